@@ -1,0 +1,75 @@
+"""Money is integer millisatoshi in a type of its own.
+
+An :class:`Msat` stays one through addition and subtraction, refuses floats, booleans and strings, and has no
+true division, so that a rounding decision is always written down as :meth:`Msat.sats_up` or :meth:`Msat.sats_down`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MSAT_PER_SAT: Final = 1000
+#: All bitcoin there will ever be, the upper bound of every amount on every wire.
+MAX_MSAT: Final = 21_000_000 * 100_000_000 * MSAT_PER_SAT
+
+
+class Msat(int):
+    """An amount in millisatoshi. May be negative inside the ledger; wires accept 1 … 21e14·1000 only."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: int) -> Msat:
+        if value.__class__ is not int and (isinstance(value, bool) or not isinstance(value, int)):
+            raise TypeError(f"an amount is an integer number of millisatoshi, not {type(value).__name__}")
+        return int.__new__(cls, value)
+
+    def __add__(self, other: int) -> Msat:
+        return Msat(int.__add__(self, Msat(other)))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: int) -> Msat:
+        return Msat(int.__sub__(self, Msat(other)))
+
+    def __rsub__(self, other: int) -> Msat:
+        return Msat(int.__sub__(Msat(other), self))
+
+    def __mul__(self, other: int) -> Msat:
+        return Msat(int.__mul__(self, Msat(other)))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Msat:
+        return Msat(int.__neg__(self))
+
+    def __truediv__(self, other: object) -> float:
+        raise TypeError("money is not divided into floats; use // or sats_up() / sats_down()")
+
+    def sats_down(self) -> int:
+        """Whole satoshis, rounded towards minus infinity: what may be *credited*."""
+        return int(self) // MSAT_PER_SAT
+
+    def sats_up(self) -> int:
+        """Whole satoshis, rounded up: what is *debited* or *asked for*."""
+        return -(-int(self) // MSAT_PER_SAT)
+
+    def __str__(self) -> str:
+        """For people: ``1,234 sat``, or ``1,234.567 sat`` when there is a rest."""
+        sign = "-" if self < 0 else ""
+        sats, rest = divmod(abs(int(self)), MSAT_PER_SAT)
+        fraction = f".{rest:03d}" if rest else ""
+        return f"{sign}{sats:,}{fraction} sat"
+
+    def __repr__(self) -> str:
+        return f"Msat({int(self)})"
+
+    def __format__(self, spec: str) -> str:
+        return int.__format__(self, spec) if spec else str(self)
+
+
+ZERO: Final = Msat(0)
+
+
+def sat(amount: int) -> Msat:
+    """``amount`` whole satoshis as :class:`Msat`. Raises TypeError for a float, a bool or a string."""
+    return Msat(amount) * MSAT_PER_SAT
