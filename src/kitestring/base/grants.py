@@ -1,0 +1,112 @@
+"""What one key may do with one account: grants, budgets, accounts and offers as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.money import ZERO, Msat
+
+DAY_S: Final = 86_400
+Period = Literal["rolling", "day", "week", "month", "year", "never"]
+Cipher = Literal["auto", "nip44", "legacy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most ``limit_msat`` (fees and open reservations included) in one period.
+
+    ``rolling`` counts the last ``length_s`` seconds; ``day``, ``week`` (from Monday), ``month`` and ``year`` are
+    calendar periods in UTC; ``never`` is a budget that does not renew.
+    """
+
+    limit_msat: Msat
+    period: Period = "never"
+    length_s: int = 0
+
+    @classmethod
+    def daily(cls, limit: Msat) -> Budget:
+        return cls(limit, "day")
+
+    @classmethod
+    def weekly(cls, limit: Msat) -> Budget:
+        return cls(limit, "week")
+
+    @classmethod
+    def monthly(cls, limit: Msat) -> Budget:
+        return cls(limit, "month")
+
+    @classmethod
+    def yearly(cls, limit: Msat) -> Budget:
+        return cls(limit, "year")
+
+    @classmethod
+    def total(cls, limit: Msat) -> Budget:
+        return cls(limit, "never")
+
+    @classmethod
+    def rolling(cls, limit: Msat, seconds: int = DAY_S) -> Budget:
+        return cls(limit, "rolling", seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A NWC connection (``wire`` "nwc") or the owner (``wire`` "owner").
+
+    ``caller`` is the client's public key, ``service_pubkey`` the key it talks to (both x-only hex, "" for the owner).
+    ``version`` grows with every change; a transaction that was decided on an older one answers ``Stale``.
+    Empty ``methods`` with ``wire`` "owner" means every method.
+    """
+
+    grant_id: str
+    name: str
+    wire: str
+    caller: str = ""
+    service_pubkey: str = ""
+    account_id: str = OWNER_ACCOUNT
+    methods: frozenset[str] = frozenset()
+    budget: Budget | None = None
+    per_payment_msat: Msat | None = None
+    expires_at: int | None = None
+    cipher: Cipher = "auto"
+    nip44_seen: bool = False
+    revoked_at: int | None = None
+    created_at: int = 0
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A balance in the ledger. ``available_msat`` of the owner account is not known to the ledger (the node knows)."""
+
+    account_id: str
+    name: str
+    credits_msat: Msat = ZERO
+    posted_msat: Msat = ZERO
+    pending_msat: Msat = ZERO
+    overdrawn: bool = False
+    created_at: int = 0
+
+    @property
+    def available_msat(self) -> Msat:
+        return self.credits_msat - self.posted_msat - self.pending_msat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A static payment code. ``price_msat`` None = spontaneous (the payer names the amount), else fixed.
+
+    ``latest`` is the noffer string a moved offer points to. ``state`` is ``open``, ``moved`` or ``deleted``.
+    """
+
+    offer_id: str
+    label: str
+    account_id: str = OWNER_ACCOUNT
+    price_msat: Msat | None = None
+    min_msat: Msat | None = None
+    max_msat: Msat | None = None
+    payer_data: tuple[str, ...] = ()
+    state: str = "open"
+    latest: str = ""
+    created_at: int = 0
