@@ -1,0 +1,145 @@
+"""Strict JSON for decrypted payloads, where a second reading of the same text could move money.
+
+Refused are duplicate keys, NaN and Infinity, nesting beyond :data:`MAX_DEPTH`, integers outside ±(2^53 − 1), lone
+surrogates and texts beyond :data:`MAX_SIZE`. Floats keep their type, so that :func:`int_member` can refuse them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from kitestring.base.errors import CodecError
+from kitestring.base.money import Msat
+
+#: Bytes of a decrypted payload; also the most that NIP-44 could carry before its extension.
+MAX_SIZE: Final = 65_536
+#: The deepest payload we know has 5 levels; 16 leaves room and keeps every later recursion harmless.
+MAX_DEPTH: Final = 16
+#: What every JSON reader, JavaScript's included, keeps exact.
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+
+_BLANK: Final = " \t\n\r"
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_DECIMAL: Final = re.compile(r"0|-?[1-9][0-9]{0,15}", re.ASCII)
+_LONGEST_INTEGER: Final = len(str(-MAX_SAFE_INTEGER))
+
+
+def loads_object(text: str) -> dict[str, object]:
+    """The JSON object in ``text``, read strictly. Raises CodecError for everything else."""
+    try:
+        if len(text) > MAX_SIZE or len(text.encode()) > MAX_SIZE:
+            raise CodecError(f"the payload is larger than {MAX_SIZE} bytes")
+        _check_depth(text)
+        body = text.strip(_BLANK)
+        value, end = _DECODER.raw_decode(body)
+        if "\\u" in body:
+            _check_escapes(value)
+    except UnicodeEncodeError:
+        raise CodecError("the payload has half of a surrogate pair") from None
+    except json.JSONDecodeError:
+        raise CodecError("the payload is not valid JSON") from None
+    if end != len(body):
+        raise CodecError("the payload is not valid JSON")
+    if value.__class__ is not dict:
+        raise CodecError("the payload is not a JSON object")
+    result: dict[str, object] = value
+    return result
+
+
+def dumps(value: object) -> str:
+    """Compact JSON. ``value`` consists of dict, list, str, int, Msat, bool and None."""
+    return msgspec.json.encode(value, enc_hook=_plain_integer).decode()
+
+
+def int_member(
+    members: Mapping[str, object],
+    name: str,
+    *,
+    low: int = 0,
+    high: int = MAX_SAFE_INTEGER,
+    decimal_text: bool = False,
+) -> int | None:
+    """The integer ``name``, or None if it is absent or null.
+
+    Booleans, floats (``1.0``, ``1e3``) and texts are refused; ``decimal_text`` accepts ``"21"`` where a peer is known
+    to send it. Raises CodecError, also outside ``low`` … ``high``.
+    """
+    value = members.get(name)
+    if value is None:
+        return None
+    if decimal_text and isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise CodecError(f"{name} must be a whole number")
+    if not low <= value <= high:
+        raise CodecError(f"{name} must be between {low} and {high}")
+    return value
+
+
+def text_member(members: Mapping[str, object], name: str, *, max_length: int = MAX_SIZE) -> str | None:
+    """The text ``name``, or None if it is absent or null. Raises CodecError beyond ``max_length`` characters."""
+    value = members.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise CodecError(f"{name} must be a text")
+    if len(value) > max_length:
+        raise CodecError(f"{name} is longer than {max_length} characters")
+    return value
+
+
+def _check_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        depth += _STEPS.get(match[0], 0)
+        if depth > MAX_DEPTH:
+            raise CodecError(f"the payload is nested deeper than {MAX_DEPTH} levels")
+
+
+def _check_escapes(value: object) -> None:
+    # The parser makes half a pair out of a lone escape; only then does the value not encode.
+    json.dumps(value, ensure_ascii=False).encode()
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise CodecError("a name occurs twice in the payload")
+    return members
+
+
+def _safe_integer(digits: str) -> int:
+    if len(digits) <= _LONGEST_INTEGER and -MAX_SAFE_INTEGER <= (value := int(digits)) <= MAX_SAFE_INTEGER:
+        return value
+    raise CodecError("the payload has a number beyond 2^53")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise CodecError("the payload has a number that is not finite")
+    return value
+
+
+def _refuse_constant(name: str) -> object:
+    raise CodecError(f"the payload has {name}, which is not JSON")
+
+
+def _plain_integer(value: object) -> int:
+    if isinstance(value, Msat):
+        return int(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_STEPS: Final = {"{": 1, "[": 1, "}": -1, "]": -1}
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_safe_integer, parse_float=_finite, parse_constant=_refuse_constant
+)
