@@ -1,0 +1,117 @@
+"""What every test can ask for: child processes, free ports, and the real parts behind the marker `real`.
+
+A test marked `real` is skipped on a machine without its part, in one line that says how to get it. With `CI=true` the
+part's absence is a failure, and so is any other skip: what is not run there is run nowhere.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.rig import parts
+from tests.rig.network import LightningRig
+from tests.rig.process import Process, free_port, spawn, stop_all
+
+_FIXTURES_OF_PARTS = {"rig", "node_js"}
+
+
+def in_ci() -> bool:
+    """Whether every test has to run."""
+    return os.environ.get("CI") == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeJs:
+    """Node.js with clink-sdk and nostr-tools at hand."""
+
+    node: Path
+    room: Path
+
+    def command(self, script: Path, *arguments: str) -> list[str]:
+        """How to run a script that imports the clients; it is copied to where an `import` finds them."""
+        copy = self.room / script.name
+        shutil.copyfile(script, copy)
+        return [str(self.node), str(copy), *arguments]
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[LightningRig]:
+    """The Lightning network A - B - C, one for the whole run; its nodes are used from any event loop."""
+    _need("lnd")
+    network = LightningRig()
+    network.start()
+    try:
+        yield network
+    finally:
+        network.stop()
+
+
+@pytest.fixture(scope="session")
+def node_js(tmp_path_factory: pytest.TempPathFactory) -> NodeJs:
+    """Node.js and the foreign clients written for it."""
+    _need("node", "clients")
+    node, modules = parts.find_node(), parts.find_clients()
+    assert node is not None
+    assert modules is not None
+    room = tmp_path_factory.mktemp("node")
+    (room / "node_modules").symlink_to(modules)
+    return NodeJs(node.node, room)
+
+
+@pytest.fixture
+def spawner(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """`spawner(name, command, environment=None)`: a child process that ends with the test; its log is in `tmp_path`."""
+    children: list[Process] = []
+
+    def start(name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Process:
+        children.append(spawn(name, command, tmp_path, environment))
+        return children[-1]
+
+    yield start
+    stop_all(children)
+
+
+@pytest.fixture
+def port() -> int:
+    """A free TCP port on 127.0.0.1; `tests.rig.process.free_port` gives more."""
+    return free_port()
+
+
+def _need(*names: str) -> None:
+    if absent := [name for name in names if name in parts.missing()]:
+        reason = f"not built here: {', '.join(absent)}; {parts.HOW_TO_GET}"
+        pytest.fail(reason) if in_ci() else pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for a real part carries the marker, so that `-m 'not real'` leaves out exactly those."""
+    for item in items:
+        if _FIXTURES_OF_PARTS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With CI=true a skipped test is a failed one."""
+    return _without_skips((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With CI=true a skipped file is a failed one."""
+    return _without_skips((yield))
+
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _without_skips(report: _Report) -> _Report:
+    if report.skipped and in_ci():
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, and with CI=true nothing is: {report.longrepr}"
+    return report

@@ -1,0 +1,1 @@
+"""A private Lightning network and the other real parts of the tests."""
