@@ -116,12 +116,15 @@ def decode(text: str, *, recover: bool = True) -> Invoice:
         raise CodecError("the invoice is too short")
     signed = digits[:-_SIGNATURE_LENGTH]
     fields = _read_fields(signed)
+    hints, fallbacks = fields.pop("route_hints", ()), fields.pop("fallbacks", ())
     return Invoice(
         normalised,
         network,
         amount_msat,
         int(signed[:_TIMESTAMP_LENGTH], 32),
         payee=_check_signature(hrp, signed, digits[-_SIGNATURE_LENGTH:], fields.pop("payee", None), recover),
+        route_hints=tuple(hints),
+        fallbacks=tuple(fallbacks),
         **fields,
     )
 
@@ -162,7 +165,7 @@ def _read_fields(signed: bytes) -> dict[str, Any]:
         name, read = field
         value = read(signed[start:stop])
         if name in _REPEATABLE:
-            fields[name] = (*fields.get(name, ()), *value)
+            fields.setdefault(name, []).append(value)
         elif name not in fields:
             fields[name] = value
         elif name == "payment_hash":
@@ -241,15 +244,17 @@ def _read_features(digits: bytes) -> tuple[int, ...]:
     return tuple(bits)
 
 
-def _read_fallback(digits: bytes) -> tuple[Fallback, ...]:
-    return (Fallback(int(digits[:1], 32), _read_hex(digits[1:])),) if digits else ()
+def _read_fallback(digits: bytes) -> Fallback:
+    if not digits:
+        raise CodecError("an on-chain address in the invoice is empty")
+    return Fallback(int(digits[:1], 32), _read_hex(digits[1:]))
 
 
-def _read_route(digits: bytes) -> tuple[tuple[RouteHop, ...], ...]:
+def _read_route(digits: bytes) -> tuple[RouteHop, ...]:
     data = _read_bytes(digits)
     if not data or len(data) % _HOP_LENGTH:
         raise CodecError("a route in the invoice is cut off")
-    return (tuple(_read_hop(data[start : start + _HOP_LENGTH]) for start in range(0, len(data), _HOP_LENGTH)),)
+    return tuple(_read_hop(data[start : start + _HOP_LENGTH]) for start in range(0, len(data), _HOP_LENGTH))
 
 
 def _read_hop(data: bytes) -> RouteHop:

@@ -25,7 +25,8 @@ MAX_DEPTH: Final = 16
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 _BLANK: Final = " \t\n\r"
-_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+#: Possessive, and an unfinished string runs to the end: hostile text is still read in one pass.
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _DECIMAL: Final = re.compile(r"0|-?[1-9][0-9]{0,15}", re.ASCII)
 _LONGEST_INTEGER: Final = len(str(-MAX_SAFE_INTEGER))
 

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from kitestring.base.errors import CodecError
+from kitestring.codec.target import Target, classify
+from tests.codec.vectors import load
+
+KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
+INVOICES = [case["invoice"] for case in load("bolt11.json")["valid"]]
+POINTERS = [(case["hrp"], case["string"]) for case in load("clink_pointers.json")["published"]]
+ENTITIES = [(case["decoded"]["prefix"], case["string"]) for case in load("nip19.json")["valid"]]
+CONNECTIONS = [case["uri"] for case in load("nwc_uris.json")["connection"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [*(("bolt11", text) for text in INVOICES), *POINTERS, *ENTITIES],
+    ids=lambda value: value[:16],
+)
+def test_every_published_text_is_recognised_with_and_without_wrapping(kind: str, text: str) -> None:
+    wrapped = [text, f" {text}\n", f"lightning:{text}", f"LIGHTNING://{text.upper()}", f"nostr:{text}"]
+    wrapped.append(f"bitcoin:bc1q?amount=1&lightning={text}")
+    assert {classify(form) for form in wrapped} == {(Target(kind), text.lower())}
+
+
+@pytest.mark.parametrize("text", CONNECTIONS, ids=lambda value: value[-20:])
+def test_a_wallet_connection_is_recognised_and_left_as_it_is(text: str) -> None:
+    assert classify(f" {text} ") == (Target.NWC, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "normalised"),
+    [
+        ("Alice@Pay.example", "address", "alice@pay.example"),
+        ("₿alice@pay.example", "address", "alice@pay.example"),
+        ("lightning:alice+tip@pay.example", "address", "alice+tip@pay.example"),
+        (KEY.upper(), "pubkey", KEY),
+        ("LNURL1DP68", "lnurl", "lnurl1dp68"),
+        ("lnurlp://a.example/x", "lnurl", "lnurlp://a.example/x"),
+        ("https://a.example/?x=1&lightning=LNURL1DP68", "lnurl", "lnurl1dp68"),
+        ("https://a.example/Paid", "url", "https://a.example/Paid"),
+        ("lno1pg", "bolt12", "lno1pg"),
+        ("bitcoin:?lno=LNO1PG", "bolt12", "lno1pg"),
+        ("bitcoin:?noffer=noffer1x&lightning=lnbc1x", "bolt11", "lnbc1x"),
+        ("bitcoin:?noffer=noffer1x", "noffer", "noffer1x"),
+        ("lnBC1x", "bolt11", "lnBC1x"),
+    ],
+)
+def test_other_forms_are_recognised_and_mixed_case_is_left_for_the_decoder(
+    text: str, kind: str, normalised: str
+) -> None:
+    assert classify(text) == (Target(kind), normalised)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "bitcoin:1abc?amount=1", "lnxyz1", "nofferx", "a@", "x" * 20_000])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(CodecError):
+        classify(text)
