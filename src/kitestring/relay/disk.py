@@ -1,0 +1,86 @@
+"""Durable events on disk: one small SQLite file, written by one thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.nostr.event import Event, decode_event, encode_event
+
+#: "kite", so that a file of another program is not taken over.
+APPLICATION_ID: Final = 0x6B697465
+SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, json BLOB NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+#: Seconds to wait for another process that holds the file (a backup).
+BUSY_TIMEOUT_S: Final = 5.0
+
+
+class Disk:
+    """Open with :meth:`open`. Losing the last moment in a power cut is harmless: what is kept here is published again
+    by its author at every start, so commits are not synced one by one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path: Final = path
+        self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="relay-disk")
+        self._db: sqlite3.Connection | None = None
+
+    async def open(self) -> list[Event]:
+        """The stored events. Raises KitestringError when the file cannot be used."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+        except (sqlite3.Error, OSError) as error:
+            raise KitestringError(Reason.INTERNAL, f"the relay cannot use {self._path}: {error}") from error
+
+    def _open(self) -> list[Event]:
+        self._db = db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if application not in {0, APPLICATION_ID} or version > SCHEMA_VERSION:
+            raise sqlite3.DatabaseError("it belongs to another program or a newer version")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.executescript(_SCHEMA)
+        return [event for (raw,) in db.execute("SELECT json FROM event") if (event := _read(raw)) is not None]
+
+    async def write(self, added: Event | None, removed: Sequence[str]) -> None:
+        """Commit one change. Raises sqlite3.Error (a full disk, for one)."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, added, removed)
+
+    def _write(self, added: Event | None, removed: Sequence[str]) -> None:
+        if self._db is None:
+            raise sqlite3.ProgrammingError("the relay's database is closed")
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany("DELETE FROM event WHERE id = ?", [(each,) for each in removed])
+            if added is not None:
+                self._db.execute("INSERT OR IGNORE INTO event VALUES (?, ?)", (added.id, encode_event(added)))
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def _read(raw: bytes) -> Event | None:
+    try:
+        return decode_event(raw)
+    except CodecError:  # a damaged row is a lost event, not a lost relay
+        return None

@@ -1,0 +1,61 @@
+"""What the embedded relay takes, keeps and refuses, each number with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from kitestring.nostr import kinds
+
+#: Kinds of this product: payments, their discovery, deletion, and remote signing. Others are refused by default, so
+#: that a relay started for a wallet does not become somebody's file store.
+PRODUCT_KINDS: Final = frozenset(
+    {
+        kinds.METADATA, kinds.DELETE, kinds.RELAY_LIST, kinds.NWC_INFO, kinds.OFFER, kinds.DEBIT, kinds.MANAGE,
+        kinds.ENROLL, kinds.WRAP, kinds.NWC_REQUEST, kinds.NWC_RESPONSE, kinds.NWC_NOTIFY_NIP04, kinds.NWC_NOTIFY,
+        kinds.REMOTE_SIGNER, kinds.BEACON,
+    }
+)  # fmt: skip
+#: Kinds that only their author and the keys in their ``p`` tags may read where authentication is on.
+PRIVATE_KINDS: Final = frozenset(
+    {
+        kinds.OFFER, kinds.DEBIT, kinds.MANAGE, kinds.ENROLL, kinds.WRAP, kinds.NWC_REQUEST, kinds.NWC_RESPONSE,
+        kinds.NWC_NOTIFY_NIP04, kinds.NWC_NOTIFY, kinds.REMOTE_SIGNER,
+    }
+)  # fmt: skip
+#: Proofs of identity for one connection or one request: passing them on would give them away.
+NEVER_PUBLISHED: Final = frozenset({kinds.AUTH, kinds.HTTP_AUTH})
+#: Seconds between pings, so that a dead peer's connection ends.
+HEARTBEAT_S: Final = 30.0
+#: WebSocket messages above this end the connection unread; smaller ones beyond the frame limit are answered.
+MAX_MESSAGE_BYTES: Final = 1_048_576
+#: Seconds for a closing handshake before the connection is cut.
+CLOSE_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds. ``kinds=None`` takes every kind."""
+
+    kinds: frozenset[int] | None = field(default=PRODUCT_KINDS)
+    #: The common limit of relays; what fits here fits elsewhere.
+    max_event_bytes: int = 65_536
+    #: Sockets at once: below the usual limit of 1,024 open files, with room for the rest of the service.
+    max_connections: int = 900
+    #: Subscriptions of one connection: a service with 100,000 keys needs 500.
+    max_subscriptions: int = 1_000
+    #: Stored events given to one REQ.
+    max_results: int = 500
+    #: Unread frames and bytes of one connection, after which it is a slow reader and closed.
+    max_queued_frames: int = 8_192
+    max_queued_bytes: int = 8 * 1_048_576
+    #: Ephemeral events are kept this long, for a client that subscribes after the reply was sent …
+    ephemeral_ttl_s: int = 300
+    #: … but no more than this many and this much: the oldest go first.
+    max_ephemeral_events: int = 20_000
+    max_ephemeral_bytes: int = 32 * 1_048_576
+    #: Durable events in all and of one author: strangers may publish, so the disk must have an end.
+    max_durable_events: int = 20_000
+    max_durable_events_per_author: int = 200
+    #: How far ahead of our clock ``created_at`` may be.
+    max_ahead_s: int = 900

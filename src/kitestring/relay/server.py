@@ -1,0 +1,173 @@
+"""The embedded relay: NIP-01, 09, 11, 40 and 42 on one port, inside the service or on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+from aiohttp import web
+
+from kitestring import __version__
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ports import Clock, Entropy
+from kitestring.nostr.relay import MAX_FILTERS, MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, ServerConversation
+from kitestring.relay.disk import Disk
+from kitestring.relay.hub import Hub
+from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, Limits
+from kitestring.relay.session import Session, Socket
+from kitestring.relay.store import EventStore
+
+#: Seconds between two looks for events that have ended. A query never shows an ended one, so this only frees memory.
+EXPIRE_EVERY_S: Final = 30.0
+SUPPORTED_NIPS: Final = (1, 9, 11, 40, 42)
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Relay:
+    """``path`` is the SQLite file for durable events (None: memory only). ``auth`` asks clients who they are and shows
+    payment events only to their author and addressees. ``public_urls`` are further addresses under which clients know
+    this relay (behind a reverse proxy, an onion); AUTH answers must name one of them or the address listened on.
+    """
+
+    def __init__(
+        self, path: Path | None, *, clock: Clock, entropy: Entropy, limits: Limits | None = None, auth: bool = False,
+        public_urls: Iterable[str] = (), name: str = "kitestring relay",
+    ) -> None:  # fmt: skip
+        self._clock: Final = clock
+        self._entropy: Final = entropy
+        self._limits: Final = limits or Limits()
+        self._auth: Final = auth
+        self._name: Final = name
+        self._disk: Final = Disk(path) if path is not None else None
+        self._store: Final = EventStore(self._limits)
+        self._hub: Final = Hub(self._store, self._disk, self._limits, auth=auth)
+        self._hosts: Final = {url.partition("://")[2].partition("/")[0].lower() for url in public_urls}
+        self._sockets: Final[set[Socket]] = set()
+        self._runner: web.AppRunner | None = None
+        self._expiry: asyncio.Task[None] | None = None
+        self.url = ""
+
+    # ------------------------------------------------------------ life
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen; the port, which the system chooses for 0. ``url`` is set afterwards.
+
+        Raises KitestringError when the port is taken or the file cannot be used.
+        """
+        if self._disk is not None:
+            for event in await self._disk.open():
+                self._store.restore(event)
+        app = web.Application()
+        app.router.add_get("/", self._get)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self.stop()
+            raise KitestringError(Reason.INTERNAL, _why_not_listening(error, host, port)) from error
+        port = int(self._runner.addresses[0][1])
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"ws://{shown}:{port}"
+        self._hosts.update(f"{name}:{port}" for name in {shown, *LOOPBACK})
+        self._expiry = asyncio.create_task(self._expire(), name="relay expiry")
+        return port
+
+    async def stop(self) -> None:
+        """Close every connection and the file."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            await asyncio.gather(self._expiry, return_exceptions=True)
+        closing = (socket.close(code=1001, message=b"the relay is stopping") for socket in list(self._sockets))
+        await asyncio.gather(*closing, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._disk is not None:
+            await self._disk.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _expire(self) -> None:
+        while True:
+            await self._clock.sleep(EXPIRE_EVERY_S)
+            try:
+                await self._hub.expire(self._clock.now())
+            except sqlite3.Error:
+                _log.exception("the relay's database cannot be written")
+
+    # ------------------------------------------------------------ HTTP
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._serve(request)
+        headers = {"Access-Control-Allow-Origin": "*"}
+        if "application/nostr+json" in request.headers.get("Accept", ""):
+            document = msgspec.json.encode(self.document())
+            return web.Response(body=document, content_type="application/nostr+json", headers=headers)
+        return web.Response(text=f"{self._name}: a Nostr relay. Connect with a Nostr client.\n", headers=headers)
+
+    def document(self) -> dict[str, object]:
+        """The NIP-11 document."""
+        limits = self._limits
+        document: dict[str, object] = {
+            "name": self._name,
+            "description": "A relay for payment messages.",
+            "supported_nips": SUPPORTED_NIPS,
+            "software": "kitestring",
+            "version": __version__,
+            "limitation": {
+                "max_message_length": MAX_FRAME_BYTES,
+                "max_subscriptions": limits.max_subscriptions,
+                "max_filters": MAX_FILTERS,
+                "max_limit": limits.max_results,
+                "max_subid_length": MAX_SUBSCRIPTION_ID_CHARS,
+                "auth_required": self._auth,
+                "payment_required": False,
+                "created_at_upper_limit": limits.max_ahead_s,
+            },
+        }
+        if limits.kinds is not None:
+            document["retention"] = [{"kinds": sorted(limits.kinds)}, {"time": 0}]
+        return document
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if len(self._sockets) >= self._limits.max_connections:
+            return web.Response(status=503, text="the relay has too many connections\n")
+        socket: Socket = web.WebSocketResponse(
+            heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False, timeout=CLOSE_TIMEOUT_S,
+            decode_text=False,
+        )  # fmt: skip
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        talk = ServerConversation(self._entropy(16).hex(), self._hosts)
+        session = Session(socket, talk, self._hub, limits=self._limits, clock=self._clock, abort=transport.abort)
+        self._sockets.add(socket)
+        try:
+            await session.run(greet=self._auth)
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+
+def _why_not_listening(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use: stop the program that has it, or choose another port for the relay"
+    return f"the relay cannot listen on {host}:{port}: {error.strerror or error}"

@@ -1,0 +1,235 @@
+"""The events a relay holds, in memory: ephemeral ones for a while, others until replaced, deleted or expired."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from heapq import nlargest
+from typing import Final
+
+from kitestring.nostr.event import Event, encode_event, first_tag, tag_values
+from kitestring.nostr.filter import Filter
+from kitestring.nostr.kinds import DELETE, is_addressable, is_ephemeral, is_replaceable
+from kitestring.relay.index import Index, Place, event_places, filter_places
+from kitestring.relay.limits import Limits
+
+#: Places under which one event is kept. An event with more tags is still delivered live, and found by its first ones.
+MAX_STORED_PLACES: Final = 64
+#: Rough bytes of one kept event beyond its JSON: its parsed form and its index entries.
+ENTRY_OVERHEAD_BYTES: Final = 1_500
+
+
+class Entry:
+    """A kept event: its JSON, where it is indexed, when it ends (Unix seconds; NIP-40, or the ephemeral time)."""
+
+    __slots__ = ("ends_at", "event", "json", "places")
+
+    def __init__(self, event: Event, json: bytes, ends_at: float) -> None:
+        self.event: Final = event
+        self.json: Final = json
+        self.ends_at: Final = ends_at
+        self.places: Final = event_places(event)[:MAX_STORED_PLACES]
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.json) + ENTRY_OVERHEAD_BYTES
+
+
+class Fate(Enum):
+    """What became of an event that was given to the store; the value is the message of its OK."""
+
+    KEPT = ""
+    PASSED_ON = "ephemeral"
+    DUPLICATE = "duplicate: this event is here already"
+    OUTDATED = "duplicate: a newer version is here already"
+    DELETED = "blocked: the author has deleted this event"
+    EXPIRED = "invalid: the event has expired"
+    FULL = "error: the relay is full"
+    QUOTA = "restricted: this author has too many events here"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``entry`` is the new event where it was kept; ``removed`` are ids that went because of it (for the disk)."""
+
+    fate: Fate
+    entry: Entry | None = None
+    removed: tuple[str, ...] = ()
+
+
+def expiration(event: Event) -> float:
+    """The NIP-40 time of an event in Unix seconds, infinity when it has none (or one that is no number)."""
+    text = first_tag(event, "expiration")
+    return float(text) if text is not None and text.isdecimal() and len(text) < 16 else float("inf")
+
+
+def address(event: Event) -> str | None:
+    """``kind:pubkey:d`` of an event of which only the newest version counts."""
+    if is_addressable(event.kind):
+        return f"{event.kind}:{event.pubkey}:{first_tag(event, 'd') or ''}"
+    return f"{event.kind}:{event.pubkey}:" if is_replaceable(event.kind) else None
+
+
+class EventStore:
+    """Not thread-safe; every method returns at once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits: Final = limits
+        self._by_id: Final[dict[str, Entry]] = {}
+        self._index: Final[Index[Entry]] = Index()
+        self._by_address: Final[dict[str, Entry]] = {}
+        self._fifo: Final[deque[Entry]] = deque()
+        self._ephemeral_bytes = 0
+        self._durable_by_author: Final[dict[str, int]] = {}
+        self._durable_count = 0
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._by_id
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    # ------------------------------------------------------------ adding
+
+    def add(self, event: Event, now: int) -> Change:
+        """Keep a verified event at Unix second ``now``."""
+        if event.id in self._by_id:
+            return Change(Fate.DUPLICATE)
+        ends_at = expiration(event)
+        if ends_at <= now:
+            return Change(Fate.EXPIRED)
+        if is_ephemeral(event.kind):
+            return self._add_ephemeral(event, min(ends_at, now + self._limits.ephemeral_ttl_s), now)
+        return self._add_durable(Entry(event, encode_event(event), ends_at))
+
+    def _add_ephemeral(self, event: Event, ends_at: float, now: int) -> Change:
+        entry = Entry(event, encode_event(event), ends_at)
+        self._link(entry)
+        self._fifo.append(entry)
+        self._ephemeral_bytes += entry.size_bytes
+        limits, fifo = self._limits, self._fifo
+        while fifo and (
+            len(fifo) > limits.max_ephemeral_events
+            or self._ephemeral_bytes > limits.max_ephemeral_bytes
+            or fifo[0].ends_at <= now
+        ):
+            self._drop_oldest()
+        return Change(Fate.PASSED_ON, entry)
+
+    def _drop_oldest(self) -> None:
+        entry = self._fifo.popleft()
+        self._ephemeral_bytes -= entry.size_bytes
+        self._unlink(entry)
+
+    def _add_durable(self, entry: Entry) -> Change:
+        event, where = entry.event, address(entry.event)
+        if self._is_deleted(event, where):
+            return Change(Fate.DELETED)
+        older = self._by_address.get(where) if where is not None else None
+        if older is not None:
+            if (older.event.created_at, event.id) > (event.created_at, older.event.id):
+                return Change(Fate.OUTDATED)
+            gone = [older]
+        elif (full := self._no_room(event.pubkey)) is not None:
+            return Change(full)
+        else:
+            gone = self._deleted_by(event) if event.kind == DELETE else []
+        for each in gone:
+            self._remove_durable(each)
+        self._keep(entry, where)
+        return Change(Fate.KEPT, entry, tuple(each.event.id for each in gone))
+
+    def _no_room(self, author: str) -> Fate | None:
+        if self._durable_by_author.get(author, 0) >= self._limits.max_durable_events_per_author:
+            return Fate.QUOTA
+        return Fate.FULL if self._durable_count >= self._limits.max_durable_events else None
+
+    def _keep(self, entry: Entry, where: str | None) -> None:
+        author = entry.event.pubkey
+        self._durable_count += 1
+        self._durable_by_author[author] = self._durable_by_author.get(author, 0) + 1
+        if where is not None:
+            self._by_address[where] = entry
+        self._link(entry)
+
+    def restore(self, event: Event) -> None:
+        """Put back an event that was on disk, without asking again whether it may be kept."""
+        self._keep(Entry(event, encode_event(event), expiration(event)), address(event))
+
+    # ------------------------------------------------------------ NIP-09
+
+    def _is_deleted(self, event: Event, where: str | None) -> bool:
+        places: list[Place] = [("#e", event.id)]
+        if where is not None:
+            places.append(("#a", where))
+        return any(
+            entry.event.kind == DELETE
+            and entry.event.pubkey == event.pubkey
+            and (event.id in tag_values(entry.event, "e") or entry.event.created_at >= event.created_at)
+            for entry in self._index.find(places)
+        )
+
+    def _deleted_by(self, deletion: Event) -> list[Entry]:
+        named = [self._by_id.get(event_id) for event_id in tag_values(deletion, "e")]
+        addressed = [self._by_address.get(where) for where in tag_values(deletion, "a")]
+        aged = [entry for entry in addressed if entry and entry.event.created_at <= deletion.created_at]
+        found = [entry for entry in (*named, *aged) if entry and entry.event.pubkey == deletion.pubkey]
+        return list(
+            {entry: None for entry in found if entry.event.kind != DELETE and not is_ephemeral(entry.event.kind)}
+        )
+
+    # ------------------------------------------------------------ finding and removing
+
+    def query(self, filters: Sequence[Filter], now: int) -> list[Entry]:
+        """The kept events that match any of the filters, newest first, each once."""
+        found: dict[Entry, None] = {}
+        for wanted in filters:
+            matching = {
+                entry: None
+                for entry in self._index.find(filter_places(wanted))
+                if entry.ends_at > now and wanted.matches(entry.event)
+            }
+            limit = min(self._limits.max_results if wanted.limit is None else wanted.limit, self._limits.max_results)
+            found.update(dict.fromkeys(nlargest(limit, matching, key=_newest)))
+        return sorted(found, key=_newest, reverse=True)
+
+    def expire(self, now: int) -> tuple[str, ...]:
+        """Drop what has ended; the ids of the durable ones among them (for the disk)."""
+        while self._fifo and self._fifo[0].ends_at <= now:
+            self._drop_oldest()
+        ended = [e for e in self._by_id.values() if e.ends_at <= now and not is_ephemeral(e.event.kind)]
+        for entry in ended:
+            self._remove_durable(entry)
+        return tuple(entry.event.id for entry in ended)
+
+    def forget(self, event_id: str) -> None:
+        """Take back a durable event that could not be written to disk."""
+        entry = self._by_id.get(event_id)
+        if entry is not None and not is_ephemeral(entry.event.kind):
+            self._remove_durable(entry)
+
+    def _remove_durable(self, entry: Entry) -> None:
+        author, where = entry.event.pubkey, address(entry.event)
+        self._durable_count -= 1
+        left = self._durable_by_author[author] - 1
+        if left:
+            self._durable_by_author[author] = left
+        else:
+            del self._durable_by_author[author]
+        if where is not None and self._by_address.get(where) is entry:
+            del self._by_address[where]
+        self._unlink(entry)
+
+    def _link(self, entry: Entry) -> None:
+        self._by_id[entry.event.id] = entry
+        self._index.add(entry, entry.places)
+
+    def _unlink(self, entry: Entry) -> None:
+        del self._by_id[entry.event.id]
+        self._index.remove(entry, entry.places)
+
+
+def _newest(entry: Entry) -> tuple[int, str]:
+    return entry.event.created_at, entry.event.id

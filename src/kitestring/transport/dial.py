@@ -1,0 +1,103 @@
+"""Opening the WebSocket of one relay: direct, through a proxy, or, for relays of foreign codes, guarded."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.transport.guard import public_socket
+from kitestring.transport.proxies import Proxies, is_socks
+
+#: Messages above this end the connection; those between the frame limit and this are skipped, so that one oversize
+#: stored event cannot make us reconnect for ever.
+MAX_MESSAGE_BYTES: Final = 1_048_576
+#: Seconds for name look-up, TCP, TLS and the WebSocket handshake together; Tor needs most of them.
+CONNECT_TIMEOUT_S: Final = 20.0
+#: Seconds for the closing handshake; a relay that is silent until then is cut off.
+CLOSE_TIMEOUT_S: Final = 2.0
+#: Seconds between pings. Below the 60 s after which common reverse proxies cut an idle connection.
+HEARTBEAT_S: Final = 25.0
+
+Socket = aiohttp.ClientWebSocketResponse[bool]
+
+
+async def _no_redirects(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise aiohttp.ClientConnectionError("the relay answers with a redirect, which is not followed")
+    return response
+
+
+def _socks_connector(proxy: str) -> aiohttp.BaseConnector:
+    try:
+        from aiohttp_socks import ProxyConnector  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise KitestringError(
+            Reason.UNSUPPORTED, "a SOCKS proxy needs the extra package: pip install 'kitestring[tor]'"
+        ) from error
+    # Names are always resolved by the proxy: .onion has no other way, and a local look-up would tell who is asked for.
+    plain = proxy.replace("socks5h://", "socks5://").replace("socks4a://", "socks4://")
+    return ProxyConnector.from_url(plain, rdns=True, limit=0)
+
+
+class Dialer:
+    """Sessions for the three ways to a relay, made when first needed. Close it, or use it as a context."""
+
+    def __init__(self, proxies: Proxies | None = None, *, allow_private: bool = False) -> None:
+        self._proxies: Final = proxies or Proxies()
+        self._allow_private: Final = allow_private
+        self._sessions: Final[dict[str, aiohttp.ClientSession]] = {}
+
+    async def open(self, url: str, *, foreign: bool = False) -> Socket:
+        """The open WebSocket. ``foreign`` marks a URL out of somebody else's code: its address must be public.
+
+        Raises KitestringError for a foreign URL that would go through a proxy and for a missing SOCKS extra, and
+        OSError, TimeoutError or aiohttp.ClientError when the relay cannot be reached.
+        """
+        proxy = self._proxies.for_url(url)
+        guarded = foreign and not self._allow_private
+        if proxy is not None and guarded and not self._proxies.allow_foreign:
+            raise KitestringError(
+                Reason.NOT_PERMITTED, f"the relay {url} of the code cannot be checked behind a proxy, so it is not used"
+            )
+        if proxy is not None and is_socks(proxy):
+            return await self._connect(self._session(proxy), url, None)
+        return await self._connect(self._session("guarded" if guarded and proxy is None else ""), url, proxy)
+
+    def _session(self, way: str) -> aiohttp.ClientSession:
+        session = self._sessions.get(way)
+        if session is None:
+            connector = _socks_connector(way) if way not in {"", "guarded"} else _direct_connector(way == "guarded")
+            session = aiohttp.ClientSession(connector=connector, middlewares=(_no_redirects,), trust_env=False)
+            self._sessions[way] = session
+        return session
+
+    async def _connect(self, session: aiohttp.ClientSession, url: str, proxy: str | None) -> Socket:
+        return await session.ws_connect(
+            url,
+            proxy=proxy,
+            decode_text=False,
+            heartbeat=HEARTBEAT_S,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+        )
+
+    async def close(self) -> None:
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _direct_connector(guarded: bool) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(limit=0, socket_factory=public_socket if guarded else None)

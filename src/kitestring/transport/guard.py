@@ -1,0 +1,131 @@
+"""Which relay addresses may be dialled: what a stranger wrote into a code must not reach into a private network.
+
+URLs that the caller configured himself are free. A URL out of a foreign code must be ``wss`` on a public address, and
+the check is made on the very address that is connected to (:func:`public_socket`), so that neither a name that
+resolves differently the second time nor a redirect gets around it. CLINK pointers, relay dial guard.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from kitestring.base.errors import KitestringError, Reason
+
+#: Relays dialled per pointer: more would let one code make us open sockets to a whole list of victims.
+MAX_FOREIGN_RELAYS: Final = 4
+#: Longest relay URL. A TLV holds 255 bytes, so nothing longer ever comes out of a code.
+MAX_URL_CHARS: Final = 255
+DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
+
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+_TEREDO: Final = IPv6Network("2001::/32")
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+
+
+def _bad(url: str, why: str) -> KitestringError:
+    return KitestringError(Reason.MALFORMED, f"{url[:MAX_URL_CHARS]!r} is no relay address: {why}")
+
+
+def _split(url: str) -> SplitResult:
+    if len(url) > MAX_URL_CHARS or any(char <= " " or char == "\x7f" for char in url):
+        raise _bad(url, "it is too long or contains white space")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _bad(url, "it cannot be read") from error
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or port == 0:
+        raise _bad(url, "it must look like wss://relay.example.com")
+    if "@" in parts.netloc or parts.fragment:
+        raise _bad(url, "a relay address has no user name and no #fragment")
+    return parts
+
+
+def check_url(url: str) -> None:
+    """Raise KitestringError (malformed) unless ``url`` is a plain ``ws://`` or ``wss://`` address."""
+    _split(url)
+
+
+def normalise(url: str) -> str:
+    """The form under which two spellings of one relay are equal. Raises KitestringError (malformed)."""
+    parts = _split(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}{query}"
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that packets to this IPv6 address end up at, if it is one of the translating kinds."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour
+
+
+def is_public(address: str) -> bool:
+    """Whether a literal IP address is global and unicast; v4-mapped, NAT64 and 6to4 count as what they lead to."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address):
+        if (inner := _embedded(parsed)) is not None:
+            return inner.is_global and not inner.is_multicast
+        if parsed not in _GLOBAL_UNICAST or parsed in _TEREDO or parsed.scope_id is not None:
+            return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+
+
+def check_foreign(url: str, configured: Collection[str] = (), *, allow_private: bool = False) -> str:
+    """Check a relay URL out of a foreign code as far as its text tells; return it normalised.
+
+    ``configured`` holds the caller's own relays, normalised; they are exempt. The address behind a name is checked when
+    it is connected to. Raises KitestringError: malformed, or not permitted.
+    """
+    known = normalise(url)
+    if known in configured or allow_private:
+        return known
+    parts = _split(url)
+    if parts.scheme != "wss":
+        raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not encrypted (wss)")
+    host = parts.hostname or ""
+    literal = ":" in host or host.replace(".", "").isdigit()
+    if (literal and not is_public(host)) or host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not on a public address")
+    return known
+
+
+def foreign_relays(urls: Iterable[str], configured: Collection[str] = (), *, allow_private: bool = False) -> list[str]:
+    """The first relays of a pointer that may be dialled, at most 4, normalised and without repetition.
+
+    Refused ones are left out; raises KitestringError (of the first) when none is left.
+    """
+    good: dict[str, None] = {}
+    first_error: KitestringError | None = None
+    for url in urls:
+        try:
+            good[check_foreign(url, configured, allow_private=allow_private)] = None
+        except KitestringError as error:
+            first_error = first_error or error
+        if len(good) == MAX_FOREIGN_RELAYS:
+            break
+    if not good and first_error is not None:
+        raise first_error
+    return list(good)
+
+
+def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
+    """A socket for exactly this resolved address (``getaddrinfo`` row). Raises OSError when it is not public.
+
+    Given to aiohttp as ``socket_factory``: whatever led here, a name, a literal or a redirect, this is what is dialled.
+    """
+    family, kind, protocol, _, address = address_info
+    if not is_public(str(address[0])):
+        raise OSError("the relay of the code is not on a public address")
+    return socket.socket(family=family, type=kind, proto=protocol)

@@ -1,0 +1,318 @@
+"""One relay: its socket, reconnected for as long as the pool lives, its reader and its writer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import aiohttp
+
+from kitestring.base.errors import KitestringError
+from kitestring.base.ports import Clock, Entropy
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.relay import (
+    AuthChallenge,
+    Authenticated,
+    ClientConversation,
+    ClosedMessage,
+    EoseMessage,
+    EventMessage,
+    Ignored,
+    NoticeMessage,
+    OkMessage,
+    Received,
+    auth_event,
+    reason_prefix,
+)
+from kitestring.transport.dial import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Dialer, Socket
+from kitestring.transport.subscriptions import Chunk, is_final
+
+#: Pauses between attempts to connect, in seconds: doubled from the first to the longest, then jittered by half.
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
+#: A connection that lived this long, in seconds, was good: the next attempt starts with the first pause again.
+STABLE_AFTER_S: Final = 30.0
+#: Frames and bytes that wait for one socket. A relay that reads slower than this is dropped; nothing is lost, because
+#: subscriptions are asked again and unanswered events sent again on the next connection.
+MAX_QUEUED_FRAMES: Final = 16_384
+MAX_QUEUED_BYTES: Final = 32 * 1_048_576
+#: NIP-42 answers per second and socket, so that a service with many keys does not look like an attack.
+MAX_AUTHS_PER_S: Final = 50
+#: Seconds before a REQ that the relay closed without a final reason is sent again.
+RESUBSCRIBE_AFTER_S: Final = 5.0
+#: A relay's own words in a status are cut to this length and cleaned: they are a stranger's text.
+MAX_PEER_TEXT_CHARS: Final = 200
+
+#: What can go wrong with a connection. A failed dial says why in its text.
+FAILURES: Final = (OSError, TimeoutError, aiohttp.ClientError, KitestringError, ValueError)
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """``last_error`` is the reason of the latest failure, also after a reconnect; ``connects`` counts successes.
+
+    ``ignored`` counts frames without effect, ``notice`` is the relay's latest NOTICE, ``auth_error`` its last refusal
+    of one of our keys.
+    """
+
+    url: str
+    connected: bool
+    connects: int
+    last_error: str
+    ignored: int
+    notice: str
+    auth_error: str
+
+
+class Hub(Protocol):
+    """What a link tells the pool."""
+
+    def link_up(self, link: Link) -> None: ...
+    def link_down(self, link: Link) -> None: ...
+    def link_ok(self, link: Link, message: OkMessage) -> None: ...
+    def link_wants_later(self, link: Link, chunk: Chunk, due: float) -> None: ...
+
+
+def clean(text: str) -> str:
+    """A stranger's text, capped, without control characters."""
+    return "".join(char if char.isprintable() else " " for char in text[:MAX_PEER_TEXT_CHARS])
+
+
+class Link:
+    """Owned by the pool, which starts :meth:`run` as a task and cancels it."""
+
+    def __init__(
+        self, url: str, *, foreign: bool, hub: Hub, dialer: Dialer, clock: Clock, entropy: Entropy,
+        signers: Mapping[str, SecretKey],
+    ) -> None:  # fmt: skip
+        self.url: Final = url
+        self.connected = False
+        self._foreign: Final = foreign
+        self._hub: Final = hub
+        self._dialer: Final = dialer
+        self._clock: Final = clock
+        self._entropy: Final = entropy
+        self._signers: Final = signers
+        self._talk = ClientConversation(url)
+        self._chunks: Final[dict[str, Chunk]] = {}
+        self._queue: Final[deque[bytes]] = deque()
+        self._queued_bytes = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._overflow = False
+        self._limit: asyncio.Timeout | None = None
+        self._auth_task: asyncio.Task[None] | None = None
+        self._connects = 0
+        self._ignored = 0
+        self._last_error = self._notice = self._auth_error = ""
+
+    def status(self) -> RelayStatus:
+        return RelayStatus(
+            self.url, self.connected, self._connects, self._last_error, self._ignored, self._notice, self._auth_error
+        )
+
+    # ------------------------------------------------------------ connecting
+
+    async def run(self) -> None:
+        """Connect, talk, reconnect; until cancelled."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = self._clock.monotonic()
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S) as self._limit:
+                    await self._once(self._limit)
+            except FAILURES as error:
+                self._last_error = "the relay reads too slowly" if self._overflow else clean(str(error) or repr(error))
+            if self._clock.monotonic() - began >= STABLE_AFTER_S:
+                pause_s = FIRST_PAUSE_S
+            jitter = int.from_bytes(self._entropy(2)) / 65536
+            await self._clock.sleep(pause_s * (0.5 + jitter / 2))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _once(self, limit: asyncio.Timeout) -> None:
+        socket = await self._dialer.open(self.url, foreign=self._foreign)
+        limit.reschedule(None)
+        writer = asyncio.create_task(self._write(socket))
+        try:
+            self._up()
+            await self._read(socket)
+        finally:
+            self._down()
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await socket.close()
+
+    def _up(self) -> None:
+        self._talk = ClientConversation(self.url)
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._overflow = False
+        self.connected = True
+        self._connects += 1
+        self._hub.link_up(self)
+
+    def _down(self) -> None:
+        self.connected = False
+        if self._auth_task is not None:
+            self._auth_task.cancel()
+            self._auth_task = None
+        for chunk in self._chunks.values():
+            chunk.owner.note_lost(self.url)
+        self._chunks.clear()
+        self._hub.link_down(self)
+
+    # ------------------------------------------------------------ writing
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame. On overflow the connection ends; what it carried is sent again on the next one."""
+        if not self.connected:
+            return
+        self._queued_bytes += len(frame)
+        self._queue.append(frame)
+        if len(self._queue) > MAX_QUEUED_FRAMES or self._queued_bytes > MAX_QUEUED_BYTES:
+            self._end_slow_connection()
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _end_slow_connection(self) -> None:
+        if not self._overflow and self._limit is not None:
+            self._overflow = True
+            self._limit.reschedule(asyncio.get_running_loop().time())
+
+    async def _write(self, socket: Socket) -> None:
+        loop, queue, text = asyncio.get_running_loop(), self._queue, aiohttp.WSMsgType.TEXT
+        with suppress(aiohttp.ClientError, OSError):  # a broken connection is the reader's news
+            while True:
+                while queue:
+                    frame = queue.popleft()
+                    self._queued_bytes -= len(frame)
+                    await socket.send_frame(frame, text)
+                self._wake = loop.create_future()
+                await self._wake
+
+    # ------------------------------------------------------------ reading
+
+    async def _read(self, socket: Socket) -> None:
+        receive, text = socket.receive, aiohttp.WSMsgType.TEXT
+        while True:
+            message = await receive()
+            if message.type is not text:
+                raise ConnectionError(_why_ended(socket, message.type))
+            received = self._talk.receive(message.data)
+            if type(received) is EventMessage:
+                await self._deliver(received)
+            else:
+                _ACTIONS[type(received)](self, received)
+
+    async def _deliver(self, message: EventMessage) -> None:
+        chunk = self._chunks.get(message.subscription_id)
+        if chunk is None:
+            return
+        try:
+            wait = chunk.owner.handler(message.event, self.url)
+            if wait is not None:
+                await wait
+        except Exception:  # noqa: BLE001 - one consumer's fault must not silence the others on this socket
+            _log.exception("the handler of subscription %s failed", chunk.owner.name)
+
+    def _on_ok(self, message: OkMessage) -> None:
+        self._hub.link_ok(self, message)
+
+    def _on_eose(self, message: EoseMessage) -> None:
+        chunk = self._chunks.get(message.subscription_id)
+        if chunk is not None:
+            chunk.owner.note_eose(self.url, message.subscription_id)
+
+    def _on_closed(self, message: ClosedMessage) -> None:
+        chunk = self._chunks.get(message.subscription_id)
+        if chunk is None:
+            return
+        if reason_prefix(message.message) == "auth-required" and self.authenticate(chunk.keys):
+            return
+        if is_final(message.message):
+            chunk.owner.note_refused(self.url, clean(message.message))
+        else:
+            self._hub.link_wants_later(self, chunk, self._clock.monotonic() + RESUBSCRIBE_AFTER_S)
+
+    def _on_notice(self, message: NoticeMessage) -> None:
+        self._notice = clean(message.message)
+
+    def _on_challenge(self, _: AuthChallenge) -> None:
+        self._start_auth()
+
+    def _on_authenticated(self, message: Authenticated) -> None:
+        if not message.accepted:
+            self._auth_error = clean(message.message)
+        self._resend()
+
+    def _on_ignored(self, _: Ignored) -> None:
+        self._ignored += 1
+
+    # ------------------------------------------------------------ subscriptions and NIP-42
+
+    def subscribe(self, chunk: Chunk) -> None:
+        """Send (again) the REQ of a chunk."""
+        if self.connected:
+            self._chunks[chunk.subscription_id] = chunk
+            chunk.owner.note_asked(self.url, chunk.subscription_id)
+            self.send(self._talk.subscribe(chunk.subscription_id, chunk.filters()))
+
+    def unsubscribe(self, chunk: Chunk) -> None:
+        if self._chunks.pop(chunk.subscription_id, None) is not None:
+            self.send(self._talk.close(chunk.subscription_id))
+
+    def authenticate(self, pubkeys: Mapping[str, Any]) -> bool:
+        """Begin to authenticate with these keys (or the first of all, if none); False if that was tried already."""
+        wanted = [key for key in pubkeys if key in self._signers] or list(self._signers)[:1]
+        began = self._talk.want_auth(wanted)
+        self._start_auth()
+        return began
+
+    def hold_event(self, event_id: str, frame: bytes) -> None:
+        """Send this frame once more as soon as the authentication under way is answered."""
+        self._talk.block_event(event_id, frame)
+
+    def _start_auth(self) -> None:
+        if self._auth_task is None or self._auth_task.done():
+            self._auth_task = asyncio.create_task(self._authenticate_all())
+
+    async def _authenticate_all(self) -> None:
+        while (challenge := self._talk.challenge) and (pubkey := self._talk.next_auth()) is not None:
+            signer = self._signers.get(pubkey)
+            if signer is None:
+                self._talk.skip_auth(pubkey)
+                continue
+            self.send(self._talk.authenticate(auth_event(signer, self.url, challenge, self._clock.now())))
+            await self._clock.sleep(1 / MAX_AUTHS_PER_S)
+
+    def _resend(self) -> None:
+        for frame in self._talk.resend():
+            self.send(frame)
+
+
+_ACTIONS: Final[dict[type[Received], Callable[[Link, Any], None]]] = {
+    OkMessage: Link._on_ok,  # noqa: SLF001 - the table of this class
+    EoseMessage: Link._on_eose,  # noqa: SLF001
+    ClosedMessage: Link._on_closed,  # noqa: SLF001
+    NoticeMessage: Link._on_notice,  # noqa: SLF001
+    AuthChallenge: Link._on_challenge,  # noqa: SLF001
+    Authenticated: Link._on_authenticated,  # noqa: SLF001
+    Ignored: Link._on_ignored,  # noqa: SLF001
+}
+
+
+def _why_ended(socket: Socket, kind: aiohttp.WSMsgType) -> str:
+    if kind is aiohttp.WSMsgType.BINARY:
+        return "the relay sent a binary frame, which Nostr does not have"
+    error = socket.exception()
+    if error is not None:
+        return f"the connection failed: {error}"
+    return f"the relay closed the connection (code {socket.close_code})"

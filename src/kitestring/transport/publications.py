@@ -1,0 +1,103 @@
+"""Events on their way to the relays: sent to all, sent again with back-off, done when one says true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from kitestring.nostr.relay import reason_prefix
+
+#: Seconds to wait for an OK before sending again (then doubled each time).
+OK_TIMEOUT_S: Final = 5.0
+MAX_RETRY_PAUSE_S: Final = 60.0
+#: Seconds after which an undelivered event is handed back to its caller's own durable outbox.
+PUBLISH_DEADLINE_S: Final = 30.0
+#: Events on their way at once, and their bytes: a burst beyond this is refused, and the caller's outbox tries later.
+MAX_PUBLICATIONS: Final = 8192
+MAX_PUBLICATION_BYTES: Final = 32 * 1_048_576
+
+
+class Answer(Enum):
+    """What one relay has said about an event so far."""
+
+    NONE = "no answer"
+    ACCEPTED = "accepted"
+    LATER = "asked to try later"
+    AUTH = "wants authentication"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    answer: Answer
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """``accepted``: one relay (with ``every``: every relay) has the event. ``relays`` maps URL to its verdict."""
+
+    accepted: bool
+    relays: Mapping[str, Verdict]
+
+
+Done = Callable[[PublishResult], None]
+_BY_PREFIX: Final = {
+    "duplicate": Answer.ACCEPTED,
+    "rate-limited": Answer.LATER,
+    "error": Answer.LATER,
+    "": Answer.LATER,
+    "auth-required": Answer.AUTH,
+}
+
+
+def read_ok(accepted: bool, message: str) -> Verdict:
+    """The verdict in an OK. ``duplicate:`` counts as accepted; ``restricted:``, ``blocked:`` and the like are final."""
+    if accepted:
+        return Verdict(Answer.ACCEPTED, message)
+    return Verdict(_BY_PREFIX.get(reason_prefix(message), Answer.REFUSED), message)
+
+
+@dataclass(slots=True)
+class Publication:
+    """One event on its way. Times are seconds of the monotonic clock; ``relays`` are those it is meant for."""
+
+    event_id: str
+    pubkey: str
+    frame: bytes
+    verdicts: dict[str, Verdict]
+    every: bool
+    due: float
+    deadline: float
+    done: list[Done] = field(default_factory=list)
+    pause_s: float = OK_TIMEOUT_S
+
+    def wants(self, url: str) -> bool:
+        """Whether it should (still) be sent to that relay."""
+        verdict = self.verdicts.get(url)
+        return verdict is not None and verdict.answer not in {Answer.ACCEPTED, Answer.REFUSED, Answer.AUTH}
+
+    def outcome(self) -> bool | None:
+        """True or False once that is certain, else None."""
+        answers = [verdict.answer for verdict in self.verdicts.values()]
+        if self.every:
+            open_ = any(answer not in {Answer.ACCEPTED, Answer.REFUSED} for answer in answers)
+            return None if open_ else Answer.REFUSED not in answers
+        if Answer.ACCEPTED in answers:
+            return True
+        return False if all(answer is Answer.REFUSED for answer in answers) else None
+
+    def postpone(self, now: float) -> None:
+        """Plan the next sending; a relay whose authentication came to nothing gets another chance then."""
+        self.pause_s = min(2 * self.pause_s, MAX_RETRY_PAUSE_S)
+        self.due = now + self.pause_s
+        for url, verdict in self.verdicts.items():
+            if verdict.answer is Answer.AUTH:
+                self.verdicts[url] = Verdict(Answer.LATER, verdict.message)
+
+    def finish(self, accepted: bool) -> None:
+        result = PublishResult(accepted, dict(self.verdicts))
+        for done in self.done:
+            done(result)

@@ -1,0 +1,265 @@
+"""The relay pool: several relays, one socket each, carrying all subscriptions and publications of its owner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from kitestring.base.ports import Clock, Entropy
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event, encode_event
+from kitestring.nostr.relay import OkMessage, event_frame
+from kitestring.transport.changes import Changes
+from kitestring.transport.dial import Dialer
+from kitestring.transport.guard import check_url, foreign_relays, normalise
+from kitestring.transport.link import Link, RelayStatus, clean
+from kitestring.transport.proxies import Proxies
+from kitestring.transport.publications import (
+    MAX_PUBLICATION_BYTES,
+    MAX_PUBLICATIONS,
+    OK_TIMEOUT_S,
+    PUBLISH_DEADLINE_S,
+    Answer,
+    Done,
+    Publication,
+    PublishResult,
+    Verdict,
+    read_ok,
+)
+from kitestring.transport.subscriptions import Chunk, FilterSource, Handler, Subscription
+
+#: Relays of one pool: each costs a socket and a copy of every frame.
+MAX_RELAYS: Final = 32
+#: How often, in seconds, unanswered events and closed REQs are looked at. OK time-outs are late by at most this.
+TICK_S: Final = 1.0
+#: Seconds that :meth:`RelayPool.connected` waits unless told otherwise.
+CONNECTED_TIMEOUT_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """``allow_private`` lifts the address check from relays of foreign codes."""
+
+    proxies: Proxies = field(default_factory=Proxies)
+    allow_private: bool = False
+
+
+class RelayPool:
+    """Use it as an async context, or :meth:`start` and :meth:`stop` it.
+
+    ``relays`` are the caller's own (exempt from the address check), ``foreign`` come out of somebody's code: at most 4
+    are used, each ``wss`` on a public address. ``signers`` maps public keys to the keys that may answer NIP-42; it is
+    read at the time of need, so the owner may change it. Raises KitestringError for an unusable relay URL.
+    """
+
+    def __init__(
+        self, relays: Iterable[str], *, clock: Clock, entropy: Entropy, foreign: Iterable[str] = (),
+        signers: Mapping[str, SecretKey] | None = None, options: PoolOptions | None = None,
+    ) -> None:  # fmt: skip
+        options = options or PoolOptions()
+        self._clock: Final = clock
+        self._dialer: Final = Dialer(options.proxies, allow_private=options.allow_private)
+        self._changes: Final = Changes(clock)
+        self._publications: Final[dict[str, Publication]] = {}
+        self._publication_bytes = 0
+        self._later: Final[dict[tuple[str, str], tuple[float, Chunk]]] = {}
+        self._subscriptions: Final[dict[str, Subscription]] = {}
+        self._busy: Final = asyncio.Event()
+        self._tasks: Final[list[asyncio.Task[None]]] = []
+        own = {normalise(url): url for url in relays}
+        strangers = [url for url in foreign_relays(foreign, own, allow_private=options.allow_private) if url not in own]
+        if len(own) + len(strangers) > MAX_RELAYS:
+            raise ValueError(f"a pool has at most {MAX_RELAYS} relays")
+        self._links: Final = {
+            url: Link(
+                url, foreign=url in strangers, hub=self, dialer=self._dialer, clock=clock, entropy=entropy,
+                signers=signers if signers is not None else {},
+            )
+            for url in (*own.values(), *strangers)
+        }  # fmt: skip
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._tasks.extend(asyncio.create_task(link.run(), name=f"relay {link.url}") for link in self._links.values())
+        self._tasks.append(asyncio.create_task(self._tick(), name="relay pool"))
+
+    async def stop(self) -> None:
+        """Close every socket. Publications under way end with what is known."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._dialer.close()
+        for publication in list(self._publications.values()):
+            self._finish(publication, publication.outcome() or False)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def status(self) -> list[RelayStatus]:
+        """One row per relay, for ``doctor``."""
+        return [link.status() for link in self._links.values()]
+
+    def connected_urls(self) -> list[str]:
+        return [url for url, link in self._links.items() if link.connected]
+
+    async def connected(self, count: int = 1, timeout_s: float = CONNECTED_TIMEOUT_S) -> bool:
+        """Wait until ``count`` relays are connected; whether they are."""
+        return await self._changes.until(lambda: len(self.connected_urls()) >= count, timeout_s)
+
+    # ------------------------------------------------------------ subscribing
+
+    def subscribe(self, name: str, source: FilterSource, handler: Handler, *, keys: Iterable[str] = ()) -> Subscription:
+        """Listen on every relay, now and after each reconnect. See ``FilterSource`` and ``Handler``.
+
+        ``name`` (at most 60 characters) is unique in the pool and goes over the wire. Raises ValueError otherwise.
+        """
+        if name in self._subscriptions:
+            raise ValueError(f"there is a subscription {name!r} already")
+        subscription = Subscription(name, source, handler, self, self._changes)
+        self._subscriptions[name] = subscription
+        subscription.begin(keys)
+        return subscription
+
+    def open_chunk(self, chunk: Chunk) -> None:
+        for link in self._links.values():
+            link.subscribe(chunk)
+
+    def close_chunk(self, chunk: Chunk) -> None:
+        for link in self._links.values():
+            link.unsubscribe(chunk)
+            self._later.pop((link.url, chunk.subscription_id), None)
+
+    def forget(self, subscription: Subscription) -> None:
+        if self._subscriptions.get(subscription.name) is subscription:
+            del self._subscriptions[subscription.name]
+
+    # ------------------------------------------------------------ publishing
+
+    async def publish(
+        self, event: Event, relays: Iterable[str] | None = None, *, deadline_s: float = PUBLISH_DEADLINE_S,
+        every: bool = False,
+    ) -> PublishResult:  # fmt: skip
+        """Send to all relays (or the named ones of the pool) until one says OK true (with ``every``: all of them).
+
+        Ends at the latest after ``deadline_s`` seconds with ``accepted=False``: then the caller's outbox tries again.
+        Raises CodecError when the event exceeds the frame limit, KeyError for a relay that is not in the pool.
+        """
+        result: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: PublishResult) -> None:
+            if not result.done():
+                result.set_result(outcome)
+
+        self.send(event.id, event.pubkey, encode_event(event), done, relays, deadline_s=deadline_s, every=every)
+        return await result
+
+    def send(
+        self, event_id: str, pubkey: str, event_json: bytes, done: Done, relays: Iterable[str] | None = None, *,
+        deadline_s: float = PUBLISH_DEADLINE_S, every: bool = False,
+    ) -> None:  # fmt: skip
+        """As :meth:`publish`, for encoded events: ``done`` is called once, from the reader, and must not block."""
+        known = self._publications.get(event_id)
+        if known is not None:
+            known.done.append(done)
+            return
+        frame = event_frame(event_json)
+        urls = list(self._links) if relays is None else [self._links[url].url for url in relays]
+        full = len(self._publications) >= MAX_PUBLICATIONS or self._publication_bytes > MAX_PUBLICATION_BYTES
+        if full or not urls:
+            done(PublishResult(False, {}))
+            return
+        now = self._clock.monotonic()
+        verdicts = dict.fromkeys(urls, Verdict(Answer.NONE))
+        publication = Publication(
+            event_id, pubkey, frame, verdicts, every, now + OK_TIMEOUT_S, now + deadline_s, [done]
+        )  # fmt: skip
+        self._publications[event_id] = publication
+        self._publication_bytes += len(frame)
+        self._busy.set()
+        for url in urls:
+            self._links[url].send(frame)
+
+    def _finish(self, publication: Publication, accepted: bool) -> None:
+        del self._publications[publication.event_id]
+        self._publication_bytes -= len(publication.frame)
+        publication.finish(accepted)
+
+    # ------------------------------------------------------------ what links tell
+
+    def link_up(self, link: Link) -> None:
+        for subscription in self._subscriptions.values():
+            for chunk in subscription.chunks.values():
+                link.subscribe(chunk)
+        for publication in self._publications.values():
+            if publication.wants(link.url):
+                link.send(publication.frame)
+        self._changes.notify()
+
+    def link_down(self, link: Link) -> None:
+        for key in [key for key in self._later if key[0] == link.url]:
+            del self._later[key]
+        self._changes.notify()
+
+    def link_ok(self, link: Link, message: OkMessage) -> None:
+        publication = self._publications.get(message.event_id)
+        if publication is None or link.url not in publication.verdicts:
+            return
+        verdict = read_ok(message.accepted, clean(message.message))
+        publication.verdicts[link.url] = verdict
+        if verdict.answer is Answer.AUTH:
+            if link.authenticate({publication.pubkey: None}):
+                link.hold_event(publication.event_id, publication.frame)
+            else:
+                publication.verdicts[link.url] = Verdict(Answer.REFUSED, verdict.message)
+        outcome = publication.outcome()
+        if outcome is not None:
+            self._finish(publication, outcome)
+
+    def link_wants_later(self, link: Link, chunk: Chunk, due: float) -> None:
+        self._later[link.url, chunk.subscription_id] = (due, chunk)
+        self._busy.set()
+
+    # ------------------------------------------------------------ time
+
+    async def _tick(self) -> None:
+        while True:
+            await self._busy.wait()
+            await self._clock.sleep(TICK_S)
+            now = self._clock.monotonic()
+            self._retry_publications(now)
+            self._retry_subscriptions(now)
+            if not self._publications and not self._later:
+                self._busy.clear()
+
+    def _retry_publications(self, now: float) -> None:
+        for publication in list(self._publications.values()):
+            if now >= publication.deadline:
+                self._finish(publication, accepted=False)
+            elif now >= publication.due:
+                publication.postpone(now)
+                for url in filter(publication.wants, publication.verdicts):
+                    self._links[url].send(publication.frame)
+
+    def _retry_subscriptions(self, now: float) -> None:
+        for key, (due, chunk) in list(self._later.items()):
+            if now >= due:
+                del self._later[key]
+                self._links[key[0]].subscribe(chunk)
+
+
+def check_relays(urls: Iterable[str]) -> None:
+    """Check the owner's own relay URLs. Raises KitestringError (malformed) with the first that is none."""
+    for url in urls:
+        check_url(url)

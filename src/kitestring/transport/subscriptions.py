@@ -1,0 +1,158 @@
+"""One standing question to all relays, cut into REQs of at most 200 keys."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+from kitestring.nostr.event import Event
+from kitestring.nostr.filter import Filter
+from kitestring.nostr.relay import MAX_SUBSCRIPTION_ID_CHARS, reason_prefix
+from kitestring.transport.changes import Changes
+
+#: Keys in one REQ: 200 × 67 bytes is 13 kB, far below every relay's frame limit, and what relays accept in one filter.
+MAX_KEYS_PER_REQ: Final = 200
+#: REQs of one subscription: with 200 keys each, 100,000 connections of one service.
+MAX_REQS: Final = 500
+#: Seconds to wait for EOSE before going on without it.
+EOSE_TIMEOUT_S: Final = 5.0
+#: CLOSED with these words is final; anything else (``error:``, ``rate-limited:``) is asked again after a pause.
+FINAL_PREFIXES: Final = frozenset({"restricted", "unsupported", "invalid", "blocked", "auth-required"})
+
+#: Called for every event of a subscription, in the reader, with the relay's URL; signatures are not yet checked. It
+#: must be quick. To slow a relay down it may return an awaitable (room in the consumer's own bounded queue, say),
+#: which the reader of that one relay awaits; it must not wait there for a publish or an EOSE of the same pool.
+Handler = Callable[[Event, str], Awaitable[None] | None]
+#: The filters for a chunk of keys (empty for a subscription without keys), asked anew at every (re)subscription so that
+#: ``since`` can follow the time.
+FilterSource = Callable[[Sequence[str]], Sequence[Filter]]
+
+
+class Chunk:
+    """One REQ: its subscription id and keys."""
+
+    __slots__ = ("keys", "owner", "subscription_id")
+
+    def __init__(self, owner: Subscription, subscription_id: str) -> None:
+        self.owner: Final = owner
+        self.subscription_id: Final = subscription_id
+        self.keys: Final[dict[str, None]] = {}
+
+    def filters(self) -> Sequence[Filter]:
+        return self.owner.source(tuple(self.keys))
+
+
+class Requests(Protocol):
+    """Where chunks are put into effect: the pool."""
+
+    def open_chunk(self, chunk: Chunk) -> None: ...
+    def close_chunk(self, chunk: Chunk) -> None: ...
+    def forget(self, subscription: Subscription) -> None: ...
+    def connected_urls(self) -> list[str]: ...
+
+
+class Subscription:
+    """Made by ``RelayPool.subscribe``. ``refusals`` maps relay URL to its words when it closed a REQ for good."""
+
+    def __init__(self, name: str, source: FilterSource, handler: Handler, pool: Requests, changes: Changes) -> None:
+        if not name or len(name) > MAX_SUBSCRIPTION_ID_CHARS - 4:
+            raise ValueError("a subscription needs a name of at most 60 characters")
+        self.name: Final = name
+        self.source: Final = source
+        self.handler: Final = handler
+        self.chunks: Final[dict[str, Chunk]] = {}
+        self.refusals: Final[dict[str, str]] = {}
+        self._pool: Final = pool
+        self._changes: Final = changes
+        self._by_key: Final[dict[str, Chunk]] = {}
+        self._answered: Final[dict[str, set[str]]] = {}
+
+    def begin(self, keys: Iterable[str]) -> None:
+        self.add_keys(keys)
+        if not self.chunks:
+            self._pool.open_chunk(self._new_chunk())
+
+    def add_keys(self, keys: Iterable[str]) -> None:
+        """Also listen for these keys. Only REQs that change are sent again. Raises ValueError above 100,000 keys."""
+        touched: dict[str, Chunk] = {}
+        for key in keys:
+            if key not in self._by_key:
+                chunk = self._roomy_chunk()
+                chunk.keys[key] = None
+                self._by_key[key] = chunk
+                touched[chunk.subscription_id] = chunk
+        for chunk in touched.values():
+            self._pool.open_chunk(chunk)
+
+    def remove_keys(self, keys: Iterable[str]) -> None:
+        """Stop listening for these keys; unknown ones are ignored."""
+        touched: dict[str, Chunk] = {}
+        for key in keys:
+            chunk = self._by_key.pop(key, None)
+            if chunk is not None:
+                del chunk.keys[key]
+                touched[chunk.subscription_id] = chunk
+        for chunk in touched.values():
+            if chunk.keys:
+                self._pool.open_chunk(chunk)
+            else:
+                del self.chunks[chunk.subscription_id]
+                self._pool.close_chunk(chunk)
+
+    def _roomy_chunk(self) -> Chunk:
+        last = next(reversed(self.chunks.values()), None)
+        return last if last is not None and len(last.keys) < MAX_KEYS_PER_REQ else self._new_chunk()
+
+    def _new_chunk(self) -> Chunk:
+        if len(self.chunks) >= MAX_REQS:
+            raise ValueError(f"a subscription has at most {MAX_REQS * MAX_KEYS_PER_REQ} keys")
+        number = 1 + max((int(name.rpartition(":")[2]) for name in self.chunks), default=-1)
+        chunk = Chunk(self, f"{self.name}:{number}")
+        self.chunks[chunk.subscription_id] = chunk
+        return chunk
+
+    def close(self) -> None:
+        """End the subscription on every relay."""
+        for chunk in self.chunks.values():
+            self._pool.close_chunk(chunk)
+        self.chunks.clear()
+        self._by_key.clear()
+        self._pool.forget(self)
+
+    def note_asked(self, url: str, subscription_id: str) -> None:
+        self._answered.setdefault(url, set()).discard(subscription_id)
+        self.refusals.pop(url, None)
+
+    def note_eose(self, url: str, subscription_id: str) -> None:
+        self._answered.setdefault(url, set()).add(subscription_id)
+        self._changes.notify()
+
+    def note_refused(self, url: str, message: str) -> None:
+        self.refusals[url] = message
+        self._changes.notify()
+
+    def note_lost(self, url: str) -> None:
+        self._answered.pop(url, None)
+        self._changes.notify()
+
+    def live_on(self) -> list[str]:
+        """The relays that have answered every REQ with EOSE: all that they stored has arrived, news will."""
+        return [url for url, answered in self._answered.items() if self.chunks.keys() <= answered]
+
+    async def wait_eose(self, timeout_s: float = EOSE_TIMEOUT_S) -> bool:
+        """Wait until every connected relay has answered with EOSE (or refused); whether at least one has.
+
+        Relays that are still being connected are not waited for once another one is live.
+        """
+
+        def settled() -> bool:
+            live = self.live_on()
+            return bool(live) and all(url in live or url in self.refusals for url in self._pool.connected_urls())
+
+        await self._changes.until(settled, timeout_s)
+        return bool(self.live_on())
+
+
+def is_final(message: str) -> bool:
+    """Whether a CLOSED with this text will not change by asking again."""
+    return reason_prefix(message) in FINAL_PREFIXES
