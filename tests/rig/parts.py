@@ -144,15 +144,18 @@ def _version_of(command: list[str]) -> tuple[int, ...]:
 # ---- build ---------------------------------------------------------------------------------------------------------
 
 
-def build() -> None:
-    """Fetch and build what is missing. Raises PartError; a part is there whole or not at all."""
-    cache().mkdir(parents=True, exist_ok=True)
+def build(*names: str) -> None:
+    """Fetch and build what is missing, of all parts or of those named. Raises PartError; no part is ever half there."""
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise PartError(f"{reason}; name a directory for them in KITESTRING_RIG_CACHE") from reason
     with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share one cache
         for left_over in cache().glob("building-*"):
             _remove(left_over)
         for name, (what, make) in _MAKERS.items():
-            if PARTS[name]() is not None:
+            if PARTS[name]() is not None or (names and name not in names):
                 continue
             say(f"{name}: {what()}")
             began = time.monotonic()
@@ -275,21 +278,21 @@ def _status() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`build` or `status`, or `hint`: one line about what is missing, nothing when all is there."""
+    """`build`, `status`, or `hint`: one line about what is missing, nothing when all is there."""
     match arguments:
         case ["status"]:
             _status()
         case ["hint"]:
             if absent := missing():
                 say(f"tests of real parts ({', '.join(absent)}) are skipped; {HOW_TO_GET}")
-        case ["build"]:
+        case ["build", *names]:
             try:
-                build()
+                build(*names)
             except PartError as reason:
                 say(f"a real part is missing: {reason}")
                 return 1
         case _:
-            say("usage: python -m tests.rig.parts build | status | hint")
+            say("usage: python -m tests.rig.parts build [PART…] | status | hint")
             return 2
     return 0
 
