@@ -53,6 +53,31 @@ def test_one_wrong_character_is_always_noticed_also_beyond_1023_characters(data:
         bech32.decode(text[:position] + wrong + text[position + 1 :])
 
 
+def checksum_of_the_bip(hrp: str, symbols: bytes) -> bytes:
+    """The loop of BIP-173, the slow and certain way."""
+    register = 1
+    high, low = [ord(c) >> 5 for c in hrp], [ord(c) & 31 for c in hrp]
+    for symbol in (*high, 0, *low, *symbols, 0, 0, 0, 0, 0, 0):
+        top, register = register >> 25, (register & 0x1FFFFFF) << 5 ^ symbol
+        for i, term in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            register ^= term if top >> i & 1 else 0
+    return bytes((register ^ 1) >> shift & 31 for shift in range(25, -1, -5))
+
+
+@pytest.mark.parametrize("length", [0, 1, 1000, 1020, 1030, 2100, 7900])
+def test_the_checksum_is_that_of_the_bip_at_every_length(length: int) -> None:
+    symbols = bytes(i * 7 % 31 + 1 for i in range(length))
+    _, _, written = bech32.encode_symbols("lnbc", symbols).rpartition("1")
+    assert bytes(map(bech32.CHARSET.index, written[-6:])) == checksum_of_the_bip("lnbc", symbols)
+
+
+def test_the_kelvin_sign_is_not_taken_for_a_k() -> None:
+    text = bech32.encode("npub", bytes(range(32))).upper()
+    assert "K" in text
+    with pytest.raises(CodecError, match="characters"):
+        bech32.decode(text.replace("K", "\u212a"))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_raises_anything_but_a_codec_error(text: str) -> None:
