@@ -180,7 +180,8 @@ def _build_clients() -> None:
         # The packages of a test have no business running programs while they are installed.
         command = [str(found.node), str(found.npm_cli), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         path = f"{found.node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        _fetch(command, cwd=result, PATH=path, npm_config_cache=str(workshop / "npm"))
+        # Node.js has its own list of authorities; behind a company's proxy only the machine's knows the proxy.
+        _fetch(command, cwd=result, PATH=path, npm_config_cache=str(workshop / "npm"), NODE_USE_SYSTEM_CA="1")
 
 
 def _build_lnd() -> None:
