@@ -1,0 +1,158 @@
+"""May this grant do that? Pure, on a snapshot: balance and budget are compared again where the money is reserved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kitestring.base.commands import (
+    AnyCommand,
+    GetBalance,
+    GetInfo,
+    ListTransactions,
+    LookupInvoice,
+    MakeInvoice,
+    PayInvoice,
+    Refused,
+)
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Budget, Grant
+from kitestring.base.ledger import Charge
+from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, ZERO, Msat
+from kitestring.base.ports import Capabilities
+from kitestring.policy.budget import charge, renews_at
+
+#: The name that a grant lists to allow a command. None = every grant may.
+PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
+    PayInvoice: "pay_invoice",
+    MakeInvoice: "make_invoice",
+    LookupInvoice: "lookup_invoice",
+    ListTransactions: "list_transactions",
+    GetBalance: "get_balance",
+    GetInfo: None,
+}
+#: Routing rarely costs more than 1 %, but a small payment needs room for base fees: 10 sat.
+DEFAULT_FEE_PPM: Final = 10_000
+DEFAULT_FEE_MIN_MSAT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Go on: what to charge to budgets, and the routing fee to reserve with the amount (the charges include it)."""
+
+    charges: tuple[Charge, ...]
+    fee_cap_msat: Msat
+
+
+def decide(
+    command: PayInvoice,
+    grant: Grant | None,
+    *,
+    now: int,
+    network: str,
+    internal: bool = False,
+    fee_ppm: int = DEFAULT_FEE_PPM,
+    fee_min_msat: int = DEFAULT_FEE_MIN_MSAT,
+) -> Allow | Refused:
+    """Decide about one payment: caller, invoice, per-payment cap, budget. ``now`` in Unix seconds.
+
+    ``network`` is the service's; ``internal`` says that the invoice is our own, so that there is no routing fee. A
+    payment that is known already must be looked up by the caller: an expired but settled invoice still has its answer.
+    """
+    refused = refuse_caller(grant, now, command) or _refuse_invoice_to_pay(command, now, network)
+    if refused is not None or grant is None:
+        return refused or _no_grant()
+    limit = grant.per_payment_msat
+    if limit is not None and command.amount_msat > limit:
+        details = {"per_payment_msat": int(limit)}
+        return Refused(Reason.OVER_BUDGET, f"one payment may be at most {int(limit)} msat", details)
+    fee_cap = ZERO if internal else fee_cap_of(command, fee_ppm, fee_min_msat)
+    charged = charge(grant, command.amount_msat + fee_cap, now)
+    if charged is None:
+        return Allow((), fee_cap)
+    if charged.amount_msat > charged.limit_msat:
+        return over_budget(grant, now)
+    return Allow((charged,), fee_cap)
+
+
+def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused | None:
+    """Why this grant may not ask for this command at all, or None."""
+    if grant is None:
+        return _no_grant()
+    if grant.revoked_at is not None:
+        return Refused(Reason.CONNECTION_ENDED, "this connection was revoked")
+    if grant.expires_at is not None and now >= grant.expires_at:
+        return Refused(Reason.CONNECTION_ENDED, "this connection has expired")
+    permission = PERMISSIONS[type(command)]
+    if permission is None or permission in grant.methods or (grant.wire == "owner" and not grant.methods):
+        return None
+    return Refused(Reason.NOT_PERMITTED, f"this connection has no permission for {permission}")
+
+
+def refuse_invoice(
+    command: MakeInvoice, grant: Grant | None, capabilities: Capabilities, *, now: int
+) -> Refused | None:
+    """Why this invoice is not made for this grant by this backend, or None."""
+    refused = refuse_caller(grant, now, command)
+    if refused is not None:
+        return refused
+    amount = command.amount_msat
+    if amount is None:
+        return None if capabilities.amountless else Refused(Reason.MALFORMED, "this wallet needs an amount")
+    if not 1 <= amount <= MAX_MSAT:
+        return _amount_out_of_range()
+    if amount % MSAT_PER_SAT and not capabilities.sub_sat:
+        return Refused(Reason.MALFORMED, "this wallet makes invoices for whole sats only")
+    if command.description_hash and not capabilities.description_hash:
+        return Refused(Reason.MALFORMED, "this wallet cannot put the hash of a description into an invoice")
+    return None
+
+
+def fee_cap_of(command: PayInvoice, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT) -> Msat:
+    """The routing fee to allow and reserve: what the caller set, else the larger of a share (rounded up) and a floor."""
+    if command.max_fee_msat is not None:
+        return command.max_fee_msat
+    return Msat(max(-(-int(command.amount_msat) * fee_ppm // 1_000_000), fee_min_msat))
+
+
+def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None) -> Refused:
+    """The refusal of a payment that the budget does not cover; ``remaining_msat`` where the ledger has told it."""
+    budget = grant.budget
+    if budget is None:
+        return Refused(Reason.OVER_BUDGET)
+    details = {"limit_msat": int(budget.limit_msat)}
+    text = f"budget {int(budget.limit_msat)} msat {_per(budget)}"
+    if remaining_msat is not None:
+        details["remaining_msat"] = int(remaining_msat)
+        text += f", {int(remaining_msat)} left"
+    renews = renews_at(budget, now)
+    if renews is not None:
+        details["renews_at"] = renews
+        text += f", renews {renews}"
+    return Refused(Reason.OVER_BUDGET, text, details)
+
+
+def _per(budget: Budget) -> str:
+    if budget.period == "never":
+        return "in all"
+    return f"per {budget.length_s} s" if budget.period == "rolling" else f"per {budget.period}"
+
+
+def _refuse_invoice_to_pay(command: PayInvoice, now: int, network: str) -> Refused | None:
+    if command.network != network:
+        return Refused(Reason.WRONG_NETWORK, f"this invoice is for {command.network}")
+    if now >= command.expires_at:
+        return Refused(Reason.MALFORMED, "the invoice has expired")
+    if not 1 <= command.amount_msat <= MAX_MSAT:
+        return _amount_out_of_range()
+    if command.max_fee_msat is not None and command.max_fee_msat < 0:
+        return Refused(Reason.MALFORMED, "max_fee must not be negative")
+    return None
+
+
+def _amount_out_of_range() -> Refused:
+    return Refused(Reason.AMOUNT_OUT_OF_RANGE, "the amount must be at least 1 msat and at most all bitcoin")
+
+
+def _no_grant() -> Refused:
+    return Refused(Reason.CONNECTION_ENDED, "there is no such connection")

@@ -1,0 +1,51 @@
+"""Which encryption a NWC request uses, and whether its connection may (NIP-47, `encryption` tag)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kitestring.base import grants
+from kitestring.nostr.event import Event, first_tag
+from kitestring.wire.reply_to import Cipher
+
+_TAGGED: Final[dict[str | None, Cipher]] = {None: "nip04", "nip04": "nip04", "nip44_v2": "nip44", "nip44": "nip44"}
+_ALLOWED: Final[dict[str, tuple[Cipher, ...]]] = {
+    "auto": ("nip44", "nip04"),
+    "nip44": ("nip44",),
+    "legacy": ("nip04",),
+}
+#: Second base64 digits of a payload whose first byte is 2.
+_VERSION_2_DIGITS: Final = frozenset("ghijklmnopqrstuv")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Decrypt and answer with ``cipher``. Not ``allowed`` means: refuse with UNSUPPORTED_ENCRYPTION, in ``cipher`` if
+    the request could be read with it, else in NIP-44."""
+
+    cipher: Cipher
+    allowed: bool
+
+
+def allowed_ciphers(setting: grants.Cipher, nip44_seen: bool) -> tuple[Cipher, ...]:
+    """The ciphers of a connection, preferred first. ``auto`` never goes back to NIP-04 once NIP-44 was seen."""
+    return ("nip44",) if setting == "auto" and nip44_seen else _ALLOWED[setting]
+
+
+def choose_cipher(event: Event, setting: grants.Cipher, nip44_seen: bool) -> Choice:
+    """The cipher of a request: its tag (absent = NIP-04), unless the text has another shape that is allowed."""
+    allowed = allowed_ciphers(setting, nip44_seen)
+    tagged = _TAGGED.get(first_tag(event, "encryption"))
+    shape = _shape(event.content)
+    if shape in allowed:
+        return Choice(shape, True)
+    if tagged is not None:
+        return Choice(tagged, tagged in allowed)
+    return Choice(shape or "nip44", False)
+
+
+def _shape(content: str) -> Cipher | None:
+    if "?iv=" in content[-64:]:
+        return "nip04"
+    return "nip44" if content[:1] == "A" and content[1:2] in _VERSION_2_DIGITS else None

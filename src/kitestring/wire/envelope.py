@@ -1,0 +1,115 @@
+"""Request and reply events of every wire: kinds, tags, times, encryption, and which replies are believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kitestring.base.errors import CodecError
+from kitestring.base.ports import Encoded, Entropy
+from kitestring.crypto import nip04, nip44
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr import kinds
+from kitestring.nostr.event import MAX_OUTGOING_EVENT_BYTES, Event, encode_event, first_tag, sign_event, verify_event
+from kitestring.wire.reply_to import Cipher, ReplyTo
+
+#: The largest text whose encrypted event stays below what relays take: the last NIP-44 padding step that fits.
+MAX_PLAINTEXT_BYTES: Final = 40_960
+#: Relays and clients refuse events from the future; a request from further ahead than this is not followed.
+MAX_AHEAD_S: Final = 60
+CLINK_VERSION: Final = ["clink_version", "1"]
+
+#: Reply kind and the tags behind ``p`` and ``e``.
+_REPLIES: Final[dict[str, tuple[int, list[list[str]]]]] = {
+    "nwc": (kinds.NWC_RESPONSE, []),
+    "offers": (kinds.OFFER, [CLINK_VERSION]),
+}
+
+
+def shared_secret(key: SecretKey, peer: str, cipher: Cipher) -> bytes:
+    """What :func:`encrypt` and :func:`decrypt` need for one pair of keys; worth caching. Raises CodecError."""
+    return nip44.conversation_key(key, peer) if cipher == "nip44" else key.shared_x(peer)
+
+
+def encrypt(plaintext: str, cipher: Cipher, shared: bytes, entropy: Entropy) -> str:
+    """The content of an event. Raises CodecError beyond :data:`MAX_PLAINTEXT_BYTES`."""
+    if len(plaintext) > MAX_PLAINTEXT_BYTES or len(plaintext.encode()) > MAX_PLAINTEXT_BYTES:
+        raise CodecError(f"the message is larger than {MAX_PLAINTEXT_BYTES} bytes")
+    if cipher == "nip44":
+        return nip44.encrypt(plaintext, shared, entropy(32))
+    return nip04.encrypt(plaintext, shared, entropy(16))
+
+
+def decrypt(content: str, cipher: Cipher, shared: bytes) -> str:
+    """The text of a content. Raises CodecError, which never says why."""
+    return nip44.decrypt(content, shared) if cipher == "nip44" else nip04.decrypt(content, shared)
+
+
+def reply_time(request_created_at: int, now: int) -> int:
+    """Not before the request, because clients subscribe from its time on, and never far ahead of our clock."""
+    return min(max(now, request_created_at), now + MAX_AHEAD_S)
+
+
+def reply_event(to: ReplyTo, plaintext: bytes, *, key: SecretKey, shared: bytes, entropy: Entropy, now: int) -> Encoded:
+    """The signed reply, or the same one again with a fresh time when relays find the stored one too old.
+
+    ``key`` is the one ``to.key_id`` names, ``shared`` its secret with ``to.peer`` for ``to.cipher``. Raises CodecError
+    when the event would be larger than relays take.
+    """
+    kind, tail = _REPLIES[to.wire]
+    signed_at = reply_time(to.created_at, now)
+    content = encrypt(plaintext.decode(), to.cipher, shared, entropy)
+    tags = [["p", to.peer], ["e", to.event_id], *tail]
+    event = encode_event(sign_event(key, kind=kind, tags=tags, content=content, created_at=signed_at, aux=entropy(32)))
+    if len(event) > MAX_OUTGOING_EVENT_BYTES:
+        raise CodecError(f"the reply is larger than {MAX_OUTGOING_EVENT_BYTES} bytes")
+    return Encoded(plaintext, event, signed_at)
+
+
+def request_event(
+    key: SecretKey,
+    *,
+    kind: int,
+    service: str,
+    plaintext: str,
+    cipher: Cipher,
+    shared: bytes,
+    entropy: Entropy,
+    now: int,
+    expires_at: int | None = None,
+) -> Event:
+    """A signed request of a client: kind 23194 (NWC) or 21001 (offers). ``expires_at`` is for NWC only."""
+    tags = [["p", service]]
+    if kind == kinds.OFFER:
+        tags.append(CLINK_VERSION)
+    elif cipher == "nip44":
+        tags.append(["encryption", "nip44_v2"])
+    if expires_at is not None:
+        tags.append(["expiration", str(expires_at)])
+    content = encrypt(plaintext, cipher, shared, entropy)
+    return sign_event(key, kind=kind, tags=tags, content=content, created_at=now, aux=entropy(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The reply a client waits for: who writes it (``author``), to whom (``own``), about which request. All hex."""
+
+    kind: int
+    author: str
+    own: str
+    request_id: str
+
+
+def is_reply(event: Event, expected: Expected) -> bool:
+    """Whether this is the reply: author, kind, first ``p``, first ``e`` and version, then id and signature.
+
+    Everything else is to be ignored *without ending the wait*. Some wallets leave out the ``p`` of a NWC response.
+    """
+    if event.kind != expected.kind or event.pubkey != expected.author or first_tag(event, "e") != expected.request_id:
+        return False
+    addressee = first_tag(event, "p")
+    if addressee != expected.own and not (addressee is None and event.kind == kinds.NWC_RESPONSE):
+        return False
+    if event.kind == kinds.OFFER and first_tag(event, CLINK_VERSION[0]) not in {None, CLINK_VERSION[1]}:
+        return False
+    return verify_event(event)
