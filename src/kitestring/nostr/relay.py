@@ -324,5 +324,5 @@ def _complaint(frame: bytes | str) -> bytes:
             case [str(label), *_]:
                 return notice(f"unsupported: there is no {label[:16]} message here")
     except _PARSE_ERRORS:
-        return notice("invalid: the frame is not JSON")
+        return notice("invalid: the frame is not a JSON array")
     return notice("invalid: a frame is a JSON array that begins with a word")

@@ -11,9 +11,9 @@ from kitestring.nostr.event import Event, tag_values, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.nostr.relay import delivery_prefix
 from kitestring.relay.disk import Disk
-from kitestring.relay.index import Index, event_places, filter_places
+from kitestring.relay.index import Index, filter_places
 from kitestring.relay.limits import NEVER_PUBLISHED, PRIVATE_KINDS, Limits
-from kitestring.relay.store import EventStore, Fate
+from kitestring.relay.store import Entry, EventStore, Fate
 
 _log: Final = logging.getLogger(__name__)
 ACCEPTED: Final = frozenset({Fate.KEPT, Fate.PASSED_ON, Fate.DUPLICATE, Fate.OUTDATED})
@@ -90,9 +90,10 @@ class Hub:
         known = reader.authenticated
         return event.pubkey in known or any(key in known for key in tag_values(event, "p"))
 
-    def _deliver(self, event: Event, event_json: bytes) -> None:
+    def _deliver(self, entry: Entry) -> None:
+        event, event_json = entry.event, entry.json
         done: set[Watch] = set()
-        for interest in self._live.find(event_places(event)):
+        for interest in self._live.find(entry.places):
             watch = interest.watch
             if watch not in done and interest.wanted.matches(event) and self._may_read(watch.reader, event):
                 done.add(watch)
@@ -129,7 +130,7 @@ class Hub:
                     _log.exception("the relay's database cannot be written")
                     self._store.forget(event.id)
                     return False, "error: the relay cannot store events at the moment"
-            self._deliver(event, change.entry.json)
+            self._deliver(change.entry)
         return change.fate in ACCEPTED, "" if change.fate is Fate.PASSED_ON else change.fate.value
 
     async def expire(self, now: int) -> None:

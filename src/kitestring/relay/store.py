@@ -19,6 +19,7 @@ from kitestring.relay.limits import Limits
 MAX_STORED_PLACES: Final = 64
 #: Rough bytes of one kept event beyond its JSON: its parsed form and its index entries.
 ENTRY_OVERHEAD_BYTES: Final = 1_500
+PLACE_BYTES: Final = 120
 
 
 class Entry:
@@ -30,11 +31,11 @@ class Entry:
         self.event: Final = event
         self.json: Final = json
         self.ends_at: Final = ends_at
-        self.places: Final = event_places(event)[:MAX_STORED_PLACES]
+        self.places: Final = event_places(event)
 
     @property
     def size_bytes(self) -> int:
-        return len(self.json) + ENTRY_OVERHEAD_BYTES
+        return len(self.json) + ENTRY_OVERHEAD_BYTES + PLACE_BYTES * len(self.places)
 
 
 class Fate(Enum):
@@ -224,11 +225,11 @@ class EventStore:
 
     def _link(self, entry: Entry) -> None:
         self._by_id[entry.event.id] = entry
-        self._index.add(entry, entry.places)
+        self._index.add(entry, entry.places[:MAX_STORED_PLACES])
 
     def _unlink(self, entry: Entry) -> None:
         del self._by_id[entry.event.id]
-        self._index.remove(entry, entry.places)
+        self._index.remove(entry, entry.places[:MAX_STORED_PLACES])
 
 
 def _newest(entry: Entry) -> tuple[int, str]:

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.transport.dial import Dialer
+from kitestring.transport.proxies import Proxies
+from tests.transport.kit import scripted_relay, served
+
+
+@asynccontextmanager
+async def proxy(greeting: asyncio.Queue[bytes], *, socks: bool) -> AsyncIterator[int]:
+    """A proxy for one tunnel: reads what it is asked for, then (as SOCKS5) connects and passes bytes on."""
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not socks:
+            greeting.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 502 no\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+            return
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+        head = await reader.readexactly(5)
+        name = await reader.readexactly(head[4])
+        port = int.from_bytes(await reader.readexactly(2))
+        greeting.put_nowait(head[3:4] + name)
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_a_wss_relay_is_reached_through_the_tunnel_of_an_http_proxy() -> None:
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+    async with proxy(asked, socks=False) as port, Dialer(Proxies(wss=f"http://127.0.0.1:{port}")) as dialer:
+        with pytest.raises(aiohttp.ClientError):
+            await dialer.open("wss://relay.example.com")
+    assert asked.get_nowait().startswith(b"CONNECT relay.example.com:443 ")
+
+
+async def test_a_socks_proxy_resolves_the_name_itself() -> None:
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+    async with scripted_relay() as relay, proxy(asked, socks=True) as port:
+        url = relay.url.replace("127.0.0.1", "someonion.onion")
+        async with Dialer(Proxies(ws=f"socks5h://127.0.0.1:{port}")) as dialer:
+            socket = await dialer.open(url)
+            caller = await relay.caller()
+            await caller.send("NOTICE", "through the tunnel")
+            assert (await socket.receive()).data == b'["NOTICE", "through the tunnel"]'
+            relay.stop()
+            await socket.close()
+    assert asked.get_nowait() == b"\x03someonion.onion"
+
+
+async def test_a_missing_socks_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp_socks", None)
+    async with Dialer(Proxies(wss="socks5://127.0.0.1:9050")) as dialer:
+        with pytest.raises(KitestringError, match=r"pip install 'kitestring\[tor\]'") as caught:
+            await dialer.open("wss://relay.example.com")
+    assert caught.value.reason is Reason.UNSUPPORTED
+
+
+async def test_a_foreign_relay_is_not_dialled_through_a_proxy_that_hides_its_address() -> None:
+    async with Dialer(Proxies(wss="http://127.0.0.1:1")) as dialer:
+        with pytest.raises(KitestringError, match="behind a proxy"):
+            await dialer.open("wss://relay.example.com", foreign=True)
+    async with Dialer(Proxies(wss="http://127.0.0.1:1", allow_foreign=True)) as dialer:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await dialer.open("wss://relay.example.com", foreign=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+async def test_a_foreign_name_that_leads_home_is_not_connected_to(host: str) -> None:
+    async with scripted_relay() as relay, Dialer() as dialer:
+        with pytest.raises(aiohttp.ClientError, match="not on a public address"):
+            await dialer.open(relay.url.replace("127.0.0.1", host), foreign=True)
+        assert relay.callers.empty()
+        async with Dialer(allow_private=True) as free:
+            socket = await free.open(relay.url, foreign=True)
+            await relay.caller()
+            relay.stop()
+            await socket.close()
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with scripted_relay() as inside:
+
+        async def elsewhere(_: web.Request) -> web.StreamResponse:
+            raise web.HTTPFound(inside.url.replace("ws:", "http:"))
+
+        async with served(elsewhere) as address, Dialer() as dialer:
+            with pytest.raises(aiohttp.ClientError, match="redirect"):
+                await dialer.open(f"ws://{address}")
+        assert inside.callers.empty()

@@ -1,0 +1,470 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nostr_sdk
+import pytest
+
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event, decode_event, verify_event
+from kitestring.nostr.relay import MAX_FRAME_BYTES
+from kitestring.transport import link as link_module
+from kitestring.transport.publications import Answer
+from kitestring.transport.relays import PoolOptions, RelayPool
+from tests.transport.kit import (
+    ALICE,
+    BOB,
+    CAROL,
+    Caller,
+    Inbox,
+    ManualClock,
+    RealClock,
+    ScriptedRelay,
+    entropy,
+    note,
+    scripted_relay,
+    to_keys,
+    within,
+)
+
+SIGNERS = {key.public_hex: key for key in (ALICE, BOB)}
+
+
+@asynccontextmanager
+async def scene(
+    *, signers: dict[str, SecretKey] | None = None
+) -> AsyncIterator[tuple[ScriptedRelay, RelayPool, ManualClock]]:
+    clock = ManualClock()
+    async with (
+        scripted_relay() as relay,
+        RelayPool([relay.url], clock=clock, entropy=entropy, signers=signers) as pool,
+    ):
+        yield relay, pool, clock
+
+
+def pool_of(*relays: ScriptedRelay) -> RelayPool:
+    return RelayPool([relay.url for relay in relays], clock=ManualClock(), entropy=entropy)
+
+
+def publishing(pool: RelayPool, event: Event, **options: Any) -> asyncio.Task[Any]:
+    return asyncio.create_task(pool.publish(event, **options))
+
+
+# ---------------------------------------------------------------- subscribing
+
+
+async def test_an_event_reaches_the_handler_after_the_stored_ones_ended() -> None:
+    async with scene() as (relay, pool, _):
+        inbox, event = Inbox(), note()
+        subscription = pool.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex])
+        caller = await relay.caller()
+        assert await caller.expect("REQ") == ["REQ", "in:0", {"kinds": [21001], "#p": [BOB.public_hex]}]
+        await caller.send("EOSE", "in:0")
+        assert await within(subscription.wait_eose())
+        assert subscription.live_on() == [relay.url]
+        await caller.deliver("in:0", event)
+        assert await inbox.next() == event
+        subscription.close()
+        assert await caller.expect("CLOSE") == ["CLOSE", "in:0"]
+        pool.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex])  # the name is free again
+        await caller.expect("REQ")
+
+
+async def test_keys_are_cut_into_requests_of_200_and_only_changed_ones_are_sent_again() -> None:
+    async with scene() as (relay, pool, _):
+        keys = [f"{number:064x}" for number in range(450)]
+        subscription = pool.subscribe("in", to_keys(), Inbox(), keys=keys)
+        caller = await relay.caller()
+        asked = [await caller.expect("REQ") for _ in range(3)]
+        assert [len(frame[2]["#p"]) for frame in asked] == [200, 200, 50]
+        assert sorted(key for frame in asked for key in frame[2]["#p"]) == keys
+        subscription.add_keys([ALICE.public_hex, keys[0]])
+        changed = await caller.expect("REQ")
+        assert changed[1] == "in:2"
+        assert ALICE.public_hex in changed[2]["#p"]
+        subscription.remove_keys([keys[0]])
+        assert len((await caller.expect("REQ"))[2]["#p"]) == 199
+        subscription.remove_keys([*keys[400:], ALICE.public_hex])
+        assert await caller.expect("CLOSE") == ["CLOSE", "in:2"]
+
+
+async def test_a_lost_connection_comes_back_with_all_its_subscriptions() -> None:
+    async with scene() as (relay, pool, clock):
+        inbox = Inbox()
+        subscription = pool.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex])
+        first = await relay.caller()
+        await first.expect("REQ")
+        await first.send("EOSE", "in:0")
+        assert await within(subscription.wait_eose())
+        closing = asyncio.create_task(first.socket.close())
+        pause_s = await clock.pass_sleep(0.5, 1.0)
+        assert subscription.live_on() == []
+        second = await relay.caller()
+        await second.expect("REQ")
+        await second.deliver("in:0", note())
+        await inbox.next()
+        await closing
+        (status,) = pool.status()
+        assert status.connected
+        assert status.connects == 2
+        assert "closed the connection" in status.last_error
+        assert 0.5 <= pause_s < 1
+
+
+async def test_pauses_between_attempts_grow_to_a_minute_and_are_jittered() -> None:
+    clock = ManualClock()
+    async with RelayPool(["ws://127.0.0.1:9"], clock=clock, entropy=lambda size: b"\xff" * size) as pool:
+        for longest in (1, 2, 4, 8, 16, 32, 60, 60):
+            assert await clock.pass_sleep(0.9 * longest, longest) > 0.99 * longest
+        assert not pool.status()[0].connected
+        assert pool.status()[0].last_error
+
+
+async def test_filters_are_made_anew_for_every_connection() -> None:
+    async with scene() as (relay, pool, clock):
+        asked = iter([100, 200])
+        source = to_keys()
+        pool.subscribe("in", lambda keys: [type(f)(kinds=f.kinds, since=next(asked)) for f in source(keys)], Inbox())
+        first = await relay.caller()
+        assert (await first.expect("REQ"))[2]["since"] == 100
+        closing = asyncio.create_task(first.socket.close())
+        await clock.pass_sleep(0.5, 1.0)
+        assert (await (await relay.caller()).expect("REQ"))[2]["since"] == 200
+        await closing
+
+
+async def test_garbage_and_bombs_are_counted_and_change_nothing() -> None:
+    async with scene() as (relay, pool, _):
+        inbox = Inbox()
+        pool.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex])
+        caller = await relay.caller()
+        await caller.expect("REQ")
+        frames = [
+            "",
+            "{}",
+            "[" * 100_000,
+            '["EVENT","in:0",{"x":' + "[" * 90_000,
+            '["NOTICE","' + "x" * MAX_FRAME_BYTES + '"]',
+        ]
+        for frame in frames:
+            await caller.socket.send_str(frame)
+        await caller.deliver("elsewhere", note())
+        await caller.send("NOTICE", "be \x1b[31mcareful" + "!" * 500)
+        await caller.deliver("in:0", note())
+        await inbox.next()
+        (status,) = pool.status()
+        assert status.ignored == len(frames) + 1
+        assert status.connects == 1
+        assert status.notice.startswith("be  [31mcareful")
+        assert len(status.notice) == 200
+
+
+async def test_a_binary_frame_ends_the_connection() -> None:
+    async with scene() as (relay, pool, clock):
+        caller = await relay.caller()
+        await caller.socket.send_bytes(b"\x00")
+        await asyncio.gather(clock.pass_sleep(0.5, 1.0), caller.until_gone())
+        await relay.caller()
+        assert "binary" in pool.status()[0].last_error
+
+
+async def test_a_handler_that_fails_does_not_silence_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async with scene() as (relay, pool, _):
+        inbox = Inbox()
+
+        def broken(event: Event, url: str) -> None:
+            raise ZeroDivisionError
+
+        pool.subscribe("broken", to_keys(), broken)
+        pool.subscribe("good", to_keys(), inbox)
+        caller = await relay.caller()
+        with caplog.at_level(logging.CRITICAL, "kitestring.transport.link"):
+            await caller.deliver("broken:0", note())
+            await caller.deliver("good:0", note())
+            await inbox.next()
+        assert pool.status()[0].connects == 1
+
+
+async def test_a_handler_may_hold_the_reader_of_its_relay() -> None:
+    async with scene() as (relay, pool, _):
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        room = asyncio.Semaphore(0)
+
+        def slow(event: Event, url: str) -> Any:
+            heard.put_nowait(event.content)
+            return room.acquire()
+
+        pool.subscribe("in", to_keys(), slow)
+        caller = await relay.caller()
+        await caller.deliver("in:0", note(content="one"))
+        await caller.deliver("in:0", note(content="two"))
+        await caller.send("NOTICE", "after")
+        assert await within(heard.get()) == "one"
+        assert heard.empty()
+        room.release()
+        assert await within(heard.get()) == "two"
+        assert pool.status()[0].notice == ""
+        room.release()
+
+
+async def test_a_subscription_that_the_relay_closed_in_trouble_is_asked_again() -> None:
+    async with scene() as (relay, pool, clock):
+        subscription = pool.subscribe("in", to_keys(), Inbox())
+        caller = await relay.caller()
+        await caller.expect("REQ")
+        await caller.send("CLOSED", "in:0", "error: shutting down")
+        for _ in range(5):
+            await clock.pass_sleep(1, 1)
+        await caller.expect("REQ")
+        assert subscription.refusals == {}
+
+
+async def test_a_final_refusal_is_shown_and_ends_the_wait() -> None:
+    async with scene() as (relay, pool, _):
+        subscription = pool.subscribe("in", to_keys(), Inbox())
+        caller = await relay.caller()
+        await caller.expect("REQ")
+        await caller.send("CLOSED", "in:0", "unsupported: no #e here")
+        other = pool.subscribe("other", to_keys(), Inbox())
+        await caller.expect("REQ")
+        await caller.send("EOSE", "other:0")
+        assert await within(other.wait_eose())
+        assert subscription.refusals == {relay.url: "unsupported: no #e here"}
+
+
+async def test_a_wait_for_eose_has_an_end() -> None:
+    async with scene() as (relay, pool, clock):
+        subscription = pool.subscribe("in", to_keys(), Inbox())
+        await relay.caller()
+        wait = asyncio.create_task(subscription.wait_eose())
+        await clock.pass_sleep(5, 5)
+        assert not await within(wait)
+
+
+# ---------------------------------------------------------------- publishing
+
+
+async def test_one_relay_that_says_true_is_enough() -> None:
+    async with scripted_relay() as good, scripted_relay() as silent, pool_of(good, silent) as pool:
+        event = note()
+        task = publishing(pool, event)
+        caller = await good.caller()
+        frame = await caller.expect("EVENT")
+        assert frame[1]["id"] == event.id
+        await (await silent.caller()).expect("EVENT")
+        await caller.send("OK", event.id, True, "")
+        result = await within(task)
+    assert result.accepted
+    assert result.relays[good.url].answer is Answer.ACCEPTED
+    assert result.relays[silent.url].answer is Answer.NONE
+
+
+async def test_every_relay_can_be_asked_for() -> None:
+    async with scripted_relay() as one, scripted_relay() as two, pool_of(one, two) as pool:
+        task = publishing(pool, note(), every=True)
+        for relay in (one, two):
+            assert not task.done()
+            caller = await relay.caller()
+            frame = await caller.expect("EVENT")
+            await caller.send("OK", frame[1]["id"], True, "")
+        assert (await within(task)).accepted
+
+
+@pytest.mark.parametrize(
+    ("accepted", "message", "answer"),
+    [
+        (False, "duplicate: have it", Answer.ACCEPTED),
+        (True, "", Answer.ACCEPTED),
+        (False, "blocked: not you", Answer.REFUSED),
+        (False, "invalid: too old", Answer.REFUSED),
+        (False, "restricted: members only", Answer.REFUSED),
+    ],
+)
+async def test_a_final_answer_ends_the_publication(accepted: bool, message: str, answer: Answer) -> None:
+    async with scene() as (relay, pool, _):
+        event = note()
+        task, joined = publishing(pool, event), publishing(pool, event)
+        caller = await relay.caller()
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, accepted, message)
+        result = await within(task)
+        assert result == await within(joined)
+        assert result.accepted is (answer is Answer.ACCEPTED)
+        assert result.relays[relay.url].answer is answer
+        assert result.relays[relay.url].message == message
+
+
+@pytest.mark.parametrize("answer", [None, "rate-limited: slow down", "error: disk", "no reason"])
+async def test_an_event_without_a_final_answer_is_sent_again_with_growing_pauses(answer: str | None) -> None:
+    async with scene() as (relay, pool, clock):
+        event = note()
+        task = publishing(pool, event, deadline_s=100)
+        caller = await relay.caller()
+        await caller.expect("EVENT")
+        for ticks in (5, 10):
+            if answer is not None:
+                await caller.send("OK", event.id, False, answer)
+            for _ in range(ticks):
+                await clock.pass_sleep(1, 1)
+            await caller.expect("EVENT")
+        await caller.send("OK", event.id, True, "")
+        assert (await within(task)).accepted
+
+
+async def test_an_event_that_nobody_takes_is_handed_back_at_the_deadline() -> None:
+    clock = ManualClock()
+    async with RelayPool(["ws://127.0.0.1:9"], clock=clock, entropy=entropy) as pool:
+        task = publishing(pool, note(), deadline_s=2)
+        await clock.pass_sleep(1, 1)
+        await clock.pass_sleep(1, 1)
+        result = await within(task)
+    assert not result.accepted
+    assert result.relays["ws://127.0.0.1:9"].answer is Answer.NONE
+
+
+async def test_an_unanswered_event_is_sent_again_on_the_next_connection() -> None:
+    async with scene() as (relay, pool, clock):
+        event = note()
+        task = publishing(pool, event)
+        first = await relay.caller()
+        await first.expect("EVENT")
+        closing = asyncio.create_task(first.socket.close())
+        await clock.pass_sleep(0.5, 0.9999)
+        second = await relay.caller()
+        await second.expect("EVENT")
+        await second.send("OK", event.id, True, "")
+        assert (await within(task)).accepted
+        await closing
+
+
+async def test_stopping_ends_what_is_under_way() -> None:
+    async with scene() as (_, pool, _clock):
+        task = publishing(pool, note())
+        await asyncio.sleep(0)
+        await pool.stop()
+        assert not (await within(task)).accepted
+
+
+async def test_a_relay_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "MAX_QUEUED_BYTES", 200_000)
+    async with scene() as (relay, pool, clock):
+        first = await relay.caller()
+        await within(pool.connected())
+        # The kernel takes some megabytes before the socket is full.
+        tasks = [publishing(pool, note(content=f"{number}" + "x" * 60_000)) for number in range(300)]
+        pause = asyncio.create_task(clock.pass_sleep(0.5, 0.9999))
+        await within(pause)
+        assert "too slowly" in pool.status()[0].last_error
+        await relay.caller()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert first.socket is not None
+
+
+# ---------------------------------------------------------------- authentication
+
+
+async def answer_auth(caller: Caller, accepted: bool = True, message: str = "") -> Event:
+    frame = await caller.expect("AUTH")
+    event = Event(**frame[1])
+    assert verify_event(event)
+    await caller.send("OK", event.id, accepted, message)
+    return event
+
+
+async def test_a_subscription_that_needs_authentication_is_repeated_after_each_of_its_keys_gave_it() -> None:
+    async with scene(signers=SIGNERS) as (relay, pool, clock):
+        subscription = pool.subscribe(
+            "in", to_keys(), Inbox(), keys=[BOB.public_hex, ALICE.public_hex, CAROL.public_hex]
+        )
+        caller = await relay.caller()
+        await caller.send("AUTH", "c1")
+        request = await caller.expect("REQ")
+        await caller.send("CLOSED", "in:0", "auth-required: who are you")
+        first = await answer_auth(caller)
+        await clock.pass_sleep(0.02, 0.02)
+        second = await answer_auth(caller)
+        assert {first.pubkey, second.pubkey} == SIGNERS.keys()
+        assert first.kind == 22242
+        assert first.tags == [["relay", relay.url], ["challenge", "c1"]]
+        assert await caller.expect("REQ") == request
+        await caller.send("EOSE", "in:0")
+        assert await within(subscription.wait_eose())
+
+
+async def test_an_event_that_needs_authentication_is_repeated_with_its_author() -> None:
+    async with scene(signers=SIGNERS) as (relay, pool, _):
+        event = note(ALICE)
+        task = publishing(pool, event)
+        caller = await relay.caller()
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "auth-required: who are you")
+        await caller.send("AUTH", "c1")
+        assert (await answer_auth(caller)).pubkey == ALICE.public_hex
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, True, "")
+        assert (await within(task)).accepted
+
+
+async def test_a_restricted_key_is_not_tried_again() -> None:
+    async with scene(signers=SIGNERS) as (relay, pool, _):
+        event = note(ALICE)
+        task = publishing(pool, event)
+        caller = await relay.caller()
+        await caller.send("AUTH", "c1")
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "auth-required: who are you")
+        await answer_auth(caller, accepted=False, message="restricted: members only")
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "auth-required: who are you")
+        result = await within(task)
+        assert not result.accepted
+        assert pool.status()[0].auth_error == "restricted: members only"
+
+
+# ---------------------------------------------------------------- a foreign relay, foreign codes
+
+
+async def test_the_pool_works_with_an_independent_relay_that_asks_for_authentication() -> None:
+    now = nostr_sdk.Timestamp.now().as_secs()
+    mode = nostr_sdk.LocalRelayBuilderNip42(mode=nostr_sdk.LocalRelayBuilderNip42Mode.BOTH)
+    relay = nostr_sdk.LocalRelayBuilder().nip42(mode).build()
+    await relay.run()
+    url = str(await relay.url())
+    try:
+        async with (
+            RelayPool([url], clock=RealClock(now), entropy=entropy, signers={BOB.public_hex: BOB}) as service,
+            RelayPool([url], clock=RealClock(now), entropy=entropy, signers={ALICE.public_hex: ALICE}) as client,
+        ):
+            inbox, event = Inbox(), note(at=now)
+            assert await service.connected()
+            assert await service.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex]).wait_eose()
+            assert (await client.publish(event)).accepted
+            assert await inbox.next() == event
+            assert decode_event(nostr_sdk.Event.from_json(_json(event)).as_json()) == event
+    finally:
+        relay.shutdown()
+
+
+def _json(event: Event) -> str:
+    from kitestring.nostr.event import encode_event
+
+    return encode_event(event).decode()
+
+
+async def test_a_relay_of_a_foreign_code_is_checked_unless_it_is_the_callers_own() -> None:
+    async with scripted_relay() as relay:
+        port = relay.url.rpartition(":")[2]
+        clock = ManualClock()
+        foreign = [f"wss://127.0.0.1:{port}", f"wss://relay.invalid:{port}"]
+        async with RelayPool([relay.url], foreign=[relay.url + "/", foreign[1]], clock=clock, entropy=entropy) as pool:
+            await relay.caller()
+            assert [status.url for status in pool.status()] == [relay.url, foreign[1]]
+        options = PoolOptions(allow_private=True)
+        async with RelayPool([], foreign=[relay.url], clock=clock, entropy=entropy, options=options):
+            await relay.caller()
