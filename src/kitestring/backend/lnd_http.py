@@ -1,0 +1,241 @@
+"""lnd's REST interface as a transport: pinned TLS, the macaroon, bounded answers, and errors that tell apart what was
+never asked, what lnd refused, and what nobody knows.
+
+Streams are newline-delimited JSON, each line ``{"result": …}`` or ``{"error": …}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ports import NodeUnreachableError
+
+S = TypeVar("S")
+
+#: Name, TCP and TLS together; a node behind Tor needs a few seconds.
+CONNECT_LIMIT_S: Final = 15.0
+#: A call that is no stream: lnd answers in milliseconds, a busy one on an SD card in some seconds.
+CALL_LIMIT_S: Final = 60.0
+#: Connections at once: each payment in flight holds one for its stream.
+MAX_CONNECTIONS: Final = 512
+#: A page of 100 payments, each with dozens of attempts of 2 kB.
+MAX_BODY: Final = 32 * 1024 * 1024
+#: One payment with all its attempts.
+MAX_LINE: Final = 8 * 1024 * 1024
+#: Of lnd's text in errors and evidence.
+MAX_TEXT: Final = 300
+#: gRPC codes (https://grpc.io/docs/guides/status-codes/).
+NOT_FOUND: Final = 5
+ALREADY_EXISTS: Final = 6
+
+
+class RpcError(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    code: int | None = None
+    message: str = ""
+    error: RpcError | str | None = None
+
+
+class LndRefusedError(Exception):
+    """lnd itself answered with an error. ``code`` is the gRPC code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        self.message = printable(message)
+        super().__init__(f"lnd: {self.message} (code {code})")
+
+
+class LndAnswerError(Exception):
+    """The answer broke off, came too late, was too long or was no answer of lnd's. Nobody knows what lnd did."""
+
+
+def printable(text: str) -> str:
+    """Foreign text on one line, capped."""
+    return "".join(char if char.isprintable() else " " for char in text[:MAX_TEXT])
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where lnd is and what opens it. Without a certificate the system's authorities are trusted."""
+
+    host: str
+    port: int
+    macaroon: bytes = field(repr=False)
+    certificate_pem: str = field(default="", repr=False)
+
+    @property
+    def base_url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{self.port}"
+
+    def tls(self) -> aiohttp.Fingerprint | ssl.SSLContext:
+        """Exactly this certificate and no other, whatever host name it was made for. Raises KitestringError."""
+        if not self.certificate_pem:
+            return ssl.create_default_context()
+        try:
+            der = ssl.PEM_cert_to_DER_cert(_first_certificate(self.certificate_pem))
+        except ValueError:
+            raise KitestringError(Reason.MALFORMED, "the file given as cert= holds no PEM certificate") from None
+        return aiohttp.Fingerprint(hashlib.sha256(der).digest())
+
+
+def _first_certificate(pem: str) -> str:
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    _, found, rest = pem.partition(begin)
+    body, closed, _ = rest.partition(end)
+    if not (found and closed):
+        raise ValueError("no certificate")
+    return begin + body + end
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """Raises KitestringError naming the path."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KitestringError(Reason.MALFORMED, f"{what} {path} cannot be read: {error.strerror}") from error
+
+
+class LndHttp:
+    """One aiohttp session to one lnd, between :meth:`open` and :meth:`close`."""
+
+    def __init__(self, access: Access) -> None:
+        self._access: Final = access
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"LndHttp({self._access.base_url!r})"
+
+    async def open(self) -> None:
+        """Connects to nothing yet. Raises KitestringError when the certificate cannot be read."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._access.tls(), limit=MAX_CONNECTIONS),
+            headers={"Grpc-Metadata-macaroon": self._access.macaroon.hex()},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT_S),
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(self, method: str, path: str, answer: type[S], body: dict[str, Any] | None = None) -> S:
+        """One answer. Raises NodeUnreachableError, LndRefusedError, LndAnswerError."""
+        try:
+            async with asyncio.timeout(CALL_LIMIT_S), self._request(method, path, body) as response:
+                return _decode(await _read_all(response), answer)
+        except TimeoutError as error:
+            raise LndAnswerError(f"no answer within {CALL_LIMIT_S:.0f} s") from error
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, answer: type[S], body: dict[str, Any] | None = None
+    ) -> AsyncIterator[AsyncIterator[S]]:
+        """The results of a stream as they come; the caller sets the time limit. Entering waits for the first of them,
+        because lnd sends its headers with it. Raises as :meth:`call`; a stream that breaks in the middle of a
+        line raises LndAnswerError, one that is closed between two lines just ends."""
+        async with self._request(method, path, body) as response:
+            yield _results(response, answer)
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, body: dict[str, Any] | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise NodeUnreachableError("the backend is not open")
+        data = None if body is None else msgspec.json.encode(body)
+        url = f"{self._access.base_url}{path}"
+        try:
+            async with self._session.request(method, url, data=data, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise _refusal(response.status, await _read_all(response))
+                yield response
+        except (
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            aiohttp.ServerFingerprintMismatch,
+        ) as error:
+            # The only ways to end before the request was sent.
+            raise NodeUnreachableError(_why_unreachable(self._access, error)) from error
+        except aiohttp.ClientError as error:
+            raise LndAnswerError(f"the answer broke off: {type(error).__name__}") from error
+
+
+def _why_unreachable(access: Access, error: Exception) -> str:
+    if isinstance(error, aiohttp.ServerFingerprintMismatch):
+        return f"{access.base_url} shows another certificate than the one given as cert="
+    return f"{access.base_url} cannot be reached: {printable(str(error) or type(error).__name__)}"
+
+
+async def _read_all(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise LndAnswerError(f"the answer is longer than {MAX_BODY} bytes")
+    return bytes(body)
+
+
+async def _results(response: aiohttp.ClientResponse, answer: type[S]) -> AsyncIterator[S]:
+    line = bytearray()
+    async for chunk in response.content.iter_any():
+        *complete, rest = chunk.split(b"\n")
+        for part in complete:
+            text = bytes(line) + part
+            line.clear()
+            if text.strip():
+                yield _result(text, answer)
+        line += rest
+        if len(line) > MAX_LINE:
+            raise LndAnswerError(f"a line of the stream is longer than {MAX_LINE} bytes")
+    if line.strip():
+        yield _result(bytes(line), answer)
+
+
+class _Line(msgspec.Struct):
+    result: msgspec.Raw = msgspec.Raw()
+    error: RpcError | None = None
+
+
+def _result(line: bytes, answer: type[S]) -> S:
+    envelope = _decode(line, _Line)
+    if envelope.error is not None:
+        raise LndRefusedError(envelope.error.code, envelope.error.message)
+    if not bytes(envelope.result):
+        raise LndAnswerError("a line of the stream has neither result nor error")
+    return _decode(bytes(envelope.result), answer)
+
+
+def _decode(data: bytes, answer: type[S]) -> S:
+    try:
+        return msgspec.json.decode(data, type=answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise LndAnswerError(f"this is no answer of lnd's: {printable(str(error))}") from error
+
+
+def _refusal(status: int, body: bytes) -> Exception:
+    """lnd's own error if the body has its form, which no proxy's error page has."""
+    try:
+        parsed = msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return LndAnswerError(f"HTTP status {status}")
+    if isinstance(parsed.error, RpcError) and parsed.error.code:
+        return LndRefusedError(parsed.error.code, parsed.error.message)
+    if parsed.code:
+        return LndRefusedError(parsed.code, parsed.message)
+    return LndAnswerError(f"HTTP status {status}")

@@ -1,0 +1,139 @@
+"""From a URL to a backend: the part of the scheme before ``+`` is the name of the module that speaks to the node.
+
+A module is a backend by being in this package without an underscore in its name; its ``from_url(url, context)`` makes
+one. Backends of other packages come in by the entry point group ``kitestring.backends`` (name: the scheme before
+``+``, object: such a ``from_url``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import kitestring.backend
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ports import Backend, Clock, Entropy
+
+GROUP: Final = "kitestring.backends"
+#: Query members that are no secrets and help to see what is meant; the values of all others are hidden.
+_SHOWN: Final = frozenset({"cert", "balance_sat", "latency_ms", "private_hints"})
+_NO_BACKENDS: Final = frozenset({"registry"})
+_NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def wall_clock_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a backend is given. ``environment`` is where ``env:NAME`` in a URL is looked up."""
+
+    clock: Clock
+    entropy: Entropy
+    data_dir: Path
+    now_ms: Callable[[], int] = wall_clock_ms
+    environment: Mapping[str, str] = field(default=_NO_ENVIRONMENT, repr=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BackendUrl:
+    """A parsed backend URL whose repr hides whatever could be a credential. ``port`` is 0 when it is not given."""
+
+    text: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> BackendUrl:
+        """Raises KitestringError(MALFORMED); the message never repeats the URL's secrets."""
+        try:
+            parts = urlsplit(text)
+            pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+            port = parts.port or 0
+        except ValueError:
+            raise KitestringError(
+                Reason.MALFORMED, "the backend URL cannot be read: check its port and query"
+            ) from None
+        if len(dict(pairs)) != len(pairs):
+            raise KitestringError(Reason.MALFORMED, "the backend URL says the same thing twice after the ?")
+        return cls(text, parts.scheme.lower(), parts.hostname or "", port, parts.path, dict(pairs))
+
+    def __repr__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        query = "&".join(f"{name}={value if name in _SHOWN else '***'}" for name, value in self.query.items())
+        return f"{self.scheme}://{host}{f':{self.port}' if self.port else ''}{self.path}{f'?{query}' if query else ''}"
+
+    __str__ = __repr__
+
+    def only(self, *known: str) -> None:
+        """Raises KitestringError when the query has a member that nobody reads."""
+        strange = sorted(set(self.query) - set(known))
+        if strange:
+            raise KitestringError(
+                Reason.MALFORMED, f"{self.scheme}:// does not know {', '.join(strange)}; it knows {', '.join(known)}"
+            )
+
+    def integer(self, name: str, default: int) -> int:
+        """A non-negative integer of the query. Raises KitestringError."""
+        value = self.query.get(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) <= 16):
+            raise KitestringError(Reason.MALFORMED, f"{name} in the backend URL must be a whole number")
+        return int(value)
+
+
+FromUrl = Callable[[BackendUrl, Context], Backend]
+
+
+def open_backend(
+    url: str,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    data_dir: Path,
+    now_ms: Callable[[], int] = wall_clock_ms,
+    environment: Mapping[str, str] = _NO_ENVIRONMENT,
+) -> Backend:
+    """The backend that ``url`` names, not opened yet.
+
+    ``now_ms`` is Unix time in milliseconds (a simulator gives its own). Raises KitestringError: MALFORMED for a URL
+    that cannot be read, UNSUPPORTED for an unknown scheme.
+    """
+    parsed = BackendUrl.parse(url)
+    return _find(parsed)(parsed, Context(clock, entropy, data_dir, now_ms, environment))
+
+
+def names() -> list[str]:
+    """The backends that exist here: the part of their URL scheme before ``+``."""
+    return sorted({*_own(), *(entry.name for entry in entry_points(group=GROUP))})
+
+
+def _own() -> list[str]:
+    modules = pkgutil.iter_modules(kitestring.backend.__path__)
+    return [module.name for module in modules if "_" not in module.name and module.name not in _NO_BACKENDS]
+
+
+def _find(url: BackendUrl) -> FromUrl:
+    name = url.scheme.partition("+")[0]
+    if name in _own():
+        return cast("FromUrl", importlib.import_module(f"kitestring.backend.{name}").from_url)
+    for entry in entry_points(group=GROUP, name=name):
+        return cast("FromUrl", entry.load())
+    scheme = f"{url.scheme}://" if url.scheme else "a URL without a scheme"
+    raise KitestringError(
+        Reason.UNSUPPORTED, f"there is no backend for {scheme}; there is one for each of {', '.join(names())}"
+    )
