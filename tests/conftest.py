@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With CI=true a skipped test is a failed one."""
     return _without_skips((yield))
@@ -113,5 +113,6 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 def _without_skips(report: _Report) -> _Report:
     if report.skipped and in_ci():
         report.outcome = "failed"
+        vars(report).pop("wasxfail", None)
         report.longrepr = f"{report.nodeid} was skipped, and with CI=true nothing is: {report.longrepr}"
     return report
