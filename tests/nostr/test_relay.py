@@ -43,7 +43,8 @@ GARBAGE = [
     b"", b" ", b"null", b"{}", b"[]", b"[1]", b'["EVENT"]', b'["EVENT","s"]', b'["EVENT","s",{}]', b'["EVENT","s",[]]',
     b'["OK","id"]', b'["OK","id","true",""]', b'["OK",1,true,""]', b'["EOSE"]', b'["EOSE",7]', b'["CLOSED"]',
     b'["AUTH"]', b'["AUTH",null]', b'["NOTICE",{}]', b'["COUNT","s",{"count":1}]', b'["eose","s"]', b"\xff\xfe",
-    b'["EOSE","\xff"]', b'["EOSE","\\ud800"]', b'["EOSE","s"', BOMB, b'["EVENT","s",' + BOMB, b'["EVENT","s",{"x":' + BOMB,
+    b'["EOSE","\xff"]', b'["EOSE","\\ud800"]', b'["EOSE","s"', BOMB, b'["EVENT","s",' + BOMB,
+    b'["EVENT","s",{"x":' + BOMB,
 ]  # fmt: skip
 
 

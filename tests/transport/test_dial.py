@@ -24,12 +24,15 @@ async def proxy(greeting: asyncio.Queue[bytes], *, socks: bool) -> AsyncIterator
             sink.write(data)
         sink.close()
 
+    writers: list[asyncio.StreamWriter] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not socks:
             greeting.put_nowait(await reader.readuntil(b"\r\n\r\n"))
             writer.write(b"HTTP/1.1 502 no\r\nContent-Length: 0\r\n\r\n")
             writer.close()
             return
+        writers.append(writer)
         await reader.readexactly(3)
         writer.write(b"\x05\x00")
         head = await reader.readexactly(5)
@@ -37,6 +40,7 @@ async def proxy(greeting: asyncio.Queue[bytes], *, socks: bool) -> AsyncIterator
         port = int.from_bytes(await reader.readexactly(2))
         greeting.put_nowait(head[3:4] + name)
         there, back = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(back)
         writer.write(b"\x05\x00\x00\x01" + bytes(6))
         await asyncio.gather(pump(reader, back), pump(there, writer))
 
@@ -45,6 +49,9 @@ async def proxy(greeting: asyncio.Queue[bytes], *, socks: bool) -> AsyncIterator
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_a_wss_relay_is_reached_through_the_tunnel_of_an_http_proxy() -> None:

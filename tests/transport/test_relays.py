@@ -192,23 +192,25 @@ async def test_a_handler_that_fails_does_not_silence_the_others(caplog: pytest.L
 async def test_a_handler_may_hold_the_reader_of_its_relay() -> None:
     async with scene() as (relay, pool, _):
         heard: asyncio.Queue[str] = asyncio.Queue()
-        room = asyncio.Semaphore(0)
+        room, after = asyncio.Semaphore(0), Inbox()
 
         def slow(event: Event, url: str) -> Any:
             heard.put_nowait(event.content)
             return room.acquire()
 
         pool.subscribe("in", to_keys(), slow)
+        pool.subscribe("after", to_keys(), after)
         caller = await relay.caller()
         await caller.deliver("in:0", note(content="one"))
         await caller.deliver("in:0", note(content="two"))
-        await caller.send("NOTICE", "after")
+        await caller.deliver("after:0", note())
         assert await within(heard.get()) == "one"
         assert heard.empty()
         room.release()
         assert await within(heard.get()) == "two"
-        assert pool.status()[0].notice == ""
+        assert after.queue.empty()
         room.release()
+        await after.next()
 
 
 async def test_a_subscription_that_the_relay_closed_in_trouble_is_asked_again() -> None:
