@@ -1,0 +1,61 @@
+"""A client that speaks to the embedded relay frame by frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from kitestring.nostr.event import Event, encode_event
+from kitestring.relay.limits import Limits
+from kitestring.relay.server import Relay
+from tests.transport.kit import ManualClock, entropy, within
+
+
+class Client:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def send(self, *frame: object) -> None:
+        await self.socket.send_str(json.dumps(frame))
+
+    async def receive(self) -> list[Any]:
+        message = await within(self.socket.receive())
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        frame: list[Any] = json.loads(message.data)
+        return frame
+
+    async def publish(self, event: Event) -> list[Any]:
+        """The relay's OK: accepted and message."""
+        await self.socket.send_str(f'["EVENT",{encode_event(event).decode()}]')
+        frame = await self.receive()
+        assert frame[:2] == ["OK", event.id], frame
+        return frame[2:]
+
+    async def ask(self, name: str, *filters: dict[str, Any]) -> list[Event]:
+        """Subscribe; the stored events."""
+        await self.send("REQ", name, *filters)
+        stored: list[Event] = []
+        while (frame := await self.receive())[0] == "EVENT":
+            assert frame[1] == name
+            stored.append(Event(**frame[2]))
+        assert frame == ["EOSE", name], frame
+        return stored
+
+    async def closed(self) -> None:
+        while (await within(self.socket.receive())).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert self.socket.closed
+
+
+@asynccontextmanager
+async def client(relay: Relay) -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(relay.url, max_msg_size=0) as socket:
+        yield Client(socket)
+
+
+def new_relay(path: Any = None, *, limits: Limits | None = None, auth: bool = False, clock: Any = None) -> Relay:
+    return Relay(path, clock=clock or ManualClock(), entropy=entropy, limits=limits, auth=auth)

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import nostr_sdk
+import pytest
+
+from kitestring.base.errors import KitestringError
+from kitestring.nostr.event import Event, encode_event, sign_event
+from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
+from kitestring.relay.disk import Disk
+from kitestring.relay.limits import Limits
+from kitestring.relay.server import EXPIRE_EVERY_S
+from tests.relay.kit import Client, client, new_relay
+from tests.transport.kit import ALICE, BOB, CAROL, NOW, ManualClock, RealClock, note, within
+
+FOR_BOB = {"kinds": [21001], "#p": [BOB.public_hex]}
+FOR_CAROL = {"kinds": [21001], "#p": [CAROL.public_hex]}
+INFO = sign_event(ALICE, kind=13194, tags=[], content="pay_invoice", created_at=NOW)
+
+
+async def test_an_event_goes_to_those_who_asked_for_it_once_each() -> None:
+    async with new_relay() as relay, client(relay) as sender, client(relay) as bob, client(relay) as carol:
+        assert await bob.ask("in", FOR_BOB, {"authors": [ALICE.public_hex]}) == []
+        assert await carol.ask("in", FOR_CAROL) == []
+        for event in (note(), note(to=CAROL)):
+            assert await sender.publish(event) == [True, ""]
+        assert await bob.receive() == ["EVENT", "in", _object(note())]
+        assert (await bob.receive())[2]["id"] == note(to=CAROL).id
+        assert (await carol.receive())[2]["id"] == note(to=CAROL).id
+
+
+async def test_a_late_subscriber_still_sees_a_recent_ephemeral_event() -> None:
+    async with new_relay() as relay, client(relay) as sender, client(relay) as bob:
+        await sender.publish(note())
+        assert await bob.ask("in", FOR_BOB) == [note()]
+        assert await bob.ask("by id", {"ids": [note().id]}) == [note()]
+
+
+async def test_the_same_event_again_is_a_duplicate_and_not_delivered_twice() -> None:
+    async with new_relay() as relay, client(relay) as sender, client(relay) as bob:
+        await bob.ask("in", FOR_BOB)
+        await sender.publish(note())
+        assert await sender.publish(note()) == [True, "duplicate: this event is here already"]
+        await sender.publish(note(content="next"))
+        assert [(await bob.receive())[2]["content"] for _ in range(2)] == ["hello", "next"]
+
+
+async def test_a_closed_or_replaced_subscription_hears_nothing_more() -> None:
+    async with new_relay() as relay, client(relay) as sender, client(relay) as bob:
+        await bob.ask("a", FOR_BOB)
+        await bob.ask("b", FOR_BOB)
+        await bob.ask("b", FOR_CAROL)
+        await bob.send("CLOSE", "a")
+        await bob.ask("c", {"kinds": [5]})  # by now the CLOSE has been obeyed
+        await sender.publish(note())
+        await sender.publish(note(to=CAROL))
+        assert (await bob.receive())[:2] == ["EVENT", "b"]
+
+
+def forged() -> Event:
+    good = note()
+    return Event(good.id, good.pubkey, good.created_at, good.kind, good.tags, "another text", good.sig)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (note(kind=1), "blocked: kind 1 is not taken here"),
+        (note(kind=22242), "blocked: kind 22242 is not taken here"),
+        (note(at=NOW + 901), "invalid: created_at is in the future, check the clock"),
+        (note(content="x" * 66_000), "invalid: an event must not exceed 65536 bytes"),
+        (note(tags=[["expiration", str(NOW - 1)]]), "invalid: the event has expired"),
+        (forged(), "invalid: the id or signature is wrong"),
+    ],
+    ids=["kind", "auth", "future", "large", "expired", "forged"],
+)
+async def test_an_event_that_is_not_taken_says_why_and_reaches_nobody(event: Event, message: str) -> None:
+    async with new_relay() as relay, client(relay) as sender, client(relay) as bob:
+        await bob.ask("in", {})
+        assert await sender.publish(event) == [False, message]
+        assert await sender.publish(note(content="good")) == [True, ""]
+        assert (await bob.receive())[2]["content"] == "good"
+
+
+async def test_a_relay_for_everything_takes_every_kind_but_proofs_of_identity() -> None:
+    async with new_relay(limits=Limits(kinds=None)) as relay, client(relay) as sender:
+        assert await sender.publish(note(kind=1)) == [True, ""]
+        assert (await sender.publish(note(kind=27235)))[0] is False
+
+
+async def test_garbage_is_answered_and_the_connection_goes_on() -> None:
+    async with new_relay() as relay, client(relay) as one:
+        for frame in ("", "[" * 100_000, '["EVENT",{"x":' + "[" * 90_000, "x" * (MAX_FRAME_BYTES + 1), '["HELLO"]'):
+            await one.socket.send_str(frame)
+            assert (await one.receive())[0] == "NOTICE"
+        await one.socket.send_bytes(b"\x00")
+        assert (await one.receive())[0] == "NOTICE"
+        await one.send("REQ", "in", {"kinds": "all"})
+        assert (await one.receive())[:2] == ["CLOSED", "in"]
+        assert await one.ask("in", FOR_BOB) == []
+
+
+async def test_a_message_beyond_a_megabyte_ends_its_connection_only() -> None:
+    async with new_relay() as relay, client(relay) as one, client(relay) as two:
+        await one.socket.send_str("x" * 1_100_000)
+        await one.closed()
+        assert one.socket.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+        assert await two.publish(note()) == [True, ""]
+
+
+async def test_a_slow_reader_is_closed_and_the_others_miss_nothing() -> None:
+    limits = Limits(max_queued_bytes=500_000)
+    async with new_relay(limits=limits) as relay, client(relay) as sender, client(relay) as bob, client(relay) as slow:
+        await slow.ask("in", FOR_BOB)
+        await bob.ask("in", FOR_BOB)
+        heard = asyncio.create_task(_contents(bob, 300))
+        for number in range(300):  # the kernel's buffers take some megabytes before the relay notices
+            assert await sender.publish(note(content=f"{number} " + "x" * 40_000)) == [True, ""]
+        assert await within(heard) == [str(number) for number in range(300)]
+        received = 0
+        while (message := await within(slow.socket.receive())).type is aiohttp.WSMsgType.TEXT:
+            received += 1
+        assert received < 300
+        assert message.type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
+
+
+async def _contents(reader: Client, count: int) -> list[str]:
+    return [(await reader.receive())[2]["content"].split()[0] for _ in range(count)]
+
+
+async def test_limits_of_connections_and_subscriptions_are_kept() -> None:
+    limits = Limits(max_connections=1, max_subscriptions=2)
+    async with new_relay(limits=limits) as relay, client(relay) as one:
+        for name in ("a", "b", "b"):
+            await one.ask(name, FOR_BOB)
+        await one.send("REQ", "c", FOR_BOB)
+        assert await one.receive() == ["CLOSED", "c", "error: at most 2 subscriptions per connection"]
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+            async with client(relay):
+                pass
+
+
+# ---------------------------------------------------------------- durable events
+
+
+async def test_durable_events_outlive_the_relay_and_ephemeral_ones_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    newer = sign_event(ALICE, kind=13194, tags=[], content="newer", created_at=NOW + 1)
+    async with new_relay(path) as relay, client(relay) as sender:
+        for event in (INFO, newer, note()):
+            assert (await sender.publish(event))[0] is True
+    async with new_relay(path) as relay, client(relay) as reader:
+        assert await reader.ask("all", {}) == [newer]
+        assert await reader.publish(newer) == [True, "duplicate: this event is here already"]
+        assert await reader.publish(INFO) == [True, "duplicate: a newer version is here already"]
+
+
+async def test_a_deleted_event_is_gone_from_disk_too(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    deletion = sign_event(ALICE, kind=5, tags=[["e", INFO.id]], content="", created_at=NOW)
+    async with new_relay(path) as relay, client(relay) as sender:
+        await sender.publish(INFO)
+        await sender.publish(deletion)
+    async with new_relay(path) as relay, client(relay) as reader:
+        assert await reader.ask("all", {}) == [deletion]
+        assert await reader.publish(INFO) == [False, "blocked: the author has deleted this event"]
+
+
+async def test_an_event_that_expires_leaves_memory_and_disk(tmp_path: Path) -> None:
+    clock, path = ManualClock(), tmp_path / "relay.db"
+    event = sign_event(ALICE, kind=13194, tags=[["expiration", str(NOW + 5)]], content="", created_at=NOW)
+    async with new_relay(path, clock=clock) as relay, client(relay) as sender:
+        await sender.publish(event)
+        await clock.pass_sleep(EXPIRE_EVERY_S, EXPIRE_EVERY_S)
+        await clock.asleep(EXPIRE_EVERY_S, EXPIRE_EVERY_S)
+        assert await sender.ask("all", {}) == []
+    disk = Disk(path)
+    assert await disk.open() == []
+    await disk.close()
+
+
+async def test_an_event_that_cannot_be_stored_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL", "kitestring.relay.hub")
+    async with new_relay(tmp_path / "relay.db") as relay, client(relay) as sender:
+        with monkeypatch.context() as broken:
+            broken.setattr(Disk, "_write", _full_disk)
+            assert await sender.publish(INFO) == [False, "error: the relay cannot store events at the moment"]
+        assert await sender.publish(INFO) == [True, ""]
+
+
+def _full_disk(*_: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+async def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    path.write_bytes(b"something else entirely" * 100)
+    relay = new_relay(path)
+    with pytest.raises(KitestringError, match=r"cannot use .*relay\.db"):
+        await relay.start()
+    await relay.stop()
+    assert path.read_bytes().startswith(b"something else")
+
+
+async def test_a_port_in_use_is_one_clear_sentence() -> None:
+    async with new_relay() as relay:
+        port = int(relay.url.rpartition(":")[2])
+        with pytest.raises(KitestringError, match=f"port {port} on 127.0.0.1 is in use"):
+            await new_relay().start(port=port)
+
+
+# ---------------------------------------------------------------- NIP-11 and NIP-42
+
+
+async def test_the_information_document_names_what_holds_here() -> None:
+    async with new_relay() as relay, aiohttp.ClientSession() as session:
+        url = relay.url.replace("ws:", "http:")
+        async with session.get(url, headers={"Accept": "application/nostr+json"}) as response:
+            document = await response.json(content_type="application/nostr+json")
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert document["supported_nips"] == [1, 9, 11, 40, 42]
+        assert document["limitation"]["max_message_length"] == MAX_FRAME_BYTES
+        async with session.get(url) as response:
+            assert (await response.text()).count("\n") == 1
+
+
+async def test_with_authentication_payment_events_reach_only_author_and_addressee() -> None:
+    async with (
+        new_relay(auth=True) as relay, client(relay) as alice, client(relay) as bob, client(relay) as carol,
+        client(relay) as nobody,
+    ):  # fmt: skip
+        await nobody.receive()
+        await nobody.send("REQ", "in", FOR_BOB)
+        assert (await nobody.receive())[2].startswith("auth-required:")
+        assert await nobody.ask("info", {"kinds": [13194]}) == []
+        for each, key in ((alice, ALICE), (bob, BOB), (carol, CAROL)):
+            label, challenge = await each.receive()
+            assert label == "AUTH"
+            event = auth_event(key, relay.url, challenge, NOW)
+            await each.send("AUTH", _object(event))
+            assert await each.receive() == ["OK", event.id, True, ""]
+            assert await each.ask("in", FOR_BOB) == []
+        assert await nobody.publish(note()) == [True, ""]
+        for each in (alice, bob):
+            assert (await each.receive())[2]["id"] == note().id
+        assert await carol.ask("stored", FOR_BOB) == []
+        assert await bob.ask("stored", FOR_BOB) == [note()]
+
+
+async def test_a_proof_for_another_connection_does_not_count() -> None:
+    async with new_relay(auth=True) as relay, client(relay) as one, client(relay) as two:
+        _, challenge = await one.receive()
+        await two.receive()
+        await two.send("AUTH", _object(auth_event(BOB, relay.url, challenge, NOW)))
+        assert (await two.receive())[2] is False
+        await two.send("REQ", "in", FOR_BOB)
+        assert (await two.receive())[0] == "CLOSED"
+
+
+# ---------------------------------------------------------------- a foreign client
+
+
+async def test_an_independent_client_publishes_and_subscribes_here() -> None:
+    now = nostr_sdk.Timestamp.now().as_secs()
+    async with new_relay(clock=RealClock(now)) as relay, AsyncExitStack() as stack:
+        url = nostr_sdk.RelayUrl.parse(relay.url)
+        sender, reader = nostr_sdk.ClientBuilder().build(), nostr_sdk.ClientBuilder().build()
+        for each in (sender, reader):
+            stack.push_async_callback(each.shutdown)
+            await each.add_relay(url)
+            await each.connect()
+        event = note(at=now)
+        foreign = nostr_sdk.Event.from_json(encode_event(event).decode())
+        await sender.send_event(foreign)
+        wanted = nostr_sdk.Filter().id(foreign.id())
+        found = await reader.fetch_events(nostr_sdk.ReqTarget.auto([wanted]))
+        assert [each.id().to_hex() for each in found] == [event.id]
+
+
+def _object(event: Event) -> object:
+    return msgspec.json.decode(encode_event(event))
