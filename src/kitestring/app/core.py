@@ -1,0 +1,290 @@
+"""The running service, apart from its directory and its doors: the only place where all parts are wired together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from kitestring.app.announce import AGAIN_S, Announcer
+from kitestring.app.config import Config
+from kitestring.app.control_wire import CONTROL, decode_control
+from kitestring.app.desk import Result
+from kitestring.app.gateway import Gateway
+from kitestring.app.keyring import Keyring
+from kitestring.app.publisher import Publisher
+from kitestring.app.rates import Rates
+from kitestring.app.wires import Wires
+from kitestring.backend.registry import open_backend
+from kitestring.base.commands import OWNER_GRANT, AnyCommand, Journaled, Outcome
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.ledger import (
+    Denied,
+    Execute,
+    Finished,
+    Message,
+    Node,
+    NodeView,
+    Prune,
+    Request,
+    SaveGrant,
+    SaveNode,
+    Stale,
+    Write,
+)
+from kitestring.base.ports import Backend, Clock, Entropy, Store
+from kitestring.client.offers import ask_offer
+from kitestring.codec.bolt11 import Invoice
+from kitestring.codec.pointers import Noffer
+from kitestring.engine.context import Context, Incoming
+from kitestring.engine.context import Limits as EngineLimits
+from kitestring.engine.engine import Engine
+from kitestring.engine.node import reachable
+from kitestring.ledger.sqlite import SqliteStore
+from kitestring.nostr import kinds
+from kitestring.nostr.filter import Filter
+from kitestring.transport.relays import PoolOptions, RelayPool
+
+log = logging.getLogger("kitestring")
+
+#: Seconds that what is in flight gets at a stop; the rest is recovered at the next start.
+GRACE_S: Final = 10.0
+#: Seconds for the last answers to leave.
+DRAIN_S: Final = 2.0
+#: Requests older than this are not delivered again by relays; their age window is shorter still.
+LISTEN_BACK_S: Final = 300
+#: Finished requests and replies are kept this long (protocols: at least 7 days for money).
+KEEP_REQUESTS_S: Final = 30 * 86_400
+PRUNE_EVERY_S: Final = 86_400
+REQUEST_KINDS: Final = frozenset({kinds.OFFER, kinds.NWC_REQUEST})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one service keeps its things: the ledger, the directory of the sandbox, and the relays in its codes."""
+
+    ledger: Path
+    data_dir: Path
+    relays: tuple[str, ...]
+
+
+class Core:
+    """Implements :class:`kitestring.app.desk.Desk`. Make one with :meth:`open`, then :meth:`start` and :meth:`stop`."""
+
+    def __init__(
+        self, config: Config, place: Place, keyring: Keyring, store: Store, backend: Backend, node: Node,
+        clock: Clock, entropy: Entropy,
+    ) -> None:  # fmt: skip
+        self.config: Final = config
+        self.keyring: Final = keyring
+        self.store: Final = store
+        self.backend: Final = backend
+        self.clock: Final = clock
+        self.entropy: Final = entropy
+        self._place: Final = place
+        self._node: Final = node
+        options = PoolOptions(config.proxies, config.allow_private_relays)
+        signers = {keyring.service_id: keyring.service_key}
+        self.pool: Final = RelayPool(place.relays, clock=clock, entropy=entropy, signers=signers, options=options)
+        self._signers: Final = signers
+        wires = Wires(keyring, entropy)
+        self.publisher: Final = Publisher(self.pool, store, clock, wires.resign)
+        limits = EngineLimits(
+            open_payments=config.limits.open_payments,
+            open_invoices=config.limits.open_invoices,
+            fee_ppm=config.fees.cap_ppm,
+            fee_min_msat=int(config.fees.cap_min_msat),
+        )
+        self.engine: Final = Engine(
+            Context(store, backend, node, clock, entropy, wires.encode, self.publisher.deliver, limits)
+        )
+        self.gateway: Final = Gateway(
+            service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine, store=store,
+            backend=backend, publisher=self.publisher, clock=clock, rates=Rates(config.limits),
+            nip44_seen=self._on_nip44,
+        )  # fmt: skip
+        self._announcer: Final = Announcer(self.pool, keyring, clock, entropy)
+        self._loops: list[asyncio.Task[None]] = []
+        self._upgrades: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------ life
+
+    @classmethod
+    async def open(cls, config: Config, place: Place, keyring: Keyring, *, clock: Clock, entropy: Entropy) -> Core:
+        """Open ledger and node. Raises KitestringError: no node, a ledger that cannot be used."""
+        backend = open_backend(config.node_url, clock=clock, entropy=entropy, data_dir=place.data_dir)
+        await reachable(backend.open())
+        try:
+            store = await SqliteStore.open(place.ledger, keyring.service_id)
+        except BaseException:
+            await backend.close()
+            raise
+        try:
+            node = await _know_node(config, store, backend)
+        except BaseException:
+            await store.close()
+            await backend.close()
+            raise
+        return cls(config, place, keyring, store, backend, node, clock, entropy)
+
+    async def start(self) -> None:
+        """Connect, recover, listen. Returns when requests are being served; relays may connect later."""
+        grants = await self._nwc_grants()
+        self.gateway.set_connections(grants)
+        self._know_keys(grants)
+        await self.pool.start()
+        await self.engine.start()
+        self._requests = self.pool.subscribe(
+            "requests", self._request_filters, self.gateway.receive, keys=self.gateway.keys()
+        )
+        loop = asyncio.get_running_loop()
+        self._loops = [loop.create_task(self._announce_loop()), loop.create_task(self._prune_loop())]
+
+    async def listening(self, timeout_s: float) -> bool:
+        """Whether a relay has taken our subscription within ``timeout_s`` seconds."""
+        until = self.clock.monotonic() + timeout_s
+        while not self._requests.live_on():
+            if self.clock.monotonic() > until:
+                return False
+            await self.clock.sleep(0.02)
+        return True
+
+    async def stop(self, grace_s: float = GRACE_S) -> int:
+        """Finish what is in flight; returns how many payments stay open for the next start."""
+        self._requests.close()
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._upgrades, return_exceptions=True)
+        await self.gateway.drain(grace_s)
+        left = await self.engine.stop(grace_s)
+        await self.publisher.drain(DRAIN_S)
+        await self.pool.stop()
+        await self.store.close()
+        await self.backend.close()
+        return left
+
+    # ------------------------------------------------------------ connections
+
+    async def _nwc_grants(self) -> list[Grant]:
+        return [grant for grant in await self.store.grants() if grant.wire == "nwc"]
+
+    def _know_keys(self, grants: Sequence[Grant]) -> None:
+        for grant in grants:
+            key = self.keyring.connection_key(grant.grant_id)
+            self._signers[key.public_hex] = key
+
+    async def grants_changed(self) -> None:
+        """Serve the connections as they are stored now; new ones are announced and read back before this returns."""
+        grants = await self._nwc_grants()
+        for grant in grants:
+            await self.engine.reload_grant(grant.grant_id)
+        self._know_keys(grants)
+        self.gateway.set_connections(grants)
+        self._requests.add_keys(self.gateway.keys())
+        fresh = await self._announcer.publish_changed(grants)
+        await self._announcer.read_back(fresh)
+
+    def _request_filters(self, keys: Sequence[str]) -> list[Filter]:
+        since = self.clock.now() - LISTEN_BACK_S
+        return [Filter(kinds=REQUEST_KINDS, tags={"p": frozenset(keys)}, since=since)]
+
+    async def _announce_loop(self) -> None:
+        if await self.pool.connected():
+            await self._announcer.publish_changed(await self._nwc_grants())
+        while True:
+            await self.clock.sleep(AGAIN_S)
+            await self._announcer.keep_announcing(await self._nwc_grants())
+
+    def _on_nip44(self, grant: Grant) -> None:
+        """The first NIP-44 request of a connection: from now on it takes nothing else, whatever anybody says."""
+        task = asyncio.get_running_loop().create_task(self._raise_cipher(grant))
+        self._upgrades.add(task)
+        task.add_done_callback(self._upgrades.discard)
+
+    async def _raise_cipher(self, seen: Grant) -> None:
+        grant = await self.store.grant(seen.grant_id)
+        if grant is None or grant.nip44_seen:
+            return
+        raised = replace(grant, nip44_seen=True, version=grant.version + 1)
+        try:
+            await self._write(f"nip44:{grant.grant_id}", (SaveGrant(raised),), {})
+        except KitestringError as failure:
+            log.warning("connection %s is not raised to NIP-44 yet: %s", grant.name, failure.message)
+            return
+        await self.engine.reload_grant(grant.grant_id)
+        grants = await self._nwc_grants()
+        self.gateway.set_connections(grants)
+        await self._announcer.publish_changed(grants)
+
+    async def _prune_loop(self) -> None:
+        while True:
+            await self.clock.sleep(PRUNE_EVERY_S)
+            await self.store.apply(Prune(self.clock.now() - KEEP_REQUESTS_S))
+
+    # ------------------------------------------------------------ the desk
+
+    def relay_urls(self) -> tuple[str, ...]:
+        return self._place.relays
+
+    async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
+        return await self.engine.ask(grant_id, command)
+
+    async def node_view(self) -> NodeView:
+        return await self.engine.node_view()
+
+    async def perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
+        """Hand the command to the engine and wait; the wait decides nothing."""
+        answer = asyncio.ensure_future(self.publisher.wait_for(request_id, wait_s))
+        incoming = Incoming(request_id, "control", grant_id, command, CONTROL, self.clock.now())
+        try:
+            await self.engine.handle(incoming)
+        except BaseException:
+            answer.cancel()
+            raise
+        message = await answer
+        return None if message is None else decode_control(message.plaintext)
+
+    async def execute(self, request_id: str, name: str, writes: tuple[Write, ...], result: Result) -> Result:
+        del name  # the request id holds it
+        return await self._write(request_id, writes, result)
+
+    async def _write(self, request_id: str, writes: tuple[Write, ...], result: Result) -> Result:
+        now = self.clock.now()
+        request = Request(request_id, "control", OWNER_GRANT, b"", CONTROL, now, now)
+        message = Message(request_id, "reply", msgspec.json.encode(result), b"", now, CONTROL)
+        answer = await self.store.apply(Execute(request, writes, message))
+        if isinstance(answer, Denied):
+            raise KitestringError(answer.reason, remaining_msat=answer.remaining_msat and int(answer.remaining_msat))
+        if isinstance(answer, Stale):
+            raise KitestringError(Reason.INTERNAL, "somebody else changed the same thing just now: try again")
+        stored: dict[str, Any] = result
+        if isinstance(answer, Finished):
+            stored = msgspec.json.decode(answer.messages[0].plaintext)
+        return stored
+
+    async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
+        """Ask an offer over its relays; ours are used freely, foreign ones pass the address check."""
+        asked = await ask_offer(
+            noffer, amount_sats=amount_sats, description=description, clock=self.clock, entropy=self.entropy,
+            network=self._node.network, own_relays=self._place.relays, proxies=self.config.proxies,
+            allow_private=self.config.allow_private_relays,
+        )  # fmt: skip
+        async with asked:
+            return asked.invoice
+
+
+async def _know_node(config: Config, store: Store, backend: Backend) -> Node:
+    """The row of the node this service stands on now; its cursor survives, its epoch is what was stored."""
+    info = await reachable(backend.info())
+    known = await store.node(info.node_id)
+    if known is not None:
+        return known
+    node = Node(info.node_id, 1, config.node_url.partition(":")[0], info.network)
+    await store.apply(SaveNode(node))
+    return node

@@ -1,0 +1,83 @@
+"""What every part of the engine is given: the seams, the limits, and how an answer leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kitestring.base.commands import Journaled, Outcome
+from kitestring.base.ledger import Message, Node, Request
+from kitestring.base.ports import Backend, Clock, Deliver, Encode, Entropy, Store
+from kitestring.policy.rules import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
+
+#: How often a claim is decided again after the grant changed under it; more means somebody edits it in a loop.
+MAX_STALE_ROUNDS: Final = 5
+#: Waits between two looks at a payment whose end is unknown: soon at first, then once a minute, for ever.
+LOOK_AGAIN_S: Final = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``open_payments`` bounds memory and HTLC slots; ``open_invoices`` is per connection (0 = no bound).
+
+    ``pay_timeout_s`` is how long the node may search for a route. ``view_age_s`` is how old the node's balance may be
+    when the owner's payment is checked against it (what was spent since is always subtracted).
+    """
+
+    open_payments: int = 1_000
+    open_invoices: int = 200
+    pay_timeout_s: int = 60
+    view_age_s: float = 30.0
+    fee_ppm: int = DEFAULT_FEE_PPM
+    fee_min_msat: int = DEFAULT_FEE_MIN_MSAT
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A journaled command on its way in. ``request_id`` is claimed once, for ever; ``reply_to`` belongs to the wire."""
+
+    request_id: str
+    wire: str
+    grant_id: str
+    command: Journaled
+    reply_to: bytes
+    sent_at: int
+
+
+@dataclass(slots=True)
+class Context:
+    """Injected once at start; the parts of the engine share it and own nothing else in common."""
+
+    store: Store
+    backend: Backend
+    node: Node
+    clock: Clock
+    entropy: Entropy
+    encode: Encode
+    deliver: Deliver
+    limits: Limits = field(default_factory=Limits)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run ``work`` on its own: nobody who waits for it can cancel it by going away."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def reply(self, request_id: str, reply_to: bytes, outcome: Outcome, part: str = "reply") -> Message | None:
+        """The finished answer, or None where the wire has nothing to say for this part."""
+        encoded = self.encode(reply_to, part, outcome, self.clock.now())
+        if encoded is None:
+            return None
+        return Message(request_id, part, encoded.plaintext, encoded.event, encoded.signed_at, reply_to)
+
+    def replies(self, requests: list[Request] | tuple[Request, ...], outcomes: list[Outcome]) -> tuple[Message, ...]:
+        """One stored answer per request; a request that gets silence is finished with an empty one."""
+        return tuple(
+            self.reply(request.request_id, request.reply_to, outcome)
+            or Message(request.request_id, "reply", b"", b"", self.clock.now(), request.reply_to)
+            for request, outcome in zip(requests, outcomes, strict=True)
+        )

@@ -1,0 +1,99 @@
+"""Money that arrives: the node's settled stream, and a look at every open invoice at each connect."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import Final
+
+from kitestring.base.commands import Received
+from kitestring.base.ledger import Credit, Credited, ExpireInvoices, Message
+from kitestring.base.money import Msat
+from kitestring.base.ports import InvoiceStatus, Settlement
+from kitestring.engine.context import LOOK_AGAIN_S, Context
+
+log = logging.getLogger("kitestring.engine")
+
+#: Housekeeping of invoices: how often, and how long an unpaid invoice of an offer stays after its expiry.
+HOUSEKEEPING_S: Final = 60
+KEEP_UNPAID_OFFER_INVOICES_S: Final = 86_400
+#: An invoice is looked up at the node this long after its expiry before it is called expired (late settlement).
+EXPIRY_GRACE_S: Final = 60
+
+
+class IncomingMoney:
+    """Credits what the node has confirmed, once, with the receipt in the same commit."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def listen(self) -> None:
+        """For ever: sweep, then follow the stream from the stored cursor; again after every break."""
+        delays = iter(LOOK_AGAIN_S)
+        while True:
+            try:
+                await self.sweep()
+                node = await self._context.store.node(self._context.node.node_id)
+                async for settlement in self._context.backend.settlements(node.cursor if node else b""):
+                    await self.credit(settlement)
+                    delays = iter(LOOK_AGAIN_S)
+            except Exception as broken:  # noqa: BLE001 - a broken stream is followed again, whatever broke it
+                log.warning("the stream of settled invoices broke: %s: %s", type(broken).__name__, broken)
+            await self._context.clock.sleep(next(delays, LOOK_AGAIN_S[-1]))
+
+    async def sweep(self) -> None:
+        """Every open invoice of ours is looked up by hash: a stream proves nothing about what it did not say."""
+        for invoice in await self._context.store.invoices("open"):
+            if invoice.node_id == self._context.node.node_id:
+                await self._look_at(invoice.payment_hash)
+
+    async def _look_at(self, payment_hash: str) -> InvoiceStatus:
+        status = await self._context.backend.lookup_invoice(payment_hash)
+        if status.state == "settled":
+            await self.credit(Settlement(payment_hash, status.received_msat, status.settled_at, status.preimage, b""))
+        return status
+
+    async def credit(self, settlement: Settlement) -> None:
+        receipt = await self._receipt(settlement)
+        credit = Credit(
+            self._context.node.node_id,
+            settlement.payment_hash,
+            settlement.received_msat,
+            settlement.settled_at or self._context.clock.now(),
+            settlement.preimage,
+            settlement.cursor,
+            receipt,
+        )
+        answer = await self._context.store.apply(credit)
+        if isinstance(answer, Credited) and not answer.surplus:
+            self._context.deliver(receipt)
+
+    async def _receipt(self, settlement: Settlement) -> tuple[Message, ...]:
+        node_id = self._context.node.node_id
+        invoice = await self._context.store.invoice_by_hash(node_id, settlement.payment_hash)
+        if invoice is None or not invoice.request_id or invoice.state == "settled":
+            return ()
+        request = await self._context.store.request(invoice.request_id)
+        if request is None:
+            return ()
+        received = Received(settlement.payment_hash, Msat(settlement.received_msat), settlement.preimage)
+        message = self._context.reply(request.request_id, request.reply_to, received, "receipt")
+        return () if message is None else (message,)
+
+    async def housekeeping(self) -> None:
+        """For ever: look once more at invoices past their expiry, then call them expired."""
+        for _ in itertools.count():
+            await self._context.clock.sleep(HOUSEKEEPING_S)
+            try:
+                await self.expire()
+            except Exception as failure:  # noqa: BLE001 - housekeeping goes on at the next round
+                log.warning("housekeeping stopped early: %s: %s", type(failure).__name__, failure)
+
+    async def expire(self) -> None:
+        before = self._context.clock.now() - EXPIRY_GRACE_S
+        for invoice in await self._context.store.invoices("open"):
+            if invoice.expires_at < before and invoice.node_id == self._context.node.node_id:
+                await self._look_at(invoice.payment_hash)
+        await self._context.store.apply(
+            ExpireInvoices(before, self._context.clock.now() - KEEP_UNPAID_OFFER_INVOICES_S)
+        )

@@ -1,0 +1,184 @@
+"""Making an invoice: claim, ask the node, record, reply. A crash in between makes the same invoice again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from kitestring.base.commands import OWNER_ACCOUNT, Invoiced, MakeInvoice, Refused, Transaction, freeze
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ledger import (
+    Answer,
+    Claimed,
+    ClaimInvoice,
+    Denied,
+    DropInvoice,
+    Finished,
+    Invoice,
+    RecordInvoice,
+    Request,
+    Running,
+    Stale,
+)
+from kitestring.base.money import ZERO
+from kitestring.base.ports import InvoiceOrder, NodeInvoice
+from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.node import reachable
+from kitestring.engine.payments import Grants
+from kitestring.policy.rules import refuse_invoice
+
+log = logging.getLogger("kitestring.engine")
+
+
+class Invoices:
+    """Invoices into the account of a grant, or of an offer (then the caller is a stranger)."""
+
+    def __init__(self, context: Context, grants: Grants, reload: Grants) -> None:
+        self._context = context
+        self._grant = grants
+        self._reload = reload
+
+    async def handle(self, incoming: Incoming) -> None:
+        grant_of = self._grant
+        for _ in range(MAX_STALE_ROUNDS):
+            answer = await self._claim(incoming, grant_of)
+            if not isinstance(answer, Stale):
+                break
+            grant_of = self._reload
+        match answer:
+            case Invoice():
+                await self._make(answer, self._request(incoming))
+            case Finished(messages):
+                self._context.deliver(messages)
+            case Running():
+                pass
+            case Refused():
+                await self._refuse(incoming, answer)
+            case Denied(reason):
+                await self._refuse(incoming, Refused(reason))
+            case _:
+                await self._refuse(incoming, Refused(Reason.INTERNAL, "the connection keeps changing; try again"))
+
+    async def _claim(self, incoming: Incoming, grant_of: Grants) -> object:
+        command = incoming.command
+        if not isinstance(command, MakeInvoice):
+            raise TypeError(f"{type(command).__name__} makes no invoice")
+        now = self._context.clock.now()
+        account_id, version = OWNER_ACCOUNT, 0
+        if incoming.grant_id:
+            grant = await grant_of(incoming.grant_id)
+            refusal = refuse_invoice(command, grant, self._context.backend.capabilities, now=now)
+            if refusal is not None or grant is None:
+                return refusal or Refused(Reason.CONNECTION_ENDED)
+            account_id, version = grant.account_id, grant.version
+        elif command.offer_id:
+            offer = await self._context.store.offer(command.offer_id)
+            if offer is None or offer.state != "open":
+                return Refused(Reason.UNKNOWN_TARGET, "there is no such offer here")
+            account_id = offer.account_id
+        invoice = self._new_invoice(incoming, command, account_id, now)
+        claim = ClaimInvoice(self._request(incoming), version, invoice, self._max_open(incoming))
+        answer = await self._context.store.apply(claim)
+        return invoice if isinstance(answer, Claimed) else answer
+
+    def _max_open(self, incoming: Incoming) -> int:
+        return self._context.limits.open_invoices if incoming.grant_id else 0
+
+    def _new_invoice(self, incoming: Incoming, command: MakeInvoice, account_id: str, now: int) -> Invoice:
+        preimage = self._context.entropy(32) if self._context.backend.capabilities.own_preimage else b""
+        return Invoice(
+            invoice_id=self._context.entropy(16).hex(),
+            node_id=self._context.node.node_id,
+            epoch=self._context.node.epoch,
+            account_id=account_id,
+            grant_id=incoming.grant_id,
+            payment_hash=hashlib.sha256(preimage).hexdigest() if preimage else "",
+            bolt11="",
+            amount_msat=command.amount_msat,
+            created_at=now,
+            expires_at=now + command.expiry_s,
+            state="creating",
+            preimage=preimage.hex(),
+            description=command.description,
+            description_hash=command.description_hash,
+            metadata=command.metadata,
+            offer_id=command.offer_id,
+            payer_data=command.payer_data,
+            request_id=incoming.request_id,
+        )
+
+    async def _make(self, invoice: Invoice, request: Request) -> None:
+        order = InvoiceOrder(
+            invoice.amount_msat,
+            invoice.description,
+            invoice.description_hash,
+            max(60, invoice.expires_at - self._context.clock.now()),
+            invoice.preimage,
+        )
+        try:
+            made = await reachable(self._context.backend.make_invoice(order))
+        except KitestringError as unavailable:
+            # Nobody has ever seen this invoice's text, so nobody can pay it: dropping it loses nothing.
+            await self._drop(invoice, request, Refused(unavailable.reason, unavailable.message))
+            return
+        await self._record(invoice, request, made)
+
+    async def _record(self, invoice: Invoice, request: Request, made: NodeInvoice) -> None:
+        messages = self._context.replies([request], [Invoiced(_transaction(invoice, made))])
+        now = self._context.clock.now()
+        await self._context.store.apply(
+            RecordInvoice(invoice.invoice_id, made.bolt11, made.payment_hash, made.expires_at, now, messages)
+        )
+        self._context.deliver(messages)
+
+    async def _drop(self, invoice: Invoice, request: Request, refusal: Refused) -> None:
+        messages = self._context.replies([request], [refusal])
+        await self._context.store.apply(DropInvoice(invoice.invoice_id, self._context.clock.now(), messages))
+        self._context.deliver(messages)
+
+    async def resume(self, invoice: Invoice) -> None:
+        """After a crash: make the invoice again (with our own preimage it is the same one) and answer."""
+        request = await self._context.store.request(invoice.request_id)
+        if request is not None:
+            await self._make(invoice, request)
+
+    async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
+        """Strangers leave no row behind; a connection's refusal is kept like every other answer."""
+        request = self._request(incoming)
+        messages = self._context.replies([request], [refusal])
+        if incoming.grant_id:
+            answer = await self._context.store.apply(Answer(request, messages, self._context.clock.now()))
+            if isinstance(answer, Finished):
+                messages = answer.messages
+        self._context.deliver(messages)
+
+    def _request(self, incoming: Incoming) -> Request:
+        return Request(
+            incoming.request_id,
+            incoming.wire,
+            incoming.grant_id,
+            freeze(incoming.command),
+            incoming.reply_to,
+            incoming.sent_at,
+            self._context.clock.now(),
+        )
+
+
+def _transaction(invoice: Invoice, made: NodeInvoice) -> Transaction:
+    return Transaction(
+        type="incoming",
+        state="pending",
+        payment_hash=made.payment_hash,
+        amount_msat=invoice.amount_msat or ZERO,
+        fee_msat=ZERO,
+        created_at=invoice.created_at,
+        expires_at=made.expires_at,
+        bolt11=made.bolt11,
+        description=invoice.description,
+        description_hash=invoice.description_hash,
+        metadata=invoice.metadata,
+        offer_id=invoice.offer_id,
+        payer_data=invoice.payer_data,
+        account_id=invoice.account_id,
+        grant_id=invoice.grant_id,
+    )

@@ -1,0 +1,112 @@
+"""The gate to the Lightning node: the one place where an exception becomes a word about money."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ledger import NodeView
+from kitestring.base.money import Msat
+from kitestring.base.payments import Failed, LookupAnswer, Settled, Unknown
+from kitestring.base.ports import NodeInfo, NodeUnreachableError
+from kitestring.engine.context import Context
+
+T = TypeVar("T")
+log = logging.getLogger("kitestring.engine")
+
+#: get_info is asked often by clients; the block height may be this old.
+INFO_AGE_S = 15.0
+
+
+async def ask_to_pay(call: Awaitable[LookupAnswer], payment_hash: str) -> LookupAnswer:
+    """The node's word about a payment that is being sent now. "Could not connect at all" is the only exception that
+    proves the node was never asked; every other one is Unknown."""
+    try:
+        return _proven(await call, payment_hash)
+    except NodeUnreachableError as unreachable:
+        return Failed(f"the node was never reached: {unreachable}", "unreachable")
+    except Exception as unclear:  # noqa: BLE001 - this is the place where "I don't know" gets its name
+        return _unknown(unclear, payment_hash)
+
+
+async def ask_about(call: Awaitable[LookupAnswer], payment_hash: str) -> LookupAnswer:
+    """The node's word about a payment that may have been sent before. A failed look-up proves nothing."""
+    try:
+        return _proven(await call, payment_hash)
+    except Exception as unclear:  # noqa: BLE001 - as above
+        return _unknown(unclear, payment_hash)
+
+
+def _unknown(unclear: Exception, payment_hash: str) -> Unknown:
+    log.warning("payment %s: no answer from the node (%s)", payment_hash[:16], type(unclear).__name__)
+    return Unknown(f"{type(unclear).__name__}: {unclear}"[:500])
+
+
+def _proven(answer: LookupAnswer, payment_hash: str) -> LookupAnswer:
+    if isinstance(answer, Settled) and not preimage_fits(answer.preimage, payment_hash):
+        return Unknown("the node said settled with a preimage that does not hash to the payment hash")
+    return answer
+
+
+def preimage_fits(preimage: str, payment_hash: str) -> bool:
+    try:
+        return hashlib.sha256(bytes.fromhex(preimage)).hexdigest() == payment_hash
+    except ValueError:
+        return False
+
+
+class NodeGate:
+    """The node's facts with a named age, and its spendable balance with the mark that keeps it honest."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._view: NodeView | None = None
+        self._view_at = 0.0
+        self._view_lock = asyncio.Lock()
+        self._info: NodeInfo | None = None
+        self._info_at = 0.0
+
+    async def view(self, max_age_s: float) -> NodeView:
+        """The node's spendable balance, not older than ``max_age_s``. Raises KitestringError(NODE_UNAVAILABLE).
+
+        The service's ``spent`` counter is read before the node is asked, so that whatever settles meanwhile is
+        subtracted once too often rather than never.
+        """
+        async with self._view_lock:
+            now = self._context.clock.monotonic()
+            if self._view is None or now - self._view_at > max_age_s:
+                mark = (await self._context.store.totals()).spent_msat
+                balance = await reachable(self._context.backend.balance())
+                self._view, self._view_at = NodeView(balance.spendable_msat, mark), now
+            return self._view
+
+    async def info(self) -> NodeInfo:
+        now = self._context.clock.monotonic()
+        if self._info is None or now - self._info_at > INFO_AGE_S:
+            self._info, self._info_at = await reachable(self._context.backend.info()), now
+        return self._info
+
+    async def owner_available(self) -> Msat:
+        """What the owner account can spend: node − Σ sub-accounts − everything held, never below zero."""
+        view = await self.view(0)
+        totals = await self._context.store.totals()
+        spent_since = totals.spent_msat - view.spent_mark_msat
+        left = view.spendable_msat - spent_since - totals.sub_accounts_msat - totals.owner_pending_msat
+        return max(left, Msat(0))
+
+
+async def reachable(call: Awaitable[T]) -> T:
+    """A question without money in it: any failure is "the node cannot be reached", with the cause in the log."""
+    try:
+        return await call
+    except KitestringError:
+        raise
+    except Exception as failure:
+        log.warning("the node did not answer: %s: %s", type(failure).__name__, failure)
+        raise KitestringError(
+            Reason.NODE_UNAVAILABLE, "the Lightning node cannot be reached; check that it runs, then try again"
+        ) from failure

@@ -1,0 +1,366 @@
+"""One outgoing payment from claim to reply: transaction 1, one call to the node, transaction 2. Nothing else pays."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+
+from kitestring.base.commands import (
+    OWNER_ACCOUNT,
+    Outcome,
+    Paid,
+    PayInvoice,
+    Received,
+    Refused,
+    freeze,
+    thaw,
+)
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.ledger import (
+    AlreadyPaid,
+    Answer,
+    Charge,
+    Claimed,
+    ClaimPayment,
+    Denied,
+    Finished,
+    Invoice,
+    InvoiceNotOpen,
+    Joined,
+    Message,
+    NodeView,
+    Payment,
+    Recorded,
+    RecordPayment,
+    Request,
+    Running,
+    Stale,
+    TxAnswer,
+)
+from kitestring.base.money import ZERO, Msat
+from kitestring.base.payments import HOLDING, Failed, LookupAnswer, NeverSeen, Settled, State, Unknown
+from kitestring.base.ports import PayOrder
+from kitestring.engine.context import LOOK_AGAIN_S, MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.node import NodeGate, ask_about, ask_to_pay
+from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
+
+log = logging.getLogger("kitestring.engine")
+
+#: A balance younger than this is not asked again after "insufficient funds".
+FRESH_VIEW_S = 1.0
+
+Grants = Callable[[str], Awaitable[Grant | None]]
+_Attempt = TxAnswer | Refused | Payment
+
+#: What a node's proof of failure is called on the wires; the rest is PAYMENT_FAILED.
+_FAILURES = {
+    "fee_limit": Reason.FEE_LIMIT,
+    "insufficient_funds": Reason.INSUFFICIENT_FUNDS,
+    "unreachable": Reason.NODE_UNAVAILABLE,
+}
+
+
+class Payments:
+    """Owns every payment that is under way in this process; no poller overrules it."""
+
+    def __init__(self, context: Context, gate: NodeGate, grants: Grants, reload: Grants) -> None:
+        self._context = context
+        self._gate = gate
+        self._grant = grants
+        self._reload = reload
+        self._running: dict[str, list[Request]] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    # ------------------------------------------------------------ decide and claim
+
+    async def handle(self, incoming: Incoming) -> None:
+        """Decide, claim and start the payment; returns when that is durable. The answer comes through ``deliver``."""
+        if len(self._running) >= self._context.limits.open_payments:
+            await self._refuse(
+                incoming, Refused(Reason.RATE_LIMITED, "too many payments are under way; try again later")
+            )
+            return
+        grant = await self._grant(incoming.grant_id)
+        view_age_s = self._context.limits.view_age_s
+        for _ in range(MAX_STALE_ROUNDS):
+            answer = await self._attempt(incoming, grant, view_age_s)
+            if isinstance(answer, Stale):
+                grant = await self._reload(incoming.grant_id)
+            elif (
+                isinstance(answer, Denied) and answer.reason is Reason.INSUFFICIENT_FUNDS and view_age_s > FRESH_VIEW_S
+            ):
+                view_age_s = FRESH_VIEW_S
+            else:
+                await self._after_claim(incoming, answer)
+                return
+        await self._refuse(incoming, Refused(Reason.INTERNAL, "the connection keeps changing; try again"))
+
+    async def _attempt(self, incoming: Incoming, grant: Grant | None, view_age_s: float) -> _Attempt:
+        command = incoming.command
+        if not isinstance(command, PayInvoice):
+            raise TypeError(f"{type(command).__name__} is not a payment")
+        if grant is None:
+            return Refused(Reason.CONNECTION_ENDED)
+        now = self._context.clock.now()
+        own = await self._own_invoice(command)
+        verdict = self._decide(command, grant, now, own)
+        if isinstance(verdict, Refused):
+            return await self._known_or(incoming, command, grant, verdict)
+        try:
+            view = await self._view(grant, view_age_s)
+        except KitestringError as unavailable:
+            return Refused(unavailable.reason, unavailable.message)
+        payment = self._new_payment(command, grant, verdict, own, now)
+        request = self._request(incoming, now, payment.payment_id)
+        answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, verdict.charges, view))
+        if isinstance(answer, Claimed):
+            self._running[payment.payment_id] = [request]
+            return payment
+        if isinstance(answer, Denied) and answer.reason is Reason.OVER_BUDGET:
+            return over_budget(grant, now, answer.remaining_msat)
+        return answer
+
+    def _decide(self, command: PayInvoice, grant: Grant, now: int, own: Invoice | None) -> Allow | Refused:
+        limits = self._context.limits
+        return decide(
+            command,
+            grant,
+            now=now,
+            network=self._context.node.network,
+            internal=own is not None,
+            fee_ppm=limits.fee_ppm,
+            fee_min_msat=limits.fee_min_msat,
+        )
+
+    async def _known_or(self, incoming: Incoming, command: PayInvoice, grant: Grant, refusal: Refused) -> _Attempt:
+        """Completed → active → expiry → validity: what this grant has paid or is paying keeps its answer, whatever
+        has expired or run out since."""
+        messages = await self._context.store.messages(incoming.request_id)
+        if messages:
+            return Finished(messages)
+        now = self._context.clock.now()
+        before = await self._context.store.payment_by_hash(self._context.node.node_id, command.payment_hash)
+        known = before is not None and before.grant_id == grant.grant_id and before.state in HOLDING
+        if not known or refuse_caller(grant, now, command) is not None:
+            return refusal
+        # This claim can join or find the payment, but its charge fits no budget: it can never start one.
+        never = Charge(grant.grant_id, Msat(1), ZERO, 0, 0)
+        payment = self._new_payment(command, grant, Allow((never,), ZERO), None, now)
+        request = self._request(incoming, now, payment.payment_id)
+        answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
+        return refusal if isinstance(answer, Denied) else answer
+
+    async def _view(self, grant: Grant, age_s: float) -> NodeView | None:
+        if grant.account_id != OWNER_ACCOUNT:
+            return None
+        return await self._gate.view(age_s)
+
+    async def _own_invoice(self, command: PayInvoice) -> Invoice | None:
+        """Our own open invoice, if this very string is one; the same hash in another string is a wrapped invoice."""
+        invoice = await self._context.store.invoice_by_hash(self._context.node.node_id, command.payment_hash)
+        if invoice is None or invoice.state != "open" or invoice.bolt11 != command.bolt11:
+            return None
+        return invoice
+
+    def _new_payment(self, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None, now: int) -> Payment:
+        return Payment(
+            payment_id=self._context.entropy(16).hex(),
+            node_id=self._context.node.node_id,
+            epoch=self._context.node.epoch,
+            account_id=grant.account_id,
+            grant_id=grant.grant_id,
+            payment_hash=command.payment_hash,
+            bolt11=command.bolt11,
+            amount_msat=command.amount_msat,
+            fee_cap_msat=allow.fee_cap_msat,
+            created_at=now,
+            state=State.RESERVED if own is not None else State.DISPATCHED,
+            internal=own is not None,
+            amountless=command.amountless,
+            expires_at=command.expires_at,
+            description=command.description,
+            description_hash=command.description_hash,
+            metadata=command.metadata,
+        )
+
+    def _request(self, incoming: Incoming, now: int, payment_id: str = "") -> Request:
+        return Request(
+            incoming.request_id,
+            incoming.wire,
+            incoming.grant_id,
+            freeze(incoming.command),
+            incoming.reply_to,
+            incoming.sent_at,
+            now,
+            payment_id,
+        )
+
+    async def _after_claim(self, incoming: Incoming, answer: _Attempt) -> None:
+        match answer:
+            case Payment():
+                self._context.spawn(self._send(answer))
+            case Finished(messages):
+                self._context.deliver(messages)
+            case Running() | Joined():
+                pass  # whoever owns the payment answers; transaction 2 names every request that waits for it
+            case AlreadyPaid(payment):
+                await self._answer(self._request(incoming, self._context.clock.now()), _paid(payment))
+            case Refused():
+                await self._refuse(incoming, answer)
+            case Denied(reason, remaining):
+                details = {} if remaining is None else {"remaining_msat": int(remaining)}
+                await self._refuse(incoming, Refused(reason, "", details))
+            case _:
+                raise TypeError(f"a claim was answered with {type(answer).__name__}")
+
+    async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
+        """A refusal is stored too, so that a replay of the same event never executes later."""
+        await self._answer(self._request(incoming, self._context.clock.now()), refusal)
+
+    async def _answer(self, request: Request, outcome: Outcome) -> None:
+        messages = self._context.replies([request], [outcome])
+        answer = await self._context.store.apply(Answer(request, messages, self._context.clock.now()))
+        self._context.deliver(answer.messages if isinstance(answer, Finished) else messages)
+
+    # ------------------------------------------------------------ execute
+
+    async def _send(self, payment: Payment) -> None:
+        if payment.internal:
+            await self._move_internally(payment)
+        else:
+            await self._conclude(payment, await self._pay(payment))
+
+    async def _pay(self, payment: Payment) -> LookupAnswer:
+        order = PayOrder(
+            payment.bolt11,
+            payment.payment_hash,
+            payment.amount_msat,
+            payment.amountless,
+            payment.fee_cap_msat,
+            self._context.limits.pay_timeout_s,
+        )
+        return await ask_to_pay(self._context.backend.pay(order), payment.payment_hash)
+
+    async def resume(self, payment: Payment, waiting: list[Request]) -> None:
+        """Carry on after a restart: ask by hash; "never seen" counts only where the adapter says its word is final."""
+        self._running[payment.payment_id] = list(waiting)
+        if payment.internal:
+            await self._move_internally(payment)
+            return
+        answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
+        await self._conclude(payment, answer)
+
+    async def _conclude(self, payment: Payment, answer: LookupAnswer) -> None:
+        """Until the node has said its final word: wait, look again, and never guess."""
+        delays = itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1]))
+        state = payment.state
+        while not isinstance(answer, Settled | Failed):
+            if isinstance(answer, NeverSeen) and self._may_send_again():
+                answer = await self._pay(payment)
+                continue
+            if isinstance(answer, Unknown) and state is State.DISPATCHED:
+                await self._record(RecordPayment(payment.payment_id, answer, self._context.clock.now()))
+                state = State.UNKNOWN
+            await self._context.clock.sleep(next(delays))
+            answer = await ask_about(self._context.backend.track(payment.payment_hash), payment.payment_hash)
+        await self._finish(payment, answer)
+
+    def _may_send_again(self) -> bool:
+        can = self._context.backend.capabilities
+        return can.authoritative_lookup and can.idempotent_by_hash
+
+    async def _move_internally(self, payment: Payment) -> None:
+        """Both sides in one transaction. The node's invoice is cancelled first; if it was paid from outside meanwhile,
+        nothing moves. If the node cannot say, a later payment of it is booked as surplus."""
+        invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
+        try:
+            status = await self._context.backend.cancel_invoice(payment.payment_hash)
+            paid_from_outside = status.state == "settled"
+        except Exception as unclear:  # noqa: BLE001 - receiving twice is surplus, never a loss
+            log.warning("internal payment %s: invoice not cancelled (%s)", payment.payment_hash[:16], unclear)
+            paid_from_outside = False
+        if paid_from_outside or invoice is None:
+            await self._finish(payment, Failed("the invoice was paid from outside meanwhile", "taken"))
+            return
+        if not await self._finish(payment, Settled(invoice.preimage, ZERO), await self._receipt(invoice, payment)):
+            await self._finish(payment, Failed("the invoice was settled or cancelled meanwhile", "taken"))
+
+    async def _receipt(self, invoice: Invoice, payment: Payment) -> tuple[Message, ...]:
+        request = await self._context.store.request(invoice.request_id) if invoice.request_id else None
+        if request is None:
+            return ()
+        received = Received(invoice.payment_hash, payment.amount_msat, "", internal=True)
+        receipt = self._context.reply(request.request_id, request.reply_to, received, "receipt")
+        return () if receipt is None else (receipt,)
+
+    # ------------------------------------------------------------ record and reply
+
+    async def _finish(self, payment: Payment, truth: Settled | Failed, extra: tuple[Message, ...] = ()) -> bool:
+        """Transaction 2 with the replies of all that wait; False if an internal payment found its invoice gone."""
+        requests = tuple(self._running.get(payment.payment_id, ()))
+        outcomes = [_outcome(payment, truth, request) for request in requests]
+        messages = self._context.replies(requests, outcomes)
+        record = RecordPayment(payment.payment_id, truth, self._context.clock.now(), messages + extra)
+        answer = await self._record(record)
+        if isinstance(answer, InvoiceNotOpen):
+            return False
+        self._running.pop(payment.payment_id, None)
+        self._context.deliver(messages + extra)
+        if not isinstance(answer, Recorded):
+            raise TypeError(f"transaction 2 was answered with {type(answer).__name__}")
+        if answer.overdrawn:
+            log.error("payment %s cost more than its fee cap: the account is overdrawn", payment.payment_hash[:16])
+        for request in answer.unanswered:
+            await self._answer(request, _outcome(payment, truth, request))
+        return True
+
+    async def _record(self, record: RecordPayment) -> TxAnswer:
+        """The truth is recorded however often the disk refuses; until then the payment stays open and ours."""
+        for delay_s in itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1])):
+            try:
+                return await self._context.store.apply(record)
+            except KitestringError as failure:
+                log.warning("payment %s is not recorded yet: %s", record.payment_id, failure.message)
+                await self._context.clock.sleep(delay_s)
+        raise AssertionError("an endless loop ended")
+
+    async def answer_late(self, payment: Payment, request: Request) -> None:
+        """A request whose payment ended before it got its answer (a crash between the two)."""
+        if payment.state is State.SETTLED:
+            await self._answer(request, _paid(payment))
+        elif payment.state is State.FAILED:
+            await self._answer(request, _outcome(payment, Failed(payment.evidence), request))
+        elif payment.state is State.RESOLVED:
+            await self._answer(request, Refused(Reason.PAYMENT_FAILED, "the operator closed this payment"))
+
+
+def _paid(payment: Payment) -> Paid:
+    return Paid(payment.payment_hash, payment.preimage, payment.amount_msat, payment.fee_msat, payment.internal)
+
+
+def _outcome(payment: Payment, truth: Settled | Failed, request: Request) -> Outcome:
+    if isinstance(truth, Settled):
+        return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, truth.fee_msat, payment.internal)
+    reason = _FAILURES.get(truth.reason, Reason.PAYMENT_FAILED)
+    if truth.reason == "taken":
+        reason = Reason.INVOICE_TAKEN
+    details: dict[str, int] = {}
+    command = thaw(request.command)
+    if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
+        details["max_fee_msat"] = int(command.max_fee_msat)  # wires name the limit only to who set one
+    return Refused(reason, _SENTENCES.get(truth.reason, ""), details)
+
+
+_SENTENCES = {
+    "fee_limit": "no route within the fee limit was found",
+    "no_route": "no route to the payee was found",
+    "expired": "the invoice has expired",
+    "insufficient_funds": "the node's channels cannot send this amount now",
+    "refused": "the payee refused the payment",
+    "taken": "the invoice was paid meanwhile",
+}
