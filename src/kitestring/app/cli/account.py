@@ -1,0 +1,55 @@
+"""``kitestring account``: balances of their own inside the service."""
+
+from __future__ import annotations
+
+import click
+
+from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.values import Sats, amount, table
+
+
+@click.group("account")
+def command() -> None:
+    """Sub-accounts: a balance in the ledger that cannot go below zero, for a person or an app."""
+
+
+@command.command("create")
+@click.argument("name")
+@key_option
+@common
+def create(shell: Shell, name: str, key: str) -> None:
+    """Make the account NAME, with nothing in it."""
+    result = shell.call("account_create", {"name": name}, key)
+    sentence = f"account {name} is there, with 0 sat" if result["created"] else f"account {name} exists already"
+    shell.show(result, f"{sentence}; next: kitestring account fund {name} 1000")
+
+
+@command.command("list")
+@common
+def list_(shell: Shell) -> None:
+    """List the sub-accounts and their balances."""
+    result = shell.read("account_list")
+    rows = [
+        (
+            found["account"],
+            amount(found["available_msat"]),
+            amount(found["pending_msat"]),
+            "OVERDRAWN" if found["overdrawn"] else "",
+        )
+        for found in result["accounts"]
+    ]
+    empty = "no sub-accounts; make one with: kitestring account create NAME"
+    shell.show(result, table(rows, ("account", "available ", "held for payments ", "note")) if rows else empty)
+
+
+@command.command("fund")
+@click.argument("name")
+@click.argument("amount_sat", type=Sats())
+@click.option("--note", default="", help="Why, kept with the entry.")
+@key_option
+@common
+def fund(shell: Shell, name: str, amount_sat: int, note: str, key: str) -> None:
+    """Give the account NAME some of the node's money; nothing moves on the Lightning network."""
+    params = {"account": name, "amount_msat": amount_sat * 1000, "note": note}
+    result = shell.call("account_fund", params, key)
+    shell.show(result, f"{name} got {amount(result['amount_msat'])} and has {amount(result['available_msat'])} now")

@@ -1,0 +1,49 @@
+"""``kitestring audit``: proof that the books are right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from kitestring.app.cli.shell import Shell, common
+from kitestring.base.errors import Exit
+
+
+@click.command("audit")
+@click.option("--node", is_flag=True, help="Also compare with the node's own lists (needs the running service).")
+@common
+def command(shell: Shell, node: bool) -> int:
+    """Check every invariant of the ledger; the exit code is 1 when one is broken."""
+    from kitestring.app.control_client import not_running
+    from kitestring.app.keyring import Keyring
+    from kitestring.ledger.audit import audit
+
+    home = shell.home
+    service_id = Keyring(home.read_seed()).service_id
+    home.check_owner(service_id)
+    if not home.ledger.exists():
+        raise not_running(home.path)
+    result: dict[str, Any] = {
+        "violations": [
+            {"invariant": found.invariant, "sentence": found.sentence} for found in audit(home.ledger, service_id)
+        ]
+    }
+    if node:
+        seen = shell.call("audit_node", {}, wait_s=600)
+        result["violations"] += [{"invariant": "node", "sentence": sentence} for sentence in seen.pop("violations")]
+        result["node"] = seen
+    shell.show(result, _text(result))
+    return Exit.INTERNAL if result["violations"] else Exit.OK
+
+
+def _text(result: dict[str, Any]) -> str:
+    lines = [f"{found['invariant']}: {found['sentence']}" for found in result["violations"]]
+    seen = result.get("node")
+    if seen:
+        lines.append(
+            f"compared with the node: {seen['payments']} payments, {seen['invoices']} invoices; "
+            f"{seen['foreign']} at the node are not ours"
+        )
+    lines.append(f"{len(result['violations'])} violations" if result["violations"] else "the books are right")
+    return "\n".join(lines)

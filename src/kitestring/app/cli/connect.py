@@ -1,0 +1,69 @@
+"""``kitestring connect``: a wallet connection for one app."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.values import BudgetType, Moment, Sats, budget, when
+
+
+@click.command("connect")
+@click.argument("name")
+@click.option("--budget", "limit", type=BudgetType(), metavar="SAT/PERIOD", help="Such as 5000/day, 5000/24h.")
+@click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
+@click.option("--account", default="owner", metavar="NAME", help="The account it uses (default: the node itself).")
+@click.option("--per-payment", type=Sats(), metavar="SAT", help="The most that one payment may be.")
+@click.option("--expires", type=Moment(), metavar="WHEN", help="When it ends: 30d, 12h, or a day such as 2027-01-31.")
+@click.option(
+    "--encryption",
+    type=click.Choice(["auto", "nip44", "legacy"]),
+    default="auto",
+    help="legacy is for apps that know NIP-04 only (default: auto).",
+)
+@key_option
+@common
+def command(
+    shell: Shell,
+    name: str,
+    limit: tuple[int, str, int] | None,
+    methods: str | None,
+    account: str,
+    per_payment: int | None,
+    expires: int | None,
+    encryption: str,
+    key: str,
+) -> None:
+    """Make a wallet connection (NWC) and show its secret link, once.
+
+    A connection that exists already is shown without the link.
+    """
+    params: dict[str, Any] = {"name": name, "account": account, "cipher": encryption, "expires_at": expires}
+    if limit is not None:
+        params |= {"budget_msat": limit[0] * 1000, "period": limit[1], "length_s": limit[2]}
+    if methods is not None:
+        params["methods"] = methods.replace(",", " ").split()
+    if per_payment is not None:
+        params["per_payment_msat"] = per_payment * 1000
+    made = shell.call("connect", params, key)
+    if made["nwc_uri"] is None:
+        shell.note(
+            f"{name} exists already. Its link was shown when it was made; for a new one: kitestring revoke {name}"
+        )
+        shell.show(made, describe(made))
+        return
+    shell.note(f"connection {describe(made)}\nkeep this link secret; it is not shown again:")
+    shell.show(made, "\n\n".join(filter(None, (shell.qr(made["nwc_uri"]), made["nwc_uri"]))))
+
+
+def describe(connection: dict[str, Any]) -> str:
+    """One connection in one line."""
+    parts = [
+        f"{connection['name']}: account {connection['account']}",
+        budget(connection["budget_msat"], connection["period"], connection["length_s"]),
+        "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",
+        f"may {', '.join(connection['methods'])}",
+    ]
+    return "; ".join(filter(None, parts))

@@ -1,0 +1,27 @@
+"""``kitestring connections``: who may use this service as a wallet."""
+
+from __future__ import annotations
+
+import click
+
+from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.values import budget, table, when
+
+
+@click.command("connections")
+@common
+def command(shell: Shell) -> None:
+    """List the wallet connections that were not revoked."""
+    result = shell.read("connections")
+    rows = [
+        (
+            found["name"],
+            found["account"],
+            budget(found["budget_msat"], found["period"], found["length_s"]),
+            when(found["expires_at"]),
+            " ".join(found["methods"]),
+        )
+        for found in result["connections"]
+    ]
+    empty = "no connections yet; make one with: kitestring connect NAME --budget 5000/day"
+    shell.show(result, table(rows, ("name", "account", "budget", "expires", "may")) if rows else empty)

@@ -1,0 +1,131 @@
+"""``kitestring decode``: what a code says, without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.values import amount, facts, when
+
+Result = dict[str, Any]
+
+
+@click.command("decode")
+@click.argument("code")
+@common
+def command(shell: Shell, code: str) -> None:
+    """Explain CODE: a Lightning invoice, a noffer, ndebit or nmanage code, a wallet connection, a Nostr key or pointer.
+
+    Secrets in it are not shown. Nothing is asked over the network.
+    """
+    result = explain(code)
+    shell.show(result, facts([(name.replace("_", " "), _shown(name, value)) for name, value in result.items()]))
+
+
+def explain(code: str) -> Result:
+    """What is in ``code``, as JSON values. Raises CodecError, or KitestringError for a kind known by name only."""
+    from kitestring.base.errors import KitestringError, Reason
+    from kitestring.codec.target import classify
+
+    kind, text = classify(code)
+    reader = _READERS.get(kind.value)
+    if reader is None:
+        raise KitestringError(
+            Reason.UNSUPPORTED, f"this is of the kind {kind.value}, which kitestring does not read yet"
+        )
+    return {"type": kind.value, **reader(text)}
+
+
+def _invoice(text: str) -> Result:
+    from kitestring.codec import bolt11
+
+    found = bolt11.decode(text)
+    return {
+        "network": found.network,
+        "amount_msat": None if found.amount_msat is None else int(found.amount_msat),
+        "description": found.description,
+        "description_hash": found.description_hash,
+        "payment_hash": found.payment_hash,
+        "payee": found.payee,
+        "created_at": found.timestamp,
+        "expires_at": found.expires_at,
+        "min_final_cltv": found.min_final_cltv,
+        "route_hints": len(found.route_hints),
+    }
+
+
+def _pointer(text: str) -> Result:
+    from kitestring.codec import pointers
+
+    found = pointers.decode(text)
+    shown: Result = {"service_pubkey": found.pubkey, "relays": list(found.relays)}
+    if isinstance(found, pointers.Noffer):
+        price_msat = None if found.price_sats is None else found.price_sats * 1000
+        shown |= {"offer": found.offer, "price_type": found.price_type.name.lower(), "price_msat": price_msat}
+        return {**shown, "currency": found.currency, "fiat_price": found.fiat_price}
+    shown["pointer"] = found.pointer
+    if isinstance(found, pointers.Ndebit) and found.k1 is not None:
+        shown["session"] = "(secret, not shown)"
+    return shown
+
+
+def _connection(text: str) -> Result:
+    from kitestring.codec.uri import decode_nwc
+    from kitestring.crypto.keys import SecretKey
+
+    found = decode_nwc(text)
+    return {
+        "service_pubkey": found.service_pubkey,
+        "client_pubkey": SecretKey(found.secret).public_hex,
+        "relays": list(found.relays),
+        "secret": "(not shown)",
+        "lud16": found.lud16,
+    }
+
+
+def _entity(text: str) -> Result:
+    import dataclasses
+
+    from kitestring.codec import nip19
+
+    found = nip19.decode(text)
+    members = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    return {name: "(not shown)" if isinstance(value, bytes) else value for name, value in members.items()}
+
+
+def _secret_key(text: str) -> Result:
+    from kitestring.codec import nip19
+    from kitestring.crypto.keys import SecretKey
+
+    return {"secret": "(not shown)", "pubkey": SecretKey(nip19.decode_secret(text)).public_hex}
+
+
+def _key(text: str) -> Result:
+    from kitestring.codec import nip19
+
+    return {"pubkey": text, "npub": nip19.encode(nip19.PublicKey(text))}
+
+
+_READERS: Final[dict[str, Callable[[str], Result]]] = {
+    "bolt11": _invoice,
+    "noffer": _pointer,
+    "ndebit": _pointer,
+    "nmanage": _pointer,
+    "nwc": _connection,
+    "nsec": _secret_key,
+    "pubkey": _key,
+    **dict.fromkeys(("npub", "nprofile", "note", "nevent", "naddr"), _entity),
+}
+
+
+def _shown(name: str, value: Any) -> str:
+    if name.endswith("_msat"):
+        return "" if value is None else amount(value)
+    if name.endswith("_at"):
+        return when(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,22 @@
+"""``kitestring doctor``: is everything in order?"""
+
+from __future__ import annotations
+
+import click
+
+from kitestring.app.cli.shell import Shell, common
+from kitestring.base.errors import Exit
+
+
+@click.command("doctor")
+@common
+def command(shell: Shell) -> int:
+    """Check the directory, the service, the node, the relays and the clock; the exit code is 1 when something fails."""
+    import asyncio
+
+    from kitestring.app.health import examine
+
+    checks = asyncio.run(examine(shell.config, shell.home))
+    result = {"checks": [{"name": c.name, "state": c.state, "message": c.sentence} for c in checks]}
+    shell.show(result, "\n".join(f"{c.state.ljust(4)}  {c.name.ljust(10)}  {c.sentence}" for c in checks))
+    return Exit.INTERNAL if any(c.state == "fail" for c in checks) else Exit.OK

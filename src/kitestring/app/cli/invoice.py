@@ -1,0 +1,24 @@
+"""``kitestring invoice``: ask to be paid."""
+
+from __future__ import annotations
+
+import click
+
+from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.values import Sats, amount, when
+
+
+@click.command("invoice")
+@click.argument("amount_sat", type=Sats())
+@click.option("--description", default="", help="What it is for; the payer sees it.")
+@click.option(
+    "--expiry", type=click.IntRange(60, 604_800), default=3_600, metavar="S", help="Seconds it is valid (3600)."
+)
+@key_option
+@common
+def command(shell: Shell, amount_sat: int, description: str, expiry: int, key: str) -> None:
+    """Make an invoice for AMOUNT_SAT into the service's own account."""
+    params = {"amount_msat": amount_sat * 1000, "description": description, "expiry_s": expiry}
+    made = shell.call("invoice", params, key, wait_s=75)
+    shell.note(f"an invoice for {amount(made['amount_msat'])}, valid until {when(made['expires_at'])}:")
+    shell.show(made, "\n\n".join(filter(None, (shell.qr(made["bolt11"].upper()), made["bolt11"]))))

@@ -1,0 +1,59 @@
+"""``kitestring pay``: from the service's own node, or from any wallet connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.values import Sats, amount
+
+
+@click.command("pay")
+@click.argument("target")
+@click.argument("amount_sat", type=Sats(), required=False)
+@click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
+@click.option(
+    "--wallet", metavar="URI", help="Pay from this wallet: env:NAME, file:PATH, - (standard input), or a link."
+)
+@click.option("--description", default="", help="A word to the payee of an offer.")
+@key_option
+@common
+def command(
+    shell: Shell,
+    target: str,
+    amount_sat: int | None,
+    max_fee: int | None,
+    wallet: str | None,
+    description: str,
+    key: str,
+) -> None:
+    """Pay TARGET: a Lightning invoice, or an offer (noffer1…).
+
+    AMOUNT_SAT is needed where the target names no amount. The money comes from the running service's node, or with
+    --wallet from any wallet connection (nostr+walletconnect://…).
+    """
+    if wallet is not None:
+        from kitestring.app.cli.wallet import pay_from
+
+        show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee))
+        return
+    params: dict[str, Any] = {"target": target, "description": description, "wait_s": WAIT_S}
+    if amount_sat is not None:
+        params["amount_msat"] = amount_sat * 1000
+    if max_fee is not None:
+        params["max_fee_msat"] = max_fee * 1000
+    show_paid(shell, shell.call("pay", params, key, wait_s=WAIT_S))
+
+
+#: Longer than the 60 s that the node searches for a route.
+WAIT_S = 75
+
+
+def show_paid(shell: Shell, result: dict[str, Any]) -> None:
+    inside = " (inside this service)" if result.get("internal") else ""
+    text = (
+        f"paid {amount(result['amount_msat'])}, fee {amount(result['fee_msat'])}{inside}\npreimage {result['preimage']}"
+    )
+    shell.show(result, text)

@@ -1,0 +1,66 @@
+"""The page docs/reference/cli.md, made from the commands themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from kitestring.app.cli.main import cli
+from kitestring.base.errors import Exit
+
+_MEANINGS = {
+    Exit.OK: "done",
+    Exit.INTERNAL: "a fault in the program, a broken invariant (`audit`) or a failed check (`doctor`)",
+    Exit.USAGE: "the command, a code, an amount or the data directory is wrong",
+    Exit.PAYMENT_FAILED: "the payment failed for good; nothing was paid",
+    Exit.UNAVAILABLE: "the service, its node or a relay cannot be reached",
+    Exit.REFUSED: "not permitted, or beyond a budget",
+    Exit.RATE_LIMITED: "too many requests; try again later",
+    Exit.PENDING: "still under way; nothing is known to have failed",
+}
+
+
+def reference_markdown() -> str:
+    """Every command with its arguments and options, in the order of ``kitestring --help``."""
+    context = click.Context(cli, info_name="kitestring")
+    parts = ["# Command line", "", cli.help or "", "", *_options(cli, context)]
+    for name in cli.list_commands(context):
+        try:
+            found = cli.get_command(context, name)
+        except ModuleNotFoundError:  # a command whose room is not built yet has no page
+            continue
+        if found is not None:
+            parts += _command(found, click.Context(found, info_name=name, parent=context))
+    parts += ["## Exit codes", "", "| code | meaning |", "|---|---|"]
+    parts += [f"| {code.value} | {meaning} |" for code, meaning in _MEANINGS.items()]
+    return "\n".join(parts) + "\n"
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    yield from (f"## `{context.command_path}`", "", _paragraphs(command.help or ""), "")
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            child = click.Context(inner, info_name=name, parent=context)
+            yield from (line.replace("## `", "### `", 1) for line in _command(inner, child))
+        return
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield from ("```", f"{context.command_path} {usage}", "```", "")
+    yield from _options(command, context)
+
+
+def _options(command: click.Command, context: click.Context) -> Iterator[str]:
+    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
+    rows = [record for record in records if record is not None]
+    if rows:
+        yield from ("| option | meaning |", "|---|---|")
+        yield from (f"| `{_cell(name)}` | {_cell(meaning)} |" for name, meaning in rows)
+        yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _paragraphs(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))

@@ -1,0 +1,72 @@
+"""``kitestring sandbox``: the outside world of a sandbox, in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kitestring.app.cli.pay import show_paid
+from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.values import Sats
+from kitestring.base.errors import KitestringError, Reason
+
+_RECEIPTS = {
+    None: "no receipt came yet",
+    "proven": "the receipt came, with the preimage",
+    "claimed": "the receipt came, without a preimage",
+    "false": "a receipt came with a WRONG preimage: it is not to be trusted",
+}
+
+
+@click.group("sandbox")
+def command() -> None:
+    """Play the outside world of a sandbox: somebody who pays you, or whom you pay."""
+
+
+@command.command("pay")
+@click.argument("target")
+@click.argument("amount_sat", type=Sats(), required=False)
+@common
+def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
+    """Somebody out there pays TARGET, an offer or an invoice of yours.
+
+    An offer is asked for its invoice over its relay, as any wallet does it.
+    """
+    import asyncio
+
+    from kitestring.app import external_payer
+    from kitestring.app.offline import own_relays
+
+    config = shell.config
+    amount_msat = None if amount_sat is None else amount_sat * 1000
+    relays = own_relays(config, shell.home)
+    paid = asyncio.run(external_payer.pay(_world(shell), target, amount_msat, relays, config))
+    show_paid(shell, paid)
+    if "receipt" in paid:
+        shell.note(_RECEIPTS[paid["receipt"]])
+
+
+@command.command("invoice")
+@click.argument("amount_sat", type=Sats())
+@click.option("--description", default="", help="What it is for.")
+@common
+def invoice(shell: Shell, amount_sat: int, description: str) -> None:
+    """Somebody out there asks you for AMOUNT_SAT: prints their invoice."""
+    from kitestring.backend.sandbox_world import World
+    from kitestring.base.money import sat
+
+    with World(_world(shell)) as world:
+        bolt11 = world.invoice(sat(amount_sat), description)
+    shell.show({"bolt11": bolt11, "amount_msat": amount_sat * 1000}, bolt11)
+
+
+def _world(shell: Shell) -> Path:
+    config, home = shell.config, shell.home
+    if not config.node_url.startswith("sandbox:"):
+        raise KitestringError(Reason.UNSUPPORTED, f"the service on {home.path} stands on a real node, not on a sandbox")
+    if not home.sandbox_db.exists():
+        raise KitestringError(
+            Reason.NODE_UNAVAILABLE, f"there is no sandbox in {home.path} yet: start it with `kitestring up`"
+        )
+    return home.sandbox_db

@@ -1,0 +1,156 @@
+"""What every command has at hand: the data directory, the service, and how to answer people or programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from kitestring.base.errors import KitestringError, Reason
+
+if TYPE_CHECKING:
+    from kitestring.app.config import Config
+    from kitestring.app.datadir import DataDir
+    from kitestring.app.settings import Value
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Result = dict[str, Any]
+#: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
+_OPEN: Final = frozenset({Reason.PAYMENT_IN_FLIGHT, Reason.INTERNAL})
+
+
+class Shell:
+    """State of one run of the program. Everything heavy is loaded when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.data_dir: Path | None = None
+        self.as_json = False
+        self.debug = False
+        #: Settings given as options of the command, by key.
+        self.options: dict[str, Value] = {}
+
+    def reset(self) -> None:
+        """As new; for programs that run several commands in one process."""
+        self.__init__()  # type: ignore[misc]
+
+    @property
+    def config(self) -> Config:
+        from kitestring.app.config import load
+
+        return load(self.data_dir, options=self.options)
+
+    @property
+    def home(self) -> DataDir:
+        from kitestring.app.datadir import DataDir
+
+        config = self.config
+        return DataDir(config.data_dir, config.runtime_dir)
+
+    def read(self, name: str, params: Mapping[str, object] | None = None) -> Result:
+        """A reading command: by the service, or without one from the ledger, read-only."""
+        from kitestring.app.control_client import ControlClient
+
+        client = ControlClient(self.home)
+        if client.is_running():
+            return client.call(name, dict(params or {}))
+        import asyncio
+
+        from kitestring.app.offline import run_offline
+
+        return asyncio.run(run_offline(self.config, name, dict(params or {})))
+
+    def call(self, name: str, params: Mapping[str, object], key: str = "", *, wait_s: float = 0) -> Result:
+        """A command that needs the running service. Raises KitestringError."""
+        from kitestring.app.control_client import ControlClient
+
+        try:
+            return ControlClient(self.home).call(name, dict(params), key, wait_s=wait_s)
+        except KitestringError as error:
+            if key and error.reason in _OPEN:
+                error.message += f"; repeat it safely with --idempotency-key {key}"
+                error.details["idempotency_key"] = key
+            raise
+
+    # ------------------------------------------------------------ answers
+
+    def show(self, result: Result, text: str) -> None:
+        """``result`` as one JSON line with ``--json``, else ``text`` for people."""
+        if self.as_json:
+            self.print_json(result)
+        elif text:
+            click.echo(text)
+
+    def note(self, text: str) -> None:
+        """A remark for people, on standard error, so that the answer itself can be piped on."""
+        if not self.as_json:
+            click.echo(text, err=True)
+
+    def print_json(self, value: Result) -> None:
+        click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+
+    def qr(self, text: str) -> str:
+        """``text`` as a QR code where a person is looking, else nothing."""
+        return "" if self.as_json or not sys.stdout.isatty() else qr_code(text)
+
+
+def qr_code(text: str) -> str:
+    """``text`` as a QR code of half blocks, for a terminal."""
+    import io
+
+    import segno
+
+    drawing = io.StringIO()
+    segno.make(text, error="l", micro=False).terminal(drawing, compact=True, border=2)
+    return drawing.getvalue().rstrip("\n")
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def keep(ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        if value:  # an option that is not given does not undo the one before the command
+            setattr(ctx.ensure_object(Shell), name, value)
+        return value
+
+    return keep
+
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    expose_value=False,
+    is_eager=True,
+    callback=_keep("data_dir"),
+    help="The data directory [environment: KITESTRING_DATA_DIR].",
+)
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_keep("as_json"),
+    help="Answer with one line of JSON; amounts are in msat.",
+)
+
+
+def common(function: Function) -> Function:
+    """The options that every command has; the command is given the :class:`Shell` first."""
+    return data_dir_option(json_option(click.pass_obj(function)))  # type: ignore[return-value]
+
+
+def _new_key(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    import secrets
+
+    return value or secrets.token_hex(16)
+
+
+key_option = click.option(
+    "--idempotency-key",
+    "key",
+    metavar="KEY",
+    callback=_new_key,
+    help="Repeating the command with the same key does it only once.",
+)

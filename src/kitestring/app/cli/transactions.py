@@ -1,0 +1,48 @@
+"""``kitestring transactions``: what came and went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.values import amount, table, when
+
+
+@click.command("transactions")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, help="How many (default: 20).")
+@click.option("--offset", type=click.IntRange(0), default=0, help="How many of the newest to leave out.")
+@click.option("--in", "direction", flag_value="incoming", help="Incoming ones only.")
+@click.option("--out", "direction", flag_value="outgoing", help="Outgoing ones only.")
+@click.option("--unpaid", is_flag=True, help="Also those that are open, failed or expired.")
+@click.option("--account", default="", metavar="NAME", help="Those of one account (default: all).")
+@common
+def command(shell: Shell, limit: int, offset: int, direction: str | None, unpaid: bool, account: str) -> None:
+    """List payments in and out, the newest first."""
+    params = {
+        "limit": limit,
+        "offset": offset,
+        "direction": direction or "",
+        "unpaid": unpaid,
+        "account": account,
+    }
+    result = shell.read("transactions", params)
+    rows = [_row(found) for found in result["transactions"]]
+    heads = ("when", "", "amount ", "fee ", "state", "account", "description")
+    shell.show(result, table(rows, heads) if rows else "no transactions yet")
+
+
+def _row(found: dict[str, Any]) -> tuple[str, ...]:
+    incoming = found["type"] == "incoming"
+    return (
+        when(found["settled_at"] or found["created_at"]),
+        "in" if incoming else "out",
+        f"{'+' if incoming else '-'}{amount(found['amount_msat'])}",
+        "" if incoming else amount(found["fee_msat"]),
+        "received"
+        if incoming and found["state"] == "settled"
+        else {"settled": "paid"}.get(found["state"], found["state"]),
+        found["account"],
+        found["description"][:48],
+    )

@@ -1,0 +1,94 @@
+"""``kitestring up``: the service in the foreground."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kitestring.app.cli.shell import Shell, common, qr_code
+from kitestring.app.cli.values import facts
+
+if TYPE_CHECKING:
+    from kitestring.app.card import Card
+
+
+@click.command("up")
+@click.option("--relay", "relays", multiple=True, metavar="URL", help="A relay to be reached through; may repeat.")
+@click.option("--node", metavar="URL", help="The Lightning node, such as lnd+https://HOST:PORT?cert=…&macaroon=…")
+@click.option("--qr/--no-qr", default=None, help="Show QR codes (default: when a person is looking).")
+@common
+def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | None) -> None:
+    """Start the service, show its card, and serve until Ctrl-C.
+
+    Without settings it runs a sandbox node with 1,000,000 sat and its own relay. With --relay it listens on no TCP
+    port at all.
+    """
+    from kitestring.app.service import run
+
+    if relays:
+        shell.options["relays"] = relays
+    if node:
+        shell.options["node"] = node
+    config = shell.config
+    sandbox = config.node_url.startswith("sandbox:")
+
+    def show(card: Card) -> None:
+        wanted = _person_looks() if qr is None else qr
+        shell.show(card_json(card), card_text(card, sandbox=sandbox, qr=wanted, extra=_option(shell)))
+
+    run(config, show)
+
+
+def card_json(card: Card) -> dict[str, object]:
+    return {
+        "relay": card.relays[0] if card.relays else None,
+        "relays": list(card.relays),
+        "service_pubkey": card.service_pubkey,
+        "noffer": card.noffer,
+        "nwc_uri": card.nwc_uri,
+        "socket": str(card.socket),
+    }
+
+
+def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
+    """The card for people. ``extra`` is the option they must repeat in the commands that are suggested."""
+    parts = [
+        f"kitestring is up{' (sandbox: no real money)' if sandbox else ''}",
+        "",
+        facts([("relay", ", ".join(card.relays)), ("service key", card.service_pubkey)]),
+    ]
+    if card.noffer:
+        parts += ["", "Your offer: anybody can pay this code, as often as they like.", "", card.noffer]
+        parts += ["", qr_code(card.noffer)] if qr else []
+    if card.nwc_uri:
+        parts += ["", "A wallet connection with a budget of 10,000 sat per day, for an app that pays:"]
+        parts += ["keep it secret; it is shown this once.", "", card.nwc_uri]
+    parts += ["", "What to type next, in a second shell:", "", *_next(card, sandbox, extra), "", "Ctrl-C stops it."]
+    return "\n".join(parts)
+
+
+def _next(card: Card, sandbox: bool, extra: str) -> list[str]:
+    tries = [("kitestring connect NAME --budget 5000/day", "a wallet connection for an app")]
+    if sandbox:
+        tries = [
+            (f"kitestring sandbox pay {(card.noffer or 'noffer1…')[:12]}… 21", "somebody out there pays you"),
+            ("kitestring pay $(kitestring sandbox invoice 50)", "you pay somebody out there"),
+            *tries,
+        ]
+    tries += [("kitestring transactions", "what came and went")]
+    lines = [(line.replace("kitestring ", f"kitestring {extra}"), why) for line, why in tries]
+    width = max(len(line) for line, _ in lines)
+    return [f"  {line.ljust(width)}   {why}" for line, why in lines]
+
+
+def _option(shell: Shell) -> str:
+    import shlex
+
+    return f"--data-dir {shlex.quote(str(shell.data_dir))} " if shell.data_dir else ""
+
+
+def _person_looks() -> bool:
+    import sys
+
+    return sys.stdout.isatty()

@@ -1,0 +1,130 @@
+"""What is typed on the command line: amounts, budgets and times; and how they are shown again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+#: All bitcoin there will ever be, in sat.
+MAX_SATS: Final = 21_000_000 * 100_000_000
+_WHOLE: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
+_PERIODS: Final = {"day": "day", "week": "week", "month": "month", "year": "year", "total": "never"}
+_UNITS_S: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_LENGTH: Final = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+#: The longest window of a rolling budget.
+MAX_WINDOW_S: Final = 366 * 86_400
+
+
+class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """A whole number of sats; fractions, signs, separators and units are refused rather than guessed."""
+
+    name = "sat"
+
+    def __init__(self, least: int = 1) -> None:
+        self._least = least
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if not _WHOLE.fullmatch(str(value)) or not self._least <= int(str(value)) <= MAX_SATS:
+            raise click.BadParameter(f"{value!r} is not a whole number of sats, such as 21", ctx, param)
+        return int(str(value))
+
+
+class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """``5000/day`` (week, month, year: calendar periods in UTC), ``5000/24h`` (rolling), ``5000/total``."""
+
+    name = "budget"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, str, int]:
+        """Limit in sat, period, length in seconds of a rolling window."""
+        if isinstance(value, tuple):
+            return value
+        amount, _, period = str(value).partition("/")
+        if _WHOLE.fullmatch(amount) and 1 <= int(amount) <= MAX_SATS:
+            if period in _PERIODS:
+                return int(amount), _PERIODS[period], 0
+            length_s = _length_s(period)
+            if 0 < length_s <= MAX_WINDOW_S:
+                return int(amount), "rolling", length_s
+        raise click.BadParameter(
+            f"{value!r} is not a budget; write 5000/day, /week, /month, /year, /24h, /total", ctx, param
+        )
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """``30d`` from now (m, h, d, w), or a day ``2027-01-31`` (its beginning in UTC), as Unix seconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        length_s = _length_s(str(value))
+        if length_s:
+            return int(time.time()) + length_s
+        import calendar
+
+        try:
+            return calendar.timegm(time.strptime(str(value), "%Y-%m-%d"))
+        except ValueError as error:
+            raise click.BadParameter(
+                f"{value!r} is no time; write 12h, 30d, 52w or a day such as 2027-01-31", ctx, param
+            ) from error
+
+
+def _length_s(text: str) -> int:
+    match = _LENGTH.fullmatch(text)
+    return int(match[1]) * _UNITS_S[match[2]] if match else 0
+
+
+def amount(msat: int | None) -> str:
+    """``1,234 sat``, for people."""
+    from kitestring.base.money import Msat
+
+    return "–" if msat is None else str(Msat(msat))
+
+
+def when(seconds: int | None) -> str:
+    """Local time, to the minute."""
+    return "–" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def budget(limit_msat: int | None, period: str | None, length_s: int | None) -> str:
+    """As it is typed."""
+    if limit_msat is None:
+        return "no budget limit"
+    if period == "rolling":
+        return f"{amount(limit_msat)} per {window(length_s or 0)}"
+    return f"{amount(limit_msat)} in total" if period == "never" else f"{amount(limit_msat)} per {period}"
+
+
+def window(seconds: int) -> str:
+    for unit, length_s in reversed(_UNITS_S.items()):
+        if seconds % length_s == 0:
+            return f"{seconds // length_s}{unit}"
+    return f"{seconds} s"
+
+
+def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
+    """Columns of text; those whose head ends in a blank are aligned to the right."""
+    widths = [max(len(row[i].strip()) for row in [heads, *rows]) for i in range(len(heads))]
+    lines = []
+    for row in [heads, *rows]:
+        cells = [
+            cell.strip().rjust(width) if head.endswith(" ") else cell.strip().ljust(width)
+            for cell, width, head in zip(row, widths, heads, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def facts(pairs: list[tuple[str, str]]) -> str:
+    """Names and values under each other; pairs without a value are left out."""
+    shown = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown)

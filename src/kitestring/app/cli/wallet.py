@@ -1,0 +1,64 @@
+"""``--wallet``: where its secret comes from, and paying with it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from kitestring.app.cli.shell import Shell
+from kitestring.base.errors import KitestringError, Reason
+
+#: A connection link has a few hundred characters.
+MAX_SECRET_BYTES = 16_384
+
+
+def read_secret(shell: Shell, source: str) -> str:
+    """The secret that ``source`` names: ``env:NAME``, ``file:PATH``, ``-``, or a literal (with a warning)."""
+    kind, _, rest = source.partition(":")
+    if kind == "env":
+        text = shell.config.environment.get(rest, "")
+        missing = f"the environment variable {rest} is not set"
+    elif kind == "file":
+        text, missing = _read_file(Path(rest).expanduser()), f"{rest} is empty"
+    elif source == "-":
+        text, missing = sys.stdin.read(MAX_SECRET_BYTES), "there is nothing on standard input"
+    else:
+        shell.note("warning: the link on the command line can be seen by other programs; use env:NAME, file:PATH or -")
+        text, missing = source, "the wallet is empty"
+    if not text.strip():
+        raise KitestringError(Reason.MALFORMED, missing)
+    return text.strip()
+
+
+def _read_file(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_SECRET_BYTES)
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
+        raise KitestringError(Reason.MALFORMED, f"{path} is not a file with a wallet link") from error
+
+
+def pay_from(shell: Shell, source: str, target: str, amount_sat: int | None, max_fee_sat: int | None) -> dict[str, Any]:
+    """Pay from any wallet that the SDK can open. Raises KitestringError."""
+    import asyncio
+
+    uri = read_secret(shell, source)
+    return asyncio.run(_pay(uri, target, amount_sat, max_fee_sat))
+
+
+async def _pay(uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None) -> dict[str, Any]:
+    from kitestring.base.money import sat
+    from kitestring.sdk.wallet import Wallet
+
+    amount = None if amount_sat is None else sat(amount_sat)
+    max_fee = None if max_fee_sat is None else sat(max_fee_sat)
+    async with Wallet.open(uri) as wallet:
+        receipt = await wallet.pay(target, amount, max_fee=max_fee)
+    return {
+        "payment_hash": receipt.payment_hash,
+        "preimage": receipt.preimage,
+        "amount_msat": int(receipt.amount),
+        "fee_msat": int(receipt.fee),
+        "internal": False,
+    }

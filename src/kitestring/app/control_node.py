@@ -1,0 +1,65 @@
+"""The owner's commands about the service as a whole: its card, its health, its books against the node's."""
+
+from __future__ import annotations
+
+from kitestring.app.control_grants import NoParams
+from kitestring.app.control_offers import noffer_of, open_offers
+from kitestring.app.desk import Desk, Result
+from kitestring.app.node_audit import compare
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.payments import State
+
+
+async def card(desk: Desk, _params: NoParams, _key: str) -> Result:
+    """What others need to reach this service: its relays, its key and its oldest offer."""
+    offers = await open_offers(desk)
+    return {
+        "relays": list(desk.relay_urls()),
+        "service_pubkey": desk.keyring.service_id,
+        "noffer": noffer_of(desk, offers[0]) if offers else None,
+    }
+
+
+async def doctor(desk: Desk, _params: NoParams, _key: str) -> Result:
+    """Facts about the running service that `kitestring doctor` judges."""
+    totals = await desk.store.totals()
+    payments = await desk.store.open_payments()
+    return {
+        "node": await _node_facts(desk),
+        "relays": list(desk.relay_urls()),
+        "now": desk.clock.now(),
+        "open_payments": len(payments),
+        "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
+        "overdrawn_accounts": [account.name for account in await desk.store.accounts() if account.overdrawn],
+        "spending_stopped": totals.spending_stopped,
+    }
+
+
+async def _node_facts(desk: Desk) -> Result:
+    try:
+        found = await desk.backend.info()
+        money = await desk.backend.balance()
+    except (OSError, TimeoutError, KitestringError) as error:
+        return {"reachable": False, "why": str(error) or type(error).__name__}
+    return {
+        "reachable": True,
+        "alias": found.alias,
+        "network": found.network,
+        "block_height": found.block_height,
+        "spendable_msat": int(money.spendable_msat),
+        "receivable_msat": int(money.receivable_msat),
+    }
+
+
+async def audit_node(desk: Desk, _params: NoParams, _key: str) -> Result:
+    """Compare every payment and invoice in the ledger with the node's own lists."""
+    try:
+        findings = await compare(desk.store, desk.backend)
+    except (OSError, TimeoutError) as error:
+        raise KitestringError(Reason.NODE_UNAVAILABLE, f"the node cannot be asked: {error}") from error
+    return {
+        "violations": findings.violations,
+        "payments": findings.payments,
+        "invoices": findings.invoices,
+        "foreign": findings.foreign,
+    }

@@ -1,0 +1,36 @@
+"""The keys of one service: all of them follow from the seed in its data directory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kitestring.crypto.keys import SecretKey, derive
+
+#: Part of every derivation; changing one changes every key that was ever handed out.
+SERVICE: Final = "service"
+CONNECTION: Final = "connection"
+
+
+class Keyring:
+    """Derives the service's own key and one key per connection. Raises CodecError for a seed that is not 32 bytes."""
+
+    __slots__ = ("_connections", "_seed", "service_key")
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed: Final = seed
+        self._connections: Final[dict[str, SecretKey]] = {}
+        self.service_key: Final = derive(seed, SERVICE, "")
+
+    @property
+    def service_id(self) -> str:
+        """The public key of the service, 64 hex digits: inside every offer, and the owner of every ledger row."""
+        return self.service_key.public_hex
+
+    def connection_key(self, grant_id: str) -> SecretKey:
+        """The key that one connection talks to; no two connections share one, so relays cannot link them."""
+        if grant_id not in self._connections:
+            self._connections[grant_id] = derive(self._seed, CONNECTION, grant_id)
+        return self._connections[grant_id]
+
+    def __repr__(self) -> str:
+        return f"Keyring(service_id={self.service_id[:8]}…)"
