@@ -97,11 +97,11 @@ def refuse_invoice(
     if refused is not None:
         return refused
     amount = command.amount_msat
-    if amount is None:
-        return None if capabilities.amountless else Refused(Reason.MALFORMED, "this wallet needs an amount")
-    if not 1 <= amount <= MAX_MSAT:
+    if amount is None and not capabilities.amountless:
+        return Refused(Reason.MALFORMED, "this wallet needs an amount")
+    if amount is not None and not 1 <= amount <= MAX_MSAT:
         return _amount_out_of_range()
-    if amount % MSAT_PER_SAT and not capabilities.sub_sat:
+    if amount is not None and amount % MSAT_PER_SAT and not capabilities.sub_sat:
         return Refused(Reason.MALFORMED, "this wallet makes invoices for whole sats only")
     if command.description_hash and not capabilities.description_hash:
         return Refused(Reason.MALFORMED, "this wallet cannot put the hash of a description into an invoice")
@@ -109,7 +109,7 @@ def refuse_invoice(
 
 
 def fee_cap_of(command: PayInvoice, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT) -> Msat:
-    """The routing fee to allow and reserve: what the caller set, else the larger of a share (rounded up) and a floor."""
+    """The routing fee to allow and reserve: what the caller set, else the larger of a share and a floor."""
     if command.max_fee_msat is not None:
         return command.max_fee_msat
     return Msat(max(-(-int(command.amount_msat) * fee_ppm // 1_000_000), fee_min_msat))

@@ -5,7 +5,7 @@ State of the text: 2026-09, with extension 05 (history). Amounts on this wire ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -366,7 +366,7 @@ METHODS: Final[dict[str, Method]] = {
 # ---------------------------------------------------------------- info event
 
 
-def info_event_content(methods: Sequence[str], ciphers: Sequence[Cipher]) -> tuple[str, list[list[str]]]:
+def info_event_content(methods: Collection[str], ciphers: Sequence[Cipher]) -> tuple[str, list[list[str]]]:
     """Content and tags of the info event (kind 13194) for the methods a grant lists; ``get_info`` is always granted."""
     granted = [row for row in METHODS.values() if row.permission in methods or row.name == "get_info"]
     tags = []

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Budget, Grant
+from kitestring.base.ledger import Charge
+from kitestring.base.money import MAX_MSAT, Msat, sat
+from kitestring.policy.budget import bucket, budget_text, charge, oldest, parse_budget, renews_at
+
+NOW = 1_760_000_000  # Thursday 2025-10-09 08:53:20 UTC
+DAY = 86_400
+
+
+def grant(budget: Budget | None) -> Grant:
+    return Grant(grant_id="g1", name="app", wire="nwc", budget=budget)
+
+
+def spend(budget: Budget, payments: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What a ledger lets through: (time, amount) pairs that fitted, by the buckets alone."""
+    buckets: dict[int, int] = {}
+    passed = []
+    for now, amount in payments:
+        charged = charge(grant(budget), Msat(amount), now)
+        assert charged is not None
+        used = sum(total for start, total in buckets.items() if start >= charged.oldest)
+        if used + amount <= charged.limit_msat:
+            buckets[charged.bucket] = buckets.get(charged.bucket, 0) + amount
+            passed.append((now, amount))
+    return passed
+
+
+def test_a_charge_names_its_bucket_and_the_oldest_that_counts() -> None:
+    day = NOW - NOW % DAY
+    assert charge(grant(Budget.daily(sat(5))), Msat(7), NOW) == Charge("g1", Msat(7), sat(5), day, day)
+    assert charge(grant(Budget.total(sat(5))), Msat(7), NOW) == Charge("g1", Msat(7), sat(5), 0, 0)
+    assert charge(grant(None), Msat(7), NOW) is None
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 60)), max_size=60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 20_000), STEPS)
+def test_no_rolling_window_ever_holds_more_than_the_limit(length_s: int, steps: list[tuple[int, int]]) -> None:
+    now, payments = NOW, []
+    for step, amount in steps:
+        now += step
+        payments.append((now, amount))
+    passed = spend(Budget.rolling(Msat(100), length_s), payments)
+    for end, _ in passed:
+        assert sum(amount for time, amount in passed if end - length_s < time <= end) <= 100
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 400 * DAY), st.integers(0, 4_000_000_000))
+def test_a_rolling_window_has_few_buckets_and_gives_back_soon(length_s: int, now: int) -> None:
+    budget = Budget.rolling(sat(1), length_s)
+    width = max(1, -(-length_s // 64))
+    first, last = oldest(budget, now), bucket(budget, now)
+    assert first <= now - length_s + 1
+    assert now - length_s + 1 - first < width
+    assert (last - first) // width + 1 <= 65
+    renewed = renews_at(budget, now)
+    assert renewed is not None
+    assert oldest(budget, renewed) > last >= oldest(budget, renewed - 1)
+
+
+@pytest.mark.parametrize("period", ["day", "week", "month", "year"])
+def test_a_calendar_budget_is_empty_again_when_it_renews_and_not_a_second_before(period: str) -> None:
+    budget = Budget(Msat(100), period)  # type: ignore[arg-type]
+    renewed = renews_at(budget, NOW)
+    assert renewed is not None
+    payments = [(NOW, 100), (renewed - 1, 1), (renewed, 100), (renewed + 1, 1)]
+    assert spend(budget, payments) == [(NOW, 100), (renewed, 100)]
+
+
+def test_a_budget_that_never_renews_is_spent_once() -> None:
+    budget = Budget.total(Msat(100))
+    assert renews_at(budget, NOW) is None
+    assert spend(budget, [(NOW, 60), (NOW + 10**9, 41), (NOW + 10**9, 40)]) == [(NOW, 60), (NOW + 10**9, 40)]
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("5000/day", Budget.daily(sat(5000))),
+        (" 1/week ", Budget.weekly(sat(1))),
+        ("20000/month", Budget.monthly(sat(20_000))),
+        ("7/year", Budget.yearly(sat(7))),
+        ("0/never", Budget.total(sat(0))),
+        ("1000/12h", Budget.rolling(sat(1000), 12 * 3600)),
+        ("1000/30d", Budget.rolling(sat(1000), 30 * DAY)),
+        (f"{MAX_MSAT // 1000}/day", Budget.daily(Msat(MAX_MSAT))),
+    ],
+)
+def test_budgets_are_read_as_people_write_them_and_written_back(text: str, budget: Budget) -> None:
+    assert parse_budget(text) == budget
+    assert budget_text(budget) == text.strip()
+    assert parse_budget(budget_text(budget)) == budget
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5000",
+        "5000/",
+        "/day",
+        "-5/day",
+        "1.5/day",
+        "5k/day",
+        "5/hour",
+        "5/0d",
+        "5/99999h",
+        "5/367d",
+        "٥/day",
+        "5/day/day",
+        "2100000000000001/day",
+    ],
+)
+def test_what_is_no_budget_is_refused_with_an_example_or_a_reason(text: str) -> None:
+    with pytest.raises(KitestringError) as caught:
+        parse_budget(text)
+    assert caught.value.reason is Reason.MALFORMED

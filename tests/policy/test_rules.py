@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, LookupInvoice, MakeInvoice, PayInvoice, Refused
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Budget, Grant
+from kitestring.base.money import MAX_MSAT, Msat, sat
+from kitestring.base.ports import Capabilities
+from kitestring.policy.rules import Allow, decide, fee_cap_of, over_budget, refuse_caller, refuse_invoice
+
+NOW = 1_760_000_000
+GRANT = Grant(grant_id="g1", name="app", wire="nwc", methods=frozenset({"pay_invoice", "make_invoice"}))
+OWNER = Grant(grant_id="owner", name="owner", wire="owner")
+ABLE = Capabilities(
+    own_preimage=True,
+    idempotent_by_hash=True,
+    authoritative_lookup=True,
+    fee_cap=True,
+    amountless=True,
+    description_hash=True,
+)
+
+
+def pay(amount_msat: int = 100_000, **changes: object) -> PayInvoice:
+    members: dict[str, object] = {
+        "bolt11": "lnbcrt1",
+        "payment_hash": "ab" * 32,
+        "amount_msat": Msat(amount_msat),
+        "network": "regtest",
+        "expires_at": NOW + 60,
+    }
+    return PayInvoice(**{**members, **changes})  # type: ignore[arg-type]
+
+
+def decided(command: PayInvoice, grant: Grant | None = GRANT, **options: object) -> Allow | Refused:
+    return decide(command, grant, now=NOW, network="regtest", **options)  # type: ignore[arg-type]
+
+
+def reason(outcome: Allow | Refused | None) -> Reason | None:
+    return outcome.reason if isinstance(outcome, Refused) else None
+
+
+@pytest.mark.parametrize(
+    ("amount_msat", "max_fee_msat", "fee_cap_msat"),
+    [
+        (1, None, 10_000),
+        (1_000_000, None, 10_000),
+        (1_000_001, None, 10_001),
+        (5_000_000, None, 50_000),
+        (100, 0, 0),
+        (100, 7, 7),
+    ],
+)
+def test_the_fee_cap_is_the_callers_or_one_percent_or_ten_sats(
+    amount_msat: int, max_fee_msat: int | None, fee_cap_msat: int
+) -> None:
+    max_fee = None if max_fee_msat is None else Msat(max_fee_msat)
+    assert fee_cap_of(pay(amount_msat, max_fee_msat=max_fee)) == fee_cap_msat
+    assert decided(pay(amount_msat, max_fee_msat=max_fee)) == Allow((), Msat(fee_cap_msat))
+
+
+def test_an_internal_payment_reserves_no_fee() -> None:
+    assert decided(pay(), internal=True) == Allow((), Msat(0))
+
+
+def test_the_budget_is_charged_with_amount_and_fee_cap() -> None:
+    outcome = decided(pay(), replace(GRANT, budget=Budget.daily(sat(110))))
+    assert isinstance(outcome, Allow)
+    assert [charge.amount_msat for charge in outcome.charges] == [sat(110)]
+
+
+def test_a_payment_that_no_empty_budget_could_cover_is_refused_at_once() -> None:
+    outcome = decided(pay(), replace(GRANT, budget=Budget.daily(Msat(109_999))))
+    assert isinstance(outcome, Refused)
+    assert outcome.reason is Reason.OVER_BUDGET
+    assert outcome.message == "budget 109999 msat per day, renews 1760054400"
+    assert reason(decided(pay(), replace(GRANT, budget=Budget.total(sat(0))))) is Reason.OVER_BUDGET
+
+
+def test_the_cap_of_one_payment_is_on_its_amount() -> None:
+    assert isinstance(decided(pay(), replace(GRANT, per_payment_msat=sat(100))), Allow)
+    assert reason(decided(pay(100_001), replace(GRANT, per_payment_msat=sat(100)))) is Reason.OVER_BUDGET
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (pay(network="bitcoin"), Reason.WRONG_NETWORK),
+        (pay(expires_at=NOW), Reason.MALFORMED),
+        (pay(expires_at=NOW + 1), None),
+        (pay(0), Reason.AMOUNT_OUT_OF_RANGE),
+        (pay(-1), Reason.AMOUNT_OUT_OF_RANGE),
+        (pay(MAX_MSAT), None),
+        (pay(MAX_MSAT + 1), Reason.AMOUNT_OUT_OF_RANGE),
+        (pay(max_fee_msat=Msat(-1)), Reason.MALFORMED),
+    ],
+)
+def test_the_invoice_has_to_be_payable_here_and_now(command: PayInvoice, expected: Reason | None) -> None:
+    assert reason(decided(command)) is expected
+
+
+@pytest.mark.parametrize(
+    ("grant", "expected"),
+    [
+        (None, Reason.CONNECTION_ENDED),
+        (replace(GRANT, revoked_at=NOW - 9), Reason.CONNECTION_ENDED),
+        (replace(GRANT, expires_at=NOW), Reason.CONNECTION_ENDED),
+        (replace(GRANT, expires_at=NOW + 1), None),
+        (replace(GRANT, methods=frozenset({"make_invoice"})), Reason.NOT_PERMITTED),
+        (replace(GRANT, methods=frozenset()), Reason.NOT_PERMITTED),
+        (OWNER, None),
+        (replace(OWNER, methods=frozenset({"get_balance"})), Reason.NOT_PERMITTED),
+    ],
+)
+def test_who_may_pay(grant: Grant | None, expected: Reason | None) -> None:
+    assert reason(decided(pay(), grant)) is expected
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (GetInfo(), None),
+        (GetBalance(), Reason.NOT_PERMITTED),
+        (LookupInvoice(payment_hash="ab" * 32), Reason.NOT_PERMITTED),
+        (MakeInvoice(amount_msat=None), None),
+    ],
+)
+def test_every_connection_may_ask_what_it_is_and_only_what_was_granted(
+    command: AnyCommand, expected: Reason | None
+) -> None:
+    assert reason(refuse_caller(GRANT, NOW, command)) is expected
+    assert refuse_caller(OWNER, NOW, command) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "capabilities", "expected"),
+    [
+        (MakeInvoice(amount_msat=sat(1)), ABLE, None),
+        (MakeInvoice(amount_msat=None), ABLE, None),
+        (MakeInvoice(amount_msat=None), replace(ABLE, amountless=False), Reason.MALFORMED),
+        (MakeInvoice(amount_msat=Msat(1)), replace(ABLE, sub_sat=False), Reason.MALFORMED),
+        (MakeInvoice(amount_msat=sat(1)), replace(ABLE, sub_sat=False), None),
+        (MakeInvoice(amount_msat=Msat(0)), ABLE, Reason.AMOUNT_OUT_OF_RANGE),
+        (MakeInvoice(amount_msat=Msat(MAX_MSAT + 1)), ABLE, Reason.AMOUNT_OUT_OF_RANGE),
+        (MakeInvoice(amount_msat=None, description_hash="x"), replace(ABLE, description_hash=False), Reason.MALFORMED),
+    ],
+)
+def test_an_invoice_is_made_only_where_the_backend_can(
+    command: MakeInvoice, capabilities: Capabilities, expected: Reason | None
+) -> None:
+    assert reason(refuse_invoice(command, GRANT, capabilities, now=NOW)) is expected
+    assert reason(refuse_invoice(command, None, capabilities, now=NOW)) is Reason.CONNECTION_ENDED
+
+
+def test_a_refusal_for_the_budget_says_what_is_left_and_when_it_renews() -> None:
+    outcome = over_budget(replace(GRANT, budget=Budget.rolling(sat(100), 3600)), NOW, Msat(4000))
+    assert outcome.message.startswith("budget 100000 msat per 3600 s, 4000 left, renews ")
+    assert outcome.details["remaining_msat"] == 4000
+    assert over_budget(replace(GRANT, budget=Budget.total(sat(1))), NOW).message == "budget 1000 msat in all"
+    assert over_budget(GRANT, NOW) == Refused(Reason.OVER_BUDGET)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 10**12),
+    st.integers(0, 10**12),
+    st.none() | st.integers(0, 10**9),
+    st.none() | st.integers(0, 10**12),
+)
+def test_what_is_allowed_fits_every_limit_with_its_fee(
+    amount: int, limit: int, max_fee: int | None, cap: int | None
+) -> None:
+    grant = replace(GRANT, budget=Budget.daily(Msat(limit)), per_payment_msat=None if cap is None else Msat(cap))
+    outcome = decided(pay(amount, max_fee_msat=None if max_fee is None else Msat(max_fee)), grant)
+    fee_cap = max(-(-amount // 100), 10_000) if max_fee is None else max_fee
+    fits = amount + fee_cap <= limit and (cap is None or amount <= cap)
+    assert isinstance(outcome, Allow) == fits
+    if isinstance(outcome, Allow):
+        assert outcome.fee_cap_msat == fee_cap
+        assert outcome.charges[0].amount_msat == amount + fee_cap

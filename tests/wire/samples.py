@@ -1,0 +1,52 @@
+"""Invoices, keys and records that the tests of the wires share."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from itertools import count
+
+from kitestring.base.commands import Transaction
+from kitestring.base.money import Msat
+from kitestring.base.ports import Entropy
+from kitestring.codec import bolt11_write
+from kitestring.crypto.keys import SecretKey
+
+NOW = 1_760_000_000
+SERVICE = SecretKey(bytes(31) + b"\x07")
+CLIENT = SecretKey(bytes(31) + b"\x09")
+STRANGER = SecretKey(bytes(31) + b"\x0b")
+PREIMAGE = "11" * 32
+PAYMENT_HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
+
+
+def counting_entropy() -> Entropy:
+    """Bytes that are never the same twice."""
+    counter = count(1)
+    return lambda size: next(counter).to_bytes(size)
+
+
+def invoice(
+    amount_msat: int | None, *, network: str = "regtest", expiry_s: int = 3600, description: str = "tea"
+) -> str:
+    return bolt11_write.encode(
+        network=network,
+        amount_msat=None if amount_msat is None else Msat(amount_msat),
+        timestamp=NOW,
+        payment_hash=PAYMENT_HASH,
+        payment_secret="22" * 32,
+        description=description,
+        expiry_s=expiry_s,
+        secret32=bytes(31) + b"\x05",
+    )
+
+
+def transaction(**changes: object) -> Transaction:
+    members: dict[str, object] = {
+        "type": "incoming",
+        "state": "pending",
+        "payment_hash": PAYMENT_HASH,
+        "amount_msat": Msat(21_000),
+        "fee_msat": Msat(0),
+        "created_at": NOW,
+    }
+    return Transaction(**{**members, **changes})  # type: ignore[arg-type]

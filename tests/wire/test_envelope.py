@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from kitestring.base.commands import Balance, Invoiced, Refused
+from kitestring.base.errors import CodecError, Reason
+from kitestring.base.money import Msat
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, decode_event, sign_event, verify_event
+from kitestring.wire import nwc, offers
+from kitestring.wire.envelope import (
+    MAX_PLAINTEXT_BYTES,
+    Expected,
+    decrypt,
+    encrypt,
+    is_reply,
+    reply_event,
+    reply_time,
+    request_event,
+    shared_secret,
+)
+from kitestring.wire.reply_to import Cipher, ReplyTo, thaw
+from tests.wire.samples import CLIENT, NOW, SERVICE, STRANGER, counting_entropy, transaction
+
+NWC = ReplyTo("nwc", "nwc:g1", CLIENT.public_hex, "nip44", "ab" * 32, NOW, "get_balance")
+OFFER = ReplyTo("offers", "service", CLIENT.public_hex, "nip44", "ab" * 32, NOW)
+
+
+def reply(to: ReplyTo, plaintext: bytes = b'{"res":"ok"}', now: int = NOW) -> Event:
+    shared = shared_secret(SERVICE, to.peer, to.cipher)
+    return decode_event(
+        reply_event(to, plaintext, key=SERVICE, shared=shared, entropy=counting_entropy(), now=now).event
+    )
+
+
+def test_reply_to_survives_its_stored_form() -> None:
+    assert thaw(OFFER.freeze()) == OFFER
+    assert thaw(NWC.freeze()) == NWC
+    with pytest.raises(msgspec.MsgspecError):
+        thaw(b"\x01")
+
+
+def test_a_stored_form_that_lacks_later_members_is_still_read() -> None:
+    stored = msgspec.msgpack.encode(["nwc", "nwc:g1", CLIENT.public_hex, "nip44", "ab" * 32, NOW])
+    assert thaw(stored).version == "tagged"
+
+
+@pytest.mark.parametrize("cipher", ["nip44", "nip04"])
+def test_the_client_reads_the_reply_and_believes_it(cipher: Cipher) -> None:
+    to = msgspec.structs.replace(NWC, cipher=cipher)
+    shared = shared_secret(SERVICE, to.peer, cipher)
+    made = nwc.encode_reply(to, Balance(Msat(5)), key=SERVICE, shared=shared, entropy=counting_entropy(), now=NOW + 3)
+    assert made is not None
+    event = decode_event(made.event)
+    assert event.tags == [["p", CLIENT.public_hex], ["e", "ab" * 32]]
+    assert (event.kind, event.created_at, made.signed_at) == (kinds.NWC_RESPONSE, NOW + 3, NOW + 3)
+    assert is_reply(event, Expected(kinds.NWC_RESPONSE, SERVICE.public_hex, CLIENT.public_hex, "ab" * 32))
+    text = decrypt(event.content, cipher, shared_secret(CLIENT, SERVICE.public_hex, cipher))
+    assert text.encode() == made.plaintext
+
+
+def test_offer_replies_carry_exactly_three_tags() -> None:
+    shared = shared_secret(SERVICE, OFFER.peer, "nip44")
+    made = offers.encode_reply(
+        OFFER, Invoiced(transaction(bolt11="x")), key=SERVICE, shared=shared, entropy=counting_entropy(), now=NOW
+    )
+    assert made is not None
+    event = decode_event(made.event)
+    assert event.kind == kinds.OFFER
+    assert event.tags == [["p", CLIENT.public_hex], ["e", "ab" * 32], ["clink_version", "1"]]
+
+
+def test_silence_makes_no_event() -> None:
+    silent, entropy = Refused(Reason.PAYMENT_IN_FLIGHT), counting_entropy()
+    assert nwc.encode_reply(NWC, silent, key=SERVICE, shared=bytes(32), entropy=entropy, now=NOW) is None
+    assert offers.encode_reply(OFFER, silent, key=SERVICE, shared=bytes(32), entropy=entropy, now=NOW) is None
+
+
+def test_a_reply_is_not_older_than_its_request_and_not_far_ahead_of_our_clock() -> None:
+    assert reply_time(NOW + 20, NOW) == NOW + 20
+    assert reply_time(NOW - 20, NOW) == NOW
+    assert reply_time(NOW + 500, NOW) == NOW + 60
+
+
+def test_signing_again_gives_a_fresh_time_and_a_new_ciphertext() -> None:
+    first, second = reply(OFFER), reply(OFFER, now=NOW + 50)
+    assert (first.created_at, second.created_at) == (NOW, NOW + 50)
+    assert verify_event(second)
+    assert first.id != second.id
+
+
+@pytest.mark.parametrize("cipher", ["nip44", "nip04"])
+def test_the_largest_message_still_fits_an_event_and_one_byte_more_is_refused(cipher: Cipher) -> None:
+    to = msgspec.structs.replace(OFFER, cipher=cipher)
+    reply(to, b"x" * MAX_PLAINTEXT_BYTES)
+    with pytest.raises(CodecError):
+        reply(to, "ä".encode() * (MAX_PLAINTEXT_BYTES // 2) + b"x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "cipher", "expires_at", "tail"),
+    [
+        (kinds.NWC_REQUEST, "nip44", None, [["encryption", "nip44_v2"]]),
+        (kinds.NWC_REQUEST, "nip04", NOW + 90, [["expiration", str(NOW + 90)]]),
+        (kinds.OFFER, "nip44", None, [["clink_version", "1"]]),
+    ],
+)
+def test_requests_carry_the_tags_of_their_wire(
+    kind: int, cipher: Cipher, expires_at: int | None, tail: list[list[str]]
+) -> None:
+    event = request_event(
+        CLIENT,
+        kind=kind,
+        service=SERVICE.public_hex,
+        plaintext="{}",
+        cipher=cipher,
+        shared=shared_secret(CLIENT, SERVICE.public_hex, cipher),
+        entropy=counting_entropy(),
+        now=NOW,
+        expires_at=expires_at,
+    )
+    assert event.tags == [["p", SERVICE.public_hex], *tail]
+    assert verify_event(event)
+    assert decrypt(event.content, cipher, shared_secret(SERVICE, CLIENT.public_hex, cipher)) == "{}"
+
+
+def signed(kind: int, tags: list[list[str]], key: SecretKey = SERVICE) -> Event:
+    return sign_event(key, kind=kind, tags=tags, content="x", created_at=NOW)
+
+
+P, E, V = ["p", CLIENT.public_hex], ["e", "ab" * 32], ["clink_version", "1"]
+
+
+@pytest.mark.parametrize(
+    ("event", "believed"),
+    [
+        (signed(kinds.OFFER, [P, E, V]), True),
+        (signed(kinds.OFFER, [P, E]), True),
+        (signed(kinds.OFFER, [P, E, V], STRANGER), False),
+        (signed(kinds.OFFER, [["p", STRANGER.public_hex], P, E, V]), False),
+        (signed(kinds.OFFER, [P, ["e", "cd" * 32], E, V]), False),
+        (signed(kinds.OFFER, [E, V]), False),
+        (signed(kinds.OFFER, [P, V]), False),
+        (signed(kinds.OFFER, [P, E, ["clink_version", "2"]]), False),
+        (signed(kinds.DEBIT, [P, E, V]), False),
+        (msgspec.structs.replace(signed(kinds.OFFER, [P, E, V]), content="y"), False),
+        (msgspec.structs.replace(signed(kinds.OFFER, [P, E, V]), sig="00" * 64), False),
+    ],
+)
+def test_only_the_services_own_answer_to_this_request_is_believed(event: Event, believed: bool) -> None:
+    assert is_reply(event, Expected(kinds.OFFER, SERVICE.public_hex, CLIENT.public_hex, "ab" * 32)) is believed
+
+
+def test_a_nwc_response_may_lack_the_addressee_but_not_have_another() -> None:
+    expected = Expected(kinds.NWC_RESPONSE, SERVICE.public_hex, CLIENT.public_hex, "ab" * 32)
+    assert is_reply(signed(kinds.NWC_RESPONSE, [E]), expected)
+    assert not is_reply(signed(kinds.NWC_RESPONSE, [["p", STRANGER.public_hex], E]), expected)
+    assert not is_reply(signed(kinds.NWC_RESPONSE, [P, E]), replace(expected, own=STRANGER.public_hex))
+
+
+def test_foreign_keys_cannot_read_a_message() -> None:
+    content = encrypt("{}", "nip44", shared_secret(SERVICE, CLIENT.public_hex, "nip44"), counting_entropy())
+    with pytest.raises(CodecError):
+        decrypt(content, "nip44", shared_secret(STRANGER, SERVICE.public_hex, "nip44"))
