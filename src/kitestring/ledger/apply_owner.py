@@ -1,0 +1,172 @@
+"""What the owner and the service itself change: grants, accounts, offers, transfers, nodes, the breaker."""
+
+# ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.errors import Reason
+from kitestring.base.ledger import (
+    Claimed,
+    Denied,
+    Execute,
+    MoveCursor,
+    Recorded,
+    SaveAccount,
+    SaveGrant,
+    SaveNode,
+    SaveOffer,
+    SetSpending,
+    Stale,
+    Transfer,
+    TxAnswer,
+    Write,
+)
+from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.ledger.batch import Batch
+from kitestring.ledger.rows import GRANT, NODE, OFFER, write_grant, write_offer
+
+_VERSION: Final = "SELECT version FROM grants WHERE service = ? AND grant_id = ?"
+_SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES (?{', ?' * 17})"
+_ACCOUNT: Final = (
+    "SELECT kind, overdrawn, credits_msat - posted_msat - pending_msat FROM accounts"
+    " WHERE service = ? AND account_id = ?"
+)
+_NEW_ACCOUNT: Final = (
+    "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
+)
+_SET_ACCOUNT: Final = "UPDATE accounts SET name = ?, overdrawn = ? WHERE service = ? AND account_id = ?"
+_POSTED: Final = "UPDATE accounts SET posted_msat = posted_msat + ? WHERE service = ? AND account_id = ?"
+_SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES (?{', ?' * 10})"
+_TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
+_SAVE_NODE: Final = f"""
+INSERT INTO nodes (service, {NODE}) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET epoch = excluded.epoch, backend = excluded.backend, network = excluded.network,
+  cursor = iif(excluded.cursor = x'', cursor, excluded.cursor)"""
+_CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
+_EPOCH: Final = "SELECT epoch FROM nodes WHERE service = ? AND node_id = ?"
+
+Refusal = Denied | Stale
+
+
+def execute(batch: Batch, tx: Execute) -> TxAnswer:
+    """All writes or none: a refusal in the middle takes back what came before it."""
+    known = batch.known(tx.request.request_id)
+    if known is not None:
+        return known
+    if tx.request.sent_at < batch.sums.pruned_before:
+        return Denied(Reason.STALE_REQUEST)
+    before = replace(batch.sums)
+    batch.execute("SAVEPOINT command")
+    for write in tx.writes:
+        refusal = WRITES[type(write)](batch, write)
+        if refusal is not None:
+            batch.execute("ROLLBACK TO command")
+            batch.execute("RELEASE command")
+            batch.sums = before
+            return refusal
+    batch.insert_request(tx.request, tx.request.payment_id)
+    batch.store((tx.message,), tx.request.received_at)
+    batch.execute("RELEASE command")
+    return Claimed()
+
+
+def _save_grant(batch: Batch, write: SaveGrant) -> Refusal | None:
+    grant = write.grant
+    row = batch.execute(_VERSION, (batch.service, grant.grant_id)).fetchone()
+    if row is not None and grant.version != row[0] + 1:
+        return Stale()
+    account = batch.execute(_ACCOUNT, (batch.service, grant.account_id)).fetchone()
+    if account is None or account[0] not in ("owner", "sub"):
+        return Denied(Reason.UNKNOWN_TARGET)
+    batch.execute(_SAVE_GRANT, (batch.service, *write_grant(grant)))
+    return None
+
+
+def _save_account(batch: Batch, write: SaveAccount) -> Refusal | None:
+    """Name and the overdrawn mark (clearing it is the owner's word); balances change by transfers alone."""
+    account, key = write.account, (batch.service, write.account.account_id)
+    if account.account_id.startswith("@"):
+        return Denied(Reason.NOT_PERMITTED)
+    row = batch.execute(_ACCOUNT, key).fetchone()
+    if row is None:
+        batch.execute(_NEW_ACCOUNT, (*key, account.name, account.created_at))
+        return None
+    kind, _, available = row
+    if kind == "sub" and available < 0 and not account.overdrawn:
+        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    batch.execute(_SET_ACCOUNT, (account.name, int(account.overdrawn), *key))
+    return None
+
+
+def _save_offer(batch: Batch, write: SaveOffer) -> Refusal | None:
+    batch.execute(_SAVE_OFFER, (batch.service, *write_offer(write.offer)))
+    return None
+
+
+def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
+    amount, source, target = int(write.amount_msat), write.from_account, write.to_account
+    if not 0 < amount <= MAX_MSAT:
+        return Denied(Reason.AMOUNT_OUT_OF_RANGE)
+    rows = [batch.execute(_ACCOUNT, (batch.service, account)).fetchone() for account in (source, target)]
+    if source == target or any(row is None or row[0] not in ("owner", "sub") for row in rows):
+        return Denied(Reason.UNKNOWN_TARGET)
+    if batch.execute(_TRANSFER, (batch.service, write.transfer_id)).fetchone() is not None:
+        return Denied(Reason.ALREADY_USED)
+    _, overdrawn, available = rows[0]
+    if source == OWNER_ACCOUNT:
+        if write.view is None:
+            return Denied(Reason.NODE_UNAVAILABLE)
+        available = batch.owner_spendable(write.view)
+    if overdrawn or amount > available:
+        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0 if overdrawn else max(0, available)))
+    _book(batch, write, amount)
+    return None
+
+
+def _book(batch: Batch, write: Transfer, amount: int) -> None:
+    source, target = write.from_account, write.to_account
+    number = batch.hold("transfer", source, amount, write.now, reference=write.transfer_id, note=write.note)
+    batch.post(number, amount, [(source, -amount), (target, amount)])
+    batch.execute(_POSTED, (amount, batch.service, source))
+    if source != OWNER_ACCOUNT:
+        batch.sums.sub_accounts -= amount
+    batch.credit(target, amount)
+    if write.view is not None and source == OWNER_ACCOUNT:
+        batch.remember_view(write.view)
+
+
+WRITES: Final[dict[type[Write], Callable[[Batch, Any], Refusal | None]]] = {
+    SaveGrant: _save_grant,
+    SaveAccount: _save_account,
+    SaveOffer: _save_offer,
+    Transfer: _transfer,
+}
+
+
+# ---------------------------------------------------------------- the service itself
+
+
+def save_node(batch: Batch, tx: SaveNode) -> TxAnswer:
+    """An empty cursor keeps the stored one. What was known of another node's balance, or epoch's, is forgotten."""
+    node, service = tx.node, batch.service
+    row = batch.execute(_EPOCH, (service, node.node_id)).fetchone()
+    if row is None or row[0] != node.epoch:
+        batch.sums.node_balance = None
+    batch.execute(_SAVE_NODE, (service, node.node_id, node.epoch, node.backend, node.network, node.cursor))
+    return Recorded()
+
+
+def move_cursor(batch: Batch, tx: MoveCursor) -> TxAnswer:
+    batch.execute(_CURSOR, (tx.cursor, batch.service, tx.node_id))
+    return Recorded()
+
+
+def set_spending(batch: Batch, tx: SetSpending) -> TxAnswer:
+    batch.sums.stopped = (tx.why or "stopped") if tx.stopped else ""
+    batch.sums.stopped_at = tx.now if tx.stopped else None
+    return Recorded()

@@ -1,0 +1,57 @@
+"""Answers, their publication, and forgetting: what is done with requests apart from money."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ledger import Answer, Finished, MarkPublished, Prune, Recorded, TxAnswer
+from kitestring.ledger.batch import Batch
+
+#: Requests one Prune deletes at most: keeps the writer free for payments; the horizon moves at once, the next Prune
+#: takes the rest.
+PRUNE_LIMIT: Final = 10_000
+
+_PUBLISHED: Final = (
+    "UPDATE messages SET published_at = ? WHERE service = ? AND request_id = ? AND part = ? AND published_at IS NULL"
+)
+#: Kept beyond the horizon: the unanswered, those that a receipt will still need, and those with a fresh receipt.
+_OLD: Final = """
+SELECT request_id FROM requests r
+WHERE service = ? AND received_at < ? AND sent_at < ? AND finished_at IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM messages m
+    WHERE m.service = r.service AND m.request_id = r.request_id AND m.signed_at >= ?)
+  AND NOT EXISTS (SELECT 1 FROM invoices i
+    WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
+ORDER BY received_at LIMIT ?"""
+_FORGET_MESSAGES: Final = "DELETE FROM messages WHERE service = ? AND request_id = ?"
+_FORGET_REQUEST: Final = "DELETE FROM requests WHERE service = ? AND request_id = ?"
+
+
+def answer(batch: Batch, tx: Answer) -> TxAnswer:
+    """Finish one request; the first reply stays."""
+    if not any(m.part == "reply" and m.request_id == tx.request.request_id for m in tx.messages):
+        raise KitestringError(Reason.INTERNAL, "an answer without a reply to its request is none: nothing was stored")
+    known = batch.known(tx.request.request_id)
+    if isinstance(known, Finished):
+        return known
+    if known is None:
+        batch.insert_request(tx.request, tx.request.payment_id)
+    batch.store(tx.messages, tx.now)
+    return Recorded()
+
+
+def mark_published(batch: Batch, tx: MarkPublished) -> TxAnswer:
+    for request_id, part in tx.keys:
+        batch.execute(_PUBLISHED, (tx.now, batch.service, request_id, part))
+    return Recorded()
+
+
+def prune(batch: Batch, tx: Prune) -> TxAnswer:
+    """What is forgotten must be refused for ever after, so the horizon never moves back."""
+    batch.sums.pruned_before = max(batch.sums.pruned_before, tx.before)
+    old = batch.execute(_OLD, (batch.service, tx.before, tx.before, tx.before, PRUNE_LIMIT)).fetchall()
+    keys = [(batch.service, request_id) for (request_id,) in old]
+    batch.connection.executemany(_FORGET_MESSAGES, keys)
+    batch.connection.executemany(_FORGET_REQUEST, keys)
+    return Recorded()

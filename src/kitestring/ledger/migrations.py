@@ -1,0 +1,77 @@
+"""Numbered plain ``.sql`` migrations, each applied once and remembered with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+from importlib import resources
+
+from kitestring.base.errors import KitestringError, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """Every migration of this version, in order."""
+    files = sorted((resources.files(__package__) / "schema").iterdir(), key=lambda file: file.name)
+    return [
+        Migration(int(file.name.partition("_")[0]), file.name, file.read_text("utf-8"))
+        for file in files
+        if file.name.endswith(".sql")
+    ]
+
+
+def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> None:
+    """Bring the database to this version. Raises KitestringError(INTERNAL) if it is newer or was made otherwise."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations"
+            " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT"
+        )
+        for step in steps[check(connection, steps) :]:
+            for statement in _statements(step.sql):
+                connection.execute(statement)
+            connection.execute("INSERT INTO migrations VALUES (?, ?, ?)", (step.number, step.name, step.checksum))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def check(connection: sqlite3.Connection, steps: list[Migration]) -> int:
+    """How many of ``steps`` the database has. Raises KitestringError(INTERNAL) where it differs from them."""
+    done = connection.execute("SELECT number, checksum FROM migrations ORDER BY number").fetchall()
+    if len(done) > len(steps):
+        raise KitestringError(
+            Reason.INTERNAL, "the database was written by a newer kitestring: install that version, or a later one"
+        )
+    for (number, checksum), step in zip(done, steps, strict=False):
+        if (number, checksum) != (step.number, step.checksum):
+            raise KitestringError(
+                Reason.INTERNAL,
+                f"migration {step.name} is not the one this database was made with: reinstall kitestring",
+            )
+    return len(done)
+
+
+def _statements(sql: str) -> list[str]:
+    """One by one, because ``executescript`` would commit what came before."""
+    found, rest = [], ""
+    for line in sql.splitlines(keepends=True):
+        rest += line
+        if sqlite3.complete_statement(rest):
+            found.append(rest)
+            rest = ""
+    return found

@@ -1,0 +1,257 @@
+"""Rows to values and back: one list of columns per table, in the order both directions use."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from kitestring.base.commands import Transaction
+from kitestring.base.grants import Account, Budget, Grant, Offer
+from kitestring.base.ledger import Invoice, Message, Node, Payment, Request
+from kitestring.base.money import Msat
+from kitestring.base.payments import State
+
+Row = tuple[Any, ...]
+
+#: The account of everything outside, and the one of routing fees. No user's account id begins with "@".
+WORLD: Final = "@world"
+FEES: Final = "@fees"
+
+STATES: Final = {state.value: state for state in State}
+
+REQUEST: Final = "request_id, wire, grant_id, command, reply_to, sent_at, received_at, payment_id"
+MESSAGE: Final = "request_id, part, plaintext, event, signed_at, reply_to"
+#: What an outcome changes stands last.
+PAYMENT: Final = (
+    "payment_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, fee_cap_msat, created_at,"
+    " internal, amountless, expires_at, description, description_hash, metadata,"
+    " state, fee_msat, preimage, evidence, settled_at"
+)
+INVOICE: Final = (
+    "invoice_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, created_at, expires_at,"
+    " state, preimage, description, description_hash, metadata, offer_id, payer_data, request_id, received_msat,"
+    " settled_at, internal"
+)
+GRANT: Final = (
+    "grant_id, name, wire, caller, service_pubkey, account_id, methods, budget_limit_msat, budget_period,"
+    " budget_length_s, per_payment_msat, expires_at, cipher, nip44_seen, revoked_at, created_at, version"
+)
+ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
+OFFER: Final = "offer_id, label, account_id, price_msat, min_msat, max_msat, payer_data, state, latest, created_at"
+NODE: Final = "node_id, epoch, backend, network, cursor"
+
+
+def _msat(value: int | None) -> Msat | None:
+    return None if value is None else Msat(value)
+
+
+def _int(value: Msat | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def read_request(row: Row) -> Request:
+    return Request(*row)
+
+
+def read_message(row: Row) -> Message:
+    return Message(*row)
+
+
+def read_node(row: Row) -> Node:
+    return Node(*row)
+
+
+def read_payment(row: Row) -> Payment:
+    return Payment(
+        payment_id=row[0],
+        node_id=row[1],
+        epoch=row[2],
+        account_id=row[3],
+        grant_id=row[4],
+        payment_hash=row[5],
+        bolt11=row[6],
+        amount_msat=Msat(row[7]),
+        fee_cap_msat=Msat(row[8]),
+        created_at=row[9],
+        internal=row[10] == 1,
+        amountless=row[11] == 1,
+        expires_at=row[12],
+        description=row[13],
+        description_hash=row[14],
+        metadata=row[15],
+        state=STATES[row[16]],
+        fee_msat=Msat(row[17]),
+        preimage=row[18],
+        evidence=row[19],
+        settled_at=row[20],
+    )
+
+
+def write_payment(p: Payment, state: str) -> Row:
+    return (
+        *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, p.bolt11, int(p.amount_msat)),
+        *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if p.amountless else 0, p.expires_at),
+        *(p.description, p.description_hash, p.metadata, state, 0, "", "", None),
+    )
+
+
+def read_invoice(row: Row) -> Invoice:
+    return Invoice(
+        invoice_id=row[0],
+        node_id=row[1],
+        epoch=row[2],
+        account_id=row[3],
+        grant_id=row[4],
+        payment_hash=row[5],
+        bolt11=row[6],
+        amount_msat=_msat(row[7]),
+        created_at=row[8],
+        expires_at=row[9],
+        state=row[10],
+        preimage=row[11],
+        description=row[12],
+        description_hash=row[13],
+        metadata=row[14],
+        offer_id=row[15],
+        payer_data=row[16],
+        request_id=row[17],
+        received_msat=_msat(row[18]),
+        settled_at=row[19],
+        internal=row[20] == 1,
+    )
+
+
+def write_invoice(i: Invoice, state: str) -> Row:
+    return (
+        *(i.invoice_id, i.node_id, i.epoch, i.account_id, i.grant_id, i.payment_hash, i.bolt11, _int(i.amount_msat)),
+        *(i.created_at, i.expires_at, state, i.preimage, i.description, i.description_hash, i.metadata, i.offer_id),
+        *(i.payer_data, i.request_id, None, None, 0),
+    )
+
+
+def read_grant(row: Row) -> Grant:
+    (grant_id, name, wire, caller, pubkey, account_id, methods, limit, period, length, *rest) = row
+    per_payment, expires_at, cipher, nip44_seen, revoked_at, created_at, version = rest
+    return Grant(
+        grant_id=grant_id,
+        name=name,
+        wire=wire,
+        caller=caller,
+        service_pubkey=pubkey,
+        account_id=account_id,
+        methods=frozenset(json.loads(methods)),
+        budget=None if limit is None else Budget(Msat(limit), period, length),
+        per_payment_msat=_msat(per_payment),
+        expires_at=expires_at,
+        cipher=cipher,
+        nip44_seen=nip44_seen == 1,
+        revoked_at=revoked_at,
+        created_at=created_at,
+        version=version,
+    )
+
+
+def write_grant(g: Grant) -> Row:
+    budget = (None, None, None) if g.budget is None else (int(g.budget.limit_msat), g.budget.period, g.budget.length_s)
+    return (
+        *(g.grant_id, g.name, g.wire, g.caller, g.service_pubkey, g.account_id, json.dumps(sorted(g.methods)), *budget),
+        *(_int(g.per_payment_msat), g.expires_at, g.cipher, int(g.nip44_seen), g.revoked_at, g.created_at, g.version),
+    )
+
+
+def read_account(row: Row) -> Account:
+    return Account(
+        account_id=row[0],
+        name=row[1],
+        credits_msat=Msat(row[2]),
+        posted_msat=Msat(row[3]),
+        pending_msat=Msat(row[4]),
+        overdrawn=row[5] == 1,
+        created_at=row[6],
+    )
+
+
+def read_offer(row: Row) -> Offer:
+    return Offer(
+        offer_id=row[0],
+        label=row[1],
+        account_id=row[2],
+        price_msat=_msat(row[3]),
+        min_msat=_msat(row[4]),
+        max_msat=_msat(row[5]),
+        payer_data=tuple(json.loads(row[6])),
+        state=row[7],
+        latest=row[8],
+        created_at=row[9],
+    )
+
+
+def write_offer(o: Offer) -> Row:
+    return (
+        *(o.offer_id, o.label, o.account_id, _int(o.price_msat), _int(o.min_msat), _int(o.max_msat)),
+        *(json.dumps(o.payer_data), o.state, o.latest, o.created_at),
+    )
+
+
+# ---------------------------------------------------------------- as their owner may see them
+
+_OUTGOING: Final = {
+    State.RESERVED: "pending",
+    State.DISPATCHED: "pending",
+    State.UNKNOWN: "pending",
+    State.SETTLED: "settled",
+    State.FAILED: "failed",
+    State.RESOLVED: "failed",
+}
+_INCOMING: Final = {
+    "creating": "pending",
+    "open": "pending",
+    "settled": "settled",
+    "expired": "expired",
+    "canceled": "expired",
+}
+
+
+def outgoing(p: Payment) -> Transaction:
+    return Transaction(
+        type="outgoing",
+        state=_OUTGOING[p.state],
+        payment_hash=p.payment_hash,
+        amount_msat=p.amount_msat,
+        fee_msat=p.fee_msat,
+        created_at=p.created_at,
+        settled_at=p.settled_at,
+        expires_at=p.expires_at or None,
+        bolt11=p.bolt11,
+        description=p.description,
+        description_hash=p.description_hash,
+        preimage=p.preimage if p.state is State.SETTLED else "",
+        metadata=p.metadata,
+        account_id=p.account_id,
+        grant_id=p.grant_id,
+        internal=p.internal,
+    )
+
+
+def incoming(i: Invoice) -> Transaction:
+    """The amount is what was received, before that what was asked for (0 for an amountless invoice)."""
+    return Transaction(
+        type="incoming",
+        state=_INCOMING[i.state],
+        payment_hash=i.payment_hash,
+        amount_msat=i.received_msat or i.amount_msat or Msat(0),
+        fee_msat=Msat(0),
+        created_at=i.created_at,
+        settled_at=i.settled_at,
+        expires_at=i.expires_at or None,
+        bolt11=i.bolt11,
+        description=i.description,
+        description_hash=i.description_hash,
+        preimage=i.preimage if i.state == "settled" else "",
+        metadata=i.metadata,
+        offer_id=i.offer_id,
+        payer_data=i.payer_data,
+        account_id=i.account_id,
+        grant_id=i.grant_id,
+        internal=i.internal,
+    )
