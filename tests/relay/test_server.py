@@ -134,6 +134,25 @@ async def _contents(reader: Client, count: int) -> list[str]:
     return [(await reader.receive())[2]["content"].split()[0] for _ in range(count)]
 
 
+async def test_whoever_publishes_without_reading_is_made_to_wait_and_loses_nothing() -> None:
+    async with new_relay(limits=Limits(max_queued_frames=40)) as relay, client(relay) as sender:
+        frame = f'["EVENT",{encode_event(note()).decode()}]'
+        for _ in range(1000):
+            await sender.socket.send_str(frame)
+        answers = [await sender.receive() for _ in range(1000)]
+        assert all(answer[:3] == ["OK", note().id, True] for answer in answers)
+
+
+async def test_a_connection_that_ends_leaves_nothing_behind() -> None:
+    async with new_relay() as relay:
+        async with client(relay) as one:
+            await one.ask("in", FOR_BOB, {"authors": [ALICE.public_hex]})
+            assert relay._hub._live._at
+        await relay.stop()
+        assert relay._hub._live._at == {}
+        assert relay._sockets == set()
+
+
 async def test_limits_of_connections_and_subscriptions_are_kept() -> None:
     limits = Limits(max_connections=1, max_subscriptions=2)
     async with new_relay(limits=limits) as relay, client(relay) as one:

@@ -98,6 +98,8 @@ def test_a_deletion_by_address_spares_newer_versions() -> None:
     assert store.add(deletion, NOW).removed == (old.id,)
     assert store.add(old, NOW).fate is Fate.DELETED
     assert store.add(new, NOW).fate is Fate.KEPT
+    late = durable(5, "late", tags=[["a", address(old) or ""]], at=NOW + 4)
+    assert store.add(late, NOW).removed == ()
 
 
 def test_strangers_cannot_fill_the_disk() -> None:

@@ -315,6 +315,8 @@ async def test_an_event_without_a_final_answer_is_sent_again_with_growing_pauses
             await caller.expect("EVENT")
         await caller.send("OK", event.id, True, "")
         assert (await within(task)).accepted
+        pool.subscribe("fence", to_keys(), Inbox())
+        await caller.expect("REQ")  # and no further EVENT before it
 
 
 async def test_an_event_that_nobody_takes_is_handed_back_at_the_deadline() -> None:

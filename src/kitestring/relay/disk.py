@@ -33,6 +33,7 @@ class Disk:
         self._path: Final = path
         self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="relay-disk")
         self._db: sqlite3.Connection | None = None
+        self._closed = False
 
     async def open(self) -> list[Event]:
         """The stored events. Raises KitestringError when the file cannot be used."""
@@ -70,6 +71,10 @@ class Disk:
                 self._db.execute("ROLLBACK")
 
     async def close(self) -> None:
+        """May be called again, and without :meth:`open`."""
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 

@@ -24,7 +24,6 @@ MAX_SHOWN_CHARS: Final = 100
 DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-_TEREDO: Final = IPv6Network("2001::/32")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
@@ -76,7 +75,7 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, IPv6Address):
         if (inner := _embedded(parsed)) is not None:
             return inner.is_global and not inner.is_multicast
-        if parsed not in _GLOBAL_UNICAST or parsed in _TEREDO or parsed.scope_id is not None:
+        if parsed not in _GLOBAL_UNICAST or parsed.scope_id is not None:
             return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
