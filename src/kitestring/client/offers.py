@@ -1,0 +1,261 @@
+"""The payer of a CLINK offer: asks for an invoice, checks it, and hears the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Literal, NoReturn, Self
+
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.ports import Clock, Entropy
+from kitestring.client.session import DEFAULT_WAITS, Exchange, Line, Waits
+from kitestring.codec import bolt11, pointers
+from kitestring.codec.pointers import Noffer
+from kitestring.crypto.keys import SecretKey
+from kitestring.transport.guard import foreign_relays, normalise
+from kitestring.transport.proxies import Proxies
+from kitestring.transport.relays import PoolOptions, RelayPool
+from kitestring.wire import offers_client as wire
+
+#: An invoice with less life than this, in seconds, may expire on its way.
+MIN_LEFT_S: Final = wire.MIN_LEFT_S
+
+
+@dataclass(frozen=True, slots=True)
+class OfferReceipt:
+    """The service says that the invoice was paid.
+
+    ``proof``: ``proven`` by a preimage that hashes to the invoice, ``claimed`` without one, ``false`` when the preimage
+    is not that of the invoice: to be reported, never trusted. ``preimage`` (64 hex digits) is set only when proven.
+    """
+
+    preimage: str | None
+    proof: Literal["proven", "claimed", "false"]
+
+
+class OfferInvoice:
+    """A checked invoice of an offer, and the open line to its service. Close it, or use it as an async context.
+
+    ``noffer`` is the offer that answered: the one asked, or the one it moved to.
+    """
+
+    def __init__(self, invoice: bolt11.Invoice, noffer: Noffer, exchange: Exchange, pool: RelayPool | None) -> None:
+        self.invoice: Final = invoice
+        self.noffer: Final = noffer
+        self._exchange: Final = exchange
+        self._pool: Final = pool
+
+    @property
+    def bolt11(self) -> str:
+        return self.invoice.text
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request event: what replies and receipt refer to."""
+        return self._exchange.request.id
+
+    async def wait_receipt(self, timeout_s: float) -> OfferReceipt | None:
+        """The receipt after the payment; None when none came in ``timeout_s`` seconds, which proves nothing."""
+        found = await self._exchange.next(_read_receipt, timeout_s, patient=True)
+        if found is None:
+            return None
+        proof = wire.judge_receipt(found, self.invoice.payment_hash)
+        return OfferReceipt(found.preimage if proof == "proven" else None, proof)
+
+    async def close(self) -> None:
+        self._exchange.close()
+        if self._pool is not None:
+            await self._pool.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def request_invoice(
+    pool: RelayPool,
+    noffer: Noffer,
+    *,
+    amount_sats: int | None,
+    clock: Clock,
+    entropy: Entropy,
+    description: str = "",
+    payer_data: dict[str, str] | None = None,
+    timeout_s: float | None = None,
+    network: str | None = None,
+    waits: Waits = DEFAULT_WAITS,
+    key: SecretKey | None = None,
+) -> OfferInvoice:
+    """Ask the service of an offer for an invoice over ``pool`` and check it; the caller closes what it gets.
+
+    ``amount_sats`` None = the price in the code, if it has one; otherwise whatever the service asks, which the caller
+    has to agree to. ``network`` None = any. ``key`` None = a fresh one, as the specification wants it. A moved offer is
+    followed once, to the same service key only. Raises KitestringError: NODE_UNAVAILABLE when no relay or no answer
+    came in ``timeout_s`` (default 30) seconds, the service's own reason (details: code, range, latest …), or why the
+    invoice is not to be paid.
+    """
+    wait_s = waits.offer_s if timeout_s is None else timeout_s
+    asker = _Asker(pool, clock, entropy, waits, wait_s, key or SecretKey.generate(entropy))
+    sats = noffer.price_sats if amount_sats is None else amount_sats
+    question = _Question(sats, description, payer_data)
+    exchange, reply = await asker.ask(noffer, question)
+    if isinstance(reply, wire.OfferError):
+        exchange.close()
+        noffer = _moved_to(noffer, reply)
+        exchange, reply = await asker.ask(noffer, question)
+    try:
+        if isinstance(reply, wire.OfferError):
+            _raise(reply)
+        invoice = wire.check_invoice(
+            reply.bolt11, amount_sats=sats, network=network or _network_of(reply.bolt11), now=clock.now()
+        )
+    except KitestringError:
+        exchange.close()
+        raise
+    return OfferInvoice(invoice, noffer, exchange, None)
+
+
+async def ask_offer(
+    noffer: Noffer,
+    *,
+    amount_sats: int | None,
+    clock: Clock,
+    entropy: Entropy,
+    description: str = "",
+    payer_data: dict[str, str] | None = None,
+    timeout_s: float | None = None,
+    network: str | None = None,
+    own_relays: Iterable[str] = (),
+    allow_private: bool = False,
+    proxies: Proxies | None = None,
+    waits: Waits = DEFAULT_WAITS,
+) -> OfferInvoice:
+    """As :func:`request_invoice`, over a pool of its own to the relays in the code.
+
+    Those must be ``wss`` on public addresses, unless the caller has them in ``own_relays`` or says ``allow_private``.
+    """
+    key = SecretKey.generate(entropy)
+    own, foreign = _relays(noffer, own_relays, allow_private)
+    options = PoolOptions(proxies or Proxies(), allow_private)
+    signers = {key.public_hex: key}
+    pool = RelayPool(own, foreign=foreign, clock=clock, entropy=entropy, signers=signers, options=options)
+    await pool.start()
+    try:
+        asked = await request_invoice(
+            pool, noffer, amount_sats=amount_sats, clock=clock, entropy=entropy, description=description,
+            payer_data=payer_data, timeout_s=timeout_s, network=network, waits=waits, key=key,
+        )  # fmt: skip
+    except BaseException:
+        await pool.stop()
+        raise
+    return OfferInvoice(asked.invoice, asked.noffer, asked._exchange, pool)  # noqa: SLF001 - the same class
+
+
+def _relays(noffer: Noffer, own_relays: Iterable[str], allow_private: bool) -> tuple[list[str], list[str]]:
+    """The relays to dial: those of the caller's own that the code names, and the strangers that may be dialled."""
+    configured = {normalise(url): url for url in own_relays}
+    if not noffer.relays:
+        if not configured:
+            raise KitestringError(Reason.MALFORMED, "the offer names no relay: ask for a code that does")
+        return list(configured.values()), []
+    named = [normalise(url) for url in noffer.relays]
+    own = [configured[url] for url in dict.fromkeys(named) if url in configured]
+    try:
+        return own, foreign_relays([url for url in named if url not in configured], allow_private=allow_private)
+    except KitestringError:
+        if not own:
+            raise
+        return own, []
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    amount_sats: int | None
+    description: str
+    payer_data: dict[str, str] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    pool: RelayPool
+    clock: Clock
+    entropy: Entropy
+    waits: Waits
+    timeout_s: float
+    key: SecretKey
+
+    async def ask(self, noffer: Noffer, question: _Question) -> tuple[Exchange, wire.OfferInvoice | wire.OfferError]:
+        """One round; the exchange stays open. Raises KitestringError(NODE_UNAVAILABLE) without an answer."""
+        plaintext = wire.encode_request(
+            noffer.offer, amount_sats=question.amount_sats, payer_data=question.payer_data,
+            description=question.description,
+        )  # fmt: skip
+        line = Line.offers(self.key, noffer.pubkey)
+        exchange = Exchange(self.pool, line, plaintext, clock=self.clock, entropy=self.entropy, waits=self.waits)
+        await exchange.open()
+        try:
+            reply = await exchange.next(_read_answer, self.timeout_s)
+        except BaseException:
+            exchange.close()
+            raise
+        if reply is None:
+            exchange.close()
+            text = f"the service of the offer did not answer{exchange.trouble()}: it may be offline, try again later"
+            raise KitestringError(Reason.NODE_UNAVAILABLE, text)
+        return exchange, reply
+
+
+def _read_answer(plaintext: str) -> wire.OfferInvoice | wire.OfferError:
+    reply = wire.decode_reply(plaintext)
+    if isinstance(reply, wire.OfferReceipt):
+        raise CodecError("a receipt came before the invoice")
+    return reply
+
+
+def _read_receipt(plaintext: str) -> wire.OfferReceipt:
+    reply = wire.decode_reply(plaintext)
+    if not isinstance(reply, wire.OfferReceipt):
+        raise CodecError("this is no receipt")
+    return reply
+
+
+def _moved_to(noffer: Noffer, error: wire.OfferError) -> Noffer:
+    """Where a refused offer has moved to, at the same service. Raises KitestringError for every other refusal."""
+    if error.code != 3 or not error.latest:
+        _raise(error)
+    try:
+        latest = pointers.decode(error.latest)
+    except CodecError:
+        _raise(error)
+    if not isinstance(latest, Noffer):
+        _raise(error)
+    step = wire.next_step(error, same_service=latest.pubkey == noffer.pubkey, followed=False)
+    if step == "ask":
+        text = "the offer has moved to another service: check the new code (latest) and pay that one if you agree"
+        raise KitestringError(Reason.MOVED_OR_EXPIRED_OFFER, text, **error.refused.details)
+    return latest
+
+
+def _raise(error: wire.OfferError) -> NoReturn:
+    refused = error.refused
+    hint = ""
+    if error.range_sats is not None:
+        low, high = error.range_sats
+        parts = (f"at least {low:,} sat" if low else "", f"at most {high:,} sat" if high is not None else "")
+        hint = f"; it takes {' and '.join(filter(None, parts))}" if any(parts) else ""
+    elif error.payer_data:
+        hint = f"; it wants to know: {', '.join(error.payer_data)}"
+    said = refused.message or f"code {error.code}"
+    raise KitestringError(refused.reason, f"the service of the offer refused: {said}{hint}", **refused.details)
+
+
+def _network_of(text: str) -> str:
+    try:
+        return bolt11.decode(text, recover=False).network
+    except CodecError:
+        return ""  # check_invoice says what is wrong with it

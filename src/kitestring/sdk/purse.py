@@ -1,0 +1,116 @@
+"""What a wallet can stand on, and how a URI chooses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from kitestring.base.commands import Info, ListTransactions, Paid, PayInvoice, Transaction
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.money import Msat
+from kitestring.base.ports import Clock, Entropy
+from kitestring.client.nwc import NwcClient
+from kitestring.client.session import DEFAULT_WAITS, Waits
+from kitestring.codec.bolt11 import PREFIXES
+from kitestring.codec.uri import NWC_SCHEMES, decode_nwc
+from kitestring.transport.proxies import Proxies
+
+
+class Purse(Protocol):
+    """Where the money is: behind a NWC connection, or in a Lightning node asked directly. All raise KitestringError."""
+
+    #: Relays that the owner has configured himself by choosing this purse.
+    relays: tuple[str, ...]
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    async def pay(self, command: PayInvoice, timeout_s: float | None) -> Paid:
+        """Never reports a failure that is not proven: PAYMENT_IN_FLIGHT instead, with the hash."""
+        ...
+
+    async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction: ...
+    async def balance(self) -> Msat: ...
+    async def lookup(self, payment_hash: str) -> Transaction: ...
+    async def transactions(self, query: ListTransactions) -> tuple[Transaction, ...]: ...
+    async def info(self) -> Info: ...
+
+    async def network(self) -> str:
+        """``bitcoin``, ``regtest`` …, or "" where it is not told."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every purse is made with. ``data_dir`` None = the user's own; ``environment`` serves ``env:NAME``."""
+
+    clock: Clock
+    entropy: Entropy
+    waits: Waits = DEFAULT_WAITS
+    proxies: Proxies = field(default_factory=Proxies)
+    data_dir: Path | None = None
+    environment: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
+
+
+class NwcPurse:
+    """A wallet service behind a NWC connection."""
+
+    def __init__(self, uri: str, setting: Setting) -> None:
+        try:
+            decoded = decode_nwc(uri)
+            self._client: Final = NwcClient(
+                decoded, clock=setting.clock, entropy=setting.entropy, waits=setting.waits, proxies=setting.proxies
+            )
+        except CodecError as error:
+            raise KitestringError(Reason.MALFORMED, f"the wallet URI cannot be read: {error}") from error
+        self.relays = decoded.relays
+        self._network: str | None = None
+
+    async def open(self) -> None:
+        await self._client.__aenter__()
+
+    async def close(self) -> None:
+        await self._client.__aexit__(None, None, None)
+
+    async def pay(self, command: PayInvoice, timeout_s: float | None) -> Paid:
+        return await self._client.pay(command, timeout_s=timeout_s)
+
+    async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:
+        return await self._client.make_invoice(amount_msat, description=description, expiry_s=expiry_s)
+
+    async def balance(self) -> Msat:
+        return await self._client.get_balance()
+
+    async def lookup(self, payment_hash: str) -> Transaction:
+        return await self._client.lookup_invoice(payment_hash)
+
+    async def transactions(self, query: ListTransactions) -> tuple[Transaction, ...]:
+        return await self._client.list_transactions(query)
+
+    async def info(self) -> Info:
+        return await self._client.get_info()
+
+    async def network(self) -> str:
+        """Asked once. A wallet that refuses the question checks the network itself."""
+        if self._network is None:
+            try:
+                told = (await self._client.get_info()).network
+                self._network = told if told in PREFIXES else ""
+            except KitestringError as error:
+                if error.reason is Reason.NODE_UNAVAILABLE:
+                    raise
+                self._network = ""
+        return self._network
+
+
+def open_purse(uri: str, setting: Setting) -> Purse:
+    """The purse that a URI names, not opened yet. Raises KitestringError."""
+    scheme = uri.strip().partition(":")[0].lower()
+    if scheme in NWC_SCHEMES:
+        return NwcPurse(uri, setting)
+    from kitestring.sdk.node import NodePurse  # noqa: PLC0415 - a NWC client needs no backend
+
+    return NodePurse(uri.strip(), setting)
