@@ -13,6 +13,8 @@ from kitestring.base.money import sat
 
 FIRST_OFFER: Final = "first offer"
 FIRST_CONNECTION: Final = "first wallet"
+#: The idempotency key of what only the very first start makes.
+FIRST_START: Final = "first-start"
 #: Enough to try everything; whoever needs more makes a connection with a budget of their own.
 FIRST_BUDGET_SAT: Final = 10_000
 
@@ -31,11 +33,11 @@ class Card:
 async def open_card(desk: Desk, socket: Path) -> Card:
     """The card of a service that is ready; at its very first start an offer and a connection are made for it."""
     if not await desk.store.offers():
-        await control.run(desk, "offer_create", {"label": FIRST_OFFER}, "first start")
+        await control.run(desk, "offer_create", {"label": FIRST_OFFER}, FIRST_START)
     nwc_uri: str | None = None
     if not any(grant.wire == NWC for grant in await desk.store.grants()):
         budget = {"budget_msat": int(sat(FIRST_BUDGET_SAT)), "period": "day"}
-        made = await control.run(desk, "connect", {"name": FIRST_CONNECTION, **budget}, "first start")
+        made = await control.run(desk, "connect", {"name": FIRST_CONNECTION, **budget}, FIRST_START)
         nwc_uri = made["nwc_uri"]
     shown = await control.run(desk, "card", {})
     return Card(tuple(shown["relays"]), shown["service_pubkey"], shown["noffer"], nwc_uri, socket)

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import gettempdir
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -83,7 +84,7 @@ class Config:
     fees: Fees = Fees()
     proxies: Proxies = Proxies()  # noqa: RUF009 - frozen
     allow_private_relays: bool = False
-    environment: Mapping[str, str] = field(default=_NO_ENVIRONMENT, repr=False)
+    environment: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRONMENT, repr=False)
     runtime_dir: Path = Path("/tmp")  # noqa: S108 - replaced by load(); the directory inside is checked for its owner
 
     def __repr__(self) -> str:
@@ -160,7 +161,7 @@ def _build(home: Path, values: Mapping[str, Any], variables: Mapping[str, str]) 
         proxies=_proxies(values),
         allow_private_relays=values["network.allow_private_relays"],
         environment=MappingProxyType(dict(variables)),
-        runtime_dir=_runtime_dir(),
+        runtime_dir=_runtime_dir(variables),
     )
 
 
@@ -190,7 +191,7 @@ def _check_relays(relays: tuple[str, ...]) -> None:
             raise KitestringError(Reason.MALFORMED, f"relays: {relay!r} cannot be used: {error}") from error
 
 
-def _runtime_dir() -> Path:
-    from platformdirs import user_runtime_path  # noqa: PLC0415 - only for a socket path that is too long
-
-    return user_runtime_path("kitestring", appauthor=False)
+def _runtime_dir(variables: Mapping[str, str]) -> Path:
+    """A short path of this user's own; whether it really is their own, is checked before a socket is put there."""
+    named = variables.get("XDG_RUNTIME_DIR", "")
+    return Path(named) / "kitestring" if named else Path(gettempdir()) / f"kitestring-{os.getuid()}"

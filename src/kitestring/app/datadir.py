@@ -48,7 +48,7 @@ class DataDir:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise _refused(f"{self.path} is not a directory; name another one with --data-dir") from error
-        except PermissionError as error:
+        except (PermissionError, FileNotFoundError) as error:
             raise _refused(f"{self.path} cannot be made here; name another directory with --data-dir") from error
 
     @contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount, table
 
 
-@click.group("account")
+@click.group("account", cls=Group)
 def command() -> None:
     """Sub-accounts: a balance in the ledger that cannot go below zero, for a person or an app."""
 

@@ -22,7 +22,10 @@ def command(shell: Shell, code: str) -> None:
     Secrets in it are not shown. Nothing is asked over the network.
     """
     result = explain(code)
-    shell.show(result, facts([(name.replace("_", " "), _shown(name, value)) for name, value in result.items()]))
+    shell.show(
+        result,
+        facts([(name.removesuffix("_msat").replace("_", " "), _shown(name, value)) for name, value in result.items()]),
+    )
 
 
 def explain(code: str) -> Result:

@@ -61,7 +61,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in SUMMARIES and not args[0].startswith("-"):
-            ctx.fail(f"there is no command {args[0]!r}; `kitestring --help` lists them")
+            ctx.fail(f"there is no command {args[0]!r}")
         return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
@@ -96,6 +96,9 @@ def _explain(error: BaseException) -> tuple[int, str, str, dict[str, object]]:
         return Exit.USAGE, Reason.MALFORMED.value, str(error), {}
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code, "", "", {}
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE, "", "", {}
     if isinstance(error, click.ClickException):
         return Exit.USAGE, Reason.MALFORMED.value, _usage(error), {}
     if isinstance(error, OSError):
@@ -104,9 +107,11 @@ def _explain(error: BaseException) -> tuple[int, str, str, dict[str, object]]:
 
 
 def _usage(error: click.ClickException) -> str:
-    sentence = error.format_message().rstrip(".")
-    sentence = sentence[:1].lower() + sentence[1:]
+    """A mistake on the command line in one sentence, with the name of the argument only where it is missing."""
     context = getattr(error, "ctx", None)
+    plain = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
+    sentence = (error.message if plain else error.format_message()).rstrip(".")
+    sentence = sentence[:1].lower() + sentence[1:]
     return f"{sentence}; see `{context.command_path} --help`" if context is not None else sentence
 
 

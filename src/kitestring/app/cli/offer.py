@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount, facts, table, when
 
 
-@click.group("offer")
+@click.group("offer", cls=Group)
 def command() -> None:
     """Offers: static payment codes (noffer1…) that can be paid again and again."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kitestring.app.cli.pay import show_paid
-from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.shell import Group, Shell, common
 from kitestring.app.cli.values import Sats
 from kitestring.base.errors import KitestringError, Reason
 
@@ -19,7 +19,7 @@ _RECEIPTS = {
 }
 
 
-@click.group("sandbox")
+@click.group("sandbox", cls=Group)
 def command() -> None:
     """Play the outside world of a sandbox: somebody who pays you, or whom you pay."""
 

@@ -97,6 +97,13 @@ class Shell:
         return "" if self.as_json or not sys.stdout.isatty() else qr_code(text)
 
 
+class Group(click.Group):
+    """Commands under one name, listed in the order in which they are written."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 def qr_code(text: str) -> str:
     """``text`` as a QR code of half blocks, for a terminal."""
     import io

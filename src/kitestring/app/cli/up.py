@@ -69,17 +69,17 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
 
 
 def _next(card: Card, sandbox: bool, extra: str) -> list[str]:
-    tries = [("kitestring connect NAME --budget 5000/day", "a wallet connection for an app")]
+    tries = [
+        ("a wallet connection for an app", "connect NAME --budget 5000/day"),
+        ("what came and went", "transactions"),
+    ]
     if sandbox:
         tries = [
-            (f"kitestring sandbox pay {(card.noffer or 'noffer1…')[:12]}… 21", "somebody out there pays you"),
-            ("kitestring pay $(kitestring sandbox invoice 50)", "you pay somebody out there"),
+            ("somebody out there pays you 21 sat", f"sandbox pay {card.noffer or 'noffer1…'} 21"),
+            ("you pay somebody out there 50 sat", f"pay $(kitestring {extra}sandbox invoice 50)"),
             *tries,
         ]
-    tries += [("kitestring transactions", "what came and went")]
-    lines = [(line.replace("kitestring ", f"kitestring {extra}"), why) for line, why in tries]
-    width = max(len(line) for line, _ in lines)
-    return [f"  {line.ljust(width)}   {why}" for line, why in lines]
+    return [line for why, text in tries for line in (f"  # {why}", f"  kitestring {extra}{text}")]
 
 
 def _option(shell: Shell) -> str:
