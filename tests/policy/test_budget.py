@@ -112,9 +112,7 @@ def test_budgets_are_read_as_people_write_them_and_written_back(text: str, budge
         "-5/day",
         "1.5/day",
         "5k/day",
-        [
-            "5/hour",
-        ],
+        "5/hour",
         "5/0d",
         "5/99999h",
         "5/367d",

@@ -97,8 +97,9 @@ def test_signing_again_gives_a_fresh_time_and_a_new_ciphertext() -> None:
 def test_the_largest_message_still_fits_an_event_and_one_byte_more_is_refused(cipher: Cipher) -> None:
     to = msgspec.structs.replace(OFFER, cipher=cipher)
     reply(to, b"x" * MAX_PLAINTEXT_BYTES)
-    with pytest.raises(CodecError):
-        reply(to, "ä".encode() * (MAX_PLAINTEXT_BYTES // 2) + b"x")
+    for longer in (b"x" * (MAX_PLAINTEXT_BYTES + 1), "🪁".encode() * (MAX_PLAINTEXT_BYTES // 4 + 1)):
+        with pytest.raises(CodecError):
+            reply(to, longer)
 
 
 @pytest.mark.parametrize(

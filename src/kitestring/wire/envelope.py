@@ -33,7 +33,8 @@ def shared_secret(key: SecretKey, peer: str, cipher: Cipher) -> bytes:
 
 def encrypt(plaintext: str, cipher: Cipher, shared: bytes, entropy: Entropy) -> str:
     """The content of an event. Raises CodecError beyond :data:`MAX_PLAINTEXT_BYTES`."""
-    if len(plaintext) > MAX_PLAINTEXT_BYTES or len(plaintext.encode()) > MAX_PLAINTEXT_BYTES:
+    # A character has at most four bytes: ordinary messages are not encoded just to be counted.
+    if 4 * len(plaintext) > MAX_PLAINTEXT_BYTES and len(plaintext.encode()) > MAX_PLAINTEXT_BYTES:
         raise CodecError(f"the message is larger than {MAX_PLAINTEXT_BYTES} bytes")
     if cipher == "nip44":
         return nip44.encrypt(plaintext, shared, entropy(32))
