@@ -72,6 +72,7 @@ _OVERSPEND: Final = """
 UPDATE accounts SET posted_msat = posted_msat + ?, pending_msat = pending_msat - ?,
   overdrawn = overdrawn OR ? OR (kind = 'sub' AND credits_msat - posted_msat - pending_msat < ?)
 WHERE service = ? AND account_id = ? RETURNING overdrawn"""
+_ALARM: Final = "INSERT INTO overspends VALUES (?, ?, ?, ?)"
 _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
@@ -101,21 +102,11 @@ Found = tuple[int, bool]
 def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     """Transaction 1. One look-up brings every fact; nothing is written before every check has passed."""
     p, request = tx.payment, tx.request
-    facts = batch.execute(
-        _FACTS,
-        (
-            request.request_id,
-            request.grant_id,
-            p.account_id,
-            p.payment_hash,
-            p.node_id,
-            request.grant_id,
-            batch.service,
-        ),
-    ).fetchone()
-    known, finished_at, version, revoked_at, kind, overdrawn, available, held_id, held_grant, held_state, *budget = (
-        facts
-    )
+    caller = request.grant_id
+    keys = (request.request_id, caller, p.account_id, p.payment_hash, p.node_id, caller, batch.service)
+    facts = batch.execute(_FACTS, keys).fetchone()
+    known, finished_at, version, revoked_at, kind, overdrawn, available, *held_by, used, oldest = facts
+    held_id, held_grant, held_state = held_by
     if known is not None:
         return Running() if finished_at is None else batch.finished(request.request_id)
     if request.sent_at < batch.sums.pruned_before:
@@ -132,7 +123,8 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     refusal = _uncovered(batch, tx, held, bool(overdrawn), available)
     if refusal is not None:
         return refusal
-    found = [_budget(batch, charge, budget if charge.grant_id == request.grant_id else None) for charge in tx.charges]
+    row = (used, oldest)
+    found = [_budget(batch, charge, row if charge.grant_id == caller else None) for charge in tx.charges]
     for charge, (before, _) in zip(tx.charges, found, strict=True):
         if before + int(charge.amount_msat) > int(charge.limit_msat):
             return Denied(Reason.OVER_BUDGET, Msat(max(0, int(charge.limit_msat) - before)))
@@ -290,6 +282,8 @@ def _post(batch: Batch, row: Row, *, is_held: bool, fee: int, payee: str | None,
         batch.execute(_SPEND, (total, held, batch.service, account_id))
         return False
     beyond_cap = int(fee > cap)
+    if beyond_cap:
+        batch.execute(_ALARM, (batch.service, row[0], fee, cap))
     changed = batch.execute(_OVERSPEND, (total, held, beyond_cap, total - held, batch.service, account_id)).fetchone()
     return bool(changed[0])
 

@@ -80,7 +80,8 @@ class Reader:
 
     def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
         row = self._one(
-            f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 1",
+            f"SELECT {rows.PAYMENT} FROM payments"
+            " WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 1",
             payment_hash,
             node_id,
         ) or self._one(
@@ -182,7 +183,8 @@ class Reader:
             return rows.incoming(rows.read_invoice(row))
         for holding in (1, 0):
             row = self._one(
-                f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND payment_hash = ? AND holding = {holding}{where}"
+                f"SELECT {rows.PAYMENT} FROM payments"
+                f" WHERE service = ? AND payment_hash = ? AND holding = {holding}{where}"
                 " ORDER BY created_at DESC, rowid DESC",
                 payment_hash,
                 *values,

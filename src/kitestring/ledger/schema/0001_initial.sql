@@ -211,6 +211,15 @@ CREATE INDEX payments_by_grant ON payments (service, grant_id, created_at);
 CREATE INDEX payments_by_account ON payments (service, account_id, created_at);
 CREATE INDEX payments_by_time ON payments (service, created_at);
 
+-- Payments that cost more than their cap: the alarm outlives the account's mark, which the owner may clear.
+CREATE TABLE overspends (
+  service INTEGER NOT NULL,
+  payment_id TEXT NOT NULL,
+  fee_msat INTEGER NOT NULL,
+  fee_cap_msat INTEGER NOT NULL,
+  PRIMARY KEY (service, payment_id)
+) STRICT, WITHOUT ROWID;
+
 -- What became of each payment, step by step; written by the database itself, so that no code can forget it.
 CREATE TABLE payment_steps (
   service INTEGER NOT NULL,
