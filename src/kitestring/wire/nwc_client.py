@@ -128,7 +128,7 @@ def decode_response(plaintext: str, command: AnyCommand) -> Outcome:
     """
     members = loads_object(plaintext)
     error = members.get("error")
-    if error is not None and error != {}:
+    if error:
         return _refused(error)
     result = members.get("result")
     if not isinstance(result, dict):
