@@ -8,8 +8,8 @@ of invoices. Specification: https://lightning.engineering/api-docs/api/lnd/.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -220,11 +220,12 @@ class Lnd:
         index = int(cursor) if cursor else await self._recent_settle_index()
         idle_s = EMPTY_IDLE_S
         while True:
-            async for invoice in self._settled_since(index, idle_s if index == 0 else STREAM_IDLE_S):
-                if invoice.state != "SETTLED" or wire.int64(invoice.settle_index) <= index:
-                    continue
-                index = wire.int64(invoice.settle_index)
-                yield _settlement(invoice, index)
+            # Closed here and not by the garbage collector, so that the connection goes when the caller goes.
+            async with aclosing(self._settled_since(index, idle_s if index == 0 else STREAM_IDLE_S)) as invoices:
+                async for invoice in invoices:
+                    if invoice.state == "SETTLED" and wire.int64(invoice.settle_index) > index:
+                        index = wire.int64(invoice.settle_index)
+                        yield _settlement(invoice, index)
             idle_s = min(2 * idle_s, STREAM_IDLE_S)
 
     async def list_payments(self) -> AsyncIterator[NodePayment]:
@@ -299,7 +300,7 @@ class Lnd:
             raise refused
         return NodeInvoice(status.bolt11, payment_hash, status.expires_at)
 
-    async def _settled_since(self, index: int, idle_s: float) -> AsyncIterator[wire.Invoice]:
+    async def _settled_since(self, index: int, idle_s: float) -> AsyncGenerator[wire.Invoice, None]:
         """The stream after ``index`` until it is silent for ``idle_s``; at index 0 what is settled already comes first,
         in order."""
         if index == 0:

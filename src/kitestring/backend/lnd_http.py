@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -149,8 +149,8 @@ class LndHttp:
         """The results of a stream as they come; the caller sets the time limit. Entering waits for the first of them,
         because lnd sends its headers with it. Raises as :meth:`call`; a stream that breaks in the middle of a
         line raises LndAnswerError, one that is closed between two lines just ends."""
-        async with self._request(method, path, body) as response:
-            yield _results(response, answer)
+        async with self._request(method, path, body) as response, aclosing(_results(response, answer)) as results:
+            yield results
 
     @asynccontextmanager
     async def _request(
@@ -191,7 +191,7 @@ async def _read_all(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-async def _results(response: aiohttp.ClientResponse, answer: type[S]) -> AsyncIterator[S]:
+async def _results(response: aiohttp.ClientResponse, answer: type[S]) -> AsyncGenerator[S, None]:
     line = bytearray()
     async for chunk in response.content.iter_any():
         *complete, rest = chunk.split(b"\n")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,7 +25,6 @@ GROUP: Final = "kitestring.backends"
 #: Query members that are no secrets and help to see what is meant; the values of all others are hidden.
 _SHOWN: Final = frozenset({"cert", "balance_sat", "latency_ms", "private_hints"})
 _NO_BACKENDS: Final = frozenset({"registry"})
-_NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def wall_clock_ms() -> int:
@@ -42,7 +40,7 @@ class Context:
     entropy: Entropy
     data_dir: Path
     now_ms: Callable[[], int] = wall_clock_ms
-    environment: Mapping[str, str] = field(default=_NO_ENVIRONMENT, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -106,7 +104,7 @@ def open_backend(
     entropy: Entropy,
     data_dir: Path,
     now_ms: Callable[[], int] = wall_clock_ms,
-    environment: Mapping[str, str] = _NO_ENVIRONMENT,
+    environment: Mapping[str, str] | None = None,
 ) -> Backend:
     """The backend that ``url`` names, not opened yet.
 
@@ -114,7 +112,7 @@ def open_backend(
     that cannot be read, UNSUPPORTED for an unknown scheme.
     """
     parsed = BackendUrl.parse(url)
-    return _find(parsed)(parsed, Context(clock, entropy, data_dir, now_ms, environment))
+    return _find(parsed)(parsed, Context(clock, entropy, data_dir, now_ms, environment or {}))
 
 
 def names() -> list[str]:

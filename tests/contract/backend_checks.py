@@ -1,0 +1,289 @@
+"""What every backend has to keep. Each check takes a side and raises AssertionError; CHECKS finds them by name."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+
+import pytest
+
+from kitestring.base.money import Msat
+from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
+from kitestring.base.ports import InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
+from kitestring.codec import bolt11
+
+from .backend_sides import FEE_CAP, Side, entropy, order, stranger_invoice, until
+
+
+def invoice_order(amount_msat: int | None = 2000, description_hash: str = "", expiry_s: int = 600) -> InvoiceOrder:
+    amount = None if amount_msat is None else Msat(amount_msat)
+    return InvoiceOrder(amount, "" if description_hash else "tea", description_hash, expiry_s, entropy(32).hex())
+
+
+async def pays(side: Side, wanted: PayOrder) -> Settled:
+    answer = await side.backend.pay(wanted)
+    assert isinstance(answer, Settled), answer
+    assert sha256(bytes.fromhex(answer.preimage)).hexdigest() == wanted.payment_hash
+    assert 0 <= answer.fee_msat <= wanted.fee_cap_msat
+    return answer
+
+
+async def until_in_flight(side: Side, wanted: PayOrder) -> None:
+    """Raises AssertionError when anything but InFlight follows on NeverSeen."""
+
+    async def sent() -> bool:
+        answer = await side.backend.lookup_payment(wanted.payment_hash)
+        assert isinstance(answer, (NeverSeen, InFlight)), answer
+        return isinstance(answer, InFlight)
+
+    await until(sent)
+
+
+async def take(side: Side, cursor: bytes, last: str) -> list[Settlement]:
+    """Settlements after the cursor up to that of one payment hash."""
+    found: list[Settlement] = []
+    stream = side.backend.settlements(cursor)
+    async with asyncio.timeout(30):
+        async for settlement in stream:
+            found.append(settlement)
+            if settlement.payment_hash == last:
+                break
+    await stream.aclose()  # type: ignore[attr-defined]
+    return found
+
+
+async def newest_cursor(side: Side) -> bytes:
+    """Where the stream is now. It may begin "from now on", so outsiders pay until it says something."""
+    stream = side.backend.settlements(b"")
+    first = asyncio.ensure_future(anext(stream))
+    paid = ""
+    while not first.done():
+        made = await side.backend.make_invoice(invoice_order())
+        await side.receive(made.bolt11)
+        paid = made.payment_hash
+        await asyncio.wait({first}, timeout=0.2)
+    await stream.aclose()  # type: ignore[attr-defined]
+    settlement = first.result()
+    return (
+        settlement.cursor if settlement.payment_hash == paid else (await take(side, settlement.cursor, paid))[-1].cursor
+    )
+
+
+async def check_a_payment_settles_with_its_preimage_and_a_fee_within_the_cap(side: Side) -> None:
+    before = await side.backend.balance()
+    settled = await pays(side, wanted := order(await side.invoice(5_000_000)))
+    assert settled.fee_msat > 0
+    assert await side.backend.lookup_payment(wanted.payment_hash) == settled
+    after = await side.backend.balance()
+    assert after.spendable_msat < before.spendable_msat
+
+
+async def check_the_same_hash_is_paid_once(side: Side) -> None:
+    wanted = order(await side.invoice(2000))
+    answers = [await pays(side, wanted), *await asyncio.gather(*(pays(side, wanted) for _ in range(3)))]
+    assert len(set(answers)) == 1
+    listed = [entry async for entry in side.backend.list_payments() if entry.payment_hash == wanted.payment_hash]
+    assert [(entry.state, entry.amount_msat) for entry in listed] == [("settled", 2000)]
+
+
+async def check_the_same_hash_at_once_is_paid_once(side: Side) -> None:
+    wanted = order(await side.invoice(3000))
+    answers = await asyncio.gather(*(pays(side, wanted) for _ in range(4)))
+    assert len(set(answers)) == 1
+
+
+async def check_a_payment_in_flight_is_seen_and_followed_to_its_end(side: Side) -> None:
+    text, release = await side.held_invoice(4000)
+    wanted = order(text, timeout_s=30)
+    paying = asyncio.create_task(side.backend.pay(wanted))
+    await until_in_flight(side, wanted)
+    tracking = asyncio.create_task(side.backend.track(wanted.payment_hash))
+    await release()
+    assert isinstance(settled := await paying, Settled)
+    assert await tracking == settled == await side.backend.lookup_payment(wanted.payment_hash)
+
+
+async def check_a_payment_outlives_a_cancelled_caller(side: Side) -> None:
+    text, release = await side.held_invoice(4500)
+    wanted = order(text)
+    paying = asyncio.create_task(side.backend.pay(wanted))
+    await until_in_flight(side, wanted)
+    paying.cancel()
+    await asyncio.gather(paying, return_exceptions=True)
+    await release()
+    assert isinstance(await side.backend.track(wanted.payment_hash), Settled)
+
+
+async def check_a_hash_that_was_never_seen_is_named_so(side: Side) -> None:
+    asked_at = int(time.time())
+    for look in (side.backend.lookup_payment, side.backend.track):
+        answer = await look(entropy(32).hex())
+        assert isinstance(answer, NeverSeen)
+        assert answer.as_of >= asked_at - 1
+
+
+async def check_a_refused_payment_fails_with_evidence_and_can_be_tried_again(side: Side) -> None:
+    before = await side.backend.balance()
+    wanted = order(await side.refused_invoice(2500))
+    answer = await side.backend.pay(wanted)
+    assert isinstance(answer, Failed)
+    assert answer.evidence
+    assert isinstance(await side.backend.lookup_payment(wanted.payment_hash), Failed)
+    assert isinstance(await side.backend.pay(wanted), Failed)
+    assert (await side.backend.balance()).spendable_msat == before.spendable_msat
+
+
+async def check_a_route_dearer_than_the_cap_is_not_taken(side: Side) -> None:
+    wanted = order(await side.invoice(5_000_000), fee_cap=Msat(10))
+    answer = await side.backend.pay(wanted)
+    assert isinstance(answer, Failed)
+    assert answer.reason in {"fee_limit", "no_route"}
+    await pays(side, order(wanted.bolt11))
+
+
+async def check_more_than_there_is_cannot_be_paid(side: Side) -> None:
+    spendable = (await side.backend.balance()).spendable_msat
+    text = await side.invoice(int(spendable) + 1_000_000)
+    answer = await side.backend.pay(order(text, fee_cap=Msat(10_000_000)))
+    assert isinstance(answer, Failed)
+    assert answer.reason == "insufficient_funds"
+
+
+async def check_an_expired_invoice_is_refused(side: Side) -> None:
+    answer = await side.backend.pay(order(stranger_invoice(1000, int(time.time()) - 7200)))
+    assert isinstance(answer, Failed)
+    assert answer.reason == "expired"
+
+
+async def check_an_invoice_of_another_network_is_refused(side: Side) -> None:
+    answer = await side.backend.pay(order(stranger_invoice(1000, int(time.time()), "bitcoin")))
+    assert isinstance(answer, Failed)
+    assert answer.reason == "refused"
+
+
+async def check_an_invoice_of_nobody_finds_no_route(side: Side) -> None:
+    answer = await side.backend.pay(order(stranger_invoice(1001, int(time.time()))))
+    assert isinstance(answer, Failed)
+    assert answer.reason == "no_route"
+
+
+async def check_an_amountless_invoice_is_paid_with_the_amount_of_the_order(side: Side) -> None:
+    wanted = order(await side.invoice(None), amount_msat=7001)
+    await pays(side, wanted)
+    listed = [entry async for entry in side.backend.list_payments() if entry.payment_hash == wanted.payment_hash]
+    assert [(entry.state, entry.amount_msat) for entry in listed] == [("settled", 7001)]
+
+
+async def check_an_invoice_carries_what_was_ordered(side: Side) -> None:
+    wanted = invoice_order(amount_msat=2001)
+    made = await side.backend.make_invoice(wanted)
+    invoice = bolt11.decode(made.bolt11)
+    assert invoice.payment_hash == made.payment_hash == sha256(bytes.fromhex(wanted.preimage)).hexdigest()
+    assert (invoice.amount_msat, invoice.description, invoice.expiry_s) == (2001, "tea", 600)
+    assert invoice.expires_at == made.expires_at
+    info = await side.backend.info()
+    assert (invoice.network, invoice.payee) == (info.network, info.node_id) == ("regtest", info.node_id)
+
+
+async def check_the_same_preimage_gives_the_same_invoice(side: Side) -> None:
+    wanted = invoice_order()
+    assert await side.backend.make_invoice(wanted) == await side.backend.make_invoice(wanted)
+
+
+async def check_an_invoice_may_carry_the_hash_of_its_description(side: Side) -> None:
+    digest = sha256(b"a long story").hexdigest()
+    made = await side.backend.make_invoice(invoice_order(description_hash=digest))
+    assert bolt11.decode(made.bolt11).description_hash == digest
+
+
+async def check_an_amountless_invoice_can_be_received(side: Side) -> None:
+    made = await side.backend.make_invoice(invoice_order(amount_msat=None))
+    assert bolt11.decode(made.bolt11).amount_msat is None
+    await side.receive(made.bolt11, 6000)
+    assert (await side.backend.lookup_invoice(made.payment_hash)).received_msat == 6000
+
+
+async def check_a_paid_invoice_is_settled_with_amount_time_and_preimage(side: Side) -> None:
+    wanted = invoice_order()
+    made = await side.backend.make_invoice(wanted)
+    assert (await side.backend.lookup_invoice(made.payment_hash)).state == "open"
+    await side.receive(made.bolt11)
+    status = await side.backend.lookup_invoice(made.payment_hash)
+    assert (status.state, status.received_msat, status.preimage) == ("settled", 2000, wanted.preimage)
+    assert abs(status.settled_at - time.time()) < 60
+    assert (status.bolt11, status.expires_at) == (made.bolt11, made.expires_at)
+
+
+async def check_an_open_invoice_can_be_cancelled_and_a_settled_one_cannot(side: Side) -> None:
+    first, second = [await side.backend.make_invoice(invoice_order()) for _ in range(2)]
+    assert (await side.backend.cancel_invoice(first.payment_hash)).state == "canceled"
+    assert (await side.backend.cancel_invoice(first.payment_hash)).state == "canceled"
+    await side.receive(second.bolt11)
+    assert (await side.backend.cancel_invoice(second.payment_hash)).state == "settled"
+
+
+async def check_an_invoice_that_is_not_there_is_unknown(side: Side) -> None:
+    payment_hash = entropy(32).hex()
+    assert (await side.backend.cancel_invoice(payment_hash)).state == "unknown"
+    assert (await side.backend.lookup_invoice(payment_hash)).state == "unknown"
+
+
+async def check_the_stream_of_settlements_resumes_without_a_gap_or_a_repetition(side: Side) -> None:
+    cursor = await newest_cursor(side)
+    made = [await side.backend.make_invoice(invoice_order()) for _ in range(3)]
+    hashes = [entry.payment_hash for entry in made]
+    for missed in made[:2]:
+        await side.receive(missed.bolt11)
+    following = asyncio.create_task(take(side, cursor, hashes[2]))
+    await asyncio.sleep(0)
+    await side.receive(made[2].bolt11)
+    found = await following
+    assert [entry.payment_hash for entry in found] == hashes
+    assert {entry.received_msat for entry in found} == {2000}
+    assert await take(side, found[0].cursor, hashes[2]) == found[1:]
+
+
+async def check_payments_and_invoices_are_listed(side: Side) -> None:
+    wanted = order(await side.invoice(1234))
+    settled = await pays(side, wanted)
+    made = await side.backend.make_invoice(invoice_order())
+    payments = {entry.payment_hash: entry async for entry in side.backend.list_payments()}
+    paid = payments[wanted.payment_hash]
+    assert (paid.state, paid.amount_msat, paid.fee_msat) == ("settled", 1234, settled.fee_msat)
+    assert paid.preimage == settled.preimage
+    invoices = {payment_hash: status async for payment_hash, status in side.backend.list_invoices()}
+    assert invoices[made.payment_hash].state == "open"
+
+
+async def check_a_node_that_is_not_there_was_never_asked(side: Side) -> None:
+    wanted = order(await side.invoice(1000))
+    backend = side.unreachable()
+    await backend.open()
+    try:
+        for ask in (
+            backend.pay(wanted),
+            backend.lookup_payment(wanted.payment_hash),
+            backend.balance(),
+            backend.info(),
+        ):
+            with pytest.raises(NodeUnreachableError):
+                await ask
+    finally:
+        await backend.close()
+
+
+async def check_a_spoiled_answer_is_never_a_failure(side: Side) -> None:
+    """Whatever the node did, nobody can know it: an exception (read as Unknown by the engine), Unknown or InFlight."""
+    async for how, backend, text in side.broken():
+        try:
+            answer = await backend.pay(order(text, fee_cap=FEE_CAP))
+        except NodeUnreachableError:
+            raise AssertionError(f"{how}: the order was sent, so the node was asked") from None
+        except Exception:  # noqa: BLE001 (any other exception is an Unknown)
+            continue
+        assert isinstance(answer, (Unknown, InFlight)), f"{how}: {answer}"
+
+
+CHECKS: dict[str, Callable[[Side], Awaitable[None]]] = {
+    name.removeprefix("check_"): check for name, check in globals().items() if name.startswith("check_")
+}

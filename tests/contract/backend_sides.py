@@ -1,0 +1,197 @@
+"""A backend and the outside world around it, the same for every backend: what the contract suite speaks to."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_bytes as entropy
+from typing import Protocol
+
+from kitestring.backend.registry import open_backend
+from kitestring.backend.sandbox_payments import Behaviour
+from kitestring.backend.sandbox_world import World
+from kitestring.base.money import Msat
+from kitestring.base.ports import Backend, PayOrder
+from kitestring.codec import bolt11
+from kitestring.codec.bolt11_write import encode
+from tests.backend.fake_lnd import FakeLnd
+from tests.rig.network import LightningRig
+
+#: Enough for one hop of either network, in millisatoshi.
+FEE_CAP = Msat(10_000)
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> int:
+        return int(time.time())
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Side(Protocol):
+    """``broken`` are backends whose node breaks off or spoils the answer to the given invoice, by name."""
+
+    backend: Backend
+
+    async def invoice(self, amount_msat: int | None) -> str:
+        """Of an outsider, payable with a fee."""
+        ...
+
+    async def refused_invoice(self, amount_msat: int) -> str:
+        """Of an outsider who refuses its payment."""
+        ...
+
+    async def held_invoice(self, amount_msat: int) -> tuple[str, Callable[[], Awaitable[None]]]:
+        """One whose payment stays in flight, and how to end it."""
+        ...
+
+    async def receive(self, text: str, amount_msat: int | None = None) -> None:
+        """An outsider pays an invoice of the backend."""
+        ...
+
+    def unreachable(self) -> Backend: ...
+    def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
+        """(how it is broken, backend, an invoice to pay)"""
+        ...
+
+
+def order(text: str, amount_msat: int | None = None, fee_cap: Msat = FEE_CAP, timeout_s: int = 15) -> PayOrder:
+    """To pay an invoice; ``amount_msat`` only where it has none."""
+    invoice = bolt11.decode(text)
+    amount = invoice.amount_msat if invoice.amount_msat is not None else Msat(amount_msat or 0)
+    return PayOrder(text, invoice.payment_hash, amount, invoice.amount_msat is None, fee_cap, timeout_s)
+
+
+def stranger_invoice(amount_msat: int, timestamp: int, network: str = "regtest") -> str:
+    """An invoice of a node that is not there."""
+    return encode(
+        network=network,
+        timestamp=timestamp,
+        payment_hash=sha256(f"stranger {timestamp} {amount_msat} {network}".encode()).hexdigest(),
+        payment_secret="11" * 32,
+        secret32=b"\x22" * 32,
+        amount_msat=Msat(amount_msat),
+        description="from nowhere",
+    )
+
+
+async def until(ready: Callable[[], Awaitable[bool]], limit_s: float = 30) -> None:
+    """Ask again until it is so. Raises TimeoutError."""
+    async with asyncio.timeout(limit_s):
+        while not await ready():  # noqa: ASYNC110 (what is waited for happens in another process)
+            await asyncio.sleep(0.02)
+
+
+def open_url(url: str, data_dir: Path) -> Backend:
+    return open_backend(url, clock=SystemClock(), entropy=entropy, data_dir=data_dir)
+
+
+@dataclass
+class SandboxSide:
+    backend: Backend
+    world: World
+    directory: Path
+
+    async def invoice(self, amount_msat: int | None) -> str:
+        return self.world.invoice(None if amount_msat is None else Msat(amount_msat), "outside")
+
+    async def refused_invoice(self, amount_msat: int) -> str:
+        return self.world.invoice(Msat(amount_msat), behaviour=Behaviour.FAIL)
+
+    async def held_invoice(self, amount_msat: int) -> tuple[str, Callable[[], Awaitable[None]]]:
+        text = self.world.invoice(Msat(amount_msat), behaviour=Behaviour.HANG)
+
+        async def release() -> None:
+            self.world.release(bolt11.decode(text).payment_hash)
+
+        return text, release
+
+    async def receive(self, text: str, amount_msat: int | None = None) -> None:
+        self.world.pay(text, None if amount_msat is None else Msat(amount_msat))
+
+    def unreachable(self) -> Backend:
+        with World(self.directory / "offline.db") as world:
+            world.set_offline(True)
+        return open_url(f"sandbox://{self.directory / 'offline.db'}", self.directory)
+
+    async def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
+        for behaviour in (Behaviour.LOST, Behaviour.LOST_FAIL, Behaviour.ERROR):
+            yield behaviour.value, self.backend, self.world.invoice(Msat(1000), behaviour=behaviour)
+
+
+@asynccontextmanager
+async def sandbox_side(directory: Path) -> AsyncIterator[SandboxSide]:
+    backend = open_url("sandbox://?latency_ms=5", directory)
+    await backend.open()
+    with World(directory / "sandbox.db") as world:
+        try:
+            yield SandboxSide(backend, world, directory)
+        finally:
+            await backend.close()
+
+
+@dataclass
+class LndSide:
+    backend: Backend
+    rig: LightningRig
+    directory: Path
+
+    async def invoice(self, amount_msat: int | None) -> str:
+        return (await self.rig.c.invoice(amount_msat or 0, "outside")).bolt11
+
+    async def refused_invoice(self, amount_msat: int) -> str:
+        made = await self.rig.c.invoice(amount_msat)
+        await self.rig.c.cancel(made.payment_hash)
+        return made.bolt11
+
+    async def held_invoice(self, amount_msat: int) -> tuple[str, Callable[[], Awaitable[None]]]:
+        preimage = entropy(32)
+        text = await self.rig.c.hold_invoice(sha256(preimage).hexdigest(), amount_msat)
+
+        async def release() -> None:
+            """The money may still be on its way to C; only then can C take it."""
+            payment_hash = sha256(preimage).hexdigest()
+
+            async def arrived() -> bool:
+                return bool((await self.rig.c.lookup(payment_hash))["state"] == "ACCEPTED")
+
+            await until(arrived)
+            await self.rig.c.settle(preimage.hex())
+
+        return text, release
+
+    async def receive(self, text: str, amount_msat: int | None = None) -> None:
+        payment = await self.rig.c.pay(text, amount_msat or 0)
+        assert payment.status == "SUCCEEDED", payment
+
+    def unreachable(self) -> Backend:
+        url = self.rig.a.backend_url.replace(f":{self.rig.a.rest_port}", ":1")
+        return open_url(url, self.directory)
+
+    async def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
+        async with FakeLnd(self.directory) as fake:
+            for number, fault in enumerate(fake.FAULTS):
+                fake.fault = fault
+                backend = open_url(fake.url, self.directory)
+                await backend.open()
+                yield fault, backend, stranger_invoice(1000 + number, int(time.time()))
+                await backend.close()
+
+
+@asynccontextmanager
+async def lnd_side(rig: LightningRig, directory: Path) -> AsyncIterator[LndSide]:
+    backend = open_url(rig.a.backend_url, directory)
+    await backend.open()
+    try:
+        yield LndSide(backend, rig, directory)
+    finally:
+        await backend.close()
