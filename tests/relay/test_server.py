@@ -236,6 +236,13 @@ async def test_a_port_in_use_is_one_clear_sentence() -> None:
             await new_relay().start(port=port)
 
 
+async def test_a_relay_on_all_addresses_names_one_that_can_be_dialled() -> None:
+    relay = new_relay()
+    port = await relay.start("0.0.0.0")
+    assert relay.url == f"ws://127.0.0.1:{port}"
+    await relay.stop()
+
+
 # ---------------------------------------------------------------- NIP-11 and NIP-42
 
 

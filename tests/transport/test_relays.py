@@ -10,7 +10,7 @@ import nostr_sdk
 import pytest
 
 from kitestring.crypto.keys import SecretKey
-from kitestring.nostr.event import Event, decode_event, verify_event
+from kitestring.nostr.event import Event, decode_event, encode_event, verify_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES
 from kitestring.transport import link as link_module
 from kitestring.transport.publications import Answer
@@ -187,6 +187,32 @@ async def test_a_handler_that_fails_does_not_silence_the_others(caplog: pytest.L
             await caller.deliver("good:0", note())
             await inbox.next()
         assert pool.status()[0].connects == 1
+
+
+async def test_a_fault_in_a_callers_filters_or_callback_does_not_leave_the_pool_deaf(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL, "kitestring.transport")
+    async with scene() as (relay, pool, clock):
+        good, faults = to_keys(), iter([True, False])
+
+        def source(keys: Any) -> Any:
+            return good(keys) if not next(faults) else 1 / 0
+
+        pool.subscribe("in", source, Inbox())
+        await (await relay.caller()).until_gone()
+        await clock.pass_sleep(0.5, 1.0)
+        assert pool.status()[0].last_error == "an error on our side, see the log"
+        caller = await relay.caller()
+        await caller.expect("REQ")
+        event, other = note(), note(content="other")
+        pool.send(event.id, event.pubkey, encode_event(event), lambda result: 1 / 0)
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, True, "")
+        task = publishing(pool, other)
+        await caller.expect("EVENT")
+        await caller.send("OK", other.id, True, "")
+        assert (await within(task)).accepted
 
 
 async def test_a_handler_may_hold_the_reader_of_its_relay() -> None:
@@ -450,15 +476,9 @@ async def test_the_pool_works_with_an_independent_relay_that_asks_for_authentica
             assert await service.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex]).wait_eose()
             assert (await client.publish(event)).accepted
             assert await inbox.next() == event
-            assert decode_event(nostr_sdk.Event.from_json(_json(event)).as_json()) == event
+            assert decode_event(nostr_sdk.Event.from_json(encode_event(event).decode()).as_json()) == event
     finally:
         relay.shutdown()
-
-
-def _json(event: Event) -> str:
-    from kitestring.nostr.event import encode_event
-
-    return encode_event(event).decode()
 
 
 async def test_a_relay_of_a_foreign_code_is_checked_unless_it_is_the_callers_own() -> None:

@@ -27,6 +27,8 @@ from kitestring.relay.store import EventStore
 #: Seconds between two looks for events that have ended. A query never shows an ended one, so this only frees memory.
 EXPIRE_EVERY_S: Final = 30.0
 SUPPORTED_NIPS: Final = (1, 9, 11, 40, 42)
+#: How a relay on all addresses is reached from this machine.
+WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - names, no binding
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 _log: Final = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ class Relay:
             await self.stop()
             raise KitestringError(Reason.INTERNAL, _why_not_listening(error, host, port)) from error
         port = int(self._runner.addresses[0][1])
-        shown = f"[{host}]" if ":" in host else host
+        shown = WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
         self.url = f"ws://{shown}:{port}"
         self._hosts.update(f"{name}:{port}" for name in {shown, *LOOPBACK})
         self._expiry = asyncio.create_task(self._expire(), name="relay expiry")

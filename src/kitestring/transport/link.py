@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -129,6 +130,9 @@ class Link:
                     await self._once(self._limit)
             except FAILURES as error:
                 self._last_error = "the relay reads too slowly" if self._overflow else clean(str(error) or repr(error))
+            except Exception:  # noqa: BLE001 - whatever a caller's filters or callbacks raise must not leave us deaf
+                self._last_error = "an error on our side, see the log"
+                _log.exception("the conversation with %s failed", self.url)
             if self._clock.monotonic() - began >= STABLE_AFTER_S:
                 pause_s = FIRST_PAUSE_S
             jitter = int.from_bytes(self._entropy(2)) / 65536
@@ -271,7 +275,7 @@ class Link:
 
     def authenticate(self, pubkeys: Mapping[str, Any]) -> bool:
         """Begin to authenticate with these keys (or the first of all, if none); False if that was tried already."""
-        wanted = [key for key in pubkeys if key in self._signers] or list(self._signers)[:1]
+        wanted = [key for key in pubkeys if key in self._signers] or list(islice(self._signers, 1))
         began = self._talk.want_auth(wanted)
         self._start_auth()
         return began

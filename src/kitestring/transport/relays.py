@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -37,6 +38,9 @@ MAX_RELAYS: Final = 32
 TICK_S: Final = 1.0
 #: Seconds that :meth:`RelayPool.connected` waits unless told otherwise.
 CONNECTED_TIMEOUT_S: Final = 20.0
+
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,10 @@ class RelayPool:
     def _finish(self, publication: Publication, accepted: bool) -> None:
         del self._publications[publication.event_id]
         self._publication_bytes -= len(publication.frame)
-        publication.finish(accepted)
+        try:
+            publication.finish(accepted)
+        except Exception:  # noqa: BLE001 - one caller's fault must not stop the others' events
+            _log.exception("a callback of publication %s failed", publication.event_id)
 
     # ------------------------------------------------------------ what links tell
 

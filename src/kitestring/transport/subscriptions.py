@@ -19,9 +19,10 @@ EOSE_TIMEOUT_S: Final = 5.0
 #: CLOSED with these words is final; anything else (``error:``, ``rate-limited:``) is asked again after a pause.
 FINAL_PREFIXES: Final = frozenset({"restricted", "unsupported", "invalid", "blocked", "auth-required"})
 
-#: Called for every event of a subscription, in the reader, with the relay's URL; signatures are not yet checked. It
-#: must be quick. To slow a relay down it may return an awaitable (room in the consumer's own bounded queue, say),
-#: which the reader of that one relay awaits; it must not wait there for a publish or an EOSE of the same pool.
+#: Called for every event of a subscription, in the reader, with the relay's URL; signatures are not yet checked, and
+#: the same event may come from several relays. It must be quick. To slow a relay down it may return an awaitable (room
+#: in the consumer's own bounded queue, say), which the reader of that one relay awaits; it must not wait there for a
+#: publish or an EOSE of the same pool.
 Handler = Callable[[Event, str], Awaitable[None] | None]
 #: The filters for a chunk of keys (empty for a subscription without keys), asked anew at every (re)subscription so that
 #: ``since`` can follow the time.
