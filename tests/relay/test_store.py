@@ -109,6 +109,8 @@ def test_strangers_cannot_fill_the_disk() -> None:
     assert store.add(durable(30078, "newer", NOW + 1, tags=[["d", "0"]]), NOW).fate is Fate.KEPT  # replaces its own
     assert store.add(durable(key=BOB), NOW).fate is Fate.KEPT
     assert store.add(durable(key=CAROL), NOW).fate is Fate.FULL
+    small = EventStore(Limits(max_durable_bytes=1))
+    assert [small.add(durable(key=key), NOW).fate for key in (ALICE, BOB)] == [Fate.KEPT, Fate.FULL]
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,10 @@ class Limits:
     #: … but no more than this many and this much: the oldest go first.
     max_ephemeral_events: int = 20_000
     max_ephemeral_bytes: int = 32 * 1_048_576
-    #: Durable events in all and of one author: strangers may publish, so the disk must have an end.
-    max_durable_events: int = 20_000
+    #: Durable events in all, in number and bytes of memory, and of one author: strangers may publish, so the disk must
+    #: have an end. A service with 100,000 connections keeps an info event for each.
+    max_durable_events: int = 120_000
+    max_durable_bytes: int = 384 * 1_048_576
     max_durable_events_per_author: int = 200
     #: How far ahead of our clock ``created_at`` may be.
     max_ahead_s: int = 900

@@ -20,6 +20,7 @@ MAX_STORED_PLACES: Final = 64
 #: Rough bytes of one kept event beyond its JSON: its parsed form and its index entries.
 ENTRY_OVERHEAD_BYTES: Final = 1_500
 PLACE_BYTES: Final = 120
+NEVER: Final = float("inf")
 
 
 class Entry:
@@ -63,7 +64,7 @@ class Change:
 def expiration(event: Event) -> float:
     """The NIP-40 time of an event in Unix seconds, infinity when it has none (or one that is no number)."""
     text = first_tag(event, "expiration")
-    return float(text) if text is not None and text.isdecimal() and len(text) < 16 else float("inf")
+    return float(text) if text is not None and text.isdecimal() and len(text) < 16 else NEVER
 
 
 def address(event: Event) -> str | None:
@@ -84,7 +85,8 @@ class EventStore:
         self._fifo: Final[deque[Entry]] = deque()
         self._ephemeral_bytes = 0
         self._durable_by_author: Final[dict[str, int]] = {}
-        self._durable_count = 0
+        self._durable_count = self._durable_bytes = 0
+        self._ending: Final[dict[Entry, None]] = {}
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._by_id
@@ -145,11 +147,16 @@ class EventStore:
     def _no_room(self, author: str) -> Fate | None:
         if self._durable_by_author.get(author, 0) >= self._limits.max_durable_events_per_author:
             return Fate.QUOTA
-        return Fate.FULL if self._durable_count >= self._limits.max_durable_events else None
+        limits = self._limits
+        full = self._durable_count >= limits.max_durable_events or self._durable_bytes >= limits.max_durable_bytes
+        return Fate.FULL if full else None
 
     def _keep(self, entry: Entry, where: str | None) -> None:
         author = entry.event.pubkey
         self._durable_count += 1
+        self._durable_bytes += entry.size_bytes
+        if entry.ends_at != NEVER:
+            self._ending[entry] = None
         self._durable_by_author[author] = self._durable_by_author.get(author, 0) + 1
         if where is not None:
             self._by_address[where] = entry
@@ -200,7 +207,7 @@ class EventStore:
         """Drop what has ended; the ids of the durable ones among them (for the disk)."""
         while self._fifo and self._fifo[0].ends_at <= now:
             self._drop_oldest()
-        ended = [e for e in self._by_id.values() if e.ends_at <= now and not is_ephemeral(e.event.kind)]
+        ended = [entry for entry in self._ending if entry.ends_at <= now]
         for entry in ended:
             self._remove_durable(entry)
         return tuple(entry.event.id for entry in ended)
@@ -214,6 +221,8 @@ class EventStore:
     def _remove_durable(self, entry: Entry) -> None:
         author, where = entry.event.pubkey, address(entry.event)
         self._durable_count -= 1
+        self._durable_bytes -= entry.size_bytes
+        self._ending.pop(entry, None)
         left = self._durable_by_author[author] - 1
         if left:
             self._durable_by_author[author] = left
