@@ -1,3 +1,76 @@
-"""Let any Nostr key pay and be paid through any Lightning node."""
+"""Let any Nostr key pay and be paid through any Lightning node.
+
+The names below are the public interface; each is loaded when it is first used, so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from kitestring.app.embedded import Connection, OfferCode, Service
+    from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
+    from kitestring.base.grants import Budget
+    from kitestring.base.money import Msat, sat
+    from kitestring.codec.bolt11 import decode as decode_bolt11
+    from kitestring.codec.pointers import Noffer
+    from kitestring.codec.pointers import decode as decode_pointer
+    from kitestring.codec.uri import NwcUri
+    from kitestring.sdk.wallet import Invoice, Receipt, Wallet
+
+_PLACES = {
+    "Budget": "kitestring.base.grants",
+    "CodecError": "kitestring.base.errors",
+    "Connection": "kitestring.app.embedded",
+    "Exit": "kitestring.base.errors",
+    "Invoice": "kitestring.sdk.wallet",
+    "KitestringError": "kitestring.base.errors",
+    "Msat": "kitestring.base.money",
+    "Noffer": "kitestring.codec.pointers",
+    "NwcUri": "kitestring.codec.uri",
+    "OfferCode": "kitestring.app.embedded",
+    "Reason": "kitestring.base.errors",
+    "Receipt": "kitestring.sdk.wallet",
+    "Service": "kitestring.app.embedded",
+    "Wallet": "kitestring.sdk.wallet",
+    "decode_bolt11": "kitestring.codec.bolt11:decode",
+    "decode_pointer": "kitestring.codec.pointers:decode",
+    "sat": "kitestring.base.money",
+}
+
+__all__ = [
+    "Budget",
+    "CodecError",
+    "Connection",
+    "Exit",
+    "Invoice",
+    "KitestringError",
+    "Msat",
+    "Noffer",
+    "NwcUri",
+    "OfferCode",
+    "Reason",
+    "Receipt",
+    "Service",
+    "Wallet",
+    "decode_bolt11",
+    "decode_pointer",
+    "sat",
+]
+
+
+def __getattr__(name: str) -> object:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = place.partition(":")
+    value: object = getattr(import_module(module), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

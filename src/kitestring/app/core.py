@@ -7,35 +7,28 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from kitestring.app.announce import AGAIN_S, Announcer
 from kitestring.app.config import Config
 from kitestring.app.control_wire import CONTROL, decode_control
 from kitestring.app.desk import Result
+from kitestring.app.execute import execute
 from kitestring.app.gateway import Gateway
 from kitestring.app.keyring import Keyring
 from kitestring.app.publisher import Publisher
 from kitestring.app.rates import Rates
 from kitestring.app.wires import Wires
 from kitestring.backend.registry import open_backend
-from kitestring.base.commands import OWNER_GRANT, AnyCommand, Journaled, Outcome
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.commands import AnyCommand, Journaled, Outcome
+from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.ledger import (
-    Denied,
-    Execute,
-    Finished,
-    Message,
     Node,
     NodeView,
     Prune,
-    Request,
     SaveGrant,
     SaveNode,
-    Stale,
     Write,
 )
 from kitestring.base.ports import Backend, Clock, Entropy, Store
@@ -213,7 +206,7 @@ class Core:
             return
         raised = replace(grant, nip44_seen=True, version=grant.version + 1)
         try:
-            await self._write(f"nip44:{grant.grant_id}", (SaveGrant(raised),), {})
+            await execute(self.store, f"nip44:{grant.grant_id}", (SaveGrant(raised),), {}, self.clock.now())
         except KitestringError as failure:
             log.warning("connection %s is not raised to NIP-44 yet: %s", grant.name, failure.message)
             return
@@ -252,21 +245,7 @@ class Core:
 
     async def execute(self, request_id: str, name: str, writes: tuple[Write, ...], result: Result) -> Result:
         del name  # the request id holds it
-        return await self._write(request_id, writes, result)
-
-    async def _write(self, request_id: str, writes: tuple[Write, ...], result: Result) -> Result:
-        now = self.clock.now()
-        request = Request(request_id, "control", OWNER_GRANT, b"", CONTROL, now, now)
-        message = Message(request_id, "reply", msgspec.json.encode(result), b"", now, CONTROL)
-        answer = await self.store.apply(Execute(request, writes, message))
-        if isinstance(answer, Denied):
-            raise KitestringError(answer.reason, remaining_msat=answer.remaining_msat and int(answer.remaining_msat))
-        if isinstance(answer, Stale):
-            raise KitestringError(Reason.INTERNAL, "somebody else changed the same thing just now: try again")
-        stored: dict[str, Any] = result
-        if isinstance(answer, Finished):
-            stored = msgspec.json.decode(answer.messages[0].plaintext)
-        return stored
+        return await execute(self.store, request_id, writes, result, self.clock.now())
 
     async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
         """Ask an offer over its relays; ours are used freely, foreign ones pass the address check."""

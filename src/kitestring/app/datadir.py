@@ -30,17 +30,18 @@ PRIVATE: Final = 0o077
 class DataDir:
     """Paths and rules of one data directory. Creating the object touches nothing."""
 
-    def __init__(self, path: Path, runtime_dir: Path) -> None:
+    def __init__(self, path: Path, runtime_dir: Path, *, store: Path | None = None) -> None:
+        """``store`` is a ledger with a name of its own; key, sandbox and lock then bear that name too."""
         self.path: Final = path
         self._runtime_dir: Final = runtime_dir
         self.config_file: Final = path / FILE_NAME
-        self.key_file: Final = path / "service.key"
-        self.ledger: Final = path / "kitestring.db"
+        self.key_file: Final = path / "service.key" if store is None else store.with_suffix(".key")
+        self.ledger: Final = store or path / "kitestring.db"
         self.relay_db: Final = path / "relay.db"
-        self.sandbox_db: Final = path / "sandbox.db"
+        self.sandbox_db: Final = path / "sandbox.db" if store is None else store.with_suffix(".sandbox.db")
         self.port_file: Final = path / "relay.port"
         self.address_file: Final = path / "control.addr"
-        self.lock_file: Final = path / "lock"
+        self.lock_file: Final = path / "lock" if store is None else store.with_suffix(".lock")
 
     def create(self) -> None:
         """Make the directory for its owner alone. Raises KitestringError when there is something else in its place."""

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from kitestring.app.card import Card, open_card
-from kitestring.app.clock import SystemClock
 from kitestring.app.config import Config
 from kitestring.app.control_server import ControlServer
 from kitestring.app.core import Core, Place
@@ -20,6 +19,7 @@ from kitestring.app.keyring import Keyring
 from kitestring.base.ports import Clock
 from kitestring.relay.limits import Limits as RelayLimits
 from kitestring.relay.server import Relay
+from kitestring.sdk.clock import SystemClock
 
 log = logging.getLogger("kitestring")
 

@@ -1,0 +1,219 @@
+"""The service inside somebody's own program: ``from kitestring import Service``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from kitestring.app import control
+from kitestring.app.config import Config
+from kitestring.app.core import Core, Place
+from kitestring.app.datadir import DataDir
+from kitestring.app.desk import Desk, Result
+from kitestring.app.execute import execute
+from kitestring.app.keyring import Keyring
+from kitestring.app.offline import OfflineDesk
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Budget
+from kitestring.base.ledger import Write
+from kitestring.base.money import Msat
+from kitestring.ledger.sqlite import SqliteStore
+from kitestring.sdk.clock import SystemClock
+
+log = logging.getLogger("kitestring")
+T = TypeVar("T")
+
+#: Seconds that a start waits for a relay; without one the service runs all the same and keeps trying.
+LISTEN_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A NWC connection. ``nwc_uri`` is set only by the call that made it: the secret in it is stored nowhere."""
+
+    name: str
+    connection_id: str
+    nwc_uri: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OfferCode:
+    """An offer, and the static code that anybody can pay as often as they like."""
+
+    label: str
+    offer_id: str
+    noffer: str
+
+
+class Service:
+    """A kitestring service on your own terms.
+
+    ``backend`` is a node URL (``sandbox://``, ``lnd+https://HOST:PORT?cert=PATH&macaroon=PATH``), ``relays`` (at least
+    one) are where it is reached, ``store`` is the file of the ledger; key, lock and sandbox live beside it under the
+    same name. :meth:`run` serves until Ctrl-C; inside a program of your own use ``async with``.
+
+    :meth:`grant` and :meth:`offer` are for before it runs; :meth:`add_grant` and :meth:`add_offer` for while it does.
+    """
+
+    def __init__(
+        self, *, relays: Iterable[str], backend: str = "sandbox://", store: str | Path = "kitestring.db"
+    ) -> None:
+        path = Path(store).absolute()
+        self._relays: Final = tuple(relays)
+        if not self._relays:
+            raise KitestringError(Reason.MALFORMED, "name at least one relay: relays=['wss://relay.example.com']")
+        self._home: Final = DataDir(path.parent, path.parent, store=path)
+        node = f"sandbox://{self._home.sandbox_db}" if backend == "sandbox://" else backend
+        self._config: Final = Config(path.parent, node_url=node, relays=self._relays)
+        self._core: Core | None = None
+        self._lock: AbstractContextManager[None] | None = None
+
+    # ------------------------------------------------------------ before it runs
+
+    def grant(
+        self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | None = None,
+        per_payment: Msat | None = None, account: str = "owner", expires_at: int | None = None,
+    ) -> Connection:  # fmt: skip
+        """Make a connection, or return the one of that name (then with ``nwc_uri=None``). ``methods`` None = all.
+
+        ``expires_at`` in Unix seconds. Raises KitestringError for what cannot be granted.
+        """
+        params = _grant_params(name, methods, budget, per_payment, account, expires_at)
+        return _connection(self._alone("connect", params))
+
+    def offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
+        """Make an offer, or return the one of that label. ``price`` None = the payer names the amount."""
+        return _code(self._alone_with(lambda desk: _need_offer(desk, label, price)))
+
+    def _alone(self, name: str, params: dict[str, object]) -> Result:
+        return self._alone_with(lambda desk: control.run(desk, name, params, os.urandom(16).hex()))
+
+    def _alone_with(self, work: Callable[[Desk], Awaitable[T]]) -> T:
+        if self._core is not None:
+            raise KitestringError(Reason.MALFORMED, "the service is running: await add_grant() or add_offer() instead")
+
+        async def done() -> T:
+            keyring = self._keyring()
+            store = await SqliteStore.open(self._home.ledger, keyring.service_id)
+            try:
+                return await work(_LedgerDesk(self._config, keyring, store, self._relays))
+            finally:
+                await store.close()
+
+        with self._home.locked():
+            return asyncio.run(done())
+
+    def _keyring(self) -> Keyring:
+        keyring = Keyring(self._home.seed(os.urandom))
+        self._home.check_owner(keyring.service_id)
+        return keyring
+
+    # ------------------------------------------------------------ life
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM; what is in flight then gets ten seconds, the rest is carried on next time."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with self:
+            await stop.wait()
+
+    async def __aenter__(self) -> Self:
+        lock = self._home.locked()
+        lock.__enter__()
+        try:
+            place = Place(self._home.ledger, self._home.path, self._relays)
+            keyring = self._keyring()
+            core = await Core.open(self._config, place, keyring, clock=SystemClock(), entropy=os.urandom)
+            await core.start()
+        except BaseException:
+            lock.__exit__(None, None, None)
+            raise
+        self._core, self._lock = core, lock
+        if not await core.listening(LISTEN_S):
+            log.warning("no relay is reachable yet; the service keeps trying")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        core, lock, self._core, self._lock = self._core, self._lock, None, None
+        try:
+            if core is not None:
+                await core.stop()
+        finally:
+            if lock is not None:
+                lock.__exit__(None, None, None)
+
+    # ------------------------------------------------------------ while it runs
+
+    async def add_grant(
+        self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | None = None,
+        per_payment: Msat | None = None, account: str = "owner", expires_at: int | None = None,
+    ) -> Connection:  # fmt: skip
+        """As :meth:`grant`, while the service runs: returns when a relay shows the connection."""
+        params = _grant_params(name, methods, budget, per_payment, account, expires_at)
+        return _connection(await control.run(self._desk, "connect", params, os.urandom(16).hex()))
+
+    async def add_offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
+        """As :meth:`offer`, while the service runs."""
+        return _code(await _need_offer(self._desk, label, price))
+
+    @property
+    def _desk(self) -> Core:
+        if self._core is None:
+            raise KitestringError(Reason.NODE_UNAVAILABLE, "the service is not running: use `async with service`")
+        return self._core
+
+
+class _LedgerDesk(OfflineDesk):
+    """A stopped service's desk that may write rows: nothing in it needs the node or a relay."""
+
+    async def execute(self, request_id: str, name: str, writes: tuple[Write, ...], result: Result) -> Result:
+        del name
+        return await execute(self.store, request_id, writes, result, self.clock.now())
+
+    async def grants_changed(self) -> None:
+        """Announced when the service starts."""
+
+
+async def _need_offer(desk: Desk, label: str, price: Msat | None) -> Result:
+    for offer in (await control.run(desk, "offer_list", {}))["offers"]:
+        if offer["label"] == label:
+            found: dict[str, Any] = offer
+            return found
+    params = {"label": label, "price_msat": None if price is None else int(price)}
+    return await control.run(desk, "offer_create", params, os.urandom(16).hex())
+
+
+def _grant_params(
+    name: str, methods: Iterable[str] | None, budget: Budget | None, per_payment: Msat | None, account: str,
+    expires_at: int | None,
+) -> dict[str, object]:  # fmt: skip
+    params: dict[str, object] = {"name": name, "account": account, "expires_at": expires_at}
+    if methods is not None:
+        params["methods"] = sorted(methods)
+    if budget is not None:
+        params |= {"budget_msat": int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
+    if per_payment is not None:
+        params["per_payment_msat"] = int(per_payment)
+    return params
+
+
+def _connection(result: Result) -> Connection:
+    return Connection(result["name"], result["connection_id"], result["nwc_uri"])
+
+
+def _code(result: Result) -> OfferCode:
+    return OfferCode(result["label"], result["offer_id"], result["noffer"])
