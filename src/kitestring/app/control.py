@@ -36,7 +36,7 @@ from kitestring.app.control_money import (
     payment_resolve,
     transactions,
 )
-from kitestring.app.control_node import audit_node, card, doctor
+from kitestring.app.control_node import AuditParams, audit_node, card, doctor
 from kitestring.app.control_offers import (
     OfferName,
     OfferParams,
@@ -95,7 +95,7 @@ COMMANDS: Final[Mapping[str, CommandSpec]] = {
         CommandSpec("pay", PayParams, True, "spend", pay),
         CommandSpec("invoice", InvoiceParams, True, "receive", invoice),
         CommandSpec("doctor", NoParams, False, "read", doctor),
-        CommandSpec("audit_node", NoParams, False, "read", audit_node),
+        CommandSpec("audit_node", AuditParams, False, "read", audit_node),
         CommandSpec("payment_resolve", ResolveParams, True, "manage", payment_resolve),
     )
 }

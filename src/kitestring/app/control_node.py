@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kitestring.app.control_grants import NoParams
 from kitestring.app.control_offers import noffer_of, open_offers
+from kitestring.app.datadir import DataDir
 from kitestring.app.desk import Desk, Result
-from kitestring.app.node_audit import compare
+from kitestring.app.node_audit import Subject, examine, sandbox_books
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.payments import State
+from kitestring.base.ports import NodeUnreachableError
+
+
+class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
+    """``whole_node``: nobody but this service uses the node."""
+
+    whole_node: bool = False
 
 
 async def card(desk: Desk, _params: NoParams, _key: str) -> Result:
@@ -39,7 +49,7 @@ async def _node_facts(desk: Desk) -> Result:
     try:
         found = await desk.backend.info()
         money = await desk.backend.balance()
-    except (OSError, TimeoutError, KitestringError) as error:
+    except (OSError, TimeoutError, KitestringError, NodeUnreachableError) as error:
         return {"reachable": False, "why": str(error) or type(error).__name__}
     return {
         "reachable": True,
@@ -51,15 +61,15 @@ async def _node_facts(desk: Desk) -> Result:
     }
 
 
-async def audit_node(desk: Desk, _params: NoParams, _key: str) -> Result:
+async def audit_node(desk: Desk, params: AuditParams, _key: str) -> Result:
     """Compare every payment and invoice in the ledger with the node's own lists."""
+    home = DataDir(desk.config.data_dir, desk.config.runtime_dir)
+    subject = Subject(home.ledger, desk.keyring.service_id, params.whole_node)
     try:
-        findings = await compare(desk.store, desk.backend)
-    except (OSError, TimeoutError) as error:
+        found = await examine(subject, desk.backend, desk.clock)
+    except (OSError, TimeoutError, NodeUnreachableError) as error:
         raise KitestringError(Reason.NODE_UNAVAILABLE, f"the node cannot be asked: {error}") from error
-    return {
-        "violations": findings.violations,
-        "payments": findings.payments,
-        "invoices": findings.invoices,
-        "foreign": findings.foreign,
-    }
+    violations = found.violations
+    if desk.config.node_url == "sandbox://":
+        violations += sandbox_books(home.sandbox_db)
+    return {"violations": list(violations), "payments": found.payments, "invoices": found.invoices}

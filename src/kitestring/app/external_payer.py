@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-from kitestring.app.clock import SystemClock
 from kitestring.app.config import Config
 from kitestring.app.control_money import offer_amount, payable_amount
 from kitestring.app.desk import Result
@@ -16,6 +15,7 @@ from kitestring.base.money import Msat
 from kitestring.client.offers import ask_offer
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.target import Target, classify
+from kitestring.sdk.clock import SystemClock
 
 #: How long a payer waits for the receipt; the payment is done by then, so it only delays the last line.
 RECEIPT_TIMEOUT_S: Final = 10.0

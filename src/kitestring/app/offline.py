@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from kitestring.app import control
-from kitestring.app.clock import SystemClock
 from kitestring.app.config import Config
 from kitestring.app.control_client import not_running
 from kitestring.app.datadir import DataDir, relay_url
@@ -19,6 +18,7 @@ from kitestring.base.ledger import NodeView, Write
 from kitestring.base.ports import Backend, Clock, Entropy, Store
 from kitestring.codec.bolt11 import Invoice
 from kitestring.codec.pointers import Noffer
+from kitestring.sdk.clock import SystemClock
 
 
 class OfflineDesk(Desk):

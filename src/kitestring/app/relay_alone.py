@@ -8,11 +8,11 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 
-from kitestring.app.clock import SystemClock
 from kitestring.app.config import Config
 from kitestring.app.datadir import DataDir
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
+from kitestring.sdk.clock import SystemClock
 
 
 async def serve(config: Config, ready: Callable[[str], None], *, memory: bool = False) -> None:

@@ -44,16 +44,24 @@ def pay_from(shell: Shell, source: str, target: str, amount_sat: int | None, max
     import asyncio
 
     uri = read_secret(shell, source)
-    return asyncio.run(_pay(uri, target, amount_sat, max_fee_sat))
+    return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat))
 
 
-async def _pay(uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None) -> dict[str, Any]:
+async def _pay(shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None) -> dict[str, Any]:
     from kitestring.base.money import sat
     from kitestring.sdk.wallet import Wallet
 
+    config = shell.config
     amount = None if amount_sat is None else sat(amount_sat)
     max_fee = None if max_fee_sat is None else sat(max_fee_sat)
-    async with Wallet.open(uri) as wallet:
+    opened = Wallet.open(
+        uri,
+        proxies=config.proxies,
+        relays=config.relays,
+        allow_private=config.allow_private_relays,
+        environment=config.environment,
+    )
+    async with opened as wallet:
         receipt = await wallet.pay(target, amount, max_fee=max_fee)
     return {
         "payment_hash": receipt.payment_hash,
