@@ -1,0 +1,290 @@
+"""Asking an offer for an invoice: what is accepted, what is refused, moves and receipts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import sat
+from kitestring.client.offers import OfferInvoice, OfferReceipt, ask_offer, request_invoice
+from kitestring.codec import pointers
+from kitestring.codec.pointers import Noffer
+from kitestring.nostr.event import Event, encode_event
+from kitestring.nostr.filter import Filter
+from kitestring.relay.server import Relay
+from kitestring.transport.relays import RelayPool
+from kitestring.wire.envelope import CLINK_VERSION
+from tests.client.kit import (
+    CLOCK,
+    IMPATIENT,
+    NOW,
+    PATIENCE_S,
+    PATIENT,
+    PREIMAGE,
+    SERVICE,
+    STRANGER,
+    HostileRelay,
+    Request,
+    entropy,
+    hostile_relay,
+    invoice,
+    noffer,
+    pool,
+    read_request,
+)
+from tests.vectors import load
+
+OBSERVED = load("lightning_pub_offers.json")["replies"]
+
+
+def answering(*replies: dict[str, object]) -> Callable[[Request], Iterable[Event]]:
+    return lambda request: [request.reply(reply, tags=[CLINK_VERSION]) for reply in replies]
+
+
+async def asked(
+    relay: HostileRelay, relays: RelayPool, amount_sats: int | None = 21, offer: Noffer | None = None, **more: object
+) -> OfferInvoice:
+    found: OfferInvoice = await request_invoice(
+        relays, offer or noffer(relay.url), amount_sats=amount_sats, clock=CLOCK, entropy=entropy,
+        network="regtest", waits=IMPATIENT, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return found
+
+
+async def refused(script: Callable[[Request], Iterable[Event]], **more: object) -> KitestringError:
+    async with hostile_relay(script) as relay, pool(relay.url) as relays:
+        with pytest.raises(KitestringError) as caught:
+            await asked(relay, relays, **more)  # type: ignore[arg-type]
+        assert set(relay.labels()) <= {"REQ", "EVENT", "CLOSE"}
+    return caught.value
+
+
+# ---------------------------------------------------------------- over a real relay
+
+
+async def test_an_invoice_and_its_receipt_come_over_the_embedded_relay() -> None:
+    async with Relay(None, clock=CLOCK, entropy=entropy) as relay, _Service(relay.url) as service:
+        offer = noffer(relay.url)
+        async with await ask_offer(
+            offer, amount_sats=21, description="for tea", payer_data={"name": "Bob"}, clock=CLOCK, entropy=entropy,
+            own_relays=[relay.url], waits=PATIENT,
+        ) as got:  # fmt: skip
+            assert got.bolt11 == invoice()
+            assert got.invoice.amount_msat == sat(21)
+            request = service.requests[0]
+            assert request.event.id == got.request_id
+            wanted = {"offer": "tips", "amount_sats": 21, "description": "for tea", "payer_data": {"name": "Bob"}}
+            assert request.members == wanted
+            await service.send(request.reply({"res": "ok", "preimage": PREIMAGE}, tags=[CLINK_VERSION]))
+            assert await got.wait_receipt(PATIENCE_S) == OfferReceipt(PREIMAGE, "proven")
+
+
+async def test_each_request_has_a_key_of_its_own() -> None:
+    async with hostile_relay(answering({"bolt11": invoice()})) as relay, pool(relay.url) as relays:
+        for _ in range(2):
+            await (await asked(relay, relays)).close()
+        assert len({request.event.pubkey for request in relay.requests}) == 2
+
+
+class _Service:
+    """A service on a real relay that answers every request with the same invoice."""
+
+    def __init__(self, url: str) -> None:
+        self.requests: list[Request] = []
+        self._pool = pool(url)
+
+    async def send(self, event: Event) -> None:
+        assert (await self._pool.publish(event)).accepted
+
+    async def __aenter__(self) -> _Service:
+        await self._pool.start()
+        wanted = Filter(kinds={21001}, tags={"p": {SERVICE.public_hex}})
+        standing = self._pool.subscribe("service", lambda _: (wanted,), self._hear)
+        assert await standing.wait_eose()
+        return self
+
+    def _hear(self, event: Event, _: str) -> None:
+        request = read_request(event)
+        self.requests.append(request)
+        reply = request.reply({"bolt11": invoice()}, tags=[CLINK_VERSION])
+        self._pool.send(reply.id, reply.pubkey, encode_event(reply), lambda _: None)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.stop()
+
+
+# ---------------------------------------------------------------- what a running peer answers
+
+
+@pytest.mark.parametrize("row", OBSERVED, ids=[row["case"] for row in OBSERVED])
+async def test_every_observed_reply_is_read(row: dict[str, object]) -> None:
+    members = json.loads(str(row["reply"]))
+    if "bolt11" in members:
+        members["bolt11"] = invoice()
+    tags: list[list[str]] = row["tags"]  # type: ignore[assignment]
+    async with hostile_relay(lambda request: [request.reply(members, tags=tags)]) as relay, pool(relay.url) as relays:
+        if "bolt11" in members:
+            async with await asked(relay, relays) as got:
+                assert got.bolt11 == invoice()
+        elif members.get("res") == "ok":
+            relay.script = lambda request: [request.reply({"bolt11": invoice()}), request.reply(members, tags=tags)]
+            async with await asked(relay, relays) as got:
+                assert await got.wait_receipt(PATIENCE_S) == OfferReceipt(None, "claimed")
+        else:
+            with pytest.raises(KitestringError) as caught:
+                await asked(relay, relays)
+            assert caught.value.details["code"] == members["code"]
+            assert caught.value.details.get("range") == members.get("range")
+            assert caught.value.details.get("payer_data") == members.get("payer_data")
+            assert str(members["error"]) in caught.value.message
+
+
+async def test_a_range_is_told_in_words() -> None:
+    error = await refused(answering({"res": "GFY", "code": 5, "error": "no", "range": {"min": 10, "max": 4000}}))
+    assert error.reason is Reason.AMOUNT_OUT_OF_RANGE
+    assert "at least 10 sat and at most 4,000 sat" in error.message
+
+
+async def test_silence_is_unavailable_and_never_more() -> None:
+    error = await refused(lambda _: [])
+    assert error.reason is Reason.NODE_UNAVAILABLE
+
+
+# ---------------------------------------------------------------- a service that cheats
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (invoice(sat(22)), Reason.AMOUNT_OUT_OF_RANGE),
+        (invoice(sat(20)), Reason.AMOUNT_OUT_OF_RANGE),
+        (invoice(network="bitcoin"), Reason.WRONG_NETWORK),
+        (invoice(at=NOW - 4000), Reason.MALFORMED),
+        (invoice(at=NOW - 3550), Reason.MALFORMED),
+        (invoice()[:-1] + ("q" if invoice()[-1] != "q" else "p"), Reason.MALFORMED),
+        ("lnbcrt1", Reason.MALFORMED),
+    ],
+    ids=["more", "less", "other network", "expired", "under a minute left", "bad checksum", "no invoice"],
+)
+async def test_an_invoice_that_is_not_what_was_asked_for_is_refused(text: str, reason: Reason) -> None:
+    assert (await refused(answering({"bolt11": text}))).reason is reason
+
+
+async def test_an_amountless_invoice_is_for_the_amount_asked_and_refused_where_none_was() -> None:
+    async with (
+        hostile_relay(answering({"bolt11": invoice(None)})) as relay,
+        pool(relay.url) as relays,
+        await asked(relay, relays) as got,
+    ):
+        assert got.invoice.amount_msat is None
+    error = await refused(answering({"bolt11": invoice(None)}), amount_sats=None)
+    assert error.reason is Reason.AMOUNT_OUT_OF_RANGE
+
+
+async def test_a_fixed_price_in_the_code_is_asked_for_and_held_to() -> None:
+    async with hostile_relay(answering({"bolt11": invoice(sat(22))})) as relay, pool(relay.url) as relays:
+        with pytest.raises(KitestringError) as caught:
+            await asked(relay, relays, None, noffer(relay.url, price_sats=21))
+        assert relay.requests[0].members["amount_sats"] == 21
+    assert caught.value.reason is Reason.AMOUNT_OUT_OF_RANGE
+
+
+async def test_a_receipt_with_a_false_preimage_is_reported_and_its_preimage_not_given() -> None:
+    script = answering({"bolt11": invoice()}, {"res": "ok", "preimage": "33" * 32})
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, await asked(relay, relays) as got:
+        assert await got.wait_receipt(PATIENCE_S) == OfferReceipt(None, "false")
+
+
+async def test_no_receipt_is_no_failure() -> None:
+    async with (
+        hostile_relay(answering({"bolt11": invoice()})) as relay,
+        pool(relay.url) as relays,
+        await asked(relay, relays) as got,
+    ):
+        assert await got.wait_receipt(0.05) is None
+
+
+# ---------------------------------------------------------------- moves
+
+
+def moved_to(latest: Noffer) -> dict[str, object]:
+    return {"res": "GFY", "code": 3, "error": "Expired or Moved Offer", "latest": pointers.encode(latest)}
+
+
+async def test_a_move_within_the_service_is_followed_once() -> None:
+    new = noffer("wss://relay.example.com", "new")
+
+    def script(request: Request) -> Iterable[Event]:
+        moved = request.members["offer"] == "tips"
+        return answering(moved_to(new) if moved else {"bolt11": invoice()})(request)
+
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, await asked(relay, relays) as got:
+        assert got.noffer == new
+        assert [request.members["offer"] for request in relay.requests] == ["tips", "new"]
+        assert [request.members["amount_sats"] for request in relay.requests] == [21, 21]
+
+
+async def test_a_second_move_ends_it() -> None:
+    new = noffer("wss://relay.example.com", "new")
+    async with hostile_relay(answering(moved_to(new))) as relay, pool(relay.url) as relays:
+        with pytest.raises(KitestringError) as caught:
+            await asked(relay, relays)
+        assert len(relay.requests) == 2
+    assert caught.value.reason is Reason.MOVED_OR_EXPIRED_OFFER
+
+
+async def test_a_move_to_another_service_is_for_the_caller_to_decide() -> None:
+    other = noffer("wss://relay.example.com", "new", STRANGER)
+    async with hostile_relay(answering(moved_to(other))) as relay, pool(relay.url) as relays:
+        with pytest.raises(KitestringError, match="another service") as caught:
+            await asked(relay, relays)
+        assert len(relay.requests) == 1
+    assert caught.value.details["latest"] == pointers.encode(other)
+
+
+@pytest.mark.parametrize("latest", ["", "noffer1qqqq", "nothing"])
+async def test_an_expired_offer_ends_it(latest: str) -> None:
+    error = await refused(answering({"code": "3", "error": "expired", "latest": latest}))
+    assert error.reason is Reason.MOVED_OR_EXPIRED_OFFER
+
+
+# ---------------------------------------------------------------- relays of a foreign code
+
+
+async def test_a_private_relay_of_a_foreign_code_is_not_dialled() -> None:
+    async with hostile_relay(answering({"bolt11": invoice()})) as relay:
+        with pytest.raises(KitestringError) as caught:
+            await ask_offer(noffer(relay.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT)
+        assert relay.log == []
+    assert caught.value.reason is Reason.NOT_PERMITTED
+
+
+async def test_a_private_relay_is_dialled_where_the_caller_says_so() -> None:
+    async with hostile_relay(answering({"bolt11": invoice()})) as relay:
+        got = await ask_offer(
+            noffer(relay.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, allow_private=True
+        )
+        await got.close()
+
+
+async def test_the_callers_own_relay_is_used_although_another_one_in_the_code_is_refused() -> None:
+    async with hostile_relay(answering({"bolt11": invoice()})) as relay:
+        both = Noffer(SERVICE.public_hex, (f"{relay.url}/", "ws://10.0.0.1"), "tips")
+        got = await ask_offer(
+            both, amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=[relay.url]
+        )
+        await got.close()
+
+
+async def test_an_offer_without_relays_is_asked_for_at_the_callers_own() -> None:
+    bare = Noffer(SERVICE.public_hex, (), "tips")
+    with pytest.raises(KitestringError, match="names no relay"):
+        await ask_offer(bare, amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT)
+    async with hostile_relay(answering({"bolt11": invoice()})) as relay:
+        got = await ask_offer(
+            bare, amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=[relay.url]
+        )
+        await got.close()

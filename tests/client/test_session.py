@@ -1,0 +1,174 @@
+"""Which replies end the wait, and what happens when none comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
+from kitestring.client.session import MAX_REPLIES, Exchange, Line, Waits
+from kitestring.codec.json import loads_object
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, sign_event
+from tests.client.kit import (
+    CLIENT,
+    CLOCK,
+    IMPATIENT,
+    PATIENCE_S,
+    SERVICE,
+    STRANGER,
+    Request,
+    entropy,
+    hostile_relay,
+    pool,
+)
+from tests.rig.process import free_port
+
+RIGHT = {"answer": 42}
+
+
+def read(text: str) -> dict[str, object]:
+    members = loads_object(text)
+    if "answer" not in members:
+        raise CodecError("no answer")
+    return members
+
+
+def exchange(relays: object, line: Line | None = None, waits: Waits = IMPATIENT) -> Exchange:
+    line = line or Line.offers(CLIENT, SERVICE.public_hex)
+    return Exchange(relays, line, '{"offer":"tips"}', clock=CLOCK, entropy=entropy, waits=waits)  # type: ignore[arg-type]
+
+
+def forged(event: Event) -> Event:
+    return msgspec.structs.replace(event, sig=("0" if event.sig[0] != "0" else "1") + event.sig[1:])
+
+
+WRONG: dict[str, Callable[[Request], Event]] = {
+    "foreign author": lambda request: request.reply(RIGHT, key=STRANGER),
+    "wrong e": lambda request: request.reply(RIGHT, about="ab" * 32),
+    "wrong p": lambda request: request.reply(RIGHT, to=STRANGER.public_hex),
+    "wrong kind": lambda request: request.reply(RIGHT, kind=kinds.DEBIT),
+    "bad signature": lambda request: forged(request.reply(RIGHT)),
+    "altered content": lambda request: msgspec.structs.replace(request.reply(RIGHT), content="AAAA"),
+    "unknown version": lambda request: request.reply(RIGHT, tags=[["clink_version", "2"]]),
+    "undecryptable": lambda request: request.reply(RIGHT, content="AAAA"),
+    "empty content": lambda request: request.reply(RIGHT, content=""),
+    "no JSON": lambda request: request.reply("hello"),
+    "another object": lambda request: request.reply({"question": 1}),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_wrong_reply_is_no_reply(name: str) -> None:
+    async with (
+        hostile_relay(lambda request: [WRONG[name](request)]) as relay,
+        pool(relay.url) as relays,
+        exchange(relays) as asked,
+    ):
+        assert await asked.next(read, 0.1) is None
+
+
+async def test_all_the_wrong_replies_together_do_not_end_the_wait_for_the_right_one() -> None:
+    def script(request: Request) -> list[Event]:
+        return [make(request) for make in WRONG.values()] + [request.reply(RIGHT)]
+
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays) as asked:
+        assert await asked.next(read, PATIENCE_S) == RIGHT
+
+
+async def test_the_request_is_published_after_the_end_of_what_is_stored() -> None:
+    async with hostile_relay(lambda request: [request.reply(RIGHT)]) as relay, pool(relay.url) as relays:
+        async with exchange(relays) as asked:
+            await asked.next(read, PATIENCE_S)
+        assert relay.labels()[:2] == ["REQ", "EVENT"]
+        wanted = relay.log[0][2]
+        assert wanted["#e"] == [asked.request.id]
+        assert wanted["authors"] == [SERVICE.public_hex]
+        assert wanted["since"] == asked.request.created_at - 60
+
+
+async def test_a_relay_without_an_index_of_e_tags_is_asked_without() -> None:
+    script = lambda request: [WRONG["wrong e"](request), request.reply(RIGHT)]  # noqa: E731
+    async with hostile_relay(script, refuses_e=True) as relay, pool(relay.url) as relays:
+        async with exchange(relays) as asked:
+            assert await asked.next(read, PATIENCE_S) == RIGHT
+        assert relay.labels()[:3] == ["REQ", "REQ", "EVENT"]
+        assert "#e" not in relay.log[1][2]
+
+
+async def test_a_relay_that_never_says_eose_is_used_all_the_same() -> None:
+    async with (
+        hostile_relay(lambda request: [request.reply(RIGHT)], eose=False) as relay,
+        pool(relay.url) as relays,
+        exchange(relays) as asked,
+    ):
+        assert await asked.next(read, PATIENCE_S) == RIGHT
+
+
+async def test_a_reply_that_comes_before_the_wait_is_not_lost() -> None:
+    async with (
+        hostile_relay(lambda request: [request.reply(RIGHT)]) as relay,
+        pool(relay.url) as relays,
+        exchange(relays) as asked,
+    ):
+        await asyncio.wait_for(relay.news.wait(), PATIENCE_S)
+        assert await asked.next(read, PATIENCE_S) == RIGHT
+
+
+async def test_a_reply_delivered_many_times_is_read_once_and_the_number_of_replies_is_bounded() -> None:
+    def script(request: Request) -> list[Event]:
+        many = [request.reply({"answer": number}) for number in range(2 * MAX_REPLIES)]
+        return [many[0], many[0], *many]
+
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays) as asked:
+        numbers = []
+        while (reply := await asked.next(read, 0.3)) is not None:
+            numbers.append(reply["answer"])
+        assert numbers == list(range(MAX_REPLIES))
+
+
+async def test_a_nwc_response_without_p_is_taken() -> None:
+    def script(request: Request) -> list[Event]:
+        whole = request.reply(RIGHT)
+        return [_resigned(whole, [tag for tag in whole.tags if tag[0] != "p"])]
+
+    line = Line.nwc(CLIENT, SERVICE.public_hex, "nip04")
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays, line) as asked:
+        assert await asked.next(read, PATIENCE_S) == RIGHT
+
+
+def _resigned(event: Event, tags: list[list[str]]) -> Event:
+    return sign_event(SERVICE, kind=event.kind, tags=tags, content=event.content, created_at=event.created_at)
+
+
+async def test_a_relay_that_refuses_the_request_ends_the_wait_with_its_words() -> None:
+    async with (
+        hostile_relay(lambda _: None, refuses="blocked: not you") as relay,
+        pool(relay.url) as relays,
+        exchange(relays) as asked,
+    ):
+        assert await asked.next(read, PATIENCE_S) is None
+        assert "blocked: not you" in asked.trouble()
+
+
+async def test_without_a_relay_nothing_is_sent_and_the_error_says_so_soon() -> None:
+    loop = asyncio.get_running_loop()
+    async with pool(f"ws://127.0.0.1:{free_port()}") as relays:
+        began = loop.time()
+        with pytest.raises(KitestringError, match="no relay can be reached") as refused:
+            await exchange(relays, waits=Waits(reach_s=0.2)).open()
+    assert refused.value.reason is Reason.NODE_UNAVAILABLE
+    assert refused.value.exit_code is Exit.UNAVAILABLE
+    assert loop.time() - began < PATIENCE_S
+
+
+async def test_closing_ends_the_subscriptions() -> None:
+    async with hostile_relay(lambda request: [request.reply(RIGHT)]) as relay, pool(relay.url) as relays:
+        async with exchange(relays) as asked:
+            await asked.next(read, PATIENCE_S)
+        async with exchange(relays) as asked:  # its REQ comes after the CLOSE on the same socket
+            await asked.next(read, PATIENCE_S)
+        assert relay.labels()[:3] == ["REQ", "EVENT", "CLOSE"]
