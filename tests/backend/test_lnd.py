@@ -85,6 +85,14 @@ async def test_lnds_own_failed_is_evidence(fake: FakeLnd, backend: Backend, name
     assert await backend.pay(an_order()) == Failed(f"lnd: {name}", reason)
 
 
+@pytest.mark.parametrize("preimage", ["00" * 32, PREIMAGE.upper() + "00", "", "x"])
+async def test_a_preimage_that_does_not_belong_to_the_hash_proves_nothing(
+    fake: FakeLnd, backend: Backend, preimage: str
+) -> None:
+    fake.send = 200, line(status="SUCCEEDED", payment_preimage=preimage, fee_msat="1")
+    assert isinstance(await backend.pay(an_order()), Unknown)
+
+
 async def test_a_payment_that_exists_is_looked_up(fake: FakeLnd, backend: Backend) -> None:
     fake.send = 409, error(6, "invoice is already paid")
     fake.track = 200, SUCCEEDED
@@ -124,9 +132,11 @@ async def test_another_certificate_is_not_spoken_to(fake: FakeLnd, tmp_path: Pat
     other, _ = make_certificate(tmp_path / "other")
     lnd = open_url(fake.url.replace(str(fake.cert), str(other)), tmp_path)
     await lnd.open()
-    with pytest.raises(NodeUnreachableError, match="another certificate"):
-        await lnd.pay(an_order())
-    await lnd.close()
+    try:
+        with pytest.raises(NodeUnreachableError, match="another certificate"):
+            await lnd.pay(an_order())
+    finally:
+        await lnd.close()
     assert fake.sent == []
 
 
