@@ -1,0 +1,190 @@
+"""A desk without a service behind it: records what it is told, answers what the test has laid ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kitestring.app.config import Config
+from kitestring.app.keyring import Keyring
+from kitestring.base.commands import (
+    AnyCommand,
+    Balance,
+    GetBalance,
+    GetInfo,
+    Info,
+    Journaled,
+    ListTransactions,
+    Outcome,
+    Transaction,
+    freeze,
+)
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.ledger import (
+    NodeView,
+    Payment,
+    Recorded,
+    Request,
+    ResolvePayment,
+    SaveAccount,
+    SaveGrant,
+    SaveOffer,
+    Write,
+)
+from kitestring.base.money import ZERO, Msat, sat
+from kitestring.base.ports import Scope, Totals
+from kitestring.codec.bolt11 import Invoice, decode
+from kitestring.codec.bolt11_write import encode
+from kitestring.codec.pointers import Noffer
+from kitestring.crypto.keys import SecretKey
+
+NOW = 1_800_000_000
+RELAY = "ws://127.0.0.1:7777"
+
+
+class StillClock:
+    def now(self) -> int:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        return None
+
+
+class Counted:
+    """Entropy that never repeats and never surprises."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def __call__(self, size: int) -> bytes:
+        self.drawn += 1
+        return self.drawn.to_bytes(size, "big")
+
+
+@dataclass
+class FakeStore:
+    rows: dict[str, Grant] = field(default_factory=dict)
+    purses: dict[str, Account] = field(default_factory=dict)
+    codes: dict[str, Offer] = field(default_factory=dict)
+    requests: dict[str, Request] = field(default_factory=dict)
+    history: list[Transaction] = field(default_factory=list)
+    open: list[Payment] = field(default_factory=list)
+    applied: list[object] = field(default_factory=list)
+
+    async def grants(self) -> list[Grant]:
+        return list(self.rows.values())
+
+    async def account(self, account_id: str) -> Account | None:
+        return self.purses.get(account_id)
+
+    async def accounts(self) -> list[Account]:
+        return list(self.purses.values())
+
+    async def offers(self) -> list[Offer]:
+        return list(self.codes.values())
+
+    async def request(self, request_id: str) -> Request | None:
+        return self.requests.get(request_id)
+
+    async def open_payments(self) -> list[Payment]:
+        return self.open
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        return None
+
+    async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
+        return self.history[query.offset :][: query.limit]
+
+    async def totals(self) -> Totals:
+        return Totals(ZERO, ZERO, ZERO, ZERO, "", 0)
+
+    async def apply(self, tx: object) -> object:
+        assert isinstance(tx, ResolvePayment)
+        self.applied.append(tx)
+        return Recorded()
+
+    def write(self, write: Write) -> None:
+        if isinstance(write, SaveGrant):
+            self.rows[write.grant.grant_id] = write.grant
+        elif isinstance(write, SaveAccount):
+            self.purses[write.account.account_id] = write.account
+        elif isinstance(write, SaveOffer):
+            self.codes[write.offer.offer_id] = write.offer
+
+
+class FakeDesk:
+    """Implements the Desk; ``answer`` is what the engine says to a journaled command."""
+
+    def __init__(self, data_dir: Path = Path("/nowhere")) -> None:
+        self.store: Any = FakeStore()
+        self.backend: Any = None
+        self.config = Config(data_dir)
+        self.keyring = Keyring(bytes(range(32)))
+        self.clock = StillClock()
+        self.entropy = Counted()
+        self.answer: Callable[[Journaled], Outcome | None] = lambda _: None
+        self.performed: list[Journaled] = []
+        self.announced = 0
+        self.asked_offers: list[tuple[Noffer, int | None]] = []
+        self.offered = ""
+        self.balance: Outcome | None = Balance(sat(7))
+
+    def relay_urls(self) -> tuple[str, ...]:
+        return (RELAY,)
+
+    async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
+        if isinstance(command, GetBalance):
+            if self.balance is None:
+                raise KitestringError(Reason.NODE_UNAVAILABLE, "the node is away")
+            return self.balance
+        assert isinstance(command, GetInfo)
+        return Info("alias", "", "02" * 33, "regtest", 1, "")
+
+    async def perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
+        self._claim(request_id, freeze(command))
+        self.performed.append(command)
+        return self.answer(command)
+
+    async def execute(
+        self, request_id: str, name: str, writes: tuple[Write, ...], result: dict[str, Any]
+    ) -> dict[str, Any]:
+        stored: dict[str, Any] | None = getattr(self, "_results", {}).get(request_id)
+        if stored is not None:
+            return stored
+        self._claim(request_id, b"")
+        for write in writes:
+            self.store.write(write)
+        self.__dict__.setdefault("_results", {})[request_id] = result
+        return result
+
+    async def grants_changed(self) -> None:
+        self.announced += 1
+
+    async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
+        self.asked_offers.append((noffer, amount_sats))
+        return decode(self.offered or bolt11_of(sat(amount_sats or 1), len(self.asked_offers)))
+
+    async def node_view(self) -> NodeView:
+        return NodeView(sat(1_000), Msat(0))
+
+    def _claim(self, request_id: str, command: bytes) -> None:
+        self.store.requests.setdefault(request_id, Request(request_id, "owner", "owner", command, b"", NOW, NOW))
+
+
+def bolt11_of(amount_msat: Msat | None, number: int = 1) -> str:
+    """A signed regtest invoice; another ``number``, another payment hash."""
+    return encode(
+        network="regtest",
+        timestamp=NOW,
+        payment_hash=number.to_bytes(32, "big").hex(),
+        payment_secret="11" * 32,
+        secret32=bytes.fromhex(SecretKey(b"\x05" * 32).hex()),
+        amount_msat=amount_msat,
+        description="tea",
+    )
