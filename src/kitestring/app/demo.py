@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from kitestring.app.control_client import ControlClient
 from kitestring.app.datadir import DataDir
+from kitestring.app.keyring import Keyring
 from kitestring.backend.sandbox_payments import Behaviour
 from kitestring.backend.sandbox_world import World
 from kitestring.base.commands import Paid
@@ -26,9 +27,11 @@ from kitestring.base.money import sat
 from kitestring.client.nwc import NwcClient
 from kitestring.client.offers import ask_offer
 from kitestring.codec import bolt11, pointers
+from kitestring.crypto import nip44
+from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit import audit
 from kitestring.nostr import kinds
-from kitestring.nostr.event import Event, verify_event
+from kitestring.nostr.event import Event, first_tag, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.server import Relay
 from kitestring.sdk.clock import SystemClock
@@ -59,7 +62,7 @@ class Audience(Protocol):
 
     def scene(self, title: str) -> None: ...
     def tell(self, text: str) -> None: ...
-    def wire(self, what: str, event: Event) -> None: ...
+    def wire(self, what: str, event: Event, plaintext: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class Demo:
         self._clock = SystemClock()
         self._events = 0
         self._forged = 0
+        self._keys: dict[str, SecretKey] = {}
 
     async def play(self) -> Ending:
         """Raises KitestringError when the story does not go as it should."""
@@ -150,7 +154,22 @@ class Demo:
     def _hear(self, event: Event, _relay_url: str) -> None:
         self._events += 1
         self._forged += not verify_event(event)
-        self._audience.wire(WIRE_NAMES[event.kind], event)
+        self._audience.wire(WIRE_NAMES[event.kind], event, self._plaintext(event))
+
+    def _plaintext(self, event: Event) -> str:
+        """What only the two ends of the wire can read; this play owns one of them."""
+        to = first_tag(event, "p")
+        if to is None:
+            return event.content
+        key = self._keys.get(event.pubkey) or self._keys[to]
+        peer = to if event.pubkey in self._keys else event.pubkey
+        return nip44.decrypt(event.content, nip44.conversation_key(key, peer))
+
+    async def _learn_keys(self) -> None:
+        keyring = Keyring(self._home.read_seed())
+        made = await asyncio.to_thread(ControlClient(self._home).call, "connections", {})
+        keys = [keyring.service_key, *(keyring.connection_key(one["connection_id"]) for one in made["connections"])]
+        self._keys = {key.public_hex: key for key in keys}
 
     def _client(self, uri: str) -> NwcClient:
         return NwcClient(uri, clock=self._clock, entropy=os.urandom)
@@ -170,6 +189,7 @@ class Demo:
     async def _opening(self, child: Child) -> dict[str, Any]:
         self._audience.scene("A service starts in front of a sandbox node with 1,000,000 sat")
         card = await child.start()
+        await self._learn_keys()
         self._audience.tell(f"process {child.pid}, service key {card['service_pubkey']}")
         self._audience.tell(f"offer {card['noffer']}")
         return card
@@ -204,6 +224,7 @@ class Demo:
         self._audience.scene(f"An app with a budget of {TIGHT_SAT} sat a day asks for {TOO_MUCH_SAT} sat")
         params = {"name": "tight", "budget_msat": int(sat(TIGHT_SAT)), "period": "day"}
         made = await asyncio.to_thread(ControlClient(self._home).call, "connect", params, "demo")
+        await self._learn_keys()
         with self._world() as world:
             invoice = world.invoice(sat(TOO_MUCH_SAT), "too much")
         async with self._client(made["nwc_uri"]) as client:

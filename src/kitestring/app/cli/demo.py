@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from kitestring.app.cli.shell import Shell, common
 from kitestring.base.errors import Exit
+
+#: An invoice is longer than anybody reads; the event below it is whole, and so is everything with --json.
+SHOWN_CHARS: Final = 110
 
 if TYPE_CHECKING:
     from kitestring.nostr.event import Event
@@ -55,12 +58,12 @@ class Printer:
     def tell(self, text: str) -> None:
         self._print({"scene": self._scenes, "text": text}, f"   {text}")
 
-    def wire(self, what: str, event: Event) -> None:
+    def wire(self, what: str, event: Event, plaintext: str) -> None:
         import msgspec
 
-        members = msgspec.to_builtins(event)
-        line = msgspec.json.encode(event).decode()
-        self._print({"scene": self._scenes, "wire": what, "event": members}, f"   ~ {what}\n     {line}")
+        value = {"scene": self._scenes, "wire": what, "event": msgspec.to_builtins(event), "plaintext": plaintext}
+        said = plaintext if len(plaintext) <= SHOWN_CHARS else f"{plaintext[:SHOWN_CHARS]}…"
+        self._print(value, f"   ~ {what}: {said}\n     {msgspec.json.encode(event).decode()}")
 
     def _print(self, value: dict[str, object], text: str) -> None:
         self._shell.show(value, text)
