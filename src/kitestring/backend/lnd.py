@@ -22,6 +22,7 @@ from kitestring.backend.lnd_http import (
     LndAnswerError,
     LndHttp,
     LndRefusedError,
+    drain,
     printable,
     read_file,
 )
@@ -262,7 +263,7 @@ class Lnd:
         first_only: bool = False,
     ) -> LookupAnswer:
         """Read a stream of states of one payment up to its end. Raises LndRefusedError, NodeUnreachableError."""
-        answer: LookupAnswer = Unknown("lnd ended the stream without an answer")
+        answer: LookupAnswer | None = None
         try:
             async with (
                 asyncio.timeout(limit_s),
@@ -270,13 +271,15 @@ class Lnd:
             ):
                 async for state in states:
                     answer = wire.payment_answer(state, payment_hash)
-                    if first_only or not isinstance(answer, InFlight):
-                        return answer
+                    if not isinstance(answer, InFlight):
+                        await drain(states)
+                    if first_only:
+                        break
         except TimeoutError:
-            return answer if isinstance(answer, InFlight) else Unknown(f"lnd did not answer within {limit_s:.0f} s")
+            return answer or Unknown(f"lnd did not answer within {limit_s:.0f} s")
         except LndAnswerError as error:
             return Unknown(str(error))
-        return answer
+        return answer or Unknown("lnd ended the stream without an answer")
 
     async def _after_refusal(self, payment_hash: str, refused: LndRefusedError) -> PayAnswer:
         """lnd refused an order. It may know the payment from before, so it is asked; only then is a no a no."""

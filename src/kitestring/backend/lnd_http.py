@@ -7,6 +7,7 @@ Streams are newline-delimited JSON, each line ``{"result": …}`` or ``{"error":
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -29,6 +30,10 @@ CONNECT_LIMIT_S: Final = 15.0
 CALL_LIMIT_S: Final = 60.0
 #: Connections at once: each payment in flight holds one for its stream.
 MAX_CONNECTIONS: Final = 512
+#: To end the TLS of requests that were cancelled, which aiohttp does behind our back.
+FAREWELL_S: Final = 0.05
+#: For the end of a stream after its last result; lnd sends both at once.
+DRAIN_LIMIT_S: Final = 1.0
 #: A page of 100 payments, each with dozens of attempts of 2 kB.
 MAX_BODY: Final = 32 * 1024 * 1024
 #: One payment with all its attempts.
@@ -133,6 +138,7 @@ class LndHttp:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            await asyncio.sleep(FAREWELL_S)
 
     async def call(self, method: str, path: str, answer: type[S], body: dict[str, Any] | None = None) -> S:
         """One answer. Raises NodeUnreachableError, LndRefusedError, LndAnswerError."""
@@ -150,7 +156,10 @@ class LndHttp:
         because lnd sends its headers with it. Raises as :meth:`call`; a stream that breaks in the middle of a
         line raises LndAnswerError, one that is closed between two lines just ends."""
         async with self._request(method, path, body) as response, aclosing(_results(response, answer)) as results:
-            yield results
+            try:
+                yield results
+            finally:
+                _abandon(response)
 
     @asynccontextmanager
     async def _request(
@@ -180,6 +189,22 @@ def _why_unreachable(access: Access, error: Exception) -> str:
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         return f"{access.base_url} shows another certificate than the one given as cert="
     return f"{access.base_url} cannot be reached: {printable(str(error) or type(error).__name__)}"
+
+
+async def drain(results: AsyncIterator[object]) -> None:
+    """Read a stream to its end, so that the connection can be used again. What it says no longer matters, nor whether
+    it breaks."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, LndAnswerError, LndRefusedError):
+        async with asyncio.timeout(DRAIN_LIMIT_S):
+            async for _ in results:
+                pass
+
+
+def _abandon(response: aiohttp.ClientResponse) -> None:
+    """A stream that has not ended cannot be used again; no need to part politely."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 async def _read_all(response: aiohttp.ClientResponse) -> bytes:
