@@ -23,8 +23,8 @@ from kitestring.codec.json import dumps, loads_object
 #: Parameters of one command; the longest target has 16 KB.
 MAX_BODY_BYTES: Final = 65_536
 KEY_HEADER: Final = "Idempotency-Key"
-#: Seconds that open requests get when the service stops; the engine's own grace is inside it.
-SHUTDOWN_S: Final = 12.0
+#: Seconds that open requests get when the service stops, of the ten that the service has for all.
+SHUTDOWN_S: Final = 9.0
 
 _STATUS: Final = {
     Exit.INTERNAL: 500,

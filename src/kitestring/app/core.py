@@ -149,13 +149,14 @@ class Core:
         return True
 
     async def stop(self, grace_s: float = GRACE_S) -> int:
-        """Finish what is in flight; returns how many payments stay open for the next start."""
+        """Finish what is in flight within ``grace_s``; returns how many payments stay open for the next start."""
+        until = self.clock.monotonic() + grace_s
         self._requests.close()
         for task in self._loops:
             task.cancel()
         await asyncio.gather(*self._loops, *self._upgrades, return_exceptions=True)
         await self.gateway.drain(grace_s)
-        left = await self.engine.stop(grace_s)
+        left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
         await self.publisher.drain(DRAIN_S)
         await self.pool.stop()
         await self.store.close()

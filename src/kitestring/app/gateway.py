@@ -20,7 +20,6 @@ from kitestring.base.grants import Grant
 from kitestring.base.ports import Backend, Clock, Store
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
-from kitestring.engine.node import reachable
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import Accept, Inbox, Lookup
@@ -189,9 +188,8 @@ class Gateway:
 
     async def _price(self, request: offers.OfferRequest) -> MakeInvoice | Refused:
         offer = await self._store.offer(request.offer)
-        balance = await reachable(self._backend.balance())
-        can = self._backend.capabilities
-        return offers.price(offer, request, balance.receivable_msat, amountless=can.amountless)
+        receivable_msat = await self._engine.receivable()
+        return offers.price(offer, request, receivable_msat, amountless=self._backend.capabilities.amountless)
 
     # ------------------------------------------------------------ late ones
 

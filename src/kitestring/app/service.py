@@ -13,9 +13,10 @@ from typing import Final
 from kitestring.app.card import Card, open_card
 from kitestring.app.config import Config
 from kitestring.app.control_server import ControlServer
-from kitestring.app.core import Core, Place
+from kitestring.app.core import GRACE_S, Core, Place
 from kitestring.app.datadir import DataDir, relay_url
 from kitestring.app.keyring import Keyring
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock
 from kitestring.relay.limits import Limits as RelayLimits
 from kitestring.relay.server import Relay
@@ -53,16 +54,30 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     home.check_owner(keyring.service_id)
     async with _relays(config, home, clock) as relays:
         core = await Core.open(config, Place(home.ledger, home.path, relays), keyring, clock=clock, entropy=os.urandom)
+        grace = GRACE_S
         try:
             await core.start()
             async with _door(core, home):
-                if not await core.listening(LISTEN_S):
-                    log.warning("no relay is reachable yet (%s); the service keeps trying", ", ".join(relays))
+                await _need_relay(core)
                 yield await open_card(core, home.control_path())
+                asked_to_stop = clock.monotonic()
+            grace = max(1.0, GRACE_S - (clock.monotonic() - asked_to_stop))
         finally:
-            left = await core.stop()
+            left = await core.stop(grace)
             if left:
                 log.warning("%d payments are still open; the next start carries them on", left)
+
+
+async def _need_relay(core: Core) -> None:
+    """A later start goes on without a relay and keeps trying; the first one must be able to show its codes."""
+    if await core.listening(LISTEN_S):
+        return
+    relays = ", ".join(core.relay_urls())
+    if not await core.store.offers():
+        raise KitestringError(
+            Reason.NODE_UNAVAILABLE, f"no relay can be reached ({relays}): check the address, or start the relay first"
+        )
+    log.warning("no relay is reachable yet (%s); the service keeps trying", relays)
 
 
 @asynccontextmanager

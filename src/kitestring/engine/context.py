@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kitestring.base.commands import Journaled, Outcome
-from kitestring.base.ledger import Message, Node, Request
+from kitestring.base.errors import KitestringError
+from kitestring.base.ledger import DropInvoice, Message, Node, RecordInvoice, RecordPayment, Request, TxAnswer
 from kitestring.base.ports import Backend, Clock, Deliver, Encode, Entropy, Store
 from kitestring.policy.rules import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
+
+log = logging.getLogger("kitestring.engine")
 
 #: How often a claim is decided again after the grant changed under it; more means somebody edits it in a loop.
 MAX_STALE_ROUNDS: Final = 5
@@ -66,6 +71,16 @@ class Context:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    async def record(self, truth: RecordPayment | RecordInvoice | DropInvoice) -> TxAnswer:
+        """Transaction 2 is tried however often the disk refuses; until it holds, the row stays open and ours."""
+        for delay_s in itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1])):
+            try:
+                return await self.store.apply(truth)
+            except KitestringError as failure:
+                log.warning("%s is not recorded yet: %s", type(truth).__name__, failure.message)
+                await self.clock.sleep(delay_s)
+        raise AssertionError("an endless loop ended")
 
     def reply(self, request_id: str, reply_to: bytes, outcome: Outcome, part: str = "reply") -> Message | None:
         """The finished answer, or None where the wire has nothing to say for this part."""

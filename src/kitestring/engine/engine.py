@@ -32,6 +32,7 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN
 from kitestring.base.ports import Scope
 from kitestring.engine.context import Context, Incoming
+from kitestring.engine.drift import Drift
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
 from kitestring.engine.node import NodeGate
@@ -53,6 +54,7 @@ class Engine:
         self._payments = Payments(context, self._gate, self.grant, self.reload_grant)
         self._invoices = Invoices(context, self.grant, self.reload_grant)
         self._incoming = IncomingMoney(context)
+        self._drift = Drift(context, self._gate)
         self._loops: list[asyncio.Task[None]] = []
         self._reads: dict[type, _Read] = {
             LookupInvoice: self._lookup,
@@ -67,7 +69,8 @@ class Engine:
         """Recover what a crash left, then follow the node. Recovery never waits for a node that is down."""
         await self.recover()
         loop = asyncio.get_running_loop()
-        self._loops = [loop.create_task(self._incoming.listen()), loop.create_task(self._incoming.housekeeping())]
+        loops = (self._incoming.listen(), self._incoming.housekeeping(), self._drift.watch())
+        self._loops = [loop.create_task(work) for work in loops]
 
     async def stop(self, grace_s: float) -> int:
         """Let what is in flight finish for ``grace_s`` seconds; returns how many payments stay for the next start."""
@@ -137,6 +140,10 @@ class Engine:
     async def node_view(self) -> NodeView:
         """The node's balance, asked now. Raises KitestringError(NODE_UNAVAILABLE)."""
         return await self._gate.view(0)
+
+    async def receivable(self) -> Msat:
+        """What can come in now. Raises KitestringError(NODE_UNAVAILABLE)."""
+        return await self._gate.receivable()
 
     async def _balance(self, grant: Grant, _: object) -> Outcome:
         if grant.account_id == OWNER_ACCOUNT:

@@ -126,14 +126,14 @@ class Invoices:
     async def _record(self, invoice: Invoice, request: Request, made: NodeInvoice) -> None:
         messages = self._context.replies([request], [Invoiced(_transaction(invoice, made))])
         now = self._context.clock.now()
-        await self._context.store.apply(
+        await self._context.record(
             RecordInvoice(invoice.invoice_id, made.bolt11, made.payment_hash, made.expires_at, now, messages)
         )
         self._context.deliver(messages)
 
     async def _drop(self, invoice: Invoice, request: Request, refusal: Refused) -> None:
         messages = self._context.replies([request], [refusal])
-        await self._context.store.apply(DropInvoice(invoice.invoice_id, self._context.clock.now(), messages))
+        await self._context.record(DropInvoice(invoice.invoice_id, self._context.clock.now(), messages))
         self._context.deliver(messages)
 
     async def resume(self, invoice: Invoice) -> None:

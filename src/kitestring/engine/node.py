@@ -6,11 +6,11 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ledger import NodeView
-from kitestring.base.money import Msat
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import Failed, LookupAnswer, Settled, Unknown
 from kitestring.base.ports import NodeInfo, NodeUnreachableError
 from kitestring.engine.context import Context
@@ -19,7 +19,9 @@ T = TypeVar("T")
 log = logging.getLogger("kitestring.engine")
 
 #: get_info is asked often by clients; the block height may be this old.
-INFO_AGE_S = 15.0
+INFO_AGE_S: Final = 15.0
+#: Strangers ask offers for invoices; the node's balance is not asked for each of them.
+RECEIVABLE_AGE_S: Final = 5.0
 
 
 async def ask_to_pay(call: Awaitable[LookupAnswer], payment_hash: str) -> LookupAnswer:
@@ -65,6 +67,7 @@ class NodeGate:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._view: NodeView | None = None
+        self._receivable = ZERO
         self._view_at = 0.0
         self._view_lock = asyncio.Lock()
         self._info: NodeInfo | None = None
@@ -82,7 +85,13 @@ class NodeGate:
                 mark = (await self._context.store.totals()).spent_msat
                 balance = await reachable(self._context.backend.balance())
                 self._view, self._view_at = NodeView(balance.spendable_msat, mark), now
+                self._receivable = balance.receivable_msat
             return self._view
+
+    async def receivable(self) -> Msat:
+        """What can come in now, as of the last few seconds. Raises KitestringError(NODE_UNAVAILABLE)."""
+        await self.view(RECEIVABLE_AGE_S)
+        return self._receivable
 
     async def info(self) -> NodeInfo:
         now = self._context.clock.monotonic()

@@ -264,7 +264,7 @@ class Payments:
                 answer = await self._pay(payment)
                 continue
             if isinstance(answer, Unknown) and state is State.DISPATCHED:
-                await self._record(RecordPayment(payment.payment_id, answer, self._context.clock.now()))
+                await self._context.record(RecordPayment(payment.payment_id, answer, self._context.clock.now()))
                 state = State.UNKNOWN
             await self._context.clock.sleep(next(delays))
             answer = await ask_about(self._context.backend.track(payment.payment_hash), payment.payment_hash)
@@ -306,7 +306,7 @@ class Payments:
         outcomes = [_outcome(payment, truth, request) for request in requests]
         messages = self._context.replies(requests, outcomes)
         record = RecordPayment(payment.payment_id, truth, self._context.clock.now(), messages + extra)
-        answer = await self._record(record)
+        answer = await self._context.record(record)
         if isinstance(answer, InvoiceNotOpen):
             return False
         self._running.pop(payment.payment_id, None)
@@ -318,16 +318,6 @@ class Payments:
         for request in answer.unanswered:
             await self._answer(request, _outcome(payment, truth, request))
         return True
-
-    async def _record(self, record: RecordPayment) -> TxAnswer:
-        """The truth is recorded however often the disk refuses; until then the payment stays open and ours."""
-        for delay_s in itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1])):
-            try:
-                return await self._context.store.apply(record)
-            except KitestringError as failure:
-                log.warning("payment %s is not recorded yet: %s", record.payment_id, failure.message)
-                await self._context.clock.sleep(delay_s)
-        raise AssertionError("an endless loop ended")
 
     async def answer_late(self, payment: Payment, request: Request) -> None:
         """A request whose payment ended before it got its answer (a crash between the two)."""
