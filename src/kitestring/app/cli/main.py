@@ -147,7 +147,7 @@ def _tell_bug(error: Exception) -> int:
 SHELL: Final = Shell()
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "obj": SHELL})
+@click.group("kitestring", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "obj": SHELL})
 @click.version_option(__version__, prog_name="kitestring")
 @data_dir_option
 @json_option

@@ -1,0 +1,242 @@
+"""The program as a whole: quick to start, and every failure one sentence with the right exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from kitestring.app.cli import main as program
+from kitestring.app.cli.main import SUMMARIES, cli
+from kitestring.app.cli.reference import reference_markdown
+from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
+
+#: Written by another room.
+ELSEWHERE = {"demo"}
+PRESENT = [name for name in SUMMARIES if name not in ELSEWHERE]
+
+
+def run(*args: str, **environment: str) -> Result:
+    return CliRunner().invoke(cli, args, env={"KITESTRING_DATA_DIR": "/nowhere/kitestring", **environment})
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command that can be run, by its words."""
+    context = click.Context(cli)
+    found: dict[str, click.Command] = {}
+    for name in PRESENT:
+        command = cli.get_command(context, name)
+        assert command is not None
+        inner = command.commands if isinstance(command, click.Group) else None
+        found |= {f"{name} {word}": sub for word, sub in inner.items()} if inner else {name: command}
+    return found
+
+
+def test_help_loads_neither_the_network_nor_the_ledger() -> None:
+    code = (
+        "import sys\nfrom kitestring.app.cli.main import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'aiohttp', 'rich', 'msgspec', 'asyncio', 'sqlite3', 'cryptography', 'segno', 'ssl'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.endswith("HEAVY []\n")
+    assert "transactions" in output
+
+
+def test_a_command_through_the_socket_loads_no_event_loop() -> None:
+    code = (
+        "import sys\nfrom kitestring.app.cli.main import cli\n"
+        "try:\n    cli.main(['--data-dir', '/nowhere', 'invoice', '5'])\nexcept SystemExit as end:\n"
+        "    print(end.code, sorted({'aiohttp', 'asyncio'} & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output == "Exit.UNAVAILABLE []\n"
+
+
+def test_the_list_of_commands_is_the_help() -> None:
+    output = run("--help").stdout
+    assert all(f"  {name} " in output and summary in output for name, summary in SUMMARIES.items())
+    assert run("-h").stdout == output
+
+
+@pytest.mark.parametrize("words", commands())
+def test_every_command_explains_itself_and_takes_the_common_options(words: str) -> None:
+    result = run(*words.split(), "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+    assert "--data-dir" in result.stdout
+    assert commands()[words].help
+
+
+def test_the_version_is_told() -> None:
+    from kitestring import __version__
+
+    assert run("--version").stdout == f"kitestring, version {__version__}\n"
+
+
+def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) -> None:
+    before = run("--data-dir", str(tmp_path), "--json", "balance")
+    after = run("balance", "--json", "--data-dir", str(tmp_path))
+    assert before.output == after.output
+    assert str(tmp_path) in before.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "sentence"),
+    [
+        (["nope"], 2, "there is no command 'nope'; see `kitestring --help`"),
+        (["pay"], 2, "missing argument 'TARGET'; see `kitestring pay --help`"),
+        (["pay", "x", "1.5"], 2, "'1.5' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
+        (["pay", "x", "0"], 2, "'0' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
+        (["pay", "x", "1_000"], 2, "'1_000' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
+        (["pay", "x", "٢"], 2, "'٢' is not a whole number of sats, such as 21; see `kitestring pay --help`"),
+        (["invoice", "2100000000000001"], 2, "'2100000000000001' is not a whole number"),
+        (["connect", "x", "--budget", "5"], 2, "'5' is not a budget; write 5000/day"),
+        (["connect", "x", "--expires", "soon"], 2, "'soon' is no time; write 12h, 30d"),
+        (["transactions", "--nope"], 2, "no such option"),
+        (["decode", "lnbc1qqqqqqqqqq"], 2, "checksum"),
+        (["decode", "user@host.example"], 2, "address"),
+        (["pay", "x"], 4, "no service is running on /nowhere/kitestring: start it with `kitestring up`"),
+        (["balance"], 4, "there is no service in /nowhere/kitestring yet: start one with `kitestring up`"),
+        (["audit"], 4, "there is no service in"),
+        (["sandbox", "invoice", "5"], 4, "there is no sandbox in /nowhere/kitestring yet"),
+        (["pay", "x", "--wallet", "env:NO_SUCH"], 2, "the environment variable NO_SUCH is not set"),
+        (["pay", "x", "--wallet", "file:/nowhere/w"], 2, "/nowhere/w is not a file with a wallet link"),
+    ],
+)
+def test_a_mistake_is_one_sentence(args: list[str], code: int, sentence: str) -> None:
+    result = run(*args)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith("error: ")
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    told = json.loads(run("--json", *args).stdout)["error"]
+    assert result.stderr == f"error: {told['message']}\n"
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    result = run("offer")
+    assert result.exit_code == 2
+    assert result.stderr.index("create") < result.stderr.index("list") < result.stderr.index("delete")
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result]:
+    """Runs a command that ends in the given way."""
+
+    def fail(error: BaseException) -> Result:
+        @click.command("init")
+        def command() -> None:
+            raise error
+
+        monkeypatch.setattr(program.Commands, "get_command", lambda *_: command)
+        return run("init")
+
+    return fail
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_reason_has_its_exit_code(reason: Reason, failing: Callable[[BaseException], Result]) -> None:
+    result = failing(KitestringError(reason))
+    assert result.exit_code == TABLE[reason].exit.value
+    assert result.stderr == f"error: {TABLE[reason].sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (CodecError("the code is wrong"), 2, "error: the code is wrong\n"),
+        (
+            OSError(errno.ENOSPC, "x", "/disk/file"),
+            1,
+            "error: the disk is full (/disk/file): make room and try again\n",
+        ),
+        (PermissionError(errno.EACCES, "x", "/f"), 1, "error: this is not allowed to you (/f): look at the owner and "),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (click.Abort(), 130, "error: interrupted\n"),
+        (ValueError("hunter2"), 1, "error: a fault in kitestring: ValueError in command (line "),
+    ],
+    ids=repr,
+)
+def test_no_failure_ends_in_a_traceback(
+    error: BaseException, code: int, said: str, failing: Callable[[BaseException], Result]
+) -> None:
+    result = failing(error)
+    assert result.exit_code == code
+    assert result.stderr.lstrip("\n").startswith(said)  # a line of its own after the ^C of the terminal
+    assert "hunter2" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_full_disk_under_the_ledger_is_named(failing: Callable[[BaseException], Result]) -> None:
+    import sqlite3
+
+    result = failing(sqlite3.OperationalError("database or disk is full"))
+    assert result.stderr == "error: the disk is full: make room and try again\n"
+
+
+def test_a_wrong_setting_is_told_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "kitestring.toml").write_text("[relay]\nporte = 1\n")
+    result = run("balance", "--data-dir", str(tmp_path))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: {tmp_path}/kitestring.toml: relay.porte is not a setting; did you mean relay.port?\n"
+    )
+
+
+def test_init_writes_the_settings_once(tmp_path: Path) -> None:
+    home = str(tmp_path / "new")
+    assert run("init", "--data-dir", home).exit_code == 0
+    written = tmp_path / "new" / "kitestring.toml"
+    assert written.stat().st_mode & 0o077 == 0
+    again = run("init", "--data-dir", home)
+    assert again.exit_code == 2
+    assert "exists already" in again.stderr
+
+
+def test_the_reference_has_every_command_and_exit_code() -> None:
+    page = reference_markdown()
+    for words, command in commands().items():
+        assert f"`kitestring {words}`" in page
+        for parameter in command.params:
+            assert all(f"{option}" in page for option in parameter.opts if option.startswith("--"))
+    assert "| 7 |" in page
+
+
+LINK = (
+    "nostr+walletconnect://b889ff5b1513b641e2a139f661a661364979c5beee91842f8f0ef42ab558e9d4"
+    "?relay=wss%3A%2F%2Frelay.example&secret=71a8c14c1407c113601079c4302dab36460f0ccd0ad506f1f2dc73b5100e4f3c"
+)
+DECODED: dict[str, tuple[str, dict[str, Any]]] = {
+    "a wallet connection": (
+        LINK,
+        {"type": "nwc", "relays": ["wss://relay.example"], "secret": "(not shown)"},
+    ),
+    "a secret key": (
+        "nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5",
+        {"type": "nsec", "pubkey": "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"},
+    ),
+    "a public key": (
+        "npub10elfcs4fr0l0r8af98jlmgdh9c8tcxjvz9qkw038js35mp4dma8qzvjptg",
+        {"type": "npub", "pubkey": "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_decode_explains_a_code_without_its_secret(name: str) -> None:
+    code, expected = DECODED[name]
+    told = json.loads(run("--json", "decode", code).stdout)
+    assert expected.items() <= told.items()
+    for text in (run("decode", code).output, json.dumps(told)):
+        assert "71a8c14c1407c113601079c4302dab36460f0ccd0ad506f1f2dc73b5100e4f3c" not in text
+        assert "67dea2ed018072d675f5415ecfaed7d2597555e202d85b3d65ea4e58d2d92ffa" not in text

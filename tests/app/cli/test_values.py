@@ -1,0 +1,61 @@
+"""What is typed, and how it is shown again."""
+
+from __future__ import annotations
+
+import time
+
+import click
+import pytest
+
+from kitestring.app.cli.values import BudgetType, Moment, amount, budget, facts, table
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5000/day", (5000, "day", 0)),
+        ("1/week", (1, "week", 0)),
+        ("5000/month", (5000, "month", 0)),
+        ("5000/year", (5000, "year", 0)),
+        ("5000/total", (5000, "never", 0)),
+        ("5000/24h", (5000, "rolling", 86_400)),
+        ("5000/7d", (5000, "rolling", 604_800)),
+        ("5000/90m", (5000, "rolling", 5_400)),
+    ],
+)
+def test_budgets_are_read_and_shown(text: str, value: tuple[int, str, int]) -> None:
+    assert BudgetType().convert(text, None, None) == value
+    sats, period, length_s = value
+    assert budget(sats * 1000, period, length_s).startswith(f"{sats:,} sat ")
+
+
+@pytest.mark.parametrize(
+    "text", ["5000", "5000/", "/day", "0/day", "-1/day", "1.5/day", "5/hour", "5/0d", "5/400d", "5 /day"]
+)
+def test_other_budgets_are_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a budget"):
+        BudgetType().convert(text, None, None)
+
+
+def test_a_rolling_window_is_shown_in_its_largest_unit() -> None:
+    assert budget(1_000, "rolling", 86_400) == "1 sat per 1d"
+    assert budget(1_000, "rolling", 5_400) == "1 sat per 90m"
+    assert budget(None, None, None) == "no budget limit"
+
+
+def test_moments_are_days_or_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000.0)
+    assert Moment().convert("30d", None, None) == 1_000 + 30 * 86_400
+    assert Moment().convert("2027-01-31", None, None) == 1_801_353_600
+    with pytest.raises(click.BadParameter):
+        Moment().convert("2027-13-31", None, None)
+
+
+def test_amounts_have_their_unit() -> None:
+    assert amount(1_234_567) == "1,234.567 sat"
+    assert amount(None) == "–"
+
+
+def test_tables_align_numbers_to_the_right() -> None:
+    assert table([("a", "5"), ("bb", "10")], ("name", "sat ")) == "name  sat\na       5\nbb     10"
+    assert facts([("a", "1"), ("long", "2"), ("none", "")]) == "a     1\nlong  2"
