@@ -1,0 +1,77 @@
+"""The ledger as a child would write it: dictionaries and sums, no batch, no index, no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+OPEN = ("dispatched", "reserved", "unknown")
+BUDGET = 20_000
+
+
+@dataclass
+class Paid:
+    hash_name: str
+    account: str
+    amount: int
+    cap: int
+    state: str
+    fee: int = 0
+
+
+@dataclass
+class Model:
+    funds: dict[str, int] = field(default_factory=lambda: {"alice": 0, "bob": 0})
+    overdrawn: set[str] = field(default_factory=set)
+    payments: dict[str, Paid] = field(default_factory=dict)
+    answered: dict[str, bool] = field(default_factory=dict)
+    invoices: dict[str, str] = field(default_factory=dict)
+    credited: set[str] = field(default_factory=set)
+    spent: int = 0
+
+    def held(self, account: str) -> int:
+        return sum(p.amount + p.cap for p in self.payments.values() if p.account == account and p.state in OPEN)
+
+    def used(self, account: str) -> int:
+        counted = [p for p in self.payments.values() if p.account == account and p.state not in ("failed", "resolved")]
+        return sum(p.amount + (p.fee if p.state == "settled" else p.cap) for p in counted)
+
+    def claim(self, request: str, new: str, paid: Paid) -> str:
+        if request in self.answered:
+            return "Finished" if self.answered[request] else "Running"
+        holder = next(
+            (p for p in self.payments.values() if p.hash_name == paid.hash_name and p.state != "failed"), None
+        )
+        if holder is not None:
+            if holder.account != paid.account or holder.state == "resolved":
+                return "invoice_taken"
+            if holder.state == "settled":
+                return "AlreadyPaid"
+            self.answered[request] = False
+            return "Joined"
+        total = paid.amount + paid.cap
+        if paid.account in self.overdrawn or total > self.funds[paid.account] - self.held(paid.account):
+            return "insufficient_funds"
+        if self.used(paid.account) + total > BUDGET:
+            return "over_budget"
+        self.payments[new] = paid
+        self.answered[request] = False
+        return "Claimed"
+
+    def end(self, payment_id: str, state: str, fee: int) -> str:
+        paid = self.payments[payment_id]
+        allowed = {
+            "dispatched": ("settled", "failed", "unknown"),
+            "unknown": ("settled", "failed", "resolved"),
+            "resolved": ("settled",),
+        }
+        if state not in allowed.get(paid.state, ()):
+            return "illegal"
+        paid.state = state
+        if state == "settled":
+            paid.fee = fee
+            self.funds[paid.account] -= paid.amount + fee
+            self.spent += paid.amount + fee
+            available = self.funds[paid.account] - self.held(paid.account)
+            if fee > paid.cap or available < 0:
+                self.overdrawn.add(paid.account)
+        return "Recorded"

@@ -1,0 +1,163 @@
+"""Whatever happens in whatever order: the store answers and adds up like a model of seventy lines."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from kitestring.base.ledger import (
+    AlreadyCredited,
+    Answer,
+    Credited,
+    Denied,
+    RecordPayment,
+    ResolvePayment,
+    Tx,
+    TxAnswer,
+)
+from kitestring.base.money import Msat
+from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
+from kitestring.ledger.audit import audit
+from kitestring.ledger.sqlite import SqliteStore
+from tests.ledger.model import BUDGET, OPEN, Model, Paid
+from tests.ledger.values import (
+    NOW,
+    SERVICE,
+    charge,
+    claim,
+    claim_invoice,
+    credit,
+    execute,
+    invoice,
+    move,
+    payment,
+    preimage_of,
+    record_invoice,
+    reply,
+    request,
+    setting,
+)
+
+GRANTS = {"alice": "app", "bob": "bobs"}
+NAMES = st.sampled_from(["one", "two", "three", "four"])
+ACCOUNTS = st.sampled_from(["alice", "bob"])
+AMOUNTS = st.integers(1, 9_000)
+OUTCOMES = st.sampled_from(["settled", "failed", "unknown", "resolved"])
+
+
+def _word(answer: TxAnswer) -> str:
+    return answer.reason.value if isinstance(answer, Denied) else type(answer).__name__
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    @initialize()
+    def begin(self) -> None:
+        self.room = tempfile.TemporaryDirectory()
+        self.path = Path(self.room.name) / "kitestring.db"
+        self.runner = asyncio.Runner()
+        self.store = self.runner.run(SqliteStore.open(self.path, SERVICE))
+        self.apply(setting(alice=0, bob=0))
+        self.model, self.count = Model(), 0
+
+    def apply(self, tx: Tx) -> TxAnswer:
+        return self.runner.run(self.store.apply(tx))
+
+    def number(self) -> int:
+        self.count += 1
+        return self.count
+
+    @rule(account=ACCOUNTS, amount=st.integers(1, 30_000))
+    def fund(self, account: str, amount: int) -> None:
+        self.apply(execute(f"fund{self.number()}", move(f"t{self.count}", "owner", account, amount)))
+        self.model.funds[account] += amount
+
+    @rule(name=NAMES, account=ACCOUNTS, amount=AMOUNTS, cap=st.integers(0, 50), asked=st.integers(0, 30))
+    def pay(self, name: str, account: str, amount: int, cap: int, asked: int) -> None:
+        new = f"pay-{self.number()}"
+        paid = payment(name, amount, cap, payment_id=new, account_id=account, grant_id=GRANTS[account])
+        charged = charge(amount + cap, BUDGET, grant=GRANTS[account])
+        answer = self.apply(claim(name, paid, charged, asked=request(f"ask-{asked}", grant_id=GRANTS[account])))
+        expected = self.model.claim(f"ask-{asked}", new, Paid(name, account, amount, cap, "dispatched"))
+        assert _word(answer) == expected
+
+    @precondition(lambda self: self.model.payments)
+    @rule(data=st.data(), state=OUTCOMES, fee=st.integers(0, 60))
+    def end(self, data: st.DataObject, state: str, fee: int) -> None:
+        payment_id = data.draw(st.sampled_from(sorted(self.model.payments)))
+        name = self.model.payments[payment_id].hash_name
+        outcomes = {
+            "settled": Settled(preimage_of(name), Msat(fee)),
+            "failed": Failed("proof"),
+            "unknown": Unknown("nobody knows"),
+        }
+        tx: Tx = ResolvePayment(payment_id, "note", NOW)
+        if state != "resolved":
+            tx = RecordPayment(payment_id, outcomes[state], NOW)
+        try:
+            answer = _word(self.apply(tx))
+        except IllegalStepError:
+            answer = "illegal"
+        assert answer == self.model.end(payment_id, state, fee)
+        if answer == "Recorded" and state in ("settled", "failed"):
+            self._answer_all(payment_id)
+
+    def _answer_all(self, payment_id: str) -> None:
+        for waiting in self.runner.run(self.store.waiting(payment_id)):
+            self.apply(Answer(waiting, (reply(waiting.request_id),), NOW))
+            self.model.answered[waiting.request_id] = True
+
+    @rule(name=NAMES, account=ACCOUNTS)
+    def invoice(self, name: str, account: str) -> None:
+        if name in self.model.invoices or name in self.model.credited:
+            return
+        made = invoice(name, 500, account_id=account, grant_id=GRANTS[account])
+        self.apply(claim_invoice(name, made))
+        self.apply(record_invoice(name))
+        self.model.invoices[name] = account
+
+    @rule(name=NAMES, received=st.integers(500, 900))
+    def receive(self, name: str, received: int) -> None:
+        answer = self.apply(credit(name, received))
+        assert isinstance(answer, AlreadyCredited if name in self.model.credited else Credited)
+        if name not in self.model.credited and name in self.model.invoices:
+            self.model.funds[self.model.invoices[name]] += received
+        self.model.credited.add(name)
+
+    @rule()
+    def reopen(self) -> None:
+        self.runner.run(self.store.close())
+        self.store = self.runner.run(SqliteStore.open(self.path, SERVICE))
+
+    @invariant()
+    def adds_up(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for name, grant in GRANTS.items():
+            account = self.runner.run(self.store.account(name))
+            assert account is not None
+            assert account.credits_msat - account.posted_msat == self.model.funds[name]
+            assert account.pending_msat == self.model.held(name)
+            assert account.overdrawn == (name in self.model.overdrawn)
+            assert self.runner.run(self.store.budget_used(grant, 0)) == self.model.used(name)
+        totals = self.runner.run(self.store.totals())
+        assert totals.spent_msat == self.model.spent
+        assert totals.sub_accounts_msat == sum(self.model.funds.values())
+        found = {one.payment_id for one in self.runner.run(self.store.open_payments())}
+        assert found == {name for name, paid in self.model.payments.items() if paid.state in OPEN}
+
+    def teardown(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        self.runner.run(self.store.close())
+        self.runner.close()
+        assert audit(self.path, SERVICE) == []
+        self.room.cleanup()
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
