@@ -157,7 +157,8 @@ class Gateway:
         method, command = decoded.method, decoded.command
         limited = self._rates.connection(grant.grant_id, method.is_payment, self._now_ms())
         if limited is not None:
-            self._reply(to, limited)
+            if not await self._engine.known(event.id):
+                self._reply(to, limited)
         elif isinstance(command, PayInvoice | MakeInvoice):
             await self._engine.handle(Incoming(event.id, "nwc", grant.grant_id, command, to.freeze(), event.created_at))
         else:
@@ -195,11 +196,7 @@ class Gateway:
 
     async def _serve_late(self, event: Event, late: Lookup) -> None:
         """Outside the age window only a stored answer is sent again; otherwise the sender learns about its clock."""
-        messages = await self._store.messages(event.id)
-        if messages:
-            self._publisher.deliver(messages)
-            return
-        if not late.answerable:
+        if await self._engine.known(event.id) or not late.answerable:
             return
         details = {"delta": {"max_delta_ms": 1000 * late.max_delta_s, "actual_delta_ms": 1000 * late.actual_delta_s}}
         refused = Refused(Reason.STALE_REQUEST, "the request is too old or from the future: check the clock", details)

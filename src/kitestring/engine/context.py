@@ -11,7 +11,16 @@ from typing import Any, Final
 
 from kitestring.base.commands import Journaled, Outcome
 from kitestring.base.errors import KitestringError
-from kitestring.base.ledger import DropInvoice, Message, Node, RecordInvoice, RecordPayment, Request, TxAnswer
+from kitestring.base.ledger import (
+    Answer,
+    DropInvoice,
+    Message,
+    Node,
+    RecordInvoice,
+    RecordPayment,
+    Request,
+    TxAnswer,
+)
 from kitestring.base.ports import Backend, Clock, Deliver, Encode, Entropy, Store
 from kitestring.policy.rules import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
 
@@ -69,11 +78,16 @@ class Context:
         """Run ``work`` on its own: nobody who waits for it can cancel it by going away."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._ended)
         return task
 
-    async def record(self, truth: RecordPayment | RecordInvoice | DropInvoice) -> TxAnswer:
-        """Transaction 2 is tried however often the disk refuses; until it holds, the row stays open and ours."""
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a payment or an invoice broke off; the next start carries it on", exc_info=task.exception())
+
+    async def record(self, truth: RecordPayment | RecordInvoice | DropInvoice | Answer) -> TxAnswer:
+        """What ends a claimed request is tried however often the disk refuses; until it holds, the row stays ours."""
         for delay_s in itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1])):
             try:
                 return await self.store.apply(truth)
@@ -81,6 +95,16 @@ class Context:
                 log.warning("%s is not recorded yet: %s", type(truth).__name__, failure.message)
                 await self.clock.sleep(delay_s)
         raise AssertionError("an endless loop ended")
+
+    async def known(self, request_id: str) -> bool:
+        """Whether the request was claimed before. Then its stored answer is delivered again; an unanswered one is
+        answered by whoever carries it out and by nobody else: a refusal would deny what is under way."""
+        if await self.store.request(request_id) is None:
+            return False
+        messages = await self.store.messages(request_id)
+        if messages:
+            self.deliver(messages)
+        return True
 
     def reply(self, request_id: str, reply_to: bytes, outcome: Outcome, part: str = "reply") -> Message | None:
         """The finished answer, or None where the wire has nothing to say for this part."""

@@ -56,6 +56,7 @@ class Engine:
         self._incoming = IncomingMoney(context)
         self._drift = Drift(context, self._gate)
         self._loops: list[asyncio.Task[None]] = []
+        self._deciding: set[str] = set()
         self._reads: dict[type, _Read] = {
             LookupInvoice: self._lookup,
             ListTransactions: self._list,
@@ -120,11 +121,21 @@ class Engine:
 
     async def handle(self, incoming: Incoming) -> None:
         """Carry a journaled command out. The answer is stored, then delivered; an error of the store is raised and
-        nothing was done."""
-        if isinstance(incoming.command, PayInvoice):
-            await self._payments.handle(incoming)
-        elif isinstance(incoming.command, MakeInvoice):
-            await self._invoices.handle(incoming)
+        nothing was done. A second copy of a request that is being decided is dropped: the first one answers."""
+        if incoming.request_id in self._deciding:
+            return
+        self._deciding.add(incoming.request_id)
+        try:
+            if isinstance(incoming.command, PayInvoice):
+                await self._payments.handle(incoming)
+            elif isinstance(incoming.command, MakeInvoice):
+                await self._invoices.handle(incoming)
+        finally:
+            self._deciding.discard(incoming.request_id)
+
+    async def known(self, request_id: str) -> bool:
+        """Whether a request was claimed before; its answer, if it has one, is delivered again."""
+        return await self._context.known(request_id)
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         """Answer a question; changes nothing. Never raises for the caller's or the node's sake."""

@@ -65,7 +65,8 @@ class IncomingMoney:
             receipt,
         )
         answer = await self._context.store.apply(credit)
-        if isinstance(answer, Credited) and not answer.surplus:
+        # What settled no invoice (too little, a surplus) is booked, but nobody is told that the invoice is paid.
+        if isinstance(answer, Credited) and answer.invoice is not None and not answer.surplus:
             self._context.deliver(receipt)
 
     async def _receipt(self, settlement: Settlement) -> tuple[Message, ...]:

@@ -139,11 +139,18 @@ class Invoices:
     async def resume(self, invoice: Invoice) -> None:
         """After a crash: make the invoice again (with our own preimage it is the same one) and answer."""
         request = await self._context.store.request(invoice.request_id)
-        if request is not None:
-            await self._make(invoice, request)
+        if request is None:
+            return
+        if invoice.node_id != self._context.node.node_id:
+            refusal = Refused(Reason.NODE_UNAVAILABLE, "the service stands on another node now: ask for a new invoice")
+            await self._drop(invoice, request, refusal)
+            return
+        await self._make(invoice, request)
 
     async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
         """Strangers leave no row behind; a connection's refusal is kept like every other answer."""
+        if await self._context.known(incoming.request_id):
+            return
         request = self._request(incoming)
         messages = self._context.replies([request], [refusal])
         if incoming.grant_id:

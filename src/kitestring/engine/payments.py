@@ -40,7 +40,16 @@ from kitestring.base.ledger import (
     TxAnswer,
 )
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.payments import HOLDING, Failed, LookupAnswer, NeverSeen, Settled, State, Unknown
+from kitestring.base.payments import (
+    HOLDING,
+    Failed,
+    IllegalStepError,
+    LookupAnswer,
+    NeverSeen,
+    Settled,
+    State,
+    Unknown,
+)
 from kitestring.base.ports import PayOrder
 from kitestring.engine.context import LOOK_AGAIN_S, MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.node import NodeGate, ask_about, ask_to_pay
@@ -114,7 +123,8 @@ class Payments:
         try:
             view = await self._view(grant, view_age_s)
         except KitestringError as unavailable:
-            return Refused(unavailable.reason, unavailable.message)
+            refusal = Refused(unavailable.reason, unavailable.message)
+            return await self._known_or(incoming, command, grant, refusal)
         payment = self._new_payment(command, grant, verdict, own, now)
         request = self._request(incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, verdict.charges, view))
@@ -220,11 +230,14 @@ class Payments:
 
     async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
         """A refusal is stored too, so that a replay of the same event never executes later."""
-        await self._answer(self._request(incoming, self._context.clock.now()), refusal)
+        if not await self._context.known(incoming.request_id):
+            await self._answer(self._request(incoming, self._context.clock.now()), refusal)
 
-    async def _answer(self, request: Request, outcome: Outcome) -> None:
+    async def _answer(self, request: Request, outcome: Outcome, *, claimed: bool = False) -> None:
+        """``claimed``: the request waits in the ledger and gets its answer however often the disk refuses."""
         messages = self._context.replies([request], [outcome])
-        answer = await self._context.store.apply(Answer(request, messages, self._context.clock.now()))
+        store = self._context.record if claimed else self._context.store.apply
+        answer = await store(Answer(request, messages, self._context.clock.now()))
         self._context.deliver(answer.messages if isinstance(answer, Finished) else messages)
 
     # ------------------------------------------------------------ execute
@@ -233,10 +246,11 @@ class Payments:
         if payment.internal:
             await self._move_internally(payment)
         else:
-            await self._conclude(payment, await self._pay(payment))
+            call = self._context.backend.pay(self._order(payment))
+            await self._conclude(payment, await ask_to_pay(call, payment.payment_hash))
 
-    async def _pay(self, payment: Payment) -> LookupAnswer:
-        order = PayOrder(
+    def _order(self, payment: Payment) -> PayOrder:
+        return PayOrder(
             payment.bolt11,
             payment.payment_hash,
             payment.amount_msat,
@@ -244,10 +258,12 @@ class Payments:
             payment.fee_cap_msat,
             self._context.limits.pay_timeout_s,
         )
-        return await ask_to_pay(self._context.backend.pay(order), payment.payment_hash)
 
     async def resume(self, payment: Payment, waiting: list[Request]) -> None:
         """Carry on after a restart: ask by hash; "never seen" counts only where the adapter says its word is final."""
+        if payment.node_id != self._context.node.node_id:
+            await self._leave(payment)
+            return
         self._running[payment.payment_id] = list(waiting)
         if payment.internal:
             await self._move_internally(payment)
@@ -255,18 +271,31 @@ class Payments:
         answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
         await self._conclude(payment, answer)
 
+    async def _leave(self, payment: Payment) -> None:
+        """A payment of another node: this one knows nothing about it and must never send it a second time."""
+        log.error("payment %s belongs to another node: resolve it by hand", payment.payment_hash[:16])
+        why = "the service stands on another node now"
+        if payment.state is State.DISPATCHED:
+            await self._context.record(RecordPayment(payment.payment_id, Unknown(why), self._context.clock.now()))
+        elif payment.state is State.RESERVED:
+            await self._finish(payment, Failed(f"no node was ever asked, and {why}"))
+
     async def _conclude(self, payment: Payment, answer: LookupAnswer) -> None:
         """Until the node has said its final word: wait, look again, and never guess."""
         delays = itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1]))
         state = payment.state
         while not isinstance(answer, Settled | Failed):
             if isinstance(answer, NeverSeen) and self._may_send_again():
-                answer = await self._pay(payment)
+                # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
+                call = self._context.backend.pay(self._order(payment))
+                answer = await ask_about(call, payment.payment_hash)
                 continue
             if isinstance(answer, Unknown) and state is State.DISPATCHED:
                 await self._context.record(RecordPayment(payment.payment_id, answer, self._context.clock.now()))
                 state = State.UNKNOWN
             await self._context.clock.sleep(next(delays))
+            if state is State.UNKNOWN:
+                await self._hear_operator(payment)
             answer = await ask_about(self._context.backend.track(payment.payment_hash), payment.payment_hash)
         await self._finish(payment, answer)
 
@@ -306,7 +335,12 @@ class Payments:
         outcomes = [_outcome(payment, truth, request) for request in requests]
         messages = self._context.replies(requests, outcomes)
         record = RecordPayment(payment.payment_id, truth, self._context.clock.now(), messages + extra)
-        answer = await self._context.record(record)
+        try:
+            answer = await self._context.record(record)
+        except IllegalStepError:  # closed by hand a moment ago
+            await self._hear_operator(payment)
+            self._running.pop(payment.payment_id, None)
+            return True
         if isinstance(answer, InvoiceNotOpen):
             return False
         self._running.pop(payment.payment_id, None)
@@ -316,17 +350,27 @@ class Payments:
         if answer.overdrawn:
             log.error("payment %s cost more than its fee cap: the account is overdrawn", payment.payment_hash[:16])
         for request in answer.unanswered:
-            await self._answer(request, _outcome(payment, truth, request))
+            await self._answer(request, _outcome(payment, truth, request), claimed=True)
         return True
+
+    async def _hear_operator(self, payment: Payment) -> None:
+        """An unknown payment may have been closed by hand: who waits for it is told. Its truth is still looked for."""
+        now = await self._context.store.payment(payment.payment_id)
+        if now is None or now.state is not State.RESOLVED:
+            return
+        self._running[payment.payment_id] = []
+        for request in await self._context.store.waiting(payment.payment_id):
+            await self.answer_late(now, request)
 
     async def answer_late(self, payment: Payment, request: Request) -> None:
         """A request whose payment ended before it got its answer (a crash between the two)."""
         if payment.state is State.SETTLED:
-            await self._answer(request, _paid(payment))
+            await self._answer(request, _paid(payment), claimed=True)
         elif payment.state is State.FAILED:
-            await self._answer(request, _outcome(payment, Failed(payment.evidence), request))
+            await self._answer(request, _outcome(payment, Failed(payment.evidence), request), claimed=True)
         elif payment.state is State.RESOLVED:
-            await self._answer(request, Refused(Reason.PAYMENT_FAILED, "the operator closed this payment"))
+            closed = Refused(Reason.PAYMENT_FAILED, "the operator closed this payment")
+            await self._answer(request, closed, claimed=True)
 
 
 def _paid(payment: Payment) -> Paid:

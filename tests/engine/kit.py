@@ -1,0 +1,222 @@
+"""One service without wires: the real engine on the real ledger, a faulty node and a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import pickle
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, Invoiced, MakeInvoice, Outcome, PayInvoice, Received
+from kitestring.base.grants import Account, Budget, Grant, Offer
+from kitestring.base.ledger import (
+    Claimed,
+    Execute,
+    Message,
+    Node,
+    NodeView,
+    Request,
+    SaveAccount,
+    SaveGrant,
+    SaveNode,
+    SaveOffer,
+    Transfer,
+    Write,
+)
+from kitestring.base.money import Msat
+from kitestring.base.ports import Encoded
+from kitestring.engine.context import Context, Incoming, Limits
+from kitestring.engine.engine import Engine
+from kitestring.ledger.audit import audit
+from kitestring.ledger.sqlite import SqliteStore
+from tests.fakes.backend import FaultyBackend
+from tests.fakes.clock import VirtualClock
+from tests.fakes.crossings import CrossedBackend, CrossedStore, Crossings
+
+SERVICE = "ab" * 32
+#: No wait in a test is longer than this many virtual seconds.
+PATIENCE_S = 3_600
+PAYER_OF_OFFERS = b"offers"
+NWC = b"nwc"
+
+
+def encode(reply_to: bytes, part: str, outcome: Outcome, now: int) -> Encoded | None:
+    """As the wires do it: who made an invoice over NWC gets no receipt, the payer of an offer does."""
+    if part == "receipt" and reply_to == NWC:
+        return None
+    plaintext = pickle.dumps(outcome)
+    return Encoded(plaintext, b"event " + plaintext[:8], now)
+
+
+def outcome_of(message: Message) -> Any:
+    return pickle.loads(message.plaintext)
+
+
+@dataclass
+class Life:
+    """What lasts over restarts: the file, the node, the clock, the entropy and what was ever delivered."""
+
+    path: Path
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    delivered: list[Message] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    numbers: Any = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.node = FaultyBackend(self.clock)
+
+    def entropy(self, length: int) -> bytes:
+        return sha256(b"entropy %d" % next(self.numbers)).digest()[:length]
+
+    def audit(self) -> None:
+        assert audit(self.path, SERVICE) == []
+
+    @asynccontextmanager
+    async def service(self, crossings: Crossings | None = None, *, start: bool = True) -> AsyncIterator[Rig]:
+        """One run of the service. However it ends, nothing of it goes on afterwards."""
+        rig = await Rig.open(self, crossings or Crossings())
+        try:
+            if start:
+                await rig.engine.start()
+            yield rig
+        finally:
+            await rig.end()
+
+
+class Rig:
+    """One running service and what tests do with it."""
+
+    def __init__(self, life: Life, store: SqliteStore, node: Node, crossings: Crossings) -> None:
+        self.life, self.node, self.clock = life, life.node, life.clock
+        self._sqlite = store
+        self.store = CrossedStore(store, crossings)
+        self.backend = CrossedBackend(life.node, crossings)
+        self._heard = asyncio.Event()
+        self._keys = itertools.count()
+        self.context = Context(
+            self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits
+        )  # type: ignore[arg-type]
+        self.engine = Engine(self.context)
+
+    @classmethod
+    async def open(cls, life: Life, crossings: Crossings) -> Rig:
+        store = await SqliteStore.open(life.path, SERVICE)
+        info = await life.node.info() if not life.node.offline else None
+        node = Node(info.node_id if info else "02" + "ab" * 32, 1, "faulty", "regtest")
+        await CrossedStore(store).apply(SaveNode(node))
+        return cls(life, store, node, crossings)
+
+    async def end(self) -> None:
+        tasks = [*self.context.tasks, *self.engine._loops]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        with loop.outside():  # type: ignore[attr-defined]
+            await self._sqlite.close()
+
+    def _deliver(self, messages: tuple[Message, ...]) -> None:
+        self.life.delivered.extend(messages)
+        self._heard.set()
+        self._heard = asyncio.Event()
+
+    # ------------------------------------------------------------ owner's doings
+
+    async def write(self, *writes: Write) -> None:
+        key = f"ctl:{next(self._keys)}:{self.life.entropy(8).hex()}"
+        now = self.clock.now()
+        message = Message(key, "reply", b"{}", b"", now)
+        request = Request(key, "control", OWNER_GRANT, b"", b"", now, now)
+        answer = await CrossedStore(self._sqlite).apply(Execute(request, writes, message))
+        assert isinstance(answer, Claimed), answer
+
+    async def grant(
+        self, name: str, *, account: str = OWNER_ACCOUNT, budget: Budget | None = None, methods: str = "", **more: Any
+    ) -> str:
+        named = frozenset((methods or "pay_invoice make_invoice lookup_invoice get_balance").split())
+        more |= {"account_id": account, "budget": budget, "methods": named}
+        await self.write(SaveGrant(Grant(grant_id=name, name=name, wire="nwc", **more)))
+        return name
+
+    async def change(self, name: str, **changes: Any) -> None:
+        """Change a stored grant behind the engine's back."""
+        grant = await self.store.grant(name)
+        await self.write(SaveGrant(replace(grant, version=grant.version + 1, **changes)))
+
+    async def account(self, name: str, amount: int) -> str:
+        await self.write(SaveAccount(Account(account_id=name, name=name)))
+        balance = await self.node.balance()
+        spent = (await self.store.totals()).spent_msat
+        view = NodeView(balance.spendable_msat, spent)
+        if amount:
+            await self.write(Transfer(f"fund {name}", OWNER_ACCOUNT, name, Msat(amount), "", self.clock.now(), view))
+        return name
+
+    async def offer(self, name: str, account: str = OWNER_ACCOUNT) -> str:
+        await self.write(SaveOffer(Offer(offer_id=name, label=name, account_id=account)))
+        return name
+
+    async def available(self, account: str) -> int:
+        found = await self.store.account(account)
+        return int(found.available_msat)
+
+    # ------------------------------------------------------------ requests
+
+    def paying(self, invoice: tuple[str, str], amount: int, **more: Any) -> PayInvoice:
+        text, payment_hash = invoice
+        more.setdefault("expires_at", self.clock.now() + 3_600)
+        return PayInvoice(bolt11=text, payment_hash=payment_hash, amount_msat=Msat(amount), network="regtest", **more)
+
+    async def handle(self, request_id: str, grant: str, command: Any, reply_to: bytes = NWC) -> None:
+        wire = "offers" if reply_to == PAYER_OF_OFFERS else "nwc"
+        await self.engine.handle(Incoming(request_id, wire, grant, command, reply_to, self.clock.now()))
+
+    async def pay(self, request_id: str, grant: str, invoice: tuple[str, str], amount: int, **more: Any) -> None:
+        await self.handle(request_id, grant, self.paying(invoice, amount, **more))
+
+    async def invoice(self, request_id: str, grant: str, amount: int | None, **more: Any) -> tuple[str, str]:
+        """Make an invoice and wait for it: (bolt11, payment_hash)."""
+        value = None if amount is None else Msat(amount)
+        reply_to = NWC if grant else PAYER_OF_OFFERS
+        await self.handle(request_id, grant, MakeInvoice(amount_msat=value, **more), reply_to)
+        made = await self.answer(request_id)
+        assert isinstance(made, Invoiced), made
+        return made.transaction.bolt11, made.transaction.payment_hash
+
+    # ------------------------------------------------------------ what came of it
+
+    def told(self, request_id: str, part: str = "reply") -> list[Any]:
+        found = [m for m in self.life.delivered if m.request_id == request_id and m.part == part]
+        return [outcome_of(message) for message in found]
+
+    async def answer(self, request_id: str, part: str = "reply") -> Any:
+        """The delivered answer; waits for it."""
+
+        async def heard() -> Any:
+            while not (found := self.told(request_id, part)):
+                await self._heard.wait()
+            return found[0]
+
+        return await asyncio.wait_for(heard(), PATIENCE_S)
+
+    async def receipt(self, request_id: str) -> Received:
+        received = await self.answer(request_id, "receipt")
+        assert isinstance(received, Received)
+        return received
+
+    async def until(self, holds: Any) -> None:
+        """Wait until ``await holds()`` is true, looking once a virtual second."""
+        for _ in range(PATIENCE_S):
+            if await holds():
+                return
+            await self.clock.sleep(1)
+        raise AssertionError("it never came true")
+
+    async def state(self, payment_hash: str) -> str:
+        payment = await self.store.payment_by_hash(self.context.node.node_id, payment_hash)
+        return "" if payment is None else str(payment.state.value)

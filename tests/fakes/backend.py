@@ -1,0 +1,275 @@
+"""A node that does what it is told: pays, fails, hangs, and answers late, never, wrongly or not at all.
+
+It keeps its own books. Nothing in it looks at what the service believes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from kitestring.base.money import Msat
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
+from kitestring.base.ports import (
+    Capabilities,
+    Clock,
+    InvoiceOrder,
+    InvoiceStatus,
+    NodeBalance,
+    NodeInfo,
+    NodeInvoice,
+    NodePayment,
+    NodeUnreachableError,
+    PayOrder,
+    Settlement,
+)
+
+ABILITIES = Capabilities(
+    own_preimage=True,
+    idempotent_by_hash=True,
+    authoritative_lookup=True,
+    fee_cap=True,
+    amountless=True,
+    description_hash=True,
+)
+#: How long track waits before it says that a payment is still in flight.
+TRACK_S = 60.0
+OPENING = Msat(1_000_000_000)
+
+
+@dataclass(slots=True)
+class Script:
+    """What becomes of one hash. ``settles_after_s`` None: it hangs until :meth:`FaultyBackend.release`.
+
+    ``answers``, used up one per call of pay, the last one for ever:
+    ``true`` when it has ended · ``inflight`` at once · ``lost`` sent, then the connection breaks · ``dropped`` the
+    connection breaks and nothing was sent · ``unreachable`` · ``lie`` a wrong preimage · ``never`` no answer at all.
+    """
+
+    fails: str = ""
+    settles_after_s: float | None = 0.0
+    fee: int = 1_000
+    answers: list[str] = field(default_factory=lambda: ["true"])
+
+
+@dataclass(slots=True)
+class Sent:
+    amount: int
+    fee: int
+    fails: str
+    preimage: str
+    due: float | None
+
+
+@dataclass(slots=True)
+class Made:
+    invoice: NodeInvoice
+    preimage: str
+    amount: int | None
+    state: str = "open"
+    received: int = 0
+    index: int = 0
+
+
+class FaultyBackend:
+    """:class:`kitestring.base.ports.Backend`. Survives the service: give the same one to the next engine."""
+
+    def __init__(self, clock: Clock, capabilities: Capabilities = ABILITIES, opening: Msat = OPENING) -> None:
+        self.capabilities = capabilities
+        self.scripts: dict[str, Script] = {}
+        self.sends: list[str] = []  # hashes that reached the node
+        self.calls: list[str] = []  # method names, in order
+        self.offline = False
+        self.deaf = False  # look-ups fail, everything else works
+        self._clock = clock
+        self._opening = opening
+        self._preimages: dict[str, str] = {}
+        self._sent: dict[str, Sent] = {}
+        self._made: dict[str, Made] = {}
+        self._indexes = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self._news = asyncio.Event()
+        self._breaks = 0
+
+    # ------------------------------------------------------------ the outside world
+
+    def outside_invoice(self, script: Script | None = None) -> tuple[str, str]:
+        """(bolt11, payment_hash) of somebody out there."""
+        preimage = sha256(b"outside %d" % next(self._numbers)).hexdigest()
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        self._preimages[payment_hash] = preimage
+        self.scripts[payment_hash] = script or Script()
+        return f"lnbcrt-{payment_hash}", payment_hash
+
+    def pay_in(self, payment_hash: str, amount: int | None = None) -> bool:
+        """Somebody pays an invoice of the node; False when that is not possible (any more)."""
+        made = self._made[payment_hash]
+        if made.state != "open":
+            return False
+        made.state, made.received, made.index = "settled", amount or made.amount or 0, next(self._indexes)
+        self._ring()
+        return True
+
+    def release(self, payment_hash: str) -> None:
+        """End a payment that hangs."""
+        self._sent[payment_hash].due = self._clock.monotonic()
+
+    def break_streams(self) -> None:
+        self._breaks += 1
+        self._ring()
+
+    def _ring(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    # ------------------------------------------------------------ its books
+
+    def paid_out(self) -> dict[str, int]:
+        """hash → amount + fee of everything that has settled."""
+        return {h: sent.amount + sent.fee for h, sent in self._sent.items() if isinstance(self._state(h), Settled)}
+
+    def received(self) -> dict[str, int]:
+        return {h: made.received for h, made in self._made.items() if made.state == "settled"}
+
+    def _balance(self) -> int:
+        gone = sum(s.amount + s.fee for h, s in self._sent.items() if not isinstance(self._state(h), Failed))
+        return int(self._opening) - gone + sum(self.received().values())
+
+    def _state(self, payment_hash: str) -> LookupAnswer:
+        sent = self._sent.get(payment_hash)
+        if sent is None:
+            return NeverSeen(self._clock.now())
+        if sent.due is None or sent.due > self._clock.monotonic():
+            return InFlight()
+        if sent.fails:
+            return Failed(f"the node says: {sent.fails}", sent.fails)
+        return Settled(sent.preimage, Msat(sent.fee))
+
+    # ------------------------------------------------------------ the port
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.offline:
+            raise NodeUnreachableError("the node is switched off")
+
+    async def open(self) -> None:
+        self._called("open")
+
+    async def close(self) -> None:
+        pass
+
+    async def info(self) -> NodeInfo:
+        self._called("info")
+        return NodeInfo("02" + "ab" * 32, "faulty", "#000000", "regtest", 1, "00" * 32)
+
+    async def balance(self) -> NodeBalance:
+        self._called("balance")
+        return NodeBalance(Msat(self._balance()), Msat(10 * int(self._opening)))
+
+    async def pay(self, order: PayOrder) -> PayAnswer:
+        self._called("pay")
+        script = self.scripts[order.payment_hash]
+        answer = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
+        if answer == "unreachable":
+            raise NodeUnreachableError("the node refuses connections")
+        if answer == "dropped":
+            raise ConnectionResetError("the connection broke while the request was written")
+        self._send(order, script)
+        if answer == "lost":
+            raise ConnectionResetError("the connection broke before the answer")
+        if answer == "never":
+            await asyncio.Event().wait()
+        if answer == "inflight":
+            return InFlight()
+        said = await self._until_known(order.payment_hash, order.timeout_s)
+        if answer == "lie" and isinstance(said, Settled):
+            return replace(said, preimage="ff" * 32)
+        return said  # type: ignore[return-value]  # it was sent, so it is not NeverSeen
+
+    def _send(self, order: PayOrder, script: Script) -> None:
+        self.sends.append(order.payment_hash)
+        if isinstance(self._state(order.payment_hash), Settled | InFlight):
+            return  # idempotent by hash
+        due = None if script.settles_after_s is None else self._clock.monotonic() + script.settles_after_s
+        preimage = self._preimages[order.payment_hash]
+        self._sent[order.payment_hash] = Sent(int(order.amount_msat), script.fee, script.fails, preimage, due)
+
+    async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
+        self._called("lookup_payment")
+        if self.deaf:
+            raise TimeoutError("no answer to the look-up")
+        return self._state(payment_hash)
+
+    async def track(self, payment_hash: str) -> LookupAnswer:
+        self._called("track")
+        if self.deaf:
+            raise TimeoutError("no answer to the look-up")
+        return await self._until_known(payment_hash, TRACK_S)
+
+    async def _until_known(self, payment_hash: str, limit_s: float) -> LookupAnswer:
+        until = self._clock.monotonic() + limit_s
+        while isinstance(said := self._state(payment_hash), InFlight) and self._clock.monotonic() < until:
+            due = self._sent[payment_hash].due
+            left = until - self._clock.monotonic()
+            await self._clock.sleep(min(left, 1.0 if due is None else due - self._clock.monotonic()))
+        return said
+
+    async def make_invoice(self, order: InvoiceOrder) -> NodeInvoice:
+        self._called("make_invoice")
+        preimage = order.preimage or sha256(b"node %d" % next(self._numbers)).hexdigest()
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        if payment_hash not in self._made:
+            text = f"lnbcrt-ours-{next(self._numbers)}-{payment_hash}"
+            invoice = NodeInvoice(text, payment_hash, self._clock.now() + order.expiry_s)
+            self._made[payment_hash] = Made(invoice, preimage, order.amount_msat)
+        return self._made[payment_hash].invoice
+
+    async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
+        self._called("cancel_invoice")
+        made = self._made.get(payment_hash)
+        if made is not None and made.state == "open":
+            made.state = "canceled"
+        return self._status(payment_hash)
+
+    async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
+        self._called("lookup_invoice")
+        return self._status(payment_hash)
+
+    def _status(self, payment_hash: str) -> InvoiceStatus:
+        made = self._made.get(payment_hash)
+        if made is None:
+            return InvoiceStatus("unknown")
+        preimage = made.preimage if made.state == "settled" else ""
+        settled_at = self._clock.now() if made.state == "settled" else 0
+        bolt11, expires_at = made.invoice.bolt11, made.invoice.expires_at
+        return InvoiceStatus(made.state, bolt11, Msat(made.received), settled_at, preimage, expires_at)
+
+    async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
+        self._called("settlements")
+        index, breaks = int(cursor or b"0"), self._breaks
+        while True:
+            news = self._news
+            for made in sorted(self._made.values(), key=lambda made: made.index):
+                if made.index > index:
+                    index = made.index
+                    yield Settlement(
+                        made.invoice.payment_hash, Msat(made.received), self._clock.now(), made.preimage,
+                        str(index).encode(),
+                    )  # fmt: skip
+            if breaks != self._breaks:
+                raise ConnectionResetError("the stream broke")
+            if news is self._news:
+                await news.wait()
+
+    async def list_payments(self) -> AsyncIterator[NodePayment]:
+        for payment_hash, sent in self._sent.items():
+            state = {Settled: "settled", Failed: "failed"}.get(type(self._state(payment_hash)), "open")
+            preimage = sent.preimage if state == "settled" else ""
+            yield NodePayment(payment_hash, state, Msat(sent.amount), Msat(sent.fee), preimage)
+
+    async def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:
+        for payment_hash in self._made:
+            yield payment_hash, self._status(payment_hash)

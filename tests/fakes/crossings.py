@@ -1,0 +1,102 @@
+"""Failpoints: a store and a backend whose every door can be the last one that is crossed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kitestring.base.ledger import Tx, TxAnswer
+from kitestring.base.ports import Backend, InvoiceOrder, PayOrder, Settlement, Store
+from tests.fakes.clock import VirtualLoop
+
+
+class KilledError(BaseException):
+    """The process ended here. No ``except Exception`` may survive it."""
+
+
+class Crossings:
+    """Counts labelled points; at the ``fatal``-th (from 1, 0 = never) and at all later ones the process is dead."""
+
+    def __init__(self, fatal: int = 0) -> None:
+        self.fatal = fatal
+        self.labels: list[str] = []
+        self.killed = asyncio.Event()
+
+    def cross(self, label: str) -> None:
+        self.labels.append(label)
+        if self.fatal and len(self.labels) >= self.fatal:
+            self.killed.set()
+            raise KilledError(label)
+
+
+class CrossedStore:
+    """A store with a point before and after every commit; on a virtual loop time stands still while it writes.
+
+    ``broken`` holds errors that the next applies raise instead of being carried out, by the name of the value.
+    """
+
+    def __init__(self, store: Store, crossings: Crossings | None = None) -> None:
+        self._store = store
+        self._crossings = crossings or Crossings()
+        self.broken: dict[str, list[Exception]] = {}
+        self.applied: list[Tx] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def apply(self, tx: Tx) -> TxAnswer:
+        name = type(tx).__name__
+        self._crossings.cross(f"before {name}")
+        if errors := self.broken.get(name):
+            raise errors.pop(0)
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, VirtualLoop):
+            with loop.outside():
+                answer = await self._store.apply(tx)
+        else:
+            answer = await self._store.apply(tx)
+        self.applied.append(tx)
+        self._crossings.cross(f"after {name}")
+        return answer
+
+
+class CrossedBackend:
+    """A backend with a point before and after every call that money depends on."""
+
+    def __init__(self, backend: Backend, crossings: Crossings) -> None:
+        self._backend = backend
+        self._crossings = crossings
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    async def _through(self, label: str, call: Any) -> Any:
+        try:
+            self._crossings.cross(f"before {label}")
+        except KilledError:
+            call.close()
+            raise
+        answer = await call
+        self._crossings.cross(f"after {label}")
+        return answer
+
+    async def pay(self, order: PayOrder) -> Any:
+        return await self._through("pay", self._backend.pay(order))
+
+    async def lookup_payment(self, payment_hash: str) -> Any:
+        return await self._through("lookup_payment", self._backend.lookup_payment(payment_hash))
+
+    async def track(self, payment_hash: str) -> Any:
+        return await self._through("track", self._backend.track(payment_hash))
+
+    async def make_invoice(self, order: InvoiceOrder) -> Any:
+        return await self._through("make_invoice", self._backend.make_invoice(order))
+
+    async def cancel_invoice(self, payment_hash: str) -> Any:
+        return await self._through("cancel_invoice", self._backend.cancel_invoice(payment_hash))
+
+    async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
+        async for settlement in self._backend.settlements(cursor):
+            self._crossings.cross("settlement")
+            yield settlement
