@@ -288,7 +288,7 @@ async def test_the_cipher_follows_the_info_event_and_is_never_lowered(
     stored: list[Event], options: dict[str, bool], cipher: str
 ) -> None:
     answer = script(get_balance={"balance": 1})
-    async with hostile_relay(answer, stored=stored) as relay, client(relay, **options) as wallet:
+    async with hostile_relay(answer, stored=stored) as relay, client(relay, PATIENT, **options) as wallet:
         await wallet.get_balance()
         assert relay.requests[0].cipher == cipher
         assert wallet.nip44_seen is (cipher == "nip44")

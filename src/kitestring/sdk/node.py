@@ -135,27 +135,27 @@ class NodePurse:
 
         Once an answer was lost, the node's record of an ``earlier`` attempt proves nothing about this one.
         """
+        answer = _proven(answer, payment_hash)
         stale = earlier if isinstance(answer, Unknown) else None
-        while True:
-            answer = _proven(answer, payment_hash)
-            if isinstance(answer, Settled | Failed):
-                return answer
+        while not isinstance(answer, Settled | Failed):
             if self._clock.monotonic() >= deadline:
-                known = answer.why if isinstance(answer, Unknown) else "it is still under way"
-                raise in_flight(payment_hash, known)
-            task = asyncio.create_task(_ask_about(self._backend.track(payment_hash)))
-            try:
-                await self._within(task, deadline)
-            finally:
-                if not task.done():
-                    task.cancel()
-                    await asyncio.gather(task, return_exceptions=True)
-            answer = task.result() if not task.cancelled() else Unknown("the node has not answered in time")
+                raise in_flight(payment_hash, answer.why if isinstance(answer, Unknown) else "it is still under way")
+            answer = _proven(await self._track(payment_hash, deadline), payment_hash)
             if answer == stale:
                 answer = Unknown("the node shows only an earlier attempt")
-            if not isinstance(answer, Settled | Failed):
-                left_s = deadline - self._clock.monotonic()
-                await self._clock.sleep(max(0.0, min(LOOK_AGAIN_S, left_s)))
+            if not isinstance(answer, Settled | Failed):  # some nodes answer at once
+                await self._clock.sleep(max(0.0, min(LOOK_AGAIN_S, deadline - self._clock.monotonic())))
+        return answer
+
+    async def _track(self, payment_hash: str, deadline: float) -> LookupAnswer:
+        task = asyncio.create_task(_ask_about(self._backend.track(payment_hash)))
+        try:
+            await self._within(task, deadline)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        return Unknown("the node has not answered in time") if task.cancelled() else task.result()
 
     async def _within(self, task: asyncio.Future[T], deadline: float) -> None:
         """Wait for the task, but not beyond the deadline; never cancels it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, Protocol
 
 from kitestring.base.commands import Info, ListTransactions, Paid, PayInvoice, Transaction
@@ -52,7 +51,7 @@ class Setting:
     waits: Waits = DEFAULT_WAITS
     proxies: Proxies = field(default_factory=Proxies)
     data_dir: Path | None = None
-    environment: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class NwcPurse:

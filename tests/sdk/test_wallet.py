@@ -1,0 +1,283 @@
+"""The wallet of a program, on the sandbox and over NWC."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from kitestring.backend.sandbox_payments import Behaviour
+from kitestring.backend.sandbox_world import World
+from kitestring.base.errors import Exit, KitestringError, Reason
+from kitestring.base.money import Msat, sat
+from kitestring.client.session import Waits
+from kitestring.codec import bolt11, pointers
+from kitestring.codec.uri import encode_nwc
+from kitestring.nostr.event import Event
+from kitestring.sdk.wallet import Wallet
+from tests.client.kit import (
+    CLOCK,
+    IMPATIENT,
+    NOW,
+    PATIENT,
+    PAYMENT_HASH,
+    PREIMAGE,
+    HostileRelay,
+    Request,
+    hostile_relay,
+    info_event,
+    invoice,
+    noffer,
+    nwc_uri,
+)
+from tests.rig.process import free_port
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "world.db"
+
+
+@pytest.fixture
+async def wallet(path: Path) -> AsyncIterator[Wallet]:
+    async with Wallet.open(f"sandbox://{path}?latency_ms=1") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def world(wallet: Wallet, path: Path) -> AsyncIterator[World]:
+    await wallet.balance()
+    with World(path) as outside:
+        yield outside
+
+
+# ---------------------------------------------------------------- on the sandbox
+
+
+async def test_it_is_paid_and_pays_and_remembers(wallet: Wallet, world: World) -> None:
+    opening = await wallet.balance()
+    ours = await wallet.invoice(sat(210), memo="tea", expiry_s=600)
+    assert bolt11.decode(ours.bolt11).description == "tea"
+    assert (ours.amount, ours.expires_at - int(time.time()) in range(590, 601)) == (sat(210), True)
+    assert (await wallet.lookup(ours.payment_hash)).state == "pending"
+    preimage = world.pay(ours.bolt11)
+    received = await wallet.lookup(ours.payment_hash.upper())
+    assert (received.type, received.state, received.preimage) == ("incoming", "settled", preimage)
+
+    theirs = world.invoice(sat(50))
+    receipt = await wallet.pay(f"lightning:{theirs.upper()}", max_fee=sat(2))
+    assert sha256(bytes.fromhex(receipt.preimage)).hexdigest() == receipt.payment_hash
+    assert (receipt.amount, receipt.bolt11) == (sat(50), theirs)
+    assert 0 < receipt.fee <= sat(2)
+    assert await wallet.balance() == opening + sat(210) - sat(50) - receipt.fee
+
+    sent = await wallet.lookup(receipt.payment_hash)
+    assert (sent.type, sent.state, sent.amount_msat, sent.fee_msat) == ("outgoing", "settled", sat(50), receipt.fee)
+    listed = await wallet.transactions()
+    assert [row.payment_hash for row in listed] == [receipt.payment_hash, ours.payment_hash]
+    assert [row.type for row in await wallet.transactions(direction="incoming", limit=1)] == ["incoming"]
+    assert (await wallet.info()).network == "regtest"
+
+
+async def test_the_same_invoice_is_paid_once_and_gives_the_same_receipt(wallet: Wallet, world: World) -> None:
+    theirs = world.invoice(sat(50))
+    first = await wallet.pay(theirs)
+    balance = await wallet.balance()
+    assert await wallet.pay(theirs) == first
+    assert await wallet.balance() == balance
+
+
+async def test_an_invoice_without_amount_is_paid_with_the_one_given(wallet: Wallet, world: World) -> None:
+    theirs = world.invoice(None)
+    with pytest.raises(KitestringError, match="no amount"):
+        await wallet.pay(theirs)
+    assert (await wallet.pay(theirs, Msat(1_500))).amount == Msat(1_500)
+
+
+async def test_another_amount_another_network_and_an_expired_invoice_are_refused_before_anything_is_sent(
+    wallet: Wallet, world: World
+) -> None:
+    expired = invoice(at=int(time.time()) - 4_000)
+    foreign = invoice(network="bitcoin", at=int(time.time()))
+    for target, amount, reason in (
+        (world.invoice(sat(50)), sat(51), Reason.AMOUNT_OUT_OF_RANGE),
+        (foreign, None, Reason.WRONG_NETWORK),
+        (expired, None, Reason.MALFORMED),
+    ):
+        with pytest.raises(KitestringError) as caught:
+            await wallet.pay(target, amount)
+        assert caught.value.reason is reason
+    assert world.payments() == []
+
+
+async def test_a_fee_above_the_limit_is_a_proven_failure(wallet: Wallet, world: World) -> None:
+    with pytest.raises(KitestringError) as caught:
+        await wallet.pay(world.invoice(sat(50)), max_fee=Msat(1))
+    assert caught.value.reason is Reason.FEE_LIMIT
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.LOST, Behaviour.ERROR, Behaviour.LIE])
+async def test_a_lost_or_false_answer_is_looked_up(wallet: Wallet, world: World, behaviour: Behaviour) -> None:
+    receipt = await wallet.pay(world.invoice(sat(50), behaviour=behaviour))
+    assert sha256(bytes.fromhex(receipt.preimage)).hexdigest() == receipt.payment_hash
+    assert [row.state for row in world.payments()] == ["settled"]
+
+
+async def test_a_payment_that_hangs_is_pending_until_it_is_known(wallet: Wallet, world: World) -> None:
+    theirs = world.invoice(sat(50), behaviour=Behaviour.HANG)
+    payment_hash = bolt11.decode(theirs).payment_hash
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kitestring.sdk.node.ANSWER_SLACK_S", 0.0)
+        with pytest.raises(KitestringError) as caught:
+            await wallet.pay(theirs, timeout_s=0.05)
+    assert caught.value.exit_code is Exit.PENDING
+    assert caught.value.details["payment_hash"] == payment_hash
+    assert (await wallet.lookup(payment_hash)).state == "pending"
+    world.release(payment_hash)
+    assert (await wallet.pay(theirs)).payment_hash == payment_hash
+    assert len(world.payments()) == 1
+
+
+async def test_a_node_that_is_away_is_said_so(wallet: Wallet, world: World) -> None:
+    theirs = world.invoice(sat(50))
+    world.set_offline(True)
+    for call in (wallet.pay(theirs), wallet.balance(), wallet.invoice(sat(1))):
+        with pytest.raises(KitestringError) as caught:
+            await call
+        assert caught.value.exit_code is Exit.UNAVAILABLE
+
+
+async def test_an_offer_is_asked_over_its_relay_and_paid(wallet: Wallet, world: World) -> None:
+    def script(request: Request) -> Iterable[Event]:
+        text = world.invoice(sat(request.members["amount_sats"]))
+        return [request.reply({"bolt11": text}, at=int(time.time()))]
+
+    async with hostile_relay(script) as relay:
+        code = pointers.encode(noffer(relay.url))
+        with pytest.raises(KitestringError) as caught:  # a stranger's code leads to no private address
+            await wallet.pay(code, sat(50))
+        assert caught.value.reason is Reason.NOT_PERMITTED
+        wallet._relays = (relay.url,)  # type: ignore[misc]
+        receipt = await wallet.pay(code, sat(50), max_fee=sat(2), description="tea")
+        assert relay.requests[0].members["description"] == "tea"
+    assert receipt.amount == sat(50)
+    assert [row.state for row in world.payments()] == ["settled"]
+
+
+async def test_a_bare_number_is_no_amount(wallet: Wallet, world: World) -> None:
+    for call in (wallet.invoice(21), wallet.pay("x", 21), wallet.pay("x", max_fee=1)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"sat\(210\)"):
+            await call
+    with pytest.raises(KitestringError):
+        await wallet.invoice(sat(0))
+    with pytest.raises(KitestringError):
+        await wallet.lookup("ab")
+
+
+async def test_the_sandbox_of_the_data_directory_is_made_when_it_is_not_there(tmp_path: Path) -> None:
+    async with Wallet.open("sandbox://", data_dir=tmp_path / "new") as opened:
+        assert await opened.balance() > 0
+    assert (tmp_path / "new" / "sandbox.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("", Reason.UNSUPPORTED),
+        ("ftp://example.com", Reason.UNSUPPORTED),
+        ("sandbox://host", Reason.MALFORMED),
+        ("nostr+walletconnect://00?relay=wss://r.example&secret=11", Reason.MALFORMED),
+    ],
+)
+def test_a_bad_uri_is_refused_with_a_sentence(uri: str, reason: Reason, tmp_path: Path) -> None:
+    with pytest.raises(KitestringError) as caught:
+        Wallet.open(uri, data_dir=tmp_path)
+    assert caught.value.reason is reason
+
+
+# ---------------------------------------------------------------- over NWC
+
+
+def over(relay: HostileRelay, waits: Waits = PATIENT) -> Wallet:
+    return Wallet.open(encode_nwc(nwc_uri(relay.url)), clock=CLOCK, waits=waits)
+
+
+def service(**results: object) -> object:
+    known = {"get_info": {"network": "regtest"}, "pay_invoice": {"preimage": PREIMAGE, "fees_paid": 7}, **results}
+
+    def answer(request: Request) -> Iterable[Event]:
+        if request.method == "":
+            return [request.reply({"bolt11": invoice()})]
+        found = known[request.method]
+        if isinstance(found, str):
+            return [request.result(error={"code": found, "message": "no"})]
+        return [] if found is None else [request.result(found)]
+
+    return answer
+
+
+async def test_a_nwc_wallet_pays_invoices_and_offers_of_its_own_relay() -> None:
+    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:  # type: ignore[arg-type]
+        direct = await wallet.pay(invoice(), max_fee=sat(3))
+        assert (direct.preimage, direct.fee, direct.amount, direct.payment_hash) == (
+            PREIMAGE, Msat(7), sat(21), PAYMENT_HASH,
+        )  # fmt: skip
+        assert await wallet.pay(pointers.encode(noffer(relay.url)), sat(21)) == direct
+        methods = [request.method or "offer" for request in relay.requests]
+        assert methods == ["get_info", "pay_invoice", "offer", "pay_invoice"]
+        assert relay.requests[1].members["params"]["max_fee"] == 3_000
+
+
+async def test_a_wallet_that_tells_no_network_checks_it_itself() -> None:
+    async with (
+        hostile_relay(service(get_info="RESTRICTED"), stored=[info_event()]) as relay,  # type: ignore[arg-type]
+        over(relay) as wallet,
+    ):
+        assert (await wallet.pay(invoice(network="bitcoin"))).preimage == PREIMAGE
+
+
+async def test_an_invoice_of_another_network_is_not_sent_to_the_wallet() -> None:
+    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:  # type: ignore[arg-type]
+        with pytest.raises(KitestringError) as caught:
+            await wallet.pay(invoice(network="bitcoin"))
+        assert [request.method for request in relay.requests] == ["get_info"]
+    assert caught.value.reason is Reason.WRONG_NETWORK
+
+
+async def test_an_expired_invoice_that_was_paid_in_time_still_has_its_receipt() -> None:
+    record = {"type": "outgoing", "state": "settled", "payment_hash": PAYMENT_HASH, "amount": 21_000, "fees_paid": 7}
+    old = invoice(at=NOW - 4_000)
+    for found, reason in (
+        ({**record, "preimage": PREIMAGE}, None),
+        ({**record, "preimage": "44" * 32}, Reason.MALFORMED),
+        ({**record, "state": "pending"}, Reason.PAYMENT_IN_FLIGHT),
+        ({**record, "type": "incoming", "preimage": PREIMAGE}, Reason.MALFORMED),
+        ("NOT_FOUND", Reason.MALFORMED),
+    ):
+        script = service(lookup_invoice=found)
+        async with hostile_relay(script, stored=[info_event()]) as relay, over(relay) as wallet:  # type: ignore[arg-type]
+            if reason is None:
+                assert (await wallet.pay(old)).preimage == PREIMAGE
+                continue
+            with pytest.raises(KitestringError) as caught:
+                await wallet.pay(old)
+            assert caught.value.reason is reason
+            assert "pay_invoice" not in [request.method for request in relay.requests]
+
+
+async def test_a_lost_payment_is_pending_and_named() -> None:
+    script = service(pay_invoice=None, lookup_invoice="NOT_FOUND")
+    async with hostile_relay(script, stored=[info_event()]) as relay, over(relay, IMPATIENT) as wallet:  # type: ignore[arg-type]
+        with pytest.raises(KitestringError, match=PAYMENT_HASH) as caught:
+            await wallet.pay(invoice())
+    assert caught.value.exit_code is Exit.PENDING
+
+
+async def test_with_the_relay_stopped_the_wallet_does_not_open() -> None:
+    wallet = Wallet.open(encode_nwc(nwc_uri(f"ws://127.0.0.1:{free_port()}")), waits=IMPATIENT)
+    with pytest.raises(KitestringError) as caught:
+        await wallet.__aenter__()
+    assert caught.value.exit_code is Exit.UNAVAILABLE
