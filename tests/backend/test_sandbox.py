@@ -16,6 +16,7 @@ import pytest
 
 from kitestring.backend.registry import Context
 from kitestring.backend.sandbox import Sandbox, SandboxFaultError
+from kitestring.backend.sandbox_file import OPENING_BALANCE_MSAT
 from kitestring.backend.sandbox_payments import Behaviour, routing_fee_msat
 from kitestring.backend.sandbox_world import World
 from kitestring.base.errors import KitestringError
@@ -48,9 +49,11 @@ class ManualClock:
         await asyncio.sleep(0)
 
 
-def make(directory: Path, clock: ManualClock, **options: int) -> Sandbox:
+def make(
+    directory: Path, clock: ManualClock, opening_msat: Msat = OPENING_BALANCE_MSAT, latency_ms: int = 20
+) -> Sandbox:
     context = Context(clock, secrets.token_bytes, directory, clock.now_ms)
-    return Sandbox(directory / "sandbox.db", context, **options)
+    return Sandbox(directory / "sandbox.db", context, opening_msat=opening_msat, latency_ms=latency_ms)
 
 
 def make_world(directory: Path, clock: ManualClock) -> World:
@@ -274,7 +277,7 @@ async def test_a_payment_survives_a_kill_between_its_commit_and_its_answer(tmp_p
         child = payer(tmp_path, [wanted.bolt11])
         wait_for(world.payments)
         child.send_signal(signal.SIGKILL)
-        assert child.communicate() == ("", None)
+        assert child.communicate()[0] == ""
         assert [payment.state for payment in world.payments()] == ["open"]
     clock = ManualClock()
     clock.ms = time.time_ns() // 1_000_000 + 61_000

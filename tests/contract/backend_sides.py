@@ -1,13 +1,13 @@
 """A backend and the outside world around it, the same for every backend: what the contract suite speaks to."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from secrets import token_bytes as entropy
 from typing import Protocol
 
 from kitestring.backend.registry import open_backend
@@ -22,6 +22,10 @@ from tests.rig.network import LightningRig
 
 #: Enough for one hop of either network, in millisatoshi.
 FEE_CAP = Msat(10_000)
+
+
+#: Real randomness; nothing here depends on it.
+entropy = secrets.token_bytes
 
 
 class SystemClock:

@@ -49,7 +49,7 @@ class Writer:
 
     async def close(self) -> None:
         """Finish what waits, then close the connection."""
-        self._jobs.put_nowait(None)
+        await asyncio.to_thread(self._jobs.put, None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
