@@ -38,11 +38,12 @@ class Announcer:
         self._clock = clock
         self._entropy = entropy
         self._published: dict[str, tuple[int, str]] = {}
+        self._signed_at: dict[str, int] = {}
         self._checks = 0
 
     async def publish_changed(self, grants: Sequence[Grant]) -> list[Grant]:
         """Publish what is new or changed, delete what was revoked; returns the grants that were announced anew."""
-        changed = [grant for grant in grants if self._published.get(grant.grant_id, (0, ""))[0] != grant.version]
+        changed = [grant for grant in grants if self._published.get(grant.grant_id, (0, ""))[0] < grant.version]
         alive = [grant for grant in changed if grant.revoked_at is None]
         await asyncio.gather(*(self._announce(grant) for grant in alive))
         await asyncio.gather(*(self._withdraw(grant) for grant in changed if grant.revoked_at is not None))
@@ -67,9 +68,10 @@ class Announcer:
 
     def _sign(self, grant: Grant, kind: int, tags: list[list[str]], content: str) -> Event:
         key = self._keyring.connection_key(grant.grant_id)
-        return sign_event(
-            key, kind=kind, tags=tags, content=content, created_at=self._clock.now(), aux=self._entropy(32)
-        )
+        # Of two replaceable events of one second relays keep the lower id: a change would be lost half of the time.
+        created_at = max(self._clock.now(), self._signed_at.get(grant.grant_id, 0) + 1)
+        self._signed_at[grant.grant_id] = created_at
+        return sign_event(key, kind=kind, tags=tags, content=content, created_at=created_at, aux=self._entropy(32))
 
     async def read_back(self, grants: Sequence[Grant]) -> None:
         """Wait until a relay shows the info events of ``grants``. Raises KitestringError(NODE_UNAVAILABLE) otherwise:
