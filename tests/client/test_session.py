@@ -172,3 +172,15 @@ async def test_closing_ends_the_subscriptions() -> None:
         async with exchange(relays) as asked:  # its REQ comes after the CLOSE on the same socket
             await asked.next(read, PATIENCE_S)
         assert relay.labels()[:3] == ["REQ", "EVENT", "CLOSE"]
+
+
+async def test_one_relay_with_an_index_of_e_tags_does_not_hide_that_another_one_has_none() -> None:
+    silent, right = (lambda _: None), (lambda request: [request.reply(RIGHT)])
+    async with (
+        hostile_relay(silent) as indexed,
+        hostile_relay(right, refuses_e=True) as plain,
+        pool(indexed.url, plain.url) as relays,
+    ):
+        assert await relays.connected(2)
+        async with exchange(relays) as asked:
+            assert await asked.next(read, PATIENCE_S) == RIGHT
