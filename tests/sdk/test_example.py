@@ -19,13 +19,8 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "pay.py"
 
 async def test_pay_prints_the_invoice_the_preimage_and_the_fee() -> None:
     now = int(time.time())
-    ours = {
-        "type": "incoming",
-        "state": "pending",
-        "amount": 210_000,
-        "created_at": now,
-        "invoice": invoice(sat(210), at=now),
-    }
+    text = invoice(sat(210), at=now)
+    ours = {"type": "incoming", "state": "pending", "amount": 210_000, "created_at": now, "invoice": text}
 
     def script(request: Request) -> Iterable[Event]:
         if request.method == "":

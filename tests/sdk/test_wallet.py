@@ -126,6 +126,13 @@ async def test_a_lost_or_false_answer_is_looked_up(wallet: Wallet, world: World,
     assert [row.state for row in world.payments()] == ["settled"]
 
 
+async def test_a_failure_whose_answer_was_lost_is_proven_by_the_nodes_record(wallet: Wallet, world: World) -> None:
+    with pytest.raises(KitestringError) as caught:
+        await wallet.pay(world.invoice(sat(50), behaviour=Behaviour.LOST_FAIL))
+    assert caught.value.reason is Reason.PAYMENT_FAILED
+    assert [row.state for row in world.payments()] == ["failed"]
+
+
 async def test_a_payment_that_hangs_is_pending_until_it_is_known(wallet: Wallet, world: World) -> None:
     theirs = world.invoice(sat(50), behaviour=Behaviour.HANG)
     payment_hash = bolt11.decode(theirs).payment_hash
