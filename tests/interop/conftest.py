@@ -1,0 +1,75 @@
+"""One independent relay and two services for all tests of this directory: `shop` before lnd A, `far` before lnd C."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import nostr_sdk
+import pytest
+
+from tests.interop.kit import Kitestring, Witness, witnessing
+from tests.rig.network import LightningRig
+
+# One socket carries all events of a service; nostr-sdk's own limit, 60 a minute, is for one person.
+_RATE = nostr_sdk.RateLimit(max_reqs=1_000, notes_per_minute=100_000)
+
+
+async def _run(relay: nostr_sdk.LocalRelay) -> str:
+    await relay.run()
+    return str(await relay.url())
+
+
+@pytest.fixture(scope="session")
+def foreign_relay() -> Iterator[str]:
+    """The URL of nostr-sdk's relay."""
+    relay = nostr_sdk.LocalRelayBuilder().rate_limit(_RATE).build()
+    yield asyncio.run(_run(relay))
+    relay.shutdown()
+
+
+@pytest.fixture(scope="session")
+def services(
+    rig: LightningRig, foreign_relay: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Kitestring]]:
+    rooms = tmp_path_factory.mktemp("services")
+    pair = [
+        Kitestring(rooms / name, "--node", node.backend_url, "--relay", foreign_relay)
+        for name, node in (("shop", rig.a), ("far", rig.c))
+    ]
+    try:
+        for service in pair:
+            service.start()
+        yield pair
+        assert [service.ask("audit", "--node")["violations"] for service in pair] == [[], []]
+    finally:
+        codes = [service.stop() for service in pair if service.card]
+    assert codes == [0, 0]
+
+
+@pytest.fixture
+def shop(services: list[Kitestring]) -> Iterator[Kitestring]:
+    """A service in front of lnd A. Whatever a test does with it, it goes on, and listens on no TCP port."""
+    service = services[0]
+    assert service.listening() == []
+    yield service
+    assert service.process.is_running(), service.process.last_lines()
+    assert service.listening() == []
+
+
+@pytest.fixture
+def far(services: list[Kitestring]) -> Kitestring:
+    """A service in front of lnd C, two hops away: somebody else's."""
+    return services[1]
+
+
+@pytest.fixture
+async def witness(foreign_relay: str) -> AsyncIterator[Witness]:
+    """Sees everything on the relay from before the test on."""
+    async with witnessing(foreign_relay) as one:
+        yield one
+
+
+@pytest.fixture
+def scripts() -> Path:
+    """Where our scripts for node are."""
+    return Path(__file__).parent / "scripts"
