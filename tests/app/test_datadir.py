@@ -152,6 +152,15 @@ def test_a_runtime_directory_of_others_is_not_used(tmp_path: Path) -> None:
         home.bind_control()
 
 
+def test_a_runtime_directory_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    home = DataDir(tmp_path / ("long" * 30), tmp_path / "theirs")
+    home.create()
+    monkeypatch.setattr(os, "getuid", lambda: 4242)
+    with pytest.raises(KitestringError, match="belong to you alone"):
+        home.bind_control()
+
+
 def test_the_port_of_the_relay_is_kept(home: DataDir) -> None:
     assert home.relay_port() == 0
     home.keep_relay_port(7777)

@@ -8,6 +8,7 @@ from kitestring.app.control_grants import NoParams
 from kitestring.app.control_offers import noffer_of, open_offers
 from kitestring.app.datadir import DataDir
 from kitestring.app.desk import Desk, Result
+from kitestring.app.macaroon_rights import macaroon_of
 from kitestring.app.node_audit import Subject, examine, sandbox_books
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.payments import State
@@ -37,6 +38,7 @@ async def doctor(desk: Desk, _params: NoParams, _key: str) -> Result:
     return {
         "node": await _node_facts(desk),
         "relays": list(desk.relay_urls()),
+        "macaroon": macaroon_of(desk.config.node_url),
         "now": desk.clock.now(),
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],

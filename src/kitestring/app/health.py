@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import parse_qs, urlsplit
 
 from kitestring.app.config import Config
 from kitestring.app.control_client import ControlClient
 from kitestring.app.datadir import PRIVATE, DataDir, relay_url
-from kitestring.app.macaroon_rights import NEEDED, rights
+from kitestring.app.macaroon_rights import ENVIRONMENT, NEEDED, macaroon_of, rights
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
 from kitestring.transport.proxies import is_socks
@@ -49,10 +48,12 @@ async def examine(config: Config, home: DataDir) -> list[Check]:
     checks += [disk(home.path), sqlite_version()]
     facts = service(home)
     checks.append(facts if isinstance(facts, Check) else Check("service", "ok", "running, and it answers"))
+    macaroon, relays = macaroon_of(config.node_url), config.relays or _embedded(config, home)
     if not isinstance(facts, Check):
         checks += judge(facts)
-    checks += credential(config.node_url)
-    relays = config.relays or _embedded(config, home)
+        # What the service was started with may be more than what is in the settings file.
+        macaroon, relays = facts["macaroon"], tuple(facts["relays"])
+    checks += credential(macaroon)
     for url in relays:
         checks += await relay(url, config)
     return checks
@@ -115,16 +116,17 @@ def judge(facts: dict[str, Any]) -> Iterator[Check]:
         yield Check("account", "warn", f"{name} is overdrawn: fund it with `kitestring account fund {name}`")
 
 
-def credential(node_url: str) -> Iterator[Check]:
-    """Whether an lnd macaroon allows more than kitestring needs."""
-    parts = urlsplit(node_url)
-    path = next(iter(parse_qs(parts.query).get("macaroon", [])), "")
-    if not parts.scheme.startswith("lnd") or not path:
+def credential(macaroon: str) -> Iterator[Check]:
+    """Whether an lnd macaroon allows more than kitestring needs; ``macaroon`` is where it is, "" for none."""
+    if not macaroon:
+        return
+    if macaroon.startswith(ENVIRONMENT):
+        yield Check("macaroon", "info", f"is in the service's environment ({macaroon}) and was not looked at")
         return
     try:
-        allowed = rights(Path(path).expanduser().read_bytes())
+        allowed = rights(Path(macaroon).read_bytes())
     except (OSError, CodecError) as error:
-        yield Check("macaroon", "warn", f"{path} cannot be looked at: {error}")
+        yield Check("macaroon", "warn", f"{macaroon} cannot be looked at: {error}")
         return
     missing, wider = sorted(NEEDED - allowed), sorted(allowed - NEEDED)
     if missing:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 from kitestring.base.errors import CodecError
 
@@ -11,11 +13,20 @@ from kitestring.base.errors import CodecError
 NEEDED: Final = frozenset({"info:read", "invoices:read", "invoices:write", "offchain:read", "offchain:write"})
 #: lnd's largest has about 300 bytes.
 MAX_BYTES: Final = 4_096
+#: A macaroon that is in the service's environment and not in a file.
+ENVIRONMENT: Final = "env:"
 
 _V2, _IDENTIFIER, _END = 2, 2, 0
 _BAKERY_3: Final = 3
 _OPS_FIELD, _ENTITY_FIELD, _ACTIONS_FIELD = 3, 1, 2
 _LENGTH_DELIMITED: Final = 2
+
+
+def macaroon_of(node_url: str) -> str:
+    """Where an lnd URL says its macaroon is, as a path that holds in every directory or as ``env:NAME``; else ""."""
+    parts = urlsplit(node_url)
+    named = next(iter(parse_qs(parts.query).get("macaroon", [])), "") if parts.scheme.startswith("lnd") else ""
+    return str(Path(named).absolute()) if named and not named.startswith(ENVIRONMENT) else named
 
 
 def rights(macaroon: bytes) -> frozenset[str]:
