@@ -78,7 +78,7 @@ async def test_a_payment_ends_when_the_clock_says_so(tmp_path: Path) -> None:
         assert await node.lookup_payment(wanted.payment_hash) == InFlight()
         clock.ms += 1
         assert isinstance(settled := await node.lookup_payment(wanted.payment_hash), Settled)
-        assert settled.fee_msat == 1010
+        assert settled.fee_msat == 510
         assert world.books().balanced
     await node.close()
 
@@ -106,7 +106,7 @@ async def test_a_failed_payment_gives_back_what_it_held(tmp_path: Path) -> None:
     with make_world(tmp_path, clock) as world:
         wanted = order(world.invoice(sat(100), behaviour=Behaviour.HANG), timeout_s=1)
         assert await node.pay(wanted) == InFlight()
-        assert (await node.balance()).spendable_msat == before.spendable_msat - sat(100) - 1010
+        assert (await node.balance()).spendable_msat == before.spendable_msat - sat(100) - 510
         world.release(wanted.payment_hash, settle=False)
         assert isinstance(await node.track(wanted.payment_hash), Failed)
         assert await node.balance() == before

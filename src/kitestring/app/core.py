@@ -111,7 +111,9 @@ class Core:
     @classmethod
     async def open(cls, config: Config, place: Place, keyring: Keyring, *, clock: Clock, entropy: Entropy) -> Core:
         """Open ledger and node. Raises KitestringError: no node, a ledger that cannot be used."""
-        backend = open_backend(config.node_url, clock=clock, entropy=entropy, data_dir=place.data_dir)
+        backend = open_backend(
+            config.node_url, clock=clock, entropy=entropy, data_dir=place.data_dir, environment=config.environment
+        )
         await reachable(backend.open())
         try:
             store = await SqliteStore.open(place.ledger, keyring.service_id)

@@ -14,8 +14,8 @@ from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, 
 from kitestring.base.ports import NodeUnreachableError, PayOrder
 from kitestring.codec.bolt11 import Invoice, check_payable
 
-#: One hop as on the real network: 1 sat and 100 millionths of the amount, rounded up.
-FEE_BASE_MSAT: Final = 1000
+#: One hop of a cheap network: half a sat and 100 millionths of the amount, rounded up.
+FEE_BASE_MSAT: Final = 500
 FEE_PPM: Final = 100
 #: How late "late" is unless it is said.
 LATE_MS: Final = 2000
