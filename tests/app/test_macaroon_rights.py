@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.app.health import credential
-from kitestring.app.macaroon_rights import NEEDED, rights
+from kitestring.app.macaroon_rights import NEEDED, macaroon_of, rights
 from kitestring.base.errors import CodecError
 
 
@@ -60,10 +60,15 @@ def test_any_other_bytes_are_refused_or_read(data: bytes) -> None:
 )
 def test_the_doctor_judges_the_credential(tmp_path: Path, words: list[str], state: str, said: str) -> None:
     (tmp_path / "m").write_bytes(macaroon(words))
-    (check,) = credential(f"lnd+https://host?cert=c&macaroon={tmp_path / 'm'}")
+    (check,) = credential(macaroon_of(f"lnd+https://host?cert=c&macaroon={tmp_path / 'm'}"))
     assert check.state == state
     assert said in check.sentence
 
 
 def test_a_sandbox_has_no_credential() -> None:
-    assert list(credential("sandbox://")) == []
+    assert list(credential(macaroon_of("sandbox://"))) == []
+
+
+def test_a_credential_in_the_environment_is_not_taken_for_a_file() -> None:
+    (check,) = credential(macaroon_of("lnd+https://host?macaroon=env:LND"))
+    assert (check.state, "env:LND" in check.sentence) == ("info", True)

@@ -149,7 +149,8 @@ def _read_environment(variables: Mapping[str, str]) -> dict[str, Value]:
 
 
 def _build(home: Path, values: Mapping[str, Any], variables: Mapping[str, str]) -> Config:
-    _check_relays(values["relays"])
+    if values["relays"]:
+        _check_relays(values["relays"])
     return Config(
         data_dir=home,
         node_url=values["node"],

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -27,7 +25,7 @@ class Shell:
     """State of one run of the program. Everything heavy is loaded when it is first asked for."""
 
     def __init__(self) -> None:
-        self.data_dir: Path | None = None
+        self.data_dir = ""
         self.as_json = False
         self.debug = False
         #: Settings given as options of the command, by key.
@@ -39,9 +37,11 @@ class Shell:
 
     @property
     def config(self) -> Config:
+        from pathlib import Path
+
         from kitestring.app.config import load
 
-        return load(self.data_dir, options=self.options)
+        return load(Path(self.data_dir) if self.data_dir else None, options=self.options)
 
     @property
     def home(self) -> DataDir:
@@ -90,6 +90,8 @@ class Shell:
             click.echo(text, err=True)
 
     def print_json(self, value: Result) -> None:
+        import json
+
         click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
     def qr(self, text: str) -> str:
@@ -126,7 +128,6 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
 
 data_dir_option = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
     metavar="DIR",
     expose_value=False,
     is_eager=True,
