@@ -1,0 +1,190 @@
+"""The process ends at every single point of a story; the next one carries on from the files alone."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitestring.base.commands import Invoiced, MakeInvoice, Paid, Refused
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Budget
+from kitestring.base.money import Msat
+from tests.engine.kit import NWC, PAYER_OF_OFFERS, Life, Rig
+from tests.fakes.backend import Script
+from tests.fakes.clock import virtual
+from tests.fakes.crossings import Crossings, KilledError
+
+#: Points are dealt to this many tests, so that a failure names a short range.
+SHARES = 4
+#: More points than the story has: the loop ends by itself at the first run that nothing killed.
+MOST = 400
+#: The second death comes within this many points after the restart.
+EARLY = 11
+
+PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER = [
+    "pay",
+    "lost",
+    "fail",
+    "join-a",
+    "join-b",
+    "inside",
+    "invoice",
+    "offer",
+]
+
+
+class Story:
+    """One service with everything in it. Every request is sent again after a crash only if nobody had claimed it."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        node = life.node
+        self.outside = {
+            PAY: node.outside_invoice(Script(settles_after_s=1)),
+            LOST: node.outside_invoice(Script(settles_after_s=2, answers=["lost"])),
+            FAIL: node.outside_invoice(Script(settles_after_s=1, fails="no_route")),
+            JOIN_A: node.outside_invoice(Script(settles_after_s=3)),
+        }
+        self.outside[JOIN_B] = self.outside[JOIN_A]
+        self.sent: dict[str, Any] = {}
+
+    async def prepare(self, rig: Rig) -> None:
+        await rig.account("payer", 1_000_000)
+        await rig.account("shop", 0)
+        await rig.grant("app", account="payer", budget=Budget.total(Msat(900_000)))
+        await rig.offer("coffee", "shop")
+        await rig.grant("till", account="shop")
+
+    def commands(self, rig: Rig) -> None:
+        """Fix what is asked, once: a resend is the very same request."""
+        for name, invoice in self.outside.items():
+            self.sent[name] = ("app", rig.paying(invoice, 10_000), NWC)
+        self.sent[INVOICE] = ("till", MakeInvoice(amount_msat=Msat(7_000)), NWC)
+        self.sent[OFFER] = ("", MakeInvoice(amount_msat=Msat(5_000), offer_id="coffee"), PAYER_OF_OFFERS)
+
+    async def tell(self, rig: Rig, name: str) -> None:
+        grant, command, reply_to = self.sent[name]
+        if await rig.store.request(name) is None:
+            await rig.handle(name, grant, command, reply_to)
+
+    async def play(self, rig: Rig) -> None:
+        """Everything at once, then what depends on an answer, until every end is known."""
+        await asyncio.gather(*(self.tell(rig, name) for name in self.sent if name != INSIDE))
+        invoice, offer = await rig.answer(INVOICE), await rig.answer(OFFER)
+        self.life.node.pay_in(offer.transaction.payment_hash)
+        if INSIDE not in self.sent:
+            text, payment_hash = invoice.transaction.bolt11, invoice.transaction.payment_hash
+            self.sent[INSIDE] = ("app", rig.paying((text, payment_hash), 7_000), NWC)
+        await self.tell(rig, INSIDE)
+        for name in self.sent:
+            await rig.answer(name)
+        await rig.receipt(OFFER)
+
+    async def run(self, fatal: int) -> list[str] | None:
+        """Die at the ``fatal``-th point, once more early in the recovery, then finish. None: it was over before."""
+        async with self.life.service(start=False) as rig:
+            await self.prepare(rig)
+            self.commands(rig)
+        crossings = Crossings(fatal)
+        async with self.life.service(crossings, start=False) as rig:
+            died = await self._until_killed(rig, crossings)
+        if not died:
+            return None
+        again = Crossings(fatal % EARLY + 1)
+        async with self.life.service(again, start=False) as rig:
+            await self._until_killed(rig, again)
+        async with self.life.service() as rig:
+            await self.play(rig)
+            await rig.clock.sleep(600)
+            await self.check(rig)
+        return crossings.labels
+
+    async def _until_killed(self, rig: Rig, crossings: Crossings) -> bool:
+        async def live() -> None:
+            await rig.engine.start()
+            await self.play(rig)
+
+        living = asyncio.create_task(live())
+        dying = asyncio.create_task(crossings.killed.wait())
+        await asyncio.wait((living, dying), return_when=asyncio.FIRST_COMPLETED)
+        for task in (living, dying):
+            task.cancel()
+        await asyncio.gather(living, dying, return_exceptions=True)
+        return crossings.killed.is_set()
+
+    async def check(self, rig: Rig) -> None:
+        """The node's own books, every answer, every account."""
+        node, outside = self.life.node, self.outside
+        fee = 1_000
+        assert node.paid_out() == {outside[name][1]: 10_000 + fee for name in (PAY, LOST, JOIN_A)}
+        assert list(node.received().values()) == [5_000]
+        for name in self.sent:
+            stored = await rig.store.messages(name)
+            assert [m.part for m in stored if m.part == "reply"] == ["reply"], name
+            assert {m.plaintext for m in self.life.delivered if (m.request_id, m.part) == (name, "reply")} == {
+                m.plaintext for m in stored if m.part == "reply"
+            }, name
+        for name in (PAY, LOST, JOIN_A, JOIN_B, INSIDE):
+            paid = rig.told(name)[0]
+            assert isinstance(paid, Paid), (name, paid)
+            assert sha256(bytes.fromhex(paid.preimage)).hexdigest() == paid.payment_hash
+        failed = rig.told(FAIL)[0]
+        assert isinstance(failed, Refused)
+        assert failed.reason is Reason.PAYMENT_FAILED
+        assert all(isinstance(rig.told(name)[0], Invoiced) for name in (INVOICE, OFFER))
+        assert await rig.available("payer") == 1_000_000 - 3 * (10_000 + fee) - 7_000
+        assert await rig.available("shop") == 7_000 + 5_000
+        assert await rig.store.budget_used("app", 0) == 3 * (10_000 + fee) + 7_000
+        assert await rig.store.running_requests() == []
+        self.life.audit()
+
+
+@virtual
+async def _one(path: Path, fatal: int) -> list[str] | None:
+    return await Story(Life(path)).run(fatal)
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_crash_at_any_point_loses_and_doubles_nothing(
+    tmp_path: Path, share: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL")
+    for fatal in range(share + 1, MOST, SHARES):
+        labels = _one(tmp_path / f"{fatal}.db", fatal)
+        if labels is None:
+            assert fatal > 40, "the story has fewer points than it should"
+            return
+    pytest.fail("the story never ended by itself")
+
+
+def test_the_story_crosses_every_kind_of_point(tmp_path: Path) -> None:
+    @virtual
+    async def story() -> list[str]:
+        life = Life(tmp_path / "whole.db")
+        whole = Story(life)
+        async with life.service(start=False) as rig:
+            await whole.prepare(rig)
+            whole.commands(rig)
+        crossings = Crossings()
+        async with life.service(crossings) as rig:
+            await whole.play(rig)
+            await whole.check(rig)
+        return crossings.labels
+
+    kinds = {label.removeprefix("before ").removeprefix("after ") for label in story()}
+    assert kinds >= {
+        "ClaimPayment", "RecordPayment", "ClaimInvoice", "RecordInvoice", "Answer", "Credit", "pay", "track",
+        "make_invoice", "cancel_invoice", "settlement",
+    }  # fmt: skip
+
+
+def test_who_is_killed_stays_dead() -> None:
+    crossings = Crossings(2)
+    crossings.cross("first")
+    for _ in range(2):
+        with pytest.raises(KilledError):
+            crossings.cross("later")

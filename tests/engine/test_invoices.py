@@ -1,0 +1,350 @@
+"""Money that comes in: made once, credited once, told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from kitestring.base.commands import (
+    Balance,
+    Found,
+    GetBalance,
+    GetInfo,
+    Listed,
+    ListTransactions,
+    LookupInvoice,
+    MakeInvoice,
+    Paid,
+    Refused,
+)
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat
+from kitestring.engine.context import Limits
+from kitestring.engine.incoming import EXPIRY_GRACE_S, HOUSEKEEPING_S
+from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
+from tests.fakes.backend import Script
+from tests.fakes.clock import virtual
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    life = Life(tmp_path / "ledger.db")
+    yield life
+    life.audit()
+
+
+async def credited(rig: Rig, payment_hash: str) -> bool:
+    return (await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)).state == "settled"
+
+
+# ------------------------------------------------------------ from outside
+
+
+@virtual
+async def test_a_paid_invoice_is_credited_once_and_its_nwc_maker_hears_nothing_twice(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("till", account="shop")
+        _, payment_hash = await rig.invoice("i1", "till", 21_000)
+        life.node.pay_in(payment_hash)
+        await rig.until(lambda: credited(rig, payment_hash))
+        life.node.break_streams()
+        await rig.clock.sleep(120)
+        assert await rig.available("shop") == 21_000
+        assert rig.told("i1", "receipt") == []
+        assert len(rig.told("i1")) == 1
+
+
+@virtual
+async def test_the_payer_of_an_offer_gets_a_receipt_with_the_preimage(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+        life.node.pay_in(payment_hash)
+        receipt = await rig.receipt("o1")
+        assert (receipt.payment_hash, receipt.amount_msat, receipt.internal) == (payment_hash, 21_000, False)
+        assert sha256(bytes.fromhex(receipt.preimage)).hexdigest() == payment_hash
+        await rig.clock.sleep(120)
+        assert len(rig.told("o1", "receipt")) == 1
+
+
+@virtual
+async def test_a_broken_stream_is_followed_again_and_no_settlement_is_lost(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("till", account="shop")
+        invoices = [await rig.invoice(f"i{n}", "till", 1_000) for n in range(12)]
+        for number, (_, payment_hash) in enumerate(invoices):
+            life.node.pay_in(payment_hash)
+            if number % 3 == 0:
+                life.node.break_streams()
+            await rig.clock.sleep(number % 4)
+        await rig.clock.sleep(300)
+        assert await rig.available("shop") == 12_000
+
+
+@virtual
+async def test_what_was_paid_while_the_service_was_down_is_credited_at_the_next_start(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+    life.node.pay_in(payment_hash)
+    async with life.service() as rig:
+        assert (await rig.receipt("o1")).amount_msat == 21_000
+
+
+@virtual
+async def test_a_disk_that_refuses_a_credit_gets_it_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("till", account="shop")
+        _, payment_hash = await rig.invoice("i1", "till", 21_000)
+        rig.store.broken = {"Credit": [KitestringError(Reason.INTERNAL, "the disk is full")] * 3}
+        life.node.pay_in(payment_hash)
+        await rig.until(lambda: credited(rig, payment_hash))
+        assert await rig.available("shop") == 21_000
+
+
+@virtual
+async def test_a_settlement_of_an_unknown_invoice_is_the_owners_and_nobody_is_told(life: Life) -> None:
+    async with life.service() as rig:
+        from kitestring.base.ports import InvoiceOrder
+
+        made = await life.node.make_invoice(InvoiceOrder(Msat(5_000), "", "", 3600, ""))
+        life.node.pay_in(made.payment_hash)
+        await rig.clock.sleep(5)
+        assert [type(tx).__name__ for tx in rig.store.applied].count("Credit") == 1
+        assert life.delivered == []
+
+
+@virtual
+async def test_too_little_settles_no_invoice_and_sends_no_receipt(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+        life.node.pay_in(payment_hash, 20_999)
+        await rig.clock.sleep(60)
+        assert rig.told("o1", "receipt") == []
+        assert not await credited(rig, payment_hash)
+
+
+@virtual
+async def test_a_settlement_that_the_node_tells_after_the_expiry_still_counts(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee", expiry_s=60)
+        life.node.deaf = True
+        await rig.clock.sleep(60 + EXPIRY_GRACE_S + 3 * HOUSEKEEPING_S)
+        life.node.pay_in(payment_hash)
+        assert (await rig.receipt("o1")).amount_msat == 21_000
+
+
+@virtual
+async def test_an_unpaid_invoice_expires_only_after_the_node_was_asked(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        _, payment_hash = await rig.invoice("i1", "app", 21_000, expiry_s=60)
+        life.node.offline = True
+        await rig.clock.sleep(600)
+        invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+        assert invoice.state == "open"
+        life.node.offline = False
+        await rig.clock.sleep(600)
+        invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+        assert invoice.state == "expired"
+
+
+# ------------------------------------------------------------ making
+
+
+@virtual
+async def test_a_node_that_is_away_makes_no_invoice_and_leaves_no_row(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        life.node.offline = True
+        await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert (await rig.answer("i1")).reason is Reason.NODE_UNAVAILABLE
+        assert await rig.store.invoices("creating") == await rig.store.invoices("open") == []
+
+
+@virtual
+async def test_a_full_disk_after_the_invoice_was_made_holds_the_reply_until_it_is_stored(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        rig.store.broken = {"RecordInvoice": [KitestringError(Reason.INTERNAL, "the disk is full")] * 4}
+        _, payment_hash = await rig.invoice("i1", "app", 1_000)
+        assert len(await rig.store.invoices("open")) == 1
+        assert list(life.node.received()) == []
+        assert (await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)).state == "open"
+
+
+@virtual
+async def test_the_same_request_twice_gets_the_same_invoice(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.invoice("i1", "app", 1_000)
+        await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        first, second = rig.told("i1")
+        assert first == second
+        assert life.node.calls.count("make_invoice") == 1
+
+
+@virtual
+async def test_open_invoices_of_one_connection_are_bounded(life: Life) -> None:
+    life.limits = Limits(open_invoices=3)
+    async with life.service() as rig:
+        await rig.grant("app")
+        for number in range(3):
+            await rig.invoice(f"i{number}", "app", 1_000)
+        await rig.handle("i9", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert (await rig.answer("i9")).reason is Reason.RATE_LIMITED
+
+
+@virtual
+async def test_an_invoice_that_another_node_should_have_made_is_dropped_with_an_answer(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.grant("app")
+        make, life.node.offline = life.node.make_invoice, False
+
+        async def never(_: object) -> object:
+            raise KeyboardInterrupt
+
+        life.node.make_invoice = never  # type: ignore[method-assign, assignment]
+        with pytest.raises(KeyboardInterrupt):
+            await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        life.node.make_invoice = make  # type: ignore[method-assign]
+    async with life.service(start=False) as rig:
+        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
+        await rig.engine.start()
+        assert (await rig.answer("i1")).reason is Reason.NODE_UNAVAILABLE
+        assert await rig.store.invoices("creating") == []
+
+
+@virtual
+async def test_an_offer_that_is_gone_is_answered_and_leaves_no_row(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.handle("o1", "", MakeInvoice(amount_msat=Msat(1_000), offer_id="nowhere"), PAYER_OF_OFFERS)
+        assert (await rig.answer("o1")).reason is Reason.UNKNOWN_TARGET
+        assert await rig.store.request("o1") is None
+
+
+# ------------------------------------------------------------ inside one service
+
+
+@virtual
+async def test_an_internal_payment_moves_both_sides_costs_nothing_and_sends_a_receipt(life: Life) -> None:
+    async with life.service() as rig:
+        for name, amount in (("payer", 50_000), ("shop", 0)):
+            await rig.account(name, amount)
+        await rig.grant("app", account="payer")
+        await rig.offer("coffee", "shop")
+        invoice = await rig.invoice("o1", "", 50_000, offer_id="coffee")
+        await rig.pay("r1", "app", invoice, 50_000)
+        paid = await rig.answer("r1")
+        assert (paid.internal, paid.fee_msat) == (True, 0)
+        assert sha256(bytes.fromhex(paid.preimage)).hexdigest() == invoice[1]
+        receipt = await rig.receipt("o1")
+        assert (receipt.internal, receipt.preimage, receipt.amount_msat) == (True, "", 50_000)
+        assert (await rig.available("payer"), await rig.available("shop")) == (0, 50_000)
+        assert not life.node.pay_in(invoice[1])
+        assert "pay" not in life.node.calls
+
+
+@virtual
+async def test_an_outside_payment_that_was_first_wins_over_an_internal_one(life: Life) -> None:
+    async with life.service(start=False) as rig:  # nobody listens to the stream yet
+        for name, amount in (("payer", 50_000), ("shop", 0)):
+            await rig.account(name, amount)
+        await rig.grant("app", account="payer")
+        await rig.offer("coffee", "shop")
+        invoice = await rig.invoice("o1", "", 50_000, offer_id="coffee")
+        life.node.pay_in(invoice[1])
+        await rig.pay("r1", "app", invoice, 50_000)
+        assert (await rig.answer("r1")).reason is Reason.INVOICE_TAKEN
+        await rig.engine.start()
+        await rig.receipt("o1")
+        assert (await rig.available("payer"), await rig.available("shop")) == (50_000, 50_000)
+
+
+@virtual
+async def test_a_payment_from_outside_after_an_internal_one_is_surplus_and_never_lost(life: Life) -> None:
+    async with life.service() as rig:
+        for name, amount in (("payer", 50_000), ("shop", 0)):
+            await rig.account(name, amount)
+        await rig.grant("app", account="payer")
+        await rig.offer("coffee", "shop")
+        invoice = await rig.invoice("o1", "", 50_000, offer_id="coffee")
+
+        async def lost(_: str) -> object:
+            raise TimeoutError("no answer to the cancellation")
+
+        life.node.cancel_invoice = lost  # type: ignore[method-assign, assignment]
+        await rig.pay("r1", "app", invoice, 50_000)
+        assert isinstance(await rig.answer("r1"), Paid)
+        assert life.node.pay_in(invoice[1])
+        await rig.clock.sleep(60)
+        assert await rig.available("shop") == 100_000
+        assert len(rig.told("o1", "receipt")) == 1
+
+
+@virtual
+async def test_the_same_hash_in_another_text_is_a_wrapped_invoice_and_goes_over_the_node(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        text, payment_hash = await rig.invoice("i1", "app", 50_000)
+        life.node.scripts[payment_hash] = Script(fails="no_route")
+        life.node._preimages[payment_hash] = "00" * 32
+        await rig.pay("r1", "app", (f"wrapped-{text}", payment_hash), 50_000)
+        assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
+        assert life.node.sends == [payment_hash]
+
+
+# ------------------------------------------------------------ questions
+
+
+@virtual
+async def test_a_connection_sees_its_own_records_and_the_balance_of_its_account(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 77_000)
+        await rig.grant("till", account="shop", methods="make_invoice lookup_invoice get_balance list_transactions")
+        await rig.grant("app", methods="lookup_invoice")
+        _, payment_hash = await rig.invoice("i1", "till", 1_000, expiry_s=60)
+        assert await rig.engine.ask("till", GetBalance()) == Balance(Msat(77_000))
+        found = await rig.engine.ask("till", LookupInvoice(payment_hash=payment_hash))
+        assert isinstance(found, Found)
+        assert found.transaction.state == "pending"
+        await rig.clock.sleep(61)
+        listed = await rig.engine.ask("till", ListTransactions(unpaid_incoming=True))
+        assert isinstance(listed, Listed)
+        assert [row.state for row in listed.transactions] == ["expired"]
+        foreign = await rig.engine.ask("app", LookupInvoice(payment_hash=payment_hash))
+        assert isinstance(foreign, Refused)
+        assert foreign.reason is Reason.UNKNOWN_TARGET
+        assert (await rig.engine.ask("app", GetBalance())).reason is Reason.NOT_PERMITTED  # type: ignore[union-attr]
+        assert (await rig.engine.ask("nobody", GetInfo())).reason is Reason.CONNECTION_ENDED  # type: ignore[union-attr]
+
+
+@virtual
+async def test_what_the_owner_can_spend_is_the_nodes_balance_less_accounts_and_what_is_held(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 300_000_000)
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(settles_after_s=None, fee=1_000))
+        life.node.offline = False
+        await rig.pay("r1", "app", invoice, 100_000_000, max_fee_msat=Msat(1_000))
+        await rig.clock.sleep(1)
+        asked = await rig.engine.ask("app", GetBalance())
+        assert isinstance(asked, Balance)
+        # In flight, the node and the ledger both hold it: counted twice rather than never.
+        assert asked.balance_msat == 1_000_000_000 - 300_000_000 - 2 * 100_001_000
+        life.node.release(invoice[1])
+        await rig.answer("r1")
+        await rig.clock.sleep(60)
+        assert await rig.engine.ask("app", GetBalance()) == Balance(Msat(1_000_000_000 - 300_000_000 - 100_001_000))
+        life.node.offline = True
+        await rig.clock.sleep(1)
+        assert (await rig.engine.ask("app", GetBalance())).reason is Reason.NODE_UNAVAILABLE  # type: ignore[union-attr]
