@@ -1,0 +1,47 @@
+"""The demonstration tells the truth: its events are genuine, its crash is one, its books are right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kitestring.app.demo import Demo
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, verify_event
+
+
+class Notes:
+    """An audience that writes everything down."""
+
+    def __init__(self) -> None:
+        self.scenes: list[str] = []
+        self.texts: list[str] = []
+        self.events: list[tuple[Event, str]] = []
+
+    def scene(self, title: str) -> None:
+        self.scenes.append(title)
+
+    def tell(self, text: str) -> None:
+        self.texts.append(text)
+
+    def wire(self, what: str, event: Event, plaintext: str) -> None:
+        assert what
+        self.events.append((event, plaintext))
+
+
+async def test_the_whole_story_is_played_and_the_books_are_right(tmp_path: Path) -> None:
+    notes = Notes()
+    ending = await Demo(tmp_path / "home", notes).play()
+    assert ending.good
+    assert ending.violations == ()
+    assert len(notes.scenes) == 7
+    assert all(verify_event(event) for event, _ in notes.events)
+    said = [(event.kind, plaintext) for event, plaintext in notes.events]
+    assert sum(kind == kinds.OFFER for kind, _ in said) == 3
+    assert any("QUOTA_EXCEEDED" in text for kind, text in said if kind == kinds.NWC_RESPONSE)
+    requests = [event for event, _ in notes.events if event.kind == kinds.NWC_REQUEST]
+    assert len({event.id for event in requests}) == len(requests) == 3, "nothing was asked twice"
+
+    assert any(f"process {ending.killed_pid}, service key" in text for text in notes.texts)
+    assert any(f"SIGKILL of process {ending.killed_pid}" in text for text in notes.texts)
+    assert ending.killed_pid != os.getpid()

@@ -1,0 +1,74 @@
+"""The service inside a program of somebody's own, over a real relay and a sandbox beside its store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kitestring import Budget, KitestringError, Reason, Service, Wallet, sat
+from kitestring.backend.sandbox_world import World
+from kitestring.relay.server import Relay
+from kitestring.sdk.clock import SystemClock
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[Relay]:
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as running:
+        yield running
+
+
+async def test_a_wallet_pays_through_a_grant_made_before_the_service_ran(relay: Relay, tmp_path: Path) -> None:
+    service = Service(relays=[relay.url], store=tmp_path / "kite.db")
+    grant = await asyncio.to_thread(service.grant, "agent", budget=Budget.daily(sat(100)))
+    assert grant.nwc_uri is not None
+    async with service, Wallet.open(grant.nwc_uri) as wallet:
+        with World(tmp_path / "kite.sandbox.db") as world:
+            receipt = await wallet.pay(world.invoice(sat(50)), max_fee=sat(1))
+            with pytest.raises(KitestringError) as refused:
+                await wallet.pay(world.invoice(sat(60)), max_fee=sat(1))
+            paid = [payment.preimage for payment in world.payments()]
+    assert refused.value.reason is Reason.OVER_BUDGET
+    assert paid == [receipt.preimage]
+
+
+def test_a_grant_of_a_known_name_is_returned_without_its_secret(tmp_path: Path) -> None:
+    service = Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db")
+    made, found = service.grant("agent", methods={"pay_invoice"}), service.grant("agent")
+    assert (found.connection_id, found.nwc_uri) == (made.connection_id, None)
+    assert made.nwc_uri is not None
+    assert made.nwc_uri not in repr(made)
+    assert sorted(path.name for path in tmp_path.iterdir() if "db-" not in path.name) == [
+        "kite.db",
+        "kite.key",
+        "kite.lock",
+    ]
+
+
+def test_an_offer_of_a_known_label_is_the_same_offer(tmp_path: Path) -> None:
+    service = Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db")
+    assert service.offer("tips") == service.offer("tips")
+
+
+async def test_a_running_service_makes_connections_that_work_at_once(relay: Relay, tmp_path: Path) -> None:
+    async with Service(relays=[relay.url], store=tmp_path / "kite.db") as service:
+        grant = await service.add_grant("later")
+        assert grant.nwc_uri is not None
+        async with Wallet.open(grant.nwc_uri) as wallet:
+            assert await wallet.balance() == sat(1_000_000)
+        with pytest.raises(KitestringError, match="add_grant"):
+            service.grant("too late")
+
+
+async def test_two_services_do_not_share_a_store(relay: Relay, tmp_path: Path) -> None:
+    async with Service(relays=[relay.url], store=tmp_path / "kite.db"):
+        with pytest.raises(KitestringError, match="another kitestring is running"):
+            await Service(relays=[relay.url], store=tmp_path / "kite.db").__aenter__()
+
+
+def test_a_service_needs_a_relay() -> None:
+    with pytest.raises(KitestringError, match="at least one relay"):
+        Service(relays=[])
