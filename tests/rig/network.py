@@ -41,9 +41,11 @@ READY_LIMIT_S = 60.0
 POLL_S = 0.1
 # lnd closes its databases on SIGTERM; btcd goes afterwards.
 STOP_PATIENCE_S = 10.0
-# What the service needs of its node, and nothing that could empty it on chain or close its channels.
+# What the service needs of its node, and nothing that could empty it on chain, close its channels or stop it.
 SERVICE_PERMISSIONS = [
-    {"entity": entity, "action": action} for entity in ("invoices", "offchain", "info") for action in ("read", "write")
+    {"entity": entity, "action": action}
+    for entity, actions in (("info", "read"), ("invoices", "read write"), ("offchain", "read write"))
+    for action in actions.split()
 ]
 PREFIX = "kitestring-rig-"
 OWNER = "owner"
