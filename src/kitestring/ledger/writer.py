@@ -1,7 +1,10 @@
-"""The one thread that writes and checkpoints: group commit.
+"""Group commit: one transaction and one fsync for all that waits, and one thread that waits for the disk.
 
-Whatever waits is applied in one transaction with one fsync; nobody is told anything before the commit. If a member
-raises or the commit fails, nothing of the batch happened, and its members go one by one, each in its own transaction.
+What waits is applied on the loop, in one go, while the thread sleeps; the thread does the COMMIT (the fsync, and the
+checkpoint) while the loop goes on. So the two never fight for the interpreter, and each batch costs one wake-up.
+Nobody is told anything before the commit. Whatever cannot be done quickly goes to the thread as a whole: housekeeping
+over many rows, a database that another process holds, and a batch in which a member raised or whose commit failed. Then
+nothing of it has happened, and the thread tries once more, at last one by one, each in its own transaction.
 """
 
 from __future__ import annotations
@@ -10,11 +13,12 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import Tx, TxAnswer
+from kitestring.base.ledger import ExpireInvoices, Prune, Tx, TxAnswer
 from kitestring.ledger.batch import Batch
 from kitestring.ledger.dispatch import APPLY
 
@@ -22,6 +26,8 @@ from kitestring.ledger.dispatch import APPLY
 BATCH_LIMIT: Final = 256
 #: Values that may wait for the writer; a second's work. Whoever comes then waits in line on the loop.
 QUEUE_LIMIT: Final = 8_192
+#: These may touch thousands of rows: the loop would stand still meanwhile.
+_LONG: Final = (Prune, ExpireInvoices)
 
 _FULL: Final = "the disk is full: free some space; nothing was lost"
 _BUSY: Final = "another process is writing to the database: stop it, or try again"
@@ -38,20 +44,25 @@ class Job:
 
 
 class Writer:
-    """Owns the writing connection from :meth:`start` on. ``submit`` and ``close`` belong to the loop's thread."""
+    """Owns the writing connection from :meth:`start` on. Everything but ``_run`` and what it calls is the loop's."""
 
     def __init__(self, connection: sqlite3.Connection, service: int) -> None:
         self.connection = connection
         self._service = service
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: deque[Job] = deque()
+        self._queue: queue.SimpleQueue[tuple[list[Job], bool] | None] = queue.SimpleQueue()
         self._waiting = 0
+        self._is_busy = False
+        self._seen = 0
         self._room = asyncio.Event()
         self._closed = False
+        self._patience_ms = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="kitestring-ledger", daemon=True)
 
     def start(self) -> None:
+        self._be_patient(0)
         self._thread.start()
 
     async def submit(self, tx: Tx) -> TxAnswer:
@@ -63,42 +74,79 @@ class Writer:
             raise KitestringError(Reason.INTERNAL, "the ledger is closed: start the service again")
         self._waiting += 1
         future: asyncio.Future[TxAnswer] = self._loop.create_future()
-        self._queue.put(Job(tx, future))
+        self._jobs.append(Job(tx, future))
+        self._wake()
         return await future
 
     async def close(self) -> None:
         """Finish what waits, checkpoint, close the connection."""
         if not self._closed:
             self._closed = True
-            self._queue.put(None)
+            self._wake()
         await asyncio.shield(self._ended)
         self._thread.join()
+
+    # ------------------------------------------------------------ the loop
+
+    def _wake(self) -> None:
+        if not self._is_busy:
+            self._is_busy = True
+            # Not at once: what else is ready to run in this turn of the loop joins the batch.
+            self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        """Apply what waits and hand it over to be committed; until that is done the connection is the thread's.
+
+        As long as each turn of the loop brings more, the batch waits for them: every commit that is saved is an fsync.
+        """
+        if self._seen < len(self._jobs) < BATCH_LIMIT:
+            self._seen = len(self._jobs)
+            self._loop.call_soon(self._next)
+            return
+        self._seen = 0
+        batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH_LIMIT))]
+        if batch:
+            self._queue.put((batch, self._is_applied(batch)))
+        elif self._closed:
+            self._queue.put(None)
+        else:
+            self._is_busy = False
+
+    def _is_applied(self, batch: list[Job]) -> bool:
+        if any(isinstance(job.tx, _LONG) for job in batch):
+            return False
+        try:
+            self._apply(batch)
+        except Exception:  # noqa: BLE001 - not hidden: the thread meets it again, and its member's caller is told
+            return False
+        return True
 
     # ------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        while (job := self._queue.get()) is not None:
-            batch, last = self._gather(job)
-            self._commit(batch)
+        while (work := self._queue.get()) is not None:
+            batch, applied = work
+            if not (applied and self._is_committed()):
+                self._be_patient(self._patience_ms)
+                self._commit(batch)
+                self._be_patient(0)
             self._loop.call_soon_threadsafe(self._release, batch)
-            if last:
-                break
         try:
             self.connection.close()
         finally:
             self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
-    def _gather(self, first: Job) -> tuple[list[Job], bool]:
-        batch = [first]
-        while len(batch) < BATCH_LIMIT:
-            try:
-                job = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                return batch, True
-            batch.append(job)
-        return batch, False
+    def _is_committed(self) -> bool:
+        try:
+            self.connection.execute("COMMIT")
+        except Exception:  # noqa: BLE001 - not hidden: the members are tried again, and told what then fails
+            self._roll_back()
+            return False
+        return True
+
+    def _be_patient(self, timeout_ms: int) -> None:
+        """How long to wait for another process that writes; the loop itself never waits."""
+        self.connection.execute(f"PRAGMA busy_timeout = {timeout_ms}").fetchall()
 
     def _commit(self, batch: list[Job]) -> None:
         try:
@@ -111,19 +159,31 @@ class Writer:
                 self._commit([job])
 
     def _transact(self, batch: list[Job]) -> None:
-        connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
+        self._apply(batch)
         try:
-            state = Batch(connection, self._service)
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    # ------------------------------------------------------------ whoever has the connection
+
+    def _apply(self, batch: list[Job]) -> None:
+        """Everything but the COMMIT. Raises what a member or the database raised; then nothing has happened."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            state = Batch(self.connection, self._service)
             for job in batch:
                 job.answer = APPLY[type(job.tx)](state, job.tx)
             state.flush()
-            connection.execute("COMMIT")
         except BaseException:
-            # A full disk has rolled back already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        # A full disk has rolled back already.
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
 
     def _release(self, batch: list[Job]) -> None:
         self._waiting -= len(batch)
@@ -135,6 +195,7 @@ class Writer:
                 job.future.set_exception(job.error)
             elif job.answer is not None:
                 job.future.set_result(job.answer)
+        self._loop.call_soon(self._next)  # after those who were just told, so that what they do next goes with it
 
 
 def _told(error: Exception) -> Exception:
