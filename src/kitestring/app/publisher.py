@@ -14,7 +14,7 @@ from typing import Final
 from kitestring.base.errors import KitestringError
 from kitestring.base.ledger import MarkPublished, Message
 from kitestring.base.ports import Clock, Encoded, Store
-from kitestring.nostr.event import decode_event
+from kitestring.nostr.event import read_head
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import RelayPool
 
@@ -81,7 +81,7 @@ class Publisher:
         if now - message.signed_at > RESIGN_AFTER_S:
             message = self._resign(message, now)
         self._sending.add(key)
-        event = decode_event(message.event)
+        event = read_head(message.event)
         self._pool.send(event.id, event.pubkey, message.event, lambda result: self._done(message, attempt, result))
 
     def _done(self, message: Message, attempt: int, result: PublishResult) -> None:
@@ -99,7 +99,7 @@ class Publisher:
 
     def send_once(self, answer: Encoded) -> None:
         """An answer that is not stored: the pool's own retries are all it gets, and who misses it asks again."""
-        event = decode_event(answer.event)
+        event = read_head(answer.event)
         self._pool.send(event.id, event.pubkey, answer.event, _unheeded)
 
     async def _retry(self, message: Message, attempt: int) -> None:

@@ -83,6 +83,8 @@ class Hub(Protocol):
 
 def clean(text: str) -> str:
     """A stranger's text, capped, without control characters."""
+    if len(text) <= MAX_PEER_TEXT_CHARS and text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " for char in text[:MAX_PEER_TEXT_CHARS])
 
 

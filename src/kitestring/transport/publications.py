@@ -43,6 +43,9 @@ class PublishResult:
     relays: Mapping[str, Verdict]
 
 
+UNANSWERED: Final = Verdict(Answer.NONE)
+_ACCEPTED: Final = Verdict(Answer.ACCEPTED)
+
 Done = Callable[[PublishResult], None]
 _BY_PREFIX: Final = {
     "duplicate": Answer.ACCEPTED,
@@ -56,7 +59,7 @@ _BY_PREFIX: Final = {
 def read_ok(accepted: bool, message: str) -> Verdict:
     """The verdict in an OK. ``duplicate:`` counts as accepted; ``restricted:``, ``blocked:`` and the like are final."""
     if accepted:
-        return Verdict(Answer.ACCEPTED, message)
+        return Verdict(Answer.ACCEPTED, message) if message else _ACCEPTED
     return Verdict(_BY_PREFIX.get(reason_prefix(message), Answer.REFUSED), message)
 
 
@@ -81,12 +84,12 @@ class Publication:
 
     def outcome(self) -> bool | None:
         """True or False once that is certain, else None."""
+        if not self.every and any(verdict.answer is Answer.ACCEPTED for verdict in self.verdicts.values()):
+            return True
         answers = [verdict.answer for verdict in self.verdicts.values()]
         if self.every:
             open_ = any(answer not in {Answer.ACCEPTED, Answer.REFUSED} for answer in answers)
             return None if open_ else Answer.REFUSED not in answers
-        if Answer.ACCEPTED in answers:
-            return True
         return False if all(answer is Answer.REFUSED for answer in answers) else None
 
     def postpone(self, now: float) -> None:

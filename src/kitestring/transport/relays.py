@@ -23,6 +23,7 @@ from kitestring.transport.publications import (
     MAX_PUBLICATIONS,
     OK_TIMEOUT_S,
     PUBLISH_DEADLINE_S,
+    UNANSWERED,
     Answer,
     Done,
     Publication,
@@ -185,7 +186,7 @@ class RelayPool:
             done(PublishResult(False, {}))
             return
         now = self._clock.monotonic()
-        verdicts = dict.fromkeys(urls, Verdict(Answer.NONE))
+        verdicts = dict.fromkeys(urls, UNANSWERED)
         publication = Publication(
             event_id, pubkey, frame, verdicts, every, now + OK_TIMEOUT_S, now + deadline_s, [done]
         )  # fmt: skip
