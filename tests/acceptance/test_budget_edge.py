@@ -8,22 +8,23 @@ from typing import Any
 
 import pytest
 
+from kitestring.backend.sandbox_payments import routing_fee_msat
 from kitestring.backend.sandbox_world import World
-from kitestring.base.money import sat
+from kitestring.base.money import Msat
 from kitestring.ledger.audit import audit
 from tests.acceptance.kit import Service, relay, service, wallet
 
 PAYMENTS = 50
 FITTING = 20
 EACH_MSAT = 10_000
-#: What the sandbox really takes for such a payment: 1 sat and 100 millionths.
-FEE_MSAT = 1_001
+#: What the sandbox really takes for such a payment.
+FEE_MSAT = int(routing_fee_msat(Msat(EACH_MSAT)))
 EDGE_MSAT = FITTING * (EACH_MSAT + FEE_MSAT)
 
 
 async def _race(running: Service, uri: str) -> list[dict[str, Any]]:
     with World(running.home.sandbox_db) as world:
-        invoices = [world.invoice(sat(10), f"edge {number}") for number in range(PAYMENTS)]
+        invoices = [world.invoice(Msat(EACH_MSAT), f"edge {number}") for number in range(PAYMENTS)]
     async with wallet(uri) as client:
         return await asyncio.gather(
             *(client.ask("pay_invoice", invoice=invoice, max_fee=FEE_MSAT) for invoice in invoices)

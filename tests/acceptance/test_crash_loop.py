@@ -1,0 +1,176 @@
+"""The service is killed a hundred times with payments under way: no msat is lost or doubled, no answer is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitestring.backend.sandbox_world import World
+from kitestring.base.money import Msat
+from kitestring.codec import bolt11
+from kitestring.ledger.audit import audit
+from tests.acceptance.kit import FORGETFUL, PATIENCE_S, Service, Wallet, relay, wallet
+
+KILLS = 100
+#: As many must find a payment that was claimed and not yet answered.
+HITS = 90
+WALLETS = 16
+#: Wallets more, which ask at the very moment of the kill.
+HASTY = 4
+#: Every so manieth request of a wallet asks for an invoice instead of a payment.
+INVOICE_EVERY = 6
+#: Longer than it takes to see the claims and to kill, so that kills find payments under way.
+LATENCY_MS = 400
+NODE = f"sandbox://?balance_sat=100000000&latency_ms={LATENCY_MS}"
+#: A kill comes up to this many seconds after enough claims were seen.
+PAUSE_S = 0.15
+#: … and this many seconds after the hasty ones have asked: some of them are claimed, some are not.
+HURRY_S = 0.03
+SEED = 20261121
+
+UNANSWERED = (
+    "SELECT r.request_id FROM requests r JOIN payments p ON p.service = r.service AND p.payment_id = r.payment_id"
+    " WHERE r.finished_at IS NULL"
+)
+
+
+@dataclass
+class Traffic:
+    """What the wallets have asked, and which of it waits for its answer."""
+
+    invoice: Callable[[], str]
+    paid: dict[str, str] = field(default_factory=dict)  # request id → payment hash
+    made: set[str] = field(default_factory=set)
+    waiting: dict[str, Wallet] = field(default_factory=dict)
+    open: asyncio.Event = field(default_factory=asyncio.Event)  # nobody asks anew while the service is down
+    late: list[asyncio.Task[None]] = field(default_factory=list)
+    stopping: bool = False
+
+    async def flow(self, client: Wallet) -> None:
+        """One request after the other until the end of the test; each waits for its answer as long as it takes."""
+        for number in itertools.count(1):
+            await self.open.wait()
+            if self.stopping:
+                return
+            request_id = await (self._ask_for_one(client) if number % INVOICE_EVERY == 0 else self.pay_one(client))
+            await self.finish(client, request_id)
+
+    async def finish(self, client: Wallet, request_id: str) -> None:
+        self.waiting[request_id] = client
+        await client.answer(request_id)
+        del self.waiting[request_id]
+
+    async def pay_one(self, client: Wallet) -> str:
+        invoice = self.invoice()
+        request_id = await client.send("pay_invoice", invoice=invoice)
+        self.paid[request_id] = bolt11.decode(invoice).payment_hash
+        return request_id
+
+    async def _ask_for_one(self, client: Wallet) -> str:
+        request_id = await client.send("make_invoice", amount=21_000)
+        self.made.add(request_id)
+        return request_id
+
+
+async def _wait(holds: Callable[[], Any], what: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # another process's file tells nobody when it changes
+    assert holds(), what
+
+
+async def _kill_in_the_middle(service: Service, traffic: Traffic, hasty: list[Wallet], chance: random.Random) -> bool:
+    """Kill while some of the wallets' payments are claimed and unanswered. Whether there was one at the very end."""
+    enough = chance.randrange(1, WALLETS - 3)
+    await _wait(lambda: len(service.read(UNANSWERED)) >= enough, "too little was claimed")
+    await asyncio.sleep(chance.uniform(0, PAUSE_S))
+    traffic.open.clear()
+    for client in hasty:
+        request_id = await traffic.pay_one(client)
+        traffic.late.append(asyncio.create_task(traffic.finish(client, request_id)))
+    await asyncio.sleep(chance.uniform(0, HURRY_S))
+    await service.end(signal.SIGKILL)
+    return bool(service.read(UNANSWERED))
+
+
+async def _send_lost_ones_again(service: Service, traffic: Traffic) -> int:
+    """What is in the ledger is answered by itself; the rest died with the old process."""
+    known = {request_id for (request_id,) in service.read("SELECT request_id FROM requests")}
+    lost = [(request_id, client) for request_id, client in traffic.waiting.items() if request_id not in known]
+    for request_id, client in lost:
+        await client.send_again(request_id)
+    return len(lost)
+
+
+@asynccontextmanager
+async def _wallets(service: Service) -> AsyncIterator[list[Wallet]]:
+    async with AsyncExitStack() as stack:
+        uris = [await service.connect(f"wallet-{number}") for number in range(WALLETS + HASTY)]
+        yield [await stack.enter_async_context(wallet(uri)) for uri in uris]
+
+
+@pytest.mark.timeout(600)
+async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(SEED)
+    hits = lost = 0
+    async with relay(FORGETFUL) as hub:
+        service = Service(tmp_path / "home", hub.url, NODE)
+        card = await service.start()
+        with World(service.home.sandbox_db) as world:
+            traffic = Traffic(lambda: world.invoice(Msat(chance.randrange(1_000, 50_000))))
+            async with _wallets(service) as wallets:
+                flows = [asyncio.create_task(traffic.flow(client)) for client in wallets[HASTY:]]
+                for _ in range(KILLS):
+                    traffic.open.set()
+                    hits += await _kill_in_the_middle(service, traffic, wallets[:HASTY], chance)
+                    orphans = set(traffic.waiting)
+                    await service.start()
+                    lost += await _send_lost_ones_again(service, traffic)
+                    await _wait(lambda: not orphans & set(traffic.waiting), "a request was never answered")  # noqa: B023
+                traffic.stopping = True
+                traffic.open.set()
+                async with asyncio.timeout(PATIENCE_S):
+                    await asyncio.gather(*flows, *traffic.late)
+            assert await service.end(signal.SIGTERM) == 0
+            _check_every_answer(traffic, wallets)
+            _check_the_nodes_own_list(traffic, world, service)
+    assert audit(service.home.ledger, card["service_pubkey"]) == []
+    with capsys.disabled():
+        starts = sorted(service.start_s)
+        print(  # noqa: T201
+            f"\n{KILLS} kills, {hits} with a claimed unanswered payment; {len(traffic.paid)} payments and"
+            f" {len(traffic.made)} invoices asked, {lost} requests sent again because nobody had claimed them;"
+            f" start {starts[len(starts) // 2]:.2f} s (median), {starts[-1]:.2f} s (longest)"
+        )
+    assert hits >= HITS
+
+
+def _check_every_answer(traffic: Traffic, wallets: list[Wallet]) -> None:
+    replies = {request_id: found for client in wallets for request_id, found in client.replies.items()}
+    assert set(replies) == set(traffic.paid) | traffic.made
+    for request_id, found in replies.items():
+        assert all(reply == found[0] for reply in found), "one request, two answers"
+        assert found[0]["error"] is None, found[0]
+        if request_id in traffic.paid:
+            preimage = bytes.fromhex(found[0]["result"]["preimage"])
+            assert sha256(preimage).hexdigest() == traffic.paid[request_id]
+
+
+def _check_the_nodes_own_list(traffic: Traffic, world: World, service: Service) -> None:
+    sent = [payment for payment in world.payments() if payment.direction == "out"]
+    assert {payment.state for payment in sent} == {"settled"}
+    assert sorted(payment.payment_hash for payment in sent) == sorted(traffic.paid.values())
+    assert world.books().balanced
+    ours = service.read("SELECT payment_hash, amount_msat, fee_msat FROM payments WHERE state = 'settled'")
+    assert sorted(ours) == sorted((p.payment_hash, int(p.amount_msat), int(p.fee_msat)) for p in sent)
+    assert service.read("SELECT count(*) FROM requests WHERE finished_at IS NULL") == [(0,)]
