@@ -1,0 +1,99 @@
+"""Group commit: reserve + settle cycles that share their fsyncs, against cycles that each wait for their own."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from bench import world
+from bench.figures import Figure
+from bench.service import fdatasync_us
+from kitestring.base.ledger import (
+    Claimed,
+    ClaimPayment,
+    Execute,
+    Message,
+    Node,
+    NodeView,
+    Payment,
+    Recorded,
+    RecordPayment,
+    Request,
+    SaveGrant,
+    SaveNode,
+)
+from kitestring.base.money import ZERO, Msat, sat
+from kitestring.base.payments import Settled, State
+from kitestring.ledger.sqlite import SqliteStore
+
+ROUNDS: Final = 5
+GROUPED: Final = 1_500
+SINGLE: Final = 150
+#: Cycles under way at once in the grouped rounds.
+AT_ONCE: Final = 256
+_NODE: Final = "02" + "cd" * 32
+_VIEW: Final = NodeView(sat(1_000_000_000), ZERO)
+
+
+class Cycles:
+    """Payments from claim to reply, as the engine writes them."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._numbers = count()
+
+    async def one(self) -> None:
+        now, number = int(time.time()), next(self._numbers)
+        preimage = world.preimage(number)
+        grant_id = f"bench{number % world.CLIENTS:02}"
+        payment_id, request_id = f"{number:032x}", sha256(b"request" + preimage).hexdigest()
+        payment = Payment(
+            payment_id=payment_id, node_id=_NODE, epoch=1, account_id="owner", grant_id=grant_id,
+            payment_hash=sha256(preimage).hexdigest(), bolt11="lnbcrt" + 300 * "q", amount_msat=sat(1_000),
+            fee_cap_msat=sat(10), created_at=now, state=State.DISPATCHED,
+        )  # fmt: skip
+        request = Request(request_id, "nwc", grant_id, bytes(400), bytes(250), now, now, payment_id)
+        claimed = await self._store.apply(ClaimPayment(request, 1, payment, (), _VIEW))
+        reply = Message(request_id, "reply", bytes(130), bytes(900), now, bytes(250))
+        settled = Settled(preimage.hex(), Msat(1_000))
+        recorded = await self._store.apply(RecordPayment(payment_id, settled, now, (reply,)))
+        assert isinstance(claimed, Claimed), claimed
+        assert isinstance(recorded, Recorded), recorded
+
+    async def _some(self, amount: int) -> None:
+        for _ in range(amount):
+            await self.one()
+
+    async def per_second(self, amount: int, at_once: int) -> float:
+        began = time.perf_counter()
+        share = -(-amount // at_once)
+        await asyncio.gather(*(self._some(share) for _ in range(at_once)))
+        return share * at_once / (time.perf_counter() - began)
+
+
+async def measure(directory: Path) -> list[Figure]:
+    store = await SqliteStore.open(directory / "group.db", world.keyring().service_id)
+    try:
+        await store.apply(SaveNode(Node(_NODE, 1, "bench", world.NETWORK)))
+        for grant in world.grants():
+            request = Request(f"grant {grant.grant_id}", "control", "owner", b"", b"", 0, 0)
+            message = Message(request.request_id, "reply", b"{}", b"", 0)
+            await store.apply(Execute(request, (SaveGrant(grant),), message))
+        cycles, grouped, single = Cycles(store), [], []
+        await cycles.per_second(AT_ONCE, AT_ONCE)
+        for _ in range(ROUNDS):
+            single.append(await cycles.per_second(SINGLE, 1))
+            grouped.append(await cycles.per_second(GROUPED, AT_ONCE))
+    finally:
+        await store.close()
+    ratio = statistics.median(group / alone for group, alone in zip(grouped, single, strict=True))
+    detail = (
+        f"{statistics.median(grouped):.0f} against {statistics.median(single):.0f} reserve + settle cycles/s,"
+        f" fdatasync {fdatasync_us(directory):.0f} µs"
+    )
+    return [Figure("group commit against single commits", ratio, 6.0, "higher", detail)]

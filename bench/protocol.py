@@ -1,0 +1,106 @@
+"""The protocol path of one request without socket and ledger, and reading an invoice: pure code in this process."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bench import world
+from bench.figures import Figure
+from bench.floor import Floor, Series, cpu_per_call_us
+from kitestring.app.wires import Wires
+from kitestring.base.commands import Balance, Outcome, Paid
+from kitestring.base.money import sat
+from kitestring.codec import bolt11
+from kitestring.nostr import kinds
+from kitestring.nostr.filter import Filter
+from kitestring.nostr.inbox import Accept, Inbox
+from kitestring.nostr.relay import ClientConversation, EventMessage, event_frame
+from kitestring.wire import nwc
+from kitestring.wire.encryption import choose_cipher
+from kitestring.wire.envelope import decrypt
+from kitestring.wire.reply_to import NWC_KEY_PREFIX, ReplyTo
+
+ROUNDS: Final = 15
+REQUESTS: Final = 512
+SUBSCRIPTION: Final = "requests:0"
+
+_BALANCE: Final = Balance(sat(1_000))
+
+
+class Path:
+    """Relay frame in, relay frame out, as the service's own parts do it one after the other."""
+
+    def __init__(self) -> None:
+        grants = {grant.service_pubkey: grant for grant in world.grants()}
+        ring = world.keyring()
+        self._grants = grants
+        self._wires = Wires(ring, os.urandom)
+        self._talk = ClientConversation("ws://127.0.0.1")
+        self._talk.subscribe(SUBSCRIPTION, [Filter(kinds=frozenset({kinds.NWC_REQUEST}))])
+        self._inbox = Inbox(
+            grants.__contains__, lambda kind, recipient, author: grants[recipient].caller == author
+        )  # fmt: skip
+        self._now = int(time.time())
+
+    def answer(self, frame: bytes, outcome: Outcome) -> bytes:
+        message = self._talk.receive(frame)
+        assert type(message) is EventMessage
+        event = message.event
+        verdict = self._inbox.check(event, self._now)
+        assert type(verdict) is Accept
+        grant, wires = self._grants[verdict.recipient], self._wires
+        cipher = choose_cipher(event, grant.cipher, grant.nip44_seen).cipher
+        key_id = NWC_KEY_PREFIX + grant.grant_id
+        plaintext = decrypt(event.content, cipher, wires.shared(wires.key(key_id), event.pubkey, cipher))
+        decoded = nwc.decode_request(plaintext, network=world.NETWORK)
+        to = ReplyTo("nwc", key_id, event.pubkey, cipher, event.id, event.created_at, decoded.method.name)
+        encoded = wires.encode_to(to, outcome, self._now)
+        self._inbox.done(event.id)
+        assert encoded is not None
+        return event_frame(encoded.event)
+
+
+def _frames(text: Callable[[int], str]) -> list[bytes]:
+    return [world.frame(SUBSCRIPTION, world.request(number, text(number))) for number in range(REQUESTS)]
+
+
+def measure(floor: Floor) -> list[Figure]:
+    invoices = [world.invoice(number) for number in range(REQUESTS)]
+    reading = _frames(lambda _: '{"method":"get_balance","params":{}}')
+    paying = _frames(lambda n: '{"method":"pay_invoice","params":{"invoice":"' + invoices[n] + '"}}')
+    paid = Paid("", world.preimage(0).hex(), sat(1_000), sat(1))
+    path = Path()
+    works: tuple[Callable[[int], object], ...] = (
+        lambda i: path.answer(reading[i], _BALANCE),
+        lambda i: path.answer(paying[i], paid),
+        lambda i: bolt11.decode(invoices[i]),
+        lambda i: bolt11.decode(invoices[i], recover=False),
+    )
+    series = [Series(floor) for _ in works]
+    for number, (work, row) in itertools.product(range(ROUNDS + 1), zip(works, series, strict=True)):
+        before = floor.sample()
+        cost = cpu_per_call_us(work, REQUESTS)
+        if number:  # the first round fills the caches
+            row.add(cost, before)
+    get, pay, decode, unrecovered = series
+    recovery = decode.ratio - unrecovered.ratio
+    return [
+        Figure(
+            "protocol path of one NWC request",
+            get.ratio,
+            2.0,
+            "lower",
+            f"{get.median_us:.0f} µs for get_balance; {pay.median_us:.0f} µs ({pay.ratio:.2f}×) for pay_invoice",
+        ),
+        Figure(
+            "BOLT11 decode",
+            decode.ratio,
+            3.0,
+            "lower",
+            f"{decode.median_us:.0f} µs; recovering the payee {recovery:.2f}×",
+        ),
+    ]
