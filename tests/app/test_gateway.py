@@ -1,0 +1,437 @@
+"""Real events in, real events out: what the gateway answers, repeats, and passes over in silence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kitestring.app.config import Limits
+from kitestring.app.gateway import Gateway
+from kitestring.app.keyring import Keyring
+from kitestring.app.publisher import Publisher
+from kitestring.app.rates import Rates
+from kitestring.app.wires import Wires
+from kitestring.base.errors import CodecError
+from kitestring.codec.bolt11_write import encode
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, decode_event, first_tag, sign_event, verify_event
+from kitestring.transport.publications import PublishResult
+from kitestring.wire.envelope import decrypt, request_event, shared_secret
+from tests.engine.kit import Life, Rig
+from tests.fakes.backend import Script
+from tests.fakes.clock import virtual
+
+APP = SecretKey(b"\x01" * 32)
+STRANGER = SecretKey(b"\x02" * 32)
+NODE_KEY = b"\x03" * 32
+
+
+class Pool:
+    """A relay pool whose relays take everything at once."""
+
+    def __init__(self) -> None:
+        self.sent: list[Event] = []
+
+    def send(self, event_id: str, pubkey: str, event_json: bytes, done: Any) -> None:
+        event = decode_event(event_json)
+        assert (event.id, event.pubkey) == (event_id, pubkey)
+        assert verify_event(event)
+        self.sent.append(event)
+        done(PublishResult(True, {}))
+
+    def connected_urls(self) -> list[str]:
+        return ["ws://127.0.0.1:1"]
+
+
+class Door:
+    """A gateway in front of a real engine, and one NWC connection ``app`` of the client :data:`APP`."""
+
+    def __init__(self, rig: Rig, limits: Limits) -> None:
+        self.rig, self.clock = rig, rig.clock
+        self.keyring = Keyring(b"\x09" * 32)
+        self.pool = Pool()
+        self.raised: list[str] = []
+        wires = Wires(self.keyring, rig.life.entropy)
+        publisher = Publisher(self.pool, rig.store, rig.clock, wires.resign)  # type: ignore[arg-type]
+        rig.context.encode, rig.context.deliver = wires.encode, publisher.deliver
+        self.gateway = Gateway(
+            service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
+            backend=rig.backend, publisher=publisher, clock=rig.clock, rates=Rates(limits),
+            nip44_seen=lambda grant: self.raised.append(grant.grant_id),
+        )  # type: ignore[arg-type] # fmt: skip
+
+    async def open(self, **more: Any) -> None:
+        key = self.keyring.connection_key("app")
+        await self.rig.grant("app", caller=APP.public_hex, service_pubkey=key.public_hex, **more)
+        await self.refresh()
+        await self.rig.engine.start()
+
+    async def refresh(self) -> None:
+        grants = await self.rig.store.grants()
+        for grant in grants:
+            await self.rig.engine.reload_grant(grant.grant_id)
+        self.gateway.set_connections(grants)
+
+    @property
+    def grant_key(self) -> str:
+        return self.keyring.connection_key("app").public_hex
+
+    # ------------------------------------------------------------ asking
+
+    def request(self, method: str, params: Any = None, **how: Any) -> Event:
+        return self.event(json.dumps({"method": method, "params": params}), **how)
+
+    def event(
+        self, plaintext: str, *, key: SecretKey = APP, to: str = "", cipher: Any = "nip44", age_s: int = 0,
+        kind: int = kinds.NWC_REQUEST, expires_at: int | None = None,
+    ) -> Event:  # fmt: skip
+        service = to or self.grant_key
+        return request_event(
+            key, kind=kind, service=service, plaintext=plaintext, cipher=cipher,
+            shared=shared_secret(key, service, cipher), entropy=self.rig.life.entropy, now=self.clock.now() - age_s,
+            expires_at=expires_at,
+        )  # fmt: skip
+
+    async def tell(self, event: Event) -> list[Any]:
+        """Receive it and let the service come to rest; what was published about it."""
+        before = len(self.pool.sent)
+        self.gateway.receive(event, "ws://127.0.0.1:1")
+        await self.gateway.drain(60)
+        await self.clock.sleep(0.1)
+        return [self.read(reply) for reply in self.pool.sent[before:] if first_tag(reply, "e") == event.id]
+
+    async def ask(self, method: str, params: Any = None, **how: Any) -> Any:
+        (reply,) = await self.tell(self.request(method, params, **how))
+        return reply
+
+    def read(self, reply: Event) -> Any:
+        key = APP if first_tag(reply, "p") == APP.public_hex else STRANGER
+        cipher: Any = "nip04" if "?iv=" in reply.content else "nip44"
+        return json.loads(decrypt(reply.content, cipher, shared_secret(key, reply.pubkey, cipher)))
+
+    def invoice(self, script: Script | None = None, **more: Any) -> str:
+        """A real invoice of somebody outside, over 10 sat."""
+        preimage = self.rig.life.entropy(32)
+        payment_hash = sha256(preimage).hexdigest()
+        node = self.rig.node
+        node._preimages[payment_hash], node.scripts[payment_hash] = preimage.hex(), script or Script()
+        values = {"network": "regtest", "amount_msat": 10_000, "description": "tea", "expiry_s": 3600} | more
+        return encode(
+            timestamp=self.clock.now(), payment_hash=payment_hash, payment_secret="11" * 32, secret32=NODE_KEY, **values
+        )
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    life = Life(tmp_path / "ledger.db")
+    yield life
+    life.audit()
+
+
+def door(limits: Limits | None = None, **grant: Any) -> Any:
+    """Run ``test(life, door)`` with an open door on a virtual clock."""
+
+    def decorate(test: Any) -> Any:
+        async def story(life: Life) -> None:
+            async with life.service(start=False) as rig:
+                opened = Door(rig, limits or Limits())
+                await opened.open(**grant)
+                await test(life, opened)
+
+        def run(life: Life) -> None:
+            virtual(story)(life)
+
+        run.__name__ = test.__name__
+        return run
+
+    return decorate
+
+
+def code(reply: Any) -> str:
+    return str(reply["error"]["code"])
+
+
+# ------------------------------------------------------------ who is heard
+
+
+@door()
+async def test_a_payment_is_answered_with_its_preimage(life: Life, door: Door) -> None:
+    reply = await door.ask("pay_invoice", {"invoice": door.invoice()})
+    assert reply["result_type"] == "pay_invoice"
+    assert reply["error"] is None
+    assert sha256(bytes.fromhex(reply["result"]["preimage"])).hexdigest() in life.node.paid_out()
+
+
+@door()
+async def test_a_foreign_author_is_met_with_silence_and_pays_nothing(life: Life, door: Door) -> None:
+    assert await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}, key=STRANGER)) == []
+    assert life.node.sends == []
+
+
+@door()
+async def test_an_event_for_somebody_else_is_passed_over(life: Life, door: Door) -> None:
+    assert await door.tell(door.request("get_balance", to=STRANGER.public_hex)) == []
+    first_p_is_foreign = door.request("get_balance")
+    tags = [["p", STRANGER.public_hex], *first_p_is_foreign.tags]
+    event = sign_event(
+        APP, kind=kinds.NWC_REQUEST, tags=tags, content=first_p_is_foreign.content, created_at=door.clock.now(),
+        aux=b"\x00" * 32,
+    )  # fmt: skip
+    assert await door.tell(event) == []
+
+
+@door()
+async def test_a_forged_signature_is_passed_over_and_does_not_spoil_the_genuine_event(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    assert await door.tell(msgspec.structs.replace(event, sig="00" * 64)) == []
+    assert len(await door.tell(event)) == 1
+
+
+@door()
+async def test_an_event_whose_expiration_has_passed_is_not_carried_out(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()}, expires_at=door.clock.now() - 1)
+    assert await door.tell(event) == []
+    assert life.node.sends == []
+
+
+@door()
+async def test_a_revoked_connection_is_told_so_and_pays_nothing(life: Life, door: Door) -> None:
+    await door.rig.change("app", revoked_at=door.clock.now())
+    await door.refresh()
+    assert code(await door.ask("pay_invoice", {"invoice": door.invoice()})) == "UNAUTHORIZED"
+    assert code(await door.ask("get_balance")) == "UNAUTHORIZED"
+    assert life.node.sends == []
+
+
+@door(methods="get_balance")
+async def test_what_a_connection_may_not_do_is_restricted(life: Life, door: Door) -> None:
+    assert code(await door.ask("pay_invoice", {"invoice": door.invoice()})) == "RESTRICTED"
+    assert (await door.ask("get_info"))["error"] is None
+
+
+# ------------------------------------------------------------ when
+
+
+@door()
+async def test_a_stale_request_is_told_the_delta_and_not_carried_out(life: Life, door: Door) -> None:
+    invoice = door.invoice()
+    assert code(await door.ask("pay_invoice", {"invoice": invoice}, age_s=301)) == "OTHER"
+    assert code(await door.ask("pay_invoice", {"invoice": invoice}, age_s=-61)) == "OTHER"
+    assert await door.tell(door.request("pay_invoice", {"invoice": invoice}, age_s=86_401)) == []
+    assert life.node.sends == []
+
+
+@door()
+async def test_a_replay_gets_the_stored_reply_again_even_hours_later(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (first,) = await door.tell(event)
+    (again,) = await door.tell(event)
+    await door.clock.sleep(7_200)
+    (late,) = await door.tell(event)
+    assert first == again == late
+    assert len(life.node.sends) == 1
+    fresh = [reply for reply in door.pool.sent if first_tag(reply, "e") == event.id][-1]
+    assert fresh.created_at == door.clock.now()  # relays refuse old ephemeral events
+
+
+@door()
+async def test_a_late_copy_of_a_payment_under_way_is_not_called_stale(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice(Script(settles_after_s=1_000))})
+    assert await door.tell(event) == []
+    await door.clock.sleep(600)
+    assert await door.tell(event) == []
+    await door.clock.sleep(600)
+    assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
+
+
+@door(limits=Limits(payments_per_min=1))
+async def test_a_copy_of_a_payment_under_way_is_not_called_too_many(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice(Script(settles_after_s=30))})
+    assert await door.tell(event) == []
+    assert await door.tell(event) == []
+    await door.clock.sleep(31)
+    assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
+
+
+@door(limits=Limits(requests_per_min=3, payments_per_min=2))
+async def test_more_requests_than_allowed_are_limited_until_the_bucket_has_room(life: Life, door: Door) -> None:
+    replies = [await door.ask("pay_invoice", {"invoice": door.invoice()}) for _ in range(3)]
+    assert [reply["error"] and reply["error"]["code"] for reply in replies] == [None, None, "RATE_LIMITED"]
+    assert (await door.ask("get_balance"))["error"] is None
+    assert code(await door.ask("get_balance")) == "RATE_LIMITED"
+    await door.clock.sleep(60)
+    assert (await door.ask("pay_invoice", {"invoice": door.invoice()}))["error"] is None
+
+
+# ------------------------------------------------------------ what
+
+
+@door()
+async def test_what_nobody_can_read_is_answered_once_a_minute(life: Life, door: Door) -> None:
+    def unreadable() -> Event:
+        event = door.request("get_balance")
+        content = event.content[:20] + ("A" if event.content[20] != "A" else "B") + event.content[21:]
+        created_at = door.clock.now()
+        return sign_event(
+            APP, kind=event.kind, tags=event.tags, content=content, created_at=created_at, aux=door.rig.life.entropy(32)
+        )
+
+    (told,) = await door.tell(unreadable())
+    assert code(told) == "OTHER"
+    assert await door.tell(unreadable()) == []
+    await door.clock.sleep(61)
+    assert len(await door.tell(unreadable())) == 1
+
+
+BAD = {
+    "unknown method": ("mine_bitcoin", {}, "NOT_IMPLEMENTED"),
+    "params null where something is needed": ("pay_invoice", None, "OTHER"),
+    "params a list": ("pay_invoice", [], "OTHER"),
+    "not an invoice": ("pay_invoice", {"invoice": "lnbcrt1nonsense"}, "OTHER"),
+    "an amount as a float": ("make_invoice", {"amount": 1.5}, "OTHER"),
+    "a negative amount": ("make_invoice", {"amount": -1}, "OTHER"),
+    "an amount as true": ("make_invoice", {"amount": True}, "OTHER"),
+    "a hash that is none": ("lookup_invoice", {"payment_hash": "xyz"}, "OTHER"),
+    "an unknown hash": ("lookup_invoice", {"payment_hash": "00" * 32}, "NOT_FOUND"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_requests_get_one_typed_answer_and_the_service_goes_on(life: Life, bad: str) -> None:
+    method, params, expected = BAD[bad]
+
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        reply = await opened.ask(method, params)
+        assert (reply["result_type"], code(reply)) == (method, expected)
+        assert (await opened.ask("get_balance", None))["error"] is None
+
+    story(life)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"method":"get_balance","method":"get_info"}', "[" * 5_000, "NaN"])
+def test_texts_that_are_no_request_get_one_typed_answer(life: Life, text: str) -> None:
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        try:
+            event = opened.event(text)
+        except CodecError:
+            return  # NIP-44 has no form for it
+        (reply,) = await opened.tell(event)
+        assert code(reply) == "OTHER"
+
+    story(life)
+
+
+@door()
+async def test_invoices_that_must_not_be_paid_are_refused_before_the_node_is_asked(life: Life, door: Door) -> None:
+    invoice = door.invoice()
+    refused = [
+        {"invoice": invoice[:-1] + ("q" if invoice[-1] != "q" else "p")},
+        {"invoice": invoice, "amount": 9_999},
+        {"invoice": door.invoice(amount_msat=None)},
+        {"invoice": door.invoice(amount_msat=None), "amount": 0},
+        {"invoice": door.invoice(network="bitcoin")},
+        {"invoice": invoice, "max_fee": -1},
+    ]
+    for params in refused:
+        assert code(await door.ask("pay_invoice", params)) == "OTHER", params
+    expired = door.invoice(expiry_s=60)
+    await door.clock.sleep(61)
+    assert code(await door.ask("pay_invoice", {"invoice": expired})) == "OTHER"
+    assert life.node.sends == []
+    assert (await door.ask("pay_invoice", {"invoice": door.invoice(amount_msat=None), "amount": 5_000}))[
+        "error"
+    ] is None
+
+
+# ------------------------------------------------------------ encryption
+
+
+@door()
+async def test_a_connection_answers_in_the_encryption_it_was_asked_in(life: Life, door: Door) -> None:
+    old = door.request("get_balance", {}, cipher="nip04")
+    assert len(await door.tell(old)) == 1
+    assert "?iv=" in door.pool.sent[-1].content
+    assert door.raised == []
+    await door.ask("get_balance")
+    assert "?iv=" not in door.pool.sent[-1].content
+    assert door.raised == ["app"]
+
+
+@door(nip44_seen=True)
+async def test_who_has_spoken_nip44_is_never_lowered_to_nip04(life: Life, door: Door) -> None:
+    reply = await door.ask("pay_invoice", {"invoice": door.invoice()}, cipher="nip04")
+    assert code(reply) in {"UNSUPPORTED_ENCRYPTION", "OTHER"}
+    assert life.node.sends == []
+    assert (await door.ask("get_balance"))["error"] is None
+
+
+@door(cipher="legacy")
+async def test_a_legacy_connection_stays_with_nip04(life: Life, door: Door) -> None:
+    assert (await door.ask("get_balance", {}, cipher="nip04"))["error"] is None
+    assert code(await door.ask("get_balance", {}, cipher="nip44")) == "UNSUPPORTED_ENCRYPTION"
+    assert door.raised == []
+
+
+# ------------------------------------------------------------ offers
+
+
+@door()
+async def test_a_stranger_gets_an_invoice_from_an_offer_and_a_receipt_after_paying_it(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    asking = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    event = door.event(json.dumps({"offer": "coffee", "amount_sats": 21}), **asking)
+    (reply,) = await door.tell(event)
+    made = next(iter(life.node._made))
+    assert reply["bolt11"] == life.node._made[made].invoice.bolt11
+    assert await door.tell(event) == [reply]
+    life.node.pay_in(made)
+    await door.clock.sleep(5)
+    receipt = door.read(door.pool.sent[-1])
+    assert sha256(bytes.fromhex(receipt["preimage"])).hexdigest() == made
+
+
+@door()
+async def test_offer_requests_that_cannot_be_read_are_met_with_silence(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    asking = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    event = door.event('{"offer":"coffee"}', **asking)
+    garbled = sign_event(
+        STRANGER, kind=kinds.OFFER, tags=event.tags, content="AgAAAA" + "A" * 200, created_at=door.clock.now(),
+        aux=b"\x00" * 32,
+    )  # fmt: skip
+    assert await door.tell(garbled) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [('{"offer":"nowhere","amount_sats":1}', 1), ('{"offer":"coffee","amount_sats":-1}', 6), ("[]", 6)],
+)
+def test_bad_offer_requests_get_one_typed_answer_and_leave_no_row(life: Life, text: str, expected: int) -> None:
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        await opened.rig.offer("coffee")
+        event = opened.event(text, key=STRANGER, to=opened.keyring.service_id, kind=kinds.OFFER)
+        (reply,) = await opened.tell(event)
+        assert reply["code"] == expected
+        assert await opened.rig.store.request(event.id) is None
+
+    story(life)
+
+
+@door(limits=Limits(offer_requests_per_min=2))
+async def test_strangers_share_one_bucket_per_offer(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    asking = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    text = json.dumps({"offer": "coffee", "amount_sats": 21})
+    replies = [(await door.tell(door.event(text, **asking)))[0] for _ in range(3)]
+    assert ["bolt11" in reply for reply in replies] == [True, True, False]
+    assert replies[2]["code"] == 2
