@@ -239,7 +239,7 @@ async def test_a_refusal_keeps_its_reason_and_details(desk: FakeDesk) -> None:
     [
         ("invoice", 51_000, "leave the amount out"),
         ("amountless", None, "how many sats"),
-        ("spontaneous", None, "how many sats"),
+        ("spontaneous", None, "how much to pay"),
         ("spontaneous", 1_500, "whole sats"),
         ("fixed", 6_000, "costs 5 sat"),
         ("npub1xxx", None, "npub"),

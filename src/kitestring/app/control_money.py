@@ -27,12 +27,13 @@ from kitestring.base.commands import (
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ledger import ResolvePayment
-from kitestring.base.money import MSAT_PER_SAT, Msat
+from kitestring.base.money import Msat
 from kitestring.base.payments import State
 from kitestring.base.ports import Scope
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.json import dumps, loads_object
 from kitestring.codec.target import Target, classify
+from kitestring.sdk.payable import agree, offer_sats
 
 #: Seconds a command waits for the end of a payment; the node itself searches for at most 60.
 DEFAULT_WAIT_S: Final = 75
@@ -152,21 +153,10 @@ async def _ask_offer(desk: Desk, text: str, params: PayParams) -> bolt11.Invoice
     noffer = pointers.decode(text)
     if not isinstance(noffer, pointers.Noffer):
         raise KitestringError(Reason.UNSUPPORTED, "this code is not an offer")
-    return await desk.resolve_offer(noffer, offer_amount(noffer, params.amount_msat), params.description)
-
-
-def offer_amount(noffer: pointers.Noffer, amount_msat: int | None) -> int | None:
-    """The sats to ask an offer for. Raises KitestringError when the amount is missing or not the offer's price."""
-    if amount_msat is not None and amount_msat % MSAT_PER_SAT:
-        raise KitestringError(Reason.MALFORMED, "an offer is paid in whole sats")
-    sats = None if amount_msat is None else amount_msat // MSAT_PER_SAT
-    if noffer.price_type is pointers.PriceType.SPONTANEOUS and sats is None:
-        raise KitestringError(Reason.MALFORMED, "this offer has no price: say how many sats to pay, after the code")
-    if noffer.price_type is pointers.PriceType.FIXED and noffer.price_sats and sats not in (None, noffer.price_sats):
-        raise KitestringError(
-            Reason.AMOUNT_OUT_OF_RANGE, f"this offer costs {noffer.price_sats:,} sat: leave the amount out"
-        )
-    return sats or noffer.price_sats
+    sats = offer_sats(noffer, None if params.amount_msat is None else Msat(params.amount_msat))
+    invoice = await desk.resolve_offer(noffer, sats, params.description)
+    agree(invoice, sats)
+    return invoice
 
 
 def payable_amount(written: Msat | None, given: int | None) -> Msat:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
@@ -35,6 +36,8 @@ _STATUS: Final = {
     Exit.RATE_LIMITED: 429,
     Exit.PENDING: 202,
 }
+#: These look for a name before they take it, so two of them must not look at the same time.
+_ONE_BY_ONE: Final = frozenset(spec.name for spec in control.COMMANDS.values() if spec.right == "manage")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -44,6 +47,7 @@ class ControlServer:
     def __init__(self, desk: Desk, listener: socket.socket) -> None:
         self._desk: Final = desk
         self._listener: Final = listener
+        self._manage: Final = asyncio.Lock()
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors, _same_user])
         app.router.add_get("/v1", self._describe)
         app.router.add_post("/v1/commands/{name}", self._command)
@@ -76,8 +80,11 @@ class ControlServer:
             params = loads_object((await request.read()).decode() or "{}")
         except (CodecError, UnicodeDecodeError) as error:
             raise KitestringError(Reason.MALFORMED, f"the parameters cannot be read: {error}") from error
-        key = request.headers.get(KEY_HEADER, "")
-        return _answer(await control.run(self._desk, request.match_info["name"], params, key))
+        key, name = request.headers.get(KEY_HEADER, ""), request.match_info["name"]
+        if name in _ONE_BY_ONE:
+            async with self._manage:
+                return _answer(await control.run(self._desk, name, params, key))
+        return _answer(await control.run(self._desk, name, params, key))
 
 
 @web.middleware

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kitestring.app.config import Config
-from kitestring.app.control_money import offer_amount, payable_amount
+from kitestring.app.control_money import payable_amount
 from kitestring.app.desk import Result
 from kitestring.backend.sandbox_world import World
 from kitestring.base.errors import KitestringError, Reason
@@ -16,6 +16,7 @@ from kitestring.client.offers import ask_offer
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.target import Target, classify
 from kitestring.sdk.clock import SystemClock
+from kitestring.sdk.payable import offer_sats
 
 #: How long a payer waits for the receipt; the payment is done by then, so it only delays the last line.
 RECEIPT_TIMEOUT_S: Final = 10.0
@@ -43,7 +44,7 @@ async def _pay_offer(
         raise KitestringError(Reason.UNSUPPORTED, "this code is not an offer")
     asked = await ask_offer(
         noffer,
-        amount_sats=offer_amount(noffer, amount_msat),
+        amount_sats=offer_sats(noffer, None if amount_msat is None else Msat(amount_msat)),
         clock=SystemClock(),
         entropy=os.urandom,
         own_relays=relays,

@@ -76,7 +76,7 @@ class Relay:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
             await self.stop()
-            raise KitestringError(Reason.INTERNAL, _why_not_listening(error, host, port)) from error
+            raise KitestringError(Reason.ALREADY_USED, _why_not_listening(error, host, port)) from error
         port = int(self._runner.addresses[0][1])
         shown = WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
         self.url = f"ws://{shown}:{port}"

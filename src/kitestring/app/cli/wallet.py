@@ -48,6 +48,7 @@ def pay_from(shell: Shell, source: str, target: str, amount_sat: int | None, max
 
 
 async def _pay(shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None) -> dict[str, Any]:
+    from kitestring.app.offline import own_relays
     from kitestring.base.money import sat
     from kitestring.sdk.wallet import Wallet
 
@@ -57,7 +58,7 @@ async def _pay(shell: Shell, uri: str, target: str, amount_sat: int | None, max_
     opened = Wallet.open(
         uri,
         proxies=config.proxies,
-        relays=config.relays,
+        relays=own_relays(config, shell.home),
         allow_private=config.allow_private_relays,
         environment=config.environment,
     )
