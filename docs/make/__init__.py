@@ -1,0 +1,1 @@
+"""What the generated pages are made from, one kind of page in one file."""

@@ -1,0 +1,184 @@
+"""Console blocks of the pages, run for real: what a page shows is what the program printed.
+
+A page asks for it by the line :data:`MARK`. Its ``console`` blocks are then run in order, in a data directory of the
+page's own, where the service runs; ``$ make run`` starts it anew and shows its card, ``$ export`` is for all later
+commands. Keys, codes, times and the like differ from
+run to run: they are compared by kind, and a command that repeats one from the page is given the one of this run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+MARK: Final = "<!-- the console blocks of this page are run by `make docs` -->"
+#: Shown instead of the temporary directory in which the page is run.
+SHOWN_HOME: Final = "/home/you/.local/share/kitestring"
+START: Final = "make run"
+#: The last line of the card.
+CARD_END: Final = "Ctrl-C stops it."
+#: For one command; a payment needs less than a second.
+PATIENCE_S: Final = 60
+
+_BLOCK: Final = re.compile(r"(?<=```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
+#: What differs from run to run; the first four kinds may be repeated in a later command.
+_KINDS: Final = {
+    "connection": r"nostr\+walletconnect://[^\s']+",
+    "noffer": r"noffer1[a-z0-9]+",
+    "bolt11": r"lnbcrt[a-z0-9]{50,}",
+    "hex": r"\b(?:[0-9a-f]{64}|[0-9a-f]{66}|[0-9a-f]{16})\b",
+    "relay": r"ws://127\.0\.0\.1:\d+",
+    "time": r"\d{4}-\d\d-\d\d \d\d:\d\d",
+    "lag": r"in \d+ ms",
+    "skew": r"to \d+ s\b",
+    "disk": r"[\d.]+ GB free",
+    "sqlite": r"(?:ok|info) +sqlite .*",
+}
+_REPEATED: Final = frozenset({"connection", "noffer", "bolt11", "hex"})
+_VARIES: Final = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))
+
+
+@dataclass(slots=True)
+class Command:
+    """One command of a block, and what followed it."""
+
+    text: str
+    output: list[str] = field(default_factory=list)
+
+
+def normalised(text: str) -> str:
+    """``text`` with everything replaced that differs from run to run."""
+    return _VARIES.sub(lambda found: f"<{found.lastgroup}>", text)
+
+
+def same(page: str, other: str) -> bool:
+    """Whether two runs of a page show the same; the order within a list may follow from keys."""
+    return sorted(normalised(page).splitlines()) == sorted(normalised(other).splitlines())
+
+
+def read_block(block: str) -> list[Command]:
+    commands: list[Command] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            commands.append(Command(line[2:]))
+        elif commands:
+            commands[-1].output.append(line)
+        else:
+            raise ValueError(f"a console block begins with a command, not with {line!r}")
+    return commands
+
+
+def rerun(page: str) -> str:
+    """The page with the outputs of a run just made. Raises RuntimeError when the service does not start."""
+    with Session() as session:
+        return _BLOCK.sub(lambda block: session.block(block[0]), page)
+
+
+class Session:
+    """One page's data directory and service, and the codes of this run by those on the page."""
+
+    def __init__(self) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="kitestring-docs-")
+        self._home = Path(self._scratch.name) / "home"
+        self._codes: dict[str, str] = {}
+        self._service: subprocess.Popen[str] | None = None
+        self._environment = {**os.environ, "KITESTRING_DATA_DIR": str(self._home), "PATH": self._path()}
+
+    def _path(self) -> str:
+        """Where ``kitestring`` is the program of this checkout, whatever else is installed."""
+        programs = Path(self._scratch.name) / "bin"
+        programs.mkdir()
+        program = programs / "kitestring"
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m kitestring "$@"\n', encoding="utf-8")
+        program.chmod(0o700)
+        return f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        self._scratch.cleanup()
+
+    def block(self, text: str) -> str:
+        lines: list[str] = []
+        for command in read_block(text):
+            typed = self._as_of_this_run(command.text)
+            output = self._do(typed).splitlines()
+            self._learn("\n".join(command.output), "\n".join(output))
+            lines += [f"$ {typed}", *output]
+            if command.output and not command.output[-1]:  # a blank line before the next command is the page's own
+                lines.append("")
+        return "\n".join(lines) + "\n"
+
+    def _do(self, typed: str) -> str:
+        if typed == START:
+            return self.start()
+        if self._service is None:
+            self.start()
+        if not typed.startswith("export "):
+            return self._run(typed)
+        for word in shlex.split(typed)[1:]:
+            name, _, value = word.partition("=")
+            self._environment[name] = value
+        return ""
+
+    def start(self) -> str:
+        """Start the service, ending the one before; returns its card."""
+        self._stop()
+        self._service = subprocess.Popen(
+            [sys.executable, "-m", "kitestring", "up"],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        card = ""
+        for line in self._service.stdout or ():
+            card += line
+            if line.rstrip() == CARD_END:
+                return self._shown(card)
+        raise RuntimeError("the service did not start")
+
+    def _stop(self) -> None:
+        if self._service is not None:
+            self._service.send_signal(signal.SIGINT)
+            self._service.communicate(timeout=PATIENCE_S)
+            self._service = None
+
+    def _run(self, typed: str) -> str:
+        done = subprocess.run(  # noqa: S603 - what the page shows, typed as its reader types it
+            ["bash", "-c", typed],  # noqa: S607
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        return self._shown(done.stdout)
+
+    def _shown(self, text: str) -> str:
+        return text.replace(str(self._home), SHOWN_HOME)
+
+    def _as_of_this_run(self, typed: str) -> str:
+        return _VARIES.sub(lambda found: self._codes.get(found[0], found[0]), typed)
+
+    def _learn(self, before: str, now: str) -> None:
+        for kind in _REPEATED:
+            self._codes |= zip(_of_kind(kind, before), _of_kind(kind, now), strict=False)
+
+
+def _of_kind(kind: str, text: str) -> Iterator[str]:
+    return (found[0] for found in _VARIES.finditer(text) if found.lastgroup == kind)

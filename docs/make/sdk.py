@@ -1,0 +1,102 @@
+"""The page docs/reference/sdk.md: the public names with their signatures and docstrings."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+import kitestring
+
+_STARS: Mapping[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+_HEAD = """\
+# Python
+
+```python
+from kitestring import Wallet, Service, Budget, sat
+```
+
+Everything below is public and typed. Amounts are `Msat`: write `sat(210)`. What is `async` is awaited.
+A `Wallet` pays and is paid; a `Service` lets others do so.
+Two whole programs: [`examples/pay.py`](../../examples/pay.py) and [`examples/serve.py`](../../examples/serve.py).
+"""
+
+
+def sdk_page() -> str:
+    parts = [_HEAD]
+    for name in kitestring.__all__:
+        parts += _name(name, getattr(kitestring, name))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _name(name: str, value: Any) -> Iterator[str]:
+    yield f"## `{name}`\n"
+    if not inspect.isclass(value):
+        yield from _signed(name, value)
+        return
+    if issubclass(value, Enum):
+        members = ", ".join(f"`{member.name}`" for member in value)
+        yield from (f"{_prose(value)} The list: [reasons and codes](errors.md).\n", f"{members}.\n")
+        return
+    if "open" not in vars(value) and value.__init__.__qualname__.startswith(f"{value.__name__}."):
+        yield f"```python\n{name}{_parameters(value)}\n```\n"
+    yield f"{_prose(value)}\n"
+    for member, found in vars(value).items():
+        if not member.startswith("_") and not dataclasses.is_dataclass(found):
+            yield from _member(name, member, found)
+
+
+def _member(owner: str, name: str, found: Any) -> Iterator[str]:
+    if isinstance(found, classmethod | staticmethod):
+        yield from _signed(f"{owner}.{name}", found.__func__, skip_first=isinstance(found, classmethod))
+    elif inspect.isfunction(found):
+        yield from _signed(f"{owner}.{name}", found, skip_first=True)
+    elif isinstance(found, property) and found.fget is not None and found.fget.__doc__:
+        yield from (f"### `{owner}.{name}`\n", f"{_prose(found.fget)}\n")
+
+
+def _signed(name: str, function: Any, *, skip_first: bool = False) -> Iterator[str]:
+    if "." in name:
+        yield f"### `{name}`\n"
+    word = "async " if inspect.iscoroutinefunction(function) else ""
+    yield f"```python\n{word}{name}{_parameters(function, skip_first=skip_first)}\n```\n"
+    if inspect.getdoc(function):
+        yield f"{_prose(function)}\n"
+
+
+def _parameters(function: Any, *, skip_first: bool = False) -> str:
+    signature = inspect.signature(function)
+    parts: list[str] = []
+    for parameter in list(signature.parameters.values())[1 if skip_first else 0 :]:
+        if parameter.kind is parameter.KEYWORD_ONLY and not any(part.startswith("*") for part in parts):
+            parts.append("*")
+        parts.append(_parameter(parameter))
+    returned = signature.return_annotation
+    plain = returned in {inspect.Signature.empty, None, "None"} or inspect.isclass(function)
+    return f"({', '.join(parts)})" + ("" if plain else f" -> {_type(returned)}")
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    text = f"{_STARS.get(parameter.kind, '')}{parameter.name}: {_type(parameter.annotation)}"
+    return text if parameter.default is parameter.empty else f"{text} = {_default(parameter.default)}"
+
+
+def _type(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else str(annotation.__name__)
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if dataclasses.is_dataclass(value):
+        return f"{type(value).__name__}()"
+    return str(value.__name__) if callable(value) else repr(value)
+
+
+def _prose(value: Any) -> str:
+    """The docstring as Markdown."""
+    text = inspect.getdoc(value) or ""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text.replace("``", "`"))

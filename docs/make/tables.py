@@ -1,0 +1,154 @@
+"""Parts of pages that are tables of the code: states, reasons, invariants, rooms."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from kitestring.base import payments
+from kitestring.base.errors import SILENCE, SILENT, TABLE
+from kitestring.base.payments import HOLDING, OPEN, TERMINAL, State
+from kitestring.ledger.audit import CHECKS
+
+ROOT: Final = Path(__file__).parents[2]
+
+ROOMS: Final[Mapping[str, str]] = {
+    "app": "Wires everything: configuration, data directory, keys, the owner's commands, the command line, `Service`.",
+    "sdk": "The wallet of a program: `Wallet`, and what can be paid.",
+    "engine": "Decides and pays: claim, reserve, ask the node, record, reply; recovery after a crash.",
+    "ledger": "The durable books in SQLite: requests, payments, double entry, budgets, outbox; `audit`.",
+    "backend": "Lightning nodes: one file per kind of node. Now `lnd` and the `sandbox`.",
+    "relay": "The embedded Nostr relay.",
+    "client": "The other side of the wires: a client of NWC connections and of offers.",
+    "transport": "Relay connections: pool, reconnection, proxies, the check of foreign addresses.",
+    "wire": "One protocol, one file: bytes from a peer to a neutral command, an outcome back to bytes.",
+    "policy": "Pure rules: may this grant do this now? Budgets, rates, caps.",
+    "nostr": "Events, filters, the relay conversation without a socket, freshness and duplicates.",
+    "codec": "Text forms: bech32, TLV, NIP-19, BOLT11, offers, links, strict JSON.",
+    "crypto": "Keys, Schnorr signatures, NIP-04 and NIP-44 encryption.",
+    "base": "The common words: money, commands, reasons, payment states, and the ports of node, store and clock.",
+}
+
+INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
+    "I1": (
+        "One payment hash is held by at most one payment that has not failed.",
+        "A unique index in the database over exactly the holding states.",
+    ),
+    "I2": (
+        "Money is conserved: every transfer sums to zero, and balances follow from their entries.",
+        "Triggers; `audit --node` compares every payment and invoice with the node.",
+    ),
+    "I3": ("A reservation is released only with stored evidence that nothing was paid.", "A CHECK constraint."),
+    "I4": (
+        "No reservation goes beyond what is available or beyond a budget. Overdrafts by a late truth are marked.",
+        "CHECK constraints; check and reservation are one transaction.",
+    ),
+    "I5": ("What is debited is at most amount and fee cap.", "The cap is sent to the node in msat."),
+    "I6": ("Every accepted request ends in exactly one stored reply.", "A unique key; recovery at every start."),
+    "I7": ("A request, and a settlement of the node, counts once.", "Unique keys; pruned ids are refused by age."),
+    "I8": ("Entries are only appended; a transfer is posted or voided, once.", "Triggers refuse everything else."),
+    "I9": ("A settled payment has the preimage of its hash.", "Checked when the node answers, before it is believed."),
+    "I10": ("Nothing is credited before the node has settled it.", "Credit and settlement are one transaction."),
+    "I11": ("No rounding is in favour of the other side.", "Amounts are whole msat; sat are rounded in two functions."),
+    "I12": (
+        "When the node holds less than the sub-accounts are owed, spending stops.",
+        "Compared once a minute; the audit judges by the last view of the node.",
+    ),
+    "I13": ("A payment that has ended stays as it ended.", "One table of transitions; a trigger keeps every step."),
+    "I14": ("A result is shown only to the connection that paid.", "Look-ups are scoped by connection."),
+    "I15": (
+        "With an honest node and a relay, every payment ends.",
+        "Unknown payments are looked up again for ever. The command does not check it: it cannot know what is late.",
+    ),
+    "I16": (
+        "No secret is stored or printed in clear.",
+        "The audit scans the ledger only. Logs and messages are built from redacted values.",
+    ),
+}
+
+
+#: Where the code says it all by the name.
+_MEANINGS: Final = {State.SETTLED: "paid; preimage and fee are stored", State.FAILED: "not paid, with evidence"}
+
+
+def states() -> str:
+    """The states with their meaning, which is the comment beside each in the code."""
+    source = inspect.getsource(payments.State)
+    rows = ["| state | meaning | owns the payment hash | holds money | final |", "|---|---|---|---|---|"]
+    for state in State:
+        found = re.search(rf"^    {state.name} = .*?(?:  # (.*))?$", source, re.MULTILINE)
+        meaning = _MEANINGS.get(state) or (found and found[1]) or state.value
+        marks = (_yes(state in group) for group in (HOLDING, OPEN, TERMINAL))
+        rows.append(f"| `{state}` | {meaning} | {' | '.join(marks)} |")
+    return "\n".join(rows)
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else ""
+
+
+def errors_page() -> str:
+    """docs/reference/errors.md."""
+    rows = [
+        "# Reasons and codes",
+        "",
+        "Every refusal has one reason. It is the `reason` in `--json` output and `KitestringError.reason` in Python.",
+        "The table says what each wire makes of it.",
+        "",
+        "- **exit**: the exit code of the command line ([what it means](cli.md#exit-codes)).",
+        "- **NWC**: the error code of NIP-47. Where a second one is given, connections that speak NIP-04 get that,",
+        "  because their apps know fewer codes.",
+        "- **offers**: the error code of a CLINK offer.",
+        "- –: nothing is published.",
+        "",
+        "| reason | meaning | exit | NWC | offers |",
+        "|---|---|---|---|---|",
+    ]
+    for reason, codes in TABLE.items():
+        nwc = "–" if codes.nwc == SILENCE else f"`{codes.nwc}`"
+        nwc += f" / `{codes.narrow}`" if codes.narrow != codes.nwc else ""
+        offers = "–" if codes.offers == SILENT else str(codes.offers)
+        rows.append(f"| `{reason.value}` | {codes.sentence} | {codes.exit.value} | {nwc} | {offers} |")
+    return "\n".join([*rows, ""])
+
+
+def invariants() -> str:
+    """What holds, how many checks of ``kitestring audit`` look at it, and what else keeps it."""
+    counted = Counter(name for name, _ in CHECKS)
+    rows = ["| | what holds | audit | kept by |", "|---|---|---|---|"]
+    for name, (rule, kept) in INVARIANTS.items():
+        number = 0 if name == "I15" else counted[name]
+        checks = f"{number} check{'s' if number > 1 else ''}" if number else "not checked"
+        rows.append(f"| {name} | {rule} | {checks} | {kept} |")
+    return "\n".join(rows)
+
+
+def layers() -> list[list[str]]:
+    """The import contract, the highest layer first."""
+    return [line.split(" | ") for line in _contract("layers")["layers"]]
+
+
+def pure_rooms() -> frozenset[str]:
+    """The rooms that the contract keeps away from clock, socket, disk and chance."""
+    found = next(found for found in _contracts() if "time" in found.get("forbidden_modules", ()))
+    return frozenset(name.removeprefix("kitestring.") for name in found["source_modules"])
+
+
+def rooms() -> str:
+    rows = [f"| `{name}/` | {ROOMS[name]} |" for layer in layers() for name in layer]
+    return "\n".join(["| room | what it does |", "|---|---|", *rows])
+
+
+def _contract(kind: str) -> dict[str, Any]:
+    return next(found for found in _contracts() if found["type"] == kind)
+
+
+def _contracts() -> list[dict[str, Any]]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found: list[dict[str, Any]] = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    return found

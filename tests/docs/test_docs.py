@@ -1,0 +1,155 @@
+"""The pages say what is: generated parts are fresh, shown outputs are those of a run, links lead somewhere."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from docs.make import console, drawings, tables
+
+from docs import generate
+from kitestring.app.config import load
+from kitestring.app.macaroon_rights import NEEDED
+from kitestring.base.payments import TRANSITIONS, State
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MAKERS = generate.makers()
+
+
+def _named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _blocks(page: Path, language: str) -> Iterator[str]:
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return (block[1] for block in found)
+
+
+def _anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+# ---------------------------------------------------------------- freshness
+
+
+@pytest.mark.parametrize("path", MAKERS, ids=_named)
+def test_a_page_shows_what_the_program_says_today(path: Path) -> None:
+    assert generate.is_fresh(path, MAKERS[path]()), f"{_named(path)} is stale: run `make docs`"
+
+
+def test_a_stale_file_is_named_and_a_fresh_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh, stale = tmp_path / "fresh.md", tmp_path / "stale.md"
+    fresh.write_text("as it is")
+    stale.write_text("as it was")
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(generate, "makers", lambda: {fresh: lambda: "as it is", stale: lambda: "as it is"})
+    assert generate.main(["--check"]) == 1
+    assert capsys.readouterr().out == "stale: stale.md; run `make docs`\n"
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+
+
+def test_every_marked_page_has_a_block_that_is_run() -> None:
+    marked = [page for page in PAGES if console.MARK in page.read_text(encoding="utf-8")]
+    assert len(marked) >= 4
+    for page in marked:
+        assert [command for block in _blocks(page, "console") for command in console.read_block(block)], page
+
+
+def test_console_blocks_stand_on_marked_pages_only() -> None:
+    unmarked = [page for page in PAGES if console.MARK not in page.read_text(encoding="utf-8")]
+    assert [_named(page) for page in unmarked if list(_blocks(page, "console"))] == []
+
+
+# ---------------------------------------------------------------- comparing runs
+
+
+def test_runs_that_differ_by_keys_are_the_same_and_by_words_are_not() -> None:
+    before = f"paid 50 sat, fee 0.505 sat\npreimage {'ab' * 32}\nat 2026-11-21 13:50"
+    assert console.same(before, before.replace("ab", "cd").replace("13:50", "09:01"))
+    assert not console.same(before, before.replace("0.505", "0.506"))
+    assert not console.same(before, before.replace("paid", "sent"))
+
+
+def test_a_command_that_repeats_a_code_of_the_page_is_given_that_of_the_run() -> None:
+    with console.Session() as session:
+        session._learn("noffer1aaa\nnoffer1ccc", "noffer1bbb\nnoffer1ddd")
+        assert session._as_of_this_run("pay noffer1aaa 21; pay noffer1ccc") == "pay noffer1bbb 21; pay noffer1ddd"
+
+
+def test_a_block_is_read_as_commands_with_what_followed_each() -> None:
+    first, second = console.read_block("$ export CODE=x\n$ echo $CODE\nx\n\n")
+    assert (first.text, first.output) == ("export CODE=x", [])
+    assert (second.text, second.output) == ("echo $CODE", ["x", ""])
+    with pytest.raises(ValueError, match="begins with a command"):
+        console.read_block("x\n$ echo x\n")
+
+
+# ---------------------------------------------------------------- drawings and tables
+
+
+def test_every_state_and_every_step_is_drawn() -> None:
+    steps = sum(len(after) for after in TRANSITIONS.values())
+    svg, text = drawings.states_svg(), drawings.states_mermaid()
+    assert svg.count("<line ") == steps
+    assert all(f">{state.value}</text>" in svg for state in State)
+    assert sum(" --> " in line and "[*]" not in line for line in text.splitlines()) == steps
+
+
+def test_every_room_of_the_source_is_described() -> None:
+    on_disk = {path.parent.name for path in (ROOT / "src/kitestring").glob("*/__init__.py")}
+    assert {room for layer in tables.layers() for room in layer} == on_disk == set(tables.ROOMS)
+
+
+def test_every_invariant_that_the_audit_checks_is_described() -> None:
+    assert {name for name, _ in tables.CHECKS} <= set(tables.INVARIANTS)
+    assert list(tables.INVARIANTS) == [f"I{number}" for number in range(1, 17)]
+
+
+def test_paths_of_the_source_that_pages_name_exist() -> None:
+    source = ROOT / "src/kitestring"
+    for page in PAGES:
+        for name in re.findall(r"`([a-z_]+/[a-z_0-9/]+\.py)`", page.read_text(encoding="utf-8")):
+            assert (source / name).exists() or (ROOT / name).exists(), f"{_named(page)}: {name}"
+
+
+# ---------------------------------------------------------------- links and examples
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_named)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert not anchor or anchor in _anchors(target), f"{link}: there is no such heading"
+
+
+def test_the_python_of_the_readme_is_that_of_the_examples() -> None:
+    examples = [path.read_text(encoding="utf-8").splitlines() for path in (ROOT / "examples").glob("*.py")]
+    blocks = list(_blocks(ROOT / "README.md", "python"))
+    assert len(blocks) == 2
+    for block in blocks:
+        height = len(block.splitlines())
+        windows = (lines[start : start + height] for lines in examples for start in range(len(lines)))
+        assert any(dedent("\n".join(window)) == block.rstrip("\n") for window in windows), block
+
+
+def test_the_settings_shown_for_lnd_can_be_read(tmp_path: Path) -> None:
+    (block,) = _blocks(ROOT / "docs/how-to/run-in-front-of-lnd.md", "toml")
+    (tmp_path / "kitestring.toml").write_text(block, encoding="utf-8")
+    assert load(tmp_path, environment={}).node_url == tomllib.loads(block)["node"]
+
+
+def test_the_macaroon_shown_for_lnd_has_exactly_the_rights_that_are_needed() -> None:
+    text = (ROOT / "docs/how-to/run-in-front-of-lnd.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^lncli bakemacaroon .*?(?<!\\)\n", text, re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"[a-z]+:[a-z]+", command)) == NEEDED
