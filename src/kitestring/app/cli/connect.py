@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Moment, Sats, budget, when
+from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, when
 
 
 @click.command("connect")
@@ -63,6 +63,7 @@ def describe(connection: dict[str, Any]) -> str:
     parts = [
         f"{connection['name']}: account {connection['account']}",
         budget(connection["budget_msat"], connection["period"], connection["length_s"]),
+        "" if connection["per_payment_msat"] is None else f"at most {amount(connection['per_payment_msat'])} a payment",
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",
         f"may {', '.join(connection['methods'])}",
     ]
