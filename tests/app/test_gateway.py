@@ -12,120 +12,13 @@ import msgspec
 import pytest
 
 from kitestring.app.config import Limits
-from kitestring.app.gateway import Gateway
-from kitestring.app.keyring import Keyring
-from kitestring.app.publisher import Publisher
-from kitestring.app.rates import Rates
-from kitestring.app.wires import Wires
 from kitestring.base.errors import CodecError
-from kitestring.codec.bolt11_write import encode
-from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
-from kitestring.nostr.event import Event, decode_event, first_tag, sign_event, verify_event
-from kitestring.transport.publications import PublishResult
-from kitestring.wire.envelope import decrypt, request_event, shared_secret
-from tests.engine.kit import Life, Rig
+from kitestring.nostr.event import Event, first_tag, sign_event
+from tests.app.door import APP, STRANGER, Door
+from tests.engine.kit import Life
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual
-
-APP = SecretKey(b"\x01" * 32)
-STRANGER = SecretKey(b"\x02" * 32)
-NODE_KEY = b"\x03" * 32
-
-
-class Pool:
-    """A relay pool whose relays take everything at once."""
-
-    def __init__(self) -> None:
-        self.sent: list[Event] = []
-
-    def send(self, event_id: str, pubkey: str, event_json: bytes, done: Any) -> None:
-        event = decode_event(event_json)
-        assert (event.id, event.pubkey) == (event_id, pubkey)
-        assert verify_event(event)
-        self.sent.append(event)
-        done(PublishResult(True, {}))
-
-    def connected_urls(self) -> list[str]:
-        return ["ws://127.0.0.1:1"]
-
-
-class Door:
-    """A gateway in front of a real engine, and one NWC connection ``app`` of the client :data:`APP`."""
-
-    def __init__(self, rig: Rig, limits: Limits) -> None:
-        self.rig, self.clock = rig, rig.clock
-        self.keyring = Keyring(b"\x09" * 32)
-        self.pool = Pool()
-        self.raised: list[str] = []
-        wires = Wires(self.keyring, rig.life.entropy)
-        publisher = Publisher(self.pool, rig.store, rig.clock, wires.resign)  # type: ignore[arg-type]
-        rig.context.encode, rig.context.deliver = wires.encode, publisher.deliver
-        self.gateway = Gateway(
-            service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
-            backend=rig.backend, publisher=publisher, clock=rig.clock, rates=Rates(limits),
-            nip44_seen=lambda grant: self.raised.append(grant.grant_id),
-        )  # type: ignore[arg-type] # fmt: skip
-
-    async def open(self, **more: Any) -> None:
-        key = self.keyring.connection_key("app")
-        await self.rig.grant("app", caller=APP.public_hex, service_pubkey=key.public_hex, **more)
-        await self.refresh()
-        await self.rig.engine.start()
-
-    async def refresh(self) -> None:
-        grants = await self.rig.store.grants()
-        for grant in grants:
-            await self.rig.engine.reload_grant(grant.grant_id)
-        self.gateway.set_connections(grants)
-
-    @property
-    def grant_key(self) -> str:
-        return self.keyring.connection_key("app").public_hex
-
-    # ------------------------------------------------------------ asking
-
-    def request(self, method: str, params: Any = None, **how: Any) -> Event:
-        return self.event(json.dumps({"method": method, "params": params}), **how)
-
-    def event(
-        self, plaintext: str, *, key: SecretKey = APP, to: str = "", cipher: Any = "nip44", age_s: int = 0,
-        kind: int = kinds.NWC_REQUEST, expires_at: int | None = None,
-    ) -> Event:  # fmt: skip
-        service = to or self.grant_key
-        return request_event(
-            key, kind=kind, service=service, plaintext=plaintext, cipher=cipher,
-            shared=shared_secret(key, service, cipher), entropy=self.rig.life.entropy, now=self.clock.now() - age_s,
-            expires_at=expires_at,
-        )  # fmt: skip
-
-    async def tell(self, event: Event) -> list[Any]:
-        """Receive it and let the service come to rest; what was published about it."""
-        before = len(self.pool.sent)
-        self.gateway.receive(event, "ws://127.0.0.1:1")
-        await self.gateway.drain(60)
-        await self.clock.sleep(0.1)
-        return [self.read(reply) for reply in self.pool.sent[before:] if first_tag(reply, "e") == event.id]
-
-    async def ask(self, method: str, params: Any = None, **how: Any) -> Any:
-        (reply,) = await self.tell(self.request(method, params, **how))
-        return reply
-
-    def read(self, reply: Event) -> Any:
-        key = APP if first_tag(reply, "p") == APP.public_hex else STRANGER
-        cipher: Any = "nip04" if "?iv=" in reply.content else "nip44"
-        return json.loads(decrypt(reply.content, cipher, shared_secret(key, reply.pubkey, cipher)))
-
-    def invoice(self, script: Script | None = None, **more: Any) -> str:
-        """A real invoice of somebody outside, over 10 sat."""
-        preimage = self.rig.life.entropy(32)
-        payment_hash = sha256(preimage).hexdigest()
-        node = self.rig.node
-        node._preimages[payment_hash], node.scripts[payment_hash] = preimage.hex(), script or Script()
-        values = {"network": "regtest", "amount_msat": 10_000, "description": "tea", "expiry_s": 3600} | more
-        return encode(
-            timestamp=self.clock.now(), payment_hash=payment_hash, payment_secret="11" * 32, secret32=NODE_KEY, **values
-        )
 
 
 @pytest.fixture

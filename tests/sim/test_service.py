@@ -1,0 +1,222 @@
+"""A seeded world: a node, a network and a disk that misbehave, kills in between, and then fair weather.
+
+In fair weather everything ends (I15), everybody has one answer, and the node's books and the ledger say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitestring.app.config import Limits
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Budget
+from kitestring.base.ledger import ClaimPayment
+from kitestring.base.money import Msat
+from kitestring.codec import bolt11
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event, first_tag
+from kitestring.wire.envelope import decrypt, shared_secret
+from tests.app.door import APP, Door
+from tests.engine.kit import Life, Rig
+from tests.fakes.backend import Script
+from tests.fakes.clock import virtual
+from tests.fakes.crossings import Crossings
+
+#: The same ones always, and one that is new in each run; a failing one stands in the test's name.
+SEEDS = [1, 2, 3, 4, random.SystemRandom().randrange(1_000_000)]
+REQUESTS = 24
+#: Virtual seconds of bad weather, and how often a client asks again while it has no answer.
+STORM_S = 240
+AGAIN_S = 25
+AMOUNT = 10_000
+FUNDED = 10_000_000
+OTHER = SecretKey(b"\x04" * 32)
+CLIENTS = {"app": APP, "other": OTHER}
+
+
+class World:
+    """One seed's run."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.life = Life(path)
+        self.door: Door | None = None
+        self.stormy = True
+        self.requests: dict[str, Event] = {}
+        self.paying: dict[str, str] = {}  # request id → payment hash
+        self.replies: dict[str, list[Any]] = {}
+        self.claimed: set[str] = set()
+
+    # ------------------------------------------------------------ weather
+
+    def script(self) -> Script:
+        chance = self.chance
+        odd = ["lost", "dropped", "lie", "inflight", "unreachable", "never"]
+        answers = [chance.choice(odd) for _ in range(chance.choice((0, 0, 1, 2)))]
+        fails = chance.choice(("", "", "", "no_route"))
+        return Script(fails, chance.choice((0.0, 1.0, 30.0, 400.0)), 1_000, [*answers, "true"])
+
+    async def storm(self, rig: Rig) -> None:
+        """For ever: the node goes and comes, its stream breaks, the disk is full for a moment, the clock is set."""
+        node, chance = self.life.node, self.chance
+        while True:
+            await rig.clock.sleep(chance.uniform(1, 15))
+            node.offline, node.deaf = chance.random() < 0.2, chance.random() < 0.3
+            rig.clock.skew_s = chance.randrange(-20, 20)
+            if chance.random() < 0.4:
+                node.break_streams()
+            if chance.random() < 0.4:
+                name = chance.choice(("ClaimPayment", "RecordPayment", "Credit", "RecordInvoice", "Answer"))
+                rig.store.broken.setdefault(name, []).append(KitestringError(Reason.INTERNAL, "the disk is full"))
+
+    def calm(self, rig: Rig) -> None:
+        self.stormy = False
+        self.life.node.offline = self.life.node.deaf = False
+        self.life.clock.skew_s = 0
+        rig.store.broken.clear()
+
+    # ------------------------------------------------------------ the network
+
+    async def deliver(self, event: Event) -> None:
+        """None, one or several copies, each after a while of its own: so they overtake each other."""
+        copies = self.chance.choice((0, 1, 1, 2, 3)) if self.stormy else 1
+        for _ in range(copies):
+            await self.life.clock.sleep(self.chance.uniform(0, 5 if self.stormy else 0.1))
+            if self.door is not None:
+                self.door.gateway.receive(event, "ws://127.0.0.1:1")
+
+    def takes(self, event: Event) -> bool:
+        """Whether a relay takes a reply; and whether the client hears it, which is another matter."""
+        if self.stormy and self.chance.random() < 0.3:
+            return False
+        if not self.stormy or self.chance.random() < 0.7:
+            asked = first_tag(event, "e") or ""
+            key = next(key for key in CLIENTS.values() if key.public_hex == first_tag(event, "p"))
+            reply = json.loads(decrypt(event.content, "nip44", shared_secret(key, event.pubkey, "nip44")))
+            self.replies.setdefault(asked, []).append(reply)
+        return True
+
+    async def client(self, number: int, invoices: list[str]) -> None:
+        """Ask once, and again with the very same event for as long as there is no answer."""
+        await self.life.clock.sleep(self.chance.uniform(0, STORM_S))
+        while self.door is None:
+            await self.life.clock.sleep(1)
+        name = self.chance.choice(tuple(CLIENTS))
+        if number % 4 == 3:
+            event = self._event(name, "make_invoice", {"amount": 7_000})
+        else:
+            invoice = self.chance.choice(invoices)
+            event = self._event(name, "pay_invoice", {"invoice": invoice, "max_fee": 1_000})
+            self.paying[event.id] = bolt11.decode(invoice).payment_hash
+        self.requests[event.id] = event
+        while event.id not in self.replies:
+            await self.deliver(event)
+            await self.life.clock.sleep(AGAIN_S)
+
+    def _event(self, name: str, method: str, params: Any) -> Event:
+        assert self.door is not None
+        to = self.door.keyring.connection_key(name).public_hex
+        return self.door.request(method, params, key=CLIENTS[name], to=to)
+
+    # ------------------------------------------------------------ one run
+
+    async def prepare(self) -> list[str]:
+        async with self.life.service(start=False) as rig:
+            door = Door(rig, Limits())
+            await rig.account("purse", FUNDED)
+            for name, key in CLIENTS.items():
+                peer = door.keyring.connection_key(name).public_hex
+                more = {"account": "purse", "budget": Budget.total(Msat(FUNDED))}
+                await rig.grant(name, caller=key.public_hex, service_pubkey=peer, **more)
+            return [door.invoice(self.script(), expiry_s=86_400) for _ in range(REQUESTS // 2)]
+
+    async def live(self, seconds: float, crossings: Crossings) -> None:
+        """One life of the service, until its time is over or it is killed."""
+        if self.life.node.offline:
+            self.life.node.offline = False  # nothing starts without its node
+        async with self.life.service(crossings, start=False) as rig:
+            storm = asyncio.create_task(self.storm(rig)) if self.stormy else None
+            await self._open(rig)
+            killed = asyncio.create_task(crossings.killed.wait())
+            await asyncio.wait((killed,), timeout=seconds)
+            killed.cancel()
+            if storm is not None:
+                storm.cancel()
+            await self._shut(rig)
+
+    async def _open(self, rig: Rig) -> None:
+        door = Door(rig, Limits(requests_per_min=10_000, payments_per_min=10_000))
+        door.pool.takes = self.takes
+        await door.refresh()
+        await rig.engine.start()
+        self.door = door
+
+    async def _shut(self, rig: Rig) -> None:
+        door, self.door = self.door, None
+        self.claimed |= {tx.request.request_id for tx in rig.store.applied if isinstance(tx, ClaimPayment)}
+        assert door is not None
+        tasks = [*door.gateway._tasks, *door.publisher._retries]
+        if door.publisher._marker is not None:
+            tasks.append(door.publisher._marker)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def run(self) -> None:
+        invoices = await self.prepare()
+        clients = [asyncio.create_task(self.client(number, invoices)) for number in range(REQUESTS)]
+        while self.life.clock.monotonic() < STORM_S:
+            await self.live(STORM_S / 3, Crossings(self.chance.randrange(5, 120)))
+        self.life.node.offline = False
+        async with self.life.service(start=False) as rig:
+            self.calm(rig)
+            await self._open(rig)
+            await asyncio.wait_for(asyncio.gather(*clients), 3_600)
+            await rig.clock.sleep(3_600)
+            await self.check(rig)
+            await self._shut(rig)
+
+    # ------------------------------------------------------------ afterwards
+
+    async def check(self, rig: Rig) -> None:
+        node = self.life.node
+        assert await rig.store.open_payments() == []
+        assert await rig.store.running_requests() == []
+        for request_id, found in self.replies.items():
+            stored = await rig.store.messages(request_id)
+            if stored:
+                assert all(reply == json.loads(stored[0].plaintext) for reply in found), request_id
+            paid = [
+                reply["result"]["preimage"] for reply in found if reply["error"] is None and request_id in self.paying
+            ]
+            for preimage in paid:
+                assert sha256(bytes.fromhex(preimage)).hexdigest() == self.paying[request_id]
+                assert self.paying[request_id] in node.paid_out()
+        assert set(self.replies) >= set(self.requests)
+        books = node.paid_out()
+        rows = [await rig.store.payment_by_hash(rig.context.node.node_id, payment_hash) for payment_hash in books]
+        assert [row.amount_msat + row.fee_msat for row in rows] == list(books.values())
+        assert {row.state.value for row in rows} <= {"settled"}
+        assert await rig.available("purse") == FUNDED - sum(books.values())
+        assert set(books) <= set(self.paying.values())
+        self.life.audit()
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")
+def test_after_the_storm_everything_has_ended_and_every_book_says_the_same(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL")
+
+    @virtual
+    async def story() -> None:
+        await World(tmp_path / "ledger.db", seed).run()
+
+    story()
