@@ -19,6 +19,8 @@ PAY_TIMEOUT_S = 20
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=60)
 # lnd's own fee for one hop is 1 sat and a millionth of the amount.
 FEE_LIMIT_MSAT = 100_000
+# More than all tests together make.
+ALL_PAYMENTS = 100_000
 
 
 class NodeError(Exception):
@@ -136,8 +138,13 @@ class LndNode:
 
     async def payments(self) -> dict[str, Payment]:
         """Every payment this node ever tried, by payment hash, the unfinished ones too."""
-        answer = await self.get("/v1/payments?include_incomplete=true")
-        return {entry["payment_hash"]: Payment.from_lnd(entry) for entry in answer["payments"]}
+        return {entry["payment_hash"]: Payment.from_lnd(entry) for entry in await self.payment_records()}
+
+    async def payment_records(self) -> list[dict[str, Any]]:
+        """The same as lnd tells it, with the attempts in `htlcs`. Unasked it would leave out all but the first 100."""
+        answer = await self.get(f"/v1/payments?include_incomplete=true&max_payments={ALL_PAYMENTS}")
+        records: list[dict[str, Any]] = answer["payments"]
+        return records
 
     async def balance_msat(self) -> int:
         """What this node owns in its channels, without what is in flight."""
