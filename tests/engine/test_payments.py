@@ -77,6 +77,18 @@ def test_no_answer_or_a_preimage_that_does_not_hash_is_unknown_and_the_reply_is_
 
 
 @virtual
+async def test_a_call_that_never_ends_is_given_up_and_the_payment_is_looked_at(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["never"], settles_after_s=5))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(60)
+        assert await rig.state(invoice[1]) == "dispatched"
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert life.node.sends == [invoice[1]]
+
+
+@virtual
 async def test_what_the_node_never_saw_is_sent_again_with_the_same_hash(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")

@@ -20,6 +20,9 @@ log = logging.getLogger("kitestring.engine")
 
 #: get_info is asked often by clients; the block height may be this old.
 INFO_AGE_S: Final = 15.0
+#: A call about a payment that is silent for so long is given up: unknown, and looked at again. Adapters have shorter
+#: limits of their own; a connection that is dead without a sign must not hold a payment until the next start.
+ANSWER_LIMIT_S: Final = 300.0
 #: Strangers ask offers for invoices; the node's balance is not asked for each of them.
 RECEIVABLE_AGE_S: Final = 5.0
 
@@ -28,7 +31,8 @@ async def ask_to_pay(call: Awaitable[LookupAnswer], payment_hash: str) -> Lookup
     """The node's word about a payment that is being sent now. "Could not connect at all" is the only exception that
     proves the node was never asked; every other one is Unknown."""
     try:
-        return _proven(await call, payment_hash)
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            return _proven(await call, payment_hash)
     except NodeUnreachableError as unreachable:
         return Failed(f"the node was never reached: {unreachable}", "unreachable")
     except Exception as unclear:  # noqa: BLE001 - this is the place where "I don't know" gets its name
@@ -38,7 +42,8 @@ async def ask_to_pay(call: Awaitable[LookupAnswer], payment_hash: str) -> Lookup
 async def ask_about(call: Awaitable[LookupAnswer], payment_hash: str) -> LookupAnswer:
     """The node's word about a payment that may have been sent before. A failed look-up proves nothing."""
     try:
-        return _proven(await call, payment_hash)
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            return _proven(await call, payment_hash)
     except Exception as unclear:  # noqa: BLE001 - as above
         return _unknown(unclear, payment_hash)
 
