@@ -1,4 +1,4 @@
-"""The picture of the README: a terminal with what ``kitestring up`` printed."""
+"""The picture of the README: a terminal with what ``make run`` (``kitestring up``) printed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def mark(card: str) -> str:
 def draw(card: str) -> str:
     """The card as SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor", legacy_windows=False)
-    console.print(Text.assemble(("$ ", "bold green"), ("kitestring up", "bold")), "")
+    console.print(Text.assemble(("$ ", "bold green"), ("make run", "bold")), "")
     for line in card.splitlines():
         style = "dim" if line.startswith("  #") else ""
         for start in range(0, max(len(line), 1), COLUMNS):  # as a terminal does it, in the middle of a word

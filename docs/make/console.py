@@ -24,6 +24,7 @@ from typing import Final, Self
 MARK: Final = "<!-- the console blocks of this page are run by `make docs` -->"
 #: Shown instead of the temporary directory in which the page is run.
 SHOWN_HOME: Final = "/home/you/.local/share/kitestring"
+ROOT: Final = Path(__file__).parents[2]
 START: Final = "make run"
 #: The last line of the card.
 CARD_END: Final = "Ctrl-C stops it."
@@ -43,6 +44,7 @@ _KINDS: Final = {
     "skew": r"to \d+ s\b",
     "disk": r"[\d.]+ GB free",
     "sqlite": r"(?:ok|info) +sqlite .*",
+    "activation": r"  # so that this shell finds kitestring\n  \. .*\n",  # where it is not found already
 }
 _REPEATED: Final = frozenset({"connection", "noffer", "bolt11", "hex"})
 _VARIES: Final = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))
@@ -58,7 +60,7 @@ class Command:
 
 def normalised(text: str) -> str:
     """``text`` with everything replaced that differs from run to run."""
-    return _VARIES.sub(lambda found: f"<{found.lastgroup}>", text)
+    return _VARIES.sub(lambda found: "" if found.lastgroup == "activation" else f"<{found.lastgroup}>", text)
 
 
 def same(page: str, other: str) -> bool:
@@ -140,7 +142,8 @@ class Session:
         self._stop()
         self._service = subprocess.Popen(
             [sys.executable, "-m", "kitestring", "up"],
-            env=self._environment,
+            cwd=ROOT,
+            env={**self._environment, "PATH": os.defpath},  # as `make run` starts it
             stdout=subprocess.PIPE,
             text=True,
         )

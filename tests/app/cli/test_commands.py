@@ -217,3 +217,20 @@ def test_the_card_for_people_can_be_copied() -> None:
     assert "\n  kitestring --data-dir /d pay $(kitestring --data-dir /d sandbox invoice 50)\n" in text
     assert "█" in card_text(card, sandbox=True, qr=True)
     assert "sandbox" not in card_text(card, sandbox=False, qr=False)
+
+
+def test_the_card_says_how_a_shell_finds_the_program_when_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = Card(("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "\n  . .venv/bin/activate\n" in card_text(card, sandbox=True, qr=False)
+    (tmp_path / "kitestring").touch(mode=0o700)
+    assert "activate" not in card_text(card, sandbox=True, qr=False)
+
+
+def test_a_new_connection_is_described_with_its_cap(service: Service) -> None:
+    result = service.run("connect", "capped", "--budget", "5000/day", "--per-payment", "1000")
+    assert "5,000 sat per day; at most 1,000 sat a payment; may get_balance" in result.stderr

@@ -23,7 +23,7 @@ _MEANINGS = {
 
 def reference_markdown() -> str:
     """Every command with its arguments and options, in the order of ``kitestring --help``."""
-    context = click.Context(cli, info_name="kitestring")
+    context = click.Context(cli, info_name="kitestring", **cli.context_settings)
     parts = ["# Command line", "", _paragraphs(cli.help or ""), "", *_options(cli, context)]
     for name in cli.list_commands(context):
         found = cli.get_command(context, name)

@@ -64,7 +64,8 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
     if card.nwc_uri:
         parts += ["", "A wallet connection with a budget of 10,000 sat per day, for an app that pays:"]
         parts += ["keep it secret; it is shown this once.", "", card.nwc_uri]
-    parts += ["", "What to type next, in a second shell:", "", *_next(card, sandbox, extra), "", "Ctrl-C stops it."]
+    tries = [*_activation(), *_next(card, sandbox, extra)]
+    parts += ["", "What to type next, in a second shell:", "", *tries, "", "Ctrl-C stops it."]
     return "\n".join(parts)
 
 
@@ -80,6 +81,21 @@ def _next(card: Card, sandbox: bool, extra: str) -> list[str]:
             *tries,
         ]
     return [line for why, text in tries for line in (f"  # {why}", f"  kitestring {extra}{text}")]
+
+
+def _activation() -> list[str]:
+    """For a program that the shell would not find: how to put it on the path (``make run`` starts such a one)."""
+    import shutil
+    import sys
+    from pathlib import Path
+
+    prefix = Path(sys.prefix)
+    if sys.prefix == sys.base_prefix or shutil.which("kitestring"):
+        return []
+    activate = prefix / "bin" / "activate"
+    if activate.is_relative_to(Path.cwd()):
+        activate = activate.relative_to(Path.cwd())
+    return ["  # so that this shell finds kitestring", f"  . {activate}"]
 
 
 def _option(shell: Shell) -> str:
