@@ -28,6 +28,7 @@ from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
 from kitestring.sdk.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
+from kitestring.wire.reply_to import Cipher
 
 #: Seconds for each single wait; a healthy machine needs less than two.
 PATIENCE_S = 60.0
@@ -119,7 +120,6 @@ class Wallet:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def listen(self) -> None:
-        shared = shared_secret(self.key, self.peer, "nip44")
         async for message in self.socket:
             frame = json.loads(message.data)
             if frame[0] != "EVENT":
@@ -128,16 +128,18 @@ class Wallet:
             asked = first_tag(event, "e")
             if event.pubkey != self.peer or asked not in self.requests or not verify_event(event):
                 continue
-            self.replies.setdefault(asked, []).append(json.loads(decrypt(event.content, "nip44", shared)))
+            cipher: Cipher = "nip04" if "?iv=" in event.content else "nip44"
+            shared = shared_secret(self.key, self.peer, cipher)
+            self.replies.setdefault(asked, []).append(json.loads(decrypt(event.content, cipher, shared)))
             self._news.set()
             self._news = asyncio.Event()
 
-    async def send(self, method: str, **params: Any) -> str:
+    async def send(self, method: str, cipher: Cipher = "nip44", /, **params: Any) -> str:
         """Ask; the request's id."""
         plaintext = json.dumps({"method": method, "params": params})
         event = request_event(
-            self.key, kind=kinds.NWC_REQUEST, service=self.peer, plaintext=plaintext, cipher="nip44",
-            shared=shared_secret(self.key, self.peer, "nip44"), entropy=os.urandom, now=int(time.time()),
+            self.key, kind=kinds.NWC_REQUEST, service=self.peer, plaintext=plaintext, cipher=cipher,
+            shared=shared_secret(self.key, self.peer, cipher), entropy=os.urandom, now=int(time.time()),
         )  # fmt: skip
         self.requests[event.id] = event
         await self.send_again(event.id)
@@ -152,8 +154,8 @@ class Wallet:
                 await self._news.wait()
         return self.replies[request_id][0]
 
-    async def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        return await self.answer(await self.send(method, **params))
+    async def ask(self, method: str, cipher: Cipher = "nip44", /, **params: Any) -> dict[str, Any]:
+        return await self.answer(await self.send(method, cipher, **params))
 
 
 @asynccontextmanager
