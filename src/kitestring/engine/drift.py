@@ -15,13 +15,20 @@ log = logging.getLogger("kitestring.engine")
 
 #: How often the two views are compared. Each look costs the node one balance.
 WATCH_S: Final = 60
+#: A difference is believed when it is there at a second look, so many seconds later: a payment may begin and fail
+#: within one.
+CONFIRM_S: Final = 1
 
 
-def shortfall(view: NodeView, totals: Totals) -> int:
-    """By how many msat the node's balance misses what sub-accounts own; ≤ 0 is covered. What is in flight counts as
-    there: the node has taken it from its balance already, the ledger has not."""
-    spent_since = totals.spent_msat - view.spent_mark_msat
-    return int(totals.sub_accounts_msat - totals.pending_msat - (view.spendable_msat - spent_since))
+def shortfall(before: Totals, view: NodeView, after: Totals) -> int:
+    """By how many msat at least the node's balance misses what sub-accounts own; ≤ 0 is covered.
+
+    The ledger is read before and after the node is asked. What came or went in between may or may not be in the
+    node's answer, so it excuses a difference; and what is in flight counts as there: the node has taken it from its
+    balance already, the ledger has not.
+    """
+    owed = min(before.sub_accounts_msat, after.sub_accounts_msat)
+    return int(owed - max(before.pending_msat, after.pending_msat) - view.spendable_msat)
 
 
 class Drift:
@@ -41,14 +48,21 @@ class Drift:
                 log.warning("ledger and node are not compared: %s", failure.message)
 
     async def compare(self) -> None:
-        """One look. Raises KitestringError when the node or the ledger cannot be asked."""
-        totals = await self._context.store.totals()
-        if not totals.sub_accounts_msat:
-            missing = 0
-        else:
-            missing = shortfall(await self._gate.view(0), await self._context.store.totals())
-        if (missing > 0) == bool(totals.spending_stopped):
+        """Look, and turn the switch if it stands wrong. Raises KitestringError when node or ledger cannot be asked."""
+        missing = await self._missing()
+        is_stopped = bool((await self._context.store.totals()).spending_stopped)
+        if missing > 0 and not is_stopped:
+            await self._context.clock.sleep(CONFIRM_S)
+            missing = min(missing, await self._missing())
+        if (missing > 0) == is_stopped:
             return
         why = f"the node holds {missing} msat less than the accounts are owed" if missing > 0 else ""
         log.error("spending stops: %s", why) if why else log.warning("spending is allowed again")
         await self._context.store.apply(SetSpending(bool(why), why, self._context.clock.now()))
+
+    async def _missing(self) -> int:
+        before = await self._context.store.totals()
+        if not before.sub_accounts_msat:
+            return 0
+        view = await self._gate.view(0)
+        return shortfall(before, view, await self._context.store.totals())

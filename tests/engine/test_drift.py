@@ -1,0 +1,68 @@
+"""The node holds less than the accounts are owed: spending stops, receiving goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kitestring.base.commands import Paid
+from kitestring.base.errors import Reason
+from kitestring.base.money import Msat
+from kitestring.base.ports import NodeBalance
+from kitestring.engine.drift import WATCH_S
+from tests.engine.kit import Life
+from tests.fakes.backend import OPENING, Script
+from tests.fakes.clock import virtual
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    life = Life(tmp_path / "ledger.db")
+    yield life
+    life.audit()
+
+
+@virtual
+async def test_a_node_that_misses_money_stops_spending_until_it_is_back(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 999_000_000)
+        await rig.grant("till", account="shop")
+        life.node._opening = Msat(OPENING - 2_000_000)
+        await rig.clock.sleep(2 * WATCH_S)
+        await rig.pay("r1", "till", life.node.outside_invoice(), 1_000)
+        assert (await rig.answer("r1")).reason is Reason.NODE_UNAVAILABLE
+        _, payment_hash = await rig.invoice("i1", "till", 21_000)
+        life.node.pay_in(payment_hash)
+        await rig.clock.sleep(1)
+        assert await rig.available("shop") == 999_021_000
+        life.node._opening = OPENING
+        await rig.clock.sleep(2 * WATCH_S)
+        await rig.pay("r2", "till", life.node.outside_invoice(), 1_000)
+        assert isinstance(await rig.answer("r2"), Paid)
+
+
+@virtual
+async def test_money_that_moves_while_the_views_are_compared_is_no_drift(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 999_999_000)
+        await rig.grant("till", account="shop")
+        balance = life.node.balance
+
+        async def slow() -> NodeBalance:
+            await rig.clock.sleep(3)
+            found = await balance()
+            await rig.clock.sleep(3)
+            return found
+
+        life.node.balance = slow  # type: ignore[method-assign]
+        for number in range(60):
+            script = Script(settles_after_s=number % 7, fee=1_000, fails="no_route" if number % 3 else "")
+            await rig.pay(f"r{number}", "till", life.node.outside_invoice(script), 10_000_000)
+            _, payment_hash = await rig.invoice(f"i{number}", "till", 5_000_000)
+            life.node.pay_in(payment_hash)
+            await rig.clock.sleep(11)
+        applied = [type(tx).__name__ for tx in rig.store.applied]
+        assert applied.count("ClaimPayment") == 60
+        assert "SetSpending" not in applied
