@@ -23,6 +23,7 @@ from kitestring.base.commands import (
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
+from kitestring.base.ports import InvoiceOrder, InvoiceStatus
 from kitestring.engine.context import Limits
 from kitestring.engine.incoming import EXPIRY_GRACE_S, HOUSEKEEPING_S
 from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
@@ -98,6 +99,29 @@ async def test_what_was_paid_while_the_service_was_down_is_credited_at_the_next_
 
 
 @virtual
+async def test_a_long_look_at_old_invoices_does_not_keep_a_new_payment_waiting(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("till")
+        for number in range(50):
+            await rig.invoice(f"i{number}", "till", 1_000)
+        await rig.offer("coffee")
+        look = life.node.lookup_invoice
+
+        async def slow(payment_hash: str) -> InvoiceStatus:
+            await rig.clock.sleep(10)
+            return await look(payment_hash)
+
+        life.node.lookup_invoice = slow  # type: ignore[method-assign]
+        life.node.break_streams()
+        await rig.clock.sleep(5)
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+        before = rig.clock.monotonic()
+        life.node.pay_in(payment_hash)
+        await rig.receipt("o1")
+        assert rig.clock.monotonic() - before < 5
+
+
+@virtual
 async def test_a_disk_that_refuses_a_credit_gets_it_again(life: Life) -> None:
     async with life.service() as rig:
         await rig.account("shop", 0)
@@ -112,8 +136,6 @@ async def test_a_disk_that_refuses_a_credit_gets_it_again(life: Life) -> None:
 @virtual
 async def test_a_settlement_of_an_unknown_invoice_is_the_owners_and_nobody_is_told(life: Life) -> None:
     async with life.service() as rig:
-        from kitestring.base.ports import InvoiceOrder
-
         made = await life.node.make_invoice(InvoiceOrder(Msat(5_000), "", "", 3600, ""))
         life.node.pay_in(made.payment_hash)
         await rig.clock.sleep(5)

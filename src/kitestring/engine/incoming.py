@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 from typing import Final
@@ -28,18 +29,23 @@ class IncomingMoney:
         self._context = context
 
     async def listen(self) -> None:
-        """For ever: sweep, then follow the stream from the stored cursor; again after every break."""
+        """For ever: follow the stream from the stored cursor, with a sweep beside it; again after every break."""
         delays = iter(LOOK_AGAIN_S)
         while True:
             try:
-                await self.sweep()
-                node = await self._context.store.node(self._context.node.node_id)
-                async for settlement in self._context.backend.settlements(node.cursor if node else b""):
-                    await self.credit(settlement)
-                    delays = iter(LOOK_AGAIN_S)
+                async with asyncio.TaskGroup() as both:  # a long sweep must not keep what is paid now waiting
+                    both.create_task(self.sweep())
+                    async for settlement in self._context.backend.settlements(await self._cursor()):
+                        await self.credit(settlement)
+                        delays = iter(LOOK_AGAIN_S)
             except Exception as broken:  # noqa: BLE001 - a broken stream is followed again, whatever broke it
-                log.warning("the stream of settled invoices broke: %s: %s", type(broken).__name__, broken)
+                cause = broken.exceptions[0] if isinstance(broken, ExceptionGroup) else broken
+                log.warning("the stream of settled invoices broke: %s: %s", type(cause).__name__, cause)
             await self._context.clock.sleep(next(delays, LOOK_AGAIN_S[-1]))
+
+    async def _cursor(self) -> bytes:
+        node = await self._context.store.node(self._context.node.node_id)
+        return node.cursor if node else b""
 
     async def sweep(self) -> None:
         """Every open invoice of ours is looked up by hash: a stream proves nothing about what it did not say."""
