@@ -95,6 +95,18 @@ def test_the_doctor_warns_about_the_admin_macaroon_of_a_running_service(
         assert service.stop() == 0
 
 
+@pytest.mark.parametrize(("part", "cause"), [
+    ("tls_cert", "shows another certificate"), ("service_macaroon", "verification failed"),
+])  # fmt: skip
+def test_a_node_that_cannot_be_used_is_named_with_the_cause_and_exit_4(
+    rig: LightningRig, foreign_relay: str, tmp_path: Path, part: str, cause: str
+) -> None:
+    node = rig.a.backend_url.replace(str(getattr(rig.a, part)), str(getattr(rig.b, part)))
+    answer = Kitestring(tmp_path / "never").run("up", "--node", node, "--relay", foreign_relay)
+    assert (answer.code, answer.out) == (4, "")
+    assert re.fullmatch(rf"error: the Lightning node cannot be used: [^\n]*{cause}[^\n]*\n", answer.err)
+
+
 def test_a_service_with_a_relay_of_its_own_is_seen_listening(tmp_path: Path) -> None:
     """So that the look for open ports proves something."""
     service = Kitestring(tmp_path / "sandbox")

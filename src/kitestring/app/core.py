@@ -11,6 +11,7 @@ from typing import Final
 
 from kitestring.app.announce import AGAIN_S, Announcer
 from kitestring.app.config import Config
+from kitestring.app.contact import told
 from kitestring.app.control_wire import CONTROL, decode_control
 from kitestring.app.desk import Result
 from kitestring.app.execute import execute
@@ -38,7 +39,6 @@ from kitestring.codec.pointers import Noffer
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.context import Limits as EngineLimits
 from kitestring.engine.engine import Engine
-from kitestring.engine.node import reachable
 from kitestring.ledger.sqlite import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.filter import Filter
@@ -114,7 +114,7 @@ class Core:
         backend = open_backend(
             config.node_url, clock=clock, entropy=entropy, data_dir=place.data_dir, environment=config.environment
         )
-        await reachable(backend.open())
+        await told(backend.open())
         try:
             store = await SqliteStore.open(place.ledger, keyring.service_id)
         except BaseException:
@@ -263,7 +263,7 @@ class Core:
 
 async def _know_node(config: Config, store: Store, backend: Backend) -> Node:
     """The row of the node this service stands on now; its cursor survives, its epoch is what was stored."""
-    info = await reachable(backend.info())
+    info = await told(backend.info())
     known = await store.node(info.node_id)
     if known is not None:
         return known

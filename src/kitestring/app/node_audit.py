@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from kitestring.app.contact import told
 from kitestring.base.ports import Backend, Clock
 from kitestring.ledger.audit_node import books, compare
+
+T = TypeVar("T")
 
 #: Seconds between the two looks: what only one of them finds was under way and is no violation.
 SECOND_LOOK_S: Final = 1.0
@@ -33,7 +37,8 @@ class Subject:
 
 
 async def examine(subject: Subject, backend: Backend, clock: Clock) -> Findings:
-    """Compare the ledger with the node it stands on now; rows of earlier nodes are left alone."""
+    """Compare the ledger with the node it stands on now; rows of earlier nodes are left alone. Raises KitestringError
+    when the node cannot be asked."""
     first = await _look(subject, backend)
     if not first.violations:
         return first
@@ -44,12 +49,15 @@ async def examine(subject: Subject, backend: Backend, clock: Clock) -> Findings:
 
 
 async def _look(subject: Subject, backend: Backend) -> Findings:
-    node_id = (await backend.info()).node_id
-    paid = [payment async for payment in backend.list_payments()]
-    received = [invoice async for invoice in backend.list_invoices()]
+    node_id = (await told(backend.info())).node_id
+    paid, received = await told(_all(backend.list_payments())), await told(_all(backend.list_invoices()))
     ours = await asyncio.to_thread(books, subject.ledger, subject.service_id, node_id)
     found = compare(ours, paid, received, whole_node=subject.whole_node)
     return Findings(tuple(violation.sentence for violation in found), len(ours.payments), len(ours.invoices))
+
+
+async def _all(rows: AsyncIterator[T]) -> list[T]:
+    return [row async for row in rows]
 
 
 def sandbox_books(sandbox: Path) -> tuple[str, ...]:
