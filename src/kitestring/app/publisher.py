@@ -27,7 +27,7 @@ RETRY_S: Final = (1, 2, 5, 10, 30, 60)
 #: Published marks are written together: a lost mark only means that an answer is published twice.
 MARK_EVERY_S: Final = 0.25
 MAX_MARKS: Final = 500
-#: Answers being retried at once (about 2 kB each); more wait in the ledger for the next start.
+#: Answers being retried at once (about 2 kB each); more wait in the ledger until half of these have left.
 MAX_RETRYING: Final = 5_000
 
 Resign = Callable[[Message, int], Message]
@@ -45,6 +45,8 @@ class Publisher:
         self._sending: set[tuple[str, str]] = set()
         self._retries: set[asyncio.Task[None]] = set()
         self._marker: asyncio.Task[None] | None = None
+        self._left_behind = False
+        self._refilling: asyncio.Task[None] | None = None
         self._waiting: dict[str, list[asyncio.Future[Message]]] = {}
 
     # ------------------------------------------------------------ in
@@ -89,13 +91,25 @@ class Publisher:
         if result.accepted:
             self._sending.discard(key)
             self._mark(key)
+            if self._left_behind and len(self._sending) <= MAX_RETRYING // 2:
+                self._left_behind = False
+                self._refilling = asyncio.get_running_loop().create_task(self._refill())
         elif len(self._retries) < MAX_RETRYING:
             task = asyncio.get_running_loop().create_task(self._retry(message, attempt + 1))
             self._retries.add(task)
             task.add_done_callback(self._retries.discard)
         else:
             self._sending.discard(key)
-            log.warning("too many unsent answers: %s waits for the next start", message.request_id[:16])
+            self._left_behind = True
+            log.warning("too many unsent answers: %s waits in the ledger", message.request_id[:16])
+
+    async def _refill(self) -> None:
+        """Take from the ledger what was left behind while no relay took anything."""
+        while self._marks:
+            await self.flush()
+        waiting = await self._store.unpublished(MAX_RETRYING)
+        self._left_behind = len(waiting) == MAX_RETRYING
+        self.deliver(tuple(waiting))
 
     def send_once(self, answer: Encoded) -> None:
         """An answer that is not stored: the pool's own retries are all it gets, and who misses it asks again."""
@@ -137,8 +151,9 @@ class Publisher:
         until = self._clock.monotonic() + grace_s
         while self._sending and self._clock.monotonic() < until and self._pool.connected_urls():
             await self._clock.sleep(0.05)
-        for task in (*self._retries, *((self._marker,) if self._marker else ())):
-            task.cancel()
+        for task in (*self._retries, self._marker, self._refilling):
+            if task is not None:
+                task.cancel()
         await asyncio.gather(*self._retries, return_exceptions=True)
         while self._marks:
             await self.flush()
