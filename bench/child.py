@@ -9,6 +9,7 @@ Each line on standard input is a question, each answer one JSON line; end of inp
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sqlite3
@@ -38,6 +39,7 @@ async def service(directory: str, relay_url: str, payable: str, makeable: str) -
     limits = Limits(requests_per_min=many, payments_per_min=many, open_invoices=0)
     config = Config(data_dir=place, relays=(relay_url,), limits=limits)
     node = BenchNode(int(payable), int(makeable))
+    gc.freeze()  # what the bench has prepared is not the service's to look through again and again
     store = await SqliteStore.open(place / "kitestring.db", ring.service_id)
     info = await node.info()
     row = Node(info.node_id, 1, "bench", info.network)

@@ -40,40 +40,42 @@ _NODE: Final = "02" + "cd" * 32
 _VIEW: Final = NodeView(sat(1_000_000_000), ZERO)
 
 
+Cycle = tuple[ClaimPayment, RecordPayment]
+
+
 class Cycles:
-    """Payments from claim to reply, as the engine writes them."""
+    """Payments from claim to reply, as the engine writes them; the values are made before the clock runs."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
         self._numbers = count()
 
-    async def one(self) -> None:
+    def _next(self) -> Cycle:
         now, number = int(time.time()), next(self._numbers)
         preimage = world.preimage(number)
         grant_id = f"bench{number % world.CLIENTS:02}"
-        payment_id, request_id = f"{number:032x}", sha256(b"request" + preimage).hexdigest()
+        payment_id, request_id = sha256(preimage).hexdigest()[:32], sha256(b"request" + preimage).hexdigest()
         payment = Payment(
             payment_id=payment_id, node_id=_NODE, epoch=1, account_id="owner", grant_id=grant_id,
             payment_hash=sha256(preimage).hexdigest(), bolt11="lnbcrt" + 300 * "q", amount_msat=sat(1_000),
             fee_cap_msat=sat(10), created_at=now, state=State.DISPATCHED,
         )  # fmt: skip
         request = Request(request_id, "nwc", grant_id, bytes(400), bytes(250), now, now, payment_id)
-        claimed = await self._store.apply(ClaimPayment(request, 1, payment, (), _VIEW))
         reply = Message(request_id, "reply", bytes(130), bytes(900), now, bytes(250))
-        settled = Settled(preimage.hex(), Msat(1_000))
-        recorded = await self._store.apply(RecordPayment(payment_id, settled, now, (reply,)))
-        assert isinstance(claimed, Claimed), claimed
-        assert isinstance(recorded, Recorded), recorded
+        settled = RecordPayment(payment_id, Settled(preimage.hex(), Msat(1_000)), now, (reply,))
+        return ClaimPayment(request, 1, payment, (), _VIEW), settled
 
-    async def _some(self, amount: int) -> None:
-        for _ in range(amount):
-            await self.one()
+    async def _write(self, cycles: list[Cycle]) -> None:
+        for claim, settled in cycles:
+            claimed, recorded = await self._store.apply(claim), await self._store.apply(settled)
+            assert isinstance(claimed, Claimed), claimed
+            assert isinstance(recorded, Recorded), recorded
 
     async def per_second(self, amount: int, at_once: int) -> float:
+        shares = [[self._next() for _ in range(-(-amount // at_once))] for _ in range(at_once)]
         began = time.perf_counter()
-        share = -(-amount // at_once)
-        await asyncio.gather(*(self._some(share) for _ in range(at_once)))
-        return share * at_once / (time.perf_counter() - began)
+        await asyncio.gather(*map(self._write, shares))
+        return sum(map(len, shares)) / (time.perf_counter() - began)
 
 
 async def measure(directory: Path) -> list[Figure]:
