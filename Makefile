@@ -45,7 +45,7 @@ rig: $(VENV)/.installed
 	@$(PYTHON) -m tests.rig.parts build lnd
 	@exec $(PYTHON) -m tests.rig
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.test
 	@$(PYTHON) -m docs.generate
 
 clean:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from kitestring.app.cli.shell import Shell, common
 from kitestring.base.errors import Exit
+
+#: No payment on the Lightning network stays open longer than two weeks (2,016 blocks, the longest time lock).
+STUCK_AFTER_S: Final = 14 * 86_400
 
 
 @click.command("audit")
@@ -16,6 +19,8 @@ from kitestring.base.errors import Exit
 @common
 def command(shell: Shell, node: bool, whole_node: bool) -> int:
     """Check every invariant of the ledger; the exit code is 1 when one is broken."""
+    import time
+
     from kitestring.app.control_client import not_running
     from kitestring.app.keyring import Keyring
     from kitestring.ledger.audit import audit
@@ -27,7 +32,8 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
         raise not_running(home.path)
     result: dict[str, Any] = {
         "violations": [
-            {"invariant": found.invariant, "sentence": found.sentence} for found in audit(home.ledger, service_id)
+            {"invariant": found.invariant, "sentence": found.sentence}
+            for found in audit(home.ledger, service_id, stuck_before=int(time.time()) - STUCK_AFTER_S)
         ]
     }
     if node or whole_node:
@@ -42,6 +48,6 @@ def _text(result: dict[str, Any]) -> str:
     lines = [f"{found['invariant']}: {found['sentence']}" for found in result["violations"]]
     seen = result.get("node")
     if seen:
-        lines.append(f"compared with the node: {seen['payments']} payments, {seen['invoices']} invoices")
+        lines.append(f"compared with the node; payments: {seen['payments']}, invoices: {seen['invoices']}")
     lines.append(f"{len(result['violations'])} violations" if result["violations"] else "the books are right")
     return "\n".join(lines)
