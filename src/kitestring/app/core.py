@@ -191,8 +191,9 @@ class Core:
         return [Filter(kinds=REQUEST_KINDS, tags={"p": frozenset(keys)}, since=since)]
 
     async def _announce_loop(self) -> None:
-        if await self.pool.connected():
-            await self._announcer.publish_changed(await self._nwc_grants())
+        while not await self.pool.connected():
+            log.warning("no relay is connected: connections are announced as soon as one is")
+        await self._announcer.publish_changed(await self._nwc_grants())
         while True:
             await self.clock.sleep(AGAIN_S)
             await self._announcer.keep_announcing(await self._nwc_grants())
@@ -221,7 +222,10 @@ class Core:
     async def _prune_loop(self) -> None:
         while True:
             await self.clock.sleep(PRUNE_EVERY_S)
-            await self.store.apply(Prune(self.clock.now() - KEEP_REQUESTS_S))
+            try:
+                await self.store.apply(Prune(self.clock.now() - KEEP_REQUESTS_S))
+            except KitestringError as failure:
+                log.warning("old requests are not forgotten yet: %s", failure.message)
 
     # ------------------------------------------------------------ the desk
 
