@@ -56,13 +56,14 @@ class Door:
         self.pool = Pool()
         self.raised: list[str] = []
         wires = Wires(self.keyring, rig.life.entropy)
-        self.publisher = Publisher(self.pool, rig.store, rig.clock, wires.resign)  # type: ignore[arg-type]
+        pool: Any = self.pool
+        self.publisher = Publisher(pool, rig.store, rig.clock, wires.resign)
         rig.context.encode, rig.context.deliver = wires.encode, self.publisher.deliver
         self.gateway = Gateway(
             service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
             backend=rig.backend, publisher=self.publisher, clock=rig.clock, rates=Rates(limits),
             nip44_seen=lambda grant: self.raised.append(grant.grant_id),
-        )  # type: ignore[arg-type] # fmt: skip
+        )  # fmt: skip
 
     async def open(self, **more: Any) -> None:
         key = self.keyring.connection_key("app")
@@ -119,7 +120,12 @@ class Door:
         payment_hash = sha256(preimage).hexdigest()
         node = self.rig.node
         node._preimages[payment_hash], node.scripts[payment_hash] = preimage.hex(), script or Script()
-        values = {"network": "regtest", "amount_msat": 10_000, "description": "tea", "expiry_s": 3600} | more
+        values: dict[str, Any] = {
+            "network": "regtest",
+            "amount_msat": 10_000,
+            "description": "tea",
+            "expiry_s": 3600,
+        } | more
         return encode(
             timestamp=self.clock.now(), payment_hash=payment_hash, payment_secret="11" * 32, secret32=NODE_KEY, **values
         )

@@ -70,7 +70,7 @@ async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(
     async with opened(tmp_path) as (_, core):
         store = CrossedStore(core.store)
         store.broken = {"Prune": [KitestringError(Reason.INTERNAL, "the disk is full")]}
-        core.store = store  # type: ignore[misc, assignment]
+        core.store = store  # type: ignore[misc]
         await core.start()
         async with asyncio.timeout(20):
             while "Prune" not in [type(tx).__name__ for tx in store.applied]:  # noqa: ASYNC110

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from tests.engine.kit import Life
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual
 
+Test = Callable[[Life, Door], Awaitable[None]]
+
 
 @pytest.fixture
 def life(tmp_path: Path) -> Iterator[Life]:
@@ -28,10 +30,10 @@ def life(tmp_path: Path) -> Iterator[Life]:
     life.audit()
 
 
-def door(limits: Limits | None = None, **grant: Any) -> Any:
+def door(limits: Limits | None = None, **grant: Any) -> Callable[[Test], Callable[[Life], None]]:
     """Run ``test(life, door)`` with an open door on a virtual clock."""
 
-    def decorate(test: Any) -> Any:
+    def decorate(test: Test) -> Callable[[Life], None]:
         async def story(life: Life) -> None:
             async with life.service(start=False) as rig:
                 opened = Door(rig, limits or Limits())
@@ -183,7 +185,7 @@ async def test_what_nobody_can_read_is_answered_once_a_minute(life: Life, door: 
     assert len(await door.tell(unreadable())) == 1
 
 
-BAD = {
+BAD: dict[str, tuple[str, Any, str]] = {
     "unknown method": ("mine_bitcoin", {}, "NOT_IMPLEMENTED"),
     "params null where something is needed": ("pay_invoice", None, "OTHER"),
     "params a list": ("pay_invoice", [], "OTHER"),
@@ -280,7 +282,7 @@ async def test_a_legacy_connection_stays_with_nip04(life: Life, door: Door) -> N
 @door()
 async def test_a_stranger_gets_an_invoice_from_an_offer_and_a_receipt_after_paying_it(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
-    asking = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
     event = door.event(json.dumps({"offer": "coffee", "amount_sats": 21}), **asking)
     (reply,) = await door.tell(event)
     made = next(iter(life.node._made))
@@ -295,7 +297,7 @@ async def test_a_stranger_gets_an_invoice_from_an_offer_and_a_receipt_after_payi
 @door()
 async def test_offer_requests_that_cannot_be_read_are_met_with_silence(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
-    asking = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
     event = door.event('{"offer":"coffee"}', **asking)
     garbled = sign_event(
         STRANGER, kind=kinds.OFFER, tags=event.tags, content="AgAAAA" + "A" * 200, created_at=door.clock.now(),
@@ -323,7 +325,7 @@ def test_bad_offer_requests_get_one_typed_answer_and_leave_no_row(life: Life, te
 @door(limits=Limits(offer_requests_per_min=2))
 async def test_strangers_share_one_bucket_per_offer(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
-    asking = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
     text = json.dumps({"offer": "coffee", "amount_sats": 21})
     replies = [(await door.tell(door.event(text, **asking)))[0] for _ in range(3)]
     assert ["bolt11" in reply for reply in replies] == [True, True, False]

@@ -94,13 +94,13 @@ class Rig:
     def __init__(self, life: Life, store: SqliteStore, node: Node, crossings: Crossings) -> None:
         self.life, self.node, self.clock = life, life.node, life.clock
         self._sqlite = store
-        self.store = CrossedStore(store, crossings)
-        self.backend = CrossedBackend(life.node, crossings)
+        self.store: Any = CrossedStore(store, crossings)
+        self.backend: Any = CrossedBackend(life.node, crossings)
         self._heard = asyncio.Event()
         self._keys = itertools.count()
         self.context = Context(
             self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits
-        )  # type: ignore[arg-type]
+        )
         self.engine = Engine(self.context)
 
     @classmethod

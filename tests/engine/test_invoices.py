@@ -39,7 +39,8 @@ def life(tmp_path: Path) -> Iterator[Life]:
 
 
 async def credited(rig: Rig, payment_hash: str) -> bool:
-    return (await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)).state == "settled"
+    invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+    return bool(invoice.state == "settled")
 
 
 # ------------------------------------------------------------ from outside
