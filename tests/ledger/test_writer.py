@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import Claimed, Denied, Recorded, Running, TxAnswer
+from kitestring.base.ledger import Claimed, Denied, ExpireInvoices, Prune, Recorded, Running, Tx, TxAnswer
 from kitestring.base.payments import IllegalStepError
 from kitestring.ledger import writer as writer_module
 from kitestring.ledger.audit import audit
@@ -25,8 +26,11 @@ class Faulty:
         self.connection = connection
         self.commits = 0
         self.failing_commits: list[Exception] = []
+        self.began_in: list[threading.Thread] = []
 
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
+        if sql == "BEGIN IMMEDIATE":
+            self.began_in.append(threading.current_thread())
         if sql == "COMMIT":
             if self.failing_commits:
                 raise self.failing_commits.pop(0)
@@ -173,3 +177,29 @@ async def test_the_loop_is_woken_once_per_batch(store: SqliteStore, monkeypatch:
     await together(store, *(claim(f"p{number}") for number in range(100)))
     assert sum(batches) == 100
     assert len(batches) <= 3
+
+
+async def test_the_loop_goes_on_while_another_process_holds_the_database(store: SqliteStore, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    claimed = asyncio.ensure_future(store.apply(claim("a")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+        assert (await store.totals()).pending_msat == 0
+    assert not claimed.done()
+    other.execute("ROLLBACK")
+    other.close()
+    assert await claimed == Claimed()
+    assert store._writer is not None
+    patience = store._writer.connection.execute("PRAGMA busy_timeout").fetchone()
+    assert patience == (0,)  # on the loop; only the thread waits
+
+
+@pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0)])
+async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx) -> None:
+    connection = faulty(store)
+    await store.apply(claim("a"))
+    await store.apply(tx)
+    here, there = connection.began_in
+    assert here is threading.current_thread()
+    assert there is not here
