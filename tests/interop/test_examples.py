@@ -74,6 +74,7 @@ async def relay_of_serve() -> AsyncIterator[None]:
     relay.shutdown()
 
 
+@pytest.mark.real
 @pytest.mark.usefixtures("relay_of_serve")
 async def test_serve_prints_a_connection_that_pays_and_does_nothing_else(
     tmp_path: Path, spawner: Callable[..., Process]
