@@ -66,6 +66,20 @@ def test_an_invoice_survives_the_round_trip(
     assert invoice.metadata == (None if metadata is None else metadata.hex())
 
 
+@pytest.mark.parametrize("amount", [MAX_MSAT, MAX_MSAT - 1, 10**18 + 1])
+def test_the_largest_amounts_are_read_back(amount: int) -> None:
+    text = bolt11_write.encode(
+        network="bitcoin",
+        amount_msat=Msat(amount),
+        timestamp=0,
+        payment_hash="01" * 32,
+        payment_secret="02" * 32,
+        description="",
+        secret32=SECRET,
+    )
+    assert bolt11.decode(text).amount_msat == amount
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -34,7 +34,7 @@ KNOWN_EVEN_FEATURES: Final = frozenset({8, 14, 16, 24, 36, 48})
 VAR_ONION: Final = 8
 PAYMENT_SECRET: Final = 14
 
-_HRP: Final = re.compile(r"ln(bcrt|bc|tbs|tb)(?:([1-9][0-9]{0,18})([munp]?))?", re.ASCII)
+_HRP: Final = re.compile(r"ln(bcrt|bc|tbs|tb)(?:([1-9][0-9]{0,19})([munp]?))?", re.ASCII)
 #: Tenths of a millisatoshi per unit, so that the pico multiplier is whole.
 _UNITS: Final = {"": 10**12, "m": 10**9, "u": 10**6, "n": 10**3, "p": 1}
 _TIMESTAMP_LENGTH: Final = 7
