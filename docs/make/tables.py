@@ -63,7 +63,7 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
     "I14": ("A result is shown only to the connection that paid.", "Look-ups are scoped by connection."),
     "I15": (
         "With an honest node and a relay, every payment ends.",
-        "Unknown payments are looked up again for ever. Open for over two weeks, the longest Lightning can, is a finding.",
+        "Unknown payments are looked up again for ever. Open for over two weeks, the longest possible, is a finding.",
     ),
     "I16": (
         "No secret is stored or printed in clear.",
