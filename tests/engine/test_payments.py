@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -16,6 +17,7 @@ from kitestring.base.grants import Budget
 from kitestring.base.ledger import ResolvePayment
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed
+from kitestring.base.ports import NodeBalance
 from kitestring.engine.context import Limits
 from tests.engine.kit import Life
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script
@@ -329,6 +331,25 @@ async def test_two_copies_of_one_request_at_the_same_moment_are_one(life: Life) 
         assert life.node.sends == [invoice[1]]
 
 
+@virtual
+async def test_a_copy_that_would_be_refused_does_not_end_the_one_that_is_being_claimed(life: Life) -> None:
+    life.limits = Limits(view_age_s=-1)
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(settles_after_s=5))
+        balance, calls = life.node.balance, itertools.count()
+
+        async def only_once() -> NodeBalance:
+            if next(calls):
+                raise ConnectionResetError("the node does not answer a second time")
+            return await balance()
+
+        life.node.balance = only_once  # type: ignore[method-assign]
+        await asyncio.gather(*(rig.pay("r1", "app", invoice, AMOUNT) for _ in range(2)))
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert len(rig.told("r1")) == 1
+
+
 # ------------------------------------------------------------ races and a failing disk
 
 
@@ -408,6 +429,25 @@ async def test_an_old_view_of_the_node_is_asked_again_before_the_owner_is_refuse
         await rig.clock.sleep(5)
         await rig.pay("r2", "app", life.node.outside_invoice(), 600_000_000)
         assert isinstance(await rig.answer("r2"), Paid)
+
+
+@virtual
+async def test_a_node_that_never_tells_its_balance_refuses_and_holds_nobody_up_for_ever(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        balance = life.node.balance
+
+        async def never() -> NodeBalance:
+            await asyncio.Event().wait()
+            return await balance()
+
+        life.node.balance = never  # type: ignore[method-assign]
+        waiting = [asyncio.create_task(rig.pay(f"r{n}", "app", life.node.outside_invoice(), AMOUNT)) for n in range(3)]
+        assert (await rig.answer("r0")).reason is Reason.NODE_UNAVAILABLE
+        life.node.balance = balance  # type: ignore[method-assign]
+        await asyncio.gather(*waiting)
+        await rig.pay("r9", "app", life.node.outside_invoice(), AMOUNT)
+        assert isinstance(await rig.answer("r9"), Paid)
 
 
 @virtual

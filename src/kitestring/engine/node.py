@@ -23,6 +23,8 @@ INFO_AGE_S: Final = 15.0
 #: A call about a payment that is silent for so long is given up: unknown, and looked at again. Adapters have shorter
 #: limits of their own; a connection that is dead without a sign must not hold a payment until the next start.
 ANSWER_LIMIT_S: Final = 300.0
+#: A question that decides about no money in flight is given up sooner: who asks can ask again.
+QUESTION_LIMIT_S: Final = 60.0
 #: Strangers ask offers for invoices; the node's balance is not asked for each of them.
 RECEIVABLE_AGE_S: Final = 5.0
 
@@ -116,7 +118,8 @@ class NodeGate:
 async def reachable(call: Awaitable[T]) -> T:
     """A question without money in it: any failure is "the node cannot be reached", with the cause in the log."""
     try:
-        return await call
+        async with asyncio.timeout(QUESTION_LIMIT_S):
+            return await call
     except KitestringError:
         raise
     except Exception as failure:

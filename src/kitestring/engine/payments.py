@@ -52,7 +52,7 @@ from kitestring.base.payments import (
 )
 from kitestring.base.ports import PayOrder
 from kitestring.engine.context import LOOK_AGAIN_S, MAX_STALE_ROUNDS, Context, Incoming
-from kitestring.engine.node import NodeGate, ask_about, ask_to_pay
+from kitestring.engine.node import NodeGate, ask_about, ask_to_pay, reachable
 from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
 
 log = logging.getLogger("kitestring.engine")
@@ -308,10 +308,10 @@ class Payments:
         nothing moves. If the node cannot say, a later payment of it is booked as surplus."""
         invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
         try:
-            status = await self._context.backend.cancel_invoice(payment.payment_hash)
+            status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))
             paid_from_outside = status.state == "settled"
-        except Exception as unclear:  # noqa: BLE001 - receiving twice is surplus, never a loss
-            log.warning("internal payment %s: invoice not cancelled (%s)", payment.payment_hash[:16], unclear)
+        except KitestringError as unclear:  # receiving twice is surplus, never a loss
+            log.warning("internal payment %s: invoice not cancelled (%s)", payment.payment_hash[:16], unclear.message)
             paid_from_outside = False
         if paid_from_outside or invoice is None:
             await self._finish(payment, Failed("the invoice was paid from outside meanwhile", "taken"))
