@@ -154,9 +154,10 @@ class Core:
         """Finish what is in flight within ``grace_s``; returns how many payments stay open for the next start."""
         until = self.clock.monotonic() + grace_s
         self._requests.close()
-        for task in self._loops:
+        aside = (*self._loops, *self._upgrades)
+        for task in aside:
             task.cancel()
-        await asyncio.gather(*self._loops, *self._upgrades, return_exceptions=True)
+        await asyncio.gather(*aside, return_exceptions=True)
         await self.gateway.drain(grace_s)
         left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
         await self.publisher.drain(DRAIN_S)
