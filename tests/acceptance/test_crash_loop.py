@@ -141,6 +141,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
                 traffic.open.set()
                 async with asyncio.timeout(PATIENCE_S):
                     await asyncio.gather(*flows, *traffic.late)
+            assert (await service.call("audit_node"))["violations"] == []
             assert await service.end(signal.SIGTERM) == 0
             _check_every_answer(traffic, wallets)
             _check_the_nodes_own_list(traffic, world, service)
