@@ -12,7 +12,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, Invoiced, MakeInvoice, Outcome, PayInvoice, Received
+from kitestring.base.commands import (
+    OWNER_ACCOUNT,
+    OWNER_GRANT,
+    Invoiced,
+    MakeInvoice,
+    Outcome,
+    Paid,
+    PayInvoice,
+    Received,
+)
 from kitestring.base.grants import Account, Budget, Grant, Offer
 from kitestring.base.ledger import (
     Claimed,
@@ -43,6 +52,7 @@ SERVICE = "ab" * 32
 PATIENCE_S = 3_600
 PAYER_OF_OFFERS = b"offers"
 NWC = b"nwc"
+AMOUNT = 50_000
 
 
 def encode(reply_to: bytes, part: str, outcome: Outcome, now: int) -> Encoded | None:
@@ -51,6 +61,10 @@ def encode(reply_to: bytes, part: str, outcome: Outcome, now: int) -> Encoded | 
         return None
     plaintext = pickle.dumps(outcome)
     return Encoded(plaintext, b"event " + plaintext[:8], now)
+
+
+def is_paid(outcome: object, payment_hash: str) -> bool:
+    return isinstance(outcome, Paid) and sha256(bytes.fromhex(outcome.preimage)).hexdigest() == payment_hash
 
 
 def outcome_of(message: Message) -> Any:

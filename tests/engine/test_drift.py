@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from kitestring.base.commands import Paid
 from kitestring.base.errors import Reason
@@ -16,13 +12,6 @@ from kitestring.engine.drift import WATCH_S
 from tests.engine.kit import Life
 from tests.fakes.backend import OPENING, Script
 from tests.fakes.clock import virtual
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    life = Life(tmp_path / "ledger.db")
-    yield life
-    life.audit()
 
 
 @virtual

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -29,13 +27,6 @@ from kitestring.engine.incoming import EXPIRY_GRACE_S, HOUSEKEEPING_S
 from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    life = Life(tmp_path / "ledger.db")
-    yield life
-    life.audit()
 
 
 async def credited(rig: Rig, payment_hash: str) -> bool:

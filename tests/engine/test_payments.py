@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -18,28 +14,14 @@ from kitestring.base.ledger import ResolvePayment
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed
 from kitestring.base.ports import NodeBalance
-from kitestring.engine.context import Limits
-from tests.engine.kit import Life
+from tests.engine.kit import AMOUNT, Life, is_paid
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script
 from tests.fakes.clock import VirtualClock, virtual
 from tests.fakes.crossings import Crossings
 
-AMOUNT = 50_000
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    life = Life(tmp_path / "ledger.db")
-    yield life
-    life.audit()
-
 
 def without(**abilities: bool) -> FaultyBackend:
     return FaultyBackend(VirtualClock(), replace(ABILITIES, **abilities))
-
-
-def is_paid(outcome: object, payment_hash: str) -> bool:
-    return isinstance(outcome, Paid) and sha256(bytes.fromhex(outcome.preimage)).hexdigest() == payment_hash
 
 
 # ------------------------------------------------------------ the node's word
@@ -193,161 +175,6 @@ async def test_a_fee_above_the_cap_is_booked_and_stops_spending(life: Life, capl
         assert await rig.available("shop") == 200_000 - AMOUNT - 30_000
         await rig.pay("r2", "app", life.node.outside_invoice(), 1_000)
         assert (await rig.answer("r2")).reason is Reason.INSUFFICIENT_FUNDS
-
-
-# ------------------------------------------------------------ the same invoice
-
-
-@virtual
-async def test_the_same_invoice_twice_by_one_grant_joins_and_then_gets_the_same_preimage(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(70_000)))
-        invoice = life.node.outside_invoice(Script(settles_after_s=10))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        first, second = await rig.answer("r1"), await rig.answer("r2")
-        await rig.pay("r3", "app", invoice, AMOUNT)
-        assert first == second == await rig.answer("r3")
-        assert is_paid(first, invoice[1])
-        assert life.node.sends == [invoice[1]]
-
-
-@virtual
-async def test_another_grant_gets_invoice_taken_and_no_preimage(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        await rig.grant("other")
-        invoice = life.node.outside_invoice(Script(settles_after_s=10))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.pay("r2", "other", invoice, AMOUNT)
-        assert await rig.answer("r2") == Refused(Reason.INVOICE_TAKEN)
-        await rig.answer("r1")
-        await rig.pay("r3", "other", invoice, AMOUNT)
-        assert await rig.answer("r3") == Refused(Reason.INVOICE_TAKEN)
-
-
-@virtual
-async def test_who_joined_a_payment_that_fails_hears_the_same_failure(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=10, fails="no_route"))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        assert (await rig.answer("r1")).reason is (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
-
-
-@virtual
-async def test_an_expired_invoice_is_refused_but_a_paid_one_answers_with_its_preimage(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice()
-        expires_at = rig.clock.now() + 60
-        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=expires_at)
-        paid = await rig.answer("r1")
-        await rig.clock.sleep(120)
-        await rig.pay("r2", "app", invoice, AMOUNT, expires_at=expires_at)
-        assert await rig.answer("r2") == paid
-        await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT, expires_at=expires_at)
-        assert (await rig.answer("r3")).reason is Reason.MALFORMED
-
-
-@virtual
-async def test_a_paid_invoice_answers_also_while_the_node_is_away(life: Life) -> None:
-    life.limits = Limits(view_age_s=0)
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice()
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        paid = await rig.answer("r1")
-        await rig.clock.sleep(60)
-        life.node.offline = True
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        assert await rig.answer("r2") == paid
-        await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT)
-        assert (await rig.answer("r3")).reason is Reason.NODE_UNAVAILABLE
-
-
-# ------------------------------------------------------------ the same request
-
-
-@virtual
-async def test_a_refused_request_is_stored_and_a_replay_does_not_execute(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app", methods="make_invoice")
-        invoice = life.node.outside_invoice()
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        refused = await rig.answer("r1")
-        assert refused.reason is Reason.NOT_PERMITTED
-        await rig.change("app", methods=frozenset({"pay_invoice"}))
-        await rig.engine.reload_grant("app")
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        assert rig.told("r1") == [refused, refused]
-        assert life.node.sends == []
-
-
-@virtual
-async def test_a_replay_after_the_end_gets_the_stored_reply(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice()
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.answer("r1")
-        stored = [m for m in life.delivered if m.request_id == "r1"]
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        assert [m for m in life.delivered if m.request_id == "r1"] == [*stored, *stored]
-        assert life.node.sends == [invoice[1]]
-
-
-@pytest.mark.parametrize("meanwhile", ["revoked", "node away", "full house", "expired grant"])
-def test_a_replay_of_a_payment_under_way_is_never_answered_with_a_refusal(life: Life, meanwhile: str) -> None:
-    @virtual
-    async def story() -> None:
-        life.limits = Limits(view_age_s=0, open_payments=1 if meanwhile == "full house" else 100)
-        async with life.service() as rig:
-            await rig.grant("app", expires_at=rig.clock.now() + 30)
-            invoice = life.node.outside_invoice(Script(settles_after_s=60))
-            await rig.pay("r1", "app", invoice, AMOUNT)
-            if meanwhile == "revoked":
-                await rig.change("app", revoked_at=rig.clock.now())
-                await rig.engine.reload_grant("app")
-            await rig.clock.sleep(50 if meanwhile == "expired grant" else 5)
-            life.node.offline = meanwhile == "node away"
-            await rig.pay("r1", "app", invoice, AMOUNT)
-            assert rig.told("r1") == []
-            life.node.offline = False
-            assert is_paid(await rig.answer("r1"), invoice[1])
-            assert len(rig.told("r1")) == 1
-
-    story()
-
-
-@virtual
-async def test_two_copies_of_one_request_at_the_same_moment_are_one(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=5))
-        await asyncio.gather(*(rig.pay("r1", "app", invoice, AMOUNT) for _ in range(3)))
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert life.node.sends == [invoice[1]]
-
-
-@virtual
-async def test_a_copy_that_would_be_refused_does_not_end_the_one_that_is_being_claimed(life: Life) -> None:
-    life.limits = Limits(view_age_s=-1)
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=5))
-        balance, calls = life.node.balance, itertools.count()
-
-        async def only_once() -> NodeBalance:
-            if next(calls):
-                raise ConnectionResetError("the node does not answer a second time")
-            return await balance()
-
-        life.node.balance = only_once  # type: ignore[method-assign]
-        await asyncio.gather(*(rig.pay("r1", "app", invoice, AMOUNT) for _ in range(2)))
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert len(rig.told("r1")) == 1
 
 
 # ------------------------------------------------------------ races and a failing disk
