@@ -78,10 +78,15 @@ class Failed:
     """The node proved that nothing was paid and nothing can be any more. ``evidence`` is kept in the row.
 
     ``reason`` is "fee_limit", "insufficient_funds", "no_route", "expired", "refused" or "other".
+
+    ``attempt_at`` is when the *node* took the order this is about, in Unix seconds by the node's own clock, as its books
+    say (lnd: ``creation_time_ns``); None where it keeps no such time. A look-up always fills it in if the node knows
+    it: only so is the end of this attempt told from that of an earlier one of the same hash.
     """
 
     evidence: str
     reason: str = "other"
+    attempt_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
