@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sqlite3
@@ -62,6 +63,22 @@ def test_the_seed_is_drawn_once(home: DataDir) -> None:
     assert home.seed(lambda size: SEED[:size]) == SEED
     assert home.seed(bytes) == SEED == home.read_seed()
     assert mode(home.key_file) == 0o600
+
+
+@pytest.mark.parametrize("kept", ["seed", "port"])
+def test_a_disk_that_fills_up_leaves_no_half_file(kept: str, home: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def keep() -> object:
+        return home.seed(lambda _: SEED) if kept == "seed" else home.keep_relay_port(7777)
+
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="No space"):
+        broken.setattr(os, "fsync", full)
+        keep()
+    assert list(home.path.iterdir()) == []
+    keep()
+    assert (home.read_seed() if kept == "seed" else home.relay_port()) in (SEED, 7777)
 
 
 def test_a_seed_that_others_can_read_is_refused(home: DataDir) -> None:

@@ -92,12 +92,7 @@ class DataDir:
                 "your backup, or name another directory with --data-dir"
             )
         seed = entropy(SEED_LENGTH)
-        handle = os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(handle, f"{seed.hex()}\n".encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        write_whole(self.key_file, f"{seed.hex()}\n".encode())
         return seed
 
     def read_seed(self) -> bytes:
@@ -192,7 +187,7 @@ class DataDir:
         if path.parent == self.path:
             self.address_file.unlink(missing_ok=True)
         else:
-            self.address_file.write_text(f"{path}\n", encoding="utf-8")
+            write_whole(self.address_file, f"{path}\n".encode())
 
     # ------------------------------------------------------------ embedded relay
 
@@ -209,7 +204,26 @@ class DataDir:
     def keep_relay_port(self, port: int) -> None:
         """Remember where the embedded relay listens, for every later start."""
         if port != self.relay_port():
-            self.port_file.write_text(f"{port}\n", encoding="ascii")
+            write_whole(self.port_file, f"{port}\n".encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a file with ``data`` at ``path``, for its owner alone: whole and durable, or (OSError) not at all."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)  # left by a start that was killed
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def relay_url(host: str, port: int) -> str:

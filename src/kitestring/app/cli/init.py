@@ -15,16 +15,12 @@ def command(shell: Shell) -> None:
 
     Not needed to start: `kitestring up` works without one. An existing file is left as it is.
     """
+    from kitestring.app.datadir import write_whole
     from kitestring.app.settings import commented_toml
 
     home = shell.home
     home.create()
-    try:
-        with home.config_file.open("x", encoding="utf-8") as file:
-            file.write(commented_toml())
-    except FileExistsError as error:
-        raise KitestringError(
-            Reason.ALREADY_USED, f"{home.config_file} exists already: edit it, or move it away first"
-        ) from error
-    home.config_file.chmod(0o600)  # the address of a node may carry a password
+    if home.config_file.exists():
+        raise KitestringError(Reason.ALREADY_USED, f"{home.config_file} exists already: edit it, or move it away first")
+    write_whole(home.config_file, commented_toml().encode())  # for its owner alone: a node's address is a secret
     shell.show({"file": str(home.config_file)}, f"wrote {home.config_file}\nnow: kitestring up")
