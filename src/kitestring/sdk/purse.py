@@ -110,6 +110,10 @@ def open_purse(uri: str, setting: Setting) -> Purse:
     scheme = uri.strip().partition(":")[0].lower()
     if scheme in NWC_SCHEMES:
         return NwcPurse(uri, setting)
+    if "://" not in uri:
+        raise KitestringError(
+            Reason.MALFORMED, "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://"
+        )
     from kitestring.sdk.node import NodePurse  # noqa: PLC0415 - a NWC client needs no backend
 
     return NodePurse(uri.strip(), setting)

@@ -20,6 +20,8 @@ from click.testing import CliRunner, Result
 from kitestring.app.card import Card
 from kitestring.app.cli.main import cli
 from kitestring.app.cli.up import card_text
+from kitestring.base.money import sat
+from tests.app.kit import bolt11_of
 
 
 @dataclass
@@ -129,6 +131,14 @@ def test_a_connection_pays_within_its_budget_and_no_further(service: Service) ->
     assert service.run("revoke", "agent").exit_code == 2
 
 
+def test_the_payee_of_an_offer_is_told_what_the_wallet_pays_for(service: Service) -> None:
+    uri = service.ok("connect", "shopper")["nwc_uri"]
+    told = ("--wallet", "-", "--description", "two cups of tea")
+    service.ok("pay", service.card["noffer"], "7", *told, stdin=uri)
+    newest = service.ok("transactions", "--in", "--limit", "1")["transactions"][0]
+    assert (newest["amount_msat"], newest["description"]) == (7_000, "two cups of tea")
+
+
 def test_an_account_gets_money_and_an_offer_of_its_own(service: Service) -> None:
     assert service.ok("account", "create", "bob")["created"] is True
     assert service.ok("account", "fund", "bob", "1000")["available_msat"] == 1_000_000
@@ -197,7 +207,15 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
         writer.execute("BEGIN IMMEDIATE")  # whoever only reads does not wait for a writer
         assert first.ok("connections") == running["connections"]
     assert first.ok("audit") == {"violations": []}
-    for words in ("pay x", "invoice 5", "connect x", "revoke x", "account create x", "offer create x", "audit --node"):
+    for words in (
+        f"pay {bolt11_of(sat(5))}",
+        "invoice 5",
+        "connect x",
+        "revoke x",
+        "account create x",
+        "offer create x",
+        "audit --node",
+    ):
         result = first.run(*words.split())
         assert (result.exit_code, result.stdout) == (4, "")
         assert "start it with `kitestring up`" in result.stderr

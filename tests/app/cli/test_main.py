@@ -18,6 +18,13 @@ from kitestring.app.cli import main as program
 from kitestring.app.cli.main import SUMMARIES, cli
 from kitestring.app.cli.reference import reference_markdown
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
+from kitestring.base.money import sat
+from kitestring.crypto.keys import SecretKey
+from tests.app.kit import bolt11_of
+
+INVOICE = bolt11_of(sat(5))
+KEY = "ab" * 32
+CONNECTION = f"nostr+walletconnect://{SecretKey(bytes([7]) * 32).public_hex}?relay=ws://127.0.0.1:9&secret={'08' * 32}"
 
 
 def run(*args: str, **environment: str) -> Result:
@@ -101,7 +108,21 @@ def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) ->
         (["transactions", "--nope"], 2, "no such option"),
         (["decode", "lnbc1qqqqqqqqqq"], 2, "checksum"),
         (["decode", "user@host.example"], 2, "address"),
-        (["pay", "x"], 4, "no service is running on /nowhere/kitestring: start it with `kitestring up`"),
+        (["pay", INVOICE], 4, "no service is running on /nowhere/kitestring: start it with `kitestring up`"),
+        (["pay", "x"], 2, "the target cannot be read: this is no invoice, offer"),
+        (["pay", ""], 2, "the target cannot be read: this is no invoice, offer"),
+        (["pay", "-"], 2, "the target cannot be read: this is no invoice, offer"),
+        (["pay", "--", "-21"], 2, "the target cannot be read: this is no invoice, offer"),
+        (["pay", INVOICE[:-1]], 2, "the target cannot be read: "),
+        (["pay", "-21"], 2, "no such option"),
+        (["pay", INVOICE, "--", "-21"], 2, "'-21' is not a whole number of sats, such as 21"),
+        (["pay", KEY], 2, "not this (pubkey)"),
+        (["pay", "x", "--wallet", CONNECTION], 2, "the target cannot be read: this is no invoice, offer"),
+        (["pay", INVOICE, "--wallet", "x"], 2, "this is no wallet: one begins with nostr+walletconnect://"),
+        (["sandbox", "pay", "x"], 2, "the target cannot be read: this is no invoice, offer"),
+        (["sandbox", "pay", "-"], 2, "the target cannot be read: this is no invoice, offer"),
+        (["sandbox", "pay", KEY], 2, "not this (pubkey)"),
+        (["sandbox", "pay", INVOICE], 4, "there is no sandbox in /nowhere/kitestring yet"),
         (["balance"], 4, "there is no service in /nowhere/kitestring yet: start one with `kitestring up`"),
         (["audit"], 4, "there is no service in"),
         (["sandbox", "invoice", "5"], 4, "there is no sandbox in /nowhere/kitestring yet"),
@@ -112,11 +133,26 @@ def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) ->
 def test_a_mistake_is_one_sentence(args: list[str], code: int, sentence: str) -> None:
     result = run(*args)
     assert (result.exit_code, result.stdout) == (code, "")
-    assert result.stderr.startswith("error: ")
-    assert sentence in result.stderr
-    assert result.stderr.count("\n") == 1
+    *warnings, said = result.stderr.splitlines()
+    assert said.startswith("error: ")
+    assert sentence in said
+    assert all(line.startswith("warning: ") for line in warnings)
     told = json.loads(run("--json", *args).stdout)["error"]
-    assert result.stderr == f"error: {told['message']}\n"
+    assert said == f"error: {told['message']}"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "order\n17", "заказ-17", "k" * 129, "\x7f"])
+def test_a_key_that_the_service_would_refuse_is_refused_before_it_is_asked(key: str) -> None:
+    result = run("invoice", "5", "--idempotency-key", key)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "an idempotency key has 1 to 128 visible ASCII characters" in result.stderr
+    assert run("invoice", "5", "--idempotency-key", "order-17").exit_code == 4
+
+
+def test_a_key_is_not_promised_for_a_wallet_that_keeps_none() -> None:
+    result = run("pay", INVOICE, "--wallet", "env:NO_SUCH", "--idempotency-key", "order-17")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "leave it out with --wallet" in result.stderr
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:

@@ -8,6 +8,7 @@ import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount
+from kitestring.base.errors import KitestringError, Reason
 
 
 @click.command("pay")
@@ -37,14 +38,29 @@ def command(
     if wallet is not None:
         from kitestring.app.cli.wallet import pay_from
 
-        show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee))
+        _refuse_key()
+        show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee, description))
         return
+    from kitestring.sdk.payable import resolve
+
+    resolve(target)  # a wrong code is wrong whether or not the service runs
     params: dict[str, Any] = {"target": target, "description": description, "wait_s": WAIT_S}
     if amount_sat is not None:
         params["amount_msat"] = amount_sat * 1000
     if max_fee is not None:
         params["max_fee_msat"] = max_fee * 1000
     show_paid(shell, shell.call("pay", params, key, wait_s=WAIT_S))
+
+
+def _refuse_key() -> None:
+    """A key is a promise of the running service; whoever relied on it here could pay twice."""
+    source = click.get_current_context().get_parameter_source("key")
+    if source is not click.core.ParameterSource.DEFAULT:
+        raise KitestringError(
+            Reason.MALFORMED,
+            "--idempotency-key is kept by the running service alone: leave it out with --wallet, and repeat a payment "
+            "with the same invoice, which a wallet pays once",
+        )
 
 
 #: Longer than the 60 s that the node searches for a route.

@@ -37,7 +37,9 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
 
     from kitestring.app import external_payer
     from kitestring.app.offline import own_relays
+    from kitestring.sdk.payable import resolve
 
+    resolve(target)  # a wrong code is wrong whether or not there is a sandbox
     config = shell.config
     amount_msat = None if amount_sat is None else amount_sat * 1000
     relays = own_relays(config, shell.home)

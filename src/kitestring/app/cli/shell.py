@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = dict[str, Any]
+#: What the service takes as well; here it is an HTTP header, too.
+IDEMPOTENCY_KEY: Final = r"[!-~]{1,128}"
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
 _OPEN: Final = frozenset({Reason.PAYMENT_IN_FLIGHT, Reason.INTERNAL})
 
@@ -149,10 +151,16 @@ def common(function: Function) -> Function:
     return data_dir_option(json_option(click.pass_obj(function)))  # type: ignore[return-value]
 
 
-def _new_key(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+def _new_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    import re
     import secrets
 
-    return value or secrets.token_hex(16)
+    if value is None:
+        return secrets.token_hex(16)
+    if not re.fullmatch(IDEMPOTENCY_KEY, value):  # "" too: a script's empty variable must not mean a new key each time
+        sentence = "an idempotency key has 1 to 128 visible ASCII characters and no spaces, such as order-17"
+        raise click.BadParameter(sentence, ctx, param)
+    return value
 
 
 key_option = click.option(

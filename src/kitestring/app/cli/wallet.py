@@ -39,15 +39,22 @@ def _read_file(path: Path) -> str:
         raise KitestringError(Reason.MALFORMED, f"{path} is not a file with a wallet link") from error
 
 
-def pay_from(shell: Shell, source: str, target: str, amount_sat: int | None, max_fee_sat: int | None) -> dict[str, Any]:
+def pay_from(
+    shell: Shell, source: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str
+) -> dict[str, Any]:
     """Pay from any wallet that the SDK can open. Raises KitestringError."""
     import asyncio
 
+    from kitestring.sdk.payable import resolve
+
     uri = read_secret(shell, source)
-    return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat))
+    resolve(target)  # before the wallet is looked for
+    return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description))
 
 
-async def _pay(shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None) -> dict[str, Any]:
+async def _pay(
+    shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str
+) -> dict[str, Any]:
     from kitestring.app.offline import own_relays
     from kitestring.base.money import sat
     from kitestring.sdk.wallet import Wallet
@@ -63,7 +70,7 @@ async def _pay(shell: Shell, uri: str, target: str, amount_sat: int | None, max_
         environment=config.environment,
     )
     async with opened as wallet:
-        receipt = await wallet.pay(target, amount, max_fee=max_fee)
+        receipt = await wallet.pay(target, amount, max_fee=max_fee, description=description)
     return {
         "payment_hash": receipt.payment_hash,
         "preimage": receipt.preimage,
