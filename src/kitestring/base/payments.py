@@ -79,9 +79,9 @@ class Failed:
 
     ``reason`` is "fee_limit", "insufficient_funds", "no_route", "expired", "refused" or "other".
 
-    ``attempt_at`` is when the *node* took the order this is about, in Unix seconds by the node's own clock, as its books
-    say (lnd: ``creation_time_ns``); None where it keeps no such time. A look-up always fills it in if the node knows
-    it: only so is the end of this attempt told from that of an earlier one of the same hash.
+    ``attempt_at`` is when the *node* took the order this is about, in Unix seconds by the node's own clock, as its
+    books say (lnd: ``creation_time_ns``); None where it keeps no such time. A look-up always fills it in if the node
+    knows it: only so is the end of this attempt told from that of an earlier one of the same hash.
     """
 
     evidence: str
