@@ -112,7 +112,7 @@ def open_purse(uri: str, setting: Setting) -> Purse:
         return NwcPurse(uri, setting)
     if "://" not in uri:
         raise KitestringError(
-            Reason.MALFORMED, "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://"
+            Reason.UNSUPPORTED, "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://"
         )
     from kitestring.sdk.node import NodePurse  # noqa: PLC0415 - a NWC client needs no backend
 
