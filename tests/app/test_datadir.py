@@ -70,8 +70,11 @@ def test_a_disk_that_fills_up_leaves_no_half_file(kept: str, home: DataDir, monk
     def full(_handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    def keep() -> object:
-        return home.seed(lambda _: SEED) if kept == "seed" else home.keep_relay_port(7777)
+    def keep() -> None:
+        if kept == "seed":
+            home.seed(lambda _: SEED)
+        else:
+            home.keep_relay_port(7777)
 
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", full)

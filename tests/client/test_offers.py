@@ -10,7 +10,7 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.client.offers import OfferInvoice, OfferReceipt, ask_offer, request_invoice
-from kitestring.codec import pointers
+from kitestring.codec import bech32, pointers, tlv
 from kitestring.codec.pointers import Noffer
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.filter import Filter
@@ -225,6 +225,45 @@ async def test_a_move_within_the_service_is_followed_once() -> None:
         assert got.noffer == new
         assert [request.members["offer"] for request in relay.requests] == ["tips", "new"]
         assert [request.members["amount_sats"] for request in relay.requests] == [21, 21]
+
+
+async def test_a_moved_offer_is_asked_for_at_the_relays_of_its_new_code() -> None:
+    async with hostile_relay(answering({"bolt11": invoice()})) as there:
+        new = noffer(there.url, "new")
+        async with hostile_relay(answering(moved_to(new))) as here:
+            mine = [here.url, there.url]
+            async with await ask_offer(
+                noffer(here.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=mine
+            ) as got:
+                assert got.noffer == new
+            assert [request.members["offer"] for request in here.requests] == ["tips"]
+        assert [request.members["offer"] for request in there.requests] == ["new"]
+
+
+@pytest.mark.parametrize("inside", ["ws://10.0.0.1", "wss://127.0.0.1", "wss://[::1]:8443", "wss://nas.local"])
+async def test_a_moved_offer_does_not_lead_into_a_private_network(inside: str) -> None:
+    async with hostile_relay(answering(moved_to(noffer(inside, "new")))) as here:
+        with pytest.raises(KitestringError, match="of the code is not") as caught:
+            await ask_offer(
+                noffer(here.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=[here.url]
+            )
+        assert len(here.requests) == 1
+    assert caught.value.reason is Reason.NOT_PERMITTED
+
+
+async def test_a_moved_offer_whose_new_code_names_no_relay_is_asked_for_where_the_old_one_was() -> None:
+    parts = [(2, b"new"), (0, bytes.fromhex(SERVICE.public_hex))]
+    moved = {**moved_to(noffer("wss://x.example")), "latest": bech32.encode("noffer", tlv.encode(parts))}
+
+    def script(request: Request) -> Iterable[Event]:
+        return answering(moved if request.members["offer"] == "tips" else {"bolt11": invoice()})(request)
+
+    async with hostile_relay(script) as here:
+        got = await ask_offer(
+            noffer(here.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, allow_private=True
+        )
+        await got.close()
+        assert (got.noffer.offer, got.noffer.relays) == ("new", ())
 
 
 async def test_a_second_move_ends_it() -> None:

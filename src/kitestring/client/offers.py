@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Literal, NoReturn, Self
 
@@ -40,11 +40,11 @@ class OfferInvoice:
     ``noffer`` is the offer that answered: the one asked, or the one it moved to.
     """
 
-    def __init__(self, invoice: bolt11.Invoice, noffer: Noffer, exchange: Exchange, pool: RelayPool | None) -> None:
+    def __init__(self, invoice: bolt11.Invoice, noffer: Noffer, exchange: Exchange, reach: _Reach | None) -> None:
         self.invoice: Final = invoice
         self.noffer: Final = noffer
         self._exchange: Final = exchange
-        self._pool: Final = pool
+        self._reach: Final = reach
 
     @property
     def bolt11(self) -> str:
@@ -65,8 +65,8 @@ class OfferInvoice:
 
     async def close(self) -> None:
         self._exchange.close()
-        if self._pool is not None:
-            await self._pool.stop()
+        if self._reach is not None:
+            await self._reach.stop()
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,12 +90,14 @@ async def request_invoice(
     network: str | None = None,
     waits: Waits = DEFAULT_WAITS,
     key: SecretKey | None = None,
+    move: Callable[[Noffer], Awaitable[RelayPool]] | None = None,
 ) -> OfferInvoice:
     """Ask the service of an offer for an invoice over ``pool`` and check it; the caller closes what it gets.
 
     ``amount_sats`` None = the price in the code, if it has one; otherwise whatever the service asks, which the caller
     has to agree to. ``network`` None = any. ``key`` None = a fresh one, as the specification wants it. A moved offer is
-    followed once, to the same service key only. Raises KitestringError: NODE_UNAVAILABLE when no relay or no answer
+    followed once, to the same service key only, over the pool that ``move`` gives for the new code (None = the same
+    one). Raises KitestringError: NODE_UNAVAILABLE when no relay or no answer
     came in ``timeout_s`` (default 30) seconds, the service's own reason (details: code, range, latest …), or why the
     invoice is not to be paid.
     """
@@ -107,6 +109,8 @@ async def request_invoice(
     if isinstance(reply, wire.OfferError):
         exchange.close()
         noffer = _moved_to(noffer, reply)
+        if move is not None:
+            asker = replace(asker, pool=await move(noffer))
         exchange, reply = await asker.ask(noffer, question)
     try:
         if isinstance(reply, wire.OfferError):
@@ -135,25 +139,58 @@ async def ask_offer(
     proxies: Proxies | None = None,
     waits: Waits = DEFAULT_WAITS,
 ) -> OfferInvoice:
-    """As :func:`request_invoice`, over a pool of its own to the relays in the code.
+    """As :func:`request_invoice`, over a pool of its own to the relays in the code, or in the code it has moved to.
 
     Those must be ``wss`` on public addresses, unless the caller has them in ``own_relays`` or says ``allow_private``.
     """
     key = SecretKey.generate(entropy)
-    own, foreign = _relays(noffer, own_relays, allow_private)
     options = PoolOptions(proxies or Proxies(), allow_private)
-    signers = {key.public_hex: key}
-    pool = RelayPool(own, foreign=foreign, clock=clock, entropy=entropy, signers=signers, options=options)
-    await pool.start()
+    reach = _Reach(tuple(own_relays), options, key, clock, entropy)
     try:
         asked = await request_invoice(
-            pool, noffer, amount_sats=amount_sats, clock=clock, entropy=entropy, description=description,
-            payer_data=payer_data, timeout_s=timeout_s, network=network, waits=waits, key=key,
+            await reach.pool(noffer), noffer, amount_sats=amount_sats, clock=clock, entropy=entropy,
+            description=description, payer_data=payer_data, timeout_s=timeout_s, network=network, waits=waits, key=key,
+            move=reach.pool,
         )  # fmt: skip
     except BaseException:
-        await pool.stop()
+        await reach.stop()
         raise
-    return OfferInvoice(asked.invoice, asked.noffer, asked._exchange, pool)  # noqa: SLF001 - the same class
+    return OfferInvoice(asked.invoice, asked.noffer, asked._exchange, reach)  # noqa: SLF001 - the same class
+
+
+class _Reach:
+    """The one pool of a payer: to the relays of the code that is asked last."""
+
+    def __init__(
+        self, own_relays: tuple[str, ...], options: PoolOptions, key: SecretKey, clock: Clock, entropy: Entropy
+    ) -> None:
+        self._own_relays: Final = own_relays
+        self._options: Final = options
+        self._signers: Final = {key.public_hex: key}
+        self._clock: Final = clock
+        self._entropy: Final = entropy
+        self._relays: tuple[list[str], list[str]] = ([], [])
+        self._pool: RelayPool | None = None
+
+    async def pool(self, noffer: Noffer) -> RelayPool:
+        """Raises KitestringError when no relay of the code may be dialled."""
+        if self._pool is not None and not noffer.relays:
+            return self._pool
+        relays = _relays(noffer, self._own_relays, self._options.allow_private)
+        if self._pool is not None and relays == self._relays:
+            return self._pool
+        await self.stop()
+        own, foreign = self._relays = relays
+        self._pool = RelayPool(
+            own, foreign=foreign, clock=self._clock, entropy=self._entropy, signers=self._signers, options=self._options
+        )
+        await self._pool.start()
+        return self._pool
+
+    async def stop(self) -> None:
+        if self._pool is not None:
+            await self._pool.stop()
+            self._pool = None
 
 
 def _relays(noffer: Noffer, own_relays: Iterable[str], allow_private: bool) -> tuple[list[str], list[str]]:
