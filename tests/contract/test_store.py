@@ -595,6 +595,17 @@ async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:
     await store.apply(fail("open", answered("open")))
 
 
+async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
+    asked = request("ctl:order-17", wire="control", grant_id="app")
+    await store.apply(claim("a", asked=asked))
+    await store.apply(settle("a", 10, reply("ctl:order-17")))
+    await store.apply(Answer(request("newest", received_at=NOW + 99, sent_at=NOW + 99), (reply("newest"),), NOW))
+    await store.apply(Prune(NOW + 50))
+    later = replace(asked, sent_at=NOW + 100, received_at=NOW + 100)
+    assert await store.apply(claim("b", asked=later)) == Finished((reply("ctl:order-17"),))
+    assert await store.payment("pay-b") is None
+
+
 # ---------------------------------------------------------------- the owner's commands
 
 

@@ -318,7 +318,9 @@ class ExpireInvoices:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Forget finished requests and replies received before ``before``; the horizon moves forward with them."""
+    """Forget finished requests and replies received before ``before``; the horizon moves forward with them.
+
+    Those of wire ``control`` stay for ever: an idempotency key has no age that could refuse it."""
 
     before: int
 

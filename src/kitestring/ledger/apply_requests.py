@@ -1,5 +1,7 @@
 """Answers, their publication, and forgetting: what is done with requests apart from money."""
 
+# ruff: noqa: S608 - what is pasted into statements are constants of this room, never a value
+
 from __future__ import annotations
 
 from typing import Final
@@ -15,10 +17,15 @@ PRUNE_LIMIT: Final = 10_000
 _PUBLISHED: Final = (
     "UPDATE messages SET published_at = ? WHERE service = ? AND request_id = ? AND part = ? AND published_at IS NULL"
 )
-#: Kept beyond the horizon: the unanswered, those that a receipt will still need, and those with a fresh receipt.
-_OLD: Final = """
+#: Requests of the owner's control socket. Their ``sent_at`` is the service's own clock, so that no age refuses an old
+#: idempotency key: each stays for ever, or it would pay a second time. A person's commands are few.
+OWNERS_WIRE: Final = "control"
+
+#: Kept beyond the horizon: the owner's, the unanswered, those that a receipt will still need, those with a fresh one.
+_OLD: Final = f"""
 SELECT request_id FROM requests r
 WHERE service = ? AND received_at < ? AND sent_at < ? AND finished_at IS NOT NULL
+  AND wire <> '{OWNERS_WIRE}'
   AND NOT EXISTS (SELECT 1 FROM messages m
     WHERE m.service = r.service AND m.request_id = r.request_id AND m.signed_at >= ?)
   AND NOT EXISTS (SELECT 1 FROM invoices i
