@@ -103,6 +103,19 @@ def test_the_written_file_says_every_setting_and_changes_nothing(tmp_path: Path)
     )
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"])
+def test_a_proxy_without_a_scheme_is_refused_by_the_name_of_its_variable(name: str, tmp_path: Path) -> None:
+    with pytest.raises(KitestringError, match=f"the environment variable {name}: a proxy must begin") as caught:
+        load(tmp_path, environment={name: "me:hunter2@proxy.lan:3128"})
+    assert "hunter2" not in caught.value.message
+
+
+def test_a_proxy_in_the_file_is_refused_by_its_key(tmp_path: Path) -> None:
+    (tmp_path / "kitestring.toml").write_text('[network]\nproxy_ws = "proxy.lan:3128"\n')
+    with pytest.raises(KitestringError, match=r"kitestring\.toml: network\.proxy_ws: a proxy must begin"):
+        load(tmp_path, environment={})
+
+
 def test_the_reference_page_has_every_setting() -> None:
     page = reference_markdown()
     for setting in SETTINGS:

@@ -36,6 +36,7 @@ MAX_FILE_BYTES: Final = 262_144
 COMMAND_LINE: Final = "the command line"
 #: Lower-case spellings are those that curl and most Unix tools read.
 _OTHER_SPELLINGS: Final = {"HTTPS_PROXY": "https_proxy", "HTTP_PROXY": "http_proxy", "NO_PROXY": "no_proxy"}
+_PROXY_KEYS: Final = frozenset({"network.proxy_wss", "network.proxy_ws"})
 _NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -135,17 +136,30 @@ def _read_file(path: Path) -> dict[str, Value]:
         raise KitestringError(Reason.MALFORMED, f"{path} cannot be read: give yourself the right to") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KitestringError(Reason.MALFORMED, f"{path} is not valid TOML: {error}") from error
-    return read_table(table, str(path))
+    found = read_table(table, str(path))
+    for key in _PROXY_KEYS & found.keys():
+        _check_proxy(found[key], f"{path}: {key}")
+    return found
 
 
 def _read_environment(variables: Mapping[str, str]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for setting in SETTINGS:
         names = (setting.variable, _OTHER_SPELLINGS.get(setting.variable, ""))
-        text = next((variables[name] for name in names if name and variables.get(name)), "")
-        if text:
-            found[setting.key] = read_variable(setting, text)
+        name = next((name for name in names if name and variables.get(name)), "")
+        if name:
+            found[setting.key] = read_variable(setting, variables[name])
+            if setting.key in _PROXY_KEYS:
+                _check_proxy(found[setting.key], f"the environment variable {name}")
     return found
+
+
+def _check_proxy(value: Value, source: str) -> None:
+    """Here, where it is known who said it: a variable may have been set for other programs, long ago."""
+    try:
+        Proxies(wss=str(value))
+    except KitestringError as error:
+        raise KitestringError(error.reason, f"{source}: {error.message}, such as http://proxy.lan:3128") from error
 
 
 def _build(home: Path, values: Mapping[str, Any], variables: Mapping[str, str]) -> Config:
