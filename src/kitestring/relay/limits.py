@@ -27,6 +27,8 @@ PRIVATE_KINDS: Final = frozenset(
 NEVER_PUBLISHED: Final = frozenset({kinds.AUTH, kinds.HTTP_AUTH})
 #: Seconds between pings, so that a dead peer's connection ends.
 HEARTBEAT_S: Final = 30.0
+#: Seconds for a complete HTTP request; a connection that has sent none by then is closed.
+REQUEST_TIMEOUT_S: Final = 10.0
 #: WebSocket messages above this end the connection unread; smaller ones beyond the frame limit are answered.
 MAX_MESSAGE_BYTES: Final = 1_048_576
 #: Seconds for a closing handshake before the connection is cut.
@@ -40,8 +42,8 @@ class Limits:
     kinds: frozenset[int] | None = field(default=PRODUCT_KINDS)
     #: The common limit of relays; what fits here fits elsewhere.
     max_event_bytes: int = 65_536
-    #: Sockets at once: below the usual limit of 1,024 open files, with room for the rest of the service.
-    max_connections: int = 900
+    #: Connections at once, of whatever state (some 50 kB each); fewer where the process may not open as many files.
+    max_connections: int = 4_000
     #: Subscriptions of one connection: a service with 100,000 keys needs 500.
     max_subscriptions: int = 1_000
     #: Stored events given to one REQ.

@@ -20,7 +20,8 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.nostr.relay import MAX_FILTERS, MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, ServerConversation
 from kitestring.relay.disk import Disk
 from kitestring.relay.hub import Hub
-from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, Limits
+from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, REQUEST_TIMEOUT_S, Limits
+from kitestring.relay.listener import Listener, affordable_connections
 from kitestring.relay.session import Session, Socket
 from kitestring.relay.store import EventStore
 
@@ -54,7 +55,8 @@ class Relay:
         self._hub: Final = Hub(self._store, self._disk, self._limits, auth=auth)
         self._hosts: Final = {url.partition("://")[2].partition("/")[0].lower() for url in public_urls}
         self._sockets: Final[set[Socket]] = set()
-        self._runner: web.AppRunner | None = None
+        self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
         self._expiry: asyncio.Task[None] | None = None
         self.url = ""
 
@@ -68,16 +70,16 @@ class Relay:
         if self._disk is not None:
             for event in await self._disk.open():
                 self._store.restore(event)
-        app = web.Application()
-        app.router.add_get("/", self._get)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
+        # Counts from the first byte: who connects and asks for nothing, or one letter at a time, loses the connection.
+        server = web.Server(self._get, access_log=None, keepalive_timeout=REQUEST_TIMEOUT_S)
+        self._runner = web.ServerRunner(server, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
+        self._listener = Listener(server, affordable_connections(self._limits.max_connections))
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            port = await self._listener.open(host, port)
         except OSError as error:
             await self.stop()
             raise KitestringError(Reason.ALREADY_USED, _why_not_listening(error, host, port)) from error
-        port = int(self._runner.addresses[0][1])
         shown = WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
         self.url = f"ws://{shown}:{port}"
         self._hosts.update(f"{name}:{port}" for name in {shown, *LOOPBACK})
@@ -89,6 +91,8 @@ class Relay:
         if self._expiry is not None:
             self._expiry.cancel()
             await asyncio.gather(self._expiry, return_exceptions=True)
+        if self._listener is not None:
+            await self._listener.close()
         closing = (socket.close(code=1001, message=b"the relay is stopping") for socket in list(self._sockets))
         await asyncio.gather(*closing, return_exceptions=True)
         if self._runner is not None:
@@ -115,9 +119,20 @@ class Relay:
 
     # ------------------------------------------------------------ HTTP
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
+    async def _get(self, request: web.BaseRequest) -> web.StreamResponse:
+        if (
+            request.method == "GET"
+            and request.path == "/"
+            and request.headers.get("Upgrade", "").lower() == "websocket"
+        ):
             return await self._serve(request)
+        response = self._tell(request)
+        response.force_close()  # one answer per connection: none is held without a subscription
+        return response
+
+    def _tell(self, request: web.BaseRequest) -> web.Response:
+        if request.method != "GET" or request.path != "/":
+            return web.Response(status=404, text="there is a Nostr relay at / and nothing else\n")
         headers = {"Access-Control-Allow-Origin": "*"}
         if "application/nostr+json" in request.headers.get("Accept", ""):
             document = msgspec.json.encode(self.document())
@@ -148,9 +163,7 @@ class Relay:
             document["retention"] = [{"kinds": sorted(limits.kinds)}, {"time": 0}]
         return document
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        if len(self._sockets) >= self._limits.max_connections:
-            return web.Response(status=503, text="the relay has too many connections\n")
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         socket: Socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False, timeout=CLOSE_TIMEOUT_S,
             decode_text=False,

@@ -1,0 +1,120 @@
+"""The door of the relay: lets connections in, never more than there are file descriptors for."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import resource
+import socket
+import struct
+from typing import Final
+
+from aiohttp import web
+
+#: File descriptors that connections never get: ledgers, the control socket, the node and foreign relays need some
+#: dozens, and a service that cannot open one more can neither answer nor stop cleanly.
+RESERVED_DESCRIPTORS: Final = 128
+#: Connections taken in one turn of the event loop, so that a storm of them does not keep others waiting …
+ACCEPTS_PER_TURN: Final = 32
+#: … and those that wait in the kernel meanwhile: everybody comes back at once after a restart.
+BACKLOG: Final = 1_024
+#: Seconds without accepting after the system had no descriptor or memory left: asking again at once would only spin.
+ACCEPT_PAUSE_S: Final = 1.0
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+#: SO_LINGER on, zero seconds: a refused connection is reset and leaves nothing behind here.
+_RESET: Final = struct.pack("ii", 1, 0)
+
+_log: Final = logging.getLogger(__name__)
+
+
+def affordable_connections(wanted: int) -> int:
+    """How many of the ``wanted`` connections this process has descriptors for, at least one."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    in_use = len(os.listdir("/dev/fd"))  # noqa: PTH208 - names are enough
+    return max(1, min(wanted, soft - in_use - RESERVED_DESCRIPTORS))
+
+
+class Listener:
+    """Hands connections to ``server``; beyond ``max_connections`` open ones, of whatever state, new ones are reset.
+
+    An asyncio server would first make a transport for each and, without descriptors, log and retry without end.
+    """
+
+    def __init__(self, server: web.Server, max_connections: int) -> None:
+        self._server: Final = server
+        self._max: Final = max_connections
+        self._sockets: Final[list[socket.socket]] = []
+        self._arriving: Final[set[asyncio.Task[None]]] = set()
+        self._pauses: Final[dict[socket.socket, asyncio.TimerHandle]] = {}
+
+    @property
+    def open_count(self) -> int:
+        return len(self._server.connections) + len(self._arriving)
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; the port. Raises OSError when the address cannot be had."""
+        bound = await asyncio.get_running_loop().create_server(self._server, host, port, start_serving=False)
+        try:
+            self._sockets.extend(each.dup() for each in bound.sockets)
+        finally:
+            bound.close()
+        for each in self._sockets:
+            each.setblocking(False)
+            each.listen(BACKLOG)
+            self._resume(each)
+        return int(self._sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """No longer listen. May be called again."""
+        loop = asyncio.get_running_loop()
+        for each in self._sockets:
+            loop.remove_reader(each)
+            each.close()
+        self._sockets.clear()
+        for pause in self._pauses.values():
+            pause.cancel()
+        self._pauses.clear()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+
+    def _resume(self, listening: socket.socket) -> None:
+        self._pauses.pop(listening, None)
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                connection, _ = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._pause(listening, error)
+                    return
+                continue  # the news of one connection that has ended already
+            if self.open_count < self._max:
+                self._welcome(connection)
+            else:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                connection.close()
+
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
+        loop = asyncio.get_running_loop()
+        _log.warning("the relay cannot take connections at the moment: %s; raise ulimit -n", error.strerror)
+        loop.remove_reader(listening)
+        self._pauses[listening] = loop.call_later(ACCEPT_PAUSE_S, self._resume, listening)
+
+    def _welcome(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._connect(connection))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._server, connection)
+        except OSError:  # gone before it began
+            connection.close()
