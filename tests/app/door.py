@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
@@ -19,8 +19,9 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, first_tag, verify_event
 from kitestring.transport.publications import PublishResult
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
-from tests.engine.kit import Rig
+from tests.engine.kit import Life, Rig
 from tests.fakes.backend import Script
+from tests.fakes.clock import virtual
 
 APP = SecretKey(b"\x01" * 32)
 STRANGER = SecretKey(b"\x02" * 32)
@@ -61,7 +62,7 @@ class Door:
         rig.context.encode, rig.context.deliver = wires.encode, self.publisher.deliver
         self.gateway = Gateway(
             service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
-            backend=rig.backend, publisher=self.publisher, clock=rig.clock, rates=Rates(limits),
+            backend=rig.backend, publisher=self.publisher, clock=rig.clock, rates=Rates(limits, rig.clock),
             nip44_seen=lambda grant: self.raised.append(grant.grant_id),
         )  # fmt: skip
 
@@ -105,6 +106,11 @@ class Door:
         await self.clock.sleep(0.1)
         return [self.read(reply) for reply in self.pool.sent[before:] if first_tag(reply, "e") == event.id]
 
+    def offer_request(self, text: str = '{"offer":"coffee","amount_sats":21}', **how: Any) -> Event:
+        """Of a stranger, to the service's own key."""
+        asking: dict[str, Any] = {"key": STRANGER, "to": self.keyring.service_id, "kind": kinds.OFFER}
+        return self.event(text, **(asking | how))
+
     async def ask(self, method: str, params: Any = None, **how: Any) -> Any:
         (reply,) = await self.tell(self.request(method, params, **how))
         return reply
@@ -129,3 +135,29 @@ class Door:
         return encode(
             timestamp=self.clock.now(), payment_hash=payment_hash, payment_secret="11" * 32, secret32=NODE_KEY, **values
         )
+
+
+Test = Callable[[Life, Door], Awaitable[None]]
+
+
+def door(limits: Limits | None = None, **grant: Any) -> Callable[[Test], Callable[[Life], None]]:
+    """Run ``test(life, door)`` with an open door on a virtual clock."""
+
+    def decorate(test: Test) -> Callable[[Life], None]:
+        async def story(life: Life) -> None:
+            async with life.service(start=False) as rig:
+                opened = Door(rig, limits or Limits())
+                await opened.open(**grant)
+                await test(life, opened)
+
+        def run(life: Life) -> None:
+            virtual(story)(life)
+
+        run.__name__ = test.__name__
+        return run
+
+    return decorate
+
+
+def code(reply: Any) -> str:
+    return str(reply["error"]["code"])

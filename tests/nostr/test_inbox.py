@@ -174,11 +174,17 @@ def test_the_table_of_windows_is_the_list_of_kinds_that_are_taken() -> None:
     [(str(NOW), False), (str(NOW - 1), True), (str(NOW + 1), False), ("", True), ("soon", True), ("9" * 13, True),
      ("-1", True), ("²", True), (f"{NOW + 9}.0", True)],
 )  # fmt: skip
-def test_an_expiration_that_has_passed_or_cannot_be_read_drops_the_event(value: str, expired: bool) -> None:
+def test_what_has_expired_or_says_so_unreadably_is_only_looked_up(value: str, expired: bool) -> None:
     box, event = inbox(), request(kind=kinds.NWC_REQUEST, tags=[["expiration", value]])
     assert has_expired(event, NOW) is expired
-    assert box.check(event, NOW) == (Drop(Why.EXPIRED) if expired else Accept(event, OURS))
-    assert len(box) == (0 if expired else 1)
+    looked_up = Lookup(event, OURS, 300, 0, answerable=False)
+    assert box.check(event, NOW) == (looked_up if expired else Accept(event, OURS))
+    assert len(box) == 1
+
+
+def test_an_expired_request_that_is_also_stale_gets_no_answer_about_its_age() -> None:
+    event = request(kind=kinds.NWC_REQUEST, at=NOW - 400, tags=[["expiration", str(NOW - 100)]])
+    assert age(inbox().check(event, NOW)) == (300, 400, False)
 
 
 def test_an_expiration_still_to_come_does_not_widen_the_window() -> None:

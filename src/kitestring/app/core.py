@@ -99,7 +99,7 @@ class Core:
         )
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine, store=store,
-            backend=backend, publisher=self.publisher, clock=clock, rates=Rates(config.limits),
+            backend=backend, publisher=self.publisher, clock=clock, rates=Rates(config.limits, clock),
             nip44_seen=self._on_nip44,
         )  # fmt: skip
         self._announcer: Final = Announcer(self.pool, keyring, clock, entropy)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kitestring.app.publisher import Publisher
 from kitestring.app.rates import Rates
+from kitestring.app.served import Served
 from kitestring.app.wires import Wires
 from kitestring.base.commands import MakeInvoice, Outcome, PayInvoice, Refused
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -24,7 +25,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import Accept, Inbox, Lookup
 from kitestring.wire import nwc, offers
-from kitestring.wire.encryption import choose_cipher
+from kitestring.wire.encryption import allowed_ciphers, choose_cipher
 from kitestring.wire.envelope import decrypt
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.reply_to import NWC_KEY_PREFIX, SERVICE_KEY, ReplyTo
@@ -34,6 +35,8 @@ log = logging.getLogger("kitestring.gateway")
 #: Requests being carried out at once (a task and a few kB each); beyond it new ones are dropped unread: relays and
 #: clients send again, and a claimed one is never dropped.
 MAX_IN_HAND: Final = 4_096
+#: Seconds between two lines in the log about what was dropped unread: a flood must not fill the disk.
+DROPPED_LINE_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -66,6 +69,10 @@ class Gateway:
         self._connections: dict[str, Connection] = {}
         self._inbox: Final = Inbox(self._is_ours, self._is_known)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._served: Final = Served(clock)
+        self._looked_up: Final = Served(clock)
+        self._dropped = 0
+        self._dropped_line_due = 0.0
 
     # ------------------------------------------------------------ who may speak
 
@@ -95,13 +102,20 @@ class Gateway:
     def receive(self, event: Event, relay_url: str) -> None:
         """Called by the relay pool for every event; never blocks, never raises for what a peer sent."""
         if len(self._tasks) >= MAX_IN_HAND:
-            log.warning("too many requests in hand: an event from %s is dropped", relay_url)
+            self._drop(relay_url)
             return
         verdict = self._inbox.check(event, self._clock.now())
         if isinstance(verdict, Accept):
             self._spawn(event.id, self._serve(event, verdict.recipient))
         elif isinstance(verdict, Lookup):
             self._spawn(event.id, self._serve_late(event, verdict))
+
+    def _drop(self, relay_url: str) -> None:
+        self._dropped += 1
+        now = self._clock.monotonic()
+        if now >= self._dropped_line_due:
+            log.warning("too many requests in hand: %d were dropped, the last from %s", self._dropped, relay_url)
+            self._dropped, self._dropped_line_due = 0, now + DROPPED_LINE_S
 
     def _spawn(self, event_id: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(work))
@@ -123,10 +137,18 @@ class Gateway:
             log.exception("a request ended in an unexpected error")
 
     async def _serve(self, event: Event, recipient: str) -> None:
+        """Whoever asks again gets the stored answer, whatever rates or prices are now; a copy of what has no stored
+        answer was answered once and gets nothing more."""
+        if await self._engine.known(event.id) or event.id in self._served:
+            return
         if event.kind == kinds.OFFER:
             await self._serve_offer(event)
         else:
             await self._serve_nwc(event, self._connections[recipient])
+
+    async def _handle(self, incoming: Incoming) -> None:
+        await self._engine.handle(incoming)
+        self._served.add(incoming.request_id)
 
     # ------------------------------------------------------------ NWC
 
@@ -137,9 +159,11 @@ class Gateway:
         try:
             plaintext = decrypt(event.content, choice.cipher, self._shared(to))
         except CodecError:
-            readable = Refused(Reason.MALFORMED if choice.allowed else Reason.UNSUPPORTED_ENCRYPTION)
-            if self._rates.undecryptable(grant.grant_id, self._now_ms()):
-                self._reply(to, readable)
+            self._tell_unreadable(event, connection, allowed=choice.allowed)
+            return
+        limited = self._rates.request(grant.grant_id)
+        if limited is not None:
+            self._tell_limit(to, grant, nwc.read_method(plaintext), limited)
             return
         if not choice.allowed:
             self._reply(to, Refused(Reason.UNSUPPORTED_ENCRYPTION))
@@ -155,14 +179,25 @@ class Gateway:
 
     async def _carry_out(self, event: Event, to: ReplyTo, grant: Grant, decoded: nwc.Decoded) -> None:
         method, command = decoded.method, decoded.command
-        limited = self._rates.connection(grant.grant_id, method.is_payment, self._now_ms())
+        limited = self._rates.payment(grant.grant_id) if method.is_payment else None
         if limited is not None:
-            if not await self._engine.known(event.id):
-                self._reply(to, limited)
+            self._tell_limit(to, grant, method.name, limited)
         elif isinstance(command, PayInvoice | MakeInvoice):
-            await self._engine.handle(Incoming(event.id, "nwc", grant.grant_id, command, to.freeze(), event.created_at))
+            await self._handle(Incoming(event.id, "nwc", grant.grant_id, command, to.freeze(), event.created_at))
         else:
             self._reply(to, await self._engine.ask(grant.grant_id, command))
+
+    def _tell_limit(self, to: ReplyTo, grant: Grant, method: str, limited: Refused) -> None:
+        if self._rates.may_tell_limit(grant.grant_id):
+            self._reply(_named(to, method), limited)
+
+    def _tell_unreadable(self, event: Event, connection: Connection, *, allowed: bool) -> None:
+        """In the connection's preferred cipher: what the tag says about a text nobody can read proves nothing."""
+        grant = connection.grant
+        cipher = allowed_ciphers(grant.cipher, grant.nip44_seen)[0] if allowed else "nip44"
+        if self._rates.may_tell_undecryptable(grant.grant_id):
+            to = ReplyTo("nwc", connection.key_id, event.pubkey, cipher, event.id, event.created_at)
+            self._reply(to, Refused(Reason.MALFORMED if allowed else Reason.UNSUPPORTED_ENCRYPTION))
 
     # ------------------------------------------------------------ offers
 
@@ -176,51 +211,69 @@ class Gateway:
             version = offers.read_version(event, accept_legacy=self._accept_legacy)
             to = ReplyTo("offers", SERVICE_KEY, event.pubkey, "nip44", event.id, event.created_at, version=version)
             request = offers.decode_request(plaintext, version=version)
-            limited = self._rates.offer(event.pubkey, request.offer, self._now_ms())
-            outcome = limited or await self._price(request)
         except WireRefusalError as refusal:
-            outcome = refusal.refused
-        except KitestringError as failure:
-            outcome = Refused(failure.reason, failure.message)
+            if self._rates.may_tell_stranger(event.pubkey):
+                self._reply(to, refusal.refused)
+            return
+        limited = self._rates.offer(event.pubkey, request.offer)
+        if limited is not None:
+            if self._rates.may_tell_stranger_limit(event.pubkey):
+                self._reply(to, limited)
+            return
+        outcome = await self._price(request)
         if isinstance(outcome, Refused):
             self._reply(to, outcome)
             return
-        await self._engine.handle(Incoming(event.id, "offers", "", outcome, to.freeze(), event.created_at))
+        await self._handle(Incoming(event.id, "offers", "", outcome, to.freeze(), event.created_at))
 
     async def _price(self, request: offers.OfferRequest) -> MakeInvoice | Refused:
-        offer = await self._store.offer(request.offer)
-        receivable_msat = await self._engine.receivable()
+        try:
+            offer = await self._store.offer(request.offer)
+            receivable_msat = await self._engine.receivable()
+        except KitestringError as failure:
+            return Refused(failure.reason, failure.message)
         return offers.price(offer, request, receivable_msat, amountless=self._backend.capabilities.amountless)
 
     # ------------------------------------------------------------ late ones
 
     async def _serve_late(self, event: Event, late: Lookup) -> None:
-        """Outside the age window only a stored answer is sent again; otherwise the sender learns about its clock."""
-        if await self._engine.known(event.id) or not late.answerable:
+        """Too old, from the future or expired: only a stored answer is sent again; otherwise the sender learns about
+        its clock. Relays that keep requests show all of them at every reconnect: that is looked at once."""
+        if event.id in self._looked_up:
+            return
+        known = await self._engine.known(event.id)
+        self._looked_up.add(event.id)
+        if known or not late.answerable or event.id in self._served:
             return
         details = {"delta": {"max_delta_ms": 1000 * late.max_delta_s, "actual_delta_ms": 1000 * late.actual_delta_s}}
         refused = Refused(Reason.STALE_REQUEST, "the request is too old or from the future: check the clock", details)
         if event.kind == kinds.OFFER:
-            to = ReplyTo("offers", SERVICE_KEY, event.pubkey, "nip44", event.id, event.created_at)
+            self._tell_stale_offer(event, refused)
         else:
-            connection = self._connections[late.recipient]
-            cipher = choose_cipher(event, connection.grant.cipher, connection.grant.nip44_seen).cipher
-            to = ReplyTo("nwc", connection.key_id, event.pubkey, cipher, event.id, event.created_at)
-        self._reply(to, refused)
+            self._tell_stale_nwc(event, self._connections[late.recipient], refused)
+
+    def _tell_stale_offer(self, event: Event, refused: Refused) -> None:
+        if self._rates.may_tell_stranger(event.pubkey):
+            self._reply(ReplyTo("offers", SERVICE_KEY, event.pubkey, "nip44", event.id, event.created_at), refused)
+
+    def _tell_stale_nwc(self, event: Event, connection: Connection, refused: Refused) -> None:
+        grant = connection.grant
+        if self._rates.may_tell_stale(grant.grant_id):
+            choice = choose_cipher(event, grant.cipher, grant.nip44_seen)
+            cipher = choice.cipher if choice.allowed else "nip44"
+            self._reply(ReplyTo("nwc", connection.key_id, event.pubkey, cipher, event.id, event.created_at), refused)
 
     # ------------------------------------------------------------ out
 
     def _reply(self, to: ReplyTo, outcome: Outcome) -> None:
-        """An answer that changes nothing and is not stored; a lost one is made again when the client asks again."""
+        """An answer that changes nothing and is not stored; a lost one is made again for a client's new request."""
+        self._served.add(to.event_id)
         encoded = self._wires.encode_to(to, outcome, self._clock.now())
         if encoded is not None:
             self._publisher.send_once(encoded)
 
     def _shared(self, to: ReplyTo) -> bytes:
         return self._wires.shared(self._wires.key(to.key_id), to.peer, to.cipher)
-
-    def _now_ms(self) -> int:
-        return int(self._clock.monotonic() * 1000)
 
     async def drain(self, grace_s: float) -> None:
         """Let requests that are being decided finish; what is claimed is the engine's."""

@@ -52,7 +52,6 @@ class Why(Enum):
     ANCIENT = "ancient"
     IN_HAND = "in_hand"
     FORGED = "forged"
-    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Outside the window: only a stored reply may be sent again. Call :meth:`Inbox.done` when finished.
+    """Outside the window, or expired: only a stored reply may be sent again. Call :meth:`Inbox.done` when finished.
 
     Without one, the wire may say so if ``answerable``: the clocks differ by ``actual_delta_s``, ``max_delta_s`` is
     allowed in that direction.
@@ -125,8 +124,6 @@ class Inbox:
             return _DROP[Why.IN_HAND]
         if not verify_event(event):
             return _DROP[Why.FORGED]
-        if has_expired(event, now):
-            return _DROP[Why.EXPIRED]
         self._take(event.id)
         return _place(event, recipient, window, now)
 
@@ -154,8 +151,10 @@ def has_expired(event: Event, now: int) -> bool:
 
 
 def _place(event: Event, recipient: str, window: Window, now: int) -> Accept | Lookup:
-    behind = now - event.created_at
+    """Completed comes before expired: a finished request keeps its answer, an expired one gets no other."""
+    behind, expired = now - event.created_at, has_expired(event, now)
     allowed = window.back_s if behind >= 0 else window.ahead_s
-    if abs(behind) <= allowed:
+    if abs(behind) <= allowed and not expired:
         return Accept(event, recipient)
-    return Lookup(event, recipient, allowed, abs(behind), answerable=abs(behind) <= window.answer_s)
+    answerable = abs(behind) <= window.answer_s and not expired
+    return Lookup(event, recipient, allowed, abs(behind), answerable=answerable)

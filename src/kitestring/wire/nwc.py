@@ -104,6 +104,15 @@ def decode_request(plaintext: str, *, network: str) -> Decoded:
         raise WireRefusalError(Reason.MALFORMED, str(error), clean(name, MAX_METHOD_CHARS)) from None
 
 
+def read_method(plaintext: str) -> str:
+    """The method a request names, for the answer to one that is not read any further; "" where that cannot be seen."""
+    try:
+        members = read_canonical(plaintext) or loads_object(plaintext)
+        return clean(text_member(members, "method") or "", MAX_METHOD_CHARS)
+    except CodecError:
+        return ""
+
+
 class _Flat(msgspec.Struct):
     method: str
     params: dict[str, _Scalar]
