@@ -195,6 +195,41 @@ async def test_the_loop_goes_on_while_another_process_holds_the_database(store: 
     assert patience == (0,)  # on the loop; only the thread waits
 
 
+async def test_a_batch_that_is_kept_out_fails_as_one_and_with_it_what_came_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.sqlite.BUSY_TIMEOUT_S", 0.05)
+    store = await SqliteStore.open(path, SERVICE)
+    await store.apply(setting())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connection = faulty(store)
+    first = asyncio.ensure_future(together(store, *(claim(f"p{number}") for number in range(50))))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert connection.began_in
+    answers = await together(store, *(claim(f"q{number}") for number in range(300))) + await first
+    assert len(connection.began_in) == 2  # once on the loop, once with patience
+    assert {type(answer) for answer in answers} == {KitestringError}
+    assert {str(answer) for answer in answers} == {"another process is writing to the database: stop it, or try again"}
+    other.execute("ROLLBACK")
+    other.close()
+    assert await store.apply(claim("p0")) == Claimed()
+    await store.close()
+
+
+async def test_one_that_is_kept_out_after_another_raised_ends_the_attempts_of_all(store: SqliteStore) -> None:
+    connection = faulty(store)
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    connection.failing_commits = [busy] * 9
+    answers = await together(store, settle("nobody"), *(claim(f"p{number}") for number in range(5)))
+    assert [type(answer) for answer in answers] == [KitestringError] * 6
+    assert len(connection.failing_commits) == 8
+    connection.failing_commits.clear()
+    assert await store.apply(claim("p0")) == Claimed()
+
+
 @pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0)])
 async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx) -> None:
     connection = faulty(store)

@@ -4,7 +4,9 @@ What waits is applied on the loop, in one go, while the thread sleeps; the threa
 checkpoint) while the loop goes on. So the two never fight for the interpreter, and each batch costs one wake-up.
 Nobody is told anything before the commit. Whatever cannot be done quickly goes to the thread as a whole: housekeeping
 over many rows, a database that another process holds, and a batch in which a member raised or whose commit failed. Then
-nothing of it has happened, and the thread tries once more, at last one by one, each in its own transaction.
+nothing of it has happened, and the thread tries once more, at last one by one, each in its own transaction. Only who is
+kept out by another writer is not tried again: after one patience the batch fails, and with it all that came meanwhile,
+so that nobody waits much longer than that and no claim is dispatched long after it was made.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ class Writer:
         self._queue: queue.SimpleQueue[tuple[list[Job], bool] | None] = queue.SimpleQueue()
         self._waiting = 0
         self._is_busy = False
+        self._was_kept_out = False
         self._seen = 0
         self._room = asyncio.Event()
         self._closed = False
@@ -151,12 +154,26 @@ class Writer:
     def _commit(self, batch: list[Job]) -> None:
         try:
             self._transact(batch)
-        except Exception as error:  # noqa: BLE001 - not hidden: it goes to the member's caller
-            if len(batch) == 1:
-                batch[0].answer, batch[0].error = None, _told(error)
-                return
-            for job in batch:
-                self._commit([job])
+        except Exception as error:  # noqa: BLE001 - not hidden: it goes to the members' callers
+            if len(batch) == 1 or _is_kept_out(error):
+                self._fail(batch, error)
+            else:
+                self._commit_one_by_one(batch)
+
+    def _commit_one_by_one(self, batch: list[Job]) -> None:
+        for number, job in enumerate(batch):
+            try:
+                self._transact([job])
+            except Exception as error:  # noqa: BLE001 - not hidden: it goes to the member's caller
+                if _is_kept_out(error):
+                    self._fail(batch[number:], error)
+                    return
+                self._fail([job], error)
+
+    def _fail(self, jobs: list[Job], error: Exception) -> None:
+        self._was_kept_out = _is_kept_out(error)
+        for job in jobs:
+            job.answer, job.error = None, _told(error)
 
     def _transact(self, batch: list[Job]) -> None:
         self._apply(batch)
@@ -186,6 +203,9 @@ class Writer:
             self.connection.execute("ROLLBACK")
 
     def _release(self, batch: list[Job]) -> None:
+        if self._was_kept_out:
+            self._was_kept_out = False
+            batch = batch + self._kept_out_too()
         self._waiting -= len(batch)
         self._room.set()
         for job in batch:
@@ -197,16 +217,32 @@ class Writer:
                 job.future.set_result(job.answer)
         self._loop.call_soon(self._next)  # after those who were just told, so that what they do next goes with it
 
+    def _kept_out_too(self) -> list[Job]:
+        """What came while the batch was kept out: it has waited as well, and would only wait again."""
+        jobs = list(self._jobs)
+        self._jobs.clear()
+        for job in jobs:
+            job.error = KitestringError(Reason.INTERNAL, _BUSY)
+        return jobs
+
+
+def _is_kept_out(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_BUSY
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
 
 def _told(error: Exception) -> Exception:
     """Database errors as people may see them; what the code itself raised stays as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     sentence = {
         sqlite3.SQLITE_FULL: _FULL,
         sqlite3.SQLITE_BUSY: _BUSY,
-    }.get(code, f"the database refused to write ({error}): nothing was lost; see `kitestring doctor`")
+    }.get(_code(error), f"the database refused to write ({error}): nothing was lost; see `kitestring doctor`")
     told = KitestringError(Reason.INTERNAL, sentence)
     told.__cause__ = error
     return told
