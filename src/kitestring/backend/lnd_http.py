@@ -182,13 +182,21 @@ class LndHttp:
             # The only ways to end before the request was sent.
             raise NodeUnreachableError(_why_unreachable(self._access, error)) from error
         except aiohttp.ClientError as error:
-            raise LndAnswerError(f"the answer broke off: {type(error).__name__}") from error
+            raise LndAnswerError(_why_broken(self._access, error)) from error
 
 
 def _why_unreachable(access: Access, error: Exception) -> str:
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         return f"{access.base_url} shows another certificate than the one given as cert="
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"the certificate of {access.base_url} is not known: add cert=PATH (lnd's tls.cert)"
     return f"{access.base_url} cannot be reached: {printable(str(error) or type(error).__name__)}"
+
+
+def _why_broken(access: Access, error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientResponseError) and error.message.startswith("Bad status line"):  # HTTP/2 frames
+        return f"{access.base_url} is lnd's gRPC port; use its REST port (8080 by default)"
+    return f"the answer broke off: {type(error).__name__}"
 
 
 async def drain(results: AsyncIterator[object]) -> None:
