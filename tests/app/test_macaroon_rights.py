@@ -72,3 +72,18 @@ def test_a_sandbox_has_no_credential() -> None:
 def test_a_credential_in_the_environment_is_not_taken_for_a_file() -> None:
     (check,) = credential(macaroon_of("lnd+https://host?macaroon=env:LND"))
     assert (check.state, "env:LND" in check.sentence) == ("info", True)
+
+
+@pytest.mark.parametrize("text", ["{}", "{}\n", " {}\r\n"])
+def test_a_file_in_hex_is_read_as_the_backend_reads_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m").write_text(text.format(macaroon(sorted(NEEDED)).hex()))
+    (check,) = credential(macaroon_of(f"lnd+https://host?macaroon={tmp_path / 'm'}"))
+    assert check.state == "ok"
+
+
+@pytest.mark.parametrize("data", [b"", b"zz", b"\xff\xfe", b"0301", b"-----BEGIN CERTIFICATE-----"])
+def test_a_file_that_is_no_macaroon_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "m").write_bytes(data)
+    (check,) = credential(macaroon_of(f"lnd+https://host?macaroon={tmp_path / 'm'}"))
+    assert check.state == "warn"
+    assert check.sentence.endswith("cannot be looked at: this file is not an lnd macaroon")

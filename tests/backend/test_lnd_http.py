@@ -32,9 +32,9 @@ async def test_the_grpc_port_is_told_from_the_rest_port(tmp_path: Path) -> None:
         port = server.sockets[0].getsockname()[1]
         url = f"lnd+https://127.0.0.1:{port}?cert={certificate}&macaroon={tmp_path}/macaroon"
         lnd = open_url(url, tmp_path)
+        await lnd.open()
         try:
             with pytest.raises(LndAnswerError, match=r"is lnd's gRPC port; use its REST port \(8080 by default\)"):
-                await lnd.open()
                 await lnd.balance()
         finally:
             await lnd.close()
@@ -43,9 +43,9 @@ async def test_the_grpc_port_is_told_from_the_rest_port(tmp_path: Path) -> None:
 async def test_a_certificate_that_nobody_has_signed_asks_for_lnds_own(tmp_path: Path) -> None:
     async with FakeLnd(tmp_path) as fake:
         lnd = open_url(fake.url.replace(f"cert={fake.cert}&", ""), tmp_path)
+        await lnd.open()
         try:
             with pytest.raises(NodeUnreachableError, match=r"is not known: add cert=PATH \(lnd's tls.cert\)") as caught:
-                await lnd.open()
                 await lnd.balance()
             assert "SSL" not in str(caught.value)
         finally:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from kitestring.app.config import Config
 from kitestring.app.control_client import ControlClient
 from kitestring.app.datadir import PRIVATE, DataDir, relay_url
-from kitestring.app.macaroon_rights import ENVIRONMENT, NEEDED, macaroon_of, rights
+from kitestring.app.macaroon_rights import ENVIRONMENT, NEEDED, macaroon_of, read_macaroon, rights
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
 from kitestring.transport.proxies import is_socks
@@ -128,7 +128,7 @@ def credential(macaroon: str) -> Iterator[Check]:
         yield Check("macaroon", "info", f"is in the service's environment ({macaroon}) and was not looked at")
         return
     try:
-        allowed = rights(Path(macaroon).read_bytes())
+        allowed = rights(read_macaroon(Path(macaroon)))
     except (OSError, CodecError) as error:
         yield Check("macaroon", "warn", f"{macaroon} cannot be looked at: {error}")
         return

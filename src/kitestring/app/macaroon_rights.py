@@ -29,6 +29,17 @@ def macaroon_of(node_url: str) -> str:
     return str(Path(named).absolute()) if named and not named.startswith(ENVIRONMENT) else named
 
 
+def read_macaroon(path: Path) -> bytes:
+    """The macaroon in a file, which may hold it in hex text, as the backend takes it. Raises OSError, CodecError."""
+    raw = path.read_bytes()
+    if raw[:1] == bytes([_V2]):
+        return raw
+    try:
+        return bytes.fromhex(raw.decode("ascii").strip())
+    except ValueError as error:
+        raise CodecError("this file is not an lnd macaroon") from error
+
+
 def rights(macaroon: bytes) -> frozenset[str]:
     """``entity:action`` words. Raises CodecError when this is not a macaroon of lnd."""
     if len(macaroon) > MAX_BYTES or macaroon[:1] != bytes([_V2]):
