@@ -248,6 +248,30 @@ async def test_stopped_spending_denies_payments_and_says_why_while_invoices_go_o
     assert await store.apply(claim("a")) == Claimed()
 
 
+async def test_stopped_spending_stops_new_money_alone_and_not_the_answer_of_what_is_paid_or_under_way(
+    store: Store,
+) -> None:
+    for name in ("paid", "flying"):
+        await store.apply(claim(name))
+    await store.apply(settle("paid", 10, answered("paid")))
+    await store.apply(SetSpending(True, "drift of 5 sat", NOW))
+    again = [claim(n, payment(n, payment_id="x"), asked=request(f"again-{n}")) for n in ("paid", "flying", "new")]
+    paid, joined, refused = [await store.apply(one) for one in again]
+    assert isinstance(paid, AlreadyPaid)
+    assert paid.payment.preimage == preimage_of("paid")
+    assert joined == Joined(payment("flying", state=State.DISPATCHED))
+    assert refused == Denied(Reason.NODE_UNAVAILABLE)
+
+
+async def test_while_spending_is_stopped_credit_only_goes_back_to_the_owner(store: Store) -> None:
+    await store.apply(SetSpending(True, "drift of 5 sat", NOW))
+    for source, target in (("owner", "alice"), ("bob", "alice")):
+        moved = execute(f"{source}-{target}", move("t", source, target, 5))
+        assert await store.apply(moved) == Denied(Reason.NODE_UNAVAILABLE)
+    assert await store.apply(execute("back", move("t", "alice", "owner", 5))) == Claimed()
+    assert await balance(store, "alice") == (100_000, 5, 0)
+
+
 @pytest.mark.parametrize("version", [0, 2])
 async def test_a_decision_on_another_version_of_the_grant_is_stale(store: Store, version: int) -> None:
     assert await store.apply(replace(claim("a"), grant_version=version)) == Stale()
@@ -560,6 +584,19 @@ async def test_an_answer_finishes_a_request_once_and_the_first_one_stays(store: 
     with pytest.raises(KitestringError, match="without a reply"):
         await store.apply(Answer(request("s"), (), NOW))
     assert await store.request("s") is None
+
+
+async def test_a_claimed_request_is_answered_only_by_who_names_the_payment_it_waits_for(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(claim_invoice("i"))
+    for stranger in (request("ask-a"), request("ask-a", payment_id="pay-b"), request("want-i")):
+        refusal = Answer(stranger, (reply(stranger.request_id, "no"),), NOW)
+        assert await store.apply(refusal) == Running()
+        assert await store.messages(stranger.request_id) == ()
+    (waiting,) = await store.waiting("pay-a")
+    assert await store.apply(Answer(waiting, (answered("a"),), NOW)) == Recorded()
+    assert await store.messages("ask-a") == (answered("a"),)
+    await store.apply(fail("a"))
 
 
 async def test_messages_stay_unpublished_until_a_relay_took_them_in_order(store: Store) -> None:

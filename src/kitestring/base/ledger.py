@@ -218,7 +218,10 @@ class DropInvoice:
 class Answer:
     """Finish one request with a reply, inserting it if it was never claimed (a refusal, a second asker).
 
-    → Recorded | Finished (it had a reply already, which stays)
+    A claimed request is finished only by who names the payment it waits for (``request.payment_id``, as it is stored);
+    to anybody else it is running and nothing is written.
+
+    → Recorded | Finished (it had a reply already, which stays) | Running
     """
 
     request: Request
@@ -262,7 +265,8 @@ class SaveOffer:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Move credit between accounts (funding a sub-account from the owner needs ``view``). Denied when not covered."""
+    """Move credit between accounts (funding a sub-account from the owner needs ``view``). Denied when not covered, and
+    while spending is stopped unless it goes back to the owner."""
 
     transfer_id: str
     from_account: str

@@ -109,6 +109,7 @@ def _save_offer(batch: Batch, write: SaveOffer) -> Refusal | None:
 
 
 def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
+    """While spending is stopped nothing moves but what goes back to the owner: that only lowers what is promised."""
     amount, source, target = int(write.amount_msat), write.from_account, write.to_account
     if not 0 < amount <= MAX_MSAT:
         return Denied(Reason.AMOUNT_OUT_OF_RANGE)
@@ -117,6 +118,8 @@ def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
         return Denied(Reason.UNKNOWN_TARGET)
     if batch.execute(_TRANSFER, (batch.service, write.transfer_id)).fetchone() is not None:
         return Denied(Reason.ALREADY_USED)
+    if batch.sums.stopped and target != OWNER_ACCOUNT:
+        return Denied(Reason.NODE_UNAVAILABLE)
     _, overdrawn, available = rows[0]
     if source == OWNER_ACCOUNT:
         if write.view is None:

@@ -111,12 +111,12 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
         return Running() if finished_at is None else batch.finished(request.request_id)
     if request.sent_at < batch.sums.pruned_before:
         return Denied(Reason.STALE_REQUEST)
-    if batch.sums.stopped:
-        return Denied(Reason.NODE_UNAVAILABLE)
     if version != tx.grant_version or revoked_at is not None or kind not in ("owner", "sub"):
         return Stale()
     if held_id is not None:
         return _held(batch, request, held_id, held_grant == p.grant_id, STATES[held_state])
+    if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
+        return Denied(Reason.NODE_UNAVAILABLE)
     if p.internal and not _is_payable(batch, p):
         return Stale()
     held = int(p.amount_msat) + int(p.fee_cap_msat)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import Answer, Finished, MarkPublished, Prune, Recorded, TxAnswer
+from kitestring.base.ledger import Answer, Finished, MarkPublished, Prune, Recorded, Request, TxAnswer
 from kitestring.ledger.batch import Batch
 
 #: Requests one Prune deletes at most: keeps the writer free for payments; the horizon moves at once, the next Prune
@@ -17,6 +17,10 @@ PRUNE_LIMIT: Final = 10_000
 _PUBLISHED: Final = (
     "UPDATE messages SET published_at = ? WHERE service = ? AND request_id = ? AND part = ? AND published_at IS NULL"
 )
+_AWAITED: Final = """
+SELECT payment_id, EXISTS (SELECT 1 FROM invoices i
+  WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
+FROM requests r WHERE service = ? AND request_id = ?"""
 #: Requests of the owner's control socket. Their ``sent_at`` is the service's own clock, so that no age refuses an old
 #: idempotency key: each stays for ever, or it would pay a second time. A person's commands are few.
 OWNERS_WIRE: Final = "control"
@@ -36,7 +40,7 @@ _FORGET_REQUEST: Final = "DELETE FROM requests WHERE service = ? AND request_id 
 
 
 def answer(batch: Batch, tx: Answer) -> TxAnswer:
-    """Finish one request; the first reply stays."""
+    """Finish one request; the first reply stays, and what is under way is answered by who carries it out alone."""
     if not any(m.part == "reply" and m.request_id == tx.request.request_id for m in tx.messages):
         raise KitestringError(Reason.INTERNAL, "an answer without a reply to its request is none: nothing was stored")
     known = batch.known(tx.request.request_id)
@@ -44,8 +48,16 @@ def answer(batch: Batch, tx: Answer) -> TxAnswer:
         return known
     if known is None:
         batch.insert_request(tx.request, tx.request.payment_id)
+    elif not _may_end(batch, tx.request):
+        return known
     batch.store(tx.messages, tx.now)
     return Recorded()
+
+
+def _may_end(batch: Batch, request: Request) -> bool:
+    """Whether the caller knows what the claimed request waits for: its payment, or nothing any more."""
+    payment_id, has_invoice = batch.execute(_AWAITED, (batch.service, request.request_id)).fetchone()
+    return bool(payment_id == request.payment_id and not has_invoice)
 
 
 def mark_published(batch: Batch, tx: MarkPublished) -> TxAnswer:

@@ -72,6 +72,10 @@ class Reader:
         row = self._one(f"SELECT {rows.NODE} FROM nodes WHERE service = ? AND node_id = ?", node_id)
         return None if row is None else rows.read_node(row)
 
+    def nodes(self) -> list[Node]:
+        found = self._all(f"SELECT {rows.NODE} FROM nodes WHERE service = ? ORDER BY epoch, node_id")
+        return [rows.read_node(row) for row in found]
+
     # ------------------------------------------------------------ payments and invoices
 
     def payment(self, payment_id: str) -> Payment | None:
@@ -95,6 +99,10 @@ class Reader:
 
     def open_payments(self) -> list[Payment]:
         found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN} ORDER BY rowid")
+        return [rows.read_payment(row) for row in found]
+
+    def resolved_payments(self) -> list[Payment]:
+        found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND state = 'resolved' ORDER BY rowid")
         return [rows.read_payment(row) for row in found]
 
     def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:

@@ -101,6 +101,9 @@ class SqliteStore:
     async def open_payments(self) -> list[Payment]:
         return self._reader.open_payments()
 
+    async def resolved_payments(self) -> list[Payment]:
+        return self._reader.resolved_payments()
+
     async def waiting(self, payment_id: str) -> list[Request]:
         return self._reader.waiting(payment_id)
 
@@ -136,6 +139,9 @@ class SqliteStore:
 
     async def node(self, node_id: str) -> Node | None:
         return self._reader.node(node_id)
+
+    async def nodes(self) -> list[Node]:
+        return self._reader.nodes()
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
