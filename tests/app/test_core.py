@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,13 +18,17 @@ from kitestring.app.keyring import Keyring
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.ledger import Claimed, Execute, Message, Request, SaveGrant
+from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, first_tag
 from kitestring.relay.server import Relay
 from kitestring.sdk.clock import SystemClock
+from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from tests.fakes.crossings import CrossedStore
 from tests.relay.kit import client
 
 KEYRING = Keyring(b"\x07" * 32)
+APP = SecretKey(b"\x01" * 32)
 
 
 @asynccontextmanager
@@ -36,9 +41,9 @@ async def opened(tmp_path: Path) -> AsyncIterator[tuple[Relay, Core]]:
         await core.stop(1)
 
 
-async def add_connection(core: Core) -> None:
+async def add_connection(core: Core, caller: str = "ab" * 32) -> None:
     grant = Grant(
-        grant_id="app", name="app", wire="nwc", caller="ab" * 32, methods=frozenset({"get_balance"}),
+        grant_id="app", name="app", wire="nwc", caller=caller, methods=frozenset({"get_balance"}),
         service_pubkey=KEYRING.connection_key("app").public_hex,
     )  # fmt: skip
     request = Request("ctl:1", "control", "owner", b"", b"", 1, 1)
@@ -61,6 +66,39 @@ async def test_connections_are_announced_also_when_the_first_relay_comes_late(tm
             while not (found := await reader.ask("info", wanted)):
                 pass
         assert found[0].content == "get_balance get_info"
+
+
+def late(kind: int, key: SecretKey, plaintext: str, age_s: int) -> Event:
+    now = SystemClock().now() - age_s
+    return request_event(
+        APP, kind=kind, service=key.public_hex, plaintext=plaintext, cipher="nip44",
+        shared=shared_secret(APP, key.public_hex, "nip44"), entropy=os.urandom, now=now,
+    )  # fmt: skip
+
+
+async def test_requests_that_were_sent_while_nobody_listened_are_told_that_they_are_too_old(tmp_path: Path) -> None:
+    sent = [
+        late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 400),
+        late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), '{"method":"get_balance"}', 3_600),
+        late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), '{"method":"get_balance"}', 90_000),
+    ]
+    async with opened(tmp_path) as (relay, core), client(relay) as peer, asyncio.timeout(20):
+        await add_connection(core, APP.public_hex)
+        for event in sent:
+            assert (await peer.publish(event))[0] is True
+        await core.start()
+        found: list[Event] = []
+        wanted = {"kinds": [kinds.OFFER, kinds.NWC_RESPONSE], "#p": [APP.public_hex]}
+        while len(found) < 2:
+            found = await peer.ask("replies", wanted)
+        replies = {first_tag(event, "e"): event for event in found}
+        assert set(replies) == {sent[0].id, sent[1].id}
+        texts = [
+            json.loads(decrypt(reply.content, "nip44", shared_secret(APP, reply.pubkey, "nip44")))
+            for reply in (replies[sent[0].id], replies[sent[1].id])
+        ]
+        assert (texts[0]["code"], texts[0]["delta"]["max_delta_ms"]) == (2, 300_000)
+        assert texts[1]["error"]["code"] == "OTHER"
 
 
 async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(

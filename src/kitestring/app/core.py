@@ -50,8 +50,12 @@ log = logging.getLogger("kitestring")
 GRACE_S: Final = 10.0
 #: Seconds for the last answers to leave.
 DRAIN_S: Final = 2.0
-#: Requests older than this are not delivered again by relays; their age window is shorter still.
-LISTEN_BACK_S: Final = 300
+#: Requests up to this age get an answer, be it that they are too old (protocols: a day for connections).
+LISTEN_BACK_S: Final = 86_400
+#: All requests that may still be carried out are wanted from a relay: their age window.
+LISTEN_FRESH_S: Final = 300
+#: Of older ones only the newest, per REQ: a relay that keeps them all would flood the service at every reconnect.
+LISTEN_BACK_EVENTS: Final = 500
 #: Finished requests and replies are kept this long (protocols: at least 7 days for money).
 KEEP_REQUESTS_S: Final = 30 * 86_400
 PRUNE_EVERY_S: Final = 86_400
@@ -188,8 +192,12 @@ class Core:
         await self._announcer.read_back(fresh)
 
     def _request_filters(self, keys: Sequence[str]) -> list[Filter]:
-        since = self.clock.now() - LISTEN_BACK_S
-        return [Filter(kinds=REQUEST_KINDS, tags={"p": frozenset(keys)}, since=since)]
+        now, tags = self.clock.now(), {"p": frozenset(keys)}
+        fresh, oldest = now - LISTEN_FRESH_S, now - LISTEN_BACK_S
+        return [
+            Filter(kinds=REQUEST_KINDS, tags=tags, since=fresh),
+            Filter(kinds=REQUEST_KINDS, tags=tags, since=oldest, until=fresh - 1, limit=LISTEN_BACK_EVENTS),
+        ]
 
     async def _announce_loop(self) -> None:
         while not await self.pool.connected():
