@@ -25,6 +25,7 @@ from kitestring.base.ledger import (
     InvoiceNotOpen,
     Joined,
     MarkPublished,
+    More,
     MoveCursor,
     Node,
     NodeView,
@@ -566,7 +567,11 @@ async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store
     assert len(await store.invoices("open")) == 2
     await store.apply(ExpireInvoices(end + 1, end))
     assert {one.invoice_id for one in await store.invoices("expired")} == {"inv-i", "inv-o"}
-    await store.apply(ExpireInvoices(end + 1, end + 1))
+    assert await store.messages("want-o") == (reply("want-o", "invoice"),)
+    assert await store.apply(ExpireInvoices(end + 1, end + 1)) == Recorded()
+    assert await store.request("want-o") is None
+    assert await store.messages("want-o") == ()
+    assert await store.request("want-i") is not None
     assert [one.invoice_id for one in await store.invoices("expired")] == ["inv-i"]
     assert isinstance(await store.apply(credit("i")), Credited)
     assert await balance(store, "alice") == (100_500, 0, 0)
@@ -641,6 +646,26 @@ async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
     later = replace(asked, sent_at=NOW + 100, received_at=NOW + 100)
     assert await store.apply(claim("b", asked=later)) == Finished((reply("ctl:order-17"),))
     assert await store.payment("pay-b") is None
+
+
+async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply_requests.PRUNE_LIMIT", 2)
+    monkeypatch.setattr("kitestring.ledger.apply_invoices.SWEEP_LIMIT", 2)
+    for number in range(3):
+        offered = invoice(f"o{number}", grant_id="", offer_id="tea", account_id="owner", request_id=f"want-o{number}")
+        await store.apply(claim_invoice(f"o{number}", offered))
+        await store.apply(record_invoice(f"o{number}"))
+        await store.apply(Answer(request(f"r{number}"), (reply(f"r{number}"),), NOW))
+    late = request("late", received_at=NOW + 99, sent_at=NOW + 99)
+    await store.apply(Answer(late, (reply("late"),), NOW + 99))
+    end = NOW + 3601
+    assert [await store.apply(ExpireInvoices(end, 0)) for _ in range(2)] == [More(), Recorded()]
+    assert [await store.apply(ExpireInvoices(end, end)) for _ in range(2)] == [More(), Recorded()]
+    assert await store.invoices("expired") == []
+    assert [await store.apply(Prune(NOW + 1)) for _ in range(3)] == [More(), More(), Recorded()]
+    assert await store.request("r2") is None
 
 
 # ---------------------------------------------------------------- the owner's commands

@@ -314,7 +314,13 @@ class MoveCursor:
 @dataclass(frozen=True, slots=True)
 class ExpireInvoices:
     """Open invoices whose ``expires_at`` is before ``before`` become expired; those of offers older than
-    ``drop_offers_before`` are deleted (strangers leave no rows behind)."""
+    ``drop_offers_before`` are deleted with their requests and replies (strangers leave no rows behind).
+
+    A request id of an offer is then known no more; its age window, which must be shorter than the time an unpaid
+    invoice is kept, refuses it. Only a clock that is set back makes another invoice of it: nobody's money moves.
+
+    → Recorded | More
+    """
 
     before: int
     drop_offers_before: int
@@ -324,7 +330,10 @@ class ExpireInvoices:
 class Prune:
     """Forget finished requests and replies received before ``before``; the horizon moves forward with them.
 
-    Those of wire ``control`` stay for ever: an idempotency key has no age that could refuse it."""
+    Those of wire ``control`` stay for ever: an idempotency key has no age that could refuse it.
+
+    → Recorded | More
+    """
 
     before: int
 
@@ -413,6 +422,11 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """A part is done, so that payments need not wait for it; apply the same value again for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceNotOpen:
     """Our own invoice was settled or cancelled meanwhile; the internal payment did not happen."""
 
@@ -437,6 +451,7 @@ TxAnswer = (
     | Joined
     | AlreadyPaid
     | Recorded
+    | More
     | InvoiceNotOpen
     | Credited
     | AlreadyCredited

@@ -18,6 +18,7 @@ from kitestring.base.ledger import (
     DropInvoice,
     ExpireInvoices,
     Invoice,
+    More,
     Recorded,
     RecordInvoice,
     Stale,
@@ -26,9 +27,9 @@ from kitestring.base.ledger import (
 from kitestring.ledger.batch import Batch
 from kitestring.ledger.rows import INVOICE, WORLD, Row, read_invoice, write_invoice
 
-#: Invoices one sweep expires, and strangers' invoices it deletes: keeps the writer free for payments; the next sweep
-#: goes on.
-SWEEP_LIMIT: Final = 10_000
+#: Invoices one sweep expires, and strangers' invoices it deletes: a few hundredths of a second, so that payments go in
+#: between; More tells the rest.
+SWEEP_LIMIT: Final = 1_000
 
 _GRANT: Final = "SELECT version, revoked_at FROM grants WHERE service = ? AND grant_id = ?"
 _ACCOUNT: Final = "SELECT 1 FROM accounts WHERE service = ? AND account_id = ? AND kind IN ('owner', 'sub')"
@@ -51,9 +52,10 @@ _CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EXPIRE: Final = """
 UPDATE invoices SET state = 'expired' WHERE rowid IN (
   SELECT rowid FROM invoices WHERE service = ? AND state = 'open' AND expires_at < ? LIMIT ?)"""
-_FORGET: Final = """
-DELETE FROM invoices WHERE rowid IN (
-  SELECT rowid FROM invoices WHERE service = ? AND state = 'expired' AND expires_at < ? AND offer_id <> '' LIMIT ?)"""
+_ABANDONED: Final = """
+SELECT rowid, request_id FROM invoices
+WHERE service = ? AND state = 'expired' AND expires_at < ? AND offer_id <> '' LIMIT ?"""
+_FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 
 
 def claim_invoice(batch: Batch, tx: ClaimInvoice) -> TxAnswer:
@@ -151,6 +153,9 @@ def _book(batch: Batch, tx: Credit, kind: str, account_id: str) -> None:
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> TxAnswer:
-    batch.execute(_EXPIRE, (batch.service, tx.before, SWEEP_LIMIT))
-    batch.execute(_FORGET, (batch.service, tx.drop_offers_before, SWEEP_LIMIT))
-    return Recorded()
+    """What strangers asked for and never paid goes as a whole: invoice, request and reply."""
+    expired = batch.execute(_EXPIRE, (batch.service, tx.before, SWEEP_LIMIT)).rowcount
+    abandoned = batch.execute(_ABANDONED, (batch.service, tx.drop_offers_before, SWEEP_LIMIT)).fetchall()
+    batch.connection.executemany(_FORGET, [(row,) for row, _ in abandoned])
+    batch.forget(request_id for _, request_id in abandoned)
+    return More() if SWEEP_LIMIT in (expired, len(abandoned)) else Recorded()

@@ -7,12 +7,11 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import Answer, Finished, MarkPublished, Prune, Recorded, Request, TxAnswer
+from kitestring.base.ledger import Answer, Finished, MarkPublished, More, Prune, Recorded, Request, TxAnswer
 from kitestring.ledger.batch import Batch
 
-#: Requests one Prune deletes at most: keeps the writer free for payments; the horizon moves at once, the next Prune
-#: takes the rest.
-PRUNE_LIMIT: Final = 10_000
+#: Requests one Prune deletes at most: a few hundredths of a second, so that payments go in between.
+PRUNE_LIMIT: Final = 1_000
 
 _PUBLISHED: Final = (
     "UPDATE messages SET published_at = ? WHERE service = ? AND request_id = ? AND part = ? AND published_at IS NULL"
@@ -35,8 +34,6 @@ WHERE service = ? AND received_at < ? AND sent_at < ? AND finished_at IS NOT NUL
   AND NOT EXISTS (SELECT 1 FROM invoices i
     WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
 ORDER BY received_at LIMIT ?"""
-_FORGET_MESSAGES: Final = "DELETE FROM messages WHERE service = ? AND request_id = ?"
-_FORGET_REQUEST: Final = "DELETE FROM requests WHERE service = ? AND request_id = ?"
 
 
 def answer(batch: Batch, tx: Answer) -> TxAnswer:
@@ -70,7 +67,5 @@ def prune(batch: Batch, tx: Prune) -> TxAnswer:
     """What is forgotten must be refused for ever after, so the horizon never moves back."""
     batch.sums.pruned_before = max(batch.sums.pruned_before, tx.before)
     old = batch.execute(_OLD, (batch.service, tx.before, tx.before, tx.before, PRUNE_LIMIT)).fetchall()
-    keys = [(batch.service, request_id) for (request_id,) in old]
-    batch.connection.executemany(_FORGET_MESSAGES, keys)
-    batch.connection.executemany(_FORGET_REQUEST, keys)
-    return Recorded()
+    batch.forget(request_id for (request_id,) in old)
+    return More() if len(old) == PRUNE_LIMIT else Recorded()

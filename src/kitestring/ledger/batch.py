@@ -33,6 +33,10 @@ _INSERT_MESSAGE: Final = (
 _FINISH: Final = "UPDATE requests SET finished_at = ? WHERE service = ? AND request_id = ? AND finished_at IS NULL"
 _MESSAGES: Final = f"SELECT {MESSAGE} FROM messages WHERE service = ? AND request_id = ? ORDER BY part"
 _FINISHED: Final = "SELECT finished_at FROM requests WHERE service = ? AND request_id = ?"
+_FORGET: Final = (
+    "DELETE FROM messages WHERE service = ? AND request_id = ?",
+    "DELETE FROM requests WHERE service = ? AND request_id = ?",
+)
 _HOLD: Final = (
     "INSERT INTO transfers (service, reference, kind, account_id, held_msat, state, note, created_at)"
     " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?)"
@@ -115,6 +119,12 @@ class Batch:
             )
             if m.part == "reply":
                 self.execute(_FINISH, (now, self.service, m.request_id))
+
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Delete requests with their answers; whoever calls sees to it that none can come again."""
+        keys = [(self.service, request_id) for request_id in request_ids]
+        for statement in _FORGET:
+            self.connection.executemany(statement, keys)
 
     # ------------------------------------------------------------ money
 
