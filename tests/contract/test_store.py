@@ -220,6 +220,55 @@ async def test_a_fee_above_its_cap_is_posted_and_stops_the_account_until_the_own
     assert await store.apply(claim("b")) == Claimed()
 
 
+async def _overdraw(store: Store) -> None:
+    """Alice is 80,000 msat short."""
+    await store.apply(claim("a", payment("a", 90_000, 0)))
+    await store.apply(lose("a"))
+    await store.apply(ResolvePayment("pay-a", "the node was lost", NOW))
+    await store.apply(claim("b", payment("b", 90_000, 0)))
+    await store.apply(settle("b", 0, answered("b")))
+    await store.apply(settle("a", 0, answered("a")))
+
+
+async def test_an_overdrawn_account_may_spend_again_as_soon_as_funding_covers_it(store: Store) -> None:
+    await _overdraw(store)
+    await store.apply(execute("most", move("t1", "owner", "alice", 79_999)))
+    assert await store.apply(claim("c", payment("c", 1, 0))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    await store.apply(execute("rest", move("t2", "owner", "alice", 2)))
+    assert await store.apply(claim("c", payment("c", 1, 0))) == Claimed()
+
+
+async def test_an_overdrawn_account_may_spend_again_as_soon_as_its_invoices_cover_it(store: Store) -> None:
+    await _overdraw(store)
+    await _open_invoice(store, "i", 80_000)
+    await store.apply(credit("i", 80_000))
+    alice = await store.account("alice")
+    assert alice is not None
+    assert (alice.overdrawn, int(alice.available_msat)) == (False, 0)
+
+
+async def test_the_overdrawn_owner_may_spend_again_when_a_later_look_at_the_node_covers_it(store: Store) -> None:
+    before = NodeView(Msat(10**12), Msat(0))
+    await store.apply(_owned("a", 1000, before))
+    done = await store.apply(settle("a", 1, answered("a")))
+    assert isinstance(done, Recorded)
+    assert done.overdrawn
+    assert await store.apply(_owned("b", 10, before)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    poor = NodeView(Msat(200_005), Msat(1001))
+    assert await store.apply(_owned("b", 10, poor)) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(5))
+    stale = execute("fund", replace(move("t", "owner", "alice", 1), view=before))
+    assert await store.apply(stale) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    owner = await store.account("owner")
+    assert owner is not None
+    assert owner.overdrawn
+    fresh = NodeView(Msat(10**12), Msat(1001))
+    assert await store.apply(execute("fund", replace(move("t", "owner", "alice", 1), view=fresh))) == Claimed()
+    owner = await store.account("owner")
+    assert owner is not None
+    assert not owner.overdrawn
+    assert await store.apply(_owned("b", 10, fresh)) == Claimed()
+
+
 # ---------------------------------------------------------------- what a claim is denied for, in this order
 
 
@@ -789,6 +838,19 @@ async def test_a_transaction_is_shown_only_in_its_scope_and_with_its_preimage_on
     unpaid = await store.transaction(mine, hash_of("i"))
     assert unpaid is not None
     assert (unpaid.type, unpaid.state, unpaid.preimage) == ("incoming", "pending", "")
+
+
+async def test_what_the_operator_closed_is_still_pending_and_found_again(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(lose("a"))
+    assert await store.resolved_payments() == []
+    await store.apply(ResolvePayment("pay-a", "the node was lost", NOW))
+    assert [one.payment_id for one in await store.resolved_payments()] == ["pay-a"]
+    seen = await store.transaction(Scope(grant_id="app"), hash_of("a"))
+    assert seen is not None
+    assert seen.state == "pending"
+    await store.apply(settle("a", 10, answered("a")))
+    assert await store.resolved_payments() == []
 
 
 async def test_each_side_of_an_internal_payment_sees_its_own(store: Store) -> None:

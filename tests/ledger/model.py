@@ -28,6 +28,11 @@ class Model:
     credited: set[str] = field(default_factory=set)
     spent: int = 0
 
+    def fund(self, account: str, amount: int) -> None:
+        self.funds[account] += amount
+        if self.funds[account] >= self.held(account):
+            self.overdrawn.discard(account)
+
     def held(self, account: str) -> int:
         return sum(p.amount + p.cap for p in self.payments.values() if p.account == account and p.state in OPEN)
 

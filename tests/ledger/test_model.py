@@ -72,7 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(account=ACCOUNTS, amount=st.integers(1, 30_000))
     def fund(self, account: str, amount: int) -> None:
         self.apply(execute(f"fund{self.number()}", move(f"t{self.count}", "owner", account, amount)))
-        self.model.funds[account] += amount
+        self.model.fund(account, amount)
 
     @rule(name=NAMES, account=ACCOUNTS, amount=AMOUNTS, cap=st.integers(0, 50), asked=st.integers(0, 30))
     def pay(self, name: str, account: str, amount: int, cap: int, asked: int) -> None:
@@ -123,7 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
         answer = self.apply(credit(name, received))
         assert isinstance(answer, AlreadyCredited if name in self.model.credited else Credited)
         if name not in self.model.credited and name in self.model.invoices:
-            self.model.funds[self.model.invoices[name]] += received
+            self.model.fund(self.model.invoices[name], received)
         self.model.credited.add(name)
 
     @rule()

@@ -16,7 +16,7 @@ from kitestring.base.ledger import Claimed, Denied, SaveAccount
 from kitestring.base.payments import State
 from kitestring.ledger.audit import audit
 from kitestring.ledger.sqlite import SqliteStore
-from tests.ledger.values import SERVICE, answered, claim, execute, payment, setting, settle
+from tests.ledger.values import SERVICE, answered, claim, execute, move, payment, setting, settle
 
 OTHER = "07" * 32
 
@@ -180,3 +180,20 @@ async def test_a_killed_process_loses_nothing_it_has_told_and_doubles_nothing(pa
     assert await store.open_payments() == await store.running_requests() == []
     await store.close()
     assert audit(path, SERVICE) == []
+
+
+async def test_what_was_overdrawn_and_what_covered_it_stays_noted(path: Path) -> None:
+    store = await SqliteStore.open(path, SERVICE)
+    await store.apply(setting(alice=10_000))
+    await store.apply(claim("a", payment("a", 10_000, 0)))
+    await store.apply(settle("a", 500, answered("a")))
+    await store.apply(execute("fund", move("t", "owner", "alice", 600)))
+    await store.close()
+    raw = sqlite3.connect(path)
+    assert raw.execute("SELECT account_id, overdrawn, available_msat, note FROM overdrafts").fetchall() == [
+        ("alice", 1, -500, "cost more than was held"),
+        ("alice", 0, 100, "covered by what came in"),
+    ]
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute("DELETE FROM overdrafts")
+    raw.close()

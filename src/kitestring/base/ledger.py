@@ -144,6 +144,9 @@ class ClaimPayment:
     """Transaction 1 of a payment: claim the request, compare version, balance and budgets, reserve, store the hash,
     mark dispatched (an internal one stays reserved). ``view`` is needed when the account is the owner's.
 
+    An overdrawn account reserves nothing until a transfer or a credit has covered it; the owner's until a ``view``
+    taken after everything that is spent covers what is asked for.
+
     → Claimed | Finished | Running | Stale | Denied | Joined | AlreadyPaid
     """
 

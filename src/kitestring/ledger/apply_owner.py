@@ -125,6 +125,7 @@ def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
         if write.view is None:
             return Denied(Reason.NODE_UNAVAILABLE)
         available = batch.owner_spendable(write.view)
+        overdrawn = overdrawn and not batch.is_fresh(write.view)
     if overdrawn or amount > available:
         return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0 if overdrawn else max(0, available)))
     _book(batch, write, amount)
@@ -140,7 +141,7 @@ def _book(batch: Batch, write: Transfer, amount: int) -> None:
         batch.sums.sub_accounts -= amount
     batch.credit(target, amount)
     if write.view is not None and source == OWNER_ACCOUNT:
-        batch.remember_view(write.view)
+        batch.remember_view(write.view, covers=True)
 
 
 WRITES: Final[dict[type[Write], Callable[[Batch, Any], Refusal | None]]] = {

@@ -128,7 +128,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     for charge, (before, _) in zip(tx.charges, found, strict=True):
         if before + int(charge.amount_msat) > int(charge.limit_msat):
             return Denied(Reason.OVER_BUDGET, Msat(max(0, int(charge.limit_msat) - before)))
-    _write_claim(batch, tx, held, found)
+    _write_claim(batch, tx, held, found, covers=bool(overdrawn))
     return Claimed()
 
 
@@ -152,10 +152,12 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
 
 
 def _uncovered(batch: Batch, tx: ClaimPayment, held: int, overdrawn: bool, available: int) -> Denied | None:
+    """An overdrawn sub-account waits for a credit that covers it, the owner for a fresh view of the node."""
     if tx.payment.account_id == OWNER_ACCOUNT:
         if tx.view is None:
             return Denied(Reason.NODE_UNAVAILABLE)
         available = batch.owner_spendable(tx.view)
+        overdrawn = overdrawn and not batch.is_fresh(tx.view)
     if overdrawn:
         return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
     if held > available:
@@ -174,7 +176,7 @@ def _budget(batch: Batch, charge: Charge, known: Sequence[int | None] | None) ->
     return used - int(batch.execute(_EXPIRED, (*key, charge.oldest)).fetchone()[0]), True
 
 
-def _write_claim(batch: Batch, tx: ClaimPayment, held: int, found: list[Found]) -> None:
+def _write_claim(batch: Batch, tx: ClaimPayment, held: int, found: list[Found], *, covers: bool) -> None:
     p = tx.payment
     # An internal payment stays reserved; any other is dispatched by this very commit.
     state = State.RESERVED if p.internal else step(State.RESERVED, State.DISPATCHED)
@@ -185,7 +187,7 @@ def _write_claim(batch: Batch, tx: ClaimPayment, held: int, found: list[Found]) 
     for charge, (before, moves) in zip(tx.charges, found, strict=True):
         _write_charge(batch, number, charge, before, moves=moves)
     if tx.view is not None and p.account_id == OWNER_ACCOUNT:
-        batch.remember_view(tx.view)
+        batch.remember_view(tx.view, covers=covers)
 
 
 def _write_charge(batch: Batch, transfer: int, charge: Charge, before: int, *, moves: bool) -> None:

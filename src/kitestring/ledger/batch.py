@@ -45,7 +45,11 @@ _POST: Final = "UPDATE transfers SET state = 'posted', posted_msat = ? WHERE tra
 _VOID: Final = "UPDATE transfers SET state = 'voided' WHERE transfer = ?"
 _ENTRY: Final = "INSERT INTO entries (service, transfer, leg, account_id, amount_msat) VALUES (?, ?, 0, ?, ?)"
 _ENTRIES: Final = {2: _ENTRY + ", (?, ?, 1, ?, ?)", 3: _ENTRY + ", (?, ?, 1, ?, ?), (?, ?, 2, ?, ?)"}
-_CREDIT: Final = "UPDATE accounts SET credits_msat = credits_msat + ? WHERE service = ? AND account_id = ?"
+_CREDIT: Final = """
+UPDATE accounts SET credits_msat = credits_msat + ?1,
+  overdrawn = overdrawn AND (kind <> 'sub' OR credits_msat + ?1 - posted_msat - pending_msat < 0)
+WHERE service = ?2 AND account_id = ?3"""
+_COVERED: Final = "UPDATE accounts SET overdrawn = 0 WHERE service = ? AND account_id = ? AND overdrawn"
 _PENDING: Final = "UPDATE accounts SET pending_msat = pending_msat + ? WHERE service = ? AND account_id = ?"
 
 
@@ -155,7 +159,8 @@ class Batch:
         self.reserve(account_id, -held)
 
     def credit(self, account_id: str, amount: int) -> None:
-        """Add to an account's credits (its entry is written by :meth:`post`)."""
+        """Add to an account's credits (its entry is written by :meth:`post`). An overdrawn account that is covered by
+        it may spend again; that it was overdrawn stays noted."""
         self.execute(_CREDIT, (amount, self.service, account_id))
         if account_id != OWNER_ACCOUNT:
             self.sums.sub_accounts += amount
@@ -166,6 +171,13 @@ class Batch:
         spent_since = sums.spent - int(view.spent_mark_msat)
         return int(view.spendable_msat) - spent_since - sums.sub_accounts - sums.owner_pending
 
-    def remember_view(self, view: NodeView) -> None:
-        """An upper bound of what the node holds, right after a reservation was granted on ``view``."""
+    def is_fresh(self, view: NodeView) -> bool:
+        """Whether the node was asked after everything that is spent, so also after what cost more than was held."""
+        return int(view.spent_mark_msat) >= self.sums.spent
+
+    def remember_view(self, view: NodeView, *, covers: bool = False) -> None:
+        """An upper bound of what the node holds, right after a reservation was granted on ``view``. ``covers``: the
+        owner was overdrawn, and this view shows that there is enough again."""
+        if covers:
+            self.execute(_COVERED, (self.service, OWNER_ACCOUNT))
         self.sums.node_balance = int(view.spendable_msat) + self.sums.pending

@@ -102,7 +102,9 @@ class Reader:
         return [rows.read_payment(row) for row in found]
 
     def resolved_payments(self) -> list[Payment]:
-        found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND state = 'resolved' ORDER BY rowid")
+        found = self._all(
+            f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND state = 'resolved' ORDER BY rowid"
+        )
         return [rows.read_payment(row) for row in found]
 
     def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:

@@ -201,7 +201,7 @@ _OUTGOING: Final = {
     State.UNKNOWN: "pending",
     State.SETTLED: "settled",
     State.FAILED: "failed",
-    State.RESOLVED: "failed",
+    State.RESOLVED: "pending",  # closed by the operator's word, which proves nothing: it may still settle
 }
 _INCOMING: Final = {
     "creating": "pending",
