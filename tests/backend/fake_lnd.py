@@ -52,9 +52,12 @@ def _error(code: int, message: str) -> bytes:
 
 class FakeLnd:
     """``fault`` is the name of what happens to the answer of /v2/router/send, unless ``send`` is an answer of its own;
-    look-ups answer ``track`` (status, body). Only requests with the right macaroon reach any of it."""
+    look-ups answer ``track`` (status, body). With the fault "hang" there is no answer before
+    ``released``; with ``last`` no connection is taken after one that is "cut before the headers". Only requests with
+    the right macaroon reach any of it."""
 
     FAULTS = (
+        "cut before the headers",
         "cut before a line",
         "cut in a line",
         "cut after in flight",
@@ -74,6 +77,8 @@ class FakeLnd:
         self.track: tuple[int, bytes] = (404, _error(5, "payment isn't initiated"))
         self.send: tuple[int, bytes] | None = None
         self.sent: list[dict[str, object]] = []
+        self.last = False
+        self.released = asyncio.Event()
         self.cert, self._key = make_certificate(directory)
         self._macaroon = directory / "fake.macaroon"
         self._macaroon.write_bytes(b"\x02\x01fake")
@@ -88,16 +93,21 @@ class FakeLnd:
         app = web.Application()
         app.router.add_post("/v2/router/send", self._send)
         app.router.add_get("/v2/router/track/{hash}", self._track)
+        app.router.add_get("/v1/channels", self._channels)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.cert, self._key)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context).start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context)
+        await self._site.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
+
+    async def _channels(self, request: web.Request) -> web.Response:
+        return web.json_response({"channels": []})
 
     async def _track(self, request: web.Request) -> web.StreamResponse:
         if self.fault == "refused, then gone":
@@ -113,6 +123,14 @@ class FakeLnd:
         self.sent.append(await request.json())
         if self.send is not None:
             return web.Response(status=self.send[0], body=self.send[1])
+        if self.fault == "hang":
+            await self.released.wait()
+        if self.fault == "cut before the headers":
+            assert request.transport is not None
+            if self.last:
+                await self._site.stop()
+            request.transport.abort()
+            return web.Response()
         if self.fault == "endless line":
             return await self._send_endless(request)
         status, body, cut = _SPOILED[self.fault]

@@ -1,5 +1,6 @@
 """The lnd backend against a server that answers as told; the contract suite runs it against a real one."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kitestring.backend import lnd_http
 from kitestring.backend.lnd_http import LndAnswerError
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, NeverSeen, Settled, Unknown
@@ -47,6 +49,7 @@ def error(code: int, message: str) -> bytes:
     return json.dumps({"code": code, "message": message, "details": []}).encode()
 
 
+FAILED = line(status="FAILED", failure_reason="FAILURE_REASON_NO_ROUTE", creation_time_ns="1800000000999999999")
 SUCCEEDED = line(status="SUCCEEDED", payment_preimage=PREIMAGE, fee_msat="1005")
 
 
@@ -120,6 +123,64 @@ async def test_a_node_that_goes_away_after_a_refusal_was_asked_all_the_same(
     assert isinstance(await backend.pay(an_order()), Unknown)
 
 
+async def test_a_connection_that_was_kept_and_breaks_is_no_proof_that_nothing_was_sent(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    """Nobody answers after it: an order must neither be sent again nor count as never sent."""
+    fake.send = 200, SUCCEEDED
+    assert isinstance(await backend.pay(an_order()), Settled)
+    fake.send, fake.fault, fake.last = None, "cut before the headers", True
+    assert isinstance(await backend.pay(an_order()), Unknown)
+    assert len(fake.sent) == 2
+    with pytest.raises(NodeUnreachableError):
+        await backend.pay(an_order())
+    assert len(fake.sent) == 2
+
+
+async def test_payments_that_last_leave_room_for_questions(
+    fake: FakeLnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lnd_http, "MAX_PAYMENTS", 2)
+    monkeypatch.setattr(lnd_http, "MAX_CALLS", 1)
+    lnd = open_url(fake.url, tmp_path)
+    await lnd.open()
+    fake.fault = "hang"
+    paying = [asyncio.create_task(lnd.pay(an_order())) for _ in range(3)]
+    while len(fake.sent) < 2:  # noqa: ASYNC110 (the server runs beside)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert (await lnd.balance()).spendable_msat == 0
+        assert isinstance(await lnd.lookup_payment(HASH), NeverSeen)
+    fake.fault, fake.send = "", (200, SUCCEEDED)
+    fake.released.set()
+    await asyncio.gather(*paying)
+    await lnd.close()
+
+
+async def test_a_failure_is_dated_by_lnd(fake: FakeLnd, backend: Backend) -> None:
+    fake.track = 200, FAILED
+    assert await backend.lookup_payment(HASH) == Failed("lnd: FAILURE_REASON_NO_ROUTE", "no_route", 1_800_000_000)
+
+
+async def test_the_failure_of_an_earlier_attempt_does_not_end_an_order_that_may_be_on_its_way(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    fake.track = 200, FAILED
+    fake.send = 503, error(14, "transport is closing")
+    assert isinstance(await backend.pay(an_order()), Unknown)
+    fake.send = 500, error(2, "invoice expired. Valid until yesterday")
+    assert isinstance(answer := await backend.pay(an_order()), Failed)
+    assert (answer.reason, answer.attempt_at) == ("expired", None)
+
+
+async def test_the_end_of_another_order_for_the_same_hash_is_the_end_of_this_one(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    fake.send = 409, error(6, "payment is in transition")
+    fake.track = 200, FAILED
+    assert await backend.pay(an_order()) == Failed("lnd: FAILURE_REASON_NO_ROUTE", "no_route")
+
+
 async def test_only_not_found_means_never_seen(fake: FakeLnd, backend: Backend) -> None:
     assert isinstance(await backend.lookup_payment(HASH), NeverSeen)
     for status, body in ((404, b"404 page not found"), (500, error(2, "context canceled")), (404, b"{}")):
@@ -147,6 +208,6 @@ async def test_a_wrong_macaroon_is_never_shown_and_proves_nothing(fake: FakeLnd,
     answer = await lnd.pay(an_order())
     assert answer == Unknown("lnd: verification failed (code 2)")
     with pytest.raises(LndAnswerError) as raised:
-        await lnd.balance()
+        await lnd.info()
     assert "beef" not in f"{raised.value}{lnd!r}"
     await lnd.close()

@@ -206,6 +206,42 @@ async def test_an_offline_node_was_never_asked(tmp_path: Path) -> None:
     await node.close()
 
 
+async def test_a_node_that_goes_offline_in_mid_payment_was_asked_all_the_same(tmp_path: Path) -> None:
+    clock = ManualClock()
+    node = make(tmp_path, clock)
+    await node.open()
+    with make_world(tmp_path, clock) as world:
+        wanted = order(world.invoice(sat(1), behaviour=Behaviour.LATE, delay_ms=5_000), timeout_s=30)
+        paying = asyncio.create_task(node.pay(wanted))
+        while not world.payments():  # noqa: ASYNC110 (the writer is a thread)
+            await asyncio.sleep(0)
+        world.set_offline(True)
+        with pytest.raises(SandboxFaultError, match="offline"):
+            await paying
+        world.set_offline(False)
+        assert isinstance(await node.track(wanted.payment_hash), Settled)
+    await node.close()
+
+
+async def test_a_failure_is_dated_by_its_own_attempt(tmp_path: Path) -> None:
+    clock = ManualClock()
+    node = make(tmp_path, clock)
+    await node.open()
+    with make_world(tmp_path, clock) as world:
+        wanted = order(world.invoice(sat(1), behaviour=Behaviour.FAIL))
+        assert isinstance(await node.pay(wanted), Failed)
+        clock.ms += 100_000
+        world.behave(wanted.payment_hash, Behaviour.LOST_FAIL)
+        old = await node.lookup_payment(wanted.payment_hash)
+        with pytest.raises(SandboxFaultError):
+            await node.pay(wanted)
+        new = await node.track(wanted.payment_hash)
+        assert isinstance(old, Failed)
+        assert isinstance(new, Failed)
+        assert (old.attempt_at, new.attempt_at) == (START_MS // 1000, START_MS // 1000 + 100)
+    await node.close()
+
+
 async def test_a_disk_that_fails_leaves_no_payment_behind(tmp_path: Path) -> None:
     clock = ManualClock()
     node = make(tmp_path, clock)

@@ -115,11 +115,11 @@ async def check_a_payment_outlives_a_cancelled_caller(side: Side) -> None:
 
 
 async def check_a_hash_that_was_never_seen_is_named_so(side: Side) -> None:
-    asked_at = int(time.time())
     for look in (side.backend.lookup_payment, side.backend.track):
+        asked_at = int(time.time())
         answer = await look(entropy(32).hex())
         assert isinstance(answer, NeverSeen)
-        assert answer.as_of >= asked_at - 1
+        assert asked_at <= answer.as_of <= time.time()
 
 
 async def check_a_refused_payment_fails_with_evidence_and_can_be_tried_again(side: Side) -> None:
@@ -270,6 +270,53 @@ async def check_a_node_that_is_not_there_was_never_asked(side: Side) -> None:
                 await ask
     finally:
         await backend.close()
+
+
+async def check_a_node_that_goes_away_in_mid_payment_was_asked_all_the_same(side: Side) -> None:
+    text, release = await side.held_invoice(4700)
+    wanted = order(text, timeout_s=5)
+    async with side.on_a_wire() as (backend, cut):
+        paying = asyncio.create_task(backend.pay(wanted))
+        await until_in_flight(side, wanted)
+        cut()
+        (answer,) = await asyncio.gather(paying, return_exceptions=True)
+        with pytest.raises(NodeUnreachableError):
+            await backend.balance()
+    assert isinstance(answer, (Unknown, InFlight, Exception)), answer
+    assert not isinstance(answer, NodeUnreachableError), answer
+    await release()
+    assert isinstance(await side.backend.track(wanted.payment_hash), Settled)
+
+
+async def check_a_failure_says_which_attempt_it_ended(side: Side) -> None:
+    """What the node says of an old attempt must not be taken for the end of a new one whose answer got lost."""
+    wanted = order(await side.refused_invoice(2600))
+    begun: list[int] = []
+    for _ in range(2):
+        started_at = int(time.time())
+        answers = [
+            await side.backend.pay(wanted),
+            await side.backend.lookup_payment(wanted.payment_hash),
+            await side.backend.track(wanted.payment_hash),
+        ]
+        begun += {answer.attempt_at or 0 for answer in answers if isinstance(answer, Failed)}
+        assert started_at <= begun[-1] <= time.time()
+        await asyncio.sleep(1.1 - time.time() % 1)  # the next attempt begins in another second
+    assert len(begun) == 2
+    assert begun[0] < begun[1]
+
+
+async def check_only_the_node_itself_says_never_seen_or_failed(side: Side) -> None:
+    """Out of its reach nobody knows, whatever the node would have said."""
+    refused = order(await side.refused_invoice(2700))
+    assert isinstance(await side.backend.pay(refused), Failed)
+    async with side.on_a_wire() as (backend, cut):
+        assert isinstance(await backend.lookup_payment(refused.payment_hash), Failed)
+        cut()
+        for payment_hash in (refused.payment_hash, entropy(32).hex()):
+            for look in (backend.lookup_payment, backend.track):
+                (answer,) = await asyncio.gather(look(payment_hash), return_exceptions=True)
+                assert isinstance(answer, (Unknown, Exception)), answer
 
 
 async def check_a_spoiled_answer_is_never_a_failure(side: Side) -> None:

@@ -4,11 +4,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox_payments import Behaviour
@@ -19,6 +19,7 @@ from kitestring.codec import bolt11
 from kitestring.codec.bolt11_write import encode
 from tests.backend.fake_lnd import FakeLnd
 from tests.rig.network import LightningRig
+from tests.rig.process import free_port
 
 #: Enough for one hop of either network, in millisatoshi.
 FEE_CAP = Msat(10_000)
@@ -63,6 +64,10 @@ class Side(Protocol):
         ...
 
     def unreachable(self) -> Backend: ...
+    def on_a_wire(self) -> AbstractAsyncContextManager[tuple[Backend, Callable[[], None]]]:
+        """An open backend of the same node, and how to cut it off from the node until the end of the context."""
+        ...
+
     def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
         """(how it is broken, backend, an invoice to pay)"""
         ...
@@ -99,6 +104,42 @@ def open_url(url: str, data_dir: Path) -> Backend:
     return open_backend(url, clock=SystemClock(), entropy=entropy, data_dir=data_dir)
 
 
+class Wire:
+    """A TCP relay to a port of this machine. After :meth:`cut` its connections are broken and no new one is taken."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._ends: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+        self.port = free_port()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+
+    def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for end in self._ends:
+            end.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._ends += [writer, far_writer]
+        await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+
+
+async def _pass_on(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await source.read(65_536):
+            to.write(data)
+            await to.drain()
+    to.close()
+
+
 @dataclass
 class SandboxSide:
     backend: Backend
@@ -126,6 +167,16 @@ class SandboxSide:
         with World(self.directory / "offline.db") as world:
             world.set_offline(True)
         return open_url(f"sandbox://{self.directory / 'offline.db'}", self.directory)
+
+    @asynccontextmanager
+    async def on_a_wire(self) -> AsyncIterator[tuple[Backend, Callable[[], None]]]:
+        backend = open_url("sandbox://?latency_ms=5", self.directory)
+        await backend.open()
+        try:
+            yield backend, lambda: self.world.set_offline(True)
+        finally:
+            self.world.set_offline(False)
+            await backend.close()
 
     async def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
         for behaviour in (Behaviour.LOST, Behaviour.LOST_FAIL, Behaviour.ERROR):
@@ -180,6 +231,18 @@ class LndSide:
     def unreachable(self) -> Backend:
         url = self.rig.a.backend_url.replace(f":{self.rig.a.rest_port}", ":1")
         return open_url(url, self.directory)
+
+    @asynccontextmanager
+    async def on_a_wire(self) -> AsyncIterator[tuple[Backend, Callable[[], None]]]:
+        async with Wire(self.rig.a.rest_port) as wire:
+            backend = open_url(
+                self.rig.a.backend_url.replace(f":{self.rig.a.rest_port}", f":{wire.port}"), self.directory
+            )
+            await backend.open()
+            try:
+                yield backend, wire.cut
+            finally:
+                await backend.close()
 
     async def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
         async with FakeLnd(self.directory) as fake:

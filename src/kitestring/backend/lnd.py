@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -60,7 +61,7 @@ EMPTY_IDLE_S: Final = 1.0
 #: Entries of one page: 2 kB each for an invoice, up to 100 kB for a payment with many attempts.
 INVOICE_PAGE: Final = 500
 PAYMENT_PAGE: Final = 100
-#: What lnd says before it touches a payment, and what that means. Trusted only when lnd does not know the payment.
+#: What lnd says before it touches a payment, and what that means. Trusted only when lnd knows no live payment.
 REFUSALS: Final = (
     ("invoice expired", "expired"),
     ("not for current active network", "refused"),
@@ -154,7 +155,7 @@ class Lnd:
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         """Failed only for lnd's own FAILED, or for a refusal from :data:`REFUSALS` about a payment that it does not
-        know. Raises NodeUnreachableError only when the order was never sent."""
+        know or knows as failed. Raises NodeUnreachableError only when the order was never sent."""
         body: dict[str, Any] = {
             "payment_request": order.bolt11,
             "fee_limit_msat": str(int(order.fee_cap_msat)),
@@ -267,7 +268,7 @@ class Lnd:
         try:
             async with (
                 asyncio.timeout(limit_s),
-                self._http.stream(method, path, wire.Payment, body) as states,
+                self._http.stream(method, path, wire.Payment, body, long=not first_only) as states,
             ):
                 async for state in states:
                     answer = wire.payment_answer(state, payment_hash)
@@ -289,10 +290,14 @@ class Lnd:
         except NodeUnreachableError as error:
             # The order did reach the node: this exception must not leave pay().
             return Unknown(f"{refused}; then {error}")
-        if not isinstance(answer, NeverSeen):
+        if not isinstance(answer, NeverSeen | Failed):
             return answer
+        if known_before and isinstance(answer, Failed):
+            return replace(answer, attempt_at=None)  # the end of another order: this one was never taken
         reason = next((reason for text, reason in REFUSALS if text in refused.message), "")
-        return Failed(f"{refused}; it knows no such payment", reason) if reason else Unknown(str(refused))
+        known = "an earlier attempt failed" if isinstance(answer, Failed) else "it knows no such payment"
+        # After any other error the order may still be on its way, and a failure be that of an earlier attempt.
+        return Failed(f"{refused}; {known}", reason) if reason else Unknown(str(refused))
 
     async def _made_before(self, preimage: str, refused: LndRefusedError) -> NodeInvoice:
         if not preimage or "already exists" not in refused.message:

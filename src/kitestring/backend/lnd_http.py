@@ -28,8 +28,11 @@ S = TypeVar("S")
 CONNECT_LIMIT_S: Final = 15.0
 #: A call that is no stream: lnd answers in milliseconds, a busy one on an SD card in some seconds.
 CALL_LIMIT_S: Final = 60.0
-#: Connections at once: each payment in flight holds one for its stream.
-MAX_CONNECTIONS: Final = 512
+#: Streams of payments at once, which have connections of their own: the engine's default limit of 1,000 open payments,
+#: and some for payments that were given up and not yet let go.
+MAX_PAYMENTS: Final = 1_024
+#: Connections for everything else, so that a balance or a look-up never waits for a payment to end.
+MAX_CALLS: Final = 64
 #: To end the TLS of requests that were cancelled, which aiohttp does behind our back.
 FAREWELL_S: Final = 0.05
 #: For the end of a stream after its last result; lnd sends both at once.
@@ -117,45 +120,56 @@ def read_file(path: Path, what: str) -> bytes:
 
 
 class LndHttp:
-    """One aiohttp session to one lnd, between :meth:`open` and :meth:`close`."""
+    """Two aiohttp sessions to one lnd, for calls and for payments, between :meth:`open` and :meth:`close`."""
 
     def __init__(self, access: Access) -> None:
         self._access: Final = access
-        self._session: aiohttp.ClientSession | None = None
+        self._calls: aiohttp.ClientSession | None = None
+        self._payments: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
         return f"LndHttp({self._access.base_url!r})"
 
     async def open(self) -> None:
         """Connects to nothing yet. Raises KitestringError when the certificate cannot be read."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._access.tls(), limit=MAX_CONNECTIONS),
+        self._calls, self._payments = self._make_session(MAX_CALLS), self._make_session(MAX_PAYMENTS)
+
+    def _make_session(self, limit: int) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._access.tls(), limit=limit),
             headers={"Grpc-Metadata-macaroon": self._access.macaroon.hex()},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT_S),
         )
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        sessions = [session for session in (self._calls, self._payments) if session is not None]
+        self._calls = self._payments = None
+        for session in sessions:
+            await session.close()
+        if sessions:
             await asyncio.sleep(FAREWELL_S)
 
     async def call(self, method: str, path: str, answer: type[S], body: dict[str, Any] | None = None) -> S:
         """One answer. Raises NodeUnreachableError, LndRefusedError, LndAnswerError."""
         try:
-            async with asyncio.timeout(CALL_LIMIT_S), self._request(method, path, body) as response:
+            async with asyncio.timeout(CALL_LIMIT_S), self._request(self._calls, method, path, body) as response:
                 return _decode(await _read_all(response), answer)
         except TimeoutError as error:
             raise LndAnswerError(f"no answer within {CALL_LIMIT_S:.0f} s") from error
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, answer: type[S], body: dict[str, Any] | None = None
+        self, method: str, path: str, answer: type[S], body: dict[str, Any] | None = None, *, long: bool = False
     ) -> AsyncIterator[AsyncIterator[S]]:
-        """The results of a stream as they come; the caller sets the time limit. Entering waits for the first of them,
+        """The results of a stream as they come; the caller sets the time limit. ``long`` is a payment's, which may last
+        and takes one of :data:`MAX_PAYMENTS`. Entering waits for the first of them,
         because lnd sends its headers with it. Raises as :meth:`call`; a stream that breaks in the middle of a
         line raises LndAnswerError, one that is closed between two lines just ends."""
-        async with self._request(method, path, body) as response, aclosing(_results(response, answer)) as results:
+        session = self._payments if long else self._calls
+        async with (
+            self._request(session, method, path, body) as response,
+            aclosing(_results(response, answer)) as results,
+        ):
             try:
                 yield results
             finally:
@@ -163,14 +177,14 @@ class LndHttp:
 
     @asynccontextmanager
     async def _request(
-        self, method: str, path: str, body: dict[str, Any] | None
+        self, session: aiohttp.ClientSession | None, method: str, path: str, body: dict[str, Any] | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
+        if session is None:
             raise NodeUnreachableError("the backend is not open")
         data = None if body is None else msgspec.json.encode(body)
         url = f"{self._access.base_url}{path}"
         try:
-            async with self._session.request(method, url, data=data, allow_redirects=False) as response:
+            async with session.request(method, url, data=data, allow_redirects=False) as response:
                 if response.status != 200:
                     raise _refusal(response.status, await _read_all(response))
                 yield response

@@ -39,6 +39,7 @@ class Payment(msgspec.Struct):
     value_msat: str = "0"
     fee_msat: str = "0"
     failure_reason: str = ""
+    creation_time_ns: str = "0"
 
 
 class Invoice(msgspec.Struct):
@@ -141,7 +142,10 @@ def payment_answer(payment: Payment, payment_hash: str) -> LookupAnswer:
     if payment.payment_hash != payment_hash:
         return Unknown("lnd answered about another payment")
     if payment.status == "FAILED":
-        return Failed(f"lnd: {payment.failure_reason}", FAILURES.get(payment.failure_reason, "other"))
+        # lnd dates an attempt that follows a failed one anew.
+        begun_at = int64(payment.creation_time_ns) // 1_000_000_000
+        reason = FAILURES.get(payment.failure_reason, "other")
+        return Failed(f"lnd: {payment.failure_reason}", reason, begun_at or None)
     if payment.status in ("IN_FLIGHT", "INITIATED"):
         return InFlight()
     if payment.status != "SUCCEEDED":

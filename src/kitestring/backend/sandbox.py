@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +25,7 @@ from kitestring.backend.sandbox_payments import Sent, attempt, read_answer
 from kitestring.backend.sandbox_writer import Writer
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat
-from kitestring.base.payments import InFlight, LookupAnswer, PayAnswer, Settled
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, PayAnswer, Settled
 from kitestring.base.ports import (
     Backend,
     Capabilities,
@@ -130,7 +131,8 @@ class Sandbox:
         return NodeBalance(spendable, Msat(node["capacity_msat"]) - spendable)
 
     async def pay(self, order: PayOrder) -> PayAnswer:
-        """Waits ``order.timeout_s`` for the end, then says InFlight. Raises SandboxFaultError as told."""
+        """Waits ``order.timeout_s`` for the end, then says InFlight. Raises NodeUnreachableError when nothing was sent,
+        SandboxFaultError as told and when the node goes away while the payment is under way."""
         try:
             invoice = bolt11.decode(order.bolt11, recover=False)
         except CodecError:
@@ -141,16 +143,23 @@ class Sandbox:
             return sent
         if sent.answer == "lost":
             raise SandboxFaultError("the connection to the sandbox broke before the answer, as it was told")
-        answer = await self._until_resolved(order.payment_hash, order.timeout_s)
+        try:
+            answer = await self._until_resolved(order.payment_hash, order.timeout_s)
+        except NodeUnreachableError as error:
+            # The order was committed: this exception must not leave pay().
+            raise SandboxFaultError(f"the sandbox went away before the answer: {error}") from error
         if sent.answer == "error":
             raise SandboxFaultError("the sandbox answered with error 500, as it was told")
         if sent.answer == "lie" and isinstance(answer, Settled):
             return Settled(sha256(answer.preimage.encode()).hexdigest(), answer.fee_msat)
+        if isinstance(answer, Failed) and not sent.fresh:
+            return replace(answer, attempt_at=None)  # the end of another order: this one was never taken
         # Committed before, so the row is there and the answer cannot be NeverSeen.
         return answer  # type: ignore[return-value]
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
-        return read_answer(self._payment(payment_hash), self._moment())
+        now = self._moment()  # first, so that NeverSeen is never dated after the look
+        return read_answer(self._payment(payment_hash), now)
 
     async def track(self, payment_hash: str) -> LookupAnswer:
         return await self._until_resolved(payment_hash, TRACK_LIMIT_S)
@@ -251,7 +260,7 @@ class Sandbox:
     async def _until_resolved(self, payment_hash: str, limit_s: float) -> LookupAnswer:
         deadline = self._clock.monotonic() + limit_s
         while True:
-            row, now = self._payment(payment_hash), self._moment()
+            now, row = self._moment(), self._payment(payment_hash)
             answer = read_answer(row, now)
             left_s = deadline - self._clock.monotonic()
             if not isinstance(answer, InFlight) or left_s <= 0:

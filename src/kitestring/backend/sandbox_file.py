@@ -25,7 +25,7 @@ OPENING_BALANCE_MSAT: Final = sat(1_000_000)
 INBOUND_MSAT: Final = sat(100_000_000)
 #: A transaction here takes a millisecond or two; who waits longer than this meets a process that hangs.
 BUSY_LIMIT_S: Final = 10.0
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE node (
@@ -69,6 +69,7 @@ CREATE TABLE payments (
   outcome TEXT NOT NULL CHECK (outcome IN ('settled', 'failed')),
   answer TEXT NOT NULL,
   preimage TEXT NOT NULL,
+  sent_at_ms INTEGER NOT NULL,
   resolve_at_ms INTEGER,
   refunded INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -115,7 +115,8 @@ def _send(connection: sqlite3.Connection, order: PayOrder, target: sqlite3.Row, 
     connection.execute("UPDATE node SET balance_msat = balance_msat - ?", (int(order.amount_msat + fee_msat),))
     connection.execute(
         "INSERT OR REPLACE INTO payments"
-        " (payment_hash, amount_msat, fee_msat, outcome, answer, preimage, resolve_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " (payment_hash, amount_msat, fee_msat, outcome, answer, preimage, sent_at_ms, resolve_at_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             order.payment_hash,
             int(order.amount_msat),
@@ -123,6 +124,7 @@ def _send(connection: sqlite3.Connection, order: PayOrder, target: sqlite3.Row, 
             effect.outcome,
             effect.answer,
             target["preimage"],
+            now,
             resolve_at_ms(Behaviour(target["behaviour"]), target["delay_ms"], now, latency_ms),
         ),
     )
@@ -145,5 +147,5 @@ def read_answer(row: sqlite3.Row | None, now: int) -> LookupAnswer:
     if row["resolve_at_ms"] is None or row["resolve_at_ms"] > now:
         return InFlight()
     if row["outcome"] == "failed":
-        return Failed("sandbox: the payee refused the payment", "no_route")
+        return Failed("sandbox: the payee refused the payment", "no_route", row["sent_at_ms"] // 1000)
     return Settled(row["preimage"], Msat(row["fee_msat"]))
