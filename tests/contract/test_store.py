@@ -686,6 +686,22 @@ async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:
     await store.apply(fail("open", answered("open")))
 
 
+async def test_a_clock_that_is_wrong_by_a_year_moves_the_horizon_no_further_than_the_newest_request(
+    store: Store,
+) -> None:
+    year = 365 * 86_400
+    await store.apply(Answer(request("r"), (reply("r"),), NOW))
+    own = request("ctl:1", wire="control", sent_at=NOW + year, received_at=NOW + year)
+    await store.apply(Answer(own, (reply("ctl:1"),), NOW + year))
+    await store.apply(Prune(NOW + year))
+    assert (await store.totals()).pruned_before == NOW
+    received = request("s", sent_at=NOW + 1, received_at=NOW + year)
+    await store.apply(Answer(received, (reply("s"),), NOW))
+    await store.apply(Prune(NOW + year))
+    assert (await store.totals()).pruned_before == NOW + 1
+    assert await store.apply(claim("a", asked=request("ask-a", sent_at=NOW + 2))) == Claimed()
+
+
 async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
     asked = request("ctl:order-17", wire="control", grant_id="app")
     await store.apply(claim("a", asked=asked))

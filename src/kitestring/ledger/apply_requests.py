@@ -24,6 +24,10 @@ FROM requests r WHERE service = ? AND request_id = ?"""
 #: idempotency key: each stays for ever, or it would pay a second time. A person's commands are few.
 OWNERS_WIRE: Final = "control"
 
+#: The owner's requests have but the one clock that may be wrong.
+_NEWEST: Final = f"""
+SELECT min(received_at, sent_at) FROM requests
+WHERE service = ? AND wire <> '{OWNERS_WIRE}' ORDER BY received_at DESC LIMIT 1"""
 #: Kept beyond the horizon: the owner's, the unanswered, those that a receipt will still need, those with a fresh one.
 _OLD: Final = f"""
 SELECT request_id FROM requests r
@@ -64,8 +68,16 @@ def mark_published(batch: Batch, tx: MarkPublished) -> TxAnswer:
 
 
 def prune(batch: Batch, tx: Prune) -> TxAnswer:
-    """What is forgotten must be refused for ever after, so the horizon never moves back."""
-    batch.sums.pruned_before = max(batch.sums.pruned_before, tx.before)
-    old = batch.execute(_OLD, (batch.service, tx.before, tx.before, tx.before, PRUNE_LIMIT)).fetchall()
+    """What is forgotten must be refused for ever after, so the horizon never moves back.
+
+    Nor does it pass the newest request there is, by its sender's clock as well as by ours: one look at a wrong clock
+    would refuse everything until that time has come.
+    """
+    newest = batch.execute(_NEWEST, (batch.service,)).fetchone()
+    if newest is None:
+        return Recorded()
+    before = min(tx.before, newest[0])
+    batch.sums.pruned_before = max(batch.sums.pruned_before, before)
+    old = batch.execute(_OLD, (batch.service, before, before, before, PRUNE_LIMIT)).fetchall()
     batch.forget(request_id for (request_id,) in old)
     return More() if len(old) == PRUNE_LIMIT else Recorded()
