@@ -51,6 +51,15 @@ def test_sections_and_units_are_read(tmp_path: Path) -> None:
     assert isinstance(config.fees.cap_min_msat, Msat)
 
 
+def test_the_relay_may_ask_for_authentication_and_offers_may_refuse_the_old_protocol(tmp_path: Path) -> None:
+    assert (load(tmp_path, environment={}).relay.auth, load(tmp_path, environment={}).accept_legacy_offers) == (
+        False,
+        True,
+    )
+    config = loaded(tmp_path, "[relay]\nauth = true\n[nip69]\naccept = false\n")
+    assert (config.relay.auth, config.accept_legacy_offers) == (True, False)
+
+
 def test_proxies_come_from_the_usual_variables(tmp_path: Path) -> None:
     config = load(tmp_path, environment={"https_proxy": "http://proxy:3128", "NO_PROXY": "relay.lan"})
     assert config.proxies.for_url("wss://far.example") == "http://proxy:3128"
@@ -71,6 +80,9 @@ def test_proxies_come_from_the_usual_variables(tmp_path: Path) -> None:
         ("[relay]\nport = 70000", ("relay.port must be a whole number from 0 to 65535",)),
         ("[relay]\nport = true", ("relay.port must be",)),
         ("[relay]\nkinds = [1.5]", ("relay.kinds must be",)),
+        ("[relay]\nauth = 1", ("relay.auth must be true or false",)),
+        ("[limits]\noffer_requests_per_min = 0", ("offer_requests_per_min must be a whole number of at least 1",)),
+        ("[limits]\nall_offers_requests_per_min = 0", ("must be a whole number of at least 1",)),
         ("[fees]\ncap_ppm = -1", ("fees.cap_ppm must be",)),
         ("[fees]\ncap_min_sat = 1.0", ("whole number of sats",)),
         ("[network]\nallow_private_relays = 'yes'", ("true or false",)),
@@ -93,7 +105,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
 
 def test_the_written_file_says_every_setting_and_changes_nothing(tmp_path: Path) -> None:
     text = commented_toml()
-    assert tomllib.loads(text).keys() == {"relay", "limits", "fees", "network"}
+    assert tomllib.loads(text).keys() == {"relay", "nip69", "limits", "fees", "network"}
     opened = "\n".join(line.removeprefix("#") if not line.startswith("# ") else line for line in text.splitlines())
     config = loaded(tmp_path, opened)
     assert (config.limits, config.fees, config.relay) == (

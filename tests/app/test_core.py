@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,23 +21,23 @@ from kitestring.base.grants import Grant
 from kitestring.base.ledger import Claimed, Execute, Message, Request, SaveGrant
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
-from kitestring.nostr.event import Event, first_tag
+from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.relay.server import Relay
 from kitestring.sdk.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from tests.fakes.crossings import CrossedStore
-from tests.relay.kit import client
+from tests.relay.kit import Client, client
 
 KEYRING = Keyring(b"\x07" * 32)
 APP = SecretKey(b"\x01" * 32)
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path) -> AsyncIterator[tuple[Relay, Core]]:
+async def opened(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[Relay, Core]]:
     """A relay, and a service that is not started yet."""
     async with Relay(None, clock=SystemClock(), entropy=os.urandom) as relay:
         place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,))
-        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        core = await Core.open(Config(tmp_path, **settings), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
         yield relay, core
         await core.stop(1)
 
@@ -76,6 +77,18 @@ def late(kind: int, key: SecretKey, plaintext: str, age_s: int) -> Event:
     )  # fmt: skip
 
 
+async def replies(peer: Client, count: int) -> dict[str | None, Any]:
+    """What the service has told the app, by request."""
+    found: list[Event] = []
+    while len(found) < count:
+        wanted = {"kinds": [kinds.OFFER, kinds.NWC_RESPONSE], "#p": [APP.public_hex]}
+        found = await peer.ask("replies", wanted)
+    return {
+        first_tag(reply, "e"): json.loads(decrypt(reply.content, "nip44", shared_secret(APP, reply.pubkey, "nip44")))
+        for reply in found
+    }
+
+
 async def test_requests_that_were_sent_while_nobody_listened_are_told_that_they_are_too_old(tmp_path: Path) -> None:
     sent = [
         late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 400),
@@ -87,18 +100,25 @@ async def test_requests_that_were_sent_while_nobody_listened_are_told_that_they_
         for event in sent:
             assert (await peer.publish(event))[0] is True
         await core.start()
-        found: list[Event] = []
-        wanted = {"kinds": [kinds.OFFER, kinds.NWC_RESPONSE], "#p": [APP.public_hex]}
-        while len(found) < 2:
-            found = await peer.ask("replies", wanted)
-        replies = {first_tag(event, "e"): event for event in found}
-        assert set(replies) == {sent[0].id, sent[1].id}
-        texts = [
-            json.loads(decrypt(reply.content, "nip44", shared_secret(APP, reply.pubkey, "nip44")))
-            for reply in (replies[sent[0].id], replies[sent[1].id])
-        ]
-        assert (texts[0]["code"], texts[0]["delta"]["max_delta_ms"]) == (2, 300_000)
-        assert texts[1]["error"]["code"] == "OTHER"
+        told = await replies(peer, 2)
+        assert set(told) == {sent[0].id, sent[1].id}
+        assert (told[sent[0].id]["code"], told[sent[0].id]["delta"]["max_delta_ms"]) == (2, 300_000)
+        assert told[sent[1].id]["error"]["code"] == "OTHER"
+
+
+@pytest.mark.parametrize(("accept", "code"), [(True, 1), (False, 6)])
+async def test_callers_without_a_version_are_served_unless_the_owner_says_no(
+    tmp_path: Path, accept: bool, code: int
+) -> None:
+    versioned = late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 0)
+    event = sign_event(
+        APP, kind=kinds.OFFER, tags=versioned.tags[:1], content=versioned.content, created_at=versioned.created_at
+    )
+    async with opened(tmp_path, accept_legacy_offers=accept) as (relay, core), client(relay) as peer:
+        await core.start()
+        async with asyncio.timeout(20):
+            await peer.publish(event)
+            assert (await replies(peer, 1))[event.id]["code"] == code
 
 
 async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitestring.policy.calendar import period_end, period_start
+from kitestring.policy.calendar import period_end, period_start, utc_text
 
 #: 1800 … 2500, and with it every kind of century.
 SECONDS = st.integers(-5_364_662_400, 16_725_225_600)
@@ -30,9 +30,16 @@ def oracle(period: str, now: int) -> tuple[int, int]:
 
 @settings(max_examples=100, deadline=None)
 @given(SECONDS)
+def test_the_written_time_agrees_with_the_standard_library(now: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=now)
+    assert utc_text(now) == f"{moment.year:04d}-{moment:%m-%d %H:%M} UTC"
+
+
+@settings(max_examples=100, deadline=None)
+@given(SECONDS)
 def test_periods_agree_with_the_calendar_of_the_standard_library(now: int) -> None:
     for period in ("day", "week", "month", "year"):
-        assert (period_start(period, now), period_end(period, now)) == oracle(period, now)  # type: ignore[arg-type]
+        assert (period_start(period, now), period_end(period, now)) == oracle(period, now)
 
 
 @pytest.mark.parametrize(
@@ -43,4 +50,4 @@ def test_month_ends_and_leap_years(moment: str) -> None:
     midnight = int(datetime.fromisoformat(f"{moment}T00:00:00+00:00").timestamp())
     for now in (midnight - 1, midnight, midnight + 86_399, midnight + 86_400):
         for period in ("day", "week", "month", "year"):
-            assert (period_start(period, now), period_end(period, now)) == oracle(period, now)  # type: ignore[arg-type]
+            assert (period_start(period, now), period_end(period, now)) == oracle(period, now)

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitestring.policy.rates import NWC_PAYMENTS, NWC_REQUESTS, OFFER, OFFERS_TOGETHER, Limiter, Rate, take_all
+from kitestring.policy.rates import Limiter, Rate, take_all
 
 
 def test_a_burst_passes_and_then_the_sustained_rate() -> None:
-    limiter = Limiter(NWC_PAYMENTS)
+    limiter = Limiter(Rate(10, 60))
     assert [limiter.take("a", 1000) for _ in range(60)] == [0] * 60
     assert limiter.take("a", 1000) == 6000
     assert limiter.take("a", 6999) == 1
@@ -41,11 +41,6 @@ def test_several_limits_are_taken_together_or_not_at_all() -> None:
     assert [take_all(pairs, 0) for _ in range(3)] == [0, 0, 1000]
     assert each.take("offer", 0) == each.take("offer", 0) == each.take("offer", 0) == 0
     assert each.take("offer", 0) == 1000
-
-
-def test_the_defaults_are_those_of_the_documentation() -> None:
-    assert (Rate(60, 120), Rate(10, 60)) == (NWC_REQUESTS, NWC_PAYMENTS)
-    assert (OFFER.per_minute, OFFERS_TOGETHER.per_minute) == (60, 600)
 
 
 @pytest.mark.parametrize(("per_minute", "burst", "buckets"), [(0, 1, 1), (1, 0, 1), (1, 1, 0)])

@@ -78,7 +78,7 @@ def test_a_payment_that_no_empty_budget_could_cover_is_refused_at_once() -> None
     outcome = decided(pay(), replace(GRANT, budget=Budget.daily(Msat(109_999))))
     assert isinstance(outcome, Refused)
     assert outcome.reason is Reason.OVER_BUDGET
-    assert outcome.message == "budget 109999 msat per day, renews 1760054400"
+    assert outcome.message == "this payment and its fee reserve are more than the budget of 109.999 sat per day"
     assert reason(decided(pay(), replace(GRANT, budget=Budget.total(sat(0))))) is Reason.OVER_BUDGET
 
 
@@ -159,9 +159,13 @@ def test_an_invoice_is_made_only_where_the_backend_can(
 
 def test_a_refusal_for_the_budget_says_what_is_left_and_when_it_renews() -> None:
     outcome = over_budget(replace(GRANT, budget=Budget.rolling(sat(100), 3600)), NOW, Msat(4000))
-    assert outcome.message.startswith("budget 100000 msat per 3600 s, 4000 left, renews ")
+    assert outcome.message.startswith(
+        "the budget of 100 sat per 1h does not cover this payment and its fee reserve: 4 "
+    )
     assert outcome.details["remaining_msat"] == 4000
-    assert over_budget(replace(GRANT, budget=Budget.total(sat(1))), NOW).message == "budget 1000 msat in all"
+    daily = over_budget(replace(GRANT, budget=Budget.daily(sat(5_000))), 1_795_250_000, Msat(3_999_400))
+    assert daily.message.endswith(": 3,999.4 sat left, renews 2026-11-22 00:00 UTC")
+    assert over_budget(replace(GRANT, budget=Budget.total(sat(1))), NOW, sat(0)).message.endswith(": 0 sat left")
     assert over_budget(GRANT, NOW) == Refused(Reason.OVER_BUDGET)
 
 

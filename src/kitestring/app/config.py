@@ -47,6 +47,7 @@ class RelaySettings:
     host: str = "127.0.0.1"
     port: int = 0
     kinds: tuple[int, ...] = ()
+    auth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Config:
     relay: RelaySettings = RelaySettings()
     limits: Limits = Limits()
     fees: Fees = Fees()
+    accept_legacy_offers: bool = True
     proxies: Proxies = Proxies()  # noqa: RUF009 - frozen
     allow_private_relays: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRONMENT, repr=False)
@@ -173,6 +175,7 @@ def _build(home: Path, values: Mapping[str, Any], variables: Mapping[str, str]) 
         relay=RelaySettings(**_section(values, "relay")),
         limits=Limits(**_section(values, "limits")),
         fees=Fees(values["fees.cap_ppm"], sat(values["fees.cap_min_sat"])),
+        accept_legacy_offers=values["nip69.accept"],
         proxies=_proxies(values),
         allow_private_relays=values["network.allow_private_relays"],
         environment=MappingProxyType(dict(variables)),

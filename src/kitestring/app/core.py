@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -64,11 +64,15 @@ REQUEST_KINDS: Final = frozenset({kinds.OFFER, kinds.NWC_REQUEST})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one service keeps its things: the ledger, the directory of the sandbox, and the relays in its codes."""
+    """Where one service keeps its things: the ledger, the directory of the sandbox, and the relays in its codes.
+
+    Every public key that the service writes with is put into ``own_keys``: its own relay has room for these always.
+    """
 
     ledger: Path
     data_dir: Path
     relays: tuple[str, ...]
+    own_keys: set[str] = field(default_factory=set)
 
 
 class Core:
@@ -104,7 +108,7 @@ class Core:
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine, store=store,
             backend=backend, publisher=self.publisher, clock=clock, rates=Rates(config.limits, clock),
-            nip44_seen=self._on_nip44,
+            nip44_seen=self._on_nip44, accept_legacy=config.accept_legacy_offers,
         )  # fmt: skip
         self._announcer: Final = Announcer(self.pool, keyring, clock, entropy)
         self._loops: list[asyncio.Task[None]] = []
@@ -179,6 +183,7 @@ class Core:
         for grant in grants:
             key = self.keyring.connection_key(grant.grant_id)
             self._signers[key.public_hex] = key
+        self._place.own_keys.update(self._signers)
 
     async def grants_changed(self) -> None:
         """Serve the connections as they are stored now; new ones are announced and read back before this returns."""

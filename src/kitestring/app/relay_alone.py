@@ -30,7 +30,8 @@ async def serve(config: Config, ready: Callable[[str], None], *, memory: bool = 
 
 async def _serve(config: Config, ready: Callable[[str], None], home: DataDir | None) -> None:
     limits = replace(Limits(), kinds=frozenset(config.relay.kinds)) if config.relay.kinds else Limits()
-    relay = Relay(None if home is None else home.relay_db, clock=SystemClock(), entropy=os.urandom, limits=limits)
+    path = None if home is None else home.relay_db
+    relay = Relay(path, clock=SystemClock(), entropy=os.urandom, limits=limits, auth=config.relay.auth)
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

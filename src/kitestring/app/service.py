@@ -7,7 +7,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -65,8 +65,10 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     clock = SystemClock()
     keyring = Keyring(home.seed(os.urandom))
     home.check_owner(keyring.service_id)
-    async with _relays(config, home, clock) as relays:
-        core = await Core.open(config, Place(home.ledger, home.path, relays), keyring, clock=clock, entropy=os.urandom)
+    own_keys = {keyring.service_id}
+    async with _relays(config, home, clock, own_keys) as relays:
+        place = Place(home.ledger, home.path, relays, own_keys)
+        core = await Core.open(config, place, keyring, clock=clock, entropy=os.urandom)
         grace = GRACE_S
         try:
             await core.start()
@@ -105,13 +107,15 @@ async def _door(core: Core, home: DataDir) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _relays(config: Config, home: DataDir, clock: Clock) -> AsyncIterator[tuple[str, ...]]:
+async def _relays(
+    config: Config, home: DataDir, clock: Clock, own_keys: Container[str]
+) -> AsyncIterator[tuple[str, ...]]:
     """The relays inside our codes: those of the settings, else the embedded one on the port it has always had."""
     if config.relays:
         yield config.relays
         return
     limits = RelayLimits(kinds=frozenset(config.relay.kinds)) if config.relay.kinds else RelayLimits()
-    relay = Relay(home.relay_db, clock=clock, entropy=os.urandom, limits=limits)
+    relay = Relay(home.relay_db, clock=clock, entropy=os.urandom, limits=limits, auth=config.relay.auth)
     port = await relay.start(config.relay.host, config.relay.port or home.relay_port())
     home.keep_relay_port(port)
     try:

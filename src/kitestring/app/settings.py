@@ -22,6 +22,7 @@ class Kind(Enum):
 
     TEXT = "a text"
     COUNT = "a whole number of at least 0"
+    RATE = "a whole number of at least 1"
     PORT = "a whole number from 0 to 65535"
     SATS = "a whole number of sats"
     SWITCH = "true or false"
@@ -87,6 +88,19 @@ SETTINGS: Final = (
         "Event kinds that the embedded relay takes. Empty: those that kitestring itself uses.",
     ),
     Setting(
+        "relay.auth",
+        Kind.SWITCH,
+        False,
+        "Whether the embedded relay shows requests and answers only to those they concern (NIP-42). Clients that "
+        "cannot authenticate then see no answer.",
+    ),
+    Setting(
+        "nip69.accept",
+        Kind.SWITCH,
+        True,
+        "Whether offers also answer wallets that speak the protocol of 2024 (NIP-69), which name no version.",
+    ),
+    Setting(
         "limits.requests_per_min",
         Kind.COUNT,
         600,
@@ -102,13 +116,13 @@ SETTINGS: Final = (
     Setting("limits.open_invoices", Kind.COUNT, 200, "Unpaid invoices that one connection may have open. 0: no limit."),
     Setting(
         "limits.offer_requests_per_min",
-        Kind.COUNT,
+        Kind.RATE,
         60,
         "Invoices that strangers may ask from one offer in a minute.",
     ),
     Setting(
         "limits.all_offers_requests_per_min",
-        Kind.COUNT,
+        Kind.RATE,
         600,
         "Invoices that strangers may ask from all offers together in a minute.",
     ),
@@ -139,8 +153,10 @@ SETTINGS: Final = (
 )
 BY_KEY: Final[Mapping[str, Setting]] = {setting.key: setting for setting in SETTINGS}
 _SECTIONS: Final = frozenset(key.partition(".")[0] for key in BY_KEY if "." in key)
+_LEAST: Final[Mapping[Kind, int]] = {Kind.RATE: 1}
 _MOST: Final[Mapping[Kind, int]] = {
     Kind.COUNT: 2**53 - 1,
+    Kind.RATE: 2**53 - 1,
     Kind.PORT: 65_535,
     Kind.SATS: MAX_MSAT // MSAT_PER_SAT,
 }
@@ -228,7 +244,7 @@ def _check(kind: Kind, value: object) -> Value | None:
     if kind is Kind.TEXT:
         return value if isinstance(value, str) else None
     if kind in _MOST:
-        return value if _is_whole(value, _MOST[kind]) else None  # type: ignore[return-value]
+        return value if _is_whole(value, _MOST[kind], _LEAST.get(kind, 0)) else None  # type: ignore[return-value]
     if not isinstance(value, list | tuple) or len(value) > MAX_LIST:
         return None
     if kind is Kind.KINDS:
@@ -236,8 +252,8 @@ def _check(kind: Kind, value: object) -> Value | None:
     return tuple(value) if all(isinstance(item, str) for item in value) else None
 
 
-def _is_whole(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+def _is_whole(value: object, most: int, least: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _wrong(source: str, key: str, what: str) -> KitestringError:

@@ -86,6 +86,11 @@ def budget_text(budget: Budget) -> str:
     return f"{budget.limit_msat.sats_down()}/{_period_text(budget)}"
 
 
+def per_period(budget: Budget) -> str:
+    """For people, after an amount: ``per day``, ``per 12h``, ``in all``."""
+    return "in all" if budget.period == "never" else f"per {_period_text(budget)}"
+
+
 def _period_text(budget: Budget) -> str:
     if budget.period != "rolling":
         return budget.period

@@ -21,6 +21,14 @@ def period_end(period: CalendarPeriod, now: int) -> int:
     return _bounds(period, now)[1]
 
 
+def utc_text(moment: int) -> str:
+    """For people: ``2026-11-22 00:00 UTC``. Seconds are left out."""
+    day, second = divmod(moment, DAY_S)
+    year, month = _civil(day)
+    day_of_month = day - _first_day(12 * year + month - 1) + 1
+    return f"{year:04d}-{month:02d}-{day_of_month:02d} {second // 3600:02d}:{second % 3600 // 60:02d} UTC"
+
+
 def _bounds(period: CalendarPeriod, now: int) -> tuple[int, int]:
     day = now // DAY_S
     if period == "day":

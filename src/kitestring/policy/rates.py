@@ -20,14 +20,6 @@ class Rate:
     burst: int
 
 
-#: One NWC connection: every request; and payments on top of that.
-NWC_REQUESTS: Final = Rate(60, 120)
-NWC_PAYMENTS: Final = Rate(10, 60)
-#: Strangers asking for invoices: of one offer, and of all offers together.
-OFFER: Final = Rate(60, 60)
-OFFERS_TOGETHER: Final = Rate(600, 600)
-
-
 class Limiter:
     """One :class:`Rate` for many keys, at most ``max_buckets`` of them. ``now_ms`` must come from a monotonic clock.
 

@@ -16,11 +16,12 @@ from kitestring.base.commands import (
     Refused,
 )
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.ledger import Charge
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.ports import Capabilities
-from kitestring.policy.budget import charge, renews_at
+from kitestring.policy.budget import charge, per_period, renews_at
+from kitestring.policy.calendar import utc_text
 
 #: The name that a grant lists to allow a command. None = every grant may.
 PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
@@ -65,7 +66,7 @@ def decide(
     limit = grant.per_payment_msat
     if limit is not None and command.amount_msat > limit:
         details = {"per_payment_msat": int(limit)}
-        return Refused(Reason.OVER_BUDGET, f"one payment may be at most {int(limit)} msat", details)
+        return Refused(Reason.OVER_BUDGET, f"one payment may be at most {_sats(limit)}", details)
     fee_cap = ZERO if internal else fee_cap_of(command, fee_ppm, fee_min_msat)
     charged = charge(grant, command.amount_msat + fee_cap, now)
     if charged is None:
@@ -121,21 +122,23 @@ def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None) -> R
     if budget is None:
         return Refused(Reason.OVER_BUDGET)
     details = {"limit_msat": int(budget.limit_msat)}
-    text = f"budget {int(budget.limit_msat)} msat {_per(budget)}"
-    if remaining_msat is not None:
-        details["remaining_msat"] = int(remaining_msat)
-        text += f", {int(remaining_msat)} left"
     renews = renews_at(budget, now)
     if renews is not None:
         details["renews_at"] = renews
-        text += f", renews {renews}"
+    whole = f"the budget of {_sats(budget.limit_msat)} {per_period(budget)}"
+    if remaining_msat is None:
+        return Refused(Reason.OVER_BUDGET, f"this payment and its fee reserve are more than {whole}", details)
+    details["remaining_msat"] = int(remaining_msat)
+    text = f"{whole} does not cover this payment and its fee reserve: {_sats(remaining_msat)} left"
+    if renews is not None:
+        text += f", renews {utc_text(renews)}"
     return Refused(Reason.OVER_BUDGET, text, details)
 
 
-def _per(budget: Budget) -> str:
-    if budget.period == "never":
-        return "in all"
-    return f"per {budget.length_s} s" if budget.period == "rolling" else f"per {budget.period}"
+def _sats(amount: Msat) -> str:
+    """For people, exact: ``3,999.4 sat``."""
+    whole, rest = divmod(int(amount), MSAT_PER_SAT)
+    return f"{whole:,}{f'.{rest:03d}'.rstrip('0') if rest else ''} sat"
 
 
 def _refuse_invoice_to_pay(command: PayInvoice, now: int, network: str) -> Refused | None:
