@@ -129,12 +129,29 @@ async def test_the_invoice_is_never_sent_a_second_time() -> None:
         settled(state="expired", preimage=None, settled_at=None),
         settled(preimage=None),
         settled(preimage="44" * 32),
+        settled(type="incoming"),
+        settled(type=None),
+        settled(state="failed", preimage=None, settled_at=None, created_at=NOW - 1),
+        settled(state="failed", preimage=None, settled_at=None, created_at=None),
         ("NOT_FOUND", "no such payment"),
         ("RESTRICTED", "not yours"),
         ("INTERNAL", "oops"),
         None,
     ],
-    ids=["pending", "expired", "no preimage", "false preimage", "not found", "restricted", "internal", "silence"],
+    ids=[
+        "pending",
+        "expired",
+        "no preimage",
+        "false preimage",
+        "own invoice",
+        "no direction",
+        "failed before",
+        "failed some day",
+        "not found",
+        "restricted",
+        "internal",
+        "silence",
+    ],
 )
 async def test_a_lost_reply_that_no_record_explains_is_in_flight_and_not_failed(record: object) -> None:
     error = await refused(script(pay_invoice=None, lookup_invoice=record))
@@ -200,6 +217,19 @@ async def test_an_unclear_refusal_is_checked_against_the_record(code: str) -> No
     assert error.reason is Reason.PAYMENT_IN_FLIGHT
     error = await refused(script(pay_invoice=(code, "timeout"), lookup_invoice=("NOT_FOUND", "")), PATIENT)
     assert error.reason in {Reason.INTERNAL, Reason.MALFORMED}
+
+
+@pytest.mark.parametrize(("code", "reason"), [("OTHER", Reason.MALFORMED), ("INTERNAL", Reason.PAYMENT_IN_FLIGHT)])
+@pytest.mark.parametrize(
+    "record",
+    [settled(type="incoming"), settled(state="failed", preimage=None, settled_at=None, created_at=NOW - 1)],
+    ids=["own invoice", "failed before"],
+)
+async def test_a_record_of_something_else_does_not_decide_about_an_unclear_refusal(
+    code: str, reason: Reason, record: object
+) -> None:
+    error = await refused(script(pay_invoice=(code, "hm"), lookup_invoice=record), PATIENT)
+    assert error.reason is reason
 
 
 @pytest.mark.parametrize(

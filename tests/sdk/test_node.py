@@ -199,6 +199,12 @@ async def test_after_a_lost_answer_the_record_of_an_earlier_attempt_proves_nothi
     assert (await refused(purse)).reason is Reason.PAYMENT_IN_FLIGHT
 
 
+async def test_after_a_lost_answer_a_failure_of_the_same_kind_and_a_later_date_ends_it(make: Make) -> None:
+    earlier, now = Failed("no route", "no_route", NOW - 100), Failed("no route", "no_route", NOW)
+    purse, _ = make(pay=OSError("reset"), before=earlier, tracks=[earlier, now])
+    assert (await refused(purse)).reason is Reason.PAYMENT_FAILED
+
+
 async def test_a_caller_who_goes_away_does_not_stop_the_order_and_the_next_one_joins_it(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

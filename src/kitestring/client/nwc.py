@@ -117,13 +117,14 @@ class NwcClient:
     async def pay(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
         """As :meth:`pay_invoice`, for a command that is already decoded."""
         read = partial(decode_response, command=command)
+        sent_at = self._clock.now()
         async with self._exchange(command) as exchange:
             outcome = await exchange.next(read, self._waits.pay_s if timeout_s is None else timeout_s)
             if outcome is None:
-                outcome = await self._find_out(exchange, read, command.payment_hash)
+                outcome = await self._find_out(exchange, read, command.payment_hash, sent_at)
         self._note_cipher()
         if isinstance(outcome, Refused):
-            outcome = await self._settle_refusal(outcome, command)
+            outcome = await self._settle_refusal(outcome, command, sent_at)
         return _expect(outcome, Paid)
 
     async def make_invoice(
@@ -206,25 +207,27 @@ class NwcClient:
 
     # ------------------------------------------------------------ payments whose end is unclear
 
-    async def _find_out(self, exchange: Exchange, read: Callable[[str], Outcome], payment_hash: str) -> Outcome:
+    async def _find_out(
+        self, exchange: Exchange, read: Callable[[str], Outcome], payment_hash: str, sent_at: int
+    ) -> Outcome:
         """After a lost reply: the late reply or the wallet's own record, whichever comes first."""
         known = "its reply did not come"
         for pause_s in self._waits.lookup_pauses_s:
             late = await exchange.next(read, pause_s, patient=True)
             if late is not None:
                 return late
-            record, known = await self._record(payment_hash)
+            record, known = await self._record(payment_hash, sent_at)
             if isinstance(record, Paid):
                 return record
             if record is Reason.PAYMENT_FAILED:
                 return Refused(Reason.PAYMENT_FAILED, "its record says failed")
         raise in_flight(payment_hash, f"{known}{exchange.trouble()}")
 
-    async def _settle_refusal(self, refused: Refused, command: PayInvoice) -> Outcome:
+    async def _settle_refusal(self, refused: Refused, command: PayInvoice, sent_at: int) -> Outcome:
         """A clear refusal stands. An unclear one may have come after the payment was sent: the record decides."""
         if refused.reason not in _UNCLEAR:
             return refused
-        record, known = await self._record(command.payment_hash)
+        record, known = await self._record(command.payment_hash, sent_at)
         if isinstance(record, Paid):
             return record
         nothing_sent = record in {Reason.PAYMENT_FAILED, Reason.UNKNOWN_TARGET}
@@ -233,19 +236,27 @@ class NwcClient:
             return refused
         raise in_flight(command.payment_hash, f"the wallet answered {refused.message!r}, and {known}")
 
-    async def _record(self, payment_hash: str) -> tuple[Paid | Reason | None, str]:
+    async def _record(self, payment_hash: str, sent_at: int) -> tuple[Paid | Reason | None, str]:
         """What the wallet's record proves: Paid, PAYMENT_FAILED, UNKNOWN_TARGET (not there), PAYMENT_IN_FLIGHT, or
-        None when it tells nothing; and the same as part of a sentence."""
+        None when it tells nothing; and the same as part of a sentence.
+
+        "Failed" is believed only of an attempt that is not older than the request. There is no tolerance for clocks: a
+        wallet whose clock is behind leaves the payment in flight, which is a nuisance and no loss.
+        """
         try:
             found = await self.lookup_invoice(payment_hash)
         except KitestringError as error:
             unknown = error.reason is Reason.UNKNOWN_TARGET
             return (error.reason, "it does not know the payment (yet)") if unknown else (None, error.message)
+        if found.type != "outgoing":  # somebody else may have paid this wallet's own invoice
+            return None, "its record is of an invoice, not of a payment"
         if found.state == "settled":
             if preimage_fits(found.preimage, payment_hash):
                 return Paid(payment_hash, found.preimage, found.amount_msat, found.fee_msat), ""
             return Reason.PAYMENT_IN_FLIGHT, "its record says settled, but without a preimage that proves it"
         if found.state == "failed":
+            if found.created_at < sent_at:
+                return None, "its record is of an earlier attempt"
             return Reason.PAYMENT_FAILED, "its record says failed"
         # An invoice that expired while its payment is under way says nothing about the payment.
         return Reason.PAYMENT_IN_FLIGHT, f"its record says {found.state}"

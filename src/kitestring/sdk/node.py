@@ -133,7 +133,8 @@ class NodePurse:
     ) -> Settled | Failed:
         """Wait for the end. Raises KitestringError(PAYMENT_IN_FLIGHT) when the time is up.
 
-        Once an answer was lost, the node's record of an ``earlier`` attempt proves nothing about this one.
+        Once an answer was lost, the node's record of an ``earlier`` attempt proves nothing about this one; its
+        ``attempt_at`` tells two failures of the same kind apart.
         """
         answer = _proven(answer, payment_hash)
         stale = earlier if isinstance(answer, Unknown) else None
