@@ -155,7 +155,7 @@ async def test_two_copies_of_one_request_at_the_same_moment_are_one(life: Life) 
 
 @virtual
 async def test_a_copy_that_would_be_refused_does_not_end_the_one_that_is_being_claimed(life: Life) -> None:
-    life.limits = Limits(view_age_s=-1)
+    life.limits = Limits(view_age_s=0)
     async with life.service() as rig:
         await rig.grant("app")
         invoice = life.node.outside_invoice(Script(settles_after_s=5))
@@ -164,9 +164,14 @@ async def test_a_copy_that_would_be_refused_does_not_end_the_one_that_is_being_c
         async def only_once() -> NodeBalance:
             if next(calls):
                 raise ConnectionResetError("the node does not answer a second time")
+            await rig.clock.sleep(2)
             return await balance()
 
+        async def copy(after_s: float) -> None:
+            await rig.clock.sleep(after_s)
+            await rig.pay("r1", "app", invoice, AMOUNT)
+
         life.node.balance = only_once  # type: ignore[method-assign]
-        await asyncio.gather(*(rig.pay("r1", "app", invoice, AMOUNT) for _ in range(2)))
+        await asyncio.gather(copy(0), copy(1))
         assert is_paid(await rig.answer("r1"), invoice[1])
         assert len(rig.told("r1")) == 1

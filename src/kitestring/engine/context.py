@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,15 +32,22 @@ MAX_STALE_ROUNDS: Final = 5
 LOOK_AGAIN_S: Final = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 
 
+def pauses() -> Iterator[float]:
+    """:data:`LOOK_AGAIN_S`, the last one for ever."""
+    return itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1]))
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``open_payments`` bounds memory and HTLC slots; ``open_invoices`` is per connection (0 = no bound).
+    """``open_payments`` bounds memory and HTLC slots; ``open_payments_per_connection`` keeps one connection from taking
+    them all, ``open_invoices`` is per connection too (0 = no bound).
 
     ``pay_timeout_s`` is how long the node may search for a route. ``view_age_s`` is how old the node's balance may be
     when the owner's payment is checked against it (what was spent since is always subtracted).
     """
 
     open_payments: int = 1_000
+    open_payments_per_connection: int = 100
     open_invoices: int = 200
     pay_timeout_s: int = 60
     view_age_s: float = 30.0
@@ -84,11 +91,11 @@ class Context:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("a payment or an invoice broke off; the next start carries it on", exc_info=task.exception())
+            log.error("work on its own broke off; the next start carries it on", exc_info=task.exception())
 
     async def record(self, truth: RecordPayment | RecordInvoice | DropInvoice | Answer) -> TxAnswer:
         """What ends a claimed request is tried however often the disk refuses; until it holds, the row stays ours."""
-        for delay_s in itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1])):
+        for delay_s in pauses():
             try:
                 return await self.store.apply(truth)
             except KitestringError as failure:

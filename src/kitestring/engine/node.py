@@ -25,6 +25,8 @@ INFO_AGE_S: Final = 15.0
 ANSWER_LIMIT_S: Final = 300.0
 #: A question that decides about no money in flight is given up sooner: who asks can ask again.
 QUESTION_LIMIT_S: Final = 60.0
+#: A failed question about the balance is not repeated sooner.
+FAILURE_AGE_S: Final = 2.0
 #: Strangers ask offers for invoices; the node's balance is not asked for each of them.
 RECEIVABLE_AGE_S: Final = 5.0
 
@@ -76,24 +78,55 @@ class NodeGate:
         self._view: NodeView | None = None
         self._receivable = ZERO
         self._view_at = 0.0
-        self._view_lock = asyncio.Lock()
+        self._question: asyncio.Task[None] | None = None
+        self._failure: KitestringError | None = None
+        self._failed_at = 0.0
         self._info: NodeInfo | None = None
         self._info_at = 0.0
 
     async def view(self, max_age_s: float) -> NodeView:
         """The node's spendable balance, not older than ``max_age_s``. Raises KitestringError(NODE_UNAVAILABLE).
 
-        The service's ``spent`` counter is read before the node is asked, so that whatever settles meanwhile is
-        subtracted once too often rather than never.
+        All who wait share one question and its answer. A failure answers all of them, and whoever comes within the
+        next :data:`FAILURE_AGE_S`: asking in turn, the last of many would wait for hours.
         """
-        async with self._view_lock:
-            now = self._context.clock.monotonic()
-            if self._view is None or now - self._view_at > max_age_s:
-                mark = (await self._context.store.totals()).spent_msat
-                balance = await reachable(self._context.backend.balance())
-                self._view, self._view_at = NodeView(balance.spendable_msat, mark), now
-                self._receivable = balance.receivable_msat
-            return self._view
+        oldest = self._context.clock.monotonic() - max(0.0, max_age_s)
+        while self._view is None or self._view_at < oldest:
+            failure = self._failure
+            if failure is None or self._context.clock.monotonic() - self._failed_at > FAILURE_AGE_S:
+                failure = await self._asked()
+            if failure is not None:
+                raise KitestringError(failure.reason, failure.message)
+        return self._view
+
+    async def _asked(self) -> KitestringError | None:
+        """The failure of the question under way. Nobody who waits can end it by going away."""
+        if self._question is None or self._question.done():
+            self._question = self._context.spawn(self._ask())
+        question = self._question
+        await asyncio.wait((question,))
+        if question.cancelled():
+            return KitestringError(Reason.NODE_UNAVAILABLE, "the service is stopping; try again later")
+        question.result()
+        return self._failure
+
+    async def _ask(self) -> None:
+        """The service's ``spent`` counter is read before the node is asked, so that whatever settles meanwhile is
+        subtracted once too often rather than never."""
+        began_at = self._context.clock.monotonic()
+        mark = (await self._context.store.totals()).spent_msat
+        try:
+            balance = await reachable(self._context.backend.balance())
+        except KitestringError as failure:
+            self._failure, self._failed_at = failure, self._context.clock.monotonic()
+            return
+        self._view, self._view_at, self._failure = NodeView(balance.spendable_msat, mark), began_at, None
+        self._receivable = balance.receivable_msat
+
+    def close(self) -> None:
+        """End the question under way, if any: a stop does not wait for it."""
+        if self._question is not None:
+            self._question.cancel()
 
     async def receivable(self) -> Msat:
         """What can come in now, as of the last few seconds. Raises KitestringError(NODE_UNAVAILABLE)."""
