@@ -11,7 +11,8 @@ from kitestring.base.commands import Received
 from kitestring.base.ledger import Credit, Credited, ExpireInvoices, Message
 from kitestring.base.money import Msat
 from kitestring.base.ports import InvoiceStatus, Settlement
-from kitestring.engine.context import LOOK_AGAIN_S, Context
+from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
+from kitestring.engine.node import reachable
 
 log = logging.getLogger("kitestring.engine")
 
@@ -20,6 +21,9 @@ HOUSEKEEPING_S: Final = 60
 KEEP_UNPAID_OFFER_INVOICES_S: Final = 86_400
 #: An invoice is looked up at the node this long after its expiry before it is called expired (late settlement).
 EXPIRY_GRACE_S: Final = 60
+#: One that the node cannot be asked about for so long after its expiry is called expired all the same; if it was paid,
+#: the stream says so.
+GIVE_UP_S: Final = 86_400
 
 
 class IncomingMoney:
@@ -49,17 +53,35 @@ class IncomingMoney:
 
     async def sweep(self) -> None:
         """Every open invoice of ours is looked up by hash: a stream proves nothing about what it did not say."""
-        for invoice in await self._context.store.invoices("open"):
-            if invoice.node_id == self._context.node.node_id:
-                await self._look_at(invoice.payment_hash)
+        node_id = self._context.node.node_id
+        found = await self._context.store.invoices("open")
+        waiting = [invoice.payment_hash for invoice in found if invoice.node_id == node_id]
+        for pause_s in pauses():
+            waiting = [payment_hash for payment_hash in waiting if not await self._looked_at(payment_hash)]
+            if not waiting:
+                return
+            await self._context.clock.sleep(pause_s)
+
+    async def _looked_at(self, payment_hash: str) -> bool:
+        """An invoice over which the node stumbles must not keep the others from being looked at."""
+        try:
+            await self._look_at(payment_hash)
+        except Exception as failure:  # noqa: BLE001 - it is looked at again, whatever went wrong
+            log.warning("invoice %s: not looked at: %s: %s", payment_hash[:16], type(failure).__name__, failure)
+            return False
+        return True
 
     async def _look_at(self, payment_hash: str) -> InvoiceStatus:
-        status = await self._context.backend.lookup_invoice(payment_hash)
+        status = await reachable(self._context.backend.lookup_invoice(payment_hash))
         if status.state == "settled":
             await self.credit(Settlement(payment_hash, status.received_msat, status.settled_at, status.preimage, b""))
         return status
 
     async def credit(self, settlement: Settlement) -> None:
+        """Not to be cut in two: what the ledger has credited is delivered, even if whoever asked is cancelled."""
+        await asyncio.shield(self._context.spawn(self._credit(settlement)))
+
+    async def _credit(self, settlement: Settlement) -> None:
         receipt = await self._receipt(settlement)
         credit = Credit(
             self._context.node.node_id,
@@ -97,10 +119,16 @@ class IncomingMoney:
                 log.warning("housekeeping stopped early: %s: %s", type(failure).__name__, failure)
 
     async def expire(self) -> None:
+        """Nothing is called expired that the node could not be asked about, until it has been given up."""
         before = self._context.clock.now() - EXPIRY_GRACE_S
-        for invoice in await self._context.store.invoices("open"):
-            if invoice.expires_at < before and invoice.node_id == self._context.node.node_id:
-                await self._look_at(invoice.payment_hash)
+        given_up = before - GIVE_UP_S
+        for invoice in sorted(await self._context.store.invoices("open"), key=lambda one: one.expires_at):
+            if invoice.expires_at >= before:
+                break
+            if invoice.node_id != self._context.node.node_id:
+                continue
+            if not await self._looked_at(invoice.payment_hash) and invoice.expires_at >= given_up:
+                before = invoice.expires_at
         await self._context.store.apply(
             ExpireInvoices(before, self._context.clock.now() - KEEP_UNPAID_OFFER_INVOICES_S)
         )

@@ -1,0 +1,100 @@
+"""Money that arrives is credited and told, whatever the node stumbles over meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from kitestring.base.ledger import Credit
+from kitestring.base.ports import InvoiceStatus
+from kitestring.engine.incoming import EXPIRY_GRACE_S, GIVE_UP_S
+from tests.engine.kit import Life, Rig
+from tests.fakes.clock import virtual
+
+DAY_S = 86_400
+
+
+def stumble_over(life: Life, payment_hash: str) -> None:
+    lookup = life.node.lookup_invoice
+
+    async def stumble(asked: str) -> InvoiceStatus:
+        if asked == payment_hash:
+            raise RuntimeError("code 2, for this one alone")
+        return await lookup(asked)
+
+    life.node.lookup_invoice = stumble  # type: ignore[assignment, method-assign]
+
+
+async def state_of(rig: Rig, invoice: tuple[str, str]) -> str:
+    found = await rig.store.invoice_by_hash(rig.context.node.node_id, invoice[1])
+    return str(found.state)
+
+
+@virtual
+async def test_one_invoice_that_the_node_cannot_look_up_keeps_no_other_from_being_credited(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        sick, paid_before, paid_later = [await rig.invoice(f"i{n}", "app", 1_000, expiry_s=DAY_S) for n in range(3)]
+    stumble_over(life, sick[1])
+    life.node._made[paid_before[1]].state = "settled"  # no stream will ever tell it
+    life.node._made[paid_before[1]].received = 1_000
+    async with life.service() as rig:
+        await rig.clock.sleep(100)
+        assert await state_of(rig, paid_before) == "settled"
+        life.node.pay_in(paid_later[1])
+        await rig.clock.sleep(1)
+        assert await state_of(rig, paid_later) == "settled"
+        assert life.node.calls.count("settlements") == 2
+
+
+@virtual
+async def test_an_invoice_that_could_not_be_looked_up_once_is_looked_up_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = await rig.invoice("i", "app", 1_000, expiry_s=DAY_S)
+    lookup = life.node.lookup_invoice
+    stumble_over(life, invoice[1])
+    life.node._made[invoice[1]].state = "settled"
+    life.node._made[invoice[1]].received = 1_000
+    async with life.service() as rig:
+        await rig.clock.sleep(5)
+        assert await state_of(rig, invoice) == "open"
+        life.node.lookup_invoice = lookup  # type: ignore[method-assign]
+        await rig.clock.sleep(120)
+        assert await state_of(rig, invoice) == "settled"
+
+
+@virtual
+async def test_what_cannot_be_looked_up_is_not_called_expired_until_it_is_given_up(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        early = await rig.invoice("early", "app", 1_000, expiry_s=60)
+        sick = await rig.invoice("sick", "app", 1_000, expiry_s=120)
+        stumble_over(life, sick[1])
+        await rig.clock.sleep(120 + EXPIRY_GRACE_S + 120)
+        assert [await state_of(rig, one) for one in (early, sick)] == ["expired", "open"]
+        await rig.clock.sleep(GIVE_UP_S + 120)
+        assert await state_of(rig, sick) == "expired"
+
+
+@virtual
+async def test_a_stream_that_breaks_during_a_credit_does_not_lose_the_receipt(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("tea")
+        invoice = await rig.invoice("i", "", 1_000, expiry_s=DAY_S, offer_id="tea")
+        apply, committed = rig.store.apply, asyncio.Event()
+
+        async def slow(tx: Any) -> Any:
+            answer = await apply(tx)
+            if isinstance(tx, Credit):
+                committed.set()
+                await rig.clock.sleep(5)
+            return answer
+
+        rig.store.apply = slow
+        life.node.pay_in(invoice[1])
+        await committed.wait()
+        for task in rig.engine._loops:
+            task.cancel()
+        received = await rig.receipt("i")
+        assert received.payment_hash == invoice[1]
