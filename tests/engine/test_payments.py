@@ -10,10 +10,10 @@ import pytest
 from kitestring.base.commands import Paid, Refused
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
-from kitestring.base.ledger import ResolvePayment
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed
 from kitestring.base.ports import NodeBalance
+from kitestring.engine.node import FAILURE_AGE_S
 from tests.engine.kit import AMOUNT, Life, is_paid
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script
 from tests.fakes.clock import VirtualClock, virtual
@@ -221,7 +221,9 @@ async def test_a_grant_revoked_between_decision_and_claim_pays_nothing(life: Lif
 
 
 @virtual
-async def test_what_the_operator_closed_ends_its_requests_and_a_later_truth_is_still_booked(life: Life) -> None:
+async def test_what_the_operator_closed_ends_its_requests_and_a_later_truth_is_still_booked(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
     async with life.service() as rig:
         await rig.grant("app")
         settles = life.node.outside_invoice(Script(answers=["lost"], settles_after_s=5))
@@ -232,14 +234,18 @@ async def test_what_the_operator_closed_ends_its_requests_and_a_later_truth_is_s
         await rig.clock.sleep(30)
         for _, payment_hash in (settles, fails):
             payment = await rig.store.payment_by_hash(rig.context.node.node_id, payment_hash)
-            await rig.store.apply(ResolvePayment(payment.payment_id, "written off", rig.clock.now()))
-        life.node.deaf = False
+            await rig.engine.resolve(payment.payment_id, "written off")
         for request_id in ("r1", "r2"):
-            closed = await rig.answer(request_id)
-            assert (closed.reason, closed.message) == (Reason.PAYMENT_FAILED, "the operator closed this payment")
+            (closed,) = rig.told(request_id)  # at once, and not as a failure: nobody knows that
+            assert (closed.reason, "do not pay this invoice again" in closed.message) == (Reason.INTERNAL, True)
+        life.node.deaf = False
         await rig.clock.sleep(60)
         assert await rig.state(settles[1]) == "settled"
+        assert "closed by hand, but the node has paid it" in caplog.text
         assert await rig.state(fails[1]) == "resolved"
+        assert len(rig.told("r1")) == len(rig.told("r2")) == 1
+        with pytest.raises(KitestringError, match="not unknown"):
+            await rig.engine.resolve(payment.payment_id, "again")
 
 
 # ------------------------------------------------------------ whose money
@@ -273,6 +279,7 @@ async def test_a_node_that_never_tells_its_balance_refuses_and_holds_nobody_up_f
         assert (await rig.answer("r0")).reason is Reason.NODE_UNAVAILABLE
         life.node.balance = balance  # type: ignore[method-assign]
         await asyncio.gather(*waiting)
+        await rig.clock.sleep(FAILURE_AGE_S + 1)
         await rig.pay("r9", "app", life.node.outside_invoice(), AMOUNT)
         assert isinstance(await rig.answer("r9"), Paid)
 

@@ -62,6 +62,7 @@ class Sent:
     fails: str
     preimage: str
     due: float | None
+    at: int = 0
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class FaultyBackend:
         if sent.due is None or sent.due > self._clock.monotonic():
             return InFlight()
         if sent.fails:
-            return Failed(f"the node says: {sent.fails}", sent.fails)
+            return Failed(f"the node says: {sent.fails}", sent.fails, sent.at)
         return Settled(sent.preimage, Msat(sent.fee))
 
     # ------------------------------------------------------------ the port
@@ -195,7 +196,9 @@ class FaultyBackend:
             return  # idempotent by hash
         due = None if script.settles_after_s is None else self._clock.monotonic() + script.settles_after_s
         preimage = self._preimages[order.payment_hash]
-        self._sent[order.payment_hash] = Sent(int(order.amount_msat), script.fee, script.fails, preimage, due)
+        self._sent[order.payment_hash] = Sent(
+            int(order.amount_msat), script.fee, script.fails, preimage, due, self._clock.now()
+        )
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
         self._called("lookup_payment")

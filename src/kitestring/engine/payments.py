@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
 
 from kitestring.base.commands import (
     OWNER_ACCOUNT,
     Outcome,
-    Paid,
     PayInvoice,
     Received,
     Refused,
     freeze,
-    thaw,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -35,6 +34,7 @@ from kitestring.base.ledger import (
     Recorded,
     RecordPayment,
     Request,
+    ResolvePayment,
     Running,
     Stale,
     TxAnswer,
@@ -42,6 +42,7 @@ from kitestring.base.ledger import (
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import (
     HOLDING,
+    OPEN,
     Failed,
     IllegalStepError,
     LookupAnswer,
@@ -51,24 +52,21 @@ from kitestring.base.payments import (
     Unknown,
 )
 from kitestring.base.ports import PayOrder
-from kitestring.engine.context import LOOK_AGAIN_S, MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming, pauses
 from kitestring.engine.node import NodeGate, ask_about, ask_to_pay, reachable
+from kitestring.engine.outcomes import CLOSED, outcome_for, paid
+from kitestring.engine.running import Sight, UnderWay
 from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
 
 log = logging.getLogger("kitestring.engine")
 
 #: A balance younger than this is not asked again after "insufficient funds".
 FRESH_VIEW_S = 1.0
+#: What waited longer than this for its decision is refused: who asked may have given up and paid in another way.
+DECIDE_LIMIT_S: Final = 30.0
 
 Grants = Callable[[str], Awaitable[Grant | None]]
 _Attempt = TxAnswer | Refused | Payment
-
-#: What a node's proof of failure is called on the wires; the rest is PAYMENT_FAILED.
-_FAILURES = {
-    "fee_limit": Reason.FEE_LIMIT,
-    "insufficient_funds": Reason.INSUFFICIENT_FUNDS,
-    "unreachable": Reason.NODE_UNAVAILABLE,
-}
 
 
 class Payments:
@@ -79,7 +77,8 @@ class Payments:
         self._gate = gate
         self._grant = grants
         self._reload = reload
-        self._running: dict[str, list[Request]] = {}
+        self._running = UnderWay()
+        self._closed: set[str] = set()  # by the operator; their late truth is still looked for
 
     @property
     def running(self) -> int:
@@ -89,15 +88,11 @@ class Payments:
 
     async def handle(self, incoming: Incoming) -> None:
         """Decide, claim and start the payment; returns when that is durable. The answer comes through ``deliver``."""
-        if len(self._running) >= self._context.limits.open_payments:
-            await self._refuse(
-                incoming, Refused(Reason.RATE_LIMITED, "too many payments are under way; try again later")
-            )
-            return
+        until = self._context.clock.monotonic() + DECIDE_LIMIT_S
         grant = await self._grant(incoming.grant_id)
         view_age_s = self._context.limits.view_age_s
         for _ in range(MAX_STALE_ROUNDS):
-            answer = await self._attempt(incoming, grant, view_age_s)
+            answer = await self._attempt(incoming, grant, view_age_s, until)
             if isinstance(answer, Stale):
                 grant = await self._reload(incoming.grant_id)
             elif (
@@ -109,7 +104,7 @@ class Payments:
                 return
         await self._refuse(incoming, Refused(Reason.INTERNAL, "the connection keeps changing; try again"))
 
-    async def _attempt(self, incoming: Incoming, grant: Grant | None, view_age_s: float) -> _Attempt:
+    async def _attempt(self, incoming: Incoming, grant: Grant | None, view_age_s: float, until: float) -> _Attempt:
         command = incoming.command
         if not isinstance(command, PayInvoice):
             raise TypeError(f"{type(command).__name__} is not a payment")
@@ -121,7 +116,7 @@ class Payments:
         if isinstance(verdict, Refused):
             return await self._known_or(incoming, command, grant, verdict)
         try:
-            view = await self._view(grant, view_age_s)
+            view = await self._view(grant, view_age_s, until)
         except KitestringError as unavailable:
             refusal = Refused(unavailable.reason, unavailable.message)
             return await self._known_or(incoming, command, grant, refusal)
@@ -129,7 +124,7 @@ class Payments:
         request = self._request(incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, verdict.charges, view))
         if isinstance(answer, Claimed):
-            self._running[payment.payment_id] = [request]
+            self._running.begin(payment, [request])
             return payment
         if isinstance(answer, Denied) and answer.reason is Reason.OVER_BUDGET:
             return over_budget(grant, now, answer.remaining_msat)
@@ -137,6 +132,10 @@ class Payments:
 
     def _decide(self, command: PayInvoice, grant: Grant, now: int, own: Invoice | None) -> Allow | Refused:
         limits = self._context.limits
+        if len(self._running) >= limits.open_payments:
+            return Refused(Reason.RATE_LIMITED, "too many payments are under way; try again later")
+        if grant.wire != "owner" and 0 < limits.open_payments_per_connection <= self._running.of(grant.grant_id):
+            return Refused(Reason.RATE_LIMITED, "too many payments of this connection are under way; try again later")
         return decide(
             command,
             grant,
@@ -165,10 +164,13 @@ class Payments:
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
         return refusal if isinstance(answer, Denied) else answer
 
-    async def _view(self, grant: Grant, age_s: float) -> NodeView | None:
+    async def _view(self, grant: Grant, age_s: float, until: float) -> NodeView | None:
         if grant.account_id != OWNER_ACCOUNT:
             return None
-        return await self._gate.view(age_s)
+        view = await self._gate.view(age_s)
+        if self._context.clock.monotonic() > until:
+            raise KitestringError(Reason.NODE_UNAVAILABLE, "the node took too long; nothing was sent, try again")
+        return view
 
     async def _own_invoice(self, command: PayInvoice) -> Invoice | None:
         """Our own open invoice, if this very string is one; the same hash in another string is a wrapped invoice."""
@@ -213,13 +215,13 @@ class Payments:
     async def _after_claim(self, incoming: Incoming, answer: _Attempt) -> None:
         match answer:
             case Payment():
-                self._context.spawn(self._send(answer))
+                self._context.spawn(self._carry(answer, partial(self._send, answer)))
             case Finished(messages):
                 self._context.deliver(messages)
             case Running() | Joined():
                 pass  # whoever owns the payment answers; transaction 2 names every request that waits for it
             case AlreadyPaid(payment):
-                await self._answer(self._request(incoming, self._context.clock.now()), _paid(payment))
+                await self._answer(self._request(incoming, self._context.clock.now()), paid(payment))
             case Refused():
                 await self._refuse(incoming, answer)
             case Denied(reason, remaining):
@@ -247,7 +249,34 @@ class Payments:
             await self._move_internally(payment)
         else:
             call = self._context.backend.pay(self._order(payment))
-            await self._conclude(payment, await ask_to_pay(call, payment.payment_hash))
+            await self._conclude(payment, await ask_to_pay(call, payment.payment_hash), is_told=True)
+
+    async def carry_on(self, payment: Payment, waiting: list[Request]) -> None:
+        """After a restart: :meth:`_resume` until the end is known."""
+        await self._carry(payment, partial(self._resume, payment, waiting))
+
+    async def _carry(self, payment: Payment, work: Callable[[], Awaitable[None]]) -> None:
+        """What breaks off is begun again from the stored row, as after a restart: nobody else would do it."""
+        for pause_s in pauses():
+            try:
+                await work()
+                return
+            except Exception:
+                log.exception("payment %s broke off; it is carried on in %g s", payment.payment_hash[:16], pause_s)
+            await self._context.clock.sleep(pause_s)
+            work = partial(self._again, payment.payment_id)
+
+    async def _again(self, payment_id: str) -> None:
+        payment = await self._context.store.payment(payment_id)
+        if payment is None:
+            raise KitestringError(Reason.INTERNAL, f"the ledger has lost payment {payment_id}")
+        waiting = await self._context.store.waiting(payment_id)
+        if payment.state in OPEN or payment.state is State.RESOLVED:
+            await self._resume(payment, waiting)
+            return
+        self._running.end(payment_id)
+        for request in waiting:
+            await self.answer_late(payment, request)
 
     def _order(self, payment: Payment) -> PayOrder:
         return PayOrder(
@@ -259,17 +288,21 @@ class Payments:
             self._context.limits.pay_timeout_s,
         )
 
-    async def resume(self, payment: Payment, waiting: list[Request]) -> None:
-        """Carry on after a restart: ask by hash; "never seen" counts only where the adapter says its word is final."""
+    async def _resume(self, payment: Payment, waiting: list[Request]) -> None:
+        """Ask by hash; "never seen" counts only where the adapter says its word is final. What the operator closed is
+        only looked at, for its late truth."""
         if payment.node_id != self._context.node.node_id:
             await self._leave(payment)
             return
-        self._running[payment.payment_id] = list(waiting)
+        if payment.state is State.RESOLVED:
+            self._closed.add(payment.payment_id)
+        else:
+            self._running.begin(payment, waiting)
         if payment.internal:
             await self._move_internally(payment)
             return
         answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
-        await self._conclude(payment, answer)
+        await self._conclude(payment, answer, is_told=False)
 
     async def _leave(self, payment: Payment) -> None:
         """A payment of another node: this one knows nothing about it and must never send it a second time."""
@@ -280,22 +313,27 @@ class Payments:
         elif payment.state is State.RESERVED:
             await self._finish(payment, Failed(f"no node was ever asked, and {why}"))
 
-    async def _conclude(self, payment: Payment, answer: LookupAnswer) -> None:
-        """Until the node has said its final word: wait, look again, and never guess."""
-        delays = itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1]))
-        state = payment.state
-        while not isinstance(answer, Settled | Failed):
-            if isinstance(answer, NeverSeen) and self._may_send_again():
-                # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
-                call = self._context.backend.pay(self._order(payment))
-                answer = await ask_about(call, payment.payment_hash)
-                continue
+    async def _conclude(self, payment: Payment, answer: LookupAnswer, *, is_told: bool) -> None:
+        """Until the node has said its final word: wait, look again, and never guess. ``is_told``: ``answer`` is what
+        the call that sent this payment said; any other was looked up."""
+        delays, sight, state = pauses(), Sight(), payment.state
+        while not isinstance(answer, Settled):
+            is_ours = sight.proves(answer)
+            is_closed = payment.payment_id in self._closed
+            if isinstance(answer, Failed) and (is_told or is_ours or is_closed):
+                break
+            is_told = False
+            if isinstance(answer, NeverSeen | Failed):
+                if self._may_send_again() and not is_closed:
+                    # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
+                    call = self._context.backend.pay(self._order(payment))
+                    answer, is_told = await ask_about(call, payment.payment_hash), True
+                    continue
+                answer = Unknown(f"a look-up that proves nothing here: {answer}"[:500])
             if isinstance(answer, Unknown) and state is State.DISPATCHED:
                 await self._context.record(RecordPayment(payment.payment_id, answer, self._context.clock.now()))
                 state = State.UNKNOWN
             await self._context.clock.sleep(next(delays))
-            if state is State.UNKNOWN:
-                await self._hear_operator(payment)
             answer = await ask_about(self._context.backend.track(payment.payment_hash), payment.payment_hash)
         await self._finish(payment, answer)
 
@@ -331,70 +369,58 @@ class Payments:
 
     async def _finish(self, payment: Payment, truth: Settled | Failed, extra: tuple[Message, ...] = ()) -> bool:
         """Transaction 2 with the replies of all that wait; False if an internal payment found its invoice gone."""
-        requests = tuple(self._running.get(payment.payment_id, ()))
-        outcomes = [_outcome(payment, truth, request) for request in requests]
-        messages = self._context.replies(requests, outcomes)
+        requests = self._running.waiting(payment.payment_id)
+        messages = self._context.replies(requests, [outcome_for(payment, truth, request) for request in requests])
         record = RecordPayment(payment.payment_id, truth, self._context.clock.now(), messages + extra)
         try:
             answer = await self._context.record(record)
-        except IllegalStepError:  # closed by hand a moment ago
-            await self._hear_operator(payment)
-            self._running.pop(payment.payment_id, None)
+        except IllegalStepError:
+            if payment.payment_id not in self._closed:
+                raise
+            self._end(payment)  # closed by hand, and it has failed: who waited was told
             return True
         if isinstance(answer, InvoiceNotOpen):
             return False
-        self._running.pop(payment.payment_id, None)
-        self._context.deliver(messages + extra)
         if not isinstance(answer, Recorded):
             raise TypeError(f"transaction 2 was answered with {type(answer).__name__}")
+        if payment.payment_id in self._closed:
+            log.error("payment %s was closed by hand, but the node has paid it: booked", payment.payment_hash[:16])
+        else:
+            self._context.deliver(messages + extra)
+        self._end(payment)
         if answer.overdrawn:
             log.error("payment %s cost more than its fee cap: the account is overdrawn", payment.payment_hash[:16])
         for request in answer.unanswered:
-            await self._answer(request, _outcome(payment, truth, request), claimed=True)
+            await self._answer(request, outcome_for(payment, truth, request), claimed=True)
         return True
 
-    async def _hear_operator(self, payment: Payment) -> None:
-        """An unknown payment may have been closed by hand: who waits for it is told. Its truth is still looked for."""
-        now = await self._context.store.payment(payment.payment_id)
-        if now is None or now.state is not State.RESOLVED:
-            return
-        self._running[payment.payment_id] = []
-        for request in await self._context.store.waiting(payment.payment_id):
-            await self.answer_late(now, request)
+    def _end(self, payment: Payment) -> None:
+        self._running.end(payment.payment_id)
+        self._closed.discard(payment.payment_id)
+
+    async def resolve(self, payment_id: str, note: str) -> None:
+        """The operator's word about a payment of unknown outcome, of whichever node: its reservation goes, and who
+        waits for it is told so at once. Its truth is still looked for. Raises KitestringError if it has another state.
+        """
+        try:
+            answer = await self._context.store.apply(ResolvePayment(payment_id, note, self._context.clock.now()))
+        except IllegalStepError as illegal:
+            raise KitestringError(
+                Reason.UNKNOWN_TARGET, f"this payment is {illegal.before.value}, not unknown: nothing was changed"
+            ) from illegal
+        if not isinstance(answer, Recorded) or answer.payment is None:
+            raise TypeError(f"the operator's word was answered with {type(answer).__name__}")
+        if answer.payment.node_id == self._context.node.node_id:
+            self._closed.add(payment_id)
+        self._running.end(payment_id)
+        for request in answer.unanswered:
+            await self.answer_late(answer.payment, request)
 
     async def answer_late(self, payment: Payment, request: Request) -> None:
         """A request whose payment ended before it got its answer (a crash between the two)."""
         if payment.state is State.SETTLED:
-            await self._answer(request, _paid(payment), claimed=True)
+            await self._answer(request, paid(payment), claimed=True)
         elif payment.state is State.FAILED:
-            await self._answer(request, _outcome(payment, Failed(payment.evidence), request), claimed=True)
+            await self._answer(request, outcome_for(payment, Failed(payment.evidence), request), claimed=True)
         elif payment.state is State.RESOLVED:
-            closed = Refused(Reason.PAYMENT_FAILED, "the operator closed this payment")
-            await self._answer(request, closed, claimed=True)
-
-
-def _paid(payment: Payment) -> Paid:
-    return Paid(payment.payment_hash, payment.preimage, payment.amount_msat, payment.fee_msat, payment.internal)
-
-
-def _outcome(payment: Payment, truth: Settled | Failed, request: Request) -> Outcome:
-    if isinstance(truth, Settled):
-        return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, truth.fee_msat, payment.internal)
-    reason = _FAILURES.get(truth.reason, Reason.PAYMENT_FAILED)
-    if truth.reason == "taken":
-        reason = Reason.INVOICE_TAKEN
-    details: dict[str, int] = {}
-    command = thaw(request.command)
-    if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
-        details["max_fee_msat"] = int(command.max_fee_msat)  # wires name the limit only to who set one
-    return Refused(reason, _SENTENCES.get(truth.reason, ""), details)
-
-
-_SENTENCES = {
-    "fee_limit": "no route within the fee limit was found",
-    "no_route": "no route to the payee was found",
-    "expired": "the invoice has expired",
-    "insufficient_funds": "the node's channels cannot send this amount now",
-    "refused": "the payee refused the payment",
-    "taken": "the invoice was paid meanwhile",
-}
+            await self._answer(request, CLOSED, claimed=True)

@@ -1,0 +1,240 @@
+"""What proves the end of a payment, whose payments are under way, and what the operator's word changes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from kitestring.base.commands import Refused
+from kitestring.base.errors import Reason
+from kitestring.base.payments import Failed, InFlight, NeverSeen
+from kitestring.base.ports import PayOrder
+from kitestring.engine.context import Limits
+from kitestring.engine.running import Sight
+from tests.engine.kit import AMOUNT, Life, Rig, is_paid
+from tests.fakes.backend import ABILITIES, FaultyBackend, Script
+from tests.fakes.clock import VirtualClock, virtual
+
+LIMITED = ("idempotent_by_hash", "authoritative_lookup")
+
+
+def without(ability: str) -> FaultyBackend:
+    return FaultyBackend(VirtualClock(), replace(ABILITIES, **{ability: False}))
+
+
+async def fail_once(rig: Rig, invoice: tuple[str, str]) -> None:
+    """A first attempt of this invoice, which the node remembers as failed."""
+    rig.life.node.scripts[invoice[1]] = Script(fails="no_route")
+    await rig.pay("first", "app", invoice, AMOUNT)
+    assert (await rig.answer("first")).reason is Reason.PAYMENT_FAILED
+    rig.life.node.scripts[invoice[1]] = Script()
+
+
+def arrive_late(rig: Rig, delay_s: float) -> None:
+    """The next orders reach the node ``delay_s`` after their connection broke."""
+    node, loop = rig.life.node, asyncio.get_running_loop()
+
+    async def pay(order: PayOrder) -> None:
+        loop.call_later(delay_s, node._send, order, node.scripts[order.payment_hash])
+        raise ConnectionResetError("the answer is lost")
+
+    node.pay = pay  # type: ignore[assignment, method-assign]
+
+
+# ------------------------------------------------------------ an old failure is no proof
+
+
+@virtual
+async def test_the_memory_of_an_earlier_attempt_does_not_end_a_new_one(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        await fail_once(rig, invoice)
+        arrive_late(rig, 1)
+        await rig.pay("r2", "app", invoice, AMOUNT)
+        assert is_paid(await rig.answer("r2"), invoice[1])
+        assert await rig.state(invoice[1]) == "settled"
+        assert len(life.node.paid_out()) == 1
+
+
+@pytest.mark.parametrize("missing", LIMITED)
+def test_where_nothing_is_sent_again_an_earlier_failure_leaves_the_payment_open(life: Life, missing: str) -> None:
+    @virtual
+    async def story() -> None:
+        life.node = without(missing)
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoice = life.node.outside_invoice()
+            await fail_once(rig, invoice)
+            arrive_late(rig, 100)
+            await rig.pay("r2", "app", invoice, AMOUNT)
+            await rig.clock.sleep(60)
+            assert (await rig.state(invoice[1]), rig.told("r2")) == ("unknown", [])
+            assert is_paid(await rig.answer("r2"), invoice[1])
+            assert life.node.calls.count("pay") == 1  # the second call is counted nowhere, and there is no third
+
+    story()
+
+
+@virtual
+async def test_after_a_restart_an_earlier_failure_is_no_proof_either(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        await fail_once(rig, invoice)
+        life.node.scripts[invoice[1]].answers = ["dropped"]
+        life.node.deaf = True
+        await rig.pay("r2", "app", invoice, AMOUNT)
+        await rig.clock.sleep(1)
+    life.node.scripts[invoice[1]].answers = ["true"]
+    life.node.deaf = False
+    async with life.service() as rig:
+        assert is_paid(await rig.answer("r2"), invoice[1])
+
+
+@virtual
+async def test_a_failure_after_the_node_was_seen_trying_is_believed_and_nothing_is_sent_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["inflight"], settles_after_s=5, fails="no_route"))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
+        assert life.node.sends == [invoice[1]]
+
+
+@virtual
+async def test_a_node_whose_answers_are_always_lost_is_believed_when_its_record_has_changed(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["lost"], fails="no_route"))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
+        assert 2 <= len(life.node.sends) <= 4
+
+
+def test_only_a_record_that_changed_or_a_node_seen_trying_proves_a_failure() -> None:
+    old, new = Failed("no route", attempt_at=7), Failed("no route", attempt_at=8)
+    sight = Sight()
+    assert [sight.proves(answer) for answer in (old, NeverSeen(9), old, new)] == [False, False, False, True]
+    sight = Sight()
+    assert [sight.proves(answer) for answer in (old, InFlight(), old)] == [False, False, True]
+    timeless = Sight()
+    assert [timeless.proves(Failed(text)) for text in ("no route", "expired")] == [False, False]
+
+
+@pytest.mark.parametrize("missing", LIMITED)
+def test_what_a_node_without_promises_never_saw_is_unknown_after_a_restart(life: Life, missing: str) -> None:
+    @virtual
+    async def story() -> None:
+        life.node = without(missing)
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoice = life.node.outside_invoice(Script(answers=["never"]))
+            await rig.pay("r1", "app", invoice, AMOUNT)
+        life.node._sent.clear()
+        async with life.service() as rig:
+            await rig.clock.sleep(10)
+            assert (await rig.state(invoice[1]), rig.told("r1")) == ("unknown", [])
+
+    story()
+
+
+# ------------------------------------------------------------ the operator's word
+
+
+async def lose(rig: Rig, script: Script) -> tuple[tuple[str, str], str]:
+    """A payment whose outcome is unknown: its invoice and its id."""
+    invoice = rig.life.node.outside_invoice(script)
+    rig.life.node.deaf = True
+    await rig.pay("r1", "app", invoice, AMOUNT)
+    await rig.clock.sleep(5)
+    payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
+    assert payment.state.value == "unknown"
+    return invoice, payment.payment_id
+
+
+@virtual
+async def test_the_late_truth_about_a_closed_payment_is_booked_after_a_restart_too(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with life.service() as rig:
+        await rig.account("alice", 1_000_000)
+        await rig.grant("app", account="alice")
+        invoice, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
+        await rig.engine.resolve(payment_id, "gave up")
+    life.node.deaf = False
+    life.node.release(invoice[1])
+    async with life.service() as rig:
+        await rig.clock.sleep(60)
+        assert await rig.state(invoice[1]) == "settled"
+        assert await rig.available("alice") == 1_000_000 - AMOUNT - 1_000
+        assert "closed by hand, but the node has paid it" in caplog.text
+        assert {answer.reason for answer in rig.told("r1")} == {Reason.INTERNAL}
+
+
+@virtual
+async def test_a_closed_payment_is_never_sent_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
+        await rig.engine.resolve(payment_id, "gave up")
+        life.node.deaf = False
+        await rig.clock.sleep(300)
+    async with life.service() as rig:
+        await rig.clock.sleep(300)
+        assert (await rig.state(invoice[1]), life.node.sends) == ("resolved", [])
+
+
+@virtual
+async def test_closing_a_payment_of_another_node_answers_who_waits(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        _, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
+    async with life.service(start=False) as rig:
+        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
+        await rig.engine.start()
+        await rig.clock.sleep(5)
+        await rig.engine.resolve(payment_id, "that node is gone")
+        assert [answer.reason for answer in rig.told("r1")] == [Reason.INTERNAL]
+
+
+# ------------------------------------------------------------ under way
+
+
+@virtual
+async def test_one_connection_cannot_take_every_open_payment(life: Life) -> None:
+    life.limits = Limits(open_payments=20, open_payments_per_connection=5)
+    async with life.service() as rig:
+        await rig.grant("greedy")
+        await rig.grant("modest")
+        hanging = [life.node.outside_invoice(Script(settles_after_s=None)) for _ in range(6)]
+        for number, invoice in enumerate(hanging):
+            await rig.pay(f"g{number}", "greedy", invoice, 1)
+        refused = await rig.answer("g5")
+        assert (refused.reason, "this connection" in refused.message) == (Reason.RATE_LIMITED, True)
+        soon = life.node.outside_invoice()
+        await rig.pay("m", "modest", soon, AMOUNT)
+        assert is_paid(await rig.answer("m"), soon[1])
+        life.node.release(hanging[0][1])
+        await rig.answer("g0")
+        await rig.pay("g5", "greedy", hanging[5], 1)  # a copy: what was refused never runs
+        await rig.pay("g6", "greedy", hanging[5], 1)
+        await rig.clock.sleep(1)
+        assert (await rig.state(hanging[5][1]), len(rig.told("g6"))) == ("dispatched", 0)
+        await rig.pay("g7", "greedy", hanging[5], 1)  # joins what is under way, though nothing more may begin
+        life.node.release(hanging[5][1])
+        assert not isinstance(await rig.answer("g7"), Refused)
+
+
+@virtual
+async def test_a_payment_that_breaks_off_is_carried_on_without_a_restart(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(settles_after_s=2))
+        rig.store.broken = {"RecordPayment": [RuntimeError("a fault nobody thought of")] * 3}
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert life.node.sends == [invoice[1]]
+        assert await rig.engine.stop(1) == 0
