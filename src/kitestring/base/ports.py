@@ -214,7 +214,7 @@ class Store(Protocol):
     """The durable ledger of one service. ``apply`` resolves after the commit (with fsync) that holds the value.
 
     A failed batch fails every member; nothing of it happened. Raises KitestringError(NODE…/INTERNAL) never for a
-    policy answer: those are values.
+    policy answer: those are values. The readers raise KitestringError(INTERNAL) when the database cannot be read.
     """
 
     async def apply(self, tx: Tx) -> TxAnswer: ...
@@ -240,7 +240,17 @@ class Store(Protocol):
         ...
 
     async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None: ...
-    async def invoices(self, state: str) -> list[Invoice]: ...
+    async def invoices(
+        self, state: str, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
+    ) -> list[Invoice]:
+        """Invoices in this state, those that expire first first (the settled in the order they were made).
+
+        ``limit`` 0 is all of them: there may be many thousands, so what walks through them on the loop asks for a
+        page at a time and names the last invoice it got as ``after``; it may see one twice, but misses none.
+        ``expires_before`` 0 is at any time.
+        """
+        ...
+
     async def request(self, request_id: str) -> Request | None: ...
     async def running_requests(self) -> list[Request]:
         """Claimed and unanswered, oldest first."""

@@ -4,22 +4,25 @@
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Final
 
 from kitestring.base.commands import ListTransactions, Transaction
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.ledger import Invoice, Message, Node, Payment, Request
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.ports import Scope, Totals
 from kitestring.ledger import rows
 
-#: Rows one list may bring at most, offset included: what an app pages through is bounded by what it may ask at once.
+#: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
+#: (a few milliseconds at this limit). Who wants older rows bounds them by time.
 LIST_LIMIT: Final = 10_000
 #: Beyond every time there will be.
 _EVER: Final = 1 << 62
 
+_ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
 _OPEN: Final = "state IN ('reserved', 'dispatched', 'unknown')"
 
 
@@ -29,12 +32,19 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection, service: int) -> None:
         self.connection, self._service = connection, service
 
+    def _run(self, sql: str, values: tuple[Any, ...]) -> list[rows.Row]:
+        try:
+            return self.connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            sentence = f"the database cannot be read ({error}): see `kitestring doctor`"
+            raise KitestringError(Reason.INTERNAL, sentence) from error
+
     def _one(self, sql: str, *values: object) -> rows.Row | None:
-        row: rows.Row | None = self.connection.execute(sql, (self._service, *values)).fetchone()
-        return row
+        found = self._run(f"{sql} LIMIT 1", (self._service, *values))
+        return found[0] if found else None
 
     def _all(self, sql: str, *values: object) -> list[rows.Row]:
-        return self.connection.execute(sql, (self._service, *values)).fetchall()
+        return self._run(sql, (self._service, *values))
 
     # ------------------------------------------------------------ grants, accounts, offers, nodes
 
@@ -116,10 +126,22 @@ class Reader:
         )
         return None if row is None else rows.read_invoice(row)
 
-    def invoices(self, state: str) -> list[Invoice]:
-        which = "state = 'settled'" if state == "settled" else "state <> 'settled' AND state = ?"
-        values = () if state == "settled" else (state,)
-        found = self._all(f"SELECT {rows.INVOICE} FROM invoices WHERE service = ? AND {which}", *values)
+    def invoices(self, state: str, after: Invoice | None, limit: int, expires_before: int) -> list[Invoice]:
+        which, order = "state <> 'settled' AND state = ?", "expires_at"
+        if state == "settled":
+            which, order = "state = ?", "created_at"
+        values: list[object] = [state]
+        if after is not None:
+            which += f" AND ({order}, rowid) > (?, coalesce(({_ROW_OF_INVOICE}), 0))"
+            values += [getattr(after, order), self._service, after.invoice_id]
+        if expires_before:
+            which += " AND expires_at < ?"
+            values.append(expires_before)
+        found = self._all(
+            f"SELECT {rows.INVOICE} FROM invoices WHERE service = ? AND {which} ORDER BY {order}, rowid LIMIT ?",
+            *values,
+            limit or -1,
+        )
         return [rows.read_invoice(row) for row in found]
 
     # ------------------------------------------------------------ requests and messages
@@ -204,32 +226,46 @@ class Reader:
         return None
 
     def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
-        """Newest first. Without the unpaid flags only what has settled."""
-        end = min(query.offset + query.limit, LIST_LIMIT)
-        found: list[list[Transaction]] = []
-        if query.direction != "incoming":
-            state = "" if query.unpaid_outgoing else " AND state = 'settled'"
-            payments = self._listed("payments", rows.PAYMENT, scope, query, state=state, end=end)
-            found.append([rows.outgoing(rows.read_payment(row)) for row in payments])
-        if query.direction != "outgoing":
-            state = " AND state <> 'creating'" if query.unpaid_incoming else " AND state = 'settled'"
-            invoices = self._listed("invoices", rows.INVOICE, scope, query, state=state, end=end)
-            found.append([rows.incoming(rows.read_invoice(row)) for row in invoices])
-        merged = heapq.merge(*found, key=lambda one: -one.created_at)
-        return list(merged)[query.offset : end]
+        """Newest first. Without the unpaid flags only what has settled. Nothing beyond :data:`LIST_LIMIT`."""
+        found = (self._shown(*key) for key in self._page(scope, query))
+        return [one for one in found if one is not None]
 
-    def _listed(
-        self, table: str, columns: str, scope: Scope, query: ListTransactions, *, state: str, end: int
-    ) -> list[rows.Row]:
+    def _page(self, scope: Scope, query: ListTransactions) -> list[tuple[str, int]]:
+        """Table and row id of each transaction on the page. What lies before it is only counted off, in two indexes
+        that SQLite merges."""
         where, values = _within(scope)
-        return self._all(
-            f"SELECT {columns} FROM {table} WHERE service = ?{where} AND created_at BETWEEN ? AND ?{state}"
-            " ORDER BY created_at DESC, rowid DESC LIMIT ?",
-            *values,
-            query.from_,
-            query.until or _EVER,
-            end,
+        parts = []
+        if query.direction != "incoming":
+            parts.append(("payments", "" if query.unpaid_outgoing else " AND state = 'settled'"))
+        if query.direction != "outgoing":
+            parts.append(
+                ("invoices", " AND state <> 'creating'" if query.unpaid_incoming else " AND state = 'settled'")
+            )
+        keys = " UNION ALL ".join(
+            f"SELECT '{table}' AS kind, rowid AS number, created_at AS made FROM {table}"
+            f" WHERE service = ?{where} AND created_at BETWEEN ? AND ?{state}"
+            for table, state in parts
         )
+        if query.offset >= LIST_LIMIT:
+            return []
+        end = min(query.offset + query.limit, LIST_LIMIT)
+        bounds = (self._service, *values, query.from_, query.until or _EVER)
+        rest = (end - query.offset, query.offset)
+        found = self._run(f"{keys} ORDER BY made DESC, number DESC LIMIT ? OFFSET ?", bounds * len(parts) + rest)
+        return [(kind, number) for kind, number, _ in found]
+
+    def _shown(self, table: str, number: int) -> Transaction | None:
+        """None if the row went between the two looks (an invoice that a stranger never paid)."""
+        columns, show = _SHOWN[table]
+        row = self._run(f"SELECT {columns} FROM {table} WHERE rowid = ?", (number,))
+        return show(row[0]) if row else None
+
+
+#: Per table: what of a row is read, and how its owner sees it.
+_SHOWN: Final[dict[str, tuple[str, Callable[[rows.Row], Transaction]]]] = {
+    "payments": (rows.PAYMENT, lambda row: rows.outgoing(rows.read_payment(row))),
+    "invoices": (rows.INVOICE, lambda row: rows.incoming(rows.read_invoice(row))),
+}
 
 
 def _within(scope: Scope) -> tuple[str, tuple[Any, ...]]:

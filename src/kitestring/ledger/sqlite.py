@@ -110,8 +110,10 @@ class SqliteStore:
     async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
         return self._reader.invoice_by_hash(node_id, payment_hash)
 
-    async def invoices(self, state: str) -> list[Invoice]:
-        return self._reader.invoices(state)
+    async def invoices(
+        self, state: str, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
+    ) -> list[Invoice]:
+        return self._reader.invoices(state, after, limit, expires_before)
 
     async def request(self, request_id: str) -> Request | None:
         return self._reader.request(request_id)
