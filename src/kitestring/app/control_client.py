@@ -5,6 +5,7 @@ Plain ``http.client``: a command makes one call, and loading an event loop and a
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -48,31 +49,52 @@ class ControlClient:
         return True
 
     def call(self, name: str, params: dict[str, Any], key: str = "", *, wait_s: float = 0) -> dict[str, Any]:
-        """The result of one command. Raises KitestringError: what the service refused, or NODE_UNAVAILABLE."""
+        """The result of one command. Raises KitestringError: what the service refused, NODE_UNAVAILABLE when it was
+        never given the command, PAYMENT_IN_FLIGHT (a payment) or INTERNAL (any other change) when it was and nobody can
+        say what it did. Repeating with the same ``key`` is safe then."""
         headers = {"Content-Type": "application/json"}
         if key:
             headers["Idempotency-Key"] = key
         connection = _UnixConnection(self._data_dir.control_path(), TIMEOUT_S + wait_s)
+        with contextlib.closing(connection):
+            self._connect(connection)
+            try:
+                connection.request("POST", f"/v{VERSION}/commands/{name}", json.dumps(params), headers)
+                response = connection.getresponse()
+                answer = response.read(MAX_ANSWER_BYTES)
+                if response.length:  # read() with a limit does not say so itself
+                    raise http.client.IncompleteRead(answer)
+            except TimeoutError as error:
+                raise _unanswered(name, key, "the service has not answered yet") from error
+            except (OSError, http.client.HTTPException) as error:
+                raise _unanswered(name, key, f"the service on {self._data_dir.path} went away") from error
+        return _read(answer)
+
+    def _connect(self, connection: _UnixConnection) -> None:
+        """Raises KitestringError. What fails here has never reached the service."""
         try:
-            connection.request("POST", f"/v{VERSION}/commands/{name}", json.dumps(params), headers)
-            answer = connection.getresponse().read(MAX_ANSWER_BYTES)
+            connection.connect()
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise not_running(self._data_dir.path) from error
         except PermissionError as error:
             raise KitestringError(
                 Reason.NOT_PERMITTED, f"the service on {self._data_dir.path} belongs to another user"
             ) from error
-        except TimeoutError as error:
-            raise KitestringError(
-                Reason.PAYMENT_IN_FLIGHT, "the service has not answered yet; look again with `kitestring transactions`"
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise KitestringError(
-                Reason.NODE_UNAVAILABLE, f"the service on {self._data_dir.path} went away before it answered"
-            ) from error
-        finally:
-            connection.close()
-        return _read(answer)
+        except OSError as error:
+            sentence = f"the service on {self._data_dir.path} takes no commands now: try again"
+            raise KitestringError(Reason.NODE_UNAVAILABLE, sentence) from error
+
+
+def _unanswered(name: str, key: str, what: str) -> KitestringError:
+    """The command was sent: one that changes something may have been, or may still be, carried out."""
+    if not key:
+        return KitestringError(Reason.NODE_UNAVAILABLE, f"{what}: try again")
+    if name == "pay":
+        sentence = (
+            f"{what} after it was given the payment, which may be made; `kitestring transactions --unpaid` shows it"
+        )
+        return KitestringError(Reason.PAYMENT_IN_FLIGHT, sentence)
+    return KitestringError(Reason.INTERNAL, f"{what} after it was given the command, which may be carried out")
 
 
 def not_running(path: Path) -> KitestringError:
