@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +25,12 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 #: Seconds to wait for another process that holds the file (a backup).
 BUSY_TIMEOUT_S: Final = 5.0
+PRIVATE_MODE: Final = 0o600
+#: Below this the disk counts as full: SQLite writes its log in pieces, and needs more than the last few pages.
+LEAST_FREE_BYTES: Final = 16 * 1_048_576
+_NO_SPACE_CODES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+#: SQLite's extended error codes keep the primary one in the lowest byte.
+_PRIMARY_CODE: Final = 0xFF
 
 
 class Disk:
@@ -40,9 +49,23 @@ class Disk:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
         except (sqlite3.Error, OSError) as error:
-            raise KitestringError(Reason.INTERNAL, f"the relay cannot use {self._path}: {error}") from error
+            await self.close()
+            raise KitestringError(Reason.INTERNAL, f"the relay cannot use its file: {self.explain(error)}") from error
+
+    def explain(self, error: sqlite3.Error | OSError) -> str:
+        """What is wrong with the file, and what to do where that is known."""
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+        if code in _NO_SPACE_CODES or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+            free = shutil.disk_usage(self._path.parent).free
+            if free < LEAST_FREE_BYTES:
+                return (
+                    f"the disk of {self._path} is full ({free // 1024} KiB free): make room, then it goes on by itself"
+                )
+            return f"{self._path}: {error}; check the disk, and whether a quota is used up"
+        return f"{self._path}: {error}"
 
     def _open(self) -> list[Event]:
+        _make_private(self._path)
         self._db = db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -82,6 +105,14 @@ class Disk:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def _make_private(path: Path) -> None:
+    """0600 from its first byte on: SQLite gives -wal and -shm the mode of the file itself."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE))
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if each.exists():
+            each.chmod(PRIVATE_MODE)
 
 
 def _read(raw: bytes) -> Event | None:
