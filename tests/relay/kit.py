@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -57,5 +57,7 @@ async def client(relay: Relay) -> AsyncIterator[Client]:
         yield Client(socket)
 
 
-def new_relay(path: Any = None, *, limits: Limits | None = None, auth: bool = False, clock: Any = None) -> Relay:
-    return Relay(path, clock=clock or ManualClock(), entropy=entropy, limits=limits, auth=auth)
+def new_relay(
+    path: Any = None, *, limits: Limits | None = None, auth: bool = False, clock: Any = None, own: Container[str] = ()
+) -> Relay:
+    return Relay(path, clock=clock or ManualClock(), entropy=entropy, limits=limits, auth=auth, own_keys=own)

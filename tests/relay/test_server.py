@@ -74,11 +74,12 @@ def forged() -> Event:
         (note(kind=1), "blocked: kind 1 is not taken here"),
         (note(kind=22242), "blocked: kind 22242 is not taken here"),
         (note(at=NOW + 901), "invalid: created_at is in the future, check the clock"),
+        (note(tags=[["p", "x"]] * 500), "invalid: an event must not have more than 500 tags"),
         (note(content="x" * 66_000), "invalid: an event must not exceed 65536 bytes"),
         (note(tags=[["expiration", str(NOW - 1)]]), "invalid: the event has expired"),
         (forged(), "invalid: the id or signature is wrong"),
     ],
-    ids=["kind", "auth", "future", "large", "expired", "forged"],
+    ids=["kind", "auth", "future", "tags", "large", "expired", "forged"],
 )
 async def test_an_event_that_is_not_taken_says_why_and_reaches_nobody(event: Event, message: str) -> None:
     async with new_relay() as relay, client(relay) as sender, client(relay) as bob:
@@ -143,6 +144,73 @@ async def test_whoever_publishes_without_reading_is_made_to_wait_and_loses_nothi
         assert all(answer[:3] == ["OK", note().id, True] for answer in answers)
 
 
+async def test_stored_events_wait_for_a_reader_that_has_much_to_read() -> None:
+    limits = Limits(max_queued_bytes=500_000)
+    events = [note(content=f"{number} " + "x" * 40_000, at=NOW - number) for number in range(60)]
+    async with new_relay(limits=limits) as relay, client(relay) as sender, client(relay) as bob:
+        for event in events:
+            await sender.publish(event)
+        for name in ("a", "b", "c"):
+            await bob.send("REQ", name, FOR_BOB)
+        for name in ("a", "b", "c"):
+            assert [(await bob.receive())[1:] for _ in events] == [[name, _object(event)] for event in events]
+            assert await bob.receive() == ["EOSE", name]
+
+
+async def test_a_search_through_too_much_is_refused_but_not_a_subscription_to_what_comes() -> None:
+    async with new_relay(limits=Limits(max_looked_at=3)) as relay, client(relay) as one:
+        for number in range(2):
+            await one.publish(note(content=str(number)))
+        assert len(await one.ask("all", {})) == 2
+        await one.send("REQ", "all", {}, {})
+        assert (await one.receive())[:2] == ["CLOSED", "all"]
+        assert await one.ask("all", {"limit": 0}, {"limit": 0}) == []
+        await one.send("EVENT", _object(note(content="next")))
+        assert (await one.receive())[:2] == ["EVENT", "all"]
+
+
+async def test_the_filter_values_of_one_connection_are_limited() -> None:
+    many = {"#p": [str(number) for number in range(60)]}
+    async with new_relay(limits=Limits(max_filter_cost=250)) as relay, client(relay) as one:
+        for name in ("a", "b", "b"):
+            await one.ask(name, many)
+        await one.send("REQ", "c", many)
+        assert await one.receive() == ["CLOSED", "c", "error: at most 250 filter values per connection"]
+        await one.send("CLOSE", "a")
+        await one.ask("c", many)
+
+
+async def test_the_largest_reader_goes_when_all_filters_are_too_many_and_the_owner_is_small() -> None:
+    own = {f"{number:064x}" for number in range(300)}
+    limits = Limits(max_total_filter_cost=350)
+    async with new_relay(limits=limits, own=own) as relay, client(relay) as service, client(relay) as two:
+        await service.ask("in", {"#p": sorted(own)})
+        await two.ask("in", {"#p": [str(number) for number in range(200)]})
+        async with client(relay) as three:
+            await three.ask("in", {"#p": ["x"]})
+            await two.closed()
+            assert await three.publish(note()) == [True, ""]
+        assert await service.publish(note()) == [True, "duplicate: this event is here already"]
+
+
+async def test_one_connection_publishes_no_faster_than_the_limit_and_the_owner_does() -> None:
+    clock, limits = ManualClock(), Limits(max_events_per_s=1, max_events_burst=2)
+    relay = new_relay(limits=limits, clock=clock, own={BOB.public_hex})
+    async with relay, client(relay) as sender, client(relay) as service:
+        events = [note(content=str(number)) for number in range(4)]
+        assert [(await sender.publish(event))[0] for event in events[:2]] == [True, True]
+        assert await sender.publish(events[2]) == [False, "rate-limited: at most 1 events/s"]
+        for number in range(5):
+            assert await service.publish(note(BOB, content=str(number))) == [True, ""]
+        await clock.pass_sleep(0.1, 1)
+        assert await sender.publish(events[2]) == [True, ""]
+        for _ in range(3):
+            assert (await service.publish(note(BOB, content="0")))[0] is True  # free, but a copy is charged
+        await service.send("EVENT", _object(note(BOB, content="late")))
+        await clock.pass_sleep(0.1, 1)  # made to wait, not refused
+        assert (await service.receive())[2:] == [True, ""]
+
+
 async def test_a_connection_that_ends_leaves_nothing_behind() -> None:
     async with new_relay() as relay:
         async with client(relay) as one:
@@ -200,15 +268,22 @@ async def test_an_event_that_expires_leaves_memory_and_disk(tmp_path: Path) -> N
     await disk.close()
 
 
-async def test_an_event_that_cannot_be_stored_is_not_acknowledged(
+async def test_an_event_that_cannot_be_stored_is_not_acknowledged_and_replaces_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("CRITICAL", "kitestring.relay.hub")
+    newer = sign_event(ALICE, kind=13194, tags=[], content="newer", created_at=NOW + 1)
     async with new_relay(tmp_path / "relay.db") as relay, client(relay) as sender:
+        assert await sender.publish(INFO) == [True, ""]
         with monkeypatch.context() as broken:
             broken.setattr(Disk, "_write", _full_disk)
-            assert await sender.publish(INFO) == [False, "error: the relay cannot store events at the moment"]
-        assert await sender.publish(INFO) == [True, ""]
+            for _ in range(3):
+                assert await sender.publish(newer) == [False, "error: the relay cannot store events at the moment"]
+            assert await sender.ask("info", {"kinds": [13194]}) == [INFO]
+            assert await sender.publish(note()) == [True, ""]  # what is only passed on needs no disk
+        await sender.send("CLOSE", "info")
+        assert await sender.publish(newer) == [True, ""]
+        assert await sender.ask("info", {"kinds": [13194]}) == [newer]
+    assert [record.levelname for record in caplog.records if record.name == "kitestring.relay.hub"] == ["ERROR"]
 
 
 def _full_disk(*_: object) -> None:
@@ -219,7 +294,7 @@ async def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     path.write_bytes(b"something else entirely" * 100)
     relay = new_relay(path)
-    with pytest.raises(KitestringError, match=r"cannot use .*relay\.db"):
+    with pytest.raises(KitestringError, match=r"cannot use its file: .*relay\.db"):
         await relay.start()
     await relay.stop()
     assert path.read_bytes().startswith(b"something else")

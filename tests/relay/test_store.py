@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, sign_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.limits import Limits
+from kitestring.relay.query import query
 from kitestring.relay.store import EventStore, Fate, address, expiration
 from tests.transport.kit import ALICE, BOB, CAROL, NOW, note
 
@@ -17,7 +20,8 @@ def durable(
 
 
 def found(store: EventStore, *filters: Filter, now: int = NOW) -> list[Event]:
-    return [entry.event for entry in store.query(filters or (Filter(),), now)]
+    entries = asyncio.run(query(store, filters or (Filter(),), now, store._limits.max_results))
+    return [entry.event for entry in entries]
 
 
 def test_an_ephemeral_event_is_found_for_five_minutes() -> None:
@@ -111,6 +115,25 @@ def test_strangers_cannot_fill_the_disk() -> None:
     assert store.add(durable(key=CAROL), NOW).fate is Fate.FULL
     small = EventStore(Limits(max_durable_bytes=1))
     assert [small.add(durable(key=key), NOW).fate for key in (ALICE, BOB)] == [Fate.KEPT, Fate.FULL]
+
+
+def test_the_owner_of_the_relay_always_finds_room() -> None:
+    own: set[str] = set()
+    store = EventStore(Limits(max_durable_events=1, max_durable_events_per_author=1), own)
+    store.add(durable(key=BOB), NOW)
+    assert store.add(durable(), NOW).fate is Fate.FULL
+    own.add(ALICE.public_hex)  # a connection made while the relay runs
+    events = [durable(), *(durable(30078, tags=[["d", str(number)]]) for number in range(3))]
+    assert {store.add(event, NOW).fate for event in events} == {Fate.KEPT}
+
+
+def test_a_plan_changes_nothing_until_it_is_applied() -> None:
+    store, old, new = EventStore(Limits()), durable(content="old", at=NOW - 1), durable(content="new")
+    store.add(old, NOW)
+    change = store.plan(new, NOW)
+    assert (change.removed, found(store)) == ((old.id,), [old])
+    store.apply(change, NOW)
+    assert found(store) == [new]
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
-from collections.abc import Set
+from collections.abc import Container, Set
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol
 
 from kitestring.nostr.event import Event, tag_values, verify_event
 from kitestring.nostr.filter import Filter
+from kitestring.nostr.kinds import is_ephemeral
 from kitestring.nostr.relay import delivery_prefix
 from kitestring.relay.disk import Disk
-from kitestring.relay.index import Index, filter_places
-from kitestring.relay.limits import NEVER_PUBLISHED, PRIVATE_KINDS, Limits
-from kitestring.relay.store import Entry, EventStore, Fate
+from kitestring.relay.index import Index, filter_places, matches, tag_sets
+from kitestring.relay.limits import FILTER_COST, LOOKED_AT_PER_TURN, NEVER_PUBLISHED, PRIVATE_KINDS, Limits
+from kitestring.relay.query import query
+from kitestring.relay.shares import Shares
+from kitestring.relay.store import Change, Entry, EventStore, Fate
 
 _log: Final = logging.getLogger(__name__)
 ACCEPTED: Final = frozenset({Fate.KEPT, Fate.PASSED_ON, Fate.DUPLICATE, Fate.OUTDATED})
@@ -24,7 +29,9 @@ class Reader(Protocol):
 
     @property
     def authenticated(self) -> Set[str]: ...
-    def send(self, frame: bytes, /) -> None: ...
+    def __hash__(self) -> int: ...
+    def deliver(self, prefix: bytes, event_json: bytes, /) -> None: ...
+    def cut(self) -> None: ...
 
 
 class Interest:
@@ -39,26 +46,45 @@ class Interest:
 
 
 class Watch:
-    """One open subscription of one connection."""
+    """One open subscription of one connection. ``cost`` is what its filters take up, see :func:`filter_cost`."""
 
-    __slots__ = ("filters", "interests", "prefix", "reader")
+    __slots__ = ("cost", "filters", "interests", "prefix", "reader")
 
-    def __init__(self, reader: Reader, subscription_id: str, filters: tuple[Filter, ...]) -> None:
+    def __init__(self, reader: Reader, subscription_id: str, filters: tuple[Filter, ...], cost: int) -> None:
         self.reader: Final = reader
         self.prefix: Final = delivery_prefix(subscription_id)
         self.filters: Final = filters
+        self.cost: Final = cost
         self.interests: Final = tuple(Interest(self, wanted) for wanted in filters)
 
 
-class Hub:
-    """``private`` kinds reach only their author and addressees (NIP-42); the empty set switches that off."""
+def filter_cost(wanted: Filter, own: Container[str]) -> int:
+    """Memory and time that a filter costs, in values. The relay owner's keys are free: they are known to be few, and
+    whoever listens for them must not be the largest reader.
+    """
+    values = [wanted.ids or (), wanted.authors or (), wanted.kinds or (), *wanted.tags.values()]
+    free = sum(key in own for key in wanted.tags.get("p", ()))
+    return FILTER_COST + sum(map(len, values)) - free
 
-    def __init__(self, store: EventStore, disk: Disk | None, limits: Limits, *, auth: bool) -> None:
+
+class Hub:
+    """With ``auth``, private kinds reach only their author and addressees (NIP-42). ``own`` are keys of whoever runs
+    the relay; it may grow meanwhile.
+    """
+
+    def __init__(
+        self, store: EventStore, disk: Disk | None, limits: Limits, *, auth: bool, own: Container[str] = ()
+    ) -> None:
         self._store: Final = store
         self._disk: Final = disk
         self._limits: Final = limits
+        self._own: Final = own
         self._private: Final = PRIVATE_KINDS if auth else frozenset[int]()
         self._live: Final[Index[Interest]] = Index()
+        self._costs: Final[Shares[Reader]] = Shares(limits.max_total_filter_cost, lambda reader: reader.cut())
+        self._writing: Final = asyncio.Lock()
+        self._searching: Final = asyncio.Lock()
+        self._disk_fails = False
 
     # ------------------------------------------------------------ reading
 
@@ -68,21 +94,57 @@ class Hub:
             return False
         return any(wanted.kinds is None or not self._private.isdisjoint(wanted.kinds) for wanted in filters)
 
-    def open(self, watch: Watch, now: int) -> None:
-        """Send what is stored (as much as half a reader's queue holds), then deliver what comes."""
-        room = self._limits.max_queued_bytes // 2
-        for entry in self._store.query(watch.filters, now):
-            room -= len(entry.json)
-            if room < 0:
-                break
-            if self._may_read(watch.reader, entry.event):
-                watch.reader.send(watch.prefix + entry.json + b"]")
+    def weight(self, filters: tuple[Filter, ...]) -> int:
+        """How many stored events :meth:`open` would look at."""
+        return sum(self._store.weight(wanted) for wanted in filters if wanted.limit != 0)
+
+    def refusal(self, reader: Reader, filters: tuple[Filter, ...], weight: int) -> str:
+        """Why these filters are not served, the empty string when they are."""
+        if self.needs_auth(reader, filters):
+            return "auth-required: these events are only for their author and addressees"
+        if weight > self._limits.max_looked_at:
+            return "error: too many stored events to look at, name authors, ids, tags or limit 0"
+        if self._costs.of(reader) + self._cost(filters) > self._limits.max_filter_cost:
+            return f"error: at most {self._limits.max_filter_cost} filter values per connection"
+        return ""
+
+    def turn(self, weight: int) -> AbstractAsyncContextManager[object]:
+        """To be held around :meth:`open` and :meth:`stored`: one large search at a time, because together they would
+        only take longer and hold more memory.
+        """
+        return self._searching if weight > LOOKED_AT_PER_TURN else nullcontext()
+
+    def open(self, reader: Reader, subscription_id: str, filters: tuple[Filter, ...]) -> Watch:
+        """Deliver what comes from now on."""
+        watch = Watch(reader, subscription_id, filters, self._cost(filters))
         for interest in watch.interests:
             self._live.add(interest, interest.places)
+        self._costs.add(reader, watch.cost)
+        return watch
 
     def close(self, watch: Watch) -> None:
         for interest in watch.interests:
             self._live.remove(interest, interest.places)
+        self._costs.add(watch.reader, -min(watch.cost, self._costs.of(watch.reader)))
+
+    def leave(self, reader: Reader) -> None:
+        """The reader is gone; its watches have been closed."""
+        self._costs.drop(reader)
+
+    def _cost(self, filters: tuple[Filter, ...]) -> int:
+        return sum(filter_cost(wanted, self._own) for wanted in filters)
+
+    async def stored(self, watch: Watch, now: int) -> list[str]:
+        """Ids of what is stored for the subscription at this moment, newest first. Called at once after :meth:`open`,
+        it misses nothing and repeats nothing. Ids, because who reads slowly must not hold events that have gone.
+        """
+        found = await query(self._store, watch.filters, now, self._limits.max_results)
+        return [entry.event.id for entry in found if self._may_read(watch.reader, entry.event)]
+
+    def json_of(self, event_id: str) -> bytes | None:
+        """A stored event; None when it has gone meanwhile."""
+        entry = self._store.get(event_id)
+        return None if entry is None else entry.json
 
     def _may_read(self, reader: Reader, event: Event) -> bool:
         if event.kind not in self._private:
@@ -91,21 +153,33 @@ class Hub:
         return event.pubkey in known or any(key in known for key in tag_values(event, "p"))
 
     def _deliver(self, entry: Entry) -> None:
-        event, event_json = entry.event, entry.json
+        interests = self._live.find(entry.places)
+        if not interests:
+            return
+        event, tags, private = entry.event, tag_sets(entry.event), entry.event.kind in self._private
+        concerned = {event.pubkey, *tags.get("p", ())}
         done: set[Watch] = set()
-        for interest in self._live.find(entry.places):
+        for interest in interests:
             watch = interest.watch
-            if watch not in done and interest.wanted.matches(event) and self._may_read(watch.reader, event):
-                done.add(watch)
-                watch.reader.send(watch.prefix + event_json + b"]")
+            if watch in done or not matches(interest.wanted, event, tags):
+                continue
+            done.add(watch)
+            if not private or not concerned.isdisjoint(watch.reader.authenticated):
+                watch.reader.deliver(watch.prefix, entry.json)
 
     # ------------------------------------------------------------ publishing
+
+    def is_own(self, event: Event) -> bool:
+        """Whether it names a key of the relay's owner as its author; the signature is not looked at."""
+        return event.pubkey in self._own
 
     def objection(self, event: Event, size_bytes: int, now: int) -> str:
         """Why an event is not taken, before its (dear) signature is looked at; empty when nothing speaks against it."""
         limits = self._limits
         if size_bytes > limits.max_event_bytes:
             return f"invalid: an event must not exceed {limits.max_event_bytes} bytes"
+        if len(event.tags) > limits.max_event_tags:
+            return f"invalid: an event must not have more than {limits.max_event_tags} tags"
         if (limits.kinds is not None and event.kind not in limits.kinds) or event.kind in NEVER_PUBLISHED:
             return f"blocked: kind {event.kind} is not taken here"
         if event.created_at > now + limits.max_ahead_s:
@@ -121,20 +195,39 @@ class Hub:
             return False, objection
         if not verify_event(event):
             return False, "invalid: the id or signature is wrong"
-        change = self._store.add(event, now)
+        change = self._store.add(event, now) if is_ephemeral(event.kind) else await self._keep(event, now)
+        if change is None:
+            return False, "error: the relay cannot store events at the moment"
         if change.entry is not None:
-            if change.fate is Fate.KEPT and self._disk is not None:
-                try:
-                    await self._disk.write(event, change.removed)
-                except sqlite3.Error:
-                    _log.exception("the relay's database cannot be written")
-                    self._store.forget(event.id)
-                    return False, "error: the relay cannot store events at the moment"
             self._deliver(change.entry)
         return change.fate in ACCEPTED, "" if change.fate is Fate.PASSED_ON else change.fate.value
 
+    async def _keep(self, event: Event, now: int) -> Change | None:
+        """None when the disk could not be written: then all is as before, also what the event would have replaced."""
+        async with self._writing:
+            change = self._store.plan(event, now)
+            if change.fate is Fate.KEPT and not await self._write(event, change.removed):
+                return None
+            self._store.apply(change, now)
+            return change
+
+    async def _write(self, added: Event | None, removed: tuple[str, ...]) -> bool:
+        """Told once per failure, not once per event: strangers decide how many those are."""
+        if self._disk is None:
+            return True
+        try:
+            await self._disk.write(added, removed)
+        except sqlite3.Error as error:
+            if not self._disk_fails:
+                _log.error("the relay cannot store events: %s", self._disk.explain(error))
+            self._disk_fails = True
+            return False
+        self._disk_fails = False
+        return True
+
     async def expire(self, now: int) -> None:
-        """Drop what has ended, also on disk."""
-        gone = self._store.expire(now)
-        if gone and self._disk is not None:
-            await self._disk.write(None, gone)
+        """Drop what has ended, also on disk (what fails there is found again at the next start)."""
+        async with self._writing:
+            gone = self._store.expire(now)
+            if gone:
+                await self._write(None, gone)

@@ -31,6 +31,16 @@ HEARTBEAT_S: Final = 30.0
 REQUEST_TIMEOUT_S: Final = 10.0
 #: WebSocket messages above this end the connection unread; smaller ones beyond the frame limit are answered.
 MAX_MESSAGE_BYTES: Final = 1_048_576
+#: Unread bytes of one connection after which its further commands, and stored events for it, wait for it to read.
+WINDOW_BYTES: Final = 262_144
+#: Seconds without one frame taken after which a reader that is waited for is cut off.
+STALLED_S: Final = 30.0
+#: What a filter costs beside its values, in values: to look at one takes about as long as to find it by 50 of them.
+FILTER_COST: Final = 50
+#: Stored events looked at, and values of filters taken in, that weigh as much as one event (some 50 µs).
+WORK_PER_TOKEN: Final = 100
+#: Stored events looked at before others have their turn: about a millisecond.
+LOOKED_AT_PER_TURN: Final = 500
 #: Seconds for a closing handshake before the connection is cut.
 CLOSE_TIMEOUT_S: Final = 2.0
 
@@ -44,13 +54,28 @@ class Limits:
     max_event_bytes: int = 65_536
     #: Connections at once, of whatever state (some 50 kB each); fewer where the process may not open as many files.
     max_connections: int = 4_000
+    #: Tags of one event: a relay list or a deletion has dozens, and each is a place to look at for every event.
+    max_event_tags: int = 500
+    #: Events (or as much other work) per second of one connection, so that none has a core to itself …
+    max_events_per_s: int = 1_000
+    #: … beyond this many at once, as after a reconnect.
+    max_events_burst: int = 5_000
     #: Subscriptions of one connection: a service with 100,000 keys needs 500.
     max_subscriptions: int = 1_000
-    #: Stored events given to one REQ.
+    #: Values in all filters of one connection (each some 200 bytes of memory, each filter counting 50 besides): a
+    #: service with 100,000 keys needs 126,000 …
+    max_filter_cost: int = 200_000
+    #: … and of all connections: this also bounds what one event can cost to some 30 ms. The largest one has to go.
+    max_total_filter_cost: int = 500_000
+    #: Stored events given to one filter of a REQ …
     max_results: int = 500
+    #: … and looked at for one REQ: every event there is, once.
+    max_looked_at: int = 200_000
     #: Unread frames and bytes of one connection, after which it is a slow reader and closed.
     max_queued_frames: int = 8_192
     max_queued_bytes: int = 8 * 1_048_576
+    #: Unread bytes of all connections: the slowest has to go.
+    max_total_queued_bytes: int = 256 * 1_048_576
     #: Ephemeral events are kept this long, for a client that subscribes after the reply was sent …
     ephemeral_ttl_s: int = 300
     #: … but no more than this many and this much: the oldest go first.

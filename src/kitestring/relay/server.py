@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,7 +20,9 @@ from kitestring.relay.disk import Disk
 from kitestring.relay.hub import Hub
 from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, REQUEST_TIMEOUT_S, Limits
 from kitestring.relay.listener import Listener, affordable_connections
-from kitestring.relay.session import Session, Socket
+from kitestring.relay.outbox import Outbox, Socket
+from kitestring.relay.session import Session
+from kitestring.relay.shares import Shares
 from kitestring.relay.store import EventStore
 
 #: Seconds between two looks for events that have ended. A query never shows an ended one, so this only frees memory.
@@ -32,18 +32,17 @@ SUPPORTED_NIPS: Final = (1, 9, 11, 40, 42)
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - names, no binding
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
-_log: Final = logging.getLogger(__name__)
-
 
 class Relay:
     """``path`` is the SQLite file for durable events (None: memory only). ``auth`` asks clients who they are and shows
     payment events only to their author and addressees. ``public_urls`` are further addresses under which clients know
     this relay (behind a reverse proxy, an onion); AUTH answers must name one of them or the address listened on.
+    ``own_keys`` are public keys of whoever runs it, asked for each time: no crowd of strangers takes their room.
     """
 
     def __init__(
         self, path: Path | None, *, clock: Clock, entropy: Entropy, limits: Limits | None = None, auth: bool = False,
-        public_urls: Iterable[str] = (), name: str = "kitestring relay",
+        public_urls: Iterable[str] = (), own_keys: Container[str] = (), name: str = "kitestring relay",
     ) -> None:  # fmt: skip
         self._clock: Final = clock
         self._entropy: Final = entropy
@@ -51,9 +50,10 @@ class Relay:
         self._auth: Final = auth
         self._name: Final = name
         self._disk: Final = Disk(path) if path is not None else None
-        self._store: Final = EventStore(self._limits)
-        self._hub: Final = Hub(self._store, self._disk, self._limits, auth=auth)
+        self._store: Final = EventStore(self._limits, own_keys)
+        self._hub: Final = Hub(self._store, self._disk, self._limits, auth=auth, own=own_keys)
         self._hosts: Final = {url.partition("://")[2].partition("/")[0].lower() for url in public_urls}
+        self._unread: Final[Shares[Outbox]] = Shares(self._limits.max_total_queued_bytes, Outbox.cut)
         self._sockets: Final[set[Socket]] = set()
         self._runner: web.ServerRunner | None = None
         self._listener: Listener | None = None
@@ -112,10 +112,7 @@ class Relay:
     async def _expire(self) -> None:
         while True:
             await self._clock.sleep(EXPIRE_EVERY_S)
-            try:
-                await self._hub.expire(self._clock.now())
-            except sqlite3.Error:
-                _log.exception("the relay's database cannot be written")
+            await self._hub.expire(self._clock.now())
 
     # ------------------------------------------------------------ HTTP
 
@@ -152,6 +149,7 @@ class Relay:
                 "max_message_length": MAX_FRAME_BYTES,
                 "max_subscriptions": limits.max_subscriptions,
                 "max_filters": MAX_FILTERS,
+                "max_event_tags": limits.max_event_tags,
                 "max_limit": limits.max_results,
                 "max_subid_length": MAX_SUBSCRIPTION_ID_CHARS,
                 "auth_required": self._auth,
@@ -173,7 +171,8 @@ class Relay:
         if transport is None:
             return socket
         talk = ServerConversation(self._entropy(16).hex(), self._hosts)
-        session = Session(socket, talk, self._hub, limits=self._limits, clock=self._clock, abort=transport.abort)
+        outbox = Outbox(socket, self._limits, self._unread, transport.abort)
+        session = Session(socket, talk, self._hub, outbox, limits=self._limits, clock=self._clock)
         self._sockets.add(socket)
         try:
             await session.run(greet=self._auth)

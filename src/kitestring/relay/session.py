@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Set
-from contextlib import suppress
+from collections.abc import Set
 from typing import Final
 
-from aiohttp import ClientError, WSMsgType, web
+from aiohttp import WSMsgType
 
 from kitestring.base.ports import Clock
+from kitestring.nostr.event import Event
 from kitestring.nostr.relay import (
     Auth,
     Close,
@@ -24,125 +23,124 @@ from kitestring.nostr.relay import (
     notice,
     ok,
 )
+from kitestring.relay.bucket import Bucket
 from kitestring.relay.hub import Hub, Watch
-from kitestring.relay.limits import Limits
-
-Socket = web.WebSocketResponse[bool]
+from kitestring.relay.limits import WORK_PER_TOKEN, Limits
+from kitestring.relay.outbox import Outbox, Socket
 
 
 class Session:
-    """``abort`` ends the connection at once. A reader that leaves too much unread is cut off and so learns of it."""
+    """Commands are obeyed one after the other, and none is read while the reader is behind with its answers."""
 
     def __init__(
-        self, socket: Socket, talk: ServerConversation, hub: Hub, *, limits: Limits, clock: Clock,
-        abort: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self, socket: Socket, talk: ServerConversation, hub: Hub, outbox: Outbox, *, limits: Limits, clock: Clock
+    ) -> None:
         self._socket: Final = socket
         self._talk: Final = talk
         self._hub: Final = hub
+        self._outbox: Final = outbox
         self._limits: Final = limits
         self._clock: Final = clock
-        self._abort: Final = abort
+        self._bucket: Final = Bucket(limits.max_events_per_s, limits.max_events_burst, clock)
         self._watches: Final[dict[str, Watch]] = {}
-        self._queue: Final[deque[bytes]] = deque()
-        self._queued_bytes = 0
-        self._wake: asyncio.Future[None] | None = None
-        self._room: Final = asyncio.Event()
-        self.cut_off = False
+        self.cut: Final = outbox.cut
+        self._send: Final = outbox.push
 
     @property
     def authenticated(self) -> Set[str]:
         return self._talk.authenticated
 
-    # ------------------------------------------------------------ writing
-
-    def send(self, frame: bytes) -> None:
-        if self.cut_off:
-            return
-        self._queue.append(frame)
-        self._queued_bytes += len(frame)
-        if len(self._queue) > self._limits.max_queued_frames or self._queued_bytes > self._limits.max_queued_bytes:
-            self._cut_off()
-        elif self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    def _cut_off(self) -> None:
-        self.cut_off = True
-        self._queue.clear()
-        self._abort()
-        self._room.set()
-
-    async def _write(self) -> None:
-        loop, queue, send_frame = asyncio.get_running_loop(), self._queue, self._socket.send_frame
-        with suppress(ClientError, OSError):  # a broken connection is the reader's news
-            while True:
-                while queue:
-                    frame = queue.popleft()
-                    self._queued_bytes -= len(frame)
-                    await send_frame(frame, WSMsgType.TEXT)
-                self._room.set()
-                self._wake = loop.create_future()
-                await self._wake
-
-    def _is_behind(self) -> bool:
-        return 2 * len(self._queue) > self._limits.max_queued_frames
-
-    # ------------------------------------------------------------ reading
+    def deliver(self, prefix: bytes, event_json: bytes) -> None:
+        self._outbox.push(prefix, event_json, b"]")
 
     async def run(self, *, greet: bool) -> None:
         """Serve until the connection ends."""
-        writer = asyncio.create_task(self._write())
+        writer = asyncio.create_task(self._outbox.write())
         try:
             if greet:
-                self.send(self._talk.greeting())
+                self._send(self._talk.greeting())
             await self._read()
         finally:
             for watch in self._watches.values():
                 self._hub.close(watch)
             self._watches.clear()
+            self._hub.leave(self)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
+            self._outbox.leave()
 
     async def _read(self) -> None:
-        receive = self._socket.receive
-        while not self.cut_off:
+        receive, outbox = self._socket.receive, self._outbox
+        while not outbox.cut_off:
             message = await receive()
             if message.type is WSMsgType.TEXT:
-                await self._obey(self._talk.receive(message.data), len(message.data))
+                await self._take(self._talk.receive(message.data), len(message.data))
             elif message.type is WSMsgType.BINARY:
-                self.send(notice("invalid: frames are text"))
+                await self._take(Refused(notice("invalid: frames are text")), 0)
             else:
                 return
-            while self._is_behind() and not self.cut_off:  # whoever does not read its OKs is not read either
-                self._room.clear()
-                await self._room.wait()
+            await outbox.room()
+
+    async def _take(self, command: Command, size_bytes: int) -> None:
+        """Obey at the pace that every connection may keep. What is too fast for it is refused, if an event, and in any
+        case made to wait: refusing at full speed would cost as much.
+        """
+        wait_s = self._bucket.wait_s()
+        is_own = isinstance(command, Publish) and self._hub.is_own(command.event)
+        if wait_s and isinstance(command, Publish) and not is_own:
+            self._send(ok(command.event.id, False, f"rate-limited: at most {self._limits.max_events_per_s} events/s"))
+            await self._clock.sleep(wait_s)
+            return
+        if wait_s:
+            await self._clock.sleep(wait_s)
+        self._bucket.charge(0 if is_own else 1)
+        await self._obey(command, size_bytes)
 
     async def _obey(self, command: Command, size_bytes: int) -> None:
         match command:
             case Publish(event=event):
-                accepted, message = await self._hub.publish(event, size_bytes - len('["EVENT",]'), self._clock.now())
-                self.send(ok(event.id, accepted, message))
+                await self._publish(event, size_bytes - len('["EVENT",]'))
             case Subscribe():
-                self._subscribe(command)
+                await self._subscribe(command)
             case Close(subscription_id=name):
                 self._unsubscribe(name)
             case Auth(event=event):
                 why_not = self._talk.authenticate(event, self._clock.now())
-                self.send(ok(event.id, not why_not, why_not))
+                self._send(ok(event.id, not why_not, why_not))
             case Refused(reply=reply):
-                self.send(reply)
+                self._send(reply)
 
-    def _subscribe(self, command: Subscribe) -> None:
-        name = command.subscription_id
+    async def _publish(self, event: Event, size_bytes: int) -> None:
+        accepted, message = await self._hub.publish(event, size_bytes, self._clock.now())
+        self._send(ok(event.id, accepted, message))
+        if message and self._hub.is_own(event):  # came free of charge, and was a copy or a forgery
+            self._bucket.charge(1)
+
+    async def _subscribe(self, command: Subscribe) -> None:
+        name, filters = command.subscription_id, command.filters
         self._unsubscribe(name)
+        weight = self._hub.weight(filters)
         if len(self._watches) >= self._limits.max_subscriptions:
-            self.send(closed(name, f"error: at most {self._limits.max_subscriptions} subscriptions per connection"))
-        elif self._hub.needs_auth(self, command.filters):
-            self.send(closed(name, "auth-required: these events are only for their author and addressees"))
+            self._send(closed(name, f"error: at most {self._limits.max_subscriptions} subscriptions per connection"))
+        elif refusal := self._hub.refusal(self, filters, weight):
+            self._send(closed(name, refusal))
         else:
-            watch = self._watches[name] = Watch(self, name, command.filters)
-            self._hub.open(watch, self._clock.now())
-            self.send(eose(name))
+            async with self._hub.turn(weight):
+                watch = self._watches[name] = self._hub.open(self, name, filters)
+                self._bucket.charge((weight + watch.cost) / WORK_PER_TOKEN)
+                ids = await self._hub.stored(watch, self._clock.now())
+            await self._send_stored(watch, ids)
+            self._send(eose(name))
+
+    async def _send_stored(self, watch: Watch, ids: list[str]) -> None:
+        """However much it is, it goes out as fast as the reader takes it, and never counts as unread."""
+        for event_id in ids:
+            event_json = self._hub.json_of(event_id)
+            if event_json is not None:
+                self.deliver(watch.prefix, event_json)
+                await self._outbox.room()
+            if self._outbox.cut_off:
+                return
 
     def _unsubscribe(self, name: str) -> None:
         watch = self._watches.pop(name, None)

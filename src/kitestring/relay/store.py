@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum
-from heapq import nlargest
 from typing import Final
 
 from kitestring.nostr.event import Event, encode_event, first_tag, tag_values
@@ -54,11 +53,16 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """``entry`` is the new event where it was kept; ``removed`` are ids that went because of it (for the disk)."""
+    """``entry`` is the new event where it is to be kept; ``gone`` are those that go because of it."""
 
     fate: Fate
     entry: Entry | None = None
-    removed: tuple[str, ...] = ()
+    gone: tuple[Entry, ...] = ()
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Ids of what goes (for the disk)."""
+        return tuple(entry.event.id for entry in self.gone)
 
 
 def expiration(event: Event) -> float:
@@ -75,10 +79,11 @@ def address(event: Event) -> str | None:
 
 
 class EventStore:
-    """Not thread-safe; every method returns at once."""
+    """Not thread-safe; every method returns at once. ``own`` are authors for whom there is always room."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, own: Container[str] = ()) -> None:
         self._limits: Final = limits
+        self._own: Final = own
         self._by_id: Final[dict[str, Entry]] = {}
         self._index: Final[Index[Entry]] = Index()
         self._by_address: Final[dict[str, Entry]] = {}
@@ -96,19 +101,35 @@ class EventStore:
 
     # ------------------------------------------------------------ adding
 
-    def add(self, event: Event, now: int) -> Change:
-        """Keep a verified event at Unix second ``now``."""
+    def plan(self, event: Event, now: int) -> Change:
+        """What :meth:`apply` would do with a verified event at Unix second ``now``; nothing has changed yet, so that a
+        disk that cannot be written loses nothing. No other durable event may be applied in between.
+        """
         if event.id in self._by_id:
             return Change(Fate.DUPLICATE)
         ends_at = expiration(event)
         if ends_at <= now:
             return Change(Fate.EXPIRED)
         if is_ephemeral(event.kind):
-            return self._add_ephemeral(event, min(ends_at, now + self._limits.ephemeral_ttl_s), now)
-        return self._add_durable(Entry(event, encode_event(event), ends_at))
+            ends_at = min(ends_at, now + self._limits.ephemeral_ttl_s)
+            return Change(Fate.PASSED_ON, Entry(event, encode_event(event), ends_at))
+        return self._plan_durable(Entry(event, encode_event(event), ends_at))
 
-    def _add_ephemeral(self, event: Event, ends_at: float, now: int) -> Change:
-        entry = Entry(event, encode_event(event), ends_at)
+    def apply(self, change: Change, now: int) -> None:
+        for each in change.gone:
+            self._remove_durable(each)
+        if change.entry is not None and change.fate is Fate.KEPT:
+            self._keep(change.entry, address(change.entry.event))
+        elif change.entry is not None:
+            self._pass_on(change.entry, now)
+
+    def add(self, event: Event, now: int) -> Change:
+        """:meth:`plan` and :meth:`apply`, for what is kept in memory only."""
+        change = self.plan(event, now)
+        self.apply(change, now)
+        return change
+
+    def _pass_on(self, entry: Entry, now: int) -> None:
         self._link(entry)
         self._fifo.append(entry)
         self._ephemeral_bytes += entry.size_bytes
@@ -119,14 +140,13 @@ class EventStore:
             or fifo[0].ends_at <= now
         ):
             self._drop_oldest()
-        return Change(Fate.PASSED_ON, entry)
 
     def _drop_oldest(self) -> None:
         entry = self._fifo.popleft()
         self._ephemeral_bytes -= entry.size_bytes
         self._unlink(entry)
 
-    def _add_durable(self, entry: Entry) -> Change:
+    def _plan_durable(self, entry: Entry) -> Change:
         event, where = entry.event, address(entry.event)
         if self._is_deleted(event, where):
             return Change(Fate.DELETED)
@@ -134,17 +154,14 @@ class EventStore:
         if older is not None:
             if (older.event.created_at, event.id) > (event.created_at, older.event.id):
                 return Change(Fate.OUTDATED)
-            gone = [older]
-        elif (full := self._no_room(event.pubkey)) is not None:
+            return Change(Fate.KEPT, entry, (older,))
+        if (full := self._no_room(event.pubkey)) is not None:
             return Change(full)
-        else:
-            gone = self._deleted_by(event) if event.kind == DELETE else []
-        for each in gone:
-            self._remove_durable(each)
-        self._keep(entry, where)
-        return Change(Fate.KEPT, entry, tuple(each.event.id for each in gone))
+        return Change(Fate.KEPT, entry, tuple(self._deleted_by(event)) if event.kind == DELETE else ())
 
     def _no_room(self, author: str) -> Fate | None:
+        if author in self._own:
+            return None
         if self._durable_by_author.get(author, 0) >= self._limits.max_durable_events_per_author:
             return Fate.QUOTA
         limits = self._limits
@@ -190,18 +207,16 @@ class EventStore:
 
     # ------------------------------------------------------------ finding and removing
 
-    def query(self, filters: Sequence[Filter], now: int) -> list[Entry]:
-        """The kept events that match any of the filters, newest first, each once."""
-        found: dict[Entry, None] = {}
-        for wanted in filters:
-            matching = {
-                entry: None
-                for entry in self._index.find(filter_places(wanted))
-                if entry.ends_at > now and wanted.matches(entry.event)
-            }
-            limit = min(self._limits.max_results if wanted.limit is None else wanted.limit, self._limits.max_results)
-            found.update(dict.fromkeys(nlargest(limit, matching, key=_newest)))
-        return sorted(found, key=_newest, reverse=True)
+    def candidates(self, wanted: Filter) -> list[Entry]:
+        """The few among which everything that matches can be found, as of now."""
+        return list(self._index.find(filter_places(wanted)))
+
+    def weight(self, wanted: Filter) -> int:
+        """How many entries :meth:`candidates` would come across."""
+        return self._index.weight(filter_places(wanted))
+
+    def get(self, event_id: str) -> Entry | None:
+        return self._by_id.get(event_id)
 
     def expire(self, now: int) -> tuple[str, ...]:
         """Drop what has ended; the ids of the durable ones among them (for the disk)."""
@@ -211,12 +226,6 @@ class EventStore:
         for entry in ended:
             self._remove_durable(entry)
         return tuple(entry.event.id for entry in ended)
-
-    def forget(self, event_id: str) -> None:
-        """Take back a durable event that could not be written to disk."""
-        entry = self._by_id.get(event_id)
-        if entry is not None and not is_ephemeral(entry.event.kind):
-            self._remove_durable(entry)
 
     def _remove_durable(self, entry: Entry) -> None:
         author, where = entry.event.pubkey, address(entry.event)
@@ -239,7 +248,3 @@ class EventStore:
     def _unlink(self, entry: Entry) -> None:
         del self._by_id[entry.event.id]
         self._index.remove(entry, entry.places[:MAX_STORED_PLACES])
-
-
-def _newest(entry: Entry) -> tuple[int, str]:
-    return entry.event.created_at, entry.event.id

@@ -1,0 +1,35 @@
+"""Looking through stored events without keeping everybody else waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from heapq import nlargest
+
+from kitestring.nostr.filter import Filter
+from kitestring.relay.limits import LOOKED_AT_PER_TURN
+from kitestring.relay.store import Entry, EventStore
+
+
+async def query(store: EventStore, filters: Sequence[Filter], now: int, max_results: int) -> list[Entry]:
+    """The events that match any of the filters, newest first, each once: as stored when this begins to run.
+
+    Others have their turn every :data:`LOOKED_AT_PER_TURN` events; with fewer to look at it is done at once.
+    """
+    parts = [(wanted, store.candidates(wanted)) for wanted in filters if wanted.limit != 0]
+    found: dict[Entry, None] = {}
+    for wanted, candidates in parts:
+        limit = max_results if wanted.limit is None else min(wanted.limit, max_results)
+        best: list[Entry] = []
+        for start in range(0, len(candidates), LOOKED_AT_PER_TURN):
+            turn = candidates[start : start + LOOKED_AT_PER_TURN]
+            matching = [entry for entry in turn if entry.ends_at > now and wanted.matches(entry.event)]
+            best = nlargest(limit, [*best, *matching], key=_newest)
+            if len(turn) == LOOKED_AT_PER_TURN:
+                await asyncio.sleep(0)
+        found.update(dict.fromkeys(best))
+    return sorted(found, key=_newest, reverse=True)
+
+
+def _newest(entry: Entry) -> tuple[int, str]:
+    return entry.event.created_at, entry.event.id

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kitestring.relay import outbox
+from kitestring.relay.limits import Limits
+from kitestring.relay.outbox import Outbox
+from kitestring.relay.shares import Shares
+
+
+class Reader:
+    """Takes a frame only when it is told to."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+        self.may_take = asyncio.Semaphore(0)
+
+    async def send_frame(self, frame: bytes, _: object) -> None:
+        await self.may_take.acquire()
+        self.taken.append(frame)
+
+
+def new_outbox(reader: Any, unread: Shares[Outbox], gone: list[str], name: str = "") -> Outbox:
+    return Outbox(reader, Limits(max_queued_frames=100), unread, lambda: gone.append(name))
+
+
+async def test_the_slowest_reader_goes_when_all_together_leave_too_much() -> None:
+    gone: list[str] = []
+    unread: Shares[Outbox] = Shares(1_000, Outbox.cut)
+    slow, fast = (new_outbox(Reader(), unread, gone, name) for name in ("slow", "fast"))
+    slow.push(b"x" * 600)
+    fast.push(b"x" * 300, b"x" * 50)
+    assert gone == []
+    fast.push(b"x" * 100)
+    assert (gone, slow.cut_off, fast.cut_off) == (["slow"], True, False)
+    slow.push(b"x" * 2_000)
+    assert gone == ["slow"]
+
+
+async def test_what_was_taken_is_not_unread_and_parts_are_one_frame() -> None:
+    gone: list[str] = []
+    reader, unread = Reader(), Shares[Outbox](100, Outbox.cut)
+    box = new_outbox(reader, unread, gone)
+    writing = asyncio.create_task(box.write())
+    for number in range(10):
+        box.push(b"a" * 30, b"b" * 30)
+        reader.may_take.release()
+        while len(reader.taken) <= number:  # noqa: ASYNC110 - a few turns of the loop
+            await asyncio.sleep(0)
+    assert reader.taken == [b"a" * 30 + b"b" * 30] * 10
+    assert gone == []
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+
+async def test_a_reader_that_takes_nothing_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "STALLED_S", 0.01)
+    gone: list[str] = []
+    box = new_outbox(Reader(), Shares(10**9, Outbox.cut), gone, "stalled")
+    for _ in range(51):
+        box.push(b"x")
+    await box.room()
+    assert gone == ["stalled"]
