@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from kitestring.app.announce import AGAIN_S, Announcer
+from kitestring.app.announce import AGAIN_S, MISSING_S, Announcer
 from kitestring.app.config import Config
 from kitestring.app.contact import told
 from kitestring.app.control_wire import CONTROL, decode_control
@@ -98,6 +100,7 @@ class Core:
         self.publisher: Final = Publisher(self.pool, store, clock, wires.resign)
         limits = EngineLimits(
             open_payments=config.limits.open_payments,
+            open_payments_per_connection=config.limits.open_payments_per_connection,
             open_invoices=config.limits.open_invoices,
             fee_ppm=config.fees.cap_ppm,
             fee_min_msat=int(config.fees.cap_min_msat),
@@ -111,6 +114,7 @@ class Core:
             nip44_seen=self._on_nip44, accept_legacy=config.accept_legacy_offers,
         )  # fmt: skip
         self._announcer: Final = Announcer(self.pool, keyring, clock, entropy)
+        self._requests: Subscription | None = None
         self._loops: list[asyncio.Task[None]] = []
         self._upgrades: set[asyncio.Task[None]] = set()
 
@@ -122,19 +126,15 @@ class Core:
         backend = open_backend(
             config.node_url, clock=clock, entropy=entropy, data_dir=place.data_dir, environment=config.environment
         )
-        await told(backend.open())
-        try:
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(backend.close)
+            await told(backend.open())
             store = await SqliteStore.open(place.ledger, keyring.service_id)
-        except BaseException:
-            await backend.close()
-            raise
-        try:
+            opened.push_async_callback(store.close)
             node = await _know_node(config, store, backend)
-        except BaseException:
-            await store.close()
-            await backend.close()
-            raise
-        return cls(config, place, keyring, store, backend, node, clock, entropy)
+            core = cls(config, place, keyring, store, backend, node, clock, entropy)
+            opened.pop_all()
+        return core
 
     async def start(self) -> None:
         """Connect, recover, listen. Returns when requests are being served; relays may connect later."""
@@ -159,19 +159,24 @@ class Core:
         return True
 
     async def stop(self, grace_s: float = GRACE_S) -> int:
-        """Finish what is in flight within ``grace_s``; returns how many payments stay open for the next start."""
+        """Finish what is in flight within ``grace_s``; returns how many payments stay open for the next start.
+
+        Whatever fails on the way, and however far the start came: everything is closed.
+        """
         until = self.clock.monotonic() + grace_s
-        self._requests.close()
-        aside = (*self._loops, *self._upgrades)
-        for task in aside:
-            task.cancel()
-        await asyncio.gather(*aside, return_exceptions=True)
-        await self.gateway.drain(grace_s)
-        left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
-        await self.publisher.drain(DRAIN_S)
-        await self.pool.stop()
-        await self.store.close()
-        await self.backend.close()
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self.backend.close)
+            closing.push_async_callback(self.store.close)
+            closing.push_async_callback(self.pool.stop)
+            closing.push_async_callback(self.publisher.drain, DRAIN_S)
+            if self._requests is not None:
+                self._requests.close()
+            aside = (*self._loops, *self._upgrades)
+            for task in aside:
+                task.cancel()
+            await asyncio.gather(*aside, return_exceptions=True)
+            await self.gateway.drain(grace_s)
+            left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
         return left
 
     # ------------------------------------------------------------ connections
@@ -207,10 +212,16 @@ class Core:
     async def _announce_loop(self) -> None:
         while not await self.pool.connected():
             log.warning("no relay is connected: connections are announced as soon as one is")
-        await self._announcer.publish_changed(await self._nwc_grants())
-        while True:
-            await self.clock.sleep(AGAIN_S)
-            await self._announcer.keep_announcing(await self._nwc_grants())
+        rounds = AGAIN_S // MISSING_S
+        for number in itertools.count():
+            try:
+                if number % rounds:
+                    await self._announcer.publish_missing()
+                else:
+                    await self._announcer.keep_announcing(await self._nwc_grants())
+            except KitestringError as failure:
+                log.warning("connections are not announced yet: %s", failure.message)
+            await self.clock.sleep(MISSING_S)
 
     def _on_nip44(self, grant: Grant) -> None:
         """The first NIP-44 request of a connection: from now on it takes nothing else, whatever anybody says."""
@@ -254,15 +265,15 @@ class Core:
 
     async def perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
         """Hand the command to the engine and wait; the wait decides nothing."""
-        answer = asyncio.ensure_future(self.publisher.wait_for(request_id, wait_s))
+        until = self.clock.monotonic() + wait_s
         incoming = Incoming(request_id, "control", grant_id, command, CONTROL, self.clock.now())
-        try:
+        with self.publisher.expecting(request_id) as answer:
             await self.engine.handle(incoming)
-        except BaseException:
-            answer.cancel()
-            raise
-        message = await answer
-        return None if message is None else decode_control(message.plaintext)
+            await asyncio.wait((answer,), timeout=max(0.0, until - self.clock.monotonic()))
+            return decode_control(answer.result().plaintext) if answer.done() else None
+
+    async def resolve_payment(self, payment_id: str, note: str) -> None:
+        await self.engine.resolve(payment_id, note)
 
     async def execute(self, request_id: str, name: str, writes: tuple[Write, ...], result: Result) -> Result:
         del name  # the request id holds it
@@ -280,11 +291,21 @@ class Core:
 
 
 async def _know_node(config: Config, store: Store, backend: Backend) -> Node:
-    """The row of the node this service stands on now; its cursor survives, its epoch is what was stored."""
+    """The row of the node this service stands on now; its cursor survives. The one with the highest epoch was the last:
+    to come to another one, or back to one from before, begins a new epoch, and is said."""
     info = await told(backend.info())
-    known = await store.node(info.node_id)
-    if known is not None:
-        return known
-    node = Node(info.node_id, 1, config.node_url.partition(":")[0], info.network)
+    known = await store.nodes()
+    last = known[-1] if known else None
+    if last is not None and last.node_id == info.node_id:
+        return last
+    epoch = 1 if last is None else last.epoch + 1
+    before = await store.node(info.node_id)
+    cursor = before.cursor if before else b""
+    node = Node(info.node_id, epoch, config.node_url.partition(":")[0], info.network, cursor)
     await store.apply(SaveNode(node))
+    if last is not None:
+        log.warning(
+            "the service stands on node %s now (epoch %d), no longer on %s: payments that are open there stay so until "
+            "it stands there again, or `kitestring resolve`", node.node_id[:16], epoch, last.node_id[:16],
+        )  # fmt: skip
     return node
