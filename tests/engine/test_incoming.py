@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from kitestring.base.ledger import Credit
+import pytest
+
+from kitestring.base.ledger import Credit, Invoice
 from kitestring.base.ports import InvoiceStatus
 from kitestring.engine.incoming import EXPIRY_GRACE_S, GIVE_UP_S
 from tests.engine.kit import Life, Rig
@@ -98,3 +100,28 @@ async def test_a_stream_that_breaks_during_a_credit_does_not_lose_the_receipt(li
             task.cancel()
         received = await rig.receipt("i")
         assert received.payment_hash == invoice[1]
+
+
+@virtual
+async def test_many_open_invoices_are_read_by_the_page_and_all_looked_at_and_expired(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.incoming.PAGE", 2)
+    monkeypatch.setattr("kitestring.ledger.apply_invoices.SWEEP_LIMIT", 2)
+    async with life.service() as rig:
+        await rig.grant("app")
+        made = [await rig.invoice(f"i{number}", "app", 1_000, expiry_s=60) for number in range(5)]
+    pages: list[int] = []
+    async with life.service() as rig:
+        read = rig.store.invoices
+
+        async def counted(state: str, **page: Any) -> list[Invoice]:
+            found: list[Invoice] = await read(state, **page)
+            pages.append(len(found))
+            return found
+
+        rig.store.invoices = counted
+        await rig.clock.sleep(60 + EXPIRY_GRACE_S + 120)
+        assert {await state_of(rig, one) for one in made} == {"expired"}
+        assert life.node.calls.count("lookup_invoice") >= 5
+    assert max(pages) == 2
