@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 from kitestring.app.settings import FILE_NAME
@@ -25,6 +27,10 @@ MAX_SOCKET_PATH_BYTES: Final = 103
 #: Waiting control connections; the owner's own programs, so few.
 CONTROL_BACKLOG: Final = 64
 PRIVATE: Final = 0o077
+#: Ledger, relay and sandbox with their logs take less than this at a first start.
+START_BYTES: Final = 1_000_000
+#: No space, no quota, or a limit on the size of files.
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class DataDir:
@@ -62,6 +68,7 @@ class DataDir:
             raise _refused(f"{self.path} belongs to another user; name another one with --data-dir") from error
         try:
             self._lock(handle)
+            self.need_room()
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             yield
@@ -76,6 +83,29 @@ class DataDir:
             raise KitestringError(
                 Reason.ALREADY_USED, f"another kitestring is running on {self.path} (pid {pid})", pid=pid
             ) from error
+
+    def need_room(self) -> None:
+        """Raises KitestringError when the disk is too full for a service to start, or for a command to look into it.
+
+        Tried out rather than asked for: quotas and limits are not in the number of free bytes. SQLite says "disk I/O
+        error" to some of them.
+        """
+        try:
+            with TemporaryFile(dir=self.path, buffering=0) as probe:
+                written = probe.write(bytes(START_BYTES))
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise self.full() from error
+        if written < START_BYTES:
+            raise self.full()
+
+    def full(self) -> KitestringError:
+        """What is said wherever the disk is full."""
+        return KitestringError(
+            Reason.INTERNAL,
+            f"the disk is full ({self.path}): make room, at least {START_BYTES // 1_000_000} MB, and try again",
+        )
 
     # ------------------------------------------------------------ seed
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from kitestring.app.cli import main as program
 from kitestring.app.cli.main import SUMMARIES, cli
 from kitestring.app.cli.reference import reference_markdown
+from kitestring.app.datadir import DataDir
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.crypto.keys import SecretKey
@@ -24,6 +25,7 @@ from tests.app.kit import bolt11_of
 
 INVOICE = bolt11_of(sat(5))
 KEY = "ab" * 32
+FULL = "error: the disk is full (/nowhere/kitestring): make room, at least 1 MB, and try again"
 CONNECTION = f"nostr+walletconnect://{SecretKey(bytes([7]) * 32).public_hex}?relay=ws://127.0.0.1:9&secret={'08' * 32}"
 
 
@@ -213,7 +215,26 @@ def test_a_full_disk_under_the_ledger_is_named(failing: Callable[[BaseException]
     import sqlite3
 
     result = failing(sqlite3.OperationalError("database or disk is full"))
-    assert result.stderr == "error: the disk is full: make room and try again\n"
+    assert result.stderr == f"{FULL}\n"
+
+
+@pytest.mark.parametrize("words", ["disk I/O error", "unable to open database file"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_full_disk_is_named_whatever_sqlite_calls_it(
+    words: str, wrapped: bool, failing: Callable[[BaseException], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    error: Exception = sqlite3.OperationalError(words)
+    if wrapped:
+        error, error.__cause__ = KitestringError(Reason.INTERNAL, "the relay cannot use its file"), error
+    assert "full" not in failing(error).stderr
+
+    def full(home: DataDir) -> None:
+        raise home.full()
+
+    monkeypatch.setattr(DataDir, "need_room", full)
+    assert failing(error).stderr == f"{FULL}\n"
 
 
 def test_a_wrong_setting_is_told_with_its_file(tmp_path: Path) -> None:

@@ -79,13 +79,29 @@ class Commands(click.Group):
 
 
 def _tell(error: BaseException) -> int:
-    code, reason, sentence, details = _explain(error)
+    code, reason, sentence, details = _explain(_full_disk(error) or error)
     if not sentence:
         return code
     if SHELL.as_json:
         SHELL.print_json({"error": {"reason": reason, "message": sentence, "details": details}})
     click.echo(f"error: {sentence}", err=True)
     return code
+
+
+def _full_disk(error: BaseException) -> KitestringError | None:
+    """The plain words for what SQLite may call a disk I/O error, or a file that it cannot open."""
+    source = error.__cause__ if isinstance(error, KitestringError) else error
+    if type(source).__module__ != "sqlite3":
+        return None
+    if "disk is full" in str(source):
+        return SHELL.home.full()
+    try:
+        SHELL.home.need_room()
+    except KitestringError as full:
+        return full
+    except OSError:
+        return None
+    return None
 
 
 def _explain(error: BaseException) -> tuple[int, str, str, dict[str, object]]:
@@ -132,8 +148,9 @@ def _explain_os(error: OSError) -> tuple[int, str, str, dict[str, object]]:
 
 def _tell_bug(error: Exception) -> int:
     """Without the text of the error, which may repeat what was typed, a secret among it."""
-    if type(error).__module__ == "sqlite3" and "full" in str(error):
-        return _tell(OSError(errno.ENOSPC, "disk full"))
+    full = _full_disk(error)
+    if full is not None:
+        return _tell(full)
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
