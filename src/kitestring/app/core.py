@@ -27,6 +27,7 @@ from kitestring.base.commands import AnyCommand, Journaled, Outcome
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.ledger import (
+    More,
     Node,
     NodeView,
     Prune,
@@ -247,8 +248,10 @@ class Core:
     async def _prune_loop(self) -> None:
         while True:
             await self.clock.sleep(PRUNE_EVERY_S)
+            old = Prune(self.clock.now() - KEEP_REQUESTS_S)
             try:
-                await self.store.apply(Prune(self.clock.now() - KEEP_REQUESTS_S))
+                while isinstance(await self.store.apply(old), More):
+                    pass  # payments went in between
             except KitestringError as failure:
                 log.warning("old requests are not forgotten yet: %s", failure.message)
 
