@@ -230,6 +230,41 @@ async def test_one_that_is_kept_out_after_another_raised_ends_the_attempts_of_al
     assert await store.apply(claim("p0")) == Claimed()
 
 
+def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+
+    async def leave() -> Writer:
+        store = await SqliteStore.open(path, SERVICE)
+        await store.apply(setting())
+        writer = store._writer
+        assert writer is not None
+        commit = writer._is_committed
+        monkeypatch.setattr(writer, "_is_committed", lambda: held.wait() and commit())
+        claimed = asyncio.ensure_future(store.apply(claim("a")))
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert not claimed.done()
+        store._reader.connection.close()
+        return writer
+
+    loop = asyncio.new_event_loop()
+    writer = loop.run_until_complete(leave())
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    held.set()
+    writer._thread.join()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        writer.connection.execute("SELECT 1")
+    assert audit(path, SERVICE) == []
+    raw = sqlite3.connect(path)
+    assert raw.execute("SELECT payment_id FROM payments").fetchall() == [("pay-a",)]
+    raw.close()
+
+
 @pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0)])
 async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx) -> None:
     connection = faulty(store)

@@ -16,6 +16,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -133,11 +134,21 @@ class Writer:
                 self._be_patient(self._patience_ms)
                 self._commit(batch)
                 self._be_patient(0)
-            self._loop.call_soon_threadsafe(self._release, batch)
+            if not self._is_told(self._release, batch):
+                break
         try:
             self.connection.close()
         finally:
-            self._loop.call_soon_threadsafe(self._ended.set_result, None)
+            self._is_told(self._ended.set_result, None)
+
+    def _is_told(self, what: Callable[..., object], *values: object) -> bool:
+        """False when the loop has ended without :meth:`close`: then nobody waits any more, and nothing will come. What
+        was committed stands."""
+        try:
+            self._loop.call_soon_threadsafe(what, *values)
+        except RuntimeError:
+            return False
+        return True
 
     def _is_committed(self) -> bool:
         try:
