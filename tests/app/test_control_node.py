@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kitestring.app import control
+from kitestring.app import control, control_node
 from kitestring.app.contact import told
+from kitestring.backend.registry import open_backend
+from kitestring.backend.sandbox import Sandbox
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.sdk.clock import SystemClock
 from tests.app.kit import FakeDesk
 
 
@@ -46,3 +52,29 @@ async def test_a_sentence_of_our_own_is_told_as_it_is() -> None:
 
     with pytest.raises(KitestringError, match=r"^the disk is full$"):
         await told(refuse())
+
+
+class Balanced:
+    """A comparison in which nothing is wrong."""
+
+    violations: tuple[str, ...] = ()
+    payments = invoices = 0
+
+
+@pytest.mark.parametrize("url", ["sandbox://", "sandbox://?latency_ms=1", "sandbox:///{}/elsewhere.db"])
+async def test_audit_looks_into_every_sandboxs_books(
+    desk: FakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    async def examine(*_: object) -> Balanced:
+        return Balanced()
+
+    monkeypatch.setattr(control_node, "examine", examine)
+    node = open_backend(url.format(tmp_path), clock=SystemClock(), entropy=os.urandom, data_dir=tmp_path)
+    assert isinstance(node, Sandbox)
+    await node.open()
+    desk.backend = node
+    assert (await control.run(desk, "audit_node", {}))["violations"] == []
+    with contextlib.closing(sqlite3.connect(node.path)) as file, file:
+        file.execute("UPDATE node SET balance_msat = balance_msat + 1")
+    assert len((await control.run(desk, "audit_node", {}))["violations"]) == 1
+    await node.close()

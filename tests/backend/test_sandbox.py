@@ -16,7 +16,7 @@ import pytest
 
 from kitestring.backend.registry import Context
 from kitestring.backend.sandbox import Sandbox, SandboxFaultError
-from kitestring.backend.sandbox_file import OPENING_BALANCE_MSAT
+from kitestring.backend.sandbox_file import OPENING_BALANCE_MSAT, open_file
 from kitestring.backend.sandbox_payments import Behaviour, routing_fee_msat
 from kitestring.backend.sandbox_world import World
 from kitestring.base.errors import KitestringError
@@ -58,6 +58,11 @@ def make(
 
 def make_world(directory: Path, clock: ManualClock) -> World:
     return World(directory / "sandbox.db", now_ms=clock.now_ms)
+
+
+def new_file(directory: Path) -> Path:
+    open_file(directory / "sandbox.db", opening_msat=OPENING_BALANCE_MSAT).close()
+    return directory / "sandbox.db"
 
 
 def an_invoice(amount_msat: int | None = 5000, expiry_s: int = 600) -> InvoiceOrder:
@@ -270,6 +275,9 @@ async def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> N
     connection.close()
     with pytest.raises(KitestringError, match="no sandbox of this version"):
         World(tmp_path / "other.db")
+    with pytest.raises(KitestringError, match="start its node first"):
+        World(tmp_path / "missing.db")
+    assert not (tmp_path / "missing.db").exists()
     assert (tmp_path / "sandbox.db").read_text().startswith("a diary")
 
 
@@ -308,7 +316,7 @@ def wait_for(ready: Callable[[], object]) -> None:
 
 
 async def test_a_payment_survives_a_kill_between_its_commit_and_its_answer(tmp_path: Path) -> None:
-    with World(tmp_path / "sandbox.db") as world:
+    with World(new_file(tmp_path)) as world:
         wanted = order(world.invoice(sat(5), behaviour=Behaviour.LATE, delay_ms=60_000))
         child = payer(tmp_path, [wanted.bolt11])
         wait_for(world.payments)
@@ -327,7 +335,7 @@ async def test_a_payment_survives_a_kill_between_its_commit_and_its_answer(tmp_p
 
 
 async def test_two_processes_that_pay_the_same_invoices_at_once_pay_each_once(tmp_path: Path) -> None:
-    with World(tmp_path / "sandbox.db") as world:
+    with World(new_file(tmp_path)) as world:
         texts = [world.invoice(sat(number)) for number in range(1, 11)]
         children = [payer(tmp_path, texts), payer(tmp_path, texts[::-1])]
         answers = [child.communicate(timeout=60)[0].splitlines() for child in children]
@@ -346,7 +354,7 @@ def test_of_several_that_make_the_world_at_once_one_wins(tmp_path: Path) -> None
 
 
 def _node_of(directory: Path) -> bytes:
-    World(directory / "sandbox.db").close()
+    new_file(directory)
     with sqlite3.connect(directory / "sandbox.db") as connection:
         secret: bytes = connection.execute("SELECT node_secret FROM node").fetchone()[0]
     connection.close()
@@ -377,6 +385,6 @@ async def test_many_payments_both_ways_keep_the_books_balanced(tmp_path: Path) -
 
 
 def test_every_invoice_is_real(tmp_path: Path) -> None:
-    with World(tmp_path / "sandbox.db") as world:
+    with World(new_file(tmp_path)) as world:
         invoice = bolt11.decode(world.invoice(Msat(1001), "snow ☃"))
         assert (invoice.network, invoice.amount_msat, invoice.description) == ("regtest", 1001, "snow ☃")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from kitestring.backend.registry import open_backend
+from kitestring.backend.sandbox_file import OPENING_BALANCE_MSAT, open_file
 from kitestring.backend.sandbox_payments import Behaviour
 from kitestring.backend.sandbox_world import World
 from kitestring.base.money import Msat
@@ -164,6 +165,7 @@ class SandboxSide:
         self.world.pay(text, None if amount_msat is None else Msat(amount_msat))
 
     def unreachable(self) -> Backend:
+        open_file(self.directory / "offline.db", opening_msat=OPENING_BALANCE_MSAT).close()
         with World(self.directory / "offline.db") as world:
             world.set_offline(True)
         return open_url(f"sandbox://{self.directory / 'offline.db'}", self.directory)

@@ -10,6 +10,7 @@ from kitestring.app.datadir import DataDir
 from kitestring.app.desk import Desk, Result
 from kitestring.app.macaroon_rights import macaroon_of
 from kitestring.app.node_audit import Subject, examine, sandbox_books
+from kitestring.backend.sandbox import Sandbox
 from kitestring.base.payments import State
 
 
@@ -67,6 +68,6 @@ async def audit_node(desk: Desk, params: AuditParams, _key: str) -> Result:
     subject = Subject(home.ledger, desk.keyring.service_id, params.whole_node)
     found = await examine(subject, desk.backend, desk.clock)
     violations = found.violations
-    if desk.config.node_url == "sandbox://":
-        violations += sandbox_books(home.sandbox_db)
+    if isinstance(desk.backend, Sandbox):
+        violations += sandbox_books(desk.backend.path)
     return {"violations": list(violations), "payments": found.payments, "invoices": found.invoices}

@@ -106,7 +106,7 @@ class Sandbox:
         reader = open_file(self.path, entropy=self._entropy, opening_msat=self._opening_msat)
         reader.execute("PRAGMA query_only = ON")
         self._secret = reader.execute("SELECT node_secret FROM node").fetchone()[0]
-        self._opened = reader, Writer(open_file(self.path, entropy=self._entropy, shared=True))
+        self._opened = reader, Writer(open_file(self.path, shared=True))
 
     async def close(self) -> None:
         if self._opened is not None:

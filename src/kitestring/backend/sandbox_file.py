@@ -78,15 +78,18 @@ CREATE INDEX payments_to_refund ON payments (resolve_at_ms) WHERE outcome = 'fai
 
 
 def open_file(
-    path: Path, *, entropy: Entropy, opening_msat: Msat = OPENING_BALANCE_MSAT, shared: bool = False
+    path: Path, *, entropy: Entropy = os.urandom, opening_msat: Msat | None = None, shared: bool = False
 ) -> sqlite3.Connection:
-    """A connection to the world at ``path``, which is made with fresh keys when it is not there yet.
+    """A connection to the world at ``path``. With ``opening_msat``, which the node's URL gives, it is made with fresh
+    keys when it is not there yet.
 
-    ``opening_msat`` counts only then. ``shared`` allows use from a thread other than the caller's. Raises
-    KitestringError when the file is something else or of another version.
+    ``shared`` allows use from a thread other than the caller's. Raises KitestringError when the file is missing,
+    something else or of another version.
     """
     try:
         if not path.exists():
+            if opening_msat is None:
+                raise KitestringError(Reason.NODE_UNAVAILABLE, f"there is no sandbox at {path}: start its node first")
             _make(path, entropy, opening_msat)
         connection = _connect(path, shared=shared)
         version = connection.execute("PRAGMA user_version").fetchone()[0]

@@ -56,12 +56,12 @@ class Books:
 
 
 class World:
-    """The outside of the sandbox at ``path``, which is made when it is not there yet. Raises KitestringError."""
+    """The outside of the sandbox at ``path``, which its node has made. Raises KitestringError."""
 
     def __init__(
         self, path: Path, *, entropy: Entropy = secrets.token_bytes, now_ms: Callable[[], int] = wall_clock_ms
     ) -> None:
-        self._connection = open_file(path, entropy=entropy)
+        self._connection = open_file(path)
         self._entropy = entropy
         self._now_ms = now_ms
 
