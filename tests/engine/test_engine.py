@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kitestring.base.commands import GetInfo, Info
 from kitestring.base.ledger import Message
 from kitestring.engine.engine import BACKLOG_SLICE
 from tests.engine.kit import Life
@@ -26,3 +27,15 @@ async def test_old_answers_go_out_in_slices_so_that_the_loop_has_its_turn_in_bet
         assert sum(sizes) < many
         await rig.clock.sleep(1)
         assert (sum(sizes), max(sizes)) == (many, BACKLOG_SLICE)
+
+
+@virtual
+async def test_facts_about_the_node_are_told_only_with_the_permission(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("plain", methods="pay_invoice")
+        await rig.grant("curious", methods="pay_invoice get_info")
+        told = await rig.engine.ask("plain", GetInfo())
+        assert told == Info("", "", "", "regtest", 0, "", ("get_info", "pay_invoice"))
+        told = await rig.engine.ask("curious", GetInfo())
+        assert isinstance(told, Info)
+        assert (told.pubkey, told.methods) == (rig.context.node.node_id, ("get_info", "pay_invoice"))

@@ -22,6 +22,7 @@ from kitestring.base.commands import (
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.ports import InvoiceOrder, InvoiceStatus
+from kitestring.engine import invoices as invoices_module
 from kitestring.engine.context import Limits
 from kitestring.engine.incoming import EXPIRY_GRACE_S, HOUSEKEEPING_S
 from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
@@ -216,6 +217,25 @@ async def test_open_invoices_of_one_connection_are_bounded(life: Life) -> None:
             await rig.invoice(f"i{number}", "app", 1_000)
         await rig.handle("i9", "app", MakeInvoice(amount_msat=Msat(1_000)))
         assert (await rig.answer("i9")).reason is Reason.RATE_LIMITED
+
+
+@virtual
+async def test_open_invoices_of_one_offer_are_bounded_and_the_payer_is_told_when_to_come_again(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invoices_module, "MAX_OPEN_PER_OFFER", 2)
+    async with life.service() as rig:
+        await rig.offer("tips")
+        await rig.offer("shop")
+        for number in range(2):
+            await rig.invoice(f"i{number}", "", 1_000, offer_id="tips", expiry_s=600)
+        await rig.handle("i9", "", MakeInvoice(amount_msat=Msat(1_000), offer_id="tips"), PAYER_OF_OFFERS)
+        refused = await rig.answer("i9")
+        assert refused.reason is Reason.RATE_LIMITED
+        assert refused.details == {"retry_after": rig.clock.now() + 60}
+        await rig.invoice("i10", "", 1_000, offer_id="shop")
+        await rig.clock.sleep(4_000)
+        await rig.invoice("i11", "", 1_000, offer_id="tips")
 
 
 @virtual

@@ -8,7 +8,7 @@ import pytest
 
 from kitestring.base.commands import Paid
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ports import NodeBalance
+from kitestring.base.ports import NodeBalance, NodeUnreachableError
 from kitestring.engine.node import FAILURE_AGE_S
 from kitestring.engine.payments import DECIDE_LIMIT_S
 from tests.engine.kit import AMOUNT, Life, Rig
@@ -95,3 +95,29 @@ async def test_a_stop_does_not_wait_for_a_node_that_says_nothing(life: Life) -> 
         with pytest.raises(KitestringError, match="stopping"):
             await asking
         assert rig.clock.monotonic() - began_at < 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(NodeUnreachableError("https://10.0.0.7:8080: refused"), "cannot be reached"),
+     (RuntimeError("lnd: permission denied (code 7)"), "answers, but with an error")],
+)  # fmt: skip
+def test_a_failure_is_told_by_its_kind_and_the_words_of_the_node_are_kept_apart(
+    life: Life, fault: Exception, words: str
+) -> None:
+    @virtual
+    async def story(life: Life) -> None:
+        async with life.service() as rig:
+
+            async def broken() -> NodeBalance:
+                raise fault
+
+            life.node.balance = broken  # type: ignore[method-assign]
+            for ask in (rig.engine.node_view, rig.engine.receivable):
+                with pytest.raises(KitestringError) as caught:
+                    await ask()
+                assert words in caught.value.message
+                assert str(fault) not in caught.value.message
+                assert caught.value.details == {"why": str(fault)}
+
+    story(life)

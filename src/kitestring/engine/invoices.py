@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT, Invoiced, MakeInvoice, Refused, Transaction, freeze
 from kitestring.base.errors import KitestringError, Reason
@@ -28,6 +29,12 @@ from kitestring.engine.payments import Grants
 from kitestring.policy.rules import refuse_invoice
 
 log = logging.getLogger("kitestring.engine")
+
+#: Unpaid invoices of one offer at the same time (each a row of about 1 kB, looked at once a minute): far more payers
+#: than stand at one till within an hour, and strangers cannot fill the disk.
+MAX_OPEN_PER_OFFER: Final = 1_000
+#: Seconds after which one has probably expired: they are looked through once a minute.
+OPEN_RETRY_S: Final = 60
 
 
 class Invoices:
@@ -54,6 +61,8 @@ class Invoices:
                 pass
             case Refused():
                 await self._refuse(incoming, answer)
+            case Denied(Reason.RATE_LIMITED):
+                await self._refuse(incoming, self._too_many_open())
             case Denied(reason):
                 await self._refuse(incoming, Refused(reason))
             case _:
@@ -82,7 +91,15 @@ class Invoices:
         return invoice if isinstance(answer, Claimed) else answer
 
     def _max_open(self, incoming: Incoming) -> int:
-        return self._context.limits.open_invoices if incoming.grant_id else 0
+        """Of the grant, or of the offer: strangers' invoices need a bound whatever the owner allows his apps."""
+        if incoming.grant_id:
+            return self._context.limits.open_invoices
+        return MAX_OPEN_PER_OFFER if isinstance(incoming.command, MakeInvoice) and incoming.command.offer_id else 0
+
+    def _too_many_open(self) -> Refused:
+        retry_after = self._context.clock.now() + OPEN_RETRY_S
+        text = "too many unpaid invoices are open: pay one, or wait until one expires"
+        return Refused(Reason.RATE_LIMITED, text, {"retry_after": retry_after})
 
     def _new_invoice(self, incoming: Incoming, command: MakeInvoice, account_id: str, now: int) -> Invoice:
         preimage = self._context.entropy(32) if self._context.backend.capabilities.own_preimage else b""
@@ -119,7 +136,8 @@ class Invoices:
             made = await reachable(self._context.backend.make_invoice(order))
         except KitestringError as unavailable:
             # Nobody has ever seen this invoice's text, so nobody can pay it: dropping it loses nothing.
-            await self._drop(invoice, request, Refused(unavailable.reason, unavailable.message))
+            refusal = Refused(unavailable.reason, unavailable.message, dict(unavailable.details))
+            await self._drop(invoice, request, refusal)
             return
         await self._record(invoice, request, made)
 

@@ -27,6 +27,10 @@ ANSWER_LIMIT_S: Final = 300.0
 QUESTION_LIMIT_S: Final = 60.0
 #: A failed question about the balance is not repeated sooner.
 FAILURE_AGE_S: Final = 2.0
+#: Of the node's own words about a failure.
+MAX_WHY_CHARS: Final = 300
+_AWAY: Final = "the Lightning node cannot be reached; check that it runs, then try again"
+_REFUSED: Final = "the Lightning node answers, but with an error; its words are in the log of the service"
 #: Strangers ask offers for invoices; the node's balance is not asked for each of them.
 RECEIVABLE_AGE_S: Final = 5.0
 
@@ -96,7 +100,7 @@ class NodeGate:
             if failure is None or self._context.clock.monotonic() - self._failed_at > FAILURE_AGE_S:
                 failure = await self._asked()
             if failure is not None:
-                raise KitestringError(failure.reason, failure.message)
+                raise KitestringError(failure.reason, failure.message, **failure.details)
         return self._view
 
     async def _asked(self) -> KitestringError | None:
@@ -149,7 +153,8 @@ class NodeGate:
 
 
 async def reachable(call: Awaitable[T]) -> T:
-    """A question without money in it: any failure is "the node cannot be reached", with the cause in the log."""
+    """A question without money in it. A failure is told in a sentence for everybody; the node's own words, which may
+    hold its address, go to the log and into ``why``, which no wire shows."""
     try:
         async with asyncio.timeout(QUESTION_LIMIT_S):
             return await call
@@ -157,6 +162,6 @@ async def reachable(call: Awaitable[T]) -> T:
         raise
     except Exception as failure:
         log.warning("the node did not answer: %s: %s", type(failure).__name__, failure)
-        raise KitestringError(
-            Reason.NODE_UNAVAILABLE, "the Lightning node cannot be reached; check that it runs, then try again"
-        ) from failure
+        away = isinstance(failure, NodeUnreachableError | OSError | TimeoutError)
+        why = (str(failure) or type(failure).__name__)[:MAX_WHY_CHARS]
+        raise KitestringError(Reason.NODE_UNAVAILABLE, _AWAY if away else _REFUSED, why=why) from failure

@@ -118,7 +118,7 @@ class Payments:
         try:
             view = await self._view(grant, view_age_s, until)
         except KitestringError as unavailable:
-            refusal = Refused(unavailable.reason, unavailable.message)
+            refusal = Refused(unavailable.reason, unavailable.message, dict(unavailable.details))
             return await self._known_or(incoming, command, grant, refusal)
         payment = self._new_payment(command, grant, verdict, own, now)
         request = self._request(incoming, now, payment.payment_id)
