@@ -62,7 +62,7 @@ class Limits:
     max_events_burst: int = 5_000
     #: Subscriptions of one connection: a service with 100,000 keys needs 500.
     max_subscriptions: int = 1_000
-    #: Values in all filters of one connection (each some 200 bytes of memory, each filter counting 50 besides): a
+    #: Values in all filters of one connection (each some 500 bytes of memory, each filter counting 50 besides): a
     #: service with 100,000 keys needs 126,000 …
     max_filter_cost: int = 200_000
     #: … and of all connections: this also bounds what one event can cost to some 30 ms. The largest one has to go.
