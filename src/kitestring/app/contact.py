@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from kitestring.base.errors import KitestringError, Reason
@@ -22,3 +22,8 @@ async def told(call: Awaitable[T]) -> T:
             f"the Lightning node cannot be used: {failure or type(failure).__name__}; does it run, and are its address,"
             " certificate and macaroon the right ones?",
         ) from failure
+
+
+def in_its_words(message: str, details: Mapping[str, object]) -> str:
+    """For the owner: where the engine has kept what the node said (``why``), that instead of the general sentence."""
+    return f"the Lightning node cannot be used: {details['why']}" if "why" in details else message

@@ -13,7 +13,7 @@ from typing import Final
 
 from kitestring.app.announce import AGAIN_S, MISSING_S, Announcer
 from kitestring.app.config import Config
-from kitestring.app.contact import told
+from kitestring.app.contact import in_its_words, told
 from kitestring.app.control_wire import CONTROL, decode_control
 from kitestring.app.desk import Result
 from kitestring.app.execute import execute
@@ -264,7 +264,11 @@ class Core:
         return await self.engine.ask(grant_id, command)
 
     async def node_view(self) -> NodeView:
-        return await self.engine.node_view()
+        try:
+            return await self.engine.node_view()
+        except KitestringError as failure:
+            message = in_its_words(failure.message, failure.details)
+            raise KitestringError(failure.reason, message, **failure.details) from failure
 
     async def perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
         """Hand the command to the engine and wait; the wait decides nothing."""

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
 from kitestring.app.config import Config
+from kitestring.app.contact import in_its_words
 from kitestring.app.keyring import Keyring
 from kitestring.base.commands import AnyCommand, Journaled, Outcome, Refused
 from kitestring.base.errors import KitestringError, Reason
@@ -95,5 +96,5 @@ def expect(outcome: Outcome, kind: type[Kind]) -> Kind:
     if isinstance(outcome, kind):
         return outcome
     if isinstance(outcome, Refused):
-        raise KitestringError(outcome.reason, outcome.message, **outcome.details)
+        raise KitestringError(outcome.reason, in_its_words(outcome.message, outcome.details), **outcome.details)
     raise KitestringError(Reason.INTERNAL, f"the service answered with {type(outcome).__name__}")
