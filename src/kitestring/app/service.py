@@ -115,7 +115,9 @@ async def _relays(
         yield config.relays
         return
     limits = RelayLimits(kinds=frozenset(config.relay.kinds)) if config.relay.kinds else RelayLimits()
-    relay = Relay(home.relay_db, clock=clock, entropy=os.urandom, limits=limits, auth=config.relay.auth)
+    relay = Relay(
+        home.relay_db, clock=clock, entropy=os.urandom, limits=limits, auth=config.relay.auth, own_keys=own_keys
+    )
     port = await relay.start(config.relay.host, config.relay.port or home.relay_port())
     home.keep_relay_port(port)
     try:
