@@ -26,9 +26,7 @@ from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.ledger import (
     NodeView,
     Payment,
-    Recorded,
     Request,
-    ResolvePayment,
     SaveAccount,
     SaveGrant,
     SaveOffer,
@@ -75,7 +73,6 @@ class FakeStore:
     requests: dict[str, Request] = field(default_factory=dict)
     history: list[Transaction] = field(default_factory=list)
     open: list[Payment] = field(default_factory=list)
-    applied: list[object] = field(default_factory=list)
 
     async def grants(self) -> list[Grant]:
         return list(self.rows.values())
@@ -104,11 +101,6 @@ class FakeStore:
     async def totals(self) -> Totals:
         return Totals(ZERO, ZERO, ZERO, ZERO, "", 0)
 
-    async def apply(self, tx: object) -> object:
-        assert isinstance(tx, ResolvePayment)
-        self.applied.append(tx)
-        return Recorded()
-
     def write(self, write: Write) -> None:
         if isinstance(write, SaveGrant):
             self.rows[write.grant.grant_id] = write.grant
@@ -131,6 +123,7 @@ class FakeDesk:
         self.answer: Callable[[Journaled], Outcome | None] = lambda _: None
         self.performed: list[Journaled] = []
         self.announced = 0
+        self.resolved: list[tuple[str, str]] = []
         self.asked_offers: list[tuple[Noffer, int | None]] = []
         self.offered = ""
         self.balance: Outcome | None = Balance(sat(7))
@@ -145,6 +138,9 @@ class FakeDesk:
             return self.balance
         assert isinstance(command, GetInfo)
         return Info("alias", "", "02" * 33, "regtest", 1, "")
+
+    async def resolve_payment(self, payment_id: str, note: str) -> None:
+        self.resolved.append((payment_id, note))
 
     async def perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
         self._claim(request_id, freeze(command))

@@ -298,7 +298,7 @@ async def test_only_a_payment_of_unknown_outcome_is_resolved(desk: FakeDesk) -> 
     error = await refused(desk, "payment_resolve", payment="h-dispatched", note="why")
     assert error.reason is Reason.UNKNOWN_TARGET
     assert (await run(desk, "payment_resolve", payment="h-unknown", note="why"))["state"] == "resolved"
-    assert [tx.payment_id for tx in desk.store.applied] == ["p-unknown"]
+    assert desk.resolved == [("p-unknown", "why")]
 
 
 # ---------------------------------------------------------------- the card

@@ -57,6 +57,7 @@ class Limits:
     requests_per_min: int = 600
     payments_per_min: int = 120
     open_payments: int = 1_000
+    open_payments_per_connection: int = 100
     open_invoices: int = 200
     offer_requests_per_min: int = 60
     all_offers_requests_per_min: int = 600

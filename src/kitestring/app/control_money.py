@@ -26,7 +26,6 @@ from kitestring.base.commands import (
     thaw,
 )
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import ResolvePayment
 from kitestring.base.money import Msat
 from kitestring.base.payments import State
 from kitestring.base.ports import Scope
@@ -244,7 +243,7 @@ async def payment_resolve(desk: Desk, params: ResolveParams, _key: str) -> Resul
         raise KitestringError(
             Reason.UNKNOWN_TARGET, "there is no payment of unknown outcome with this id or hash; nothing was changed"
         )
-    await desk.store.apply(ResolvePayment(found.payment_id, params.note, desk.clock.now()))
+    await desk.resolve_payment(found.payment_id, params.note)
     return {
         "payment_id": found.payment_id,
         "payment_hash": found.payment_hash,

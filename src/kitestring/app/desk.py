@@ -57,6 +57,10 @@ class Desk(Protocol):
         """
         ...
 
+    async def resolve_payment(self, payment_id: str, note: str) -> None:
+        """The operator's word about a payment of unknown outcome. Raises KitestringError if it has another state."""
+        ...
+
     async def grants_changed(self) -> None:
         """Info events are published and read back, subscriptions follow. Awaited before a connection is shown."""
         ...

@@ -64,6 +64,9 @@ class OfflineDesk(Desk):
     async def execute(self, request_id: str, name: str, writes: tuple[Write, ...], result: Result) -> Result:
         raise self._stopped()
 
+    async def resolve_payment(self, payment_id: str, note: str) -> None:
+        raise self._stopped()
+
     async def grants_changed(self) -> None:
         raise self._stopped()
 

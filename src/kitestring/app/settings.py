@@ -113,6 +113,12 @@ SETTINGS: Final = (
         1_000,
         "Payments under way at the same time in the whole service; bounds memory and channel slots.",
     ),
+    Setting(
+        "limits.open_payments_per_connection",
+        Kind.COUNT,
+        100,
+        "Payments of one connection under way at the same time; more are answered with RATE_LIMITED. 0: no limit.",
+    ),
     Setting("limits.open_invoices", Kind.COUNT, 200, "Unpaid invoices that one connection may have open. 0: no limit."),
     Setting(
         "limits.offer_requests_per_min",
