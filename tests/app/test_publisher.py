@@ -88,14 +88,14 @@ async def test_answers_beyond_those_being_retried_wait_in_the_ledger_and_leave_w
 
 
 @virtual
-async def test_who_waits_for_an_answer_gets_it_or_nothing_in_time(life: Life) -> None:
+async def test_all_who_expect_an_answer_get_it_and_nobody_else_does(life: Life) -> None:
     async with life.service(start=False) as rig:
         door = Door(rig, Limits())
         await door.open()
         event = door.request("pay_invoice", {"invoice": door.invoice()})
-        waits = [asyncio.create_task(door.publisher.wait_for(event.id, 10)) for _ in range(2)]
-        nothing = asyncio.create_task(door.publisher.wait_for("another", 10))
-        await door.tell(event)
-        assert [message and message.request_id for message in await asyncio.gather(*waits)] == [event.id] * 2
-        assert await nothing is None
+        expecting = door.publisher.expecting
+        with expecting(event.id) as one, expecting(event.id) as two, expecting("another") as nothing:
+            await door.tell(event)
+            assert [message.request_id for message in await asyncio.gather(one, two)] == [event.id] * 2
+            assert not nothing.done()
         assert door.publisher._waiting == {}

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +74,7 @@ class Service:
         node = f"sandbox://{self._home.sandbox_db}" if backend == "sandbox://" else backend
         self._config: Final = Config(path.parent, node_url=node, relays=self._relays)
         self._core: Core | None = None
-        self._lock: AbstractContextManager[None] | None = None
+        self._started = AsyncExitStack()
 
     # ------------------------------------------------------------ before it runs
 
@@ -130,31 +130,26 @@ class Service:
             await stop.wait()
 
     async def __aenter__(self) -> Self:
-        lock = self._home.locked()
-        lock.__enter__()
-        try:
+        async with AsyncExitStack() as started:
+            started.enter_context(self._home.locked())
             place = Place(self._home.ledger, self._home.path, self._relays)
-            keyring = self._keyring()
-            core = await Core.open(self._config, place, keyring, clock=SystemClock(), entropy=os.urandom)
+            core = await Core.open(self._config, place, self._keyring(), clock=SystemClock(), entropy=os.urandom)
+            started.push_async_callback(core.stop)
             await core.start()
-        except BaseException:
-            lock.__exit__(None, None, None)
-            raise
-        self._core, self._lock = core, lock
-        if not await core.listening(LISTEN_S):
-            log.warning("no relay is reachable yet; the service keeps trying")
+            self._core = core
+            started.callback(self._forget)
+            if not await core.listening(LISTEN_S):
+                log.warning("no relay is reachable yet; the service keeps trying")
+            self._started = started.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        core, lock, self._core, self._lock = self._core, self._lock, None, None
-        try:
-            if core is not None:
-                await core.stop()
-        finally:
-            if lock is not None:
-                lock.__exit__(None, None, None)
+        await self._started.aclose()
+
+    def _forget(self) -> None:
+        self._core = None
 
     # ------------------------------------------------------------ while it runs
 

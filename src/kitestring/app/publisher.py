@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from kitestring.base.errors import KitestringError
@@ -29,6 +30,8 @@ MARK_EVERY_S: Final = 0.25
 MAX_MARKS: Final = 500
 #: Answers being retried at once (about 2 kB each); more wait in the ledger until half of these have left.
 MAX_RETRYING: Final = 5_000
+#: As many of those are signed again in one go (about 20 ms); what comes in has its turn in between.
+REFILL_SLICE: Final = 32
 
 Resign = Callable[[Message, int], Message]
 
@@ -60,14 +63,13 @@ class Publisher:
             if message.event:
                 self._send(message, 0)
 
-    async def wait_for(self, request_id: str, timeout_s: float) -> Message | None:
-        """The next answer to ``request_id``, or None when it has not come in time (which decides nothing)."""
+    @contextmanager
+    def expecting(self, request_id: str) -> Iterator[asyncio.Future[Message]]:
+        """The next answer to ``request_id``, from the very call on: a stored one may come before the first await."""
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request_id, []).append(future)
         try:
-            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
-        except TimeoutError:
-            return None
+            yield future
         finally:
             left = [other for other in self._waiting.pop(request_id, ()) if other is not future]
             if left:
@@ -109,7 +111,9 @@ class Publisher:
             await self.flush()
         waiting = await self._store.unpublished(MAX_RETRYING)
         self._left_behind = len(waiting) == MAX_RETRYING
-        self.deliver(tuple(waiting))
+        for start in range(0, len(waiting), REFILL_SLICE):
+            self.deliver(tuple(waiting[start : start + REFILL_SLICE]))
+            await self._clock.sleep(0)
 
     def send_once(self, answer: Encoded) -> None:
         """An answer that is not stored: the pool's own retries are all it gets, and who misses it asks again."""
