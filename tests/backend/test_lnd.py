@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +157,31 @@ async def test_payments_that_last_leave_room_for_questions(
     fake.released.set()
     await asyncio.gather(*paying)
     await lnd.close()
+
+
+async def test_closing_leaves_no_connection_of_a_cancelled_payment_behind(
+    fake: FakeLnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[socket.socket] = []
+
+    def make(http: lnd_http.LndHttp, address: tuple[Any, ...], real: Any = lnd_http.LndHttp._make_socket) -> Any:  # noqa: SLF001
+        made.append(real(http, address))
+        return made[-1]
+
+    monkeypatch.setattr(lnd_http.LndHttp, "_make_socket", make)
+    lnd = open_url(fake.url, tmp_path)
+    await lnd.open()
+    fake.fault = "hang"
+    paying = [asyncio.create_task(lnd.pay(an_order())) for _ in range(3)]
+    while len(fake.sent) < 3:  # noqa: ASYNC110 (the server runs beside)
+        await asyncio.sleep(0)
+    for task in paying:
+        task.cancel()
+    await asyncio.gather(*paying, return_exceptions=True)
+    await lnd.close()
+    fake.fault, fake.send = "", (200, SUCCEEDED)
+    fake.released.set()
+    assert [one.fileno() for one in made] == [-1, -1, -1]
 
 
 async def test_a_failure_is_dated_by_lnd(fake: FakeLnd, backend: Backend) -> None:

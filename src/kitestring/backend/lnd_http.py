@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import aiohttp
 import msgspec
@@ -33,8 +35,10 @@ CALL_LIMIT_S: Final = 60.0
 MAX_PAYMENTS: Final = 1_024
 #: Connections for everything else, so that a balance or a look-up never waits for a payment to end.
 MAX_CALLS: Final = 64
-#: To end the TLS of requests that were cancelled, which aiohttp does behind our back.
-FAREWELL_S: Final = 0.05
+#: aiohttp forgets the connection of a cancelled request while its TLS is still saying goodbye. :meth:`LndHttp.close`
+#: looks every FAREWELL_LOOK_S whether all are gone, and at most for FAREWELL_LIMIT_S: a node far away needs that long.
+FAREWELL_LIMIT_S: Final = 1.0
+FAREWELL_LOOK_S: Final = 0.005
 #: For the end of a stream after its last result; lnd sends both at once.
 DRAIN_LIMIT_S: Final = 1.0
 #: A page of 100 payments, each with dozens of attempts of 2 kB.
@@ -126,6 +130,7 @@ class LndHttp:
         self._access: Final = access
         self._calls: aiohttp.ClientSession | None = None
         self._payments: aiohttp.ClientSession | None = None
+        self._sockets: Final = WeakSet[socket.socket]()
 
     def __repr__(self) -> str:
         return f"LndHttp({self._access.base_url!r})"
@@ -136,7 +141,7 @@ class LndHttp:
 
     def _make_session(self, limit: int) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._access.tls(), limit=limit),
+            connector=aiohttp.TCPConnector(ssl=self._access.tls(), limit=limit, socket_factory=self._make_socket),
             headers={"Grpc-Metadata-macaroon": self._access.macaroon.hex()},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT_S),
         )
@@ -146,8 +151,15 @@ class LndHttp:
         self._calls = self._payments = None
         for session in sessions:
             await session.close()
-        if sessions:
-            await asyncio.sleep(FAREWELL_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_LIMIT_S):
+                while any(one.fileno() >= 0 for one in self._sockets):  # noqa: ASYNC110 (nobody tells)
+                    await asyncio.sleep(FAREWELL_LOOK_S)
+
+    def _make_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
 
     async def call(self, method: str, path: str, answer: type[S], body: dict[str, Any] | None = None) -> S:
         """One answer. Raises NodeUnreachableError, LndRefusedError, LndAnswerError."""
