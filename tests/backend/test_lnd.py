@@ -164,7 +164,7 @@ async def test_closing_leaves_no_connection_of_a_cancelled_payment_behind(
 ) -> None:
     made: list[socket.socket] = []
 
-    def make(http: lnd_http.LndHttp, address: tuple[Any, ...], real: Any = lnd_http.LndHttp._make_socket) -> Any:  # noqa: SLF001
+    def make(http: lnd_http.LndHttp, address: tuple[Any, ...], real: Any = lnd_http.LndHttp._make_socket) -> Any:
         made.append(real(http, address))
         return made[-1]
 
