@@ -27,10 +27,15 @@ class Faulty:
         self.commits = 0
         self.failing_commits: list[Exception] = []
         self.began_in: list[threading.Thread] = []
+        self.kept_out: threading.Event | None = None  # another process writes, and the patience ends when this is set
 
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
         if sql == "BEGIN IMMEDIATE":
             self.began_in.append(threading.current_thread())
+            if self.kept_out is not None:
+                if threading.current_thread() is not threading.main_thread():
+                    self.kept_out.wait()
+                raise locked()
         if sql == "COMMIT":
             if self.failing_commits:
                 raise self.failing_commits.pop(0)
@@ -39,6 +44,12 @@ class Faulty:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)
+
+
+def locked() -> sqlite3.OperationalError:
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return busy
 
 
 @pytest.fixture
@@ -195,34 +206,27 @@ async def test_the_loop_goes_on_while_another_process_holds_the_database(store: 
     assert patience == (0,)  # on the loop; only the thread waits
 
 
-async def test_a_batch_that_is_kept_out_fails_as_one_and_with_it_what_came_meanwhile(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kitestring.ledger.sqlite.BUSY_TIMEOUT_S", 0.05)
-    store = await SqliteStore.open(path, SERVICE)
-    await store.apply(setting())
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+async def test_a_batch_that_is_kept_out_fails_as_one_and_with_it_what_came_meanwhile(store: SqliteStore) -> None:
     connection = faulty(store)
-    first = asyncio.ensure_future(together(store, *(claim(f"p{number}") for number in range(50))))
+    connection.kept_out = threading.Event()
+    waiting = [asyncio.ensure_future(store.apply(claim(f"p{number}"))) for number in range(50)]
     for _ in range(20):
         await asyncio.sleep(0)
     assert connection.began_in
-    answers = await together(store, *(claim(f"q{number}") for number in range(300))) + await first
+    waiting += [asyncio.ensure_future(store.apply(claim(f"q{number}"))) for number in range(300)]
+    await asyncio.sleep(0)
+    connection.kept_out.set()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert len(connection.began_in) == 2  # once on the loop, once with patience
     assert {type(answer) for answer in answers} == {KitestringError}
     assert {str(answer) for answer in answers} == {"another process is writing to the database: stop it, or try again"}
-    other.execute("ROLLBACK")
-    other.close()
+    connection.kept_out = None
     assert await store.apply(claim("p0")) == Claimed()
-    await store.close()
 
 
 async def test_one_that_is_kept_out_after_another_raised_ends_the_attempts_of_all(store: SqliteStore) -> None:
     connection = faulty(store)
-    busy = sqlite3.OperationalError("database is locked")
-    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
-    connection.failing_commits = [busy] * 9
+    connection.failing_commits = [locked()] * 9
     answers = await together(store, settle("nobody"), *(claim(f"p{number}") for number in range(5)))
     assert [type(answer) for answer in answers] == [KitestringError] * 6
     assert len(connection.failing_commits) == 8
