@@ -39,7 +39,8 @@ async def test_a_filter_is_tried_once_per_event_however_many_of_its_values_the_e
     monkeypatch.setattr(hub, "matches", counted)
     relay, reader = Hub(EventStore(Limits()), None, Limits(), auth=False), Reader()
     never = Filter(tags={"p": frozenset(KEYS), "a": frozenset({"zz"})})
-    relay.open(reader, "in", (never, Filter(tags={"p": frozenset(KEYS)})))
+    relay.open(reader, "never", (never,))
+    relay.open(reader, "always", (Filter(tags={"p": frozenset(KEYS)}),))
     await relay.publish(note(tags=[["p", key] for key in KEYS]), 1, NOW)
     assert len(tried) == 2
     assert reader.delivered == 1
