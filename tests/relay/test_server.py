@@ -14,7 +14,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
 from kitestring.relay.disk import Disk
-from kitestring.relay.limits import Limits
+from kitestring.relay.limits import COMMANDS_PER_TURN, Limits
 from kitestring.relay.server import EXPIRE_EVERY_S
 from tests.relay.kit import Client, client, new_relay
 from tests.transport.kit import ALICE, BOB, CAROL, NOW, ManualClock, RealClock, note, within
@@ -191,6 +191,22 @@ async def test_the_largest_reader_goes_when_all_filters_are_too_many_and_the_own
             await two.closed()
             assert await three.publish(note()) == [True, ""]
         assert await service.publish(note()) == [True, "duplicate: this event is here already"]
+
+
+async def test_who_sends_much_at_once_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, sleep = 0, asyncio.sleep
+
+    async def counted(seconds: float) -> None:
+        nonlocal turns
+        turns += 1
+        await sleep(seconds)
+
+    async with new_relay() as relay, client(relay) as sender:
+        monkeypatch.setattr(asyncio, "sleep", counted)
+        for _ in range(3 * COMMANDS_PER_TURN):
+            await sender.send("CLOSE", "none")
+        await sender.ask("in", FOR_BOB)
+        assert turns >= 4
 
 
 async def test_one_connection_publishes_no_faster_than_the_limit_and_the_owner_does() -> None:

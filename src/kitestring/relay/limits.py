@@ -38,7 +38,9 @@ STALLED_S: Final = 30.0
 #: What a filter costs beside its values, in values: to look at one takes about as long as to find it by 50 of them.
 FILTER_COST: Final = 50
 #: Stored events looked at, and values of filters taken in, that weigh as much as one event (some 50 µs).
-WORK_PER_TOKEN: Final = 100
+WORK_PER_TOKEN: Final = 50
+#: Commands of one connection obeyed before others have their turn: some milliseconds; a REQ always gives it.
+COMMANDS_PER_TURN: Final = 32
 #: Stored events looked at before others have their turn: about a millisecond.
 LOOKED_AT_PER_TURN: Final = 500
 #: Seconds for a closing handshake before the connection is cut.

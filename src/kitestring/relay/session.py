@@ -25,7 +25,7 @@ from kitestring.nostr.relay import (
 )
 from kitestring.relay.bucket import Bucket
 from kitestring.relay.hub import Hub, Watch
-from kitestring.relay.limits import WORK_PER_TOKEN, Limits
+from kitestring.relay.limits import COMMANDS_PER_TURN, WORK_PER_TOKEN, Limits
 from kitestring.relay.outbox import Outbox, Socket
 
 
@@ -42,6 +42,7 @@ class Session:
         self._limits: Final = limits
         self._clock: Final = clock
         self._bucket: Final = Bucket(limits.max_events_per_s, limits.max_events_burst, clock)
+        self._obeyed = 0
         self._watches: Final[dict[str, Watch]] = {}
         self.cut: Final = outbox.cut
         self._send: Final = outbox.push
@@ -95,6 +96,9 @@ class Session:
             await self._clock.sleep(wait_s)
         self._bucket.charge(0 if is_own else 1)
         await self._obey(command, size_bytes)
+        self._obeyed += 1
+        if isinstance(command, Subscribe) or self._obeyed % COMMANDS_PER_TURN == 0:
+            await asyncio.sleep(0)  # what has arrived already is read without a pause otherwise
 
     async def _obey(self, command: Command, size_bytes: int) -> None:
         match command:
