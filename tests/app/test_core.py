@@ -69,6 +69,31 @@ async def test_connections_are_announced_also_when_the_first_relay_comes_late(tm
         assert found[0].content == "get_balance get_info"
 
 
+async def test_a_relay_that_comes_back_is_told_about_the_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_module, "MISSING_S", 0.05)
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as gone:
+        url, port = gone.url, int(gone.url.rpartition(":")[2].strip("/"))
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as there:
+        place = Place(tmp_path / "ledger.db", tmp_path, (url, there.url))
+        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        try:
+            await add_connection(core)
+            await core.start()
+            wanted = {"kinds": [kinds.NWC_INFO], "authors": [KEYRING.connection_key("app").public_hex]}
+            async with client(there) as reader, asyncio.timeout(20):
+                while not await reader.ask("info", wanted):
+                    pass
+            await gone.start("127.0.0.1", port)
+            async with client(gone) as reader, asyncio.timeout(20):
+                while not await reader.ask("info", wanted):
+                    pass
+        finally:
+            await core.stop(1)
+            await gone.stop()
+
+
 def late(kind: int, key: SecretKey, plaintext: str, age_s: int) -> Event:
     now = SystemClock().now() - age_s
     return request_event(
