@@ -54,7 +54,7 @@ class DataDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise _refused(f"{self.path} is not a directory; name another one with --data-dir") from error
+            raise self._no_directory() from error
         except (PermissionError, FileNotFoundError) as error:
             raise _refused(f"{self.path} cannot be made here; name another directory with --data-dir") from error
 
@@ -83,6 +83,9 @@ class DataDir:
             raise KitestringError(
                 Reason.ALREADY_USED, f"another kitestring is running on {self.path} (pid {pid})", pid=pid
             ) from error
+
+    def _no_directory(self) -> KitestringError:
+        return _refused(f"{self.path} is not a directory; name another one with --data-dir")
 
     def need_room(self) -> None:
         """Raises KitestringError when the disk is too full for a service to start, or for a command to look into it.
@@ -135,6 +138,8 @@ class DataDir:
             raise KitestringError(
                 Reason.NODE_UNAVAILABLE, f"there is no service in {self.path} yet: start one with `kitestring up`"
             ) from error
+        except NotADirectoryError as error:
+            raise self._no_directory() from error
         except PermissionError as error:
             raise _refused(f"{self.key_file} belongs to another user") from error
         except UnicodeDecodeError:
@@ -197,6 +202,8 @@ class DataDir:
             return Path(self.address_file.read_text(encoding="utf-8").strip())
         except FileNotFoundError:
             return self.path / "control.sock"
+        except NotADirectoryError as error:
+            raise self._no_directory() from error
 
     def release_control(self) -> None:
         """Remove what :meth:`bind_control` left."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, when
+from kitestring.app.cli.values import Sats, Whole, amount, when
 
 
 @click.command("invoice")
 @click.argument("amount_sat", type=Sats())
 @click.option("--description", default="", help="What it is for; the payer sees it.")
 @click.option(
-    "--expiry", type=click.IntRange(60, 604_800), default=3_600, metavar="S", help="Seconds it is valid (3600)."
+    "--expiry",
+    type=Whole(60, 604_800),
+    default=3_600,
+    metavar="S",
+    help="Seconds it is valid, 60 to 604800 (default: 3600).",
 )
 @key_option
 @common

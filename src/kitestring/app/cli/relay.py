@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.values import Whole
 
 
 @click.command("relay")
 @click.option("--host", metavar="ADDRESS", help="Where to listen (default: relay.host of the settings).")
-@click.option("--port", type=click.IntRange(0, 65_535), metavar="PORT", help="The port; 0 = any free one.")
+@click.option("--port", type=Whole(0, 65_535), metavar="PORT", help="The port; 0 = any free one.")
 @click.option("--memory", is_flag=True, help="Keep nothing on disk.")
 @common
 def command(shell: Shell, host: str | None, port: int | None, memory: bool) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import amount, table, when
+from kitestring.app.cli.values import Whole, amount, table, when
 
 
 @click.command("transactions")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=20, help="How many (default: 20).")
-@click.option("--offset", type=click.IntRange(0), default=0, help="How many of the newest to leave out.")
+@click.option("--limit", type=Whole(1, 1_000), default=20, metavar="N", help="How many (default: 20, at most 1000).")
+@click.option("--offset", type=Whole(0, 10_000), default=0, metavar="N", help="How many of the newest to leave out.")
 @click.option("--in", "direction", flag_value="incoming", help="Incoming ones only.")
 @click.option("--out", "direction", flag_value="outgoing", help="Outgoing ones only.")
 @click.option("--unpaid", is_flag=True, help="Also those that are open, failed or expired.")

@@ -35,6 +35,23 @@ class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click
         return int(str(value))
 
 
+class Whole(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """A whole number from ``least`` to ``most``."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if not _WHOLE.fullmatch(str(value)) or not self._least <= int(str(value)) <= self._most:
+            sentence = f"{value!r} is not a whole number from {self._least} to {self._most}"
+            raise click.BadParameter(sentence, ctx, param)
+        return int(str(value))
+
+
 class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
     """``5000/day`` (week, month, year: calendar periods in UTC), ``5000/24h`` (rolling), ``5000/total``."""
 
