@@ -86,7 +86,9 @@ async def test_serve_prints_a_connection_that_pays_and_does_nothing_else(
     uri = process.log.read_text().strip()
     assert len(uri.splitlines()) == 1
     client = wallet(uri)
-    with World(tmp_path / "kite.sandbox.db") as world:
+    sandbox = tmp_path / "kite.sandbox.db"
+    wait_until(sandbox.exists, "the node is there", process)
+    with World(sandbox) as world:
         paid = await client.pay_invoice(order(world.invoice(sat(50), "tea")))
         assert len(paid.preimage) == 64
         with pytest.raises(nostr_sdk.NostrSdkError, match=r"(?i)quota"):
