@@ -122,7 +122,8 @@ async def test_a_settlement_posts_the_truth_releases_the_rest_and_stores_the_rep
     done = await store.apply(settle("a", 10, answered("a")))
     truth = payment("a", 1000, 100, state=State.SETTLED, fee_msat=Msat(10), preimage=preimage_of("a"))
     truth = replace(truth, settled_at=NOW + 1)
-    assert done == Recorded(truth)
+    assert done == Recorded()
+    assert await store.payment("pay-a") == truth
     assert await balance(store, "alice") == (100_000, 1010, 0)
     assert await store.messages("ask-a") == (answered("a"),)
     assert await store.waiting("pay-a") == await store.open_payments() == []
@@ -134,8 +135,9 @@ async def test_a_proven_failure_releases_everything_and_frees_the_hash(store: St
     await store.apply(claim("a"))
     done = await store.apply(fail("a", answered("a")))
     assert isinstance(done, Recorded)
-    assert done.payment is not None
-    assert (done.payment.state, done.payment.evidence) == (State.FAILED, "the node said no route")
+    failed = await store.payment("pay-a")
+    assert failed is not None
+    assert (failed.state, failed.evidence) == (State.FAILED, "the node said no route")
     assert await balance(store, "alice") == (100_000, 0, 0)
     again = payment("a", payment_id="pay-again")
     assert await store.apply(claim("a", again, asked=request("ask-again"))) == Claimed()

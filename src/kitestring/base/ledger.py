@@ -417,7 +417,8 @@ class AlreadyPaid:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """``unanswered``: requests that wait for this payment and were not among the messages."""
+    """``unanswered``: requests that wait for this payment and were not among the messages. ``payment``: what
+    ResolvePayment made of it; the other transactions do not read it again."""
 
     payment: Payment | None = None
     unanswered: tuple[Request, ...] = ()

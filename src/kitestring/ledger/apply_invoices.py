@@ -143,13 +143,8 @@ def _settle(batch: Batch, tx: Credit, invoice: Invoice) -> Row:
 
 def _book(batch: Batch, tx: Credit, kind: str, account_id: str) -> None:
     received, service = int(tx.received_msat), batch.service
-    number = batch.hold(kind, WORLD, received, tx.settled_at)
+    number = batch.book(kind, WORLD, account_id, received, tx.settled_at, held=received)
     batch.execute(_INSERT_CREDIT, (service, tx.node_id, tx.payment_hash, kind, number, received, tx.settled_at))
-    batch.post(number, received, [(WORLD, -received), (account_id, received)])
-    batch.credit(account_id, received)
-    batch.sums.world_posted += received
-    if batch.sums.node_balance is not None:
-        batch.sums.node_balance += received
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> TxAnswer:

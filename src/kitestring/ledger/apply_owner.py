@@ -27,20 +27,15 @@ from kitestring.base.ledger import (
     Write,
 )
 from kitestring.base.money import MAX_MSAT, Msat
-from kitestring.ledger.batch import Batch
+from kitestring.ledger.batch import USERS, Batch
 from kitestring.ledger.rows import GRANT, NODE, OFFER, write_grant, write_offer
 
 _VERSION: Final = "SELECT version FROM grants WHERE service = ? AND grant_id = ?"
 _SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES (?{', ?' * 17})"
-_ACCOUNT: Final = (
-    "SELECT kind, overdrawn, credits_msat - posted_msat - pending_msat FROM accounts"
-    " WHERE service = ? AND account_id = ?"
-)
 _NEW_ACCOUNT: Final = (
     "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
 )
-_SET_ACCOUNT: Final = "UPDATE accounts SET name = ?, overdrawn = ? WHERE service = ? AND account_id = ?"
-_POSTED: Final = "UPDATE accounts SET posted_msat = posted_msat + ? WHERE service = ? AND account_id = ?"
+_RENAME: Final = "UPDATE accounts SET name = ? WHERE service = ? AND account_id = ?"
 _SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES (?{', ?' * 10})"
 _TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
 _SAVE_NODE: Final = f"""
@@ -60,6 +55,7 @@ def execute(batch: Batch, tx: Execute) -> TxAnswer:
         return known
     if tx.request.sent_at < batch.sums.pruned_before:
         return Denied(Reason.STALE_REQUEST)
+    batch.flush()
     before = replace(batch.sums)
     batch.execute("SAVEPOINT command")
     for write in tx.writes:
@@ -67,7 +63,7 @@ def execute(batch: Batch, tx: Execute) -> TxAnswer:
         if refusal is not None:
             batch.execute("ROLLBACK TO command")
             batch.execute("RELEASE command")
-            batch.sums = before
+            batch.sums, batch.accounts = before, {}
             return refusal
     batch.insert_request(tx.request, tx.request.payment_id)
     batch.store((tx.message,), tx.request.received_at)
@@ -80,8 +76,8 @@ def _save_grant(batch: Batch, write: SaveGrant) -> Refusal | None:
     row = batch.execute(_VERSION, (batch.service, grant.grant_id)).fetchone()
     if row is not None and grant.version != row[0] + 1:
         return Stale()
-    account = batch.execute(_ACCOUNT, (batch.service, grant.account_id)).fetchone()
-    if account is None or account[0] not in ("owner", "sub"):
+    account = batch.balance(grant.account_id)
+    if account is None or account.kind not in USERS:
         return Denied(Reason.UNKNOWN_TARGET)
     batch.execute(_SAVE_GRANT, (batch.service, *write_grant(grant)))
     return None
@@ -92,14 +88,14 @@ def _save_account(batch: Batch, write: SaveAccount) -> Refusal | None:
     account, key = write.account, (batch.service, write.account.account_id)
     if account.account_id.startswith("@"):
         return Denied(Reason.NOT_PERMITTED)
-    row = batch.execute(_ACCOUNT, key).fetchone()
-    if row is None:
+    known = batch.balance(account.account_id)
+    if known is None:
         batch.execute(_NEW_ACCOUNT, (*key, account.name, account.created_at))
         return None
-    kind, _, available = row
-    if kind == "sub" and available < 0 and not account.overdrawn:
+    if known.kind == "sub" and known.available < 0 and not account.overdrawn:
         return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
-    batch.execute(_SET_ACCOUNT, (account.name, int(account.overdrawn), *key))
+    batch.execute(_RENAME, (account.name, *key))
+    batch.mark(account.account_id, overdrawn=account.overdrawn)
     return None
 
 
@@ -113,14 +109,14 @@ def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
     amount, source, target = int(write.amount_msat), write.from_account, write.to_account
     if not 0 < amount <= MAX_MSAT:
         return Denied(Reason.AMOUNT_OUT_OF_RANGE)
-    rows = [batch.execute(_ACCOUNT, (batch.service, account)).fetchone() for account in (source, target)]
-    if source == target or any(row is None or row[0] not in ("owner", "sub") for row in rows):
+    account, payee = batch.balance(source), batch.balance(target)
+    if account is None or payee is None or source == target or not {account.kind, payee.kind} <= set(USERS):
         return Denied(Reason.UNKNOWN_TARGET)
     if batch.execute(_TRANSFER, (batch.service, write.transfer_id)).fetchone() is not None:
         return Denied(Reason.ALREADY_USED)
     if batch.sums.stopped and target != OWNER_ACCOUNT:
         return Denied(Reason.NODE_UNAVAILABLE)
-    _, overdrawn, available = rows[0]
+    overdrawn, available = account.overdrawn, account.available
     if source == OWNER_ACCOUNT:
         if write.view is None:
             return Denied(Reason.NODE_UNAVAILABLE)
@@ -128,20 +124,10 @@ def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
         overdrawn = overdrawn and not batch.is_fresh(write.view)
     if overdrawn or amount > available:
         return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0 if overdrawn else max(0, available)))
-    _book(batch, write, amount)
-    return None
-
-
-def _book(batch: Batch, write: Transfer, amount: int) -> None:
-    source, target = write.from_account, write.to_account
-    number = batch.hold("transfer", source, amount, write.now, reference=write.transfer_id, note=write.note)
-    batch.post(number, amount, [(source, -amount), (target, amount)])
-    batch.execute(_POSTED, (amount, batch.service, source))
-    if source != OWNER_ACCOUNT:
-        batch.sums.sub_accounts -= amount
-    batch.credit(target, amount)
+    batch.book("transfer", source, target, amount, write.now, held=amount, reference=write.transfer_id, note=write.note)
     if write.view is not None and source == OWNER_ACCOUNT:
-        batch.remember_view(write.view, covers=True)
+        batch.remember_view(write.view)
+    return None
 
 
 WRITES: Final[dict[type[Write], Callable[[Batch, Any], Refusal | None]]] = {

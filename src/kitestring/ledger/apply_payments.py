@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
@@ -28,50 +28,33 @@ from kitestring.base.ledger import (
 )
 from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
-from kitestring.ledger.batch import Batch
+from kitestring.ledger.batch import USERS, Balance, Batch
+from kitestring.ledger.memory import Charged, Reservation
 from kitestring.ledger.rows import (
-    FEES,
     PAYMENT,
     REQUEST,
     STATES,
     WORLD,
-    Row,
     read_payment,
     read_request,
     write_payment,
 )
 
-#: Where the columns begin that an outcome changes; two of the store's own follow the payment's.
-_CHANGING: Final = 16
-_TRANSFER: Final = 21
-_IS_CHARGED: Final = 22
-
 _FACTS: Final = """
-SELECT r.request_id, r.finished_at, g.version, g.revoked_at, a.kind, a.overdrawn,
-  a.credits_msat - a.posted_msat - a.pending_msat, h.payment_id, h.grant_id, h.state,
-  b.used_msat, b.oldest
+SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.state, b.used_msat, b.oldest
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
-LEFT JOIN accounts a ON a.service = s.service AND a.account_id = ?
 LEFT JOIN payments h ON h.service = s.service AND h.payment_hash = ? AND h.node_id = ? AND h.holding = 1
 LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ?
 WHERE s.service = ?"""
-_INSERT: Final = f"INSERT INTO payments (service, {PAYMENT}, transfer, charges) VALUES (?{', ?' * 23})"
-_BY_ID: Final = f"SELECT {PAYMENT}, transfer, charges FROM payments WHERE service = ? AND payment_id = ?"
+_INSERT: Final = f"INSERT INTO payments (service, {PAYMENT}, transfer, charges, steps) VALUES (?{', ?' * 24})"
+_BY_ID: Final = f"SELECT {PAYMENT}, payment, transfer, charges FROM payments WHERE service = ? AND payment_id = ?"
 _UPDATE: Final = (
-    "UPDATE payments SET state = ?, fee_msat = ?, preimage = ?, evidence = ?, settled_at = ?"
-    " WHERE service = ? AND payment_id = ?"
+    "UPDATE payments SET state = ?1, fee_msat = ?2, preimage = ?3, evidence = ?4, settled_at = ?5,"
+    " steps = steps || ' ' || ?1 WHERE payment = ?6 AND payment_id = ?7 AND state = ?8"
 )
 _FAIL: Final = _UPDATE.replace("SET", "SET holding = 0,")
-_SPEND: Final = (
-    "UPDATE accounts SET posted_msat = posted_msat + ?, pending_msat = pending_msat - ?"
-    " WHERE service = ? AND account_id = ?"
-)
-_OVERSPEND: Final = """
-UPDATE accounts SET posted_msat = posted_msat + ?, pending_msat = pending_msat - ?,
-  overdrawn = overdrawn OR ? OR (kind = 'sub' AND credits_msat - posted_msat - pending_msat < ?)
-WHERE service = ? AND account_id = ? RETURNING overdrawn"""
 _ALARM: Final = "INSERT INTO overspends VALUES (?, ?, ?, ?)"
 _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
@@ -88,12 +71,21 @@ _BUDGET: Final = "SELECT used_msat, oldest FROM budgets WHERE service = ? AND gr
 _EXPIRED: Final = "SELECT coalesce(sum(used_msat), 0) FROM buckets WHERE service = ? AND grant_id = ? AND bucket < ?"
 _FORGET_BUCKETS: Final = "DELETE FROM buckets WHERE service = ? AND grant_id = ? AND bucket < ?"
 _MOVE_BUDGET: Final = """
-INSERT INTO budgets VALUES (?, ?, 0, ?) ON CONFLICT DO UPDATE SET oldest = excluded.oldest"""
+INSERT INTO budgets VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET used_msat = excluded.used_msat, oldest = excluded.oldest"""
+_USE_BUDGET: Final = "UPDATE budgets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ?"
+_FILL_BUCKET: Final = """
+INSERT INTO buckets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
+_CORRECT_BUCKET: Final = (
+    "UPDATE buckets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ? AND bucket = ?"
+)
 _CHARGE: Final = "INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?, ?)"
-_CORRECT_CHARGE: Final = "UPDATE charges SET amount_msat = ? WHERE service = ? AND transfer = ?"
+_CHARGES: Final = "SELECT grant_id, bucket, amount_msat FROM charges WHERE service = ? AND transfer = ?"
 
 #: (used, moves): what a charge finds in its budget, and whether the budget's window begins anew with it.
 Found = tuple[int, bool]
+#: state, fee in msat, preimage, evidence, settled_at: what an outcome changes in the payment's row.
+Change = tuple[str, int, str, str, int | None]
 
 
 # ---------------------------------------------------------------- claim
@@ -103,15 +95,15 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     """Transaction 1. One look-up brings every fact; nothing is written before every check has passed."""
     p, request = tx.payment, tx.request
     caller = request.grant_id
-    keys = (request.request_id, caller, p.account_id, p.payment_hash, p.node_id, caller, batch.service)
+    keys = (request.request_id, caller, p.payment_hash, p.node_id, caller, batch.service)
     facts = batch.execute(_FACTS, keys).fetchone()
-    known, finished_at, version, revoked_at, kind, overdrawn, available, *held_by, used, oldest = facts
-    held_id, held_grant, held_state = held_by
+    known, finished_at, version, revoked_at, held_id, held_grant, held_state, used, oldest = facts
     if known is not None:
-        return Running() if finished_at is None else batch.finished(request.request_id)
+        return Running() if finished_at is None else batch.finished(known)
     if request.sent_at < batch.sums.pruned_before:
         return Denied(Reason.STALE_REQUEST)
-    if version != tx.grant_version or revoked_at is not None or kind not in ("owner", "sub"):
+    account = batch.balance(p.account_id)
+    if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:
         return Stale()
     if held_id is not None:
         return _held(batch, request, held_id, held_grant == p.grant_id, STATES[held_state])
@@ -120,7 +112,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     if p.internal and not _is_payable(batch, p):
         return Stale()
     held = int(p.amount_msat) + int(p.fee_cap_msat)
-    refusal = _uncovered(batch, tx, held, bool(overdrawn), available)
+    refusal = _uncovered(batch, tx, held, account)
     if refusal is not None:
         return refusal
     row = (used, oldest)
@@ -128,14 +120,15 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     for charge, (before, _) in zip(tx.charges, found, strict=True):
         if before + int(charge.amount_msat) > int(charge.limit_msat):
             return Denied(Reason.OVER_BUDGET, Msat(max(0, int(charge.limit_msat) - before)))
-    _write_claim(batch, tx, held, found, covers=bool(overdrawn))
+    _write_claim(batch, tx, held, found)
     return Claimed()
 
 
 def _held(batch: Batch, request: Request, payment_id: str, same_grant: bool, state: State) -> TxAnswer:
     if not same_grant or state is State.RESOLVED:
         return Denied(Reason.INVOICE_TAKEN)
-    payment = read_payment(_payment_row(batch, payment_id))
+    batch.memory.take(payment_id)  # it does not know of a second request
+    payment = _look_up(batch, payment_id).payment
     if state is State.SETTLED:
         return AlreadyPaid(payment)
     batch.insert_request(request, payment_id)
@@ -151,8 +144,9 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
     return bool(state == "open" and bolt11 == p.bolt11 and (amount is None or amount <= int(p.amount_msat)))
 
 
-def _uncovered(batch: Batch, tx: ClaimPayment, held: int, overdrawn: bool, available: int) -> Denied | None:
+def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: Balance) -> Denied | None:
     """An overdrawn sub-account waits for a credit that covers it, the owner for a fresh view of the node."""
+    overdrawn, available = account.overdrawn, account.available
     if tx.payment.account_id == OWNER_ACCOUNT:
         if tx.view is None:
             return Denied(Reason.NODE_UNAVAILABLE)
@@ -176,28 +170,33 @@ def _budget(batch: Batch, charge: Charge, known: Sequence[int | None] | None) ->
     return used - int(batch.execute(_EXPIRED, (*key, charge.oldest)).fetchone()[0]), True
 
 
-def _write_claim(batch: Batch, tx: ClaimPayment, held: int, found: list[Found], *, covers: bool) -> None:
-    p = tx.payment
+def _write_claim(batch: Batch, tx: ClaimPayment, held: int, found: list[Found]) -> None:
+    p, request = tx.payment, tx.request
     # An internal payment stays reserved; any other is dispatched by this very commit.
     state = State.RESERVED if p.internal else step(State.RESERVED, State.DISPATCHED)
-    number = batch.hold("internal" if p.internal else "payment", p.account_id, held, p.created_at)
-    batch.reserve(p.account_id, held)
-    batch.insert_request(tx.request, p.payment_id)
-    batch.execute(_INSERT, (batch.service, *write_payment(p, state.value), number, len(tx.charges)))
+    transfer = batch.hold("internal" if p.internal else "payment", p.account_id, held, p.created_at)
+    waiting = batch.insert_request(request, p.payment_id)
+    values = (batch.service, *write_payment(p, state.value), transfer, len(tx.charges), state.value)
+    number = batch.execute(_INSERT, values).lastrowid or 0
     for charge, (before, moves) in zip(tx.charges, found, strict=True):
-        _write_charge(batch, number, charge, before, moves=moves)
+        _write_charge(batch, transfer, charge, before, moves=moves)
     if tx.view is not None and p.account_id == OWNER_ACCOUNT:
-        batch.remember_view(tx.view, covers=covers)
+        batch.remember_view(tx.view)
+    charged = tuple(Charged(c.grant_id, c.bucket, int(c.amount_msat)) for c in tx.charges)
+    batch.memory.claimed(Reservation(p, state, number, transfer, charged, waiting, request.request_id))
 
 
 def _write_charge(batch: Batch, transfer: int, charge: Charge, before: int, *, moves: bool) -> None:
-    """The charge alone is written; triggers carry it into its bucket and into the running sum."""
+    """The charge, its bucket and the running sum. ``before``: what was used of the budget without it."""
     service, grant_id, amount = batch.service, charge.grant_id, int(charge.amount_msat)
-    if moves:
-        batch.execute(_FORGET_BUCKETS, (service, grant_id, charge.oldest))
-        batch.execute(_MOVE_BUDGET, (service, grant_id, charge.oldest))
     limit = int(charge.limit_msat)
     batch.execute(_CHARGE, (service, transfer, grant_id, charge.bucket, amount, limit, before + amount))
+    if moves:
+        batch.execute(_FORGET_BUCKETS, (service, grant_id, charge.oldest))
+        batch.execute(_MOVE_BUDGET, (service, grant_id, before + amount, charge.oldest))
+    else:
+        batch.execute(_USE_BUDGET, (amount, service, grant_id))
+    batch.execute(_FILL_BUCKET, (service, grant_id, charge.bucket, amount))
 
 
 # ---------------------------------------------------------------- record
@@ -205,96 +204,107 @@ def _write_charge(batch: Batch, transfer: int, charge: Charge, before: int, *, m
 
 def record_payment(batch: Batch, tx: RecordPayment) -> TxAnswer:
     """Transaction 2: compare-and-set the outcome. Raises IllegalStepError where the table does not lead."""
-    row = _payment_row(batch, tx.payment_id)
-    before, outcome = STATES[row[16]], tx.outcome
+    held, outcome = batch.memory.take(tx.payment_id) or _look_up(batch, tx.payment_id), tx.outcome
     overdrawn = False
     if isinstance(outcome, Settled):
-        state = step(before, State.SETTLED)
-        payee = _settle_our_invoice(batch, row, outcome, tx.now) if row[10] else None
-        if row[10] and payee is None:
+        state = step(held.state, State.SETTLED)
+        payee: str | None = WORLD
+        if held.payment.internal:
+            payee = _settle_our_invoice(batch, held.payment, outcome, tx.now)
+        if payee is None:
             return InvoiceNotOpen()
-        change: Sequence[Any] = (state.value, int(outcome.fee_msat), outcome.preimage, row[19], tx.now)
-        overdrawn = _post(batch, row, is_held=before in OPEN, fee=int(outcome.fee_msat), payee=payee, now=tx.now)
+        change: Change = (state.value, int(outcome.fee_msat), outcome.preimage, held.payment.evidence, tx.now)
+        overdrawn = _post(batch, held, int(outcome.fee_msat), payee, tx.now)
     elif isinstance(outcome, Failed):
-        state = step(before, State.FAILED)
-        change = (state.value, 0, "", outcome.evidence, None)
-        _release(batch, row)
+        change = (step(held.state, State.FAILED).value, 0, "", outcome.evidence, None)
+        _release(batch, held)
     else:
-        state = step(before, State.UNKNOWN)
-        change = (state.value, 0, "", outcome.why, None)
-    return _finish(batch, row, change, tx, overdrawn)
+        change = (step(held.state, State.UNKNOWN).value, 0, "", outcome.why, None)
+    _write(batch, held, change)
+    return Recorded(None, _answer(batch, held, tx), overdrawn)
 
 
 def resolve_payment(batch: Batch, tx: ResolvePayment) -> TxAnswer:
     """The operator's word: the reservation goes, the hash stays taken."""
-    row = _payment_row(batch, tx.payment_id)
-    state = step(STATES[row[16]], State.RESOLVED)
-    _release(batch, row)
-    return _finish(batch, row, (state.value, 0, "", tx.note, None), None, False)
+    held = batch.memory.take(tx.payment_id) or _look_up(batch, tx.payment_id)
+    change: Change = (step(held.state, State.RESOLVED).value, 0, "", tx.note, None)
+    _release(batch, held)
+    _write(batch, held, change)
+    return Recorded(_look_up(batch, tx.payment_id).payment, _unanswered(batch, tx.payment_id))
 
 
-def _payment_row(batch: Batch, payment_id: str) -> Row:
-    row: Row | None = batch.execute(_BY_ID, (batch.service, payment_id)).fetchone()
+def _look_up(batch: Batch, payment_id: str) -> Reservation:
+    row = batch.execute(_BY_ID, (batch.service, payment_id)).fetchone()
     if row is None:
         raise KitestringError(Reason.INTERNAL, f"the ledger holds no payment {payment_id}: nothing was recorded")
-    return row
+    payment, (number, transfer, is_charged) = read_payment(row), row[-3:]
+    charges = batch.execute(_CHARGES, (batch.service, transfer)).fetchall() if is_charged else ()
+    return Reservation(payment, payment.state, number, transfer, tuple(Charged(*charge) for charge in charges))
 
 
-def _finish(batch: Batch, row: Row, change: Sequence[Any], tx: RecordPayment | None, overdrawn: bool) -> Recorded:
-    key = (batch.service, row[0])
-    batch.execute(_FAIL if change[0] == "failed" else _UPDATE, (*change, *key))
-    if tx is not None:
-        batch.store(tx.messages, tx.now)
-    unanswered = tuple(read_request(waiting) for waiting in batch.execute(_WAITING, key).fetchall())
-    return Recorded(read_payment((*row[:_CHANGING], *change)), unanswered, overdrawn)
+def _write(batch: Batch, held: Reservation, change: Change) -> None:
+    key = (held.number, held.payment.payment_id, held.state.value)
+    if batch.execute(_FAIL if change[0] == "failed" else _UPDATE, (*change, *key)).rowcount != 1:
+        raise KitestringError(Reason.INTERNAL, f"payment {held.payment.payment_id} is not {held.state.value} any more")
 
 
-def _settle_our_invoice(batch: Batch, row: Row, outcome: Settled, now: int) -> str | None:
+def _answer(batch: Batch, held: Reservation, tx: RecordPayment) -> tuple[Request, ...]:
+    """Store the answers; tells who waits for the payment and is not among them."""
+    messages = tx.messages
+    if len(messages) == 1 and held.request and messages[0].request_id == held.request_id:
+        batch.store(messages, tx.now, held.request)
+        if messages[0].part == "reply":
+            return ()
+    else:
+        batch.store(messages, tx.now)
+    return _unanswered(batch, tx.payment_id)
+
+
+def _unanswered(batch: Batch, payment_id: str) -> tuple[Request, ...]:
+    return tuple(read_request(row) for row in batch.execute(_WAITING, (batch.service, payment_id)).fetchall())
+
+
+def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: int) -> str | None:
     """Settle the invoice an internal payment pays and say whose it is; None if it is not open any more."""
-    found = batch.execute(_OUR_INVOICE, (batch.service, row[5], row[1])).fetchone()
+    found = batch.execute(_OUR_INVOICE, (batch.service, payment.payment_hash, payment.node_id)).fetchone()
     if found is None or found[0] != "open":
         return None
-    batch.execute(_SETTLE_INVOICE, (row[7], now, outcome.preimage, batch.service, found[4]))
+    batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, found[4]))
     return str(found[3])
 
 
-def _post(batch: Batch, row: Row, *, is_held: bool, fee: int, payee: str | None, now: int) -> bool:
+def _post(batch: Batch, held: Reservation, fee: int, payee: str, now: int) -> bool:
     """Book what was really paid, even beyond what was held. Answers whether the account is overdrawn by it."""
-    account_id, amount, cap, number = row[3], row[7], row[8], row[_TRANSFER]
-    held, total, sums = (amount + cap if is_held else 0), amount + fee, batch.sums
-    if not is_held:  # The operator released the first transfer; the late truth gets one of its own.
-        number = batch.hold("late", account_id, 0, now, note=f"payment {row[0]} settled after it was resolved")
-    legs = [(account_id, -total), (payee or WORLD, amount)]
-    if fee:
-        legs.append((FEES, fee))
-        sums.fees_credits += fee
-    batch.post(number, total, legs)
-    if payee is None:
-        sums.world_credits += amount
-        sums.spent += total
-        if sums.node_balance is not None:
-            sums.node_balance -= total
-    else:
-        batch.credit(payee, amount)
-    if account_id != OWNER_ACCOUNT:
-        sums.sub_accounts -= total
-    batch.count_pending(account_id, -held)
-    _correct_charge(batch, row, total)
-    if total <= held:
-        batch.execute(_SPEND, (total, held, batch.service, account_id))
+    p, account_id = held.payment, held.payment.account_id
+    amount, cap = int(p.amount_msat), int(p.fee_cap_msat)
+    total, reserved = amount + fee, 0
+    if held.state in OPEN:
+        reserved = amount + cap
+        batch.post(held.transfer, account_id, payee, amount, fee)
+        batch.pend(account_id, -reserved)
+    else:  # The operator released the first transfer; the late truth gets one of its own.
+        note = f"payment {p.payment_id} settled after it was resolved"
+        batch.book("late", account_id, payee, amount, now, fee=fee, note=note)
+    _correct_charges(batch, held, total)
+    if total <= reserved:
         return False
-    beyond_cap = int(fee > cap)
-    if beyond_cap:
-        batch.execute(_ALARM, (batch.service, row[0], fee, cap))
-    changed = batch.execute(_OVERSPEND, (total, held, beyond_cap, total - held, batch.service, account_id)).fetchone()
-    return bool(changed[0])
+    if fee > cap:
+        batch.execute(_ALARM, (batch.service, p.payment_id, fee, cap))
+    account = batch.accounts[account_id]
+    if fee > cap or (account.kind == "sub" and account.available < 0):
+        batch.mark(account_id, overdrawn=True)
+    return bool(account.overdrawn)
 
 
-def _release(batch: Batch, row: Row) -> None:
-    batch.void(row[_TRANSFER], row[3], row[7] + row[8])
-    _correct_charge(batch, row, 0)
+def _release(batch: Batch, held: Reservation) -> None:
+    batch.void(held.transfer, held.payment.account_id, int(held.payment.amount_msat) + int(held.payment.fee_cap_msat))
+    _correct_charges(batch, held, 0)
 
 
-def _correct_charge(batch: Batch, row: Row, total: int) -> None:
-    if row[_IS_CHARGED]:
-        batch.execute(_CORRECT_CHARGE, (total, batch.service, row[_TRANSFER]))
+def _correct_charges(batch: Batch, held: Reservation, total: int) -> None:
+    """A bucket that has left the window is gone, and nothing is corrected in it. What was resolved counted nothing."""
+    for charge in held.charges:
+        more = total - (charge.amount if held.state in OPEN else 0)
+        key = (batch.service, charge.grant_id)
+        if more and batch.execute(_CORRECT_BUCKET, (more, *key, charge.bucket)).rowcount:
+            batch.execute(_USE_BUDGET, (more, *key))

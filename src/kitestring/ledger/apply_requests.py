@@ -13,9 +13,9 @@ from kitestring.ledger.batch import Batch
 #: Requests one Prune deletes at most: a few hundredths of a second, so that payments go in between.
 PRUNE_LIMIT: Final = 1_000
 
-_PUBLISHED: Final = (
-    "UPDATE messages SET published_at = ? WHERE service = ? AND request_id = ? AND part = ? AND published_at IS NULL"
-)
+_PUBLISHED: Final = """
+DELETE FROM outbox WHERE service = ?2
+  AND message = (SELECT 2 * request + ?1 FROM requests WHERE service = ?2 AND request_id = ?3)"""
 _AWAITED: Final = """
 SELECT payment_id, EXISTS (SELECT 1 FROM invoices i
   WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
@@ -34,7 +34,7 @@ SELECT request_id FROM requests r
 WHERE service = ? AND received_at < ? AND sent_at < ? AND finished_at IS NOT NULL
   AND wire <> '{OWNERS_WIRE}'
   AND NOT EXISTS (SELECT 1 FROM messages m
-    WHERE m.service = r.service AND m.request_id = r.request_id AND m.signed_at >= ?)
+    WHERE m.message BETWEEN 2 * r.request AND 2 * r.request + 1 AND m.signed_at >= ?)
   AND NOT EXISTS (SELECT 1 FROM invoices i
     WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
 ORDER BY received_at LIMIT ?"""
@@ -62,8 +62,8 @@ def _may_end(batch: Batch, request: Request) -> bool:
 
 
 def mark_published(batch: Batch, tx: MarkPublished) -> TxAnswer:
-    for request_id, part in tx.keys:
-        batch.execute(_PUBLISHED, (tx.now, batch.service, request_id, part))
+    service = batch.service
+    batch.connection.executemany(_PUBLISHED, [(part == "receipt", service, name) for name, part in tx.keys])
     return Recorded()
 
 

@@ -23,7 +23,8 @@ LIST_LIMIT: Final = 10_000
 _EVER: Final = 1 << 62
 
 _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
-_OPEN: Final = "state IN ('reserved', 'dispatched', 'unknown')"
+#: As the index of open payments says it.
+_OPEN: Final = "(state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
 
 
 class Reader:
@@ -167,14 +168,17 @@ class Reader:
 
     def messages(self, request_id: str) -> tuple[Message, ...]:
         found = self._all(
-            f"SELECT {rows.MESSAGE} FROM messages WHERE service = ? AND request_id = ? ORDER BY part", request_id
+            f"SELECT {', '.join('m.' + name for name in rows.MESSAGE.split(', '))} FROM requests r JOIN messages m"
+            " ON m.message BETWEEN 2 * r.request AND 2 * r.request + 1"
+            " WHERE r.service = ? AND r.request_id = ? ORDER BY m.message DESC",
+            request_id,
         )
         return tuple(rows.read_message(row) for row in found)
 
     def unpublished(self, limit: int) -> list[Message]:
         found = self._all(
-            f"SELECT {rows.MESSAGE} FROM messages INDEXED BY messages_unpublished"
-            " WHERE service = ? AND published_at IS NULL AND event <> x'' ORDER BY rowid LIMIT ?",
+            f"SELECT {rows.MESSAGE} FROM messages WHERE message IN"
+            " (SELECT message FROM outbox WHERE service = ? ORDER BY message LIMIT ?) ORDER BY message",
             limit,
         )
         return [rows.read_message(row) for row in found]

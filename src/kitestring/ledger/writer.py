@@ -24,6 +24,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ledger import ExpireInvoices, Prune, Tx, TxAnswer
 from kitestring.ledger.batch import Batch
 from kitestring.ledger.dispatch import APPLY
+from kitestring.ledger.memory import Memory
 
 #: Members per commit: the gain per fsync is flat beyond this, and the first waiter's delay is not.
 BATCH_LIMIT: Final = 256
@@ -52,6 +53,7 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection, service: int) -> None:
         self.connection = connection
         self._service = service
+        self._memory = Memory()
         self._jobs: deque[Job] = deque()
         self._queue: queue.SimpleQueue[tuple[list[Job], bool] | None] = queue.SimpleQueue()
         self._waiting = 0
@@ -200,7 +202,8 @@ class Writer:
         """Everything but the COMMIT. Raises what a member or the database raised; then nothing has happened."""
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            state = Batch(self.connection, self._service)
+            self._memory.begin(self.connection)
+            state = Batch(self.connection, self._service, self._memory)
             for job in batch:
                 job.answer = APPLY[type(job.tx)](state, job.tx)
             state.flush()
@@ -209,6 +212,7 @@ class Writer:
             raise
 
     def _roll_back(self) -> None:
+        self._memory.forget()
         # A full disk has rolled back already.
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")

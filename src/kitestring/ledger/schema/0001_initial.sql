@@ -1,5 +1,7 @@
 -- The ledger. Amounts are integers in msat, times Unix seconds given by the caller; no statement reads a clock.
 -- Several services may share one file: every key begins with `service`, the small number of a service id.
+-- Written for few and cheap writes per payment: rows are numbered in the order they come, what belongs together is one
+-- row, and a list of more than two texts is spelled with OR (SQLite builds a table in memory for IN, at every write).
 
 CREATE TABLE services (
   service INTEGER PRIMARY KEY,
@@ -35,7 +37,7 @@ CREATE TABLE accounts (
   service INTEGER NOT NULL,
   account_id TEXT NOT NULL,
   name TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('owner', 'sub', 'world', 'fees')),
+  kind TEXT NOT NULL CHECK (kind = 'owner' OR kind = 'sub' OR kind = 'world' OR kind = 'fees'),
   credits_msat INTEGER NOT NULL DEFAULT 0 CHECK (credits_msat >= 0),
   posted_msat INTEGER NOT NULL DEFAULT 0 CHECK (posted_msat >= 0),
   pending_msat INTEGER NOT NULL DEFAULT 0 CHECK (pending_msat >= 0),
@@ -76,7 +78,7 @@ CREATE TABLE offers (
   min_msat INTEGER CHECK (min_msat >= 0),
   max_msat INTEGER CHECK (max_msat >= 0),
   payer_data TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('open', 'moved', 'deleted')),
+  state TEXT NOT NULL CHECK (state = 'open' OR state = 'moved' OR state = 'deleted'),
   latest TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   PRIMARY KEY (service, offer_id)
@@ -85,6 +87,7 @@ CREATE TABLE offers (
 -- ------------------------------------------------------------ requests and replies
 
 CREATE TABLE requests (
+  request INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
   request_id TEXT NOT NULL,
   wire TEXT NOT NULL,
@@ -97,62 +100,65 @@ CREATE TABLE requests (
   finished_at INTEGER,
   UNIQUE (service, request_id)
 ) STRICT;
-CREATE INDEX requests_unanswered ON requests (service, payment_id, received_at) WHERE finished_at IS NULL;
 CREATE INDEX requests_by_time ON requests (service, received_at);
+CREATE INDEX requests_unanswered ON requests (service, payment_id, received_at) WHERE finished_at IS NULL;
 
+-- The reply to request n is message 2n, its receipt 2n + 1: so there is one of each, and new ones stand at the end.
 CREATE TABLE messages (
+  message INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
   request_id TEXT NOT NULL,
-  part TEXT NOT NULL CHECK (part IN ('reply', 'receipt')),
+  part TEXT NOT NULL CHECK (part = iif(message % 2, 'receipt', 'reply')),
   plaintext BLOB NOT NULL,
   event BLOB NOT NULL,
   signed_at INTEGER NOT NULL,
-  reply_to BLOB NOT NULL,
-  published_at INTEGER,
-  UNIQUE (service, request_id, part)
+  reply_to BLOB NOT NULL
 ) STRICT;
-CREATE INDEX messages_unpublished ON messages (service) WHERE published_at IS NULL AND event <> x'';
+
+-- Messages that no relay has taken yet.
+CREATE TABLE outbox (
+  service INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  PRIMARY KEY (service, message)
+) STRICT, WITHOUT ROWID;
 
 -- ------------------------------------------------------------ double entry
 
 -- Numbered, so that what is written together stands together on disk. `reference` is a caller's own id, used once.
--- posted_msat is the truth and may exceed what was held: a node that overspends is booked, and an alarm raised.
+-- Posted, it takes amount and fee from `account_id` and gives the amount to `credited` and the fee to the fees: one row
+-- is the whole double entry and cannot but sum to zero. What is posted is the truth and may exceed what was held: a
+-- node that overspends is booked, and an alarm raised.
 CREATE TABLE transfers (
   transfer INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
   reference TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('payment', 'internal', 'late', 'invoice', 'surplus', 'unknown', 'transfer')),
+  kind TEXT NOT NULL CHECK (kind = 'payment' OR kind = 'internal' OR kind = 'late' OR kind = 'invoice'
+    OR kind = 'surplus' OR kind = 'unknown' OR kind = 'transfer'),
   account_id TEXT NOT NULL,
   held_msat INTEGER NOT NULL CHECK (held_msat >= 0),
-  posted_msat INTEGER CHECK (posted_msat >= 0),
-  state TEXT NOT NULL CHECK (state IN ('pending', 'posted', 'voided')),
+  credited TEXT,
+  amount_msat INTEGER CHECK (amount_msat > 0),
+  fee_msat INTEGER CHECK (fee_msat >= 0),
+  state TEXT NOT NULL CHECK (state = 'pending' OR state = 'posted' OR state = 'voided'),
   note TEXT NOT NULL,
   created_at INTEGER NOT NULL,
-  CHECK ((state = 'posted') = (posted_msat IS NOT NULL))
+  CHECK ((state = 'posted') = (amount_msat IS NOT NULL) AND (state = 'posted') = (fee_msat IS NOT NULL)
+    AND (state = 'posted') = (credited IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX transfers_by_reference ON transfers (service, reference) WHERE reference <> '';
 
-CREATE TABLE entries (
-  service INTEGER NOT NULL,
-  transfer INTEGER NOT NULL,
-  leg INTEGER NOT NULL,
-  account_id TEXT NOT NULL,
-  amount_msat INTEGER NOT NULL CHECK (amount_msat <> 0),
-  PRIMARY KEY (service, transfer, leg)
-) STRICT, WITHOUT ROWID;
+CREATE VIEW entries AS
+  SELECT service, transfer, 0 AS leg, account_id, -amount_msat - fee_msat AS amount_msat
+  FROM transfers WHERE state = 'posted'
+  UNION ALL SELECT service, transfer, 1, credited, amount_msat FROM transfers WHERE state = 'posted'
+  UNION ALL SELECT service, transfer, 2, '@fees', fee_msat FROM transfers WHERE state = 'posted' AND fee_msat > 0;
 
-CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries
-BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
-CREATE TRIGGER entries_are_never_deleted BEFORE DELETE ON entries
-BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
 CREATE TRIGGER transfers_are_never_deleted BEFORE DELETE ON transfers
 BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END;
--- One trigger for both rules: each costs on every payment.
-CREATE TRIGGER transfers_end_once_and_sum_to_zero AFTER UPDATE ON transfers BEGIN
-  SELECT RAISE(ABORT, 'a transfer is posted or voided exactly once') WHERE OLD.state <> 'pending';
-  SELECT RAISE(ABORT, 'the entries of a posted transfer sum to zero') WHERE NEW.state = 'posted' AND (
-    SELECT sum(amount_msat) FROM entries WHERE service = NEW.service AND transfer = NEW.transfer) IS NOT 0;
-END;
+CREATE TRIGGER transfers_end_once BEFORE UPDATE ON transfers
+WHEN OLD.state <> 'pending' OR NEW.state = 'pending' OR NEW.held_msat <> OLD.held_msat
+  OR NEW.account_id <> OLD.account_id
+BEGIN SELECT RAISE(ABORT, 'a transfer is only ever posted or voided, exactly once'); END;
 
 -- Each settlement a node has confirmed, once. `unknown` is the owner's money, `surplus` a second payment of an invoice
 -- that was settled inside this service.
@@ -160,7 +166,7 @@ CREATE TABLE credits (
   service INTEGER NOT NULL,
   node_id TEXT NOT NULL,
   payment_hash TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('invoice', 'surplus', 'unknown')),
+  kind TEXT NOT NULL CHECK (kind = 'invoice' OR kind = 'surplus' OR kind = 'unknown'),
   transfer INTEGER NOT NULL,
   received_msat INTEGER NOT NULL CHECK (received_msat > 0),
   settled_at INTEGER NOT NULL,
@@ -170,8 +176,9 @@ CREATE TABLE credits (
 -- ------------------------------------------------------------ payments
 
 -- `holding` says in a column what the state says, because an index that names the state would be rewritten at each
--- settlement. `transfer` is the reservation, and the key of its charges.
+-- settlement. `transfer` is the reservation, and the key of its charges. `steps` names the states it has been in.
 CREATE TABLE payments (
+  payment INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
   payment_id TEXT NOT NULL,
   node_id TEXT NOT NULL,
@@ -189,16 +196,18 @@ CREATE TABLE payments (
   description TEXT NOT NULL,
   description_hash TEXT NOT NULL,
   metadata TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('reserved', 'dispatched', 'settled', 'failed', 'unknown', 'resolved')),
+  state TEXT NOT NULL CHECK (state = 'reserved' OR state = 'dispatched' OR state = 'settled' OR state = 'failed'
+    OR state = 'unknown' OR state = 'resolved'),
   fee_msat INTEGER NOT NULL CHECK (fee_msat >= 0),
   preimage TEXT NOT NULL,
   evidence TEXT NOT NULL,
   settled_at INTEGER,
   transfer INTEGER NOT NULL,
   charges INTEGER NOT NULL,
+  steps TEXT NOT NULL,
   holding INTEGER NOT NULL DEFAULT 1,
   UNIQUE (service, payment_id),
-  CHECK (holding = (state IN ('reserved', 'dispatched', 'unknown', 'settled', 'resolved'))),
+  CHECK (holding = (state <> 'failed')),
   CHECK (state NOT IN ('failed', 'resolved') OR evidence <> ''),
   CHECK (state <> 'settled' OR preimage <> '' OR internal)
 ) STRICT;
@@ -206,7 +215,7 @@ CREATE TABLE payments (
 -- look-up by hash alone uses the same index.
 CREATE UNIQUE INDEX payments_holding ON payments (service, payment_hash, node_id) WHERE holding = 1;
 CREATE INDEX payments_failed ON payments (service, payment_hash, created_at) WHERE holding = 0;
-CREATE INDEX payments_open ON payments (service) WHERE state IN ('reserved', 'dispatched', 'unknown');
+CREATE INDEX payments_open ON payments (service) WHERE state = 'reserved' OR state = 'dispatched' OR state = 'unknown';
 CREATE INDEX payments_by_grant ON payments (service, grant_id, created_at);
 CREATE INDEX payments_by_account ON payments (service, account_id, created_at);
 CREATE INDEX payments_by_time ON payments (service, created_at);
@@ -220,21 +229,10 @@ CREATE TABLE overspends (
   PRIMARY KEY (service, payment_id)
 ) STRICT, WITHOUT ROWID;
 
--- What became of each payment, step by step; written by the database itself, so that no code can forget it.
-CREATE TABLE payment_steps (
-  service INTEGER NOT NULL,
-  payment_id TEXT NOT NULL,
-  before TEXT NOT NULL,
-  after TEXT NOT NULL
-) STRICT;
-CREATE TRIGGER payments_end_once_and_are_followed AFTER UPDATE OF state ON payments BEGIN
+CREATE TRIGGER payments_end_once_and_tell_each_step BEFORE UPDATE OF state, steps ON payments BEGIN
   SELECT RAISE(ABORT, 'a settled or failed payment never changes') WHERE OLD.state IN ('settled', 'failed');
-  INSERT INTO payment_steps VALUES (NEW.service, NEW.payment_id, OLD.state, NEW.state);
+  SELECT RAISE(ABORT, 'steps are append-only') WHERE NEW.steps IS NOT OLD.steps || ' ' || NEW.state;
 END;
-CREATE TRIGGER payment_steps_are_never_changed BEFORE UPDATE ON payment_steps
-BEGIN SELECT RAISE(ABORT, 'steps are append-only'); END;
-CREATE TRIGGER payment_steps_are_never_deleted BEFORE DELETE ON payment_steps
-BEGIN SELECT RAISE(ABORT, 'steps are append-only'); END;
 
 -- ------------------------------------------------------------ budgets
 
@@ -255,18 +253,7 @@ CREATE TABLE buckets (
   PRIMARY KEY (service, grant_id, bucket)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER buckets_begin AFTER INSERT ON buckets BEGIN
-  UPDATE budgets SET used_msat = used_msat + NEW.used_msat WHERE service = NEW.service AND grant_id = NEW.grant_id;
-END;
-CREATE TRIGGER buckets_change AFTER UPDATE OF used_msat ON buckets BEGIN
-  UPDATE budgets SET used_msat = used_msat + NEW.used_msat - OLD.used_msat
-  WHERE service = NEW.service AND grant_id = NEW.grant_id;
-END;
-CREATE TRIGGER buckets_expire AFTER DELETE ON buckets BEGIN
-  UPDATE budgets SET used_msat = used_msat - OLD.used_msat WHERE service = OLD.service AND grant_id = OLD.grant_id;
-END;
-
--- What a payment takes from which bucket: first its reservation, then the truth, in the bucket of the reservation.
+-- What a payment reserved in which bucket; what it took in the end follows from the payment's state.
 -- used_msat is the budget right after the reservation: none goes beyond its limit.
 CREATE TABLE charges (
   service INTEGER NOT NULL,
@@ -279,19 +266,15 @@ CREATE TABLE charges (
   PRIMARY KEY (service, transfer, grant_id),
   CHECK (used_msat <= limit_msat)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER charges_fill_their_bucket AFTER INSERT ON charges BEGIN
-  INSERT INTO buckets VALUES (NEW.service, NEW.grant_id, NEW.bucket, NEW.amount_msat)
-  ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat;
-END;
--- A bucket that has left the window is gone, and nothing is corrected in it.
-CREATE TRIGGER charges_correct_their_bucket AFTER UPDATE OF amount_msat ON charges BEGIN
-  UPDATE buckets SET used_msat = used_msat + NEW.amount_msat - OLD.amount_msat
-  WHERE service = NEW.service AND grant_id = NEW.grant_id AND bucket = NEW.bucket;
-END;
+CREATE TRIGGER charges_are_never_changed BEFORE UPDATE ON charges
+BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
+CREATE TRIGGER charges_are_never_deleted BEFORE DELETE ON charges
+BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
 
 -- ------------------------------------------------------------ invoices
 
 CREATE TABLE invoices (
+  invoice INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
   invoice_id TEXT NOT NULL,
   node_id TEXT NOT NULL,
@@ -303,7 +286,8 @@ CREATE TABLE invoices (
   amount_msat INTEGER CHECK (amount_msat > 0),
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('creating', 'open', 'settled', 'expired', 'canceled')),
+  state TEXT NOT NULL CHECK (state = 'creating' OR state = 'open' OR state = 'settled' OR state = 'expired'
+    OR state = 'canceled'),
   preimage TEXT NOT NULL,
   description TEXT NOT NULL,
   description_hash TEXT NOT NULL,
