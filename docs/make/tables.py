@@ -41,7 +41,7 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "I2": (
         "Money is conserved: every transfer sums to zero, and balances follow from their entries.",
-        "Triggers; `audit --node` compares every payment and invoice with the node.",
+        "One row is a whole transfer; `audit --node` compares every payment and invoice with the node.",
     ),
     "I3": ("A reservation is released only with stored evidence that nothing was paid.", "A CHECK constraint."),
     "I4": (
