@@ -17,7 +17,7 @@ from kitestring.client.nwc import pay_command
 from kitestring.codec import bolt11
 from kitestring.sdk import node
 from kitestring.sdk.node import NodePurse, default_fee_cap
-from kitestring.sdk.purse import Setting
+from kitestring.sdk.setting import Setting
 from tests.client.kit import NOW, PAYMENT_HASH, PREIMAGE, entropy, invoice
 
 NEW = NeverSeen(NOW)

@@ -131,7 +131,8 @@ def _find(url: BackendUrl) -> FromUrl:
         return cast("FromUrl", importlib.import_module(f"kitestring.backend.{name}").from_url)
     for entry in entry_points(group=GROUP, name=name):
         return cast("FromUrl", entry.load())
-    scheme = f"{url.scheme}://" if url.scheme else "a URL without a scheme"
-    raise KitestringError(
-        Reason.UNSUPPORTED, f"there is no backend for {scheme}; there is one for each of {', '.join(names())}"
-    )
+    known = ", ".join(names())
+    sentence = f"there is no backend for {url.scheme}://; there is one for each of {known}"
+    if not url.scheme:
+        sentence = f"this is not the address of a node: it begins with one of {known}, as in lnd+https://HOST:PORT?…"
+    raise KitestringError(Reason.UNSUPPORTED, sentence)

@@ -20,7 +20,7 @@ from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, Settled, U
 from kitestring.base.ports import InvoiceOrder, InvoiceStatus, NodePayment, NodeUnreachableError, PayOrder
 from kitestring.client.nwc import in_flight, preimage_fits
 from kitestring.codec import bolt11
-from kitestring.sdk.purse import Setting
+from kitestring.sdk.setting import Setting
 
 T = TypeVar("T")
 

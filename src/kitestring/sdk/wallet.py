@@ -20,7 +20,8 @@ from kitestring.codec import bolt11
 from kitestring.codec.pointers import Noffer
 from kitestring.sdk.clock import SystemClock
 from kitestring.sdk.payable import agree, offer_sats, resolve
-from kitestring.sdk.purse import Purse, Setting, open_purse
+from kitestring.sdk.purse import open_purse
+from kitestring.sdk.setting import Purse, Setting
 from kitestring.transport.proxies import Proxies
 
 
