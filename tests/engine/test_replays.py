@@ -175,3 +175,23 @@ async def test_a_copy_that_would_be_refused_does_not_end_the_one_that_is_being_c
         await asyncio.gather(copy(0), copy(1))
         assert is_paid(await rig.answer("r1"), invoice[1])
         assert len(rig.told("r1")) == 1
+
+
+@virtual
+async def test_a_refusal_that_comes_after_a_copy_was_claimed_is_not_told(life: Life) -> None:
+    """The refused copy looked before the other one was claimed: its refusal is not stored, so it is nobody's answer."""
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(settles_after_s=10))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+
+        async def not_yet_claimed(_: str) -> None:
+            return None
+
+        await rig.change("app", revoked_at=rig.clock.now())
+        await rig.engine.reload_grant("app")
+        rig.store.request = not_yet_claimed
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        del rig.store.request
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert [message.request_id for message in life.delivered] == ["r1"]

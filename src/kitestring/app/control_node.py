@@ -41,7 +41,7 @@ async def doctor(desk: Desk, _params: NoParams, _key: str) -> Result:
         "now": desk.clock.now(),
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
-        "overdrawn_accounts": [account.name for account in await desk.store.accounts() if account.overdrawn],
+        "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
         "spending_stopped": totals.spending_stopped,
     }
 

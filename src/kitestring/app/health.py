@@ -17,6 +17,7 @@ from kitestring.app.config import Config
 from kitestring.app.control_client import ControlClient
 from kitestring.app.datadir import PRIVATE, DataDir, relay_url
 from kitestring.app.macaroon_rights import ENVIRONMENT, NEEDED, macaroon_of, read_macaroon, rights
+from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
 from kitestring.transport.proxies import is_socks
@@ -117,7 +118,11 @@ def judge(facts: dict[str, Any]) -> Iterator[Check]:
     for payment_hash in facts["unknown_payments"]:
         yield Check("payment", "warn", f"{payment_hash} has no known end; see `kitestring resolve --help`")
     for name in facts["overdrawn_accounts"]:
-        yield Check("account", "warn", f"{name} is overdrawn: fund it with `kitestring account fund {name}`")
+        if name == OWNER_ACCOUNT:
+            mend = "the mark goes with the next payment that the node's balance covers"
+        else:
+            mend = f"fund it with `kitestring account fund {name}`"
+        yield Check("account", "warn", f"{name} is overdrawn: {mend}")
 
 
 def credential(macaroon: str) -> Iterator[Check]:

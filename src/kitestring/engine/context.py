@@ -14,11 +14,13 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.ledger import (
     Answer,
     DropInvoice,
+    Finished,
     Message,
     Node,
     RecordInvoice,
     RecordPayment,
     Request,
+    Running,
     TxAnswer,
 )
 from kitestring.base.ports import Backend, Clock, Deliver, Encode, Entropy, Store
@@ -112,6 +114,14 @@ class Context:
         if messages:
             self.deliver(messages)
         return True
+
+    def deliver_stored(self, answer: TxAnswer, messages: tuple[Message, ...]) -> None:
+        """What an ``Answer`` left in the ledger: ours, or the one that was there before. ``Running`` means that a copy
+        of the request was claimed meanwhile: then nothing of ours was stored, and whoever claimed it answers."""
+        if isinstance(answer, Finished):
+            self.deliver(answer.messages)
+        elif not isinstance(answer, Running):
+            self.deliver(messages)
 
     def reply(self, request_id: str, reply_to: bytes, outcome: Outcome, part: str = "reply") -> Message | None:
         """The finished answer, or None where the wire has nothing to say for this part."""

@@ -173,9 +173,9 @@ class Invoices:
         messages = self._context.replies([request], [refusal])
         if incoming.grant_id:
             answer = await self._context.store.apply(Answer(request, messages, self._context.clock.now()))
-            if isinstance(answer, Finished):
-                messages = answer.messages
-        self._context.deliver(messages)
+            self._context.deliver_stored(answer, messages)
+        else:
+            self._context.deliver(messages)
 
     def _request(self, incoming: Incoming) -> Request:
         return Request(

@@ -240,7 +240,7 @@ class Payments:
         messages = self._context.replies([request], [outcome])
         store = self._context.record if claimed else self._context.store.apply
         answer = await store(Answer(request, messages, self._context.clock.now()))
-        self._context.deliver(answer.messages if isinstance(answer, Finished) else messages)
+        self._context.deliver_stored(answer, messages)
 
     # ------------------------------------------------------------ execute
 
