@@ -131,6 +131,16 @@ async def test_a_settlement_posts_the_truth_releases_the_rest_and_stores_the_rep
     assert (totals.spent_msat, totals.pending_msat, totals.sub_accounts_msat) == (1010, 0, 198_990)
 
 
+async def test_an_open_invoice_of_our_own_is_not_sent_to_the_node(store: Store) -> None:
+    await store.apply(claim_invoice("i"))
+    await store.apply(record_invoice("i"))
+    ours = payment("i", 500, 10)
+    assert await store.apply(claim("i", ours)) == Stale()
+    assert await store.payment("pay-i") is None
+    assert await store.request("ask-i") is None
+    assert await store.apply(claim("i", replace(ours, bolt11="lnbcrt-wrapped"))) == Claimed()
+
+
 async def test_a_proven_failure_releases_everything_and_frees_the_hash(store: Store) -> None:
     await store.apply(claim("a"))
     done = await store.apply(fail("a", answered("a")))

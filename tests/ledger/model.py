@@ -53,6 +53,8 @@ class Model:
                 return "AlreadyPaid"
             self.answered[request] = False
             return "Joined"
+        if paid.hash_name in self.invoices and paid.hash_name not in self.credited:
+            return "Stale"
         total = paid.amount + paid.cap
         if paid.account in self.overdrawn or total > self.funds[paid.account] - self.held(paid.account):
             return "insufficient_funds"

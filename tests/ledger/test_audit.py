@@ -71,7 +71,7 @@ BUSY: tuple[Tx, ...] = (
     claim_invoice("open", invoice("open")),
     record_invoice("open"),
     credit("stranger", 900),
-    claim("open"),
+    claim("open", payment("open", bolt11="lnbcrt-wrapped")),
     execute("back", move("t", "alice", "owner", 50)),
 )
 

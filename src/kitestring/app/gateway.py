@@ -138,11 +138,13 @@ class Gateway:
 
     async def _serve(self, event: Event, recipient: str) -> None:
         """Whoever asks again gets the stored answer, whatever rates or prices are now; a copy of what has no stored
-        answer was answered once and gets nothing more."""
-        if await self._engine.known(event.id) or event.id in self._served:
-            return
-        if event.kind == kinds.OFFER:
-            await self._serve_offer(event)
+        answer was answered once and gets nothing more. After a restart the claim itself meets the stored answer, and
+        nothing is refused before it was looked for."""
+        if event.id in self._served:
+            await self._engine.known(event.id)
+        elif event.kind == kinds.OFFER:
+            if not await self._engine.known(event.id):
+                await self._serve_offer(event)
         else:
             await self._serve_nwc(event, self._connections[recipient])
 
@@ -159,9 +161,12 @@ class Gateway:
         try:
             plaintext = decrypt(event.content, choice.cipher, self._shared(to))
         except CodecError:
-            self._tell_unreadable(event, connection, allowed=choice.allowed)
+            if not await self._engine.known(event.id):
+                self._tell_unreadable(event, connection, allowed=choice.allowed)
             return
         limited = self._rates.request(grant.grant_id)
+        if (limited is not None or not choice.allowed) and await self._engine.known(event.id):
+            return
         if limited is not None:
             self._tell_limit(to, grant, nwc.read_method(plaintext), limited)
             return
@@ -173,7 +178,8 @@ class Gateway:
         try:
             decoded = nwc.decode_request(plaintext, network=self._network)
         except WireRefusalError as refusal:
-            self._reply(_named(to, refusal.method), refusal.refused)
+            if not await self._engine.known(event.id):
+                self._reply(_named(to, refusal.method), refusal.refused)
             return
         await self._carry_out(event, _named(to, decoded.method.name), grant, decoded)
 
@@ -181,7 +187,8 @@ class Gateway:
         method, command = decoded.method, decoded.command
         limited = self._rates.payment(grant.grant_id) if method.is_payment else None
         if limited is not None:
-            self._tell_limit(to, grant, method.name, limited)
+            if not await self._engine.known(event.id):
+                self._tell_limit(to, grant, method.name, limited)
         elif isinstance(command, PayInvoice | MakeInvoice):
             await self._handle(Incoming(event.id, "nwc", grant.grant_id, command, to.freeze(), event.created_at))
         else:

@@ -75,10 +75,15 @@ class Rates:
         return self._take((self._rate_refusals, author), (self._stranger_refusals, TOGETHER)) is None
 
     def _take(self, *buckets: _Bucket) -> Refused | None:
+        if len(buckets) == 1:
+            limiter, key = buckets[0]
+            wait_ms = limiter.take(key, int(self._clock.monotonic() * 1000)) if limiter is not None else 0
+            return self._wait(wait_ms) if wait_ms else None
         limits = [(limiter, key) for limiter, key in buckets if limiter is not None]
         wait_ms = take_all(limits, int(self._clock.monotonic() * 1000))
-        if not wait_ms:
-            return None
+        return self._wait(wait_ms) if wait_ms else None
+
+    def _wait(self, wait_ms: int) -> Refused:
         wait_s = -(-wait_ms // 1000)
         details = {"retry_after": self._clock.now() + wait_s}
         return Refused(Reason.RATE_LIMITED, f"too many requests: try again in {wait_s} s", details)

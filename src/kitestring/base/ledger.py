@@ -147,6 +147,8 @@ class ClaimPayment:
     An overdrawn account reserves nothing until a transfer or a credit has covered it; the owner's until a ``view``
     taken after everything that is spent covers what is asked for.
 
+    Stale also when the invoice is an open one of this service and the payment is not internal.
+
     → Claimed | Finished | Running | Stale | Denied | Joined | AlreadyPaid
     """
 

@@ -95,6 +95,10 @@ class Context:
         if not task.cancelled() and task.exception() is not None:
             log.error("work on its own broke off; the next start carries it on", exc_info=task.exception())
 
+    def new_id(self, now: int) -> str:
+        """32 hex digits that begin with the time, so that new ids stand together at the end of their index."""
+        return f"{now & 0xFFFFFFFF:08x}{self.entropy(12).hex()}"
+
     async def record(self, truth: RecordPayment | RecordInvoice | DropInvoice | Answer) -> TxAnswer:
         """What ends a claimed request is tried however often the disk refuses; until it holds, the row stays ours."""
         for delay_s in pauses():

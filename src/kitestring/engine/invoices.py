@@ -104,7 +104,7 @@ class Invoices:
     def _new_invoice(self, incoming: Incoming, command: MakeInvoice, account_id: str, now: int) -> Invoice:
         preimage = self._context.entropy(32) if self._context.backend.capabilities.own_preimage else b""
         return Invoice(
-            invoice_id=self._context.entropy(16).hex(),
+            invoice_id=self._context.new_id(now),
             node_id=self._context.node.node_id,
             epoch=self._context.node.epoch,
             account_id=account_id,

@@ -91,10 +91,11 @@ class Payments:
         until = self._context.clock.monotonic() + DECIDE_LIMIT_S
         grant = await self._grant(incoming.grant_id)
         view_age_s = self._context.limits.view_age_s
+        may_be_ours = False  # hardly any invoice is; the ledger says Stale when it is one
         for _ in range(MAX_STALE_ROUNDS):
-            answer = await self._attempt(incoming, grant, view_age_s, until)
+            answer = await self._attempt(incoming, grant, view_age_s, until, may_be_ours=may_be_ours)
             if isinstance(answer, Stale):
-                grant = await self._reload(incoming.grant_id)
+                grant, may_be_ours = await self._reload(incoming.grant_id), True
             elif (
                 isinstance(answer, Denied) and answer.reason is Reason.INSUFFICIENT_FUNDS and view_age_s > FRESH_VIEW_S
             ):
@@ -104,16 +105,21 @@ class Payments:
                 return
         await self._refuse(incoming, Refused(Reason.INTERNAL, "the connection keeps changing; try again"))
 
-    async def _attempt(self, incoming: Incoming, grant: Grant | None, view_age_s: float, until: float) -> _Attempt:
+    async def _attempt(
+        self, incoming: Incoming, grant: Grant | None, view_age_s: float, until: float, *, may_be_ours: bool
+    ) -> _Attempt:
+        """``may_be_ours``: look whether the invoice is our own. Nothing is refused before that has been looked at."""
         command = incoming.command
         if not isinstance(command, PayInvoice):
             raise TypeError(f"{type(command).__name__} is not a payment")
         if grant is None:
             return Refused(Reason.CONNECTION_ENDED)
         now = self._context.clock.now()
-        own = await self._own_invoice(command)
+        own = await self._own_invoice(command) if may_be_ours else None
         verdict = self._decide(command, grant, now, own)
         if isinstance(verdict, Refused):
+            if not may_be_ours:
+                return Stale()
             return await self._known_or(incoming, command, grant, verdict)
         try:
             view = await self._view(grant, view_age_s, until)
@@ -162,7 +168,7 @@ class Payments:
         payment = self._new_payment(command, grant, Allow((never,), ZERO), None, now)
         request = self._request(incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
-        return refusal if isinstance(answer, Denied) else answer
+        return refusal if isinstance(answer, Denied | Stale) else answer
 
     async def _view(self, grant: Grant, age_s: float, until: float) -> NodeView | None:
         if grant.account_id != OWNER_ACCOUNT:
@@ -181,7 +187,7 @@ class Payments:
 
     def _new_payment(self, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None, now: int) -> Payment:
         return Payment(
-            payment_id=self._context.entropy(16).hex(),
+            payment_id=self._context.new_id(now),
             node_id=self._context.node.node_id,
             epoch=self._context.node.epoch,
             account_id=grant.account_id,

@@ -41,12 +41,14 @@ from kitestring.ledger.rows import (
 )
 
 _FACTS: Final = """
-SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.state, b.used_msat, b.oldest
+SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.state, b.used_msat, b.oldest,
+  i.state = 'open' AND i.bolt11 = ?
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
 LEFT JOIN payments h ON h.service = s.service AND h.payment_hash = ? AND h.node_id = ? AND h.holding = 1
 LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ?
+LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_id = ? AND i.payment_hash <> ''
 WHERE s.service = ?"""
 _INSERT: Final = f"INSERT INTO payments (service, {PAYMENT}, transfer, charges, steps) VALUES (?{', ?' * 24})"
 _BY_ID: Final = f"SELECT {PAYMENT}, payment, transfer, charges FROM payments WHERE service = ? AND payment_id = ?"
@@ -95,9 +97,10 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     """Transaction 1. One look-up brings every fact; nothing is written before every check has passed."""
     p, request = tx.payment, tx.request
     caller = request.grant_id
-    keys = (request.request_id, caller, p.payment_hash, p.node_id, caller, batch.service)
+    key = (p.payment_hash, p.node_id)
+    keys = (p.bolt11, request.request_id, caller, *key, caller, *key, batch.service)
     facts = batch.execute(_FACTS, keys).fetchone()
-    known, finished_at, version, revoked_at, held_id, held_grant, held_state, used, oldest = facts
+    known, finished_at, version, revoked_at, held_id, held_grant, held_state, used, oldest, is_ours = facts
     if known is not None:
         return Running() if finished_at is None else batch.finished(known)
     if request.sent_at < batch.sums.pruned_before:
@@ -109,7 +112,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
         return _held(batch, request, held_id, held_grant == p.grant_id, STATES[held_state])
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
         return Denied(Reason.NODE_UNAVAILABLE)
-    if p.internal and not _is_payable(batch, p):
+    if not _is_payable(batch, p) if p.internal else is_ours:
         return Stale()
     held = int(p.amount_msat) + int(p.fee_cap_msat)
     refusal = _uncovered(batch, tx, held, account)
