@@ -22,8 +22,8 @@ from kitestring.sdk.payable import offer_sats
 RECEIPT_TIMEOUT_S: Final = 10.0
 
 
-async def pay(sandbox: Path, target: str, amount_msat: int | None, relays: tuple[str, ...], config: Config) -> Result:
-    """Pay an invoice or an offer of the service. ``relays`` are our own, which may be on this machine.
+async def pay(sandbox: Path, target: str, amount_msat: int | None, service_id: str, config: Config) -> Result:
+    """Pay an invoice or an offer of the service ``service_id``. The relays in its own codes may be on this machine.
 
     Raises KitestringError, NODE_UNAVAILABLE without a relay or an answer.
     """
@@ -32,13 +32,11 @@ async def pay(sandbox: Path, target: str, amount_msat: int | None, relays: tuple
         if kind is Target.BOLT11:
             return _settle(world, text, amount_msat)
         if kind is Target.NOFFER:
-            return await _pay_offer(world, text, amount_msat, relays, config)
+            return await _pay_offer(world, text, amount_msat, service_id, config)
     raise KitestringError(Reason.UNSUPPORTED, f"the sandbox pays invoices and offers (noffer1…), not this ({kind})")
 
 
-async def _pay_offer(
-    world: World, text: str, amount_msat: int | None, relays: tuple[str, ...], config: Config
-) -> Result:
+async def _pay_offer(world: World, text: str, amount_msat: int | None, service_id: str, config: Config) -> Result:
     noffer = pointers.decode(text)
     if not isinstance(noffer, pointers.Noffer):
         raise KitestringError(Reason.UNSUPPORTED, "this code is not an offer")
@@ -47,7 +45,7 @@ async def _pay_offer(
         amount_sats=offer_sats(noffer, None if amount_msat is None else Msat(amount_msat)),
         clock=SystemClock(),
         entropy=os.urandom,
-        own_relays=relays,
+        own_relays=noffer.relays if noffer.pubkey == service_id else (),
         allow_private=config.allow_private_relays,
         proxies=config.proxies,
     )

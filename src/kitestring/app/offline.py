@@ -101,7 +101,9 @@ async def _open(ledger: Path, service_id: str) -> Store:
 
 
 def own_relays(config: Config, home: DataDir) -> tuple[str, ...]:
-    """The relays inside the codes of this service, told by its settings and files alone."""
+    """The relays inside the codes of this service, as far as its settings and files tell; none before its first start
+    and where it was started with ``--relay``."""
     if config.relays:
         return config.relays
-    return (relay_url(config.relay.host, config.relay.port or home.relay_port()),)
+    port = config.relay.port or home.relay_port()
+    return (relay_url(config.relay.host, port),) if port else ()

@@ -36,14 +36,14 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
     import asyncio
 
     from kitestring.app import external_payer
-    from kitestring.app.offline import own_relays
+    from kitestring.app.keyring import Keyring
     from kitestring.sdk.payable import resolve
 
     resolve(target)  # a wrong code is wrong whether or not there is a sandbox
     config = shell.config
     amount_msat = None if amount_sat is None else amount_sat * 1000
-    relays = own_relays(config, shell.home)
-    paid = asyncio.run(external_payer.pay(_world(shell), target, amount_msat, relays, config))
+    sandbox, service_id = _world(shell), Keyring(shell.home.read_seed()).service_id
+    paid = asyncio.run(external_payer.pay(sandbox, target, amount_msat, service_id, config))
     show_paid(shell, paid)
     if "receipt" in paid:
         shell.note(_RECEIPTS[paid["receipt"]])
