@@ -624,12 +624,19 @@ async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store
     await store.apply(claim_invoice("o", offered))
     await store.apply(record_invoice("o"))
     end = NOW + 3600
-    await store.apply(ExpireInvoices(end, end))
+    await store.apply(ExpireInvoices(end, end, NODE))
     assert len(await store.invoices("open")) == 2
-    await store.apply(ExpireInvoices(end + 1, end))
+    await store.apply(ExpireInvoices(end + 1, end + 1, "another node"))
+    await store.apply(
+        ExpireInvoices(end + 1, end, NODE, tuple(one.payment_hash for one in await store.invoices("open")))
+    )
+    assert len(await store.invoices("open")) == 2
+    await store.apply(ExpireInvoices(end + 1, end + 1, NODE))
     assert {one.invoice_id for one in await store.invoices("expired")} == {"inv-i", "inv-o"}
     assert await store.messages("want-o") == (reply("want-o", "invoice"),)
-    assert await store.apply(ExpireInvoices(end + 1, end + 1)) == Recorded()
+    await store.apply(ExpireInvoices(end + 1, end + 1, "another node"))
+    assert len(await store.invoices("expired")) == 2
+    assert await store.apply(ExpireInvoices(end + 1, end + 1, NODE)) == Recorded()
     assert await store.request("want-o") is None
     assert await store.messages("want-o") == ()
     assert await store.request("want-i") is not None
@@ -738,8 +745,8 @@ async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
     late = request("late", received_at=NOW + 99, sent_at=NOW + 99)
     await store.apply(Answer(late, (reply("late"),), NOW + 99))
     end = NOW + 3601
-    assert [await store.apply(ExpireInvoices(end, 0)) for _ in range(2)] == [More(), Recorded()]
-    assert [await store.apply(ExpireInvoices(end, end)) for _ in range(2)] == [More(), Recorded()]
+    assert [await store.apply(ExpireInvoices(end, 0, NODE)) for _ in range(2)] == [More(), Recorded()]
+    assert [await store.apply(ExpireInvoices(end, end, NODE)) for _ in range(2)] == [More(), Recorded()]
     assert await store.invoices("expired") == []
     assert [await store.apply(Prune(NOW + 1)) for _ in range(3)] == [More(), More(), Recorded()]
     assert await store.request("r2") is None

@@ -9,7 +9,7 @@ import pytest
 
 from kitestring.base.ledger import Credit, Invoice
 from kitestring.base.ports import InvoiceStatus
-from kitestring.engine.incoming import EXPIRY_GRACE_S, GIVE_UP_S
+from kitestring.engine.incoming import EXPIRY_GRACE_S
 from tests.engine.kit import Life, Rig
 from tests.fakes.clock import virtual
 
@@ -67,16 +67,49 @@ async def test_an_invoice_that_could_not_be_looked_up_once_is_looked_up_again(li
 
 
 @virtual
-async def test_what_cannot_be_looked_up_is_not_called_expired_until_it_is_given_up(life: Life) -> None:
+async def test_what_cannot_be_looked_up_stays_open_and_holds_back_no_later_one(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")
-        early = await rig.invoice("early", "app", 1_000, expiry_s=60)
-        sick = await rig.invoice("sick", "app", 1_000, expiry_s=120)
+        sick = await rig.invoice("sick", "app", 1_000, expiry_s=60)
+        later = await rig.invoice("later", "app", 1_000, expiry_s=120)
         stumble_over(life, sick[1])
         await rig.clock.sleep(120 + EXPIRY_GRACE_S + 120)
-        assert [await state_of(rig, one) for one in (early, sick)] == ["expired", "open"]
-        await rig.clock.sleep(GIVE_UP_S + 120)
-        assert await state_of(rig, sick) == "expired"
+        assert [await state_of(rig, one) for one in (sick, later)] == ["open", "expired"]
+        await rig.clock.sleep(3 * DAY_S)
+        assert await state_of(rig, sick) == "open"
+
+
+@virtual
+async def test_too_many_that_cannot_be_looked_up_end_the_round_and_nothing_unasked_expires(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.incoming.MAX_SICK", 2)
+    async with life.service() as rig:
+        await rig.grant("app")
+        made = [await rig.invoice(f"i{n}", "app", 1_000, expiry_s=60 + n) for n in range(4)]
+        for invoice in made[1:3]:
+            stumble_over(life, invoice[1])
+        await rig.clock.sleep(64 + EXPIRY_GRACE_S + 120)
+        assert [await state_of(rig, one) for one in made] == ["expired", "open", "open", "open"]
+
+
+@virtual
+async def test_an_offers_invoice_paid_while_service_and_node_were_away_for_days_is_credited_to_its_account(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.offer("tea", "shop")
+        invoice = await rig.invoice("i", "", 1_000, expiry_s=600, offer_id="tea")
+    life.node.pay_in(invoice[1])
+    await life.clock.sleep(26 * 3_600)
+    life.node.offline = True
+    async with life.service() as rig:
+        await rig.clock.sleep(26 * 3_600)
+        assert await state_of(rig, invoice) == "open"
+        life.node.offline = False
+        received = await rig.receipt("i")
+        assert (received.payment_hash, await rig.available("shop")) == (invoice[1], 1_000)
 
 
 @virtual

@@ -269,7 +269,7 @@ def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
     raw.close()
 
 
-@pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0)])
+@pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0, "node")])
 async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx) -> None:
     connection = faulty(store)
     await store.apply(claim("a"))

@@ -21,9 +21,9 @@ HOUSEKEEPING_S: Final = 60
 KEEP_UNPAID_OFFER_INVOICES_S: Final = 86_400
 #: An invoice is looked up at the node this long after its expiry before it is called expired (late settlement).
 EXPIRY_GRACE_S: Final = 60
-#: One that the node cannot be asked about for so long after its expiry is called expired all the same; if it was paid,
-#: the stream says so.
-GIVE_UP_S: Final = 86_400
+#: So many invoices that the node stumbles over stay open beside later ones that expire; after them a round of
+#: housekeeping ends, for then it is the node that is ill, and each look-up may take a minute.
+MAX_SICK: Final = 500
 #: Open invoices read in one go, a few milliseconds: payments do not wait until thousands of them are read.
 PAGE: Final = 200
 
@@ -129,14 +129,17 @@ class IncomingMoney:
                 log.warning("housekeeping stopped early: %s: %s", type(failure).__name__, failure)
 
     async def expire(self) -> None:
-        """Nothing is called expired that the node could not be asked about, until it has been given up."""
-        before = self._context.clock.now() - EXPIRY_GRACE_S
-        given_up = before - GIVE_UP_S
+        """Nothing is called expired, and so nothing is ever forgotten, before the node has said that it is unpaid."""
+        now = self._context.clock.now()
+        before, sick = now - EXPIRY_GRACE_S, list[str]()
         for invoice in await self._open(before):
             if invoice.expires_at >= before:
                 break
-            if not await self._looked_at(invoice.payment_hash) and invoice.expires_at >= given_up:
-                before = invoice.expires_at
-        expire = ExpireInvoices(before, self._context.clock.now() - KEEP_UNPAID_OFFER_INVOICES_S)
+            if not await self._looked_at(invoice.payment_hash):
+                sick.append(invoice.payment_hash)
+                if len(sick) == MAX_SICK:
+                    before = invoice.expires_at
+        drop_before = now - KEEP_UNPAID_OFFER_INVOICES_S
+        expire = ExpireInvoices(before, drop_before, self._context.node.node_id, tuple(sick))
         while isinstance(await self._context.store.apply(expire), More):
             pass  # payments went in between

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
@@ -51,10 +52,12 @@ _INSERT_CREDIT: Final = "INSERT INTO credits VALUES (?, ?, ?, ?, ?, ?, ?)"
 _CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EXPIRE: Final = """
 UPDATE invoices SET state = 'expired' WHERE rowid IN (
-  SELECT rowid FROM invoices WHERE service = ? AND state = 'open' AND expires_at < ? LIMIT ?)"""
+  SELECT rowid FROM invoices
+  WHERE service = ? AND state = 'open' AND expires_at < ? AND node_id = ?
+    AND payment_hash NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"""
 _ABANDONED: Final = """
 SELECT rowid, request_id FROM invoices
-WHERE service = ? AND state = 'expired' AND expires_at < ? AND offer_id <> '' LIMIT ?"""
+WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND offer_id <> '' LIMIT ?"""
 _FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 
 
@@ -148,9 +151,13 @@ def _book(batch: Batch, tx: Credit, kind: str, account_id: str) -> None:
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> TxAnswer:
-    """What strangers asked for and never paid goes as a whole: invoice, request and reply."""
-    expired = batch.execute(_EXPIRE, (batch.service, tx.before, SWEEP_LIMIT)).rowcount
-    abandoned = batch.execute(_ABANDONED, (batch.service, tx.drop_offers_before, SWEEP_LIMIT)).fetchall()
+    """What strangers asked for and never paid goes as a whole: invoice, request and reply. It was called expired in an
+    earlier step, so that nothing is called unpaid and forgotten in one."""
+    service = batch.service
+    gone = (service, tx.drop_offers_before, tx.node_id, SWEEP_LIMIT)
+    abandoned = batch.execute(_ABANDONED, gone).fetchall()
     batch.connection.executemany(_FORGET, [(row,) for row, _ in abandoned])
     batch.forget(request_id for _, request_id in abandoned)
+    past = (service, tx.before, tx.node_id, json.dumps(tx.keep), SWEEP_LIMIT)
+    expired = batch.execute(_EXPIRE, past).rowcount
     return More() if SWEEP_LIMIT in (expired, len(abandoned)) else Recorded()
