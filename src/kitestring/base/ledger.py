@@ -319,8 +319,8 @@ class MoveCursor:
 @dataclass(frozen=True, slots=True)
 class ExpireInvoices:
     """Invoices of ``node_id``: those of offers that expired before ``drop_offers_before`` are deleted with their
-    requests and replies (strangers leave no rows behind); open ones whose ``expires_at`` is before ``before`` become expired.
-    What has one of the payment hashes in ``keep`` stays open: the node has not said that it is unpaid.
+    requests and replies (strangers leave no rows behind); open ones whose ``expires_at`` is before ``before`` become
+    expired. What has one of the payment hashes in ``keep`` stays open: the node has not said that it is unpaid.
 
     A request id of an offer is then known no more; its age window, which must be shorter than the time an unpaid
     invoice is kept, refuses it. Only a clock that is set back makes another invoice of it: nobody's money moves.
