@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from kitestring.app.config import Config
 from kitestring.app.datadir import DataDir
+from kitestring.app.open_files import raise_open_files
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
 from kitestring.sdk.clock import SystemClock
@@ -20,6 +21,7 @@ async def serve(config: Config, ready: Callable[[str], None], *, memory: bool = 
 
     Raises KitestringError when the directory or the port is taken.
     """
+    raise_open_files()
     home = DataDir(config.data_dir, config.runtime_dir)
     if memory:
         await _serve(config, ready, None)

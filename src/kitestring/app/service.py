@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Container
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from kitestring.app.card import Card, open_card
@@ -17,6 +16,7 @@ from kitestring.app.control_server import ControlServer
 from kitestring.app.core import GRACE_S, Core, Place
 from kitestring.app.datadir import DataDir, relay_url
 from kitestring.app.keyring import Keyring
+from kitestring.app.open_files import raise_open_files
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock
 from kitestring.relay.limits import Limits as RelayLimits
@@ -27,26 +27,15 @@ log = logging.getLogger("kitestring")
 
 #: Seconds that the card waits for a relay; without one it is shown all the same, and the service keeps trying.
 LISTEN_S: Final = 10.0
-#: Open files asked of the system: the connections of the relay and all of ours; more would only slow down children.
-OPEN_FILES: Final = 16_384
 
 
 def run(config: Config, show: Callable[[Card], None]) -> None:
     """Serve until SIGTERM or SIGINT. Raises KitestringError with one sentence when it cannot start."""
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     home = DataDir(config.data_dir, config.runtime_dir)
-    _raise_open_files()
+    raise_open_files()
     with home.locked():
         asyncio.run(_serve(config, home, show))
-
-
-def _raise_open_files() -> None:
-    """Up to what the system allows anyway; where it does not, the relay takes fewer connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(config: Config, home: DataDir, show: Callable[[Card], None]) -> None:
