@@ -15,6 +15,7 @@ import pytest
 from kitestring.app import core as core_module
 from kitestring.app.config import Config
 from kitestring.app.core import Core, Place
+from kitestring.app.gateway import Gateway
 from kitestring.app.keyring import Keyring
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -129,6 +130,27 @@ async def test_requests_that_were_sent_while_nobody_listened_are_told_that_they_
         assert set(told) == {sent[0].id, sent[1].id}
         assert (told[sent[0].id]["code"], told[sent[0].id]["delta"]["max_delta_ms"]) == (2, 300_000)
         assert told[sent[1].id]["error"]["code"] == "OTHER"
+
+
+async def test_all_fresh_requests_that_came_in_meanwhile_are_received(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own: set[str] = set()
+    sent = [late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), f'{{"n":{number}}}', 0) for number in range(600)]
+    received: set[str] = set()
+    monkeypatch.setattr(Gateway, "receive", lambda _, event, url: received.add(event.id))
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom, own_keys=own) as relay, client(relay) as peer:
+        for event in sent:
+            assert (await peer.publish(event))[0] is True
+        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,), own)
+        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        try:
+            await add_connection(core, APP.public_hex)
+            await core.start()
+            assert await core.listening(20)
+        finally:
+            await core.stop(1)
+    assert received == {event.id for event in sent}
 
 
 @pytest.mark.parametrize(("accept", "code"), [(True, 1), (False, 6)])

@@ -9,7 +9,7 @@ from kitestring.relay.hub import Hub
 from kitestring.relay.index import matches, tag_sets
 from kitestring.relay.limits import Limits
 from kitestring.relay.store import EventStore
-from tests.transport.kit import ALICE, BOB, NOW, note
+from tests.transport.kit import ALICE, BOB, CAROL, NOW, note
 
 KEYS = [f"{number:064x}" for number in range(300)]
 
@@ -64,10 +64,25 @@ def test_what_comes_during_a_search_is_no_part_of_it(monkeypatch: pytest.MonkeyP
     store, first = EventStore(Limits()), [note(content=str(number)) for number in range(3)]
     for event in first:
         store.add(event, NOW)
-    search = query.query(store, (Filter(),), NOW, 500)
+    search = query.query(store, (Filter(),), NOW, lambda _: 500)
     for number in range(3):
         search.send(None)
         store.add(note(content=f"late {number}"), NOW)
     with pytest.raises(StopIteration) as done:
         search.send(None)
     assert {entry.event.id for entry in done.value.value} == {event.id for event in first}
+
+
+async def test_whoever_listens_for_the_owner_gets_all_that_came_in_meanwhile() -> None:
+    limits = Limits(max_results=3)
+    relay = Hub(EventStore(limits), None, limits, auth=False, own={BOB.public_hex})
+    for number in range(10):
+        await relay.publish(note(content=str(number)), 1, NOW)
+        await relay.publish(note(to=CAROL, content=str(number)), 1, NOW)
+    bob, carol = frozenset({BOB.public_hex}), frozenset({CAROL.public_hex})
+    for wanted, count in (
+        (Filter(tags={"p": bob}), 10), (Filter(tags={"p": bob}, limit=5), 5), (Filter(tags={"p": carol}), 3),
+        (Filter(tags={"p": bob | carol}), 3), (Filter(), 3),
+    ):  # fmt: skip
+        watch = relay.open(Reader(), "in", (wanted,))
+        assert len(await relay.stored(watch, NOW)) == count

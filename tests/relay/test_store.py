@@ -20,7 +20,7 @@ def durable(
 
 
 def found(store: EventStore, *filters: Filter, now: int = NOW) -> list[Event]:
-    entries = asyncio.run(query(store, filters or (Filter(),), now, store._limits.max_results))
+    entries = asyncio.run(query(store, filters or (Filter(),), now, lambda _: store._limits.max_results))
     return [entry.event for entry in entries]
 
 

@@ -56,7 +56,8 @@ GRACE_S: Final = 10.0
 DRAIN_S: Final = 2.0
 #: Requests up to this age get an answer, be it that they are too old (protocols: a day for connections).
 LISTEN_BACK_S: Final = 86_400
-#: All requests that may still be carried out are wanted from a relay: their age window.
+#: Requests that may still be carried out are wanted without a number: their age window. Our own relay gives all it has
+#: of them; a foreign one may cap what it gives, and then a client without an answer sends its request again.
 LISTEN_FRESH_S: Final = 300
 #: Of older ones only the newest, per REQ: a relay that keeps them all would flood the service at every reconnect.
 LISTEN_BACK_EVENTS: Final = 500
