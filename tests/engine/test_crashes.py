@@ -24,6 +24,7 @@ SHARES = 4
 MOST = 400
 #: The second death comes within this many points after the restart.
 EARLY = 11
+DAY_S = 86_400
 
 PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER = [
     "pay",
@@ -62,7 +63,8 @@ class Story:
     def commands(self, rig: Rig) -> None:
         """Fix what is asked, once: a resend is the very same request."""
         for name, invoice in self.outside.items():
-            self.sent[name] = ("app", rig.paying(invoice, 10_000), NWC)
+            paying = rig.paying(invoice, 10_000, expires_at=rig.clock.now() + DAY_S)  # no crash outlasts it
+            self.sent[name] = ("app", paying, NWC)
         self.sent[INVOICE] = ("till", MakeInvoice(amount_msat=Msat(7_000)), NWC)
         self.sent[OFFER] = ("", MakeInvoice(amount_msat=Msat(5_000), offer_id="coffee"), PAYER_OF_OFFERS)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from kitestring.base.commands import Refused
 from kitestring.base.errors import Reason
-from kitestring.base.payments import Failed, InFlight, NeverSeen
+from kitestring.base.ledger import SetSpending
+from kitestring.base.payments import Failed, InFlight, NeverSeen, PayAnswer
 from kitestring.base.ports import PayOrder
 from kitestring.engine.context import Limits
+from kitestring.engine.node import ANSWER_LIMIT_S
+from kitestring.engine.orders import QUIET_S
 from kitestring.engine.running import Sight
 from tests.engine.kit import AMOUNT, Life, Rig, is_paid
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script
@@ -79,19 +83,139 @@ def test_where_nothing_is_sent_again_an_earlier_failure_leaves_the_payment_open(
 
 
 @virtual
-async def test_after_a_restart_an_earlier_failure_is_no_proof_either(life: Life) -> None:
+async def test_a_refusal_told_to_a_resend_is_not_believed_while_the_first_order_may_arrive(life: Life) -> None:
+    node = life.node
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = node.outside_invoice()
+        pay, sent_at = node.pay, list[float]()
+
+        async def broke(order: PayOrder) -> PayAnswer:
+            """The first order arrives 3 s after the second, which the node refuses without a record."""
+            sent_at.append(rig.clock.monotonic())
+            if len(sent_at) == 1:
+                raise ConnectionResetError("the answer is lost")
+            asyncio.get_running_loop().call_later(3, node._send, order, node.scripts[order.payment_hash])
+            return Failed("not enough", "insufficient_funds")
+
+        node.pay = broke  # type: ignore[method-assign]
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert sent_at[1] - sent_at[0] >= QUIET_S
+        node.pay = pay  # type: ignore[method-assign]
+        assert len(node.paid_out()) == 1
+
+
+@virtual
+async def test_an_order_that_arrives_seconds_after_its_connection_broke_is_not_sent_twice(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")
         invoice = life.node.outside_invoice()
-        await fail_once(rig, invoice)
-        life.node.scripts[invoice[1]].answers = ["dropped"]
-        life.node.deaf = True
-        await rig.pay("r2", "app", invoice, AMOUNT)
+        arrive_late(rig, 3)
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert life.node.sends == [invoice[1]]
+
+
+@virtual
+async def test_a_refusal_told_to_a_resend_is_believed_after_a_quiet_time(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        answers: list[Failed | None] = [None, Failed("not enough", "insufficient_funds")]
+
+        async def refuse(order: PayOrder) -> PayAnswer:
+            answer = answers.pop(0)
+            if answer is None:
+                raise ConnectionResetError("the answer is lost")
+            return answer
+
+        life.node.pay = refuse  # type: ignore[method-assign]
+        began_at = rig.clock.monotonic()
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert (await rig.answer("r1")).reason is Reason.INSUFFICIENT_FUNDS
+        assert rig.clock.monotonic() - began_at >= 2 * QUIET_S
+        assert answers == []
+
+
+@virtual
+async def test_a_refusal_that_nobody_recognises_is_sent_again_ever_more_rarely(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["dropped"]))
+        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=rig.clock.now() + 86_400)
+        await rig.clock.sleep(6 * 3_600)
+        assert 30 <= life.node.calls.count("pay") <= 40
+
+
+async def die_before_the_order_is_sent(life: Life, *, is_known: bool, **more: Any) -> tuple[str, str]:
+    """A claim whose order never left its process; ``is_known``: the node remembers an earlier attempt."""
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        if is_known:
+            await fail_once(rig, invoice)
+        life.node.scripts[invoice[1]].answers = ["never"]
+        before = dict(life.node._sent)
+        await rig.pay("r2", "app", invoice, AMOUNT, **more)
         await rig.clock.sleep(1)
+        life.node._sent = before
     life.node.scripts[invoice[1]].answers = ["true"]
-    life.node.deaf = False
+    life.node.sends.clear()
+    return invoice
+
+
+@virtual
+async def test_after_a_restart_a_failure_is_final_once_no_order_can_be_on_its_way(life: Life) -> None:
+    invoice = await die_before_the_order_is_sent(life, is_known=True)
+    async with life.service() as rig:
+        await rig.clock.sleep(ANSWER_LIMIT_S - 60)
+        assert rig.told("r2") == []
+        assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
+        assert (life.node.sends, await rig.state(invoice[1])) == ([], "failed")
+
+
+@virtual
+async def test_an_old_failure_found_hours_later_is_final_at_once(life: Life) -> None:
+    await die_before_the_order_is_sent(life, is_known=True, expires_at=life.clock.now() + 86_400)
+    await life.clock.sleep(3 * 3_600)
+    async with life.service() as rig:
+        began_at = rig.clock.monotonic()
+        assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
+        assert rig.clock.monotonic() - began_at < 1
+        assert life.node.sends == []
+
+
+@virtual
+async def test_what_the_node_never_saw_is_sent_again_after_a_restart(life: Life) -> None:
+    invoice = await die_before_the_order_is_sent(life, is_known=False)
     async with life.service() as rig:
         assert is_paid(await rig.answer("r2"), invoice[1])
+        assert life.node.sends == [invoice[1]]
+
+
+@pytest.mark.parametrize("why", ["expired", "revoked", "stopped"])
+def test_what_the_node_never_saw_and_nobody_wants_any_more_is_a_failure(life: Life, why: str) -> None:
+    @virtual
+    async def story() -> None:
+        until = life.clock.now() + (60 if why == "expired" else 86_400)
+        invoice = await die_before_the_order_is_sent(life, is_known=False, expires_at=until)
+        await life.clock.sleep(120)
+        async with life.service(start=False) as rig:
+            if why == "revoked":
+                await rig.change("app", revoked_at=rig.clock.now())
+            if why == "stopped":
+                await rig.store.apply(SetSpending(True, "drift", rig.clock.now()))
+            await rig.engine.recover()
+            await rig.clock.sleep(60)
+            assert rig.told("r2") == []  # the order may still be on its way
+            assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
+            payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
+            assert payment.evidence.startswith("never seen by the node (authoritative), as of ")
+            assert why in payment.evidence
+            assert life.node.sends == []
+
+    story()
 
 
 @virtual

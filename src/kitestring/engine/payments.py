@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,6 @@ from kitestring.base.commands import (
     PayInvoice,
     Received,
     Refused,
-    freeze,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -45,6 +45,7 @@ from kitestring.base.payments import (
     OPEN,
     Failed,
     IllegalStepError,
+    InFlight,
     LookupAnswer,
     NeverSeen,
     Settled,
@@ -52,10 +53,12 @@ from kitestring.base.payments import (
     Unknown,
 )
 from kitestring.base.ports import PayOrder
+from kitestring.engine.claims import new_payment, new_request, why_not_again
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming, pauses
 from kitestring.engine.node import NodeGate, ask_about, ask_to_pay, reachable
+from kitestring.engine.orders import Orders
 from kitestring.engine.outcomes import CLOSED, outcome_for, paid
-from kitestring.engine.running import Sight, UnderWay
+from kitestring.engine.running import UnderWay
 from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
 
 log = logging.getLogger("kitestring.engine")
@@ -126,8 +129,8 @@ class Payments:
         except KitestringError as unavailable:
             refusal = Refused(unavailable.reason, unavailable.message, dict(unavailable.details))
             return await self._known_or(incoming, command, grant, refusal)
-        payment = self._new_payment(command, grant, verdict, own, now)
-        request = self._request(incoming, now, payment.payment_id)
+        payment = new_payment(self._context, command, grant, verdict, own, now)
+        request = new_request(incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, verdict.charges, view))
         if isinstance(answer, Claimed):
             self._running.begin(payment, [request])
@@ -165,8 +168,8 @@ class Payments:
             return refusal
         # This claim can join or find the payment, but its charge fits no budget: it can never start one.
         never = Charge(grant.grant_id, Msat(1), ZERO, 0, 0)
-        payment = self._new_payment(command, grant, Allow((never,), ZERO), None, now)
-        request = self._request(incoming, now, payment.payment_id)
+        payment = new_payment(self._context, command, grant, Allow((never,), ZERO), None, now)
+        request = new_request(incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
         return refusal if isinstance(answer, Denied | Stale) else answer
 
@@ -185,39 +188,6 @@ class Payments:
             return None
         return invoice
 
-    def _new_payment(self, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None, now: int) -> Payment:
-        return Payment(
-            payment_id=self._context.new_id(now),
-            node_id=self._context.node.node_id,
-            epoch=self._context.node.epoch,
-            account_id=grant.account_id,
-            grant_id=grant.grant_id,
-            payment_hash=command.payment_hash,
-            bolt11=command.bolt11,
-            amount_msat=command.amount_msat,
-            fee_cap_msat=allow.fee_cap_msat,
-            created_at=now,
-            state=State.RESERVED if own is not None else State.DISPATCHED,
-            internal=own is not None,
-            amountless=command.amountless,
-            expires_at=command.expires_at,
-            description=command.description,
-            description_hash=command.description_hash,
-            metadata=command.metadata,
-        )
-
-    def _request(self, incoming: Incoming, now: int, payment_id: str = "") -> Request:
-        return Request(
-            incoming.request_id,
-            incoming.wire,
-            incoming.grant_id,
-            freeze(incoming.command),
-            incoming.reply_to,
-            incoming.sent_at,
-            now,
-            payment_id,
-        )
-
     async def _after_claim(self, incoming: Incoming, answer: _Attempt) -> None:
         match answer:
             case Payment():
@@ -227,7 +197,7 @@ class Payments:
             case Running() | Joined():
                 pass  # whoever owns the payment answers; transaction 2 names every request that waits for it
             case AlreadyPaid(payment):
-                await self._answer(self._request(incoming, self._context.clock.now()), paid(payment))
+                await self._answer(new_request(incoming, self._context.clock.now()), paid(payment))
             case Refused():
                 await self._refuse(incoming, answer)
             case Denied(reason, remaining):
@@ -239,7 +209,7 @@ class Payments:
     async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
         """A refusal is stored too, so that a replay of the same event never executes later."""
         if not await self._context.known(incoming.request_id):
-            await self._answer(self._request(incoming, self._context.clock.now()), refusal)
+            await self._answer(new_request(incoming, self._context.clock.now()), refusal)
 
     async def _answer(self, request: Request, outcome: Outcome, *, claimed: bool = False) -> None:
         """``claimed``: the request waits in the ledger and gets its answer however often the disk refuses."""
@@ -254,8 +224,11 @@ class Payments:
         if payment.internal:
             await self._move_internally(payment)
         else:
-            call = self._context.backend.pay(self._order(payment))
-            await self._conclude(payment, await ask_to_pay(call, payment.payment_hash), is_told=True)
+            answer = await ask_to_pay(self._context.backend.pay(self._order(payment)), payment.payment_hash)
+            if isinstance(answer, Failed):  # the only order there ever was
+                await self._finish(payment, answer)
+            else:
+                await self._conclude(payment, answer, Orders.lost(self._context.clock.monotonic()))
 
     async def carry_on(self, payment: Payment, waiting: list[Request]) -> None:
         """After a restart: :meth:`_resume` until the end is known."""
@@ -308,7 +281,10 @@ class Payments:
             await self._move_internally(payment)
             return
         answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
-        await self._conclude(payment, answer, is_told=False)
+        clock = self._context.clock
+        may_be_several = payment.state is State.UNKNOWN and self._may_send_again()
+        orders = Orders.of_the_dead(payment, clock.now(), clock.monotonic(), may_be_several=may_be_several)
+        await self._conclude(payment, answer, orders)
 
     async def _leave(self, payment: Payment) -> None:
         """A payment of another node: this one knows nothing about it and must never send it a second time."""
@@ -319,29 +295,48 @@ class Payments:
         elif payment.state is State.RESERVED:
             await self._finish(payment, Failed(f"no node was ever asked, and {why}"))
 
-    async def _conclude(self, payment: Payment, answer: LookupAnswer, *, is_told: bool) -> None:
-        """Until the node has said its final word: wait, look again, and never guess. ``is_told``: ``answer`` is what
-        the call that sent this payment said; any other was looked up."""
-        delays, sight, state = pauses(), Sight(), payment.state
+    async def _conclude(self, payment: Payment, answer: LookupAnswer, orders: Orders) -> None:
+        """Until the node has said its final word: wait, look again, and never guess."""
+        delays, clock, payment_hash = pauses(), self._context.clock, payment.payment_hash
         while not isinstance(answer, Settled):
-            is_ours = sight.proves(answer)
-            is_closed = payment.payment_id in self._closed
-            if isinstance(answer, Failed) and (is_told or is_ours or is_closed):
+            end, may_send = await self._judge(payment, answer, orders)
+            if end is not None:
+                answer = end
                 break
-            is_told = False
-            if isinstance(answer, NeverSeen | Failed):
-                if self._may_send_again() and not is_closed:
-                    # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
-                    call = self._context.backend.pay(self._order(payment))
-                    answer, is_told = await ask_about(call, payment.payment_hash), True
-                    continue
-                answer = Unknown(f"a look-up that proves nothing here: {answer}"[:500])
-            if isinstance(answer, Unknown) and state is State.DISPATCHED:
-                await self._context.record(RecordPayment(payment.payment_id, answer, self._context.clock.now()))
-                state = State.UNKNOWN
-            await self._context.clock.sleep(next(delays))
-            answer = await ask_about(self._context.backend.track(payment.payment_hash), payment.payment_hash)
+            if not isinstance(answer, InFlight):
+                payment = await self._record_unknown(payment, answer)
+            if may_send and payment.payment_id not in self._closed:
+                # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
+                answer = await ask_about(self._context.backend.pay(self._order(payment)), payment_hash)
+                orders.sent(answer, clock.monotonic())
+            else:
+                await clock.sleep(next(delays))
+                answer = await ask_about(self._context.backend.track(payment_hash), payment_hash)
         await self._finish(payment, answer)
+
+    async def _judge(self, payment: Payment, answer: LookupAnswer, orders: Orders) -> tuple[Failed | None, bool]:
+        """The failure that ends the payment, if there is one; and whether its order may be sent again now."""
+        now_s, can = self._context.clock.monotonic(), self._context.backend.capabilities
+        end = orders.end(answer, now_s, is_authoritative=can.authoritative_lookup)
+        if end is not None or not isinstance(answer, NeverSeen | Failed):
+            return end, False
+        if payment.payment_id in self._closed:
+            return (answer if isinstance(answer, Failed) else None), False
+        if not self._may_send_again():
+            return None, False
+        stale = await why_not_again(self._context, payment, answer)
+        if stale is not None:
+            return (stale if orders.is_over(now_s) else None), False
+        return None, orders.may_send(answer, now_s)
+
+    async def _record_unknown(self, payment: Payment, answer: LookupAnswer) -> Payment:
+        """Before an order is sent again too: ``dispatched`` says after a crash that there was only one."""
+        if payment.state is not State.DISPATCHED:
+            return payment
+        if not isinstance(answer, Unknown):
+            answer = Unknown(f"a look-up that proves nothing here: {answer}"[:500])
+        await self._context.record(RecordPayment(payment.payment_id, answer, self._context.clock.now()))
+        return replace(payment, state=State.UNKNOWN)
 
     def _may_send_again(self) -> bool:
         can = self._context.backend.capabilities

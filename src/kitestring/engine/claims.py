@@ -1,0 +1,64 @@
+"""The rows of a claim, and whether an order of it may still be sent."""
+
+from __future__ import annotations
+
+from kitestring.base.commands import PayInvoice, freeze
+from kitestring.base.grants import Grant
+from kitestring.base.ledger import Invoice, Payment, Request
+from kitestring.base.payments import Failed, NeverSeen, State
+from kitestring.engine.context import Context, Incoming
+from kitestring.policy.rules import Allow
+
+
+def new_payment(
+    context: Context, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None, now: int
+) -> Payment:
+    return Payment(
+        payment_id=context.new_id(now),
+        node_id=context.node.node_id,
+        epoch=context.node.epoch,
+        account_id=grant.account_id,
+        grant_id=grant.grant_id,
+        payment_hash=command.payment_hash,
+        bolt11=command.bolt11,
+        amount_msat=command.amount_msat,
+        fee_cap_msat=allow.fee_cap_msat,
+        created_at=now,
+        state=State.RESERVED if own is not None else State.DISPATCHED,
+        internal=own is not None,
+        amountless=command.amountless,
+        expires_at=command.expires_at,
+        description=command.description,
+        description_hash=command.description_hash,
+        metadata=command.metadata,
+    )
+
+
+def new_request(incoming: Incoming, now: int, payment_id: str = "") -> Request:
+    return Request(
+        incoming.request_id,
+        incoming.wire,
+        incoming.grant_id,
+        freeze(incoming.command),
+        incoming.reply_to,
+        incoming.sent_at,
+        now,
+        payment_id,
+    )
+
+
+async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Failed) -> Failed | None:
+    """None while an order that the node has not taken may still be sent; else the failure that this is, as soon as no
+    order is on its way any more. It is asked of a node whose look-ups are authoritative only."""
+    now, grant = context.clock.now(), await context.store.grant(payment.grant_id)
+    reason = "other"
+    if payment.expires_at and payment.expires_at <= now:
+        reason, why = "expired", "the invoice has expired"
+    elif grant is None or grant.revoked_at is not None:
+        why = "the connection was revoked"
+    elif (await context.store.totals()).spending_stopped:
+        why = "spending is stopped"
+    else:
+        return None
+    as_of = seen.as_of if isinstance(seen, NeverSeen) else now
+    return Failed(f"never seen by the node (authoritative), as of {as_of}; not sent again, because {why}", reason)

@@ -1,0 +1,82 @@
+"""Which orders of one payment may still be on their way to the node, and when a word about it is therefore the last."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+from kitestring.base.ledger import Payment
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen
+from kitestring.engine.node import ANSWER_LIMIT_S
+from kitestring.engine.running import Sight
+
+#: An order whose connection broke may still reach the node: a proxy or the kernel delivers what it had taken. After so
+#: long without a call nothing is expected to. Beyond it a residual risk stays: an order that some proxy delivers even
+#: later, after a re-send was refused and a look-up confirmed it, is paid though its payment is recorded as failed; the
+#: audit against the node finds it.
+QUIET_S: Final = 60.0
+#: Waits before the same order is sent again, the last one for ever: a refusal that no adapter recognises stays one.
+SEND_AGAIN_S: Final = (QUIET_S, 120.0, 300.0, 600.0)
+
+
+class Orders:
+    """One payment in one process. Times are monotonic seconds.
+
+    No order is on its way any more at ``over_at_s``, the answer limit of a call after the last one. A dead process
+    sends nothing more: from then on a failure that an authoritative node shows is final, whichever attempt
+    it belongs to.
+    """
+
+    def __init__(self, now_s: float, *, over_at_s: float, is_dead: bool = False, are_several: bool = False) -> None:
+        self._sight = Sight()
+        self._told: Failed | None = None
+        self._last_s = now_s
+        self._over_at_s = over_at_s
+        self._is_dead = is_dead
+        self._are_several = are_several
+        self._waits = itertools.chain(SEND_AGAIN_S, itertools.repeat(SEND_AGAIN_S[-1]))
+        self._next_s = now_s if is_dead else now_s + next(self._waits)
+
+    @classmethod
+    def lost(cls, now_s: float) -> Orders:
+        """One order was sent in this process, and its call ended just now without the last word."""
+        return cls(now_s, over_at_s=now_s + ANSWER_LIMIT_S)
+
+    @classmethod
+    def of_the_dead(cls, payment: Payment, now: int, now_s: float, *, may_be_several: bool) -> Orders:
+        """Sent by a process that is gone: once, when the payment was claimed, or again at any time until its end."""
+        age_s = 0.0 if may_be_several else max(0.0, now - payment.created_at)
+        left_s = max(0.0, ANSWER_LIMIT_S - age_s)
+        return cls(now_s, over_at_s=now_s + left_s, is_dead=True, are_several=may_be_several)
+
+    def sent(self, answer: LookupAnswer, now_s: float) -> None:
+        """The order was sent again, and its call ended just now with ``answer``."""
+        self._told = answer if isinstance(answer, Failed) else None
+        self._last_s, self._over_at_s = now_s, now_s + ANSWER_LIMIT_S
+        self._is_dead, self._are_several = False, True
+        self._next_s = now_s + next(self._waits)
+
+    def may_send(self, seen: NeverSeen | Failed, now_s: float) -> bool:
+        """Whether it is time for the same order again. What a dead process was told or not is waited out instead."""
+        return now_s >= self._next_s and not (self._is_dead and isinstance(seen, Failed))
+
+    def is_over(self, now_s: float) -> bool:
+        return now_s >= self._over_at_s
+
+    def end(self, answer: LookupAnswer, now_s: float, *, is_authoritative: bool) -> Failed | None:
+        """Look at one answer; the failure that is the end of this payment, if it proves one.
+
+        One order: it was seen trying and failed, or its record changed. Several: the same, or the node refused the last
+        of them, and a look-up after a quiet time still shows no other. A dead process: see the class."""
+        is_proven = self._sight.proves(answer)
+        if isinstance(answer, InFlight):
+            self._told = None  # an earlier one has arrived
+        if not isinstance(answer, Failed | NeverSeen):
+            return None
+        is_quiet = not self._are_several or now_s - self._last_s >= QUIET_S
+        if self._told is not None:
+            return self._told if is_quiet else None
+        if isinstance(answer, NeverSeen):
+            return None
+        is_final = self._is_dead and is_authoritative and self.is_over(now_s)
+        return answer if (is_proven and is_quiet) or is_final else None
