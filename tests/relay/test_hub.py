@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kitestring.nostr.event import Event
@@ -16,6 +18,7 @@ KEYS = [f"{number:064x}" for number in range(300)]
 
 class Reader:
     authenticated: frozenset[str] = frozenset()
+    behind = False
 
     def __init__(self) -> None:
         self.delivered = 0
@@ -25,6 +28,9 @@ class Reader:
 
     def cut(self) -> None:
         raise AssertionError
+
+    async def headroom(self) -> None:
+        await asyncio.Event().wait()
 
 
 async def test_a_filter_is_tried_once_per_event_however_many_of_its_values_the_event_has(
@@ -71,6 +77,25 @@ def test_what_comes_during_a_search_is_no_part_of_it(monkeypatch: pytest.MonkeyP
     with pytest.raises(StopIteration) as done:
         search.send(None)
     assert {entry.event.id for entry in done.value.value} == {event.id for event in first}
+
+
+async def test_what_is_for_a_reader_that_is_behind_is_refused_after_a_while_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "PUBLISH_WAIT_S", 0.01)
+    relay = Hub(EventStore(Limits()), None, Limits(), auth=False, own={CAROL.public_hex})
+    service, curious = Reader(), Reader()
+    relay.open(service, "in", (Filter(tags={"p": {BOB.public_hex}}),))
+    relay.open(curious, "all", (Filter(),))
+    service.behind = curious.behind = True
+    accepted = [(await relay.publish(note(content="1"), 1, NOW))[0]]  # the first one is how the hub learns of it
+    accepted.append((await relay.publish(note(content="2"), 1, NOW))[0])
+    assert (accepted, service.delivered, curious.delivered) == ([True, False], 1, 1)
+    assert (await relay.publish(note(to=ALICE), 1, NOW))[0] is True
+    assert (await relay.publish(note(CAROL, BOB), 1, NOW))[0] is True  # the owner never waits
+    service.behind = False
+    assert (await relay.publish(note(content="2"), 1, NOW))[0] is True
+    assert (service.delivered, curious.delivered) == (3, 4)
 
 
 async def test_whoever_listens_for_the_owner_gets_all_that_came_in_meanwhile() -> None:

@@ -64,3 +64,65 @@ async def test_a_reader_that_takes_nothing_is_not_waited_for_without_end(monkeyp
         box.push(b"x")
     await box.room()
     assert gone == ["stalled"]
+
+
+async def test_publishers_wait_from_half_until_a_quarter_is_left() -> None:
+    reader = Reader()
+    box = new_outbox(reader, Shares(10**9, Outbox.cut), [])
+    behind = []
+    for _ in range(51):
+        box.push(b"x")
+        behind.append(box.behind)
+    assert behind == [False] * 50 + [True]
+    writing = asyncio.create_task(box.write())
+    for taken in range(1, 26):
+        reader.may_take.release()
+        while len(reader.taken) < taken:  # noqa: ASYNC110 - a few turns of the loop
+            await asyncio.sleep(0)
+    behind.append(box.behind)
+    waiting = asyncio.create_task(box.headroom())
+    reader.may_take.release()
+    async with asyncio.timeout(20):
+        await waiting
+    assert (behind[-1], box.behind) == (True, False)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+
+async def test_publishers_do_not_wait_for_who_is_slower_than_any_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PACE_S", 0.01)
+    monkeypatch.setattr(outbox, "PACE_FRAMES", 2)
+    gone: list[str] = []
+    box = new_outbox(Reader(), Shares(10**9, Outbox.cut), gone, "slow")
+    for _ in range(51):
+        box.push(b"x")
+    async with asyncio.timeout(20):
+        await box.headroom()
+    assert gone == []
+    for _ in range(50):
+        box.push(b"x")
+        assert not box.behind
+    assert gone == ["slow"]
+
+
+async def test_publishers_do_not_wait_for_who_is_gone() -> None:
+    for end in (Outbox.cut, Outbox.leave):
+        box = new_outbox(Reader(), Shares(10**9, Outbox.cut), [])
+        for _ in range(51):
+            box.push(b"x")
+        waiting = asyncio.create_task(box.headroom())
+        await asyncio.sleep(0)
+        end(box)
+        async with asyncio.timeout(20):
+            await waiting
+
+
+def test_who_listens_for_the_owner_has_a_larger_queue() -> None:
+    gone: list[str] = []
+    box = new_outbox(Reader(), Shares(10**9, Outbox.cut), gone, "service")
+    box.is_own = box.behind = True
+    for _ in range(800):
+        box.push(b"x")
+    assert gone == []
+    box.push(b"x")
+    assert gone == ["service"]

@@ -13,8 +13,9 @@ import pytest
 from kitestring.base.errors import KitestringError
 from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
+from kitestring.relay import outbox
 from kitestring.relay.disk import Disk
-from kitestring.relay.limits import COMMANDS_PER_TURN, Limits
+from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, Limits
 from kitestring.relay.server import EXPIRE_EVERY_S
 from tests.relay.kit import Client, client, new_relay
 from tests.transport.kit import ALICE, BOB, CAROL, NOW, ManualClock, RealClock, note, within
@@ -115,7 +116,8 @@ async def test_a_message_beyond_a_megabyte_ends_its_connection_only() -> None:
         assert await two.publish(note()) == [True, ""]
 
 
-async def test_a_slow_reader_is_closed_and_the_others_miss_nothing() -> None:
+async def test_a_slow_reader_is_closed_and_the_others_miss_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PACE_S", 0.05)
     limits = Limits(max_queued_bytes=500_000)
     async with new_relay(limits=limits) as relay, client(relay) as sender, client(relay) as bob, client(relay) as slow:
         await slow.ask("in", FOR_BOB)
@@ -129,6 +131,43 @@ async def test_a_slow_reader_is_closed_and_the_others_miss_nothing() -> None:
             received += 1
         assert received < 300
         assert message.type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
+
+
+async def test_strangers_who_flood_a_service_wait_and_it_stays_and_misses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "PACE_S", 60)
+    limits, texts = Limits(max_queued_bytes=1_000_000), [f"{number} " + "x" * 60_000 for number in range(500)]
+    frames = [f'["EVENT",{encode_event(note(content=text)).decode()}]' for text in texts]
+    async with AsyncExitStack() as stack:
+        relay = await stack.enter_async_context(new_relay(limits=limits, own={BOB.public_hex}))
+        service = await stack.enter_async_context(client(relay))
+        await service.ask("in", FOR_BOB)
+        strangers = [await stack.enter_async_context(client(relay)) for _ in range(25)]
+        flood = [asyncio.create_task(_send(each, frames[place::25])) for place, each in enumerate(strangers)]
+        async with asyncio.timeout(20):
+            while not relay._hub._behind:  # noqa: ASYNC110 - until the buffers of the system are full
+                await asyncio.sleep(0)
+        assert sorted(await _contents(service, 500)) == sorted(str(number) for number in range(500))
+        await within(asyncio.gather(*flood))
+        assert await strangers[0].ask("in", FOR_CAROL) == []
+
+
+async def test_the_owner_s_service_may_leave_more_unread_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PACE_S", 0.05)
+    relay = new_relay(limits=Limits(max_queued_bytes=1_500_000), own={BOB.public_hex})
+    async with relay, client(relay) as sender, client(relay) as service:
+        await service.ask("in", FOR_BOB)
+        for number in range(290):  # 11.7 MB
+            assert await sender.publish(note(content=f"{number} " + "x" * 40_000)) == [True, ""]
+        assert await _contents(service, 290) == [str(number) for number in range(290)]
+
+
+async def _send(sender: Client, frames: list[str]) -> None:
+    for frame in frames:
+        await sender.socket.send_str(frame)
+    for _ in frames:
+        assert (await sender.receive())[2] is True
 
 
 async def _contents(reader: Client, count: int) -> list[str]:
@@ -207,6 +246,21 @@ async def test_who_sends_much_at_once_does_not_keep_others_waiting(monkeypatch: 
             await sender.send("CLOSE", "none")
         await sender.ask("in", FOR_BOB)
         assert turns >= 4
+
+
+async def test_who_sends_few_but_large_events_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, sleep = 0, asyncio.sleep
+
+    async def counted(seconds: float) -> None:
+        nonlocal turns
+        turns += 1
+        await sleep(seconds)
+
+    async with new_relay() as relay, client(relay) as sender:
+        monkeypatch.setattr(asyncio, "sleep", counted)
+        for number in range(3 * BYTES_PER_TURN // 60_000):
+            await sender.publish(note(content=f"{number} " + "x" * 60_000))
+        assert turns >= 2
 
 
 async def test_one_connection_publishes_no_faster_than_the_limit_and_the_owner_does() -> None:

@@ -14,8 +14,15 @@ from kitestring.nostr.filter import Filter
 from kitestring.nostr.kinds import is_ephemeral
 from kitestring.nostr.relay import delivery_prefix
 from kitestring.relay.disk import Disk
-from kitestring.relay.index import Index, filter_places, matches, tag_sets
-from kitestring.relay.limits import FILTER_COST, LOOKED_AT_PER_TURN, NEVER_PUBLISHED, PRIVATE_KINDS, Limits
+from kitestring.relay.index import Index, event_places, filter_places, matches, tag_sets
+from kitestring.relay.limits import (
+    FILTER_COST,
+    LOOKED_AT_PER_TURN,
+    NEVER_PUBLISHED,
+    PRIVATE_KINDS,
+    PUBLISH_WAIT_S,
+    Limits,
+)
 from kitestring.relay.query import query
 from kitestring.relay.shares import Shares
 from kitestring.relay.store import Change, Entry, EventStore, Fate
@@ -29,9 +36,12 @@ class Reader(Protocol):
 
     @property
     def authenticated(self) -> Set[str]: ...
+    @property
+    def behind(self) -> bool: ...
     def __hash__(self) -> int: ...
     def deliver(self, prefix: bytes, event_json: bytes, /) -> None: ...
     def cut(self) -> None: ...
+    async def headroom(self) -> None: ...
 
 
 class Interest:
@@ -82,6 +92,8 @@ class Hub:
         self._private: Final = PRIVATE_KINDS if auth else frozenset[int]()
         self._live: Final[Index[Interest]] = Index()
         self._costs: Final[Shares[Reader]] = Shares(limits.max_total_filter_cost, lambda reader: reader.cut())
+        #: Those that were behind after a delivery: nearly always none.
+        self._behind: Final[set[Reader]] = set()
         self._writing: Final = asyncio.Lock()
         self._searching: Final = asyncio.Lock()
         self._disk_fails = False
@@ -130,6 +142,7 @@ class Hub:
     def leave(self, reader: Reader) -> None:
         """The reader is gone; its watches have been closed."""
         self._costs.drop(reader)
+        self._behind.discard(reader)
 
     def _cost(self, filters: tuple[Filter, ...]) -> int:
         return sum(filter_cost(wanted, self._own) for wanted in filters)
@@ -149,6 +162,10 @@ class Hub:
         if keys and all(key in self._own for key in keys):
             return len(self._store)
         return self._limits.max_results
+
+    def is_for_owner(self, filters: tuple[Filter, ...]) -> bool:
+        """Whether any of them asks for what is addressed to the relay's owner."""
+        return any(key in self._own for wanted in filters for key in wanted.tags.get("p", ()))
 
     def json_of(self, event_id: str) -> bytes | None:
         """A stored event; None when it has gone meanwhile."""
@@ -175,6 +192,8 @@ class Hub:
             done.add(watch)
             if not private or not concerned.isdisjoint(watch.reader.authenticated):
                 watch.reader.deliver(watch.prefix, entry.json)
+                if watch.reader.behind:
+                    self._behind.add(watch.reader)
 
     # ------------------------------------------------------------ publishing
 
@@ -202,6 +221,8 @@ class Hub:
         objection = self.objection(event, size_bytes, now)
         if objection:
             return False, objection
+        if self._behind and not self.is_own(event) and not await self._readers_have_room(event):
+            return False, "rate-limited: whoever this is for has too much to read, send it again later"
         if not verify_event(event):
             return False, "invalid: the id or signature is wrong"
         change = self._store.add(event, now) if is_ephemeral(event.kind) else await self._keep(event, now)
@@ -210,6 +231,29 @@ class Hub:
         if change.entry is not None:
             self._deliver(change.entry)
         return change.fate in ACCEPTED, "" if change.fate is Fate.PASSED_ON else change.fate.value
+
+    async def _readers_have_room(self, event: Event) -> bool:
+        """Wait for those it is addressed to: nobody loses a connection because strangers write to it. What the owner
+        publishes never waits, or one client that reads slowly would hold up the answers to all others.
+        """
+        try:
+            async with asyncio.timeout(PUBLISH_WAIT_S):
+                while (reader := self._one_behind(event)) is not None:
+                    await reader.headroom()
+        except TimeoutError:
+            return False
+        return True
+
+    def _one_behind(self, event: Event) -> Reader | None:
+        self._behind.difference_update([reader for reader in self._behind if not reader.behind])
+        if not self._behind:
+            return None
+        tags = tag_sets(event)
+        for interest in self._live.find(event_places(event)):
+            reader, wanted = interest.watch.reader, interest.wanted
+            if reader in self._behind and "p" in wanted.tags and matches(wanted, event, tags):
+                return reader
+        return None
 
     async def _keep(self, event: Event, now: int) -> Change | None:
         """None when the disk could not be written: then all is as before, also what the event would have replaced."""

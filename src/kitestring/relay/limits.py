@@ -41,6 +41,16 @@ FILTER_COST: Final = 50
 WORK_PER_TOKEN: Final = 50
 #: Commands of one connection obeyed before others have their turn: some milliseconds; a REQ always gives it.
 COMMANDS_PER_TURN: Final = 32
+#: Bytes of one connection taken before others have their turn: also some milliseconds, for hashes and signatures.
+BYTES_PER_TURN: Final = 262_144
+#: Seconds after which a reader that publishers wait for must have taken so many bytes or so many frames; one that is
+#: slower is not waited for, so that nobody holds up others by subscribing to what they get. Any service is faster.
+PACE_S: Final = 1.0
+PACE_BYTES: Final = 524_288
+PACE_FRAMES: Final = 250
+#: Seconds that an event waits for those it is for; then it is refused, and its author knows. Less than the half of
+#: HEARTBEAT_S after which a connection that has not taken its pong is given up as dead.
+PUBLISH_WAIT_S: Final = 10.0
 #: Stored events looked at before others have their turn: about a millisecond.
 LOOKED_AT_PER_TURN: Final = 500
 #: Seconds for a closing handshake before the connection is cut.
@@ -73,9 +83,12 @@ class Limits:
     max_results: int = 500
     #: … and looked at for one REQ: every event there is, once.
     max_looked_at: int = 200_000
-    #: Unread frames and bytes of one connection, after which it is a slow reader and closed.
+    #: Unread frames and bytes of one connection, after which it is a slow reader and closed. From half of it on, those
+    #: who publish to it wait until it is down to a quarter.
     max_queued_frames: int = 8_192
     max_queued_bytes: int = 8 * 1_048_576
+    #: As many times as much for who listens for the relay owner's keys: a service that everybody writes to.
+    own_queue_factor: int = 8
     #: Unread bytes of all connections: the slowest has to go.
     max_total_queued_bytes: int = 256 * 1_048_576
     #: Ephemeral events are kept this long, for a client that subscribes after the reply was sent …

@@ -25,7 +25,7 @@ from kitestring.nostr.relay import (
 )
 from kitestring.relay.bucket import Bucket
 from kitestring.relay.hub import Hub, Watch
-from kitestring.relay.limits import COMMANDS_PER_TURN, WORK_PER_TOKEN, Limits
+from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, WORK_PER_TOKEN, Limits
 from kitestring.relay.outbox import Outbox, Socket
 
 
@@ -42,14 +42,19 @@ class Session:
         self._limits: Final = limits
         self._clock: Final = clock
         self._bucket: Final = Bucket(limits.max_events_per_s, limits.max_events_burst, clock)
-        self._obeyed = 0
+        self._obeyed = self._obeyed_bytes = 0
         self._watches: Final[dict[str, Watch]] = {}
         self.cut: Final = outbox.cut
         self._send: Final = outbox.push
+        self.headroom: Final = outbox.headroom
 
     @property
     def authenticated(self) -> Set[str]:
         return self._talk.authenticated
+
+    @property
+    def behind(self) -> bool:
+        return self._outbox.behind
 
     def deliver(self, prefix: bytes, event_json: bytes) -> None:
         self._outbox.push(prefix, event_json, b"]")
@@ -97,7 +102,9 @@ class Session:
         self._bucket.charge(0 if is_own else 1)
         await self._obey(command, size_bytes)
         self._obeyed += 1
-        if isinstance(command, Subscribe) or self._obeyed % COMMANDS_PER_TURN == 0:
+        self._obeyed_bytes += size_bytes
+        if isinstance(command, Subscribe) or self._obeyed >= COMMANDS_PER_TURN or self._obeyed_bytes >= BYTES_PER_TURN:
+            self._obeyed = self._obeyed_bytes = 0
             await asyncio.sleep(0)  # what has arrived already is read without a pause otherwise
 
     async def _obey(self, command: Command, size_bytes: int) -> None:
@@ -130,6 +137,7 @@ class Session:
             self._send(closed(name, refusal))
         else:
             async with self._hub.turn(weight):
+                self._outbox.is_own = self._outbox.is_own or self._hub.is_for_owner(filters)
                 watch = self._watches[name] = self._hub.open(self, name, filters)
                 self._bucket.charge((weight + watch.cost) / WORK_PER_TOKEN)
                 ids = await self._hub.stored(watch, self._clock.now())
