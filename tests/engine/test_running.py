@@ -352,6 +352,29 @@ async def test_one_connection_cannot_take_every_open_payment(life: Life) -> None
         assert not isinstance(await rig.answer("g7"), Refused)
 
 
+@pytest.mark.parametrize("bound", ["open_payments", "open_payments_per_connection"])
+def test_of_many_handled_together_no_more_begin_than_may_be_open(life: Life, bound: str) -> None:
+    @virtual
+    async def story() -> None:
+        life.limits = replace(Limits(), **{bound: 5})
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoices = [life.node.outside_invoice(Script(settles_after_s=None)) for _ in range(50)]
+            await asyncio.gather(*(rig.pay(f"r{n}", "app", invoice, 1) for n, invoice in enumerate(invoices)))
+            await rig.clock.sleep(1)
+            assert len(life.node.sends) == 5
+            refused = [answer.reason for n in range(50) for answer in rig.told(f"r{n}")]
+            assert refused == [Reason.RATE_LIMITED] * 45
+            life.node.release(life.node.sends[0])
+            await rig.clock.sleep(60)
+            await rig.pay("next", "app", life.node.outside_invoice(Script(answers=["unreachable"])), 1)
+            assert (await rig.answer("next")).reason is Reason.NODE_UNAVAILABLE  # its slot is free again
+            await rig.pay("last", "app", soon := life.node.outside_invoice(), 1)
+            assert is_paid(await rig.answer("last"), soon[1])
+
+    story()
+
+
 @virtual
 async def test_a_payment_that_breaks_off_is_carried_on_without_a_restart(life: Life) -> None:
     async with life.service() as rig:

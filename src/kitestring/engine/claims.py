@@ -1,4 +1,4 @@
-"""The rows of a claim, and whether an order of it may still be sent."""
+"""The rows and the order of a claim, and whether that order may still be sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from kitestring.base.commands import PayInvoice, freeze
 from kitestring.base.grants import Grant
 from kitestring.base.ledger import Invoice, Payment, Request
 from kitestring.base.payments import Failed, NeverSeen, State
+from kitestring.base.ports import PayOrder
 from kitestring.engine.context import Context, Incoming
 from kitestring.policy.rules import Allow
 
@@ -44,6 +45,25 @@ def new_request(incoming: Incoming, now: int, payment_id: str = "") -> Request:
         incoming.sent_at,
         now,
         payment_id,
+    )
+
+
+async def own_invoice(context: Context, command: PayInvoice) -> Invoice | None:
+    """Our own open invoice, if this very string is one; the same hash in another string is a wrapped invoice."""
+    invoice = await context.store.invoice_by_hash(context.node.node_id, command.payment_hash)
+    if invoice is None or invoice.state != "open" or invoice.bolt11 != command.bolt11:
+        return None
+    return invoice
+
+
+def pay_order(payment: Payment, timeout_s: int) -> PayOrder:
+    return PayOrder(
+        payment.bolt11,
+        payment.payment_hash,
+        payment.amount_msat,
+        payment.amountless,
+        payment.fee_cap_msat,
+        timeout_s,
     )
 
 

@@ -52,8 +52,7 @@ from kitestring.base.payments import (
     State,
     Unknown,
 )
-from kitestring.base.ports import PayOrder
-from kitestring.engine.claims import new_payment, new_request, why_not_again
+from kitestring.engine.claims import new_payment, new_request, own_invoice, pay_order, why_not_again
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming, pauses
 from kitestring.engine.node import NodeGate, ask_about, ask_to_pay, reachable
 from kitestring.engine.orders import Orders
@@ -93,10 +92,27 @@ class Payments:
         """Decide, claim and start the payment; returns when that is durable. The answer comes through ``deliver``."""
         until = self._context.clock.monotonic() + DECIDE_LIMIT_S
         grant = await self._grant(incoming.grant_id)
+        full = self._refuse_slot(grant)  # taken before anything else is waited for
+        try:
+            answer = await self._decided(incoming, grant, until, full)
+        finally:
+            if full is None:
+                self._running.give_back(incoming.grant_id)
+        await self._after_claim(incoming, answer)
+
+    def _refuse_slot(self, grant: Grant | None) -> Refused | None:
+        limits = self._context.limits
+        if grant is None:
+            return Refused(Reason.CONNECTION_ENDED)
+        of_grant = 0 if grant.wire == "owner" else limits.open_payments_per_connection
+        return self._running.refuse_slot(grant.grant_id, limits.open_payments, of_grant)
+
+    async def _decided(self, incoming: Incoming, grant: Grant | None, until: float, full: Refused | None) -> _Attempt:
+        """``full``: nothing more may begin, and this request has no slot."""
         view_age_s = self._context.limits.view_age_s
         may_be_ours = False  # hardly any invoice is; the ledger says Stale when it is one
         for _ in range(MAX_STALE_ROUNDS):
-            answer = await self._attempt(incoming, grant, view_age_s, until, may_be_ours=may_be_ours)
+            answer = await self._attempt(incoming, grant, view_age_s, until, full, may_be_ours=may_be_ours)
             if isinstance(answer, Stale):
                 grant, may_be_ours = await self._reload(incoming.grant_id), True
             elif (
@@ -104,12 +120,18 @@ class Payments:
             ):
                 view_age_s = FRESH_VIEW_S
             else:
-                await self._after_claim(incoming, answer)
-                return
-        await self._refuse(incoming, Refused(Reason.INTERNAL, "the connection keeps changing; try again"))
+                return answer
+        return Refused(Reason.INTERNAL, "the connection keeps changing; try again")
 
     async def _attempt(
-        self, incoming: Incoming, grant: Grant | None, view_age_s: float, until: float, *, may_be_ours: bool
+        self,
+        incoming: Incoming,
+        grant: Grant | None,
+        view_age_s: float,
+        until: float,
+        full: Refused | None,
+        *,
+        may_be_ours: bool,
     ) -> _Attempt:
         """``may_be_ours``: look whether the invoice is our own. Nothing is refused before that has been looked at."""
         command = incoming.command
@@ -118,8 +140,8 @@ class Payments:
         if grant is None:
             return Refused(Reason.CONNECTION_ENDED)
         now = self._context.clock.now()
-        own = await self._own_invoice(command) if may_be_ours else None
-        verdict = self._decide(command, grant, now, own)
+        own = await own_invoice(self._context, command) if may_be_ours else None
+        verdict = full or self._decide(command, grant, now, own)
         if isinstance(verdict, Refused):
             if not may_be_ours:
                 return Stale()
@@ -141,10 +163,6 @@ class Payments:
 
     def _decide(self, command: PayInvoice, grant: Grant, now: int, own: Invoice | None) -> Allow | Refused:
         limits = self._context.limits
-        if len(self._running) >= limits.open_payments:
-            return Refused(Reason.RATE_LIMITED, "too many payments are under way; try again later")
-        if grant.wire != "owner" and 0 < limits.open_payments_per_connection <= self._running.of(grant.grant_id):
-            return Refused(Reason.RATE_LIMITED, "too many payments of this connection are under way; try again later")
         return decide(
             command,
             grant,
@@ -180,13 +198,6 @@ class Payments:
         if self._context.clock.monotonic() > until:
             raise KitestringError(Reason.NODE_UNAVAILABLE, "the node took too long; nothing was sent, try again")
         return view
-
-    async def _own_invoice(self, command: PayInvoice) -> Invoice | None:
-        """Our own open invoice, if this very string is one; the same hash in another string is a wrapped invoice."""
-        invoice = await self._context.store.invoice_by_hash(self._context.node.node_id, command.payment_hash)
-        if invoice is None or invoice.state != "open" or invoice.bolt11 != command.bolt11:
-            return None
-        return invoice
 
     async def _after_claim(self, incoming: Incoming, answer: _Attempt) -> None:
         match answer:
@@ -224,7 +235,9 @@ class Payments:
         if payment.internal:
             await self._move_internally(payment)
         else:
-            answer = await ask_to_pay(self._context.backend.pay(self._order(payment)), payment.payment_hash)
+            answer = await ask_to_pay(
+                self._context.backend.pay(pay_order(payment, self._context.limits.pay_timeout_s)), payment.payment_hash
+            )
             if isinstance(answer, Failed):  # the only order there ever was
                 await self._finish(payment, answer)
             else:
@@ -256,16 +269,6 @@ class Payments:
         self._running.end(payment_id)
         for request in waiting:
             await self.answer_late(payment, request)
-
-    def _order(self, payment: Payment) -> PayOrder:
-        return PayOrder(
-            payment.bolt11,
-            payment.payment_hash,
-            payment.amount_msat,
-            payment.amountless,
-            payment.fee_cap_msat,
-            self._context.limits.pay_timeout_s,
-        )
 
     async def _resume(self, payment: Payment, waiting: list[Request]) -> None:
         """Ask by hash; "never seen" counts only where the adapter says its word is final. What the operator closed is
@@ -307,7 +310,9 @@ class Payments:
                 payment = await self._record_unknown(payment, answer)
             if may_send and payment.payment_id not in self._closed:
                 # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
-                answer = await ask_about(self._context.backend.pay(self._order(payment)), payment_hash)
+                answer = await ask_about(
+                    self._context.backend.pay(pay_order(payment, self._context.limits.pay_timeout_s)), payment_hash
+                )
                 orders.sent(answer, clock.monotonic())
             else:
                 await clock.sleep(next(delays))

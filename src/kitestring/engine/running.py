@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from kitestring.base.commands import Refused
+from kitestring.base.errors import Reason
 from kitestring.base.ledger import Payment, Request
 from kitestring.base.payments import Failed, InFlight, LookupAnswer
 
@@ -16,13 +18,26 @@ class UnderWay:
         self._waiting: dict[str, tuple[Request, ...]] = {}
         self._grants: dict[str, str] = {}
         self._by_grant: Counter[str] = Counter()
+        self._slots: Counter[str] = Counter()  # of requests that are being decided, by grant
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def of(self, grant_id: str) -> int:
-        """How many payments of one connection are under way."""
-        return self._by_grant[grant_id]
+    def refuse_slot(self, grant_id: str, most: int, most_of_grant: int) -> Refused | None:
+        """Take a slot for a payment that may begin, or the refusal if ``most`` are taken, by what is under way or
+        being decided; ``most_of_grant``: of one connection (0 = no bound)."""
+        if len(self) + self._slots.total() >= most:
+            return Refused(Reason.RATE_LIMITED, "too many payments are under way; try again later")
+        if 0 < most_of_grant <= self._by_grant[grant_id] + self._slots[grant_id]:
+            return Refused(Reason.RATE_LIMITED, "too many payments of this connection are under way; try again later")
+        self._slots[grant_id] += 1
+        return None
+
+    def give_back(self, grant_id: str) -> None:
+        """The slot of a request that is decided: its payment, if there is one, has begun."""
+        self._slots[grant_id] -= 1
+        if not self._slots[grant_id]:
+            del self._slots[grant_id]
 
     def begin(self, payment: Payment, waiting: Sequence[Request]) -> None:
         if payment.payment_id not in self._grants:
