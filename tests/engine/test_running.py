@@ -324,6 +324,22 @@ async def test_closing_a_payment_of_another_node_answers_who_waits(life: Life) -
         assert [answer.reason for answer in rig.told("r1")] == [Reason.INTERNAL]
 
 
+@virtual
+async def test_a_stop_does_not_wait_for_the_late_truth_of_a_closed_payment(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        _, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
+        await rig.engine.resolve(payment_id, "gave up")
+        began_at = rig.clock.monotonic()
+        assert await rig.engine.stop(30) == 0
+        assert rig.clock.monotonic() - began_at < 1
+    async with life.service() as rig:
+        await rig.clock.sleep(1)
+        began_at = rig.clock.monotonic()
+        await rig.engine.stop(30)
+        assert rig.clock.monotonic() - began_at < 1
+
+
 # ------------------------------------------------------------ under way
 
 

@@ -83,8 +83,8 @@ class Engine:
         self._gate.close()
         for task in self._loops:
             task.cancel()
-        if self._context.tasks:
-            await asyncio.wait(set(self._context.tasks), timeout=grace_s)
+        if ending := self._context.tasks - self._payments.endless:
+            await asyncio.wait(ending, timeout=grace_s)
         left = self._payments.running
         for task in tuple(self._context.tasks):
             task.cancel()
@@ -95,10 +95,10 @@ class Engine:
         """Every payment, invoice and request that a crash left open is carried on from the stored rows alone."""
         store, spawn = self._context.store, self._context.spawn
         for payment in await store.open_payments():
-            spawn(self._payments.carry_on(payment, await store.waiting(payment.payment_id)))
+            self._payments.carry_on(payment, await store.waiting(payment.payment_id))
         for payment in await store.resolved_payments():
             if payment.node_id == self._context.node.node_id:
-                spawn(self._payments.carry_on(payment, []))
+                self._payments.carry_on(payment, [])
         for invoice in await store.invoices("creating"):
             spawn(self._invoices.resume(invoice))
         for request in await store.running_requests():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -81,10 +82,16 @@ class Payments:
         self._reload = reload
         self._running = UnderWay()
         self._closed: set[str] = set()  # by the operator; their late truth is still looked for
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
     def running(self) -> int:
         return len(self._running)
+
+    @property
+    def endless(self) -> set[asyncio.Task[None]]:
+        """What looks for the late truth of closed payments: it may never come, and a stop does not wait for it."""
+        return {self._tasks[payment_id] for payment_id in self._closed & self._tasks.keys()}
 
     # ------------------------------------------------------------ decide and claim
 
@@ -202,7 +209,7 @@ class Payments:
     async def _after_claim(self, incoming: Incoming, answer: _Attempt) -> None:
         match answer:
             case Payment():
-                self._context.spawn(self._carry(answer, partial(self._send, answer)))
+                self._start(answer, partial(self._send, answer))
             case Finished(messages):
                 self._context.deliver(messages)
             case Running() | Joined():
@@ -243,9 +250,13 @@ class Payments:
             else:
                 await self._conclude(payment, answer, Orders.lost(self._context.clock.monotonic()))
 
-    async def carry_on(self, payment: Payment, waiting: list[Request]) -> None:
+    def carry_on(self, payment: Payment, waiting: list[Request]) -> None:
         """After a restart: :meth:`_resume` until the end is known."""
-        await self._carry(payment, partial(self._resume, payment, waiting))
+        self._start(payment, partial(self._resume, payment, waiting))
+
+    def _start(self, payment: Payment, work: Callable[[], Awaitable[None]]) -> None:
+        task = self._tasks[payment.payment_id] = self._context.spawn(self._carry(payment, work))
+        task.add_done_callback(lambda _: self._tasks.pop(payment.payment_id, None))
 
     async def _carry(self, payment: Payment, work: Callable[[], Awaitable[None]]) -> None:
         """What breaks off is begun again from the stored row, as after a restart: nobody else would do it."""
