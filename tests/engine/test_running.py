@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kitestring.base.commands import Refused
-from kitestring.base.errors import Reason
-from kitestring.base.ledger import SetSpending
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ledger import ResolvePayment, SetSpending
 from kitestring.base.payments import Failed, InFlight, NeverSeen, PayAnswer
 from kitestring.base.ports import PayOrder
 from kitestring.engine.context import Limits
@@ -309,6 +309,36 @@ async def test_a_closed_payment_is_never_sent_again(life: Life) -> None:
     async with life.service() as rig:
         await rig.clock.sleep(300)
         assert (await rig.state(invoice[1]), life.node.sends) == ("resolved", [])
+
+
+@virtual
+async def test_nothing_is_sent_again_while_the_operators_word_is_being_stored(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
+        apply = rig.store.apply
+
+        async def slow(tx: Any) -> Any:
+            if isinstance(tx, ResolvePayment):
+                await rig.clock.sleep(200)
+            return await apply(tx)
+
+        rig.store.apply = slow
+        life.node.deaf = False
+        await rig.engine.resolve(payment_id, "gave up")
+        assert (await rig.state(invoice[1]), life.node.sends) == ("resolved", [])
+
+
+@virtual
+async def test_an_operators_word_that_was_not_stored_stops_nothing(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
+        rig.store.broken = {"ResolvePayment": [KitestringError(Reason.INTERNAL, "the disk is full")]}
+        with pytest.raises(KitestringError):
+            await rig.engine.resolve(payment_id, "gave up")
+        life.node.deaf = False
+        assert is_paid(await rig.answer("r1"), invoice[1])
 
 
 @virtual

@@ -82,6 +82,7 @@ class Payments:
         self._reload = reload
         self._running = UnderWay()
         self._closed: set[str] = set()  # by the operator; their late truth is still looked for
+        self._closing: set[str] = set()  # the operator's word about them is on its way into the ledger
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -319,7 +320,7 @@ class Payments:
                 break
             if not isinstance(answer, InFlight):
                 payment = await self._record_unknown(payment, answer)
-            if may_send and payment.payment_id not in self._closed:
+            if may_send and payment.payment_id not in self._closed | self._closing:
                 # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
                 answer = await ask_about(
                     self._context.backend.pay(pay_order(payment, self._context.limits.pay_timeout_s)), payment_hash
@@ -392,7 +393,7 @@ class Payments:
         try:
             answer = await self._context.record(record)
         except IllegalStepError:
-            if payment.payment_id not in self._closed:
+            if payment.payment_id not in self._closed | self._closing:
                 raise
             self._end(payment)  # closed by hand, and it has failed: who waited was told
             return True
@@ -419,12 +420,15 @@ class Payments:
         """The operator's word about a payment of unknown outcome, of whichever node: its reservation goes, and who
         waits for it is told so at once. Its truth is still looked for. Raises KitestringError if it has another state.
         """
+        self._closing.add(payment_id)  # from now on nothing is sent again
         try:
             answer = await self._context.store.apply(ResolvePayment(payment_id, note, self._context.clock.now()))
         except IllegalStepError as illegal:
             raise KitestringError(
                 Reason.UNKNOWN_TARGET, f"this payment is {illegal.before.value}, not unknown: nothing was changed"
             ) from illegal
+        finally:
+            self._closing.discard(payment_id)
         if not isinstance(answer, Recorded) or answer.payment is None:
             raise TypeError(f"the operator's word was answered with {type(answer).__name__}")
         if answer.payment.node_id == self._context.node.node_id:
