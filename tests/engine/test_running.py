@@ -148,6 +148,23 @@ async def test_a_refusal_that_nobody_recognises_is_sent_again_ever_more_rarely(l
         assert 30 <= life.node.calls.count("pay") <= 40
 
 
+@virtual
+async def test_an_old_failure_of_an_invoice_that_expires_meanwhile_ends_the_payment_when_no_order_can_arrive(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        await fail_once(rig, invoice)
+        life.node.scripts[invoice[1]].answers = ["dropped"]
+        await rig.pay("r2", "app", invoice, AMOUNT, expires_at=rig.clock.now() + 30)
+        await rig.clock.sleep(ANSWER_LIMIT_S - 60)
+        assert rig.told("r2") == []
+        assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
+        payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
+        assert "knows a failed attempt only" in payment.evidence
+
+
 async def die_before_the_order_is_sent(life: Life, *, is_known: bool, **more: Any) -> tuple[str, str]:
     """A claim whose order never left its process; ``is_known``: the node remembers an earlier attempt."""
     async with life.service() as rig:

@@ -80,5 +80,8 @@ async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Fa
         why = "spending is stopped"
     else:
         return None
-    as_of = seen.as_of if isinstance(seen, NeverSeen) else now
-    return Failed(f"never seen by the node (authoritative), as of {as_of}; not sent again, because {why}", reason)
+    if isinstance(seen, NeverSeen):
+        found = f"never seen by the node (authoritative), as of {seen.as_of}"
+    else:
+        found = f"the node (authoritative) knows a failed attempt only, as of {now}: {seen.evidence}"
+    return Failed(f"{found}; not sent again, because {why}"[:500], reason)
