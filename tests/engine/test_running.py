@@ -246,13 +246,42 @@ async def test_a_failure_after_the_node_was_seen_trying_is_believed_and_nothing_
 
 
 @virtual
-async def test_a_node_whose_answers_are_always_lost_is_believed_when_its_record_has_changed(life: Life) -> None:
+async def test_a_failure_of_the_only_order_there_ever_was_is_believed_at_once(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")
         invoice = life.node.outside_invoice(Script(answers=["lost"], fails="no_route"))
+        begun = rig.clock.monotonic()
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
-        assert 2 <= len(life.node.sends) <= 4
+        assert life.node.sends == [invoice[1]]
+        assert rig.clock.monotonic() - begun < 5
+
+
+@virtual
+async def test_the_only_order_of_a_dead_service_has_failed_when_the_node_says_so(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["never"], settles_after_s=2, fails="no_route"))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(1)
+    async with life.service() as rig:
+        begun = rig.clock.monotonic()
+        assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
+        assert life.node.sends == [invoice[1]]
+        assert rig.clock.monotonic() - begun < 30
+
+
+@virtual
+async def test_a_second_attempt_whose_answers_are_always_lost_ends_when_the_record_has_changed(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["true", "lost"], fails="no_route"))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.answer("r1")
+        await rig.clock.sleep(60)
+        await rig.pay("r2", "app", invoice, AMOUNT)
+        assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
+        assert 3 <= len(life.node.sends) <= 5
 
 
 def test_only_a_record_that_changed_or_a_node_seen_trying_proves_a_failure() -> None:

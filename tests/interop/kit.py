@@ -176,14 +176,14 @@ class Witness:
         await self.socket.send_str(json.dumps(["EVENT", event]))
         await self.until(lambda: event["id"] in self.accepted, f"the relay takes {event['id']}")
 
-    async def until(self, condition: Callable[[], object], what: str) -> None:
+    async def until(self, condition: Callable[[], object], what: str, limit_s: float = WAIT_LIMIT_S) -> None:
         """Wait, with a limit, until what was seen fulfils a condition."""
         try:
-            async with asyncio.timeout(WAIT_LIMIT_S), self._news:
+            async with asyncio.timeout(limit_s), self._news:
                 await self._news.wait_for(lambda: bool(condition()))
         except TimeoutError:
             kinds = [event["kind"] for event in self.events]
-            raise AssertionError(f"not within {WAIT_LIMIT_S:.0f} s: {what}; seen were {kinds}") from None
+            raise AssertionError(f"not within {limit_s:.0f} s: {what}; seen were {kinds}") from None
 
     def of(self, kind: int, author: str = "", to: str = "", answers: str = "") -> list[Json]:
         """The events of a kind seen so far, narrowed by author, first `p` and first `e`."""

@@ -230,6 +230,10 @@ class Store(Protocol):
         """The payment that holds the hash, else the newest failed one."""
         ...
 
+    async def has_failed(self, node_id: str, payment_hash: str) -> bool:
+        """Whether a payment of this hash has failed at this node."""
+        ...
+
     async def open_payments(self) -> list[Payment]: ...
     async def resolved_payments(self) -> list[Payment]:
         """Those that the operator closed without proof: the truth about them may still come."""

@@ -85,3 +85,9 @@ async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Fa
     else:
         found = f"the node (authoritative) knows a failed attempt only, as of {now}: {seen.evidence}"
     return Failed(f"{found}; not sent again, because {why}"[:500], reason)
+
+
+async def first_claimed_at(context: Context, payment: Payment) -> int | None:
+    """When it was claimed (Unix seconds), if no payment of its hash had failed here before."""
+    had_failed = await context.store.has_failed(payment.node_id, payment.payment_hash)
+    return None if had_failed else payment.created_at

@@ -25,9 +25,17 @@ class Orders:
     No order is on its way any more at ``over_at_s``, the answer limit of a call after the last one. A dead process
     sends nothing more: from then on a failure that an authoritative node shows is final, whichever attempt
     it belongs to.
+
+    ``first_at`` (Unix seconds, None where there was an earlier one) is when the first payment of its hash that this
+    service ever knew was claimed. As long as only one order was sent for it, a failure that the node dates after that
+    is of this very order. A clock of the node that is behind ours only takes the long way.
     """
 
-    def __init__(self, now_s: float, *, over_at_s: float, is_dead: bool = False, are_several: bool = False) -> None:
+    def __init__(
+        self, now_s: float, *, over_at_s: float, is_dead: bool = False, are_several: bool = False,
+        first_at: int | None = None,
+    ) -> None:  # fmt: skip
+        self._first_at = first_at
         self._sight = Sight()
         self._told: Failed | None = None
         self._last_s = now_s
@@ -38,16 +46,18 @@ class Orders:
         self._next_s = now_s if is_dead else now_s + next(self._waits)
 
     @classmethod
-    def lost(cls, now_s: float) -> Orders:
+    def lost(cls, now_s: float, first_at: int | None) -> Orders:
         """One order was sent in this process, and its call ended just now without the last word."""
-        return cls(now_s, over_at_s=now_s + ANSWER_LIMIT_S)
+        return cls(now_s, over_at_s=now_s + ANSWER_LIMIT_S, first_at=first_at)
 
     @classmethod
-    def of_the_dead(cls, payment: Payment, now: int, now_s: float, *, may_be_several: bool) -> Orders:
+    def of_the_dead(
+        cls, payment: Payment, now: int, now_s: float, *, may_be_several: bool, first_at: int | None
+    ) -> Orders:
         """Sent by a process that is gone: once, when the payment was claimed, or again at any time until its end."""
         age_s = 0.0 if may_be_several else max(0.0, now - payment.created_at)
         left_s = max(0.0, ANSWER_LIMIT_S - age_s)
-        return cls(now_s, over_at_s=now_s + left_s, is_dead=True, are_several=may_be_several)
+        return cls(now_s, over_at_s=now_s + left_s, is_dead=True, are_several=may_be_several, first_at=first_at)
 
     def sent(self, answer: LookupAnswer, now_s: float) -> None:
         """The order was sent again, and its call ended just now with ``answer``."""
@@ -79,4 +89,9 @@ class Orders:
         if isinstance(answer, NeverSeen):
             return None
         is_final = self._is_dead and is_authoritative and self.is_over(now_s)
-        return answer if (is_proven and is_quiet) or is_final else None
+        return answer if (is_proven and is_quiet) or is_final or self._is_of_the_only_order(answer) else None
+
+    def _is_of_the_only_order(self, failure: Failed) -> bool:
+        if self._are_several or self._first_at is None or failure.attempt_at is None:
+            return False
+        return failure.attempt_at >= self._first_at

@@ -53,7 +53,7 @@ from kitestring.base.payments import (
     State,
     Unknown,
 )
-from kitestring.engine.claims import new_payment, new_request, own_invoice, pay_order, why_not_again
+from kitestring.engine.claims import first_claimed_at, new_payment, new_request, own_invoice, pay_order, why_not_again
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming, pauses
 from kitestring.engine.node import NodeGate, ask_about, ask_to_pay, reachable
 from kitestring.engine.orders import Orders
@@ -249,7 +249,8 @@ class Payments:
             if isinstance(answer, Failed):  # the only order there ever was
                 await self._finish(payment, answer)
             else:
-                await self._conclude(payment, answer, Orders.lost(self._context.clock.monotonic()))
+                first_at = await first_claimed_at(self._context, payment)
+                await self._conclude(payment, answer, Orders.lost(self._context.clock.monotonic(), first_at))
 
     def carry_on(self, payment: Payment, waiting: list[Request]) -> None:
         """After a restart: :meth:`_resume` until the end is known."""
@@ -298,7 +299,10 @@ class Payments:
         answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
         clock = self._context.clock
         may_be_several = payment.state is State.UNKNOWN and self._may_send_again()
-        orders = Orders.of_the_dead(payment, clock.now(), clock.monotonic(), may_be_several=may_be_several)
+        first_at = await first_claimed_at(self._context, payment)
+        orders = Orders.of_the_dead(
+            payment, clock.now(), clock.monotonic(), may_be_several=may_be_several, first_at=first_at
+        )
         await self._conclude(payment, answer, orders)
 
     async def _leave(self, payment: Payment) -> None:

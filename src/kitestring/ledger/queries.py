@@ -93,6 +93,15 @@ class Reader:
         row = self._one(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND payment_id = ?", payment_id)
         return None if row is None else rows.read_payment(row)
 
+    def has_failed(self, node_id: str, payment_hash: str) -> bool:
+        return bool(
+            self._one(
+                "SELECT 1 FROM payments WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 0",
+                payment_hash,
+                node_id,
+            )
+        )
+
     def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
         row = self._one(
             f"SELECT {rows.PAYMENT} FROM payments"

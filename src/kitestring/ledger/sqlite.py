@@ -98,6 +98,9 @@ class SqliteStore:
     async def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
         return self._reader.payment_by_hash(node_id, payment_hash)
 
+    async def has_failed(self, node_id: str, payment_hash: str) -> bool:
+        return self._reader.has_failed(node_id, payment_hash)
+
     async def open_payments(self) -> list[Payment]:
         return self._reader.open_payments()
 
