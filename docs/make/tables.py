@@ -67,7 +67,7 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "I16": (
         "No secret is stored or printed in clear.",
-        "The audit scans the ledger only. Logs and messages are built from redacted values.",
+        "The audit scans the ledger. A test searches logs, files, arguments and answers of a whole life of a service.",
     ),
 }
 

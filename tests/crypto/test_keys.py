@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from kitestring.base.errors import CodecError
 from kitestring.crypto import keys, secp
 from kitestring.crypto.keys import SecretKey, derive, parse_public
-from kitestring.crypto.nip44 import ConversationKeys
 
 SECRET = "5c0c523f52a5b6fad39ed2403092df8cebc36318b39383bca6c00808626fab3a"
 SEED = bytes(range(32))
@@ -21,7 +20,7 @@ SEED = bytes(range(32))
 
 def test_a_key_shows_itself_nowhere_but_in_hex() -> None:
     key = SecretKey.from_hex(SECRET)
-    shown = [repr(key), str(key), f"{key}", f"{key!r}", repr([key]), repr({"key": key}), repr(ConversationKeys(key))]
+    shown = [repr(key), str(key), f"{key}", f"{key!r}", repr([key]), repr({"key": key})]
     assert not [text for text in shown if SECRET[:8] in text.lower()]
     assert key.hex() == SECRET
     assert "redacted" in repr(key)

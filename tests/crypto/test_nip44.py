@@ -14,7 +14,7 @@ from kitestring.base.errors import CodecError
 from kitestring.crypto import nip44
 from kitestring.crypto.failure import MAX_TEXT_BYTES, DecryptError
 from kitestring.crypto.keys import SecretKey
-from kitestring.crypto.nip44 import ConversationKeys, conversation_key, decrypt, encrypt, padded_length, seal
+from kitestring.crypto.nip44 import conversation_key, decrypt, encrypt, padded_length, seal
 from tests.vectors import DIRECTORY, load, text
 
 V2: dict[str, Any] = load("nip44.vectors.json")["v2"]
@@ -159,24 +159,3 @@ def test_a_lone_surrogate_is_not_encrypted() -> None:
 def test_keys_and_nonces_have_32_bytes(key: bytes, nonce: bytes) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         encrypt("x", key, nonce)
-
-
-def test_a_conversation_key_is_computed_once_for_a_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed: list[str] = []
-    real = conversation_key
-    monkeypatch.setattr(nip44, "conversation_key", lambda key, peer: computed.append(peer) or real(key, peer))
-    peer = SecretKey(b"\x02" * 32).public_hex
-    conversations = ConversationKeys(SecretKey(b"\x01" * 32))
-    assert conversations.get(peer) == conversations.get(peer) == real(SecretKey(b"\x01" * 32), peer)
-    assert computed == [peer]
-
-
-def test_the_conversation_used_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed: list[str] = []
-    monkeypatch.setattr(nip44, "MAX_CONVERSATIONS", 2)
-    monkeypatch.setattr(nip44, "conversation_key", lambda _key, peer: computed.append(peer) or peer.encode())
-    conversations = ConversationKeys(SecretKey(b"\x01" * 32))
-    for peer in ["a", "b", "a", "c", "a", "b"]:
-        conversations.get(peer)
-    assert computed == ["a", "b", "c", "b"]
-    assert len(conversations) == 2

@@ -1,6 +1,6 @@
 """Between the relays and the engine: an event becomes a command, once, and its answer finds the way back.
 
-Nothing here decides about money. A wire costs one row in ``_DOORS``.
+Nothing here decides about money.
 """
 
 from __future__ import annotations

@@ -146,10 +146,6 @@ class Publisher:
         except KitestringError as failure:
             log.warning("published marks are not written: %s", failure.message)
 
-    @property
-    def unsent(self) -> int:
-        return len(self._sending)
-
     async def drain(self, grace_s: float) -> None:
         """Give what is being sent ``grace_s`` seconds to be taken, then stop. The rest is in the ledger."""
         until = self._clock.monotonic() + grace_s

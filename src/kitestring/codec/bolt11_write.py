@@ -23,7 +23,6 @@ from kitestring.crypto import secp
 
 #: A field carries at most 1,023 symbols of 5 bits.
 MAX_DESCRIPTION_BYTES: Final = 639
-MAX_METADATA_BYTES: Final = 639
 MAX_ROUTE_HOPS: Final = 12
 
 #: Tenths of a millisatoshi per unit, the largest first: the shortest form is written.

@@ -26,8 +26,6 @@ MAX_WRITTEN_BYTES: Final = 65_535
 OVERHEAD_BYTES: Final = 1 + 32 + 32
 #: Base64 of the shortest payload: overhead, 2-byte prefix and 32 bytes of padded text.
 MIN_PAYLOAD_CHARS: Final = 132
-#: Conversation keys kept per secret key (about 0.3 kB each): more peers than one key answers in a busy minute.
-MAX_CONVERSATIONS: Final = 1024
 
 _COUNTER_ZERO: Final = bytes(4)
 #: The two pads of HMAC (RFC 2104), as translations of a 32-byte key and as what follows it in a block of 64 bytes.
@@ -123,27 +121,3 @@ def _unpad(padded: bytes, max_bytes: int) -> str:
         return padded[start : start + size].decode()
     except UnicodeDecodeError:
         raise DecryptError from None
-
-
-class ConversationKeys:
-    """The conversation keys of one secret key, remembered for the :data:`MAX_CONVERSATIONS` peers used last."""
-
-    __slots__ = ("_keys", "_secret")
-
-    def __init__(self, secret: SecretKey) -> None:
-        self._secret = secret
-        self._keys: dict[str, bytes] = {}
-
-    def get(self, peer_hex: str) -> bytes:
-        """The 32-byte key shared with a peer. Raises CodecError when the peer is no public key; that is not kept."""
-        key = self._keys.pop(peer_hex, None) or conversation_key(self._secret, peer_hex)
-        self._keys[peer_hex] = key  # at the end: dictionaries keep order, the first is the one used longest ago
-        if len(self._keys) > MAX_CONVERSATIONS:
-            del self._keys[next(iter(self._keys))]
-        return key
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __repr__(self) -> str:
-        return f"ConversationKeys({len(self._keys)} of {self._secret.public_hex})"

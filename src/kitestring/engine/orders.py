@@ -28,7 +28,8 @@ class Orders:
 
     ``first_at`` (Unix seconds, None where there was an earlier one) is when the first payment of its hash that this
     service ever knew was claimed. As long as only one order was sent for it, a failure that the node dates after that
-    is of this very order. A clock of the node that is behind ours only takes the long way.
+    is of this very order. A clock of the node that is behind ours only takes the long way; one that is ahead could lend
+    this date to an attempt that somebody made at the node itself, without us, just before.
     """
 
     def __init__(

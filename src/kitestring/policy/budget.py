@@ -6,23 +6,15 @@ counted whole, so that no window ever holds more than the limit; a calendar budg
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import DAY_S, Budget, Grant, Period
+from kitestring.base.grants import DAY_S, Budget, Grant
 from kitestring.base.ledger import Charge
-from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, Msat, sat
+from kitestring.base.money import Msat
 from kitestring.policy.calendar import period_end, period_start
 
 #: Buckets per rolling window: money comes back at most 1/64 of the window late, and a grant has few rows to sum.
 ROLLING_BUCKETS: Final = 64
-#: A rolling window is at most a year; longer ones are meant as ``never``.
-MAX_WINDOW_S: Final = 366 * DAY_S
-
-_TEXT: Final = re.compile(r"([0-9]{1,16})/(?:([a-z]+)|([1-9][0-9]{0,3})([hd]))", re.ASCII)
-_PERIODS: Final[dict[str, Period]] = {"day": "day", "week": "week", "month": "month", "year": "year", "never": "never"}
-_UNIT_S: Final = {"h": 3600, "d": DAY_S}
 
 
 def charge(grant: Grant, amount_msat: Msat, now: int) -> Charge | None:
@@ -60,30 +52,6 @@ def renews_at(budget: Budget, now: int) -> int | None:
 
 def _width(budget: Budget) -> int:
     return max(1, -(-budget.length_s // ROLLING_BUCKETS))
-
-
-def parse_budget(text: str) -> Budget:
-    """A budget as people write it: sats per ``day``, ``week``, ``month``, ``year``, ``never`` (does not renew), or a
-    rolling window of hours or days (``12h``, ``30d``). Raises KitestringError."""
-    match = _TEXT.fullmatch(text.strip())
-    if match is None or (match[2] and match[2] not in _PERIODS):
-        raise KitestringError(
-            Reason.MALFORMED, "write the budget as sats per period, for example 5000/day, 20000/month or 1000/12h"
-        )
-    amount, period, count, unit = match.groups()
-    if int(amount) > MAX_MSAT // MSAT_PER_SAT:
-        raise KitestringError(Reason.MALFORMED, "the budget is more than all bitcoin there will ever be")
-    if period:
-        return Budget(sat(int(amount)), _PERIODS[period])
-    length_s = int(count) * _UNIT_S[unit]
-    if length_s > MAX_WINDOW_S:
-        raise KitestringError(Reason.MALFORMED, "a rolling budget covers at most 366 days")
-    return Budget.rolling(sat(int(amount)), length_s)
-
-
-def budget_text(budget: Budget) -> str:
-    """What :func:`parse_budget` reads, for people: ``5000/day``. Parts of a sat are rounded down."""
-    return f"{budget.limit_msat.sats_down()}/{_period_text(budget)}"
 
 
 def per_period(budget: Budget) -> str:

@@ -15,7 +15,7 @@ from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.relay import OkMessage, event_frame
 from kitestring.transport.changes import Changes
 from kitestring.transport.dial import Dialer
-from kitestring.transport.guard import check_url, foreign_relays, normalise
+from kitestring.transport.guard import foreign_relays, normalise
 from kitestring.transport.link import Link, RelayStatus, clean
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.publications import (
@@ -265,9 +265,3 @@ class RelayPool:
             if now >= due:
                 del self._later[key]
                 self._links[key[0]].subscribe(chunk)
-
-
-def check_relays(urls: Iterable[str]) -> None:
-    """Check the owner's own relay URLs. Raises KitestringError (malformed) with the first that is none."""
-    for url in urls:
-        check_url(url)
