@@ -28,11 +28,12 @@ async def service(directory: str, relay_url: str, payable: str, makeable: str) -
     """The whole service as `kitestring up` wires it, with a node that costs nothing and raised rate limits."""
     from bench import world
     from bench.node import BenchNode
-    from kitestring.app.config import Config, Limits
-    from kitestring.app.core import Core, Place
-    from kitestring.base.ledger import Execute, Message, Node, Request, SaveGrant, SaveNode
-    from kitestring.ledger.sqlite import SqliteStore
-    from kitestring.sdk.clock import SystemClock
+    from kitestring.app.home.config import Config, Limits
+    from kitestring.app.service.core import Core, Place
+    from kitestring.base.records import Message, Node, Request
+    from kitestring.base.transactions import Execute, SaveGrant, SaveNode
+    from kitestring.ledger.sqlite.store import SqliteStore
+    from kitestring.transport.clock import SystemClock
 
     ring, clock, place = world.keyring(), SystemClock(), Path(directory)
     many = 1_000_000_000
@@ -66,7 +67,7 @@ async def service(directory: str, relay_url: str, payable: str, makeable: str) -
 async def relay() -> AsyncIterator[Answers]:
     """The embedded relay alone, in memory, as `kitestring up` runs it inside the service."""
     from kitestring.relay.server import Relay
-    from kitestring.sdk.clock import SystemClock
+    from kitestring.transport.clock import SystemClock
 
     async with Relay(None, clock=SystemClock(), entropy=os.urandom) as running:
         yield {"url": lambda: running.url}

@@ -13,23 +13,11 @@ from typing import Final
 from bench import world
 from bench.figures import Figure
 from bench.service import fdatasync_us
-from kitestring.base.ledger import (
-    Claimed,
-    ClaimPayment,
-    Execute,
-    Message,
-    Node,
-    NodeView,
-    Payment,
-    Recorded,
-    RecordPayment,
-    Request,
-    SaveGrant,
-    SaveNode,
-)
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.payments import Settled, State
-from kitestring.ledger.sqlite import SqliteStore
+from kitestring.base.records import Message, Node, NodeView, Payment, Request
+from kitestring.base.transactions import Claimed, ClaimPayment, Execute, Recorded, RecordPayment, SaveGrant, SaveNode
+from kitestring.ledger.sqlite.store import SqliteStore
 
 ROUNDS: Final = 5
 GROUPED: Final = 1_500

@@ -9,8 +9,7 @@ from hashlib import sha256
 
 from bench import world
 from kitestring.base.money import ZERO, Msat, sat
-from kitestring.base.payments import InFlight, LookupAnswer, PayAnswer, Settled, Unknown
-from kitestring.base.ports import (
+from kitestring.base.node import (
     Capabilities,
     InvoiceOrder,
     InvoiceStatus,
@@ -21,6 +20,7 @@ from kitestring.base.ports import (
     PayOrder,
     Settlement,
 )
+from kitestring.base.payments import InFlight, LookupAnswer, PayAnswer, Settled, Unknown
 
 _INFO = NodeInfo("02" + "ab" * 32, "bench", "#101010", world.NETWORK, 840_000, "00" * 32)
 _FEE = Msat(1_000)

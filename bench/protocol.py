@@ -11,18 +11,18 @@ from typing import Final
 from bench import world
 from bench.figures import Figure
 from bench.floor import Floor, Series, cpu_per_call_us
-from kitestring.app.wires import Wires
-from kitestring.base.commands import Balance, Outcome, Paid
+from kitestring.app.service.wires import Wires
 from kitestring.base.money import sat
+from kitestring.base.outcomes import Balance, Outcome, Paid
 from kitestring.codec import bolt11
 from kitestring.nostr import kinds
 from kitestring.nostr.filter import Filter
 from kitestring.nostr.inbox import Accept, Inbox
 from kitestring.nostr.relay import ClientConversation, EventMessage, event_frame
-from kitestring.wire import nwc
 from kitestring.wire.encryption import choose_cipher
 from kitestring.wire.envelope import decrypt
 from kitestring.wire.reply_to import NWC_KEY_PREFIX, ReplyTo
+from kitestring.wire.serve import nwc
 
 ROUNDS: Final = 15
 REQUESTS: Final = 512

@@ -12,7 +12,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Final
 
-from kitestring.app.keyring import Keyring
+from kitestring.app.home.keyring import Keyring
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import sat
 from kitestring.codec import bolt11_write

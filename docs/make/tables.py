@@ -13,7 +13,7 @@ from typing import Any, Final
 from kitestring.base import payments
 from kitestring.base.errors import SILENCE, SILENT, TABLE
 from kitestring.base.payments import HOLDING, OPEN, TERMINAL, State
-from kitestring.ledger.audit import CHECKS
+from kitestring.ledger.audit.checks import CHECKS
 
 ROOT: Final = Path(__file__).parents[2]
 

@@ -18,15 +18,15 @@ from typing import Any
 
 import aiohttp
 
-from kitestring.app.control_client import ControlClient
-from kitestring.app.datadir import DataDir
+from kitestring.app.doors.unix_client import ControlClient
+from kitestring.app.home.datadir import DataDir
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, encode_event, first_tag, verify_event
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
-from kitestring.sdk.clock import SystemClock
+from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from kitestring.wire.reply_to import Cipher
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kitestring.backend.sandbox_payments import routing_fee_msat
-from kitestring.backend.sandbox_world import World
+from kitestring.backend.sandbox.payments import routing_fee_msat
+from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
-from kitestring.ledger.audit import audit
+from kitestring.ledger.audit.checks import audit
 from tests.acceptance.kit import Service, relay, service, wallet
 
 PAYMENTS = 50

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from kitestring.backend.sandbox_world import World
+from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
 from kitestring.codec import bolt11
-from kitestring.ledger.audit import audit
+from kitestring.ledger.audit.checks import audit
 from tests.acceptance.kit import FORGETFUL, PATIENCE_S, Service, Wallet, relay, wallet
 
 KILLS = 100

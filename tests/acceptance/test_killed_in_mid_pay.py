@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kitestring.backend.sandbox_payments import Behaviour
-from kitestring.backend.sandbox_world import World
+from kitestring.backend.sandbox.payments import Behaviour
+from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import Exit
 from kitestring.base.money import sat
 from tests.acceptance.kit import PATIENCE_S, Service, relay

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.datadir import DataDir
-from kitestring.app.keyring import Keyring
-from kitestring.backend.sandbox_payments import Behaviour
-from kitestring.backend.sandbox_world import World
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.keyring import Keyring
+from kitestring.backend.sandbox.payments import Behaviour
+from kitestring.backend.sandbox.world import World
 from kitestring.base.money import sat
 from kitestring.codec import bech32
 from kitestring.codec.uri import decode_nwc

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
-from kitestring.app.config import Limits
-from kitestring.app.gateway import Gateway
-from kitestring.app.keyring import Keyring
-from kitestring.app.publisher import Publisher
-from kitestring.app.rates import Rates
-from kitestring.app.wires import Wires
+from kitestring.app.home.config import Limits
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.gateway import Gateway
+from kitestring.app.service.publisher import Publisher
+from kitestring.app.service.rates import Rates
+from kitestring.app.service.wires import Wires
 from kitestring.codec.bolt11_write import encode
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds

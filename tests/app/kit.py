@@ -7,33 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kitestring.app.config import Config
-from kitestring.app.keyring import Keyring
-from kitestring.base.commands import (
-    AnyCommand,
-    Balance,
-    GetBalance,
-    GetInfo,
-    Info,
-    Journaled,
-    ListTransactions,
-    Outcome,
-    Transaction,
-    freeze,
-)
+from kitestring.app.home.config import Config
+from kitestring.app.home.keyring import Keyring
+from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, Journaled, ListTransactions, freeze
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant, Offer
-from kitestring.base.ledger import (
-    NodeView,
-    Payment,
-    Request,
-    SaveAccount,
-    SaveGrant,
-    SaveOffer,
-    Write,
-)
 from kitestring.base.money import ZERO, Msat, sat
-from kitestring.base.ports import Scope, Totals
+from kitestring.base.outcomes import Balance, Info, Outcome, Transaction
+from kitestring.base.records import NodeView, Payment, Request
+from kitestring.base.store import Scope, Totals
+from kitestring.base.transactions import SaveAccount, SaveGrant, SaveOffer, Write
 from kitestring.codec.bolt11 import Invoice, decode
 from kitestring.codec.bolt11_write import encode
 from kitestring.codec.pointers import Noffer

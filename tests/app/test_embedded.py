@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kitestring import Budget, KitestringError, Reason, Service, Wallet, sat
-from kitestring.backend.sandbox_world import World
+from kitestring.backend.sandbox.world import World
 from kitestring.relay.server import Relay
-from kitestring.sdk.clock import SystemClock
+from kitestring.transport.clock import SystemClock
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 
 from kitestring.backend import registry
 from kitestring.backend.registry import BackendUrl, open_backend
-from kitestring.backend.sandbox import Sandbox
+from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ports import Backend
+from kitestring.base.node import Backend
 from tests.contract.backend_sides import SystemClock
 
 SECRET = "0201c0ffee"
@@ -42,7 +42,7 @@ def test_an_unknown_scheme_is_answered_with_those_that_exist(tmp_path: Path) -> 
 def test_a_backend_of_another_package_comes_in_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = EntryPoint("outside", "kitestring.backend.sandbox:from_url", registry.GROUP)
+    entry = EntryPoint("outside", "kitestring.backend.sandbox.node:from_url", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda **which: EntryPoints([entry]).select(**which))
     assert isinstance(open_url("outside://", tmp_path), Sandbox)
     assert registry.names() == ["lnd", "outside", "sandbox"]

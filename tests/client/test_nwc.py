@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from kitestring.base.commands import ListTransactions, Paid
+from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
+from kitestring.base.outcomes import Paid
 from kitestring.client.nwc import NwcClient
 from kitestring.client.session import Waits
 from kitestring.nostr.event import Event

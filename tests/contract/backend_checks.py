@@ -8,8 +8,8 @@ from hashlib import sha256
 import pytest
 
 from kitestring.base.money import Msat
+from kitestring.base.node import InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
-from kitestring.base.ports import InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
 from kitestring.codec import bolt11
 
 from .backend_sides import FEE_CAP, Side, entropy, order, stranger_invoice, until

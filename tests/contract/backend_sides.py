@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from kitestring.backend.registry import open_backend
-from kitestring.backend.sandbox_file import OPENING_BALANCE_MSAT, open_file
-from kitestring.backend.sandbox_payments import Behaviour
-from kitestring.backend.sandbox_world import World
+from kitestring.backend.sandbox.file import OPENING_BALANCE_MSAT, open_file
+from kitestring.backend.sandbox.payments import Behaviour
+from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
-from kitestring.base.ports import Backend, PayOrder
+from kitestring.base.node import Backend, PayOrder
 from kitestring.codec import bolt11
 from kitestring.codec.bolt11_write import encode
-from tests.backend.fake_lnd import FakeLnd
+from tests.backend.lnd.fake_lnd import FakeLnd
 from tests.rig.network import LightningRig
 from tests.rig.process import free_port
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.sandbox import Sandbox, SandboxFaultError
+from kitestring.backend.sandbox.node import Sandbox, SandboxFaultError
+from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, PayAnswer
-from kitestring.base.ports import PayOrder
 
 from .backend_checks import CHECKS, check_a_spoiled_answer_is_never_a_failure
 from .backend_sides import SandboxSide, Side, lnd_side, sandbox_side

@@ -12,7 +12,11 @@ import pytest
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Budget, Grant, Offer
-from kitestring.base.ledger import (
+from kitestring.base.money import Msat
+from kitestring.base.payments import IllegalStepError, Settled, State
+from kitestring.base.records import Node, NodeView
+from kitestring.base.store import Scope, Store
+from kitestring.base.transactions import (
     AlreadyCredited,
     AlreadyPaid,
     Answer,
@@ -27,8 +31,6 @@ from kitestring.base.ledger import (
     MarkPublished,
     More,
     MoveCursor,
-    Node,
-    NodeView,
     Prune,
     Recorded,
     RecordPayment,
@@ -44,11 +46,8 @@ from kitestring.base.ledger import (
     TxAnswer,
     Write,
 )
-from kitestring.base.money import Msat
-from kitestring.base.payments import IllegalStepError, Settled, State
-from kitestring.base.ports import Scope, Store
-from kitestring.ledger.audit import audit
-from kitestring.ledger.sqlite import SqliteStore
+from kitestring.ledger.audit.checks import audit
+from kitestring.ledger.sqlite.store import SqliteStore
 from tests.ledger.values import (
     NODE,
     NOW,
@@ -735,8 +734,8 @@ async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
 async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kitestring.ledger.apply_requests.PRUNE_LIMIT", 2)
-    monkeypatch.setattr("kitestring.ledger.apply_invoices.SWEEP_LIMIT", 2)
+    monkeypatch.setattr("kitestring.ledger.apply.requests.PRUNE_LIMIT", 2)
+    monkeypatch.setattr("kitestring.ledger.apply.invoices.SWEEP_LIMIT", 2)
     for number in range(3):
         offered = invoice(f"o{number}", grant_id="", offer_id="tea", account_id="owner", request_id=f"want-o{number}")
         await store.apply(claim_invoice(f"o{number}", offered))

@@ -10,8 +10,8 @@ import pytest
 from docs.make import console, drawings, tables
 
 from docs import generate
-from kitestring.app.config import load
-from kitestring.app.macaroon_rights import NEEDED
+from kitestring.app.home.config import load
+from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.payments import TRANSITIONS, State
 
 ROOT = Path(__file__).parents[2]

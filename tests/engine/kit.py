@@ -12,37 +12,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kitestring.base.commands import (
-    OWNER_ACCOUNT,
-    OWNER_GRANT,
-    Invoiced,
-    MakeInvoice,
-    Outcome,
-    Paid,
-    PayInvoice,
-    Received,
-)
+from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, MakeInvoice, PayInvoice
 from kitestring.base.grants import Account, Budget, Grant, Offer
-from kitestring.base.ledger import (
-    Claimed,
-    Execute,
-    Message,
-    Node,
-    NodeView,
-    Request,
-    SaveAccount,
-    SaveGrant,
-    SaveNode,
-    SaveOffer,
-    Transfer,
-    Write,
-)
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
 from kitestring.base.ports import Encoded
+from kitestring.base.records import Message, Node, NodeView, Request
+from kitestring.base.transactions import Claimed, Execute, SaveAccount, SaveGrant, SaveNode, SaveOffer, Transfer, Write
 from kitestring.engine.context import Context, Incoming, Limits
 from kitestring.engine.engine import Engine
-from kitestring.ledger.audit import audit
-from kitestring.ledger.sqlite import SqliteStore
+from kitestring.ledger.audit.checks import audit
+from kitestring.ledger.sqlite.store import SqliteStore
 from tests.fakes.backend import FaultyBackend
 from tests.fakes.clock import VirtualClock
 from tests.fakes.crossings import CrossedBackend, CrossedStore, Crossings

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.commands import Invoiced, MakeInvoice, Paid, Refused
+from kitestring.base.commands import MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Invoiced, Paid, Refused
 from tests.engine.kit import NWC, PAYER_OF_OFFERS, Life, Rig
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual

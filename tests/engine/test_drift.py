@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from kitestring.base.commands import Paid
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.ports import NodeBalance
+from kitestring.base.node import NodeBalance
+from kitestring.base.outcomes import Paid
 from kitestring.engine.drift import WATCH_S
 from tests.engine.kit import Life
 from tests.fakes.backend import OPENING, Script

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kitestring.base.commands import GetInfo, Info
-from kitestring.base.ledger import Message
+from kitestring.base.commands import GetInfo
+from kitestring.base.outcomes import Info
+from kitestring.base.records import Message
 from kitestring.engine.engine import BACKLOG_SLICE
 from tests.engine.kit import Life
 from tests.fakes.clock import virtual

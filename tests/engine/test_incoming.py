@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.ledger import Credit, Invoice
-from kitestring.base.ports import InvoiceStatus
+from kitestring.base.node import InvoiceStatus
+from kitestring.base.records import Invoice
+from kitestring.base.transactions import Credit
 from kitestring.engine.incoming import EXPIRY_GRACE_S
 from tests.engine.kit import Life, Rig
 from tests.fakes.clock import virtual
@@ -140,7 +141,7 @@ async def test_many_open_invoices_are_read_by_the_page_and_all_looked_at_and_exp
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kitestring.engine.incoming.PAGE", 2)
-    monkeypatch.setattr("kitestring.ledger.apply_invoices.SWEEP_LIMIT", 2)
+    monkeypatch.setattr("kitestring.ledger.apply.invoices.SWEEP_LIMIT", 2)
     async with life.service() as rig:
         await rig.grant("app")
         made = [await rig.invoice(f"i{number}", "app", 1_000, expiry_s=60) for number in range(5)]

@@ -7,21 +7,11 @@ from hashlib import sha256
 
 import pytest
 
-from kitestring.base.commands import (
-    Balance,
-    Found,
-    GetBalance,
-    GetInfo,
-    Listed,
-    ListTransactions,
-    LookupInvoice,
-    MakeInvoice,
-    Paid,
-    Refused,
-)
+from kitestring.base.commands import GetBalance, GetInfo, ListTransactions, LookupInvoice, MakeInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.ports import InvoiceOrder, InvoiceStatus
+from kitestring.base.node import InvoiceOrder, InvoiceStatus
+from kitestring.base.outcomes import Balance, Found, Listed, Paid, Refused
 from kitestring.engine import invoices as invoices_module
 from kitestring.engine.context import Limits
 from kitestring.engine.incoming import EXPIRY_GRACE_S, HOUSEKEEPING_S

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from kitestring.base.commands import Paid
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ports import NodeBalance, NodeUnreachableError
+from kitestring.base.node import NodeBalance, NodeUnreachableError
+from kitestring.base.outcomes import Paid
 from kitestring.engine.node import FAILURE_AGE_S
 from kitestring.engine.payments import DECIDE_LIMIT_S
 from tests.engine.kit import AMOUNT, Life, Rig

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from kitestring.base.commands import Paid, Refused
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
+from kitestring.base.node import NodeBalance
+from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
-from kitestring.base.ports import NodeBalance
 from kitestring.engine.node import FAILURE_AGE_S
 from tests.engine.kit import AMOUNT, Life, is_paid
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script

@@ -7,11 +7,11 @@ import itertools
 
 import pytest
 
-from kitestring.base.commands import Refused
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
-from kitestring.base.ports import NodeBalance
+from kitestring.base.node import NodeBalance
+from kitestring.base.outcomes import Refused
 from kitestring.engine.context import Limits
 from tests.engine.kit import AMOUNT, Life, is_paid
 from tests.fakes.backend import Script

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.commands import Refused
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import ResolvePayment, SetSpending
+from kitestring.base.node import PayOrder
+from kitestring.base.outcomes import Refused
 from kitestring.base.payments import Failed, InFlight, NeverSeen, PayAnswer
-from kitestring.base.ports import PayOrder
+from kitestring.base.transactions import ResolvePayment, SetSpending
 from kitestring.engine.context import Limits
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.orders import QUIET_S

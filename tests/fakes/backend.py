@@ -12,10 +12,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from kitestring.base.money import Msat
-from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
-from kitestring.base.ports import (
+from kitestring.base.node import (
     Capabilities,
-    Clock,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -26,6 +24,8 @@ from kitestring.base.ports import (
     PayOrder,
     Settlement,
 )
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
+from kitestring.base.ports import Clock
 
 ABILITIES = Capabilities(
     own_preimage=True,
@@ -76,7 +76,7 @@ class Made:
 
 
 class FaultyBackend:
-    """:class:`kitestring.base.ports.Backend`. Survives the service: give the same one to the next engine."""
+    """:class:`kitestring.base.node.Backend`. Survives the service: give the same one to the next engine."""
 
     def __init__(self, clock: Clock, capabilities: Capabilities = ABILITIES, opening: Msat = OPENING) -> None:
         self.capabilities = capabilities

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from kitestring.base.ledger import Tx, TxAnswer
-from kitestring.base.ports import Backend, InvoiceOrder, PayOrder, Settlement, Store
+from kitestring.base.node import Backend, InvoiceOrder, PayOrder, Settlement
+from kitestring.base.store import Store
+from kitestring.base.transactions import Tx, TxAnswer
 from tests.fakes.clock import VirtualLoop
 
 

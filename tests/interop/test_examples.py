@@ -13,7 +13,7 @@ import pytest
 
 import kitestring
 from kitestring import Wallet, sat
-from kitestring.backend.sandbox_world import World
+from kitestring.backend.sandbox.world import World
 from kitestring.codec import bolt11
 from tests.interop.kit import Kitestring
 from tests.interop.test_nostr_sdk import order, wallet

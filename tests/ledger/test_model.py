@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kitestring.base.ledger import (
+from kitestring.base.money import Msat
+from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
+from kitestring.base.transactions import (
     AlreadyCredited,
     Answer,
     Credited,
@@ -18,10 +20,8 @@ from kitestring.base.ledger import (
     Tx,
     TxAnswer,
 )
-from kitestring.base.money import Msat
-from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
-from kitestring.ledger.audit import audit
-from kitestring.ledger.sqlite import SqliteStore
+from kitestring.ledger.audit.checks import audit
+from kitestring.ledger.sqlite.store import SqliteStore
 from tests.ledger.model import BUDGET, OPEN, Model, Paid
 from tests.ledger.values import (
     NOW,

@@ -7,26 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from kitestring.base.grants import Account, Grant
-from kitestring.base.ledger import (
-    Charge,
+from kitestring.base.money import Msat
+from kitestring.base.payments import Failed, Settled, Unknown
+from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
+from kitestring.base.transactions import (
     ClaimInvoice,
     ClaimPayment,
     Credit,
     Execute,
-    Invoice,
-    Message,
-    NodeView,
-    Payment,
     RecordInvoice,
     RecordPayment,
-    Request,
     SaveAccount,
     SaveGrant,
     Transfer,
     Write,
 )
-from kitestring.base.money import Msat
-from kitestring.base.payments import Failed, Settled, Unknown
 
 SERVICE = "5e" * 32
 NODE = "02" + "ab" * 32

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.base.grants import Budget, Grant
-from kitestring.base.ledger import Charge
 from kitestring.base.money import Msat, sat
+from kitestring.base.records import Charge
 from kitestring.policy.budget import bucket, charge, oldest, renews_at
 
 NOW = 1_760_000_000  # Thursday 2025-10-09 08:53:20 UTC

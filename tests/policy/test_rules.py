@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, LookupInvoice, MakeInvoice, PayInvoice, Refused
+from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, LookupInvoice, MakeInvoice, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import MAX_MSAT, Msat, sat
-from kitestring.base.ports import Capabilities
+from kitestring.base.node import Capabilities
+from kitestring.base.outcomes import Refused
 from kitestring.policy.rules import Allow, decide, fee_cap_of, over_budget, refuse_caller, refuse_invoice
 
 NOW = 1_760_000_000

@@ -11,8 +11,8 @@ import pytest
 
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
+from kitestring.base.node import NodeInfo, NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
-from kitestring.base.ports import NodeInfo, NodeUnreachableError, PayOrder
 from kitestring.client.nwc import pay_command
 from kitestring.codec import bolt11
 from kitestring.sdk import node

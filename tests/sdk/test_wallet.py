@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.sandbox_payments import Behaviour
-from kitestring.backend.sandbox_world import World
+from kitestring.backend.sandbox.payments import Behaviour
+from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.client.session import Waits

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.config import Limits
+from kitestring.app.home.config import Limits
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
-from kitestring.base.ledger import ClaimPayment
 from kitestring.base.money import Msat
+from kitestring.base.transactions import ClaimPayment
 from kitestring.codec import bolt11
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, first_tag

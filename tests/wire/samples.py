@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from itertools import count
 
-from kitestring.base.commands import Transaction
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Transaction
 from kitestring.base.ports import Entropy
 from kitestring.codec import bolt11_write
 from kitestring.crypto.keys import SecretKey

@@ -5,13 +5,12 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from kitestring.base.commands import Balance, Invoiced, Refused
 from kitestring.base.errors import CodecError, Reason
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Invoiced, Refused
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, sign_event, verify_event
-from kitestring.wire import nwc, offers
 from kitestring.wire.envelope import (
     MAX_PLAINTEXT_BYTES,
     Expected,
@@ -24,6 +23,7 @@ from kitestring.wire.envelope import (
     shared_secret,
 )
 from kitestring.wire.reply_to import Cipher, ReplyTo, thaw
+from kitestring.wire.serve import nwc, offers
 from tests.wire.samples import CLIENT, NOW, SERVICE, STRANGER, counting_entropy, transaction
 
 NWC = ReplyTo("nwc", "nwc:g1", CLIENT.public_hex, "nip44", "ab" * 32, NOW, "get_balance")

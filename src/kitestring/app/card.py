@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kitestring.app import control
-from kitestring.app.control_grants import NWC
-from kitestring.app.desk import Desk
+from kitestring.app.owner import commands as control
+from kitestring.app.owner.connections import NWC
+from kitestring.app.owner.desk import Desk
 from kitestring.base.money import sat
 
 FIRST_OFFER: Final = "first offer"

@@ -16,25 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from kitestring.app.control_client import ControlClient
-from kitestring.app.datadir import DataDir
-from kitestring.app.keyring import Keyring
-from kitestring.backend.sandbox_payments import Behaviour
-from kitestring.backend.sandbox_world import World
-from kitestring.base.commands import Paid
+from kitestring.app.doors.unix_client import ControlClient
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.keyring import Keyring
+from kitestring.backend.sandbox.payments import Behaviour
+from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
+from kitestring.base.outcomes import Paid
 from kitestring.client.nwc import NwcClient
 from kitestring.client.offers import ask_offer
 from kitestring.codec import bolt11, pointers
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey
-from kitestring.ledger.audit import audit
+from kitestring.ledger.audit.checks import audit
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.server import Relay
-from kitestring.sdk.clock import SystemClock
+from kitestring.transport.clock import SystemClock
 from kitestring.transport.relays import RelayPool
 
 #: Seconds for each wait of the story; a healthy machine needs less than two.

@@ -13,20 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from kitestring.app import control
-from kitestring.app.config import Config
-from kitestring.app.core import Core, Place
-from kitestring.app.datadir import DataDir
-from kitestring.app.desk import Desk, Result
-from kitestring.app.execute import execute
-from kitestring.app.keyring import Keyring
-from kitestring.app.offline import OfflineDesk
+from kitestring.app.home.config import Config
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.owner import commands as control
+from kitestring.app.owner.desk import Desk
+from kitestring.app.owner.offline import OfflineDesk
+from kitestring.app.service.core import Core, Place
+from kitestring.app.service.execute import Result, execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
-from kitestring.base.ledger import Write
 from kitestring.base.money import Msat
-from kitestring.ledger.sqlite import SqliteStore
-from kitestring.sdk.clock import SystemClock
+from kitestring.base.transactions import Write
+from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
 T = TypeVar("T")

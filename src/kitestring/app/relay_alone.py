@@ -8,12 +8,12 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 
-from kitestring.app.config import Config
-from kitestring.app.datadir import DataDir
-from kitestring.app.open_files import raise_open_files
+from kitestring.app.home.config import Config
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.open_files import raise_open_files
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
-from kitestring.sdk.clock import SystemClock
+from kitestring.transport.clock import SystemClock
 
 
 async def serve(config: Config, ready: Callable[[str], None], *, memory: bool = False) -> None:

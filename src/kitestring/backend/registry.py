@@ -19,7 +19,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import kitestring.backend
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ports import Backend, Clock, Entropy
+from kitestring.base.node import Backend
+from kitestring.base.ports import Clock, Entropy
 
 GROUP: Final = "kitestring.backends"
 #: Query members that are no secrets and help to see what is meant; the values of all others are hidden.

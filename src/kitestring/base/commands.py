@@ -5,12 +5,10 @@ Commands that change state are journaled in this form, so that they can be carri
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 
 #: The account that is the node itself, and the grant of its owner (no limits, every method).
@@ -105,99 +103,3 @@ def thaw(stored: bytes) -> Journaled:
     """The command that :func:`freeze` stored."""
     command: Journaled = _decoder.decode(stored)
     return command
-
-
-# Outcomes. Wires encode these; the engine and the stores make them.
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """One incoming or outgoing payment as its owner may see it. Times are Unix seconds, None = not (yet).
-
-    ``state`` is ``pending``, ``settled``, ``failed`` or ``expired``; ``preimage`` is set only when settled.
-    """
-
-    type: str
-    state: str
-    payment_hash: str
-    amount_msat: Msat
-    fee_msat: Msat
-    created_at: int
-    settled_at: int | None = None
-    expires_at: int | None = None
-    bolt11: str = ""
-    description: str = ""
-    description_hash: str = ""
-    preimage: str = ""
-    metadata: str = ""
-    offer_id: str = ""
-    payer_data: str = ""
-    account_id: str = OWNER_ACCOUNT
-    grant_id: str = ""
-    internal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """A payment settled. ``internal`` = moved inside this service, fee 0."""
-
-    payment_hash: str
-    preimage: str
-    amount_msat: Msat
-    fee_msat: Msat
-    internal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Invoiced:
-    transaction: Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    transaction: Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    transactions: tuple[Transaction, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    balance_msat: Msat
-
-
-@dataclass(frozen=True, slots=True)
-class Info:
-    """Facts about the node and the grant, as get_info tells them."""
-
-    alias: str
-    color: str
-    pubkey: str
-    network: str
-    block_height: int
-    block_hash: str
-    methods: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An invoice of ours was paid: what a receipt says. ``preimage`` is "" for internal payments."""
-
-    payment_hash: str
-    amount_msat: Msat
-    preimage: str
-    internal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Not carried out. ``details`` holds JSON values a wire may show: range, retry_after, delta, remaining_msat, …"""
-
-    reason: Reason
-    message: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-Outcome = Paid | Invoiced | Found | Listed | Balance | Info | Received | Refused

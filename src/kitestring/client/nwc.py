@@ -15,24 +15,16 @@ from typing import Final, Self, TypeVar
 
 from kitestring.base.commands import (
     AnyCommand,
-    Balance,
-    Found,
     GetBalance,
     GetInfo,
-    Info,
-    Invoiced,
-    Listed,
     ListTransactions,
     LookupInvoice,
     MakeInvoice,
-    Outcome,
-    Paid,
     PayInvoice,
-    Refused,
-    Transaction,
 )
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
 from kitestring.base.ports import Clock, Entropy
 from kitestring.client.session import DEFAULT_WAITS, Exchange, Line, Waits, reach
 from kitestring.codec import bolt11
@@ -43,7 +35,7 @@ from kitestring.nostr.event import Event, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.relays import PoolOptions, RelayPool
-from kitestring.wire.nwc_client import ServiceInfo, client_cipher, decode_response, encode_request, read_info_event
+from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, read_info_event
 
 _log: Final = logging.getLogger(__name__)
 T = TypeVar("T", bound=Outcome)

@@ -16,7 +16,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.transport.guard import foreign_relays, normalise
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.relays import PoolOptions, RelayPool
-from kitestring.wire import offers_client as wire
+from kitestring.wire.ask import offers as wire
 
 #: An invoice with less life than this, in seconds, may expire on its way.
 MIN_LEFT_S: Final = wire.MIN_LEFT_S

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kitestring.base.commands import PayInvoice, freeze
 from kitestring.base.grants import Grant
-from kitestring.base.ledger import Invoice, Payment, Request
+from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, NeverSeen, State
-from kitestring.base.ports import PayOrder
+from kitestring.base.records import Invoice, Payment, Request
 from kitestring.engine.context import Context, Incoming
 from kitestring.policy.rules import Allow
 

@@ -9,21 +9,14 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kitestring.base.commands import Journaled, Outcome
+from kitestring.base.commands import Journaled
 from kitestring.base.errors import KitestringError
-from kitestring.base.ledger import (
-    Answer,
-    DropInvoice,
-    Finished,
-    Message,
-    Node,
-    RecordInvoice,
-    RecordPayment,
-    Request,
-    Running,
-    TxAnswer,
-)
-from kitestring.base.ports import Backend, Clock, Deliver, Encode, Entropy, Store
+from kitestring.base.node import Backend
+from kitestring.base.outcomes import Outcome
+from kitestring.base.ports import Clock, Deliver, Encode, Entropy
+from kitestring.base.records import Message, Node, Request
+from kitestring.base.store import Store
+from kitestring.base.transactions import Answer, DropInvoice, Finished, RecordInvoice, RecordPayment, Running, TxAnswer
 from kitestring.policy.rules import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
 
 log = logging.getLogger("kitestring.engine")

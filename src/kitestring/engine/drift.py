@@ -6,8 +6,9 @@ import logging
 from typing import Final
 
 from kitestring.base.errors import KitestringError
-from kitestring.base.ledger import NodeView, SetSpending
-from kitestring.base.ports import Totals
+from kitestring.base.records import NodeView
+from kitestring.base.store import Totals
+from kitestring.base.transactions import SetSpending
 from kitestring.engine.context import Context
 from kitestring.engine.node import NodeGate
 

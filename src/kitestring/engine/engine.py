@@ -11,26 +11,20 @@ from typing import Any, Final
 from kitestring.base.commands import (
     OWNER_ACCOUNT,
     AnyCommand,
-    Balance,
-    Found,
     GetBalance,
     GetInfo,
-    Info,
-    Listed,
     ListTransactions,
     LookupInvoice,
     MakeInvoice,
-    Outcome,
     PayInvoice,
-    Refused,
-    Transaction,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.ledger import Message, NodeView, Request
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Found, Info, Listed, Outcome, Refused, Transaction
 from kitestring.base.payments import OPEN
-from kitestring.base.ports import Scope
+from kitestring.base.records import Message, NodeView, Request
+from kitestring.base.store import Scope
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.drift import Drift
 from kitestring.engine.incoming import IncomingMoney

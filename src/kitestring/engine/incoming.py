@@ -7,10 +7,11 @@ import itertools
 import logging
 from typing import Final
 
-from kitestring.base.commands import Received
-from kitestring.base.ledger import Credit, Credited, ExpireInvoices, Invoice, Message, More
 from kitestring.base.money import Msat
-from kitestring.base.ports import InvoiceStatus, Settlement
+from kitestring.base.node import InvoiceStatus, Settlement
+from kitestring.base.outcomes import Received
+from kitestring.base.records import Invoice, Message
+from kitestring.base.transactions import Credit, Credited, ExpireInvoices, More
 from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
 from kitestring.engine.node import reachable
 

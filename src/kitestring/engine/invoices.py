@@ -6,23 +6,23 @@ import hashlib
 import logging
 from typing import Final
 
-from kitestring.base.commands import OWNER_ACCOUNT, Invoiced, MakeInvoice, Refused, Transaction, freeze
+from kitestring.base.commands import OWNER_ACCOUNT, MakeInvoice, freeze
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import (
+from kitestring.base.money import ZERO
+from kitestring.base.node import InvoiceOrder, NodeInvoice
+from kitestring.base.outcomes import Invoiced, Refused, Transaction
+from kitestring.base.records import Invoice, Request
+from kitestring.base.transactions import (
     Answer,
     Claimed,
     ClaimInvoice,
     Denied,
     DropInvoice,
     Finished,
-    Invoice,
     RecordInvoice,
-    Request,
     Running,
     Stale,
 )
-from kitestring.base.money import ZERO
-from kitestring.base.ports import InvoiceOrder, NodeInvoice
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.node import reachable
 from kitestring.engine.payments import Grants

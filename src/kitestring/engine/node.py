@@ -9,10 +9,10 @@ from collections.abc import Awaitable
 from typing import Final, TypeVar
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ledger import NodeView
 from kitestring.base.money import ZERO, Msat
+from kitestring.base.node import NodeInfo, NodeUnreachableError
 from kitestring.base.payments import Failed, LookupAnswer, Settled, Unknown
-from kitestring.base.ports import NodeInfo, NodeUnreachableError
+from kitestring.base.records import NodeView
 from kitestring.engine.context import Context
 
 T = TypeVar("T")

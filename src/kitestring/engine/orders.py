@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-from kitestring.base.ledger import Payment
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen
+from kitestring.base.records import Payment
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.running import Sight
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.base.commands import Outcome, Paid, PayInvoice, Refused, thaw
+from kitestring.base.commands import PayInvoice, thaw
 from kitestring.base.errors import Reason
-from kitestring.base.ledger import Payment, Request
+from kitestring.base.outcomes import Outcome, Paid, Refused
 from kitestring.base.payments import Failed, Settled
+from kitestring.base.records import Payment, Request
 
 #: What a node's proof of failure is called on the wires; the rest is PAYMENT_FAILED.
 _FAILURES: Final = {

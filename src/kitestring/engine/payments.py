@@ -9,38 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from kitestring.base.commands import (
-    OWNER_ACCOUNT,
-    Outcome,
-    PayInvoice,
-    Received,
-    Refused,
-)
+from kitestring.base.commands import OWNER_ACCOUNT, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.ledger import (
-    AlreadyPaid,
-    Answer,
-    Charge,
-    Claimed,
-    ClaimPayment,
-    Denied,
-    Finished,
-    Invoice,
-    InvoiceNotOpen,
-    Joined,
-    Message,
-    NodeView,
-    Payment,
-    Recorded,
-    RecordPayment,
-    Request,
-    ResolvePayment,
-    Running,
-    Stale,
-    TxAnswer,
-)
 from kitestring.base.money import ZERO, Msat
+from kitestring.base.outcomes import Outcome, Received, Refused
 from kitestring.base.payments import (
     HOLDING,
     OPEN,
@@ -52,6 +25,23 @@ from kitestring.base.payments import (
     Settled,
     State,
     Unknown,
+)
+from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
+from kitestring.base.transactions import (
+    AlreadyPaid,
+    Answer,
+    Claimed,
+    ClaimPayment,
+    Denied,
+    Finished,
+    InvoiceNotOpen,
+    Joined,
+    Recorded,
+    RecordPayment,
+    ResolvePayment,
+    Running,
+    Stale,
+    TxAnswer,
 )
 from kitestring.engine.claims import first_claimed_at, new_payment, new_request, own_invoice, pay_order, why_not_again
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming, pauses

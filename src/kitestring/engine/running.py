@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from kitestring.base.commands import Refused
 from kitestring.base.errors import Reason
-from kitestring.base.ledger import Payment, Request
+from kitestring.base.outcomes import Refused
 from kitestring.base.payments import Failed, InFlight, LookupAnswer
+from kitestring.base.records import Payment, Request
 
 
 class UnderWay:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from kitestring.base.commands import Transaction
 from kitestring.base.grants import Account, Budget, Grant, Offer
-from kitestring.base.ledger import Invoice, Message, Node, Payment, Request
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Transaction
 from kitestring.base.payments import State
+from kitestring.base.records import Invoice, Message, Node, Payment, Request
 
 Row = tuple[Any, ...]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.grants import DAY_S, Budget, Grant
-from kitestring.base.ledger import Charge
 from kitestring.base.money import Msat
+from kitestring.base.records import Charge
 from kitestring.policy.calendar import period_end, period_start
 
 #: Buckets per rolling window: money comes back at most 1/64 of the window late, and a grant has few rows to sum.

@@ -13,13 +13,13 @@ from kitestring.base.commands import (
     LookupInvoice,
     MakeInvoice,
     PayInvoice,
-    Refused,
 )
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
-from kitestring.base.ledger import Charge
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, ZERO, Msat
-from kitestring.base.ports import Capabilities
+from kitestring.base.node import Capabilities
+from kitestring.base.outcomes import Refused
+from kitestring.base.records import Charge
 from kitestring.policy.budget import charge, per_period, renews_at
 from kitestring.policy.calendar import utc_text
 

@@ -13,11 +13,12 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from kitestring.backend.registry import open_backend
-from kitestring.base.commands import Info, ListTransactions, Paid, PayInvoice, Transaction
+from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat, sat
+from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodePayment, NodeUnreachableError, PayOrder
+from kitestring.base.outcomes import Info, Paid, Transaction
 from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, Settled, Unknown
-from kitestring.base.ports import InvoiceOrder, InvoiceStatus, NodePayment, NodeUnreachableError, PayOrder
 from kitestring.client.nwc import in_flight, preimage_fits
 from kitestring.codec import bolt11
 from kitestring.sdk.setting import Setting

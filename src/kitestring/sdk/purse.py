@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.base.commands import Info, ListTransactions, Paid, PayInvoice, Transaction
+from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Info, Paid, Transaction
 from kitestring.client.nwc import NwcClient
 from kitestring.codec.bolt11 import PREFIXES
 from kitestring.codec.uri import NWC_SCHEMES, decode_nwc

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from kitestring.base.commands import Info, ListTransactions, Paid, PayInvoice, Transaction
+from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Info, Paid, Transaction
 from kitestring.base.ports import Clock, Entropy
 from kitestring.client.session import DEFAULT_WAITS, Waits
 from kitestring.transport.proxies import Proxies

@@ -9,19 +9,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from kitestring.base.commands import Info, ListTransactions, Paid, Transaction
+from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
+from kitestring.base.outcomes import Info, Paid, Transaction
 from kitestring.base.ports import Clock, Entropy
 from kitestring.client.nwc import pay_command, preimage_fits
 from kitestring.client.offers import ask_offer
 from kitestring.client.session import DEFAULT_WAITS, Waits
 from kitestring.codec import bolt11
 from kitestring.codec.pointers import Noffer
-from kitestring.sdk.clock import SystemClock
 from kitestring.sdk.payable import agree, offer_sats, resolve
 from kitestring.sdk.purse import open_purse
 from kitestring.sdk.setting import Purse, Setting
+from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kitestring.base.commands import Refused
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.outcomes import Refused
 
 
 class WireRefusalError(KitestringError):

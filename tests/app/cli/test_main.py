@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from kitestring.app.cli import main as program
 from kitestring.app.cli.main import SUMMARIES, cli
 from kitestring.app.cli.reference import reference_markdown
-from kitestring.app.datadir import DataDir
+from kitestring.app.home.datadir import DataDir
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.crypto.keys import SecretKey

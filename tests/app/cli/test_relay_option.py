@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from kitestring.app.cli.main import cli
 from kitestring.relay.server import Relay
-from kitestring.sdk.clock import SystemClock
+from kitestring.transport.clock import SystemClock
 
 
 def run(home: Path, *args: str) -> tuple[int, dict[str, Any]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.app.datadir import DataDir
-from kitestring.ledger.sqlite import SqliteStore
+from kitestring.app.home.datadir import DataDir
+from kitestring.ledger.sqlite.store import SqliteStore
 
 START = [sys.executable, "-m", "kitestring", "up", "--json", "--data-dir"]
 

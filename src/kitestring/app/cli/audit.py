@@ -21,9 +21,9 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
     """Check every invariant of the ledger; the exit code is 1 when one is broken."""
     import time
 
-    from kitestring.app.control_client import not_running
-    from kitestring.app.keyring import Keyring
-    from kitestring.ledger.audit import audit
+    from kitestring.app.home.datadir import not_running
+    from kitestring.app.home.keyring import Keyring
+    from kitestring.ledger.audit.checks import audit
 
     home = shell.home
     service_id = Keyring(home.read_seed()).service_id

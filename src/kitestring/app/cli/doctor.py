@@ -14,7 +14,7 @@ def command(shell: Shell) -> int:
     """Check the directory, the service, the node, the relays and the clock; the exit code is 1 when something fails."""
     import asyncio
 
-    from kitestring.app.health import examine
+    from kitestring.app.doctor import examine
 
     checks = asyncio.run(examine(shell.config, shell.home))
     result = {"checks": [{"name": c.name, "state": c.state, "message": c.sentence} for c in checks]}

@@ -35,8 +35,8 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
     """
     import asyncio
 
-    from kitestring.app import external_payer
-    from kitestring.app.keyring import Keyring
+    from kitestring.app import sandbox_payer as external_payer
+    from kitestring.app.home.keyring import Keyring
     from kitestring.sdk.payable import resolve
 
     resolve(target)  # a wrong code is wrong whether or not there is a sandbox
@@ -55,7 +55,7 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
 @common
 def invoice(shell: Shell, amount_sat: int, description: str) -> None:
     """Somebody out there asks you for AMOUNT_SAT: prints their invoice."""
-    from kitestring.backend.sandbox_world import World
+    from kitestring.backend.sandbox.world import World
     from kitestring.base.money import sat
 
     with World(_world(shell)) as world:

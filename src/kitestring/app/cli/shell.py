@@ -11,9 +11,9 @@ import click
 from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
-    from kitestring.app.config import Config
-    from kitestring.app.datadir import DataDir
-    from kitestring.app.settings import Value
+    from kitestring.app.home.config import Config
+    from kitestring.app.home.datadir import DataDir
+    from kitestring.app.home.settings import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = dict[str, Any]
@@ -41,33 +41,33 @@ class Shell:
     def config(self) -> Config:
         from pathlib import Path
 
-        from kitestring.app.config import load
+        from kitestring.app.home.config import load
 
         return load(Path(self.data_dir) if self.data_dir else None, options=self.options)
 
     @property
     def home(self) -> DataDir:
-        from kitestring.app.datadir import DataDir
+        from kitestring.app.home.datadir import DataDir
 
         config = self.config
         return DataDir(config.data_dir, config.runtime_dir)
 
     def read(self, name: str, params: Mapping[str, object] | None = None) -> Result:
         """A reading command: by the service, or without one from the ledger, read-only."""
-        from kitestring.app.control_client import ControlClient
+        from kitestring.app.doors.unix_client import ControlClient
 
         client = ControlClient(self.home)
         if client.is_running():
             return client.call(name, dict(params or {}))
         import asyncio
 
-        from kitestring.app.offline import run_offline
+        from kitestring.app.owner.offline import run_offline
 
         return asyncio.run(run_offline(self.config, name, dict(params or {})))
 
     def call(self, name: str, params: Mapping[str, object], key: str = "", *, wait_s: float = 0) -> Result:
         """A command that needs the running service. Raises KitestringError."""
-        from kitestring.app.control_client import ControlClient
+        from kitestring.app.doors.unix_client import ControlClient
 
         try:
             return ControlClient(self.home).call(name, dict(params), key, wait_s=wait_s)

@@ -24,7 +24,7 @@ def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | 
     Without settings it runs a sandbox node with 1,000,000 sat and its own relay. With --relay it listens on no TCP
     port at all.
     """
-    from kitestring.app.service import run
+    from kitestring.app.up import run
 
     if relays:
         shell.options["relays"] = relays

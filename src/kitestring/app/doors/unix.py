@@ -1,0 +1,133 @@
+"""The first door to the owner's commands: HTTP on the Unix socket in the data directory.
+
+``POST /v1/commands/NAME`` with a JSON object and, for mutating commands, an ``Idempotency-Key`` header. Answers are
+``{"ok":true,"result":…}`` or ``{"ok":false,"reason":…,"message":…,"details":…}``. ``GET /v1`` tells what there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from kitestring import __version__
+from kitestring.app.owner import commands as control
+from kitestring.app.owner.desk import Desk
+from kitestring.app.service.execute import Result
+from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
+from kitestring.codec.json import dumps, loads_object
+
+#: Parameters of one command; the longest target has 16 KB.
+MAX_BODY_BYTES: Final = 65_536
+KEY_HEADER: Final = "Idempotency-Key"
+#: Seconds that open requests get when the service stops, of the ten that the service has for all.
+SHUTDOWN_S: Final = 9.0
+
+_STATUS: Final = {
+    Exit.INTERNAL: 500,
+    Exit.USAGE: 400,
+    Exit.PAYMENT_FAILED: 422,
+    Exit.UNAVAILABLE: 503,
+    Exit.REFUSED: 403,
+    Exit.RATE_LIMITED: 429,
+    Exit.PENDING: 202,
+}
+#: These look for a name before they take it, so two of them must not look at the same time.
+_ONE_BY_ONE: Final = frozenset(spec.name for spec in control.COMMANDS.values() if spec.right == "manage")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ControlServer:
+    """Serves ``desk`` on a listening Unix socket that :meth:`DataDir.bind_control` made."""
+
+    def __init__(self, desk: Desk, listener: socket.socket) -> None:
+        self._desk: Final = desk
+        self._listener: Final = listener
+        self._manage: Final = asyncio.Lock()
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors, _same_user])
+        app.router.add_get("/v1", self._describe)
+        app.router.add_post("/v1/commands/{name}", self._command)
+        self._runner: Final = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listener).start()
+
+    async def stop(self) -> None:
+        """Take no more, and let commands that run finish."""
+        await self._runner.cleanup()
+
+    async def _describe(self, _request: web.Request) -> web.Response:
+        commands = [
+            {"name": spec.name, "mutating": spec.mutating, "right": spec.right, "doc": spec.doc}
+            for spec in control.COMMANDS.values()
+        ]
+        return _answer(
+            {
+                "version": control.VERSION,
+                "kitestring": __version__,
+                "service_pubkey": self._desk.keyring.service_id,
+                "commands": commands,
+            }
+        )
+
+    async def _command(self, request: web.Request) -> web.Response:
+        try:
+            params = loads_object((await request.read()).decode() or "{}")
+        except (CodecError, UnicodeDecodeError) as error:
+            raise KitestringError(Reason.MALFORMED, f"the parameters cannot be read: {error}") from error
+        key, name = request.headers.get(KEY_HEADER, ""), request.match_info["name"]
+        if name in _ONE_BY_ONE:
+            async with self._manage:
+                return _answer(await control.run(self._desk, name, params, key))
+        return _answer(await control.run(self._desk, name, params, key))
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except KitestringError as error:
+        return _refusal(error)
+    except web.HTTPRequestEntityTooLarge:
+        return _refusal(KitestringError(Reason.MALFORMED, f"a command has at most {MAX_BODY_BYTES} bytes"))
+    except web.HTTPException as error:
+        sentence = f"this service speaks version {control.VERSION} at /v{control.VERSION}; {error.reason.lower()}"
+        return _refusal(KitestringError(Reason.UNKNOWN_TARGET, sentence))
+
+
+@web.middleware
+async def _same_user(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """The socket's mode says so too; this holds even where somebody has changed it."""
+    uid = peer_uid(request)
+    if uid is not None and uid != os.getuid():
+        raise KitestringError(Reason.NOT_PERMITTED, "this socket serves the user who runs the service, nobody else")
+    return await handler(request)
+
+
+def peer_uid(request: web.Request) -> int | None:
+    """The user at the other end, where the system tells."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    peer = None if request.transport is None else request.transport.get_extra_info("socket")
+    if option is None or peer is None:
+        return None
+    _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return int(uid)
+
+
+def _answer(result: Result) -> web.Response:
+    return _json(200, {"ok": True, "result": result})
+
+
+def _refusal(error: KitestringError) -> web.Response:
+    body = {"ok": False, "reason": error.reason.value, "message": error.message, "details": error.details}
+    return _json(_STATUS[error.exit_code], body)
+
+
+def _json(status: int, body: Result) -> web.Response:
+    return web.Response(status=status, text=dumps(body), content_type="application/json")

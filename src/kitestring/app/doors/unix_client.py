@@ -1,0 +1,109 @@
+"""Calls the running service over its Unix socket, for the command line.
+
+Plain ``http.client``: a command makes one call, and loading an event loop and aiohttp would take longer than the call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from kitestring.app.home.datadir import DataDir, not_running
+from kitestring.base.errors import KitestringError, Reason
+
+VERSION: Final = 1
+#: Seconds beyond what the command itself is told to wait.
+TIMEOUT_S: Final = 60.0
+#: An answer with a thousand transactions is below 4 MB.
+MAX_ANSWER_BYTES: Final = 16_777_216
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("kitestring", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class ControlClient:
+    """One data directory's service. Every call opens its own connection."""
+
+    def __init__(self, data_dir: DataDir) -> None:
+        self._data_dir = data_dir
+
+    def is_running(self) -> bool:
+        """Whether somebody listens on the socket."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self._data_dir.control_path()))
+            except OSError:
+                return False
+        return True
+
+    def call(self, name: str, params: dict[str, Any], key: str = "", *, wait_s: float = 0) -> dict[str, Any]:
+        """The result of one command. Raises KitestringError: what the service refused, NODE_UNAVAILABLE when it was
+        never given the command, PAYMENT_IN_FLIGHT (a payment) or INTERNAL (any other change) when it was and nobody can
+        say what it did. Repeating with the same ``key`` is safe then."""
+        headers = {"Content-Type": "application/json"}
+        if key:
+            headers["Idempotency-Key"] = key
+        connection = _UnixConnection(self._data_dir.control_path(), TIMEOUT_S + wait_s)
+        with contextlib.closing(connection):
+            self._connect(connection)
+            try:
+                connection.request("POST", f"/v{VERSION}/commands/{name}", json.dumps(params), headers)
+                response = connection.getresponse()
+                answer = response.read(MAX_ANSWER_BYTES)
+                if response.length:  # read() with a limit does not say so itself
+                    raise http.client.IncompleteRead(answer)
+            except TimeoutError as error:
+                raise _unanswered(name, key, "the service has not answered yet") from error
+            except (OSError, http.client.HTTPException) as error:
+                raise _unanswered(name, key, f"the service on {self._data_dir.path} went away") from error
+        return _read(answer)
+
+    def _connect(self, connection: _UnixConnection) -> None:
+        """Raises KitestringError. What fails here has never reached the service."""
+        try:
+            connection.connect()
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise not_running(self._data_dir.path) from error
+        except PermissionError as error:
+            raise KitestringError(
+                Reason.NOT_PERMITTED, f"the service on {self._data_dir.path} belongs to another user"
+            ) from error
+        except OSError as error:
+            sentence = f"the service on {self._data_dir.path} takes no commands now: try again"
+            raise KitestringError(Reason.NODE_UNAVAILABLE, sentence) from error
+
+
+def _unanswered(name: str, key: str, what: str) -> KitestringError:
+    """The command was sent: one that changes something may have been, or may still be, carried out."""
+    if not key:
+        return KitestringError(Reason.NODE_UNAVAILABLE, f"{what}: try again")
+    if name == "pay":
+        sentence = (
+            f"{what} after it was given the payment, which may be made; `kitestring transactions --unpaid` shows it"
+        )
+        return KitestringError(Reason.PAYMENT_IN_FLIGHT, sentence)
+    return KitestringError(Reason.INTERNAL, f"{what} after it was given the command, which may be carried out")
+
+
+def _read(answer: bytes) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = json.loads(answer)
+        if body["ok"]:
+            result: dict[str, Any] = body["result"]
+            return result
+        reason, message, details = Reason(body["reason"]), str(body["message"]), dict(body["details"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise KitestringError(Reason.INTERNAL, "the service failed at this command; its log says why") from error
+    raise KitestringError(reason, message, **details)

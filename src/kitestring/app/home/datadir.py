@@ -1,0 +1,280 @@
+"""The data directory: who may use it, the seed, and where the control socket is.
+
+``kitestring.toml``, ``service.key``, ``kitestring.db``, ``relay.db``, ``sandbox.db``, ``relay.port``, ``control.sock``
+(or ``control.addr``, naming a socket elsewhere) and ``lock``.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+from kitestring.app.home.settings import FILE_NAME
+from kitestring.base.errors import KitestringError, Reason
+
+SEED_LENGTH: Final = 32
+#: What every Unix holds in sockaddr_un.sun_path with its closing NUL (104 on BSD and macOS, 108 on Linux).
+MAX_SOCKET_PATH_BYTES: Final = 103
+#: Waiting control connections; the owner's own programs, so few.
+CONTROL_BACKLOG: Final = 64
+PRIVATE: Final = 0o077
+#: Ledger, relay and sandbox with their logs take less than this at a first start.
+START_BYTES: Final = 1_000_000
+#: No space, no quota, or a limit on the size of files.
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class DataDir:
+    """Paths and rules of one data directory. Creating the object touches nothing."""
+
+    def __init__(self, path: Path, runtime_dir: Path, *, store: Path | None = None) -> None:
+        """``store`` is a ledger with a name of its own; key, sandbox and lock then bear that name too."""
+        self.path: Final = path
+        self._runtime_dir: Final = runtime_dir
+        self.config_file: Final = path / FILE_NAME
+        self.key_file: Final = path / "service.key" if store is None else store.with_suffix(".key")
+        self.ledger: Final = store or path / "kitestring.db"
+        self.relay_db: Final = path / "relay.db"
+        self.sandbox_db: Final = path / "sandbox.db" if store is None else store.with_suffix(".sandbox.db")
+        self.port_file: Final = path / "relay.port"
+        self.address_file: Final = path / "control.addr"
+        self.lock_file: Final = path / "lock" if store is None else store.with_suffix(".lock")
+
+    def create(self) -> None:
+        """Make the directory for its owner alone. Raises KitestringError when there is something else in its place."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise self._no_directory() from error
+        except (PermissionError, FileNotFoundError) as error:
+            raise _refused(f"{self.path} cannot be made here; name another directory with --data-dir") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory: one service, first of all. Raises KitestringError naming the process that has it."""
+        self.create()
+        try:
+            handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError as error:
+            raise _refused(f"{self.path} belongs to another user; name another one with --data-dir") from error
+        try:
+            self._lock(handle)
+            self.need_room()
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(handle)  # which lets the lock go; the file stays, or two services could hold two files
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise KitestringError(
+                Reason.ALREADY_USED, f"another kitestring is running on {self.path} (pid {pid})", pid=pid
+            ) from error
+
+    def _no_directory(self) -> KitestringError:
+        return _refused(f"{self.path} is not a directory; name another one with --data-dir")
+
+    def need_room(self) -> None:
+        """Raises KitestringError when the disk is too full for a service to start, or for a command to look into it.
+
+        Tried out rather than asked for: quotas and limits are not in the number of free bytes. SQLite says "disk I/O
+        error" to some of them.
+        """
+        try:
+            with TemporaryFile(dir=self.path, buffering=0) as probe:
+                written = probe.write(bytes(START_BYTES))
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise self.full() from error
+        if written < START_BYTES:
+            raise self.full()
+
+    def full(self) -> KitestringError:
+        """What is said wherever the disk is full."""
+        return KitestringError(
+            Reason.INTERNAL,
+            f"the disk is full ({self.path}): make room, at least {START_BYTES // 1_000_000} MB, and try again",
+        )
+
+    # ------------------------------------------------------------ seed
+
+    def seed(self, entropy: Callable[[int], bytes]) -> bytes:
+        """The 32 bytes that every key follows from; drawn and stored at the first start only.
+
+        Raises KitestringError when the file is damaged, open to others, or missing beside an existing ledger.
+        """
+        if self.key_file.exists():
+            return self.read_seed()
+        if self.ledger.exists():
+            raise _refused(
+                f"{self.path} holds the ledger of a service but not its {self.key_file.name}: put that file back from "
+                "your backup, or name another directory with --data-dir"
+            )
+        seed = entropy(SEED_LENGTH)
+        write_whole(self.key_file, f"{seed.hex()}\n".encode())
+        return seed
+
+    def read_seed(self) -> bytes:
+        """The stored seed. Raises KitestringError, which never shows what the file holds."""
+        try:
+            if stat.S_IMODE(self.key_file.stat().st_mode) & PRIVATE:
+                raise _refused(f"{self.key_file} can be read by others: run chmod 600 {self.key_file}")
+            text = self.key_file.read_text(encoding="ascii").strip()
+        except FileNotFoundError as error:
+            raise KitestringError(
+                Reason.NODE_UNAVAILABLE, f"there is no service in {self.path} yet: start one with `kitestring up`"
+            ) from error
+        except NotADirectoryError as error:
+            raise self._no_directory() from error
+        except PermissionError as error:
+            raise _refused(f"{self.key_file} belongs to another user") from error
+        except UnicodeDecodeError:
+            text = ""
+        try:
+            seed = bytes.fromhex(text)
+        except ValueError:
+            seed = b""
+        if len(seed) != SEED_LENGTH:
+            raise _refused(f"{self.key_file} is damaged: it must hold 64 hex digits; put it back from your backup")
+        return seed
+
+    def check_owner(self, service_id: str) -> None:
+        """Raises KitestringError when the ledger here has services in it, and ``service_id`` is none of them."""
+        owners = self._owners()
+        if owners and service_id not in owners:
+            raise _refused(
+                f"{self.path} holds the ledger of another service ({min(owners)[:8]}…, the key here is "
+                f"{service_id[:8]}…): put its own {self.key_file.name} back, or name another directory with --data-dir"
+            )
+
+    def _owners(self) -> frozenset[str]:
+        if not self.ledger.exists():
+            return frozenset()
+        import sqlite3  # noqa: PLC0415 - most commands leave the ledger to the service
+
+        try:
+            with closing(sqlite3.connect(f"{self.ledger.as_uri()}?mode=ro", uri=True)) as connection:
+                if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'services'").fetchone():
+                    return frozenset()
+                return frozenset(row[0] for row in connection.execute("SELECT service_id FROM services"))
+        except sqlite3.DatabaseError as error:
+            raise _refused(
+                f"{self.ledger} cannot be read as a ledger ({error}): put it back from your backup"
+            ) from error
+
+    # ------------------------------------------------------------ control socket
+
+    def bind_control(self) -> socket.socket:
+        """The listening control socket, for this user alone. Call it only while :meth:`locked`."""
+        path = self._own_socket()
+        path.unlink(missing_ok=True)  # left by a service that was killed: we hold the lock
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(PRIVATE)
+        try:
+            listener.bind(str(path))
+            listener.listen(CONTROL_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+        finally:
+            os.umask(before)
+        listener.setblocking(False)
+        self._publish_address(path)
+        return listener
+
+    def control_path(self) -> Path:
+        """Where the running service listens, as far as files tell."""
+        try:
+            return Path(self.address_file.read_text(encoding="utf-8").strip())
+        except FileNotFoundError:
+            return self.path / "control.sock"
+        except NotADirectoryError as error:
+            raise self._no_directory() from error
+
+    def release_control(self) -> None:
+        """Remove what :meth:`bind_control` left."""
+        self.control_path().unlink(missing_ok=True)
+        self.address_file.unlink(missing_ok=True)
+
+    def _own_socket(self) -> Path:
+        plain = self.path / "control.sock"
+        if len(os.fsencode(plain)) <= MAX_SOCKET_PATH_BYTES:
+            return plain
+        self._runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self._runtime_dir.stat()
+        if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & PRIVATE:
+            raise _refused(f"{self._runtime_dir} must belong to you alone, because the control socket is put there")
+        return self._runtime_dir / f"{sha256(os.fsencode(self.path)).hexdigest()[:16]}.sock"
+
+    def _publish_address(self, path: Path) -> None:
+        if path.parent == self.path:
+            self.address_file.unlink(missing_ok=True)
+        else:
+            write_whole(self.address_file, f"{path}\n".encode())
+
+    # ------------------------------------------------------------ embedded relay
+
+    def relay_port(self) -> int:
+        """The port of the embedded relay as it was kept, or 0. Raises KitestringError for a damaged file."""
+        try:
+            text = self.port_file.read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return 0
+        if not text.isdecimal() or not 0 < int(text) < 65_536:
+            raise _refused(f"{self.port_file} is damaged: write the port of the embedded relay into it, or delete it")
+        return int(text)
+
+    def keep_relay_port(self, port: int) -> None:
+        """Remember where the embedded relay listens, for every later start."""
+        if port != self.relay_port():
+            write_whole(self.port_file, f"{port}\n".encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a file with ``data`` at ``path``, for its owner alone: whole and durable, or (OSError) not at all."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)  # left by a start that was killed
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def relay_url(host: str, port: int) -> str:
+    """How the embedded relay is named inside codes."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"ws://{name}:{port}"
+
+
+def _refused(sentence: str) -> KitestringError:
+    return KitestringError(Reason.MALFORMED, sentence)
+
+
+def not_running(path: Path) -> KitestringError:
+    """What every command says that needs the service."""
+    return KitestringError(
+        Reason.NODE_UNAVAILABLE, f"no service is running on {path}: start it with `kitestring up`", data_dir=str(path)
+    )

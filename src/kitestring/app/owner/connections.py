@@ -1,0 +1,148 @@
+"""The owner's commands about connections: what one app may do with one account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from kitestring.app.owner.accounts import need_account
+from kitestring.app.owner.desk import Desk, execute_once, request_id
+from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NameParams, NoParams, Time, one_line
+from kitestring.app.service.execute import Result
+from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Budget, Cipher, Grant, Period
+from kitestring.base.money import Msat
+from kitestring.base.transactions import SaveGrant
+from kitestring.codec.uri import NwcUri, encode_nwc
+from kitestring.crypto.keys import SecretKey
+
+NWC: Final = "nwc"
+
+
+class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``methods`` left out = all of them. ``period`` is that of :class:`Budget`; ``length_s`` belongs to rolling."""
+
+    name: Name
+    methods: list[str] | UnsetType = UNSET
+    account: Name = OWNER_ACCOUNT
+    budget_msat: AmountMsat | None = None
+    period: Period = "never"
+    length_s: Annotated[int, Meta(ge=0, le=366 * 86_400)] = 0
+    per_payment_msat: AmountMsat | None = None
+    expires_at: Time | None = None
+    cipher: Cipher = "auto"
+
+
+def nwc_methods() -> tuple[str, ...]:
+    """Every NIP-47 method that this version knows."""
+    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - the wire is needed by this command only
+
+    return tuple(dict.fromkeys(method.permission for method in METHODS.values()))
+
+
+async def connect(desk: Desk, params: ConnectParams, key: str) -> Result:
+    """Make a connection. Its URI holds the client's secret, is in the first answer only and stored nowhere."""
+    found = await _by_name(desk, params.name)
+    if found is not None and await desk.store.request(request_id("connect", key)) is None:
+        return {**show_grant(found), "nwc_uri": None, "created": False}
+    secret = SecretKey.generate(desk.entropy)
+    grant = await _new_grant(desk, params, secret.public_hex)
+    asked = msgspec.to_builtins(params)
+    stored = await execute_once(desk, "connect", key, asked, (SaveGrant(grant),), show_grant(grant))
+    if stored["connection_id"] != grant.grant_id:  # a repeated command: the secret of the first answer is gone
+        return {**stored, "nwc_uri": None, "created": False}
+    await desk.grants_changed()
+    uri = encode_nwc(NwcUri(grant.service_pubkey, desk.relay_urls(), bytes.fromhex(secret.hex())))
+    return {**stored, "nwc_uri": uri, "created": True}
+
+
+async def _new_grant(desk: Desk, params: ConnectParams, caller: str) -> Grant:
+    known = nwc_methods()
+    methods = known if params.methods is UNSET else tuple(params.methods)
+    unknown = sorted(set(methods) - set(known))
+    if unknown or not methods:
+        wrong = f"{unknown[0]!r} is no method" if unknown else "a connection needs a method"
+        raise KitestringError(Reason.MALFORMED, f"{wrong}; there are {', '.join(known)}")
+    await need_account(desk, params.account)
+    now = desk.clock.now()
+    if params.expires_at is not None and params.expires_at <= now:
+        raise KitestringError(Reason.MALFORMED, "the connection would have expired already: choose a later time")
+    grant_id = desk.entropy(ID_BYTES).hex()
+    return Grant(
+        grant_id=grant_id,
+        name=one_line(params.name),
+        wire=NWC,
+        caller=caller,
+        service_pubkey=desk.keyring.connection_key(grant_id).public_hex,
+        account_id=params.account,
+        methods=frozenset(methods),
+        budget=_budget(params),
+        per_payment_msat=None if params.per_payment_msat is None else Msat(params.per_payment_msat),
+        expires_at=params.expires_at,
+        cipher=params.cipher,
+        created_at=now,
+    )
+
+
+def _budget(params: ConnectParams) -> Budget | None:
+    if params.budget_msat is None:
+        return None
+    if (params.period == "rolling") != (params.length_s > 0):
+        raise KitestringError(Reason.MALFORMED, "a rolling budget, and only that, has a length in seconds")
+    return Budget(Msat(params.budget_msat), params.period, params.length_s)
+
+
+async def connections(desk: Desk, _params: NoParams, _key: str) -> Result:
+    """All connections that were not revoked."""
+    grants = [grant for grant in await desk.store.grants() if grant.wire == NWC and grant.revoked_at is None]
+    return {"connections": [show_grant(grant) for grant in _oldest_first(grants)]}
+
+
+async def revoke(desk: Desk, params: NameParams, key: str) -> Result:
+    """End a connection for ever; its open payments still finish."""
+    found = await _by_name(desk, params.name)
+    if found is None:
+        if await desk.store.request(request_id("revoke", key)) is None:
+            raise KitestringError(
+                Reason.UNKNOWN_TARGET, f"there is no connection {params.name!r}; see `kitestring connections`"
+            )
+        return await execute_once(desk, "revoke", key, msgspec.to_builtins(params), (), {})
+    ended = replace(found, revoked_at=desk.clock.now(), version=found.version + 1)
+    result = {"name": found.name, "connection_id": found.grant_id, "revoked_at": ended.revoked_at}
+    stored = await execute_once(desk, "revoke", key, msgspec.to_builtins(params), (SaveGrant(ended),), result)
+    await desk.grants_changed()
+    return stored
+
+
+def show_grant(grant: Grant) -> Result:
+    """One connection as JSON. Times are Unix seconds."""
+    budget = grant.budget
+    return {
+        "name": grant.name,
+        "connection_id": grant.grant_id,
+        "service_pubkey": grant.service_pubkey,
+        "client_pubkey": grant.caller,
+        "account": grant.account_id,
+        "methods": sorted(grant.methods),
+        "budget_msat": None if budget is None else int(budget.limit_msat),
+        "period": None if budget is None else budget.period,
+        "length_s": None if budget is None else budget.length_s,
+        "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
+        "expires_at": grant.expires_at,
+        "created_at": grant.created_at,
+    }
+
+
+async def _by_name(desk: Desk, name: str) -> Grant | None:
+    clean = one_line(name)
+    alive = (g for g in await desk.store.grants() if g.wire == NWC and g.revoked_at is None)
+    return next((grant for grant in alive if clean in (grant.name, grant.grant_id)), None)
+
+
+def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:
+    return sorted(grants, key=lambda grant: (grant.created_at, grant.name))

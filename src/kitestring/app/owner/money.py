@@ -1,0 +1,260 @@
+"""The owner's commands about money: pay, be paid, look."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from kitestring.app.owner.accounts import need_account, show_account
+from kitestring.app.owner.desk import Desk, expect, key_reused, request_id
+from kitestring.app.owner.params import AmountMsat, NoParams, Time
+from kitestring.app.service.execute import Result
+from kitestring.base.commands import (
+    OWNER_ACCOUNT,
+    OWNER_GRANT,
+    GetBalance,
+    GetInfo,
+    ListTransactions,
+    MakeInvoice,
+    PayInvoice,
+    thaw,
+)
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Info, Invoiced, Paid, Transaction
+from kitestring.base.payments import State
+from kitestring.base.store import Scope
+from kitestring.codec import bolt11, pointers
+from kitestring.codec.json import dumps, loads_object
+from kitestring.codec.target import Target, classify
+from kitestring.sdk.payable import agree, offer_sats
+
+#: Seconds a command waits for the end of a payment; the node itself searches for at most 60.
+DEFAULT_WAIT_S: Final = 75
+MAX_WAIT_S: Final = 600
+#: Rows of one answer: a screen, and at most what a JSON answer carries comfortably.
+DEFAULT_ROWS: Final = 20
+MAX_ROWS: Final = 1_000
+
+MaxFeeMsat = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+
+class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``target`` is an invoice or an offer; ``amount_msat`` is needed where the target names none."""
+
+    target: Annotated[str, Meta(min_length=1, max_length=16_384)]
+    amount_msat: AmountMsat | None = None
+    max_fee_msat: MaxFeeMsat | None = None
+    description: Annotated[str, Meta(max_length=100)] = ""
+    wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
+
+
+class InvoiceParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    amount_msat: AmountMsat
+    description: Annotated[str, Meta(max_length=639)] = ""
+    expiry_s: Annotated[int, Meta(ge=60, le=604_800)] = 3_600
+    wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
+
+
+class TransactionsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``unpaid``: also invoices nobody has paid and payments that failed or are open."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
+    offset: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    since: Time = 0
+    until: Time = 0
+    direction: Literal["", "incoming", "outgoing"] = ""
+    unpaid: bool = False
+    account: Annotated[str, Meta(max_length=64)] = ""
+
+
+class ResolveParams(msgspec.Struct, forbid_unknown_fields=True):
+    """``payment`` is the payment's id or its payment hash."""
+
+    payment: Annotated[str, Meta(min_length=1, max_length=128)]
+    note: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+async def pay(desk: Desk, params: PayParams, key: str) -> Result:
+    """Pay an invoice or an offer from the owner account. The same key never pays twice."""
+    claim = request_id("pay", key)
+    stored = await desk.store.request(claim)
+    if stored is None:
+        command = await _order(desk, params)
+    else:  # repeated: the stored order is carried on, an offer is not asked for a second invoice
+        command = _stored_order(stored.command, params)
+    outcome = await desk.perform(claim, OWNER_GRANT, command, params.wait_s)
+    if outcome is None:
+        raise KitestringError(
+            Reason.PAYMENT_IN_FLIGHT,
+            "the payment is still under way; `kitestring transactions --unpaid` shows how it ends",
+            payment_hash=command.payment_hash,
+        )
+    paid = expect(outcome, Paid)
+    return {
+        "payment_hash": paid.payment_hash,
+        "preimage": paid.preimage,
+        "amount_msat": int(paid.amount_msat),
+        "fee_msat": int(paid.fee_msat),
+        "internal": paid.internal,
+    }
+
+
+def _stored_order(stored: bytes, params: PayParams) -> PayInvoice:
+    command = thaw(stored)
+    if not isinstance(command, PayInvoice):
+        raise key_reused("pay")
+    asked = loads_object(command.metadata) if command.metadata else {}
+    if asked != _asked(params):
+        raise key_reused("pay")
+    return command
+
+
+def _asked(params: PayParams) -> dict[str, Any]:
+    """What the owner asked for, kept with the payment: a repeated command must ask for the same."""
+    return {
+        "target": classify(params.target)[1],
+        "amount_msat": params.amount_msat,
+        "max_fee_msat": params.max_fee_msat,
+    }
+
+
+async def _order(desk: Desk, params: PayParams) -> PayInvoice:
+    kind, text = classify(params.target)
+    if kind is Target.BOLT11:
+        invoice = bolt11.decode(text)
+    elif kind is Target.NOFFER:
+        invoice = await _ask_offer(desk, text, params)
+    else:
+        raise KitestringError(
+            Reason.UNSUPPORTED, f"kitestring pays Lightning invoices and offers (noffer1…), not this ({kind.value})"
+        )
+    return PayInvoice(
+        bolt11=invoice.text,
+        payment_hash=invoice.payment_hash,
+        amount_msat=payable_amount(invoice.amount_msat, params.amount_msat),
+        amountless=invoice.amount_msat is None,
+        max_fee_msat=None if params.max_fee_msat is None else Msat(params.max_fee_msat),
+        network=invoice.network,
+        expires_at=invoice.expires_at,
+        description=invoice.description or params.description,
+        description_hash=invoice.description_hash or "",
+        metadata=dumps(_asked(params)),
+    )
+
+
+async def _ask_offer(desk: Desk, text: str, params: PayParams) -> bolt11.Invoice:
+    noffer = pointers.decode(text)
+    if not isinstance(noffer, pointers.Noffer):
+        raise KitestringError(Reason.UNSUPPORTED, "this code is not an offer")
+    sats = offer_sats(noffer, None if params.amount_msat is None else Msat(params.amount_msat))
+    invoice = await desk.resolve_offer(noffer, sats, params.description)
+    agree(invoice, sats)
+    return invoice
+
+
+def payable_amount(written: Msat | None, given: int | None) -> Msat:
+    """What will be paid for an invoice. Raises KitestringError when both are missing or contradict each other."""
+    if written is None and given is None:
+        raise KitestringError(Reason.MALFORMED, "this invoice has no amount: say how many sats to pay, after it")
+    if written is not None and given not in (None, int(written)):
+        raise KitestringError(Reason.MALFORMED, f"this invoice is for {written}: leave the amount out")
+    return Msat(given) if written is None and given is not None else written or Msat(0)
+
+
+async def invoice(desk: Desk, params: InvoiceParams, key: str) -> Result:
+    """Make an invoice into the owner account."""
+    claim = request_id("invoice", key)
+    command = MakeInvoice(
+        amount_msat=Msat(params.amount_msat), description=params.description, expiry_s=params.expiry_s
+    )
+    stored = await desk.store.request(claim)
+    if stored is not None and thaw(stored.command) != command:
+        raise key_reused("invoice")
+    outcome = await desk.perform(claim, OWNER_GRANT, command, params.wait_s)
+    if outcome is None:
+        raise KitestringError(Reason.NODE_UNAVAILABLE, "the node has not made the invoice yet: try again")
+    return show_transaction(expect(outcome, Invoiced).transaction)
+
+
+async def balance(desk: Desk, _params: NoParams, _key: str) -> Result:
+    """What the owner account can spend (None when the node cannot be asked), and each sub-account's balance."""
+    owner: int | None = None
+    why = ""
+    try:
+        owner = int(expect(await desk.ask(OWNER_GRANT, GetBalance()), Balance).balance_msat)
+    except KitestringError as failure:
+        if failure.reason is not Reason.NODE_UNAVAILABLE:
+            raise
+        why = failure.message
+    accounts = [account for account in await desk.store.accounts() if account.account_id != OWNER_ACCOUNT]
+    return {"balance_msat": owner, "unknown_because": why, "accounts": [show_account(account) for account in accounts]}
+
+
+async def transactions(desk: Desk, params: TransactionsParams, _key: str) -> Result:
+    """Payments in and out, the newest first."""
+    if params.account:
+        await need_account(desk, params.account)
+    query = ListTransactions(
+        from_=params.since,
+        until=params.until,
+        limit=params.limit,
+        offset=params.offset,
+        unpaid_incoming=params.unpaid,
+        unpaid_outgoing=params.unpaid,
+        direction=params.direction,
+    )
+    found = await desk.store.transactions(Scope(account_id=params.account), query)
+    return {"transactions": [show_transaction(transaction) for transaction in found]}
+
+
+async def info(desk: Desk, _params: NoParams, _key: str) -> Result:
+    """The node behind the service, and the service's own counters."""
+    node = expect(await desk.ask(OWNER_GRANT, GetInfo()), Info)
+    totals = await desk.store.totals()
+    return {
+        "service_pubkey": desk.keyring.service_id,
+        "relays": list(desk.relay_urls()),
+        "alias": node.alias,
+        "node_pubkey": node.pubkey,
+        "network": node.network,
+        "block_height": node.block_height,
+        "spent_msat": int(totals.spent_msat),
+        "sub_accounts_msat": int(totals.sub_accounts_msat),
+        "pending_msat": int(totals.pending_msat),
+        "spending_stopped": totals.spending_stopped,
+    }
+
+
+async def payment_resolve(desk: Desk, params: ResolveParams, _key: str) -> Result:
+    """The operator's word about a payment whose end nobody can tell: its reservation is released, with a note."""
+    unknown = [payment for payment in await desk.store.open_payments() if payment.state is State.UNKNOWN]
+    wanted = params.payment
+    found = next((payment for payment in unknown if wanted in (payment.payment_id, payment.payment_hash)), None)
+    if found is None:
+        known = await desk.store.payment(wanted)
+        if known is not None and known.state is State.RESOLVED:
+            return {"payment_id": known.payment_id, "payment_hash": known.payment_hash, "state": known.state.value}
+        raise KitestringError(
+            Reason.UNKNOWN_TARGET, "there is no payment of unknown outcome with this id or hash; nothing was changed"
+        )
+    await desk.resolve_payment(found.payment_id, params.note)
+    return {
+        "payment_id": found.payment_id,
+        "payment_hash": found.payment_hash,
+        "amount_msat": int(found.amount_msat),
+        "state": State.RESOLVED.value,
+    }
+
+
+def show_transaction(transaction: Transaction) -> Result:
+    """One row as JSON; amounts are msat, times Unix seconds, a text that is missing is empty."""
+    row = {field.name: getattr(transaction, field.name) for field in dataclasses.fields(transaction)}
+    row["amount_msat"] = int(transaction.amount_msat)
+    row["fee_msat"] = int(transaction.fee_msat)
+    row["account"] = row.pop("account_id")
+    row["connection_id"] = row.pop("grant_id")
+    return row

@@ -1,0 +1,147 @@
+"""The owner's commands about offers: static codes that anybody can pay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from kitestring.app.owner.accounts import need_account
+from kitestring.app.owner.desk import Desk, execute_once, request_id
+from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams
+from kitestring.app.service.execute import Result
+from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Offer
+from kitestring.base.money import MSAT_PER_SAT, Msat
+from kitestring.base.transactions import SaveOffer
+from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, encode
+
+#: What a payer fills in by hand; the wire itself carries at most 32.
+MAX_PAYER_FIELDS: Final = 8
+OPEN: Final = "open"
+
+
+class OfferParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Without ``price_msat`` the payer names the amount, between ``min_msat`` and ``max_msat``."""
+
+    label: Name
+    price_msat: AmountMsat | None = None
+    min_msat: AmountMsat | None = None
+    max_msat: AmountMsat | None = None
+    account: Name = OWNER_ACCOUNT
+    payer_data: Annotated[list[Name], Meta(max_length=MAX_PAYER_FIELDS)] = []
+
+
+class OfferName(msgspec.Struct, forbid_unknown_fields=True):
+    """``offer`` is the id or the label."""
+
+    offer: Name
+
+
+async def offer_create(desk: Desk, params: OfferParams, key: str) -> Result:
+    """Make an offer. Two offers may not have the same label."""
+    _check(params)
+    account = await need_account(desk, params.account)
+    if await desk.store.request(request_id("offer_create", key)) is None and await _find(desk, params.label):
+        raise KitestringError(Reason.ALREADY_USED, f"there is an offer {params.label!r} already: choose another label")
+    offer = Offer(
+        offer_id=desk.entropy(ID_BYTES).hex(),
+        label=params.label,
+        account_id=account.account_id,
+        price_msat=_money(params.price_msat),
+        min_msat=_money(params.min_msat),
+        max_msat=_money(params.max_msat),
+        payer_data=tuple(params.payer_data),
+        created_at=desk.clock.now(),
+    )
+    asked = msgspec.to_builtins(params)
+    return await execute_once(desk, "offer_create", key, asked, (SaveOffer(offer),), show_offer(desk, offer))
+
+
+async def offer_list(desk: Desk, _params: NoParams, _key: str) -> Result:
+    """The offers that can be paid."""
+    return {"offers": [show_offer(desk, offer) for offer in await open_offers(desk)]}
+
+
+async def offer_show(desk: Desk, params: OfferName, _key: str) -> Result:
+    """One offer with its code."""
+    return show_offer(desk, await _need(desk, params.offer))
+
+
+async def offer_delete(desk: Desk, params: OfferName, key: str) -> Result:
+    """End an offer: whoever asks it gets "no such offer". Invoices that were given out can still be paid."""
+    asked = msgspec.to_builtins(params)
+    if await desk.store.request(request_id("offer_delete", key)) is not None:
+        return await execute_once(desk, "offer_delete", key, asked, (), {})
+    offer = await _need(desk, params.offer)
+    gone = replace(offer, state="deleted")
+    result = {"offer_id": offer.offer_id, "label": offer.label, "deleted": True}
+    return await execute_once(desk, "offer_delete", key, asked, (SaveOffer(gone),), result)
+
+
+async def open_offers(desk: Desk) -> list[Offer]:
+    """Offers that can be paid, the oldest first."""
+    offers = [offer for offer in await desk.store.offers() if offer.state == OPEN]
+    return sorted(offers, key=lambda offer: (offer.created_at, offer.label))
+
+
+def noffer_of(desk: Desk, offer: Offer) -> str:
+    """The code of an offer of ours, as it is shown and printed."""
+    fixed = offer.price_msat is not None
+    return encode(
+        Noffer(
+            pubkey=desk.keyring.service_id,
+            relays=desk.relay_urls()[:MAX_RELAYS],
+            offer=offer.offer_id,
+            price_type=PriceType.FIXED if fixed else PriceType.SPONTANEOUS,
+            price_sats=offer.price_msat.sats_up() if offer.price_msat is not None else None,
+        )
+    )
+
+
+def show_offer(desk: Desk, offer: Offer) -> Result:
+    return {
+        "offer_id": offer.offer_id,
+        "label": offer.label,
+        "noffer": noffer_of(desk, offer),
+        "price_msat": _plain(offer.price_msat),
+        "min_msat": _plain(offer.min_msat),
+        "max_msat": _plain(offer.max_msat),
+        "account": offer.account_id,
+        "payer_data": list(offer.payer_data),
+        "created_at": offer.created_at,
+    }
+
+
+def _check(params: OfferParams) -> None:
+    amounts = (params.price_msat, params.min_msat, params.max_msat)
+    if any(amount is not None and amount % MSAT_PER_SAT for amount in amounts):
+        raise KitestringError(Reason.MALFORMED, "an offer is priced in whole sats")
+    if params.price_msat is not None and (params.min_msat is not None or params.max_msat is not None):
+        raise KitestringError(Reason.MALFORMED, "an offer has either a price or a range, not both")
+    if params.min_msat is not None and params.max_msat is not None and params.min_msat > params.max_msat:
+        raise KitestringError(Reason.MALFORMED, "the smallest amount is larger than the largest")
+    if not params.label.isprintable() or params.label != params.label.strip():
+        raise KitestringError(Reason.MALFORMED, "a label is one line without white space around it")
+
+
+async def _find(desk: Desk, name: str) -> Offer | None:
+    return next((offer for offer in await open_offers(desk) if name in (offer.offer_id, offer.label)), None)
+
+
+async def _need(desk: Desk, name: str) -> Offer:
+    found = await _find(desk, name)
+    if found is None:
+        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no offer {name!r}; see `kitestring offer list`")
+    return found
+
+
+def _money(amount_msat: int | None) -> Msat | None:
+    return None if amount_msat is None else Msat(amount_msat)
+
+
+def _plain(amount_msat: Msat | None) -> int | None:
+    return None if amount_msat is None else int(amount_msat)

@@ -1,0 +1,34 @@
+"""Kinds of parameters that several of the owner's commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import MAX_MSAT
+
+AmountMsat = Annotated[int, Meta(ge=1, le=MAX_MSAT)]
+#: A year 3000 that a typing mistake does not reach.
+Time = Annotated[int, Meta(ge=0, le=2**35)]
+#: Names are shown in lists and typed on command lines.
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+#: 64 random bits: ids are compared within one service only.
+ID_BYTES: Final = 8
+
+
+class NoParams(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class NameParams(msgspec.Struct, forbid_unknown_fields=True):
+    name: Name
+
+
+def one_line(text: str) -> str:
+    """``text``, if it is one line without white space around it. Raises KitestringError."""
+    if not text.isprintable() or text != text.strip():
+        raise KitestringError(Reason.MALFORMED, "a name or note is one line without white space around it")
+    return text

@@ -1,0 +1,44 @@
+"""The owner's own wire: outcomes as JSON that never leaves the machine, stored like every other answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Invoiced, Outcome, Paid, Refused
+from kitestring.base.ports import Encoded
+
+#: The ``reply_to`` of the owner's commands: there is no peer to publish to.
+CONTROL: Final = b"control"
+
+_KINDS: Final[dict[str, type]] = {"paid": Paid, "invoiced": Invoiced, "refused": Refused}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+def encode_control(part: str, outcome: Outcome, now: int) -> Encoded | None:
+    """The stored form; None for receipts, which the owner reads in the list of transactions."""
+    if part != "reply" or type(outcome) not in _NAMES:
+        return None
+    body = {"kind": _NAMES[type(outcome)], "outcome": msgspec.to_builtins(outcome, enc_hook=_plain)}
+    return Encoded(msgspec.json.encode(body), b"", now)
+
+
+def decode_control(plaintext: bytes) -> Outcome:
+    """What :func:`encode_control` stored."""
+    body: dict[str, Any] = msgspec.json.decode(plaintext)
+    outcome: Outcome = msgspec.convert(body["outcome"], _KINDS[body["kind"]], dec_hook=_typed)
+    return outcome
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Msat):
+        return int(value)
+    raise TypeError(f"no stored form for {type(value).__name__}")
+
+
+def _typed(kind: type, value: object) -> object:
+    if kind is Msat and isinstance(value, int):
+        return Msat(value)
+    raise TypeError(f"cannot read {kind.__name__}")

@@ -1,0 +1,68 @@
+"""Between the neutral outcome and the finished answer: which wire speaks, with which key, in which cipher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.owner_wire import CONTROL, encode_control
+from kitestring.base.outcomes import Outcome
+from kitestring.base.ports import Encoded, Entropy
+from kitestring.base.records import Message
+from kitestring.crypto.keys import SecretKey
+from kitestring.wire.envelope import reply_event, shared_secret
+from kitestring.wire.reply_to import NWC_KEY_PREFIX, Cipher, ReplyTo, thaw
+from kitestring.wire.serve import nwc, offers
+
+#: Shared secrets kept (about 200 bytes each): one per connection, and the strangers of the last minutes.
+MAX_SECRETS: Final = 20_000
+
+_ENCODERS: Final[dict[str, Callable[..., Encoded | None]]] = {"nwc": nwc.encode_reply, "offers": offers.encode_reply}
+
+
+class Wires:
+    """Keys and shared secrets of this service, and the ``encode`` the engine is given."""
+
+    def __init__(self, keyring: Keyring, entropy: Entropy) -> None:
+        self._keyring = keyring
+        self._entropy = entropy
+        self._secrets: dict[tuple[str, str, str], bytes] = {}
+
+    def key(self, key_id: str) -> SecretKey:
+        """The key that a ``ReplyTo.key_id`` names."""
+        if key_id.startswith(NWC_KEY_PREFIX):
+            return self._keyring.connection_key(key_id.removeprefix(NWC_KEY_PREFIX))
+        return self._keyring.service_key
+
+    def shared(self, key: SecretKey, peer: str, cipher: Cipher) -> bytes:
+        """The secret shared with ``peer``. Raises CodecError when ``peer`` is no public key."""
+        name = (key.public_hex, peer, cipher)
+        secret = self._secrets.get(name)
+        if secret is None:
+            secret = shared_secret(key, peer, cipher)
+            if len(self._secrets) >= MAX_SECRETS:
+                del self._secrets[next(iter(self._secrets))]
+            self._secrets[name] = secret
+        return secret
+
+    def encode(self, reply_to: bytes, part: str, outcome: Outcome, now: int) -> Encoded | None:
+        """The ``Encode`` of the engine. A reply_to that is the control's needs no key and is not published."""
+        if reply_to == CONTROL:
+            return encode_control(part, outcome, now)
+        return self.encode_to(thaw(reply_to), outcome, now)
+
+    def encode_to(self, to: ReplyTo, outcome: Outcome, now: int) -> Encoded | None:
+        key = self.key(to.key_id)
+        shared = self.shared(key, to.peer, to.cipher)
+        return _ENCODERS[to.wire](to, outcome, key=key, shared=shared, entropy=self._entropy, now=now)
+
+    def resign(self, message: Message, now: int) -> Message:
+        """The same answer with a fresh time."""
+        to = thaw(message.reply_to)
+        key = self.key(to.key_id)
+        shared = self.shared(key, to.peer, to.cipher)
+        fresh = reply_event(to, message.plaintext, key=key, shared=shared, entropy=self._entropy, now=now)
+        return Message(
+            message.request_id, message.part, message.plaintext, fresh.event, fresh.signed_at, message.reply_to
+        )

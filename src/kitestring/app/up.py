@@ -1,0 +1,115 @@
+"""``kitestring up``: one service on one data directory, with its control socket and, if asked for, its own relay."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Container
+from contextlib import asynccontextmanager
+from typing import Final
+
+from kitestring.app.card import Card, open_card
+from kitestring.app.doors.unix import ControlServer
+from kitestring.app.home.config import Config
+from kitestring.app.home.datadir import DataDir, relay_url
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.home.open_files import raise_open_files
+from kitestring.app.service.core import GRACE_S, Core, Place
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ports import Clock
+from kitestring.relay.limits import Limits as RelayLimits
+from kitestring.relay.server import Relay
+from kitestring.transport.clock import SystemClock
+
+log = logging.getLogger("kitestring")
+
+#: Seconds that the card waits for a relay; without one it is shown all the same, and the service keeps trying.
+LISTEN_S: Final = 10.0
+
+
+def run(config: Config, show: Callable[[Card], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises KitestringError with one sentence when it cannot start."""
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    home = DataDir(config.data_dir, config.runtime_dir)
+    raise_open_files()
+    with home.locked():
+        asyncio.run(_serve(config, home, show))
+
+
+async def _serve(config: Config, home: DataDir, show: Callable[[Card], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(config, home) as card:
+        show(card)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
+    """The whole service while the context lasts. The directory must be locked."""
+    clock = SystemClock()
+    keyring = Keyring(home.seed(os.urandom))
+    home.check_owner(keyring.service_id)
+    own_keys = {keyring.service_id}
+    async with _relays(config, home, clock, own_keys) as relays:
+        place = Place(home.ledger, home.path, relays, own_keys)
+        core = await Core.open(config, place, keyring, clock=clock, entropy=os.urandom)
+        grace = GRACE_S
+        try:
+            await core.start()
+            async with _door(core, home):
+                await _need_relay(core)
+                yield await open_card(core, home.control_path())
+                asked_to_stop = clock.monotonic()
+            grace = max(1.0, GRACE_S - (clock.monotonic() - asked_to_stop))
+        finally:
+            left = await core.stop(grace)
+            if left:
+                log.warning("%d payments are still open; the next start carries them on", left)
+
+
+async def _need_relay(core: Core) -> None:
+    """A later start goes on without a relay and keeps trying; the first one must be able to show its codes."""
+    if await core.listening(LISTEN_S):
+        return
+    relays = ", ".join(core.relay_urls())
+    if not await core.store.offers():
+        raise KitestringError(
+            Reason.NODE_UNAVAILABLE, f"no relay can be reached ({relays}): check the address, or start the relay first"
+        )
+    log.warning("no relay is reachable yet (%s); the service keeps trying", relays)
+
+
+@asynccontextmanager
+async def _door(core: Core, home: DataDir) -> AsyncIterator[None]:
+    server = ControlServer(core, home.bind_control())
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()
+        home.release_control()
+
+
+@asynccontextmanager
+async def _relays(
+    config: Config, home: DataDir, clock: Clock, own_keys: Container[str]
+) -> AsyncIterator[tuple[str, ...]]:
+    """The relays inside our codes: those of the settings, else the embedded one on the port it has always had."""
+    if config.relays:
+        yield config.relays
+        return
+    limits = RelayLimits(kinds=frozenset(config.relay.kinds)) if config.relay.kinds else RelayLimits()
+    relay = Relay(
+        home.relay_db, clock=clock, entropy=os.urandom, limits=limits, auth=config.relay.auth, own_keys=own_keys
+    )
+    port = await relay.start(config.relay.host, config.relay.port or home.relay_port())
+    home.keep_relay_port(port)
+    try:
+        yield (relay_url(config.relay.host, port),)
+    finally:
+        await relay.stop()

@@ -1,0 +1,381 @@
+"""``lnd+https://host:port?cert=PATH&macaroon=PATH``: one lnd through its REST interface (lnd 0.18 or newer).
+
+``macaroon`` may also be ``env:NAME`` (hex). Without ``cert`` the system's authorities are trusted. The macaroon needs
+invoices, offchain and info, read and write; nothing on chain. ``private_hints=0`` leaves hints to private channels out
+of invoices. Specification: https://lightning.engineering/api-docs/api/lnd/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from kitestring.backend.lnd import wire
+from kitestring.backend.lnd.rest import (
+    ALREADY_EXISTS,
+    CALL_LIMIT_S,
+    NOT_FOUND,
+    Access,
+    LndAnswerError,
+    LndHttp,
+    LndRefusedError,
+    drain,
+    printable,
+    read_file,
+)
+from kitestring.backend.registry import BackendUrl, Context
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import sat
+from kitestring.base.node import (
+    Backend,
+    Capabilities,
+    InvoiceOrder,
+    InvoiceStatus,
+    NodeBalance,
+    NodeInfo,
+    NodeInvoice,
+    NodePayment,
+    NodeUnreachableError,
+    PayOrder,
+    Settlement,
+)
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, PayAnswer, Unknown
+from kitestring.base.ports import Clock
+from kitestring.codec import bolt11
+
+S = TypeVar("S")
+
+DEFAULT_PORT: Final = 8080
+#: lnd stops its search after the order's own limit; this is for the last attempt to come home.
+SEND_GRACE_S: Final = 10.0
+#: How long :meth:`Lnd.track` waits before it says InFlight; the engine asks again.
+TRACK_LIMIT_S: Final = 120.0
+#: A subscription that was silent for so long is made again, because the connection may be dead; nothing is missed.
+STREAM_IDLE_S: Final = 300.0
+#: The same while nothing was ever settled, doubled each time: index 0 has no backlog, so the list is looked at instead.
+EMPTY_IDLE_S: Final = 1.0
+#: Entries of one page: 2 kB each for an invoice, up to 100 kB for a payment with many attempts.
+INVOICE_PAGE: Final = 500
+PAYMENT_PAGE: Final = 100
+#: What lnd says before it touches a payment, and what that means. Trusted only when lnd knows no live payment.
+REFUSALS: Final = (
+    ("invoice expired", "expired"),
+    ("not for current active network", "refused"),
+    ("self-payments not allowed", "refused"),
+    ("amount must be specified", "refused"),
+    ("amount must not be specified", "refused"),
+)
+_CAPABILITIES: Final = Capabilities(
+    own_preimage=True,
+    idempotent_by_hash=True,
+    authoritative_lookup=True,
+    fee_cap=True,
+    amountless=True,
+    description_hash=True,
+)
+
+
+def from_url(url: BackendUrl, context: Context) -> Backend:
+    """Reads the certificate and the macaroon. Raises KitestringError when one of them is missing or no such thing."""
+    if url.scheme != "lnd+https" or not url.host:
+        raise KitestringError(Reason.UNSUPPORTED, "write lnd+https://host:port?cert=PATH&macaroon=PATH")
+    url.only("cert", "macaroon", "private_hints")
+    certificate = read_file(Path(url.query["cert"]), "the certificate").decode("latin-1") if "cert" in url.query else ""
+    access = Access(url.host, url.port or DEFAULT_PORT, _macaroon(url, context), certificate)
+    access.tls()
+    return Lnd(access, context.clock, private_hints=url.integer("private_hints", 1) == 1)
+
+
+def _macaroon(url: BackendUrl, context: Context) -> bytes:
+    where = url.query.get("macaroon", "")
+    if not where:
+        raise KitestringError(Reason.MALFORMED, "the backend URL lacks macaroon=PATH or macaroon=env:NAME")
+    if where.startswith("env:"):
+        text = context.environment.get(where.removeprefix("env:"), "").strip()
+    else:
+        raw = read_file(Path(where), "the macaroon")
+        if raw[:1] == b"\x02":  # the version byte of the binary form
+            return raw
+        text = raw.decode("latin-1").strip()
+    try:
+        return bytes.fromhex(text) if text else _no_macaroon()
+    except ValueError:
+        return _no_macaroon()
+
+
+def _no_macaroon() -> bytes:
+    raise KitestringError(Reason.MALFORMED, "macaroon= leads to no macaroon; give lnd's file, or its bytes in hex")
+
+
+class Lnd:
+    """One lnd. Raises NodeUnreachableError, LndRefusedError, LndAnswerError, except where :meth:`pay` says."""
+
+    capabilities: Capabilities = _CAPABILITIES
+
+    def __init__(self, access: Access, clock: Clock, *, private_hints: bool = True) -> None:
+        self._http: Final = LndHttp(access)
+        self._clock: Final = clock
+        self._private_hints: Final = private_hints
+
+    def __repr__(self) -> str:
+        return f"Lnd({self._http!r})"
+
+    async def open(self) -> None:
+        """Connects to nothing yet, so that a node that is down does not keep a service from starting."""
+        await self._http.open()
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def info(self) -> NodeInfo:
+        info = await self._http.call("GET", "/v1/getinfo", wire.Info)
+        return NodeInfo(
+            info.identity_pubkey,
+            printable(info.alias),
+            printable(info.color),
+            wire.network(info),
+            info.block_height,
+            info.block_hash,
+        )
+
+    async def balance(self) -> NodeBalance:
+        """Over the active channels, less the reserve of each, and where we pay its fees, less those once more, because
+        lnd keeps that much back for a rise. So it is never more than what can be sent."""
+        answer = await self._http.call("GET", "/v1/channels?active_only=true", wire.Channels)
+        spendable = sum(_spendable_sat(channel) for channel in answer.channels)
+        receivable = sum(
+            max(0, wire.int64(channel.remote_balance) - wire.int64(channel.remote_chan_reserve_sat))
+            for channel in answer.channels
+        )
+        return NodeBalance(sat(spendable), sat(receivable))
+
+    async def pay(self, order: PayOrder) -> PayAnswer:
+        """Failed only for lnd's own FAILED, or for a refusal from :data:`REFUSALS` about a payment that it does not
+        know or knows as failed. Raises NodeUnreachableError only when the order was never sent."""
+        body: dict[str, Any] = {
+            "payment_request": order.bolt11,
+            "fee_limit_msat": str(int(order.fee_cap_msat)),
+            "timeout_seconds": max(1, order.timeout_s),
+        }
+        if order.amountless:
+            body["amt_msat"] = str(int(order.amount_msat))
+        try:
+            answer = await self._follow(
+                "POST", "/v2/router/send", order.payment_hash, max(1, order.timeout_s) + SEND_GRACE_S, body
+            )
+        except LndRefusedError as refused:
+            return await self._after_refusal(order.payment_hash, refused)
+        return _as_pay_answer(answer)
+
+    async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
+        return await self._track(payment_hash, CALL_LIMIT_S, first_only=True)
+
+    async def track(self, payment_hash: str) -> LookupAnswer:
+        return await self._track(payment_hash, TRACK_LIMIT_S, first_only=False)
+
+    async def make_invoice(self, order: InvoiceOrder) -> NodeInvoice:
+        body: dict[str, Any] = {
+            "value_msat": str(int(order.amount_msat or 0)),
+            "expiry": str(order.expiry_s),
+            "private": self._private_hints,
+        }
+        if order.description_hash:
+            body["description_hash"] = wire.to_base64(order.description_hash)
+        else:
+            body["memo"] = order.description
+        if order.preimage:
+            body["r_preimage"] = wire.to_base64(order.preimage)
+        try:
+            made = await self._http.call("POST", "/v1/invoices", wire.AddedInvoice, body)
+        except LndRefusedError as refused:
+            return await self._made_before(order.preimage, refused)
+        invoice = bolt11.decode(made.payment_request, recover=False)
+        return NodeInvoice(made.payment_request, wire.from_base64(made.r_hash), invoice.expires_at)
+
+    async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
+        body = {"payment_hash": wire.to_base64(payment_hash)}
+        try:
+            await self._http.call("POST", "/v2/invoices/cancel", wire.Nothing, body)
+        except LndRefusedError as refused:
+            status = await self.lookup_invoice(payment_hash)
+            if status.state == "open":
+                raise LndAnswerError(f"lnd did not cancel an open invoice: {refused}") from refused
+            return status
+        return await self.lookup_invoice(payment_hash)
+
+    async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
+        try:
+            invoice = await self._http.call("GET", f"/v1/invoice/{payment_hash}", wire.Invoice)
+        except LndRefusedError as refused:
+            if refused.code == NOT_FOUND or "unable to locate invoice" in refused.message:
+                return InvoiceStatus("unknown")
+            raise
+        return wire.invoice_status(invoice)
+
+    async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
+        """``cursor`` is lnd's settle index in decimal; b"" begins at the newest one known, or a little before it.
+        Raises when the connection breaks; the caller goes on from its last cursor."""
+        index = int(cursor) if cursor else await self._recent_settle_index()
+        idle_s = EMPTY_IDLE_S
+        while True:
+            # Closed here and not by the garbage collector, so that the connection goes when the caller goes.
+            async with aclosing(self._settled_since(index, idle_s if index == 0 else STREAM_IDLE_S)) as invoices:
+                async for invoice in invoices:
+                    if invoice.state == "SETTLED" and wire.int64(invoice.settle_index) > index:
+                        index = wire.int64(invoice.settle_index)
+                        yield _settlement(invoice, index)
+            idle_s = min(2 * idle_s, STREAM_IDLE_S)
+
+    async def list_payments(self) -> AsyncIterator[NodePayment]:
+        offset = "0"
+        while True:
+            path = f"/v1/payments?include_incomplete=true&max_payments={PAYMENT_PAGE}&index_offset={offset}"
+            page = await self._http.call("GET", path, wire.PaymentPage)
+            for payment in page.payments:
+                yield wire.listed_payment(payment)
+            if not page.payments or wire.int64(page.last_index_offset) <= wire.int64(offset):
+                return
+            offset = page.last_index_offset
+
+    async def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:
+        async for invoice in self._invoices():
+            yield wire.from_base64(invoice.r_hash), wire.invoice_status(invoice)
+
+    async def _track(self, payment_hash: str, limit_s: float, *, first_only: bool) -> LookupAnswer:
+        path = f"/v2/router/track/{wire.to_base64url(payment_hash)}?no_inflight_updates=false"
+        asked_at = self._clock.now()
+        try:
+            return await self._follow("GET", path, payment_hash, limit_s, first_only=first_only)
+        except LndRefusedError as refused:
+            return NeverSeen(asked_at) if refused.code == NOT_FOUND else Unknown(str(refused))
+
+    async def _follow(
+        self,
+        method: str,
+        path: str,
+        payment_hash: str,
+        limit_s: float,
+        body: dict[str, Any] | None = None,
+        *,
+        first_only: bool = False,
+    ) -> LookupAnswer:
+        """Read a stream of states of one payment up to its end. Raises LndRefusedError, NodeUnreachableError."""
+        answer: LookupAnswer | None = None
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                self._http.stream(method, path, wire.Payment, body, long=not first_only) as states,
+            ):
+                async for state in states:
+                    answer = wire.payment_answer(state, payment_hash)
+                    if not isinstance(answer, InFlight):
+                        await drain(states)
+                    if first_only:
+                        break
+        except TimeoutError:
+            return answer or Unknown(f"lnd did not answer within {limit_s:.0f} s")
+        except LndAnswerError as error:
+            return Unknown(str(error))
+        return answer or Unknown("lnd ended the stream without an answer")
+
+    async def _after_refusal(self, payment_hash: str, refused: LndRefusedError) -> PayAnswer:
+        """lnd refused an order. It may know the payment from before, so it is asked; only then is a no a no."""
+        known_before = refused.code == ALREADY_EXISTS
+        try:
+            answer = await (self.track if known_before else self.lookup_payment)(payment_hash)
+        except NodeUnreachableError as error:
+            # The order did reach the node: this exception must not leave pay().
+            return Unknown(f"{refused}; then {error}")
+        if not isinstance(answer, NeverSeen | Failed):
+            return answer
+        if known_before and isinstance(answer, Failed):
+            return replace(answer, attempt_at=None)  # the end of another order: this one was never taken
+        reason = next((reason for text, reason in REFUSALS if text in refused.message), "")
+        known = "an earlier attempt failed" if isinstance(answer, Failed) else "it knows no such payment"
+        # After any other error the order may still be on its way, and a failure be that of an earlier attempt.
+        return Failed(f"{refused}; {known}", reason) if reason else Unknown(str(refused))
+
+    async def _made_before(self, preimage: str, refused: LndRefusedError) -> NodeInvoice:
+        if not preimage or "already exists" not in refused.message:
+            raise refused
+        payment_hash = wire.hash_of(preimage)
+        status = await self.lookup_invoice(payment_hash)
+        if status.state == "unknown":
+            raise refused
+        return NodeInvoice(status.bolt11, payment_hash, status.expires_at)
+
+    async def _settled_since(self, index: int, idle_s: float) -> AsyncGenerator[wire.Invoice, None]:
+        """The stream after ``index`` until it is silent for ``idle_s``; at index 0 what is settled already comes first,
+        in order."""
+        if index == 0:
+            settled = [invoice async for invoice in self._invoices() if invoice.state == "SETTLED"]
+            for invoice in sorted(settled, key=lambda entry: wire.int64(entry.settle_index)):
+                yield invoice
+            if settled:
+                return
+        async with AsyncExitStack() as stack:
+            opening = self._http.stream("GET", f"/v1/invoices/subscribe?settle_index={index}", wire.Invoice)
+            try:
+                async with asyncio.timeout(idle_s):
+                    results = await stack.enter_async_context(opening)
+            except TimeoutError:
+                return
+            while (following := await _next(results, idle_s)) is not None:
+                yield following
+
+    async def _recent_settle_index(self) -> int:
+        """A settle index that is not above the last one: the highest among the newest invoices of which one is settled.
+        lnd orders its list by creation, so the very last one would need all of it."""
+        offset = "0"
+        while True:
+            path = f"/v1/invoices?reversed=true&num_max_invoices={INVOICE_PAGE}&index_offset={offset}"
+            page = await self._http.call("GET", path, wire.InvoicePage)
+            newest = max((wire.int64(invoice.settle_index) for invoice in page.invoices), default=0)
+            if newest or not page.invoices or wire.int64(page.first_index_offset) <= 1:
+                return newest
+            offset = page.first_index_offset
+
+    async def _invoices(self) -> AsyncIterator[wire.Invoice]:
+        offset = "0"
+        while True:
+            path = f"/v1/invoices?num_max_invoices={INVOICE_PAGE}&index_offset={offset}"
+            page = await self._http.call("GET", path, wire.InvoicePage)
+            for invoice in page.invoices:
+                yield invoice
+            if not page.invoices or wire.int64(page.last_index_offset) <= wire.int64(offset):
+                return
+            offset = page.last_index_offset
+
+
+async def _next(results: AsyncIterator[S], idle_s: float) -> S | None:
+    """The next result, None when the stream was silent for too long. Raises LndAnswerError when it has ended."""
+    try:
+        async with asyncio.timeout(idle_s):
+            return await anext(results)
+    except TimeoutError:
+        return None
+    except StopAsyncIteration:
+        raise LndAnswerError("lnd ended the subscription") from None
+
+
+def _as_pay_answer(answer: LookupAnswer) -> PayAnswer:
+    return Unknown("lnd does not know the payment it was just given") if isinstance(answer, NeverSeen) else answer
+
+
+def _spendable_sat(channel: wire.Channel) -> int:
+    kept = wire.int64(channel.local_chan_reserve_sat) + (wire.int64(channel.commit_fee) if channel.initiator else 0)
+    return max(0, wire.int64(channel.local_balance) - kept)
+
+
+def _settlement(invoice: wire.Invoice, index: int) -> Settlement:
+    return Settlement(
+        wire.from_base64(invoice.r_hash),
+        wire.msat(invoice.amt_paid_msat),
+        wire.int64(invoice.settle_date),
+        wire.from_base64(invoice.r_preimage),
+        str(index).encode(),
+    )

@@ -1,0 +1,186 @@
+"""lnd's JSON as types, and back: 64-bit integers are decimal strings, byte strings base64."""
+
+from __future__ import annotations
+
+import base64
+import re
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from kitestring.backend.lnd.rest import LndAnswerError
+from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.node import InvoiceStatus, NodePayment
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, Settled, Unknown
+
+#: lnd's own names for the networks where they differ from ours.
+_NETWORKS: Final = {"mainnet": "bitcoin"}
+_INT64: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
+_HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+#: lnd finds no route within a fee limit and no route at all by the same name.
+FAILURES: Final = {
+    "FAILURE_REASON_TIMEOUT": "no_route",
+    "FAILURE_REASON_NO_ROUTE": "no_route",
+    "FAILURE_REASON_ERROR": "other",
+    "FAILURE_REASON_INCORRECT_PAYMENT_DETAILS": "refused",
+    "FAILURE_REASON_INSUFFICIENT_BALANCE": "insufficient_funds",
+    "FAILURE_REASON_CANCELED": "other",
+}
+_INVOICE_STATES: Final = {"OPEN": "open", "ACCEPTED": "open", "SETTLED": "settled", "CANCELED": "canceled"}
+_PAYMENT_STATES: Final = {"SUCCEEDED": "settled", "FAILED": "failed"}
+
+
+class Payment(msgspec.Struct):
+    payment_hash: str
+    status: str
+    payment_preimage: str = ""
+    value_msat: str = "0"
+    fee_msat: str = "0"
+    failure_reason: str = ""
+    creation_time_ns: str = "0"
+
+
+class Invoice(msgspec.Struct):
+    r_hash: str
+    state: str
+    r_preimage: str = ""
+    payment_request: str = ""
+    amt_paid_msat: str = "0"
+    settle_date: str = "0"
+    settle_index: str = "0"
+    creation_date: str = "0"
+    expiry: str = "0"
+
+
+class AddedInvoice(msgspec.Struct):
+    r_hash: str
+    payment_request: str
+
+
+class PaymentPage(msgspec.Struct):
+    payments: list[Payment] = []
+    last_index_offset: str = "0"
+
+
+class InvoicePage(msgspec.Struct):
+    invoices: list[Invoice] = []
+    first_index_offset: str = "0"
+    last_index_offset: str = "0"
+
+
+class Chain(msgspec.Struct):
+    network: str
+
+
+class Info(msgspec.Struct):
+    identity_pubkey: str
+    chains: list[Chain]
+    alias: str = ""
+    color: str = ""
+    block_height: int = 0
+    block_hash: str = ""
+
+
+class Channel(msgspec.Struct):
+    active: bool = False
+    initiator: bool = False
+    local_balance: str = "0"
+    remote_balance: str = "0"
+    commit_fee: str = "0"
+    local_chan_reserve_sat: str = "0"
+    remote_chan_reserve_sat: str = "0"
+
+
+class Channels(msgspec.Struct):
+    channels: list[Channel] = []
+
+
+class Nothing(msgspec.Struct):
+    """An answer that says no more than that there was no error."""
+
+
+def int64(text: str) -> int:
+    """Raises LndAnswerError for anything but a decimal integer."""
+    if not _INT64.fullmatch(text):
+        raise LndAnswerError("a number in lnd's answer is none")
+    return int(text)
+
+
+def msat(text: str) -> Msat:
+    """An amount in millisatoshi between 0 and all bitcoin. Raises LndAnswerError."""
+    amount = int64(text)
+    if not 0 <= amount <= MAX_MSAT:
+        raise LndAnswerError("an amount in lnd's answer is out of range")
+    return Msat(amount)
+
+
+def to_base64(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def to_base64url(hexadecimal: str) -> str:
+    return base64.urlsafe_b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def from_base64(text: str) -> str:
+    """Lower-case hex. Raises LndAnswerError."""
+    try:
+        return base64.b64decode(text, validate=True).hex()
+    except ValueError:
+        raise LndAnswerError("bytes in lnd's answer are no base64") from None
+
+
+def network(info: Info) -> str:
+    name = info.chains[0].network if info.chains else ""
+    return _NETWORKS.get(name, name)
+
+
+def payment_answer(payment: Payment, payment_hash: str) -> LookupAnswer:
+    """What lnd says about one payment. Failed only for its terminal FAILED, Settled only with the right preimage."""
+    if payment.payment_hash != payment_hash:
+        return Unknown("lnd answered about another payment")
+    if payment.status == "FAILED":
+        # lnd dates an attempt that follows a failed one anew.
+        begun_at = int64(payment.creation_time_ns) // 1_000_000_000
+        reason = FAILURES.get(payment.failure_reason, "other")
+        return Failed(f"lnd: {payment.failure_reason}", reason, begun_at or None)
+    if payment.status in ("IN_FLIGHT", "INITIATED"):
+        return InFlight()
+    if payment.status != "SUCCEEDED":
+        return Unknown("lnd does not know the state of the payment")
+    preimage = payment.payment_preimage
+    if not _HEX32.fullmatch(preimage) or hash_of(preimage) != payment_hash:
+        return Unknown("lnd's preimage does not belong to the payment hash")
+    return Settled(preimage, msat(payment.fee_msat))
+
+
+def listed_payment(payment: Payment) -> NodePayment:
+    settled = payment.status == "SUCCEEDED"
+    return NodePayment(
+        payment_hash=payment.payment_hash,
+        state=_PAYMENT_STATES.get(payment.status, "open"),
+        amount_msat=msat(payment.value_msat),
+        fee_msat=msat(payment.fee_msat),
+        preimage=payment.payment_preimage if settled else "",
+    )
+
+
+def invoice_status(invoice: Invoice) -> InvoiceStatus:
+    state = _INVOICE_STATES.get(invoice.state)
+    if state is None:
+        raise LndAnswerError("lnd names a state of invoices that is not known here")
+    return InvoiceStatus(
+        state=state,
+        bolt11=invoice.payment_request,
+        received_msat=msat(invoice.amt_paid_msat),
+        settled_at=int64(invoice.settle_date),
+        preimage=from_base64(invoice.r_preimage),
+        expires_at=int64(invoice.creation_date) + int64(invoice.expiry),
+    )
+
+
+def hash_of(preimage: str) -> str:
+    """The payment hash that belongs to a preimage, both in hex."""
+    return sha256(bytes.fromhex(preimage)).hexdigest()

@@ -1,0 +1,308 @@
+"""``sandbox://``: a Lightning node in a simulated network, with real signed invoices on regtest.
+
+``pay`` commits how and when a payment will end before it answers, and the state follows from the clock: payments
+settle and outsiders (:mod:`kitestring.backend.sandbox.world`) pay while the service is dead.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, open_file
+from kitestring.backend.sandbox.payments import Sent, attempt, read_answer
+from kitestring.backend.sandbox.writer import Writer
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.node import (
+    Backend,
+    Capabilities,
+    InvoiceOrder,
+    InvoiceStatus,
+    NodeBalance,
+    NodeInfo,
+    NodeInvoice,
+    NodePayment,
+    NodeUnreachableError,
+    PayOrder,
+    Settlement,
+)
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, PayAnswer, Settled
+from kitestring.codec import bolt11
+from kitestring.codec.bolt11_write import encode
+from kitestring.crypto import secp
+
+#: A payment on the real network takes half a second; this is long enough to be seen and short enough to wait for.
+LATENCY_MS: Final = 20
+MAX_LATENCY_MS: Final = 3_600_000
+#: How often another process may have changed something: a person does not notice it, and it costs 20 glances a second.
+POLL_S: Final = 0.05
+#: How long :meth:`Sandbox.track` waits before it says that the payment is still in flight.
+TRACK_LIMIT_S: Final = 60.0
+#: Rows read at once, so that a long list does not hold the event loop.
+PAGE: Final = 256
+_GENESIS: Final = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
+_CAPABILITIES: Final = Capabilities(
+    own_preimage=True,
+    idempotent_by_hash=True,
+    authoritative_lookup=True,
+    fee_cap=True,
+    amountless=True,
+    description_hash=True,
+)
+
+
+class SandboxFaultError(Exception):
+    """The answer got lost or was an error, because the outside world was told so. The payment may have settled."""
+
+
+def from_url(url: BackendUrl, context: Context) -> Backend:
+    """``sandbox://`` (``sandbox.db`` in the data directory) or ``sandbox:///path.db``, with ``?balance_sat=`` for a new
+    file and ``?latency_ms=`` of a payment. Raises KitestringError."""
+    url.only("balance_sat", "latency_ms")
+    if url.host or url.port:
+        raise KitestringError(Reason.MALFORMED, "write sandbox:// or sandbox:///absolute/path.db")
+    opening_msat = url.integer("balance_sat", OPENING_BALANCE_MSAT.sats_down()) * 1000
+    latency_ms = url.integer("latency_ms", LATENCY_MS)
+    if opening_msat + INBOUND_MSAT > MAX_MSAT or latency_ms > MAX_LATENCY_MS:
+        raise KitestringError(Reason.MALFORMED, f"balance_sat is too large or latency_ms above {MAX_LATENCY_MS}")
+    path = Path(url.path) if url.path.strip("/") else context.data_dir / "sandbox.db"
+    return Sandbox(path, context, opening_msat=Msat(opening_msat), latency_ms=latency_ms)
+
+
+class Sandbox:
+    """The node. Reads are answered from a connection of their own on the caller's thread (they never wait for a
+    writer); writes share commits on the writer's thread. Raises sqlite3.Error when the disk fails."""
+
+    capabilities: Capabilities = _CAPABILITIES
+
+    def __init__(
+        self, path: Path, context: Context, *, opening_msat: Msat = OPENING_BALANCE_MSAT, latency_ms: int = LATENCY_MS
+    ) -> None:
+        self.path: Final = path
+        self._clock: Final = context.clock
+        self._entropy: Final = context.entropy
+        self._now_ms: Final = context.now_ms
+        self._opening_msat: Final = opening_msat
+        self._latency_ms: Final = latency_ms
+        self._opened: tuple[sqlite3.Connection, Writer] | None = None
+        self._secret = b""
+
+    def __repr__(self) -> str:
+        return f"Sandbox({str(self.path)!r})"
+
+    async def open(self) -> None:
+        reader = open_file(self.path, entropy=self._entropy, opening_msat=self._opening_msat)
+        reader.execute("PRAGMA query_only = ON")
+        self._secret = reader.execute("SELECT node_secret FROM node").fetchone()[0]
+        self._opened = reader, Writer(open_file(self.path, shared=True))
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            reader, writer = self._opened
+            self._opened = None
+            await writer.close()
+            reader.close()
+
+    async def info(self) -> NodeInfo:
+        self._moment()
+        node_id = secp.compressed_public(self._secret).hex()
+        return NodeInfo(node_id, "sandbox", "#3399ff", NETWORK, 0, _GENESIS)
+
+    async def balance(self) -> NodeBalance:
+        now = self._moment()
+        node = self._reader.execute(
+            "SELECT balance_msat, capacity_msat, (SELECT coalesce(sum(amount_msat + fee_msat), 0) FROM payments"
+            " WHERE outcome = 'failed' AND refunded = 0 AND resolve_at_ms <= ?) AS refunds FROM node",
+            (now,),
+        ).fetchone()
+        spendable = Msat(node["balance_msat"] + node["refunds"])
+        return NodeBalance(spendable, Msat(node["capacity_msat"]) - spendable)
+
+    async def pay(self, order: PayOrder) -> PayAnswer:
+        """Waits ``order.timeout_s`` for the end, then says InFlight. Raises NodeUnreachableError when nothing was sent,
+        SandboxFaultError as told and when the node goes away while the payment is under way."""
+        try:
+            invoice = bolt11.decode(order.bolt11, recover=False)
+        except CodecError:
+            invoice = None
+        work = partial(attempt, order=order, invoice=invoice, now_ms=self._now_ms, latency_ms=self._latency_ms)
+        sent = await self._writer.run(work)
+        if not isinstance(sent, Sent):
+            return sent
+        if sent.answer == "lost":
+            raise SandboxFaultError("the connection to the sandbox broke before the answer, as it was told")
+        try:
+            answer = await self._until_resolved(order.payment_hash, order.timeout_s)
+        except NodeUnreachableError as error:
+            # The order was committed: this exception must not leave pay().
+            raise SandboxFaultError(f"the sandbox went away before the answer: {error}") from error
+        if sent.answer == "error":
+            raise SandboxFaultError("the sandbox answered with error 500, as it was told")
+        if sent.answer == "lie" and isinstance(answer, Settled):
+            return Settled(sha256(answer.preimage.encode()).hexdigest(), answer.fee_msat)
+        if isinstance(answer, Failed) and not sent.fresh:
+            return replace(answer, attempt_at=None)  # the end of another order: this one was never taken
+        # Committed before, so the row is there and the answer cannot be NeverSeen.
+        return answer  # type: ignore[return-value]
+
+    async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
+        now = self._moment()  # first, so that NeverSeen is never dated after the look
+        return read_answer(self._payment(payment_hash), now)
+
+    async def track(self, payment_hash: str) -> LookupAnswer:
+        return await self._until_resolved(payment_hash, TRACK_LIMIT_S)
+
+    async def make_invoice(self, order: InvoiceOrder) -> NodeInvoice:
+        """Raises CodecError when the order cannot be written as an invoice, NodeUnreachableError."""
+        created_at = self._moment() // 1000
+        preimage = order.preimage or self._entropy(32).hex()
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        text = encode(
+            network=NETWORK,
+            timestamp=created_at,
+            payment_hash=payment_hash,
+            payment_secret=self._entropy(32).hex(),
+            secret32=self._secret,
+            amount_msat=order.amount_msat,
+            description=None if order.description_hash else order.description,
+            description_hash=order.description_hash or None,
+            expiry_s=order.expiry_s,
+        )
+        row = (payment_hash, text, preimage, order.amount_msat, created_at + order.expiry_s)
+        return await self._writer.run(partial(_insert_invoice, row=row))
+
+    async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
+        self._moment()
+        await self._writer.run(partial(_cancel, payment_hash=payment_hash))
+        return await self.lookup_invoice(payment_hash)
+
+    async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
+        now = self._moment()
+        row = self._reader.execute("SELECT * FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
+        return InvoiceStatus("unknown") if row is None else _status(row, now)
+
+    async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
+        """``cursor`` is a settle index in decimal; b"" is the beginning of this world."""
+        index, version = int(cursor or b"0"), -1
+        while True:
+            self._moment()
+            seen: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
+            if seen == version:
+                await self._clock.sleep(POLL_S)
+                continue
+            rows = self._page("SELECT * FROM invoices WHERE settle_index > ? ORDER BY settle_index LIMIT ?", index)
+            for row in rows:
+                index = row["settle_index"]
+                yield Settlement(
+                    row["payment_hash"],
+                    Msat(row["received_msat"]),
+                    row["settled_at"],
+                    row["preimage"],
+                    str(index).encode(),
+                )
+            version = seen if len(rows) < PAGE else -1
+
+    async def list_payments(self) -> AsyncIterator[NodePayment]:
+        seq = 0
+        while rows := self._page("SELECT * FROM payments WHERE seq > ? ORDER BY seq LIMIT ?", seq):
+            seq, now = rows[-1]["seq"], self._moment()
+            for row in rows:
+                yield _node_payment(row, now)
+
+    async def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:
+        seq = 0
+        while rows := self._page("SELECT * FROM invoices WHERE seq > ? ORDER BY seq LIMIT ?", seq):
+            seq, now = rows[-1]["seq"], self._moment()
+            for row in rows:
+                yield row["payment_hash"], _status(row, now)
+
+    @property
+    def _reader(self) -> sqlite3.Connection:
+        return self._both()[0]
+
+    @property
+    def _writer(self) -> Writer:
+        return self._both()[1]
+
+    def _both(self) -> tuple[sqlite3.Connection, Writer]:
+        if self._opened is None:
+            raise NodeUnreachableError("the sandbox is not open")
+        return self._opened
+
+    def _moment(self) -> int:
+        """The time of this world in milliseconds. Raises NodeUnreachableError when the node is offline."""
+        seen, offline = self._reader.execute("SELECT seen_ms, offline FROM node").fetchone()
+        if offline:
+            raise NodeUnreachableError("the sandbox node is offline, as it was told")
+        return max(int(seen), self._now_ms())
+
+    def _payment(self, payment_hash: str) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._reader.execute(
+            "SELECT * FROM payments WHERE payment_hash = ?", (payment_hash,)
+        ).fetchone()
+        return row
+
+    def _page(self, sql: str, after: int) -> list[sqlite3.Row]:
+        return self._reader.execute(sql, (after, PAGE)).fetchall()
+
+    async def _until_resolved(self, payment_hash: str, limit_s: float) -> LookupAnswer:
+        deadline = self._clock.monotonic() + limit_s
+        while True:
+            now, row = self._moment(), self._payment(payment_hash)
+            answer = read_answer(row, now)
+            left_s = deadline - self._clock.monotonic()
+            if not isinstance(answer, InFlight) or left_s <= 0:
+                return answer
+            due_ms = row["resolve_at_ms"] if row is not None else None
+            until_due_s = POLL_S if due_ms is None else (due_ms - now) / 1000
+            await self._clock.sleep(min(POLL_S, left_s, until_due_s))
+
+
+def _insert_invoice(connection: sqlite3.Connection, row: tuple[object, ...]) -> NodeInvoice:
+    """The same preimage gives the invoice that was made with it first."""
+    connection.execute(
+        "INSERT INTO invoices (payment_hash, bolt11, preimage, amount_msat, expires_at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (payment_hash) DO NOTHING",
+        row,
+    )
+    made = connection.execute(
+        "SELECT bolt11, payment_hash, expires_at FROM invoices WHERE payment_hash = ?", row[:1]
+    ).fetchone()
+    return NodeInvoice(*made)
+
+
+def _cancel(connection: sqlite3.Connection, payment_hash: str) -> None:
+    connection.execute(
+        "UPDATE invoices SET state = 'canceled' WHERE payment_hash = ? AND state = 'open'", (payment_hash,)
+    )
+
+
+def _status(row: sqlite3.Row, now: int) -> InvoiceStatus:
+    expired = row["state"] == "open" and row["expires_at"] * 1000 <= now
+    return InvoiceStatus(
+        state="canceled" if expired else row["state"],
+        bolt11=row["bolt11"],
+        received_msat=Msat(row["received_msat"]),
+        settled_at=row["settled_at"],
+        preimage=row["preimage"],
+        expires_at=row["expires_at"],
+    )
+
+
+def _node_payment(row: sqlite3.Row, now: int) -> NodePayment:
+    answer = read_answer(row, now)
+    settled = isinstance(answer, Settled)
+    return NodePayment(
+        payment_hash=row["payment_hash"],
+        state="settled" if settled else "open" if isinstance(answer, InFlight) else "failed",
+        amount_msat=Msat(row["amount_msat"]),
+        fee_msat=Msat(row["fee_msat"] if settled else 0),
+        preimage=row["preimage"] if settled else "",
+    )

@@ -1,0 +1,151 @@
+"""What the sandbox node does with one outgoing payment, and what the outside world was told to do to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from kitestring.backend.sandbox.file import NETWORK, advance
+from kitestring.base.money import Msat
+from kitestring.base.node import NodeUnreachableError, PayOrder
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled
+from kitestring.codec.bolt11 import Invoice, check_payable
+
+#: One hop of a cheap network: half a sat and 100 millionths of the amount, rounded up.
+FEE_BASE_MSAT: Final = 500
+FEE_PPM: Final = 100
+#: How late "late" is unless it is said.
+LATE_MS: Final = 2000
+
+
+class Behaviour(StrEnum):
+    """What happens to a payment of an outsider's invoice. All but ``hang`` end by themselves."""
+
+    SETTLE = "settle"
+    FAIL = "fail"
+    HANG = "hang"  # in flight until released
+    LATE = "late"  # settles after a while
+    LOST = "lost"  # settles, but the connection breaks before the answer
+    LOST_FAIL = "lost-fail"  # fails, and the connection breaks before the answer
+    ERROR = "error"  # settles, and the node answers with an error 500
+    LIE = "lie"  # settles, and the node answers with a preimage that does not belong to the hash
+
+
+class Effect(NamedTuple):
+    """``outcome``: settled or failed. ``answer``: given, lost, error or lie."""
+
+    outcome: str
+    answer: str
+
+
+EFFECTS: Final[dict[Behaviour, Effect]] = {
+    Behaviour.SETTLE: Effect("settled", "given"),
+    Behaviour.FAIL: Effect("failed", "given"),
+    Behaviour.HANG: Effect("settled", "given"),
+    Behaviour.LATE: Effect("settled", "given"),
+    Behaviour.LOST: Effect("settled", "lost"),
+    Behaviour.LOST_FAIL: Effect("failed", "lost"),
+    Behaviour.ERROR: Effect("settled", "error"),
+    Behaviour.LIE: Effect("settled", "lie"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The payment is in the file. ``fresh``: this very call put it there, so its answer may be tampered with."""
+
+    fresh: bool
+    answer: str
+
+
+def routing_fee_msat(amount_msat: Msat) -> Msat:
+    return Msat(FEE_BASE_MSAT - (-int(amount_msat) * FEE_PPM // 1_000_000))
+
+
+def attempt(
+    connection: sqlite3.Connection,
+    order: PayOrder,
+    invoice: Invoice | None,
+    now_ms: Callable[[], int],
+    latency_ms: int,
+) -> Sent | Failed:
+    """Inside a transaction: commit how the payment will end, or refuse it. A hash that is not failed is never sent
+    again. ``invoice`` is None when it could not be read. Raises NodeUnreachableError when the node is offline."""
+    now = advance(connection, now_ms)
+    node = connection.execute("SELECT balance_msat, offline FROM node").fetchone()
+    if node["offline"]:
+        raise NodeUnreachableError("the sandbox node is offline, as it was told")
+    before = connection.execute("SELECT * FROM payments WHERE payment_hash = ?", (order.payment_hash,)).fetchone()
+    if before is not None and not isinstance(read_answer(before, now), Failed):
+        return Sent(fresh=False, answer="given")
+    target = connection.execute(
+        "SELECT * FROM outside_invoices WHERE payment_hash = ?", (order.payment_hash,)
+    ).fetchone()
+    refusal = _refusal(order, invoice, target, now, Msat(node["balance_msat"]))
+    if refusal is not None:
+        return refusal
+    return _send(connection, order, target, now, latency_ms)
+
+
+def _refusal(
+    order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int, balance_msat: Msat
+) -> Failed | None:
+    if invoice is None or invoice.payment_hash != order.payment_hash:
+        return Failed("the sandbox node could not read the invoice", "refused")
+    fee_msat = routing_fee_msat(order.amount_msat)
+    checks = (
+        (invoice.network != NETWORK, "refused", f"the invoice is for {invoice.network}, this node is on {NETWORK}"),
+        (check_payable(invoice, now=now // 1000, network=NETWORK) is not None, "expired", "the invoice has expired"),
+        (order.amountless is not (invoice.amount_msat is None), "refused", "the amount is given twice or not at all"),
+        (order.amount_msat < 1, "refused", "the amount must be positive"),
+        (invoice.amount_msat not in (None, order.amount_msat), "refused", "the amount is not that of the invoice"),
+        (target is None or target["bolt11"] != invoice.text, "no_route", "nobody in this sandbox made the invoice"),
+        (fee_msat > order.fee_cap_msat, "fee_limit", f"the route costs {int(fee_msat)} msat"),
+        (order.amount_msat + fee_msat > balance_msat, "insufficient_funds", "the balance is too small"),
+    )
+    return next((Failed(f"sandbox: {text}", reason) for refused, reason, text in checks if refused), None)
+
+
+def _send(connection: sqlite3.Connection, order: PayOrder, target: sqlite3.Row, now: int, latency_ms: int) -> Sent:
+    effect = EFFECTS[Behaviour(target["behaviour"])]
+    fee_msat = routing_fee_msat(order.amount_msat)
+    connection.execute("UPDATE node SET balance_msat = balance_msat - ?", (int(order.amount_msat + fee_msat),))
+    connection.execute(
+        "INSERT OR REPLACE INTO payments"
+        " (payment_hash, amount_msat, fee_msat, outcome, answer, preimage, sent_at_ms, resolve_at_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            order.payment_hash,
+            int(order.amount_msat),
+            int(fee_msat),
+            effect.outcome,
+            effect.answer,
+            target["preimage"],
+            now,
+            resolve_at_ms(Behaviour(target["behaviour"]), target["delay_ms"], now, latency_ms),
+        ),
+    )
+    return Sent(fresh=True, answer=effect.answer)
+
+
+def resolve_at_ms(behaviour: Behaviour, delay_ms: int | None, now: int, latency_ms: int) -> int | None:
+    """When a payment sent now ends; None while it hangs."""
+    if behaviour is Behaviour.HANG:
+        return None
+    if delay_ms is not None:
+        return now + delay_ms
+    return now + (LATE_MS if behaviour is Behaviour.LATE else latency_ms)
+
+
+def read_answer(row: sqlite3.Row | None, now: int) -> LookupAnswer:
+    """What has become of a payment at ``now`` (milliseconds)."""
+    if row is None:
+        return NeverSeen(as_of=now // 1000)
+    if row["resolve_at_ms"] is None or row["resolve_at_ms"] > now:
+        return InFlight()
+    if row["outcome"] == "failed":
+        return Failed("sandbox: the payee refused the payment", "no_route", row["sent_at_ms"] // 1000)
+    return Settled(row["preimage"], Msat(row["fee_msat"]))

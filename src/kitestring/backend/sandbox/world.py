@@ -1,0 +1,228 @@
+"""Everybody else in the sandbox: pays the node's invoices, is paid by it, and plays the faults of a real network.
+
+A :class:`World` is another connection to the node's file, so it works from another process and without the service.
+Its methods are short blocking transactions.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from kitestring.backend.registry import wall_clock_ms
+from kitestring.backend.sandbox.file import NETWORK, advance, due_refunds, moment_ms, open_file, transaction
+from kitestring.backend.sandbox.payments import Behaviour, read_answer
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.money import ZERO, Msat
+from kitestring.base.payments import Failed, InFlight, Settled
+from kitestring.base.ports import Entropy
+from kitestring.codec import bolt11
+from kitestring.codec.bolt11_write import encode
+
+
+@dataclass(frozen=True, slots=True)
+class WorldPayment:
+    """One payment as the outside saw it. ``direction``: ``out`` of the node or ``in`` to it; ``state``: ``settled``,
+    ``failed`` or ``open``."""
+
+    direction: str
+    payment_hash: str
+    state: str
+    amount_msat: Msat
+    fee_msat: Msat
+    preimage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The node's money: ``opening + received − sent − fees − held = balance``, always."""
+
+    opening_msat: Msat
+    received_msat: Msat
+    sent_msat: Msat
+    fees_msat: Msat
+    held_msat: Msat
+    balance_msat: Msat
+
+    @property
+    def balanced(self) -> bool:
+        after = self.opening_msat + self.received_msat - self.sent_msat - self.fees_msat - self.held_msat
+        return after == self.balance_msat
+
+
+class World:
+    """The outside of the sandbox at ``path``, which its node has made. Raises KitestringError."""
+
+    def __init__(
+        self, path: Path, *, entropy: Entropy = secrets.token_bytes, now_ms: Callable[[], int] = wall_clock_ms
+    ) -> None:
+        self._connection = open_file(path)
+        self._entropy = entropy
+        self._now_ms = now_ms
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def pay(self, text: str, amount_msat: Msat | None = None) -> str:
+        """Pay an invoice of the node, once, and return the preimage. ``amount_msat`` is needed where the invoice has
+        none, and may be more than it asks for. Raises KitestringError saying why not."""
+        try:
+            payment_hash = bolt11.decode(text, recover=False).payment_hash
+        except CodecError as error:
+            raise KitestringError(Reason.MALFORMED, str(error)) from error
+        with transaction(self._connection) as connection:
+            now = advance(connection, self._now_ms)
+            row = connection.execute("SELECT * FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
+            paid_msat = _amount_to_pay(row, amount_msat, now)
+            _receive(connection, payment_hash, paid_msat, now)
+        preimage: str = row["preimage"]
+        return preimage
+
+    def invoice(
+        self,
+        amount_msat: Msat | None,
+        description: str = "",
+        *,
+        behaviour: Behaviour = Behaviour.SETTLE,
+        delay_ms: int | None = None,
+        expiry_s: int = 3600,
+    ) -> str:
+        """An invoice of an outsider. ``behaviour`` is what happens when the node pays it; ``delay_ms`` after how long
+        (default: the node's latency). Raises CodecError when it cannot be written."""
+        now = moment_ms(self._connection, self._now_ms)
+        preimage = self._entropy(32)
+        payment_hash = sha256(preimage).hexdigest()
+        secret = self._connection.execute("SELECT outside_secret FROM node").fetchone()[0]
+        text = encode(
+            network=NETWORK,
+            timestamp=now // 1000,
+            payment_hash=payment_hash,
+            payment_secret=self._entropy(32).hex(),
+            secret32=secret,
+            amount_msat=amount_msat,
+            description=description,
+            expiry_s=expiry_s,
+        )
+        row = (payment_hash, text, preimage.hex(), amount_msat, now // 1000 + expiry_s, behaviour.value, delay_ms)
+        with transaction(self._connection) as connection:
+            connection.execute("INSERT INTO outside_invoices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        return text
+
+    def behave(self, payment_hash: str, behaviour: Behaviour, delay_ms: int | None = None) -> None:
+        """Change what happens when an outsider's invoice is paid the next time."""
+        with transaction(self._connection) as connection:
+            connection.execute(
+                "UPDATE outside_invoices SET behaviour = ?, delay_ms = ? WHERE payment_hash = ?",
+                (behaviour.value, delay_ms, payment_hash),
+            )
+
+    def release(self, payment_hash: str, *, settle: bool = True) -> None:
+        """End a payment that is in flight now. Raises KitestringError(UNKNOWN_TARGET) when there is none."""
+        with transaction(self._connection) as connection:
+            now = advance(connection, self._now_ms)
+            ended = connection.execute(
+                "UPDATE payments SET resolve_at_ms = ?, outcome = ?"
+                " WHERE payment_hash = ? AND (resolve_at_ms IS NULL OR resolve_at_ms > ?)",
+                (now, "settled" if settle else "failed", payment_hash, now),
+            )
+            if ended.rowcount != 1:
+                raise KitestringError(Reason.UNKNOWN_TARGET, "no payment with this hash is in flight")
+
+    def set_offline(self, offline: bool) -> None:
+        """Whether the node refuses every connection."""
+        with transaction(self._connection) as connection:
+            connection.execute("UPDATE node SET offline = ?", (int(offline),))
+
+    def payments(self) -> list[WorldPayment]:
+        """Everything that was ever paid, in both directions, oldest first in each: what tests compare with."""
+        now = moment_ms(self._connection, self._now_ms)
+        sent = self._connection.execute("SELECT * FROM payments ORDER BY seq").fetchall()
+        received = self._connection.execute(
+            "SELECT * FROM invoices WHERE state = 'settled' ORDER BY settle_index"
+        ).fetchall()
+        return [
+            *(_outgoing(row, now) for row in sent),
+            *(
+                WorldPayment("in", row["payment_hash"], "settled", Msat(row["received_msat"]), ZERO, row["preimage"])
+                for row in received
+            ),
+        ]
+
+    def books(self) -> Books:
+        """The sums of :meth:`payments` beside the balance that the node keeps."""
+        with transaction(self._connection) as connection:
+            now = moment_ms(connection, self._now_ms)
+            node = connection.execute("SELECT opening_msat, balance_msat FROM node").fetchone()
+            balance_msat = Msat(node["balance_msat"] + due_refunds(connection, now))
+            payments = self.payments()
+        sent = [payment for payment in payments if payment.direction == "out" and payment.state == "settled"]
+        held = [payment for payment in payments if payment.state == "open"]
+        return Books(
+            opening_msat=Msat(node["opening_msat"]),
+            received_msat=Msat(sum(payment.amount_msat for payment in payments if payment.direction == "in")),
+            sent_msat=Msat(sum(payment.amount_msat for payment in sent)),
+            fees_msat=Msat(sum(payment.fee_msat for payment in sent)),
+            held_msat=Msat(sum(payment.amount_msat + payment.fee_msat for payment in held)),
+            balance_msat=balance_msat,
+        )
+
+
+def _amount_to_pay(row: sqlite3.Row | None, amount_msat: Msat | None, now: int) -> Msat:
+    """Raises KitestringError unless the node's invoice may be paid with this amount now."""
+    if row is None:
+        raise KitestringError(Reason.UNKNOWN_TARGET, "this invoice was not made by the node of this sandbox")
+    if row["state"] == "settled":
+        raise KitestringError(Reason.ALREADY_USED, "this invoice was paid already")
+    if row["state"] == "canceled":
+        raise KitestringError(Reason.PAYMENT_FAILED, "this invoice was cancelled")
+    if row["expires_at"] * 1000 <= now:
+        raise KitestringError(Reason.PAYMENT_FAILED, "this invoice has expired")
+    paid_msat = amount_msat if amount_msat is not None else row["amount_msat"]
+    if paid_msat is None:
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "this invoice has no amount: say how much to pay")
+    if paid_msat < max(1, row["amount_msat"] or 1):
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "this is less than the invoice asks for")
+    return Msat(paid_msat)
+
+
+def _receive(connection: sqlite3.Connection, payment_hash: str, paid_msat: Msat, now: int) -> None:
+    """Credit the node and settle its invoice under the next index: one commit, so the indexes have no gap."""
+    credited = connection.execute(
+        "UPDATE node SET balance_msat = balance_msat + ?, settle_index = settle_index + 1"
+        " WHERE balance_msat + ? <= capacity_msat",
+        (int(paid_msat), int(paid_msat)),
+    )
+    if credited.rowcount != 1:
+        raise KitestringError(
+            Reason.PAYMENT_FAILED, "the channels of the sandbox node are full: pay something out first"
+        )
+    connection.execute(
+        "UPDATE invoices SET state = 'settled', received_msat = ?, settled_at = ?,"
+        " settle_index = (SELECT settle_index FROM node) WHERE payment_hash = ?",
+        (int(paid_msat), now // 1000, payment_hash),
+    )
+
+
+def _outgoing(row: sqlite3.Row, now: int) -> WorldPayment:
+    answer = read_answer(row, now)
+    states = {Settled: "settled", Failed: "failed", InFlight: "open"}
+    settled = isinstance(answer, Settled)
+    return WorldPayment(
+        "out",
+        row["payment_hash"],
+        states[type(answer)],
+        Msat(row["amount_msat"]),
+        Msat(row["fee_msat"]) if settled or isinstance(answer, InFlight) else ZERO,
+        row["preimage"] if settled else "",
+    )

@@ -1,0 +1,98 @@
+"""The seam to the durable ledger: transactions go in as values, rows come out as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from kitestring.base.commands import ListTransactions
+from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Transaction
+from kitestring.base.records import Invoice, Message, Node, Payment, Request
+from kitestring.base.transactions import Tx, TxAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose records: of one grant, of one account, or (both empty) everything."""
+
+    grant_id: str = ""
+    account_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """``spent_msat`` only grows (amount + fee of settled outgoing payments); ``sub_accounts_msat`` is their sum of
+    credits − posted; ``spending_stopped`` is why the drift breaker is open, or ""."""
+
+    spent_msat: Msat
+    sub_accounts_msat: Msat
+    owner_pending_msat: Msat
+    pending_msat: Msat
+    spending_stopped: str
+    pruned_before: int
+
+
+class Store(Protocol):
+    """The durable ledger of one service. ``apply`` resolves after the commit (with fsync) that holds the value.
+
+    A failed batch fails every member; nothing of it happened. Raises KitestringError(NODE…/INTERNAL) never for a
+    policy answer: those are values. The readers raise KitestringError(INTERNAL) when the database cannot be read.
+    """
+
+    async def apply(self, tx: Tx) -> TxAnswer: ...
+
+    async def grants(self) -> list[Grant]: ...
+    async def grant(self, grant_id: str) -> Grant | None: ...
+    async def accounts(self) -> list[Account]: ...
+    async def account(self, account_id: str) -> Account | None: ...
+    async def offers(self) -> list[Offer]: ...
+    async def offer(self, offer_id: str) -> Offer | None: ...
+    async def payment(self, payment_id: str) -> Payment | None: ...
+    async def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
+        """The payment that holds the hash, else the newest failed one."""
+        ...
+
+    async def has_failed(self, node_id: str, payment_hash: str) -> bool:
+        """Whether a payment of this hash has failed at this node."""
+        ...
+
+    async def open_payments(self) -> list[Payment]: ...
+    async def resolved_payments(self) -> list[Payment]:
+        """Those that the operator closed without proof: the truth about them may still come."""
+        ...
+
+    async def waiting(self, payment_id: str) -> list[Request]:
+        """Unanswered requests that wait for this payment."""
+        ...
+
+    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None: ...
+    async def invoices(
+        self, state: str, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
+    ) -> list[Invoice]:
+        """Invoices in this state, those that expire first first (the settled in the order they were made).
+
+        ``limit`` 0 is all of them: there may be many thousands, so what walks through them on the loop asks for a
+        page at a time and names the last invoice it got as ``after``; it may see one twice, but misses none.
+        ``expires_before`` 0 is at any time.
+        """
+        ...
+
+    async def request(self, request_id: str) -> Request | None: ...
+    async def running_requests(self) -> list[Request]:
+        """Claimed and unanswered, oldest first."""
+        ...
+
+    async def messages(self, request_id: str) -> tuple[Message, ...]: ...
+    async def unpublished(self, limit: int) -> list[Message]: ...
+    async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None: ...
+    async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]: ...
+    async def budget_used(self, grant_id: str, oldest: int) -> Msat: ...
+    async def totals(self) -> Totals: ...
+    async def node(self, node_id: str) -> Node | None: ...
+    async def nodes(self) -> list[Node]:
+        """All nodes this service has stood on, the present one (the highest epoch) last."""
+        ...
+
+    async def close(self) -> None: ...

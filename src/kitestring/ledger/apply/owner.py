@@ -1,0 +1,162 @@
+"""What the owner and the service itself change: grants, accounts, offers, transfers, nodes, the breaker."""
+
+# ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.errors import Reason
+from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.transactions import (
+    Claimed,
+    Denied,
+    Execute,
+    MoveCursor,
+    Recorded,
+    SaveAccount,
+    SaveGrant,
+    SaveNode,
+    SaveOffer,
+    SetSpending,
+    Stale,
+    Transfer,
+    TxAnswer,
+    Write,
+)
+from kitestring.ledger.apply.batch import USERS, Batch
+from kitestring.ledger.rows import GRANT, NODE, OFFER, write_grant, write_offer
+
+_VERSION: Final = "SELECT version FROM grants WHERE service = ? AND grant_id = ?"
+_SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES (?{', ?' * 17})"
+_NEW_ACCOUNT: Final = (
+    "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
+)
+_RENAME: Final = "UPDATE accounts SET name = ? WHERE service = ? AND account_id = ?"
+_SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES (?{', ?' * 10})"
+_TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
+_SAVE_NODE: Final = f"""
+INSERT INTO nodes (service, {NODE}) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET epoch = excluded.epoch, backend = excluded.backend, network = excluded.network,
+  cursor = iif(excluded.cursor = x'', cursor, excluded.cursor)"""
+_CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
+_EPOCH: Final = "SELECT epoch FROM nodes WHERE service = ? AND node_id = ?"
+
+Refusal = Denied | Stale
+
+
+def execute(batch: Batch, tx: Execute) -> TxAnswer:
+    """All writes or none: a refusal in the middle takes back what came before it."""
+    known = batch.known(tx.request.request_id)
+    if known is not None:
+        return known
+    if tx.request.sent_at < batch.sums.pruned_before:
+        return Denied(Reason.STALE_REQUEST)
+    batch.flush()
+    before = replace(batch.sums)
+    batch.execute("SAVEPOINT command")
+    for write in tx.writes:
+        refusal = WRITES[type(write)](batch, write)
+        if refusal is not None:
+            batch.execute("ROLLBACK TO command")
+            batch.execute("RELEASE command")
+            batch.sums, batch.accounts = before, {}
+            return refusal
+    batch.insert_request(tx.request, tx.request.payment_id)
+    batch.store((tx.message,), tx.request.received_at)
+    batch.execute("RELEASE command")
+    return Claimed()
+
+
+def _save_grant(batch: Batch, write: SaveGrant) -> Refusal | None:
+    grant = write.grant
+    row = batch.execute(_VERSION, (batch.service, grant.grant_id)).fetchone()
+    if row is not None and grant.version != row[0] + 1:
+        return Stale()
+    account = batch.balance(grant.account_id)
+    if account is None or account.kind not in USERS:
+        return Denied(Reason.UNKNOWN_TARGET)
+    batch.execute(_SAVE_GRANT, (batch.service, *write_grant(grant)))
+    return None
+
+
+def _save_account(batch: Batch, write: SaveAccount) -> Refusal | None:
+    """Name and the overdrawn mark (clearing it is the owner's word); balances change by transfers alone."""
+    account, key = write.account, (batch.service, write.account.account_id)
+    if account.account_id.startswith("@"):
+        return Denied(Reason.NOT_PERMITTED)
+    known = batch.balance(account.account_id)
+    if known is None:
+        batch.execute(_NEW_ACCOUNT, (*key, account.name, account.created_at))
+        return None
+    if known.kind == "sub" and known.available < 0 and not account.overdrawn:
+        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    batch.execute(_RENAME, (account.name, *key))
+    batch.mark(account.account_id, overdrawn=account.overdrawn)
+    return None
+
+
+def _save_offer(batch: Batch, write: SaveOffer) -> Refusal | None:
+    batch.execute(_SAVE_OFFER, (batch.service, *write_offer(write.offer)))
+    return None
+
+
+def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
+    """While spending is stopped nothing moves but what goes back to the owner: that only lowers what is promised."""
+    amount, source, target = int(write.amount_msat), write.from_account, write.to_account
+    if not 0 < amount <= MAX_MSAT:
+        return Denied(Reason.AMOUNT_OUT_OF_RANGE)
+    account, payee = batch.balance(source), batch.balance(target)
+    if account is None or payee is None or source == target or not {account.kind, payee.kind} <= set(USERS):
+        return Denied(Reason.UNKNOWN_TARGET)
+    if batch.execute(_TRANSFER, (batch.service, write.transfer_id)).fetchone() is not None:
+        return Denied(Reason.ALREADY_USED)
+    if batch.sums.stopped and target != OWNER_ACCOUNT:
+        return Denied(Reason.NODE_UNAVAILABLE)
+    overdrawn, available = account.overdrawn, account.available
+    if source == OWNER_ACCOUNT:
+        if write.view is None:
+            return Denied(Reason.NODE_UNAVAILABLE)
+        available = batch.owner_spendable(write.view)
+        overdrawn = overdrawn and not batch.is_fresh(write.view)
+    if overdrawn or amount > available:
+        return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0 if overdrawn else max(0, available)))
+    batch.book("transfer", source, target, amount, write.now, held=amount, reference=write.transfer_id, note=write.note)
+    if write.view is not None and source == OWNER_ACCOUNT:
+        batch.remember_view(write.view)
+    return None
+
+
+WRITES: Final[dict[type[Write], Callable[[Batch, Any], Refusal | None]]] = {
+    SaveGrant: _save_grant,
+    SaveAccount: _save_account,
+    SaveOffer: _save_offer,
+    Transfer: _transfer,
+}
+
+
+# ---------------------------------------------------------------- the service itself
+
+
+def save_node(batch: Batch, tx: SaveNode) -> TxAnswer:
+    """An empty cursor keeps the stored one. What was known of another node's balance, or epoch's, is forgotten."""
+    node, service = tx.node, batch.service
+    row = batch.execute(_EPOCH, (service, node.node_id)).fetchone()
+    if row is None or row[0] != node.epoch:
+        batch.sums.node_balance = None
+    batch.execute(_SAVE_NODE, (service, node.node_id, node.epoch, node.backend, node.network, node.cursor))
+    return Recorded()
+
+
+def move_cursor(batch: Batch, tx: MoveCursor) -> TxAnswer:
+    batch.execute(_CURSOR, (tx.cursor, batch.service, tx.node_id))
+    return Recorded()
+
+
+def set_spending(batch: Batch, tx: SetSpending) -> TxAnswer:
+    batch.sums.stopped = (tx.why or "stopped") if tx.stopped else ""
+    batch.sums.stopped_at = tx.now if tx.stopped else None
+    return Recorded()

@@ -1,0 +1,257 @@
+"""``kitestring audit``: read-only proofs of the invariants I1-I16 on a database, with nothing but SQL and SHA-256.
+
+Each check is one function in :data:`CHECKS`, named by its invariant. The invariants: docs/explanation/money-safety.md.
+"""
+
+# ruff: noqa: S608 - what is pasted into statements are names of this schema's tables, never a value
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from kitestring.base.payments import OPEN, TRANSITIONS, State
+from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
+from kitestring.ledger.audit.subject import Subject, Violation, listed
+from kitestring.ledger.sqlite.store import connect_readonly, service_number
+
+__all__ = ["CHECKS", "Violation", "audit"]
+
+#: Findings listed per check: enough to see a pattern, few enough to be read.
+FINDINGS_LIMIT: Final = 100
+
+_SECRET: Final = re.compile(
+    rb"\bnsec1[02-9ac-hj-np-z]{58}\b"
+    rb"|\bncryptsec1[02-9ac-hj-np-z]{20,}"
+    rb"|nostr\+walletconnect:[^\s]{0,500}\bsecret=[0-9a-fA-F]{64}"
+    rb"|\bmacaroon=[0-9a-fA-F]{64,}"
+)
+
+
+def audit(
+    source: str | Path | sqlite3.Connection, service_id: str, *, stuck_before: int | None = None
+) -> list[Violation]:
+    """Every violation found, at most :data:`FINDINGS_LIMIT` per check; empty when the ledger is sound.
+
+    Works on a live database: everything is read in one snapshot. Raises KitestringError when there is no such ledger.
+    """
+    connection = source if isinstance(source, sqlite3.Connection) else connect_readonly(Path(source))
+    try:
+        connection.execute("BEGIN")
+        subject = Subject(connection, service_number(connection, service_id), stuck_before)
+        return sorted(
+            Violation(invariant, sentence)
+            for invariant, check in CHECKS
+            for _, sentence in zip(range(FINDINGS_LIMIT), check(subject), strict=False)
+        )
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if connection is not source:
+            connection.close()
+
+
+_one_holder = listed(
+    "SELECT payment_hash, node_id, count(*) FROM payments WHERE service = ?1 AND state <> 'failed'"
+    " GROUP BY payment_hash, node_id HAVING count(*) > 1",
+    "payment hash {0} is held by {2} payments at node {1}",
+)
+_evidence = listed(
+    "SELECT payment_id, state FROM payments"
+    " WHERE service = ?1 AND state IN ('failed', 'resolved') AND trim(evidence) = ''",
+    "payment {0} was released ({1}) without stored evidence",
+)
+_released = listed(
+    "SELECT p.payment_id, p.state FROM payments p JOIN transfers t ON t.transfer = p.transfer"
+    " WHERE p.service = ?1 AND t.state = 'voided' AND p.state IN ('reserved', 'dispatched', 'unknown')",
+    "the reservation of payment {0} was released although it is {1}",
+)
+_overdraft = listed(
+    "SELECT account_id, credits_msat - posted_msat - pending_msat FROM accounts"
+    " WHERE service = ?1 AND kind = 'sub' AND NOT overdrawn AND credits_msat - posted_msat - pending_msat < 0",
+    "account {0} has {1} msat available and is not marked overdrawn",
+)
+_overcharge = listed(
+    "SELECT grant_id, transfer, used_msat, limit_msat FROM charges WHERE service = ?1 AND used_msat > limit_msat",
+    "the reservation of transfer {1} brought grant {0} to {2} msat of {3}",
+)
+_overspend = listed(
+    "SELECT payment_id, fee_msat, fee_cap_msat FROM payments p"
+    " WHERE service = ?1 AND state = 'settled' AND fee_msat > fee_cap_msat"
+    " AND NOT EXISTS (SELECT 1 FROM overspends o WHERE o.service = p.service AND o.payment_id = p.payment_id)",
+    "payment {0} cost {1} msat with a cap of {2}, and its account was never marked overdrawn",
+)
+_posted_truth = listed(
+    "SELECT p.payment_id, t.amount_msat + t.fee_msat, p.amount_msat + p.fee_msat FROM payments p"
+    " JOIN transfers t ON t.transfer = p.transfer"
+    " WHERE p.service = ?1 AND p.state = 'settled' AND t.state = 'posted'"
+    " AND (t.amount_msat, t.fee_msat) <> (p.amount_msat, p.fee_msat)",
+    "payment {0} was debited {1} msat but cost {2}",
+)
+_replies = listed(
+    "SELECT r.request_id, count(m.request_id) FROM requests r LEFT JOIN messages m"
+    " ON m.message = 2 * r.request"
+    " WHERE r.service = ?1 AND r.finished_at IS NOT NULL GROUP BY r.request_id HAVING count(m.request_id) <> 1",
+    "request {0} is finished with {1} stored replies",
+)
+_unmarked = listed(
+    "SELECT r.request_id FROM requests r JOIN messages m"
+    " ON m.message = 2 * r.request"
+    " WHERE r.service = ?1 AND r.finished_at IS NULL",
+    "request {0} has a reply but does not count as finished",
+)
+_unanswered = listed(
+    "SELECT r.request_id, p.payment_id, p.state FROM requests r"
+    " JOIN payments p ON p.service = r.service AND p.payment_id = r.payment_id"
+    " WHERE r.service = ?1 AND r.finished_at IS NULL AND p.state IN ('settled', 'failed')",
+    "request {0} waits for payment {1}, which is {2}",
+)
+_request_twice = listed(
+    "SELECT request_id, count(*) FROM requests NOT INDEXED WHERE service = ?1 GROUP BY request_id HAVING count(*) > 1",
+    "request {0} was consumed {1} times",
+)
+_credit_twice = listed(
+    "SELECT payment_hash, node_id FROM credits WHERE service = ?1 AND kind IN ('invoice', 'unknown')"
+    " GROUP BY payment_hash, node_id HAVING count(*) > 1",
+    "the settlement of {0} at node {1} was credited more than once",
+)
+_transfer_against_payment = listed(
+    "SELECT p.payment_id, p.state, coalesce(t.state, 'missing') FROM payments p"
+    " LEFT JOIN transfers t ON t.transfer = p.transfer AND t.service = p.service"
+    " WHERE p.service = ?1 AND ((p.state = 'settled' AND t.state IS NOT 'posted'"
+    "   AND p.steps NOT LIKE '% resolved settled')"
+    " OR (p.state IN ('failed', 'resolved') AND t.state IS NOT 'voided')"
+    " OR (p.state IN ('reserved', 'dispatched', 'unknown') AND t.state IS NOT 'pending' AND t.state IS NOT 'voided'))",
+    "payment {0} is {1} but its transfer is {2}",
+)
+_credit_without_invoice = listed(
+    "SELECT c.payment_hash, coalesce(i.state, 'missing') FROM credits c LEFT JOIN invoices i"
+    " ON i.service = c.service AND i.payment_hash = c.payment_hash AND i.node_id = c.node_id"
+    " WHERE c.service = ?1 AND c.kind IN ('invoice', 'surplus') AND i.state IS NOT 'settled'",
+    "hash {0} was credited to an invoice that is {1}",
+)
+_settled_without_credit = listed(
+    "SELECT i.payment_hash FROM invoices i WHERE i.service = ?1 AND i.state = 'settled' AND NOT i.internal"
+    " AND NOT EXISTS (SELECT 1 FROM credits c WHERE c.service = i.service AND c.payment_hash = i.payment_hash"
+    "   AND c.node_id = i.node_id AND c.kind = 'invoice')",
+    "the invoice of {0} is settled but was never credited",
+)
+_too_little = listed(
+    "SELECT payment_hash, received_msat, amount_msat FROM invoices"
+    " WHERE service = ?1 AND state = 'settled' AND received_msat < amount_msat",
+    "the invoice of {0} settled with {1} msat of {2}",
+)
+_rounding = listed(
+    "SELECT p.payment_id, t.held_msat, p.amount_msat + p.fee_cap_msat, p.fee_msat FROM payments p"
+    " JOIN transfers t ON t.transfer = p.transfer WHERE p.service = ?1"
+    " AND (t.held_msat < p.amount_msat + p.fee_cap_msat OR p.fee_msat < 0 OR p.amount_msat <= 0)",
+    "payment {0} holds {1} msat for amount and cap of {2} (fee {3})",
+)
+_charged_less = listed(
+    "SELECT p.payment_id, c.amount_msat, p.amount_msat + p.fee_cap_msat FROM payments p"
+    " JOIN charges c ON c.service = p.service AND c.transfer = p.transfer"
+    " WHERE p.service = ?1 AND c.amount_msat < p.amount_msat + p.fee_cap_msat",
+    "payment {0} charges its budget {1} msat but may cost {2}",
+)
+_drift = listed(
+    "SELECT sub_accounts_msat, node_balance_msat FROM totals WHERE service = ?1 AND spending_stopped = ''"
+    " AND sub_accounts_msat > node_balance_msat",
+    "the accounts hold {0} msat but the node at most {1}, and spending is not stopped",
+)
+_foreign_results = listed(
+    "SELECT r.request_id, r.grant_id, p.grant_id FROM requests r"
+    " JOIN payments p ON p.service = r.service AND p.payment_id = r.payment_id"
+    " WHERE r.service = ?1 AND r.grant_id <> p.grant_id",
+    "request {0} of grant {1} is answered from a payment of grant {2}",
+)
+
+
+def _preimages(subject: Subject) -> Iterator[str]:
+    for payment_id, payment_hash, preimage, internal in subject.rows(
+        "SELECT payment_id, payment_hash, preimage, internal FROM payments WHERE service = ?1 AND state = 'settled'"
+    ):
+        if not _hashes(preimage, payment_hash) and not (internal and preimage == ""):
+            yield f"payment {payment_id} is settled with a preimage that does not hash to {payment_hash}"
+
+
+def _hashes(preimage: str, payment_hash: str) -> bool:
+    try:
+        return hashlib.sha256(bytes.fromhex(preimage)).hexdigest() == payment_hash.lower()
+    except ValueError:
+        return False
+
+
+def _steps(subject: Subject) -> Iterator[str]:
+    """Follow every payment through its recorded steps; a payment begins reserved or dispatched."""
+    for payment_id, state, steps in subject.rows("SELECT payment_id, state, steps FROM payments WHERE service = ?1"):
+        names = steps.split()
+        if not names or names[0] not in ("reserved", "dispatched"):
+            yield f"payment {payment_id} is {state} but nothing tells how it came there"
+        elif names[-1] != state:
+            yield f"payment {payment_id} is {state} but its last step led to {names[-1]}"
+        for before, after in itertools.pairwise(names):
+            if State(after) not in TRANSITIONS[State(before)]:
+                yield f"payment {payment_id} went from {before} to {after}"
+
+
+def _stuck(subject: Subject) -> Iterator[str]:
+    if subject.stuck_before is None:
+        return
+    for payment_id, state in subject.rows(
+        "SELECT payment_id, state FROM payments WHERE service = ?1 AND created_at < ?2"
+        f" AND state IN ({', '.join(repr(state.value) for state in sorted(OPEN))})",
+        subject.stuck_before,
+    ):
+        yield f"payment {payment_id} is stuck: still {state}"
+
+
+def _secrets(subject: Subject) -> Iterator[str]:
+    """Every text and blob of every table, whatever it is called."""
+    tables = subject.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'migrations'")
+    for (table,) in tables.fetchall():
+        columns = [
+            name
+            for _, name, kind, *_ in subject.connection.execute(f"PRAGMA table_info({table})")
+            if kind in ("TEXT", "BLOB")
+        ]
+        for row in subject.rows(f"SELECT {', '.join(columns) or 'NULL'} FROM {table} WHERE service = ?1"):
+            for name, value in zip(columns, row, strict=False):
+                if value and _SECRET.search(value.encode() if isinstance(value, str) else value):
+                    yield f"{table}.{name} holds what looks like a secret key"
+
+
+#: Every check, by the invariant it proves.
+CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
+    ("I1", _one_holder),
+    ("I2", balances_rebuilt),
+    ("I2", totals_rebuilt),
+    ("I3", _evidence),
+    ("I3", _released),
+    ("I4", _overdraft),
+    ("I4", _overcharge),
+    ("I4", budgets_rebuilt),
+    ("I5", _overspend),
+    ("I5", _posted_truth),
+    ("I6", _replies),
+    ("I6", _unmarked),
+    ("I6", _unanswered),
+    ("I7", _request_twice),
+    ("I7", _credit_twice),
+    ("I8", _transfer_against_payment),
+    ("I9", _preimages),
+    ("I10", _credit_without_invoice),
+    ("I10", _settled_without_credit),
+    ("I10", _too_little),
+    ("I11", _rounding),
+    ("I11", _charged_less),
+    ("I12", _drift),
+    ("I13", _steps),
+    ("I14", _foreign_results),
+    ("I15", _stuck),
+    ("I16", _secrets),
+)

@@ -1,0 +1,291 @@
+"""Everything that is read: short, indexed look-ups on a connection that cannot write."""
+
+# ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Final
+
+from kitestring.base.commands import ListTransactions
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.money import ZERO, Msat
+from kitestring.base.outcomes import Transaction
+from kitestring.base.records import Invoice, Message, Node, Payment, Request
+from kitestring.base.store import Scope, Totals
+from kitestring.ledger import rows
+
+#: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
+#: (a few milliseconds at this limit). Who wants older rows bounds them by time.
+LIST_LIMIT: Final = 10_000
+#: Beyond every time there will be.
+_EVER: Final = 1 << 62
+
+_ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
+#: As the index of open payments says it.
+_OPEN: Final = "(state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
+
+
+class Reader:
+    """The read side of one service. Every method is one or two statements."""
+
+    def __init__(self, connection: sqlite3.Connection, service: int) -> None:
+        self.connection, self._service = connection, service
+
+    def _run(self, sql: str, values: tuple[Any, ...]) -> list[rows.Row]:
+        try:
+            return self.connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            sentence = f"the database cannot be read ({error}): see `kitestring doctor`"
+            raise KitestringError(Reason.INTERNAL, sentence) from error
+
+    def _one(self, sql: str, *values: object) -> rows.Row | None:
+        found = self._run(f"{sql} LIMIT 1", (self._service, *values))
+        return found[0] if found else None
+
+    def _all(self, sql: str, *values: object) -> list[rows.Row]:
+        return self._run(sql, (self._service, *values))
+
+    # ------------------------------------------------------------ grants, accounts, offers, nodes
+
+    def grants(self) -> list[Grant]:
+        found = self._all(f"SELECT {rows.GRANT} FROM grants WHERE service = ? ORDER BY grant_id")
+        return [rows.read_grant(row) for row in found]
+
+    def grant(self, grant_id: str) -> Grant | None:
+        row = self._one(f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND grant_id = ?", grant_id)
+        return None if row is None else rows.read_grant(row)
+
+    def accounts(self) -> list[Account]:
+        found = self._all(
+            f"SELECT {rows.ACCOUNT} FROM accounts"
+            " WHERE service = ? AND kind IN ('owner', 'sub') ORDER BY kind, account_id"
+        )
+        return [rows.read_account(row) for row in found]
+
+    def account(self, account_id: str) -> Account | None:
+        row = self._one(
+            f"SELECT {rows.ACCOUNT} FROM accounts WHERE service = ? AND account_id = ? AND kind IN ('owner', 'sub')",
+            account_id,
+        )
+        return None if row is None else rows.read_account(row)
+
+    def offers(self) -> list[Offer]:
+        found = self._all(f"SELECT {rows.OFFER} FROM offers WHERE service = ? ORDER BY offer_id")
+        return [rows.read_offer(row) for row in found]
+
+    def offer(self, offer_id: str) -> Offer | None:
+        row = self._one(f"SELECT {rows.OFFER} FROM offers WHERE service = ? AND offer_id = ?", offer_id)
+        return None if row is None else rows.read_offer(row)
+
+    def node(self, node_id: str) -> Node | None:
+        row = self._one(f"SELECT {rows.NODE} FROM nodes WHERE service = ? AND node_id = ?", node_id)
+        return None if row is None else rows.read_node(row)
+
+    def nodes(self) -> list[Node]:
+        found = self._all(f"SELECT {rows.NODE} FROM nodes WHERE service = ? ORDER BY epoch, node_id")
+        return [rows.read_node(row) for row in found]
+
+    # ------------------------------------------------------------ payments and invoices
+
+    def payment(self, payment_id: str) -> Payment | None:
+        row = self._one(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND payment_id = ?", payment_id)
+        return None if row is None else rows.read_payment(row)
+
+    def has_failed(self, node_id: str, payment_hash: str) -> bool:
+        return bool(
+            self._one(
+                "SELECT 1 FROM payments WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 0",
+                payment_hash,
+                node_id,
+            )
+        )
+
+    def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
+        row = self._one(
+            f"SELECT {rows.PAYMENT} FROM payments"
+            " WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 1",
+            payment_hash,
+            node_id,
+        ) or self._one(
+            f"SELECT {rows.PAYMENT} FROM payments"
+            " WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 0"
+            " ORDER BY created_at DESC, rowid DESC",
+            payment_hash,
+            node_id,
+        )
+        return None if row is None else rows.read_payment(row)
+
+    def open_payments(self) -> list[Payment]:
+        found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN} ORDER BY rowid")
+        return [rows.read_payment(row) for row in found]
+
+    def resolved_payments(self) -> list[Payment]:
+        found = self._all(
+            f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND state = 'resolved' ORDER BY rowid"
+        )
+        return [rows.read_payment(row) for row in found]
+
+    def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
+        row = self._one(
+            f"SELECT {rows.INVOICE} FROM invoices"
+            " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''",
+            payment_hash,
+            node_id,
+        )
+        return None if row is None else rows.read_invoice(row)
+
+    def invoices(self, state: str, after: Invoice | None, limit: int, expires_before: int) -> list[Invoice]:
+        which, order = "state <> 'settled' AND state = ?", "expires_at"
+        if state == "settled":
+            which, order = "state = ?", "created_at"
+        values: list[object] = [state]
+        if after is not None:
+            which += f" AND ({order}, rowid) > (?, coalesce(({_ROW_OF_INVOICE}), 0))"
+            values += [getattr(after, order), self._service, after.invoice_id]
+        if expires_before:
+            which += " AND expires_at < ?"
+            values.append(expires_before)
+        found = self._all(
+            f"SELECT {rows.INVOICE} FROM invoices WHERE service = ? AND {which} ORDER BY {order}, rowid LIMIT ?",
+            *values,
+            limit or -1,
+        )
+        return [rows.read_invoice(row) for row in found]
+
+    # ------------------------------------------------------------ requests and messages
+
+    def waiting(self, payment_id: str) -> list[Request]:
+        found = self._all(
+            f"SELECT {rows.REQUEST} FROM requests"
+            " WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at",
+            payment_id,
+        )
+        return [rows.read_request(row) for row in found]
+
+    def request(self, request_id: str) -> Request | None:
+        row = self._one(f"SELECT {rows.REQUEST} FROM requests WHERE service = ? AND request_id = ?", request_id)
+        return None if row is None else rows.read_request(row)
+
+    def running_requests(self) -> list[Request]:
+        found = self._all(
+            f"SELECT {rows.REQUEST} FROM requests INDEXED BY requests_unanswered"
+            " WHERE service = ? AND finished_at IS NULL ORDER BY received_at, rowid"
+        )
+        return [rows.read_request(row) for row in found]
+
+    def messages(self, request_id: str) -> tuple[Message, ...]:
+        found = self._all(
+            f"SELECT {', '.join('m.' + name for name in rows.MESSAGE.split(', '))} FROM requests r JOIN messages m"
+            " ON m.message BETWEEN 2 * r.request AND 2 * r.request + 1"
+            " WHERE r.service = ? AND r.request_id = ? ORDER BY m.message DESC",
+            request_id,
+        )
+        return tuple(rows.read_message(row) for row in found)
+
+    def unpublished(self, limit: int) -> list[Message]:
+        found = self._all(
+            f"SELECT {rows.MESSAGE} FROM messages WHERE message IN"
+            " (SELECT message FROM outbox WHERE service = ? ORDER BY message LIMIT ?) ORDER BY message",
+            limit,
+        )
+        return [rows.read_message(row) for row in found]
+
+    # ------------------------------------------------------------ sums
+
+    def budget_used(self, grant_id: str, oldest: int) -> Msat:
+        row = self._one(
+            "SELECT used_msat - (SELECT coalesce(sum(used_msat), 0) FROM buckets"
+            " WHERE service = b.service AND grant_id = b.grant_id AND bucket < ?2)"
+            " FROM budgets b WHERE service = ?1 AND grant_id = ?3",
+            oldest,
+            grant_id,
+        )
+        return ZERO if row is None else Msat(row[0])
+
+    def totals(self) -> Totals:
+        row = self._one(
+            "SELECT spent_msat, sub_accounts_msat, owner_pending_msat, pending_msat, spending_stopped, pruned_before"
+            " FROM totals WHERE service = ?"
+        )
+        assert row is not None  # noqa: S101 - written when the service was
+        spent, sub_accounts, owner_pending, pending, stopped, pruned_before = row
+        return Totals(Msat(spent), Msat(sub_accounts), Msat(owner_pending), Msat(pending), stopped, pruned_before)
+
+    # ------------------------------------------------------------ transactions
+
+    def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
+        """The invoice of that hash in this scope, else the payment that holds the hash, else the newest failed one."""
+        where, values = _within(scope)
+        row = self._one(
+            f"SELECT {rows.INVOICE} FROM invoices"
+            f" WHERE service = ? AND payment_hash = ? AND payment_hash <> '' AND state <> 'creating'{where}",
+            payment_hash,
+            *values,
+        )
+        if row is not None:
+            return rows.incoming(rows.read_invoice(row))
+        for holding in (1, 0):
+            row = self._one(
+                f"SELECT {rows.PAYMENT} FROM payments"
+                f" WHERE service = ? AND payment_hash = ? AND holding = {holding}{where}"
+                " ORDER BY created_at DESC, rowid DESC",
+                payment_hash,
+                *values,
+            )
+            if row is not None:
+                return rows.outgoing(rows.read_payment(row))
+        return None
+
+    def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
+        """Newest first. Without the unpaid flags only what has settled. Nothing beyond :data:`LIST_LIMIT`."""
+        found = (self._shown(*key) for key in self._page(scope, query))
+        return [one for one in found if one is not None]
+
+    def _page(self, scope: Scope, query: ListTransactions) -> list[tuple[str, int]]:
+        """Table and row id of each transaction on the page. What lies before it is only counted off, in two indexes
+        that SQLite merges."""
+        where, values = _within(scope)
+        parts = []
+        if query.direction != "incoming":
+            parts.append(("payments", "" if query.unpaid_outgoing else " AND state = 'settled'"))
+        if query.direction != "outgoing":
+            parts.append(
+                ("invoices", " AND state <> 'creating'" if query.unpaid_incoming else " AND state = 'settled'")
+            )
+        keys = " UNION ALL ".join(
+            f"SELECT '{table}' AS kind, rowid AS number, created_at AS made FROM {table}"
+            f" WHERE service = ?{where} AND created_at BETWEEN ? AND ?{state}"
+            for table, state in parts
+        )
+        if query.offset >= LIST_LIMIT:
+            return []
+        end = min(query.offset + query.limit, LIST_LIMIT)
+        bounds = (self._service, *values, query.from_, query.until or _EVER)
+        rest = (end - query.offset, query.offset)
+        found = self._run(f"{keys} ORDER BY made DESC, number DESC LIMIT ? OFFSET ?", bounds * len(parts) + rest)
+        return [(kind, number) for kind, number, _ in found]
+
+    def _shown(self, table: str, number: int) -> Transaction | None:
+        """None if the row went between the two looks (an invoice that a stranger never paid)."""
+        columns, show = _SHOWN[table]
+        row = self._run(f"SELECT {columns} FROM {table} WHERE rowid = ?", (number,))
+        return show(row[0]) if row else None
+
+
+#: Per table: what of a row is read, and how its owner sees it.
+_SHOWN: Final[dict[str, tuple[str, Callable[[rows.Row], Transaction]]]] = {
+    "payments": (rows.PAYMENT, lambda row: rows.outgoing(rows.read_payment(row))),
+    "invoices": (rows.INVOICE, lambda row: rows.incoming(rows.read_invoice(row))),
+}
+
+
+def _within(scope: Scope) -> tuple[str, tuple[Any, ...]]:
+    where, values = "", []
+    for column, value in (("grant_id", scope.grant_id), ("account_id", scope.account_id)):
+        if value:
+            where += f" AND {column} = ?"
+            values.append(value)
+    return where, tuple(values)

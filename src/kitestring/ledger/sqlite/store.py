@@ -1,0 +1,262 @@
+"""The SQLite store: one writer thread with group commit, one reading connection on the loop's thread."""
+
+# ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, ListTransactions
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Transaction
+from kitestring.base.records import Invoice, Message, Node, Payment, Request
+from kitestring.base.store import Scope, Totals
+from kitestring.base.transactions import Tx, TxAnswer
+from kitestring.ledger.rows import FEES, GRANT, WORLD, write_grant
+from kitestring.ledger.sqlite.migrations import check, migrate, migrations
+from kitestring.ledger.sqlite.reader import Reader
+from kitestring.ledger.sqlite.writer import Writer
+
+#: How long a second writer waits for the first: longer than any batch with its checkpoint.
+BUSY_TIMEOUT_S: Final = 5.0
+#: Prepared statements kept per connection: more than there are.
+STATEMENTS: Final = 256
+#: Pages of the log before the writer checkpoints (16 MiB): rarely enough not to double the fsyncs, small on disk.
+CHECKPOINT_PAGES: Final = 4_096
+#: Page cache of the writer in KiB: holds the inner pages of every index of a ledger with ten million rows.
+CACHE_KIB: Final = 65_536
+
+_HOUSE: Final = (
+    (OWNER_ACCOUNT, "the node itself", "owner"),
+    (WORLD, "everything outside", "world"),
+    (FEES, "routing fees", "fees"),
+)
+_OWNER: Final = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
+
+
+class SqliteStore:
+    """:class:`kitestring.base.store.Store` on one SQLite file, which may hold several services."""
+
+    def __init__(self, reader: Reader, writer: Writer | None) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, path: str | Path, service_id: str, *, readonly: bool = False) -> SqliteStore:
+        """Open, create or upgrade the ledger of ``service_id``.
+
+        A new service starts with the owner's account and the owner's grant. Raises KitestringError(INTERNAL) with a
+        sentence when the file cannot be used, KitestringError(UNKNOWN_TARGET) when it is read only and has no such
+        ledger.
+        """
+        path = Path(path)
+        try:
+            if readonly:
+                return cls(_open_reader(path, service_id), None)
+            connection, service = _open_writer(path, service_id)
+            writer = Writer(connection, service)
+            reader = _open_reader(path, service_id)
+        except (sqlite3.Error, OSError) as error:
+            raise KitestringError(Reason.INTERNAL, f"the database {path} cannot be opened: {error}") from error
+        writer.start()
+        return cls(reader, writer)
+
+    async def apply(self, tx: Tx) -> TxAnswer:
+        if self._writer is None:
+            raise KitestringError(Reason.INTERNAL, "the ledger is open for reading only: start the service first")
+        return await self._writer.submit(tx)
+
+    async def close(self) -> None:
+        """The writer goes last, so that it finds no reader when it checkpoints."""
+        self._reader.connection.close()
+        if self._writer is not None:
+            await self._writer.close()
+
+    async def grants(self) -> list[Grant]:
+        return self._reader.grants()
+
+    async def grant(self, grant_id: str) -> Grant | None:
+        return self._reader.grant(grant_id)
+
+    async def accounts(self) -> list[Account]:
+        return self._reader.accounts()
+
+    async def account(self, account_id: str) -> Account | None:
+        return self._reader.account(account_id)
+
+    async def offers(self) -> list[Offer]:
+        return self._reader.offers()
+
+    async def offer(self, offer_id: str) -> Offer | None:
+        return self._reader.offer(offer_id)
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        return self._reader.payment(payment_id)
+
+    async def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
+        return self._reader.payment_by_hash(node_id, payment_hash)
+
+    async def has_failed(self, node_id: str, payment_hash: str) -> bool:
+        return self._reader.has_failed(node_id, payment_hash)
+
+    async def open_payments(self) -> list[Payment]:
+        return self._reader.open_payments()
+
+    async def resolved_payments(self) -> list[Payment]:
+        return self._reader.resolved_payments()
+
+    async def waiting(self, payment_id: str) -> list[Request]:
+        return self._reader.waiting(payment_id)
+
+    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
+        return self._reader.invoice_by_hash(node_id, payment_hash)
+
+    async def invoices(
+        self, state: str, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
+    ) -> list[Invoice]:
+        return self._reader.invoices(state, after, limit, expires_before)
+
+    async def request(self, request_id: str) -> Request | None:
+        return self._reader.request(request_id)
+
+    async def running_requests(self) -> list[Request]:
+        return self._reader.running_requests()
+
+    async def messages(self, request_id: str) -> tuple[Message, ...]:
+        return self._reader.messages(request_id)
+
+    async def unpublished(self, limit: int) -> list[Message]:
+        return self._reader.unpublished(limit)
+
+    async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
+        return self._reader.transaction(scope, payment_hash)
+
+    async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
+        return self._reader.transactions(scope, query)
+
+    async def budget_used(self, grant_id: str, oldest: int) -> Msat:
+        return self._reader.budget_used(grant_id, oldest)
+
+    async def totals(self) -> Totals:
+        return self._reader.totals()
+
+    async def node(self, node_id: str) -> Node | None:
+        return self._reader.node(node_id)
+
+    async def nodes(self) -> list[Node]:
+        return self._reader.nodes()
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises KitestringError(INTERNAL) if the file is not this version's ledger."""
+    if not path.is_file():
+        raise KitestringError(Reason.INTERNAL, f"there is no ledger at {path}: start the service first")
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        cached_statements=STATEMENTS,
+        timeout=BUSY_TIMEOUT_S,
+    )
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        _refuse_other_versions(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise KitestringError(Reason.INTERNAL, f"{path} is not a readable ledger ({error})") from error
+    except KitestringError:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_other_versions(connection: sqlite3.Connection, path: Path) -> None:
+    steps = migrations()
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone()
+    if known is None or check(connection, steps) != len(steps):
+        raise KitestringError(Reason.INTERNAL, f"{path} is not a ledger of this version: start the service first")
+
+
+def service_number(connection: sqlite3.Connection, service_id: str) -> int:
+    """The number of a service. Raises KitestringError(UNKNOWN_TARGET) if the file holds no ledger of it."""
+    row = connection.execute("SELECT service FROM services WHERE service_id = ?", (service_id,)).fetchone()
+    if row is None:
+        raise KitestringError(Reason.UNKNOWN_TARGET, "the database holds no ledger of this service key")
+    return int(row[0])
+
+
+def _open_reader(path: Path, service_id: str) -> Reader:
+    connection = connect_readonly(path)
+    try:
+        return Reader(connection, service_number(connection, service_id))
+    except KitestringError:
+        connection.close()
+        raise
+
+
+def _open_writer(path: Path, service_id: str) -> tuple[sqlite3.Connection, int]:
+    # The file is made here, so that nobody else can ever read it; SQLite gives its log the same mode.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(
+        path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=STATEMENTS,
+        timeout=BUSY_TIMEOUT_S,
+    )
+    try:
+        _harden(connection)
+        migrate(connection, migrations())
+        return connection, _found(connection, service_id)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _harden(connection: sqlite3.Connection) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "fullfsync = ON",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        f"cache_size = -{CACHE_KIB}",
+        "temp_store = MEMORY",
+        # Some builds overwrite what is deleted with zeros; what is deleted here holds no secret.
+        "secure_delete = OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    level = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if (mode, level) != ("wal", 2):
+        raise KitestringError(
+            Reason.INTERNAL,
+            "the database does not keep its promise to write through (WAL, synchronous=FULL): use a local disk",
+        )
+
+
+def _found(connection: sqlite3.Connection, service_id: str) -> int:
+    """The number of this service; its house accounts and the owner's grant are there afterwards."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("INSERT INTO services (service_id) VALUES (?) ON CONFLICT DO NOTHING", (service_id,))
+        service = service_number(connection, service_id)
+        connection.execute("INSERT INTO totals (service) VALUES (?) ON CONFLICT DO NOTHING", (service,))
+        connection.executemany(
+            "INSERT INTO accounts (service, account_id, name, kind, created_at)"
+            " VALUES (?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+            [(service, *row) for row in _HOUSE],
+        )
+        connection.execute(
+            f"INSERT INTO grants (service, {GRANT}) VALUES (?{', ?' * 17}) ON CONFLICT DO NOTHING",
+            (service, *write_grant(_OWNER)),
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return service

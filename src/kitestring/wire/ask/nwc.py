@@ -1,0 +1,286 @@
+"""Nostr Wallet Connect (NIP-47), the client's side: requests out, responses and info in.
+
+Reading is tolerant where wallets differ: missing members, null times, empty texts, numbers as texts, unknown codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from kitestring.base.commands import (
+    AnyCommand,
+    GetBalance,
+    GetInfo,
+    ListTransactions,
+    LookupInvoice,
+    MakeInvoice,
+    PayInvoice,
+)
+from kitestring.base.errors import CodecError, Reason
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.codec.json import dumps, int_member, loads_object
+from kitestring.nostr.event import Event
+from kitestring.wire.reply_to import Cipher
+from kitestring.wire.text import MAX_DESCRIPTION_BYTES, MAX_PEER_MESSAGE, clean, escape_unsafe
+
+#: Longest invoice, hash, name and the like that is taken over from a wallet, in characters.
+MAX_TEXT_CHARS: Final = 8192
+MAX_CODE_CHARS: Final = 40
+#: Methods and extensions that an info event or get_info may list.
+MAX_NAMES: Final = 100
+#: No wallet sends more transactions in one reply; the size of the reply bounds it as well.
+MAX_TRANSACTIONS: Final = 1000
+
+_NETWORKS: Final = {"mainnet": "bitcoin"}
+_STATES: Final = frozenset({"pending", "settled", "failed", "expired"})
+_REASONS: Final = {
+    "RATE_LIMITED": Reason.RATE_LIMITED,
+    "NOT_IMPLEMENTED": Reason.UNSUPPORTED,
+    "INSUFFICIENT_BALANCE": Reason.INSUFFICIENT_FUNDS,
+    "QUOTA_EXCEEDED": Reason.OVER_BUDGET,
+    "RESTRICTED": Reason.NOT_PERMITTED,
+    "UNAUTHORIZED": Reason.CONNECTION_ENDED,
+    "NOT_FOUND": Reason.UNKNOWN_TARGET,
+    "PAYMENT_FAILED": Reason.PAYMENT_FAILED,
+    "FEE_LIMIT_EXCEEDED": Reason.FEE_LIMIT,
+    "UNSUPPORTED_ENCRYPTION": Reason.UNSUPPORTED_ENCRYPTION,
+    "INTERNAL": Reason.INTERNAL,
+    "OTHER": Reason.MALFORMED,
+}
+
+Members = Mapping[str, object]
+
+
+# ---------------------------------------------------------------- requests
+
+
+def encode_request(command: AnyCommand) -> str:
+    """The plaintext that asks a wallet for ``command``. Members that say nothing are left out."""
+    method, params = _WRITERS[type(command)]
+    members = {name: value for name, value in params(command).items() if value is not None and value != ""}
+    return dumps({"method": method, "params": members})
+
+
+def _pay_params(command: PayInvoice) -> dict[str, object]:
+    return {
+        "invoice": command.bolt11,
+        "amount": command.amount_msat if command.amountless else None,
+        "max_fee": command.max_fee_msat,
+        "metadata": loads_object(command.metadata) if command.metadata else None,
+    }
+
+
+def _make_params(command: MakeInvoice) -> dict[str, object]:
+    return {
+        "amount": command.amount_msat,
+        "description": command.description,
+        "description_hash": command.description_hash,
+        "expiry": command.expiry_s,
+        "metadata": loads_object(command.metadata) if command.metadata else None,
+    }
+
+
+def _list_params(command: ListTransactions) -> dict[str, object]:
+    both = command.unpaid_incoming and command.unpaid_outgoing
+    return {
+        "from": command.from_ or None,
+        "until": command.until or None,
+        "limit": command.limit or None,
+        "offset": command.offset or None,
+        "unpaid": both or None,
+        "unpaid_incoming": (command.unpaid_incoming and not both) or None,
+        "unpaid_outgoing": (command.unpaid_outgoing and not both) or None,
+        "type": command.direction,
+    }
+
+
+_WRITERS: Final[dict[type[AnyCommand], tuple[str, Callable[[Any], dict[str, object]]]]] = {
+    PayInvoice: ("pay_invoice", _pay_params),
+    MakeInvoice: ("make_invoice", _make_params),
+    LookupInvoice: ("lookup_invoice", lambda command: {"payment_hash": command.payment_hash}),
+    ListTransactions: ("list_transactions", _list_params),
+    GetBalance: ("get_balance", lambda _: {}),
+    GetInfo: ("get_info", lambda _: {}),
+}
+
+
+# ---------------------------------------------------------------- responses
+
+
+def decode_response(plaintext: str, command: AnyCommand) -> Outcome:
+    """What a wallet answered to ``command``.
+
+    An error becomes Refused with ``details["code"]``; a code this text does not know is ``OTHER``, with the wallet's
+    own word in ``details["raw_code"]`` and its sentence, capped, as the message. Raises CodecError when the response
+    cannot be read or a preimage does not hash to the invoice: then nothing is known about the outcome.
+    """
+    members = loads_object(plaintext)
+    error = members.get("error")
+    if error:
+        return _refused(error)
+    result = members.get("result")
+    if not isinstance(result, dict):
+        raise CodecError("the wallet's response has neither a result nor an error")
+    return _READERS[type(command)](result, command)
+
+
+def _refused(error: object) -> Refused:
+    members = error if isinstance(error, dict) else {"message": error}
+    raw = _text(members, "code", MAX_CODE_CHARS)
+    code = raw if raw in _REASONS else "OTHER"
+    details = {"code": code} if code == raw else {"code": code, "raw_code": raw}
+    return Refused(_REASONS[code], _text(members, "message", MAX_PEER_MESSAGE) or raw, details)
+
+
+def _read_paid(result: Members, command: PayInvoice) -> Paid:
+    preimage = _hex(result, "preimage")
+    if len(preimage) != 64 or sha256(bytes.fromhex(preimage)).hexdigest() != command.payment_hash:
+        raise CodecError("the wallet's preimage does not belong to the invoice")
+    return Paid(command.payment_hash, preimage, command.amount_msat, Msat(_number(result, "fees_paid") or 0))
+
+
+def _read_listed(result: Members, _: ListTransactions) -> Listed:
+    entries = result.get("transactions")
+    if not isinstance(entries, list):
+        raise CodecError("the wallet's response has no list of transactions")
+    return Listed(tuple(_read_entry(entry) for entry in entries[:MAX_TRANSACTIONS]))
+
+
+def _read_balance(result: Members, _: GetBalance) -> Balance:
+    balance = _number(result, "balance")
+    if balance is None:
+        raise CodecError("the wallet's response has no balance")
+    return Balance(Msat(balance))
+
+
+def _read_info(result: Members, _: GetInfo) -> Info:
+    network = _text(result, "network", MAX_CODE_CHARS).lower()
+    return Info(
+        alias=_text(result, "alias", MAX_PEER_MESSAGE),
+        color=_text(result, "color", MAX_CODE_CHARS),
+        pubkey=_text(result, "pubkey", MAX_PEER_MESSAGE),
+        network=_NETWORKS.get(network, network),
+        block_height=_number(result, "block_height") or 0,
+        block_hash=_text(result, "block_hash", MAX_PEER_MESSAGE),
+        methods=_names(result.get("methods")),
+    )
+
+
+def _read_entry(entry: object) -> Transaction:
+    if not isinstance(entry, dict):
+        raise CodecError("the wallet's transaction is not an object")
+    amount, settled_at = _number(entry, "amount"), _number(entry, "settled_at") or None
+    if amount is None:
+        raise CodecError("the wallet's transaction has no amount")
+    state = _text(entry, "state", MAX_CODE_CHARS).lower()
+    if state not in _STATES:  # older wallets have none, hold invoices have more
+        state = "settled" if settled_at else "pending"
+    metadata = entry.get("metadata")
+    return Transaction(
+        type="outgoing" if entry.get("type") == "outgoing" else "incoming",
+        state=state,
+        payment_hash=_hex(entry, "payment_hash"),
+        amount_msat=Msat(amount),
+        fee_msat=Msat(_number(entry, "fees_paid") or 0),
+        created_at=_number(entry, "created_at") or 0,
+        settled_at=settled_at,
+        expires_at=_number(entry, "expires_at") or None,
+        bolt11=_text(entry, "invoice", MAX_TEXT_CHARS),
+        description=_text(entry, "description", MAX_DESCRIPTION_BYTES),
+        description_hash=_hex(entry, "description_hash"),
+        preimage=_hex(entry, "preimage") if state == "settled" else "",
+        metadata=escape_unsafe(dumps(metadata)) if metadata and isinstance(metadata, dict) else "",
+    )
+
+
+_READERS: Final[dict[type[AnyCommand], Callable[[Members, Any], Outcome]]] = {
+    PayInvoice: _read_paid,
+    MakeInvoice: lambda result, _: Invoiced(_read_entry(result)),
+    LookupInvoice: lambda result, _: Found(_read_entry(result)),
+    ListTransactions: _read_listed,
+    GetBalance: _read_balance,
+    GetInfo: _read_info,
+}
+
+
+def _number(members: Members, name: str) -> int | None:
+    if members.get(name) == "":
+        return None
+    return int_member(members, name, decimal_text=True)
+
+
+def _text(members: Members, name: str, max_length: int) -> str:
+    value = members.get(name)
+    return clean(value, max_length) if isinstance(value, str) else ""
+
+
+def _hex(members: Members, name: str) -> str:
+    value = _text(members, name, 128).lower()
+    try:
+        return value if bytes.fromhex(value).hex() == value else ""
+    except ValueError:
+        return ""
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        return ()
+    return tuple(clean(name, MAX_CODE_CHARS) for name in value[:MAX_NAMES] if isinstance(name, str))
+
+
+# ---------------------------------------------------------------- info event
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfo:
+    """What a wallet's info event (kind 13194) says. Empty ``extensions`` means that it does not say."""
+
+    methods: tuple[str, ...]
+    ciphers: tuple[Cipher, ...]
+    notifications: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+
+
+def read_info_event(event: Event) -> ServiceInfo:
+    """The methods and ciphers of an info event; without an ``encryption`` tag it is NIP-04 alone."""
+    encryption = _listed_names(event, "encryption") or ("nip04",)
+    ciphers: list[Cipher] = []
+    if "nip44_v2" in encryption or "nip44" in encryption:
+        ciphers.append("nip44")
+    if "nip04" in encryption:
+        ciphers.append("nip04")
+    return ServiceInfo(
+        _split([event.content]),
+        tuple(ciphers),
+        _listed_names(event, "notifications"),
+        _listed_names(event, "extensions"),
+    )
+
+
+def client_cipher(info: ServiceInfo | None, *, legacy: bool, nip44_seen: bool) -> Cipher:
+    """The cipher to ask in: NIP-44 where it is offered, and always once it was seen; NIP-04 only where nothing else is.
+
+    Without an info event NIP-44 is tried, unless the connection is marked ``legacy``.
+    """
+    if nip44_seen:
+        return "nip44"
+    if info is None:
+        return "nip04" if legacy else "nip44"
+    return "nip04" if info.ciphers == ("nip04",) else "nip44"
+
+
+def _listed_names(event: Event, tag: str) -> tuple[str, ...]:
+    for found in event.tags:
+        if found and found[0] == tag:
+            return _split(found[1:])
+    return ()
+
+
+def _split(texts: Sequence[str]) -> tuple[str, ...]:
+    """Names from one text or several, separated by blanks (some wallets use commas)."""
+    names = " ".join(clean(text, MAX_TEXT_CHARS) for text in texts[:MAX_NAMES]).replace(",", " ").split()
+    return tuple(clean(name, MAX_CODE_CHARS) for name in names[:MAX_NAMES])

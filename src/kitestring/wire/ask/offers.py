@@ -1,0 +1,204 @@
+"""CLINK Offers (kind 21001), the payer's side: what is asked, which answers are read, what is checked before paying."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Literal
+
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.money import sat
+from kitestring.base.outcomes import Refused
+from kitestring.codec import bolt11
+from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, loads_object
+from kitestring.wire.serve.offers import MAX_DESCRIPTION, MAX_PAYER_KEY, MAX_PAYER_KEYS
+from kitestring.wire.text import MAX_PEER_MESSAGE, clean
+
+#: An invoice with less life than this may expire on its way.
+MIN_LEFT_S: Final = 60
+#: Longest invoice or code taken over from a reply, in characters; a code has at most 5,000, an invoice 7,089.
+MAX_CODE_CHARS: Final = 8192
+#: ``retry_after`` below this is a number of seconds from now, above it a time.
+FIRST_ABSOLUTE_TIME: Final = 1_000_000_000
+
+_DECIMAL: Final = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
+_PREIMAGE: Final = re.compile("[0-9a-fA-F]{64}", re.ASCII).fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class OfferInvoice:
+    """The service made an invoice. Nothing about it is checked yet, see :func:`check_invoice`."""
+
+    bolt11: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfferReceipt:
+    """The service says that the invoice was paid. ``preimage`` is lower-case hex or "", see :func:`judge_receipt`."""
+
+    preimage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferError:
+    """The service refused. Sats, Unix seconds; None and empty where the service did not say (or not readably)."""
+
+    code: int | None
+    text: str = ""
+    range_sats: tuple[int | None, int | None] | None = None
+    latest: str = ""
+    payer_data: tuple[str, ...] = ()
+    retry_at: int | None = None
+    retry_in_s: int | None = None
+    max_delta_ms: int | None = None
+    actual_delta_ms: int | None = None
+
+    @property
+    def refused(self) -> Refused:
+        """The same as an outcome. Every refusal of an offer is final: no invoice was made."""
+        reason = _REASONS.get(self.code or 0, Reason.MALFORMED)
+        if self.code == 2 and self.actual_delta_ms is not None:
+            reason = Reason.STALE_REQUEST
+        elif self.code == 2 and (self.retry_at or self.retry_in_s):
+            reason = Reason.RATE_LIMITED
+        shown = {
+            "code": self.code,
+            "range": self.range_sats and {"min": self.range_sats[0], "max": self.range_sats[1]},
+            "latest": self.latest,
+            "payer_data": list(self.payer_data),
+            "retry_at": self.retry_at,
+            "retry_in_s": self.retry_in_s,
+        }
+        return Refused(reason, self.text, {name: value for name, value in shown.items() if value})
+
+
+OfferReply = OfferInvoice | OfferReceipt | OfferError
+
+_REASONS: Final = {
+    1: Reason.UNKNOWN_TARGET,
+    2: Reason.NODE_UNAVAILABLE,
+    3: Reason.MOVED_OR_EXPIRED_OFFER,
+    4: Reason.UNSUPPORTED,
+    5: Reason.AMOUNT_OUT_OF_RANGE,
+}
+
+
+def encode_request(
+    offer: str,
+    *,
+    amount_sats: int | None = None,
+    payer_data: dict[str, str] | None = None,
+    description: str = "",
+    expires_in_s: int | None = None,
+) -> str:
+    """The plaintext that asks for an invoice. The amount is sent whenever it is known, also for fixed prices."""
+    members = {
+        "offer": offer,
+        "amount_sats": amount_sats,
+        "payer_data": payer_data,
+        "expires_in_seconds": expires_in_s,
+        "description": _cut_utf16(clean(description, MAX_DESCRIPTION)),
+    }
+    return dumps({name: value for name, value in members.items() if value or name == "offer"})
+
+
+def _cut_utf16(text: str) -> str:
+    """At most 100 UTF-16 units, as JavaScript counts: SDK-based services refuse more."""
+    return text.encode("utf-16-le")[: 2 * MAX_DESCRIPTION].decode("utf-16-le", errors="ignore")
+
+
+# ---------------------------------------------------------------- replies
+
+
+def decode_reply(plaintext: str) -> OfferReply:
+    """A decrypted reply. Raises CodecError when it is none; such a reply is ignored and the wait goes on."""
+    members = loads_object(plaintext)
+    invoice = members.get("bolt11")
+    if isinstance(invoice, str) and invoice:
+        return OfferInvoice(clean(invoice, MAX_CODE_CHARS))
+    if members.get("res") == "GFY" or members.get("code") is not None or members.get("error") is not None:
+        return _read_error(members)
+    if members.get("res") != "ok":
+        raise CodecError("this is no reply to an offer request")
+    preimage = members.get("preimage") or ""
+    if not isinstance(preimage, str) or (preimage and not _PREIMAGE(preimage)):
+        raise CodecError("the receipt has a preimage that is not 64 hexadecimal digits")
+    return OfferReceipt(preimage.lower())
+
+
+def _read_error(members: dict[str, object]) -> OfferError:
+    bounds, delta, wanted = members.get("range"), members.get("delta"), members.get("payer_data")
+    # Some peers write the two deltas beside the code.
+    deltas = delta if isinstance(delta, dict) else members
+    retry_after, text, latest = _number(members.get("retry_after")), members.get("error"), members.get("latest")
+    absolute = retry_after is not None and retry_after >= FIRST_ABSOLUTE_TIME
+    return OfferError(
+        _number(members.get("code")),
+        clean(text, MAX_PEER_MESSAGE) if isinstance(text, str) else "",
+        (_number(bounds.get("min")), _number(bounds.get("max"))) if isinstance(bounds, dict) else None,
+        clean(latest, MAX_CODE_CHARS) if isinstance(latest, str) else "",
+        _names(wanted) if isinstance(wanted, list) else (),
+        retry_after if absolute else None,
+        None if absolute else retry_after,
+        _number(deltas.get("max_delta_ms")),
+        _number(deltas.get("actual_delta_ms")),
+    )
+
+
+def _names(wanted: list[object]) -> tuple[str, ...]:
+    return tuple(clean(name, MAX_PAYER_KEY) for name in wanted[:MAX_PAYER_KEYS] if isinstance(name, str))
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and _DECIMAL(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SAFE_INTEGER else None
+
+
+# ---------------------------------------------------------------- before and after paying
+
+
+def next_step(error: OfferError, *, same_service: bool, followed: bool) -> Literal["follow", "ask", "stop"]:
+    """What to do about a moved offer: follow ``latest`` once, by itself only to the same service key (TLV 0)."""
+    if error.code != 3 or not error.latest or followed:
+        return "stop"
+    return "follow" if same_service else "ask"
+
+
+def check_invoice(
+    text: str,
+    *,
+    amount_sats: int | None,
+    network: str,
+    now: int,
+    min_left_s: int = MIN_LEFT_S,
+) -> bolt11.Invoice:
+    """The invoice of a reply, fit to be paid: signature, network, time left, and exactly the amount asked for.
+
+    ``amount_sats`` None = none was asked for (a fixed price not in the code); then the invoice must have one, and the
+    caller decides whether it is welcome. An invoice without an amount is taken only for an amount that was asked for.
+    Raises KitestringError.
+    """
+    try:
+        invoice = bolt11.decode(text)
+    except CodecError as error:
+        raise KitestringError(Reason.MALFORMED, f"the service sent an invoice that cannot be read: {error}") from None
+    reason = bolt11.check_payable(invoice, now=now, network=network, min_left_s=min_left_s)
+    if reason is Reason.WRONG_NETWORK:
+        raise KitestringError(reason, f"the service sent an invoice for {invoice.network}, not for {network}")
+    if reason is not None:
+        raise KitestringError(reason, "the service sent an invoice that has expired or is about to: ask again")
+    if invoice.amount_msat is None and amount_sats is None:
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "the invoice has no amount: name one")
+    if invoice.amount_msat is not None and amount_sats is not None and invoice.amount_msat != sat(amount_sats):
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "the service asks for another amount than was agreed")
+    return invoice
+
+
+def judge_receipt(receipt: OfferReceipt, payment_hash: str) -> Literal["proven", "claimed", "false"]:
+    """``proven`` by its preimage, merely ``claimed`` without one (which does not make it an internal payment), or
+    ``false``: to be reported, not trusted."""
+    if not receipt.preimage:
+        return "claimed"
+    return "proven" if sha256(bytes.fromhex(receipt.preimage)).hexdigest() == payment_hash else "false"

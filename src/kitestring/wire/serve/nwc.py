@@ -1,0 +1,406 @@
+"""Nostr Wallet Connect (NIP-47), the service's side: one table of methods; requests in, responses and info out.
+
+State of the text: 2026-09, with extension 05 (history). Amounts on this wire are millisatoshi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from kitestring.base.commands import (
+    AnyCommand,
+    GetBalance,
+    GetInfo,
+    ListTransactions,
+    LookupInvoice,
+    MakeInvoice,
+    PayInvoice,
+)
+from kitestring.base.errors import SILENCE, TABLE, CodecError, Reason
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.ports import Encoded, Entropy
+from kitestring.codec import bolt11
+from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, int_member, loads_object, text_member
+from kitestring.crypto.keys import SecretKey
+from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES, reply_event
+from kitestring.wire.refusal import WireRefusalError
+from kitestring.wire.reply_to import Cipher, ReplyTo
+from kitestring.wire.text import clean, clean_description, escape_unsafe
+
+MIN_EXPIRY_S: Final = 60
+MAX_EXPIRY_S: Final = 604_800
+DEFAULT_EXPIRY_S: Final = 3600
+DEFAULT_LIMIT: Final = 20
+#: Fifty transactions with ordinary invoices fill about half of the largest reply.
+MAX_LIMIT: Final = 50
+#: Longer metadata is dropped, the request goes on (extension 06).
+MAX_METADATA_CHARS: Final = 4096
+#: Longest method name that is echoed.
+MAX_METHOD_CHARS: Final = 64
+MAX_MESSAGE_CHARS: Final = 400
+
+#: The service's name for a network → NIP-47's.
+NETWORK_NAMES: Final = {"bitcoin": "mainnet"}
+
+#: Longer texts are rare, and the strict loader's to judge.
+MAX_CANONICAL_CHARS: Final = 16_384
+
+Params = dict[str, object]
+_SafeInteger = Annotated[int, msgspec.Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+_Scalar = str | _SafeInteger | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One row of the table. ``permission`` is the name a grant lists; ``extension`` is "" for the core."""
+
+    name: str
+    command: type[AnyCommand]
+    decode: Callable[[Params, str], AnyCommand]
+    outcome: type[Outcome]
+    encode: Callable[[Any], object]
+    permission: str
+    is_payment: bool = False
+    extension: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    method: Method
+    command: AnyCommand
+
+
+# ---------------------------------------------------------------- requests
+
+
+def decode_request(plaintext: str, *, network: str) -> Decoded:
+    """The command in a decrypted request. ``network`` is that of the service (``bitcoin``, ``regtest``, …).
+
+    Raises WireRefusalError: MALFORMED, UNSUPPORTED (no such method) or WRONG_NETWORK. Whether an invoice has expired
+    is not asked here: one that is already paid still gets its answer.
+    """
+    name = ""
+    try:
+        members = read_canonical(plaintext) or loads_object(plaintext)
+        name = text_member(members, "method") or ""
+        method = METHODS.get(name)
+        if method is None:
+            raise _no_such_method(name)
+        return Decoded(method, method.decode(_params(members), network))
+    except CodecError as error:
+        raise WireRefusalError(Reason.MALFORMED, str(error), clean(name, MAX_METHOD_CHARS)) from None
+
+
+def read_method(plaintext: str) -> str:
+    """The method a request names, for the answer to one that is not read any further; "" where that cannot be seen."""
+    try:
+        members = read_canonical(plaintext) or loads_object(plaintext)
+        return clean(text_member(members, "method") or "", MAX_METHOD_CHARS)
+    except CodecError:
+        return ""
+
+
+class _Flat(msgspec.Struct):
+    method: str
+    params: dict[str, _Scalar]
+
+
+_read_flat: Final = msgspec.json.Decoder(_Flat).decode
+_write: Final = msgspec.json.Encoder().encode
+
+
+def read_canonical(plaintext: str) -> Params | None:
+    """What the strict loader reads, in a third of its time, from the texts that most clients send; None for others.
+
+    The proof that nothing was read differently is that writing it again gives the same bytes: no name twice, no float,
+    no other spelling, nothing unknown. Numbers and lengths are bounded as the strict loader bounds them.
+    """
+    if len(plaintext) > MAX_CANONICAL_CHARS:
+        return None
+    try:
+        text = plaintext.encode()
+        flat = _read_flat(text)
+        return {"method": flat.method, "params": flat.params} if _write(flat) == text else None
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def _no_such_method(name: str) -> WireRefusalError:
+    if not name:
+        return WireRefusalError(Reason.MALFORMED, "the request names no method")
+    return WireRefusalError(Reason.UNSUPPORTED, "this method is not supported", clean(name, MAX_METHOD_CHARS))
+
+
+def _params(members: Params) -> Params:
+    """The params; some wallets and clients write an empty text where they mean nothing."""
+    params = members.get("params")
+    if params is None:
+        return {}
+    if not isinstance(params, dict):
+        raise CodecError("params must be an object")
+    return {name: value for name, value in params.items() if value is not None and value != ""}
+
+
+def _amount(params: Params, name: str = "amount", low: int = 0) -> int | None:
+    return int_member(params, name, low=low, decimal_text=True)
+
+
+def _pay_invoice(params: Params, network: str) -> PayInvoice:
+    # The payee is recovered although nobody asks who it is: what the node would refuse for its signature is never sent.
+    invoice = bolt11.decode(_required(params, "invoice"))
+    if invoice.network != network:
+        raise WireRefusalError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}", "pay_invoice")
+    amount = _amount(params, low=1)
+    if invoice.amount_msat is None and amount is None:
+        raise CodecError("the invoice has no amount: the request must name one")
+    if invoice.amount_msat is not None and amount not in {None, int(invoice.amount_msat)}:
+        raise CodecError("the amount differs from that of the invoice")
+    max_fee = _amount(params, "max_fee")
+    return PayInvoice(
+        bolt11=invoice.text,
+        payment_hash=invoice.payment_hash,
+        amount_msat=Msat(amount or 0) if invoice.amount_msat is None else invoice.amount_msat,
+        amountless=invoice.amount_msat is None,
+        max_fee_msat=None if max_fee is None else Msat(max_fee),
+        network=invoice.network,
+        expires_at=invoice.expires_at,
+        description=clean_description(invoice.description or ""),
+        description_hash=invoice.description_hash or "",
+        metadata=_metadata(params),
+    )
+
+
+def _make_invoice(params: Params, _: str) -> MakeInvoice:
+    amount = _amount(params)
+    described_by_hash = _hash(params, "description_hash")
+    expiry = int_member(params, "expiry", decimal_text=True)
+    return MakeInvoice(
+        amount_msat=Msat(amount) if amount else None,
+        # An invoice carries one of the two; the hash wins.
+        description="" if described_by_hash else clean_description(text_member(params, "description") or ""),
+        description_hash=described_by_hash,
+        expiry_s=min(max(expiry, MIN_EXPIRY_S), MAX_EXPIRY_S) if expiry else DEFAULT_EXPIRY_S,
+        metadata=_metadata(params),
+    )
+
+
+def _lookup_invoice(params: Params, _: str) -> LookupInvoice:
+    asked, text = _hash(params, "payment_hash"), text_member(params, "invoice")
+    found = bolt11.decode(text, recover=False).payment_hash if text else asked
+    if not found:
+        raise CodecError("payment_hash or invoice is missing")
+    if asked and asked != found:
+        raise CodecError("payment_hash is not that of the invoice")
+    return LookupInvoice(payment_hash=found)
+
+
+def _list_transactions(params: Params, _: str) -> ListTransactions:
+    direction = text_member(params, "type") or ""
+    if direction not in {"", "incoming", "outgoing"}:
+        raise CodecError("type must be incoming or outgoing")
+    unpaid = _flag(params, "unpaid")
+    return ListTransactions(
+        from_=int_member(params, "from", decimal_text=True) or 0,
+        until=int_member(params, "until", decimal_text=True) or 0,
+        limit=min(int_member(params, "limit", decimal_text=True) or DEFAULT_LIMIT, MAX_LIMIT),
+        offset=int_member(params, "offset", decimal_text=True) or 0,
+        unpaid_incoming=unpaid or _flag(params, "unpaid_incoming"),
+        unpaid_outgoing=unpaid or _flag(params, "unpaid_outgoing"),
+        direction=direction,
+    )
+
+
+def _required(params: Params, name: str) -> str:
+    value = text_member(params, name)
+    if value is None:
+        raise CodecError(f"{name} is missing")
+    return value
+
+
+def _flag(params: Params, name: str) -> bool:
+    value = params.get(name, False)
+    if not isinstance(value, bool):
+        raise CodecError(f"{name} must be true or false")
+    return value
+
+
+def _hash(params: Params, name: str) -> str:
+    value = text_member(params, name) or ""
+    if value and (len(value) != 64 or not value.isascii() or not value.isalnum()):
+        raise CodecError(f"{name} must be 64 hexadecimal digits")
+    try:
+        return bytes.fromhex(value).hex()
+    except ValueError:
+        raise CodecError(f"{name} must be 64 hexadecimal digits") from None
+
+
+def _metadata(params: Params) -> str:
+    metadata = params.get("metadata")
+    if not metadata or not isinstance(metadata, dict):
+        return ""
+    text = escape_unsafe(dumps(metadata))
+    return text if len(text) <= MAX_METADATA_CHARS else ""
+
+
+# ---------------------------------------------------------------- responses
+
+
+class Entry(msgspec.Struct, omit_defaults=True):
+    """The transaction object. The first five members are always there, the others only when they say something."""
+
+    type: str
+    payment_hash: str
+    amount: int
+    fees_paid: int
+    created_at: int
+    state: str
+    invoice: str = ""
+    description: str = ""
+    description_hash: str = ""
+    preimage: str = ""
+    expires_at: int | None = None
+    settled_at: int | None = None
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str
+
+
+class _Response(msgspec.Struct):
+    result_type: str
+    error: _Error | None
+    result: object
+
+
+def encode_response(method: str, outcome: Outcome, *, narrow: bool) -> bytes | None:
+    """The plaintext of the response, None where this wire answers with silence.
+
+    ``narrow`` (NIP-04 connections) keeps to the codes that old clients can read. FEE_LIMIT_EXCEEDED is sent only when
+    the refusal's details have ``max_fee_msat``: the caller set a limit.
+    """
+    if isinstance(outcome, Refused):
+        code = _code(outcome, narrow)
+        if code == SILENCE:
+            return None
+        message = outcome.message or TABLE[outcome.reason].sentence
+        return _write(_Response(method, _Error(code, clean(message, MAX_MESSAGE_CHARS)), None))
+    row = METHODS.get(method)
+    if row is None or not isinstance(outcome, row.outcome):
+        return None  # a receipt: who made an invoice over NWC is told by notifications, never by a second response
+    return _write(_Response(method, None, row.encode(outcome)))
+
+
+def encode_reply(
+    to: ReplyTo, outcome: Outcome, *, key: SecretKey, shared: bytes, entropy: Entropy, now: int
+) -> Encoded | None:
+    """The finished answer to a request, see :func:`kitestring.wire.envelope.reply_event`. None = silence."""
+    plaintext = encode_response(to.method, outcome, narrow=to.cipher == "nip04")
+    if plaintext is None:
+        return None
+    return reply_event(to, plaintext, key=key, shared=shared, entropy=entropy, now=now)
+
+
+def _code(refused: Refused, narrow: bool) -> str:
+    if refused.reason is Reason.FEE_LIMIT and "max_fee_msat" not in refused.details:
+        return TABLE[Reason.PAYMENT_FAILED].nwc
+    codes = TABLE[refused.reason]
+    return codes.narrow if narrow else codes.nwc
+
+
+def _paid(paid: Paid) -> object:
+    return {"preimage": paid.preimage, "fees_paid": int(paid.fee_msat)}
+
+
+def _entry(record: Transaction) -> Entry:
+    return Entry(
+        record.type,
+        record.payment_hash,
+        int(record.amount_msat),
+        int(record.fee_msat),
+        record.created_at,
+        record.state,
+        record.bolt11,
+        record.description,
+        record.description_hash,
+        record.preimage if record.state == "settled" else "",
+        record.expires_at,
+        record.settled_at,
+        msgspec.Raw(record.metadata.encode()) if record.metadata else msgspec.UNSET,
+    )
+
+
+def _listed(listed: Listed) -> object:
+    """As many of the newest as fit into one reply."""
+    fitting: list[msgspec.Raw] = []
+    left = MAX_PLAINTEXT_BYTES - 200  # the frame around the list has less than 100 bytes
+    for record in listed.transactions:
+        entry = _write(_entry(record))
+        left -= len(entry) + 1
+        if left < 0:
+            break
+        fitting.append(msgspec.Raw(entry))
+    return {"transactions": fitting}
+
+
+def _info(info: Info) -> object:
+    """Facts about the node are left out where the grant does not cover them."""
+    facts = {
+        "alias": info.alias,
+        "color": info.color,
+        "pubkey": info.pubkey,
+        "network": NETWORK_NAMES.get(info.network, info.network),
+        "block_height": info.block_height,
+        "block_hash": info.block_hash,
+    }
+    return {name: fact for name, fact in facts.items() if fact} | {"methods": info.methods}
+
+
+def _balance(balance: Balance) -> object:
+    return {"balance": max(0, int(balance.balance_msat))}
+
+
+def _transaction(outcome: Invoiced | Found) -> object:
+    return _entry(outcome.transaction)
+
+
+METHODS: Final[dict[str, Method]] = {
+    row.name: row
+    for row in (
+        Method("pay_invoice", PayInvoice, _pay_invoice, Paid, _paid, "pay_invoice", is_payment=True),
+        Method("make_invoice", MakeInvoice, _make_invoice, Invoiced, _transaction, "make_invoice"),
+        Method("lookup_invoice", LookupInvoice, _lookup_invoice, Found, _transaction, "lookup_invoice"),
+        Method("get_balance", GetBalance, lambda *_: GetBalance(), Balance, _balance, "get_balance"),
+        Method("get_info", GetInfo, lambda *_: GetInfo(), Info, _info, "get_info"),
+        Method(
+            "list_transactions",
+            ListTransactions,
+            _list_transactions,
+            Listed,
+            _listed,
+            "list_transactions",
+            extension="05",
+        ),
+    )
+}
+
+
+# ---------------------------------------------------------------- info event
+
+
+def info_event_content(methods: Collection[str], ciphers: Sequence[Cipher]) -> tuple[str, list[list[str]]]:
+    """Content and tags of the info event (kind 13194) for the methods a grant lists; ``get_info`` is always granted."""
+    granted = [row for row in METHODS.values() if row.permission in methods or row.name == "get_info"]
+    tags = []
+    if "nip44" in ciphers:  # no tag means NIP-04 alone
+        tags.append(["encryption", "nip44_v2 nip04" if "nip04" in ciphers else "nip44_v2"])
+    extensions = sorted({row.extension for row in granted if row.extension})
+    if extensions:
+        tags.append(["extensions", " ".join(extensions)])
+    return " ".join(row.name for row in granted), tags

@@ -1,0 +1,174 @@
+"""The first door: HTTP on a real Unix socket, in front of a desk without a service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from kitestring.app.doors import unix as control_server
+from kitestring.app.doors.unix import MAX_BODY_BYTES, ControlServer
+from kitestring.app.doors.unix_client import ControlClient
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.owner.commands import COMMANDS, VERSION
+from kitestring.base.commands import PayInvoice
+from kitestring.base.errors import Exit, KitestringError, Reason
+from kitestring.base.money import Msat, sat
+from kitestring.base.outcomes import Outcome, Paid, Refused
+from tests.app.kit import FakeDesk, bolt11_of
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataDir:
+    found = DataDir(tmp_path, tmp_path / "run")
+    found.create()
+    return found
+
+
+@pytest.fixture
+async def desk(home: DataDir) -> AsyncIterator[FakeDesk]:
+    found = FakeDesk(home.path)
+    server = ControlServer(found, home.bind_control())
+    await server.start()
+    yield found
+    await server.stop()
+    home.release_control()
+
+
+async def call(home: DataDir, name: str, params: dict[str, Any], key: str = "") -> dict[str, Any]:
+    return await asyncio.to_thread(ControlClient(home).call, name, params, key)
+
+
+async def raw(home: DataDir, method: str, path: str, data: bytes = b"", key: str = "k") -> tuple[int, dict[str, Any]]:
+    connector = aiohttp.UnixConnector(str(home.control_path()))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.request(method, f"http://x{path}", data=data, headers={"Idempotency-Key": key}) as answer,
+    ):
+        return answer.status, json.loads(await answer.read())
+
+
+async def test_typed_values_go_in_and_come_out(home: DataDir, desk: FakeDesk) -> None:
+    def settle(command: object) -> Outcome:
+        assert isinstance(command, PayInvoice)
+        assert isinstance(command.amount_msat, Msat)
+        return Paid(command.payment_hash, "ab" * 32, command.amount_msat, Msat(1_005))
+
+    desk.answer = settle
+    result = await call(home, "pay", {"target": bolt11_of(sat(50))}, "k1")
+    assert (result["amount_msat"], result["fee_msat"]) == (50_000, 1_005)
+    assert all(type(value) in {int, str, bool} for value in result.values())
+
+
+async def test_a_refusal_comes_out_as_it_went_in(home: DataDir, desk: FakeDesk) -> None:
+    desk.answer = lambda _: Refused(Reason.OVER_BUDGET, "too much", {"remaining_msat": 5})
+    with pytest.raises(KitestringError, match="too much") as caught:
+        await call(home, "pay", {"target": bolt11_of(sat(50))}, "k1")
+    assert (caught.value.exit_code, caught.value.details) == (Exit.REFUSED, {"remaining_msat": 5})
+    body = json.dumps({"target": bolt11_of(sat(50))}).encode()
+    assert await raw(home, "POST", "/v1/commands/pay", body) == (
+        403,
+        {"ok": False, "reason": "over_budget", "message": "too much", "details": {"remaining_msat": 5}},
+    )
+
+
+async def test_the_door_tells_its_version_and_commands(home: DataDir, desk: FakeDesk) -> None:
+    status, body = await raw(home, "GET", "/v1")
+    assert (status, body["result"]["version"]) == (200, VERSION)
+    assert [command["name"] for command in body["result"]["commands"]] == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "status", "word"),
+    [
+        ("GET", "/v2", b"", 400, "version 1"),
+        ("GET", "/v1/commands/balance", b"", 400, "version 1"),
+        ("POST", "/v1/commands/fly", b"{}", 400, "fly"),
+        ("POST", "/v1/commands/balance", b"[]", 400, "not a JSON object"),
+        ("POST", "/v1/commands/balance", b"{", 400, "not valid JSON"),
+        ("POST", "/v1/commands/balance", b"\xff", 400, "cannot be read"),
+        ("POST", "/v1/commands/revoke", b'{"name":"a","name":"b"}', 400, "twice"),
+        ("POST", "/v1/commands/invoice", b'{"amount_msat":1e3}', 400, "whole number"),
+        ("POST", "/v1/commands/balance", b'{"x":' + b"[" * 50 + b"]" * 50 + b"}", 400, "deeper"),
+        ("POST", "/v1/commands/balance", b" " * (MAX_BODY_BYTES + 1), 400, "at most"),
+    ],
+)
+async def test_bad_input_gets_one_typed_answer(
+    home: DataDir, desk: FakeDesk, method: str, path: str, data: bytes, status: int, word: str
+) -> None:
+    found, body = await raw(home, method, path, data)
+    assert (found, body["ok"]) == (status, False)
+    assert word in body["message"]
+    assert (await call(home, "connections", {}))["connections"] == []
+
+
+async def test_a_mutating_command_without_a_key_is_refused(home: DataDir, desk: FakeDesk) -> None:
+    _, body = await raw(home, "POST", "/v1/commands/connect", b'{"name":"alice"}', key="")
+    assert "idempotency key" in body["message"]
+    assert desk.store.rows == {}
+
+
+async def test_another_user_is_refused(home: DataDir, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_server, "peer_uid", lambda _: 4242)
+    with pytest.raises(KitestringError) as caught:
+        await call(home, "connections", {})
+    assert caught.value.reason is Reason.NOT_PERMITTED
+
+
+async def test_a_fault_of_a_handler_is_told_without_its_text(
+    home: DataDir, desk: FakeDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.store = None
+    with pytest.raises(KitestringError, match="its log says why") as caught:
+        await call(home, "connections", {})
+    assert caught.value.reason is Reason.INTERNAL
+    assert "AttributeError" in caplog.text
+
+
+def test_without_a_service_it_is_said_how_to_start_one(home: DataDir) -> None:
+    client = ControlClient(home)
+    assert not client.is_running()
+    with pytest.raises(KitestringError, match=r"no service is running on .*: start it with `kitestring up`") as caught:
+        client.call("balance", {})
+    assert caught.value.exit_code is Exit.UNAVAILABLE
+    home.bind_control().close()  # a socket that nobody listens on any more
+    with pytest.raises(KitestringError, match="no service is running"):
+        client.call("balance", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "reason", "exit_code"),
+    [
+        ("pay", "order-17", Reason.PAYMENT_IN_FLIGHT, Exit.PENDING),
+        ("connect", "k", Reason.INTERNAL, Exit.INTERNAL),
+        ("transactions", "", Reason.NODE_UNAVAILABLE, Exit.UNAVAILABLE),
+    ],
+)
+@pytest.mark.parametrize("said", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"ok":'], ids=["nothing", "half"])
+async def test_a_service_that_dies_after_it_was_given_a_command_may_have_carried_it_out(
+    home: DataDir, name: str, key: str, reason: Reason, exit_code: Exit, said: bytes
+) -> None:
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_unix_server(die, sock=home.bind_control()):
+        with pytest.raises(KitestringError) as caught:
+            await call(home, name, {"target": "x"}, key)
+    home.release_control()
+    assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)
+
+
+async def test_without_a_service_nothing_was_sent(home: DataDir) -> None:
+    with pytest.raises(KitestringError, match="no service is running"):
+        await call(home, "pay", {"target": "x"}, "k")
+    home.bind_control().close()
+    with pytest.raises(KitestringError, match="no service is running") as caught:
+        await call(home, "pay", {"target": "x"}, "k")
+    assert caught.value.exit_code is Exit.UNAVAILABLE

@@ -1,0 +1,81 @@
+"""What the owner learns when the node refuses, whatever the backend raises then."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitestring.app.owner import commands as control
+from kitestring.app.owner import node as control_node
+from kitestring.app.service.node_words import told
+from kitestring.backend.registry import open_backend
+from kitestring.backend.sandbox.node import Sandbox
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.transport.clock import SystemClock
+from tests.app.kit import FakeDesk
+
+
+class OddError(Exception):
+    """Of a kind that only a backend knows."""
+
+
+class RefusingNode:
+    async def info(self) -> Any:
+        raise OddError("permission denied")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> FakeDesk:
+    made = FakeDesk(tmp_path)
+    made.backend = RefusingNode()
+    return made
+
+
+async def test_doctor_reports_a_node_that_refuses(desk: FakeDesk) -> None:
+    facts = await control.run(desk, "doctor", {})
+    assert facts["node"] == {"reachable": False, "why": "permission denied"}
+
+
+async def test_audit_says_why_the_node_cannot_be_asked(desk: FakeDesk) -> None:
+    with pytest.raises(KitestringError, match="permission denied") as caught:
+        await control.run(desk, "audit_node", {})
+    assert caught.value.reason is Reason.NODE_UNAVAILABLE
+
+
+async def test_a_sentence_of_our_own_is_told_as_it_is() -> None:
+    async def refuse() -> None:
+        raise KitestringError(Reason.INTERNAL, "the disk is full")
+
+    with pytest.raises(KitestringError, match=r"^the disk is full$"):
+        await told(refuse())
+
+
+class Balanced:
+    """A comparison in which nothing is wrong."""
+
+    violations: tuple[str, ...] = ()
+    payments = invoices = 0
+
+
+@pytest.mark.parametrize("url", ["sandbox://", "sandbox://?latency_ms=1", "sandbox:///{}/elsewhere.db"])
+async def test_audit_looks_into_every_sandboxs_books(
+    desk: FakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    async def examine(*_: object) -> Balanced:
+        return Balanced()
+
+    monkeypatch.setattr(control_node, "examine", examine)
+    node = open_backend(url.format(tmp_path), clock=SystemClock(), entropy=os.urandom, data_dir=tmp_path)
+    assert isinstance(node, Sandbox)
+    await node.open()
+    desk.backend = node
+    assert (await control.run(desk, "audit_node", {}))["violations"] == []
+    with contextlib.closing(sqlite3.connect(node.path)) as file, file:
+        file.execute("UPDATE node SET balance_msat = balance_msat + 1")
+    assert len((await control.run(desk, "audit_node", {}))["violations"]) == 1
+    await node.close()

@@ -1,0 +1,184 @@
+"""What is announced about connections: on every relay, the newest of it wins, and nothing unproven counts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.announcer import Announcer
+from kitestring.base.errors import KitestringError
+from kitestring.base.grants import Grant
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, first_tag
+from kitestring.transport.publications import Answer, PublishResult, Verdict
+from tests.app.kit import NOW, Counted, StillClock
+
+KEYRING = Keyring(bytes(range(32)))
+GRANT = Grant(
+    grant_id="g1", name="an app", wire="nwc", methods=frozenset({"pay_invoice"}),
+    service_pubkey=KEYRING.connection_key("g1").public_hex,
+)  # fmt: skip
+REVOKED = replace(GRANT, version=2, revoked_at=NOW)
+FIRST, SECOND = "ws://first", "ws://second"
+
+
+@dataclass
+class Row:
+    url: str
+
+
+class FakePool:
+    """Two relays; those in ``down`` take nothing, those in ``refusing`` say no for good."""
+
+    def __init__(self) -> None:
+        self.published: list[Event] = []
+        self.on: dict[str, list[Event]] = {FIRST: [], SECOND: []}
+        self.down: set[str] = set()
+        self.refusing: set[str] = set()
+        self.shown: list[Event] = []
+
+    def status(self) -> list[Row]:
+        return [Row(url) for url in self.on]
+
+    def connected_urls(self) -> list[str]:
+        return [url for url in self.on if url not in self.down]
+
+    async def publish(
+        self, event: Event, relays: Iterable[str] | None = None, *, deadline_s: float, every: bool
+    ) -> PublishResult:
+        assert every
+        self.published.append(event)
+        verdicts = {url: self._verdict(url, event) for url in (self.on if relays is None else relays)}
+        return PublishResult(all(one.answer is Answer.ACCEPTED for one in verdicts.values()), verdicts)
+
+    def _verdict(self, url: str, event: Event) -> Verdict:
+        if url in self.down:
+            return Verdict(Answer.NONE)
+        if url in self.refusing:
+            return Verdict(Answer.REFUSED)
+        self.on[url].append(event)
+        return Verdict(Answer.ACCEPTED)
+
+    def subscribe(self, _name: str, _filters: object, handler: Any, *, keys: list[str]) -> Any:
+        assert keys == [GRANT.service_pubkey]
+        for event in self.shown:
+            handler(event, FIRST)
+        return self
+
+    def close(self) -> None:
+        pass
+
+
+class WalkingClock(StillClock):
+    """Every sleep takes its time, and nobody waits for it."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        await asyncio.sleep(0)
+
+
+def announcer(pool: Any) -> Announcer:
+    return Announcer(pool, KEYRING, WalkingClock(), Counted())
+
+
+async def test_a_change_within_one_second_is_newer_than_what_it_replaces() -> None:
+    pool = FakePool()
+    announce = announcer(pool)
+    await announce.publish_changed([GRANT])
+    await announce.publish_changed([replace(GRANT, nip44_seen=True, version=2)])
+    await announce.publish_changed([replace(GRANT, nip44_seen=True, version=3, revoked_at=NOW)])
+    assert [(event.kind, event.created_at) for event in pool.published] == [
+        (kinds.NWC_INFO, NOW), (kinds.NWC_INFO, NOW + 1), (kinds.DELETE, NOW + 2),
+    ]  # fmt: skip
+    assert first_tag(pool.published[2], "e") == pool.published[1].id
+
+
+async def test_what_was_read_before_a_change_does_not_announce_the_old_state_again() -> None:
+    pool = FakePool()
+    announce = announcer(pool)
+    await announce.publish_changed([replace(GRANT, nip44_seen=True, version=2)])
+    assert await announce.publish_changed([GRANT]) == []
+    await announce.keep_announcing([GRANT])
+    assert len(pool.published) == 1
+
+
+async def test_a_relay_that_was_down_gets_the_same_event_as_soon_as_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pool, caplog.handler.level = FakePool(), logging.WARNING
+    announce = announcer(pool)
+    pool.down = {FIRST}
+    with caplog.at_level(logging.WARNING, "kitestring.announce"):
+        assert await announce.publish_changed([GRANT]) == [GRANT]
+    assert [FIRST in record.getMessage() for record in caplog.records] == [True]
+    await announce.publish_missing()
+    assert (len(pool.published), pool.on[FIRST]) == (1, [])
+    pool.down = set()
+    await announce.publish_missing()
+    await announce.publish_missing()
+    assert pool.on == {FIRST: pool.on[SECOND], SECOND: [pool.published[0]]}
+    assert len(pool.published) == 2
+
+
+async def test_a_deletion_that_no_relay_took_is_sent_again() -> None:
+    pool = FakePool()
+    announce = announcer(pool)
+    await announce.publish_changed([GRANT])
+    pool.down = {FIRST, SECOND}
+    await announce.publish_changed([REVOKED])
+    await announce.publish_changed([REVOKED])
+    pool.down = {SECOND}
+    await announce.publish_missing()
+    pool.down = set()
+    await announce.publish_missing()
+    deleted = [[event.kind for event in events] for events in pool.on.values()]
+    assert deleted == [[kinds.NWC_INFO, kinds.DELETE]] * 2
+    assert first_tag(pool.on[FIRST][1], "e") == pool.on[FIRST][0].id
+    await announce.publish_missing()
+    await announce.keep_announcing([REVOKED])
+    assert len(pool.published) == 4
+
+
+async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced() -> None:
+    pool = FakePool()
+    announce = announcer(pool)
+    pool.down = {FIRST, SECOND}
+    await announce.publish_changed([GRANT])
+    pool.down = set()
+    assert await announce.publish_changed([GRANT]) == [GRANT]
+    assert await announce.publish_changed([GRANT]) == []
+
+
+async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_refresh() -> None:
+    pool = FakePool()
+    announce = announcer(pool)
+    pool.refusing = {FIRST}
+    await announce.publish_changed([GRANT])
+    await announce.publish_missing()
+    assert len(pool.published) == 1
+    await announce.keep_announcing([GRANT])
+    assert len(pool.published) == 2
+
+
+async def test_only_a_genuine_info_event_counts_as_read_back() -> None:
+    pool = FakePool()
+    announce = announcer(pool)
+    await announce.publish_changed([GRANT])
+    pool.shown = [msgspec.structs.replace(pool.published[0], sig="00" * 64)]
+    with pytest.raises(KitestringError, match="no relay shows"):
+        await announce.read_back([GRANT])
+    pool.shown += pool.published
+    await announce.read_back([GRANT])

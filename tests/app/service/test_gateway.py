@@ -1,0 +1,297 @@
+"""Real events in, real events out: what the gateway answers, repeats, and passes over in silence."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import pytest
+
+from kitestring.app.home.config import Limits
+from kitestring.base.errors import CodecError
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, first_tag, sign_event
+from tests.app.door import APP, STRANGER, Door, code, door
+from tests.engine.kit import Life
+from tests.fakes.backend import Script
+
+# ------------------------------------------------------------ who is heard
+
+
+@door()
+async def test_a_payment_is_answered_with_its_preimage(life: Life, door: Door) -> None:
+    reply = await door.ask("pay_invoice", {"invoice": door.invoice()})
+    assert reply["result_type"] == "pay_invoice"
+    assert reply["error"] is None
+    assert sha256(bytes.fromhex(reply["result"]["preimage"])).hexdigest() in life.node.paid_out()
+
+
+@door()
+async def test_a_foreign_author_is_met_with_silence_and_pays_nothing(life: Life, door: Door) -> None:
+    assert await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}, key=STRANGER)) == []
+    assert life.node.sends == []
+
+
+@door()
+async def test_an_event_for_somebody_else_is_passed_over(life: Life, door: Door) -> None:
+    assert await door.tell(door.request("get_balance", to=STRANGER.public_hex)) == []
+    first_p_is_foreign = door.request("get_balance")
+    tags = [["p", STRANGER.public_hex], *first_p_is_foreign.tags]
+    event = sign_event(
+        APP, kind=kinds.NWC_REQUEST, tags=tags, content=first_p_is_foreign.content, created_at=door.clock.now(),
+        aux=b"\x00" * 32,
+    )  # fmt: skip
+    assert await door.tell(event) == []
+
+
+@door()
+async def test_a_forged_signature_is_passed_over_and_does_not_spoil_the_genuine_event(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    assert await door.tell(msgspec.structs.replace(event, sig="00" * 64)) == []
+    assert len(await door.tell(event)) == 1
+
+
+@door()
+async def test_an_event_whose_expiration_has_passed_is_not_carried_out(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()}, expires_at=door.clock.now() - 1)
+    assert await door.tell(event) == []
+    assert life.node.sends == []
+
+
+@door()
+async def test_a_revoked_connection_is_told_so_and_pays_nothing(life: Life, door: Door) -> None:
+    await door.rig.change("app", revoked_at=door.clock.now())
+    await door.refresh()
+    assert code(await door.ask("pay_invoice", {"invoice": door.invoice()})) == "UNAUTHORIZED"
+    assert code(await door.ask("get_balance")) == "UNAUTHORIZED"
+    assert life.node.sends == []
+
+
+@door(methods="get_balance")
+async def test_what_a_connection_may_not_do_is_restricted(life: Life, door: Door) -> None:
+    assert code(await door.ask("pay_invoice", {"invoice": door.invoice()})) == "RESTRICTED"
+    assert (await door.ask("get_info"))["error"] is None
+
+
+# ------------------------------------------------------------ when
+
+
+@door()
+async def test_a_stale_request_is_told_the_delta_and_not_carried_out(life: Life, door: Door) -> None:
+    invoice = door.invoice()
+    assert code(await door.ask("pay_invoice", {"invoice": invoice}, age_s=301)) == "OTHER"
+    assert code(await door.ask("pay_invoice", {"invoice": invoice}, age_s=-61)) == "OTHER"
+    assert await door.tell(door.request("pay_invoice", {"invoice": invoice}, age_s=86_401)) == []
+    assert life.node.sends == []
+
+
+@door()
+async def test_a_replay_gets_the_stored_reply_again_even_hours_later(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (first,) = await door.tell(event)
+    (again,) = await door.tell(event)
+    await door.clock.sleep(7_200)
+    (late,) = await door.tell(event)
+    assert first == again == late
+    assert len(life.node.sends) == 1
+    fresh = [reply for reply in door.pool.sent if first_tag(reply, "e") == event.id][-1]
+    assert fresh.created_at == door.clock.now()  # relays refuse old ephemeral events
+
+
+@door()
+async def test_a_late_copy_of_a_payment_under_way_is_not_called_stale(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice(Script(settles_after_s=1_000))})
+    assert await door.tell(event) == []
+    await door.clock.sleep(600)
+    assert await door.tell(event) == []
+    await door.clock.sleep(600)
+    assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
+
+
+@door(limits=Limits(payments_per_min=1))
+async def test_a_copy_of_a_payment_under_way_is_not_called_too_many(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice(Script(settles_after_s=30))})
+    assert await door.tell(event) == []
+    assert await door.tell(event) == []
+    await door.clock.sleep(31)
+    assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
+
+
+@door(limits=Limits(requests_per_min=3, payments_per_min=2))
+async def test_more_requests_than_allowed_are_limited_until_the_bucket_has_room(life: Life, door: Door) -> None:
+    replies = [await door.ask("pay_invoice", {"invoice": door.invoice()}) for _ in range(3)]
+    assert [reply["error"] and reply["error"]["code"] for reply in replies] == [None, None, "RATE_LIMITED"]
+    assert await door.tell(door.request("get_balance")) == []  # told once; the rest is silence
+    await door.clock.sleep(5)
+    assert code(await door.ask("make_invoice", {"amount": "x"})) == "RATE_LIMITED"
+    await door.clock.sleep(60)
+    assert (await door.ask("pay_invoice", {"invoice": door.invoice()}))["error"] is None
+
+
+# ------------------------------------------------------------ what
+
+
+@door()
+async def test_what_nobody_can_read_is_answered_once_a_minute(life: Life, door: Door) -> None:
+    def unreadable() -> Event:
+        event = door.request("get_balance")
+        content = event.content[:20] + ("A" if event.content[20] != "A" else "B") + event.content[21:]
+        created_at = door.clock.now()
+        return sign_event(
+            APP, kind=event.kind, tags=event.tags, content=content, created_at=created_at, aux=door.rig.life.entropy(32)
+        )
+
+    (told,) = await door.tell(unreadable())
+    assert code(told) == "OTHER"
+    assert await door.tell(unreadable()) == []
+    await door.clock.sleep(61)
+    assert len(await door.tell(unreadable())) == 1
+
+
+BAD: dict[str, tuple[str, Any, str]] = {
+    "unknown method": ("mine_bitcoin", {}, "NOT_IMPLEMENTED"),
+    "params null where something is needed": ("pay_invoice", None, "OTHER"),
+    "params a list": ("pay_invoice", [], "OTHER"),
+    "not an invoice": ("pay_invoice", {"invoice": "lnbcrt1nonsense"}, "OTHER"),
+    "an amount as a float": ("make_invoice", {"amount": 1.5}, "OTHER"),
+    "a negative amount": ("make_invoice", {"amount": -1}, "OTHER"),
+    "an amount as true": ("make_invoice", {"amount": True}, "OTHER"),
+    "a hash that is none": ("lookup_invoice", {"payment_hash": "xyz"}, "OTHER"),
+    "an unknown hash": ("lookup_invoice", {"payment_hash": "00" * 32}, "NOT_FOUND"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_requests_get_one_typed_answer_and_the_service_goes_on(life: Life, bad: str) -> None:
+    method, params, expected = BAD[bad]
+
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        reply = await opened.ask(method, params)
+        assert (reply["result_type"], code(reply)) == (method, expected)
+        assert (await opened.ask("get_balance", None))["error"] is None
+
+    story(life)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"method":"get_balance","method":"get_info"}', "[" * 5_000, "NaN"])
+def test_texts_that_are_no_request_get_one_typed_answer(life: Life, text: str) -> None:
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        try:
+            event = opened.event(text)
+        except CodecError:
+            return  # NIP-44 has no form for it
+        (reply,) = await opened.tell(event)
+        assert code(reply) == "OTHER"
+
+    story(life)
+
+
+@door()
+async def test_invoices_that_must_not_be_paid_are_refused_before_the_node_is_asked(life: Life, door: Door) -> None:
+    invoice = door.invoice()
+    refused = [
+        {"invoice": invoice[:-1] + ("q" if invoice[-1] != "q" else "p")},
+        {"invoice": invoice, "amount": 9_999},
+        {"invoice": door.invoice(amount_msat=None)},
+        {"invoice": door.invoice(amount_msat=None), "amount": 0},
+        {"invoice": door.invoice(network="bitcoin")},
+        {"invoice": invoice, "max_fee": -1},
+    ]
+    for params in refused:
+        assert code(await door.ask("pay_invoice", params)) == "OTHER", params
+    expired = door.invoice(expiry_s=60)
+    await door.clock.sleep(61)
+    assert code(await door.ask("pay_invoice", {"invoice": expired})) == "OTHER"
+    assert life.node.sends == []
+    assert (await door.ask("pay_invoice", {"invoice": door.invoice(amount_msat=None), "amount": 5_000}))[
+        "error"
+    ] is None
+
+
+# ------------------------------------------------------------ encryption
+
+
+@door()
+async def test_a_connection_answers_in_the_encryption_it_was_asked_in(life: Life, door: Door) -> None:
+    old = door.request("get_balance", {}, cipher="nip04")
+    assert len(await door.tell(old)) == 1
+    assert "?iv=" in door.pool.sent[-1].content
+    assert door.raised == []
+    await door.ask("get_balance")
+    assert "?iv=" not in door.pool.sent[-1].content
+    assert door.raised == ["app"]
+
+
+@door(nip44_seen=True)
+async def test_who_has_spoken_nip44_is_never_lowered_to_nip04(life: Life, door: Door) -> None:
+    reply = await door.ask("pay_invoice", {"invoice": door.invoice()}, cipher="nip04")
+    assert code(reply) in {"UNSUPPORTED_ENCRYPTION", "OTHER"}
+    assert life.node.sends == []
+    assert (await door.ask("get_balance"))["error"] is None
+
+
+@door(cipher="legacy")
+async def test_a_legacy_connection_stays_with_nip04(life: Life, door: Door) -> None:
+    assert (await door.ask("get_balance", {}, cipher="nip04"))["error"] is None
+    assert code(await door.ask("get_balance", {}, cipher="nip44")) == "UNSUPPORTED_ENCRYPTION"
+    assert door.raised == []
+
+
+# ------------------------------------------------------------ offers
+
+
+@door()
+async def test_a_stranger_gets_an_invoice_from_an_offer_and_a_receipt_after_paying_it(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    event = door.event(json.dumps({"offer": "coffee", "amount_sats": 21}), **asking)
+    (reply,) = await door.tell(event)
+    made = next(iter(life.node._made))
+    assert reply["bolt11"] == life.node._made[made].invoice.bolt11
+    assert await door.tell(event) == [reply]
+    life.node.pay_in(made)
+    await door.clock.sleep(5)
+    receipt = door.read(door.pool.sent[-1])
+    assert sha256(bytes.fromhex(receipt["preimage"])).hexdigest() == made
+
+
+@door()
+async def test_offer_requests_that_cannot_be_read_are_met_with_silence(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    event = door.event('{"offer":"coffee"}', **asking)
+    garbled = sign_event(
+        STRANGER, kind=kinds.OFFER, tags=event.tags, content="AgAAAA" + "A" * 200, created_at=door.clock.now(),
+        aux=b"\x00" * 32,
+    )  # fmt: skip
+    assert await door.tell(garbled) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [('{"offer":"nowhere","amount_sats":1}', 1), ('{"offer":"coffee","amount_sats":-1}', 6), ("[]", 6)],
+)
+def test_bad_offer_requests_get_one_typed_answer_and_leave_no_row(life: Life, text: str, expected: int) -> None:
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        await opened.rig.offer("coffee")
+        event = opened.event(text, key=STRANGER, to=opened.keyring.service_id, kind=kinds.OFFER)
+        (reply,) = await opened.tell(event)
+        assert reply["code"] == expected
+        assert await opened.rig.store.request(event.id) is None
+
+    story(life)
+
+
+@door(limits=Limits(offer_requests_per_min=2))
+async def test_strangers_share_one_bucket_per_offer(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}
+    text = json.dumps({"offer": "coffee", "amount_sats": 21})
+    replies = [(await door.tell(door.event(text, **asking)))[0] for _ in range(3)]
+    assert ["bolt11" in reply for reply in replies] == [True, True, False]
+    assert replies[2]["code"] == 2

@@ -1,0 +1,232 @@
+"""Copies, late and surplus requests: one event has one answer, and answers themselves are bounded."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from kitestring.app.home.config import Limits
+from kitestring.app.service import gateway as gateway_module
+from kitestring.app.service import served as served_module
+from kitestring.app.service.served import SERVED_S, Served
+from kitestring.base.grants import Offer
+from kitestring.base.transactions import SaveOffer
+from kitestring.nostr.event import Event, first_tag, sign_event
+from kitestring.policy.rates import Limiter, Rate
+from tests.app.door import APP, STRANGER, Door, code, door
+from tests.app.kit import StillClock
+from tests.engine.kit import Life
+
+# ------------------------------------------------------------ copies
+
+
+@door(limits=Limits(offer_requests_per_min=1))
+async def test_a_copy_of_an_offer_request_takes_no_token_and_gets_the_same_invoice(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    event = door.offer_request()
+    (reply,) = await door.tell(event)
+    assert "bolt11" in reply
+    assert await door.tell(event) == [reply]
+
+
+@door(limits=Limits(offer_requests_per_min=1))
+async def test_a_refused_offer_request_is_not_answered_otherwise_by_a_later_copy(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    await door.tell(door.offer_request())
+    event = door.offer_request()
+    (refused,) = await door.tell(event)
+    assert refused["code"] == 2
+    await door.clock.sleep(120)
+    assert await door.tell(event) == []
+    assert "bolt11" in (await door.tell(door.offer_request()))[0]
+
+
+@door()
+async def test_a_replay_for_an_offer_that_was_deleted_gets_only_the_stored_answer(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    event = door.offer_request()
+    (reply,) = await door.tell(event)
+    await door.rig.write(SaveOffer(Offer(offer_id="coffee", label="coffee", account_id="owner", state="deleted")))
+    assert await door.tell(event) == [reply]
+
+
+@door(limits=Limits(requests_per_min=2))
+async def test_copies_of_a_read_are_answered_once_and_take_no_token(life: Life, door: Door) -> None:
+    event = door.request("get_balance")
+    assert len(await door.tell(event)) == 1
+    assert [await door.tell(event) for _ in range(5)] == [[]] * 5
+    assert (await door.ask("get_balance"))["error"] is None
+
+
+@door(limits=Limits(payments_per_min=1))
+async def test_a_payment_that_was_told_it_is_too_many_is_not_paid_by_a_later_copy(life: Life, door: Door) -> None:
+    await door.ask("pay_invoice", {"invoice": door.invoice()})
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (refused,) = await door.tell(event)
+    assert code(refused) == "RATE_LIMITED"
+    await door.clock.sleep(200)
+    assert await door.tell(event) == []
+    assert len(life.node.sends) == 1
+
+
+@door()
+async def test_an_expired_copy_of_a_finished_payment_gets_its_stored_answer(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()}, expires_at=door.clock.now() + 30)
+    (reply,) = await door.tell(event)
+    await door.clock.sleep(31)
+    assert await door.tell(event) == [reply]
+
+
+@door()
+async def test_what_a_relay_shows_at_every_reconnect_is_looked_at_once(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (reply,) = await door.tell(event)
+    await door.clock.sleep(7_200)
+    assert await door.tell(event) == [reply]
+    assert await door.tell(event) == []
+    await door.clock.sleep(SERVED_S + 1)
+    assert await door.tell(event) == [reply]
+
+
+def test_what_was_served_is_forgotten_in_time_and_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_module, "MAX_SERVED", 2)
+    clock = StillClock()
+    served = Served(clock)
+    for name in "abc":
+        served.add(name)
+    assert [name in served for name in "abc"] == [False, True, True]
+    clock.monotonic = lambda: SERVED_S + 0.0  # type: ignore[method-assign]
+    assert "c" not in served
+    served.add("d")
+    assert len(served) == 1
+
+
+# ------------------------------------------------------------ too many
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"method":"pay_invoice","params":{"invoice":"x"}}'])
+def test_malformed_requests_meet_the_limit_too(life: Life, text: str) -> None:
+    @door(limits=Limits(requests_per_min=5))
+    async def story(_: Life, opened: Door) -> None:
+        told = [reply for _ in range(20) for reply in await opened.tell(opened.event(text))]
+        assert [code(reply) for reply in told] == ["OTHER"] * 5 + ["RATE_LIMITED"]
+        await opened.clock.sleep(5)
+        assert len(await opened.tell(opened.event(text))) == 1
+
+    story(life)
+
+
+@door(limits=Limits(requests_per_min=1))
+async def test_a_limited_request_is_told_under_its_own_method(life: Life, door: Door) -> None:
+    await door.ask("get_balance")
+    assert (await door.ask("get_info"))["result_type"] == "get_info"
+
+
+@door(limits=Limits(requests_per_min=0, payments_per_min=0))
+async def test_zero_is_no_limit(life: Life, door: Door) -> None:
+    for _ in range(30):
+        assert (await door.ask("pay_invoice", {"invoice": door.invoice()}))["error"] is None
+
+
+OUTSIDE: dict[str, dict[str, Any]] = {
+    "malformed": {"text": "[]"},
+    "another version": {"tags": [["clink_version", "9"]]},
+    "stale": {"age_s": 400},
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_strangers_who_reach_no_offer_are_answered_at_a_bounded_rate(life: Life, kind: str) -> None:
+    how = dict(OUTSIDE[kind])
+    tags = how.pop("tags", None)
+
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        told: list[Any] = []
+        for _number in range(50):
+            event = opened.offer_request(**how)
+            told += await opened.tell(event if tags is None else retagged(opened, event, tags))
+        assert 30 <= len(told) <= 33  # five virtual seconds pass meanwhile
+
+    story(life)
+
+
+def retagged(opened: Door, event: Event, tags: list[list[str]]) -> Event:
+    p = [tag for tag in event.tags if tag[0] == "p"]
+    return sign_event(
+        STRANGER, kind=event.kind, tags=[*p, *tags], content=event.content, created_at=event.created_at,
+        aux=opened.rig.life.entropy(32),
+    )  # fmt: skip
+
+
+@door()
+async def test_answers_to_strangers_are_bounded_also_under_many_keys(life: Life, door: Door) -> None:
+    door.gateway._rates._stranger_refusals = Limiter(Rate(3, 3))
+    told = [await door.tell(door.offer_request("[]")) for _ in range(6)]
+    assert [len(replies) for replies in told] == [1, 1, 1, 0, 0, 0]
+
+
+@door(limits=Limits(offer_requests_per_min=1))
+async def test_a_limited_payer_is_told_when_to_come_again_and_only_now_and_then(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    await door.tell(door.offer_request())
+    (refused,) = await door.tell(door.offer_request())
+    assert 59 <= refused["retry_after"] - door.clock.now() <= 60
+    assert await door.tell(door.offer_request()) == []
+    await door.clock.sleep(5)
+    assert len(await door.tell(door.offer_request())) == 1
+
+
+@door()
+async def test_stale_requests_leave_the_rate_of_new_ones_alone(life: Life, door: Door) -> None:
+    told = [await door.tell(door.request("get_balance", age_s=400 + number)) for number in range(100)]
+    assert 60 <= sum(map(len, told)) <= 70  # ten virtual seconds pass meanwhile
+    assert (await door.ask("get_balance"))["error"] is None
+
+
+@door()
+async def test_a_flood_fills_one_line_a_minute(life: Life, door: Door) -> None:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("kitestring.gateway").addHandler(handler)
+    gateway_module.MAX_IN_HAND, kept = 0, gateway_module.MAX_IN_HAND  # type: ignore[misc]
+    try:
+        for pause_s in (0, 0, 0, 61):
+            await door.clock.sleep(pause_s)
+            await door.tell(door.request("get_balance"))
+    finally:
+        gateway_module.MAX_IN_HAND = kept  # type: ignore[misc]
+        logging.getLogger("kitestring.gateway").removeHandler(handler)
+    assert [line.partition(":")[2].split()[0] for line in lines] == ["1", "3"]
+
+
+# ------------------------------------------------------------ unreadable
+
+
+def unreadable(opened: Door, cipher: str | None) -> Event:
+    tags = [["p", opened.grant_key], *([["encryption", cipher]] if cipher else [])]
+    return sign_event(
+        APP, kind=23194, tags=tags, content="garbage", created_at=opened.clock.now(), aux=opened.rig.life.entropy(32)
+    )
+
+
+@pytest.mark.parametrize(
+    ("grant", "tag", "nip04"),
+    [({}, None, False), ({}, "nip44_v2", False), ({"nip44_seen": True}, None, False),
+     ({"cipher": "nip44"}, "nip04", False), ({"cipher": "legacy"}, "nip44_v2", False),
+     ({"cipher": "legacy"}, None, True)],
+)  # fmt: skip
+def test_what_cannot_be_read_is_answered_in_the_preferred_cipher(
+    life: Life, grant: dict[str, Any], tag: str | None, nip04: bool
+) -> None:
+    @door(**grant)
+    async def story(_: Life, opened: Door) -> None:
+        event = unreadable(opened, tag)
+        assert len(await opened.tell(event)) == 1
+        assert first_tag(opened.pool.sent[-1], "e") == event.id
+        assert ("?iv=" in opened.pool.sent[-1].content) is nip04
+
+    story(life)

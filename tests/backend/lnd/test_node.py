@@ -1,0 +1,240 @@
+"""The lnd backend against a server that answers as told; the contract suite runs it against a real one."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitestring.backend.lnd import rest as lnd_http
+from kitestring.backend.lnd.rest import LndAnswerError
+from kitestring.base.money import Msat
+from kitestring.base.node import Backend, NodeUnreachableError, PayOrder
+from kitestring.base.payments import Failed, NeverSeen, Settled, Unknown
+from tests.contract.backend_sides import open_url, order, stranger_invoice
+
+from .fake_lnd import FakeLnd, make_certificate
+
+PREIMAGE = "07" * 32
+HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
+
+
+@pytest.fixture
+async def fake(tmp_path: Path) -> AsyncIterator[FakeLnd]:
+    async with FakeLnd(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def backend(fake: FakeLnd, tmp_path: Path) -> AsyncIterator[Backend]:
+    lnd = open_url(fake.url, tmp_path)
+    await lnd.open()
+    yield lnd
+    await lnd.close()
+
+
+def an_order() -> PayOrder:
+    return replace(order(stranger_invoice(1000, int(time.time()))), payment_hash=HASH)
+
+
+def line(**members: object) -> bytes:
+    return json.dumps({"result": {"payment_hash": HASH, **members}}).encode() + b"\n"
+
+
+def error(code: int, message: str) -> bytes:
+    return json.dumps({"code": code, "message": message, "details": []}).encode()
+
+
+FAILED = line(status="FAILED", failure_reason="FAILURE_REASON_NO_ROUTE", creation_time_ns="1800000000999999999")
+SUCCEEDED = line(status="SUCCEEDED", payment_preimage=PREIMAGE, fee_msat="1005")
+
+
+@pytest.mark.parametrize("fault", FakeLnd.FAULTS)
+async def test_a_spoiled_answer_is_unknown(fake: FakeLnd, backend: Backend, fault: str) -> None:
+    fake.fault = fault
+    answer = await backend.pay(an_order())
+    assert not isinstance(answer, (Settled, Failed))
+    assert len(fake.sent) == 1
+
+
+async def test_states_are_read_over_chunks_and_empty_lines(fake: FakeLnd, backend: Backend) -> None:
+    fake.send = 200, line(status="IN_FLIGHT") + b"\n" + line(status="INITIATED") + SUCCEEDED
+    assert await backend.pay(an_order()) == Settled(PREIMAGE, Msat(1005))
+
+
+async def test_the_fee_limit_is_always_sent_and_the_amount_only_when_the_invoice_has_none(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    fake.send = 200, SUCCEEDED
+    await backend.pay(replace(an_order(), fee_cap_msat=Msat(0)))
+    await backend.pay(replace(an_order(), amountless=True, amount_msat=Msat(77)))
+    assert [(sent["fee_limit_msat"], sent.get("amt_msat")) for sent in fake.sent] == [("0", None), ("10000", "77")]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("FAILURE_REASON_NO_ROUTE", "no_route"),
+        ("FAILURE_REASON_INSUFFICIENT_BALANCE", "insufficient_funds"),
+        ("FAILURE_REASON_OF_THE_FUTURE", "other"),
+    ],
+)
+async def test_lnds_own_failed_is_evidence(fake: FakeLnd, backend: Backend, name: str, reason: str) -> None:
+    fake.send = 200, line(status="FAILED", failure_reason=name)
+    assert await backend.pay(an_order()) == Failed(f"lnd: {name}", reason)
+
+
+@pytest.mark.parametrize("preimage", ["00" * 32, PREIMAGE.upper() + "00", "", "x"])
+async def test_a_preimage_that_does_not_belong_to_the_hash_proves_nothing(
+    fake: FakeLnd, backend: Backend, preimage: str
+) -> None:
+    fake.send = 200, line(status="SUCCEEDED", payment_preimage=preimage, fee_msat="1")
+    assert isinstance(await backend.pay(an_order()), Unknown)
+
+
+async def test_a_payment_that_exists_is_looked_up(fake: FakeLnd, backend: Backend) -> None:
+    fake.send = 409, error(6, "invoice is already paid")
+    fake.track = 200, SUCCEEDED
+    assert await backend.pay(an_order()) == Settled(PREIMAGE, Msat(1005))
+
+
+async def test_a_refusal_counts_only_when_lnd_does_not_know_the_payment(fake: FakeLnd, backend: Backend) -> None:
+    fake.send = 500, error(2, "invoice expired. Valid until yesterday")
+    assert isinstance(answer := await backend.pay(an_order()), Failed)
+    assert answer.reason == "expired"
+    fake.track = 200, SUCCEEDED
+    assert await backend.pay(an_order()) == Settled(PREIMAGE, Msat(1005))
+    fake.track = 500, error(2, "database is closed")
+    assert isinstance(await backend.pay(an_order()), Unknown)
+
+
+async def test_a_node_that_goes_away_after_a_refusal_was_asked_all_the_same(
+    fake: FakeLnd, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_: str) -> Settled:
+        raise NodeUnreachableError("gone")
+
+    fake.send = 500, error(2, "invoice expired. Valid until yesterday")
+    monkeypatch.setattr(backend, "lookup_payment", gone)
+    assert isinstance(await backend.pay(an_order()), Unknown)
+
+
+async def test_a_connection_that_was_kept_and_breaks_is_no_proof_that_nothing_was_sent(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    """Nobody answers after it: an order must neither be sent again nor count as never sent."""
+    fake.send = 200, SUCCEEDED
+    assert isinstance(await backend.pay(an_order()), Settled)
+    fake.send, fake.fault, fake.last = None, "cut before the headers", True
+    assert isinstance(await backend.pay(an_order()), Unknown)
+    assert len(fake.sent) == 2
+    with pytest.raises(NodeUnreachableError):
+        await backend.pay(an_order())
+    assert len(fake.sent) == 2
+
+
+async def test_payments_that_last_leave_room_for_questions(
+    fake: FakeLnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lnd_http, "MAX_PAYMENTS", 2)
+    monkeypatch.setattr(lnd_http, "MAX_CALLS", 1)
+    lnd = open_url(fake.url, tmp_path)
+    await lnd.open()
+    fake.fault = "hang"
+    paying = [asyncio.create_task(lnd.pay(an_order())) for _ in range(3)]
+    while len(fake.sent) < 2:  # noqa: ASYNC110 (the server runs beside)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert (await lnd.balance()).spendable_msat == 0
+        assert isinstance(await lnd.lookup_payment(HASH), NeverSeen)
+    fake.fault, fake.send = "", (200, SUCCEEDED)
+    fake.released.set()
+    await asyncio.gather(*paying)
+    await lnd.close()
+
+
+async def test_closing_leaves_no_connection_of_a_cancelled_payment_behind(
+    fake: FakeLnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[socket.socket] = []
+
+    def make(http: lnd_http.LndHttp, address: tuple[Any, ...], real: Any = lnd_http.LndHttp._make_socket) -> Any:
+        made.append(real(http, address))
+        return made[-1]
+
+    monkeypatch.setattr(lnd_http.LndHttp, "_make_socket", make)
+    lnd = open_url(fake.url, tmp_path)
+    await lnd.open()
+    fake.fault = "hang"
+    paying = [asyncio.create_task(lnd.pay(an_order())) for _ in range(3)]
+    while len(fake.sent) < 3:  # noqa: ASYNC110 (the server runs beside)
+        await asyncio.sleep(0)
+    for task in paying:
+        task.cancel()
+    await asyncio.gather(*paying, return_exceptions=True)
+    await lnd.close()
+    fake.fault, fake.send = "", (200, SUCCEEDED)
+    fake.released.set()
+    assert [one.fileno() for one in made] == [-1, -1, -1]
+
+
+async def test_a_failure_is_dated_by_lnd(fake: FakeLnd, backend: Backend) -> None:
+    fake.track = 200, FAILED
+    assert await backend.lookup_payment(HASH) == Failed("lnd: FAILURE_REASON_NO_ROUTE", "no_route", 1_800_000_000)
+
+
+async def test_the_failure_of_an_earlier_attempt_does_not_end_an_order_that_may_be_on_its_way(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    fake.track = 200, FAILED
+    fake.send = 503, error(14, "transport is closing")
+    assert isinstance(await backend.pay(an_order()), Unknown)
+    fake.send = 500, error(2, "invoice expired. Valid until yesterday")
+    assert isinstance(answer := await backend.pay(an_order()), Failed)
+    assert (answer.reason, answer.attempt_at) == ("expired", None)
+
+
+async def test_the_end_of_another_order_for_the_same_hash_is_the_end_of_this_one(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    fake.send = 409, error(6, "payment is in transition")
+    fake.track = 200, FAILED
+    assert await backend.pay(an_order()) == Failed("lnd: FAILURE_REASON_NO_ROUTE", "no_route")
+
+
+async def test_only_not_found_means_never_seen(fake: FakeLnd, backend: Backend) -> None:
+    assert isinstance(await backend.lookup_payment(HASH), NeverSeen)
+    for status, body in ((404, b"404 page not found"), (500, error(2, "context canceled")), (404, b"{}")):
+        fake.track = status, body
+        assert isinstance(await backend.lookup_payment(HASH), Unknown)
+
+
+async def test_another_certificate_is_not_spoken_to(fake: FakeLnd, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other, _ = make_certificate(tmp_path / "other")
+    lnd = open_url(fake.url.replace(str(fake.cert), str(other)), tmp_path)
+    await lnd.open()
+    try:
+        with pytest.raises(NodeUnreachableError, match="another certificate"):
+            await lnd.pay(an_order())
+    finally:
+        await lnd.close()
+    assert fake.sent == []
+
+
+async def test_a_wrong_macaroon_is_never_shown_and_proves_nothing(fake: FakeLnd, tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_text("0201beef")
+    lnd = open_url(f"{fake.url.partition('macaroon=')[0]}macaroon={tmp_path / 'wrong'}", tmp_path)
+    await lnd.open()
+    answer = await lnd.pay(an_order())
+    assert answer == Unknown("lnd: verification failed (code 2)")
+    with pytest.raises(LndAnswerError) as raised:
+        await lnd.info()
+    assert "beef" not in f"{raised.value}{lnd!r}"
+    await lnd.close()

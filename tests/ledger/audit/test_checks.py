@@ -1,0 +1,352 @@
+"""One violation planted by raw SQL per check: the audit names exactly that invariant, and a busy ledger has none."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.transactions import ResolvePayment, Tx
+from kitestring.ledger.audit.checks import audit
+from kitestring.ledger.sqlite.store import SqliteStore
+from tests.ledger.values import (
+    NOW,
+    SERVICE,
+    answered,
+    charge,
+    claim,
+    claim_invoice,
+    credit,
+    execute,
+    fail,
+    invoice,
+    lose,
+    move,
+    payment,
+    preimage_of,
+    receipt,
+    record_invoice,
+    reply,
+    request,
+    setting,
+    settle,
+)
+
+OTHER = "07" * 32
+SECRET = "nsec1" + "q" * 58
+
+BUSY: tuple[Tx, ...] = (
+    setting(),
+    claim("paid", payment("paid"), charge(1100, 50_000)),
+    settle("paid", 10, answered("paid")),
+    claim("plain", payment("plain")),
+    settle("plain", 10, answered("plain")),
+    claim("joined"),
+    claim("joined", payment("joined", payment_id="x"), asked=request("ask-again")),
+    settle("joined", 0, answered("joined"), reply("ask-again")),
+    claim("lost", payment("lost"), charge(1100, 50_000)),
+    fail("lost", answered("lost")),
+    claim("unknown"),
+    lose("unknown"),
+    claim("resolved"),
+    lose("resolved"),
+    ResolvePayment("pay-resolved", "node gone", NOW),
+    claim("late"),
+    lose("late"),
+    ResolvePayment("pay-late", "node gone", NOW),
+    settle("late", 5, answered("late")),
+    claim("dear", payment("dear", 1000, 1, account_id="bob", grant_id="bobs")),
+    settle("dear", 500, answered("dear")),
+    claim("owners", payment("owners", account_id="owner", grant_id="owner")),
+    settle("owners", 3, answered("owners")),
+    claim_invoice("in"),
+    record_invoice("in"),
+    credit("in", 600, b"", receipt("want-in")),
+    claim_invoice("inside"),
+    record_invoice("inside"),
+    claim("inside", payment("inside", 500, 0, internal=True)),
+    settle("inside", 0, answered("inside")),
+    credit("inside", 500),
+    claim_invoice("open", invoice("open")),
+    record_invoice("open"),
+    credit("stranger", 900),
+    claim("open", payment("open", bolt11="lnbcrt-wrapped")),
+    execute("back", move("t", "alice", "owner", 50)),
+)
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "kitestring.db"
+    for service in (SERVICE, OTHER):
+        store = await SqliteStore.open(path, service)
+        for tx in BUSY:
+            await store.apply(tx)
+        await store.close()
+    return path
+
+
+@pytest.fixture
+def raw(ledger: Path) -> Iterator[sqlite3.Connection]:
+    """The database without what protects it."""
+    connection = sqlite3.connect(ledger, isolation_level=None)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for (name,) in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    for index in ("payments_holding", "invoices_by_hash"):
+        connection.execute(f"DROP INDEX {index}")
+    yield connection
+    connection.close()
+
+
+def _transfer_of(payment_id: str) -> str:
+    return f"(SELECT transfer FROM payments WHERE service = 1 AND payment_id = '{payment_id}')"
+
+
+PAID = "service = 1 AND payment_id = 'pay-paid'"
+PLAIN = "service = 1 AND payment_id = 'pay-plain'"
+
+#: name -> (the invariant, statements that plant one violation of it)
+PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "two payments hold one hash": (
+        "I1",
+        (
+            (
+                "UPDATE payments SET payment_hash = (SELECT payment_hash FROM payments"
+                " WHERE payment_id = 'pay-unknown')"
+                " WHERE service = 1 AND payment_id = 'pay-open'"
+            ),
+        ),
+    ),
+    "a balance was edited": (
+        "I2",
+        ("UPDATE accounts SET credits_msat = credits_msat + 1 WHERE service = 1 AND account_id = 'owner'",),
+    ),
+    "a total was edited": ("I2", ("UPDATE totals SET spent_msat = spent_msat - 1 WHERE service = 1",)),
+    "a pending total was edited": ("I2", ("UPDATE totals SET pending_msat = pending_msat - 1 WHERE service = 1",)),
+    "a failure without evidence": (
+        "I3",
+        ("UPDATE payments SET evidence = ' ' WHERE service = 1 AND payment_id = 'pay-lost'",),
+    ),
+    "a release of a payment under way": (
+        "I3",
+        (
+            f"UPDATE transfers SET state = 'voided' WHERE transfer = {_transfer_of('pay-open')}",
+            "UPDATE accounts SET pending_msat = pending_msat - 1100 WHERE service = 1 AND account_id = 'alice'",
+            "UPDATE totals SET pending_msat = pending_msat - 1100 WHERE service = 1",
+        ),
+    ),
+    "an overdraft without its mark": (
+        "I4",
+        (
+            f"UPDATE transfers SET held_msat = 900000 WHERE transfer = {_transfer_of('pay-open')}",
+            "UPDATE accounts SET pending_msat = pending_msat + 898900 WHERE service = 1 AND account_id = 'alice'",
+            "UPDATE totals SET pending_msat = pending_msat + 898900 WHERE service = 1",
+        ),
+    ),
+    "a reservation beyond the budget": ("I4", ("UPDATE charges SET limit_msat = used_msat - 1 WHERE service = 1",)),
+    "a budget that forgot": ("I4", ("UPDATE budgets SET used_msat = used_msat - 1 WHERE service = 1",)),
+    "a bucket that forgot": (
+        "I4",
+        (
+            "UPDATE buckets SET used_msat = used_msat - 1 WHERE service = 1",
+            "UPDATE budgets SET used_msat = used_msat - 1 WHERE service = 1",
+        ),
+    ),
+    "a fee above its cap without an alarm": ("I5", ("DELETE FROM overspends WHERE service = 1",)),
+    "a debit that is not amount and fee": (
+        "I5",
+        (
+            f"UPDATE transfers SET fee_msat = fee_msat + 1 WHERE transfer = {_transfer_of('pay-plain')}",
+            "UPDATE accounts SET posted_msat = posted_msat + 1 WHERE service = 1 AND account_id = 'alice'",
+            "UPDATE accounts SET credits_msat = credits_msat + 1 WHERE service = 1 AND account_id = '@fees'",
+            "UPDATE totals SET sub_accounts_msat = sub_accounts_msat - 1 WHERE service = 1",
+        ),
+    ),
+    "a posting that was edited": (
+        "I2",
+        (
+            (
+                "UPDATE transfers SET amount_msat = amount_msat + 1, fee_msat = fee_msat - 1"
+                " WHERE service = 1 AND state = 'posted' AND kind = 'late'"
+            ),
+        ),
+    ),
+    "a finished request without a reply": (
+        "I6",
+        ("DELETE FROM messages WHERE service = 1 AND request_id = 'ask-paid'",),
+    ),
+    "a reply to an unfinished request": (
+        "I6",
+        ("UPDATE requests SET finished_at = NULL WHERE service = 1 AND request_id = 'back'",),
+    ),
+    "a request that waits for an ended payment": (
+        "I6",
+        (
+            "UPDATE requests SET finished_at = NULL WHERE service = 1 AND request_id = 'ask-paid'",
+            "DELETE FROM messages WHERE service = 1 AND request_id = 'ask-paid'",
+        ),
+    ),
+    "a settlement credited as two kinds": (
+        "I7",
+        (
+            (
+                "INSERT INTO credits SELECT service, node_id, payment_hash, 'unknown', transfer,"
+                " received_msat, settled_at FROM credits WHERE service = 1 AND kind = 'invoice'"
+            ),
+        ),
+    ),
+    "a settled payment whose transfer is void": (
+        "I8",
+        (
+            (
+                "UPDATE transfers SET state = 'voided', credited = NULL, amount_msat = NULL, fee_msat = NULL"
+                f" WHERE transfer = {_transfer_of('pay-plain')}"
+            ),
+            "UPDATE accounts SET posted_msat = posted_msat - 1010 WHERE service = 1 AND account_id = 'alice'",
+            "UPDATE accounts SET credits_msat = credits_msat - 1000 WHERE service = 1 AND account_id = '@world'",
+            "UPDATE accounts SET credits_msat = credits_msat - 10 WHERE service = 1 AND account_id = '@fees'",
+            "UPDATE totals SET sub_accounts_msat = sub_accounts_msat + 1010 WHERE service = 1",
+        ),
+    ),
+    "a preimage of something else": (
+        "I9",
+        (f"UPDATE payments SET preimage = '{preimage_of('else')}' WHERE {PAID}",),
+    ),
+    "a preimage that is none": ("I9", (f"UPDATE payments SET preimage = 'zz' WHERE {PAID}",)),
+    "a credit of an open invoice": (
+        "I10",
+        ("UPDATE invoices SET state = 'open' WHERE service = 1 AND invoice_id = 'inv-in'",),
+    ),
+    "a settled invoice without credit": (
+        "I10",
+        ("UPDATE invoices SET state = 'settled', received_msat = 500 WHERE service = 1 AND invoice_id = 'inv-open'",),
+    ),
+    "an invoice settled with less": (
+        "I10",
+        ("UPDATE invoices SET amount_msat = 601 WHERE service = 1 AND invoice_id = 'inv-in'",),
+    ),
+    "a reservation below the cap": (
+        "I11",
+        (f"UPDATE payments SET fee_cap_msat = fee_cap_msat + 1 WHERE {PLAIN}",),
+    ),
+    "a budget charged less than the cost": (
+        "I11",
+        (f"UPDATE charges SET amount_msat = 1099 WHERE transfer = {_transfer_of('pay-paid')}",),
+    ),
+    "accounts beyond what the node has": ("I12", ("UPDATE totals SET node_balance_msat = 1 WHERE service = 1",)),
+    "a settled payment set back": (
+        "I13",
+        (f"UPDATE payments SET steps = steps || ' dispatched settled' WHERE {PAID}",),
+    ),
+    "a step nobody recorded": ("I13", (f"UPDATE payments SET steps = 'settled' WHERE {PAID}",)),
+    "a state its steps do not lead to": (
+        "I13",
+        ("UPDATE payments SET state = 'dispatched' WHERE service = 1 AND payment_id = 'pay-unknown'",),
+    ),
+    "an answer from another grant's payment": (
+        "I14",
+        ("UPDATE requests SET grant_id = 'bobs' WHERE service = 1 AND request_id = 'ask-again'",),
+    ),
+    "a secret key in a text": (
+        "I16",
+        (f"UPDATE grants SET name = 'my {SECRET}' WHERE service = 1 AND grant_id = 'app'",),
+    ),
+    "a connection secret in a reply": (
+        "I16",
+        (
+            (
+                "UPDATE messages SET plaintext = CAST('nostr+walletconnect://aa?relay=wss://r&secret="
+                f"{'ab' * 32}' AS BLOB) WHERE service = 1 AND request_id = 'back'"
+            ),
+        ),
+    ),
+}
+
+
+async def test_a_busy_ledger_has_no_violation(ledger: Path) -> None:
+    assert audit(ledger, SERVICE) == audit(str(ledger), OTHER) == []
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_violation_is_named_and_nothing_else(raw: sqlite3.Connection, ledger: Path, name: str) -> None:
+    invariant, statements = PLANTED[name]
+    for statement in statements:
+        assert raw.execute(statement).rowcount > 0
+    assert {violation.invariant for violation in audit(ledger, SERVICE)} == {invariant}
+    assert audit(ledger, OTHER) == []
+
+
+def test_a_request_consumed_twice_is_named(raw: sqlite3.Connection, ledger: Path) -> None:
+    made = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'requests'").fetchone()[0]
+    raw.execute("ALTER TABLE requests RENAME TO old")
+    raw.execute(made.replace("UNIQUE (service, request_id)", "CHECK (1)"))
+    raw.execute("INSERT INTO requests SELECT * FROM old")
+    columns = "service, request_id, wire, grant_id, command, reply_to, sent_at, received_at, payment_id"
+    where = "service = 1 AND request_id = 'ask-unknown'"
+    raw.execute(f"INSERT INTO requests ({columns}) SELECT {columns} FROM old WHERE {where}")
+    raw.execute("DROP TABLE old")
+    assert {violation.invariant for violation in audit(ledger, SERVICE)} == {"I7"}
+
+
+def test_an_open_payment_is_stuck_only_when_it_is_older_than_what_was_asked_for(ledger: Path) -> None:
+    assert audit(ledger, SERVICE, stuck_before=NOW) == []
+    found = audit(ledger, SERVICE, stuck_before=NOW + 1)
+    assert [violation.invariant for violation in found] == ["I15", "I15"]
+    assert any("pay-unknown is stuck: still unknown" in violation.sentence for violation in found)
+
+
+def test_drift_is_no_violation_once_spending_is_stopped(raw: sqlite3.Connection, ledger: Path) -> None:
+    raw.execute("UPDATE totals SET node_balance_msat = 1, spending_stopped = 'drift' WHERE service = 1")
+    assert audit(ledger, SERVICE) == []
+
+
+def test_an_audit_works_on_an_open_connection_and_leaves_it_open(ledger: Path) -> None:
+    connection = sqlite3.connect(ledger, isolation_level=None)
+    assert audit(connection, SERVICE) == []
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    connection.close()
+
+
+def test_an_audit_of_what_is_not_there_says_so(tmp_path: Path, ledger: Path) -> None:
+    with pytest.raises(KitestringError, match="there is no ledger"):
+        audit(tmp_path / "nothing.db", SERVICE)
+    with pytest.raises(KitestringError) as told:
+        audit(ledger, "ff" * 32)
+    assert told.value.reason is Reason.UNKNOWN_TARGET
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("DELETE FROM transfers", "append-only"),
+        ("UPDATE transfers SET amount_msat = 1 WHERE state = 'posted'", "exactly once"),
+        ("UPDATE transfers SET credited = 'alice' WHERE state = 'posted'", "exactly once"),
+        ("UPDATE transfers SET state = 'voided' WHERE state = 'posted'", "exactly once"),
+        ("UPDATE transfers SET held_msat = 1 WHERE state = 'pending'", "exactly once"),
+        ("UPDATE transfers SET state = 'posted' WHERE state = 'pending'", "CHECK"),
+        ("UPDATE payments SET state = 'dispatched' WHERE state = 'settled'", "never changes"),
+        ("UPDATE payments SET steps = 'dispatched' WHERE state = 'unknown'", "append-only"),
+        ("UPDATE payments SET state = 'dispatched' WHERE state = 'unknown'", "append-only"),
+        ("DELETE FROM charges", "append-only"),
+        ("UPDATE charges SET limit_msat = 1", "append-only"),
+        ("INSERT INTO charges VALUES (1, 0, 'app', 0, 1, 1, 2)", "CHECK"),
+        ("UPDATE accounts SET pending_msat = 999999999 WHERE account_id = 'alice'", "CHECK"),
+        (
+            (
+                "UPDATE payments SET state = 'failed', holding = 0, evidence = '', steps = steps || ' failed'"
+                " WHERE state = 'unknown'"
+            ),
+            "CHECK",
+        ),
+        ("UPDATE payments SET holding = 0", "CHECK"),
+        ("UPDATE payments SET amount_msat = 'much'", "cannot store"),
+    ],
+)
+def test_the_database_itself_refuses(ledger: Path, statement: str, message: str) -> None:
+    connection = sqlite3.connect(ledger, isolation_level=None)
+    with pytest.raises(sqlite3.IntegrityError, match=message):
+        connection.execute(statement)
+    connection.close()

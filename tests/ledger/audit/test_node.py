@@ -1,0 +1,133 @@
+"""The ledger beside the node's own lists: every difference in either direction is told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kitestring.base.money import Msat
+from kitestring.base.node import InvoiceStatus, NodePayment
+from kitestring.base.transactions import ResolvePayment
+from kitestring.ledger.audit.node import Books, books, compare
+from kitestring.ledger.sqlite.store import SqliteStore
+from tests.ledger.values import (
+    NODE,
+    NOW,
+    SERVICE,
+    answered,
+    claim,
+    claim_invoice,
+    credit,
+    fail,
+    hash_of,
+    lose,
+    payment,
+    preimage_of,
+    record_invoice,
+    setting,
+    settle,
+)
+
+
+@pytest.fixture
+async def ours(tmp_path: Path) -> Books:
+    path = tmp_path / "kitestring.db"
+    store = await SqliteStore.open(path, SERVICE)
+    for tx in (
+        setting(),
+        claim("paid"),
+        settle("paid", 10, answered("paid")),
+        claim("lost"),
+        fail("lost", answered("lost")),
+        claim("open"),
+        claim("given-up"),
+        lose("given-up"),
+        ResolvePayment("pay-given-up", "note", NOW),
+        claim_invoice("in"),
+        record_invoice("in"),
+        credit("in", 500),
+        credit("stranger", 900),
+        claim_invoice("unpaid"),
+        record_invoice("unpaid"),
+        claim_invoice("inside"),
+        record_invoice("inside"),
+        claim("inside", payment("inside", 500, 0, internal=True)),
+        settle("inside", 0, answered("inside")),
+    ):
+        await store.apply(tx)
+    await store.close()
+    return books(path, SERVICE, NODE)
+
+
+def paid(name: str, state: str = "settled", amount: int = 1000, fee: int = 10) -> NodePayment:
+    preimage = preimage_of(name) if state == "settled" else ""
+    return NodePayment(hash_of(name), state, Msat(amount), Msat(fee), preimage)
+
+
+def received(name: str, amount: int = 500, state: str = "settled") -> tuple[str, InvoiceStatus]:
+    return hash_of(name), InvoiceStatus(state, received_msat=Msat(amount), preimage=preimage_of(name))
+
+
+PAYMENTS = [paid("paid"), paid("lost", "failed"), paid("open", "open"), paid("given-up", "failed")]
+INVOICES = [received("in"), received("stranger", 900), received("unpaid", 0, "open"), received("inside", 0, "canceled")]
+
+
+def test_two_sides_that_agree_have_no_difference(ours: Books) -> None:
+    assert compare(ours, PAYMENTS, INVOICES) == []
+
+
+@pytest.mark.parametrize("state", ["open", "settled", "failed"])
+def test_a_payment_under_way_here_may_be_anything_there(ours: Books, state: str) -> None:
+    assert compare(ours, [*PAYMENTS[:2], paid("open", state), PAYMENTS[3]], INVOICES) == []
+
+
+def test_failed_attempts_beside_the_one_that_counts_are_no_difference(ours: Books) -> None:
+    assert compare(ours, [paid("paid", "failed"), *PAYMENTS, paid("paid", "failed")], INVOICES) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (paid("paid", amount=999), "is of 1000 msat, at the node of 999"),
+        (paid("paid", fee=11), "a fee of 10 msat, at the node 11"),
+        (replace(paid("paid"), preimage="00" * 32), "another preimage"),
+        (paid("paid", "failed"), "settled in the ledger, but failed at the node"),
+        (paid("lost"), "failed in the ledger, but settled at the node"),
+        (paid("lost", "open"), "the node is still trying"),
+        (paid("given-up"), "resolved in the ledger, but settled at the node"),
+        (paid("nobody"), "which the ledger does not know"),
+        (paid("inside"), "the node paid it too"),
+    ],
+)
+def test_a_payment_that_differs_is_told(ours: Books, changed: NodePayment, sentence: str) -> None:
+    theirs = [one for one in PAYMENTS if one.payment_hash != changed.payment_hash] + [changed]
+    found = compare(ours, theirs, INVOICES)
+    assert [violation.invariant for violation in found] == ["I2"]
+    assert sentence in found[0].sentence
+
+
+def test_a_settled_payment_the_node_has_never_seen_is_told(ours: Books) -> None:
+    (found,) = compare(ours, PAYMENTS[1:], INVOICES)
+    assert "the node does not know it" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (received("in", 499), "received 499 msat"),
+        (received("in", 500, "open"), "settled in the ledger, but open at the node"),
+        ((hash_of("in"), InvoiceStatus("settled", received_msat=Msat(500), preimage="00" * 32)), "another preimage"),
+        (received("unpaid", 500), "which the ledger has not credited"),
+        (received("inside", 500), "which the ledger has not credited"),
+        (received("nobody", 500), "which the ledger has not credited"),
+    ],
+)
+def test_an_invoice_that_differs_is_told(ours: Books, changed: tuple[str, InvoiceStatus], sentence: str) -> None:
+    theirs = [one for one in INVOICES if one[0] != changed[0]] + [changed]
+    (found,) = compare(ours, PAYMENTS, theirs)
+    assert sentence in found.sentence
+
+
+def test_what_only_a_shared_node_knows_is_not_ours(ours: Books) -> None:
+    theirs = compare(ours, [*PAYMENTS, paid("nobody")], [*INVOICES, received("nobody")], whole_node=False)
+    assert theirs == []

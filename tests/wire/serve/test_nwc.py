@@ -1,0 +1,390 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kitestring.base.commands import GetBalance, ListTransactions, LookupInvoice, MakeInvoice, PayInvoice
+from kitestring.base.errors import TABLE, Reason
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Received, Refused
+from kitestring.codec.json import loads_object
+from kitestring.policy.rules import PERMISSIONS
+from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES
+from kitestring.wire.refusal import WireRefusalError
+from kitestring.wire.serve.nwc import METHODS, decode_request, encode_response, info_event_content, read_canonical
+from tests import vectors
+from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, invoice, transaction
+
+VECTORS = vectors.load("nwc_payloads.json")
+#: Extensions that are not served yet; they answer NOT_IMPLEMENTED.
+LATER = ("lookup-payment-", "keysend-")
+NARROW_CODES = {
+    "RATE_LIMITED",
+    "NOT_IMPLEMENTED",
+    "INSUFFICIENT_BALANCE",
+    "PAYMENT_FAILED",
+    "NOT_FOUND",
+    "QUOTA_EXCEEDED",
+    "RESTRICTED",
+    "UNAUTHORIZED",
+    "INTERNAL",
+    "OTHER",
+}
+
+
+def request(method: str, params: object) -> str:
+    return json.dumps({"method": method, "params": params})
+
+
+def decode(method: str, params: object) -> Any:
+    return decode_request(request(method, params), network="regtest").command
+
+
+def refusal(plaintext: str, network: str = "regtest") -> WireRefusalError:
+    with pytest.raises(WireRefusalError) as caught:
+        decode_request(plaintext, network=network)
+    return caught.value
+
+
+def response(method: str, outcome: Outcome, *, narrow: bool = False) -> Any:
+    plaintext = encode_response(method, outcome, narrow=narrow)
+    return plaintext and json.loads(plaintext)
+
+
+def as_vector(command: Any) -> dict[str, Any]:
+    """The command in the words of the vector file, absent members left out."""
+    if isinstance(command, PayInvoice):
+        members = {"invoice": command.bolt11, "max_fee_msat": command.max_fee_msat, "amount_msat": command.amount_msat}
+    elif isinstance(command, MakeInvoice):
+        members = {"amount_msat": command.amount_msat, "description": command.description, "expiry_s": command.expiry_s}
+    elif isinstance(command, LookupInvoice):
+        members = {"payment_hash": command.payment_hash}
+    elif isinstance(command, ListTransactions):
+        unpaid = command.unpaid_incoming and command.unpaid_outgoing
+        members = {"limit": command.limit, "offset": command.offset, "unpaid": unpaid, "type": command.direction}
+    else:
+        members = {}
+    return {name: value for name, value in members.items() if value not in (None, "")}
+
+
+@pytest.mark.parametrize("case", VECTORS["request"], ids=lambda case: case["id"])
+def test_every_request_of_the_vectors_is_read_or_refused_as_it_says(case: dict[str, Any]) -> None:
+    if case["id"].startswith(LATER):
+        assert refusal(case["payload"], "bitcoin").reason is Reason.UNSUPPORTED
+    elif "error" in case:
+        caught = refusal(case["payload"], "bitcoin")
+        assert TABLE[caught.reason].nwc == case["error"]
+        assert TABLE[caught.reason].narrow == case.get("narrow", case["error"])
+    else:
+        found = decode_request(case["payload"], network="bitcoin")
+        expected = dict(case["parsed"])
+        assert found.method.name == expected.pop("method")
+        assert as_vector(found.command).items() >= expected.items()
+
+
+def test_metadata_that_is_too_long_is_dropped_and_the_request_goes_on() -> None:
+    (case,) = (case for case in VECTORS["request"] if case["id"] == "make-metadata-too-long")
+    assert decode_request(case["payload"], network="bitcoin").command == MakeInvoice(amount_msat=Msat(21_000))
+
+
+def test_metadata_is_kept_as_json_whose_text_has_no_control_characters() -> None:
+    metadata = {"comment": "a\x7f\u202eb\n", "nostr": {"kind": 9734}}
+    kept = decode("make_invoice", {"amount": 1, "metadata": metadata}).metadata
+    assert kept.isprintable()
+    assert json.loads(kept) == metadata
+    assert decode("make_invoice", {"amount": 1, "metadata": "text"}).metadata == ""
+
+
+BAD_PARAMS: list[tuple[str, object]] = [
+    ("pay_invoice", {}),
+    ("pay_invoice", []),
+    ("pay_invoice", "x"),
+    ("pay_invoice", {"invoice": ""}),
+    ("pay_invoice", {"invoice": 5}),
+    ("pay_invoice", {"invoice": "lnbcrt1garbage"}),
+    ("pay_invoice", {"invoice": invoice(1000)[:-1] + "q"}),
+    ("pay_invoice", {"invoice": invoice(1000), "amount": 1001}),
+    ("pay_invoice", {"invoice": invoice(1000), "amount": 0}),
+    ("pay_invoice", {"invoice": invoice(1000), "max_fee": -1}),
+    ("pay_invoice", {"invoice": invoice(1000), "max_fee": 1.0}),
+    ("pay_invoice", {"invoice": invoice(1000), "max_fee": True}),
+    ("pay_invoice", {"invoice": invoice(None)}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": 0}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": -5}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": 1.5}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": 1000.0}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": True}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": "1e3"}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": "0x10"}),
+    ("pay_invoice", {"invoice": invoice(None), "amount": [1]}),
+    ("make_invoice", {"amount": -1}),
+    ("make_invoice", {"amount": "ten"}),
+    ("make_invoice", {"amount": 1, "description": 7}),
+    ("make_invoice", {"amount": 1, "description_hash": "zz"}),
+    ("make_invoice", {"amount": 1, "description_hash": "é" * 64}),
+    ("make_invoice", {"amount": 1, "expiry": -60}),
+    ("lookup_invoice", {"payment_hash": "12"}),
+    ("lookup_invoice", {"payment_hash": "00" * 32, "invoice": invoice(1000)}),
+    ("list_transactions", {"type": "sideways"}),
+    ("list_transactions", {"unpaid": "yes"}),
+    ("list_transactions", {"limit": -1}),
+    ("list_transactions", {"from": 1.5}),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), BAD_PARAMS)
+def test_bad_params_are_refused_as_malformed_and_name_the_method(method: str, params: object) -> None:
+    caught = refusal(request(method, params))
+    assert (caught.reason, caught.method) == (Reason.MALFORMED, method)
+    assert response(method, caught.refused)["error"]["code"] == "OTHER"
+
+
+@pytest.mark.parametrize(
+    "plaintext",
+    [
+        "",
+        "hello",
+        "[]",
+        "null",
+        '{"method":null}',
+        '{"method":7}',
+        '{"method":"get_balance","method":"pay_invoice"}',
+        '{"method":"get_balance","params":{"a":NaN}}',
+        '{"method":"make_invoice","params":{"amount":9007199254740992}}',
+        '{"method":"get_balance","params":' + '{"a":' * 40 + "1" + "}" * 41,
+        '{"method":"get_balance"}' + " " * 70_000,
+        '{"method":"get_balance"} trailing',
+    ],
+)
+def test_what_is_no_request_is_malformed(plaintext: str) -> None:
+    assert refusal(plaintext).reason is Reason.MALFORMED
+
+
+def test_an_unknown_method_is_named_back_capped_and_without_control_characters() -> None:
+    caught = refusal(request("open\x1b[31m_channel" + "x" * 200, {}))
+    assert caught.reason is Reason.UNSUPPORTED
+    assert caught.method == ("open[31m_channel" + "x" * 200)[:64]
+
+
+def test_an_invoice_of_another_network_is_refused_by_name() -> None:
+    caught = refusal(request("pay_invoice", {"invoice": invoice(1000, network="signet")}))
+    assert (caught.reason, caught.message) == (Reason.WRONG_NETWORK, "this invoice is for signet")
+
+
+def test_a_payment_takes_everything_it_needs_from_the_invoice() -> None:
+    text = invoice(1500, description="te\x00a", expiry_s=60)
+    params = {"invoice": f"LIGHTNING:{text.upper()}", "amount": "1500", "max_fee": 0, "metadata": {"comment": "hi"}}
+    assert decode("pay_invoice", params) == PayInvoice(
+        bolt11=text,
+        payment_hash=PAYMENT_HASH,
+        amount_msat=Msat(1500),
+        max_fee_msat=Msat(0),
+        network="regtest",
+        expires_at=NOW + 60,
+        description="tea",
+        metadata='{"comment":"hi"}',
+    )
+
+
+def test_an_amountless_invoice_is_paid_with_the_amount_of_the_request() -> None:
+    command = decode("pay_invoice", {"invoice": invoice(None), "amount": 7})
+    assert (command.amount_msat, command.amountless) == (7, True)
+    assert type(command.amount_msat) is Msat
+
+
+def test_the_hash_of_a_description_wins_and_times_are_clamped() -> None:
+    command = decode("make_invoice", {"amount": 0, "description": "x", "description_hash": "AB" * 32, "expiry": 1})
+    assert command == MakeInvoice(amount_msat=None, description_hash="ab" * 32, expiry_s=60)
+    assert decode("make_invoice", {"amount": 1, "expiry": 10**9}).expiry_s == 604_800
+    assert decode("make_invoice", {"description": "", "expiry": None}) == MakeInvoice(amount_msat=None)
+
+
+def test_a_description_is_cut_to_what_an_invoice_can_carry() -> None:
+    description = decode("make_invoice", {"amount": 1, "description": "ä\x07" * 1000}).description
+    assert description == "ä" * 319
+
+
+@pytest.mark.parametrize(
+    ("params", "incoming", "outgoing"),
+    [
+        ({}, False, False),
+        ({"unpaid": None}, False, False),
+        ({"unpaid": True}, True, True),
+        ({"unpaid_incoming": True}, True, False),
+        ({"unpaid_outgoing": True, "type": ""}, False, True),
+    ],
+)
+def test_unpaid_records_are_asked_for_together_or_by_direction(params: object, incoming: bool, outgoing: bool) -> None:
+    command = decode("list_transactions", params)
+    assert (command.unpaid_incoming, command.unpaid_outgoing) == (incoming, outgoing)
+
+
+def test_a_lookup_by_invoice_is_one_by_its_hash() -> None:
+    expected = LookupInvoice(payment_hash=PAYMENT_HASH)
+    assert decode("lookup_invoice", {"invoice": invoice(1000), "payment_hash": ""}) == expected
+    assert decode("lookup_invoice", {"payment_hash": PAYMENT_HASH.upper(), "invoice": invoice(1000)}) == expected
+
+
+SPELLINGS = st.sampled_from([(",", ":"), (", ", ": ")])
+NUMBERS = st.integers(-(2**60), 2**60) | st.integers(-100, 100) | st.floats()
+SCALARS = st.none() | st.booleans() | NUMBERS | st.text('aä\x00\x7f"\\/\n🪁\ud800', max_size=8)
+PARAMS = st.dictionaries(st.sampled_from(["amount", "type", "a"]), SCALARS | st.lists(SCALARS, max_size=1), max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from(["method", "params", "x"]), PARAMS | SCALARS), SPELLINGS, st.booleans())
+def test_the_fast_reading_gives_what_the_strict_one_gives_or_nothing(
+    members: dict[str, object], separators: tuple[str, str], ascii_only: bool
+) -> None:
+    text = json.dumps(members, separators=separators, ensure_ascii=ascii_only)
+    found = read_canonical(text)
+    assert found is None or found == loads_object(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"method":"a","params":{"b":1,"b":2}}',
+        '{"method":"a","method":"b","params":{}}',
+        '{"method":"a","params":{},"x":1}',
+        '{"method":"a","params":{"b":1.0}}',
+        '{"method":"a","params":{"b":9007199254740992}}',
+        '{"method":"a","params":{"b":"\\ud800"}}',
+        '{"method":"a","params":{"b":"\ud800"}}',
+        '{"method":"a","params":{"b":[]}}',
+        '{"method":"\\u0061","params":{}}',
+        '{"method":"a","params":null}',
+        '{"method":"a","params":{"b":"' + "x" * 20_000 + '"}}',
+        ' {"method":"a","params":{}}',
+    ],
+)
+def test_whatever_could_be_read_in_two_ways_is_left_to_the_strict_loader(text: str) -> None:
+    assert read_canonical(text) is None
+    assert read_canonical('{"method":"a","params":{"b":-1,"c":"ä","d":null}}') is not None
+
+
+# ---------------------------------------------------------------- responses
+
+
+def test_a_payment_answers_with_preimage_and_fee_byte_for_byte() -> None:
+    outcome = Paid(PAYMENT_HASH, PREIMAGE, Msat(1000), Msat(12))
+    assert encode_response("pay_invoice", outcome, narrow=False) == (
+        f'{{"result_type":"pay_invoice","error":null,"result":{{"preimage":"{PREIMAGE}","fees_paid":12}}}}'.encode()
+    )
+
+
+def test_a_transaction_has_its_first_members_always_and_the_others_only_when_they_say_something() -> None:
+    assert response("lookup_invoice", Found(transaction(preimage=PREIMAGE)))["result"] == {
+        "type": "incoming",
+        "payment_hash": PAYMENT_HASH,
+        "amount": 21_000,
+        "fees_paid": 0,
+        "created_at": NOW,
+        "state": "pending",
+    }
+    full = transaction(
+        state="settled",
+        bolt11="lnbcrt1",
+        description="tea",
+        description_hash="ab" * 32,
+        preimage=PREIMAGE,
+        settled_at=NOW + 1,
+        expires_at=NOW + 60,
+        metadata='{"comment":"hi"}',
+    )
+    assert (
+        response("make_invoice", Invoiced(full))["result"].items()
+        >= {
+            "state": "settled",
+            "invoice": "lnbcrt1",
+            "description": "tea",
+            "description_hash": "ab" * 32,
+            "preimage": PREIMAGE,
+            "settled_at": NOW + 1,
+            "expires_at": NOW + 60,
+            "metadata": {"comment": "hi"},
+        }.items()
+    )
+
+
+def test_balances_are_never_negative_and_networks_have_their_nip_47_names() -> None:
+    assert response("get_balance", Balance(Msat(-5)))["result"] == {"balance": 0}
+    info = Info("kite", "#3399ff", "02" * 33, "bitcoin", 800_000, "00" * 32, ("get_info",))
+    assert response("get_info", info)["result"] == {
+        "alias": "kite",
+        "color": "#3399ff",
+        "pubkey": "02" * 33,
+        "network": "mainnet",
+        "block_height": 800_000,
+        "block_hash": "00" * 32,
+        "methods": ["get_info"],
+    }
+    assert response("get_info", Info("", "", "", "", 0, "", ("get_info",)))["result"] == {"methods": ["get_info"]}
+
+
+def test_a_list_is_cut_where_the_largest_reply_ends() -> None:
+    records = tuple(transaction(created_at=NOW - number, bolt11="x" * 1500) for number in range(50))
+    plaintext = encode_response("list_transactions", Listed(records), narrow=False)
+    assert plaintext is not None
+    assert MAX_PLAINTEXT_BYTES - 2000 < len(plaintext) <= MAX_PLAINTEXT_BYTES
+    times = [entry["created_at"] for entry in json.loads(plaintext)["result"]["transactions"]]
+    assert times == [NOW - number for number in range(len(times))]
+    assert response("list_transactions", Listed(()))["result"] == {"transactions": []}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_its_code_and_old_clients_see_only_codes_they_know(reason: Reason) -> None:
+    outcome = Refused(reason, details={"max_fee_msat": 1})
+    if not TABLE[reason].nwc:
+        assert encode_response("pay_invoice", outcome, narrow=False) is None
+        assert encode_response("pay_invoice", outcome, narrow=True) is None
+        return
+    wide = response("pay_invoice", outcome)
+    assert wide["result"] is None
+    assert wide["result_type"] == "pay_invoice"
+    assert wide["error"] == {"code": TABLE[reason].nwc, "message": TABLE[reason].sentence}
+    assert response("pay_invoice", outcome, narrow=True)["error"]["code"] in NARROW_CODES
+
+
+def test_a_fee_limit_is_named_only_to_a_caller_who_set_one() -> None:
+    assert response("pay_invoice", Refused(Reason.FEE_LIMIT))["error"]["code"] == "PAYMENT_FAILED"
+    given_one = Refused(Reason.FEE_LIMIT, details={"max_fee_msat": 0})
+    assert response("pay_invoice", given_one)["error"]["code"] == "FEE_LIMIT_EXCEEDED"
+
+
+def test_a_receipt_is_no_second_response() -> None:
+    assert encode_response("make_invoice", Received(PAYMENT_HASH, Msat(1), PREIMAGE), narrow=False) is None
+    assert encode_response("no_such_method", Balance(Msat(1)), narrow=False) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=300), st.text(max_size=40))
+def test_any_text_from_a_caller_makes_an_answer_that_is_json(description: str, method: str) -> None:
+    description = description.encode(errors="ignore").decode()
+    command = decode("make_invoice", {"amount": 1, "description": description})
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in command.description)
+    made = response("make_invoice", Invoiced(transaction(description=command.description)))
+    assert made["result"].get("description", "") == command.description
+    json.loads(encode_response(method.encode(errors="ignore").decode(), Refused(Reason.MALFORMED), narrow=True) or b"")
+
+
+# ---------------------------------------------------------------- the table
+
+
+def test_the_rules_know_the_permission_of_every_method() -> None:
+    for row in METHODS.values():
+        assert PERMISSIONS[row.command] in {row.permission, None}
+    assert METHODS["pay_invoice"].is_payment
+    assert decode("get_balance", None) == GetBalance()
+
+
+def test_the_info_event_lists_what_is_granted_in_the_order_of_the_table() -> None:
+    content, tags = info_event_content({"list_transactions", "pay_invoice"}, ("nip44", "nip04"))
+    assert content == "pay_invoice get_info list_transactions"
+    assert tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05"]]
+    assert info_event_content(("get_balance",), ("nip44",)) == ("get_balance get_info", [["encryption", "nip44_v2"]])
+    assert info_event_content((), ("nip04",)) == ("get_info", [])
