@@ -117,7 +117,7 @@ class FakeDesk:
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         if isinstance(command, GetBalance):
             if self.balance is None:
-                raise KitestringError(Reason.NODE_UNAVAILABLE, "the node is away")
+                raise KitestringError(Reason.UNAVAILABLE, "the node is away")
             return self.balance
         assert isinstance(command, GetInfo)
         return Info("alias", "", "02" * 33, "regtest", 1, "")

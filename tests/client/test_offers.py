@@ -150,7 +150,7 @@ async def test_a_range_is_told_in_words() -> None:
 
 async def test_silence_is_unavailable_and_never_more() -> None:
     error = await refused(lambda _: [])
-    assert error.reason is Reason.NODE_UNAVAILABLE
+    assert error.reason is Reason.UNAVAILABLE
 
 
 # ---------------------------------------------------------------- a service that cheats

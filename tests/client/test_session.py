@@ -160,7 +160,7 @@ async def test_without_a_relay_nothing_is_sent_and_the_error_says_so_soon() -> N
         began = loop.time()
         with pytest.raises(KitestringError, match="no relay can be reached") as refused:
             await exchange(relays, waits=Waits(reach_s=0.2)).open()
-    assert refused.value.reason is Reason.NODE_UNAVAILABLE
+    assert refused.value.reason is Reason.UNAVAILABLE
     assert refused.value.exit_code is Exit.UNAVAILABLE
     assert loop.time() - began < PATIENCE_S
 

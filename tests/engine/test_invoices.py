@@ -172,7 +172,7 @@ async def test_a_node_that_is_away_makes_no_invoice_and_leaves_no_row(life: Life
         await rig.grant("app")
         life.node.offline = True
         await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
-        assert (await rig.answer("i1")).reason is Reason.NODE_UNAVAILABLE
+        assert (await rig.answer("i1")).reason is Reason.UNAVAILABLE
         assert await rig.store.invoices("creating") == await rig.store.invoices("open") == []
 
 
@@ -244,7 +244,7 @@ async def test_an_invoice_that_another_node_should_have_made_is_dropped_with_an_
     async with life.service(start=False) as rig:
         rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
         await rig.engine.start()
-        assert (await rig.answer("i1")).reason is Reason.NODE_UNAVAILABLE
+        assert (await rig.answer("i1")).reason is Reason.UNAVAILABLE
         assert await rig.store.invoices("creating") == []
 
 
@@ -371,4 +371,4 @@ async def test_what_the_owner_can_spend_is_the_nodes_balance_less_accounts_and_w
         assert await rig.engine.ask("app", GetBalance()) == Balance(Msat(1_000_000_000 - 300_000_000 - 100_001_000))
         life.node.offline = True
         await rig.clock.sleep(1)
-        assert (await rig.engine.ask("app", GetBalance())).reason is Reason.NODE_UNAVAILABLE  # type: ignore[union-attr]
+        assert (await rig.engine.ask("app", GetBalance())).reason is Reason.UNAVAILABLE  # type: ignore[union-attr]

@@ -106,7 +106,7 @@ async def test_a_node_that_was_never_reached_is_a_proven_failure_and_the_budget_
         await rig.grant("app", budget=Budget.total(Msat(AMOUNT + 10_000)))
         invoice = life.node.outside_invoice(Script(answers=["unreachable", "true"]))
         await rig.pay("r1", "app", invoice, AMOUNT)
-        assert (await rig.answer("r1")).reason is Reason.NODE_UNAVAILABLE
+        assert (await rig.answer("r1")).reason is Reason.UNAVAILABLE
         assert await rig.store.budget_used("app", 0) == 0
         await rig.pay("r2", "app", invoice, AMOUNT)
         assert is_paid(await rig.answer("r2"), invoice[1])
@@ -276,7 +276,7 @@ async def test_a_node_that_never_tells_its_balance_refuses_and_holds_nobody_up_f
 
         life.node.balance = never  # type: ignore[method-assign]
         waiting = [asyncio.create_task(rig.pay(f"r{n}", "app", life.node.outside_invoice(), AMOUNT)) for n in range(3)]
-        assert (await rig.answer("r0")).reason is Reason.NODE_UNAVAILABLE
+        assert (await rig.answer("r0")).reason is Reason.UNAVAILABLE
         life.node.balance = balance  # type: ignore[method-assign]
         await asyncio.gather(*waiting)
         await rig.clock.sleep(FAILURE_AGE_S + 1)

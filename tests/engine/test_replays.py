@@ -86,7 +86,7 @@ async def test_a_paid_invoice_answers_also_while_the_node_is_away(life: Life) ->
         await rig.pay("r2", "app", invoice, AMOUNT)
         assert await rig.answer("r2") == paid
         await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT)
-        assert (await rig.answer("r3")).reason is Reason.NODE_UNAVAILABLE
+        assert (await rig.answer("r3")).reason is Reason.UNAVAILABLE
 
 
 # ------------------------------------------------------------ the same request

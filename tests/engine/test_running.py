@@ -460,7 +460,7 @@ def test_of_many_handled_together_no_more_begin_than_may_be_open(life: Life, bou
             life.node.release(life.node.sends[0])
             await rig.clock.sleep(60)
             await rig.pay("next", "app", life.node.outside_invoice(Script(answers=["unreachable"])), 1)
-            assert (await rig.answer("next")).reason is Reason.NODE_UNAVAILABLE  # its slot is free again
+            assert (await rig.answer("next")).reason is Reason.UNAVAILABLE  # its slot is free again
             await rig.pay("last", "app", soon := life.node.outside_invoice(), 1)
             assert is_paid(await rig.answer("last"), soon[1])
 

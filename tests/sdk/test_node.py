@@ -170,7 +170,7 @@ async def test_a_proven_failure_is_a_failure(make: Make, reason: str, expected: 
 async def test_a_node_that_was_never_reached_was_never_asked(make: Make) -> None:
     purse, _ = make(pay=NodeUnreachableError("connection refused"))
     error = await refused(purse)
-    assert error.reason is Reason.NODE_UNAVAILABLE
+    assert error.reason is Reason.UNAVAILABLE
     assert "nothing was sent" in error.message
 
 

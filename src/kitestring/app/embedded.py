@@ -168,7 +168,7 @@ class Service:
     @property
     def _desk(self) -> Core:
         if self._core is None:
-            raise KitestringError(Reason.NODE_UNAVAILABLE, "the service is not running: use `async with service`")
+            raise KitestringError(Reason.UNAVAILABLE, "the service is not running: use `async with service`")
         return self._core
 
 

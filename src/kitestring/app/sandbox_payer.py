@@ -25,7 +25,7 @@ RECEIPT_TIMEOUT_S: Final = 10.0
 async def pay(sandbox: Path, target: str, amount_msat: int | None, service_id: str, config: Config) -> Result:
     """Pay an invoice or an offer of the service ``service_id``. The relays in its own codes may be on this machine.
 
-    Raises KitestringError, NODE_UNAVAILABLE without a relay or an answer.
+    Raises KitestringError, UNAVAILABLE without a relay or an answer.
     """
     kind, text = classify(target)
     with World(sandbox) as world:

@@ -79,7 +79,7 @@ async def _need_relay(core: Core) -> None:
     relays = ", ".join(core.relay_urls())
     if not await core.store.offers():
         raise KitestringError(
-            Reason.NODE_UNAVAILABLE, f"no relay can be reached ({relays}): check the address, or start the relay first"
+            Reason.UNAVAILABLE, f"no relay can be reached ({relays}): check the address, or start the relay first"
         )
     log.warning("no relay is reachable yet (%s); the service keeps trying", relays)
 

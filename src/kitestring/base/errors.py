@@ -34,7 +34,7 @@ class Reason(Enum):
     FEE_LIMIT = "fee_limit"
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_IN_FLIGHT = "payment_in_flight"
-    NODE_UNAVAILABLE = "node_unavailable"
+    UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
 
@@ -101,7 +101,7 @@ TABLE: Final[dict[Reason, Codes]] = {
     ),
     Reason.PAYMENT_FAILED: Codes("PAYMENT_FAILED", 2, Exit.PAYMENT_FAILED, "the payment failed for good"),
     Reason.PAYMENT_IN_FLIGHT: Codes(SILENCE, SILENT, Exit.PENDING, "the payment is still under way"),
-    Reason.NODE_UNAVAILABLE: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "the Lightning node cannot be reached"),
+    Reason.UNAVAILABLE: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "this is not available at the moment"),
     Reason.INTERNAL: Codes("INTERNAL", 2, Exit.INTERNAL, "something went wrong inside the service"),
 }
 

@@ -49,7 +49,7 @@ class NwcClient:
 
     ``legacy`` marks a wallet that knows only NIP-04 and publishes no info event. ``nip44_seen`` (give back what an
     earlier client had at its end) keeps the connection from ever being lowered to NIP-04. Raises CodecError for a bad
-    URI, and on entering KitestringError(NODE_UNAVAILABLE) when no relay can be reached.
+    URI, and on entering KitestringError(UNAVAILABLE) when no relay can be reached.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class NwcClient:
     ) -> Paid:  # fmt: skip
         """Pay an invoice; ``amount_msat`` is for one without amount. Returns only with a preimage that hashes to it.
 
-        Raises KitestringError: MALFORMED for an unusable invoice or amount, NODE_UNAVAILABLE when nothing was sent, the
+        Raises KitestringError: MALFORMED for an unusable invoice or amount, UNAVAILABLE when nothing was sent, the
         wallet's refusal, or PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet. Paying again is safe
         with the *same* invoice only.
         """
@@ -151,12 +151,12 @@ class NwcClient:
     # ------------------------------------------------------------ asking
 
     async def _ask(self, command: AnyCommand) -> Outcome:
-        """A question without money in it. Raises KitestringError(NODE_UNAVAILABLE) when no reply comes."""
+        """A question without money in it. Raises KitestringError(UNAVAILABLE) when no reply comes."""
         async with self._exchange(command) as exchange:
             outcome = await exchange.next(partial(decode_response, command=command), self._waits.read_s)
         if outcome is None:
             text = f"the wallet did not answer{exchange.trouble()}: check that its service is running"
-            raise KitestringError(Reason.NODE_UNAVAILABLE, text)
+            raise KitestringError(Reason.UNAVAILABLE, text)
         self._note_cipher()
         return outcome
 

@@ -97,7 +97,7 @@ async def request_invoice(
     ``amount_sats`` None = the price in the code, if it has one; otherwise whatever the service asks, which the caller
     has to agree to. ``network`` None = any. ``key`` None = a fresh one, as the specification wants it. A moved offer is
     followed once, to the same service key only, over the pool that ``move`` gives for the new code (None = the same
-    one). Raises KitestringError: NODE_UNAVAILABLE when no relay or no answer
+    one). Raises KitestringError: UNAVAILABLE when no relay or no answer
     came in ``timeout_s`` (default 30) seconds, the service's own reason (details: code, range, latest …), or why the
     invoice is not to be paid.
     """
@@ -227,7 +227,7 @@ class _Asker:
     key: SecretKey
 
     async def ask(self, noffer: Noffer, question: _Question) -> tuple[Exchange, wire.OfferInvoice | wire.OfferError]:
-        """One round; the exchange stays open. Raises KitestringError(NODE_UNAVAILABLE) without an answer."""
+        """One round; the exchange stays open. Raises KitestringError(UNAVAILABLE) without an answer."""
         plaintext = wire.encode_request(
             noffer.offer, amount_sats=question.amount_sats, payer_data=question.payer_data,
             description=question.description,
@@ -243,7 +243,7 @@ class _Asker:
         if reply is None:
             exchange.close()
             text = f"the service of the offer did not answer{exchange.trouble()}: it may be offline, try again later"
-            raise KitestringError(Reason.NODE_UNAVAILABLE, text)
+            raise KitestringError(Reason.UNAVAILABLE, text)
         return exchange, reply
 
 

@@ -90,7 +90,7 @@ class Line:
 
 
 async def reach(pool: RelayPool, waits: Waits) -> None:
-    """Wait for a first relay. Raises KitestringError(NODE_UNAVAILABLE): then nothing was sent to anybody."""
+    """Wait for a first relay. Raises KitestringError(UNAVAILABLE): then nothing was sent to anybody."""
     if await pool.connected(1, waits.reach_s):
         return
     still_trying = any(not row.last_error for row in pool.status())
@@ -98,7 +98,7 @@ async def reach(pool: RelayPool, waits: Waits) -> None:
         return
     trouble = "; ".join(f"{row.url}: {row.last_error or 'no answer'}" for row in pool.status())
     raise KitestringError(
-        Reason.NODE_UNAVAILABLE,
+        Reason.UNAVAILABLE,
         f"no relay can be reached ({trouble[:MAX_TROUBLE_CHARS]}); check that it runs and that you are online",
     )
 
@@ -127,7 +127,7 @@ class Exchange:
         self._heard: Final[deque[str]] = deque()
 
     async def open(self) -> None:
-        """Subscribe, then publish. Raises KitestringError(NODE_UNAVAILABLE) when no relay is reachable."""
+        """Subscribe, then publish. Raises KitestringError(UNAVAILABLE) when no relay is reachable."""
         await reach(self._pool, self._waits)
         try:
             await self._listen()

@@ -160,11 +160,11 @@ class Engine:
             return Refused(failure.reason, failure.message, dict(failure.details))
 
     async def node_view(self) -> NodeView:
-        """The node's balance, asked now. Raises KitestringError(NODE_UNAVAILABLE)."""
+        """The node's balance, asked now. Raises KitestringError(UNAVAILABLE)."""
         return await self._gate.view(0)
 
     async def receivable(self) -> Msat:
-        """What can come in now. Raises KitestringError(NODE_UNAVAILABLE)."""
+        """What can come in now. Raises KitestringError(UNAVAILABLE)."""
         return await self._gate.receivable()
 
     async def _balance(self, grant: Grant, _: object) -> Outcome:

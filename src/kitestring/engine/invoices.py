@@ -160,7 +160,7 @@ class Invoices:
         if request is None:
             return
         if invoice.node_id != self._context.node.node_id:
-            refusal = Refused(Reason.NODE_UNAVAILABLE, "the service stands on another node now: ask for a new invoice")
+            refusal = Refused(Reason.UNAVAILABLE, "the service stands on another node now: ask for a new invoice")
             await self._drop(invoice, request, refusal)
             return
         await self._make(invoice, request)

@@ -89,7 +89,7 @@ class NodeGate:
         self._info_at = 0.0
 
     async def view(self, max_age_s: float) -> NodeView:
-        """The node's spendable balance, not older than ``max_age_s``. Raises KitestringError(NODE_UNAVAILABLE).
+        """The node's spendable balance, not older than ``max_age_s``. Raises KitestringError(UNAVAILABLE).
 
         All who wait share one question and its answer. A failure answers all of them, and whoever comes within the
         next :data:`FAILURE_AGE_S`: asking in turn, the last of many would wait for hours.
@@ -110,7 +110,7 @@ class NodeGate:
         question = self._question
         await asyncio.wait((question,))
         if question.cancelled():
-            return KitestringError(Reason.NODE_UNAVAILABLE, "the service is stopping; try again later")
+            return KitestringError(Reason.UNAVAILABLE, "the service is stopping; try again later")
         question.result()
         return self._failure
 
@@ -133,7 +133,7 @@ class NodeGate:
             self._question.cancel()
 
     async def receivable(self) -> Msat:
-        """What can come in now, as of the last few seconds. Raises KitestringError(NODE_UNAVAILABLE)."""
+        """What can come in now, as of the last few seconds. Raises KitestringError(UNAVAILABLE)."""
         await self.view(RECEIVABLE_AGE_S)
         return self._receivable
 
@@ -164,4 +164,4 @@ async def reachable(call: Awaitable[T]) -> T:
         log.warning("the node did not answer: %s: %s", type(failure).__name__, failure)
         away = isinstance(failure, NodeUnreachableError | OSError | TimeoutError)
         why = (str(failure) or type(failure).__name__)[:MAX_WHY_CHARS]
-        raise KitestringError(Reason.NODE_UNAVAILABLE, _AWAY if away else _REFUSED, why=why) from failure
+        raise KitestringError(Reason.UNAVAILABLE, _AWAY if away else _REFUSED, why=why) from failure

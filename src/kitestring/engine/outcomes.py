@@ -14,7 +14,7 @@ from kitestring.base.records import Payment, Request
 _FAILURES: Final = {
     "fee_limit": Reason.FEE_LIMIT,
     "insufficient_funds": Reason.INSUFFICIENT_FUNDS,
-    "unreachable": Reason.NODE_UNAVAILABLE,
+    "unreachable": Reason.UNAVAILABLE,
     "taken": Reason.INVOICE_TAKEN,
 }
 #: Not PAYMENT_FAILED: the node may have paid it, or may still.
@@ -27,6 +27,7 @@ _SENTENCES: Final = {
     "expired": "the invoice has expired",
     "insufficient_funds": "the node's channels cannot send this amount now",
     "refused": "the payee refused the payment",
+    "unreachable": "the Lightning node cannot be reached; nothing was sent",
     "taken": "the invoice was paid meanwhile",
 }
 

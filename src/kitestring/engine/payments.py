@@ -194,7 +194,7 @@ class Payments:
             return None
         view = await self._gate.view(age_s)
         if self._context.clock.monotonic() > until:
-            raise KitestringError(Reason.NODE_UNAVAILABLE, "the node took too long; nothing was sent, try again")
+            raise KitestringError(Reason.UNAVAILABLE, "the node took too long; nothing was sent, try again")
         return view
 
     async def _after_claim(self, incoming: Incoming, answer: _Attempt) -> None:

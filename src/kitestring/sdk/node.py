@@ -95,7 +95,7 @@ class NodePurse:
             answer = await self._reach(self._backend.lookup_payment(command.payment_hash))
         if isinstance(answer, Unknown):
             text = f"the node cannot say whether this invoice is paid ({answer.why}); nothing was sent, try again"
-            raise KitestringError(Reason.NODE_UNAVAILABLE, text, payment_hash=command.payment_hash)
+            raise KitestringError(Reason.UNAVAILABLE, text, payment_hash=command.payment_hash)
         earlier = answer
         if answer is None or isinstance(answer, Failed | NeverSeen):
             answer = await self._send(command, max(1, int(limit_s)), deadline)
@@ -187,7 +187,7 @@ class NodePurse:
             return _incoming(status, payment_hash)
         answer = _proven(await self._reach(self._backend.lookup_payment(payment_hash)), payment_hash)
         if isinstance(answer, Unknown):
-            raise KitestringError(Reason.NODE_UNAVAILABLE, f"the node cannot say what became of it: {answer.why}")
+            raise KitestringError(Reason.UNAVAILABLE, f"the node cannot say what became of it: {answer.why}")
         if isinstance(answer, NeverSeen):
             raise KitestringError(Reason.UNKNOWN_TARGET, "the node knows no payment and no invoice with this hash")
         async for row in self._backend.list_payments():
@@ -235,7 +235,7 @@ class NodePurse:
 def _told(task: asyncio.Future[T]) -> T:
     """The answer; every failure is "cannot be reached", said in one sentence."""
     if task.cancelled():
-        raise KitestringError(Reason.NODE_UNAVAILABLE, f"the Lightning node did not answer in {READ_TIMEOUT_S:g} s")
+        raise KitestringError(Reason.UNAVAILABLE, f"the Lightning node did not answer in {READ_TIMEOUT_S:g} s")
     error = task.exception()
     if error is None:
         return task.result()
@@ -244,7 +244,7 @@ def _told(task: asyncio.Future[T]) -> T:
     if isinstance(error, CodecError):
         raise KitestringError(Reason.MALFORMED, str(error)) from error
     text = f"the Lightning node cannot be reached: {error or type(error).__name__}; check that it runs"
-    raise KitestringError(Reason.NODE_UNAVAILABLE, text) from error
+    raise KitestringError(Reason.UNAVAILABLE, text) from error
 
 
 async def _ask_to_pay(call: Awaitable[LookupAnswer]) -> LookupAnswer:
@@ -253,7 +253,7 @@ async def _ask_to_pay(call: Awaitable[LookupAnswer]) -> LookupAnswer:
         return await call
     except NodeUnreachableError as error:
         raise KitestringError(
-            Reason.NODE_UNAVAILABLE, f"the Lightning node cannot be reached: {error}; nothing was sent"
+            Reason.UNAVAILABLE, f"the Lightning node cannot be reached: {error}; nothing was sent"
         ) from error
     except Exception as error:  # noqa: BLE001 - this is where "I don't know" gets its name
         return Unknown(f"the node's answer got lost ({type(error).__name__})")

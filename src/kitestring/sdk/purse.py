@@ -59,7 +59,7 @@ class NwcPurse:
                 told = (await self._client.get_info()).network
                 self._network = told if told in PREFIXES else ""
             except KitestringError as error:
-                if error.reason is Reason.NODE_UNAVAILABLE:
+                if error.reason is Reason.UNAVAILABLE:
                     raise
                 self._network = ""
         return self._network

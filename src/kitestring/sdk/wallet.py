@@ -75,7 +75,7 @@ class Wallet:
 
         ``relays`` are the caller's own, where offers may be asked for even at a private address (those of a NWC URI
         are among them); ``allow_private`` lifts that check for all. ``environment`` is where ``env:NAME`` in a node's
-        URL is looked up. Raises KitestringError for a bad URI here, NODE_UNAVAILABLE on entering.
+        URL is looked up. Raises KitestringError for a bad URI here, UNAVAILABLE on entering.
         """
         setting = Setting(clock or SystemClock(), entropy, waits, proxies or Proxies(), data_dir, environment or {})
         return cls(open_purse(uri, setting), setting, relays=relays, allow_private=allow_private)

@@ -36,7 +36,7 @@ async def test_the_outside_pays_an_offer_over_a_relay_on_this_machine_and_not_wi
         assert (code, paid["amount_msat"], paid["receipt"]) == (0, 21_000, "proven")
         await relay.stop()
         code, told = await asyncio.to_thread(run, tmp_path, "sandbox", "pay", card["noffer"], "21")
-        assert (code, told["error"]["reason"]) == (4, "node_unavailable")
+        assert (code, told["error"]["reason"]) == (4, "unavailable")
     finally:
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 30) == 0

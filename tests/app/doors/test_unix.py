@@ -146,7 +146,7 @@ def test_without_a_service_it_is_said_how_to_start_one(home: DataDir) -> None:
     [
         ("pay", "order-17", Reason.PAYMENT_IN_FLIGHT, Exit.PENDING),
         ("connect", "k", Reason.INTERNAL, Exit.INTERNAL),
-        ("transactions", "", Reason.NODE_UNAVAILABLE, Exit.UNAVAILABLE),
+        ("transactions", "", Reason.UNAVAILABLE, Exit.UNAVAILABLE),
     ],
 )
 @pytest.mark.parametrize("said", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"ok":'], ids=["nothing", "half"])

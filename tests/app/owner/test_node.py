@@ -44,7 +44,7 @@ async def test_doctor_reports_a_node_that_refuses(desk: FakeDesk) -> None:
 async def test_audit_says_why_the_node_cannot_be_asked(desk: FakeDesk) -> None:
     with pytest.raises(KitestringError, match="permission denied") as caught:
         await control.run(desk, "audit_node", {})
-    assert caught.value.reason is Reason.NODE_UNAVAILABLE
+    assert caught.value.reason is Reason.UNAVAILABLE
 
 
 async def test_a_sentence_of_our_own_is_told_as_it_is() -> None:

@@ -82,7 +82,7 @@ def test_retry_times_and_clock_differences_are_read_in_both_forms() -> None:
 
 def test_refusals_become_reasons_with_the_services_words_capped_and_stripped() -> None:
     assert OfferError(1, "x").refused == Refused(Reason.UNKNOWN_TARGET, "x", {"code": 1})
-    assert OfferError(2, "x").refused.reason is Reason.NODE_UNAVAILABLE
+    assert OfferError(2, "x").refused.reason is Reason.UNAVAILABLE
     assert OfferError(2, "x", retry_in_s=5).refused.reason is Reason.RATE_LIMITED
     assert OfferError(2, "x", actual_delta_ms=5).refused.reason is Reason.STALE_REQUEST
     assert OfferError(None, "x").refused.reason is Reason.MALFORMED

@@ -139,7 +139,7 @@ def test_a_fixed_offer_costs_its_price_whether_or_not_the_payer_names_it() -> No
     assert priced(MUG, OfferRequest("mug")) == priced(MUG, OfferRequest("mug", 1500)) == expected
     wrong = refused(MUG, OfferRequest("mug", 1499))
     assert (wrong.reason, wrong.details) == (Reason.AMOUNT_OUT_OF_RANGE, {"range": {"min": 1500, "max": 1500}})
-    assert refused(MUG, OfferRequest("mug"), sat(1499)).reason is Reason.NODE_UNAVAILABLE
+    assert refused(MUG, OfferRequest("mug"), sat(1499)).reason is Reason.UNAVAILABLE
 
 
 def test_a_price_in_parts_of_a_sat_is_rounded_up() -> None:
@@ -156,7 +156,7 @@ def test_a_spontaneous_offer_takes_what_lies_inside_its_limits_and_can_be_receiv
     for amount in (None, 1, 501):
         assert refused(offer, OfferRequest("tips", amount)).details == {"range": {"min": 2, "max": 500}}
     assert refused(offer, OfferRequest("tips", 100), Msat(99_999)).details == {"range": {"min": 2, "max": 99}}
-    assert refused(offer, OfferRequest("tips", 2), Msat(1999)).reason is Reason.NODE_UNAVAILABLE
+    assert refused(offer, OfferRequest("tips", 2), Msat(1999)).reason is Reason.UNAVAILABLE
     assert refused(TIPS, OfferRequest("tips")).details == {"range": {"min": 1, "max": 1_000_000}}
 
 

@@ -69,6 +69,6 @@ def _world(shell: Shell) -> Path:
         raise KitestringError(Reason.UNSUPPORTED, f"the service on {home.path} stands on a real node, not on a sandbox")
     if not home.sandbox_db.exists():
         raise KitestringError(
-            Reason.NODE_UNAVAILABLE, f"there is no sandbox in {home.path} yet: start it with `kitestring up`"
+            Reason.UNAVAILABLE, f"there is no sandbox in {home.path} yet: start it with `kitestring up`"
         )
     return home.sandbox_db

@@ -49,7 +49,7 @@ class ControlClient:
         return True
 
     def call(self, name: str, params: dict[str, Any], key: str = "", *, wait_s: float = 0) -> dict[str, Any]:
-        """The result of one command. Raises KitestringError: what the service refused, NODE_UNAVAILABLE when it was
+        """The result of one command. Raises KitestringError: what the service refused, UNAVAILABLE when it was
         never given the command, PAYMENT_IN_FLIGHT (a payment) or INTERNAL (any other change) when it was and nobody can
         say what it did. Repeating with the same ``key`` is safe then."""
         headers = {"Content-Type": "application/json"}
@@ -82,13 +82,13 @@ class ControlClient:
             ) from error
         except OSError as error:
             sentence = f"the service on {self._data_dir.path} takes no commands now: try again"
-            raise KitestringError(Reason.NODE_UNAVAILABLE, sentence) from error
+            raise KitestringError(Reason.UNAVAILABLE, sentence) from error
 
 
 def _unanswered(name: str, key: str, what: str) -> KitestringError:
     """The command was sent: one that changes something may have been, or may still be, carried out."""
     if not key:
-        return KitestringError(Reason.NODE_UNAVAILABLE, f"{what}: try again")
+        return KitestringError(Reason.UNAVAILABLE, f"{what}: try again")
     if name == "pay":
         sentence = (
             f"{what} after it was given the payment, which may be made; `kitestring transactions --unpaid` shows it"

@@ -136,7 +136,7 @@ class DataDir:
             text = self.key_file.read_text(encoding="ascii").strip()
         except FileNotFoundError as error:
             raise KitestringError(
-                Reason.NODE_UNAVAILABLE, f"there is no service in {self.path} yet: start one with `kitestring up`"
+                Reason.UNAVAILABLE, f"there is no service in {self.path} yet: start one with `kitestring up`"
             ) from error
         except NotADirectoryError as error:
             raise self._no_directory() from error
@@ -276,5 +276,5 @@ def _refused(sentence: str) -> KitestringError:
 def not_running(path: Path) -> KitestringError:
     """What every command says that needs the service."""
     return KitestringError(
-        Reason.NODE_UNAVAILABLE, f"no service is running on {path}: start it with `kitestring up`", data_dir=str(path)
+        Reason.UNAVAILABLE, f"no service is running on {path}: start it with `kitestring up`", data_dir=str(path)
     )

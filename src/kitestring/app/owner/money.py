@@ -176,7 +176,7 @@ async def invoice(desk: Desk, params: InvoiceParams, key: str) -> Result:
         raise key_reused("invoice")
     outcome = await desk.perform(claim, OWNER_GRANT, command, params.wait_s)
     if outcome is None:
-        raise KitestringError(Reason.NODE_UNAVAILABLE, "the node has not made the invoice yet: try again")
+        raise KitestringError(Reason.UNAVAILABLE, "the node has not made the invoice yet: try again")
     return show_transaction(expect(outcome, Invoiced).transaction)
 
 
@@ -187,7 +187,7 @@ async def balance(desk: Desk, _params: NoParams, _key: str) -> Result:
     try:
         owner = int(expect(await desk.ask(OWNER_GRANT, GetBalance()), Balance).balance_msat)
     except KitestringError as failure:
-        if failure.reason is not Reason.NODE_UNAVAILABLE:
+        if failure.reason is not Reason.UNAVAILABLE:
             raise
         why = failure.message
     accounts = [account for account in await desk.store.accounts() if account.account_id != OWNER_ACCOUNT]

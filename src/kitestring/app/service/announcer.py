@@ -146,7 +146,7 @@ class Announcer:
         return sign_event(key, kind=kind, tags=tags, content=content, created_at=said.signed_at, aux=self._entropy(32))
 
     async def read_back(self, grants: Sequence[Grant]) -> None:
-        """Wait until a relay shows the info events of ``grants``. Raises KitestringError(NODE_UNAVAILABLE) otherwise:
+        """Wait until a relay shows the info events of ``grants``. Raises KitestringError(UNAVAILABLE) otherwise:
         a URI whose service cannot be found must not be handed out."""
         wanted = {grant.service_pubkey for grant in grants}
         if not wanted:
@@ -169,7 +169,7 @@ class Announcer:
         while not wanted <= seen:
             if self._clock.monotonic() > until:
                 raise KitestringError(
-                    Reason.NODE_UNAVAILABLE,
+                    Reason.UNAVAILABLE,
                     "no relay shows the connection's info event: check the relays with `kitestring doctor`",
                 )
             await self._clock.sleep(READ_BACK_ROUND_S)

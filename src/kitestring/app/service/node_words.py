@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 async def told(call: Awaitable[T]) -> T:
-    """The answer. Raises KitestringError(NODE_UNAVAILABLE) with the cause, whatever the backend raised."""
+    """The answer. Raises KitestringError(UNAVAILABLE) with the cause, whatever the backend raised."""
     try:
         return await call
     except KitestringError:
         raise
     except Exception as failure:
         raise KitestringError(
-            Reason.NODE_UNAVAILABLE,
+            Reason.UNAVAILABLE,
             f"the Lightning node cannot be used: {failure or type(failure).__name__}; does it run, and are its address,"
             " certificate and macaroon the right ones?",
         ) from failure

@@ -89,18 +89,18 @@ def open_file(
     try:
         if not path.exists():
             if opening_msat is None:
-                raise KitestringError(Reason.NODE_UNAVAILABLE, f"there is no sandbox at {path}: start its node first")
+                raise KitestringError(Reason.UNAVAILABLE, f"there is no sandbox at {path}: start its node first")
             _make(path, entropy, opening_msat)
         connection = _connect(path, shared=shared)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     except (sqlite3.Error, OSError) as error:
         raise KitestringError(
-            Reason.NODE_UNAVAILABLE, f"the sandbox file {path} cannot be opened: {error}; choose another data directory"
+            Reason.UNAVAILABLE, f"the sandbox file {path} cannot be opened: {error}; choose another data directory"
         ) from error
     if version != SCHEMA_VERSION:
         connection.close()
         raise KitestringError(
-            Reason.NODE_UNAVAILABLE, f"{path} is no sandbox of this version; move it away to begin with a new one"
+            Reason.UNAVAILABLE, f"{path} is no sandbox of this version; move it away to begin with a new one"
         )
     return connection
 

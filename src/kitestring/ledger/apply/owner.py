@@ -115,11 +115,11 @@ def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
     if batch.execute(_TRANSFER, (batch.service, write.transfer_id)).fetchone() is not None:
         return Denied(Reason.ALREADY_USED)
     if batch.sums.stopped and target != OWNER_ACCOUNT:
-        return Denied(Reason.NODE_UNAVAILABLE)
+        return Denied(Reason.UNAVAILABLE)
     overdrawn, available = account.overdrawn, account.available
     if source == OWNER_ACCOUNT:
         if write.view is None:
-            return Denied(Reason.NODE_UNAVAILABLE)
+            return Denied(Reason.UNAVAILABLE)
         available = batch.owner_spendable(write.view)
         overdrawn = overdrawn and not batch.is_fresh(write.view)
     if overdrawn or amount > available:

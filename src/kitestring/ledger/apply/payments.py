@@ -109,7 +109,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     if held_id is not None:
         return _held(batch, request, held_id, held_grant == p.grant_id, STATES[held_state])
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
-        return Denied(Reason.NODE_UNAVAILABLE)
+        return Denied(Reason.UNAVAILABLE)
     if not _is_payable(batch, p) if p.internal else is_ours:
         return Stale()
     held = int(p.amount_msat) + int(p.fee_cap_msat)
@@ -150,7 +150,7 @@ def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: Balance) -> D
     overdrawn, available = account.overdrawn, account.available
     if tx.payment.account_id == OWNER_ACCOUNT:
         if tx.view is None:
-            return Denied(Reason.NODE_UNAVAILABLE)
+            return Denied(Reason.UNAVAILABLE)
         available = batch.owner_spendable(tx.view)
         overdrawn = overdrawn and not batch.is_fresh(tx.view)
     if overdrawn:

@@ -77,7 +77,7 @@ OfferReply = OfferInvoice | OfferReceipt | OfferError
 
 _REASONS: Final = {
     1: Reason.UNKNOWN_TARGET,
-    2: Reason.NODE_UNAVAILABLE,
+    2: Reason.UNAVAILABLE,
     3: Reason.MOVED_OR_EXPIRED_OFFER,
     4: Reason.UNSUPPORTED,
     5: Reason.AMOUNT_OUT_OF_RANGE,

@@ -221,7 +221,7 @@ def _out_of_range(low: int, high: int) -> Refused:
 
 
 def _nothing_receivable() -> Refused:
-    return Refused(Reason.NODE_UNAVAILABLE, "this amount cannot be received at the moment")
+    return Refused(Reason.UNAVAILABLE, "this amount cannot be received at the moment")
 
 
 # ---------------------------------------------------------------- replies
