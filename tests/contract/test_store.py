@@ -302,7 +302,7 @@ async def test_a_known_request_is_answered_even_when_it_is_too_old_or_spending_i
 async def test_stopped_spending_denies_payments_and_says_why_while_invoices_go_on(store: Store) -> None:
     await store.apply(SetSpending(True, "drift of 5 sat", NOW))
     assert (await store.totals()).spending_stopped == "drift of 5 sat"
-    assert await store.apply(claim("a")) == Denied(Reason.UNAVAILABLE)
+    assert await store.apply(claim("a")) == Denied(Reason.SPENDING_STOPPED)
     assert await store.request("ask-a") is None
     assert await store.apply(claim_invoice("i")) == Claimed()
     await store.apply(SetSpending(False, "", NOW))
@@ -321,14 +321,14 @@ async def test_stopped_spending_stops_new_money_alone_and_not_the_answer_of_what
     assert isinstance(paid, AlreadyPaid)
     assert paid.payment.preimage == preimage_of("paid")
     assert joined == Joined(payment("flying", state=State.DISPATCHED))
-    assert refused == Denied(Reason.UNAVAILABLE)
+    assert refused == Denied(Reason.SPENDING_STOPPED)
 
 
 async def test_while_spending_is_stopped_credit_only_goes_back_to_the_owner(store: Store) -> None:
     await store.apply(SetSpending(True, "drift of 5 sat", NOW))
     for source, target in (("owner", "alice"), ("bob", "alice")):
         moved = execute(f"{source}-{target}", move("t", source, target, 5))
-        assert await store.apply(moved) == Denied(Reason.UNAVAILABLE)
+        assert await store.apply(moved) == Denied(Reason.SPENDING_STOPPED)
     assert await store.apply(execute("back", move("t", "alice", "owner", 5))) == Claimed()
     assert await balance(store, "alice") == (100_000, 5, 0)
 

@@ -22,7 +22,7 @@ async def test_a_node_that_misses_money_stops_spending_until_it_is_back(life: Li
         life.node._opening = Msat(OPENING - 2_000_000)
         await rig.clock.sleep(2 * WATCH_S)
         await rig.pay("r1", "till", life.node.outside_invoice(), 1_000)
-        assert (await rig.answer("r1")).reason is Reason.UNAVAILABLE
+        assert (await rig.answer("r1")).reason is Reason.SPENDING_STOPPED
         _, payment_hash = await rig.invoice("i1", "till", 21_000)
         life.node.pay_in(payment_hash)
         await rig.clock.sleep(1)

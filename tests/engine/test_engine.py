@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from kitestring.base.commands import GetInfo
+from kitestring.base.commands import GetInfo, MakeInvoice
+from kitestring.base.errors import Reason
+from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info
 from kitestring.base.records import Message
+from kitestring.base.transactions import ClaimInvoice, ClaimPayment, Stale, Tx, TxAnswer
 from kitestring.engine.engine import BACKLOG_SLICE
 from tests.engine.kit import Life
 from tests.fakes.clock import virtual
@@ -40,3 +43,19 @@ async def test_facts_about_the_node_are_told_only_with_the_permission(life: Life
         told = await rig.engine.ask("curious", GetInfo())
         assert isinstance(told, Info)
         assert (told.pubkey, told.methods) == (rig.context.node.node_id, ("get_info", "pay_invoice"))
+
+
+@virtual
+async def test_a_connection_that_changes_at_every_claim_is_told_to_try_again_and_pays_nothing(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        apply = rig.store.apply
+
+        async def changed(tx: Tx) -> TxAnswer:
+            return Stale() if isinstance(tx, ClaimPayment | ClaimInvoice) else await apply(tx)
+
+        rig.store.apply = changed
+        await rig.pay("p", "app", life.node.outside_invoice(), 1)
+        await rig.handle("i", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert [(await rig.answer(name)).reason for name in "pi"] == [Reason.BUSY] * 2
+        assert life.node.sends == []

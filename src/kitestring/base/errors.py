@@ -35,6 +35,8 @@ class Reason(Enum):
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_IN_FLIGHT = "payment_in_flight"
     UNAVAILABLE = "unavailable"
+    SPENDING_STOPPED = "spending_stopped"
+    BUSY = "busy"
     INTERNAL = "internal"
 
 
@@ -102,6 +104,8 @@ TABLE: Final[dict[Reason, Codes]] = {
     Reason.PAYMENT_FAILED: Codes("PAYMENT_FAILED", 2, Exit.PAYMENT_FAILED, "the payment failed for good"),
     Reason.PAYMENT_IN_FLIGHT: Codes(SILENCE, SILENT, Exit.PENDING, "the payment is still under way"),
     Reason.UNAVAILABLE: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "this is not available at the moment"),
+    Reason.SPENDING_STOPPED: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "spending is stopped here at the moment"),
+    Reason.BUSY: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "somebody else changed the same thing just now; try again"),
     Reason.INTERNAL: Codes("INTERNAL", 2, Exit.INTERNAL, "something went wrong inside the service"),
 }
 

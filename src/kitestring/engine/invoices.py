@@ -66,7 +66,7 @@ class Invoices:
             case Denied(reason):
                 await self._refuse(incoming, Refused(reason))
             case _:
-                await self._refuse(incoming, Refused(Reason.INTERNAL, "the connection keeps changing; try again"))
+                await self._refuse(incoming, Refused(Reason.BUSY))
 
     async def _claim(self, incoming: Incoming, grant_of: Grants) -> object:
         command = incoming.command

@@ -119,7 +119,7 @@ class Payments:
                 view_age_s = FRESH_VIEW_S
             else:
                 return answer
-        return Refused(Reason.INTERNAL, "the connection keeps changing; try again")
+        return Refused(Reason.BUSY)
 
     async def _attempt(
         self,

@@ -14,7 +14,7 @@ _MEANINGS = {
     Exit.INTERNAL: "a fault in the program, a broken invariant (`audit`) or a failed check (`doctor`)",
     Exit.USAGE: "the command, a code, an amount or the data directory is wrong",
     Exit.PAYMENT_FAILED: "the payment failed for good; nothing was paid",
-    Exit.UNAVAILABLE: "the service, its node or a relay cannot be reached",
+    Exit.UNAVAILABLE: "the service, its node or a relay cannot do it now; try again later",
     Exit.REFUSED: "not permitted, or beyond a budget",
     Exit.RATE_LIMITED: "too many requests; try again later",
     Exit.PENDING: "still under way; nothing is known to have failed",

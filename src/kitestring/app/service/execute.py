@@ -29,7 +29,7 @@ async def execute(store: Store, request_id: str, writes: tuple[Write, ...], resu
         left = None if answer.remaining_msat is None else int(answer.remaining_msat)
         raise KitestringError(answer.reason, remaining_msat=left)
     if isinstance(answer, Stale):
-        raise KitestringError(Reason.INTERNAL, "somebody else changed the same thing just now: try again")
+        raise KitestringError(Reason.BUSY)
     if isinstance(answer, Finished):
         stored: dict[str, Any] = msgspec.json.decode(answer.messages[0].plaintext)
         return stored

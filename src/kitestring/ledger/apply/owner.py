@@ -115,7 +115,7 @@ def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
     if batch.execute(_TRANSFER, (batch.service, write.transfer_id)).fetchone() is not None:
         return Denied(Reason.ALREADY_USED)
     if batch.sums.stopped and target != OWNER_ACCOUNT:
-        return Denied(Reason.UNAVAILABLE)
+        return Denied(Reason.SPENDING_STOPPED)
     overdrawn, available = account.overdrawn, account.available
     if source == OWNER_ACCOUNT:
         if write.view is None:

@@ -109,7 +109,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     if held_id is not None:
         return _held(batch, request, held_id, held_grant == p.grant_id, STATES[held_state])
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
-        return Denied(Reason.UNAVAILABLE)
+        return Denied(Reason.SPENDING_STOPPED)
     if not _is_payable(batch, p) if p.internal else is_ours:
         return Stale()
     held = int(p.amount_msat) + int(p.fee_cap_msat)
