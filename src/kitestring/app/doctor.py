@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.config import Config
-from kitestring.app.home.datadir import PRIVATE, DataDir, relay_url
+from kitestring.app.home.datadir import PRIVATE, DataDir
+from kitestring.app.service.own_relay import own_relays
 from kitestring.backend.lnd.macaroon import ENVIRONMENT, NEEDED, macaroon_of, read_macaroon
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import CodecError, KitestringError
@@ -54,7 +55,7 @@ async def examine(config: Config, home: DataDir) -> list[Check]:
     checks += [disk(home.path), sqlite_version()]
     facts = service(home)
     checks.append(facts if isinstance(facts, Check) else Check("service", "ok", "running, and it answers"))
-    macaroon, relays = macaroon_of(config.node_url), config.relays or _embedded(config, home)
+    macaroon, relays = macaroon_of(config.node_url), own_relays(config, home)
     if not isinstance(facts, Check):
         checks += judge(facts)
         # What the service was started with may be more than what is in the settings file.
@@ -195,11 +196,6 @@ def _skew_s(date: str, now: float) -> int | None:
         return int(now - email.utils.parsedate_to_datetime(date).timestamp())
     except (ValueError, TypeError):
         return None
-
-
-def _embedded(config: Config, home: DataDir) -> tuple[str, ...]:
-    port = config.relay.port or home.relay_port()
-    return (relay_url(config.relay.host, port),) if port else ()
 
 
 def _bake() -> str:

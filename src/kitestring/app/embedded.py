@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, Final, Self, TypeVar
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.owner import commands as control
 from kitestring.app.owner.desk import Desk
 from kitestring.app.owner.offline import OfflineDesk
@@ -123,9 +123,7 @@ class Service:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        stop = asked_to_stop()
         async with self:
             await stop.wait()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,14 +12,14 @@ from typing import Final
 from kitestring.app.card import Card, open_card
 from kitestring.app.doors.unix import ControlServer
 from kitestring.app.home.config import Config
-from kitestring.app.home.datadir import DataDir, relay_url
+from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.open_files import raise_open_files
+from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.service.core import GRACE_S, Core, Place
+from kitestring.app.service.own_relay import own_relay
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock
-from kitestring.relay.limits import Limits as RelayLimits
-from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
@@ -39,10 +38,7 @@ def run(config: Config, show: Callable[[Card], None]) -> None:
 
 
 async def _serve(config: Config, home: DataDir, show: Callable[[Card], None]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = asked_to_stop()
     async with serving(config, home) as card:
         show(card)
         await stop.wait()
@@ -103,13 +99,5 @@ async def _relays(
     if config.relays:
         yield config.relays
         return
-    limits = RelayLimits(kinds=frozenset(config.relay.kinds)) if config.relay.kinds else RelayLimits()
-    relay = Relay(
-        home.relay_db, clock=clock, entropy=os.urandom, limits=limits, auth=config.relay.auth, own_keys=own_keys
-    )
-    port = await relay.start(config.relay.host, config.relay.port or home.relay_port())
-    home.keep_relay_port(port)
-    try:
-        yield (relay_url(config.relay.host, port),)
-    finally:
-        await relay.stop()
+    async with own_relay(config.relay, home, clock, own_keys) as url:
+        yield (url,)

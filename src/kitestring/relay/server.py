@@ -16,6 +16,7 @@ from kitestring import __version__
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock, Entropy
 from kitestring.nostr.relay import MAX_FILTERS, MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, ServerConversation
+from kitestring.relay.address import dialled, relay_url
 from kitestring.relay.disk import Disk
 from kitestring.relay.hub import Hub
 from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, REQUEST_TIMEOUT_S, Limits
@@ -28,8 +29,6 @@ from kitestring.relay.store import EventStore
 #: Seconds between two looks for events that have ended. A query never shows an ended one, so this only frees memory.
 EXPIRE_EVERY_S: Final = 30.0
 SUPPORTED_NIPS: Final = (1, 9, 11, 40, 42)
-#: How a relay on all addresses is reached from this machine.
-WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - names, no binding
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -80,9 +79,8 @@ class Relay:
         except OSError as error:
             await self.stop()
             raise KitestringError(Reason.ALREADY_USED, _why_not_listening(error, host, port)) from error
-        shown = WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
-        self.url = f"ws://{shown}:{port}"
-        self._hosts.update(f"{name}:{port}" for name in {shown, *LOOPBACK})
+        self.url = relay_url(host, port)
+        self._hosts.update(f"{name}:{port}" for name in {dialled(host), *LOOPBACK})
         self._expiry = asyncio.create_task(self._expire(), name="relay expiry")
         return port
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.app.home.datadir import MAX_SOCKET_PATH_BYTES, DataDir, relay_url
+from kitestring.app.home.datadir import MAX_SOCKET_PATH_BYTES, DataDir
 from kitestring.base.errors import Exit, KitestringError, Reason
 
 SEED = bytes(range(32))
@@ -189,20 +189,6 @@ def test_the_port_of_the_relay_is_kept(home: DataDir) -> None:
     home.port_file.write_text("70000")
     with pytest.raises(KitestringError, match="damaged"):
         home.relay_port()
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "ws://127.0.0.1:7"),
-        ("0.0.0.0", "ws://127.0.0.1:7"),
-        ("::", "ws://[::1]:7"),
-        ("::1", "ws://[::1]:7"),
-        ("relay.lan", "ws://relay.lan:7"),
-    ],
-)
-def test_the_relay_is_named_by_an_address_that_can_be_dialled(host: str, url: str) -> None:
-    assert relay_url(host, 7) == url
 
 
 def test_something_else_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def pay_from(
 async def _pay(
     shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str
 ) -> dict[str, Any]:
-    from kitestring.app.owner.offline import own_relays
+    from kitestring.app.service.own_relay import own_relays
     from kitestring.base.money import sat
     from kitestring.sdk.wallet import Wallet
 

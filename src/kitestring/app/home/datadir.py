@@ -263,12 +263,6 @@ def write_whole(path: Path, data: bytes) -> None:
         os.close(directory)
 
 
-def relay_url(host: str, port: int) -> str:
-    """How the embedded relay is named inside codes."""
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"ws://{name}:{port}"
-
-
 def _refused(sentence: str) -> KitestringError:
     return KitestringError(Reason.MALFORMED, sentence)
 

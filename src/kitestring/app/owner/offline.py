@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from kitestring.app.home.config import Config
-from kitestring.app.home.datadir import DataDir, not_running, relay_url
+from kitestring.app.home.datadir import DataDir, not_running
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.owner import commands as control
 from kitestring.app.owner.desk import Desk
 from kitestring.app.service.execute import Result
+from kitestring.app.service.own_relay import own_relays
 from kitestring.base.commands import AnyCommand, Journaled
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Backend
@@ -102,12 +103,3 @@ async def _open(ledger: Path, service_id: str) -> Store:
     from kitestring.ledger.sqlite.store import SqliteStore  # noqa: PLC0415
 
     return await SqliteStore.open(ledger, service_id, readonly=True)
-
-
-def own_relays(config: Config, home: DataDir) -> tuple[str, ...]:
-    """The relays inside the codes of this service, as far as its settings and files tell; none before its first start
-    and where it was started with ``--relay``."""
-    if config.relays:
-        return config.relays
-    port = config.relay.port or home.relay_port()
-    return (relay_url(config.relay.host, port),) if port else ()

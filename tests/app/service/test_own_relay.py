@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pytest
+
+from kitestring.app.home.config import Config, RelaySettings
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.service.own_relay import own_relay, own_relays
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.transport.clock import SystemClock
+
+CLOCK: Final = SystemClock()
+FREE: Final = RelaySettings()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataDir:
+    return DataDir(tmp_path, tmp_path)
+
+
+async def document(url: str) -> dict[str, object]:
+    headers = {"Accept": "application/nostr+json"}
+    async with aiohttp.ClientSession() as session, session.get("http" + url[2:], headers=headers) as answer:
+        told: dict[str, object] = await answer.json(content_type=None)
+    return told
+
+
+async def test_the_relay_keeps_its_port_and_is_named_before_it_runs_again(home: DataDir) -> None:
+    config = Config(home.path)
+    assert own_relays(config, home) == ()
+    async with own_relay(config.relay, home, CLOCK) as url:
+        assert own_relays(config, home) == (url,)
+    assert own_relays(config, home) == (url,)
+    async with own_relay(config.relay, home, CLOCK) as again:
+        assert again == url
+    assert home.relay_db.exists()
+
+
+async def test_without_a_directory_it_serves_all_the_same() -> None:
+    async with own_relay(FREE, None, CLOCK) as url:
+        assert (await document(url))["name"] == "kitestring relay"
+
+
+async def test_relays_of_the_settings_stand_for_the_embedded_one(home: DataDir) -> None:
+    home.keep_relay_port(7777)
+    assert own_relays(Config(home.path, relays=("wss://relay.example",)), home) == ("wss://relay.example",)
+    assert own_relays(Config(home.path, relay=RelaySettings(port=8888)), home) == ("ws://127.0.0.1:8888",)
+    assert own_relays(Config(home.path), home) == ("ws://127.0.0.1:7777",)
+
+
+async def test_the_settings_say_which_kinds_it_takes_and_whether_it_asks_who_comes(home: DataDir) -> None:
+    async with own_relay(RelaySettings(kinds=(1, 21_001), auth=True), home, CLOCK) as url:
+        told = await document(url)
+    assert told["retention"] == [{"kinds": [1, 21_001]}, {"time": 0}]
+    assert told["limitation"] == {**told["limitation"], "auth_required": True}  # type: ignore[dict-item]
+
+
+async def test_a_taken_port_is_said_and_nothing_is_kept(home: DataDir, tmp_path: Path) -> None:
+    async with own_relay(FREE, None, CLOCK) as url:
+        taken = RelaySettings(port=int(url.rpartition(":")[2]))
+        with pytest.raises(KitestringError, match="is in use") as caught:
+            async with own_relay(taken, home, CLOCK):
+                raise AssertionError("two relays on one port")
+    assert caught.value.reason is Reason.ALREADY_USED
+    assert not home.port_file.exists()
+
+
+async def test_a_relay_whose_port_cannot_be_kept_does_not_go_on_listening(
+    home: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports: list[int] = []
+
+    def full(port: int) -> None:
+        ports.append(port)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(home, "keep_relay_port", full)
+    with pytest.raises(OSError, match="no space left"):
+        async with own_relay(FREE, home, CLOCK):
+            raise AssertionError("a relay whose port is forgotten")
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", ports[0])
