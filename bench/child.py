@@ -28,20 +28,22 @@ async def service(directory: str, relay_url: str, payable: str, makeable: str) -
     """The whole service as `kitestring up` wires it, with a node that costs nothing and raised rate limits."""
     from bench import world
     from bench.node import BenchNode
-    from kitestring.app.home.config import Config, Limits
+    from kitestring.app.home.config import Config, RequestRates
     from kitestring.app.service.core import Core, Place
     from kitestring.base.records import Message, Node, Request
     from kitestring.base.transactions import Execute, SaveGrant, SaveNode
+    from kitestring.engine.limits import Limits
     from kitestring.ledger.sqlite.store import SqliteStore
     from kitestring.transport.clock import SystemClock
 
     ring, clock, place = world.keyring(), SystemClock(), Path(directory)
     many = 1_000_000_000
-    limits = Limits(requests_per_min=many, payments_per_min=many, open_invoices=0)
-    config = Config(data_dir=place, relays=(relay_url,), limits=limits)
+    rates = RequestRates(requests_per_min=many, payments_per_min=many)
+    config = Config(data_dir=place, relays=(relay_url,), rates=rates, limits=Limits(open_invoices=0))
     node = BenchNode(int(payable), int(makeable))
     gc.freeze()  # what the bench has prepared is not the service's to look through again and again
-    store = await SqliteStore.open(place / "kitestring.db", ring.service_id)
+    cache_kib = config.ledger_cache_mib * 1_024
+    store = await SqliteStore.open(place / "kitestring.db", ring.service_id, cache_kib=cache_kib)
     info = await node.info()
     row = Node(info.node_id, 1, "bench", info.network)
     await store.apply(SaveNode(row))

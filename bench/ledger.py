@@ -13,6 +13,7 @@ from typing import Final
 from bench import world
 from bench.figures import Figure
 from bench.service import fdatasync_us
+from kitestring.app.home.config import Config
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.payments import Settled, State
 from kitestring.base.records import Message, Node, NodeView, Payment, Request
@@ -67,7 +68,8 @@ class Cycles:
 
 
 async def measure(directory: Path) -> list[Figure]:
-    store = await SqliteStore.open(directory / "group.db", world.keyring().service_id)
+    cache_kib = Config(directory).ledger_cache_mib * 1_024
+    store = await SqliteStore.open(directory / "group.db", world.keyring().service_id, cache_kib=cache_kib)
     try:
         await store.apply(SaveNode(Node(_NODE, 1, "bench", world.NETWORK)))
         for grant in world.grants():

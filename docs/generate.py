@@ -15,7 +15,7 @@ from typing import Final
 
 from docs.make import card, console, drawings, sdk, tables
 from kitestring.app.cli.reference import reference_markdown as cli_page
-from kitestring.app.home.settings import reference_markdown as configuration_page
+from kitestring.app.home.manual import reference_markdown as configuration_page
 
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent

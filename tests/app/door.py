@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
-from kitestring.app.home.config import Limits
+from kitestring.app.home.config import RequestRates
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.publisher import Publisher
@@ -51,7 +51,7 @@ class Pool:
 class Door:
     """A gateway in front of a real engine, and one NWC connection ``app`` of the client :data:`APP`."""
 
-    def __init__(self, rig: Rig, limits: Limits) -> None:
+    def __init__(self, rig: Rig, rates: RequestRates) -> None:
         self.rig, self.clock = rig, rig.clock
         self.keyring = Keyring(b"\x09" * 32)
         self.pool = Pool()
@@ -62,7 +62,7 @@ class Door:
         rig.context.encode, rig.context.deliver = wires.encode, self.publisher.deliver
         self.gateway = Gateway(
             service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
-            backend=rig.backend, publisher=self.publisher, clock=rig.clock, rates=Rates(limits, rig.clock),
+            backend=rig.backend, publisher=self.publisher, clock=rig.clock, rates=Rates(rates, rig.clock),
             nip44_seen=lambda grant: self.raised.append(grant.grant_id),
         )  # fmt: skip
 
@@ -140,13 +140,13 @@ class Door:
 Test = Callable[[Life, Door], Awaitable[None]]
 
 
-def door(limits: Limits | None = None, **grant: Any) -> Callable[[Test], Callable[[Life], None]]:
+def door(rates: RequestRates | None = None, **grant: Any) -> Callable[[Test], Callable[[Life], None]]:
     """Run ``test(life, door)`` with an open door on a virtual clock."""
 
     def decorate(test: Test) -> Callable[[Life], None]:
         async def story(life: Life) -> None:
             async with life.service(start=False) as rig:
-                opened = Door(rig, limits or Limits())
+                opened = Door(rig, rates or RequestRates())
                 await opened.open(**grant)
                 await test(life, opened)
 

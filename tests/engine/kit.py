@@ -19,8 +19,9 @@ from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
 from kitestring.base.ports import Encoded
 from kitestring.base.records import Message, Node, NodeView, Request
 from kitestring.base.transactions import Claimed, Execute, SaveAccount, SaveGrant, SaveNode, SaveOffer, Transfer, Write
-from kitestring.engine.context import Context, Incoming, Limits
+from kitestring.engine.context import Context, Incoming
 from kitestring.engine.engine import Engine
+from kitestring.engine.limits import Limits
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.fakes.backend import FaultyBackend

@@ -13,8 +13,8 @@ from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus
 from kitestring.base.outcomes import Balance, Found, Listed, Paid, Refused
 from kitestring.engine import invoices as invoices_module
-from kitestring.engine.context import Limits
 from kitestring.engine.incoming import EXPIRY_GRACE_S, HOUSEKEEPING_S
+from kitestring.engine.limits import Limits
 from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual

@@ -12,7 +12,7 @@ from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Refused
-from kitestring.engine.context import Limits
+from kitestring.engine.limits import Limits
 from tests.engine.kit import AMOUNT, Life, is_paid
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual

@@ -13,7 +13,7 @@ from kitestring.base.node import PayOrder
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import Failed, InFlight, NeverSeen, PayAnswer
 from kitestring.base.transactions import ResolvePayment, SetSpending
-from kitestring.engine.context import Limits
+from kitestring.engine.limits import Limits
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.orders import QUIET_S
 from kitestring.engine.running import Sight

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.home.config import Limits
+from kitestring.app.home.config import RequestRates
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
@@ -129,7 +129,7 @@ class World:
 
     async def prepare(self) -> list[str]:
         async with self.life.service(start=False) as rig:
-            door = Door(rig, Limits())
+            door = Door(rig, RequestRates())
             await rig.account("purse", FUNDED)
             for name, key in CLIENTS.items():
                 peer = door.keyring.connection_key(name).public_hex
@@ -152,7 +152,7 @@ class World:
             await self._shut(rig)
 
     async def _open(self, rig: Rig) -> None:
-        door = Door(rig, Limits(requests_per_min=10_000, payments_per_min=10_000))
+        door = Door(rig, RequestRates(requests_per_min=10_000, payments_per_min=10_000))
         door.pool.takes = self.takes
         await door.refresh()
         await rig.engine.start()

@@ -17,7 +17,7 @@ from kitestring.base.ports import Clock, Deliver, Encode, Entropy
 from kitestring.base.records import Message, Node, Request
 from kitestring.base.store import Store
 from kitestring.base.transactions import Answer, DropInvoice, Finished, RecordInvoice, RecordPayment, Running, TxAnswer
-from kitestring.policy.rules import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
+from kitestring.engine.limits import Limits
 
 log = logging.getLogger("kitestring.engine")
 
@@ -30,24 +30,6 @@ LOOK_AGAIN_S: Final = (0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 def pauses() -> Iterator[float]:
     """:data:`LOOK_AGAIN_S`, the last one for ever."""
     return itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1]))
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """``open_payments`` bounds memory and HTLC slots; ``open_payments_per_connection`` keeps one connection from taking
-    them all, ``open_invoices`` is per connection too (0 = no bound).
-
-    ``pay_timeout_s`` is how long the node may search for a route. ``view_age_s`` is how old the node's balance may be
-    when the owner's payment is checked against it (what was spent since is always subtracted).
-    """
-
-    open_payments: int = 1_000
-    open_payments_per_connection: int = 100
-    open_invoices: int = 200
-    pay_timeout_s: int = 60
-    view_age_s: float = 30.0
-    fee_ppm: int = DEFAULT_FEE_PPM
-    fee_min_msat: int = DEFAULT_FEE_MIN_MSAT
 
 
 @dataclass(frozen=True, slots=True)

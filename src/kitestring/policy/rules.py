@@ -22,6 +22,7 @@ from kitestring.base.outcomes import Refused
 from kitestring.base.records import Charge
 from kitestring.policy.budget import charge, per_period, renews_at
 from kitestring.policy.calendar import utc_text
+from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
 
 #: The name that a grant lists to allow a command. None = every grant may.
 PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
@@ -32,9 +33,6 @@ PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
     GetBalance: "get_balance",
     GetInfo: None,
 }
-#: Routing rarely costs more than 1 %, but a small payment needs room for base fees: 10 sat.
-DEFAULT_FEE_PPM: Final = 10_000
-DEFAULT_FEE_MIN_MSAT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
+from dataclasses import fields
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from kitestring.app.home.config import Config, default_data_dir, load, reference_markdown
-from kitestring.app.home.settings import SETTINGS, commented_toml, toml_value
+from kitestring.app.home.config import ROWS, Config, RelaySettings, RequestRates, default_data_dir, load
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
+from kitestring.base.setting import ROW
+from kitestring.engine.limits import Limits
+
+PARTS: Final = (Config, RelaySettings, RequestRates, Limits)
 
 
 def loaded(home: Path, toml: str = "", environment: dict[str, str] | None = None) -> Config:
@@ -24,15 +28,9 @@ def test_without_any_setting_it_is_a_sandbox_with_its_own_relay(tmp_path: Path) 
     assert not (tmp_path / "new").exists()
 
 
-def test_the_defaults_of_the_table_are_those_of_the_dataclasses(tmp_path: Path) -> None:
+def test_without_any_setting_it_is_the_plain_config(tmp_path: Path) -> None:
     config = load(tmp_path, environment={})
-    plain = Config(tmp_path)
-    assert (config.limits, config.fees, config.relay, config.proxies) == (
-        plain.limits,
-        plain.fees,
-        plain.relay,
-        plain.proxies,
-    )
+    assert config == Config(tmp_path, runtime_dir=config.runtime_dir)
 
 
 def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_path: Path) -> None:
@@ -46,9 +44,12 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_p
 
 
 def test_sections_and_units_are_read(tmp_path: Path) -> None:
-    config = loaded(tmp_path, "[fees]\ncap_min_sat = 3\n[relay]\nport = 7777\nkinds = [1, 21001]\n")
-    assert (config.fees.cap_min_msat, config.relay.port, config.relay.kinds) == (sat(3), 7777, (1, 21001))
-    assert isinstance(config.fees.cap_min_msat, Msat)
+    config = loaded(
+        tmp_path, "[fees]\ncap_min_sat = 3\n[ledger]\ncache_mib = 8\n[relay]\nport = 7777\nkinds = [1, 21001]\n"
+    )
+    assert (config.limits.fee_min_msat, config.relay.port, config.relay.kinds) == (sat(3), 7777, (1, 21001))
+    assert isinstance(config.limits.fee_min_msat, Msat)
+    assert config.ledger_cache_mib == 8
 
 
 def test_the_relay_may_ask_for_authentication_and_offers_may_refuse_the_old_protocol(tmp_path: Path) -> None:
@@ -61,10 +62,17 @@ def test_the_relay_may_ask_for_authentication_and_offers_may_refuse_the_old_prot
 
 
 def test_proxies_come_from_the_usual_variables(tmp_path: Path) -> None:
-    config = load(tmp_path, environment={"https_proxy": "http://proxy:3128", "NO_PROXY": "relay.lan"})
+    environment = {"https_proxy": "http://proxy:3128", "HTTP_PROXY": "socks5://proxy:1080", "NO_PROXY": "relay.lan"}
+    config = load(tmp_path, environment=environment)
     assert config.proxies.for_url("wss://far.example") == "http://proxy:3128"
+    assert config.proxies.for_url("ws://far.example") == "socks5://proxy:1080"
     assert config.proxies.for_url("wss://relay.lan") is None
     assert config.proxies.for_url("wss://127.0.0.1") is None
+
+
+def test_who_allows_private_relays_allows_them_behind_a_proxy_too(tmp_path: Path) -> None:
+    assert not load(tmp_path, environment={}).proxies.allow_foreign
+    assert loaded(tmp_path, "[network]\nallow_private_relays = true\n").proxies.allow_foreign
 
 
 @pytest.mark.parametrize(
@@ -76,7 +84,7 @@ def test_proxies_come_from_the_usual_variables(tmp_path: Path) -> None:
         ("node = 5", ("node must be a text",)),
         ("relays = 'x'", ("relays must be a list of texts",)),
         ("relays = ['http://x']", ("http://x", "ws:// or wss://")),
-        ("relays = ['ws://a','ws://b','ws://c','ws://d','ws://e']", ("at most 4",)),
+        ("relays = ['ws://a','ws://b','ws://c','ws://d','ws://e']", ("kitestring.toml: relays: name at most 4",)),
         ("[relay]\nport = 70000", ("relay.port must be a whole number from 0 to 65535",)),
         ("[relay]\nport = true", ("relay.port must be",)),
         ("[relay]\nkinds = [1.5]", ("relay.kinds must be",)),
@@ -85,6 +93,8 @@ def test_proxies_come_from_the_usual_variables(tmp_path: Path) -> None:
         ("[limits]\nall_offers_requests_per_min = 0", ("must be a whole number of at least 1",)),
         ("[fees]\ncap_ppm = -1", ("fees.cap_ppm must be",)),
         ("[fees]\ncap_min_sat = 1.0", ("whole number of sats",)),
+        ("[ledger]\ncache_mib = 0", ("kitestring.toml: ledger.cache_mib must be a whole number from 1 to 65536",)),
+        (f"[network]\nno_proxy = {['a'] * 65}", ("network.no_proxy: name at most 64",)),
         ("[network]\nallow_private_relays = 'yes'", ("true or false",)),
         ("log_level = 'loud'", ("one of debug, info, warning, error",)),
         ("log_level = loud", ("not valid TOML", "line 1")),
@@ -98,21 +108,23 @@ def test_a_wrong_setting_is_named_with_what_is_expected(tmp_path: Path, toml: st
     assert "\n" not in caught.value.message
 
 
-def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
-    with pytest.raises(KitestringError, match="environment variable KITESTRING_LOG_LEVEL"):
-        load(tmp_path, environment={"KITESTRING_LOG_LEVEL": "loud"})
+@pytest.mark.parametrize(
+    ("name", "text", "rest"),
+    [
+        ("KITESTRING_LOG_LEVEL", "loud", " must be one of debug, info, warning, error"),
+        ("KITESTRING_RELAYS", "http://x", ": 'http://x' cannot be used: "),
+        ("KITESTRING_RELAYS", "ws://a ws://b ws://c ws://d ws://e", ": name at most 4, "),
+    ],
+)
+def test_a_wrong_variable_is_named(tmp_path: Path, name: str, text: str, rest: str) -> None:
+    with pytest.raises(KitestringError) as caught:
+        load(tmp_path, environment={name: text})
+    assert caught.value.message.startswith(f"the environment variable {name}{rest}")
 
 
-def test_the_written_file_says_every_setting_and_changes_nothing(tmp_path: Path) -> None:
-    text = commented_toml()
-    assert tomllib.loads(text).keys() == {"relay", "nip69", "limits", "fees", "network"}
-    opened = "\n".join(line.removeprefix("#") if not line.startswith("# ") else line for line in text.splitlines())
-    config = loaded(tmp_path, opened)
-    assert (config.limits, config.fees, config.relay) == (
-        Config(tmp_path).limits,
-        Config(tmp_path).fees,
-        Config(tmp_path).relay,
-    )
+def test_a_wrong_option_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KitestringError, match=r"^the command line: relay\.port must be a whole number from 0"):
+        load(tmp_path, options={"relay.port": 70_000}, environment={})
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"])
@@ -128,13 +140,6 @@ def test_a_proxy_in_the_file_is_refused_by_its_key(tmp_path: Path) -> None:
         load(tmp_path, environment={})
 
 
-def test_the_reference_page_has_every_setting() -> None:
-    page = reference_markdown()
-    for setting in SETTINGS:
-        assert f"| `{setting.key}` |" in page
-        assert toml_value(setting.default) in page
-
-
 def test_the_data_directory_comes_from_the_environment(tmp_path: Path) -> None:
     assert default_data_dir({"KITESTRING_DATA_DIR": str(tmp_path)}) == tmp_path
     assert default_data_dir({}).name == "kitestring"
@@ -143,3 +148,17 @@ def test_the_data_directory_comes_from_the_environment(tmp_path: Path) -> None:
 def test_no_password_of_a_node_is_in_the_repr(tmp_path: Path) -> None:
     config = load(tmp_path, environment={"KITESTRING_NODE": "phoenixd+http://:hunter2@host", "X": "hunter2"})
     assert "hunter2" not in repr(config)
+
+
+def test_every_setting_has_one_name_and_every_number_a_unit() -> None:
+    declared = [row for part in PARTS for one in fields(part) if (row := one.metadata.get(ROW)) is not None]
+    assert len(declared) == len(ROWS) > 20
+    for row in declared:
+        assert ROWS[row.key] is row
+        assert row.kind.check(row.kind.plain(row.default)) == row.default
+        assert not is_number(row.default) or row.kind.unit
+        assert row.doc.endswith(".")
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -22,6 +22,8 @@ from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Request
 from kitestring.base.transactions import Claimed, Execute, SaveGrant
 from kitestring.crypto.keys import SecretKey
+from kitestring.engine.limits import Limits
+from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.relay.server import Relay
@@ -182,3 +184,12 @@ async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(
             while "Prune" not in [type(tx).__name__ for tx in store.applied]:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         assert store.broken == {"Prune": []}
+
+
+async def test_the_settings_of_ledger_and_engine_reach_them(tmp_path: Path) -> None:
+    limits = Limits(open_payments=7)
+    async with opened(tmp_path, limits=limits, ledger_cache_mib=3) as (_, core):
+        assert isinstance(core.store, SqliteStore)
+        assert core.store._writer is not None
+        assert core.store._writer.connection.execute("PRAGMA cache_size").fetchone() == (-3 * 1_024,)
+        assert core.engine._context.limits is limits

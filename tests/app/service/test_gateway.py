@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kitestring.app.home.config import Limits
+from kitestring.app.home.config import RequestRates
 from kitestring.base.errors import CodecError
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event
@@ -110,7 +110,7 @@ async def test_a_late_copy_of_a_payment_under_way_is_not_called_stale(life: Life
     assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
 
 
-@door(limits=Limits(payments_per_min=1))
+@door(rates=RequestRates(payments_per_min=1))
 async def test_a_copy_of_a_payment_under_way_is_not_called_too_many(life: Life, door: Door) -> None:
     event = door.request("pay_invoice", {"invoice": door.invoice(Script(settles_after_s=30))})
     assert await door.tell(event) == []
@@ -119,7 +119,7 @@ async def test_a_copy_of_a_payment_under_way_is_not_called_too_many(life: Life, 
     assert len([reply for reply in door.pool.sent if first_tag(reply, "e") == event.id]) == 1
 
 
-@door(limits=Limits(requests_per_min=3, payments_per_min=2))
+@door(rates=RequestRates(requests_per_min=3, payments_per_min=2))
 async def test_more_requests_than_allowed_are_limited_until_the_bucket_has_room(life: Life, door: Door) -> None:
     replies = [await door.ask("pay_invoice", {"invoice": door.invoice()}) for _ in range(3)]
     assert [reply["error"] and reply["error"]["code"] for reply in replies] == [None, None, "RATE_LIMITED"]
@@ -287,7 +287,7 @@ def test_bad_offer_requests_get_one_typed_answer_and_leave_no_row(life: Life, te
     story(life)
 
 
-@door(limits=Limits(offer_requests_per_min=2))
+@door(rates=RequestRates(offer_requests_per_min=2))
 async def test_strangers_share_one_bucket_per_offer(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.OFFER}

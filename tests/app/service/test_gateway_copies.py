@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.home.config import Limits
+from kitestring.app.home.config import RequestRates
 from kitestring.app.service import gateway as gateway_module
 from kitestring.app.service import served as served_module
 from kitestring.app.service.served import SERVED_S, Served
@@ -22,7 +22,7 @@ from tests.engine.kit import Life
 # ------------------------------------------------------------ copies
 
 
-@door(limits=Limits(offer_requests_per_min=1))
+@door(rates=RequestRates(offer_requests_per_min=1))
 async def test_a_copy_of_an_offer_request_takes_no_token_and_gets_the_same_invoice(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     event = door.offer_request()
@@ -31,7 +31,7 @@ async def test_a_copy_of_an_offer_request_takes_no_token_and_gets_the_same_invoi
     assert await door.tell(event) == [reply]
 
 
-@door(limits=Limits(offer_requests_per_min=1))
+@door(rates=RequestRates(offer_requests_per_min=1))
 async def test_a_refused_offer_request_is_not_answered_otherwise_by_a_later_copy(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     await door.tell(door.offer_request())
@@ -52,7 +52,7 @@ async def test_a_replay_for_an_offer_that_was_deleted_gets_only_the_stored_answe
     assert await door.tell(event) == [reply]
 
 
-@door(limits=Limits(requests_per_min=2))
+@door(rates=RequestRates(requests_per_min=2))
 async def test_copies_of_a_read_are_answered_once_and_take_no_token(life: Life, door: Door) -> None:
     event = door.request("get_balance")
     assert len(await door.tell(event)) == 1
@@ -60,7 +60,7 @@ async def test_copies_of_a_read_are_answered_once_and_take_no_token(life: Life, 
     assert (await door.ask("get_balance"))["error"] is None
 
 
-@door(limits=Limits(payments_per_min=1))
+@door(rates=RequestRates(payments_per_min=1))
 async def test_a_payment_that_was_told_it_is_too_many_is_not_paid_by_a_later_copy(life: Life, door: Door) -> None:
     await door.ask("pay_invoice", {"invoice": door.invoice()})
     event = door.request("pay_invoice", {"invoice": door.invoice()})
@@ -108,7 +108,7 @@ def test_what_was_served_is_forgotten_in_time_and_in_number(monkeypatch: pytest.
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"method":"pay_invoice","params":{"invoice":"x"}}'])
 def test_malformed_requests_meet_the_limit_too(life: Life, text: str) -> None:
-    @door(limits=Limits(requests_per_min=5))
+    @door(rates=RequestRates(requests_per_min=5))
     async def story(_: Life, opened: Door) -> None:
         told = [reply for _ in range(20) for reply in await opened.tell(opened.event(text))]
         assert [code(reply) for reply in told] == ["OTHER"] * 5 + ["RATE_LIMITED"]
@@ -118,13 +118,13 @@ def test_malformed_requests_meet_the_limit_too(life: Life, text: str) -> None:
     story(life)
 
 
-@door(limits=Limits(requests_per_min=1))
+@door(rates=RequestRates(requests_per_min=1))
 async def test_a_limited_request_is_told_under_its_own_method(life: Life, door: Door) -> None:
     await door.ask("get_balance")
     assert (await door.ask("get_info"))["result_type"] == "get_info"
 
 
-@door(limits=Limits(requests_per_min=0, payments_per_min=0))
+@door(rates=RequestRates(requests_per_min=0, payments_per_min=0))
 async def test_zero_is_no_limit(life: Life, door: Door) -> None:
     for _ in range(30):
         assert (await door.ask("pay_invoice", {"invoice": door.invoice()}))["error"] is None
@@ -168,7 +168,7 @@ async def test_answers_to_strangers_are_bounded_also_under_many_keys(life: Life,
     assert [len(replies) for replies in told] == [1, 1, 1, 0, 0, 0]
 
 
-@door(limits=Limits(offer_requests_per_min=1))
+@door(rates=RequestRates(offer_requests_per_min=1))
 async def test_a_limited_payer_is_told_when_to_come_again_and_only_now_and_then(life: Life, door: Door) -> None:
     await door.rig.offer("coffee")
     await door.tell(door.offer_request())

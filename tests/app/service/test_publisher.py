@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.app.home.config import Limits
+from kitestring.app.home.config import RequestRates
 from kitestring.app.service import publisher
 from kitestring.nostr.event import Event, first_tag
 from tests.app.door import Door
@@ -34,7 +34,7 @@ def take(_: Event) -> bool:
 @virtual
 async def test_an_answer_that_no_relay_takes_is_tried_again_with_a_fresh_signature(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, Limits())
+        door = Door(rig, RequestRates())
         await door.open()
         door.pool.takes = refuse
         event = door.request("pay_invoice", {"invoice": door.invoice()})
@@ -52,7 +52,7 @@ async def test_an_answer_that_no_relay_takes_is_tried_again_with_a_fresh_signatu
 @virtual
 async def test_what_was_never_taken_goes_out_after_a_restart_and_what_was_does_not(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, Limits())
+        door = Door(rig, RequestRates())
         await door.open()
         taken = door.request("pay_invoice", {"invoice": door.invoice()})
         await door.tell(taken)
@@ -62,7 +62,7 @@ async def test_what_was_never_taken_goes_out_after_a_restart_and_what_was_does_n
         await door.tell(lost)
         await door.publisher.drain(1)
     async with life.service(start=False) as rig:
-        door = Door(rig, Limits())
+        door = Door(rig, RequestRates())
         await door.refresh()
         await rig.engine.start()
         await door.clock.sleep(1)
@@ -74,7 +74,7 @@ async def test_answers_beyond_those_being_retried_wait_in_the_ledger_and_leave_w
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publisher, "MAX_RETRYING", 4)
         async with life.service(start=False) as rig:
-            door = Door(rig, Limits())
+            door = Door(rig, RequestRates())
             await door.open()
             door.pool.takes = refuse
             asked = [door.request("pay_invoice", {"invoice": door.invoice()}) for _ in range(11)]
@@ -90,7 +90,7 @@ async def test_answers_beyond_those_being_retried_wait_in_the_ledger_and_leave_w
 @virtual
 async def test_all_who_expect_an_answer_get_it_and_nobody_else_does(life: Life) -> None:
     async with life.service(start=False) as rig:
-        door = Door(rig, Limits())
+        door = Door(rig, RequestRates())
         await door.open()
         event = door.request("pay_invoice", {"invoice": door.invoice()})
         expecting = door.publisher.expecting

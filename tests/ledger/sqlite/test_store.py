@@ -53,6 +53,14 @@ async def test_a_new_ledger_has_the_owner_and_is_readable_by_nobody_else(path: P
     assert [file.name for file in path.parent.iterdir()] == ["kitestring.db"]
 
 
+@pytest.mark.parametrize("cache_kib", [1_024, 65_536])
+async def test_the_cache_of_the_writer_is_as_large_as_asked_for(path: Path, cache_kib: int) -> None:
+    store = await SqliteStore.open(path, SERVICE, cache_kib=cache_kib)
+    assert store._writer is not None
+    assert store._writer.connection.execute("PRAGMA cache_size").fetchone() == (-cache_kib,)
+    await store.close()
+
+
 async def test_what_is_promised_about_durability_is_read_back(path: Path) -> None:
     store = await SqliteStore.open(path, SERVICE)
     assert store._writer is not None

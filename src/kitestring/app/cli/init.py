@@ -16,7 +16,7 @@ def command(shell: Shell) -> None:
     Not needed to start: `kitestring up` works without one. An existing file is left as it is.
     """
     from kitestring.app.home.datadir import write_whole
-    from kitestring.app.home.settings import commented_toml
+    from kitestring.app.home.manual import commented_toml
 
     home = shell.home
     home.create()

@@ -13,7 +13,7 @@ from kitestring.base.errors import KitestringError, Reason
 if TYPE_CHECKING:
     from kitestring.app.home.config import Config
     from kitestring.app.home.datadir import DataDir
-    from kitestring.app.home.settings import Value
+    from kitestring.base.setting import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = dict[str, Any]

@@ -12,90 +12,209 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import gettempdir
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from kitestring.app.home.settings import (
-    BY_KEY,
-    FILE_NAME,
-    SETTINGS,
-    Value,
-    read_table,
-    read_value,
-    read_variable,
-    reference_markdown,
-)
+from kitestring.app.home.settings import FILE_NAME, build, read_environment, read_table, read_value, rows_of
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import Msat, sat
+from kitestring.base.setting import EVENT_KINDS, PORT, SWITCH, TEXT, TEXTS, Kind, Value, choice, setting, whole
+from kitestring.engine.limits import Limits
 from kitestring.transport.proxies import LOOPBACK, Proxies
-
-__all__ = ["Config", "Fees", "Limits", "RelaySettings", "default_data_dir", "load", "reference_markdown"]
 
 DATA_DIR_VARIABLE: Final = "KITESTRING_DATA_DIR"
 #: A settings file is a few KB; more is a mistake in the path.
 MAX_FILE_BYTES: Final = 262_144
-COMMAND_LINE: Final = "the command line"
-#: Lower-case spellings are those that curl and most Unix tools read.
-_OTHER_SPELLINGS: Final = {"HTTPS_PROXY": "https_proxy", "HTTP_PROXY": "http_proxy", "NO_PROXY": "no_proxy"}
-_PROXY_KEYS: Final = frozenset({"network.proxy_wss", "network.proxy_ws"})
+#: More than any machine for a service has; SQLite counts in KiB, in 31 bits.
+MAX_CACHE_MIB: Final = 65_536
 _NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+# ------------------------------------------------------------ kinds of values with rules of their own
+
+
+def _check_relays(value: object) -> tuple[str, ...] | None:
+    relays = TEXTS.check(value)
+    if not relays:
+        return relays
+    from kitestring.codec.pointers import MAX_RELAYS  # noqa: PLC0415 - codecs load the crypto library
+    from kitestring.codec.relay_url import require_relay_url  # noqa: PLC0415
+
+    if len(relays) > MAX_RELAYS:
+        raise KitestringError(Reason.MALFORMED, f"name at most {MAX_RELAYS}, that is what a payment code holds")
+    for relay in relays:
+        try:
+            require_relay_url(relay)
+        except CodecError as error:
+            raise KitestringError(Reason.MALFORMED, f"{relay!r} cannot be used: {error}") from error
+    return relays
+
+
+def _check_proxy(value: object) -> str | None:
+    """The sentence never shows the value: a proxy's URL may hold a password."""
+    proxy = TEXT.check(value)
+    try:
+        Proxies(wss=proxy)
+    except KitestringError as error:
+        raise KitestringError(error.reason, f"{error.message}, such as http://proxy.lan:3128") from error
+    return proxy
+
+
+RELAYS: Final = Kind(TEXTS.expected, _check_relays, TEXTS.parse)
+PROXY: Final = Kind(TEXT.expected, _check_proxy)
+
+
+# ------------------------------------------------------------ the settings
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """The embedded relay. ``port`` 0 = chosen at the first start and kept; empty ``kinds`` = those of this product."""
+    """The embedded relay."""
 
-    host: str = "127.0.0.1"
-    port: int = 0
-    kinds: tuple[int, ...] = ()
-    auth: bool = False
+    host: str = setting("relay.host", TEXT, "127.0.0.1", "The address on which the embedded relay listens.")
+    port: int = setting(
+        "relay.port",
+        PORT,
+        0,
+        "The port of the embedded relay. 0: a free one is chosen at the first start and kept, because it is inside "
+        "every code that was handed out.",
+    )
+    kinds: tuple[int, ...] = setting(
+        "relay.kinds",
+        EVENT_KINDS,
+        (),
+        "Event kinds that the embedded relay takes. Empty: those that kitestring itself uses.",
+    )
+    auth: bool = setting(
+        "relay.auth",
+        SWITCH,
+        False,
+        "Whether the embedded relay shows requests and answers only to those they concern (NIP-42). Clients that "
+        "cannot authenticate then see no answer.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Per minute, or at the same time; 0 = no limit where the setting says so."""
+class RequestRates:
+    """Requests that are taken in a minute."""
 
-    requests_per_min: int = 600
-    payments_per_min: int = 120
-    open_payments: int = 1_000
-    open_payments_per_connection: int = 100
-    open_invoices: int = 200
-    offer_requests_per_min: int = 60
-    all_offers_requests_per_min: int = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """The routing fee is capped at the larger of ``cap_ppm`` millionths of the amount and ``cap_min_msat``."""
-
-    cap_ppm: int = 10_000
-    cap_min_msat: Msat = sat(10)  # noqa: RUF009 - an int, immutable
+    requests_per_min: int = setting(
+        "limits.requests_per_min",
+        whole("requests per minute"),
+        600,
+        "Requests of one connection in a minute; more are answered with RATE_LIMITED. 0: no limit.",
+    )
+    payments_per_min: int = setting(
+        "limits.payments_per_min",
+        whole("payments per minute"),
+        120,
+        "Payments of one connection in a minute. 0: no limit.",
+    )
+    offer_requests_per_min: int = setting(
+        "limits.offer_requests_per_min",
+        whole("invoices per minute", least=1),
+        60,
+        "Invoices that strangers may ask from one offer in a minute.",
+    )
+    all_offers_requests_per_min: int = setting(
+        "limits.all_offers_requests_per_min",
+        whole("invoices per minute", least=1),
+        600,
+        "Invoices that strangers may ask from all offers together in a minute.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that can be set. Empty ``relays`` = the embedded relay.
+    """Everything that can be set: a new setting is a new field here, or in the class of the part that is given it.
 
     ``environment`` is where ``env:NAME`` in the node's address is looked up; ``runtime_dir`` is for sockets only.
     """
 
     data_dir: Path
-    node_url: str = "sandbox://"
-    relays: tuple[str, ...] = ()
-    log_level: str = "warning"
-    relay: RelaySettings = RelaySettings()
-    limits: Limits = Limits()
-    fees: Fees = Fees()
-    accept_legacy_offers: bool = True
-    proxies: Proxies = Proxies()  # noqa: RUF009 - frozen
-    allow_private_relays: bool = False
+    node_url: str = setting(
+        "node",
+        TEXT,
+        "sandbox://",
+        "The Lightning node: sandbox:// (a simulated network), or lnd+https://HOST:PORT?cert=PATH&macaroon=PATH.",
+        variables=("KITESTRING_NODE",),
+    )
+    relays: tuple[str, ...] = setting(
+        "relays",
+        RELAYS,
+        (),
+        "Relays to be reached through, the preferred one first. Empty: the embedded relay is started. "
+        "With relays named here the service listens on no TCP port at all.",
+        variables=("KITESTRING_RELAYS",),
+    )
+    log_level: str = setting(
+        "log_level",
+        choice("debug", "info", "warning", "error"),
+        "warning",
+        "How much is logged on standard error.",
+        variables=("KITESTRING_LOG_LEVEL",),
+    )
+    relay: RelaySettings = field(default_factory=RelaySettings)
+    accept_legacy_offers: bool = setting(
+        "nip69.accept",
+        SWITCH,
+        True,
+        "Whether offers also answer wallets that speak the protocol of 2024 (NIP-69), which name no version.",
+    )
+    rates: RequestRates = field(default_factory=RequestRates)
+    limits: Limits = field(default_factory=Limits)
+    ledger_cache_mib: int = setting(
+        "ledger.cache_mib",
+        whole("MiB", 1, MAX_CACHE_MIB),
+        64,
+        "Memory for pages of the ledger, taken as the ledger grows. With less of it a large ledger is read from the "
+        "disk more often.",
+    )
+    # Lower-case variables are those that curl and most Unix tools read.
+    proxy_wss: str = setting(
+        "network.proxy_wss",
+        PROXY,
+        "",
+        "Proxy for wss:// relays: http://, https://, socks5:// or socks4://.",
+        variables=("HTTPS_PROXY", "https_proxy"),
+    )
+    proxy_ws: str = setting(
+        "network.proxy_ws", PROXY, "", "Proxy for ws:// relays.", variables=("HTTP_PROXY", "http_proxy")
+    )
+    no_proxy: tuple[str, ...] = setting(
+        "network.no_proxy",
+        TEXTS,
+        (),
+        "Hosts that are reached without the proxy; a leading dot covers subdomains. This machine always is.",
+        variables=("NO_PROXY", "no_proxy"),
+    )
+    allow_private_relays: bool = setting(
+        "network.allow_private_relays",
+        SWITCH,
+        False,
+        "Whether a relay named in somebody else's code may be on a private address. The guard against being sent to "
+        "your own router; leave it closed outside of tests.",
+    )
     environment: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRONMENT, repr=False)
     runtime_dir: Path = Path("/tmp")  # noqa: S108 - replaced by load(); the directory inside is checked for its owner
+
+    @property
+    def proxies(self) -> Proxies:
+        """The three settings as what transport is given."""
+        return Proxies(
+            wss=self.proxy_wss or None,
+            ws=self.proxy_ws or None,
+            bypass=(*LOOPBACK, *self.no_proxy),
+            allow_foreign=self.allow_private_relays,
+        )
 
     def __repr__(self) -> str:
         """Without the node's address, which may carry a password."""
         return (
             f"Config(data_dir={str(self.data_dir)!r}, node={self.node_url.partition(':')[0]!r}, relays={self.relays})"
         )
+
+
+#: Every setting by its key.
+ROWS: Final = rows_of(Config)
 
 
 def default_data_dir(environment: Mapping[str, str] | None = None) -> Path:
@@ -120,12 +239,11 @@ def load(
     """
     variables = os.environ if environment is None else environment
     home = (data_dir or default_data_dir(variables)).expanduser().absolute()
-    values: dict[str, Value] = {setting.key: setting.default for setting in SETTINGS}
-    values |= _read_file(home / FILE_NAME)
-    values |= _read_environment(variables)
+    values = _read_file(home / FILE_NAME) | read_environment(ROWS, variables)
     for key, value in (options or {}).items():
-        values[key] = read_value(BY_KEY[key], value, COMMAND_LINE)
-    return _build(home, values, variables)
+        values[key] = read_value(ROWS[key], value, f"the command line: {key}")
+    environment = MappingProxyType(dict(variables))
+    return build(Config, values, data_dir=home, environment=environment, runtime_dir=_runtime_dir(variables))
 
 
 def _read_file(path: Path) -> dict[str, Value]:
@@ -139,75 +257,7 @@ def _read_file(path: Path) -> dict[str, Value]:
         raise KitestringError(Reason.MALFORMED, f"{path} cannot be read: give yourself the right to") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KitestringError(Reason.MALFORMED, f"{path} is not valid TOML: {error}") from error
-    found = read_table(table, str(path))
-    for key in _PROXY_KEYS & found.keys():
-        _check_proxy(found[key], f"{path}: {key}")
-    return found
-
-
-def _read_environment(variables: Mapping[str, str]) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    for setting in SETTINGS:
-        names = (setting.variable, _OTHER_SPELLINGS.get(setting.variable, ""))
-        name = next((name for name in names if name and variables.get(name)), "")
-        if name:
-            found[setting.key] = read_variable(setting, variables[name])
-            if setting.key in _PROXY_KEYS:
-                _check_proxy(found[setting.key], f"the environment variable {name}")
-    return found
-
-
-def _check_proxy(value: Value, source: str) -> None:
-    """Here, where it is known who said it: a variable may have been set for other programs, long ago."""
-    try:
-        Proxies(wss=str(value))
-    except KitestringError as error:
-        raise KitestringError(error.reason, f"{source}: {error.message}, such as http://proxy.lan:3128") from error
-
-
-def _build(home: Path, values: Mapping[str, Any], variables: Mapping[str, str]) -> Config:
-    if values["relays"]:
-        _check_relays(values["relays"])
-    return Config(
-        data_dir=home,
-        node_url=values["node"],
-        relays=values["relays"],
-        log_level=values["log_level"],
-        relay=RelaySettings(**_section(values, "relay")),
-        limits=Limits(**_section(values, "limits")),
-        fees=Fees(values["fees.cap_ppm"], sat(values["fees.cap_min_sat"])),
-        accept_legacy_offers=values["nip69.accept"],
-        proxies=_proxies(values),
-        allow_private_relays=values["network.allow_private_relays"],
-        environment=MappingProxyType(dict(variables)),
-        runtime_dir=_runtime_dir(variables),
-    )
-
-
-def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")}
-
-
-def _proxies(values: Mapping[str, Any]) -> Proxies:
-    return Proxies(
-        wss=values["network.proxy_wss"] or None,
-        ws=values["network.proxy_ws"] or None,
-        bypass=(*LOOPBACK, *values["network.no_proxy"]),
-        allow_foreign=values["network.allow_private_relays"],
-    )
-
-
-def _check_relays(relays: tuple[str, ...]) -> None:
-    from kitestring.codec.pointers import MAX_RELAYS  # noqa: PLC0415 - codecs load the crypto library
-    from kitestring.codec.relay_url import require_relay_url  # noqa: PLC0415
-
-    if len(relays) > MAX_RELAYS:
-        raise KitestringError(Reason.MALFORMED, f"relays: name at most {MAX_RELAYS}, that is what a payment code holds")
-    for relay in relays:
-        try:
-            require_relay_url(relay)
-        except CodecError as error:
-            raise KitestringError(Reason.MALFORMED, f"relays: {relay!r} cannot be used: {error}") from error
+    return read_table(ROWS, table, str(path))
 
 
 def _runtime_dir(variables: Mapping[str, str]) -> Path:

@@ -35,7 +35,6 @@ from kitestring.client.offers import ask_offer
 from kitestring.codec.bolt11 import Invoice
 from kitestring.codec.pointers import Noffer
 from kitestring.engine.context import Context, Incoming
-from kitestring.engine.context import Limits as EngineLimits
 from kitestring.engine.engine import Engine
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
@@ -96,19 +95,12 @@ class Core:
         self._signers: Final = signers
         wires = Wires(keyring, entropy)
         self.publisher: Final = Publisher(self.pool, store, clock, wires.resign)
-        limits = EngineLimits(
-            open_payments=config.limits.open_payments,
-            open_payments_per_connection=config.limits.open_payments_per_connection,
-            open_invoices=config.limits.open_invoices,
-            fee_ppm=config.fees.cap_ppm,
-            fee_min_msat=int(config.fees.cap_min_msat),
-        )
         self.engine: Final = Engine(
-            Context(store, backend, node, clock, entropy, wires.encode, self.publisher.deliver, limits)
+            Context(store, backend, node, clock, entropy, wires.encode, self.publisher.deliver, config.limits)
         )
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine, store=store,
-            backend=backend, publisher=self.publisher, clock=clock, rates=Rates(config.limits, clock),
+            backend=backend, publisher=self.publisher, clock=clock, rates=Rates(config.rates, clock),
             nip44_seen=self._on_nip44, accept_legacy=config.accept_legacy_offers,
         )  # fmt: skip
         self._announcer: Final = Announcer(self.pool, keyring, clock, entropy)
@@ -127,7 +119,8 @@ class Core:
         async with AsyncExitStack() as opened:
             opened.push_async_callback(backend.close)
             await told(backend.open())
-            store = await SqliteStore.open(place.ledger, keyring.service_id)
+            cache_kib = config.ledger_cache_mib * 1_024
+            store = await SqliteStore.open(place.ledger, keyring.service_id, cache_kib=cache_kib)
             opened.push_async_callback(store.close)
             node = await _know_node(config, store, backend)
             core = cls(config, place, keyring, store, backend, node, clock, entropy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.app.home.config import Limits
+from kitestring.app.home.config import RequestRates
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock
@@ -29,13 +29,13 @@ _Bucket = tuple[Limiter | None, str]
 class Rates:
     """Token buckets in memory, bounded; what a restart forgets is at most one burst."""
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    def __init__(self, rates: RequestRates, clock: Clock) -> None:
         self._clock = clock
-        self._requests = _limiter(limits.requests_per_min)
-        self._payments = _limiter(limits.payments_per_min)
+        self._requests = _limiter(rates.requests_per_min)
+        self._payments = _limiter(rates.payments_per_min)
         self._author = Limiter(OFFER_PER_AUTHOR)
-        self._offer = _limiter(limits.offer_requests_per_min)
-        self._offers = _limiter(limits.all_offers_requests_per_min)
+        self._offer = _limiter(rates.offer_requests_per_min)
+        self._offers = _limiter(rates.all_offers_requests_per_min)
         self._undecryptable = Limiter(UNDECRYPTABLE)
         self._rate_refusals = Limiter(RATE_REFUSALS)
         self._stale_refusals = Limiter(STALE_REFUSALS)

@@ -28,8 +28,6 @@ BUSY_TIMEOUT_S: Final = 5.0
 STATEMENTS: Final = 256
 #: Pages of the log before the writer checkpoints (16 MiB): rarely enough not to double the fsyncs, small on disk.
 CHECKPOINT_PAGES: Final = 4_096
-#: Page cache of the writer in KiB: holds the inner pages of every index of a ledger with ten million rows.
-CACHE_KIB: Final = 65_536
 
 _HOUSE: Final = (
     (OWNER_ACCOUNT, "the node itself", "owner"),
@@ -46,8 +44,12 @@ class SqliteStore:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, path: str | Path, service_id: str, *, readonly: bool = False) -> SqliteStore:
+    async def open(
+        cls, path: str | Path, service_id: str, *, readonly: bool = False, cache_kib: int | None = None
+    ) -> SqliteStore:
         """Open, create or upgrade the ledger of ``service_id``.
+
+        ``cache_kib`` is the page cache of the writer, None for SQLite's own; it is filled as the ledger grows.
 
         A new service starts with the owner's account and the owner's grant. Raises KitestringError(INTERNAL) with a
         sentence when the file cannot be used, KitestringError(UNKNOWN_TARGET) when it is read only and has no such
@@ -57,7 +59,7 @@ class SqliteStore:
         try:
             if readonly:
                 return cls(_open_reader(path, service_id), None)
-            connection, service = _open_writer(path, service_id)
+            connection, service = _open_writer(path, service_id, cache_kib)
             writer = Writer(connection, service)
             reader = _open_reader(path, service_id)
         except (sqlite3.Error, OSError) as error:
@@ -198,7 +200,7 @@ def _open_reader(path: Path, service_id: str) -> Reader:
         raise
 
 
-def _open_writer(path: Path, service_id: str) -> tuple[sqlite3.Connection, int]:
+def _open_writer(path: Path, service_id: str, cache_kib: int | None) -> tuple[sqlite3.Connection, int]:
     # The file is made here, so that nobody else can ever read it; SQLite gives its log the same mode.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(
@@ -210,6 +212,8 @@ def _open_writer(path: Path, service_id: str) -> tuple[sqlite3.Connection, int]:
     )
     try:
         _harden(connection)
+        if cache_kib is not None:
+            connection.execute(f"PRAGMA cache_size = -{cache_kib}").fetchall()
         migrate(connection, migrations())
         return connection, _found(connection, service_id)
     except BaseException:
@@ -223,7 +227,6 @@ def _harden(connection: sqlite3.Connection) -> None:
         "synchronous = FULL",
         "fullfsync = ON",
         f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-        f"cache_size = -{CACHE_KIB}",
         "temp_store = MEMORY",
         # Some builds overwrite what is deleted with zeros; what is deleted here holds no secret.
         "secure_delete = OFF",

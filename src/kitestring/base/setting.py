@@ -1,0 +1,122 @@
+"""One setting is one row, and the row stands at the field that holds its value.
+
+:func:`setting` makes both at once. A part that is given its limits as a dataclass declares the rows in that class; the
+defaults, the commented file, the reference page and the environment variables follow from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeGuard, TypeVar
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, Msat, sat
+
+#: A setting as a file, an option of a command or an environment variable gives it.
+Value = str | int | bool | tuple[str | int, ...]
+T = TypeVar("T", bound=Value)
+S = TypeVar("S", str, int)
+
+#: Larger whole numbers do not survive other programs' JSON.
+MAX_WHOLE: Final = 2**53 - 1
+#: Longer lists are a mistake; the longest useful one (hosts without a proxy) has a dozen members.
+MAX_LIST: Final = 64
+#: Where a field's metadata holds its row.
+ROW: Final = "setting"
+
+
+def _same(value: Value) -> Value:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """The values that a setting may have. ``expected`` completes "it must be …"; ``unit`` is what a number counts.
+
+    ``check`` turns what a file holds into the value of the field: None for anything that is not ``expected``, a
+    KitestringError where one sentence can say more. ``plain`` turns it back. ``parse`` makes what a file would hold of
+    the text of an environment variable, and leaves it to ``check`` to refuse.
+    """
+
+    expected: str
+    check: Callable[[object], T | None]
+    parse: Callable[[str], object] = str.strip
+    plain: Callable[[T], Value] = _same
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """``key`` is the dotted name in the file. Of the environment ``variables``, the first that is set overrides it."""
+
+    key: str
+    kind: Kind[T]
+    default: T
+    doc: str
+    variables: tuple[str, ...] = ()
+
+
+def setting(key: str, kind: Kind[T], default: T, doc: str, *, variables: tuple[str, ...] = ()) -> T:
+    """A field of a frozen dataclass that is a setting: its default, with the row in its metadata."""
+    return field(default=default, metadata={ROW: Setting(key, kind, default, doc, variables)})
+
+
+# ------------------------------------------------------------ kinds
+
+
+def whole(unit: str, least: int = 0, most: int = MAX_WHOLE) -> Kind[int]:
+    """Whole numbers of ``unit`` from ``least`` to ``most``."""
+    span = f"of at least {least}" if most == MAX_WHOLE else f"from {least} to {most}"
+
+    def check(value: object) -> int | None:
+        return value if _is_whole(value, least, most) else None
+
+    return Kind(f"a whole number {span}", check, _parse_whole, unit=unit)
+
+
+def choice(*names: str) -> Kind[str]:
+    """One of ``names``."""
+    return Kind(
+        f"one of {', '.join(names)}", lambda value: value if isinstance(value, str) and value in names else None
+    )
+
+
+def list_of(item: Kind[S], expected: str) -> Kind[tuple[S, ...]]:
+    """At most :data:`MAX_LIST` values of one kind; commas or spaces separate them in an environment variable."""
+
+    def check(value: object) -> tuple[S, ...] | None:
+        if not isinstance(value, list | tuple):
+            return None
+        if len(value) > MAX_LIST:
+            raise KitestringError(Reason.MALFORMED, f"name at most {MAX_LIST}")
+        items = tuple(checked for member in value if (checked := item.check(member)) is not None)
+        return items if len(items) == len(value) else None
+
+    return Kind(expected, check, lambda text: tuple(map(item.parse, text.replace(",", " ").split())))
+
+
+def _is_whole(value: object, least: int, most: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _parse_whole(text: str) -> object:
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= len(str(MAX_WHOLE)) else digits
+
+
+def _parse_switch(text: str) -> object:
+    return {"true": True, "false": False}.get(text.strip().lower(), text)
+
+
+def _sats(value: object) -> Msat | None:
+    return sat(value) if _is_whole(value, 0, MAX_MSAT // MSAT_PER_SAT) else None
+
+
+TEXT: Final = Kind("a text", lambda value: value if isinstance(value, str) else None)
+TEXTS: Final = list_of(TEXT, "a list of texts")
+SWITCH: Final = Kind("true or false", lambda value: value if isinstance(value, bool) else None, _parse_switch)
+#: Written in sats, held in msat.
+SATS: Final = Kind("a whole number of sats", _sats, _parse_whole, Msat.sats_down, unit="sat")
+PORT: Final = whole("TCP port", 0, 65_535)
+EVENT_KINDS: Final = list_of(whole("event kind", 0, 65_535), "a list of event kinds (whole numbers from 0 to 65535)")

@@ -1,0 +1,51 @@
+"""What the engine takes on at most, and what a payment may cost and last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kitestring.base.money import Msat
+from kitestring.base.setting import SATS, setting, whole
+from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The engine's share of the settings, and two numbers that nobody needs to set.
+
+    ``pay_timeout_s`` is how long the node may search for a route. ``view_age_s`` is how old the node's balance may be
+    when the owner's payment is checked against it (what was spent since is always subtracted).
+    """
+
+    open_payments: int = setting(
+        "limits.open_payments",
+        whole("payments"),
+        1_000,
+        "Payments under way at the same time in the whole service; bounds memory and channel slots.",
+    )
+    open_payments_per_connection: int = setting(
+        "limits.open_payments_per_connection",
+        whole("payments"),
+        100,
+        "Payments of one connection under way at the same time; more are answered with RATE_LIMITED. 0: no limit.",
+    )
+    open_invoices: int = setting(
+        "limits.open_invoices",
+        whole("invoices"),
+        200,
+        "Unpaid invoices that one connection may have open. 0: no limit.",
+    )
+    fee_ppm: int = setting(
+        "fees.cap_ppm",
+        whole("millionths of the amount"),
+        DEFAULT_FEE_PPM,
+        "The most that routing may cost.",
+    )
+    fee_min_msat: Msat = setting(
+        "fees.cap_min_sat",
+        SATS,
+        DEFAULT_FEE_MIN_MSAT,
+        "The routing fee that is allowed even where fees.cap_ppm gives less.",
+    )
+    pay_timeout_s: int = 60
+    view_age_s: float = 30.0
