@@ -10,9 +10,13 @@ from typing import Any
 from kitestring.app.home.config import RequestRates
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.gateway import Gateway
-from kitestring.app.service.publisher import Publisher
 from kitestring.app.service.rates import Rates
+from kitestring.app.service.routes import routes
+from kitestring.app.service.seams import Seams
+from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
+from kitestring.base.ports import Encoded
+from kitestring.base.records import Message
 from kitestring.codec.bolt11_write import encode
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
@@ -58,13 +62,23 @@ class Door:
         self.raised: list[str] = []
         wires = Wires(self.keyring, rig.life.entropy)
         pool: Any = self.pool
-        self.publisher = Publisher(pool, rig.store, rig.clock, wires.resign)
-        rig.context.encode, rig.context.deliver = wires.encode, self.publisher.deliver
+        self.waiters = Waiters()
+        rig.store.subscribe(self.waiters.hear)
+        rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock))
+        rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         self.gateway = Gateway(
             service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
-            backend=rig.backend, publisher=self.publisher, clock=rig.clock, rates=Rates(rates, rig.clock),
+            backend=rig.backend, send_once=self._send_once, clock=rig.clock, rates=Rates(rates, rig.clock),
             nip44_seen=lambda grant: self.raised.append(grant.grant_id),
         )  # fmt: skip
+
+    def _deliver(self, messages: tuple[Message, ...]) -> None:
+        self.waiters.tell(messages)
+        self.rig.delivery.send_once(messages)
+
+    def _send_once(self, answer: Encoded) -> None:
+        event = decode_event(answer.event)
+        self.pool.send(event.id, event.pubkey, answer.event, lambda _: None)
 
     async def open(self, **more: Any) -> None:
         key = self.keyring.connection_key("app")
@@ -74,8 +88,6 @@ class Door:
 
     async def refresh(self) -> None:
         grants = await self.rig.store.grants()
-        for grant in grants:
-            await self.rig.engine.reload_grant(grant.grant_id)
         self.gateway.set_connections(grants)
 
     @property

@@ -4,7 +4,6 @@ Every test ends with an audit of the ledger it leaves behind.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Budget, Grant, Offer
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import IllegalStepError, Settled, State
 from kitestring.base.records import Node, NodeView
@@ -23,12 +23,13 @@ from kitestring.base.transactions import (
     Claimed,
     Credited,
     Denied,
+    Done,
     DropInvoice,
     ExpireInvoices,
     Finished,
     InvoiceNotOpen,
     Joined,
-    MarkPublished,
+    MarkSent,
     More,
     MoveCursor,
     Prune,
@@ -43,11 +44,11 @@ from kitestring.base.transactions import (
     SetSpending,
     Stale,
     Tx,
-    TxAnswer,
     Write,
 )
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.changed import replace
 from tests.ledger.values import (
     NODE,
     NOW,
@@ -355,7 +356,7 @@ async def test_a_second_request_of_the_same_grant_joins_the_payment_and_is_told_
     done = await store.apply(settle("a", 10, answered("a")))
     assert isinstance(done, Recorded)
     assert [waiting.request_id for waiting in done.unanswered] == ["ask-again"]
-    assert await store.apply(Answer(done.unanswered[0], (reply("ask-again"),), NOW)) == Recorded()
+    assert await store.apply(Answer(done.unanswered[0], (reply("ask-again"),), NOW)) == Done()
 
 
 async def test_what_the_same_grant_has_paid_is_already_paid_and_nothing_is_written(store: Store) -> None:
@@ -463,7 +464,7 @@ async def test_without_a_view_of_the_node_the_owner_spends_nothing(store: Store)
 
 async def _open_invoice(store: Store, name: str, amount: int | None = 500) -> None:
     assert await store.apply(claim_invoice(name, invoice(name, amount))) == Claimed()
-    assert await store.apply(record_invoice(name)) == Recorded()
+    assert await store.apply(record_invoice(name)) == Done()
 
 
 def _internal(name: str, amount: int = 500) -> Tx:
@@ -484,7 +485,7 @@ async def test_an_internal_payment_moves_both_sides_in_one_commit_and_spends_not
     assert (paid.state, paid.internal, paid.received_msat, paid.settled_at) == ("settled", True, 500, NOW + 1)
     totals = await store.totals()
     assert (totals.spent_msat, totals.sub_accounts_msat) == (0, 200_000)
-    assert await store.messages("want-i") == (receipt("want-i"), reply("want-i", "invoice"))
+    assert await store.messages("want-i") == (reply("want-i", "invoice"), receipt("want-i"))
 
 
 async def test_an_internal_payment_into_its_own_account_changes_no_balance(store: Store) -> None:
@@ -532,17 +533,17 @@ async def test_a_second_payment_of_an_internally_settled_invoice_is_surplus_once
 
 async def test_an_invoice_is_creating_then_open_then_settled_with_a_receipt(store: Store) -> None:
     assert await store.apply(claim_invoice("i")) == Claimed()
-    assert await store.invoices("creating") == [invoice("i", state="creating")]
+    assert await store.invoices(InvoiceState.CREATING) == [invoice("i", state="creating")]
     assert [asked.request_id for asked in await store.running_requests()] == ["want-i"]
-    assert await store.apply(record_invoice("i")) == Recorded()
-    assert await store.invoices("open") == [invoice("i", bolt11="lnbcrt-i")]
+    assert await store.apply(record_invoice("i")) == Done()
+    assert await store.invoices(InvoiceState.OPEN) == [invoice("i", bolt11="lnbcrt-i")]
     assert await store.apply(claim_invoice("i")) == Finished((reply("want-i", "invoice"),))
     done = await store.apply(credit("i", 600, b"", receipt("want-i")))
     paid = invoice("i", bolt11="lnbcrt-i", state="settled", received_msat=Msat(600), settled_at=NOW + 2)
     assert done == Credited(paid)
-    assert await store.invoices("settled") == [paid]
+    assert await store.invoices(InvoiceState.SETTLED) == [paid]
     assert await balance(store, "alice") == (100_600, 0, 0)
-    assert await store.messages("want-i") == (receipt("want-i"), reply("want-i", "invoice"))
+    assert await store.messages("want-i") == (reply("want-i", "invoice"), receipt("want-i"))
     assert await store.apply(credit("i", 600)) == AlreadyCredited()
 
 
@@ -573,7 +574,7 @@ async def test_open_invoices_of_a_grant_or_an_offer_are_bounded_until_they_end(s
 
 async def test_a_dropped_invoice_is_gone_and_its_request_refused(store: Store) -> None:
     await store.apply(claim_invoice("i"))
-    assert await store.apply(DropInvoice("inv-i", NOW, (reply("want-i", "refused"),))) == Recorded()
+    assert await store.apply(DropInvoice("inv-i", NOW, (reply("want-i", "refused"),))) == Done()
     assert await store.invoice_by_hash(NODE, hash_of("i")) is None
     assert await store.apply(claim_invoice("i")) == Finished((reply("want-i", "refused"),))
     await _open_invoice(store, "j")
@@ -623,23 +624,25 @@ async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store
     await store.apply(claim_invoice("o", offered))
     await store.apply(record_invoice("o"))
     end = NOW + 3600
-    await store.apply(ExpireInvoices(end, end, NODE))
-    assert len(await store.invoices("open")) == 2
-    await store.apply(ExpireInvoices(end + 1, end + 1, "another node"))
+    await store.apply(ExpireInvoices(end, end, NODE, NOW))
+    assert len(await store.invoices(InvoiceState.OPEN)) == 2
+    await store.apply(ExpireInvoices(end + 1, end + 1, "another node", NOW))
     await store.apply(
-        ExpireInvoices(end + 1, end, NODE, tuple(one.payment_hash for one in await store.invoices("open")))
+        ExpireInvoices(
+            end + 1, end, NODE, NOW, tuple(one.payment_hash for one in await store.invoices(InvoiceState.OPEN))
+        )
     )
-    assert len(await store.invoices("open")) == 2
-    await store.apply(ExpireInvoices(end + 1, end + 1, NODE))
-    assert {one.invoice_id for one in await store.invoices("expired")} == {"inv-i", "inv-o"}
+    assert len(await store.invoices(InvoiceState.OPEN)) == 2
+    await store.apply(ExpireInvoices(end + 1, end + 1, NODE, NOW))
+    assert {one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)} == {"inv-i", "inv-o"}
     assert await store.messages("want-o") == (reply("want-o", "invoice"),)
-    await store.apply(ExpireInvoices(end + 1, end + 1, "another node"))
-    assert len(await store.invoices("expired")) == 2
-    assert await store.apply(ExpireInvoices(end + 1, end + 1, NODE)) == Recorded()
+    await store.apply(ExpireInvoices(end + 1, end + 1, "another node", NOW))
+    assert len(await store.invoices(InvoiceState.EXPIRED)) == 2
+    assert await store.apply(ExpireInvoices(end + 1, end + 1, NODE, NOW)) == Done()
     assert await store.request("want-o") is None
     assert await store.messages("want-o") == ()
     assert await store.request("want-i") is not None
-    assert [one.invoice_id for one in await store.invoices("expired")] == ["inv-i"]
+    assert [one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)] == ["inv-i"]
     assert isinstance(await store.apply(credit("i")), Credited)
     assert await balance(store, "alice") == (100_500, 0, 0)
 
@@ -649,11 +652,11 @@ async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store
 
 async def test_an_answer_finishes_a_request_once_and_the_first_one_stays(store: Store) -> None:
     refusal = Answer(request("r"), (reply("r", "no"),), NOW)
-    assert await store.apply(refusal) == Recorded()
+    assert await store.apply(refusal) == Done()
     assert await store.request("r") == request("r")
     second = replace(refusal, messages=(reply("r", "yes"),))
     assert await store.apply(second) == Finished((reply("r", "no"),))
-    with pytest.raises(KitestringError, match="without a reply"):
+    with pytest.raises(KitestringError, match="needs a reply"):
         await store.apply(Answer(request("s"), (), NOW))
     assert await store.request("s") is None
 
@@ -666,19 +669,70 @@ async def test_a_claimed_request_is_answered_only_by_who_names_the_payment_it_wa
         assert await store.apply(refusal) == Running()
         assert await store.messages(stranger.request_id) == ()
     (waiting,) = await store.waiting("pay-a")
-    assert await store.apply(Answer(waiting, (answered("a"),), NOW)) == Recorded()
+    assert await store.apply(Answer(waiting, (answered("a"),), NOW)) == Done()
     assert await store.messages("ask-a") == (answered("a"),)
     await store.apply(fail("a"))
 
 
-async def test_messages_stay_unpublished_until_a_relay_took_them_in_order(store: Store) -> None:
+async def _all_sent(store: Store) -> int:
+    """Pass what was told before the test begins."""
+    *_, newest = await store.outbox(0, 10)
+    await store.apply(MarkSent(newest.number))
+    return newest.number
+
+
+async def test_a_message_waits_in_the_outbox_until_delivery_has_passed_it(store: Store) -> None:
+    first = await _all_sent(store)
     for name in ("a", "b"):
         await store.apply(Answer(request(name), (reply(name),), NOW))
-    assert await store.unpublished(10) == [reply("a"), reply("b")]
-    assert await store.unpublished(1) == [reply("a")]
-    await store.apply(MarkPublished((("a", "reply"),), NOW))
-    assert await store.unpublished(10) == [reply("b")]
+    a, b = await store.outbox(first, 10)
+    assert (a.message, b.message, b.number) == (reply("a"), reply("b"), a.number + 1)
+    assert await store.outbox(first, 1) == [a]
+    await store.apply(MarkSent(a.number))
+    assert await store.sent_position() == a.number
+    assert await store.outbox(a.number, 10) == [b]
+    await store.apply(MarkSent(first))
+    assert await store.sent_position() == a.number
     assert await store.messages("a") == (reply("a"),)
+
+
+async def test_a_message_that_was_not_taken_is_due_at_its_time_until_it_has_ended(store: Store) -> None:
+    await _all_sent(store)
+    await store.apply(Answer(request("a"), (reply("a"),), NOW))
+    (a,) = await store.outbox(await store.sent_position(), 10)
+    assert not await store.has_due()
+    await store.apply(MarkSent(a.number, again=((a.number, 1, NOW + 5),)))
+    assert await store.outbox(a.number - 1, 10) == []
+    assert await store.has_due()
+    assert await store.due(NOW + 4, 10) == []
+    assert await store.due(NOW + 5, 10) == [replace(a, attempts=1)]
+    await store.apply(MarkSent(a.number, again=((a.number, 2, NOW + 9),)))
+    assert await store.due(NOW + 9, 10) == [replace(a, attempts=2)]
+    await store.apply(MarkSent(a.number, ended=(a.number,)))
+    assert not await store.has_due()
+    assert await store.due(NOW + 99, 10) == []
+
+
+async def test_a_clock_that_steps_back_keeps_no_message_waiting(store: Store) -> None:
+    await _all_sent(store)
+    await store.apply(Answer(request("a"), (reply("a"),), NOW))
+    (a,) = await store.outbox(await store.sent_position(), 10)
+    await store.apply(MarkSent(a.number, again=((a.number, 1, NOW + 60),)))
+    assert len(await store.due(NOW - 86_400, 10)) == 1
+
+
+async def test_no_number_of_a_message_comes_twice_even_when_the_newest_is_forgotten(store: Store) -> None:
+    offered = invoice("o", grant_id="", offer_id="tea", account_id="owner")
+    await store.apply(claim_invoice("o", offered))
+    await store.apply(record_invoice("o"))
+    *_, newest = await store.outbox(0, 10)
+    end = NOW + 3601
+    for _ in range(2):
+        await store.apply(ExpireInvoices(end, end, NODE, NOW))
+    assert newest not in await store.outbox(0, 10)
+    await store.apply(Answer(request("a"), (reply("a"),), NOW))
+    *_, after = await store.outbox(0, 10)
+    assert (after.number, after.message) == (newest.number + 1, reply("a"))
 
 
 async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:
@@ -744,10 +798,10 @@ async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
     late = request("late", received_at=NOW + 99, sent_at=NOW + 99)
     await store.apply(Answer(late, (reply("late"),), NOW + 99))
     end = NOW + 3601
-    assert [await store.apply(ExpireInvoices(end, 0, NODE)) for _ in range(2)] == [More(), Recorded()]
-    assert [await store.apply(ExpireInvoices(end, end, NODE)) for _ in range(2)] == [More(), Recorded()]
-    assert await store.invoices("expired") == []
-    assert [await store.apply(Prune(NOW + 1)) for _ in range(3)] == [More(), More(), Recorded()]
+    assert [await store.apply(ExpireInvoices(end, 0, NODE, NOW)) for _ in range(2)] == [More(), Done()]
+    assert [await store.apply(ExpireInvoices(end, end, NODE, NOW)) for _ in range(2)] == [More(), Done()]
+    assert await store.invoices(InvoiceState.EXPIRED) == []
+    assert [await store.apply(Prune(NOW + 1)) for _ in range(3)] == [More(), More(), Done()]
     assert await store.request("r2") is None
 
 
@@ -759,7 +813,6 @@ async def test_an_owners_command_is_executed_once_per_key(store: Store) -> None:
     assert await store.apply(command) == Claimed()
     assert await store.apply(command) == Finished((reply("fund-again", "done", event=b""),))
     assert await balance(store, "alice") == (100_005, 0, 0)
-    assert await store.unpublished(10) == []
 
 
 @pytest.mark.parametrize(
@@ -779,7 +832,7 @@ async def test_an_owners_command_is_executed_once_per_key(store: Store) -> None:
         (SaveAccount(Account(account_id="@world", name="mine")), Denied(Reason.NOT_PERMITTED)),
     ],
 )
-async def test_a_refused_write_takes_back_the_whole_command(store: Store, write: Write, refusal: TxAnswer) -> None:
+async def test_a_refused_write_takes_back_the_whole_command(store: Store, write: Write, refusal: object) -> None:
     totals = await store.totals()
     offer = SaveOffer(Offer(offer_id="tea", label="tea"))
     assert await store.apply(execute("both", offer, move("first", "owner", "alice", 7), write)) == refusal

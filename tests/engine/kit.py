@@ -7,17 +7,18 @@ import itertools
 import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from kitestring.app.service.delivery import Delivery, Done, Route
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, MakeInvoice, PayInvoice
 from kitestring.base.grants import Account, Budget, Grant, Offer
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
 from kitestring.base.ports import Encoded
-from kitestring.base.records import Message, Node, NodeView, Request
+from kitestring.base.records import RECEIPT, REPLY, Message, Node, NodeView, Request
 from kitestring.base.transactions import Claimed, Execute, SaveAccount, SaveGrant, SaveNode, SaveOffer, Transfer, Write
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.engine import Engine
@@ -27,6 +28,7 @@ from kitestring.ledger.sqlite.store import SqliteStore
 from tests.fakes.backend import FaultyBackend
 from tests.fakes.clock import VirtualClock
 from tests.fakes.crossings import CrossedBackend, CrossedStore, Crossings
+from tests.kit.changed import replace
 
 SERVICE = "ab" * 32
 #: No wait in a test is longer than this many virtual seconds.
@@ -97,6 +99,9 @@ class Rig:
             self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits
         )
         self.engine = Engine(self.context)
+        route = Route(self._carry)
+        self.delivery = Delivery(self.store, life.clock, {REPLY: route, RECEIPT: route})
+        store.subscribe(self.delivery.hear)
 
     @classmethod
     async def open(cls, life: Life, crossings: Crossings) -> Rig:
@@ -104,16 +109,25 @@ class Rig:
         info = await life.node.info() if not life.node.offline else None
         node = Node(info.node_id if info else "02" + "ab" * 32, 1, "faulty", "regtest")
         await CrossedStore(store).apply(SaveNode(node))
-        return cls(life, store, node, crossings)
+        rig = cls(life, store, node, crossings)
+        await rig.delivery.start()
+        return rig
 
     async def end(self) -> None:
-        tasks = [*self.context.tasks, *self.engine._loops]
+        delivery = self.delivery
+        outside = [task for task in (delivery._catching, delivery._retrying, delivery._marking) if task is not None]
+        tasks = [*self.context.tasks, *self.engine._loops, *outside]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         loop = asyncio.get_running_loop()
         with loop.outside():  # type: ignore[attr-defined]
             await self._sqlite.close()
+
+    def _carry(self, message: Message, done: Done) -> None:
+        if not message.request_id.startswith("ctl:"):  # what the test itself has written
+            self._deliver((message,))
+        done(True)
 
     def _deliver(self, messages: tuple[Message, ...]) -> None:
         self.life.delivered.extend(messages)
@@ -186,7 +200,7 @@ class Rig:
     # ------------------------------------------------------------ what came of it
 
     def told(self, request_id: str, part: str = "reply") -> list[Any]:
-        found = [m for m in self.life.delivered if m.request_id == request_id and m.part == part]
+        found = [m for m in self.life.delivered if m.request_id == request_id and m.kind == part]
         return [outcome_of(message) for message in found]
 
     async def answer(self, request_id: str, part: str = "reply") -> Any:

@@ -127,9 +127,9 @@ class Story:
         assert list(node.received().values()) == [5_000]
         for name in self.sent:
             stored = await rig.store.messages(name)
-            assert [m.part for m in stored if m.part == "reply"] == ["reply"], name
-            assert {m.plaintext for m in self.life.delivered if (m.request_id, m.part) == (name, "reply")} == {
-                m.plaintext for m in stored if m.part == "reply"
+            assert [m.kind for m in stored if m.kind == "reply"] == ["reply"], name
+            assert {m.plaintext for m in self.life.delivered if (m.request_id, m.kind) == (name, "reply")} == {
+                m.plaintext for m in stored if m.kind == "reply"
             }, name
         for name in (PAY, LOST, JOIN_A, JOIN_B, INSIDE):
             paid = rig.told(name)[0]

@@ -1,36 +1,16 @@
-"""What a start does."""
+"""Questions, and what comes of a connection that changes under a claim."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from kitestring.base.commands import GetInfo, MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info
-from kitestring.base.records import Message
-from kitestring.base.transactions import ClaimInvoice, ClaimPayment, Stale, Tx, TxAnswer
-from kitestring.engine.engine import BACKLOG_SLICE
+from kitestring.base.transactions import ClaimInvoice, ClaimPayment, Stale, Tx
 from tests.engine.kit import Life
 from tests.fakes.clock import virtual
-
-
-@virtual
-async def test_old_answers_go_out_in_slices_so_that_the_loop_has_its_turn_in_between(life: Life) -> None:
-    many = 3 * BACKLOG_SLICE
-    async with life.service() as rig:
-        await rig.grant("app")
-        for number in range(many):
-            await rig.pay(f"r{number}", "nobody", life.node.outside_invoice(), 1)
-    sizes: list[int] = []
-    async with life.service(start=False) as rig:
-
-        def deliver(messages: tuple[Message, ...]) -> None:
-            sizes.append(len(messages))
-
-        rig.context.deliver = deliver
-        await rig.engine.start()
-        assert sum(sizes) < many
-        await rig.clock.sleep(1)
-        assert (sum(sizes), max(sizes)) == (many, BACKLOG_SLICE)
 
 
 @virtual
@@ -51,7 +31,7 @@ async def test_a_connection_that_changes_at_every_claim_is_told_to_try_again_and
         await rig.grant("app")
         apply = rig.store.apply
 
-        async def changed(tx: Tx) -> TxAnswer:
+        async def changed(tx: Tx[Any]) -> object:
             return Stale() if isinstance(tx, ClaimPayment | ClaimInvoice) else await apply(tx)
 
         rig.store.apply = changed

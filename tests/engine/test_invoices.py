@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 
 from kitestring.base.commands import GetBalance, GetInfo, ListTransactions, LookupInvoice, MakeInvoice
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus
 from kitestring.base.outcomes import Balance, Found, Listed, Paid, Refused
@@ -18,6 +18,7 @@ from kitestring.engine.limits import Limits
 from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual
+from tests.kit.changed import replace
 
 
 async def credited(rig: Rig, payment_hash: str) -> bool:
@@ -173,7 +174,7 @@ async def test_a_node_that_is_away_makes_no_invoice_and_leaves_no_row(life: Life
         life.node.offline = True
         await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
         assert (await rig.answer("i1")).reason is Reason.UNAVAILABLE
-        assert await rig.store.invoices("creating") == await rig.store.invoices("open") == []
+        assert await rig.store.invoices(InvoiceState.CREATING) == await rig.store.invoices(InvoiceState.OPEN) == []
 
 
 @virtual
@@ -182,7 +183,7 @@ async def test_a_full_disk_after_the_invoice_was_made_holds_the_reply_until_it_i
         await rig.grant("app")
         rig.store.broken = {"RecordInvoice": [KitestringError(Reason.INTERNAL, "the disk is full")] * 4}
         _, payment_hash = await rig.invoice("i1", "app", 1_000)
-        assert len(await rig.store.invoices("open")) == 1
+        assert len(await rig.store.invoices(InvoiceState.OPEN)) == 1
         assert list(life.node.received()) == []
         assert (await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)).state == "open"
 
@@ -245,7 +246,7 @@ async def test_an_invoice_that_another_node_should_have_made_is_dropped_with_an_
         rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
         await rig.engine.start()
         assert (await rig.answer("i1")).reason is Reason.UNAVAILABLE
-        assert await rig.store.invoices("creating") == []
+        assert await rig.store.invoices(InvoiceState.CREATING) == []
 
 
 @virtual

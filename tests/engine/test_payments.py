@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -18,6 +17,7 @@ from tests.engine.kit import AMOUNT, Life, is_paid
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script
 from tests.fakes.clock import VirtualClock, virtual
 from tests.fakes.crossings import Crossings
+from tests.kit.changed import replace
 
 
 def without(**abilities: bool) -> FaultyBackend:
@@ -213,8 +213,9 @@ async def test_a_full_disk_before_the_payment_changes_nothing_and_sends_nothing(
 async def test_a_grant_revoked_between_decision_and_claim_pays_nothing(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")
-        await rig.engine.reload_grant("app")
-        await rig.change("app", revoked_at=rig.clock.now())  # the engine still holds the old one
+        old = await rig.engine.grant("app")
+        await rig.change("app", revoked_at=rig.clock.now())
+        rig.engine._grants._known["app"] = old  # decided before the news came
         await rig.pay("r1", "app", life.node.outside_invoice(), AMOUNT)
         assert (await rig.answer("r1")).reason is Reason.CONNECTION_ENDED
         assert life.node.sends == []

@@ -101,7 +101,6 @@ async def test_a_refused_request_is_stored_and_a_replay_does_not_execute(life: L
         refused = await rig.answer("r1")
         assert refused.reason is Reason.NOT_PERMITTED
         await rig.change("app", methods=frozenset({"pay_invoice"}))
-        await rig.engine.reload_grant("app")
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert rig.told("r1") == [refused, refused]
         assert life.node.sends == []
@@ -131,7 +130,6 @@ def test_a_replay_of_a_payment_under_way_is_never_answered_with_a_refusal(life: 
             await rig.pay("r1", "app", invoice, AMOUNT)
             if meanwhile == "revoked":
                 await rig.change("app", revoked_at=rig.clock.now())
-                await rig.engine.reload_grant("app")
             await rig.clock.sleep(50 if meanwhile == "expired grant" else 5)
             life.node.offline = meanwhile == "node away"
             await rig.pay("r1", "app", invoice, AMOUNT)
@@ -189,7 +187,6 @@ async def test_a_refusal_that_comes_after_a_copy_was_claimed_is_not_told(life: L
             return None
 
         await rig.change("app", revoked_at=rig.clock.now())
-        await rig.engine.reload_grant("app")
         rig.store.request = not_yet_claimed
         await rig.pay("r1", "app", invoice, AMOUNT)
         del rig.store.request

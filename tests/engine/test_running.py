@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +12,15 @@ from kitestring.base.node import PayOrder
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import Failed, InFlight, NeverSeen, PayAnswer
 from kitestring.base.transactions import ResolvePayment, SetSpending
+from kitestring.engine.evidence import Evidence
 from kitestring.engine.limits import Limits
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.orders import QUIET_S
-from kitestring.engine.running import Sight
+from kitestring.engine.recovery import recover
 from tests.engine.kit import AMOUNT, Life, Rig, is_paid
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script
 from tests.fakes.clock import VirtualClock, virtual
+from tests.kit.changed import replace
 
 LIMITED = ("idempotent_by_hash", "authoritative_lookup")
 
@@ -223,7 +224,7 @@ def test_what_the_node_never_saw_and_nobody_wants_any_more_is_a_failure(life: Li
                 await rig.change("app", revoked_at=rig.clock.now())
             if why == "stopped":
                 await rig.store.apply(SetSpending(True, "drift", rig.clock.now()))
-            await rig.engine.recover()
+            await recover(rig.context, rig.engine._payments, rig.engine._invoices)
             await rig.clock.sleep(60)
             assert rig.told("r2") == []  # the order may still be on its way
             assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
@@ -286,11 +287,11 @@ async def test_a_second_attempt_whose_answers_are_always_lost_ends_when_the_reco
 
 def test_only_a_record_that_changed_or_a_node_seen_trying_proves_a_failure() -> None:
     old, new = Failed("no route", attempt_at=7), Failed("no route", attempt_at=8)
-    sight = Sight()
+    sight = Evidence()
     assert [sight.proves(answer) for answer in (old, NeverSeen(9), old, new)] == [False, False, False, True]
-    sight = Sight()
+    sight = Evidence()
     assert [sight.proves(answer) for answer in (old, InFlight(), old)] == [False, False, True]
-    timeless = Sight()
+    timeless = Evidence()
     assert [timeless.proves(Failed(text)) for text in ("no route", "expired")] == [False, False]
 
 

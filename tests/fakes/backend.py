@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from kitestring.base.money import Msat
@@ -24,8 +24,9 @@ from kitestring.base.node import (
     PayOrder,
     Settlement,
 )
-from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
 from kitestring.base.ports import Clock
+from tests.kit.changed import replace
 
 ABILITIES = Capabilities(
     own_preimage=True,
@@ -146,7 +147,7 @@ class FaultyBackend:
         if sent.due is None or sent.due > self._clock.monotonic():
             return InFlight()
         if sent.fails:
-            return Failed(f"the node says: {sent.fails}", sent.fails, sent.at)
+            return Failed(f"the node says: {sent.fails}", FailureReason(sent.fails), sent.at)
         return Settled(sent.preimage, Msat(sent.fee))
 
     # ------------------------------------------------------------ the port

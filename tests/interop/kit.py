@@ -122,7 +122,8 @@ class Kitestring:
     def entries(self, payment_hash: str) -> dict[str, int]:
         """The double entry of a payment: account → msat."""
         booked = self.booked(payment_hash)
-        rows = self.rows("SELECT account_id, amount_msat FROM entries WHERE transfer = ?", booked["transfer"])
+        entry = f"payment {booked['payment']}"
+        rows = self.rows("SELECT account_id, amount_msat FROM entries WHERE entry = ?", entry)
         return {row["account_id"]: row["amount_msat"] for row in rows}
 
     def listening(self) -> list[str]:

@@ -18,7 +18,6 @@ from kitestring.base.transactions import (
     RecordPayment,
     ResolvePayment,
     Tx,
-    TxAnswer,
 )
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -48,7 +47,7 @@ AMOUNTS = st.integers(1, 9_000)
 OUTCOMES = st.sampled_from(["settled", "failed", "unknown", "resolved"])
 
 
-def _word(answer: TxAnswer) -> str:
+def _word(answer: object) -> str:
     return answer.reason.value if isinstance(answer, Denied) else type(answer).__name__
 
 
@@ -62,7 +61,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.apply(setting(alice=0, bob=0))
         self.model, self.count = Model(), 0
 
-    def apply(self, tx: Tx) -> TxAnswer:
+    def apply(self, tx: Tx) -> object:
         return self.runner.run(self.store.apply(tx))
 
     def number(self) -> int:

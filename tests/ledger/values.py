@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 from kitestring.base.grants import Account, Grant
@@ -22,6 +21,7 @@ from kitestring.base.transactions import (
     Transfer,
     Write,
 )
+from tests.kit.changed import replace
 
 SERVICE = "5e" * 32
 NODE = "02" + "ab" * 32

@@ -162,9 +162,7 @@ class World:
         door, self.door = self.door, None
         self.claimed |= {tx.request.request_id for tx in rig.store.applied if isinstance(tx, ClaimPayment)}
         assert door is not None
-        tasks = [*door.gateway._tasks, *door.publisher._retries]
-        if door.publisher._marker is not None:
-            tasks.append(door.publisher._marker)
+        tasks = [*door.gateway._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

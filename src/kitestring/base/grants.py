@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Literal
 
 from kitestring.base.commands import OWNER_ACCOUNT
@@ -93,11 +94,19 @@ class Account:
         return self.credits_msat - self.posted_msat - self.pending_msat
 
 
+class OfferState(StrEnum):
+    """Whether an offer can be paid. Invoices that were given out can be paid in every state."""
+
+    OPEN = "open"
+    MOVED = "moved"  # forwards to ``latest``, or has ended where there is none
+    DELETED = "deleted"  # unknown to whoever asks
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """A static payment code. ``price_msat`` None = spontaneous (the payer names the amount), else fixed.
 
-    ``latest`` is the noffer string a moved offer points to. ``state`` is ``open``, ``moved`` or ``deleted``.
+    ``latest`` is the noffer string a moved offer points to.
     """
 
     offer_id: str
@@ -107,6 +116,6 @@ class Offer:
     min_msat: Msat | None = None
     max_msat: Msat | None = None
     payer_data: tuple[str, ...] = ()
-    state: str = "open"
+    state: OfferState = OfferState.OPEN
     latest: str = ""
     created_at: int = 0

@@ -6,9 +6,10 @@ The documentation draws :data:`TRANSITIONS`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from kitestring.base.money import Msat
 
@@ -62,22 +63,31 @@ def step(before: State, after: State) -> State:
     return after
 
 
-# What a backend says about one outgoing payment: a closed type, so that no adapter can say "failed" by accident.
+# Answers of a backend about one outgoing payment: a closed type, so that no adapter can say "failed" by accident.
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class FailureReason(StrEnum):
+    """Why a payment failed for good, as far as the node's proof tells."""
+
+    FEE_LIMIT = "fee_limit"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    NO_ROUTE = "no_route"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"  # no connection to the node came about: it was never asked
+    TAKEN = "taken"  # our own invoice was settled or cancelled before an internal payment of it
+    OTHER = "other"
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """The node paid. ``preimage`` is 64 hex digits and hashes to the payment hash; ``fee_msat`` is the routing fee."""
 
     preimage: str
     fee_msat: Msat
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """The node proved that nothing was paid and nothing can be any more. ``evidence`` is kept in the row.
-
-    ``reason`` is "fee_limit", "insufficient_funds", "no_route", "expired", "refused" or "other".
 
     ``attempt_at`` is when the *node* took the order this is about, in Unix seconds by the node's own clock, as its
     books say (lnd: ``creation_time_ns``); None where it keeps no such time. A look-up always fills it in if the node
@@ -85,24 +95,21 @@ class Failed:
     """
 
     evidence: str
-    reason: str = "other"
+    reason: FailureReason = FailureReason.OTHER
     attempt_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InFlight:
+class InFlight(msgspec.Struct, frozen=True, gc=False):
     """The node is trying."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True, gc=False):
     """Nobody can say. Read errors, time-outs, 5xx, cancelled tasks: all of them are this."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class NeverSeen:
+class NeverSeen(msgspec.Struct, frozen=True, gc=False):
     """The node does not know the hash, as of ``as_of`` (Unix seconds). A proof only with authoritative look-ups."""
 
     as_of: int

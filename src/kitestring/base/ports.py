@@ -26,9 +26,10 @@ class Clock(Protocol):
 
 Entropy = Callable[[int], bytes]
 
-#: (reply_to, part, outcome, now) -> the finished answer, or None where the wire answers with silence.
+#: (reply_to, kind of message, outcome, now) -> the finished answer, or None where the wire answers with silence.
 Encode = Callable[[bytes, str, Outcome, int], "Encoded | None"]
-#: Told about stored messages right after the commit; must not block.
+#: Send answers now and once, beside the outbox: stored ones that are asked for again, and refusals that nobody stores.
+#: Must not block.
 Deliver = Callable[[tuple[Message, ...]], None]
 
 

@@ -1,15 +1,15 @@
-"""Rows of the ledger as values: requests and their answers, payments, invoices, nodes. Times are Unix seconds."""
+"""Rows of the ledger as values. Times are Unix seconds; ids are texts that the ledger never interprets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import State
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One claimed request. ``request_id`` is a Nostr event id or an owner's idempotency key, consumed once, for ever.
 
     ``command`` is the frozen neutral command, ``reply_to`` belongs to the wire and is opaque here. ``sent_at`` is the
@@ -26,21 +26,36 @@ class Request:
     payment_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A finished answer. ``part`` is ``reply`` or ``receipt``. ``event`` is the signed wire form, b"" when nothing
-    is to be published (the owner's control socket). ``signed_at`` is the event's own time."""
+#: Kinds of messages that answer a request: its one reply, and the receipt of the invoice it asked for.
+REPLY = "reply"
+RECEIPT = "receipt"
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """Something that somebody must be told. ``kind`` chooses its deliverer, ``address`` is for that deliverer to read
+    (a wire's ``reply_to``, a grant, a URL). ``request_id`` is the request it answers, "" for none.
+
+    ``event`` is the signed wire form, b"" when nothing is to be sent (the owner's control socket reads the stored
+    answer). ``signed_at`` is the event's own time.
+    """
 
     request_id: str
-    part: str
+    kind: str
     plaintext: bytes
     event: bytes
     signed_at: int
-    reply_to: bytes = b""
+    address: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """A message in the outbox. ``number`` grows in the order of the commits; ``attempts`` are those that failed."""
+
+    number: int
+    message: Message
+    attempts: int = 0
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One outgoing payment. ``fee_cap_msat`` is reserved with the amount; ``fee_msat`` is what it really cost."""
 
     payment_id: str
@@ -66,10 +81,8 @@ class Payment:
     settled_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invoice:
-    """One incoming invoice. ``state``: ``creating`` (the node may not know it yet), ``open``, ``settled``, ``expired``,
-    ``canceled``. ``request_id`` is the request that asked for it; a receipt reuses its ``reply_to``.
+class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One incoming invoice. ``request_id`` is the request that asked for it; a receipt reuses its ``reply_to``.
     ``preimage`` is set when we drew it ourselves, or when the node told it at settlement."""
 
     invoice_id: str
@@ -82,7 +95,7 @@ class Invoice:
     amount_msat: Msat | None
     created_at: int
     expires_at: int
-    state: str = "open"
+    state: InvoiceState = InvoiceState.OPEN
     preimage: str = ""
     description: str = ""
     description_hash: str = ""
@@ -95,8 +108,7 @@ class Invoice:
     internal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True, gc=False):
     """A Lightning node this service stands on, or stood on. ``cursor`` is the settled stream's opaque position."""
 
     node_id: str
@@ -106,19 +118,18 @@ class Node:
     cursor: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """What the node said it can spend, and the service's ``spent`` counter read *before* it was asked."""
+class NodeView(msgspec.Struct, frozen=True, gc=False):
+    """The node's spendable balance, and the service's ``spent`` counter read *before* the node was asked."""
 
     spendable_msat: Msat
     spent_mark_msat: Msat
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """A budget charge, computed by policy: the bucket the amount falls into and the oldest bucket that still counts.
 
-    Buckets below ``oldest`` have left the window. A calendar budget uses one bucket, its period's start.
+    Buckets below ``oldest`` have left the window. A calendar budget has one bucket, its period's start: then both are
+    the same.
     """
 
     grant_id: str

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from kitestring.base.commands import ListTransactions
+from kitestring.base.events import Event, Missed
 from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Transaction
-from kitestring.base.records import Invoice, Message, Node, Payment, Request
-from kitestring.base.transactions import Tx, TxAnswer
+from kitestring.base.records import Invoice, Message, Node, Outgoing, Payment, Request
+from kitestring.base.transactions import Committed, Tx
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,8 @@ class Totals:
     pruned_before: int
 
 
-class Store(Protocol):
-    """The durable ledger of one service. ``apply`` resolves after the commit (with fsync) that holds the value.
-
-    A failed batch fails every member; nothing of it happened. Raises KitestringError(NODE…/INTERNAL) never for a
-    policy answer: those are values. The readers raise KitestringError(INTERNAL) when the database cannot be read.
-    """
-
-    async def apply(self, tx: Tx) -> TxAnswer: ...
+class Reads(Protocol):
+    """Everything that is read. Raises KitestringError(INTERNAL) when the database cannot be read."""
 
     async def grants(self) -> list[Grant]: ...
     async def grant(self, grant_id: str) -> Grant | None: ...
@@ -69,9 +68,9 @@ class Store(Protocol):
 
     async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None: ...
     async def invoices(
-        self, state: str, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
+        self, state: InvoiceState, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
     ) -> list[Invoice]:
-        """Invoices in this state, those that expire first first (the settled in the order they were made).
+        """Invoices in this state, ordered by expiry, earliest first (the settled in the order they were made).
 
         ``limit`` 0 is all of them: there may be many thousands, so what walks through them on the loop asks for a
         page at a time and names the last invoice it got as ``after``; it may see one twice, but misses none.
@@ -84,8 +83,39 @@ class Store(Protocol):
         """Claimed and unanswered, oldest first."""
         ...
 
-    async def messages(self, request_id: str) -> tuple[Message, ...]: ...
-    async def unpublished(self, limit: int) -> list[Message]: ...
+    async def messages(self, request_id: str) -> tuple[Message, ...]:
+        """The stored answers to a request, the reply first."""
+        ...
+
+    async def outbox(self, after: int, limit: int) -> list[Outgoing]:
+        """Messages with a number beyond ``after`` that were never tried to the end, oldest first."""
+        ...
+
+    async def due(self, now: int, limit: int) -> list[Outgoing]:
+        """Messages to be tried again by ``now``, the one that has waited longest first. One that is planned for more
+        than an hour ahead was written by a clock that has stepped back, and is due."""
+        ...
+
+    async def has_due(self) -> bool:
+        """Whether any message is to be tried again at some time."""
+        ...
+
+    async def sent_position(self) -> int:
+        """Up to which number delivery has tried every message of the outbox."""
+        ...
+
+    async def events(self, after: int, limit: int) -> list[Event | Missed]:
+        """Rows of the feed with a number beyond ``after``; first a Missed where some of them were forgotten."""
+        ...
+
+    async def last_event(self) -> int:
+        """The number of the newest row of the feed, 0 before the first."""
+        ...
+
+    async def position(self, consumer: str) -> int | None:
+        """How far a consumer of the feed has come, None if it has never told."""
+        ...
+
     async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None: ...
     async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]: ...
     async def budget_used(self, grant_id: str, oldest: int) -> Msat: ...
@@ -93,6 +123,21 @@ class Store(Protocol):
     async def node(self, node_id: str) -> Node | None: ...
     async def nodes(self) -> list[Node]:
         """All nodes this service has stood on, the present one (the highest epoch) last."""
+        ...
+
+
+class Store(Reads, Protocol):
+    """The durable ledger of one service.
+
+    ``apply`` resolves after the commit (with fsync) that holds the value. A failed batch fails every member, and
+    nothing of it happened; then KitestringError(INTERNAL) is raised. A policy's no is never raised: it is an answer.
+    """
+
+    async def apply(self, tx: Tx[A]) -> A: ...
+
+    def subscribe(self, listener: Callable[[Committed], None]) -> None:
+        """Call ``listener`` right after each commit that made news, before whoever applied it goes on. It must not
+        block."""
         ...
 
     async def close(self) -> None: ...

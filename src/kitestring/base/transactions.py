@@ -1,24 +1,109 @@
-"""Transactions as values, and what a store answers to them.
+"""Transactions as values, and what a store answers to each of them.
 
 A value holds no callable, so that a store can apply a batch of them in one commit. Times are Unix seconds and always
-given by the caller: a store never reads a clock. The rules behind each field: docs/explanation/money-safety.md.
+given by the caller: a store never reads a clock. The type of a value names its answers: whoever applies one and forgets
+a case does not pass the type checker. The rules behind each field: docs/explanation/money-safety.md.
+
+A payment takes two of them. The first, ``ClaimPayment``, is all that is decided before the node is asked; the second,
+``RecordPayment``, is all that follows from its answer. What lies between them is in base/payments.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
 
 from kitestring.base.errors import Reason
+from kitestring.base.events import MAX_EVENTS, MAX_NOTICES, Event
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled, Unknown
-from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Payment, Request
+from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Outgoing, Payment, Request
 
-# ---------------------------------------------------------------- transactions
+# ---------------------------------------------------------------- answers
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimPayment:
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """This caller owns the request now."""
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The request was answered before; these are the stored answers (the reply first, a receipt if there is one)."""
+
+    messages: tuple[Message, ...]
+
+
+class Running(msgspec.Struct, frozen=True, gc=False):
+    """The request is claimed and unanswered; whoever claimed it will answer."""
+
+
+class Stale(msgspec.Struct, frozen=True, gc=False):
+    """Decided on an old grant, or the internal invoice is not what it was: load again and decide again."""
+
+
+class Denied(msgspec.Struct, frozen=True, gc=False):
+    """``remaining_msat``: what would have fitted (budget or balance), when that is known."""
+
+    reason: Reason
+    remaining_msat: Msat | None = None
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """The same grant is paying this hash already: the request waits for that payment and gets its answer."""
+
+    payment: Payment
+
+
+class AlreadyPaid(msgspec.Struct, frozen=True):
+    """The same grant has paid this hash: answer with its preimage."""
+
+    payment: Payment
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """``unanswered``: requests that wait for this payment and were not among the messages. ``payment``: what
+    ResolvePayment made of it; the other transactions do not read it again."""
+
+    payment: Payment | None = None
+    unanswered: tuple[Request, ...] = ()
+    overdrawn: bool = False
+
+
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """It is in the ledger."""
+
+
+class More(msgspec.Struct, frozen=True, gc=False):
+    """A part is done, so that payments need not wait for it; apply the same value again for the rest."""
+
+
+class InvoiceNotOpen(msgspec.Struct, frozen=True, gc=False):
+    """Our own invoice was settled or cancelled meanwhile; the internal payment did not happen."""
+
+
+class Credited(msgspec.Struct, frozen=True):
+    """Booked. ``invoice`` is the settled one, None where the money is the owner's."""
+
+    invoice: Invoice | None
+    surplus: bool = False
+
+
+class AlreadyCredited(msgspec.Struct, frozen=True, gc=False):
+    """The same settlement was booked before; only the cursor has moved."""
+
+
+A_co = TypeVar("A_co", covariant=True)
+
+
+class Tx(msgspec.Struct, Generic[A_co], frozen=True):
+    """A value that a store applies in one commit, with its answers."""
+
+
+# ---------------------------------------------------------------- payments
+
+
+class ClaimPayment(Tx[Claimed | Finished | Running | Stale | Denied | Joined | AlreadyPaid], frozen=True):
     """Transaction 1 of a payment: claim the request, compare version, balance and budgets, reserve, store the hash,
     mark dispatched (an internal one stays reserved). ``view`` is needed when the account is the owner's.
 
@@ -27,7 +112,8 @@ class ClaimPayment:
 
     Stale also when the invoice is an open one of this service and the payment is not internal.
 
-    → Claimed | Finished | Running | Stale | Denied | Joined | AlreadyPaid
+    After it answered Claimed, whoever applied it must ask the node and record its answer; a claim of the same request
+    or of the same hash by another grant must fail until then, over any crash.
     """
 
     request: Request
@@ -37,14 +123,14 @@ class ClaimPayment:
     view: NodeView | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordPayment:
+class RecordPayment(Tx[Recorded | InvoiceNotOpen], frozen=True):
     """Transaction 2 of a payment: compare-and-set the outcome, post or void, finish the requests in ``messages``.
 
     ``Unknown`` only moves dispatched → unknown. For an internal payment ``Settled`` also settles our own invoice and
     credits its account. ``messages`` may carry the receipt of that invoice's request.
 
-    → Recorded | InvoiceNotOpen (internal only; nothing was changed). An illegal step raises IllegalStepError.
+    InvoiceNotOpen (internal only): nothing was changed. An illegal step raises IllegalStepError. After Settled or
+    Failed every further one must fail.
     """
 
     payment_id: str
@@ -53,22 +139,21 @@ class RecordPayment:
     messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvePayment:
-    """The operator's word about an unknown payment, with a note: releases the reservation (→ resolved)."""
+class ResolvePayment(Tx[Recorded], frozen=True):
+    """The operator's word about an unknown payment, with a note: releases the reservation (→ resolved). After it only
+    Settled may be recorded, a late truth."""
 
     payment_id: str
     note: str
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimInvoice:
-    """Transaction 1 of an invoice: claim the request and store the invoice as ``creating`` (hash and preimage are set
-    when we draw the preimage ourselves, else ""). ``max_open`` bounds open invoices of this grant or offer.
+# ---------------------------------------------------------------- invoices
 
-    → Claimed | Finished | Running | Stale | Denied
-    """
+
+class ClaimInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
+    """Transaction 1 of an invoice: claim the request and store the invoice as ``creating`` (hash and preimage are set
+    when we draw the preimage ourselves, else ""). ``max_open`` bounds open invoices of this grant or offer."""
 
     request: Request
     grant_version: int
@@ -76,9 +161,9 @@ class ClaimInvoice:
     max_open: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RecordInvoice:
-    """Transaction 2 of an invoice: creating → open with the node's bolt11, reply stored. → Recorded"""
+class RecordInvoice(Tx[Done], frozen=True):
+    """Transaction 2 of an invoice: creating → open with the node's bolt11, reply stored. After it DropInvoice must
+    fail."""
 
     invoice_id: str
     bolt11: str
@@ -88,36 +173,20 @@ class RecordInvoice:
     messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DropInvoice:
-    """The node never made this invoice: the ``creating`` row goes, the request ends with a refusal. → Recorded"""
+class DropInvoice(Tx[Done], frozen=True):
+    """The node never made this invoice: the ``creating`` row goes, the request ends with a refusal. After it
+    RecordInvoice must fail."""
 
     invoice_id: str
     now: int
     messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Finish one request with a reply, inserting it if it was never claimed (a refusal, a second asker).
-
-    A claimed request is finished only by who names the payment it waits for (``request.payment_id``, as it is stored);
-    to anybody else it is running and nothing is written.
-
-    → Recorded | Finished (it had a reply already, which stays) | Running
-    """
-
-    request: Request
-    messages: tuple[Message, ...]
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(Tx[Credited | AlreadyCredited], frozen=True):
     """A settlement the node has confirmed. Unique by (service, node, hash); the cursor moves in the same commit.
 
     An unknown hash is the owner's money. A second payment of an invoice that was settled internally is booked to its
-    account as surplus, once. → Credited | AlreadyCredited
+    account as surplus, once. ``messages`` are stored only if this settles an invoice.
     """
 
     node_id: str
@@ -129,25 +198,72 @@ class Credit:
     messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SaveGrant:
+class ExpireInvoices(Tx[Done | More], frozen=True):
+    """Invoices of ``node_id``: those of offers that expired before ``drop_offers_before`` are deleted with their
+    requests and replies (strangers leave no rows behind); open ones whose ``expires_at`` is before ``before`` become
+    expired. What has one of the payment hashes in ``keep`` stays open: the node has not said that it is unpaid.
+
+    A request id of an offer is then known no more; its age window, which must be shorter than the time an unpaid
+    invoice is kept, refuses it. Only a clock that is set back makes another invoice of it: nobody's money moves.
+    """
+
+    before: int
+    drop_offers_before: int
+    node_id: str
+    now: int
+    keep: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- requests
+
+
+class Answer(Tx[Done | Finished | Running], frozen=True):
+    """Finish one request with a reply, inserting it if it was never claimed (a refusal, a second asker).
+
+    A claimed request is finished only by who names the payment it waits for (``request.payment_id``, as it is stored);
+    to anybody else it is running and nothing is written. Finished: it had a reply already, which stays.
+    """
+
+    request: Request
+    messages: tuple[Message, ...]
+    now: int
+
+
+class Prune(Tx[Done | More], frozen=True):
+    """Forget finished requests and their messages received before ``before``; the horizon moves forward with them.
+    Events and messages about no request from before then go too, and the oldest of more than ``max_events`` and
+    ``max_notices`` of them.
+
+    Requests of wire ``control`` stay for ever: an idempotency key has no age that could refuse it.
+    """
+
+    before: int
+    max_events: int = MAX_EVENTS
+    max_notices: int = MAX_NOTICES
+
+
+# ---------------------------------------------------------------- the owner's commands
+
+
+class SaveGrant(msgspec.Struct, frozen=True):
     """Insert a grant, or replace it when ``grant.version`` is the stored one + 1."""
 
     grant: Grant
 
 
-@dataclass(frozen=True, slots=True)
-class SaveAccount:
+class SaveAccount(msgspec.Struct, frozen=True):
+    """Insert an account, or change its name and its overdrawn mark; balances change by transfers alone."""
+
     account: Account
 
 
-@dataclass(frozen=True, slots=True)
-class SaveOffer:
+class SaveOffer(msgspec.Struct, frozen=True):
+    """Insert or replace an offer."""
+
     offer: Offer
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(msgspec.Struct, frozen=True):
     """Move credit between accounts (funding a sub-account from the owner needs ``view``). Denied when not covered, and
     while spending is stopped unless it goes back to the owner."""
 
@@ -163,69 +279,59 @@ class Transfer:
 Write = SaveGrant | SaveAccount | SaveOffer | Transfer
 
 
-@dataclass(frozen=True, slots=True)
-class Execute:
-    """One owner's command: claim its idempotency key, do all writes or none, store the result.
-
-    ``message`` is the stored result. → Claimed | Finished | Denied | Stale
-    """
+class Execute(Tx[Claimed | Finished | Denied | Stale], frozen=True):
+    """One owner's command: claim its idempotency key, do all writes or none, store the result in ``message``."""
 
     request: Request
     writes: tuple[Write, ...]
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class MarkPublished:
-    """A relay took these (request_id, part)."""
+# ---------------------------------------------------------------- feed and outbox
 
-    keys: tuple[tuple[str, str], ...]
+
+class MarkSent(Tx[Done], frozen=True):
+    """Delivery of the outbox has come so far: every message up to ``position`` was tried. Of those, ``again`` are to be
+    tried again at a time (number, failed attempts, Unix seconds), and ``ended`` no longer; the others were taken.
+
+    A ``position`` behind the stored one leaves it: it never goes back.
+    """
+
+    position: int
+    again: tuple[tuple[int, int, int], ...] = ()
+    ended: tuple[int, ...] = ()
+
+
+class Tell(Tx[Done], frozen=True):
+    """A consumer's step: it has seen all events up to ``position`` and this is what they mean to others. Position and
+    messages are one commit, so that over a crash no event is lost and none is told twice.
+
+    A ``position`` that is not beyond the stored one stores nothing.
+    """
+
+    consumer: str
+    position: int
     now: int
+    messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SaveNode:
+# ---------------------------------------------------------------- the service itself
+
+
+class SaveNode(Tx[Done], frozen=True):
+    """Insert or update the row of a node; an empty cursor keeps the stored one."""
+
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class MoveCursor:
+class MoveCursor(Tx[Done], frozen=True):
+    """Remember how far the stream of settled invoices was read."""
+
     node_id: str
     cursor: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ExpireInvoices:
-    """Invoices of ``node_id``: those of offers that expired before ``drop_offers_before`` are deleted with their
-    requests and replies (strangers leave no rows behind); open ones whose ``expires_at`` is before ``before`` become
-    expired. What has one of the payment hashes in ``keep`` stays open: the node has not said that it is unpaid.
-
-    A request id of an offer is then known no more; its age window, which must be shorter than the time an unpaid
-    invoice is kept, refuses it. Only a clock that is set back makes another invoice of it: nobody's money moves.
-
-    → Recorded | More
-    """
-
-    before: int
-    drop_offers_before: int
-    node_id: str
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Prune:
-    """Forget finished requests and replies received before ``before``; the horizon moves forward with them.
-
-    Those of wire ``control`` stay for ever: an idempotency key has no age that could refuse it.
-
-    → Recorded | More
-    """
-
-    before: int
-
-
-@dataclass(frozen=True, slots=True)
-class SetSpending:
+class SetSpending(Tx[Done], frozen=True):
     """The drift breaker: stop or allow spending, with the reason that audit and doctor show."""
 
     stopped: bool
@@ -233,113 +339,8 @@ class SetSpending:
     now: int
 
 
-Tx = (
-    ClaimPayment
-    | RecordPayment
-    | ResolvePayment
-    | ClaimInvoice
-    | RecordInvoice
-    | DropInvoice
-    | Answer
-    | Credit
-    | Execute
-    | MarkPublished
-    | SaveNode
-    | MoveCursor
-    | ExpireInvoices
-    | Prune
-    | SetSpending
-)
+class Committed(msgspec.Struct, frozen=True):
+    """The news of one commit: its rows of the outbox and of the feed, in their order."""
 
-# ---------------------------------------------------------------- answers
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """This caller owns the request now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The request was answered before; these are the stored answers (reply, and receipt if there is one)."""
-
-    messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The request is claimed and unanswered; whoever claimed it will answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """Decided on an old grant, or the internal invoice is not what it was: load again and decide again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """``remaining_msat``: what would have fitted (budget or balance), when that is known."""
-
-    reason: Reason
-    remaining_msat: Msat | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """The same grant is paying this hash already: the request waits for that payment and gets its answer."""
-
-    payment: Payment
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyPaid:
-    """The same grant has paid this hash: answer with its preimage."""
-
-    payment: Payment
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """``unanswered``: requests that wait for this payment and were not among the messages. ``payment``: what
-    ResolvePayment made of it; the other transactions do not read it again."""
-
-    payment: Payment | None = None
-    unanswered: tuple[Request, ...] = ()
-    overdrawn: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class More:
-    """A part is done, so that payments need not wait for it; apply the same value again for the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceNotOpen:
-    """Our own invoice was settled or cancelled meanwhile; the internal payment did not happen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credited:
-    invoice: Invoice | None
-    surplus: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyCredited:
-    pass
-
-
-TxAnswer = (
-    Claimed
-    | Finished
-    | Running
-    | Stale
-    | Denied
-    | Joined
-    | AlreadyPaid
-    | Recorded
-    | More
-    | InvoiceNotOpen
-    | Credited
-    | AlreadyCredited
-)
+    outgoing: tuple[Outgoing, ...]
+    events: tuple[Event, ...]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from kitestring.base.commands import PayInvoice, freeze
+from kitestring.base.commands import PayInvoice
 from kitestring.base.grants import Grant
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.node import PayOrder
-from kitestring.base.payments import Failed, NeverSeen, State
-from kitestring.base.records import Invoice, Payment, Request
-from kitestring.engine.context import Context, Incoming
+from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
+from kitestring.base.records import Invoice, Payment
+from kitestring.engine.context import Context
 from kitestring.policy.rules import Allow
 
 
@@ -35,23 +36,10 @@ def new_payment(
     )
 
 
-def new_request(incoming: Incoming, now: int, payment_id: str = "") -> Request:
-    return Request(
-        incoming.request_id,
-        incoming.wire,
-        incoming.grant_id,
-        freeze(incoming.command),
-        incoming.reply_to,
-        incoming.sent_at,
-        now,
-        payment_id,
-    )
-
-
 async def own_invoice(context: Context, command: PayInvoice) -> Invoice | None:
     """Our own open invoice, if this very string is one; the same hash in another string is a wrapped invoice."""
     invoice = await context.store.invoice_by_hash(context.node.node_id, command.payment_hash)
-    if invoice is None or invoice.state != "open" or invoice.bolt11 != command.bolt11:
+    if invoice is None or invoice.state is not InvoiceState.OPEN or invoice.bolt11 != command.bolt11:
         return None
     return invoice
 
@@ -71,9 +59,9 @@ async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Fa
     """None while an order that the node has not taken may still be sent; else the failure that this is, as soon as no
     order is on its way any more. It is asked of a node whose look-ups are authoritative only."""
     now, grant = context.clock.now(), await context.store.grant(payment.grant_id)
-    reason = "other"
+    reason = FailureReason.OTHER
     if payment.expires_at and payment.expires_at <= now:
-        reason, why = "expired", "the invoice has expired"
+        reason, why = FailureReason.EXPIRED, "the invoice has expired"
     elif grant is None or grant.revoked_at is not None:
         why = "the connection was revoked"
     elif (await context.store.totals()).spending_stopped:

@@ -1,4 +1,4 @@
-"""What every part of the engine is given: the seams, the limits, and how an answer leaves."""
+"""What every part of the engine is given: the seams, the limits, and work on its own."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import itertools
 import logging
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kitestring.base.commands import Journaled
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Backend
-from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Clock, Deliver, Encode, Entropy
-from kitestring.base.records import Message, Node, Request
+from kitestring.base.records import Node
 from kitestring.base.store import Store
-from kitestring.base.transactions import Answer, DropInvoice, Finished, RecordInvoice, RecordPayment, Running, TxAnswer
+from kitestring.base.transactions import Tx
 from kitestring.engine.limits import Limits
 
+A = TypeVar("A")
 log = logging.getLogger("kitestring.engine")
 
 #: How often a claim is decided again after the grant changed under it; more means somebody edits it in a loop.
@@ -74,8 +74,8 @@ class Context:
         """32 hex digits that begin with the time, so that new ids stand together at the end of their index."""
         return f"{now & 0xFFFFFFFF:08x}{self.entropy(12).hex()}"
 
-    async def record(self, truth: RecordPayment | RecordInvoice | DropInvoice | Answer) -> TxAnswer:
-        """What ends a claimed request is tried however often the disk refuses; until it holds, the row stays ours."""
+    async def record(self, truth: Tx[A]) -> A:
+        """Retry until stored: the request stays claimed by this process until its end is on disk."""
         for delay_s in pauses():
             try:
                 return await self.store.apply(truth)
@@ -83,36 +83,3 @@ class Context:
                 log.warning("%s is not recorded yet: %s", type(truth).__name__, failure.message)
                 await self.clock.sleep(delay_s)
         raise AssertionError("an endless loop ended")
-
-    async def known(self, request_id: str) -> bool:
-        """Whether the request was claimed before. Then its stored answer is delivered again; an unanswered one is
-        answered by whoever carries it out and by nobody else: a refusal would deny what is under way."""
-        if await self.store.request(request_id) is None:
-            return False
-        messages = await self.store.messages(request_id)
-        if messages:
-            self.deliver(messages)
-        return True
-
-    def deliver_stored(self, answer: TxAnswer, messages: tuple[Message, ...]) -> None:
-        """What an ``Answer`` left in the ledger: ours, or the one that was there before. ``Running`` means that a copy
-        of the request was claimed meanwhile: then nothing of ours was stored, and whoever claimed it answers."""
-        if isinstance(answer, Finished):
-            self.deliver(answer.messages)
-        elif not isinstance(answer, Running):
-            self.deliver(messages)
-
-    def reply(self, request_id: str, reply_to: bytes, outcome: Outcome, part: str = "reply") -> Message | None:
-        """The finished answer, or None where the wire has nothing to say for this part."""
-        encoded = self.encode(reply_to, part, outcome, self.clock.now())
-        if encoded is None:
-            return None
-        return Message(request_id, part, encoded.plaintext, encoded.event, encoded.signed_at, reply_to)
-
-    def replies(self, requests: list[Request] | tuple[Request, ...], outcomes: list[Outcome]) -> tuple[Message, ...]:
-        """One stored answer per request; a request that gets silence is finished with an empty one."""
-        return tuple(
-            self.reply(request.request_id, request.reply_to, outcome)
-            or Message(request.request_id, "reply", b"", b"", self.clock.now(), request.reply_to)
-            for request, outcome in zip(requests, outcomes, strict=True)
-        )

@@ -7,11 +7,13 @@ import itertools
 import logging
 from typing import Final
 
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceStatus, Settlement
 from kitestring.base.outcomes import Received
 from kitestring.base.records import Invoice, Message
-from kitestring.base.transactions import Credit, Credited, ExpireInvoices, More
+from kitestring.base.transactions import Credit, ExpireInvoices, More
+from kitestring.engine.answers import Answers
 from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
 from kitestring.engine.node import reachable
 
@@ -32,8 +34,9 @@ PAGE: Final = 200
 class IncomingMoney:
     """Credits what the node has confirmed, once, with the receipt in the same commit."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, answers: Answers) -> None:
         self._context = context
+        self._answers = answers
 
     async def listen(self) -> None:
         """For ever: follow the stream from the stored cursor, with a sweep beside it; again after every break."""
@@ -64,10 +67,10 @@ class IncomingMoney:
             await self._context.clock.sleep(pause_s)
 
     async def _open(self, expires_before: int = 0) -> list[Invoice]:
-        """Our open invoices at this node, those that expire first first; others get a turn after each page."""
+        """Our open invoices at this node, ordered by expiry, earliest first; others get a turn after each page."""
         found: list[Invoice] = []
         store, after = self._context.store, None
-        while page := await store.invoices("open", after=after, limit=PAGE, expires_before=expires_before):
+        while page := await store.invoices(InvoiceState.OPEN, after=after, limit=PAGE, expires_before=expires_before):
             found += [invoice for invoice in page if invoice.node_id == self._context.node.node_id]
             after = page[-1]
             await asyncio.sleep(0)
@@ -93,7 +96,7 @@ class IncomingMoney:
         await asyncio.shield(self._context.spawn(self._credit(settlement)))
 
     async def _credit(self, settlement: Settlement) -> None:
-        receipt = await self._receipt(settlement)
+        messages = await self._receipt(settlement)
         credit = Credit(
             self._context.node.node_id,
             settlement.payment_hash,
@@ -101,24 +104,17 @@ class IncomingMoney:
             settlement.settled_at or self._context.clock.now(),
             settlement.preimage,
             settlement.cursor,
-            receipt,
+            messages,
         )
-        answer = await self._context.store.apply(credit)
-        # What settled no invoice (too little, a surplus) is booked, but nobody is told that the invoice is paid.
-        if isinstance(answer, Credited) and answer.invoice is not None and not answer.surplus:
-            self._context.deliver(receipt)
+        await self._context.store.apply(credit)
 
     async def _receipt(self, settlement: Settlement) -> tuple[Message, ...]:
-        node_id = self._context.node.node_id
-        invoice = await self._context.store.invoice_by_hash(node_id, settlement.payment_hash)
-        if invoice is None or not invoice.request_id or invoice.state == "settled":
-            return ()
-        request = await self._context.store.request(invoice.request_id)
-        if request is None:
+        """The receipt of the invoice that this settles; what settles none (too little, a surplus) tells nobody."""
+        invoice = await self._context.store.invoice_by_hash(self._context.node.node_id, settlement.payment_hash)
+        if invoice is None or invoice.state is InvoiceState.SETTLED:
             return ()
         received = Received(settlement.payment_hash, Msat(settlement.received_msat), settlement.preimage)
-        message = self._context.reply(request.request_id, request.reply_to, received, "receipt")
-        return () if message is None else (message,)
+        return await self._answers.receipt(invoice, received)
 
     async def housekeeping(self) -> None:
         """For ever: look once more at invoices past their expiry, then call them expired."""
@@ -141,6 +137,6 @@ class IncomingMoney:
                 if len(sick) == MAX_SICK:
                     before = invoice.expires_at
         drop_before = now - KEEP_UNPAID_OFFER_INVOICES_S
-        expire = ExpireInvoices(before, drop_before, self._context.node.node_id, tuple(sick))
+        expire = ExpireInvoices(before, drop_before, self._context.node.node_id, now, tuple(sick))
         while isinstance(await self._context.store.apply(expire), More):
             pass  # payments went in between

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, assert_never
 
-from kitestring.base.commands import OWNER_ACCOUNT, MakeInvoice, freeze
+from kitestring.base.commands import OWNER_ACCOUNT, MakeInvoice
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant, OfferState
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO
 from kitestring.base.node import InvoiceOrder, NodeInvoice
 from kitestring.base.outcomes import Invoiced, Refused, Transaction
 from kitestring.base.records import Invoice, Request
 from kitestring.base.transactions import (
-    Answer,
     Claimed,
     ClaimInvoice,
     Denied,
@@ -23,9 +25,10 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
+from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.grants import Grants
 from kitestring.engine.node import reachable
-from kitestring.engine.payments import Grants
 from kitestring.policy.rules import refuse_invoice
 
 log = logging.getLogger("kitestring.engine")
@@ -40,38 +43,37 @@ OPEN_RETRY_S: Final = 60
 class Invoices:
     """Invoices into the account of a grant, or of an offer (then the caller is a stranger)."""
 
-    def __init__(self, context: Context, grants: Grants, reload: Grants) -> None:
+    def __init__(self, context: Context, answers: Answers, grants: Grants) -> None:
         self._context = context
-        self._grant = grants
-        self._reload = reload
+        self._answers = answers
+        self._grants = grants
 
-    async def handle(self, incoming: Incoming) -> None:
-        grant_of = self._grant
-        for _ in range(MAX_STALE_ROUNDS):
-            answer = await self._claim(incoming, grant_of)
+    async def handle(self, incoming: Incoming, command: MakeInvoice) -> None:
+        """Decide, claim and make the invoice; returns when the answer is stored."""
+        answer = await self._claim(incoming, command, self._grants.get)
+        for _ in range(MAX_STALE_ROUNDS - 1):
             if not isinstance(answer, Stale):
                 break
-            grant_of = self._reload
+            answer = await self._claim(incoming, command, self._grants.reload)
         match answer:
             case Invoice():
-                await self._make(answer, self._request(incoming))
-            case Finished(messages):
-                self._context.deliver(messages)
+                await self._make(answer, new_request(incoming, self._context.clock.now()))
+            case Finished():
+                self._context.deliver(answer.messages)
             case Running():
                 pass
             case Refused():
-                await self._refuse(incoming, answer)
-            case Denied(Reason.RATE_LIMITED):
-                await self._refuse(incoming, self._too_many_open())
-            case Denied(reason):
-                await self._refuse(incoming, Refused(reason))
+                await self._answers.refuse(incoming, answer)
+            case Denied():
+                await self._answers.refuse(incoming, self._refusal(answer))
+            case Stale():
+                await self._answers.refuse(incoming, Refused(Reason.BUSY, "the connection keeps changing; try again"))
             case _:
-                await self._refuse(incoming, Refused(Reason.BUSY))
+                assert_never(answer)
 
-    async def _claim(self, incoming: Incoming, grant_of: Grants) -> object:
-        command = incoming.command
-        if not isinstance(command, MakeInvoice):
-            raise TypeError(f"{type(command).__name__} makes no invoice")
+    async def _claim(
+        self, incoming: Incoming, command: MakeInvoice, grant_of: Callable[[str], Awaitable[Grant | None]]
+    ) -> Invoice | Finished | Running | Stale | Denied | Refused:
         now = self._context.clock.now()
         account_id, version = OWNER_ACCOUNT, 0
         if incoming.grant_id:
@@ -82,11 +84,11 @@ class Invoices:
             account_id, version = grant.account_id, grant.version
         elif command.offer_id:
             offer = await self._context.store.offer(command.offer_id)
-            if offer is None or offer.state != "open":
+            if offer is None or offer.state is not OfferState.OPEN:
                 return Refused(Reason.UNKNOWN_TARGET, "there is no such offer here")
             account_id = offer.account_id
         invoice = self._new_invoice(incoming, command, account_id, now)
-        claim = ClaimInvoice(self._request(incoming), version, invoice, self._max_open(incoming))
+        claim = ClaimInvoice(new_request(incoming, now), version, invoice, self._max_open(incoming))
         answer = await self._context.store.apply(claim)
         return invoice if isinstance(answer, Claimed) else answer
 
@@ -96,7 +98,9 @@ class Invoices:
             return self._context.limits.open_invoices
         return MAX_OPEN_PER_OFFER if isinstance(incoming.command, MakeInvoice) and incoming.command.offer_id else 0
 
-    def _too_many_open(self) -> Refused:
+    def _refusal(self, denied: Denied) -> Refused:
+        if denied.reason is not Reason.RATE_LIMITED:
+            return Refused(denied.reason)
         retry_after = self._context.clock.now() + OPEN_RETRY_S
         text = "too many unpaid invoices are open: pay one, or wait until one expires"
         return Refused(Reason.RATE_LIMITED, text, {"retry_after": retry_after})
@@ -114,7 +118,7 @@ class Invoices:
             amount_msat=command.amount_msat,
             created_at=now,
             expires_at=now + command.expiry_s,
-            state="creating",
+            state=InvoiceState.CREATING,
             preimage=preimage.hex(),
             description=command.description,
             description_hash=command.description_hash,
@@ -142,17 +146,15 @@ class Invoices:
         await self._record(invoice, request, made)
 
     async def _record(self, invoice: Invoice, request: Request, made: NodeInvoice) -> None:
-        messages = self._context.replies([request], [Invoiced(_transaction(invoice, made))])
+        messages = self._answers.replies((request,), (Invoiced(_transaction(invoice, made)),))
         now = self._context.clock.now()
         await self._context.record(
             RecordInvoice(invoice.invoice_id, made.bolt11, made.payment_hash, made.expires_at, now, messages)
         )
-        self._context.deliver(messages)
 
     async def _drop(self, invoice: Invoice, request: Request, refusal: Refused) -> None:
-        messages = self._context.replies([request], [refusal])
+        messages = self._answers.replies((request,), (refusal,))
         await self._context.record(DropInvoice(invoice.invoice_id, self._context.clock.now(), messages))
-        self._context.deliver(messages)
 
     async def resume(self, invoice: Invoice) -> None:
         """After a crash: make the invoice again (with our own preimage it is the same one) and answer."""
@@ -164,29 +166,6 @@ class Invoices:
             await self._drop(invoice, request, refusal)
             return
         await self._make(invoice, request)
-
-    async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
-        """Strangers leave no row behind; a connection's refusal is kept like every other answer."""
-        if await self._context.known(incoming.request_id):
-            return
-        request = self._request(incoming)
-        messages = self._context.replies([request], [refusal])
-        if incoming.grant_id:
-            answer = await self._context.store.apply(Answer(request, messages, self._context.clock.now()))
-            self._context.deliver_stored(answer, messages)
-        else:
-            self._context.deliver(messages)
-
-    def _request(self, incoming: Incoming) -> Request:
-        return Request(
-            incoming.request_id,
-            incoming.wire,
-            incoming.grant_id,
-            freeze(incoming.command),
-            incoming.reply_to,
-            incoming.sent_at,
-            self._context.clock.now(),
-        )
 
 
 def _transaction(invoice: Invoice, made: NodeInvoice) -> Transaction:

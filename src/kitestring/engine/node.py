@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import NodeInfo, NodeUnreachableError
-from kitestring.base.payments import Failed, LookupAnswer, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, LookupAnswer, Settled, Unknown
 from kitestring.base.records import NodeView
 from kitestring.engine.context import Context
 
@@ -42,7 +42,7 @@ async def ask_to_pay(call: Awaitable[LookupAnswer], payment_hash: str) -> Lookup
         async with asyncio.timeout(ANSWER_LIMIT_S):
             return _proven(await call, payment_hash)
     except NodeUnreachableError as unreachable:
-        return Failed(f"the node was never reached: {unreachable}", "unreachable")
+        return Failed(f"the node was never reached: {unreachable}", FailureReason.UNREACHABLE)
     except Exception as unclear:  # noqa: BLE001 - this is the place where "I don't know" gets its name
         return _unknown(unclear, payment_hash)
 

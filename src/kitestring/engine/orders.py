@@ -7,8 +7,8 @@ from typing import Final
 
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen
 from kitestring.base.records import Payment
+from kitestring.engine.evidence import Evidence
 from kitestring.engine.node import ANSWER_LIMIT_S
-from kitestring.engine.running import Sight
 
 #: An order whose connection broke may still reach the node: a proxy or the kernel delivers what it had taken. After so
 #: long without a call nothing is expected to. Beyond it a residual risk stays: an order that some proxy delivers even
@@ -37,7 +37,7 @@ class Orders:
         first_at: int | None = None,
     ) -> None:  # fmt: skip
         self._first_at = first_at
-        self._sight = Sight()
+        self._evidence = Evidence()
         self._told: Failed | None = None
         self._last_s = now_s
         self._over_at_s = over_at_s
@@ -79,7 +79,7 @@ class Orders:
 
         One order: it was seen trying and failed, or its record changed. Several: the same, or the node refused the last
         of them, and a look-up after a quiet time still shows no other. A dead process: see the class."""
-        is_proven = self._sight.proves(answer)
+        is_proven = self._evidence.proves(answer)
         if isinstance(answer, InFlight):
             self._told = None  # an earlier one has arrived
         if not isinstance(answer, Failed | NeverSeen):

@@ -7,28 +7,28 @@ from typing import Final
 from kitestring.base.commands import PayInvoice, thaw
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Outcome, Paid, Refused
-from kitestring.base.payments import Failed, Settled
+from kitestring.base.payments import Failed, FailureReason, Settled
 from kitestring.base.records import Payment, Request
 
 #: What a node's proof of failure is called on the wires; the rest is PAYMENT_FAILED.
 _FAILURES: Final = {
-    "fee_limit": Reason.FEE_LIMIT,
-    "insufficient_funds": Reason.INSUFFICIENT_FUNDS,
-    "unreachable": Reason.UNAVAILABLE,
-    "taken": Reason.INVOICE_TAKEN,
+    FailureReason.FEE_LIMIT: Reason.FEE_LIMIT,
+    FailureReason.INSUFFICIENT_FUNDS: Reason.INSUFFICIENT_FUNDS,
+    FailureReason.UNREACHABLE: Reason.UNAVAILABLE,
+    FailureReason.TAKEN: Reason.INVOICE_TAKEN,
 }
 #: Not PAYMENT_FAILED: the node may have paid it, or may still.
 CLOSED: Final = Refused(
     Reason.INTERNAL, "the operator closed this payment without proof; do not pay this invoice again before asking them"
 )
 _SENTENCES: Final = {
-    "fee_limit": "no route within the fee limit was found",
-    "no_route": "no route to the payee was found",
-    "expired": "the invoice has expired",
-    "insufficient_funds": "the node's channels cannot send this amount now",
-    "refused": "the payee refused the payment",
-    "unreachable": "the Lightning node cannot be reached; nothing was sent",
-    "taken": "the invoice was paid meanwhile",
+    FailureReason.FEE_LIMIT: "no route within the fee limit was found",
+    FailureReason.NO_ROUTE: "no route to the payee was found",
+    FailureReason.EXPIRED: "the invoice has expired",
+    FailureReason.INSUFFICIENT_FUNDS: "the node's channels cannot send this amount now",
+    FailureReason.REFUSED: "the payee refused the payment",
+    FailureReason.UNREACHABLE: "the Lightning node cannot be reached; nothing was sent",
+    FailureReason.TAKEN: "the invoice was paid meanwhile",
 }
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from kitestring.base.grants import Account, Budget, Grant, Offer
+from kitestring.base.events import Event, EventKind
+from kitestring.base.grants import Account, Budget, Grant, Offer, OfferState
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Transaction
 from kitestring.base.payments import State
-from kitestring.base.records import Invoice, Message, Node, Payment, Request
+from kitestring.base.records import Invoice, Node, Payment, Request
 
 Row = tuple[Any, ...]
 
@@ -18,15 +20,20 @@ WORLD: Final = "@world"
 FEES: Final = "@fees"
 
 STATES: Final = {state.value: state for state in State}
+INVOICE_STATES: Final = {state.value: state for state in InvoiceState}
+OFFER_STATES: Final = {state.value: state for state in OfferState}
+EVENT_KINDS: Final = {kind.value: kind for kind in EventKind}
 
 REQUEST: Final = "request_id, wire, grant_id, command, reply_to, sent_at, received_at, payment_id"
-MESSAGE: Final = "request_id, part, plaintext, event, signed_at, reply_to"
-#: What an outcome changes stands last.
-PAYMENT: Final = (
+#: Without the request it answers, which is a number in the outbox.
+MESSAGE: Final = "kind, plaintext, event, signed_at, address"
+EVENT: Final = "event, at, kind, subject, grant_id, account_id, detail"
+#: As it was claimed, then what an outcome changes.
+CLAIMED: Final = (
     "payment_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, fee_cap_msat, created_at,"
-    " internal, amountless, expires_at, description, description_hash, metadata,"
-    " state, fee_msat, preimage, evidence, settled_at"
+    " internal, amountless, expires_at, description, description_hash, metadata"
 )
+PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
     "invoice_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, created_at, expires_at,"
     " state, preimage, description, description_hash, metadata, offer_id, payer_data, request_id, received_msat,"
@@ -53,8 +60,9 @@ def read_request(row: Row) -> Request:
     return Request(*row)
 
 
-def read_message(row: Row) -> Message:
-    return Message(*row)
+def read_event(row: Row) -> Event:
+    number, at, kind, *rest = row
+    return Event(number, at, EVENT_KINDS[kind], *rest)
 
 
 def read_node(row: Row) -> Node:
@@ -87,11 +95,11 @@ def read_payment(row: Row) -> Payment:
     )
 
 
-def write_payment(p: Payment, state: str) -> Row:
+def write_claimed(p: Payment) -> Row:
     return (
         *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, p.bolt11, int(p.amount_msat)),
         *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if p.amountless else 0, p.expires_at),
-        *(p.description, p.description_hash, p.metadata, state, 0, "", "", None),
+        *(p.description, p.description_hash, p.metadata),
     )
 
 
@@ -107,7 +115,7 @@ def read_invoice(row: Row) -> Invoice:
         amount_msat=_msat(row[7]),
         created_at=row[8],
         expires_at=row[9],
-        state=row[10],
+        state=INVOICE_STATES[row[10]],
         preimage=row[11],
         description=row[12],
         description_hash=row[13],
@@ -180,7 +188,7 @@ def read_offer(row: Row) -> Offer:
         min_msat=_msat(row[4]),
         max_msat=_msat(row[5]),
         payer_data=tuple(json.loads(row[6])),
-        state=row[7],
+        state=OFFER_STATES[row[7]],
         latest=row[8],
         created_at=row[9],
     )
@@ -204,11 +212,11 @@ _OUTGOING: Final = {
     State.RESOLVED: "pending",  # closed by the operator's word, which proves nothing: it may still settle
 }
 _INCOMING: Final = {
-    "creating": "pending",
-    "open": "pending",
-    "settled": "settled",
-    "expired": "expired",
-    "canceled": "expired",
+    InvoiceState.CREATING: "pending",
+    InvoiceState.OPEN: "pending",
+    InvoiceState.SETTLED: "settled",
+    InvoiceState.EXPIRED: "expired",
+    InvoiceState.CANCELED: "expired",
 }
 
 
@@ -247,7 +255,7 @@ def incoming(i: Invoice) -> Transaction:
         bolt11=i.bolt11,
         description=i.description,
         description_hash=i.description_hash,
-        preimage=i.preimage if i.state == "settled" else "",
+        preimage=i.preimage if i.state is InvoiceState.SETTLED else "",
         metadata=i.metadata,
         offer_id=i.offer_id,
         payer_data=i.payer_data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.transport.publications import Answer, PublishResult, Verdict
 from tests.app.kit import NOW, Counted, StillClock
+from tests.kit.changed import replace
 
 KEYRING = Keyring(bytes(range(32)))
 GRANT = Grant(

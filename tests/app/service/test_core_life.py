@@ -13,7 +13,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.core import Core, Place
 from kitestring.app.service.owner_wire import encode_control
-from kitestring.app.service.publisher import Publisher
+from kitestring.app.service.waiters import Waiters
 from kitestring.base.commands import PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
@@ -111,8 +111,9 @@ async def test_a_repeated_command_whose_answer_is_stored_gets_it_at_once(life: L
 
         core = Core.__new__(Core)
         core.clock, core.engine = rig.clock, rig.engine  # type: ignore[misc]
-        core.publisher = Publisher(None, rig.store, rig.clock, None)  # type: ignore[arg-type, misc]
-        rig.context.encode, rig.context.deliver = encode, core.publisher.deliver
+        core.waiters = Waiters()  # type: ignore[misc]
+        rig.store.subscribe(core.waiters.hear)
+        rig.context.encode, rig.context.deliver = encode, core.waiters.tell
         text, payment_hash = life.node.outside_invoice()
         command = PayInvoice(
             bolt11=text, payment_hash=payment_hash, amount_msat=Msat(1_000), network="regtest",

@@ -5,7 +5,6 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import Backend, NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, NeverSeen, Settled, Unknown
 from tests.contract.backend_sides import open_url, order, stranger_invoice
+from tests.kit.changed import replace
 
 from .fake_lnd import FakeLnd, make_certificate
 

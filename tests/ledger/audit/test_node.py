@@ -1,6 +1,5 @@
 """The ledger beside the node's own lists: every difference in either direction is told."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from kitestring.base.node import InvoiceStatus, NodePayment
 from kitestring.base.transactions import ResolvePayment
 from kitestring.ledger.audit.node import Books, books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.changed import replace
 from tests.ledger.values import (
     NODE,
     NOW,

@@ -35,7 +35,7 @@ def test_each_migration_is_applied_once_and_later_ones_go_on_from_there(database
 def test_a_changed_migration_is_refused(database: sqlite3.Connection) -> None:
     migrate(database, [ONE])
     changed = Migration(1, "0001_one.sql", ONE.sql + "-- a word more\n")
-    with pytest.raises(KitestringError, match=r"0001_one\.sql is not the one"):
+    with pytest.raises(KitestringError, match="start with another --data-dir"):
         migrate(database, [changed, TWO])
     database.close()
 

@@ -10,6 +10,7 @@ import pytest
 
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.store import Scope
 from kitestring.base.transactions import DropInvoice
 from kitestring.ledger.audit.checks import audit
@@ -31,7 +32,7 @@ async def plans(tmp_path: Path) -> AsyncIterator[Plans]:
     store = await SqliteStore.open(path, SERVICE)
     seen: set[str] = set()
     assert store._writer is not None
-    for connection in (store._writer.connection, store._reader.connection):
+    for connection in (store._writer.connection, store._connection):
         connection.set_trace_callback(seen.add)
 
     def explained() -> list[tuple[str, str]]:
@@ -74,8 +75,13 @@ async def test_no_list_and_no_look_up_walks_or_sorts_a_table(plans: Plans, scope
     await store.open_payments()
     await store.resolved_payments()
     await store.waiting("a")
-    await store.unpublished(10)
-    await store.invoices("open")
+    await store.outbox(0, 10)
+    await store.due(NOW, 10)
+    await store.has_due()
+    await store.sent_position()
+    await store.events(0, 10)
+    await store.last_event()
+    await store.invoices(InvoiceState.OPEN)
     steps = explained()
     assert len(steps) >= 16
     walks = [step for step in steps if WALK.search(step[1])]
@@ -109,26 +115,26 @@ async def test_pages_of_invoices_bring_each_once_and_also_when_the_last_one_went
         await store.apply(claim_invoice(f"i{number}", one))
     seen: list[str] = []
     after = None
-    while page := await store.invoices("creating", after=after, limit=4):
+    while page := await store.invoices(InvoiceState.CREATING, after=after, limit=4):
         assert len(page) <= 4
         after = page[-1]
         seen += [one.invoice_id for one in page]
     assert seen == [one.invoice_id for one in made]
     await store.apply(DropInvoice("inv-i4", NOW, (reply("want-i4"),)))
-    again = await store.invoices("creating", after=made[4], limit=4)
+    again = await store.invoices(InvoiceState.CREATING, after=made[4], limit=4)
     assert [one.invoice_id for one in again] == ["inv-i3", "inv-i5", "inv-i6", "inv-i7"]
-    early = await store.invoices("creating", expires_before=NOW + 1)
+    early = await store.invoices(InvoiceState.CREATING, expires_before=NOW + 1)
     assert [one.invoice_id for one in early] == ["inv-i0", "inv-i1", "inv-i2"]
-    assert await store.invoices("settled", after=made[0], limit=1) == []
+    assert await store.invoices(InvoiceState.SETTLED, after=made[0], limit=1) == []
     assert [step for step in explained() if "FROM invoices" in step[0] and WALK.search(step[1])] == []
 
 
 async def test_a_database_that_cannot_be_read_is_a_plain_error(plans: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
     store, _ = plans
     with monkeypatch.context() as broken:
-        broken.setattr(store._reader, "connection", sqlite3.connect(":memory:"))
+        broken.setattr(store, "_connection", sqlite3.connect(":memory:"))
         for read in (store.totals(), store.payment("a"), store.transactions(Scope(), ListTransactions())):
             with pytest.raises(KitestringError, match="cannot be read") as told:
                 await read
             assert told.value.reason is Reason.INTERNAL
-        store._reader.connection.close()
+        store._connection.close()

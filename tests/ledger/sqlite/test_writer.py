@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.payments import IllegalStepError
-from kitestring.base.transactions import Claimed, Denied, ExpireInvoices, Prune, Recorded, Running, Tx, TxAnswer
+from kitestring.base.transactions import Claimed, Denied, ExpireInvoices, Prune, Recorded, Running, Tx
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite import writer as writer_module
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -74,7 +74,7 @@ def faulty(store: SqliteStore) -> Faulty:
     return wrapped
 
 
-async def together(store: SqliteStore, *txs: Any) -> list[TxAnswer | BaseException]:
+async def together(store: SqliteStore, *txs: Any) -> list[object | BaseException]:
     return await asyncio.gather(*(store.apply(tx) for tx in txs), return_exceptions=True)
 
 
@@ -250,7 +250,7 @@ def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
         for _ in range(9):
             await asyncio.sleep(0)
         assert not claimed.done()
-        store._reader.connection.close()
+        store._connection.close()
         return writer
 
     loop = asyncio.new_event_loop()
@@ -269,7 +269,7 @@ def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
     raw.close()
 
 
-@pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0, "node")])
+@pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0, "node", 0)])
 async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx) -> None:
     connection = faulty(store)
     await store.apply(claim("a"))

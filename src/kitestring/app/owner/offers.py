@@ -14,14 +14,13 @@ from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Offer
+from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import MSAT_PER_SAT, Msat
 from kitestring.base.transactions import SaveOffer
 from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, encode
 
 #: What a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
-OPEN: Final = "open"
 
 
 class OfferParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -77,14 +76,14 @@ async def offer_delete(desk: Desk, params: OfferName, key: str) -> Result:
     if await desk.store.request(request_id("offer_delete", key)) is not None:
         return await execute_once(desk, "offer_delete", key, asked, (), {})
     offer = await _need(desk, params.offer)
-    gone = replace(offer, state="deleted")
+    gone = replace(offer, state=OfferState.DELETED)
     result = {"offer_id": offer.offer_id, "label": offer.label, "deleted": True}
     return await execute_once(desk, "offer_delete", key, asked, (SaveOffer(gone),), result)
 
 
 async def open_offers(desk: Desk) -> list[Offer]:
     """Offers that can be paid, the oldest first."""
-    offers = [offer for offer in await desk.store.offers() if offer.state == OPEN]
+    offers = [offer for offer in await desk.store.offers() if offer.state is OfferState.OPEN]
     return sorted(offers, key=lambda offer: (offer.created_at, offer.label))
 
 

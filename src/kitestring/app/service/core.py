@@ -14,12 +14,15 @@ from typing import Final
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import AGAIN_S, MISSING_S, Announcer
+from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.execute import Result, execute
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.node_words import in_its_words, told
 from kitestring.app.service.owner_wire import CONTROL, decode_control
-from kitestring.app.service.publisher import Publisher
 from kitestring.app.service.rates import Rates
+from kitestring.app.service.routes import routes
+from kitestring.app.service.seams import Seams
+from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
 from kitestring.backend.registry import open_backend
 from kitestring.base.commands import AnyCommand, Journaled
@@ -27,8 +30,8 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome
-from kitestring.base.ports import Clock, Entropy
-from kitestring.base.records import Node, NodeView
+from kitestring.base.ports import Clock, Encoded, Entropy
+from kitestring.base.records import Message, Node, NodeView
 from kitestring.base.store import Store
 from kitestring.base.transactions import More, Prune, SaveGrant, SaveNode, Write
 from kitestring.client.offers import ask_offer
@@ -38,7 +41,9 @@ from kitestring.engine.context import Context, Incoming
 from kitestring.engine.engine import Engine
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
+from kitestring.nostr.event import read_head
 from kitestring.nostr.filter import Filter
+from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import PoolOptions, RelayPool
 from kitestring.transport.subscriptions import Subscription
 
@@ -94,13 +99,16 @@ class Core:
         self.pool: Final = RelayPool(place.relays, clock=clock, entropy=entropy, signers=signers, options=options)
         self._signers: Final = signers
         wires = Wires(keyring, entropy)
-        self.publisher: Final = Publisher(self.pool, store, clock, wires.resign)
+        self.waiters: Final = Waiters()
+        self.delivery: Final = Delivery(store, clock, routes(Seams(self.pool, store, wires, clock)))
+        store.subscribe(self.waiters.hear)
+        store.subscribe(self.delivery.hear)
         self.engine: Final = Engine(
-            Context(store, backend, node, clock, entropy, wires.encode, self.publisher.deliver, config.limits)
+            Context(store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits)
         )
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine, store=store,
-            backend=backend, publisher=self.publisher, clock=clock, rates=Rates(config.rates, clock),
+            backend=backend, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
             nip44_seen=self._on_nip44, accept_legacy=config.accept_legacy_offers,
         )  # fmt: skip
         self._announcer: Final = Announcer(self.pool, keyring, clock, entropy)
@@ -134,6 +142,7 @@ class Core:
         self._know_keys(grants)
         await self.pool.start()
         await self.engine.start()
+        await self.delivery.start()
         self._requests = self.pool.subscribe(
             "requests", self._request_filters, self.gateway.receive, keys=self.gateway.keys()
         )
@@ -159,7 +168,7 @@ class Core:
             closing.push_async_callback(self.backend.close)
             closing.push_async_callback(self.store.close)
             closing.push_async_callback(self.pool.stop)
-            closing.push_async_callback(self.publisher.drain, DRAIN_S)
+            closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             if self._requests is not None:
                 self._requests.close()
             aside = (*self._loops, *self._upgrades)
@@ -169,6 +178,16 @@ class Core:
             await self.gateway.drain(grace_s)
             left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
         return left  # noqa: RET504 - inside, the end of the stack would seem to swallow errors
+
+    def _deliver(self, messages: tuple[Message, ...]) -> None:
+        """Answers beside the outbox: stored ones that are asked for again, and those that nobody stores."""
+        self.waiters.tell(messages)
+        self.delivery.send_once(messages)
+
+    def _send_unstored(self, answer: Encoded) -> None:
+        """The pool's own retries are all it gets, and who misses it asks again."""
+        event = read_head(answer.event)
+        self.pool.send(event.id, event.pubkey, answer.event, _unheeded)
 
     # ------------------------------------------------------------ connections
 
@@ -184,8 +203,6 @@ class Core:
     async def grants_changed(self) -> None:
         """Serve the connections as they are stored now; new ones are announced and read back before this returns."""
         grants = await self._nwc_grants()
-        for grant in grants:
-            await self.engine.reload_grant(grant.grant_id)
         self._know_keys(grants)
         self.gateway.set_connections(grants)
         if self._requests is not None:
@@ -231,7 +248,6 @@ class Core:
         except KitestringError as failure:
             log.warning("connection %s is not raised to NIP-44 yet: %s", grant.name, failure.message)
             return
-        await self.engine.reload_grant(grant.grant_id)
         grants = await self._nwc_grants()
         self.gateway.set_connections(grants)
         await self._announcer.publish_changed(grants)
@@ -265,7 +281,7 @@ class Core:
         """Hand the command to the engine and wait; the wait decides nothing."""
         until = self.clock.monotonic() + wait_s
         incoming = Incoming(request_id, "control", grant_id, command, CONTROL, self.clock.now())
-        with self.publisher.expecting(request_id) as answer:
+        with self.waiters.expecting(request_id) as answer:
             await self.engine.handle(incoming)
             await asyncio.wait((answer,), timeout=max(0.0, until - self.clock.monotonic()))
             return decode_control(answer.result().plaintext) if answer.done() else None
@@ -286,6 +302,11 @@ class Core:
         )  # fmt: skip
         async with asked:
             return asked.invoice
+
+
+def _unheeded(result: PublishResult) -> None:
+    if not result.accepted:
+        log.info("an answer was taken by no relay")
 
 
 async def _know_node(config: Config, store: Store, backend: Backend) -> Node:

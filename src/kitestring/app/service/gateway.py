@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kitestring.app.service.publisher import Publisher
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.served import Served
 from kitestring.app.service.wires import Wires
@@ -20,7 +19,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome, Refused
-from kitestring.base.ports import Clock
+from kitestring.base.ports import Clock, Encoded
 from kitestring.base.store import Store
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
@@ -55,7 +54,7 @@ class Gateway:
 
     def __init__(
         self, *, service_pubkey: str, network: str, wires: Wires, engine: Engine, store: Store, backend: Backend,
-        publisher: Publisher, clock: Clock, rates: Rates, nip44_seen: Callable[[Grant], None],
+        send_once: Callable[[Encoded], None], clock: Clock, rates: Rates, nip44_seen: Callable[[Grant], None],
         accept_legacy: bool = True,
     ) -> None:  # fmt: skip
         self._service_pubkey: Final = service_pubkey
@@ -64,7 +63,7 @@ class Gateway:
         self._engine: Final = engine
         self._store: Final = store
         self._backend: Final = backend
-        self._publisher: Final = publisher
+        self._send_once: Final = send_once
         self._clock: Final = clock
         self._rates: Final = rates
         self._nip44_seen: Final = nip44_seen
@@ -280,7 +279,7 @@ class Gateway:
         self._served.add(to.event_id)
         encoded = self._wires.encode_to(to, outcome, self._clock.now())
         if encoded is not None:
-            self._publisher.send_once(encoded)
+            self._send_once(encoded)
 
     def _shared(self, to: ReplyTo) -> bytes:
         return self._wires.shared(self._wires.key(to.key_id), to.peer, to.cipher)

@@ -9,6 +9,7 @@ import msgspec
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Refused
 from kitestring.base.ports import Encoded
+from kitestring.base.records import REPLY
 
 #: The ``reply_to`` of the owner's commands: there is no peer to publish to.
 CONTROL: Final = b"control"
@@ -17,9 +18,9 @@ _KINDS: Final[dict[str, type]] = {"paid": Paid, "invoiced": Invoiced, "refused":
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
-def encode_control(part: str, outcome: Outcome, now: int) -> Encoded | None:
+def encode_control(kind: str, outcome: Outcome, now: int) -> Encoded | None:
     """The stored form; None for receipts, which the owner reads in the list of transactions."""
-    if part != "reply" or type(outcome) not in _NAMES:
+    if kind != REPLY or type(outcome) not in _NAMES:
         return None
     body = {"kind": _NAMES[type(outcome)], "outcome": msgspec.to_builtins(outcome, enc_hook=_plain)}
     return Encoded(msgspec.json.encode(body), b"", now)

@@ -46,10 +46,10 @@ class Wires:
             self._secrets[name] = secret
         return secret
 
-    def encode(self, reply_to: bytes, part: str, outcome: Outcome, now: int) -> Encoded | None:
+    def encode(self, reply_to: bytes, kind: str, outcome: Outcome, now: int) -> Encoded | None:
         """The ``Encode`` of the engine. A reply_to that is the control's needs no key and is not published."""
         if reply_to == CONTROL:
-            return encode_control(part, outcome, now)
+            return encode_control(kind, outcome, now)
         return self.encode_to(thaw(reply_to), outcome, now)
 
     def encode_to(self, to: ReplyTo, outcome: Outcome, now: int) -> Encoded | None:
@@ -59,10 +59,10 @@ class Wires:
 
     def resign(self, message: Message, now: int) -> Message:
         """The same answer with a fresh time."""
-        to = thaw(message.reply_to)
+        to = thaw(message.address)
         key = self.key(to.key_id)
         shared = self.shared(key, to.peer, to.cipher)
         fresh = reply_event(to, message.plaintext, key=key, shared=shared, entropy=self._entropy, now=now)
         return Message(
-            message.request_id, message.part, message.plaintext, fresh.event, fresh.signed_at, message.reply_to
+            message.request_id, message.kind, message.plaintext, fresh.event, fresh.signed_at, message.address
         )

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from kitestring.backend.lnd import wire
 from kitestring.backend.lnd.rest import (
@@ -43,7 +44,7 @@ from kitestring.base.node import (
     PayOrder,
     Settlement,
 )
-from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, PayAnswer, Unknown
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, PayAnswer, Unknown
 from kitestring.base.ports import Clock
 from kitestring.codec import bolt11
 
@@ -63,11 +64,11 @@ INVOICE_PAGE: Final = 500
 PAYMENT_PAGE: Final = 100
 #: What lnd says before it touches a payment, and what that means. Trusted only when lnd knows no live payment.
 REFUSALS: Final = (
-    ("invoice expired", "expired"),
-    ("not for current active network", "refused"),
-    ("self-payments not allowed", "refused"),
-    ("amount must be specified", "refused"),
-    ("amount must not be specified", "refused"),
+    ("invoice expired", FailureReason.EXPIRED),
+    ("not for current active network", FailureReason.REFUSED),
+    ("self-payments not allowed", FailureReason.REFUSED),
+    ("amount must be specified", FailureReason.REFUSED),
+    ("amount must not be specified", FailureReason.REFUSED),
 )
 _CAPABILITIES: Final = Capabilities(
     own_preimage=True,
@@ -294,10 +295,10 @@ class Lnd:
             return answer
         if known_before and isinstance(answer, Failed):
             return replace(answer, attempt_at=None)  # the end of another order: this one was never taken
-        reason = next((reason for text, reason in REFUSALS if text in refused.message), "")
+        reason = next((reason for text, reason in REFUSALS if text in refused.message), None)
         known = "an earlier attempt failed" if isinstance(answer, Failed) else "it knows no such payment"
         # After any other error the order may still be on its way, and a failure be that of an earlier attempt.
-        return Failed(f"{refused}; {known}", reason) if reason else Unknown(str(refused))
+        return Failed(f"{refused}; {known}", reason) if reason is not None else Unknown(str(refused))
 
     async def _made_before(self, preimage: str, refused: LndRefusedError) -> NodeInvoice:
         if not preimage or "already exists" not in refused.message:

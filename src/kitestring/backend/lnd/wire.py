@@ -12,7 +12,7 @@ import msgspec
 from kitestring.backend.lnd.rest import LndAnswerError
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.node import InvoiceStatus, NodePayment
-from kitestring.base.payments import Failed, InFlight, LookupAnswer, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, Settled, Unknown
 
 #: lnd's own names for the networks where they differ from ours.
 _NETWORKS: Final = {"mainnet": "bitcoin"}
@@ -21,12 +21,12 @@ _HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 #: lnd finds no route within a fee limit and no route at all by the same name.
 FAILURES: Final = {
-    "FAILURE_REASON_TIMEOUT": "no_route",
-    "FAILURE_REASON_NO_ROUTE": "no_route",
-    "FAILURE_REASON_ERROR": "other",
-    "FAILURE_REASON_INCORRECT_PAYMENT_DETAILS": "refused",
-    "FAILURE_REASON_INSUFFICIENT_BALANCE": "insufficient_funds",
-    "FAILURE_REASON_CANCELED": "other",
+    "FAILURE_REASON_TIMEOUT": FailureReason.NO_ROUTE,
+    "FAILURE_REASON_NO_ROUTE": FailureReason.NO_ROUTE,
+    "FAILURE_REASON_ERROR": FailureReason.OTHER,
+    "FAILURE_REASON_INCORRECT_PAYMENT_DETAILS": FailureReason.REFUSED,
+    "FAILURE_REASON_INSUFFICIENT_BALANCE": FailureReason.INSUFFICIENT_FUNDS,
+    "FAILURE_REASON_CANCELED": FailureReason.OTHER,
 }
 _INVOICE_STATES: Final = {"OPEN": "open", "ACCEPTED": "open", "SETTLED": "settled", "CANCELED": "canceled"}
 _PAYMENT_STATES: Final = {"SUCCEEDED": "settled", "FAILED": "failed"}
@@ -144,7 +144,7 @@ def payment_answer(payment: Payment, payment_hash: str) -> LookupAnswer:
     if payment.status == "FAILED":
         # lnd dates an attempt that follows a failed one anew.
         begun_at = int64(payment.creation_time_ns) // 1_000_000_000
-        reason = FAILURES.get(payment.failure_reason, "other")
+        reason = FAILURES.get(payment.failure_reason, FailureReason.OTHER)
         return Failed(f"lnd: {payment.failure_reason}", reason, begun_at or None)
     if payment.status in ("IN_FLIGHT", "INITIATED"):
         return InFlight()

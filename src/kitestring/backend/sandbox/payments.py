@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from kitestring.backend.sandbox.file import NETWORK, advance
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeUnreachableError, PayOrder
-from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled
 from kitestring.codec.bolt11 import Invoice, check_payable
 
 #: One hop of a cheap network: half a sat and 100 millionths of the amount, rounded up.
@@ -94,17 +94,37 @@ def _refusal(
     order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int, balance_msat: Msat
 ) -> Failed | None:
     if invoice is None or invoice.payment_hash != order.payment_hash:
-        return Failed("the sandbox node could not read the invoice", "refused")
+        return Failed("the sandbox node could not read the invoice", FailureReason.REFUSED)
     fee_msat = routing_fee_msat(order.amount_msat)
     checks = (
-        (invoice.network != NETWORK, "refused", f"the invoice is for {invoice.network}, this node is on {NETWORK}"),
-        (check_payable(invoice, now=now // 1000, network=NETWORK) is not None, "expired", "the invoice has expired"),
-        (order.amountless is not (invoice.amount_msat is None), "refused", "the amount is given twice or not at all"),
-        (order.amount_msat < 1, "refused", "the amount must be positive"),
-        (invoice.amount_msat not in (None, order.amount_msat), "refused", "the amount is not that of the invoice"),
-        (target is None or target["bolt11"] != invoice.text, "no_route", "nobody in this sandbox made the invoice"),
-        (fee_msat > order.fee_cap_msat, "fee_limit", f"the route costs {int(fee_msat)} msat"),
-        (order.amount_msat + fee_msat > balance_msat, "insufficient_funds", "the balance is too small"),
+        (
+            invoice.network != NETWORK,
+            FailureReason.REFUSED,
+            f"the invoice is for {invoice.network}, this node is on {NETWORK}",
+        ),
+        (
+            check_payable(invoice, now=now // 1000, network=NETWORK) is not None,
+            FailureReason.EXPIRED,
+            "the invoice has expired",
+        ),
+        (
+            order.amountless is not (invoice.amount_msat is None),
+            FailureReason.REFUSED,
+            "the amount is given twice or not at all",
+        ),
+        (order.amount_msat < 1, FailureReason.REFUSED, "the amount must be positive"),
+        (
+            invoice.amount_msat not in (None, order.amount_msat),
+            FailureReason.REFUSED,
+            "the amount is not that of the invoice",
+        ),
+        (
+            target is None or target["bolt11"] != invoice.text,
+            FailureReason.NO_ROUTE,
+            "nobody in this sandbox made the invoice",
+        ),
+        (fee_msat > order.fee_cap_msat, FailureReason.FEE_LIMIT, f"the route costs {int(fee_msat)} msat"),
+        (order.amount_msat + fee_msat > balance_msat, FailureReason.INSUFFICIENT_FUNDS, "the balance is too small"),
     )
     return next((Failed(f"sandbox: {text}", reason) for refused, reason, text in checks if refused), None)
 
@@ -147,5 +167,5 @@ def read_answer(row: sqlite3.Row | None, now: int) -> LookupAnswer:
     if row["resolve_at_ms"] is None or row["resolve_at_ms"] > now:
         return InFlight()
     if row["outcome"] == "failed":
-        return Failed("sandbox: the payee refused the payment", "no_route", row["sent_at_ms"] // 1000)
+        return Failed("sandbox: the payee refused the payment", FailureReason.NO_ROUTE, row["sent_at_ms"] // 1000)
     return Settled(row["preimage"], Msat(row["fee_msat"]))

@@ -1,4 +1,4 @@
-"""What the members of one commit share: the connection, the running sums, and how money is booked.
+"""What the members of one commit share: the connection, the running sums, the news, and how money is booked.
 
 The sums and every account that is touched are read once when a batch first needs them and written once before it
 commits.
@@ -15,18 +15,20 @@ from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.records import Message, NodeView, Request
+from kitestring.base.events import Event, EventKind
+from kitestring.base.records import REPLY, Message, NodeView, Outgoing, Request
 from kitestring.base.transactions import Finished, Running
 from kitestring.ledger.apply.memory import Memory
-from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD, read_message
+from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD
 
 _BEGIN: Final = """
 SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.node_balance_msat,
-  t.spending_stopped, t.stopped_at, t.pruned_before
+  t.spending_stopped, t.stopped_at, t.pruned_before, t.last_message, t.last_event
 FROM totals t WHERE t.service = ?"""
 _FLUSH: Final = """
 UPDATE totals SET spent_msat = ?, sub_accounts_msat = ?, owner_pending_msat = ?, pending_msat = ?,
-  node_balance_msat = ?, spending_stopped = ?, stopped_at = ?, pruned_before = ? WHERE service = ?"""
+  node_balance_msat = ?, spending_stopped = ?, stopped_at = ?, pruned_before = ?, last_message = ?, last_event = ?
+WHERE service = ?"""
 _ACCOUNT: Final = (
     "SELECT kind, overdrawn, credits_msat, posted_msat, pending_msat FROM accounts WHERE service = ? AND account_id = ?"
 )
@@ -36,29 +38,23 @@ _SET_ACCOUNT: Final = (
 _MARK: Final = _SET_ACCOUNT.replace("WHERE", ", overdrawn = ? WHERE")
 _INSERT_REQUEST: Final = f"INSERT INTO requests (service, {REQUEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NUMBER: Final = "SELECT request FROM requests WHERE service = ? AND request_id = ?"
-_INSERT_MESSAGE: Final = (
-    f"INSERT INTO messages (message, service, {MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-)
 _FORGET: Final = (
-    "DELETE FROM outbox WHERE service = ?1 AND message BETWEEN 2 * ?2 AND 2 * ?2 + 1",
-    "DELETE FROM messages WHERE service = ?1 AND message BETWEEN 2 * ?2 AND 2 * ?2 + 1",
-    "DELETE FROM requests WHERE service = ?1 AND request = ?2",
+    "DELETE FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?1)",
+    "DELETE FROM outbox WHERE request = ?1 AND kind <> 'reply'",
+    "DELETE FROM requests WHERE request = ?1",
 )
-_SEND: Final = "INSERT INTO outbox VALUES (?, ?)"
-_FINISH: Final = "UPDATE requests SET finished_at = ? WHERE request = ? AND finished_at IS NULL"
-_MESSAGES: Final = f"SELECT {MESSAGE} FROM messages WHERE message BETWEEN ? AND ? ORDER BY message DESC"
+_PUT: Final = f"INSERT INTO outbox (message, service, request, {MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_FINISH: Final = "UPDATE requests SET finished_at = ?, reply = ? WHERE request = ? AND finished_at IS NULL"
+_HAS: Final = "SELECT 1 FROM outbox WHERE request = ? AND kind = ? AND kind <> 'reply'"
+#: The answers of a request: its reply by number, the others by an index that no reply is in.
+_REPLY: Final = f"SELECT {MESSAGE} FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?)"
+_OTHERS: Final = f"SELECT {MESSAGE} FROM outbox WHERE request = ? AND kind <> 'reply' ORDER BY message"
 _FINISHED: Final = "SELECT request, finished_at FROM requests WHERE service = ? AND request_id = ?"
-_HOLD: Final = (
-    "INSERT INTO transfers (service, reference, kind, account_id, held_msat, state, note, created_at)"
-    " VALUES (?, '', ?, ?, ?, 'pending', '', ?)"
-)
+_TELL: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _BOOK: Final = (
-    "INSERT INTO transfers (service, reference, kind, account_id, held_msat, credited, amount_msat, fee_msat, state,"
-    " note, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'posted', ?, ?)"
+    "INSERT INTO transfers (service, reference, kind, debited, credited, amount_msat, note, created_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_POST: Final = "UPDATE transfers SET state = 'posted', credited = ?, amount_msat = ?, fee_msat = ? WHERE transfer = ?"
-_VOID: Final = "UPDATE transfers SET state = 'voided' WHERE transfer = ?"
-
 
 #: The kinds of accounts that people have; the others are the house's.
 USERS: Final = ("owner", "sub")
@@ -76,6 +72,8 @@ class Sums:
     stopped: str
     stopped_at: int | None
     pruned_before: int
+    last_message: int
+    last_event: int
 
 
 @dataclass(slots=True)
@@ -94,22 +92,26 @@ class Balance:
 
 
 class Batch:
-    """One open transaction of one service. Every ``apply_*`` function works on one of these and on nothing else."""
+    """One open transaction of one service. Every function of this room works on one of these and on nothing else."""
 
-    __slots__ = ("_before", "accounts", "connection", "execute", "memory", "service", "sums")
+    __slots__ = ("_before", "accounts", "connection", "events", "execute", "memory", "outgoing", "service", "sums")
 
     def __init__(self, connection: sqlite3.Connection, service: int, memory: Memory) -> None:
         self.connection, self.service, self.execute, self.memory = connection, service, connection.execute, memory
         self.sums = Sums(*connection.execute(_BEGIN, (service,)).fetchone())
         self._before = replace(self.sums)
         self.accounts: dict[str, Balance] = {}
+        #: The news of this commit, for whoever listens; nobody is told before it.
+        self.outgoing: list[Outgoing] = []
+        self.events: list[Event] = []
 
     def flush(self) -> None:
         """Write the shared sums; called once, right before the commit, and around what may be taken back."""
         now, service = self.sums, self.service
         if now != self._before:
             figures = (now.spent, now.sub_accounts, now.owner_pending, now.pending, now.node_balance)
-            self.execute(_FLUSH, (*figures, now.stopped, now.stopped_at, now.pruned_before, service))
+            numbers = (now.pruned_before, now.last_message, now.last_event)
+            self.execute(_FLUSH, (*figures, now.stopped, now.stopped_at, *numbers, service))
             self._before = replace(now)
         self.connection.executemany(
             _SET_ACCOUNT,
@@ -127,19 +129,19 @@ class Batch:
             known = self.accounts[account_id] = Balance(*row)
         return known
 
-    # ------------------------------------------------------------ requests and replies
+    # ------------------------------------------------------------ requests and messages
 
     def known(self, request_id: str) -> Finished | Running | None:
         """What to answer if this request was claimed before."""
         row = self.execute(_FINISHED, (self.service, request_id)).fetchone()
         if row is None:
             return None
-        return Running() if row[1] is None else self.finished(row[0])
+        return Running() if row[1] is None else self.finished(row[0], request_id)
 
-    def finished(self, number: int) -> Finished:
+    def finished(self, number: int, request_id: str) -> Finished:
         """The stored answers of a request by its number."""
-        rows = self.execute(_MESSAGES, (2 * number, 2 * number + 1)).fetchall()
-        return Finished(tuple(read_message(row) for row in rows))
+        rows = self.execute(_REPLY, (number,)).fetchall() + self.execute(_OTHERS, (number,)).fetchall()
+        return Finished(tuple(Message(request_id, *row) for row in rows))
 
     def insert_request(self, r: Request, payment_id: str) -> int:
         """Claim a request and tell its number."""
@@ -147,25 +149,32 @@ class Batch:
         return self._insert(_INSERT_REQUEST, (*values, payment_id))
 
     def store(self, messages: Iterable[Message], now: int, number: int | None = None) -> None:
-        """Store answers; a reply finishes its request. What was stored before under the same key stays.
+        """Put messages into the outbox; a reply finishes its request. What a request was told before stays: it gets
+        one message of each kind.
 
         ``number`` is the number of the requests answered, where it is known. A request that was forgotten meanwhile
         has nobody who waits for its answer.
         """
         for m in messages:
+            if not m.request_id:
+                self._put(m, None)
+                continue
             request = number or self._number(m.request_id)
-            if request is not None:
-                self._store(m, request, now)
+            if request is not None and self._is_first(m, request, now):
+                self._put(m, request)
 
-    def _store(self, m: Message, request: int, now: int) -> None:
-        is_reply = m.part == "reply"
-        key = 2 * request if is_reply else 2 * request + 1
-        values = (key, self.service, m.request_id, m.part, m.plaintext, m.event, m.signed_at, m.reply_to)
-        is_new = self.execute(_INSERT_MESSAGE, values).rowcount
-        if is_new and m.event:
-            self.execute(_SEND, (self.service, key))
-        if is_reply:
-            self.execute(_FINISH, (now, request))
+    def _is_first(self, m: Message, request: int, now: int) -> bool:
+        if m.kind == REPLY:
+            reply = message_id(self.service, self.sums.last_message + 1)
+            return self.execute(_FINISH, (now, reply, request)).rowcount == 1
+        return self.execute(_HAS, (request, m.kind)).fetchone() is None
+
+    def _put(self, m: Message, request: int | None) -> None:
+        self.sums.last_message += 1
+        number = self.sums.last_message
+        values = (m.kind, m.plaintext, m.event, m.signed_at, m.address)
+        self.execute(_PUT, (message_id(self.service, number), self.service, request, *values))
+        self.outgoing.append(Outgoing(number, m))
 
     def _number(self, request_id: str) -> int | None:
         row = self.execute(_NUMBER, (self.service, request_id)).fetchone()
@@ -173,50 +182,45 @@ class Batch:
 
     def forget(self, request_ids: Iterable[str]) -> None:
         """Delete requests with their answers; whoever calls sees to it that none can come again."""
-        keys = [(self.service, self._number(request_id)) for request_id in request_ids]
+        keys = [(self._number(request_id),) for request_id in request_ids]
         for statement in _FORGET:
             self.connection.executemany(statement, keys)
 
-    # ------------------------------------------------------------ money
+    # ------------------------------------------------------------ the feed
 
-    def hold(self, kind: str, account_id: str, held: int, now: int) -> int:
-        """Open a transfer and tell its number; the account's pending sum goes up with it."""
-        number = self._insert(_HOLD, (self.service, kind, account_id, held, now))
-        self.pend(account_id, held)
-        return number
+    def tell(
+        self, kind: EventKind, subject: str, now: int, *, grant_id: str = "", account_id: str = "", detail: str = ""
+    ) -> None:
+        """Write what has become true, in the transaction that made it true."""
+        self.sums.last_event += 1
+        number = self.sums.last_event
+        self.execute(_TELL, (self.service, number, now, kind.value, subject, grant_id, account_id, detail))
+        self.events.append(Event(number, now, kind, subject, grant_id, account_id, detail))
+
+    # ------------------------------------------------------------ money
 
     def pend(self, account_id: str, held: int) -> None:
         """Add to what is held of an account; less than zero releases."""
-        self._of(account_id).pending += held
+        self.of(account_id).pending += held
         self.sums.pending += held
         if account_id == OWNER_ACCOUNT:
             self.sums.owner_pending += held
 
-    def post(self, transfer: int, debited: str, credited: str, amount: int, fee: int) -> None:
-        """Post a pending transfer. What it held is released by :meth:`pend`."""
-        self.execute(_POST, (credited, amount, fee, transfer))
-        self._move(debited, credited, amount, fee)
-
     def book(
-        self, kind: str, debited: str, credited: str, amount: int, now: int, *,
-        fee: int = 0, held: int = 0, reference: str = "", note: str = "",
-    ) -> int:  # fmt: skip
-        """A transfer that is posted as it is written; tells its number."""
-        values = (self.service, reference, kind, debited, held, credited, amount, fee, note, now)
-        number = self._insert(_BOOK, values)
-        self._move(debited, credited, amount, fee)
+        self, kind: str, debited: str, credited: str, amount: int, now: int, *, reference: str = "", note: str = ""
+    ) -> int:
+        """Write a transfer apart from any payment and move the balances; tells its number."""
+        number = self._insert(_BOOK, (self.service, reference, kind, debited, credited, amount, note, now))
+        self.move(debited, credited, amount, 0)
         return number
 
-    def void(self, transfer: int, account_id: str, held: int) -> None:
-        self.execute(_VOID, (transfer,))
-        self.pend(account_id, -held)
-
-    def _move(self, debited: str, credited: str, amount: int, fee: int) -> None:
-        source, target = self._of(debited), self._of(credited)
+    def move(self, debited: str, credited: str, amount: int, fee: int) -> None:
+        """Move the balances of a double entry; its row is the caller's to write."""
+        source, target = self.of(debited), self.of(credited)
         source.posted += amount + fee
         self._credit(credited, target, amount)
         if fee:
-            self._of(FEES).credits += fee
+            self.of(FEES).credits += fee
         if source.kind == "sub":
             self.sums.sub_accounts -= amount + fee
         if target.kind == "sub":
@@ -238,7 +242,7 @@ class Batch:
     def mark(self, account_id: str, *, overdrawn: bool) -> None:
         """Set or take an account's mark. It is written at once, apart from what else the batch brings, because the
         database notes every change of it with its reason."""
-        account = self._of(account_id)
+        account = self.of(account_id)
         if not overdrawn:
             self._write(account_id, account)
         self._mark(account_id, account, int(overdrawn))
@@ -250,7 +254,8 @@ class Batch:
         a.overdrawn = overdrawn
         self.execute(_MARK, (a.credits, a.posted, a.pending, overdrawn, self.service, account_id))
 
-    def _of(self, account_id: str) -> Balance:
+    def of(self, account_id: str) -> Balance:
+        """As :meth:`balance`, for an account that must exist. Raises KitestringError(INTERNAL)."""
         found = self.balance(account_id)
         if found is None:
             raise KitestringError(Reason.INTERNAL, f"the ledger has no account {account_id}: nothing was booked")
@@ -274,6 +279,17 @@ class Batch:
     def remember_view(self, view: NodeView) -> None:
         """An upper bound of what the node holds, right after a reservation of the owner's was granted on ``view``: if
         the owner was overdrawn, there is enough again."""
-        if self._of(OWNER_ACCOUNT).overdrawn:
+        if self.of(OWNER_ACCOUNT).overdrawn:
             self.mark(OWNER_ACCOUNT, overdrawn=False)
         self.sums.node_balance = int(view.spendable_msat) + self.sums.pending
+
+
+def message_id(service: int, number: int) -> int:
+    """The row of the outbox that holds message ``number`` of a service. Rows of one service stand together, and no
+    number comes twice, whatever is deleted."""
+    return service << 48 | number
+
+
+def message_number(message: int) -> int:
+    """The number of a message by its row; see :func:`message_id`."""
+    return message & (1 << 48) - 1

@@ -9,6 +9,7 @@ from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.events import EventKind
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import (
     AlreadyCredited,
@@ -17,13 +18,14 @@ from kitestring.base.transactions import (
     Credit,
     Credited,
     Denied,
+    Done,
     DropInvoice,
     ExpireInvoices,
+    Finished,
     More,
-    Recorded,
     RecordInvoice,
+    Running,
     Stale,
-    TxAnswer,
 )
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import INVOICE, WORLD, Row, read_invoice, write_invoice
@@ -54,14 +56,15 @@ _EXPIRE: Final = """
 UPDATE invoices SET state = 'expired' WHERE rowid IN (
   SELECT rowid FROM invoices
   WHERE service = ? AND state = 'open' AND expires_at < ? AND node_id = ?
-    AND payment_hash NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"""
+    AND payment_hash NOT IN (SELECT value FROM json_each(?)) LIMIT ?)
+RETURNING invoice_id, grant_id, account_id"""
 _ABANDONED: Final = """
 SELECT rowid, request_id FROM invoices
 WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND offer_id <> '' LIMIT ?"""
 _FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 
 
-def claim_invoice(batch: Batch, tx: ClaimInvoice) -> TxAnswer:
+def claim_invoice(batch: Batch, tx: ClaimInvoice) -> Claimed | Finished | Running | Stale | Denied:
     """Transaction 1 of an invoice. Receiving goes on while spending is stopped."""
     request, invoice, service = tx.request, tx.invoice, batch.service
     known = batch.known(request.request_id)
@@ -85,16 +88,16 @@ def claim_invoice(batch: Batch, tx: ClaimInvoice) -> TxAnswer:
     return Claimed()
 
 
-def record_invoice(batch: Batch, tx: RecordInvoice) -> TxAnswer:
+def record_invoice(batch: Batch, tx: RecordInvoice) -> Done:
     """Transaction 2. A settlement that overtook it stands: the invoice is then settled and only gets its texts."""
     found = batch.execute(_RECORD, (tx.bolt11, tx.payment_hash, tx.expires_at, batch.service, tx.invoice_id)).rowcount
     if not found:
         raise KitestringError(Reason.INTERNAL, f"the ledger holds no invoice {tx.invoice_id}: nothing was recorded")
     batch.store(tx.messages, tx.now)
-    return Recorded()
+    return Done()
 
 
-def drop_invoice(batch: Batch, tx: DropInvoice) -> TxAnswer:
+def drop_invoice(batch: Batch, tx: DropInvoice) -> Done:
     """Only an invoice that is still being created goes; dropping it twice is dropping it once."""
     key = (batch.service, tx.invoice_id)
     row = batch.execute(_STATE, key).fetchone()
@@ -102,10 +105,10 @@ def drop_invoice(batch: Batch, tx: DropInvoice) -> TxAnswer:
         raise KitestringError(Reason.INTERNAL, f"invoice {tx.invoice_id} is {row[0]}: it cannot be dropped any more")
     batch.execute(_DROP, key)
     batch.store(tx.messages, tx.now)
-    return Recorded()
+    return Done()
 
 
-def credit(batch: Batch, tx: Credit) -> TxAnswer:
+def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
     """Book what the node received, once; the cursor moves in the same commit, also when it is old news."""
     service = batch.service
     if tx.cursor:
@@ -118,12 +121,15 @@ def credit(batch: Batch, tx: Credit) -> TxAnswer:
         return AlreadyCredited()
     if invoice is None or kind == "unknown":
         _book(batch, tx, kind, OWNER_ACCOUNT)
+        batch.tell(EventKind.RECEIVED, tx.payment_hash, tx.settled_at, account_id=OWNER_ACCOUNT, detail=kind)
         return Credited(None)
     _book(batch, tx, kind, invoice.account_id)
-    if kind == "invoice":
-        invoice = read_invoice(_settle(batch, tx, invoice))
+    whose = {"grant_id": invoice.grant_id, "account_id": invoice.account_id}
+    batch.tell(EventKind.RECEIVED, invoice.invoice_id, tx.settled_at, **whose, detail="" if kind == "invoice" else kind)
+    if kind == "surplus":
+        return Credited(invoice, surplus=True)
     batch.store(tx.messages, tx.settled_at)
-    return Credited(invoice, surplus=kind == "surplus")
+    return Credited(read_invoice(_settle(batch, tx, invoice)))
 
 
 def _kind(tx: Credit, invoice: Invoice | None) -> str:
@@ -146,11 +152,11 @@ def _settle(batch: Batch, tx: Credit, invoice: Invoice) -> Row:
 
 def _book(batch: Batch, tx: Credit, kind: str, account_id: str) -> None:
     received, service = int(tx.received_msat), batch.service
-    number = batch.book(kind, WORLD, account_id, received, tx.settled_at, held=received)
+    number = batch.book(kind, WORLD, account_id, received, tx.settled_at)
     batch.execute(_INSERT_CREDIT, (service, tx.node_id, tx.payment_hash, kind, number, received, tx.settled_at))
 
 
-def expire_invoices(batch: Batch, tx: ExpireInvoices) -> TxAnswer:
+def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
     """What strangers asked for and never paid goes as a whole: invoice, request and reply. It was called expired in an
     earlier step, so that nothing is called unpaid and forgotten in one."""
     service = batch.service
@@ -159,5 +165,7 @@ def expire_invoices(batch: Batch, tx: ExpireInvoices) -> TxAnswer:
     batch.connection.executemany(_FORGET, [(row,) for row, _ in abandoned])
     batch.forget(request_id for _, request_id in abandoned)
     past = (service, tx.before, tx.node_id, json.dumps(tx.keep), SWEEP_LIMIT)
-    expired = batch.execute(_EXPIRE, past).rowcount
-    return More() if SWEEP_LIMIT in (expired, len(abandoned)) else Recorded()
+    expired = batch.execute(_EXPIRE, past).fetchall()
+    for invoice_id, grant_id, account_id in expired:
+        batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
+    return More() if SWEEP_LIMIT in (len(expired), len(abandoned)) else Done()

@@ -7,35 +7,25 @@ connection has written, and every statement that trusts it still compares the st
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from kitestring.base.payments import State
-from kitestring.base.records import Payment
+from kitestring.base.records import Charge, Payment
 
 #: Payments remembered (about 2 kB each): more than an engine has open at once. Beyond it they are looked up.
 REMEMBERED: Final = 2_048
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
-    """What one payment has reserved of one budget."""
-
-    grant_id: str
-    bucket: int
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """An open payment with the numbers of its rows. ``request`` is the number of the one request that waits for it, 0
     where there may be others; ``request_id`` is its id."""
 
     payment: Payment
     state: State
     number: int
-    transfer: int
-    charges: tuple[Charged, ...]
+    charges: tuple[Charge, ...]
     request: int = 0
     request_id: str = ""
 

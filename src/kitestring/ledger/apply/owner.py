@@ -10,13 +10,16 @@ from typing import Any, Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
+from kitestring.base.events import EventKind
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.transactions import (
     Claimed,
     Denied,
+    Done,
     Execute,
+    Finished,
     MoveCursor,
-    Recorded,
+    Running,
     SaveAccount,
     SaveGrant,
     SaveNode,
@@ -24,7 +27,6 @@ from kitestring.base.transactions import (
     SetSpending,
     Stale,
     Transfer,
-    TxAnswer,
     Write,
 )
 from kitestring.ledger.apply.batch import USERS, Batch
@@ -48,7 +50,7 @@ _EPOCH: Final = "SELECT epoch FROM nodes WHERE service = ? AND node_id = ?"
 Refusal = Denied | Stale
 
 
-def execute(batch: Batch, tx: Execute) -> TxAnswer:
+def execute(batch: Batch, tx: Execute) -> Claimed | Finished | Running | Denied | Stale:
     """All writes or none: a refusal in the middle takes back what came before it."""
     known = batch.known(tx.request.request_id)
     if known is not None:
@@ -56,14 +58,15 @@ def execute(batch: Batch, tx: Execute) -> TxAnswer:
     if tx.request.sent_at < batch.sums.pruned_before:
         return Denied(Reason.STALE_REQUEST)
     batch.flush()
-    before = replace(batch.sums)
+    before, news = replace(batch.sums), len(batch.events)
     batch.execute("SAVEPOINT command")
     for write in tx.writes:
-        refusal = WRITES[type(write)](batch, write)
+        refusal = WRITES[type(write)](batch, write, tx.request.received_at)
         if refusal is not None:
             batch.execute("ROLLBACK TO command")
             batch.execute("RELEASE command")
             batch.sums, batch.accounts = before, {}
+            del batch.events[news:]
             return refusal
     batch.insert_request(tx.request, tx.request.payment_id)
     batch.store((tx.message,), tx.request.received_at)
@@ -71,7 +74,7 @@ def execute(batch: Batch, tx: Execute) -> TxAnswer:
     return Claimed()
 
 
-def _save_grant(batch: Batch, write: SaveGrant) -> Refusal | None:
+def _save_grant(batch: Batch, write: SaveGrant, now: int) -> Refusal | None:
     grant = write.grant
     row = batch.execute(_VERSION, (batch.service, grant.grant_id)).fetchone()
     if row is not None and grant.version != row[0] + 1:
@@ -80,10 +83,14 @@ def _save_grant(batch: Batch, write: SaveGrant) -> Refusal | None:
     if account is None or account.kind not in USERS:
         return Denied(Reason.UNKNOWN_TARGET)
     batch.execute(_SAVE_GRANT, (batch.service, *write_grant(grant)))
+    kind = EventKind.GRANTED if row is None else EventKind.CHANGED
+    if grant.revoked_at is not None:
+        kind = EventKind.REVOKED
+    batch.tell(kind, grant.grant_id, now, grant_id=grant.grant_id, account_id=grant.account_id)
     return None
 
 
-def _save_account(batch: Batch, write: SaveAccount) -> Refusal | None:
+def _save_account(batch: Batch, write: SaveAccount, _now: int) -> Refusal | None:
     """Name and the overdrawn mark (clearing it is the owner's word); balances change by transfers alone."""
     account, key = write.account, (batch.service, write.account.account_id)
     if account.account_id.startswith("@"):
@@ -99,12 +106,12 @@ def _save_account(batch: Batch, write: SaveAccount) -> Refusal | None:
     return None
 
 
-def _save_offer(batch: Batch, write: SaveOffer) -> Refusal | None:
+def _save_offer(batch: Batch, write: SaveOffer, _now: int) -> Refusal | None:
     batch.execute(_SAVE_OFFER, (batch.service, *write_offer(write.offer)))
     return None
 
 
-def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
+def _transfer(batch: Batch, write: Transfer, _now: int) -> Refusal | None:
     """While spending is stopped nothing moves but what goes back to the owner: that only lowers what is promised."""
     amount, source, target = int(write.amount_msat), write.from_account, write.to_account
     if not 0 < amount <= MAX_MSAT:
@@ -124,13 +131,13 @@ def _transfer(batch: Batch, write: Transfer) -> Refusal | None:
         overdrawn = overdrawn and not batch.is_fresh(write.view)
     if overdrawn or amount > available:
         return Denied(Reason.INSUFFICIENT_FUNDS, Msat(0 if overdrawn else max(0, available)))
-    batch.book("transfer", source, target, amount, write.now, held=amount, reference=write.transfer_id, note=write.note)
+    batch.book("transfer", source, target, amount, write.now, reference=write.transfer_id, note=write.note)
     if write.view is not None and source == OWNER_ACCOUNT:
         batch.remember_view(write.view)
     return None
 
 
-WRITES: Final[dict[type[Write], Callable[[Batch, Any], Refusal | None]]] = {
+WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = {
     SaveGrant: _save_grant,
     SaveAccount: _save_account,
     SaveOffer: _save_offer,
@@ -141,22 +148,24 @@ WRITES: Final[dict[type[Write], Callable[[Batch, Any], Refusal | None]]] = {
 # ---------------------------------------------------------------- the service itself
 
 
-def save_node(batch: Batch, tx: SaveNode) -> TxAnswer:
+def save_node(batch: Batch, tx: SaveNode) -> Done:
     """An empty cursor keeps the stored one. What was known of another node's balance, or epoch's, is forgotten."""
     node, service = tx.node, batch.service
     row = batch.execute(_EPOCH, (service, node.node_id)).fetchone()
     if row is None or row[0] != node.epoch:
         batch.sums.node_balance = None
     batch.execute(_SAVE_NODE, (service, node.node_id, node.epoch, node.backend, node.network, node.cursor))
-    return Recorded()
+    return Done()
 
 
-def move_cursor(batch: Batch, tx: MoveCursor) -> TxAnswer:
+def move_cursor(batch: Batch, tx: MoveCursor) -> Done:
     batch.execute(_CURSOR, (tx.cursor, batch.service, tx.node_id))
-    return Recorded()
+    return Done()
 
 
-def set_spending(batch: Batch, tx: SetSpending) -> TxAnswer:
+def set_spending(batch: Batch, tx: SetSpending) -> Done:
+    if tx.stopped and not batch.sums.stopped:
+        batch.tell(EventKind.ALARM, "spending", tx.now, detail=f"spending stops: {tx.why}")
     batch.sums.stopped = (tx.why or "stopped") if tx.stopped else ""
     batch.sums.stopped_at = tx.now if tx.stopped else None
-    return Recorded()
+    return Done()

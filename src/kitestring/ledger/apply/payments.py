@@ -4,19 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
+
+import msgspec
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.events import EventKind
 from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
-from kitestring.base.records import Charge, Payment, Request
+from kitestring.base.records import REPLY, Charge, Payment, Request
 from kitestring.base.transactions import (
     AlreadyPaid,
     Claimed,
     ClaimPayment,
     Denied,
+    Finished,
     InvoiceNotOpen,
     Joined,
     Recorded,
@@ -24,18 +27,19 @@ from kitestring.base.transactions import (
     ResolvePayment,
     Running,
     Stale,
-    TxAnswer,
 )
+from kitestring.ledger.apply import budgets
 from kitestring.ledger.apply.batch import USERS, Balance, Batch
-from kitestring.ledger.apply.memory import Charged, Reservation
+from kitestring.ledger.apply.memory import Reservation
 from kitestring.ledger.rows import (
+    CLAIMED,
     PAYMENT,
     REQUEST,
     STATES,
     WORLD,
     read_payment,
     read_request,
-    write_payment,
+    write_claimed,
 )
 
 _FACTS: Final = """
@@ -48,50 +52,37 @@ LEFT JOIN payments h ON h.service = s.service AND h.payment_hash = ? AND h.node_
 LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ?
 LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_id = ? AND i.payment_hash <> ''
 WHERE s.service = ?"""
-_INSERT: Final = f"INSERT INTO payments (service, {PAYMENT}, transfer, charges, steps) VALUES (?{', ?' * 24})"
-_BY_ID: Final = f"SELECT {PAYMENT}, payment, transfer, charges FROM payments WHERE service = ? AND payment_id = ?"
-_UPDATE: Final = (
-    "UPDATE payments SET state = ?1, fee_msat = ?2, preimage = ?3, evidence = ?4, settled_at = ?5,"
-    " steps = steps || ' ' || ?1 WHERE payment = ?6 AND payment_id = ?7 AND state = ?8"
+_INSERT: Final = (
+    f"INSERT INTO payments (service, {CLAIMED}, charges, state, fee_msat, preimage, evidence, steps)"
+    f" VALUES (?{', ?' * 16}, ?, ?, 0, '', '', ?)"
 )
-_FAIL: Final = _UPDATE.replace("SET", "SET holding = 0,")
+_BY_ID: Final = f"SELECT {PAYMENT}, payment, charges FROM payments WHERE service = ? AND payment_id = ?"
+_UPDATE: Final = (
+    "UPDATE payments SET state = ?1, steps = steps || ' ' || ?1, {} WHERE payment = ?2 AND payment_id = ?3"
+    " AND state = ?4"
+)
+_SETTLE: Final = _UPDATE.format("fee_msat = ?5, preimage = ?6, settled_at = ?7, credited = ?8")
+_FAIL: Final = _UPDATE.format("evidence = ?5, holding = 0")
+_EXPLAIN: Final = _UPDATE.format("evidence = ?5")
 _ALARM: Final = "INSERT INTO overspends VALUES (?, ?, ?, ?)"
 _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
 _OUR_INVOICE: Final = (
-    "SELECT state, bolt11, amount_msat, account_id, invoice_id FROM invoices"
+    "SELECT state, bolt11, amount_msat, account_id, invoice_id, grant_id FROM invoices"
     " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
 _SETTLE_INVOICE: Final = """
 UPDATE invoices SET state = 'settled', internal = 1, received_msat = ?, settled_at = ?,
   preimage = iif(preimage = '', ?, preimage)
 WHERE service = ? AND invoice_id = ?"""
-_BUDGET: Final = "SELECT used_msat, oldest FROM budgets WHERE service = ? AND grant_id = ?"
-_EXPIRED: Final = "SELECT coalesce(sum(used_msat), 0) FROM buckets WHERE service = ? AND grant_id = ? AND bucket < ?"
-_FORGET_BUCKETS: Final = "DELETE FROM buckets WHERE service = ? AND grant_id = ? AND bucket < ?"
-_MOVE_BUDGET: Final = """
-INSERT INTO budgets VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET used_msat = excluded.used_msat, oldest = excluded.oldest"""
-_USE_BUDGET: Final = "UPDATE budgets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ?"
-_FILL_BUCKET: Final = """
-INSERT INTO buckets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
-_CORRECT_BUCKET: Final = (
-    "UPDATE buckets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ? AND bucket = ?"
-)
-_CHARGE: Final = "INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?, ?)"
-_CHARGES: Final = "SELECT grant_id, bucket, amount_msat FROM charges WHERE service = ? AND transfer = ?"
-
-#: (used, moves): what a charge finds in its budget, and whether the budget's window begins anew with it.
-Found = tuple[int, bool]
-#: state, fee in msat, preimage, evidence, settled_at: what an outcome changes in the payment's row.
-Change = tuple[str, int, str, str, int | None]
-
 
 # ---------------------------------------------------------------- claim
 
+ClaimAnswer = Claimed | Finished | Running | Stale | Denied | Joined | AlreadyPaid
 
-def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
+
+def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     """Transaction 1. One look-up brings every fact; nothing is written before every check has passed."""
     p, request = tx.payment, tx.request
     caller = request.grant_id
@@ -100,7 +91,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
     facts = batch.execute(_FACTS, keys).fetchone()
     known, finished_at, version, revoked_at, held_id, held_grant, held_state, used, oldest, is_ours = facts
     if known is not None:
-        return Running() if finished_at is None else batch.finished(known)
+        return Running() if finished_at is None else batch.finished(known, request.request_id)
     if request.sent_at < batch.sums.pruned_before:
         return Denied(Reason.STALE_REQUEST)
     account = batch.balance(p.account_id)
@@ -112,20 +103,22 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> TxAnswer:
         return Denied(Reason.SPENDING_STOPPED)
     if not _is_payable(batch, p) if p.internal else is_ours:
         return Stale()
-    held = int(p.amount_msat) + int(p.fee_cap_msat)
-    refusal = _uncovered(batch, tx, held, account)
+    refusal = _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
     if refusal is not None:
         return refusal
-    row = (used, oldest)
-    found = [_budget(batch, charge, row if charge.grant_id == caller else None) for charge in tx.charges]
-    for charge, (before, _) in zip(tx.charges, found, strict=True):
-        if before + int(charge.amount_msat) > int(charge.limit_msat):
-            return Denied(Reason.OVER_BUDGET, Msat(max(0, int(charge.limit_msat) - before)))
-    _write_claim(batch, tx, held, found)
+    found = [
+        budgets.find(batch, charge, (used, oldest) if charge.grant_id == caller else None) for charge in tx.charges
+    ]
+    for charge, before in zip(tx.charges, found, strict=True):
+        if before.used + int(charge.amount_msat) > int(charge.limit_msat):
+            return Denied(Reason.OVER_BUDGET, Msat(max(0, int(charge.limit_msat) - before.used)))
+    _write_claim(batch, tx, found)
     return Claimed()
 
 
-def _held(batch: Batch, request: Request, payment_id: str, same_grant: bool, state: State) -> TxAnswer:
+def _held(
+    batch: Batch, request: Request, payment_id: str, same_grant: bool, state: State
+) -> Denied | AlreadyPaid | Joined:
     if not same_grant or state is State.RESOLVED:
         return Denied(Reason.INVOICE_TAKEN)
     batch.memory.take(payment_id)  # it does not know of a second request
@@ -141,7 +134,7 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
     row = batch.execute(_OUR_INVOICE, (batch.service, p.payment_hash, p.node_id)).fetchone()
     if row is None:
         return False
-    state, bolt11, amount, _, _ = row
+    state, bolt11, amount, *_ = row
     return bool(state == "open" and bolt11 == p.bolt11 and (amount is None or amount <= int(p.amount_msat)))
 
 
@@ -160,50 +153,41 @@ def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: Balance) -> D
     return None
 
 
-def _budget(batch: Batch, charge: Charge, known: Sequence[int | None] | None) -> Found:
-    """``known`` is the budget's row, as far as the facts have brought it. Expired buckets are subtracted here."""
-    key = (batch.service, charge.grant_id)
-    used, oldest = known or batch.execute(_BUDGET, key).fetchone() or (None, None)
-    if used is None or oldest is None:
-        return 0, True
-    if charge.oldest <= oldest:
-        return used, False
-    return used - int(batch.execute(_EXPIRED, (*key, charge.oldest)).fetchone()[0]), True
-
-
-def _write_claim(batch: Batch, tx: ClaimPayment, held: int, found: list[Found]) -> None:
+def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Found]) -> None:
     p, request = tx.payment, tx.request
     # An internal payment stays reserved; any other is dispatched by this very commit.
     state = State.RESERVED if p.internal else step(State.RESERVED, State.DISPATCHED)
-    transfer = batch.hold("internal" if p.internal else "payment", p.account_id, held, p.created_at)
+    batch.pend(p.account_id, int(p.amount_msat) + int(p.fee_cap_msat))
     waiting = batch.insert_request(request, p.payment_id)
-    values = (batch.service, *write_payment(p, state.value), transfer, len(tx.charges), state.value)
+    values = (batch.service, *write_claimed(p), _write_charges(tx.charges, found), state.value, state.value)
     number = batch.execute(_INSERT, values).lastrowid or 0
-    for charge, (before, moves) in zip(tx.charges, found, strict=True):
-        _write_charge(batch, transfer, charge, before, moves=moves)
+    for charge, before in zip(tx.charges, found, strict=True):
+        budgets.reserve(batch, charge, before)
     if tx.view is not None and p.account_id == OWNER_ACCOUNT:
         batch.remember_view(tx.view)
-    charged = tuple(Charged(c.grant_id, c.bucket, int(c.amount_msat)) for c in tx.charges)
-    batch.memory.claimed(Reservation(p, state, number, transfer, charged, waiting, request.request_id))
+    batch.memory.claimed(Reservation(p, state, number, tx.charges, waiting, request.request_id))
 
 
-def _write_charge(batch: Batch, transfer: int, charge: Charge, before: int, *, moves: bool) -> None:
-    """The charge, its bucket and the running sum. ``before``: what was used of the budget without it."""
-    service, grant_id, amount = batch.service, charge.grant_id, int(charge.amount_msat)
-    limit = int(charge.limit_msat)
-    batch.execute(_CHARGE, (service, transfer, grant_id, charge.bucket, amount, limit, before + amount))
-    if moves:
-        batch.execute(_FORGET_BUCKETS, (service, grant_id, charge.oldest))
-        batch.execute(_MOVE_BUDGET, (service, grant_id, before + amount, charge.oldest))
-    else:
-        batch.execute(_USE_BUDGET, (amount, service, grant_id))
-    batch.execute(_FILL_BUCKET, (service, grant_id, charge.bucket, amount))
+def _write_charges(charges: tuple[Charge, ...], found: list[budgets.Found]) -> str:
+    """As the payment's row keeps them: grant, bucket, oldest, amount, limit, and the budget right after."""
+    rows = [
+        (c.grant_id, c.bucket, c.oldest, int(c.amount_msat), int(c.limit_msat), before.used + int(c.amount_msat))
+        for c, before in zip(charges, found, strict=True)
+    ]
+    return msgspec.json.encode(rows).decode()
+
+
+def _read_charges(stored: str) -> tuple[Charge, ...]:
+    return tuple(
+        Charge(grant_id, Msat(amount), Msat(limit), bucket, oldest)
+        for grant_id, bucket, oldest, amount, limit, _ in msgspec.json.decode(stored)
+    )
 
 
 # ---------------------------------------------------------------- record
 
 
-def record_payment(batch: Batch, tx: RecordPayment) -> TxAnswer:
+def record_payment(batch: Batch, tx: RecordPayment) -> Recorded | InvoiceNotOpen:
     """Transaction 2: compare-and-set the outcome. Raises IllegalStepError where the table does not lead."""
     held, outcome = batch.memory.take(tx.payment_id) or _look_up(batch, tx.payment_id), tx.outcome
     overdrawn = False
@@ -214,38 +198,42 @@ def record_payment(batch: Batch, tx: RecordPayment) -> TxAnswer:
             payee = _settle_our_invoice(batch, held.payment, outcome, tx.now)
         if payee is None:
             return InvoiceNotOpen()
-        change: Change = (state.value, int(outcome.fee_msat), outcome.preimage, held.payment.evidence, tx.now)
+        _write(batch, held, state, _SETTLE, int(outcome.fee_msat), outcome.preimage, tx.now, payee)
         overdrawn = _post(batch, held, int(outcome.fee_msat), payee, tx.now)
+        _tell(batch, held.payment, EventKind.SETTLED, tx.now)
     elif isinstance(outcome, Failed):
-        change = (step(held.state, State.FAILED).value, 0, "", outcome.evidence, None)
+        _write(batch, held, step(held.state, State.FAILED), _FAIL, outcome.evidence)
         _release(batch, held)
+        _tell(batch, held.payment, EventKind.FAILED, tx.now)
     else:
-        change = (step(held.state, State.UNKNOWN).value, 0, "", outcome.why, None)
-    _write(batch, held, change)
+        _write(batch, held, step(held.state, State.UNKNOWN), _EXPLAIN, outcome.why)
     return Recorded(None, _answer(batch, held, tx), overdrawn)
 
 
-def resolve_payment(batch: Batch, tx: ResolvePayment) -> TxAnswer:
+def resolve_payment(batch: Batch, tx: ResolvePayment) -> Recorded:
     """The operator's word: the reservation goes, the hash stays taken."""
     held = batch.memory.take(tx.payment_id) or _look_up(batch, tx.payment_id)
-    change: Change = (step(held.state, State.RESOLVED).value, 0, "", tx.note, None)
+    _write(batch, held, step(held.state, State.RESOLVED), _EXPLAIN, tx.note)
     _release(batch, held)
-    _write(batch, held, change)
+    _tell(batch, held.payment, EventKind.RESOLVED, tx.now)
     return Recorded(_look_up(batch, tx.payment_id).payment, _unanswered(batch, tx.payment_id))
+
+
+def _tell(batch: Batch, p: Payment, kind: EventKind, now: int) -> None:
+    batch.tell(kind, p.payment_id, now, grant_id=p.grant_id, account_id=p.account_id)
 
 
 def _look_up(batch: Batch, payment_id: str) -> Reservation:
     row = batch.execute(_BY_ID, (batch.service, payment_id)).fetchone()
     if row is None:
         raise KitestringError(Reason.INTERNAL, f"the ledger holds no payment {payment_id}: nothing was recorded")
-    payment, (number, transfer, is_charged) = read_payment(row), row[-3:]
-    charges = batch.execute(_CHARGES, (batch.service, transfer)).fetchall() if is_charged else ()
-    return Reservation(payment, payment.state, number, transfer, tuple(Charged(*charge) for charge in charges))
+    payment, (number, charges) = read_payment(row), row[-2:]
+    return Reservation(payment, payment.state, number, _read_charges(charges))
 
 
-def _write(batch: Batch, held: Reservation, change: Change) -> None:
+def _write(batch: Batch, held: Reservation, state: State, statement: str, *changes: int | str) -> None:
     key = (held.number, held.payment.payment_id, held.state.value)
-    if batch.execute(_FAIL if change[0] == "failed" else _UPDATE, (*change, *key)).rowcount != 1:
+    if batch.execute(statement, (state.value, *key, *changes)).rowcount != 1:
         raise KitestringError(Reason.INTERNAL, f"payment {held.payment.payment_id} is not {held.state.value} any more")
 
 
@@ -254,7 +242,7 @@ def _answer(batch: Batch, held: Reservation, tx: RecordPayment) -> tuple[Request
     messages = tx.messages
     if len(messages) == 1 and held.request and messages[0].request_id == held.request_id:
         batch.store(messages, tx.now, held.request)
-        if messages[0].part == "reply":
+        if messages[0].kind == REPLY:
             return ()
     else:
         batch.store(messages, tx.now)
@@ -270,42 +258,44 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
     found = batch.execute(_OUR_INVOICE, (batch.service, payment.payment_hash, payment.node_id)).fetchone()
     if found is None or found[0] != "open":
         return None
-    batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, found[4]))
-    return str(found[3])
+    *_, account_id, invoice_id, grant_id = found
+    batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, invoice_id))
+    batch.tell(EventKind.RECEIVED, invoice_id, now, grant_id=grant_id, account_id=account_id)
+    return str(account_id)
 
 
 def _post(batch: Batch, held: Reservation, fee: int, payee: str, now: int) -> bool:
-    """Book what was really paid, even beyond what was held. Answers whether the account is overdrawn by it."""
+    """Move what was really paid, even beyond what was held. Answers whether the account is overdrawn by it.
+
+    The operator had released the reservation of a late truth; nothing is released then.
+    """
     p, account_id = held.payment, held.payment.account_id
     amount, cap = int(p.amount_msat), int(p.fee_cap_msat)
-    total, reserved = amount + fee, 0
-    if held.state in OPEN:
-        reserved = amount + cap
-        batch.post(held.transfer, account_id, payee, amount, fee)
-        batch.pend(account_id, -reserved)
-    else:  # The operator released the first transfer; the late truth gets one of its own.
-        note = f"payment {p.payment_id} settled after it was resolved"
-        batch.book("late", account_id, payee, amount, now, fee=fee, note=note)
+    total, reserved = amount + fee, amount + cap if held.state in OPEN else 0
+    batch.move(account_id, payee, amount, fee)
+    batch.pend(account_id, -reserved)
     _correct_charges(batch, held, total)
     if total <= reserved:
         return False
     if fee > cap:
         batch.execute(_ALARM, (batch.service, p.payment_id, fee, cap))
-    account = batch.accounts[account_id]
+    account = batch.of(account_id)
     if fee > cap or (account.kind == "sub" and account.available < 0):
         batch.mark(account_id, overdrawn=True)
+        detail = f"payment {p.payment_id} cost {total} msat, of which {reserved} were held"
+        batch.tell(EventKind.ALARM, account_id, now, account_id=account_id, detail=detail)
     return bool(account.overdrawn)
 
 
 def _release(batch: Batch, held: Reservation) -> None:
-    batch.void(held.transfer, held.payment.account_id, int(held.payment.amount_msat) + int(held.payment.fee_cap_msat))
+    p = held.payment
+    batch.pend(p.account_id, -int(p.amount_msat) - int(p.fee_cap_msat))
     _correct_charges(batch, held, 0)
 
 
 def _correct_charges(batch: Batch, held: Reservation, total: int) -> None:
-    """A bucket that has left the window is gone, and nothing is corrected in it. What was resolved counted nothing."""
+    """What was resolved counted nothing any more."""
     for charge in held.charges:
-        more = total - (charge.amount if held.state in OPEN else 0)
-        key = (batch.service, charge.grant_id)
-        if more and batch.execute(_CORRECT_BUCKET, (more, *key, charge.bucket)).rowcount:
-            batch.execute(_USE_BUDGET, (more, *key))
+        more = total - (int(charge.amount_msat) if held.state in OPEN else 0)
+        if more:
+            budgets.correct(batch, charge, more)

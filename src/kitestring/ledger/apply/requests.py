@@ -1,4 +1,4 @@
-"""Answers, their publication, and forgetting: what is done with requests apart from money."""
+"""Answers and forgetting: what is done with requests apart from money."""
 
 # ruff: noqa: S608 - what is pasted into statements are constants of this room, never a value
 
@@ -7,16 +7,14 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.records import Request
-from kitestring.base.transactions import Answer, Finished, MarkPublished, More, Prune, Recorded, TxAnswer
+from kitestring.base.records import REPLY, Request
+from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Running
 from kitestring.ledger.apply.batch import Batch
+from kitestring.ledger.apply.feed import forget_news
 
 #: Requests one Prune deletes at most: a few hundredths of a second, so that payments go in between.
 PRUNE_LIMIT: Final = 1_000
 
-_PUBLISHED: Final = """
-DELETE FROM outbox WHERE service = ?2
-  AND message = (SELECT 2 * request + ?1 FROM requests WHERE service = ?2 AND request_id = ?3)"""
 _AWAITED: Final = """
 SELECT payment_id, EXISTS (SELECT 1 FROM invoices i
   WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
@@ -25,26 +23,26 @@ FROM requests r WHERE service = ? AND request_id = ?"""
 #: idempotency key: each stays for ever, or it would pay a second time. A person's commands are few.
 OWNERS_WIRE: Final = "control"
 
-#: The owner's requests have but the one clock that may be wrong.
+#: Owner's requests are stamped by our own clock, the only one that can be wrong.
 _NEWEST: Final = f"""
 SELECT min(received_at, sent_at) FROM requests
 WHERE service = ? AND wire <> '{OWNERS_WIRE}' ORDER BY received_at DESC LIMIT 1"""
 #: Kept beyond the horizon: the owner's, the unanswered, those that a receipt will still need, those with a fresh one.
 _OLD: Final = f"""
 SELECT request_id FROM requests r
-WHERE service = ? AND received_at < ? AND sent_at < ? AND finished_at IS NOT NULL
+WHERE service = ?1 AND received_at < ?2 AND sent_at < ?3 AND finished_at IS NOT NULL
   AND wire <> '{OWNERS_WIRE}'
-  AND NOT EXISTS (SELECT 1 FROM messages m
-    WHERE m.message BETWEEN 2 * r.request AND 2 * r.request + 1 AND m.signed_at >= ?)
+  AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.message = r.reply AND m.signed_at >= ?4)
+  AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.request = r.request AND m.kind <> 'reply' AND m.signed_at >= ?4)
   AND NOT EXISTS (SELECT 1 FROM invoices i
     WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
-ORDER BY received_at LIMIT ?"""
+ORDER BY received_at LIMIT ?5"""
 
 
-def answer(batch: Batch, tx: Answer) -> TxAnswer:
-    """Finish one request; the first reply stays, and what is under way is answered by who carries it out alone."""
-    if not any(m.part == "reply" and m.request_id == tx.request.request_id for m in tx.messages):
-        raise KitestringError(Reason.INTERNAL, "an answer without a reply to its request is none: nothing was stored")
+def answer(batch: Batch, tx: Answer) -> Done | Finished | Running:
+    """Finish one request; the first reply stays, and a running request is answered only by the task that runs it."""
+    if not any(m.kind == REPLY and m.request_id == tx.request.request_id for m in tx.messages):
+        raise KitestringError(Reason.INTERNAL, "an answer needs a reply to its request: nothing was stored")
     known = batch.known(tx.request.request_id)
     if isinstance(known, Finished):
         return known
@@ -53,7 +51,7 @@ def answer(batch: Batch, tx: Answer) -> TxAnswer:
     elif not _may_end(batch, tx.request):
         return known
     batch.store(tx.messages, tx.now)
-    return Recorded()
+    return Done()
 
 
 def _may_end(batch: Batch, request: Request) -> bool:
@@ -62,23 +60,18 @@ def _may_end(batch: Batch, request: Request) -> bool:
     return bool(payment_id == request.payment_id and not has_invoice)
 
 
-def mark_published(batch: Batch, tx: MarkPublished) -> TxAnswer:
-    service = batch.service
-    batch.connection.executemany(_PUBLISHED, [(part == "receipt", service, name) for name, part in tx.keys])
-    return Recorded()
-
-
-def prune(batch: Batch, tx: Prune) -> TxAnswer:
-    """What is forgotten must be refused for ever after, so the horizon never moves back.
+def prune(batch: Batch, tx: Prune) -> Done | More:
+    """Forget. What is forgotten must be refused from then on, so the horizon never moves back.
 
     Nor does it pass the newest request there is, by its sender's clock as well as by ours: one look at a wrong clock
     would refuse everything until that time has come.
     """
+    is_done = forget_news(batch, tx)
     newest = batch.execute(_NEWEST, (batch.service,)).fetchone()
     if newest is None:
-        return Recorded()
+        return Done() if is_done else More()
     before = min(tx.before, newest[0])
     batch.sums.pruned_before = max(batch.sums.pruned_before, before)
     old = batch.execute(_OLD, (batch.service, before, before, before, PRUNE_LIMIT)).fetchall()
     batch.forget(request_id for (request_id,) in old)
-    return More() if len(old) == PRUNE_LIMIT else Recorded()
+    return Done() if is_done and len(old) < PRUNE_LIMIT else More()

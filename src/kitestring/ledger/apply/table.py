@@ -5,45 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from kitestring.base.transactions import (
-    Answer,
-    ClaimInvoice,
-    ClaimPayment,
-    Credit,
-    DropInvoice,
-    Execute,
-    ExpireInvoices,
-    MarkPublished,
-    MoveCursor,
-    Prune,
-    RecordInvoice,
-    RecordPayment,
-    ResolvePayment,
-    SaveNode,
-    SetSpending,
-    Tx,
-    TxAnswer,
-)
-from kitestring.ledger.apply import invoices as apply_invoices
-from kitestring.ledger.apply import owner as apply_owner
-from kitestring.ledger.apply import payments as apply_payments
-from kitestring.ledger.apply import requests as apply_requests
+from kitestring.base import transactions as t
+from kitestring.ledger.apply import feed, invoices, owner, payments, requests
 from kitestring.ledger.apply.batch import Batch
 
-APPLY: Final[dict[type[Tx], Callable[[Batch, Any], TxAnswer]]] = {
-    ClaimPayment: apply_payments.claim_payment,
-    RecordPayment: apply_payments.record_payment,
-    ResolvePayment: apply_payments.resolve_payment,
-    ClaimInvoice: apply_invoices.claim_invoice,
-    RecordInvoice: apply_invoices.record_invoice,
-    DropInvoice: apply_invoices.drop_invoice,
-    Credit: apply_invoices.credit,
-    ExpireInvoices: apply_invoices.expire_invoices,
-    Execute: apply_owner.execute,
-    SaveNode: apply_owner.save_node,
-    MoveCursor: apply_owner.move_cursor,
-    SetSpending: apply_owner.set_spending,
-    Answer: apply_requests.answer,
-    MarkPublished: apply_requests.mark_published,
-    Prune: apply_requests.prune,
+#: The type of a value says what its function answers; mypy checks each function against it, this table only pairs them.
+APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
+    t.ClaimPayment: payments.claim_payment,
+    t.RecordPayment: payments.record_payment,
+    t.ResolvePayment: payments.resolve_payment,
+    t.ClaimInvoice: invoices.claim_invoice,
+    t.RecordInvoice: invoices.record_invoice,
+    t.DropInvoice: invoices.drop_invoice,
+    t.Credit: invoices.credit,
+    t.ExpireInvoices: invoices.expire_invoices,
+    t.Answer: requests.answer,
+    t.Prune: requests.prune,
+    t.Execute: owner.execute,
+    t.MarkSent: feed.mark_sent,
+    t.Tell: feed.tell,
+    t.SaveNode: owner.save_node,
+    t.MoveCursor: owner.move_cursor,
+    t.SetSpending: owner.set_spending,
 }

@@ -66,19 +66,14 @@ _evidence = listed(
     " WHERE service = ?1 AND state IN ('failed', 'resolved') AND trim(evidence) = ''",
     "payment {0} was released ({1}) without stored evidence",
 )
-_released = listed(
-    "SELECT p.payment_id, p.state FROM payments p JOIN transfers t ON t.transfer = p.transfer"
-    " WHERE p.service = ?1 AND t.state = 'voided' AND p.state IN ('reserved', 'dispatched', 'unknown')",
-    "the reservation of payment {0} was released although it is {1}",
-)
 _overdraft = listed(
     "SELECT account_id, credits_msat - posted_msat - pending_msat FROM accounts"
     " WHERE service = ?1 AND kind = 'sub' AND NOT overdrawn AND credits_msat - posted_msat - pending_msat < 0",
     "account {0} has {1} msat available and is not marked overdrawn",
 )
 _overcharge = listed(
-    "SELECT grant_id, transfer, used_msat, limit_msat FROM charges WHERE service = ?1 AND used_msat > limit_msat",
-    "the reservation of transfer {1} brought grant {0} to {2} msat of {3}",
+    "SELECT payment_id, grant_id, used_msat, limit_msat FROM charges WHERE service = ?1 AND used_msat > limit_msat",
+    "the reservation of payment {0} brought grant {1} to {2} msat of {3}",
 )
 _overspend = listed(
     "SELECT payment_id, fee_msat, fee_cap_msat FROM payments p"
@@ -86,24 +81,35 @@ _overspend = listed(
     " AND NOT EXISTS (SELECT 1 FROM overspends o WHERE o.service = p.service AND o.payment_id = p.payment_id)",
     "payment {0} cost {1} msat with a cap of {2}, and its account was never marked overdrawn",
 )
-_posted_truth = listed(
-    "SELECT p.payment_id, t.amount_msat + t.fee_msat, p.amount_msat + p.fee_msat FROM payments p"
-    " JOIN transfers t ON t.transfer = p.transfer"
-    " WHERE p.service = ?1 AND p.state = 'settled' AND t.state = 'posted'"
-    " AND (t.amount_msat, t.fee_msat) <> (p.amount_msat, p.fee_msat)",
-    "payment {0} was debited {1} msat but cost {2}",
-)
 _replies = listed(
-    "SELECT r.request_id, count(m.request_id) FROM requests r LEFT JOIN messages m"
-    " ON m.message = 2 * r.request"
-    " WHERE r.service = ?1 AND r.finished_at IS NOT NULL GROUP BY r.request_id HAVING count(m.request_id) <> 1",
-    "request {0} is finished with {1} stored replies",
+    "SELECT r.request_id FROM requests r LEFT JOIN outbox m"
+    " ON m.message = r.reply AND m.request = r.request AND m.kind = 'reply'"
+    " WHERE r.service = ?1 AND r.finished_at IS NOT NULL AND m.message IS NULL",
+    "request {0} is finished without a stored reply",
 )
 _unmarked = listed(
-    "SELECT r.request_id FROM requests r JOIN messages m"
-    " ON m.message = 2 * r.request"
-    " WHERE r.service = ?1 AND r.finished_at IS NULL",
-    "request {0} has a reply but does not count as finished",
+    "SELECT r.request_id FROM outbox m JOIN requests r ON r.request = m.request"
+    " WHERE m.service = ?1 AND m.kind = 'reply' AND r.reply IS NOT m.message",
+    "request {0} has a reply that does not count as its own",
+)
+_numbers = listed(
+    "SELECT 'message', last_message, (SELECT max(message) & (1 << 48) - 1 FROM outbox WHERE service = ?1) AS newest"
+    " FROM totals WHERE service = ?1 AND newest > last_message"
+    " UNION ALL SELECT 'event', last_event, (SELECT max(event) FROM events WHERE service = ?1) AS newest"
+    " FROM totals WHERE service = ?1 AND newest > last_event",
+    "the last {0} is said to be number {1}, but there is one of number {2}",
+)
+_gaps = listed(
+    "SELECT event, following FROM (SELECT event, lead(event) OVER (ORDER BY event) AS following FROM events"
+    " WHERE service = ?1) WHERE following <> event + 1",
+    "there is no event between {0} and {1}",
+)
+_untold = listed(
+    "SELECT p.payment_id, p.state FROM payments p, totals t WHERE p.service = ?1 AND t.service = ?1"
+    " AND p.state IN ('settled', 'failed', 'resolved')"
+    " AND (SELECT min(event) FROM events WHERE service = ?1) = 1"  # nothing was forgotten yet
+    " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.service = ?1 AND e.subject = p.payment_id AND e.kind = p.state)",
+    "payment {0} is {1}, and no event tells it",
 )
 _unanswered = listed(
     "SELECT r.request_id, p.payment_id, p.state FROM requests r"
@@ -119,15 +125,6 @@ _credit_twice = listed(
     "SELECT payment_hash, node_id FROM credits WHERE service = ?1 AND kind IN ('invoice', 'unknown')"
     " GROUP BY payment_hash, node_id HAVING count(*) > 1",
     "the settlement of {0} at node {1} was credited more than once",
-)
-_transfer_against_payment = listed(
-    "SELECT p.payment_id, p.state, coalesce(t.state, 'missing') FROM payments p"
-    " LEFT JOIN transfers t ON t.transfer = p.transfer AND t.service = p.service"
-    " WHERE p.service = ?1 AND ((p.state = 'settled' AND t.state IS NOT 'posted'"
-    "   AND p.steps NOT LIKE '% resolved settled')"
-    " OR (p.state IN ('failed', 'resolved') AND t.state IS NOT 'voided')"
-    " OR (p.state IN ('reserved', 'dispatched', 'unknown') AND t.state IS NOT 'pending' AND t.state IS NOT 'voided'))",
-    "payment {0} is {1} but its transfer is {2}",
 )
 _credit_without_invoice = listed(
     "SELECT c.payment_hash, coalesce(i.state, 'missing') FROM credits c LEFT JOIN invoices i"
@@ -147,16 +144,19 @@ _too_little = listed(
     "the invoice of {0} settled with {1} msat of {2}",
 )
 _rounding = listed(
-    "SELECT p.payment_id, t.held_msat, p.amount_msat + p.fee_cap_msat, p.fee_msat FROM payments p"
-    " JOIN transfers t ON t.transfer = p.transfer WHERE p.service = ?1"
-    " AND (t.held_msat < p.amount_msat + p.fee_cap_msat OR p.fee_msat < 0 OR p.amount_msat <= 0)",
-    "payment {0} holds {1} msat for amount and cap of {2} (fee {3})",
+    "SELECT payment_id, amount_msat, fee_msat FROM payments WHERE service = ?1 AND (fee_msat < 0 OR amount_msat <= 0)",
+    "payment {0} is of {1} msat with a fee of {2}",
 )
 _charged_less = listed(
     "SELECT p.payment_id, c.amount_msat, p.amount_msat + p.fee_cap_msat FROM payments p"
-    " JOIN charges c ON c.service = p.service AND c.transfer = p.transfer"
+    " JOIN charges c ON c.service = p.service AND c.payment_id = p.payment_id"
     " WHERE p.service = ?1 AND c.amount_msat < p.amount_msat + p.fee_cap_msat",
     "payment {0} charges its budget {1} msat but may cost {2}",
+)
+_ends = listed(
+    "SELECT payment_id, state, coalesce(credited, 'nobody') FROM payments"
+    " WHERE service = ?1 AND (state = 'settled') <> (credited IS NOT NULL)",
+    "payment {0} is {1} and its amount went to {2}",
 )
 _drift = listed(
     "SELECT sub_accounts_msat, node_balance_msat FROM totals WHERE service = ?1 AND spending_stopped = ''"
@@ -231,18 +231,19 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I2", balances_rebuilt),
     ("I2", totals_rebuilt),
     ("I3", _evidence),
-    ("I3", _released),
     ("I4", _overdraft),
     ("I4", _overcharge),
     ("I4", budgets_rebuilt),
     ("I5", _overspend),
-    ("I5", _posted_truth),
     ("I6", _replies),
     ("I6", _unmarked),
     ("I6", _unanswered),
+    ("I6", _numbers),
+    ("I6", _gaps),
+    ("I6", _untold),
     ("I7", _request_twice),
     ("I7", _credit_twice),
-    ("I8", _transfer_against_payment),
+    ("I8", _ends),
     ("I9", _preimages),
     ("I10", _credit_without_invoice),
     ("I10", _settled_without_credit),

@@ -11,14 +11,18 @@ _accounts = listed(
 WITH booked AS (
   SELECT e.account_id, sum(max(e.amount_msat, 0)) AS credits, sum(max(-e.amount_msat, 0)) AS posted
   FROM entries e WHERE e.service = ?1 GROUP BY e.account_id),
-held AS (SELECT account_id, sum(held_msat) AS pending FROM transfers
-  WHERE service = ?1 AND state = 'pending' GROUP BY account_id)
+held AS (SELECT account_id, sum(amount_msat + fee_cap_msat) AS pending FROM payments
+  WHERE service = ?1 AND state IN ('reserved', 'dispatched', 'unknown') GROUP BY account_id)
 SELECT a.account_id, a.credits_msat, a.posted_msat, a.pending_msat,
   coalesce(b.credits, 0), coalesce(b.posted, 0), coalesce(h.pending, 0)
 FROM accounts a LEFT JOIN booked b ON b.account_id = a.account_id LEFT JOIN held h ON h.account_id = a.account_id
 WHERE a.service = ?1 AND (a.credits_msat, a.posted_msat, a.pending_msat)
   <> (coalesce(b.credits, 0), coalesce(b.posted, 0), coalesce(h.pending, 0))""",
-    "account {0} keeps credits, posted, pending of {1}, {2}, {3} msat; its entries and transfers say {4}, {5}, {6}",
+    "account {0} keeps credits, posted, pending of {1}, {2}, {3} msat; its entries and open payments say {4}, {5}, {6}",
+)
+_unbalanced = listed(
+    "SELECT entry, sum(amount_msat) FROM entries WHERE service = ?1 GROUP BY entry HAVING sum(amount_msat) <> 0",
+    "the entries of {0} sum to {1} msat",
 )
 _homeless = listed(
     "SELECT DISTINCT e.account_id FROM entries e WHERE e.service = ?1 AND NOT EXISTS"
@@ -39,26 +43,33 @@ FROM totals k WHERE k.service = ?1
     " the ledger says {4}, {5}, {6}, {7}",
 )
 _budgets = listed(
-    "SELECT b.grant_id, b.used_msat, coalesce(sum(k.used_msat), 0) FROM budgets b"
-    " LEFT JOIN buckets k ON k.service = b.service AND k.grant_id = b.grant_id"
-    " WHERE b.service = ?1 GROUP BY b.grant_id, b.used_msat HAVING b.used_msat <> coalesce(sum(k.used_msat), 0)",
-    "the budget of grant {0} keeps {1} msat as used, its buckets say {2}",
+    """
+SELECT b.grant_id, b.used_msat, sum(c.taken_msat) FROM budgets b
+JOIN charges c ON c.service = b.service AND c.grant_id = b.grant_id AND c.bucket >= b.oldest
+WHERE b.service = ?1 GROUP BY b.grant_id, b.used_msat HAVING b.used_msat < sum(c.taken_msat)""",
+    "the budget of grant {0} keeps {1} msat as used, its payments say {2}",
 )
 _buckets = listed(
-    "SELECT k.grant_id, k.bucket, k.used_msat, coalesce(sum(c.taken), 0) AS said FROM buckets k"
-    " LEFT JOIN (SELECT c.service, c.grant_id, c.bucket, CASE p.state WHEN 'settled' THEN p.amount_msat + p.fee_msat"
-    "   WHEN 'failed' THEN 0 WHEN 'resolved' THEN 0 ELSE c.amount_msat END AS taken"
-    "   FROM charges c JOIN payments p ON p.transfer = c.transfer WHERE c.service = ?1 AND p.service = ?1) c"
-    " ON c.grant_id = k.grant_id AND c.bucket = k.bucket"
-    " WHERE k.service = ?1 GROUP BY k.grant_id, k.bucket HAVING k.used_msat < said"
-    "  AND k.bucket >= (SELECT oldest FROM budgets b WHERE b.service = k.service AND b.grant_id = k.grant_id)",
+    """
+SELECT k.grant_id, k.bucket, k.used_msat, sum(c.taken_msat) FROM buckets k
+JOIN budgets b ON b.service = k.service AND b.grant_id = k.grant_id AND k.bucket >= b.oldest
+JOIN charges c ON c.service = k.service AND c.grant_id = k.grant_id AND c.bucket = k.bucket AND c.oldest <> c.bucket
+WHERE k.service = ?1 GROUP BY k.grant_id, k.bucket, k.used_msat HAVING k.used_msat < sum(c.taken_msat)""",
     "bucket {1} of grant {0} keeps {2} msat as used, its payments say {3}",
+)
+_buckets_of_budgets = listed(
+    """
+SELECT b.grant_id, b.used_msat, sum(k.used_msat) FROM budgets b
+JOIN buckets k ON k.service = b.service AND k.grant_id = b.grant_id AND k.bucket >= b.oldest
+WHERE b.service = ?1 GROUP BY b.grant_id, b.used_msat HAVING b.used_msat < sum(k.used_msat)""",
+    "the budget of grant {0} keeps {1} msat as used, its buckets say {2}",
 )
 
 
 def balances_rebuilt(subject: Subject) -> Iterator[str]:
-    """Every account keeps exactly what its entries say; those of one transfer sum to zero by how they are written."""
+    """Every account keeps exactly what its entries say, and the entries of each payment and transfer sum to zero."""
     yield from _accounts(subject)
+    yield from _unbalanced(subject)
     yield from _homeless(subject)
 
 
@@ -70,3 +81,4 @@ def budgets_rebuilt(subject: Subject) -> Iterator[str]:
     """A budget that keeps less than was used would let too much through."""
     yield from _budgets(subject)
     yield from _buckets(subject)
+    yield from _buckets_of_budgets(subject)

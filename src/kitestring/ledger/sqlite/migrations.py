@@ -6,8 +6,13 @@ import hashlib
 import sqlite3
 from dataclasses import dataclass
 from importlib import resources
+from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
+
+_OTHER_DAY: Final = (
+    "this ledger was made by an unreleased kitestring of another day: keep it, and start with another --data-dir"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +58,12 @@ def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> None:
 def check(connection: sqlite3.Connection, steps: list[Migration]) -> int:
     """How many of ``steps`` the database has. Raises KitestringError(INTERNAL) where it differs from them."""
     done = connection.execute("SELECT number, checksum FROM migrations ORDER BY number").fetchall()
+    if any((number, sum_) != (step.number, step.checksum) for (number, sum_), step in zip(done, steps, strict=False)):
+        raise KitestringError(Reason.INTERNAL, _OTHER_DAY)
     if len(done) > len(steps):
         raise KitestringError(
             Reason.INTERNAL, "the database was written by a newer kitestring: install that version, or a later one"
         )
-    for (number, checksum), step in zip(done, steps, strict=False):
-        if (number, checksum) != (step.number, step.checksum):
-            raise KitestringError(
-                Reason.INTERNAL,
-                f"migration {step.name} is not the one this database was made with: reinstall kitestring",
-            )
     return len(done)
 
 

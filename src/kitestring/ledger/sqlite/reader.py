@@ -10,16 +10,22 @@ from typing import Any, Final
 
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.events import Event, Missed
 from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Transaction
-from kitestring.base.records import Invoice, Message, Node, Payment, Request
+from kitestring.base.records import Invoice, Message, Node, Outgoing, Payment, Request
 from kitestring.base.store import Scope, Totals
 from kitestring.ledger import rows
+from kitestring.ledger.apply.batch import message_id, message_number
+from kitestring.ledger.apply.feed import OUTBOX
 
 #: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
 #: (a few milliseconds at this limit). Who wants older rows bounds them by time.
 LIST_LIMIT: Final = 10_000
+#: No attempt of a message is planned further ahead.
+PLANNED_AHEAD_S: Final = 3_600
 #: Beyond every time there will be.
 _EVER: Final = 1 << 62
 
@@ -28,15 +34,15 @@ _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoi
 _OPEN: Final = "(state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
 
 
-class Reader:
-    """The read side of one service. Every method is one or two statements."""
+class SqliteReads:
+    """The read side of one service, :class:`kitestring.base.store.Reads`: one or two short statements a method."""
 
     def __init__(self, connection: sqlite3.Connection, service: int) -> None:
-        self.connection, self._service = connection, service
+        self._connection, self._service = connection, service
 
     def _run(self, sql: str, values: tuple[Any, ...]) -> list[rows.Row]:
         try:
-            return self.connection.execute(sql, values).fetchall()
+            return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             sentence = f"the database cannot be read ({error}): see `kitestring doctor`"
             raise KitestringError(Reason.INTERNAL, sentence) from error
@@ -50,51 +56,51 @@ class Reader:
 
     # ------------------------------------------------------------ grants, accounts, offers, nodes
 
-    def grants(self) -> list[Grant]:
+    async def grants(self) -> list[Grant]:
         found = self._all(f"SELECT {rows.GRANT} FROM grants WHERE service = ? ORDER BY grant_id")
         return [rows.read_grant(row) for row in found]
 
-    def grant(self, grant_id: str) -> Grant | None:
+    async def grant(self, grant_id: str) -> Grant | None:
         row = self._one(f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND grant_id = ?", grant_id)
         return None if row is None else rows.read_grant(row)
 
-    def accounts(self) -> list[Account]:
+    async def accounts(self) -> list[Account]:
         found = self._all(
             f"SELECT {rows.ACCOUNT} FROM accounts"
             " WHERE service = ? AND kind IN ('owner', 'sub') ORDER BY kind, account_id"
         )
         return [rows.read_account(row) for row in found]
 
-    def account(self, account_id: str) -> Account | None:
+    async def account(self, account_id: str) -> Account | None:
         row = self._one(
             f"SELECT {rows.ACCOUNT} FROM accounts WHERE service = ? AND account_id = ? AND kind IN ('owner', 'sub')",
             account_id,
         )
         return None if row is None else rows.read_account(row)
 
-    def offers(self) -> list[Offer]:
+    async def offers(self) -> list[Offer]:
         found = self._all(f"SELECT {rows.OFFER} FROM offers WHERE service = ? ORDER BY offer_id")
         return [rows.read_offer(row) for row in found]
 
-    def offer(self, offer_id: str) -> Offer | None:
+    async def offer(self, offer_id: str) -> Offer | None:
         row = self._one(f"SELECT {rows.OFFER} FROM offers WHERE service = ? AND offer_id = ?", offer_id)
         return None if row is None else rows.read_offer(row)
 
-    def node(self, node_id: str) -> Node | None:
+    async def node(self, node_id: str) -> Node | None:
         row = self._one(f"SELECT {rows.NODE} FROM nodes WHERE service = ? AND node_id = ?", node_id)
         return None if row is None else rows.read_node(row)
 
-    def nodes(self) -> list[Node]:
+    async def nodes(self) -> list[Node]:
         found = self._all(f"SELECT {rows.NODE} FROM nodes WHERE service = ? ORDER BY epoch, node_id")
         return [rows.read_node(row) for row in found]
 
     # ------------------------------------------------------------ payments and invoices
 
-    def payment(self, payment_id: str) -> Payment | None:
+    async def payment(self, payment_id: str) -> Payment | None:
         row = self._one(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND payment_id = ?", payment_id)
         return None if row is None else rows.read_payment(row)
 
-    def has_failed(self, node_id: str, payment_hash: str) -> bool:
+    async def has_failed(self, node_id: str, payment_hash: str) -> bool:
         return bool(
             self._one(
                 "SELECT 1 FROM payments WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 0",
@@ -103,7 +109,7 @@ class Reader:
             )
         )
 
-    def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
+    async def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
         row = self._one(
             f"SELECT {rows.PAYMENT} FROM payments"
             " WHERE service = ? AND payment_hash = ? AND node_id = ? AND holding = 1",
@@ -118,17 +124,17 @@ class Reader:
         )
         return None if row is None else rows.read_payment(row)
 
-    def open_payments(self) -> list[Payment]:
+    async def open_payments(self) -> list[Payment]:
         found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN} ORDER BY rowid")
         return [rows.read_payment(row) for row in found]
 
-    def resolved_payments(self) -> list[Payment]:
+    async def resolved_payments(self) -> list[Payment]:
         found = self._all(
             f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND state = 'resolved' ORDER BY rowid"
         )
         return [rows.read_payment(row) for row in found]
 
-    def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
+    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
         row = self._one(
             f"SELECT {rows.INVOICE} FROM invoices"
             " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''",
@@ -137,11 +143,13 @@ class Reader:
         )
         return None if row is None else rows.read_invoice(row)
 
-    def invoices(self, state: str, after: Invoice | None, limit: int, expires_before: int) -> list[Invoice]:
+    async def invoices(
+        self, state: InvoiceState, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
+    ) -> list[Invoice]:
         which, order = "state <> 'settled' AND state = ?", "expires_at"
-        if state == "settled":
+        if state is InvoiceState.SETTLED:
             which, order = "state = ?", "created_at"
-        values: list[object] = [state]
+        values: list[object] = [state.value]
         if after is not None:
             which += f" AND ({order}, rowid) > (?, coalesce(({_ROW_OF_INVOICE}), 0))"
             values += [getattr(after, order), self._service, after.invoice_id]
@@ -157,7 +165,7 @@ class Reader:
 
     # ------------------------------------------------------------ requests and messages
 
-    def waiting(self, payment_id: str) -> list[Request]:
+    async def waiting(self, payment_id: str) -> list[Request]:
         found = self._all(
             f"SELECT {rows.REQUEST} FROM requests"
             " WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at",
@@ -165,37 +173,81 @@ class Reader:
         )
         return [rows.read_request(row) for row in found]
 
-    def request(self, request_id: str) -> Request | None:
+    async def request(self, request_id: str) -> Request | None:
         row = self._one(f"SELECT {rows.REQUEST} FROM requests WHERE service = ? AND request_id = ?", request_id)
         return None if row is None else rows.read_request(row)
 
-    def running_requests(self) -> list[Request]:
+    async def running_requests(self) -> list[Request]:
         found = self._all(
             f"SELECT {rows.REQUEST} FROM requests INDEXED BY requests_unanswered"
             " WHERE service = ? AND finished_at IS NULL ORDER BY received_at, rowid"
         )
         return [rows.read_request(row) for row in found]
 
-    def messages(self, request_id: str) -> tuple[Message, ...]:
-        found = self._all(
-            f"SELECT {', '.join('m.' + name for name in rows.MESSAGE.split(', '))} FROM requests r JOIN messages m"
-            " ON m.message BETWEEN 2 * r.request AND 2 * r.request + 1"
-            " WHERE r.service = ? AND r.request_id = ? ORDER BY m.message DESC",
-            request_id,
+    async def messages(self, request_id: str) -> tuple[Message, ...]:
+        row = self._one("SELECT request, reply FROM requests WHERE service = ? AND request_id = ?", request_id)
+        if row is None:
+            return ()
+        number, reply = row
+        found = self._run(f"SELECT {rows.MESSAGE} FROM outbox WHERE message = ?", (reply,))
+        found += self._run(
+            f"SELECT {rows.MESSAGE} FROM outbox WHERE request = ? AND kind <> 'reply' ORDER BY message", (number,)
         )
-        return tuple(rows.read_message(row) for row in found)
+        return tuple(Message(request_id, *one) for one in found)
 
-    def unpublished(self, limit: int) -> list[Message]:
-        found = self._all(
-            f"SELECT {rows.MESSAGE} FROM messages WHERE message IN"
-            " (SELECT message FROM outbox WHERE service = ? ORDER BY message LIMIT ?) ORDER BY message",
-            limit,
+    # ------------------------------------------------------------ outbox and feed
+
+    async def outbox(self, after: int, limit: int) -> list[Outgoing]:
+        bounds = (message_id(self._service, after), message_id(self._service + 1, 0), limit)
+        return self._outgoing(
+            "m.message > ? AND m.message < ? AND m.next_at IS NULL ORDER BY m.message LIMIT ?", bounds
         )
-        return [rows.read_message(row) for row in found]
+
+    async def due(self, now: int, limit: int) -> list[Outgoing]:
+        when = "(m.next_at <= ? OR m.next_at > ?)"
+        which = f"m.service = ? AND m.next_at IS NOT NULL AND {when} ORDER BY m.next_at, m.message LIMIT ?"
+        return self._outgoing(which, (self._service, now, now + PLANNED_AHEAD_S, limit))
+
+    async def has_due(self) -> bool:
+        return self._one("SELECT 1 FROM outbox WHERE service = ? AND next_at IS NOT NULL") is not None
+
+    def _outgoing(self, which: str, values: tuple[Any, ...]) -> list[Outgoing]:
+        columns = ", ".join(f"m.{name}" for name in rows.MESSAGE.split(", "))
+        found = self._run(
+            f"SELECT m.message, m.attempts, coalesce(r.request_id, ''), {columns} FROM outbox m"
+            f" LEFT JOIN requests r ON r.request = m.request WHERE {which}",
+            values,
+        )
+        return [
+            Outgoing(message_number(message), Message(request_id, *row), attempts)
+            for message, attempts, request_id, *row in found
+        ]
+
+    async def sent_position(self) -> int:
+        return await self.position(OUTBOX) or 0
+
+    async def events(self, after: int, limit: int) -> list[Event | Missed]:
+        found: list[Event | Missed] = [
+            rows.read_event(row)
+            for row in self._all(
+                f"SELECT {rows.EVENT} FROM events WHERE service = ? AND event > ? ORDER BY event LIMIT ?", after, limit
+            )
+        ]
+        oldest = found[0].number if found else 1 + await self.last_event()
+        missed = oldest - after - 1
+        return [Missed(oldest - 1, missed), *found] if missed > 0 else found
+
+    async def last_event(self) -> int:
+        row = self._one("SELECT last_event FROM totals WHERE service = ?")
+        return 0 if row is None else int(row[0])
+
+    async def position(self, consumer: str) -> int | None:
+        row = self._one("SELECT position FROM consumers WHERE service = ? AND name = ?", consumer)
+        return None if row is None else int(row[0])
 
     # ------------------------------------------------------------ sums
 
-    def budget_used(self, grant_id: str, oldest: int) -> Msat:
+    async def budget_used(self, grant_id: str, oldest: int) -> Msat:
         row = self._one(
             "SELECT used_msat - (SELECT coalesce(sum(used_msat), 0) FROM buckets"
             " WHERE service = b.service AND grant_id = b.grant_id AND bucket < ?2)"
@@ -205,7 +257,7 @@ class Reader:
         )
         return ZERO if row is None else Msat(row[0])
 
-    def totals(self) -> Totals:
+    async def totals(self) -> Totals:
         row = self._one(
             "SELECT spent_msat, sub_accounts_msat, owner_pending_msat, pending_msat, spending_stopped, pruned_before"
             " FROM totals WHERE service = ?"
@@ -216,7 +268,7 @@ class Reader:
 
     # ------------------------------------------------------------ transactions
 
-    def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
+    async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
         """The invoice of that hash in this scope, else the payment that holds the hash, else the newest failed one."""
         where, values = _within(scope)
         row = self._one(
@@ -239,7 +291,7 @@ class Reader:
                 return rows.outgoing(rows.read_payment(row))
         return None
 
-    def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
+    async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
         """Newest first. Without the unpaid flags only what has settled. Nothing beyond :data:`LIST_LIMIT`."""
         found = (self._shown(*key) for key in self._page(scope, query))
         return [one for one in found if one is not None]

@@ -6,21 +6,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, ListTransactions
+from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Account, Grant, Offer
-from kitestring.base.money import Msat
-from kitestring.base.outcomes import Transaction
-from kitestring.base.records import Invoice, Message, Node, Payment, Request
-from kitestring.base.store import Scope, Totals
-from kitestring.base.transactions import Tx, TxAnswer
+from kitestring.base.grants import Grant
+from kitestring.base.transactions import Committed, Tx
 from kitestring.ledger.rows import FEES, GRANT, WORLD, write_grant
 from kitestring.ledger.sqlite.migrations import check, migrate, migrations
-from kitestring.ledger.sqlite.reader import Reader
+from kitestring.ledger.sqlite.reader import SqliteReads
 from kitestring.ledger.sqlite.writer import Writer
+
+A = TypeVar("A")
 
 #: How long a second writer waits for the first: longer than any batch with its checkpoint.
 BUSY_TIMEOUT_S: Final = 5.0
@@ -37,11 +36,12 @@ _HOUSE: Final = (
 _OWNER: Final = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
 
 
-class SqliteStore:
+class SqliteStore(SqliteReads):
     """:class:`kitestring.base.store.Store` on one SQLite file, which may hold several services."""
 
-    def __init__(self, reader: Reader, writer: Writer | None) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, connection: sqlite3.Connection, service: int, writer: Writer | None) -> None:
+        super().__init__(connection, service)
+        self._writer = writer
 
     @classmethod
     async def open(
@@ -58,99 +58,29 @@ class SqliteStore:
         path = Path(path)
         try:
             if readonly:
-                return cls(_open_reader(path, service_id), None)
+                return cls(*_open_reader(path, service_id), None)
             connection, service = _open_writer(path, service_id, cache_kib)
             writer = Writer(connection, service)
-            reader = _open_reader(path, service_id)
+            reads = _open_reader(path, service_id)
         except (sqlite3.Error, OSError) as error:
             raise KitestringError(Reason.INTERNAL, f"the database {path} cannot be opened: {error}") from error
         writer.start()
-        return cls(reader, writer)
+        return cls(*reads, writer)
 
-    async def apply(self, tx: Tx) -> TxAnswer:
+    async def apply(self, tx: Tx[A]) -> A:
         if self._writer is None:
             raise KitestringError(Reason.INTERNAL, "the ledger is open for reading only: start the service first")
         return await self._writer.submit(tx)
 
+    def subscribe(self, listener: Callable[[Committed], None]) -> None:
+        if self._writer is not None:
+            self._writer.listeners.append(listener)
+
     async def close(self) -> None:
-        """The writer goes last, so that it finds no reader when it checkpoints."""
-        self._reader.connection.close()
+        """Close the reads first, so that the writer finds no reader when it checkpoints."""
+        self._connection.close()
         if self._writer is not None:
             await self._writer.close()
-
-    async def grants(self) -> list[Grant]:
-        return self._reader.grants()
-
-    async def grant(self, grant_id: str) -> Grant | None:
-        return self._reader.grant(grant_id)
-
-    async def accounts(self) -> list[Account]:
-        return self._reader.accounts()
-
-    async def account(self, account_id: str) -> Account | None:
-        return self._reader.account(account_id)
-
-    async def offers(self) -> list[Offer]:
-        return self._reader.offers()
-
-    async def offer(self, offer_id: str) -> Offer | None:
-        return self._reader.offer(offer_id)
-
-    async def payment(self, payment_id: str) -> Payment | None:
-        return self._reader.payment(payment_id)
-
-    async def payment_by_hash(self, node_id: str, payment_hash: str) -> Payment | None:
-        return self._reader.payment_by_hash(node_id, payment_hash)
-
-    async def has_failed(self, node_id: str, payment_hash: str) -> bool:
-        return self._reader.has_failed(node_id, payment_hash)
-
-    async def open_payments(self) -> list[Payment]:
-        return self._reader.open_payments()
-
-    async def resolved_payments(self) -> list[Payment]:
-        return self._reader.resolved_payments()
-
-    async def waiting(self, payment_id: str) -> list[Request]:
-        return self._reader.waiting(payment_id)
-
-    async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
-        return self._reader.invoice_by_hash(node_id, payment_hash)
-
-    async def invoices(
-        self, state: str, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
-    ) -> list[Invoice]:
-        return self._reader.invoices(state, after, limit, expires_before)
-
-    async def request(self, request_id: str) -> Request | None:
-        return self._reader.request(request_id)
-
-    async def running_requests(self) -> list[Request]:
-        return self._reader.running_requests()
-
-    async def messages(self, request_id: str) -> tuple[Message, ...]:
-        return self._reader.messages(request_id)
-
-    async def unpublished(self, limit: int) -> list[Message]:
-        return self._reader.unpublished(limit)
-
-    async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
-        return self._reader.transaction(scope, payment_hash)
-
-    async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
-        return self._reader.transactions(scope, query)
-
-    async def budget_used(self, grant_id: str, oldest: int) -> Msat:
-        return self._reader.budget_used(grant_id, oldest)
-
-    async def totals(self) -> Totals:
-        return self._reader.totals()
-
-    async def node(self, node_id: str) -> Node | None:
-        return self._reader.node(node_id)
-
-    async def nodes(self) -> list[Node]:
-        return self._reader.nodes()
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
@@ -191,10 +121,10 @@ def service_number(connection: sqlite3.Connection, service_id: str) -> int:
     return int(row[0])
 
 
-def _open_reader(path: Path, service_id: str) -> Reader:
+def _open_reader(path: Path, service_id: str) -> tuple[sqlite3.Connection, int]:
     connection = connect_readonly(path)
     try:
-        return Reader(connection, service_number(connection, service_id))
+        return connection, service_number(connection, service_id)
     except KitestringError:
         connection.close()
         raise

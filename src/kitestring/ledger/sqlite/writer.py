@@ -12,19 +12,22 @@ so that nobody waits much longer than that and no claim is dispatched long after
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import ExpireInvoices, Prune, Tx, TxAnswer
+from kitestring.base.transactions import Committed, ExpireInvoices, Prune, Tx
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.apply.table import APPLY
+
+log = logging.getLogger(__name__)
 
 #: Members per commit: the gain per fsync is flat beyond this, and the first waiter's delay is not.
 BATCH_LIMIT: Final = 256
@@ -37,13 +40,16 @@ _FULL: Final = "the disk is full: free some space; nothing was lost"
 _BUSY: Final = "another process is writing to the database: stop it, or try again"
 
 
+A = TypeVar("A")
+
+
 @dataclass(slots=True)
 class Job:
     """One value that waits, and what came of it."""
 
-    tx: Tx
-    future: asyncio.Future[TxAnswer]
-    answer: TxAnswer | None = None
+    tx: Tx[Any]
+    future: asyncio.Future[Any]
+    answer: object = None
     error: Exception | None = None
 
 
@@ -52,6 +58,10 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, service: int) -> None:
         self.connection = connection
+        #: Told of the news of each commit on the loop, before whoever applied it goes on.
+        self.listeners: list[Callable[[Committed], None]] = []
+        self._uncommitted: Committed | None = None
+        self._news: list[Committed] = []
         self._service = service
         self._memory = Memory()
         self._jobs: deque[Job] = deque()
@@ -71,7 +81,7 @@ class Writer:
         self._be_patient(0)
         self._thread.start()
 
-    async def submit(self, tx: Tx) -> TxAnswer:
+    async def submit(self, tx: Tx[A]) -> A:
         """Resolves after the commit. Raises KitestringError(INTERNAL) when the database failed or is closed."""
         while self._waiting >= QUEUE_LIMIT:
             self._room.clear()
@@ -79,7 +89,7 @@ class Writer:
         if self._closed:
             raise KitestringError(Reason.INTERNAL, "the ledger is closed: start the service again")
         self._waiting += 1
-        future: asyncio.Future[TxAnswer] = self._loop.create_future()
+        future: asyncio.Future[A] = self._loop.create_future()
         self._jobs.append(Job(tx, future))
         self._wake()
         return await future
@@ -154,7 +164,7 @@ class Writer:
 
     def _is_committed(self) -> bool:
         try:
-            self.connection.execute("COMMIT")
+            self._end()
         except Exception:  # noqa: BLE001 - not hidden: the members are tried again, and told what then fails
             self._roll_back()
             return False
@@ -191,10 +201,17 @@ class Writer:
     def _transact(self, batch: list[Job]) -> None:
         self._apply(batch)
         try:
-            self.connection.execute("COMMIT")
+            self._end()
         except BaseException:
             self._roll_back()
             raise
+
+    def _end(self) -> None:
+        """Commit; from now on its news are true."""
+        self.connection.execute("COMMIT")
+        if self._uncommitted is not None:
+            self._news.append(self._uncommitted)
+            self._uncommitted = None
 
     # ------------------------------------------------------------ whoever has the connection
 
@@ -207,12 +224,15 @@ class Writer:
             for job in batch:
                 job.answer = APPLY[type(job.tx)](state, job.tx)
             state.flush()
+            if state.outgoing or state.events:
+                self._uncommitted = Committed(tuple(state.outgoing), tuple(state.events))
         except BaseException:
             self._roll_back()
             raise
 
     def _roll_back(self) -> None:
         self._memory.forget()
+        self._uncommitted = None
         # A full disk has rolled back already.
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
@@ -223,6 +243,7 @@ class Writer:
             batch = batch + self._kept_out_too()
         self._waiting -= len(batch)
         self._room.set()
+        self._spread_news()
         for job in batch:
             if job.future.done():  # its caller was cancelled; what was committed stands
                 continue
@@ -231,6 +252,15 @@ class Writer:
             elif job.answer is not None:
                 job.future.set_result(job.answer)
         self._loop.call_soon(self._next)  # after those who were just told, so that what they do next goes with it
+
+    def _spread_news(self) -> None:
+        news, self._news = self._news, []
+        for committed in news:
+            for listener in self.listeners:
+                try:
+                    listener(committed)
+                except Exception:
+                    log.exception("a listener to the ledger failed: what it was told is in the ledger all the same")
 
     def _kept_out_too(self) -> list[Job]:
         """What came while the batch was kept out: it has waited as well, and would only wait again."""

@@ -8,8 +8,9 @@ CREATE TABLE services (
   service_id TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- One row per service, so that no request ever sums anything. `audit` rebuilds every figure in it.
+-- One row per service, so that no request ever sums anything. `audit` rebuilds every sum in it.
 -- node_balance_msat: the last view an owner's claim was granted on, plus what was open then, moved by what came and went.
+-- last_message and last_event are the numbers given last: none is ever given twice, whatever is deleted.
 CREATE TABLE totals (
   service INTEGER PRIMARY KEY,
   spent_msat INTEGER NOT NULL DEFAULT 0 CHECK (spent_msat >= 0),
@@ -19,7 +20,9 @@ CREATE TABLE totals (
   node_balance_msat INTEGER,
   spending_stopped TEXT NOT NULL DEFAULT '',
   stopped_at INTEGER,
-  pruned_before INTEGER NOT NULL DEFAULT 0
+  pruned_before INTEGER NOT NULL DEFAULT 0,
+  last_message INTEGER NOT NULL DEFAULT 0,
+  last_event INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE nodes (
@@ -84,8 +87,9 @@ CREATE TABLE offers (
   PRIMARY KEY (service, offer_id)
 ) STRICT, WITHOUT ROWID;
 
--- ------------------------------------------------------------ requests and replies
+-- ------------------------------------------------------------ requests
 
+-- `reply` is the message that finished it.
 CREATE TABLE requests (
   request INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -98,67 +102,79 @@ CREATE TABLE requests (
   received_at INTEGER NOT NULL,
   payment_id TEXT NOT NULL,
   finished_at INTEGER,
-  UNIQUE (service, request_id)
+  reply INTEGER,
+  UNIQUE (service, request_id),
+  CHECK ((finished_at IS NULL) = (reply IS NULL))
 ) STRICT;
 CREATE INDEX requests_by_time ON requests (service, received_at);
 CREATE INDEX requests_unanswered ON requests (service, payment_id, received_at) WHERE finished_at IS NULL;
 
--- The reply to request n is message 2n, its receipt 2n + 1: so there is one of each, and new ones stand at the end.
-CREATE TABLE messages (
+-- ------------------------------------------------------------ outbox and feed
+
+-- What must be told to somebody. `message` is the service, shifted by 48 bits, plus the number in totals.last_message.
+-- `kind` chooses the deliverer, `address` is its own affair, `request` is the request that it answers, if any.
+-- A message beyond the consumer '@outbox' was not tried yet; one with `next_at` is tried again then; any other is done.
+CREATE TABLE outbox (
   message INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
-  request_id TEXT NOT NULL,
-  part TEXT NOT NULL CHECK (part = iif(message % 2, 'receipt', 'reply')),
+  kind TEXT NOT NULL,
+  request INTEGER,
+  address BLOB NOT NULL,
   plaintext BLOB NOT NULL,
   event BLOB NOT NULL,
   signed_at INTEGER NOT NULL,
-  reply_to BLOB NOT NULL
+  attempts INTEGER NOT NULL DEFAULT 0,
+  next_at INTEGER
 ) STRICT;
+CREATE INDEX outbox_due ON outbox (service, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX outbox_beside_replies ON outbox (request) WHERE kind <> 'reply' AND request IS NOT NULL;
+CREATE INDEX outbox_of_no_request ON outbox (service, message) WHERE request IS NULL;
 
--- Messages that no relay has taken yet.
-CREATE TABLE outbox (
+-- What became true, numbered without a gap in the order of the commits.
+CREATE TABLE events (
   service INTEGER NOT NULL,
-  message INTEGER NOT NULL,
-  PRIMARY KEY (service, message)
+  event INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  grant_id TEXT NOT NULL,
+  account_id TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  PRIMARY KEY (service, event)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
+-- How far each consumer has come: of events, and '@outbox' of messages.
+CREATE TABLE consumers (
+  service INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  moved_at INTEGER NOT NULL,
+  PRIMARY KEY (service, name)
 ) STRICT, WITHOUT ROWID;
 
 -- ------------------------------------------------------------ double entry
 
--- Numbered, so that what is written together stands together on disk. `reference` is a caller's own id, used once.
--- Posted, it takes amount and fee from `account_id` and gives the amount to `credited` and the fee to the fees: one row
--- is the whole double entry and cannot but sum to zero. What is posted is the truth and may exceed what was held: a
--- node that overspends is booked, and an alarm raised.
+-- Money that moves apart from a payment; each row is the whole double entry and cannot but sum to zero. Numbered, so
+-- that what is written together stands together on disk. `reference` is a caller's own id, used once.
 CREATE TABLE transfers (
   transfer INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
   reference TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind = 'payment' OR kind = 'internal' OR kind = 'late' OR kind = 'invoice'
-    OR kind = 'surplus' OR kind = 'unknown' OR kind = 'transfer'),
-  account_id TEXT NOT NULL,
-  held_msat INTEGER NOT NULL CHECK (held_msat >= 0),
-  credited TEXT,
-  amount_msat INTEGER CHECK (amount_msat > 0),
-  fee_msat INTEGER CHECK (fee_msat >= 0),
-  state TEXT NOT NULL CHECK (state = 'pending' OR state = 'posted' OR state = 'voided'),
+  kind TEXT NOT NULL CHECK (kind = 'invoice' OR kind = 'surplus' OR kind = 'unknown' OR kind = 'transfer'),
+  debited TEXT NOT NULL,
+  credited TEXT NOT NULL,
+  amount_msat INTEGER NOT NULL CHECK (amount_msat > 0),
   note TEXT NOT NULL,
-  created_at INTEGER NOT NULL,
-  CHECK ((state = 'posted') = (amount_msat IS NOT NULL) AND (state = 'posted') = (fee_msat IS NOT NULL)
-    AND (state = 'posted') = (credited IS NOT NULL))
+  created_at INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX transfers_by_reference ON transfers (service, reference) WHERE reference <> '';
 
-CREATE VIEW entries AS
-  SELECT service, transfer, 0 AS leg, account_id, -amount_msat - fee_msat AS amount_msat
-  FROM transfers WHERE state = 'posted'
-  UNION ALL SELECT service, transfer, 1, credited, amount_msat FROM transfers WHERE state = 'posted'
-  UNION ALL SELECT service, transfer, 2, '@fees', fee_msat FROM transfers WHERE state = 'posted' AND fee_msat > 0;
-
 CREATE TRIGGER transfers_are_never_deleted BEFORE DELETE ON transfers
 BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END;
-CREATE TRIGGER transfers_end_once BEFORE UPDATE ON transfers
-WHEN OLD.state <> 'pending' OR NEW.state = 'pending' OR NEW.held_msat <> OLD.held_msat
-  OR NEW.account_id <> OLD.account_id
-BEGIN SELECT RAISE(ABORT, 'a transfer is only ever posted or voided, exactly once'); END;
+CREATE TRIGGER transfers_are_never_changed BEFORE UPDATE ON transfers
+BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END;
 
 -- Each settlement a node has confirmed, once. `unknown` is the owner's money, `surplus` a second payment of an invoice
 -- that was settled inside this service.
@@ -175,8 +191,12 @@ CREATE TABLE credits (
 
 -- ------------------------------------------------------------ payments
 
+-- A payment is its own double entry: open, it holds amount and fee cap of `account_id`; settled, it takes amount and fee
+-- from there and gives the amount to `credited` and the fee to the fees. What is posted is the truth and may exceed what
+-- was held: a node that overspends is booked, and an alarm raised.
 -- `holding` says in a column what the state says, because an index that names the state would be rewritten at each
--- settlement. `transfer` is the reservation, and the key of its charges. `steps` names the states it has been in.
+-- settlement. `steps` names the states it has been in. `charges` is a JSON list of what it reserved of which budget:
+-- [grant, bucket, oldest, amount, limit, used right after]; what it took in the end follows from the state.
 CREATE TABLE payments (
   payment INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -190,25 +210,26 @@ CREATE TABLE payments (
   amount_msat INTEGER NOT NULL CHECK (amount_msat > 0),
   fee_cap_msat INTEGER NOT NULL CHECK (fee_cap_msat >= 0),
   created_at INTEGER NOT NULL,
-  internal INTEGER NOT NULL CHECK (internal IN (0, 1)),
-  amountless INTEGER NOT NULL CHECK (amountless IN (0, 1)),
+  internal INTEGER NOT NULL CHECK (internal = 0 OR internal = 1),
+  amountless INTEGER NOT NULL CHECK (amountless = 0 OR amountless = 1),
   expires_at INTEGER NOT NULL,
   description TEXT NOT NULL,
   description_hash TEXT NOT NULL,
   metadata TEXT NOT NULL,
+  charges TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state = 'reserved' OR state = 'dispatched' OR state = 'settled' OR state = 'failed'
     OR state = 'unknown' OR state = 'resolved'),
   fee_msat INTEGER NOT NULL CHECK (fee_msat >= 0),
   preimage TEXT NOT NULL,
   evidence TEXT NOT NULL,
   settled_at INTEGER,
-  transfer INTEGER NOT NULL,
-  charges INTEGER NOT NULL,
+  credited TEXT,
   steps TEXT NOT NULL,
   holding INTEGER NOT NULL DEFAULT 1,
   UNIQUE (service, payment_id),
   CHECK (holding = (state <> 'failed')),
-  CHECK (state NOT IN ('failed', 'resolved') OR evidence <> ''),
+  CHECK ((state = 'settled') = (credited IS NOT NULL)),
+  CHECK (state <> 'failed' AND state <> 'resolved' OR evidence <> ''),
   CHECK (state <> 'settled' OR preimage <> '' OR internal)
 ) STRICT;
 -- At most one payment that is not proven failed per (service, node, hash). The hash stands before the node so that a
@@ -216,9 +237,31 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX payments_holding ON payments (service, payment_hash, node_id) WHERE holding = 1;
 CREATE INDEX payments_failed ON payments (service, payment_hash, created_at) WHERE holding = 0;
 CREATE INDEX payments_open ON payments (service) WHERE state = 'reserved' OR state = 'dispatched' OR state = 'unknown';
+-- Payments the operator closed without proof are asked about at every start: few rows among millions.
+CREATE INDEX payments_resolved ON payments (service) WHERE state = 'resolved';
 CREATE INDEX payments_by_grant ON payments (service, grant_id, created_at);
 CREATE INDEX payments_by_account ON payments (service, account_id, created_at);
 CREATE INDEX payments_by_time ON payments (service, created_at);
+
+CREATE TRIGGER payments_are_never_deleted BEFORE DELETE ON payments
+BEGIN SELECT RAISE(ABORT, 'payments are append-only'); END;
+CREATE TRIGGER payments_keep_what_was_claimed
+BEFORE UPDATE OF account_id, grant_id, payment_hash, node_id, amount_msat, fee_cap_msat, charges ON payments
+BEGIN SELECT RAISE(ABORT, 'what was claimed never changes'); END;
+CREATE TRIGGER payments_end_once_and_tell_each_step
+BEFORE UPDATE OF state, fee_msat, credited, steps ON payments BEGIN
+  SELECT RAISE(ABORT, 'a settled or failed payment never changes') WHERE OLD.state IN ('settled', 'failed');
+  SELECT RAISE(ABORT, 'steps are append-only') WHERE NEW.steps IS NOT OLD.steps || ' ' || NEW.state;
+END;
+
+CREATE VIEW entries AS
+  SELECT service, 'payment ' || payment AS entry, account_id, -amount_msat - fee_msat AS amount_msat
+  FROM payments WHERE state = 'settled'
+  UNION ALL SELECT service, 'payment ' || payment, credited, amount_msat FROM payments WHERE state = 'settled'
+  UNION ALL SELECT service, 'payment ' || payment, '@fees', fee_msat FROM payments
+  WHERE state = 'settled' AND fee_msat > 0
+  UNION ALL SELECT service, 'transfer ' || transfer, debited, -amount_msat FROM transfers
+  UNION ALL SELECT service, 'transfer ' || transfer, credited, amount_msat FROM transfers;
 
 -- Payments that cost more than their cap: the alarm outlives the account's mark, which the owner may clear.
 CREATE TABLE overspends (
@@ -229,22 +272,57 @@ CREATE TABLE overspends (
   PRIMARY KEY (service, payment_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER payments_end_once_and_tell_each_step BEFORE UPDATE OF state, steps ON payments BEGIN
-  SELECT RAISE(ABORT, 'a settled or failed payment never changes') WHERE OLD.state IN ('settled', 'failed');
-  SELECT RAISE(ABORT, 'steps are append-only') WHERE NEW.steps IS NOT OLD.steps || ' ' || NEW.state;
+-- Each time an account became overdrawn or was covered again, with what was available then; written by the database
+-- itself. What is here outlives the account's mark.
+CREATE TABLE overdrafts (
+  service INTEGER NOT NULL,
+  account_id TEXT NOT NULL,
+  overdrawn INTEGER NOT NULL CHECK (overdrawn IN (0, 1)),
+  available_msat INTEGER NOT NULL,
+  note TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER overdrafts_are_noted AFTER UPDATE OF overdrawn ON accounts WHEN OLD.overdrawn <> NEW.overdrawn
+BEGIN
+  INSERT INTO overdrafts VALUES (
+    NEW.service, NEW.account_id, NEW.overdrawn, NEW.credits_msat - NEW.posted_msat - NEW.pending_msat,
+    CASE
+      WHEN NEW.overdrawn THEN 'cost more than was held'
+      WHEN NEW.credits_msat > OLD.credits_msat THEN 'covered by what came in'
+      WHEN NEW.kind = 'owner' THEN 'covered by a fresh view of the node'
+      ELSE 'cleared by the owner'
+    END);
 END;
+CREATE TRIGGER overdrafts_are_never_changed BEFORE UPDATE ON overdrafts
+BEGIN SELECT RAISE(ABORT, 'notes are append-only'); END;
+CREATE TRIGGER overdrafts_are_never_deleted BEFORE DELETE ON overdrafts
+BEGIN SELECT RAISE(ABORT, 'notes are append-only'); END;
 
 -- ------------------------------------------------------------ budgets
 
--- The running sum of a grant's buckets from `oldest` on; expired buckets are subtracted when the next charge comes.
+-- The running sum of what a grant has used from `oldest` on; what has left the window is taken out when the next charge
+-- comes. `reserved_msat` is the sum right after the last reservation: none goes beyond its limit, while the truth about
+-- a payment may.
 CREATE TABLE budgets (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
   used_msat INTEGER NOT NULL,
   oldest INTEGER NOT NULL,
-  PRIMARY KEY (service, grant_id)
+  reserved_msat INTEGER NOT NULL,
+  limit_msat INTEGER NOT NULL,
+  PRIMARY KEY (service, grant_id),
+  CHECK (reserved_msat <= limit_msat)
 ) STRICT, WITHOUT ROWID;
 
+-- What each payment reserved of which bucket, and what it took of it in the end, or may still take.
+CREATE VIEW charges AS
+  SELECT p.service, p.payment_id, json_extract(c.value, '$[0]') AS grant_id, json_extract(c.value, '$[1]') AS bucket,
+    json_extract(c.value, '$[2]') AS oldest, json_extract(c.value, '$[3]') AS amount_msat,
+    json_extract(c.value, '$[4]') AS limit_msat, json_extract(c.value, '$[5]') AS used_msat,
+    CASE p.state WHEN 'settled' THEN p.amount_msat + p.fee_msat WHEN 'failed' THEN 0 WHEN 'resolved' THEN 0
+      ELSE json_extract(c.value, '$[3]') END AS taken_msat
+  FROM payments p, json_each(p.charges) c;
+
+-- Of rolling budgets only: a calendar period is one bucket, the budget itself.
 CREATE TABLE buckets (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
@@ -252,24 +330,6 @@ CREATE TABLE buckets (
   used_msat INTEGER NOT NULL CHECK (used_msat >= 0),
   PRIMARY KEY (service, grant_id, bucket)
 ) STRICT, WITHOUT ROWID;
-
--- What a payment reserved in which bucket; what it took in the end follows from the payment's state.
--- used_msat is the budget right after the reservation: none goes beyond its limit.
-CREATE TABLE charges (
-  service INTEGER NOT NULL,
-  transfer INTEGER NOT NULL,
-  grant_id TEXT NOT NULL,
-  bucket INTEGER NOT NULL,
-  amount_msat INTEGER NOT NULL CHECK (amount_msat >= 0),
-  limit_msat INTEGER NOT NULL,
-  used_msat INTEGER NOT NULL,
-  PRIMARY KEY (service, transfer, grant_id),
-  CHECK (used_msat <= limit_msat)
-) STRICT, WITHOUT ROWID;
-CREATE TRIGGER charges_are_never_changed BEFORE UPDATE ON charges
-BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
-CREATE TRIGGER charges_are_never_deleted BEFORE DELETE ON charges
-BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
 
 -- ------------------------------------------------------------ invoices
 

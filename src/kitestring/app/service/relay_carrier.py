@@ -1,0 +1,37 @@
+"""Replies and receipts go to the relays of the service, signed anew when they have grown too old for relays."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kitestring.app.service.delivery import Done
+from kitestring.app.service.seams import Seams
+from kitestring.base.records import Message
+from kitestring.nostr.event import read_head
+from kitestring.transport.publications import PublishResult
+
+#: Relays refuse ephemeral events that are older than a minute; the content of an answer never changes.
+RESIGN_AFTER_S: Final = 45
+
+
+class RelayCarrier:
+    """Taken is what one relay has said OK to. A message without an event has nobody to go to."""
+
+    def __init__(self, seams: Seams) -> None:
+        self._pool = seams.pool
+        self._wires = seams.wires
+        self._clock = seams.clock
+
+    def __call__(self, message: Message, done: Done) -> None:
+        if not message.event:
+            done(True)
+            return
+        now = self._clock.now()
+        if now - message.signed_at > RESIGN_AFTER_S:
+            message = self._wires.resign(message, now)
+
+        def answered(result: PublishResult) -> None:
+            done(result.accepted)
+
+        event = read_head(message.event)
+        self._pool.send(event.id, event.pubkey, message.event, answered)

@@ -1,0 +1,20 @@
+"""What the parts of a running service that reach the outside are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kitestring.app.service.wires import Wires
+from kitestring.base.ports import Clock
+from kitestring.base.store import Store
+from kitestring.transport.relays import RelayPool
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """One value instead of a list of arguments: a carrier takes of it what it needs."""
+
+    pool: RelayPool
+    store: Store
+    wires: Wires
+    clock: Clock

@@ -1,0 +1,96 @@
+"""Answers to requests: made once from an outcome, stored with what makes them true, and never lost.
+
+A stored answer leaves through the outbox. Only what is asked for again, and what is said to strangers and stored
+nowhere, is handed to ``deliver`` from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kitestring.base.commands import freeze
+from kitestring.base.outcomes import Outcome, Received, Refused
+from kitestring.base.records import RECEIPT, REPLY, Invoice, Message, Request
+from kitestring.base.transactions import Answer, Done, Finished, Running
+from kitestring.engine.context import Context, Incoming
+
+
+class Answers:
+    """Makes, stores and repeats the answers of one service."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    # ------------------------------------------------------------ made
+
+    def replies(self, requests: Sequence[Request], outcomes: Iterable[Outcome]) -> tuple[Message, ...]:
+        """One reply per request; a request that gets silence is finished with an empty one."""
+        return tuple(self._reply(request, outcome) for request, outcome in zip(requests, outcomes, strict=True))
+
+    def _reply(self, request: Request, outcome: Outcome) -> Message:
+        made = self._make(request, outcome, REPLY)
+        return made or Message(request.request_id, REPLY, b"", b"", self._context.clock.now(), request.reply_to)
+
+    async def receipt(self, invoice: Invoice, received: Received) -> tuple[Message, ...]:
+        """The receipt to whoever asked for the invoice; empty where its wire sends none."""
+        request = await self._context.store.request(invoice.request_id) if invoice.request_id else None
+        made = None if request is None else self._make(request, received, RECEIPT)
+        return () if made is None else (made,)
+
+    def _make(self, request: Request, outcome: Outcome, kind: str) -> Message | None:
+        encoded = self._context.encode(request.reply_to, kind, outcome, self._context.clock.now())
+        if encoded is None:
+            return None
+        return Message(request.request_id, kind, encoded.plaintext, encoded.event, encoded.signed_at, request.reply_to)
+
+    # ------------------------------------------------------------ stored
+
+    async def store(self, request: Request, outcome: Outcome) -> None:
+        """Finish a request that was never claimed. Raises KitestringError when the disk refuses; nothing was said."""
+        answer = Answer(request, self.replies((request,), (outcome,)), self._context.clock.now())
+        self._repeat(await self._context.store.apply(answer))
+
+    async def finish(self, request: Request, outcome: Outcome) -> None:
+        """Finish a request that waits in the ledger, however often the disk refuses."""
+        answer = Answer(request, self.replies((request,), (outcome,)), self._context.clock.now())
+        self._repeat(await self._context.record(answer))
+
+    async def refuse(self, incoming: Incoming, refused: Refused) -> None:
+        """Refuse a request, so that a replay of the same event never executes later. A stranger's leaves no row."""
+        if await self.known(incoming.request_id):
+            return
+        request = new_request(incoming, self._context.clock.now())
+        if incoming.grant_id:
+            await self.store(request, refused)
+        else:
+            self._context.deliver(self.replies((request,), (refused,)))
+
+    async def known(self, request_id: str) -> bool:
+        """Whether the request was claimed before. Then its stored answer is delivered again; an unanswered one is
+        answered by whoever carries it out and by nobody else: a refusal would deny what is under way."""
+        if await self._context.store.request(request_id) is None:
+            return False
+        messages = await self._context.store.messages(request_id)
+        if messages:
+            self._context.deliver(messages)
+        return True
+
+    def _repeat(self, answer: Done | Finished | Running) -> None:
+        """Send the answer that was there before. ``Running``: a copy of the request was claimed meanwhile, nothing of
+        ours was stored, and whoever claimed it answers."""
+        if isinstance(answer, Finished):
+            self._context.deliver(answer.messages)
+
+
+def new_request(incoming: Incoming, now: int, payment_id: str = "") -> Request:
+    """The row of a request that is claimed now."""
+    return Request(
+        incoming.request_id,
+        incoming.wire,
+        incoming.grant_id,
+        freeze(incoming.command),
+        incoming.reply_to,
+        incoming.sent_at,
+        now,
+        payment_id,
+    )

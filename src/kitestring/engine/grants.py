@@ -1,0 +1,40 @@
+"""The grants that decisions are made on, each read once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kitestring.base.events import EventKind
+from kitestring.base.grants import Grant
+from kitestring.base.store import Store
+from kitestring.base.transactions import Committed
+
+#: News after which a grant is read anew.
+_CHANGES: Final = frozenset({EventKind.GRANTED, EventKind.CHANGED, EventKind.REVOKED})
+
+
+class Grants:
+    """Grants by id. A change is heard of with its commit; what was decided just before it, transaction 1 notices by the
+    version. Holds at most the grants of the ledger, about 1 kB each, and only those that were asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Grant] = {}
+        store.subscribe(self._hear)
+
+    async def get(self, grant_id: str) -> Grant | None:
+        return self._known.get(grant_id) or await self.reload(grant_id)
+
+    async def reload(self, grant_id: str) -> Grant | None:
+        """Read it from the ledger now."""
+        grant = await self._store.grant(grant_id)
+        if grant is None:
+            self._known.pop(grant_id, None)
+        else:
+            self._known[grant_id] = grant
+        return grant
+
+    def _hear(self, news: Committed) -> None:
+        for event in news.events:
+            if event.kind in _CHANGES:
+                self._known.pop(event.subject, None)

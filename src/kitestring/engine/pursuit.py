@@ -1,0 +1,354 @@
+"""One outgoing payment in this process, from its claim, or from its stored row after a restart, until its end is known.
+
+Each phase is a type of its own, with what is known in it; :meth:`Pursuit.run` goes from one to the next:
+
+    claimed, ours      Moving ──────────────────────────────┐
+    claimed, theirs    Sending ──────────────┬──────────────┤
+    stored row         Stored ─┬─> Moving    │              ├─> Ended
+                               └─> Seeking <─┘ ─┬───────────┤
+                                    │  ^────────┘           │
+                                    └─> Watching ───────────┘
+
+``Ended`` is reached through transaction 2 alone, or when a payment is left to the node it belongs to. A crash in any
+phase leaves the row of transaction 1, and the next start begins with ``Stored``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+import msgspec
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import ZERO
+from kitestring.base.outcomes import Outcome, Received
+from kitestring.base.payments import (
+    OPEN,
+    Failed,
+    FailureReason,
+    IllegalStepError,
+    InFlight,
+    LookupAnswer,
+    NeverSeen,
+    Settled,
+    State,
+    Unknown,
+)
+from kitestring.base.records import Message, Payment, Request
+from kitestring.base.transactions import InvoiceNotOpen, RecordPayment
+from kitestring.engine.answers import Answers
+from kitestring.engine.claims import first_claimed_at, pay_order, why_not_again
+from kitestring.engine.context import Context, pauses
+from kitestring.engine.node import ask_about, ask_to_pay, reachable
+from kitestring.engine.orders import Orders
+from kitestring.engine.outcomes import CLOSED, outcome_for, paid
+
+log = logging.getLogger("kitestring.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """Our own invoice: both sides move in one transaction, no order exists at any node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The one order of this payment is being given to the node, right after its claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """All that is known is the stored row: the process that claimed it is gone, or what it did broke off."""
+
+
+@dataclass(slots=True)
+class Seeking:
+    """An order may have reached the node, whose last word was ``answer``. It is asked until its word is final."""
+
+    orders: Orders
+    answer: LookupAnswer
+
+
+@dataclass(slots=True)
+class Watching:
+    """The operator has closed it: nothing is sent any more, and only its late truth is looked for."""
+
+    answer: LookupAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more is to be done here."""
+
+
+Phase = Moving | Sending | Stored | Seeking | Watching | Ended
+
+
+class Word(Enum):
+    """The operator's word about a payment of unknown outcome."""
+
+    NONE = "none"
+    COMING = "coming"  # on its way into the ledger: from now on nothing is sent
+    GIVEN = "given"
+
+
+class Pursuit:
+    """The only authority over its payment; no poller overrules it. ``released`` is called once, when the payment is
+    under way no longer: its end is recorded, or the operator has closed it."""
+
+    def __init__(
+        self, context: Context, answers: Answers, payment: Payment, waiting: tuple[Request, ...], phase: Phase,
+        released: Callable[[Pursuit], None],
+    ) -> None:  # fmt: skip
+        self.payment = payment
+        self.task: asyncio.Task[None] | None = None
+        self._context = context
+        self._answers = answers
+        self._waiting = waiting
+        self._phase = phase
+        self._released = released
+        self._is_under_way = payment.state in OPEN and payment.node_id == context.node.node_id
+        self._word = Word.GIVEN if payment.state is State.RESOLVED else Word.NONE
+        self._pauses = pauses()
+
+    # ------------------------------------------------------------ life
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it takes a slot: its end is open, and it is of the node that the service stands on."""
+        return self._is_under_way
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether its end may never come: a stop does not wait for the late truth of a closed payment."""
+        return self._word is Word.GIVEN
+
+    async def run(self) -> None:
+        """Go through the phases. Whatever breaks off is begun again from the stored row, as after a restart: nobody
+        else would do it."""
+        breaks = pauses()
+        while not isinstance(self._phase, Ended):
+            try:
+                self._phase = await self._next(self._phase)
+            except Exception:
+                pause_s = next(breaks)
+                log.exception("payment %s broke off; it is carried on in %g s", self._name, pause_s)
+                await self._context.clock.sleep(pause_s)
+                self._phase = Stored()
+        self._release()
+
+    async def _next(self, phase: Moving | Sending | Stored | Seeking | Watching) -> Phase:
+        match phase:
+            case Moving():
+                return await self._move()
+            case Sending():
+                return await self._send()
+            case Stored():
+                return await self._carry_on()
+            case Seeking():
+                return await self._seek(phase)
+            case Watching():
+                return await self._watch(phase)
+        assert_never(phase)
+
+    @property
+    def _name(self) -> str:
+        return self.payment.payment_hash[:16]
+
+    def _release(self) -> None:
+        if self._is_under_way:
+            self._is_under_way = False
+            self._released(self)
+
+    # ------------------------------------------------------------ the operator
+
+    def hold_back(self) -> None:
+        """The operator's word is on its way into the ledger: nothing is sent until :meth:`let_go` or :meth:`close`."""
+        if self._word is Word.NONE:
+            self._word = Word.COMING
+
+    def let_go(self) -> None:
+        """The word was not taken."""
+        if self._word is Word.COMING:
+            self._word = Word.NONE
+
+    def close(self) -> None:
+        """The word is in the ledger: whoever waited is told so by others, and only the late truth is looked for."""
+        self._word, self._waiting = Word.GIVEN, ()
+        self._release()
+
+    # ------------------------------------------------------------ phases
+
+    async def _move(self) -> Phase:
+        """Both sides in one transaction. The node's invoice is cancelled first; if it was paid from outside meanwhile,
+        nothing moves. If the node cannot say, a later payment of it is booked as surplus."""
+        payment = self.payment
+        invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
+        try:
+            status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))
+            paid_from_outside = status.state == "settled"
+        except KitestringError as unclear:  # receiving twice is surplus, never a loss
+            log.warning("internal payment %s: invoice not cancelled (%s)", self._name, unclear.message)
+            paid_from_outside = False
+        if paid_from_outside or invoice is None:
+            return await self._record(Failed("the invoice was paid from outside meanwhile", FailureReason.TAKEN))
+        received = Received(invoice.payment_hash, payment.amount_msat, "", internal=True)
+        receipt = await self._answers.receipt(invoice, received)
+        return await self._record(Settled(invoice.preimage, ZERO), receipt)
+
+    async def _send(self) -> Phase:
+        """The only order there ever was: its failure is final at once."""
+        order = pay_order(self.payment, self._context.limits.pay_timeout_s)
+        answer = await ask_to_pay(self._context.backend.pay(order), self.payment.payment_hash)
+        if isinstance(answer, Settled | Failed):
+            return await self._record(answer)
+        first_at = await first_claimed_at(self._context, self.payment)
+        return self._sought(Orders.lost(self._context.clock.monotonic(), first_at), answer)
+
+    async def _carry_on(self) -> Phase:
+        """Ask by hash; "never seen" counts only where the adapter says its word is final."""
+        payment, clock = await self._reread(), self._context.clock
+        self._pauses = pauses()
+        if payment.state not in OPEN and payment.state is not State.RESOLVED:
+            return await self._answer_late()
+        if payment.node_id != self._context.node.node_id:
+            return await self._leave()
+        if payment.internal:
+            return Moving()
+        answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
+        if payment.state is State.RESOLVED:
+            return Watching(answer)
+        may_be_several = payment.state is State.UNKNOWN and self._may_send_again()
+        first_at = await first_claimed_at(self._context, payment)
+        orders = Orders.of_the_dead(
+            payment, clock.now(), clock.monotonic(), may_be_several=may_be_several, first_at=first_at
+        )
+        return self._sought(orders, answer)
+
+    async def _reread(self) -> Payment:
+        payment = await self._context.store.payment(self.payment.payment_id)
+        if payment is None:
+            raise KitestringError(Reason.INTERNAL, f"the ledger has lost payment {self.payment.payment_id}")
+        self.payment, self._waiting = payment, tuple(await self._context.store.waiting(payment.payment_id))
+        return payment
+
+    async def _leave(self) -> Phase:
+        """A payment of another node: this one knows nothing about it and must never send it a second time."""
+        if self.payment.state is State.RESOLVED:
+            return Ended()
+        log.error("payment %s belongs to another node: resolve it by hand", self._name)
+        why = "the service stands on another node now"
+        if self.payment.state is State.DISPATCHED:
+            await self._context.record(RecordPayment(self.payment.payment_id, Unknown(why), self._context.clock.now()))
+        elif self.payment.state is State.RESERVED:
+            return await self._record(Failed(f"no node was ever asked, and {why}"))
+        return Ended()
+
+    def _sought(self, orders: Orders, answer: LookupAnswer) -> Phase:
+        """The operator may have spoken while the node was asked."""
+        return Watching(answer) if self._word is Word.GIVEN else Seeking(orders, answer)
+
+    async def _seek(self, phase: Seeking) -> Phase:
+        """Until the node has said its final word: wait, look again, and never guess."""
+        answer, orders = phase.answer, phase.orders
+        if isinstance(answer, Settled):
+            return await self._record(answer)
+        end, may_send = await self._judge(answer, orders)
+        if end is not None:
+            return await self._record(end)
+        if not isinstance(answer, InFlight):
+            await self._record_unknown(answer)
+        if may_send and self._word is Word.NONE:
+            # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
+            order = pay_order(self.payment, self._context.limits.pay_timeout_s)
+            answer = await ask_about(self._context.backend.pay(order), self.payment.payment_hash)
+            orders.sent(answer, self._context.clock.monotonic())
+        else:
+            answer = await self._look_again()
+        return self._sought(orders, answer)
+
+    async def _watch(self, phase: Watching) -> Phase:
+        """What the operator closed may still settle; that it has failed changes nothing any more."""
+        if isinstance(phase.answer, Settled):
+            return await self._record(phase.answer)
+        if isinstance(phase.answer, Failed):
+            return Ended()
+        return Watching(await self._look_again())
+
+    async def _look_again(self) -> LookupAnswer:
+        await self._context.clock.sleep(next(self._pauses))
+        return await ask_about(self._context.backend.track(self.payment.payment_hash), self.payment.payment_hash)
+
+    async def _judge(self, answer: LookupAnswer, orders: Orders) -> tuple[Failed | None, bool]:
+        """The failure that ends the payment, if there is one; and whether its order may be sent again now."""
+        now_s, can = self._context.clock.monotonic(), self._context.backend.capabilities
+        end = orders.end(answer, now_s, is_authoritative=can.authoritative_lookup)
+        if end is not None or not isinstance(answer, NeverSeen | Failed) or not self._may_send_again():
+            return end, False
+        stale = await why_not_again(self._context, self.payment, answer)
+        if stale is not None:
+            return (stale if orders.is_over(now_s) else None), False
+        return None, orders.may_send(answer, now_s)
+
+    def _may_send_again(self) -> bool:
+        can = self._context.backend.capabilities
+        return can.authoritative_lookup and can.idempotent_by_hash
+
+    # ------------------------------------------------------------ record and reply
+
+    async def _record_unknown(self, answer: LookupAnswer) -> None:
+        """Before an order is sent again too: ``dispatched`` says after a crash that there was only one."""
+        if self.payment.state is not State.DISPATCHED:
+            return
+        if not isinstance(answer, Unknown):
+            answer = Unknown(f"a look-up that proves nothing here: {answer}"[:500])
+        await self._context.record(RecordPayment(self.payment.payment_id, answer, self._context.clock.now()))
+        self.payment = msgspec.structs.replace(self.payment, state=State.UNKNOWN)
+
+    async def _record(self, truth: Settled | Failed, extra: tuple[Message, ...] = ()) -> Phase:
+        """Transaction 2 with the replies of all that wait."""
+        payment, waiting = self.payment, self._waiting
+        messages = self._answers.replies(waiting, [outcome_for(payment, truth, request) for request in waiting])
+        record = RecordPayment(payment.payment_id, truth, self._context.clock.now(), messages + extra)
+        try:
+            answer = await self._context.record(record)
+        except IllegalStepError:
+            if self._word is Word.NONE:
+                raise
+            return Ended()  # closed by hand, and it has failed: who waited was told
+        if isinstance(answer, InvoiceNotOpen):
+            gone = "the invoice was settled or cancelled meanwhile"
+            return await self._record(Failed(gone, FailureReason.TAKEN))
+        if self._word is Word.GIVEN:
+            log.error("payment %s was closed by hand, but the node has paid it: booked", self._name)
+        if answer.overdrawn:
+            log.error("payment %s cost more than its fee cap: the account is overdrawn", self._name)
+        for request in answer.unanswered:
+            await self._answers.finish(request, outcome_for(payment, truth, request))
+        return Ended()
+
+    async def _answer_late(self) -> Phase:
+        """Requests whose payment ended before they got their answer (a crash between the two)."""
+        for request in self._waiting:
+            await answer_late(self._answers, self.payment, request)
+        return Ended()
+
+
+async def answer_late(answers: Answers, payment: Payment, request: Request) -> None:
+    """Tell a request that waits how its payment has ended."""
+    outcome = _told_late(payment, request)
+    if outcome is not None:
+        await answers.finish(request, outcome)
+
+
+def _told_late(payment: Payment, request: Request) -> Outcome | None:
+    if payment.state is State.SETTLED:
+        return paid(payment)
+    if payment.state is State.FAILED:
+        return outcome_for(payment, Failed(payment.evidence), request)
+    return CLOSED if payment.state is State.RESOLVED else None

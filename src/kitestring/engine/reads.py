@@ -1,0 +1,89 @@
+"""Questions: what a grant may know of its account, its payments and its node. Nothing is changed by them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from kitestring.base.commands import OWNER_ACCOUNT, AnyCommand, GetBalance, GetInfo, ListTransactions, LookupInvoice
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.money import ZERO
+from kitestring.base.outcomes import Balance, Found, Info, Listed, Outcome, Refused, Transaction
+from kitestring.base.store import Scope
+from kitestring.engine.context import Context
+from kitestring.engine.grants import Grants
+from kitestring.engine.node import NodeGate
+from kitestring.policy.rules import refuse_caller
+
+_Read = Callable[[Grant, Any], Awaitable[Outcome]]
+
+
+class Questions:
+    """Answers the commands that only read, each by its row in a table."""
+
+    def __init__(self, context: Context, grants: Grants, gate: NodeGate) -> None:
+        self._context = context
+        self._grants = grants
+        self._gate = gate
+        self._reads: dict[type[AnyCommand], _Read] = {
+            LookupInvoice: self._lookup,
+            ListTransactions: self._list,
+            GetBalance: self._balance,
+            GetInfo: self._info,
+        }
+
+    async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
+        """The answer, or a refusal; never raises for the caller's or the node's sake."""
+        grant = await self._grants.get(grant_id)
+        refusal = refuse_caller(grant, self._context.clock.now(), command)
+        if refusal is not None or grant is None:
+            return refusal or Refused(Reason.CONNECTION_ENDED)
+        try:
+            return await self._reads[type(command)](grant, command)
+        except KitestringError as failure:
+            return Refused(failure.reason, failure.message, dict(failure.details))
+
+    async def _balance(self, grant: Grant, _: object) -> Outcome:
+        if grant.account_id == OWNER_ACCOUNT:
+            return Balance(await self._gate.owner_available())
+        account = await self._context.store.account(grant.account_id)
+        return Balance(max(account.available_msat, ZERO) if account else ZERO)
+
+    async def _info(self, grant: Grant, _: object) -> Outcome:
+        """Always granted; facts about the node only with the permission (the network is in every invoice)."""
+        methods = tuple(sorted({*grant.methods, "get_info"}))
+        if "get_info" not in grant.methods and grant.wire != "owner":
+            return Info("", "", "", self._context.node.network, 0, "", methods)
+        node = await self._gate.info()
+        return Info(
+            node.alias,
+            node.color,
+            node.node_id,
+            node.network,
+            node.block_height,
+            node.block_hash,
+            methods,
+        )
+
+    async def _lookup(self, grant: Grant, command: LookupInvoice) -> Outcome:
+        found = await self._context.store.transaction(_scope(grant), command.payment_hash)
+        if found is None:
+            return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
+        return Found(self._as_of_now(found))
+
+    async def _list(self, grant: Grant, command: ListTransactions) -> Outcome:
+        rows = await self._context.store.transactions(_scope(grant), command)
+        return Listed(tuple(self._as_of_now(row) for row in rows))
+
+    def _as_of_now(self, row: Transaction) -> Transaction:
+        past = row.expires_at is not None and row.expires_at < self._context.clock.now()
+        if row.type == "incoming" and row.state == "pending" and past:
+            return replace(row, state="expired")
+        return row
+
+
+def _scope(grant: Grant) -> Scope:
+    """A connection sees what it did itself; the owner sees everything."""
+    return Scope() if grant.wire == "owner" else Scope(grant_id=grant.grant_id)

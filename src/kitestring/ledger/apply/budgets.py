@@ -1,0 +1,81 @@
+"""Budgets: compare and reserve with a claim, correct with the truth.
+
+A budget keeps one running sum. Of a calendar budget that is all: its period is one bucket. A rolling one has a row per
+bucket besides, so that what has left the window can be taken out when the next charge comes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kitestring.base.records import Charge
+from kitestring.ledger.apply.batch import Batch
+
+_BUDGET: Final = "SELECT used_msat, oldest FROM budgets WHERE service = ? AND grant_id = ?"
+_LEFT: Final = "SELECT coalesce(sum(used_msat), 0) FROM buckets WHERE service = ? AND grant_id = ? AND bucket >= ?"
+_FORGET_BUCKETS: Final = "DELETE FROM buckets WHERE service = ? AND grant_id = ? AND bucket < ?"
+_MOVE: Final = """
+INSERT INTO budgets VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET used_msat = excluded.used_msat, oldest = excluded.oldest,
+  reserved_msat = excluded.reserved_msat, limit_msat = excluded.limit_msat"""
+_USE: Final = """
+UPDATE budgets SET used_msat = used_msat + ?1, reserved_msat = used_msat + ?1, limit_msat = ?2
+WHERE service = ?3 AND grant_id = ?4"""
+_FILL: Final = """
+INSERT INTO buckets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
+_CORRECT_BUCKET: Final = (
+    "UPDATE buckets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ? AND bucket = ?"
+)
+_CORRECT: Final = "UPDATE budgets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ?"
+_CORRECT_PERIOD: Final = f"{_CORRECT} AND oldest = ?"
+
+#: used, oldest: a budget's row as far as somebody has looked it up already.
+Known = tuple[int | None, int | None]
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """Used before a charge, and whether the budget's window begins anew with it."""
+
+    used: int
+    moves: bool
+
+
+def find(batch: Batch, charge: Charge, known: Known | None) -> Found:
+    """Look up what a charge finds in its budget. A budget that was never used begins with it."""
+    key = (batch.service, charge.grant_id)
+    used, oldest = known or batch.execute(_BUDGET, key).fetchone() or (None, None)
+    if used is None or oldest is None:
+        return Found(0, True)
+    if charge.oldest <= oldest:
+        return Found(used, False)
+    return Found(int(batch.execute(_LEFT, (*key, charge.oldest)).fetchone()[0]), True)
+
+
+def reserve(batch: Batch, charge: Charge, found: Found) -> None:
+    """Add a charge to its budget. The database refuses one that goes beyond the limit."""
+    service, grant_id = batch.service, charge.grant_id
+    amount, limit, after = int(charge.amount_msat), int(charge.limit_msat), found.used + int(charge.amount_msat)
+    if found.moves:
+        batch.execute(_FORGET_BUCKETS, (service, grant_id, charge.oldest))
+        batch.execute(_MOVE, (service, grant_id, after, charge.oldest, after, limit))
+    else:
+        batch.execute(_USE, (amount, limit, service, grant_id))
+    if not is_period(charge):
+        batch.execute(_FILL, (service, grant_id, charge.bucket, amount))
+
+
+def correct(batch: Batch, charge: Charge, more: int) -> None:
+    """Add the difference between the truth and what was reserved. A bucket that has left the window is gone, and
+    nothing is corrected in it."""
+    key = (batch.service, charge.grant_id)
+    if is_period(charge):
+        batch.execute(_CORRECT_PERIOD, (more, *key, charge.bucket))
+    elif batch.execute(_CORRECT_BUCKET, (more, *key, charge.bucket)).rowcount:
+        batch.execute(_CORRECT, (more, *key))
+
+
+def is_period(charge: Charge) -> bool:
+    """Whether the window is one bucket, so that the budget's own row is all there is."""
+    return charge.bucket == charge.oldest

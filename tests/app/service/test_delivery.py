@@ -1,0 +1,178 @@
+"""The outbox on its way out: tried until it is taken, freshly signed, over restarts, and not once more afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kitestring.app.home.config import RequestRates
+from kitestring.app.service import delivery
+from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.routes import REPLY_GIVE_UP_S
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.records import Message
+from kitestring.base.transactions import MarkSent, Tell
+from kitestring.nostr.event import Event, first_tag
+from tests.app.door import Door
+from tests.engine.kit import Life, Rig
+from tests.fakes.clock import virtual
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    life = Life(tmp_path / "ledger.db")
+    yield life
+    life.audit()
+
+
+def refuse(_: Event) -> bool:
+    return False
+
+
+def take(_: Event) -> bool:
+    return True
+
+
+async def unsent(rig: Rig) -> int:
+    """How many messages of the outbox were not tried to an end."""
+    await rig.delivery.flush()
+    waiting = await rig.store.outbox(await rig.store.sent_position(), 10_000)
+    return len(waiting) + len(await rig.store.due(rig.clock.now() + 1_000, 10_000))
+
+
+@virtual
+async def test_an_answer_that_no_relay_takes_is_tried_again_with_a_fresh_signature(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        door.pool.takes = refuse
+        event = door.request("pay_invoice", {"invoice": door.invoice()})
+        assert await door.tell(event) == []
+        await door.clock.sleep(600)
+        door.pool.takes = take
+        await door.clock.sleep(62)
+        (sent,) = door.pool.sent
+        assert first_tag(sent, "e") == event.id
+        assert door.clock.now() - sent.created_at <= 62
+        assert door.read(sent)["error"] is None
+        assert await unsent(rig) == 0
+
+
+@virtual
+async def test_an_answer_that_is_taken_at_once_is_passed_without_a_write_of_its_own(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        for _ in range(5):
+            await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
+        await door.clock.sleep(1)
+        marks = [tx for tx in rig.store.applied if isinstance(tx, MarkSent)]
+        assert all(mark.again == mark.ended == () for mark in marks)
+        assert await unsent(rig) == 0
+
+
+@virtual
+async def test_what_was_never_taken_goes_out_after_a_restart_and_what_was_does_not(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        taken = door.request("pay_invoice", {"invoice": door.invoice()})
+        await door.tell(taken)
+        await door.clock.sleep(1)
+        door.pool.takes = refuse
+        lost = door.request("pay_invoice", {"invoice": door.invoice()})
+        await door.tell(lost)
+        await rig.delivery.stop(1, lambda: True)
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.refresh()
+        await rig.engine.start()
+        await door.clock.sleep(10)
+        assert [first_tag(sent, "e") for sent in door.pool.sent] == [lost.id]
+
+
+@virtual
+async def test_after_a_crash_what_was_taken_but_not_marked_goes_out_once_more_and_then_never(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
+        (first,) = door.pool.sent
+    for expected in ([first.content], []):
+        async with life.service(start=False) as rig:
+            door = Door(rig, RequestRates())
+            await door.clock.sleep(1)
+            assert [sent.content for sent in door.pool.sent] == expected
+
+
+@virtual
+async def test_messages_beyond_those_under_way_wait_in_the_ledger_and_leave_in_order_when_there_is_room(
+    life: Life,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "MAX_UNDER_WAY", 4)
+        async with life.service(start=False) as rig:
+            waiting: list[tuple[Message, Done]] = []
+            rig.delivery._routes = {"note": Route(lambda message, done: waiting.append((message, done)))}
+            for number in range(11):
+                await rig.store.apply(Tell("test", number + 1, rig.clock.now(), (note(number),)))
+            await rig.clock.sleep(2)
+            assert len(waiting) == 4
+            seen: list[bytes] = []
+            while waiting:
+                message, done = waiting.pop(0)
+                seen.append(message.plaintext)
+                done(True)
+                await rig.clock.sleep(2)
+            assert seen == [b"%d" % number for number in range(11)]
+
+
+def note(number: int) -> Message:
+    return Message("", "note", b"%d" % number, b"event", 1_800_000_000)
+
+
+@virtual
+async def test_a_reply_is_given_up_when_nobody_can_wait_for_it_any_more(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        door.pool.takes = refuse
+        await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
+        await door.clock.sleep(REPLY_GIVE_UP_S - 100)
+        assert await unsent(rig) == 1
+        await door.clock.sleep(300)
+        assert await unsent(rig) == 0
+
+
+@virtual
+async def test_a_message_that_no_route_carries_is_kept_and_goes_out_when_there_is_one(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+        await rig.clock.sleep(1)
+        assert await unsent(rig) == 1
+    sent: list[Message] = []
+
+    def carry(message: Message, done: Done) -> None:
+        sent.append(message)
+        done(True)
+
+    async with life.service(start=False) as rig:
+        rig.delivery._routes = {"note": Route(carry)}
+        await rig.clock.sleep(700)
+        assert sent == [note(1)]
+        assert await unsent(rig) == 0
+
+
+@virtual
+async def test_marks_that_the_disk_refuses_are_written_later(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        await door.clock.sleep(1)
+        rig.store.broken["MarkSent"] = [KitestringError(Reason.INTERNAL, "the disk is full")]
+        await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
+        await door.clock.sleep(1)
+        assert rig.store.broken["MarkSent"] == []
+        assert await rig.store.outbox(await rig.store.sent_position(), 10) == []
