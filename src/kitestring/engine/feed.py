@@ -1,0 +1,143 @@
+"""Consumers of the feed: each reads what became true by number and keeps its own position, over crashes.
+
+A named consumer resumes where its last step ended; a view of a person begins where it is told to and leaves
+no trace. Between two reads nothing is held in memory: what a slow consumer has not read waits in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.events import Event, EventKind, Missed
+from kitestring.base.ports import Clock
+from kitestring.base.records import Message
+from kitestring.base.store import Store
+from kitestring.base.transactions import Committed, Tell
+
+#: Rows read in one go: about a millisecond.
+PAGE: Final = 200
+#: Seconds after which a position that moved over events of no interest is stored all the same, so that a restart does
+#: not read them all again.
+IDLE_MOVE_S: Final = 60
+EVERY_KIND: Final = frozenset(EventKind)
+
+
+class Feed:
+    """The consumers of one service."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._open: dict[str, Consumer] = {}
+        self._views: set[Consumer] = set()
+        store.subscribe(self._hear)
+
+    async def consumer(self, name: str, kinds: Iterable[EventKind] = EVERY_KIND) -> Consumer:
+        """Open the consumer of that name; one that never was begins with the oldest event there is.
+
+        Raises KitestringError(ALREADY_USED) while another one of this name is open.
+        """
+        if name in self._open:
+            raise KitestringError(Reason.ALREADY_USED, f"the feed has a consumer {name!r} already: close it first")
+        consumer = Consumer(self._store, self._clock, name, frozenset(kinds), self._closed)
+        self._open[name] = consumer
+        try:
+            consumer.begin(await self._store.position(name) or 0)
+        except BaseException:
+            consumer.close()
+            raise
+        return consumer
+
+    async def view(self, after: int | None = None, kinds: Iterable[EventKind] = EVERY_KIND) -> Consumer:
+        """Open a consumer that stores nothing. ``after`` None begins with what becomes true from now on."""
+        view = Consumer(self._store, self._clock, "", frozenset(kinds), self._closed)
+        self._views.add(view)
+        view.begin(await self._store.last_event() if after is None else after)
+        return view
+
+    def _hear(self, news: Committed) -> None:
+        if news.events:
+            for consumer in (*self._open.values(), *self._views):
+                consumer.hear(news.events)
+
+    def _closed(self, consumer: Consumer) -> None:
+        self._views.discard(consumer)
+        if self._open.get(consumer.name) is consumer:
+            del self._open[consumer.name]
+
+
+class Consumer:
+    """Reads with :meth:`read`, then says with :meth:`done` what follows from it. Also a context manager."""
+
+    def __init__(
+        self, store: Store, clock: Clock, name: str, kinds: frozenset[EventKind], closed: Callable[[Consumer], None]
+    ) -> None:
+        self.name: Final = name
+        self._store = store
+        self._clock = clock
+        self._kinds = kinds
+        self._closed = closed
+        self._position = 0  # read so far
+        self._stored = 0
+        self._moved_at_s = clock.monotonic()
+        self._news = asyncio.Event()
+
+    def begin(self, position: int) -> None:
+        self._position = self._stored = position
+        self._news.set()
+
+    def close(self) -> None:
+        self._closed(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def position(self) -> int:
+        """The number of the last event that was read or passed over."""
+        return self._position
+
+    def hear(self, events: tuple[Event, ...]) -> None:
+        """Told by the feed of each commit. Events of no interest are passed over without reading them."""
+        if self._news.is_set():
+            return
+        if any(event.kind in self._kinds for event in events):
+            self._news.set()
+        else:
+            self._position = events[-1].number
+
+    async def read(self) -> list[Event | Missed]:
+        """The next events of its kinds, at least one; waits for it. First a Missed where older ones are forgotten.
+        Raises KitestringError(INTERNAL) when the ledger cannot be read."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            page = await self._store.events(self._position, PAGE)
+            if len(page) >= PAGE:
+                self._news.set()
+            if page:
+                self._position = page[-1].number
+            found = [row for row in page if isinstance(row, Missed) or row.kind in self._kinds]
+            if found:
+                return found
+            await self._move_idly()
+
+    async def done(self, messages: Iterable[Message] = ()) -> None:
+        """Everything that was read is handled: store the position, and in the same commit what must be told of it."""
+        told = tuple(messages)
+        if self.name and (told or self._position != self._stored):
+            await self._store.apply(Tell(self.name, self._position, self._clock.now(), told))
+            self._stored, self._moved_at_s = self._position, self._clock.monotonic()
+
+    async def _move_idly(self) -> None:
+        if self._clock.monotonic() - self._moved_at_s >= IDLE_MOVE_S:
+            await self.done()
