@@ -1,7 +1,37 @@
-"""The payment state machine: one table, one file.
+"""The payment state machine: one table, one file. The documentation draws :data:`TRANSITIONS`.
 
-Every change of a payment's state in any store goes through :func:`step`; an illegal one raises and changes nothing.
-The documentation draws :data:`TRANSITIONS`.
+A payment is two transactions with one call to the node between them, and what makes it safe is what each of the three
+leaves behind:
+
+* **Transaction 1** (``ClaimPayment``) claims the request, compares grant, balance and budgets, reserves amount and fee
+  cap, stores the payment hash, and marks the payment ``dispatched``. It is on disk before the node is asked.
+  ``received``, ``asked`` and ``refused`` are decisions before it: no row of a payment exists in them.
+* **The send**: one order to the node, whose key is the hash. It is the only step that cannot be taken back, so nothing
+  that is known only afterwards may decide whether it was allowed.
+* **Transaction 2** (``RecordPayment``) compares and sets the outcome, posts or releases what was reserved, and stores
+  the finished reply. It is the only way to ``settled`` and ``failed``.
+
+An internal payment (our own invoice) has no send: it stays ``reserved`` until transaction 2 moves both sides at once.
+
+A crash can come between any two of these, and leaves:
+
+====================================  ==============  ==================================================================
+crash                                 stored          next start
+====================================  ==============  ==================================================================
+before transaction 1 is on disk       nothing         the request is new when it comes again
+after it, before the send             ``dispatched``  asks the node by hash: never seen, so the same order is sent
+after the send, before its answer     ``dispatched``  asks by hash: settled, failed, in flight, or never seen *yet*
+after the answer, before transaction  ``dispatched``  asks by hash, and finds the same answer again
+2 is on disk
+after it, before the reply is sent    an end          the outbox sends the stored reply
+internal, before transaction 2        ``reserved``    moves both sides, or finds the invoice gone
+====================================  ==============  ==================================================================
+
+``unknown`` is the state of a payment about which the node has not said its final word: the money stays reserved, and the
+node is asked again until it has. It also says that an order may have been sent more than once. ``resolved`` is the
+operator's word that nobody will ever know: the money is released, the hash stays taken. The node may still prove the
+operator wrong; then the truth is booked, with an alarm, for the money is gone whatever anybody has decided. That is why
+``resolved`` may become ``settled``, and nothing else: that it has failed is what it was booked as already.
 """
 
 from __future__ import annotations

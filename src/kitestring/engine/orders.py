@@ -1,4 +1,39 @@
-"""Which orders of one payment may still be on their way to the node, and when a word about it is therefore the last."""
+"""Which orders of one payment may still be on their way to the node, and when a word about it is therefore the last.
+
+A node's word is about *an* order of the hash; the question is whether any order of ours can still be carried out after
+it. ``Settled`` always ends a payment, its preimage is the proof. ``InFlight`` and ``Unknown`` never do. That leaves the
+words of failure, each under what this process knows of the orders:
+
+==================================  ===============================  =================================================
+orders that were sent               the node's word                  verdict
+==================================  ===============================  =================================================
+one, and this is what ``pay``       failed                           ends: it is of the only order there ever was
+itself answered                                                      (the pursuit decides it, not this file)
+one, its answer was lost            failed, seen trying before       ends: it is of this attempt
+                                    failed, another record than at   ends: the record changed under our eyes
+                                    first sight
+                                    failed, dated after the claim,   ends: only this order can be meant
+                                    hash never claimed before
+                                    failed otherwise                 may be an earlier attempt's: look again
+                                    never seen                       may be on its way: send the same one again
+several, the last one refused       failed or never seen, and        ends, with the words of the refusal: nothing else
+by ``pay``                          quiet for :data:`QUIET_S`        was seen on its way since
+several, the last one lost          failed, as in the rows of one,   ends
+                                    and quiet
+                                    never seen                       send again when it is time
+those of a dead process             failed or never seen, before     wait: an order of its may still arrive
+                                    the answer limit
+                                    failed, after it, from an        ends: nobody sends any more
+                                    authoritative node
+                                    never seen, after it             send again, if somebody still wants it
+any, and nobody wants it any more   failed or never seen, after      ends: it was not sent again, because …
+(expired, revoked, stopped)         the answer limit
+==================================  ===============================  =================================================
+
+"Seen" is judged by :class:`~kitestring.engine.evidence.Evidence`. "Never seen" counts only where the backend declares
+authoritative look-ups, and the same order is sent again only where it is idempotent by hash; elsewhere a payment stays
+unknown until the node or the operator says more.
+"""
 
 from __future__ import annotations
 
