@@ -27,9 +27,9 @@ after it, before the reply is sent    an end          the outbox sends the store
 internal, before transaction 2        ``reserved``    moves both sides, or finds the invoice gone
 ====================================  ==============  ==================================================================
 
-``unknown`` is the state of a payment about which the node has not said its final word: the money stays reserved, and the
-node is asked again until it has. It also says that an order may have been sent more than once. ``resolved`` is the
-operator's word that nobody will ever know: the money is released, the hash stays taken. The node may still prove the
+``unknown`` is a payment about which the node has not said its final word: the money stays reserved, and the node is
+asked again until it has. It also says that an order may have been sent more than once. ``resolved`` is the operator's
+word that nobody will ever know: the money is released, the hash stays taken. The node may still prove the
 operator wrong; then the truth is booked, with an alarm, for the money is gone whatever anybody has decided. That is why
 ``resolved`` may become ``settled``, and nothing else: that it has failed is what it was booked as already.
 """
