@@ -115,7 +115,9 @@ def test_the_invoice_has_to_be_payable_here_and_now(command: PayInvoice, expecte
         (replace(GRANT, methods=frozenset({"make_invoice"})), Reason.NOT_PERMITTED),
         (replace(GRANT, methods=frozenset()), Reason.NOT_PERMITTED),
         (OWNER, None),
-        (replace(OWNER, methods=frozenset({"get_balance"})), Reason.NOT_PERMITTED),
+        (replace(OWNER, methods=frozenset({"spend"})), None),
+        (replace(OWNER, methods=frozenset({"read", "receive", "manage"})), Reason.NOT_PERMITTED),
+        (replace(OWNER, methods=frozenset({"pay_invoice"})), Reason.NOT_PERMITTED),
     ],
 )
 def test_who_may_pay(grant: Grant | None, expected: Reason | None) -> None:

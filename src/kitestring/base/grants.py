@@ -57,7 +57,7 @@ class Grant:
 
     ``caller`` is the client's public key, ``service_pubkey`` the key it talks to (both x-only hex, "" for the owner).
     ``version`` grows with every change; a transaction that was decided on an older one answers ``Stale``.
-    Empty ``methods`` with ``wire`` "owner" means every method.
+    ``methods`` of an owner's grant name rights (``policy.access``): empty means all four.
     """
 
     grant_id: str

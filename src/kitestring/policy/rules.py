@@ -20,6 +20,7 @@ from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.base.records import Charge
+from kitestring.policy.access import NEEDED, OWNER_WIRE, refuse_right
 from kitestring.policy.budget import charge, per_period, renews_at
 from kitestring.policy.calendar import utc_text
 from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
@@ -82,8 +83,10 @@ def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused
         return Refused(Reason.CONNECTION_ENDED, "this connection was revoked")
     if grant.expires_at is not None and now >= grant.expires_at:
         return Refused(Reason.CONNECTION_ENDED, "this connection has expired")
+    if grant.wire == OWNER_WIRE:
+        return refuse_right(grant, NEEDED[type(command)], now, "this")
     permission = PERMISSIONS[type(command)]
-    if permission is None or permission in grant.methods or (grant.wire == "owner" and not grant.methods):
+    if permission is None or permission in grant.methods:
         return None
     return Refused(Reason.NOT_PERMITTED, f"this connection has no permission for {permission}")
 

@@ -1,0 +1,75 @@
+"""Rights: what a caller of the owner's commands may do. They come from the caller's grant alone, whatever the door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from kitestring.base.commands import (
+    AnyCommand,
+    GetBalance,
+    GetInfo,
+    ListTransactions,
+    LookupInvoice,
+    MakeInvoice,
+    PayInvoice,
+)
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Grant
+from kitestring.base.outcomes import Refused
+
+#: The wire of grants that may use the owner's commands; their ``methods`` name rights.
+OWNER_WIRE: Final = "owner"
+
+
+class Right(Enum):
+    """One right to the owner's commands. The value is what a grant names in its ``methods``; no right implies another.
+
+    ``read`` looks, ``receive`` makes invoices, ``spend`` pays, ``manage`` changes who may do what.
+    """
+
+    READ = "read"
+    RECEIVE = "receive"
+    SPEND = "spend"
+    MANAGE = "manage"
+
+
+#: The right that an owner's grant needs before the engine carries a command out for it.
+NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
+    PayInvoice: Right.SPEND,
+    MakeInvoice: Right.RECEIVE,
+    LookupInvoice: Right.READ,
+    ListTransactions: Right.READ,
+    GetBalance: Right.READ,
+    GetInfo: Right.READ,
+}
+_ALL: Final = frozenset(Right)
+_NONE: Final[frozenset[Right]] = frozenset()
+
+
+def rights_of(grant: Grant, now: int) -> frozenset[Right]:
+    """The rights of ``grant`` at ``now`` (Unix seconds): of an owner's grant those that it names, or all if it names
+    none; of a revoked or expired one, and of any other wire, none."""
+    if grant.wire != OWNER_WIRE or _ended(grant, now):
+        return _NONE
+    return frozenset(right for right in Right if right.value in grant.methods) if grant.methods else _ALL
+
+
+def refuse_right(grant: Grant, right: Right, now: int, wanted: str) -> Refused | None:
+    """Why ``grant`` may not do ``wanted``, which needs ``right``; None if it may. The sentence is for the caller."""
+    if right in rights_of(grant, now):
+        return None
+    lacking = f"{wanted} needs the right to {right.value}"
+    if grant.wire != OWNER_WIRE:
+        return Refused(Reason.NOT_PERMITTED, f"{lacking}: a connection of the wire {grant.wire} has none")
+    if ended := _ended(grant, now):
+        return Refused(Reason.NOT_PERMITTED, f"{lacking}: the grant {grant.name} {ended}")
+    return Refused(Reason.NOT_PERMITTED, f"{lacking}: the grant {grant.name} does not have it")
+
+
+def _ended(grant: Grant, now: int) -> str:
+    """How the grant has ended, "" while it lasts."""
+    if grant.revoked_at is not None:
+        return "was revoked"
+    return "has expired" if grant.expires_at is not None and now >= grant.expires_at else ""
