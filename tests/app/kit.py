@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +11,11 @@ from typing import Any
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
-from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, Journaled, ListTransactions, freeze
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.commands import OWNER_GRANT, AnyCommand, GetInfo, Journaled, ListTransactions, freeze
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.outcomes import Balance, Info, Outcome, Transaction
-from kitestring.base.records import NodeView, Payment, Request
+from kitestring.base.records import Message, NodeView, Payment, Request
 from kitestring.base.store import Scope, Totals
 from kitestring.base.transactions import SaveAccount, SaveGrant, SaveOffer, Write
 from kitestring.codec.bolt11 import Invoice, decode
@@ -23,6 +24,7 @@ from kitestring.codec.pointers import Noffer
 from kitestring.crypto.keys import SecretKey
 
 NOW = 1_800_000_000
+OWNER = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
 RELAY = "ws://127.0.0.1:7777"
 
 
@@ -56,6 +58,14 @@ class FakeStore:
     requests: dict[str, Request] = field(default_factory=dict)
     history: list[Transaction] = field(default_factory=list)
     open: list[Payment] = field(default_factory=list)
+    replies: dict[str, Message] = field(default_factory=dict)
+    owner: Grant = OWNER
+
+    async def grant(self, grant_id: str) -> Grant | None:
+        return self.owner if grant_id == OWNER_GRANT else self.rows.get(grant_id)
+
+    async def messages(self, request_id: str) -> tuple[Message, ...]:
+        return (self.replies[request_id],) if request_id in self.replies else ()
 
     async def grants(self) -> list[Grant]:
         return list(self.rows.values())
@@ -101,49 +111,54 @@ class FakeDesk:
         self.backend: Any = None
         self.config = Config(data_dir)
         self.keyring = Keyring(bytes(range(32)))
+        self.service_id = self.keyring.service_id
+        self.one_at_a_time = asyncio.Lock()
         self.clock = StillClock()
         self.entropy = Counted()
         self.answer: Callable[[Journaled], Outcome | None] = lambda _: None
         self.performed: list[Journaled] = []
-        self.announced = 0
+        self.announced: list[str] = []
         self.resolved: list[tuple[str, str]] = []
         self.asked_offers: list[tuple[Noffer, int | None]] = []
         self.offered = ""
-        self.balance: Outcome | None = Balance(sat(7))
+        self.available: Outcome = Balance(sat(7))
 
     def relay_urls(self) -> tuple[str, ...]:
         return (RELAY,)
 
+    async def balance(self, grant_id: str) -> Outcome:
+        return self.available
+
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
-        if isinstance(command, GetBalance):
-            if self.balance is None:
-                raise KitestringError(Reason.UNAVAILABLE, "the node is away")
-            return self.balance
         assert isinstance(command, GetInfo)
         return Info("alias", "", "02" * 33, "regtest", 1, "")
 
     async def resolve_payment(self, payment_id: str, note: str) -> None:
         self.resolved.append((payment_id, note))
 
-    async def perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
+    async def make_invoice(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
+        return await self.pay(request_id, grant_id, command, wait_s)
+
+    async def pay(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
         self._claim(request_id, freeze(command))
         self.performed.append(command)
         return self.answer(command)
 
     async def execute(
-        self, request_id: str, name: str, writes: tuple[Write, ...], result: dict[str, Any]
-    ) -> dict[str, Any]:
-        stored: dict[str, Any] | None = getattr(self, "_results", {}).get(request_id)
-        if stored is not None:
-            return stored
+        self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        assert request_id not in self.store.requests
         self._claim(request_id, b"")
         for write in writes:
             self.store.write(write)
-        self.__dict__.setdefault("_results", {})[request_id] = result
-        return result
+        self.store.replies[request_id] = Message(request_id, "reply", json.dumps(result).encode(), b"", NOW)
+        return None
 
-    async def grants_changed(self) -> None:
-        self.announced += 1
+    def connection_pubkey(self, grant_id: str) -> str:
+        return self.keyring.connection_key(grant_id).public_hex
+
+    async def grant_changed(self, grant_id: str) -> None:
+        self.announced.append(grant_id)
 
     async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
         self.asked_offers.append((noffer, amount_sats))

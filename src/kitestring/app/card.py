@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kitestring.app.owner import commands as control
+from kitestring.app.owner.commands import OwnerCommands
 from kitestring.app.owner.connections import NWC
-from kitestring.app.owner.desk import Desk
+from kitestring.app.owner.desk import Desk, Reading
+from kitestring.app.owner.offers import oldest_noffer
+from kitestring.base.grants import Grant
 from kitestring.base.money import sat
+from kitestring.base.store import Reads
+from kitestring.policy.access import Right, rights_of
 
 FIRST_OFFER: Final = "first offer"
 FIRST_CONNECTION: Final = "first wallet"
@@ -30,14 +34,25 @@ class Card:
     socket: Path
 
 
-async def open_card(desk: Desk, socket: Path) -> Card:
-    """The card of a service that is ready; at its very first start an offer and a connection are made for it."""
-    if not await desk.store.offers():
-        await control.run(desk, "offer_create", {"label": FIRST_OFFER}, FIRST_START)
+async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) -> Card:
+    """The card of a service that is ready; at its very first start an offer and a connection are made for it.
+
+    A service whose owner was cut off from it starts all the same: it serves others, and shows what it has.
+    """
+    owner = await commands.owner()
     nwc_uri: str | None = None
-    if not any(grant.wire == NWC for grant in await desk.store.grants()):
-        budget = {"budget_msat": int(sat(FIRST_BUDGET_SAT)), "period": "day"}
-        made = await control.run(desk, "connect", {"name": FIRST_CONNECTION, **budget}, FIRST_START)
-        nwc_uri = made["nwc_uri"]
-    shown = await control.run(desk, "card", {})
-    return Card(tuple(shown["relays"]), shown["service_pubkey"], shown["noffer"], nwc_uri, socket)
+    if Right.MANAGE in rights_of(owner, desk.clock.now()):
+        nwc_uri = await _first_things(desk.store, commands, owner)
+    return Card(desk.relay_urls(), desk.service_id, await oldest_noffer(desk), nwc_uri, socket)
+
+
+async def _first_things(store: Reads, commands: OwnerCommands[Desk], owner: Grant) -> str | None:
+    """Make what is not there yet; the URI of the connection, if it was made now."""
+    if not await store.offers():
+        await commands.run(owner, "offer_create", {"label": FIRST_OFFER}, FIRST_START)
+    if any(grant.wire == NWC for grant in await store.grants()):
+        return None
+    budget = {"budget_msat": int(sat(FIRST_BUDGET_SAT)), "period": "day"}
+    made = await commands.run(owner, "connect", {"name": FIRST_CONNECTION, **budget}, FIRST_START)
+    uri: str | None = made["nwc_uri"]
+    return uri

@@ -16,14 +16,17 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.signals import asked_to_stop
-from kitestring.app.owner import commands as control
-from kitestring.app.owner.desk import Desk
-from kitestring.app.owner.offline import OfflineDesk
+from kitestring.app.owner.command import Manage, Read
+from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.owner.desk import Desk, Managing
+from kitestring.app.owner.offline import LedgerDesk
 from kitestring.app.service.core import Core, Place
 from kitestring.app.service.execute import Result, execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
+from kitestring.base.ports import Entropy
+from kitestring.base.store import Store
 from kitestring.base.transactions import Write
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.transport.clock import SystemClock
@@ -91,12 +94,12 @@ class Service:
 
     def offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
         """Make an offer, or return the one of that label. ``price`` None = the payer names the amount."""
-        return _code(self._alone_with(lambda desk: _need_offer(desk, label, price)))
+        return _code(self._alone_with(lambda commands: _need_offer(commands, label, price)))
 
     def _alone(self, name: str, params: dict[str, object]) -> Result:
-        return self._alone_with(lambda desk: control.run(desk, name, params, os.urandom(16).hex()))
+        return self._alone_with(lambda commands: _run(commands, name, params))
 
-    def _alone_with(self, work: Callable[[Desk], Awaitable[T]]) -> T:
+    def _alone_with(self, work: Callable[[OwnerCommands[Managing]], Awaitable[T]]) -> T:
         if self._core is not None:
             raise KitestringError(Reason.MALFORMED, "the service is running: await add_grant() or add_offer() instead")
 
@@ -104,7 +107,7 @@ class Service:
             keyring = self._keyring()
             store = await SqliteStore.open(self._home.ledger, keyring.service_id)
             try:
-                return await work(_LedgerDesk(self._config, keyring, store, self._relays))
+                return await work(_stopped_commands(_StoppedDesk(self._home.path, keyring, store, self._relays)))
             finally:
                 await store.close()
 
@@ -157,37 +160,62 @@ class Service:
     ) -> Connection:  # fmt: skip
         """As :meth:`grant`, while the service runs: returns when a relay shows the connection."""
         params = _grant_params(name, methods, budget, per_payment, account, expires_at)
-        return _connection(await control.run(self._desk, "connect", params, os.urandom(16).hex()))
+        return _connection(await _run(self._commands, "connect", params))
 
     async def add_offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
         """As :meth:`offer`, while the service runs."""
-        return _code(await _need_offer(self._desk, label, price))
+        return _code(await _need_offer(self._commands, label, price))
 
     @property
-    def _desk(self) -> Core:
+    def _commands(self) -> OwnerCommands[Desk]:
         if self._core is None:
             raise KitestringError(Reason.UNAVAILABLE, "the service is not running: use `async with service`")
-        return self._core
+        return OwnerCommands(self._core.desk, all_commands())
 
 
-class _LedgerDesk(OfflineDesk):
-    """A stopped service's desk that may write rows: nothing in it needs the node or a relay."""
+class _StoppedDesk(LedgerDesk, Managing):
+    """A stopped service whose ledger is open for writing: what needs neither node nor relay can be managed."""
 
-    async def execute(self, request_id: str, name: str, writes: tuple[Write, ...], result: Result) -> Result:
-        del name
-        return await execute(self.store, request_id, writes, result, self.clock.now())
+    def __init__(self, data_dir: Path, keyring: Keyring, store: Store, relays: tuple[str, ...]) -> None:
+        super().__init__(data_dir, keyring.service_id, store, relays)
+        self._ledger, self._keyring = store, keyring
+        self._one_at_a_time = asyncio.Lock()
 
-    async def grants_changed(self) -> None:
-        """Announced when the service starts."""
+    @property
+    def one_at_a_time(self) -> asyncio.Lock:
+        return self._one_at_a_time
+
+    @property
+    def entropy(self) -> Entropy:
+        return os.urandom
+
+    def connection_pubkey(self, grant_id: str) -> str:
+        return self._keyring.connection_key(grant_id).public_hex
+
+    async def execute(self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result) -> Result | None:
+        return await execute(self._ledger, request_id, grant_id, writes, result, self.clock.now())
+
+    async def grant_changed(self, grant_id: str) -> None:
+        """Served from the next start on."""
 
 
-async def _need_offer(desk: Desk, label: str, price: Msat | None) -> Result:
-    for offer in (await control.run(desk, "offer_list", {}))["offers"]:
+def _stopped_commands(desk: _StoppedDesk) -> OwnerCommands[Managing]:
+    fitting = {name: spec for name, spec in all_commands().items() if isinstance(spec, Read | Manage)}
+    return OwnerCommands[Managing](desk, fitting)
+
+
+async def _run(commands: OwnerCommands[Any], name: str, params: dict[str, object]) -> Result:
+    """For the owner, whose program this is; each call is one of its own."""
+    return await commands.run(await commands.owner(), name, params, os.urandom(16).hex())
+
+
+async def _need_offer(commands: OwnerCommands[Any], label: str, price: Msat | None) -> Result:
+    for offer in (await _run(commands, "offer_list", {}))["offers"]:
         if offer["label"] == label:
             found: dict[str, Any] = offer
             return found
-    params = {"label": label, "price_msat": None if price is None else int(price)}
-    return await control.run(desk, "offer_create", params, os.urandom(16).hex())
+    params: dict[str, object] = {"label": label, "price_msat": None if price is None else int(price)}
+    return await _run(commands, "offer_create", params)
 
 
 def _grant_params(

@@ -16,6 +16,8 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.open_files import raise_open_files
 from kitestring.app.home.signals import asked_to_stop
+from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.owner.desk import Desk
 from kitestring.app.service.core import GRACE_S, Core, Place
 from kitestring.app.service.own_relay import own_relay
 from kitestring.base.errors import KitestringError, Reason
@@ -57,9 +59,10 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
         grace = GRACE_S
         try:
             await core.start()
-            async with _door(core, home):
+            commands = OwnerCommands[Desk](core.desk, all_commands())
+            async with _door(commands, home):
                 await _need_relay(core)
-                yield await open_card(core, home.control_path())
+                yield await open_card(core.desk, commands, home.control_path())
                 asked_to_stop = clock.monotonic()
             grace = max(1.0, GRACE_S - (clock.monotonic() - asked_to_stop))
         finally:
@@ -72,7 +75,7 @@ async def _need_relay(core: Core) -> None:
     """A later start goes on without a relay and keeps trying; the first one must be able to show its codes."""
     if await core.listening(LISTEN_S):
         return
-    relays = ", ".join(core.relay_urls())
+    relays = ", ".join(core.desk.relay_urls())
     if not await core.store.offers():
         raise KitestringError(
             Reason.UNAVAILABLE, f"no relay can be reached ({relays}): check the address, or start the relay first"
@@ -81,8 +84,8 @@ async def _need_relay(core: Core) -> None:
 
 
 @asynccontextmanager
-async def _door(core: Core, home: DataDir) -> AsyncIterator[None]:
-    server = ControlServer(core, home.bind_control())
+async def _door(commands: OwnerCommands[Desk], home: DataDir) -> AsyncIterator[None]:
+    server = ControlServer(commands, home.bind_control())
     await server.start()
     try:
         yield

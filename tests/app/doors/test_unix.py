@@ -15,7 +15,8 @@ from kitestring.app.doors import unix as control_server
 from kitestring.app.doors.unix import MAX_BODY_BYTES, ControlServer
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.owner.commands import COMMANDS, VERSION
+from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.owner.table import TABLE, VERSION
 from kitestring.base.commands import PayInvoice
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
@@ -33,7 +34,7 @@ def home(tmp_path: Path) -> DataDir:
 @pytest.fixture
 async def desk(home: DataDir) -> AsyncIterator[FakeDesk]:
     found = FakeDesk(home.path)
-    server = ControlServer(found, home.bind_control())
+    server = ControlServer(OwnerCommands(found, all_commands()), home.bind_control())
     await server.start()
     yield found
     await server.stop()
@@ -80,7 +81,7 @@ async def test_a_refusal_comes_out_as_it_went_in(home: DataDir, desk: FakeDesk) 
 async def test_the_door_tells_its_version_and_commands(home: DataDir, desk: FakeDesk) -> None:
     status, body = await raw(home, "GET", "/v1")
     assert (status, body["result"]["version"]) == (200, VERSION)
-    assert [command["name"] for command in body["result"]["commands"]] == list(COMMANDS)
+    assert [command["name"] for command in body["result"]["commands"]] == [row.name for row in TABLE]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kitestring.app.card import open_card
-from kitestring.app.owner import commands as control
-from kitestring.app.owner.desk import request_id
+from kitestring.app.owner.command import request_id
+from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.base.commands import PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account
@@ -19,7 +19,8 @@ from kitestring.base.records import Payment
 from kitestring.codec.pointers import Noffer, PriceType, decode, encode
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
-from tests.app.kit import NOW, RELAY, FakeDesk, bolt11_of
+from kitestring.policy.access import Right
+from tests.app.kit import NOW, OWNER, RELAY, FakeDesk, bolt11_of
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def desk() -> FakeDesk:
 
 
 async def run(desk: FakeDesk, command: str, key: str = "k1", /, **params: Any) -> dict[str, Any]:
-    return await control.run(desk, command, params, key)
+    return await OwnerCommands(desk, all_commands()).run(OWNER, command, params, key)
 
 
 async def refused(desk: FakeDesk, command: str, key: str = "k1", /, **params: Any) -> KitestringError:
@@ -46,15 +47,27 @@ def paid(command: object) -> Outcome:
 
 
 def test_every_command_has_a_sentence_and_a_known_right() -> None:
-    for spec in control.COMMANDS.values():
+    for spec in all_commands().values():
         assert spec.doc.endswith((".", "judges."))
-        assert spec.right in {"read", "receive", "spend", "manage"}
-        assert spec.mutating == (spec.right != "read")
+        assert spec.mutating == (spec.right is not Right.READ)
         assert not (spec.offline and spec.mutating)
 
 
 async def test_an_unknown_command_is_refused(desk: FakeDesk) -> None:
     assert (await refused(desk, "fly")).reason is Reason.UNKNOWN_TARGET
+
+
+async def test_a_command_that_this_desk_cannot_carry_out_needs_the_running_service(desk: FakeDesk) -> None:
+    with pytest.raises(KitestringError, match="`pay` needs the running service") as caught:
+        await OwnerCommands(desk, {}).run(OWNER, "pay", {})
+    assert caught.value.reason is Reason.UNAVAILABLE
+
+
+async def test_a_ledger_without_an_owner_has_no_caller_for_the_owners_door(desk: FakeDesk) -> None:
+    desk.store.owner = None
+    with pytest.raises(KitestringError, match="no grant of its owner") as caught:
+        await OwnerCommands(desk, {}).owner()
+    assert caught.value.reason is Reason.NOT_PERMITTED
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 129, "é"])
@@ -85,7 +98,7 @@ async def test_a_new_connection_shows_its_link_once_and_stores_no_secret(desk: F
     assert grant.caller == SecretKey(uri.secret).public_hex
     assert grant.service_pubkey == uri.service_pubkey == desk.keyring.connection_key(grant.grant_id).public_hex
     assert uri.secret.hex() not in repr(desk.__dict__) + repr(desk.store)
-    assert desk.announced == 1
+    assert desk.announced == [grant.grant_id]
 
 
 async def test_a_repeated_connect_returns_the_connection_without_its_link(desk: FakeDesk) -> None:
@@ -143,14 +156,14 @@ async def test_accounts_are_made_and_listed(desk: FakeDesk) -> None:
     assert (await run(desk, "account_create", name="bob"))["created"] is True
     assert (await run(desk, "account_create", "k2", name="bob"))["created"] is False
     assert [account["account"] for account in (await run(desk, "account_list"))["accounts"]] == ["bob"]
-    assert "owner" in (await refused(desk, "account_create", name="owner")).message
-    assert (await refused(desk, "account_create", name="Bob!")).reason is Reason.MALFORMED
+    assert "owner" in (await refused(desk, "account_create", "k3", name="owner")).message
+    assert (await refused(desk, "account_create", "k4", name="Bob!")).reason is Reason.MALFORMED
 
 
 async def test_only_an_existing_account_can_be_funded(desk: FakeDesk) -> None:
     desk.store.purses["bob"] = Account(account_id="bob", name="bob", credits_msat=sat(5))
     funded = await run(desk, "account_fund", account="bob", amount_msat=5_000)
-    assert funded == {"account": "bob", "amount_msat": 5_000, "available_msat": 5_000}
+    assert funded == {"account": "bob", "amount_msat": 5_000, "available_msat": 10_000}
     assert (await refused(desk, "account_fund", "k2", account="eve", amount_msat=1)).reason is Reason.UNKNOWN_TARGET
     assert (await refused(desk, "account_fund", "k3", account="owner", amount_msat=1)).reason is Reason.MALFORMED
 
@@ -282,9 +295,9 @@ async def test_an_invoice_is_made_once_per_key(desk: FakeDesk) -> None:
 
 async def test_the_balance_says_when_the_node_cannot_be_asked(desk: FakeDesk) -> None:
     assert (await run(desk, "balance"))["balance_msat"] == 7_000
-    desk.balance = None
+    desk.available = Refused(Reason.UNAVAILABLE, "the node is away")
     assert (await run(desk, "balance"))["unknown_because"] == "the node is away"
-    desk.balance = Refused(Reason.CONNECTION_ENDED)
+    desk.available = Refused(Reason.CONNECTION_ENDED)
     assert (await refused(desk, "balance")).reason is Reason.CONNECTION_ENDED
 
 
@@ -302,20 +315,7 @@ async def test_only_a_payment_of_unknown_outcome_is_resolved(desk: FakeDesk) -> 
     assert desk.resolved == [("p-unknown", "why")]
 
 
-# ---------------------------------------------------------------- the card
-
-
-async def test_the_first_card_has_an_offer_and_a_link_and_the_second_finds_them_again(desk: FakeDesk) -> None:
-    socket = desk.config.data_dir / "control.sock"
-    first = await open_card(desk, socket)
-    assert first.nwc_uri is not None
-    assert first.nwc_uri not in repr(first)
-    second = await open_card(desk, socket)
-    assert (second.noffer, second.nwc_uri) == (first.noffer, None)
-    assert len(desk.store.rows) == len(desk.store.codes) == 1
-    (grant,) = desk.store.rows.values()
-    assert grant.budget is not None
-
-
-def test_keys_of_different_commands_do_not_meet() -> None:
-    assert request_id("pay", "a") != request_id("invoice", "a") != request_id("invoice", "b")
+def test_keys_of_different_commands_and_callers_do_not_meet() -> None:
+    other = replace(OWNER, grant_id="device")
+    ids = {request_id(caller, name, key) for caller in (OWNER, other) for name in ("pay", "invoice") for key in "ab"}
+    assert len(ids) == 8

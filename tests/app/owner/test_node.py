@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.owner import commands as control
 from kitestring.app.owner import node as control_node
+from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.service.node_words import told
 from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.transport.clock import SystemClock
-from tests.app.kit import FakeDesk
+from tests.app.kit import OWNER, FakeDesk
 
 
 class OddError(Exception):
@@ -36,14 +36,18 @@ def desk(tmp_path: Path) -> FakeDesk:
     return made
 
 
+async def run(desk: FakeDesk, command: str) -> dict[str, Any]:
+    return await OwnerCommands(desk, all_commands()).run(OWNER, command, {})
+
+
 async def test_doctor_reports_a_node_that_refuses(desk: FakeDesk) -> None:
-    facts = await control.run(desk, "doctor", {})
+    facts = await run(desk, "doctor")
     assert facts["node"] == {"reachable": False, "why": "permission denied"}
 
 
 async def test_audit_says_why_the_node_cannot_be_asked(desk: FakeDesk) -> None:
     with pytest.raises(KitestringError, match="permission denied") as caught:
-        await control.run(desk, "audit_node", {})
+        await run(desk, "audit_node")
     assert caught.value.reason is Reason.UNAVAILABLE
 
 
@@ -74,8 +78,8 @@ async def test_audit_looks_into_every_sandboxs_books(
     assert isinstance(node, Sandbox)
     await node.open()
     desk.backend = node
-    assert (await control.run(desk, "audit_node", {}))["violations"] == []
+    assert (await run(desk, "audit_node"))["violations"] == []
     with contextlib.closing(sqlite3.connect(node.path)) as file, file:
         file.execute("UPDATE node SET balance_msat = balance_msat + 1")
-    assert len((await control.run(desk, "audit_node", {}))["violations"]) == 1
+    assert len((await run(desk, "audit_node"))["violations"]) == 1
     await node.close()

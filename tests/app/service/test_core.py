@@ -1,195 +1,119 @@
-"""The wired service goes on when its surroundings come late or fail for a while."""
+"""Coming up, going down, and standing on another node."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kitestring import Service
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service import core as core_module
 from kitestring.app.service.core import Core, Place
-from kitestring.app.service.gateway import Gateway
-from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant
-from kitestring.base.records import Message, Request
-from kitestring.base.transactions import Claimed, Execute, SaveGrant
-from kitestring.crypto.keys import SecretKey
+from kitestring.base.errors import KitestringError
 from kitestring.engine.limits import Limits
 from kitestring.ledger.sqlite.store import SqliteStore
-from kitestring.nostr import kinds
-from kitestring.nostr.event import Event, first_tag, sign_event
-from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
-from kitestring.wire.envelope import decrypt, request_event, shared_secret
-from tests.fakes.crossings import CrossedStore
-from tests.relay.kit import Client, client
 
 KEYRING = Keyring(b"\x07" * 32)
-APP = SecretKey(b"\x01" * 32)
+NOWHERE = "ws://127.0.0.1:1"
 
 
-@asynccontextmanager
-async def opened(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[Relay, Core]]:
-    """A relay, and a service that is not started yet."""
-    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as relay:
-        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,))
-        core = await Core.open(Config(tmp_path, **settings), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
-        yield relay, core
+async def open_core(tmp_path: Path, sandbox: str = "one", **settings: Any) -> Core:
+    place = Place(tmp_path / "ledger.db", tmp_path, (NOWHERE,))
+    config = Config(tmp_path, node_url=f"sandbox://{tmp_path / sandbox}.db", **settings)
+    return await Core.open(config, place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+
+
+class BrokenError(Exception):
+    pass
+
+
+async def fail(*_: object, **__: object) -> Any:
+    raise BrokenError
+
+
+# ------------------------------------------------------------ life
+
+
+async def test_a_start_that_failed_half_way_is_stopped_without_leaving_anything_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = await open_core(tmp_path)
+    monkeypatch.setattr(core.pool, "start", fail)
+    with pytest.raises(BrokenError):
+        await core.start()
+    assert await core.stop(1) == 0
+    with pytest.raises(KitestringError, match="closed database"):
+        await core.store.grants()
+
+
+async def test_a_stop_that_fails_half_way_still_closes_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = await open_core(tmp_path)
+    await core.start()
+    stop = core.engine.stop
+
+    async def broken(grace_s: float) -> int:
+        await stop(grace_s)
+        raise BrokenError
+
+    monkeypatch.setattr(core.engine, "stop", broken)
+    with pytest.raises(BrokenError):
         await core.stop(1)
+    with pytest.raises(KitestringError, match="closed database"):
+        await core.store.grants()
 
 
-async def add_connection(core: Core, caller: str = "ab" * 32) -> None:
-    grant = Grant(
-        grant_id="app", name="app", wire="nwc", caller=caller, methods=frozenset({"get_balance"}),
-        service_pubkey=KEYRING.connection_key("app").public_hex,
-    )  # fmt: skip
-    request = Request("ctl:1", "control", "owner", b"", b"", 1, 1)
-    answer = await core.store.apply(Execute(request, (SaveGrant(grant),), Message("ctl:1", "reply", b"{}", b"", 1)))
-    assert isinstance(answer, Claimed)
-
-
-async def test_connections_are_announced_also_when_the_first_relay_comes_late(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (relay, core):
-        await add_connection(core)
-        connected, answers = core.pool.connected, [False]
-
-        async def late() -> bool:
-            return answers.pop() if answers else await connected()
-
-        core.pool.connected = late  # type: ignore[method-assign, assignment]
-        await core.start()
-        wanted = {"kinds": [kinds.NWC_INFO], "authors": [KEYRING.connection_key("app").public_hex]}
-        async with client(relay) as reader, asyncio.timeout(20):
-            while not (found := await reader.ask("info", wanted)):
-                pass
-        assert found[0].content == "get_balance get_info"
-
-
-async def test_a_relay_that_comes_back_is_told_about_the_connections(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["start", "listening"])
+async def test_an_embedded_service_that_cannot_start_gives_its_directory_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    monkeypatch.setattr(core_module, "MISSING_S", 0.05)
-    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as gone:
-        url, port = gone.url, int(gone.url.rpartition(":")[2].strip("/"))
-    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as there:
-        place = Place(tmp_path / "ledger.db", tmp_path, (url, there.url))
-        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
-        try:
-            await add_connection(core)
-            await core.start()
-            wanted = {"kinds": [kinds.NWC_INFO], "authors": [KEYRING.connection_key("app").public_hex]}
-            async with client(there) as reader, asyncio.timeout(20):
-                while not await reader.ask("info", wanted):
-                    pass
-            await gone.start("127.0.0.1", port)
-            async with client(gone) as reader, asyncio.timeout(20):
-                while not await reader.ask("info", wanted):
-                    pass
-        finally:
-            await core.stop(1)
-            await gone.stop()
+    stopped: list[Core] = []
+    stop = Core.stop
+
+    async def counted(self: Core) -> int:
+        stopped.append(self)
+        return await stop(self, 1)
+
+    monkeypatch.setattr(Core, "stop", counted)
+    monkeypatch.setattr("kitestring.app.embedded.LISTEN_S", 0.0)
+    service = Service(relays=[NOWHERE], store=tmp_path / "kite.db")
+    with monkeypatch.context() as broken:
+        broken.setattr(Core, step, fail)
+        with pytest.raises(BrokenError):
+            await service.__aenter__()
+    assert len(stopped) == 1
+    with pytest.raises(KitestringError, match="not running"):
+        await service.add_grant("app")
+    async with service:  # its lock is free again
+        pass
 
 
-def late(kind: int, key: SecretKey, plaintext: str, age_s: int) -> Event:
-    now = SystemClock().now() - age_s
-    return request_event(
-        APP, kind=kind, service=key.public_hex, plaintext=plaintext, cipher="nip44",
-        shared=shared_secret(APP, key.public_hex, "nip44"), entropy=os.urandom, now=now,
-    )  # fmt: skip
+# ------------------------------------------------------------ another node
 
 
-async def replies(peer: Client, count: int) -> dict[str | None, Any]:
-    """What the service has told the app, by request."""
-    found: list[Event] = []
-    while len(found) < count:
-        wanted = {"kinds": [kinds.OFFER, kinds.NWC_RESPONSE], "#p": [APP.public_hex]}
-        found = await peer.ask("replies", wanted)
-    return {
-        first_tag(reply, "e"): json.loads(decrypt(reply.content, "nip44", shared_secret(APP, reply.pubkey, "nip44")))
-        for reply in found
-    }
-
-
-async def test_requests_that_were_sent_while_nobody_listened_are_told_that_they_are_too_old(tmp_path: Path) -> None:
-    sent = [
-        late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 400),
-        late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), '{"method":"get_balance"}', 3_600),
-        late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), '{"method":"get_balance"}', 90_000),
-    ]
-    async with opened(tmp_path) as (relay, core), client(relay) as peer, asyncio.timeout(20):
-        await add_connection(core, APP.public_hex)
-        for event in sent:
-            assert (await peer.publish(event))[0] is True
-        await core.start()
-        told = await replies(peer, 2)
-        assert set(told) == {sent[0].id, sent[1].id}
-        assert (told[sent[0].id]["code"], told[sent[0].id]["delta"]["max_delta_ms"]) == (2, 300_000)
-        assert told[sent[1].id]["error"]["code"] == "OTHER"
-
-
-async def test_all_fresh_requests_that_came_in_meanwhile_are_received(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_coming_to_another_node_and_back_begins_a_new_epoch_each_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own: set[str] = set()
-    sent = [late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), f'{{"n":{number}}}', 0) for number in range(600)]
-    received: set[str] = set()
-    monkeypatch.setattr(Gateway, "receive", lambda _, event, url: received.add(event.id))
-    async with Relay(None, clock=SystemClock(), entropy=os.urandom, own_keys=own) as relay, client(relay) as peer:
-        for event in sent:
-            assert (await peer.publish(event))[0] is True
-        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,), own)
-        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
-        try:
-            await add_connection(core, APP.public_hex)
-            await core.start()
-            assert await core.listening(20)
-        finally:
-            await core.stop(1)
-    assert received == {event.id for event in sent}
-
-
-@pytest.mark.parametrize(("accept", "code"), [(True, 1), (False, 6)])
-async def test_callers_without_a_version_are_served_unless_the_owner_says_no(
-    tmp_path: Path, accept: bool, code: int
-) -> None:
-    versioned = late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 0)
-    event = sign_event(
-        APP, kind=kinds.OFFER, tags=versioned.tags[:1], content=versioned.content, created_at=versioned.created_at
-    )
-    async with opened(tmp_path, accept_legacy_offers=accept) as (relay, core), client(relay) as peer:
-        await core.start()
-        async with asyncio.timeout(20):
-            await peer.publish(event)
-            assert (await replies(peer, 1))[event.id]["code"] == code
-
-
-async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(core_module, "PRUNE_EVERY_S", 0.001)
-    async with opened(tmp_path) as (_, core):
-        store = CrossedStore(core.store)
-        store.broken = {"Prune": [KitestringError(Reason.INTERNAL, "the disk is full")]}
-        core.store = store  # type: ignore[misc]
-        await core.start()
-        async with asyncio.timeout(20):
-            while "Prune" not in [type(tx).__name__ for tx in store.applied]:  # noqa: ASYNC110
-                await asyncio.sleep(0)
-        assert store.broken == {"Prune": []}
+    epochs = []
+    for sandbox in ("one", "one", "two", "two", "one"):
+        core = await open_core(tmp_path, sandbox)
+        epochs.append((await core.store.nodes())[-1].epoch)
+        assert (await core.store.nodes())[-1].node_id == (await core.backend.info()).node_id
+        await core.stop(1)
+    assert epochs == [1, 1, 2, 2, 3]
+    assert [record.message.count("the service stands on node") for record in caplog.records] == [1, 1]
 
 
 async def test_the_settings_of_ledger_and_engine_reach_them(tmp_path: Path) -> None:
     limits = Limits(open_payments=7)
-    async with opened(tmp_path, limits=limits, ledger_cache_mib=3) as (_, core):
-        assert isinstance(core.store, SqliteStore)
-        assert core.store._writer is not None
-        assert core.store._writer.connection.execute("PRAGMA cache_size").fetchone() == (-3 * 1_024,)
-        assert core.engine._context.limits is limits
+    core = await open_core(tmp_path, limits=limits, ledger_cache_mib=3)
+    assert isinstance(core.store, SqliteStore)
+    assert core.store._writer is not None
+    assert core.store._writer.connection.execute("PRAGMA cache_size").fetchone() == (-3 * 1_024,)
+    assert core.engine._context.limits is limits
+    await core.stop(1)

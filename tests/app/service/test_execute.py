@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.app.service.execute import execute
+from kitestring.app.service.execute import execute, stored_result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.transactions import SaveGrant
@@ -19,8 +19,10 @@ NOW = 1_790_000_000
 async def test_the_second_time_the_result_of_the_first_is_told(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "db", "ab" * 32)
     try:
-        assert await execute(store, "key", (APP,), {"made": 1}, NOW) == {"made": 1}
-        assert await execute(store, "key", (APP,), {"made": 2}, NOW) == {"made": 1}
+        assert await stored_result(store, "key") is None
+        assert await execute(store, "key", "owner", (APP,), {"made": 1}, NOW) is None
+        assert await execute(store, "key", "owner", (APP,), {"made": 2}, NOW) == {"made": 1}
+        assert await stored_result(store, "key") == {"made": 1}
     finally:
         await store.close()
 
@@ -28,9 +30,9 @@ async def test_the_second_time_the_result_of_the_first_is_told(tmp_path: Path) -
 async def test_who_was_overtaken_by_another_change_is_told_to_try_again(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "db", "ab" * 32)
     try:
-        await execute(store, "first", (APP,), {}, NOW)
+        await execute(store, "first", "owner", (APP,), {}, NOW)
         with pytest.raises(KitestringError) as caught:
-            await execute(store, "second", (APP,), {}, NOW)
+            await execute(store, "second", "owner", (APP,), {}, NOW)
         assert caught.value.reason is Reason.BUSY
     finally:
         await store.close()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import struct
@@ -16,8 +15,9 @@ from typing import Final
 from aiohttp import web
 
 from kitestring import __version__
-from kitestring.app.owner import commands as control
+from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
+from kitestring.app.owner.table import VERSION
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.codec.json import dumps, loads_object
@@ -37,18 +37,18 @@ _STATUS: Final = {
     Exit.RATE_LIMITED: 429,
     Exit.PENDING: 202,
 }
-#: These look for a name before they take it, so two of them must not look at the same time.
-_ONE_BY_ONE: Final = frozenset(spec.name for spec in control.COMMANDS.values() if spec.right == "manage")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ControlServer:
-    """Serves ``desk`` on a listening Unix socket that :meth:`DataDir.bind_control` made."""
+    """Serves ``commands`` on a listening Unix socket that :meth:`DataDir.bind_control` made.
 
-    def __init__(self, desk: Desk, listener: socket.socket) -> None:
-        self._desk: Final = desk
+    The system lets nobody but the owner reach the socket, so the caller of each command is the owner's own grant.
+    """
+
+    def __init__(self, commands: OwnerCommands[Desk], listener: socket.socket) -> None:
+        self._commands: Final = commands
         self._listener: Final = listener
-        self._manage: Final = asyncio.Lock()
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors, _same_user])
         app.router.add_get("/v1", self._describe)
         app.router.add_post("/v1/commands/{name}", self._command)
@@ -64,14 +64,14 @@ class ControlServer:
 
     async def _describe(self, _request: web.Request) -> web.Response:
         commands = [
-            {"name": spec.name, "mutating": spec.mutating, "right": spec.right, "doc": spec.doc}
-            for spec in control.COMMANDS.values()
+            {"name": spec.name, "mutating": spec.mutating, "right": spec.right.value, "doc": spec.doc}
+            for spec in all_commands().values()
         ]
         return _answer(
             {
-                "version": control.VERSION,
+                "version": VERSION,
                 "kitestring": __version__,
-                "service_pubkey": self._desk.keyring.service_id,
+                "service_pubkey": self._commands.service_id,
                 "commands": commands,
             }
         )
@@ -82,10 +82,7 @@ class ControlServer:
         except (CodecError, UnicodeDecodeError) as error:
             raise KitestringError(Reason.MALFORMED, f"the parameters cannot be read: {error}") from error
         key, name = request.headers.get(KEY_HEADER, ""), request.match_info["name"]
-        if name in _ONE_BY_ONE:
-            async with self._manage:
-                return _answer(await control.run(self._desk, name, params, key))
-        return _answer(await control.run(self._desk, name, params, key))
+        return _answer(await self._commands.run(await self._commands.owner(), name, params, key))
 
 
 @web.middleware
@@ -94,11 +91,15 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
         return await handler(request)
     except KitestringError as error:
         return _refusal(error)
-    except web.HTTPRequestEntityTooLarge:
-        return _refusal(KitestringError(Reason.MALFORMED, f"a command has at most {MAX_BODY_BYTES} bytes"))
     except web.HTTPException as error:
-        sentence = f"this service speaks version {control.VERSION} at /v{control.VERSION}; {error.reason.lower()}"
-        return _refusal(KitestringError(Reason.UNKNOWN_TARGET, sentence))
+        return _refusal(_in_our_words(error))
+
+
+def _in_our_words(error: web.HTTPException) -> KitestringError:
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return KitestringError(Reason.MALFORMED, f"a command has at most {MAX_BODY_BYTES} bytes")
+    sentence = f"this service speaks version {VERSION} at /v{VERSION}; {error.reason.lower()}"
+    return KitestringError(Reason.UNKNOWN_TARGET, sentence)
 
 
 @web.middleware

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from kitestring.app.home.datadir import DataDir, not_running
+from kitestring.app.owner.table import VERSION
 from kitestring.base.errors import KitestringError, Reason
 
-VERSION: Final = 1
 #: Seconds beyond what the command itself is told to wait.
 TIMEOUT_S: Final = 60.0
 #: An answer with a thousand transactions is below 4 MB.

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from kitestring.app.owner.desk import Desk, execute_once, request_id
+from kitestring.app.owner.command import Call, Change, Commands, Manage, Operate, Read
+from kitestring.app.owner.desk import Managing, Operating, Reading
 from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, one_line
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
@@ -26,7 +27,7 @@ class FundParams(msgspec.Struct, forbid_unknown_fields=True):
     note: Annotated[str, Meta(max_length=200)] = ""
 
 
-async def account_create(desk: Desk, params: NameParams, key: str) -> Result:
+async def account_create(desk: Managing, params: NameParams, _call: Call) -> Change | Result:
     """Make a sub-account: a balance in the ledger that cannot go below zero. An existing one is returned."""
     if not _ACCOUNT.fullmatch(params.name):
         raise KitestringError(
@@ -38,24 +39,22 @@ async def account_create(desk: Desk, params: NameParams, key: str) -> Result:
     if known is not None:
         return {**show_account(known), "created": False}
     account = Account(account_id=params.name, name=params.name, created_at=desk.clock.now())
-    result = {**show_account(account), "created": True}
-    return await execute_once(desk, "account_create", key, msgspec.to_builtins(params), (SaveAccount(account),), result)
+    return Change((SaveAccount(account),), {**show_account(account), "created": True})
 
 
-async def account_list(desk: Desk, _params: NoParams, _key: str) -> Result:
-    """The sub-accounts and their balances."""
+async def account_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
+    """List the sub-accounts and their balances."""
     accounts = [found for found in await desk.store.accounts() if found.account_id != OWNER_ACCOUNT]
     return {"accounts": [show_account(account) for account in sorted(accounts, key=lambda a: a.name)]}
 
 
-async def account_fund(desk: Desk, params: FundParams, key: str) -> Result:
+async def account_fund(desk: Operating, params: FundParams, call: Call) -> Change:
     """Give a sub-account some of the node's money. Nothing moves on the Lightning network."""
-    await need_account(desk, params.account)
+    account = await need_account(desk, params.account)
     if params.account == OWNER_ACCOUNT:
         raise KitestringError(Reason.MALFORMED, "the owner account is the node itself and needs no funding")
-    claim = request_id("account_fund", key)
     transfer = Transfer(
-        transfer_id=claim,
+        transfer_id=call.request_id,
         from_account=OWNER_ACCOUNT,
         to_account=params.account,
         amount_msat=Msat(params.amount_msat),
@@ -63,13 +62,12 @@ async def account_fund(desk: Desk, params: FundParams, key: str) -> Result:
         now=desk.clock.now(),
         view=await desk.node_view(),
     )
-    result = {"account": params.account, "amount_msat": params.amount_msat}
-    stored = await execute_once(desk, "account_fund", key, msgspec.to_builtins(params), (transfer,), result)
-    funded = await need_account(desk, params.account)
-    return {**stored, "available_msat": int(funded.available_msat)}
+    available = account.available_msat + transfer.amount_msat
+    result = {"account": params.account, "amount_msat": params.amount_msat, "available_msat": int(available)}
+    return Change((transfer,), result)
 
 
-async def need_account(desk: Desk, account_id: str) -> Account:
+async def need_account(desk: Reading, account_id: str) -> Account:
     """The account of that name. Raises KitestringError when there is none."""
     if account_id == OWNER_ACCOUNT:
         return Account(account_id=OWNER_ACCOUNT, name=OWNER_ACCOUNT)
@@ -90,3 +88,10 @@ def show_account(account: Account) -> Result:
         "overdrawn": account.overdrawn,
         "created_at": account.created_at,
     }
+
+
+COMMANDS: Final[Commands] = (
+    Manage("account_create", NameParams, account_create),
+    Read("account_list", NoParams, account_list),
+    Operate("account_fund", FundParams, account_fund),
+)

@@ -1,120 +1,78 @@
-"""The owner's commands, once, apart from HTTP: what there is, who may, and what each answers.
-
-The Unix socket (``control_server``) is the first door to them. Rights come from the caller's grant, never the door.
-"""
+"""The owner's commands on one service: the one place where a caller's rights are checked, whatever the door."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any, Final, Generic, TypeVar
 
-import msgspec
-
-from kitestring.app.owner.accounts import FundParams, account_create, account_fund, account_list
-from kitestring.app.owner.connections import ConnectParams, connect, connections, revoke
-from kitestring.app.owner.desk import Desk
-from kitestring.app.owner.money import (
-    InvoiceParams,
-    PayParams,
-    ResolveParams,
-    TransactionsParams,
-    balance,
-    info,
-    invoice,
-    pay,
-    payment_resolve,
-    transactions,
-)
-from kitestring.app.owner.node import AuditParams, audit_node, card, doctor
-from kitestring.app.owner.offers import OfferName, OfferParams, offer_create, offer_delete, offer_list, offer_show
-from kitestring.app.owner.params import NameParams, NoParams
+from kitestring.app.owner.command import Call, Commands, CommandSpec, read_params, request_id
+from kitestring.app.owner.desk import Desk, Reading
+from kitestring.app.owner.table import TABLE, VERSION
 from kitestring.app.service.execute import Result
+from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.policy.access import refuse_right
 
-__all__ = ["COMMANDS", "VERSION", "CommandSpec", "Desk", "run"]
-
-#: Grows when a command changes in a way that an older caller would misread.
-VERSION: Final = 1
-#: A UUID has 36; a script may use an order number of its own.
-_KEY: Final = re.compile(r"[!-~]{1,128}")
+D = TypeVar("D", bound=Reading)
+_MODULES: Final = {row.name: row.module for row in TABLE}
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSpec:
-    """One command. ``right`` is what a caller's grant must hold: ``read``, ``receive``, ``spend`` or ``manage``.
+@cache
+def command(name: str) -> CommandSpec[Desk, Any]:
+    """The command of that name; only the module that holds it is loaded. Raises KitestringError when there is none."""
+    if name not in _MODULES:
+        raise _absent(name)
+    found: Commands = import_module(f"kitestring.app.owner.{_MODULES[name]}").COMMANDS
+    return next(spec for spec in found if spec.name == name)
 
-    A mutating command carries an idempotency key. ``offline`` ones need nothing but the stored ledger.
-    """
 
-    name: str
-    params: type[msgspec.Struct]
-    mutating: bool
-    right: str
-    handler: Callable[[Desk, Any, str], Awaitable[Result]]
-    offline: bool = False
+def all_commands() -> dict[str, CommandSpec[Desk, Any]]:
+    """Every command by name, in the order of the table."""
+    return {name: command(name) for name in _MODULES}
+
+
+class OwnerCommands(Generic[D]):
+    """What a door is given: ``commands`` that can be carried out on ``desk``, and nothing beside them."""
+
+    def __init__(self, desk: D, commands: Mapping[str, CommandSpec[D, Any]]) -> None:
+        self._desk: Final = desk
+        self._commands: Final = commands
 
     @property
-    def doc(self) -> str:
-        return (self.handler.__doc__ or "").partition("\n")[0]
+    def service_id(self) -> str:
+        """The public key of the service."""
+        return self._desk.service_id
+
+    async def owner(self) -> Grant:
+        """The owner's own grant as it is stored now: the caller of a door that only the owner can open."""
+        found = await self._desk.store.grant(OWNER_GRANT)
+        if found is None:
+            raise KitestringError(Reason.NOT_PERMITTED, "this ledger holds no grant of its owner")
+        return found
+
+    async def run(self, caller: Grant, name: str, params: Mapping[str, object], key: str = "") -> Result:
+        """Carry out one command for ``caller``, the grant of whoever asks as it is stored now.
+
+        ``params`` are JSON values, ``key`` is the idempotency key of a mutating command; keys of different callers
+        never meet. Raises KitestringError for everything that the caller is to be told, NOT_PERMITTED first of all.
+        """
+        spec = self._commands.get(name)
+        if spec is None:
+            raise _absent(name)
+        refused = refuse_right(caller, spec.right, self._desk.clock.now(), f"`{name}`")
+        if refused is not None:
+            raise KitestringError(refused.reason, refused.message)
+        claim = request_id(caller, name, key) if spec.mutating else ""
+        try:
+            return await spec.carry_out(self._desk, read_params(spec, params), Call(caller, claim))
+        except CodecError as error:
+            raise KitestringError(Reason.MALFORMED, str(error)) from error
 
 
-COMMANDS: Final[Mapping[str, CommandSpec]] = {
-    spec.name: spec
-    for spec in (
-        CommandSpec("card", NoParams, False, "read", card, offline=True),
-        CommandSpec("info", NoParams, False, "read", info),
-        CommandSpec("balance", NoParams, False, "read", balance, offline=True),
-        CommandSpec("transactions", TransactionsParams, False, "read", transactions, offline=True),
-        CommandSpec("connect", ConnectParams, True, "manage", connect),
-        CommandSpec("connections", NoParams, False, "read", connections, offline=True),
-        CommandSpec("revoke", NameParams, True, "manage", revoke),
-        CommandSpec("account_create", NameParams, True, "manage", account_create),
-        CommandSpec("account_list", NoParams, False, "read", account_list, offline=True),
-        CommandSpec("account_fund", FundParams, True, "manage", account_fund),
-        CommandSpec("offer_create", OfferParams, True, "manage", offer_create),
-        CommandSpec("offer_list", NoParams, False, "read", offer_list, offline=True),
-        CommandSpec("offer_show", OfferName, False, "read", offer_show, offline=True),
-        CommandSpec("offer_delete", OfferName, True, "manage", offer_delete),
-        CommandSpec("pay", PayParams, True, "spend", pay),
-        CommandSpec("invoice", InvoiceParams, True, "receive", invoice),
-        CommandSpec("doctor", NoParams, False, "read", doctor),
-        CommandSpec("audit_node", AuditParams, False, "read", audit_node),
-        CommandSpec("payment_resolve", ResolveParams, True, "manage", payment_resolve),
-    )
-}
-
-
-async def run(desk: Desk, name: str, params: Mapping[str, object], key: str = "") -> Result:
-    """Carry out one command. ``params`` are JSON values, ``key`` is the idempotency key of a mutating command.
-
-    Raises KitestringError for everything that the caller is to be told.
-    """
-    spec = COMMANDS.get(name)
-    if spec is None:
-        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no command {name!r} in version {VERSION}")
-    if spec.mutating and not _KEY.fullmatch(key):
-        raise KitestringError(
-            Reason.MALFORMED, f"{name} needs an idempotency key: 1 to 128 visible ASCII characters without spaces"
-        )
-    try:
-        return await spec.handler(desk, read_params(spec, params), key)
-    except CodecError as error:
-        raise KitestringError(Reason.MALFORMED, str(error)) from error
-
-
-def read_params(spec: CommandSpec, params: Mapping[str, object]) -> msgspec.Struct:
-    """Typed parameters out of JSON values, without any conversion. Raises KitestringError."""
-    _refuse_floats(params)
-    try:
-        return msgspec.convert(dict(params), spec.params)
-    except msgspec.ValidationError as error:
-        raise KitestringError(Reason.MALFORMED, f"{spec.name}: {str(error)[:1].lower()}{str(error)[1:]}") from error
-
-
-def _refuse_floats(params: Mapping[str, object]) -> None:
-    """No parameter is a fraction, and 1.0 would pass for 1."""
-    for name, value in params.items():
-        if isinstance(value, float):
-            raise KitestringError(Reason.MALFORMED, f"{name} must be a whole number")
+def _absent(name: str) -> KitestringError:
+    if name in _MODULES:
+        return KitestringError(Reason.UNAVAILABLE, f"`{name}` needs the running service")
+    return KitestringError(Reason.UNKNOWN_TARGET, f"there is no command {name!r} in version {VERSION}")

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.desk import Desk, execute_once, request_id
+from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
+from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NameParams, NoParams, Time, one_line
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
@@ -45,23 +46,23 @@ def nwc_methods() -> tuple[str, ...]:
     return tuple(dict.fromkeys(method.permission for method in METHODS.values()))
 
 
-async def connect(desk: Desk, params: ConnectParams, key: str) -> Result:
+async def connect(desk: Managing, params: ConnectParams, _call: Call) -> Change | Result:
     """Make a connection. Its URI holds the client's secret, is in the first answer only and stored nowhere."""
     found = await _by_name(desk, params.name)
-    if found is not None and await desk.store.request(request_id("connect", key)) is None:
-        return {**show_grant(found), "nwc_uri": None, "created": False}
+    if found is not None:
+        return _without_secret(found)
     secret = SecretKey.generate(desk.entropy)
     grant = await _new_grant(desk, params, secret.public_hex)
-    asked = msgspec.to_builtins(params)
-    stored = await execute_once(desk, "connect", key, asked, (SaveGrant(grant),), show_grant(grant))
-    if stored["connection_id"] != grant.grant_id:  # a repeated command: the secret of the first answer is gone
-        return {**stored, "nwc_uri": None, "created": False}
-    await desk.grants_changed()
     uri = encode_nwc(NwcUri(grant.service_pubkey, desk.relay_urls(), bytes.fromhex(secret.hex())))
-    return {**stored, "nwc_uri": uri, "created": True}
+    once = {"nwc_uri": uri, "created": True}
+    return Change((SaveGrant(grant),), _without_secret(grant), once, grant.grant_id)
 
 
-async def _new_grant(desk: Desk, params: ConnectParams, caller: str) -> Grant:
+def _without_secret(grant: Grant) -> Result:
+    return {**show_grant(grant), "nwc_uri": None, "created": False}
+
+
+async def _new_grant(desk: Managing, params: ConnectParams, caller: str) -> Grant:
     known = nwc_methods()
     methods = known if params.methods is UNSET else tuple(params.methods)
     unknown = sorted(set(methods) - set(known))
@@ -78,7 +79,7 @@ async def _new_grant(desk: Desk, params: ConnectParams, caller: str) -> Grant:
         name=one_line(params.name),
         wire=NWC,
         caller=caller,
-        service_pubkey=desk.keyring.connection_key(grant_id).public_hex,
+        service_pubkey=desk.connection_pubkey(grant_id),
         account_id=params.account,
         methods=frozenset(methods),
         budget=_budget(params),
@@ -97,26 +98,22 @@ def _budget(params: ConnectParams) -> Budget | None:
     return Budget(Msat(params.budget_msat), params.period, params.length_s)
 
 
-async def connections(desk: Desk, _params: NoParams, _key: str) -> Result:
-    """All connections that were not revoked."""
+async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
+    """List the connections that were not revoked."""
     grants = [grant for grant in await desk.store.grants() if grant.wire == NWC and grant.revoked_at is None]
     return {"connections": [show_grant(grant) for grant in _oldest_first(grants)]}
 
 
-async def revoke(desk: Desk, params: NameParams, key: str) -> Result:
+async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
     """End a connection for ever; its open payments still finish."""
     found = await _by_name(desk, params.name)
     if found is None:
-        if await desk.store.request(request_id("revoke", key)) is None:
-            raise KitestringError(
-                Reason.UNKNOWN_TARGET, f"there is no connection {params.name!r}; see `kitestring connections`"
-            )
-        return await execute_once(desk, "revoke", key, msgspec.to_builtins(params), (), {})
+        raise KitestringError(
+            Reason.UNKNOWN_TARGET, f"there is no connection {params.name!r}; see `kitestring connections`"
+        )
     ended = replace(found, revoked_at=desk.clock.now(), version=found.version + 1)
     result = {"name": found.name, "connection_id": found.grant_id, "revoked_at": ended.revoked_at}
-    stored = await execute_once(desk, "revoke", key, msgspec.to_builtins(params), (SaveGrant(ended),), result)
-    await desk.grants_changed()
-    return stored
+    return Change((SaveGrant(ended),), result, grant_id=found.grant_id)
 
 
 def show_grant(grant: Grant) -> Result:
@@ -138,7 +135,7 @@ def show_grant(grant: Grant) -> Result:
     }
 
 
-async def _by_name(desk: Desk, name: str) -> Grant | None:
+async def _by_name(desk: Reading, name: str) -> Grant | None:
     clean = one_line(name)
     alive = (g for g in await desk.store.grants() if g.wire == NWC and g.revoked_at is None)
     return next((grant for grant in alive if clean in (grant.name, grant.grant_id)), None)
@@ -146,3 +143,10 @@ async def _by_name(desk: Desk, name: str) -> Grant | None:
 
 def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:
     return sorted(grants, key=lambda grant: (grant.created_at, grant.name))
+
+
+COMMANDS: Final[Commands] = (
+    Manage("connect", ConnectParams, connect),
+    Read("connections", NoParams, connections),
+    Manage("revoke", NameParams, revoke),
+)

@@ -1,102 +1,125 @@
-"""What the owner's commands stand on: the running service, seen from its desk."""
+"""What the owner's commands stand on, cut by right: a handler's first parameter says how much it is trusted with.
+
+:class:`Reading` is the ledger alone and exists without a running service too; the others add one power each.
+"""
 
 from __future__ import annotations
 
-from hashlib import sha256
+import asyncio
 from typing import Protocol, TypeVar
 
 from kitestring.app.home.config import Config
-from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
-from kitestring.base.commands import AnyCommand, Journaled
+from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import NodeView
-from kitestring.base.store import Store
+from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
 from kitestring.codec.bolt11 import Invoice
-from kitestring.codec.json import dumps
 from kitestring.codec.pointers import Noffer
 
 Kind = TypeVar("Kind")
-#: The member under which a stored result remembers what it was asked for.
-_ASKED = "asked"
 
 
-class Desk(Protocol):
-    """Implemented by the running service, by the read-only desk of a stopped one, and by tests."""
+class Reading(Protocol):
+    """The ledger, and what is known without asking anybody."""
 
     @property
-    def store(self) -> Store: ...
-    @property
-    def backend(self) -> Backend: ...
-    @property
-    def config(self) -> Config: ...
-    @property
-    def keyring(self) -> Keyring: ...
+    def store(self) -> Reads: ...
     @property
     def clock(self) -> Clock: ...
     @property
-    def entropy(self) -> Entropy: ...
+    def service_id(self) -> str:
+        """The public key of the service."""
+        ...
 
     def relay_urls(self) -> tuple[str, ...]:
         """The relays inside our codes, the preferred one first."""
         ...
 
+    async def balance(self, grant_id: str) -> Outcome:
+        """What the grant can spend now; refused as UNAVAILABLE where the node cannot be asked."""
+        ...
+
+
+class Asking(Reading, Protocol):
+    """Reading that asks the node, so that it needs a running service."""
+
+    @property
+    def backend(self) -> Backend: ...
+    @property
+    def config(self) -> Config: ...
+
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         """Carry out a reading command."""
         ...
 
-    async def perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
-        """Carry out a journaled command once per ``request_id``; None = no end after ``wait_s`` seconds."""
+
+class Receiving(Reading, Protocol):
+    """Being paid."""
+
+    async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
+        """Make an invoice once per ``request_id``; None = not yet after ``wait_s`` seconds."""
         ...
 
-    async def execute(self, request_id: str, name: str, writes: tuple[Write, ...], result: Result) -> Result:
-        """Do all writes or none, once per ``request_id``; the second time the stored result is returned.
 
-        Raises KitestringError when the store denies a write or it was decided on an old version.
-        """
-        ...
+class Spending(Reading, Protocol):
+    """Paying."""
 
-    async def resolve_payment(self, payment_id: str, note: str) -> None:
-        """The operator's word about a payment of unknown outcome. Raises KitestringError if it has another state."""
-        ...
-
-    async def grants_changed(self) -> None:
-        """Info events are published and read back, subscriptions follow. Awaited before a connection is shown."""
+    async def pay(self, request_id: str, grant_id: str, command: PayInvoice, wait_s: float) -> Outcome | None:
+        """Pay once per ``request_id``; None = no end after ``wait_s`` seconds."""
         ...
 
     async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
         """Ask an offer for an invoice over its relays; the invoice is checked. Raises KitestringError."""
         ...
 
-    async def node_view(self) -> NodeView: ...
+
+class Managing(Reading, Protocol):
+    """Changing who may do what. It needs neither node nor relay."""
+
+    @property
+    def one_at_a_time(self) -> asyncio.Lock:
+        """Held by a command from its first look to its last write: two that look for one name would both take it."""
+        ...
+
+    @property
+    def entropy(self) -> Entropy: ...
+
+    def connection_pubkey(self, grant_id: str) -> str:
+        """The public key that the connection of this grant talks to."""
+        ...
+
+    async def execute(self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result) -> Result | None:
+        """Do all writes or none, once per ``request_id``; the second time the stored result is returned, else None.
+
+        Raises KitestringError when the store denies a write or it was decided on an old version.
+        """
+        ...
+
+    async def grant_changed(self, grant_id: str) -> None:
+        """Serve the grant as it is stored now. Returns when its connection can be found, or is known to have ended."""
+        ...
 
 
-def request_id(name: str, key: str) -> str:
-    """The id under which one owner's command is claimed, once, for ever."""
-    digest = sha256(f"{name}\n{key}".encode()).hexdigest()
-    return f"ctl:{digest}"
+class Operating(Managing, Protocol):
+    """Managing that looks at the node: moving the node's money between accounts, and the operator's own word."""
+
+    async def node_view(self) -> NodeView:
+        """The node's balance, asked now. Raises KitestringError(UNAVAILABLE)."""
+        ...
+
+    async def resolve_payment(self, payment_id: str, note: str) -> None:
+        """The operator's word about a payment of unknown outcome. Raises KitestringError if it has another state."""
+        ...
 
 
-async def execute_once(
-    desk: Desk, name: str, key: str, asked: object, writes: tuple[Write, ...], result: Result
-) -> Result:
-    """:meth:`Desk.execute`, and a refusal when ``key`` was used for the same command with other parameters."""
-    digest = sha256(dumps(asked).encode()).hexdigest()[:16]
-    stored = await desk.execute(request_id(name, key), name, writes, {**result, _ASKED: digest})
-    if stored.get(_ASKED) != digest:
-        raise key_reused(name)
-    return {member: value for member, value in stored.items() if member != _ASKED}
-
-
-def key_reused(name: str) -> KitestringError:
-    return KitestringError(
-        Reason.ALREADY_USED, f"this idempotency key was used for another `{name}`: take a new key for a new command"
-    )
+class Desk(Asking, Receiving, Spending, Operating, Protocol):
+    """All roles: the running service."""
 
 
 def expect(outcome: Outcome, kind: type[Kind]) -> Kind:

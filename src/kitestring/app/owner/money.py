@@ -9,13 +9,12 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.accounts import need_account, show_account
-from kitestring.app.owner.desk import Desk, expect, key_reused, request_id
+from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
+from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
 from kitestring.app.owner.params import AmountMsat, NoParams, Time
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
     OWNER_ACCOUNT,
-    OWNER_GRANT,
-    GetBalance,
     GetInfo,
     ListTransactions,
     MakeInvoice,
@@ -78,15 +77,14 @@ class ResolveParams(msgspec.Struct, forbid_unknown_fields=True):
     note: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
-async def pay(desk: Desk, params: PayParams, key: str) -> Result:
+async def pay(desk: Spending, params: PayParams, call: Call) -> Result:
     """Pay an invoice or an offer from the owner account. The same key never pays twice."""
-    claim = request_id("pay", key)
-    stored = await desk.store.request(claim)
+    stored = await desk.store.request(call.request_id)
     if stored is None:
         command = await _order(desk, params)
     else:  # repeated: the stored order is carried on, an offer is not asked for a second invoice
         command = _stored_order(stored.command, params)
-    outcome = await desk.perform(claim, OWNER_GRANT, command, params.wait_s)
+    outcome = await desk.pay(call.request_id, call.caller.grant_id, command, params.wait_s)
     if outcome is None:
         raise KitestringError(
             Reason.PAYMENT_IN_FLIGHT,
@@ -122,7 +120,7 @@ def _asked(params: PayParams) -> dict[str, Any]:
     }
 
 
-async def _order(desk: Desk, params: PayParams) -> PayInvoice:
+async def _order(desk: Spending, params: PayParams) -> PayInvoice:
     kind, text = classify(params.target)
     if kind is Target.BOLT11:
         invoice = bolt11.decode(text)
@@ -146,7 +144,7 @@ async def _order(desk: Desk, params: PayParams) -> PayInvoice:
     )
 
 
-async def _ask_offer(desk: Desk, text: str, params: PayParams) -> bolt11.Invoice:
+async def _ask_offer(desk: Spending, text: str, params: PayParams) -> bolt11.Invoice:
     noffer = pointers.decode(text)
     if not isinstance(noffer, pointers.Noffer):
         raise KitestringError(Reason.UNSUPPORTED, "this code is not an offer")
@@ -165,27 +163,26 @@ def payable_amount(written: Msat | None, given: int | None) -> Msat:
     return Msat(given) if written is None and given is not None else written or Msat(0)
 
 
-async def invoice(desk: Desk, params: InvoiceParams, key: str) -> Result:
+async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:
     """Make an invoice into the owner account."""
-    claim = request_id("invoice", key)
     command = MakeInvoice(
         amount_msat=Msat(params.amount_msat), description=params.description, expiry_s=params.expiry_s
     )
-    stored = await desk.store.request(claim)
+    stored = await desk.store.request(call.request_id)
     if stored is not None and thaw(stored.command) != command:
         raise key_reused("invoice")
-    outcome = await desk.perform(claim, OWNER_GRANT, command, params.wait_s)
+    outcome = await desk.make_invoice(call.request_id, call.caller.grant_id, command, params.wait_s)
     if outcome is None:
         raise KitestringError(Reason.UNAVAILABLE, "the node has not made the invoice yet: try again")
     return show_transaction(expect(outcome, Invoiced).transaction)
 
 
-async def balance(desk: Desk, _params: NoParams, _key: str) -> Result:
-    """What the owner account can spend (None when the node cannot be asked), and each sub-account's balance."""
+async def balance(desk: Reading, _params: NoParams, call: Call) -> Result:
+    """Show what the owner account can spend (None when the node cannot be asked), and the sub-accounts' balances."""
     owner: int | None = None
     why = ""
     try:
-        owner = int(expect(await desk.ask(OWNER_GRANT, GetBalance()), Balance).balance_msat)
+        owner = int(expect(await desk.balance(call.caller.grant_id), Balance).balance_msat)
     except KitestringError as failure:
         if failure.reason is not Reason.UNAVAILABLE:
             raise
@@ -194,8 +191,8 @@ async def balance(desk: Desk, _params: NoParams, _key: str) -> Result:
     return {"balance_msat": owner, "unknown_because": why, "accounts": [show_account(account) for account in accounts]}
 
 
-async def transactions(desk: Desk, params: TransactionsParams, _key: str) -> Result:
-    """Payments in and out, the newest first."""
+async def transactions(desk: Reading, params: TransactionsParams, _call: Call) -> Result:
+    """List payments in and out, the newest first."""
     if params.account:
         await need_account(desk, params.account)
     query = ListTransactions(
@@ -211,12 +208,12 @@ async def transactions(desk: Desk, params: TransactionsParams, _key: str) -> Res
     return {"transactions": [show_transaction(transaction) for transaction in found]}
 
 
-async def info(desk: Desk, _params: NoParams, _key: str) -> Result:
-    """The node behind the service, and the service's own counters."""
-    node = expect(await desk.ask(OWNER_GRANT, GetInfo()), Info)
+async def info(desk: Asking, _params: NoParams, call: Call) -> Result:
+    """Show the node behind the service, and the service's own counters."""
+    node = expect(await desk.ask(call.caller.grant_id, GetInfo()), Info)
     totals = await desk.store.totals()
     return {
-        "service_pubkey": desk.keyring.service_id,
+        "service_pubkey": desk.service_id,
         "relays": list(desk.relay_urls()),
         "alias": node.alias,
         "node_pubkey": node.pubkey,
@@ -229,8 +226,8 @@ async def info(desk: Desk, _params: NoParams, _key: str) -> Result:
     }
 
 
-async def payment_resolve(desk: Desk, params: ResolveParams, _key: str) -> Result:
-    """The operator's word about a payment whose end nobody can tell: its reservation is released, with a note."""
+async def payment_resolve(desk: Operating, params: ResolveParams, _call: Call) -> Result:
+    """Take the operator's word about a payment whose end nobody can tell: its reservation is released, with a note."""
     unknown = [payment for payment in await desk.store.open_payments() if payment.state is State.UNKNOWN]
     wanted = params.payment
     found = next((payment for payment in unknown if wanted in (payment.payment_id, payment.payment_hash)), None)
@@ -258,3 +255,13 @@ def show_transaction(transaction: Transaction) -> Result:
     row["account"] = row.pop("account_id")
     row["connection_id"] = row.pop("grant_id")
     return row
+
+
+COMMANDS: Final[Commands] = (
+    Spend("pay", PayParams, pay),
+    Receive("invoice", InvoiceParams, invoice),
+    Read("balance", NoParams, balance),
+    Read("transactions", TransactionsParams, transactions),
+    Ask("info", NoParams, info),
+    Operate("payment_resolve", ResolveParams, payment_resolve),
+)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.owner.desk import Desk
+from kitestring.app.owner.command import Ask, Call, Commands, Read
+from kitestring.app.owner.desk import Asking, Reading
 from kitestring.app.owner.node_audit import Subject, examine, sandbox_books
-from kitestring.app.owner.offers import noffer_of, open_offers
+from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
 from kitestring.backend.lnd.macaroon import macaroon_of
@@ -21,18 +24,14 @@ class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
     whole_node: bool = False
 
 
-async def card(desk: Desk, _params: NoParams, _key: str) -> Result:
-    """What others need to reach this service: its relays, its key and its oldest offer."""
-    offers = await open_offers(desk)
-    return {
-        "relays": list(desk.relay_urls()),
-        "service_pubkey": desk.keyring.service_id,
-        "noffer": noffer_of(desk, offers[0]) if offers else None,
-    }
+async def card(desk: Reading, _params: NoParams, _call: Call) -> Result:
+    """Show what others need to reach this service: its relays, its key and its oldest offer."""
+    relays = list(desk.relay_urls())
+    return {"relays": relays, "service_pubkey": desk.service_id, "noffer": await oldest_noffer(desk)}
 
 
-async def doctor(desk: Desk, _params: NoParams, _key: str) -> Result:
-    """Facts about the running service that `kitestring doctor` judges."""
+async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
+    """Gather the facts about the running service that `kitestring doctor` judges."""
     totals = await desk.store.totals()
     payments = await desk.store.open_payments()
     return {
@@ -47,7 +46,7 @@ async def doctor(desk: Desk, _params: NoParams, _key: str) -> Result:
     }
 
 
-async def _node_facts(desk: Desk) -> Result:
+async def _node_facts(desk: Asking) -> Result:
     try:
         found = await desk.backend.info()
         money = await desk.backend.balance()
@@ -63,12 +62,19 @@ async def _node_facts(desk: Desk) -> Result:
     }
 
 
-async def audit_node(desk: Desk, params: AuditParams, _key: str) -> Result:
+async def audit_node(desk: Asking, params: AuditParams, _call: Call) -> Result:
     """Compare every payment and invoice in the ledger with the node's own lists."""
     home = DataDir(desk.config.data_dir, desk.config.runtime_dir)
-    subject = Subject(home.ledger, desk.keyring.service_id, params.whole_node)
+    subject = Subject(home.ledger, desk.service_id, params.whole_node)
     found = await examine(subject, desk.backend, desk.clock)
     violations = found.violations
     if isinstance(desk.backend, Sandbox):
         violations += sandbox_books(desk.backend.path)
     return {"violations": list(violations), "payments": found.payments, "invoices": found.invoices}
+
+
+COMMANDS: Final[Commands] = (
+    Read("card", NoParams, card),
+    Ask("doctor", NoParams, doctor),
+    Ask("audit_node", AuditParams, audit_node),
+)

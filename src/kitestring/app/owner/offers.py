@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.desk import Desk, execute_once, request_id
+from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
+from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
@@ -40,11 +41,11 @@ class OfferName(msgspec.Struct, forbid_unknown_fields=True):
     offer: Name
 
 
-async def offer_create(desk: Desk, params: OfferParams, key: str) -> Result:
+async def offer_create(desk: Managing, params: OfferParams, _call: Call) -> Change:
     """Make an offer. Two offers may not have the same label."""
     _check(params)
     account = await need_account(desk, params.account)
-    if await desk.store.request(request_id("offer_create", key)) is None and await _find(desk, params.label):
+    if await _find(desk, params.label):
         raise KitestringError(Reason.ALREADY_USED, f"there is an offer {params.label!r} already: choose another label")
     offer = Offer(
         offer_id=desk.entropy(ID_BYTES).hex(),
@@ -56,43 +57,44 @@ async def offer_create(desk: Desk, params: OfferParams, key: str) -> Result:
         payer_data=tuple(params.payer_data),
         created_at=desk.clock.now(),
     )
-    asked = msgspec.to_builtins(params)
-    return await execute_once(desk, "offer_create", key, asked, (SaveOffer(offer),), show_offer(desk, offer))
+    return Change((SaveOffer(offer),), show_offer(desk, offer))
 
 
-async def offer_list(desk: Desk, _params: NoParams, _key: str) -> Result:
-    """The offers that can be paid."""
+async def offer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
+    """List the offers that can be paid."""
     return {"offers": [show_offer(desk, offer) for offer in await open_offers(desk)]}
 
 
-async def offer_show(desk: Desk, params: OfferName, _key: str) -> Result:
-    """One offer with its code."""
+async def offer_show(desk: Reading, params: OfferName, _call: Call) -> Result:
+    """Show one offer with its code."""
     return show_offer(desk, await _need(desk, params.offer))
 
 
-async def offer_delete(desk: Desk, params: OfferName, key: str) -> Result:
+async def offer_delete(desk: Managing, params: OfferName, _call: Call) -> Change:
     """End an offer: whoever asks it gets "no such offer". Invoices that were given out can still be paid."""
-    asked = msgspec.to_builtins(params)
-    if await desk.store.request(request_id("offer_delete", key)) is not None:
-        return await execute_once(desk, "offer_delete", key, asked, (), {})
     offer = await _need(desk, params.offer)
     gone = replace(offer, state=OfferState.DELETED)
-    result = {"offer_id": offer.offer_id, "label": offer.label, "deleted": True}
-    return await execute_once(desk, "offer_delete", key, asked, (SaveOffer(gone),), result)
+    return Change((SaveOffer(gone),), {"offer_id": offer.offer_id, "label": offer.label, "deleted": True})
 
 
-async def open_offers(desk: Desk) -> list[Offer]:
+async def open_offers(desk: Reading) -> list[Offer]:
     """Offers that can be paid, the oldest first."""
     offers = [offer for offer in await desk.store.offers() if offer.state is OfferState.OPEN]
     return sorted(offers, key=lambda offer: (offer.created_at, offer.label))
 
 
-def noffer_of(desk: Desk, offer: Offer) -> str:
+async def oldest_noffer(desk: Reading) -> str | None:
+    """The code that this service shows where it shows only one."""
+    offers = await open_offers(desk)
+    return noffer_of(desk, offers[0]) if offers else None
+
+
+def noffer_of(desk: Reading, offer: Offer) -> str:
     """The code of an offer of ours, as it is shown and printed."""
     fixed = offer.price_msat is not None
     return encode(
         Noffer(
-            pubkey=desk.keyring.service_id,
+            pubkey=desk.service_id,
             relays=desk.relay_urls()[:MAX_RELAYS],
             offer=offer.offer_id,
             price_type=PriceType.FIXED if fixed else PriceType.SPONTANEOUS,
@@ -101,7 +103,7 @@ def noffer_of(desk: Desk, offer: Offer) -> str:
     )
 
 
-def show_offer(desk: Desk, offer: Offer) -> Result:
+def show_offer(desk: Reading, offer: Offer) -> Result:
     return {
         "offer_id": offer.offer_id,
         "label": offer.label,
@@ -127,11 +129,11 @@ def _check(params: OfferParams) -> None:
         raise KitestringError(Reason.MALFORMED, "a label is one line without white space around it")
 
 
-async def _find(desk: Desk, name: str) -> Offer | None:
+async def _find(desk: Reading, name: str) -> Offer | None:
     return next((offer for offer in await open_offers(desk) if name in (offer.offer_id, offer.label)), None)
 
 
-async def _need(desk: Desk, name: str) -> Offer:
+async def _need(desk: Reading, name: str) -> Offer:
     found = await _find(desk, name)
     if found is None:
         raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no offer {name!r}; see `kitestring offer list`")
@@ -144,3 +146,11 @@ def _money(amount_msat: int | None) -> Msat | None:
 
 def _plain(amount_msat: Msat | None) -> int | None:
     return None if amount_msat is None else int(amount_msat)
+
+
+COMMANDS: Final[Commands] = (
+    Manage("offer_create", OfferParams, offer_create),
+    Read("offer_list", NoParams, offer_list),
+    Read("offer_show", OfferName, offer_show),
+    Manage("offer_delete", OfferName, offer_delete),
+)

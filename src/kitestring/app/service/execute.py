@@ -1,4 +1,4 @@
-"""One owner's command that only writes rows: claimed by its id, done once, its result kept."""
+"""A command that only writes rows: claimed by its id, done once, its result kept."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from typing import Any
 import msgspec
 
 from kitestring.app.service.owner_wire import CONTROL
-from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Message, Request
-from kitestring.base.store import Store
+from kitestring.base.store import Reads, Store
 from kitestring.base.transactions import Denied, Execute, Finished, Stale, Write
 
 #: What an owner's command answers: JSON values.
 Result = dict[str, Any]
 
 
-async def execute(store: Store, request_id: str, writes: tuple[Write, ...], result: Result, now: int) -> Result:
-    """Do all writes or none; the second time the stored result of the first is returned.
+async def execute(
+    store: Store, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result, now: int
+) -> Result | None:
+    """Do all writes or none for the grant ``grant_id``. None when that was done now; a repeated ``request_id`` changes
+    nothing and returns the result of the first time.
 
     Raises KitestringError when the store denies a write, or somebody changed the same row meanwhile.
     """
-    request = Request(request_id, "control", OWNER_GRANT, b"", CONTROL, now, now)
+    request = Request(request_id, "control", grant_id, b"", CONTROL, now, now)
     message = Message(request_id, "reply", msgspec.json.encode(result), b"", now, CONTROL)
     answer = await store.apply(Execute(request, writes, message))
     if isinstance(answer, Denied):
@@ -30,7 +32,13 @@ async def execute(store: Store, request_id: str, writes: tuple[Write, ...], resu
         raise KitestringError(answer.reason, remaining_msat=left)
     if isinstance(answer, Stale):
         raise KitestringError(Reason.BUSY)
-    if isinstance(answer, Finished):
-        stored: dict[str, Any] = msgspec.json.decode(answer.messages[0].plaintext)
-        return stored
-    return result
+    return _result(answer.messages) if isinstance(answer, Finished) else None
+
+
+async def stored_result(store: Reads, request_id: str) -> Result | None:
+    """The result that :func:`execute` has stored under this id; None when there is none."""
+    return _result(await store.messages(request_id))
+
+
+def _result(messages: tuple[Message, ...]) -> Result | None:
+    return msgspec.json.decode(messages[0].plaintext, type=Result) if messages else None

@@ -1,0 +1,195 @@
+"""One command of the owner as a value: its name, its parameters, and a handler. Its class says the right it needs.
+
+The class also fixes the role (``desk``) that the handler is given, so that a handler with more power than the right of
+its row allows is a type error.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import msgspec
+
+from kitestring.app.owner.desk import Asking, Desk, Managing, Operating, Reading, Receiving, Spending
+from kitestring.app.service.execute import Result, stored_result
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.transactions import Write
+from kitestring.codec.json import dumps
+from kitestring.policy.access import Right
+
+D_contra = TypeVar("D_contra", contravariant=True)
+M_contra = TypeVar("M_contra", bound=Managing, contravariant=True)
+P = TypeVar("P", bound=msgspec.Struct)
+
+#: The member under which a stored result remembers what it was asked for.
+_ASKED: Final = "asked"
+#: A UUID has 36; a script may use an order number of its own.
+_KEY: Final = re.compile(r"[!-~]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls, and the id under which the call is claimed, once, for ever. No two callers share an id."""
+
+    caller: Grant
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a managing command has decided: rows to write, and the result that is stored with them.
+
+    ``once`` is what only the first answer tells (a secret; it is stored nowhere). ``grant_id`` names a grant that must
+    be served anew before the command is answered.
+    """
+
+    writes: tuple[Write, ...]
+    result: Result
+    once: Mapping[str, object] = field(default_factory=dict, repr=False)
+    grant_id: str = ""
+
+
+@dataclass(frozen=True)
+class CommandSpec(ABC, Generic[D_contra, P]):
+    """One command. ``params`` is the form of its parameters; the docstring of the handler is its help."""
+
+    right: ClassVar[Right]
+    name: str
+    params: type[P]
+    handler: Callable[..., Awaitable[object]]
+
+    @property
+    def doc(self) -> str:
+        """What it does, in one line."""
+        return (self.handler.__doc__ or "").partition("\n")[0]
+
+    @property
+    def mutating(self) -> bool:
+        """Whether it changes something, so that it needs an idempotency key."""
+        return self.right is not Right.READ
+
+    @property
+    def offline(self) -> bool:
+        """Whether it needs nothing but the stored ledger."""
+        return False
+
+    @abstractmethod
+    async def carry_out(self, desk: D_contra, params: P, call: Call) -> Result:
+        """Raises KitestringError for everything that the caller is to be told."""
+
+
+@dataclass(frozen=True)
+class _Direct(CommandSpec[D_contra, P]):
+    handler: Callable[[D_contra, P, Call], Awaitable[Result]]
+
+    async def carry_out(self, desk: D_contra, params: P, call: Call) -> Result:
+        return await self.handler(desk, params, call)
+
+
+class Read(_Direct[Reading, P]):
+    """Needs the ledger alone: carried out without a running service too."""
+
+    right = Right.READ
+
+    @property
+    def offline(self) -> bool:
+        return True
+
+
+class Ask(_Direct[Asking, P]):
+    right = Right.READ
+
+
+class Receive(_Direct[Receiving, P]):
+    """The engine claims ``Call.request_id``: the handler hands it on."""
+
+    right = Right.RECEIVE
+
+
+class Spend(_Direct[Spending, P]):
+    """The engine claims ``Call.request_id``: the handler hands it on."""
+
+    right = Right.SPEND
+
+
+@dataclass(frozen=True)
+class _Managed(CommandSpec[M_contra, P]):
+    """Commands that change rows, one at a time. The handler only decides; a plain result means that nothing changes.
+
+    A call whose id has a stored result gets that, and the handler is not asked.
+    """
+
+    right = Right.MANAGE
+    handler: Callable[[M_contra, P, Call], Awaitable[Change | Result]]
+
+    async def carry_out(self, desk: M_contra, params: P, call: Call) -> Result:
+        asked = sha256(dumps(msgspec.to_builtins(params)).encode()).hexdigest()[:16]
+        async with desk.one_at_a_time:
+            stored = await stored_result(desk.store, call.request_id)
+            if stored is not None:
+                return self._repeated(stored, asked)
+            change = await self.handler(desk, params, call)
+            if not isinstance(change, Change):
+                return change
+            result = {**change.result, _ASKED: asked}
+            stored = await desk.execute(call.request_id, call.caller.grant_id, change.writes, result)
+            if stored is not None:
+                return self._repeated(stored, asked)
+            if change.grant_id:
+                await desk.grant_changed(change.grant_id)
+        return {**change.result, **change.once}
+
+    def _repeated(self, stored: Result, asked: str) -> Result:
+        if stored.get(_ASKED) != asked:
+            raise key_reused(self.name)
+        return {member: value for member, value in stored.items() if member != _ASKED}
+
+
+class Manage(_Managed[Managing, P]):
+    pass
+
+
+class Operate(_Managed[Operating, P]):
+    pass
+
+
+#: What a module of this room exports as ``COMMANDS``.
+Commands = tuple[CommandSpec[Desk, Any], ...]
+
+
+def request_id(caller: Grant, name: str, key: str) -> str:
+    """The id under which a command of ``caller`` is claimed. Raises KitestringError for a ``key`` that is none."""
+    if not _KEY.fullmatch(key):
+        raise KitestringError(
+            Reason.MALFORMED, f"{name} needs an idempotency key: 1 to 128 visible ASCII characters without spaces"
+        )
+    digest = sha256(f"{caller.grant_id}\n{name}\n{key}".encode()).hexdigest()
+    return f"ctl:{digest}"
+
+
+def key_reused(name: str) -> KitestringError:
+    return KitestringError(
+        Reason.ALREADY_USED, f"this idempotency key was used for another `{name}`: take a new key for a new command"
+    )
+
+
+def read_params(spec: CommandSpec[D_contra, P], params: Mapping[str, object]) -> P:
+    """Typed parameters out of JSON values, without any conversion. Raises KitestringError."""
+    _refuse_floats(params)
+    try:
+        return msgspec.convert(dict(params), spec.params)
+    except msgspec.ValidationError as error:
+        raise KitestringError(Reason.MALFORMED, f"{spec.name}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+
+
+def _refuse_floats(params: Mapping[str, object]) -> None:
+    """No parameter is a fraction, and 1.0 would pass for 1."""
+    for name, value in params.items():
+        if isinstance(value, float):
+            raise KitestringError(Reason.MALFORMED, f"{name} must be a whole number")

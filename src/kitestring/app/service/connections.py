@@ -1,0 +1,154 @@
+"""The wallet connections (NWC) of the running service: who is listened to, and announced, as the ledger has it now."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.announcer import AGAIN_S, MISSING_S, Announcer
+from kitestring.app.service.execute import execute
+from kitestring.app.service.gateway import Gateway
+from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.errors import KitestringError
+from kitestring.base.grants import Grant
+from kitestring.base.ports import Clock
+from kitestring.base.store import Store
+from kitestring.base.transactions import SaveGrant
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr import kinds
+from kitestring.nostr.filter import Filter
+from kitestring.transport.relays import RelayPool
+from kitestring.transport.subscriptions import Subscription
+
+log = logging.getLogger("kitestring")
+
+#: Requests up to this age get an answer, even if it says that they are too old (protocols: a day for connections).
+LISTEN_BACK_S: Final = 86_400
+#: Requests that may still be carried out are wanted without a number: their age window. Our own relay gives all it has
+#: of them; a foreign one may cap what it gives, and then a client without an answer sends its request again.
+LISTEN_FRESH_S: Final = 300
+#: Of older ones only the newest, per REQ: a relay that keeps them all would flood the service at every reconnect.
+LISTEN_BACK_EVENTS: Final = 500
+REQUEST_KINDS: Final = frozenset({kinds.OFFER, kinds.NWC_REQUEST})
+
+
+class Connections:
+    """Keeps gateway, keys, subscriptions and info events to what is stored.
+
+    ``signers`` are the keys that the pool may sign with, ``own_keys`` those that our relay has room for always; the
+    keys of connections are added to both.
+    """
+
+    def __init__(
+        self, *, store: Store, keyring: Keyring, gateway: Gateway, pool: RelayPool,
+        announcer: Announcer, clock: Clock, signers: dict[str, SecretKey], own_keys: set[str],
+    ) -> None:  # fmt: skip
+        self._store: Final = store
+        self._keyring: Final = keyring
+        self._gateway: Final = gateway
+        self._pool: Final = pool
+        self._announcer: Final = announcer
+        self._clock: Final = clock
+        self._signers: Final = signers
+        self._own_keys: Final = own_keys
+        self._requests: Subscription | None = None
+        self._upgrades: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------ life
+
+    async def know(self) -> None:
+        """Take what is stored for what is served; before the pool connects, so that it may sign for all of them."""
+        grants = await self._nwc_grants()
+        self._gateway.set_connections(grants)
+        self._know_keys(grants)
+
+    def listen(self) -> None:
+        """Have requests to all our keys received from now on."""
+        self._requests = self._pool.subscribe(
+            "requests", self._request_filters, self._gateway.receive, keys=self._gateway.keys()
+        )
+
+    def live(self) -> bool:
+        """Whether a relay has taken our subscription."""
+        return self._requests is not None and bool(self._requests.live_on())
+
+    async def stop(self) -> None:
+        """Listen no more. What is in hand is the gateway's."""
+        if self._requests is not None:
+            self._requests.close()
+        for task in self._upgrades:
+            task.cancel()
+        await asyncio.gather(*self._upgrades, return_exceptions=True)
+
+    async def announce(self) -> None:
+        """Keep the info events of all connections on all relays, for ever."""
+        while not await self._pool.connected():
+            log.warning("no relay is connected: connections are announced as soon as one is")
+        rounds = AGAIN_S // MISSING_S
+        for number in itertools.count():
+            try:
+                if number % rounds:
+                    await self._announcer.publish_missing()
+                else:
+                    await self._announcer.keep_announcing(await self._nwc_grants())
+            except KitestringError as failure:
+                log.warning("connections are not announced yet: %s", failure.message)
+            await self._clock.sleep(MISSING_S)
+
+    # ------------------------------------------------------------ changes
+
+    async def grant_changed(self, grant_id: str) -> None:
+        """Serve the grant as it is stored now; a new connection is announced and read back before this returns."""
+        grants = await self._nwc_grants()
+        changed = [grant for grant in grants if grant.grant_id == grant_id]
+        self._know_keys(changed)
+        self._gateway.set_connections(grants)
+        if self._requests is not None:
+            self._requests.add_keys(self._gateway.keys())
+        fresh = await self._announcer.publish_changed(changed)
+        await self._announcer.read_back(fresh)
+
+    def nip44_seen(self, grant: Grant) -> None:
+        """The first NIP-44 request of a connection: from now on it takes nothing else, whatever anybody says."""
+        task = asyncio.get_running_loop().create_task(self._raise_cipher(grant))
+        self._upgrades.add(task)
+        task.add_done_callback(self._upgrades.discard)
+
+    async def _raise_cipher(self, seen: Grant) -> None:
+        grant = await self._store.grant(seen.grant_id)
+        if grant is None or grant.nip44_seen:
+            return
+        raised = replace(grant, nip44_seen=True, version=grant.version + 1)
+        claim = f"nip44:{grant.grant_id}"
+        try:
+            await execute(self._store, claim, OWNER_GRANT, (SaveGrant(raised),), {}, self._clock.now())
+        except KitestringError as failure:
+            log.warning("connection %s is not raised to NIP-44 yet: %s", grant.name, failure.message)
+            return
+        grants = await self._nwc_grants()
+        self._gateway.set_connections(grants)
+        await self._announcer.publish_changed(grants)
+
+    # ------------------------------------------------------------ what is stored
+
+    async def _nwc_grants(self) -> list[Grant]:
+        return [grant for grant in await self._store.grants() if grant.wire == "nwc"]
+
+    def _know_keys(self, grants: Sequence[Grant]) -> None:
+        for grant in grants:
+            key = self._keyring.connection_key(grant.grant_id)
+            self._signers[key.public_hex] = key
+        self._own_keys.update(self._signers)
+
+    def _request_filters(self, keys: Sequence[str]) -> list[Filter]:
+        now, tags = self._clock.now(), {"p": frozenset(keys)}
+        fresh, oldest = now - LISTEN_FRESH_S, now - LISTEN_BACK_S
+        return [
+            Filter(kinds=REQUEST_KINDS, tags=tags, since=fresh),
+            Filter(kinds=REQUEST_KINDS, tags=tags, since=oldest, until=fresh - 1, limit=LISTEN_BACK_EVENTS),
+        ]

@@ -1,0 +1,29 @@
+"""What the service forgets, once a day."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from kitestring.base.errors import KitestringError
+from kitestring.base.ports import Clock
+from kitestring.base.store import Store
+from kitestring.base.transactions import More, Prune
+
+log = logging.getLogger("kitestring")
+
+#: Finished requests and replies are kept this long (protocols: at least 7 days for money).
+KEEP_REQUESTS_S: Final = 30 * 86_400
+PRUNE_EVERY_S: Final = 86_400
+
+
+async def prune_daily(store: Store, clock: Clock) -> None:
+    """Forget old requests, for ever."""
+    while True:
+        await clock.sleep(PRUNE_EVERY_S)
+        old = Prune(clock.now() - KEEP_REQUESTS_S)
+        try:
+            while isinstance(await store.apply(old), More):
+                pass  # payments went in between
+        except KitestringError as failure:
+            log.warning("old requests are not forgotten yet: %s", failure.message)

@@ -1,0 +1,108 @@
+"""The owner's desk of the running service: every role, each by the part that holds its power."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from kitestring.app.home.config import Config
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.connections import Connections
+from kitestring.app.service.execute import Result, execute
+from kitestring.app.service.node_words import in_its_words
+from kitestring.app.service.owner_wire import CONTROL, decode_control
+from kitestring.app.service.waiters import Waiters
+from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice
+from kitestring.base.errors import KitestringError
+from kitestring.base.node import Backend
+from kitestring.base.outcomes import Outcome
+from kitestring.base.ports import Clock, Entropy
+from kitestring.base.records import NodeView
+from kitestring.base.store import Store
+from kitestring.base.transactions import Write
+from kitestring.client.offers import ask_offer
+from kitestring.codec.bolt11 import Invoice
+from kitestring.codec.pointers import Noffer
+from kitestring.engine.context import Incoming
+from kitestring.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceDesk:
+    """Made by ``Core``. ``relays`` are those inside our codes, ``network`` is the node's."""
+
+    config: Config
+    keyring: Keyring
+    store: Store
+    backend: Backend
+    clock: Clock
+    entropy: Entropy
+    engine: Engine
+    waiters: Waiters
+    connections: Connections
+    relays: tuple[str, ...]
+    network: str
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def service_id(self) -> str:
+        return self.keyring.service_id
+
+    def relay_urls(self) -> tuple[str, ...]:
+        return self.relays
+
+    # ------------------------------------------------------------ read
+
+    async def balance(self, grant_id: str) -> Outcome:
+        return await self.engine.ask(grant_id, GetBalance())
+
+    async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
+        return await self.engine.ask(grant_id, command)
+
+    # ------------------------------------------------------------ receive and spend
+
+    async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
+        return await self._perform(request_id, grant_id, command, wait_s)
+
+    async def pay(self, request_id: str, grant_id: str, command: PayInvoice, wait_s: float) -> Outcome | None:
+        return await self._perform(request_id, grant_id, command, wait_s)
+
+    async def _perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
+        """Hand the command to the engine and wait; the wait decides nothing."""
+        until = self.clock.monotonic() + wait_s
+        incoming = Incoming(request_id, "control", grant_id, command, CONTROL, self.clock.now())
+        with self.waiters.expecting(request_id) as answer:
+            await self.engine.handle(incoming)
+            await asyncio.wait((answer,), timeout=max(0.0, until - self.clock.monotonic()))
+            return decode_control(answer.result().plaintext) if answer.done() else None
+
+    async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
+        """Ask an offer over its relays; ours are used freely, foreign ones pass the address check."""
+        asked = await ask_offer(
+            noffer, amount_sats=amount_sats, description=description, clock=self.clock, entropy=self.entropy,
+            network=self.network, own_relays=self.relays, proxies=self.config.proxies,
+            allow_private=self.config.allow_private_relays,
+        )  # fmt: skip
+        async with asked:
+            return asked.invoice
+
+    # ------------------------------------------------------------ manage
+
+    def connection_pubkey(self, grant_id: str) -> str:
+        return self.keyring.connection_key(grant_id).public_hex
+
+    async def execute(self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result) -> Result | None:
+        return await execute(self.store, request_id, grant_id, writes, result, self.clock.now())
+
+    async def grant_changed(self, grant_id: str) -> None:
+        await self.connections.grant_changed(grant_id)
+
+    async def node_view(self) -> NodeView:
+        try:
+            return await self.engine.node_view()
+        except KitestringError as failure:
+            message = in_its_words(failure.message, failure.details)
+            raise KitestringError(failure.reason, message, **failure.details) from failure
+
+    async def resolve_payment(self, payment_id: str, note: str) -> None:
+        await self.engine.resolve(payment_id, note)

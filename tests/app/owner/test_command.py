@@ -1,0 +1,139 @@
+"""A command is carried out once per caller and key, and one at a time, through however many doors it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.service.service_desk import ServiceDesk
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.money import sat
+from kitestring.base.transactions import Execute, SaveGrant
+from tests.app.desk import Heard, real_desk
+from tests.engine.kit import Life, Rig
+from tests.fakes.clock import virtual
+
+
+def door(desk: ServiceDesk) -> OwnerCommands[Any]:
+    """Each door may make its own: what must not happen twice is kept by the desk."""
+    return OwnerCommands(desk, all_commands())
+
+
+async def device(rig: Rig) -> Grant:
+    """A second caller of the owner's."""
+    grant = Grant(grant_id="device", name="device", wire="owner")
+    await rig.write(SaveGrant(grant))
+    return grant
+
+
+async def refused(asked: Any) -> KitestringError:
+    with pytest.raises(KitestringError) as caught:
+        await asked
+    return caught.value
+
+
+def claims(rig: Rig) -> list[str]:
+    """What the owner's commands have claimed, in order."""
+    found = [tx.request.request_id for tx in rig.store.applied if isinstance(tx, Execute)]
+    return [claim for claim in found if len(claim) == len("ctl:") + 64]
+
+
+async def named(rig: Rig, name: str) -> list[Grant]:
+    return [grant for grant in await rig.store.grants() if grant.name == name]
+
+
+@virtual
+async def test_two_doors_that_look_for_one_name_at_the_same_time_make_one_connection(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        desk = real_desk(rig)
+        owner = await door(desk).owner()
+        asked = (door(desk).run(owner, "connect", {"name": "alice"}, f"k{number}") for number in range(5))
+        answers = await asyncio.gather(*asked)
+        assert len(await named(rig, "alice")) == 1
+        assert sorted(answer["created"] for answer in answers) == [False, False, False, False, True]
+        assert len([answer for answer in answers if answer["nwc_uri"] is not None]) == 1
+
+
+@virtual
+async def test_a_repeated_key_gets_the_stored_answer_through_any_door_without_the_secret(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        desk = real_desk(rig)
+        owner = await door(desk).owner()
+        first = await door(desk).run(owner, "connect", {"name": "alice"}, "k")
+        again = await door(desk).run(owner, "connect", {"name": "alice"}, "k")
+        assert first["nwc_uri"].startswith("nostr+walletconnect://")
+        assert again == {**first, "nwc_uri": None, "created": False}
+        assert isinstance(desk.connections, Heard)
+        assert desk.connections.changed == [first["connection_id"]]
+        (message,) = await rig.store.messages(claims(rig)[-1])
+        assert b"nostr+walletconnect" not in message.plaintext
+
+
+@virtual
+async def test_a_key_is_taken_for_one_set_of_parameters(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        commands = door(real_desk(rig))
+        owner = await commands.owner()
+        await commands.run(owner, "offer_create", {"label": "tea"}, "k")
+        other = await refused(commands.run(owner, "offer_create", {"label": "cake"}, "k"))
+        assert other.reason is Reason.ALREADY_USED
+        assert [offer.label for offer in await rig.store.offers()] == ["tea"]
+
+
+@virtual
+async def test_the_keys_of_two_callers_do_not_meet(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        desk = real_desk(rig)
+        owner, other = await door(desk).owner(), await device(rig)
+        made = await door(desk).run(owner, "offer_create", {"label": "tea"}, "order-17")
+        found = await refused(door(desk).run(other, "offer_create", {"label": "tea"}, "order-17"))
+        assert found.reason is Reason.ALREADY_USED
+        assert "label" in found.message
+        cake = await door(desk).run(other, "offer_create", {"label": "cake"}, "order-17")
+        assert cake["offer_id"] != made["offer_id"]
+        rows = [await rig.store.request(claim) for claim in claims(rig)]
+        assert [row.grant_id for row in rows if row is not None] == ["owner", "device"]
+
+
+@virtual
+async def test_what_was_denied_does_not_use_up_its_key(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        commands = door(real_desk(rig))
+        owner = await commands.owner()
+        await commands.run(owner, "account_create", {"name": "bob"}, "k")
+        have = int((await rig.node.balance()).spendable_msat)
+        params = {"account": "bob", "amount_msat": have + 1}
+        denied = await refused(commands.run(owner, "account_fund", params, "fund"))
+        assert denied.reason is Reason.INSUFFICIENT_FUNDS
+        funded = await commands.run(owner, "account_fund", {**params, "amount_msat": 5_000}, "fund")
+        assert (funded["available_msat"], await rig.available("bob")) == (5_000, sat(5))
+        assert await commands.run(owner, "account_fund", {**params, "amount_msat": 5_000}, "fund") == funded
+        assert await rig.available("bob") == sat(5)
+
+
+@virtual
+async def test_a_stored_answer_is_given_although_the_handler_would_refuse_by_now(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        commands = door(real_desk(rig))
+        owner = await commands.owner()
+        await commands.run(owner, "connect", {"name": "alice"}, "k1")
+        ended = await commands.run(owner, "revoke", {"name": "alice"}, "k2")
+        assert await commands.run(owner, "revoke", {"name": "alice"}, "k2") == ended
+        assert (await refused(commands.run(owner, "revoke", {"name": "alice"}, "k3"))).reason is Reason.UNKNOWN_TARGET
+
+
+@virtual
+async def test_an_owner_that_was_revoked_behind_the_service_loses_all_doors_at_once(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        commands = door(real_desk(rig))
+        assert (await commands.run(await commands.owner(), "offer_list", {}))["offers"] == []
+        await rig.change("owner", revoked_at=rig.clock.now())
+        lost = await refused(commands.run(await commands.owner(), "offer_list", {}))
+        assert (lost.reason, lost.message) == (
+            Reason.NOT_PERMITTED,
+            "`offer_list` needs the right to read: the grant owner was revoked",
+        )

@@ -1,0 +1,167 @@
+"""Connections are announced and listened to, also when relays or requests come late."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitestring.app.home.config import Config
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service import connections
+from kitestring.app.service.core import Core, Place
+from kitestring.app.service.gateway import Gateway
+from kitestring.base.grants import Grant
+from kitestring.base.records import Message, Request
+from kitestring.base.transactions import Claimed, Execute, SaveGrant
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, first_tag, sign_event
+from kitestring.relay.server import Relay
+from kitestring.transport.clock import SystemClock
+from kitestring.wire.envelope import decrypt, request_event, shared_secret
+from tests.relay.kit import Client, client
+
+KEYRING = Keyring(b"\x07" * 32)
+APP = SecretKey(b"\x01" * 32)
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[Relay, Core]]:
+    """A relay, and a service that is not started yet."""
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as relay:
+        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,))
+        core = await Core.open(Config(tmp_path, **settings), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        yield relay, core
+        await core.stop(1)
+
+
+async def add_connection(core: Core, caller: str = "ab" * 32) -> None:
+    grant = Grant(
+        grant_id="app", name="app", wire="nwc", caller=caller, methods=frozenset({"get_balance"}),
+        service_pubkey=KEYRING.connection_key("app").public_hex,
+    )  # fmt: skip
+    request = Request("ctl:1", "control", "owner", b"", b"", 1, 1)
+    answer = await core.store.apply(Execute(request, (SaveGrant(grant),), Message("ctl:1", "reply", b"{}", b"", 1)))
+    assert isinstance(answer, Claimed)
+
+
+async def test_connections_are_announced_also_when_the_first_relay_comes_late(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (relay, core):
+        await add_connection(core)
+        connected, answers = core.pool.connected, [False]
+
+        async def late() -> bool:
+            return answers.pop() if answers else await connected()
+
+        core.pool.connected = late  # type: ignore[method-assign, assignment]
+        await core.start()
+        wanted = {"kinds": [kinds.NWC_INFO], "authors": [KEYRING.connection_key("app").public_hex]}
+        async with client(relay) as reader, asyncio.timeout(20):
+            while not (found := await reader.ask("info", wanted)):
+                pass
+        assert found[0].content == "get_balance get_info"
+
+
+async def test_a_relay_that_comes_back_is_told_about_the_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MISSING_S", 0.05)
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as gone:
+        url, port = gone.url, int(gone.url.rpartition(":")[2].strip("/"))
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as there:
+        place = Place(tmp_path / "ledger.db", tmp_path, (url, there.url))
+        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        try:
+            await add_connection(core)
+            await core.start()
+            wanted = {"kinds": [kinds.NWC_INFO], "authors": [KEYRING.connection_key("app").public_hex]}
+            async with client(there) as reader, asyncio.timeout(20):
+                while not await reader.ask("info", wanted):
+                    pass
+            await gone.start("127.0.0.1", port)
+            async with client(gone) as reader, asyncio.timeout(20):
+                while not await reader.ask("info", wanted):
+                    pass
+        finally:
+            await core.stop(1)
+            await gone.stop()
+
+
+def late(kind: int, key: SecretKey, plaintext: str, age_s: int) -> Event:
+    now = SystemClock().now() - age_s
+    return request_event(
+        APP, kind=kind, service=key.public_hex, plaintext=plaintext, cipher="nip44",
+        shared=shared_secret(APP, key.public_hex, "nip44"), entropy=os.urandom, now=now,
+    )  # fmt: skip
+
+
+async def replies(peer: Client, count: int) -> dict[str | None, Any]:
+    """What the service has told the app, by request."""
+    found: list[Event] = []
+    while len(found) < count:
+        wanted = {"kinds": [kinds.OFFER, kinds.NWC_RESPONSE], "#p": [APP.public_hex]}
+        found = await peer.ask("replies", wanted)
+    return {
+        first_tag(reply, "e"): json.loads(decrypt(reply.content, "nip44", shared_secret(APP, reply.pubkey, "nip44")))
+        for reply in found
+    }
+
+
+async def test_requests_that_were_sent_while_nobody_listened_are_told_that_they_are_too_old(tmp_path: Path) -> None:
+    sent = [
+        late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 400),
+        late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), '{"method":"get_balance"}', 3_600),
+        late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), '{"method":"get_balance"}', 90_000),
+    ]
+    async with opened(tmp_path) as (relay, core), client(relay) as peer, asyncio.timeout(20):
+        await add_connection(core, APP.public_hex)
+        for event in sent:
+            assert (await peer.publish(event))[0] is True
+        await core.start()
+        told = await replies(peer, 2)
+        assert set(told) == {sent[0].id, sent[1].id}
+        assert (told[sent[0].id]["code"], told[sent[0].id]["delta"]["max_delta_ms"]) == (2, 300_000)
+        assert told[sent[1].id]["error"]["code"] == "OTHER"
+
+
+async def test_all_fresh_requests_that_came_in_meanwhile_are_received(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own: set[str] = set()
+    sent = [late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), f'{{"n":{number}}}', 0) for number in range(600)]
+    received: set[str] = set()
+    monkeypatch.setattr(Gateway, "receive", lambda _, event, url: received.add(event.id))
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom, own_keys=own) as relay, client(relay) as peer:
+        for event in sent:
+            assert (await peer.publish(event))[0] is True
+        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,), own)
+        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        try:
+            await add_connection(core, APP.public_hex)
+            await core.start()
+            assert await core.listening(20)
+        finally:
+            await core.stop(1)
+    assert received == {event.id for event in sent}
+
+
+@pytest.mark.parametrize(("accept", "code"), [(True, 1), (False, 6)])
+async def test_callers_without_a_version_are_served_unless_the_owner_says_no(
+    tmp_path: Path, accept: bool, code: int
+) -> None:
+    versioned = late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 0)
+    event = sign_event(
+        APP, kind=kinds.OFFER, tags=versioned.tags[:1], content=versioned.content, created_at=versioned.created_at
+    )
+    async with opened(tmp_path, accept_legacy_offers=accept) as (relay, core), client(relay) as peer:
+        await core.start()
+        async with asyncio.timeout(20):
+            await peer.publish(event)
+            assert (await replies(peer, 1))[event.id]["code"] == code
