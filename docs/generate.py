@@ -36,6 +36,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "states-mermaid": drawings.states_mermaid,
     "invariants": tables.invariants,
     "rooms": tables.rooms,
+    "owner-commands": tables.owner_commands,
 }
 _PART: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

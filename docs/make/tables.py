@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from kitestring.app.owner.commands import all_commands
 from kitestring.base import payments
 from kitestring.base.errors import SILENCE, SILENT, TABLE
 from kitestring.base.payments import HOLDING, OPEN, TERMINAL, State
@@ -125,6 +126,14 @@ def invariants() -> str:
         number = counted[name]
         checks = f"{number} check{'s' if number > 1 else ''}" if number else "not checked"
         rows.append(f"| {name} | {rule} | {checks} | {kept} |")
+    return "\n".join(rows)
+
+
+def owner_commands() -> str:
+    """Every command of the owner with its right, in the order of the table."""
+    rows = ["| command | right | without a service | what it does |", "|---|---|---|---|"]
+    specs = all_commands().values()
+    rows += [f"| `{spec.name}` | {spec.right.value} | {_yes(spec.offline)} | {spec.doc} |" for spec in specs]
     return "\n".join(rows)
 
 

@@ -80,6 +80,14 @@ def test_the_card_is_one_line_of_json(service: Service) -> None:
     assert Path(card["socket"]) == service.home / "control.sock"
 
 
+def test_the_card_can_be_shown_again_without_its_secret(service: Service) -> None:
+    members = ("relays", "service_pubkey", "noffer")
+    assert service.ok("card") == {member: service.card[member] for member in members}
+    shown = service.run("card").stdout
+    assert shown.splitlines()[0] == f"relays          {service.card['relay']}"
+    assert service.card["noffer"] in shown
+
+
 def test_somebody_out_there_pays_the_offer_over_the_relay(service: Service) -> None:
     paid = service.ok("sandbox", "pay", service.card["noffer"], "21")
     assert (paid["amount_msat"], paid["receipt"], len(paid["preimage"])) == (21_000, "proven", 64)
@@ -157,6 +165,8 @@ def test_an_account_gets_money_and_an_offer_of_its_own(service: Service) -> None
 @pytest.mark.parametrize(
     "words",
     [
+        "card",
+        "info",
         "balance",
         "transactions",
         "transactions --unpaid",
@@ -196,9 +206,9 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
     first = start(tmp_path / "data")
     first.ok("sandbox", "pay", first.card["noffer"], "21")
     first.ok("account", "create", "bob")
-    running = {
-        words: first.ok(*words.split()) for words in ("transactions", "connections", "account list", "offer list")
-    }
+    readable = ("card", "transactions", "connections", "account list", "offer list", "offer show tea")
+    first.ok("offer", "create", "tea")
+    running = {words: first.ok(*words.split()) for words in readable}
     assert stop(first) == 0
     assert not (first.home / "control.sock").exists()
     assert {words: first.ok(*words.split()) for words in running} == running
@@ -210,6 +220,7 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
     for words in (
         f"pay {bolt11_of(sat(5))}",
         "invoice 5",
+        "info",
         "connect x",
         "revoke x",
         "account create x",

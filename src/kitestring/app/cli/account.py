@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, table
+from kitestring.app.cli.values import Sats, amount, msat, table
 
 
 @click.group("account", cls=Group)
@@ -50,6 +50,6 @@ def list_(shell: Shell) -> None:
 @common
 def fund(shell: Shell, name: str, amount_sat: int, note: str, key: str) -> None:
     """Give the account NAME some of the node's money; nothing moves on the Lightning network."""
-    params = {"account": name, "amount_msat": amount_sat * 1000, "note": note}
+    params = {"account": name, "amount_msat": msat(amount_sat), "note": note}
     result = shell.call("account_fund", params, key)
     shell.show(result, f"{name} got {amount(result['amount_msat'])} and has {amount(result['available_msat'])} now")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, when
+from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, msat, when
 
 
 @click.command("connect")
@@ -42,11 +42,11 @@ def command(
     """
     params: dict[str, Any] = {"name": name, "account": account, "cipher": encryption, "expires_at": expires}
     if limit is not None:
-        params |= {"budget_msat": limit[0] * 1000, "period": limit[1], "length_s": limit[2]}
+        params |= {"budget_msat": msat(limit[0]), "period": limit[1], "length_s": limit[2]}
     if methods is not None:
         params["methods"] = methods.replace(",", " ").split()
     if per_payment is not None:
-        params["per_payment_msat"] = per_payment * 1000
+        params["per_payment_msat"] = msat(per_payment)
     made = shell.call("connect", params, key)
     if made["nwc_uri"] is None:
         shell.note(
@@ -55,7 +55,7 @@ def command(
         shell.show(made, describe(made))
         return
     shell.note(f"connection {describe(made)}\nkeep this link secret; it is not shown again:")
-    shell.show(made, "\n\n".join(filter(None, (shell.qr(made["nwc_uri"]), made["nwc_uri"]))))
+    shell.show(made, shell.code(made["nwc_uri"]))
 
 
 def describe(connection: dict[str, Any]) -> str:

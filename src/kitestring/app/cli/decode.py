@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import amount, facts, when
+from kitestring.app.cli.values import facts, label, msat, shown
 
 Result = dict[str, Any]
 
@@ -22,10 +22,7 @@ def command(shell: Shell, code: str) -> None:
     Secrets in it are not shown. Nothing is asked over the network.
     """
     result = explain(code)
-    shell.show(
-        result,
-        facts([(name.removesuffix("_msat").replace("_", " "), _shown(name, value)) for name, value in result.items()]),
-    )
+    shell.show(result, facts([(label(name), shown(name, value)) for name, value in result.items()]))
 
 
 def explain(code: str) -> Result:
@@ -66,7 +63,7 @@ def _pointer(text: str) -> Result:
     found = pointers.decode(text)
     shown: Result = {"service_pubkey": found.pubkey, "relays": list(found.relays)}
     if isinstance(found, pointers.Noffer):
-        price_msat = None if found.price_sats is None else found.price_sats * 1000
+        price_msat = None if found.price_sats is None else msat(found.price_sats)
         shown |= {"offer": found.offer, "price_type": found.price_type.name.lower(), "price_msat": price_msat}
         return {**shown, "currency": found.currency, "fiat_price": found.fiat_price}
     shown["pointer"] = found.pointer
@@ -122,13 +119,3 @@ _READERS: Final[dict[str, Callable[[str], Result]]] = {
     "pubkey": _key,
     **dict.fromkeys(("npub", "nprofile", "note", "nevent", "naddr"), _entity),
 }
-
-
-def _shown(name: str, value: Any) -> str:
-    if name.endswith("_msat"):
-        return "" if value is None else amount(value)
-    if name.endswith("_at"):
-        return when(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(str(item) for item in value)
-    return "" if value is None else str(value)

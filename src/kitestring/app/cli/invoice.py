@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import Sats, Whole, amount, when
+from kitestring.app.cli.values import Sats, Whole, amount, msat, when
 
 
 @click.command("invoice")
@@ -22,7 +22,7 @@ from kitestring.app.cli.values import Sats, Whole, amount, when
 @common
 def command(shell: Shell, amount_sat: int, description: str, expiry: int, key: str) -> None:
     """Make an invoice for AMOUNT_SAT into the service's own account."""
-    params = {"amount_msat": amount_sat * 1000, "description": description, "expiry_s": expiry}
+    params = {"amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry}
     made = shell.call("invoice", params, key, wait_s=75)
     shell.note(f"an invoice for {amount(made['amount_msat'])}, valid until {when(made['expires_at'])}:")
-    shell.show(made, "\n\n".join(filter(None, (shell.qr(made["bolt11"].upper()), made["bolt11"]))))
+    shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))

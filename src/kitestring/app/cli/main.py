@@ -7,37 +7,43 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn
+from functools import singledispatch
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, NoReturn
 
 import click
 
 from kitestring import __version__
 from kitestring.app.cli.shell import Shell, data_dir_option, json_option
+from kitestring.app.owner.table import GROUPS, TABLE, rows_of
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 
-#: command → what the list in ``--help`` says; its module has the same name and holds it as ``command``.
-SUMMARIES: Final[Mapping[str, str]] = {
+#: Commands that are none of the owner's: their modules here have the same names.
+_BEFORE: Final[Mapping[str, str]] = {
     "up": "Start the service and show its card.",
     "demo": "Play the whole story in front of you, crash included.",
     "init": "Write a commented settings file.",
-    "connect": "Make a wallet connection (NWC) for an app.",
-    "connections": "List the wallet connections.",
-    "revoke": "End a wallet connection for ever.",
-    "account": "Sub-accounts: create, list, fund.",
-    "offer": "Static payment codes: create, list, show, delete.",
-    "pay": "Pay an invoice or an offer.",
-    "invoice": "Make an invoice to be paid.",
-    "balance": "Show what can be spent.",
-    "transactions": "List payments in and out.",
-    "resolve": "Decide about a payment of unknown outcome.",
+}
+_AFTER: Final[Mapping[str, str]] = {
     "decode": "Explain a code: invoice, offer, connection, key.",
     "relay": "Run the relay alone.",
     "audit": "Prove that the books are right.",
     "doctor": "Check that everything is in order.",
     "sandbox": "The outside world of a sandbox: pay, invoice.",
 }
+_OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in TABLE if row.words}
+#: command → what the list in ``--help`` says.
+SUMMARIES: Final[Mapping[str, str]] = {**_BEFORE, **_OWNERS, **GROUPS, **_AFTER}
 #: What a shell reports for a program ended by Ctrl-C.
 INTERRUPTED: Final = 130
+
+#: What the system's refusals mean; {} is where it happened.
+_OF_THE_SYSTEM: Final[Mapping[int, str]] = {
+    errno.ENOSPC: "the disk is full{}: make room and try again",
+    errno.EDQUOT: "your disk quota is used up{}: make room and try again",
+    errno.EACCES: "this is not allowed to you{}: look at the owner and mode of the file",
+    errno.EROFS: "the disk is read-only{}: name another directory with --data-dir",
+}
 
 
 class Commands(click.Group):
@@ -49,8 +55,18 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUMMARIES:
             return None
-        found = importlib.import_module(f"kitestring.app.cli.{cmd_name}").command
-        assert isinstance(found, click.Command)  # noqa: S101 - a promise of our own modules, kept by a test
+        from importlib.util import find_spec
+
+        by_hand = f"kitestring.app.cli.{cmd_name}"
+        if find_spec(by_hand) is None:
+            from kitestring.app.cli.from_row import make
+
+            return make(cmd_name)
+        found: click.Command = importlib.import_module(by_hand).command
+        if isinstance(found, click.Group) and len(rows_of(cmd_name)) > len(found.commands):
+            from kitestring.app.cli.from_row import complete
+
+            return complete(found)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -81,14 +97,24 @@ class Commands(click.Group):
         sys.exit(result if isinstance(result, int) else Exit.OK)
 
 
+class _Told(NamedTuple):
+    """How a failure ends: the exit code, and one sentence ("" = say nothing) with its reason and details."""
+
+    code: int
+    sentence: str = ""
+    reason: str = Reason.INTERNAL.value
+    details: Mapping[str, object] = MappingProxyType({})
+
+
 def _tell(error: BaseException) -> int:
-    code, reason, sentence, details = _explain(_full_disk(error) or error)
-    if not sentence:
-        return code
+    told = _explain(_full_disk(error) or error)
+    if not told.sentence:
+        return told.code
     if SHELL.as_json:
-        SHELL.print_json({"error": {"reason": reason, "message": sentence, "details": details}})
-    click.echo(f"error: {sentence}", err=True)
-    return code
+        problem = {"reason": told.reason, "message": told.sentence, "details": dict(told.details)}
+        SHELL.print_json({"error": problem})
+    click.echo(f"error: {told.sentence}", err=True)
+    return told.code
 
 
 def _full_disk(error: BaseException) -> KitestringError | None:
@@ -107,22 +133,46 @@ def _full_disk(error: BaseException) -> KitestringError | None:
     return None
 
 
-def _explain(error: BaseException) -> tuple[int, str, str, dict[str, object]]:
-    """Exit code, reason, sentence ("" = say nothing) and details."""
-    if isinstance(error, KitestringError):
-        return error.exit_code, error.reason.value, error.message, error.details
-    if isinstance(error, CodecError):
-        return Exit.USAGE, Reason.MALFORMED.value, str(error), {}
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code, "", "", {}
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
-        return Exit.USAGE, "", "", {}
-    if isinstance(error, click.ClickException):
-        return Exit.USAGE, Reason.MALFORMED.value, _usage(error), {}
-    if isinstance(error, OSError):
-        return _explain_os(error)
-    return INTERRUPTED, "interrupted", "interrupted", {}
+@singledispatch
+def _explain(_error: BaseException) -> _Told:
+    """By the kind of failure; this one is for Ctrl-C."""
+    return _Told(INTERRUPTED, "interrupted", "interrupted")
+
+
+@_explain.register(KitestringError)  # named here: reading it from the annotation would slow every start
+def _(error: KitestringError) -> _Told:
+    return _Told(error.exit_code, error.message, error.reason.value, error.details)
+
+
+@_explain.register(CodecError)
+def _(error: CodecError) -> _Told:
+    return _Told(Exit.USAGE, str(error), Reason.MALFORMED.value)
+
+
+@_explain.register(click.exceptions.Exit)
+def _(error: click.exceptions.Exit) -> _Told:
+    return _Told(error.exit_code)
+
+
+@_explain.register(click.exceptions.NoArgsIsHelpError)
+def _(error: click.exceptions.NoArgsIsHelpError) -> _Told:
+    click.echo(error.format_message(), err=True)
+    return _Told(Exit.USAGE)
+
+
+@_explain.register(click.ClickException)
+def _(error: click.ClickException) -> _Told:
+    return _Told(Exit.USAGE, _usage(error), Reason.MALFORMED.value)
+
+
+@_explain.register(OSError)
+def _(error: OSError) -> _Told:
+    if error.errno == errno.EPIPE:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _Told(Exit.INTERNAL)
+    where = f" ({error.filename})" if error.filename else ""
+    sentence = _OF_THE_SYSTEM.get(error.errno or 0, f"{(error.strerror or 'the system refused').lower()}{{}}")
+    return _Told(Exit.INTERNAL, sentence.replace("{}", where))
 
 
 def _usage(error: click.ClickException) -> str:
@@ -132,21 +182,6 @@ def _usage(error: click.ClickException) -> str:
     sentence = (error.message if plain else error.format_message()).rstrip(".")
     sentence = sentence[:1].lower() + sentence[1:]
     return f"{sentence}; see `{context.command_path} --help`" if context is not None else sentence
-
-
-def _explain_os(error: OSError) -> tuple[int, str, str, dict[str, object]]:
-    if error.errno == errno.EPIPE:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.INTERNAL, "", "", {}
-    where = f" ({error.filename})" if error.filename else ""
-    sentences = {
-        errno.ENOSPC: f"the disk is full{where}: make room and try again",
-        errno.EDQUOT: f"your disk quota is used up{where}: make room and try again",
-        errno.EACCES: f"this is not allowed to you{where}: look at the owner and mode of the file",
-        errno.EROFS: f"the disk is read-only{where}: name another directory with --data-dir",
-    }
-    sentence = sentences.get(error.errno or 0, f"{(error.strerror or 'the system refused').lower()}{where}")
-    return Exit.INTERNAL, Reason.INTERNAL.value, sentence, {}
 
 
 def _tell_bug(error: Exception) -> int:

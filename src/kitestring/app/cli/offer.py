@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, facts, table, when
+from kitestring.app.cli.values import Sats, amount, facts, msat, table, when
 
 
 @click.group("offer", cls=Group)
@@ -38,9 +38,9 @@ def create(
     params: dict[str, Any] = {"label": label, "account": account, "payer_data": list(payer_data)}
     for name, sats in (("price_msat", price), ("min_msat", least), ("max_msat", most)):
         if sats is not None:
-            params[name] = sats * 1000
+            params[name] = msat(sats)
     result = shell.call("offer_create", params, key)
-    shell.show(result, "\n\n".join(filter(None, (shell.qr(result["noffer"]), result["noffer"]))))
+    shell.show(result, shell.code(result["noffer"]))
 
 
 @command.command("list")
@@ -67,7 +67,7 @@ def show(shell: Shell, offer: str) -> None:
         ("made", when(found["created_at"])),
         ("id", found["offer_id"]),
     ]
-    shell.show(found, "\n\n".join(filter(None, (facts(pairs), shell.qr(found["noffer"]), found["noffer"]))))
+    shell.show(found, f"{facts(pairs)}\n\n{shell.code(found['noffer'])}")
 
 
 @command.command("delete")

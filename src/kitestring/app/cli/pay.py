@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount
+from kitestring.app.cli.values import Sats, amount, msat
 from kitestring.base.errors import KitestringError, Reason
 
 
@@ -46,9 +46,9 @@ def command(
     resolve(target)  # a wrong code is wrong whether or not the service runs
     params: dict[str, Any] = {"target": target, "description": description, "wait_s": WAIT_S}
     if amount_sat is not None:
-        params["amount_msat"] = amount_sat * 1000
+        params["amount_msat"] = msat(amount_sat)
     if max_fee is not None:
-        params["max_fee_msat"] = max_fee * 1000
+        params["max_fee_msat"] = msat(max_fee)
     show_paid(shell, shell.call("pay", params, key, wait_s=WAIT_S))
 
 

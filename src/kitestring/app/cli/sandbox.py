@@ -8,7 +8,7 @@ import click
 
 from kitestring.app.cli.pay import show_paid
 from kitestring.app.cli.shell import Group, Shell, common
-from kitestring.app.cli.values import Sats
+from kitestring.app.cli.values import Sats, msat
 from kitestring.base.errors import KitestringError, Reason
 
 _RECEIPTS = {
@@ -41,7 +41,7 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
 
     resolve(target)  # a wrong code is wrong whether or not there is a sandbox
     config = shell.config
-    amount_msat = None if amount_sat is None else amount_sat * 1000
+    amount_msat = None if amount_sat is None else msat(amount_sat)
     sandbox, service_id = _world(shell), Keyring(shell.home.read_seed()).service_id
     paid = asyncio.run(external_payer.pay(sandbox, target, amount_msat, service_id, config))
     show_paid(shell, paid)
@@ -60,7 +60,7 @@ def invoice(shell: Shell, amount_sat: int, description: str) -> None:
 
     with World(_world(shell)) as world:
         bolt11 = world.invoice(sat(amount_sat), description)
-    shell.show({"bolt11": bolt11, "amount_msat": amount_sat * 1000}, bolt11)
+    shell.show({"bolt11": bolt11, "amount_msat": msat(amount_sat)}, bolt11)
 
 
 def _world(shell: Shell) -> Path:

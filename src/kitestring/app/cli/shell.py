@@ -96,9 +96,9 @@ class Shell:
 
         click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
-    def qr(self, text: str) -> str:
-        """``text`` as a QR code where a person is looking, else nothing."""
-        return "" if self.as_json or not sys.stdout.isatty() else qr_code(text)
+    def code(self, text: str, *, drawn: str = "") -> str:
+        """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``."""
+        return text if self.as_json or not sys.stdout.isatty() else f"{qr_code(drawn or text)}\n\n{text}"
 
 
 class Group(click.Group):

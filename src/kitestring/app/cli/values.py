@@ -99,11 +99,18 @@ def _length_s(text: str) -> int:
     return int(match[1]) * _UNITS_S[match[2]] if match else 0
 
 
-def amount(msat: int | None) -> str:
+def msat(sats: int) -> int:
+    """Turn sats as they are typed into the plain number of msat that the service takes."""
+    from kitestring.base.money import sat
+
+    return int(sat(sats))
+
+
+def amount(amount_msat: int | None) -> str:
     """``1,234 sat``, for people."""
     from kitestring.base.money import Msat
 
-    return "–" if msat is None else str(Msat(msat))
+    return "–" if amount_msat is None else str(Msat(amount_msat))
 
 
 def when(seconds: int | None) -> str:
@@ -125,6 +132,22 @@ def window(seconds: int) -> str:
         if seconds % length_s == 0:
             return f"{seconds // length_s}{unit}"
     return f"{seconds} s"
+
+
+def label(name: str) -> str:
+    """The name of a member of a result, for people."""
+    return name.removesuffix("_msat").replace("_", " ")
+
+
+def shown(name: str, value: object) -> str:
+    """The member ``name`` of a result, for people: its unit is in the name; "" for what is missing."""
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return amount(value) if name.endswith("_msat") else when(value) if name.endswith("_at") else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)
 
 
 def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:

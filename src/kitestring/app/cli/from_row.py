@@ -1,0 +1,111 @@
+"""Commands of the owner's table without a file of their own here: built from their parameters and their docstring."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+import msgspec
+from msgspec.inspect import BoolType, Field, IntType, ListType, LiteralType, NoneType, StrType, Type, UnionType
+
+from kitestring.app.cli.shell import Group, Result, Shell, common, key_option
+from kitestring.app.cli.values import Sats, Whole, facts, label, msat, shown, table
+from kitestring.app.owner.commands import command
+from kitestring.app.owner.table import GROUPS, Row, rows_of
+
+#: The largest number that every JSON reader keeps exactly.
+MAX_WHOLE: Final = 2**53 - 1
+_MSAT: Final = "_msat"
+
+
+def make(word: str) -> click.Command:
+    """The command, or the group of commands, whose words begin with ``word``."""
+    return complete(Group(word, help=GROUPS[word])) if word in GROUPS else _command(rows_of(word)[0])
+
+
+def complete(group: click.Group) -> click.Group:
+    """``group`` with those of its rows that it has not by hand."""
+    for row in rows_of(str(group.name)):
+        if row.words.partition(" ")[2] not in group.commands:
+            group.add_command(_command(row))
+    return group
+
+
+def _command(row: Row) -> click.Command:
+    """Required parameters are arguments, all others are options; amounts are typed in sats."""
+    spec = command(row.name)
+
+    def call(shell: Shell, key: str = "", **given: Any) -> None:
+        params = {name: _json(name, value) for name, value in given.items() if value not in (None, ())}
+        result = shell.read(row.name, params) if spec.offline else shell.call(row.name, params, key)
+        shell.show(result, _for_people(result))
+
+    call.__doc__ = inspect.getdoc(spec.handler)
+    decorated = common(call)
+    if spec.mutating:
+        decorated = key_option(decorated)
+    for field in reversed(_fields(spec.params)):
+        decorated = _parameter(field)(decorated)
+    return click.command(row.words.rpartition(" ")[2])(decorated)
+
+
+def _fields(params: type[msgspec.Struct]) -> tuple[Field, ...]:
+    form = msgspec.inspect.type_info(params)
+    return form.fields if isinstance(form, msgspec.inspect.StructType) else ()
+
+
+def _json(name: str, value: Any) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return msat(value) if name.endswith(_MSAT) else value
+
+
+def _parameter(field: Field) -> Callable[[Any], Any]:
+    kind = _without_none(field.type)
+    several = isinstance(kind, ListType)
+    if isinstance(kind, ListType):
+        kind = _without_none(kind.item_type)
+    name = field.name.removesuffix(_MSAT).replace("_", "-")
+    if isinstance(kind, BoolType):
+        return click.option(f"--{name}/--no-{name}", field.name, default=None)
+    typed = _click_type(field.name, kind)
+    metavar = f"{name}-sat" if isinstance(typed, Sats) else name
+    if field.required and not several:
+        return click.argument(field.name, type=typed, metavar=metavar.replace("-", "_").upper())
+    return click.option(f"--{name}", field.name, type=typed, multiple=several, required=field.required)
+
+
+def _click_type(name: str, kind: Type) -> object:
+    match kind:
+        case IntType() if name.endswith(_MSAT):
+            return Sats(least=min(kind.ge or 0, 1))
+        case IntType():
+            return Whole(kind.ge or 0, MAX_WHOLE if kind.le is None else kind.le)
+        case LiteralType():
+            return click.Choice([str(value) for value in kind.values if value])
+        case StrType():
+            return click.STRING
+    raise TypeError(f"the parameter {name} needs a command line that is written by hand")
+
+
+def _without_none(kind: Type) -> Type:
+    if not isinstance(kind, UnionType):
+        return kind
+    (found,) = (one for one in kind.types if not isinstance(one, NoneType))
+    return found
+
+
+def _for_people(result: Result) -> str:
+    """Facts first, then each list of rows as a table."""
+    rows = {name: value for name, value in result.items() if _is_rows(value)}
+    parts = [facts([(label(name), shown(name, value)) for name, value in result.items() if name not in rows])]
+    for found in rows.values():
+        heads = tuple(label(name) for name in found[0])
+        parts.append(table([tuple(shown(name, value) for name, value in row.items()) for row in found], heads))
+    return "\n\n".join(filter(None, parts))
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)

@@ -1,0 +1,146 @@
+"""Commands that are built from a row: their parameters become arguments and options, their results facts and tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from kitestring.app.cli import from_row
+from kitestring.app.cli.shell import Group, Shell
+from kitestring.app.owner import commands, table
+from kitestring.app.owner.command import Call, Read
+from kitestring.app.owner.desk import Reading
+from kitestring.app.owner.table import TABLE, Row
+from kitestring.app.service.execute import Result
+
+ROWS = {row.name: row for row in TABLE}
+
+
+class Noted(Shell):
+    """Notes what the service would be asked."""
+
+    def __init__(self, answer: Result) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[tuple[Any, ...]] = []
+
+    def read(self, name: str, params: Any = None) -> Result:
+        self.asked.append((name, params))
+        return self.answer
+
+    def call(self, name: str, params: Any, key: str = "", *, wait_s: float = 0) -> Result:
+        self.asked.append((name, params, key))
+        return self.answer
+
+
+def run(name: str, *args: str, answer: Result | None = None) -> tuple[list[tuple[Any, ...]], str]:
+    shell = Noted(answer or {})
+    done = CliRunner().invoke(from_row._command(ROWS[name]), args, obj=shell)
+    return shell.asked, done.output
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_can_be_a_command_with_the_help_of_its_docstring(name: str) -> None:
+    built = from_row._command(ROWS[name])
+    spec = commands.command(name)
+    assert built.help is not None
+    assert built.help.startswith(spec.doc)
+    expected = {field.name for field in msgspec.structs.fields(spec.params)} | ({"key"} if spec.mutating else set())
+    assert {one.name for one in built.params} - {"data_dir", "as_json", "json"} == expected
+
+
+def test_amounts_are_typed_in_sats_and_lists_by_repeating() -> None:
+    words = ("tea", "--price", "5", "--payer-data", "email", "--payer-data", "name", "--idempotency-key", "k")
+    asked, _ = run("offer_create", *words)
+    assert asked == [("offer_create", {"label": "tea", "price_msat": 5_000, "payer_data": ["email", "name"]}, "k")]
+
+
+def test_what_is_not_given_is_left_to_the_service() -> None:
+    assert run("transactions")[0] == [("transactions", {})]
+    assert run("transactions", "--unpaid", "--offset", "0")[0] == [("transactions", {"unpaid": True, "offset": 0})]
+    assert run("transactions", "--no-unpaid")[0] == [("transactions", {"unpaid": False})]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("account_fund", "bob", "0"), "'0' is not a whole number of sats"),
+        (("account_fund", "bob", "1.5"), "'1.5' is not a whole number of sats"),
+        (("account_fund", "bob"), "Missing argument 'AMOUNT_SAT'"),
+        (("transactions", "--limit", "0"), "'0' is not a whole number from 1 to 1000"),
+        (("transactions", "--direction", "up"), "'up' is not one of 'incoming', 'outgoing'"),
+    ],
+)
+def test_a_mistake_is_told_before_the_service_is_asked(words: tuple[str, ...], said: str) -> None:
+    asked, output = run(*words)
+    assert asked == []
+    assert said in output
+
+
+def test_a_result_is_shown_as_facts_and_tables() -> None:
+    answer = {
+        "spent_msat": 21_000,
+        "relays": ["ws://a", "ws://b"],
+        "why": None,
+        "accounts": [{"account": "bob", "available_msat": 5_000}, {"account": "eve", "available_msat": 0}],
+    }
+    _, output = run("info", answer=answer)
+    assert output == ("spent   21 sat\nrelays  ws://a, ws://b\n\naccount  available\nbob      5 sat\neve      0 sat\n")
+
+
+# ---------------------------------------------------------------- a new row
+
+
+class GreetParams(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    loud: bool = False
+
+
+async def greet(_desk: Reading, params: GreetParams, _call: Call) -> Result:
+    """Greet NAME.
+
+    Louder with --loud.
+    """
+    return {"greeting": params.name}
+
+
+@pytest.fixture
+def added(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = {"greet": Read("greet", GreetParams, greet)}
+    rows = (Row("greet", "greetings", "greetings say"), Row("greet", "greetings", "account greet"))
+    monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))
+    monkeypatch.setitem(from_row.GROUPS, "greetings", "Greetings: say.")
+    monkeypatch.setattr(from_row, "command", lambda name: specs.get(name) or commands.command(name))
+
+
+@pytest.mark.usefixtures("added")
+def test_rows_of_a_new_word_become_a_group() -> None:
+    group = from_row.make("greetings")
+    assert isinstance(group, Group)
+    assert (group.help, list(group.commands)) == ("Greetings: say.", ["say"])
+    assert group.commands["say"].help == "Greet NAME.\n\nLouder with --loud."
+
+
+@pytest.mark.usefixtures("added")
+def test_a_new_row_joins_the_commands_that_are_written_by_hand() -> None:
+    @click.group("account")
+    def by_hand() -> None:
+        pass
+
+    made = {name: click.Command(name) for name in ("create", "list", "fund")}
+    by_hand.commands.update(made)
+    completed = from_row.complete(by_hand)
+    assert list(completed.commands) == [*made, "greet"]
+    assert {name: completed.commands[name] for name in made} == made
+
+
+def test_a_parameter_that_cannot_be_typed_is_named() -> None:
+    class Odd(msgspec.Struct):
+        shape: dict[str, int]
+
+    with pytest.raises(TypeError, match="shape needs a command line that is written by hand"):
+        from_row._parameter(from_row._fields(Odd)[0])
