@@ -9,6 +9,7 @@ from typing import Any
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.routes import routes
@@ -63,8 +64,9 @@ class Door:
         wires = Wires(self.keyring, rig.life.entropy)
         pool: Any = self.pool
         self.waiters = Waiters()
+        announcer = Announcer(pool, rig.store, self.keyring, rig.clock, rig.life.entropy)
         rig.store.subscribe(self.waiters.hear)
-        rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock))
+        rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock, announcer))
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         self.gateway = Gateway(
             service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
@@ -87,8 +89,9 @@ class Door:
         await self.rig.engine.start()
 
     async def refresh(self) -> None:
-        grants = await self.rig.store.grants()
-        self.gateway.set_connections(grants)
+        for grant in await self.rig.store.grants():
+            if grant.wire == "nwc":
+                self.gateway.set_connection(grant)
 
     @property
     def grant_key(self) -> str:

@@ -73,6 +73,10 @@ class FakeStore:
     async def account(self, account_id: str) -> Account | None:
         return self.purses.get(account_id)
 
+    async def grant_named(self, wire: str, name: str) -> Grant | None:
+        alive = (grant for grant in self.rows.values() if grant.wire == wire and grant.revoked_at is None)
+        return next((grant for grant in alive if name in (grant.name, grant.grant_id)), None)
+
     async def accounts(self) -> list[Account]:
         return list(self.purses.values())
 

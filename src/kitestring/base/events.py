@@ -35,6 +35,10 @@ class EventKind(StrEnum):
     ALARM = "alarm"  # account or service; ``detail`` is the sentence
 
 
+#: Changes of a grant: caches forget it, and its connection is announced anew.
+GRANT_CHANGES: Final = frozenset({EventKind.GRANTED, EventKind.CHANGED, EventKind.REVOKED})
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One row. ``subject`` is the id of what it is about, ``grant_id`` and ``account_id`` whose it is ("" for none).
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from kitestring.base.events import EventKind
+from kitestring.base.events import GRANT_CHANGES
 from kitestring.base.grants import Grant
 from kitestring.base.store import Store
 from kitestring.base.transactions import Committed
-
-#: News after which a grant is read anew.
-_CHANGES: Final = frozenset({EventKind.GRANTED, EventKind.CHANGED, EventKind.REVOKED})
 
 
 class Grants:
@@ -36,5 +31,5 @@ class Grants:
 
     def _hear(self, news: Committed) -> None:
         for event in news.events:
-            if event.kind in _CHANGES:
+            if event.kind in GRANT_CHANGES:
                 self._known.pop(event.subject, None)

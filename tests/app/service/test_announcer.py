@@ -12,11 +12,13 @@ import msgspec
 import pytest
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service.announcer import Announcer
+from kitestring.app.service.announcer import ANNOUNCEMENT, Announcer
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
+from kitestring.base.records import Message
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
+from kitestring.transport.clock import SystemClock
 from kitestring.transport.publications import Answer, PublishResult, Verdict
 from tests.app.kit import NOW, Counted, StillClock
 from tests.kit.changed import replace
@@ -91,16 +93,27 @@ class WalkingClock(StillClock):
         await asyncio.sleep(0)
 
 
-def announcer(pool: Any) -> Announcer:
-    return Announcer(pool, KEYRING, WalkingClock(), Counted())
+class Stored:
+    """The ledger's grants."""
+
+    def __init__(self, *grants: Grant) -> None:
+        self.grants = {grant.grant_id: grant for grant in grants}
+
+    async def grant(self, grant_id: str) -> Grant | None:
+        return self.grants.get(grant_id)
+
+
+def announcer(pool: Any, *grants: Grant) -> Announcer:
+    store: Any = Stored(*grants)
+    return Announcer(pool, store, KEYRING, WalkingClock(), Counted())
 
 
 async def test_a_change_within_one_second_is_newer_than_what_it_replaces() -> None:
     pool = FakePool()
     announce = announcer(pool)
-    await announce.publish_changed([GRANT])
-    await announce.publish_changed([replace(GRANT, nip44_seen=True, version=2)])
-    await announce.publish_changed([replace(GRANT, nip44_seen=True, version=3, revoked_at=NOW)])
+    await announce.announce(GRANT)
+    await announce.announce(replace(GRANT, nip44_seen=True, version=2))
+    await announce.announce(replace(GRANT, nip44_seen=True, version=3, revoked_at=NOW))
     assert [(event.kind, event.created_at) for event in pool.published] == [
         (kinds.NWC_INFO, NOW), (kinds.NWC_INFO, NOW + 1), (kinds.DELETE, NOW + 2),
     ]  # fmt: skip
@@ -110,8 +123,8 @@ async def test_a_change_within_one_second_is_newer_than_what_it_replaces() -> No
 async def test_what_was_read_before_a_change_does_not_announce_the_old_state_again() -> None:
     pool = FakePool()
     announce = announcer(pool)
-    await announce.publish_changed([replace(GRANT, nip44_seen=True, version=2)])
-    assert await announce.publish_changed([GRANT]) == []
+    await announce.announce(replace(GRANT, nip44_seen=True, version=2))
+    assert await announce.announce(GRANT)
     await announce.keep_announcing([GRANT])
     assert len(pool.published) == 1
 
@@ -123,7 +136,7 @@ async def test_a_relay_that_was_down_gets_the_same_event_as_soon_as_it_is_back(
     announce = announcer(pool)
     pool.down = {FIRST}
     with caplog.at_level(logging.WARNING, "kitestring.announce"):
-        assert await announce.publish_changed([GRANT]) == [GRANT]
+        assert await announce.announce(GRANT)
     assert [FIRST in record.getMessage() for record in caplog.records] == [True]
     await announce.publish_missing()
     assert (len(pool.published), pool.on[FIRST]) == (1, [])
@@ -137,10 +150,10 @@ async def test_a_relay_that_was_down_gets_the_same_event_as_soon_as_it_is_back(
 async def test_a_deletion_that_no_relay_took_is_sent_again() -> None:
     pool = FakePool()
     announce = announcer(pool)
-    await announce.publish_changed([GRANT])
+    await announce.announce(GRANT)
     pool.down = {FIRST, SECOND}
-    await announce.publish_changed([REVOKED])
-    await announce.publish_changed([REVOKED])
+    await announce.announce(REVOKED)
+    await announce.announce(REVOKED)
     pool.down = {SECOND}
     await announce.publish_missing()
     pool.down = set()
@@ -157,17 +170,19 @@ async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced() -> 
     pool = FakePool()
     announce = announcer(pool)
     pool.down = {FIRST, SECOND}
-    await announce.publish_changed([GRANT])
+    assert not await announce.announce(GRANT)
     pool.down = set()
-    assert await announce.publish_changed([GRANT]) == [GRANT]
-    assert await announce.publish_changed([GRANT]) == []
+    assert await announce.announce(GRANT)
+    assert len(pool.published) == 2
+    assert await announce.announce(GRANT)
+    assert len(pool.published) == 2
 
 
 async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_refresh() -> None:
     pool = FakePool()
     announce = announcer(pool)
     pool.refusing = {FIRST}
-    await announce.publish_changed([GRANT])
+    await announce.announce(GRANT)
     await announce.publish_missing()
     assert len(pool.published) == 1
     await announce.keep_announcing([GRANT])
@@ -177,9 +192,55 @@ async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_
 async def test_only_a_genuine_info_event_counts_as_read_back() -> None:
     pool = FakePool()
     announce = announcer(pool)
-    await announce.publish_changed([GRANT])
+    await announce.announce(GRANT)
     pool.shown = [msgspec.structs.replace(pool.published[0], sig="00" * 64)]
     with pytest.raises(KitestringError, match="no relay shows"):
-        await announce.read_back([GRANT])
+        await announce.read_back(GRANT)
     pool.shown += pool.published
-    await announce.read_back([GRANT])
+    await announce.read_back(GRANT)
+
+
+# ------------------------------------------------------------ as messages of the outbox
+
+
+async def carried(announce: Announcer, grant_id: str) -> bool:
+    """Whether an announcement of that grant is taken."""
+    taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    announce.carry(Message("", ANNOUNCEMENT, b"", b"", NOW, grant_id.encode()), taken.set_result)
+    return await taken
+
+
+async def test_an_announcement_tells_the_grant_as_it_is_stored_now() -> None:
+    pool = FakePool()
+    announce = announcer(pool, replace(GRANT, methods=frozenset({"get_balance"}), version=7))
+    assert await carried(announce, "g1")
+    assert pool.published[0].content == "get_balance get_info"
+    assert await carried(announce, "g1")
+    assert len(pool.published) == 1
+
+
+async def test_an_announcement_that_no_relay_takes_is_tried_again_by_the_outbox() -> None:
+    pool = FakePool()
+    announce = announcer(pool, GRANT)
+    pool.down = {FIRST, SECOND}
+    assert not await carried(announce, "g1")
+    pool.down = {FIRST}
+    assert await carried(announce, "g1")
+
+
+async def test_nothing_is_announced_of_a_grant_that_is_no_connection_or_is_gone() -> None:
+    pool = FakePool()
+    announce = announcer(pool, replace(GRANT, wire="owner"))
+    assert await carried(announce, "g1")
+    assert await carried(announce, "nobody")
+    assert pool.published == []
+
+
+async def test_whoever_waits_for_an_announcement_waits_until_a_relay_has_it() -> None:
+    pool = FakePool()
+    announce = Announcer(pool, Stored(GRANT), KEYRING, SystemClock(), Counted())  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(announce.announced(GRANT))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert await carried(announce, "g1")
+    assert await waiting

@@ -136,9 +136,7 @@ def show_grant(grant: Grant) -> Result:
 
 
 async def _by_name(desk: Reading, name: str) -> Grant | None:
-    clean = one_line(name)
-    alive = (g for g in await desk.store.grants() if g.wire == NWC and g.revoked_at is None)
-    return next((grant for grant in alive if clean in (grant.name, grant.grant_id)), None)
+    return await desk.store.grant_named(NWC, one_line(name))
 
 
 def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:

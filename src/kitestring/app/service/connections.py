@@ -15,11 +15,13 @@ from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError
+from kitestring.base.events import GRANT_CHANGES, Event
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
 from kitestring.base.transactions import SaveGrant
 from kitestring.crypto.keys import SecretKey
+from kitestring.engine.feed import Feed
 from kitestring.nostr import kinds
 from kitestring.nostr.filter import Filter
 from kitestring.transport.relays import RelayPool
@@ -64,8 +66,10 @@ class Connections:
     async def know(self) -> None:
         """Take what is stored for what is served; before the pool connects, so that it may sign for all of them."""
         grants = await self._nwc_grants()
-        self._gateway.set_connections(grants)
-        self._know_keys(grants)
+        self._own_keys.update(self._signers)
+        for grant in grants:
+            self._know_key(grant)
+            self._gateway.set_connection(grant)
 
     def listen(self) -> None:
         """Have requests to all our keys received from now on."""
@@ -103,15 +107,32 @@ class Connections:
     # ------------------------------------------------------------ changes
 
     async def grant_changed(self, grant_id: str) -> None:
-        """Serve the grant as it is stored now; a new connection is announced and read back before this returns."""
-        grants = await self._nwc_grants()
-        changed = [grant for grant in grants if grant.grant_id == grant_id]
-        self._know_keys(changed)
-        self._gateway.set_connections(grants)
+        """Serve the grant as it is stored now; a connection is announced and read back before this returns. Raises
+        KitestringError(UNAVAILABLE) when no relay shows it."""
+        grant = await self._serve(grant_id)
+        if grant is not None:
+            await self._announcer.announced(grant)
+            if grant.revoked_at is None:
+                await self._announcer.read_back(grant)
+
+    async def follow(self, feed: Feed) -> None:
+        """Serve every grant as it changes, whoever has changed it, for ever."""
+        with await feed.view(kinds=GRANT_CHANGES) as changes:
+            while True:
+                for row in await changes.read():
+                    if isinstance(row, Event):
+                        await self._serve(row.subject)
+
+    async def _serve(self, grant_id: str) -> Grant | None:
+        """Take one grant as it is stored now; None if it is no connection."""
+        grant = await self._store.grant(grant_id)
+        if grant is None or grant.wire != "nwc":
+            return None
+        self._know_key(grant)
+        self._gateway.set_connection(grant)
         if self._requests is not None:
-            self._requests.add_keys(self._gateway.keys())
-        fresh = await self._announcer.publish_changed(changed)
-        await self._announcer.read_back(fresh)
+            self._requests.add_keys((grant.service_pubkey,))
+        return grant
 
     def nip44_seen(self, grant: Grant) -> None:
         """The first NIP-44 request of a connection: from now on it takes nothing else, whatever anybody says."""
@@ -130,20 +151,17 @@ class Connections:
         except KitestringError as failure:
             log.warning("connection %s is not raised to NIP-44 yet: %s", grant.name, failure.message)
             return
-        grants = await self._nwc_grants()
-        self._gateway.set_connections(grants)
-        await self._announcer.publish_changed(grants)
+        await self._serve(grant.grant_id)
 
     # ------------------------------------------------------------ what is stored
 
     async def _nwc_grants(self) -> list[Grant]:
         return [grant for grant in await self._store.grants() if grant.wire == "nwc"]
 
-    def _know_keys(self, grants: Sequence[Grant]) -> None:
-        for grant in grants:
-            key = self._keyring.connection_key(grant.grant_id)
-            self._signers[key.public_hex] = key
-        self._own_keys.update(self._signers)
+    def _know_key(self, grant: Grant) -> None:
+        key = self._keyring.connection_key(grant.grant_id)
+        self._signers[key.public_hex] = key
+        self._own_keys.add(key.public_hex)
 
     def _request_filters(self, keys: Sequence[str]) -> list[Filter]:
         now, tags = self._clock.now(), {"p": frozenset(keys)}

@@ -17,6 +17,7 @@ from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import prune_daily
 from kitestring.app.service.node_words import told
+from kitestring.app.service.notices import give_notice
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
@@ -32,6 +33,7 @@ from kitestring.base.store import Store
 from kitestring.base.transactions import SaveNode
 from kitestring.engine.context import Context
 from kitestring.engine.engine import Engine
+from kitestring.engine.feed import Feed
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr.event import read_head
 from kitestring.transport.publications import PublishResult
@@ -73,7 +75,9 @@ class Core:
         self.pool: Final = RelayPool(place.relays, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
-        self.delivery: Final = Delivery(store, clock, routes(Seams(self.pool, store, wires, clock)))
+        announcer = Announcer(self.pool, store, keyring, clock, entropy)
+        self.delivery: Final = Delivery(store, clock, routes(Seams(self.pool, store, wires, clock, announcer)))
+        self.feed: Final = Feed(store, clock)
         store.subscribe(self.waiters.hear)
         store.subscribe(self.delivery.hear)
         self.engine: Final = Engine(
@@ -86,7 +90,7 @@ class Core:
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
-            announcer=Announcer(self.pool, keyring, clock, entropy), clock=clock, signers=signers,
+            announcer=announcer, clock=clock, signers=signers,
             own_keys=place.own_keys,
         )  # fmt: skip
         self.desk: Final = ServiceDesk(
@@ -124,7 +128,12 @@ class Core:
         await self.engine.start()
         await self.delivery.start()
         self.connections.listen()
-        loops = (self.connections.announce(), prune_daily(self.store, self.clock))
+        loops = (
+            give_notice(self.feed, self.clock),
+            self.connections.follow(self.feed),
+            self.connections.announce(),
+            prune_daily(self.store, self.clock),
+        )
         self._loops = [asyncio.get_running_loop().create_task(work) for work in loops]
 
     async def listening(self, timeout_s: float) -> bool:

@@ -78,13 +78,9 @@ class Gateway:
 
     # ------------------------------------------------------------ who may speak
 
-    def set_connections(self, grants: list[Grant]) -> None:
-        """The NWC connections from now on. Ended ones stay known: their owners are told so instead of waiting."""
-        self._connections = {
-            grant.service_pubkey: Connection(grant, NWC_KEY_PREFIX + grant.grant_id)
-            for grant in grants
-            if grant.wire == "nwc"
-        }
+    def set_connection(self, grant: Grant) -> None:
+        """Serve a connection as it is from now on. An ended one stays known: its app is told so instead of waiting."""
+        self._connections[grant.service_pubkey] = Connection(grant, NWC_KEY_PREFIX + grant.grant_id)
 
     def keys(self) -> list[str]:
         """The public keys requests are addressed to."""

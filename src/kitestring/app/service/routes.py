@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import Done, Route
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
@@ -33,6 +34,7 @@ class Row:
 ROWS: Final = (
     Row(REPLY, RelayCarrier, give_up_s=REPLY_GIVE_UP_S),
     Row(RECEIPT, RelayCarrier),
+    Row(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.wires import Wires
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
@@ -18,3 +19,4 @@ class Seams:
     store: Store
     wires: Wires
     clock: Clock
+    announcer: Announcer

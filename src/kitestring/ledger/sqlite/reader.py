@@ -64,6 +64,11 @@ class SqliteReads:
         row = self._one(f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND grant_id = ?", grant_id)
         return None if row is None else rows.read_grant(row)
 
+    async def grant_named(self, wire: str, name: str) -> Grant | None:
+        alive = f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND wire = ? AND revoked_at IS NULL"
+        row = self._one(f"{alive} AND name = ?", wire, name) or self._one(f"{alive} AND grant_id = ?", wire, name)
+        return None if row is None else rows.read_grant(row)
+
     async def accounts(self) -> list[Account]:
         found = self._all(
             f"SELECT {rows.ACCOUNT} FROM accounts"

@@ -72,6 +72,8 @@ CREATE TABLE grants (
   PRIMARY KEY (service, grant_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX grants_by_name ON grants (service, wire, name) WHERE revoked_at IS NULL;
+
 CREATE TABLE offers (
   service INTEGER NOT NULL,
   offer_id TEXT NOT NULL,

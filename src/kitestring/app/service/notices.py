@@ -1,0 +1,75 @@
+"""What events mean to others: the consumer of the feed that fills the outbox.
+
+A row of :data:`NOTICES` says which messages an event makes. Position and messages are one commit, so that over a crash
+no event is passed over and none makes its messages twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from kitestring.app.service.announcer import ANNOUNCEMENT
+from kitestring.base.errors import KitestringError
+from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
+from kitestring.base.ports import Clock
+from kitestring.base.records import Message
+from kitestring.engine.feed import Consumer, Feed
+
+log = logging.getLogger(__name__)
+
+#: The name under which the feed knows this consumer.
+CONSUMER: Final = "notices"
+#: Seconds until a step that the disk refused is tried again.
+AGAIN_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Events of ``kinds`` make the messages that ``make`` gives, often none."""
+
+    kinds: frozenset[EventKind]
+    make: Callable[[Event], Iterator[Message]]
+
+
+def announcement(event: Event) -> Iterator[Message]:
+    """The relays are told what the connection may do now; which that is, is looked up when it is told."""
+    yield Message("", ANNOUNCEMENT, b"", b"", event.at, event.subject.encode())
+
+
+NOTICES: Final = (Notice(GRANT_CHANGES, announcement),)
+
+
+async def give_notice(feed: Feed, clock: Clock, notices: tuple[Notice, ...] = NOTICES) -> None:
+    """Follow the feed, for ever."""
+    kinds = frozenset[EventKind]().union(*(notice.kinds for notice in notices))
+    with await feed.consumer(CONSUMER, kinds) as consumer:
+        while True:
+            try:
+                rows = await consumer.read()
+                await _tell(consumer, [message for row in rows for message in _made(row, notices)], clock)
+            except KitestringError as failure:
+                log.warning("the feed cannot be read: %s", failure.message)
+                await clock.sleep(AGAIN_S)
+
+
+async def _tell(consumer: Consumer, messages: list[Message], clock: Clock) -> None:
+    """What was read is not read again, so this step is taken however often the disk refuses."""
+    while True:
+        try:
+            await consumer.done(messages)
+            return
+        except KitestringError as failure:
+            log.warning("notices are not in the outbox yet: %s", failure.message)
+            await clock.sleep(AGAIN_S)
+
+
+def _made(row: Event | Missed, notices: tuple[Notice, ...]) -> Iterator[Message]:
+    if isinstance(row, Missed):
+        log.error("%d events were forgotten before anybody was told of them", row.count)
+        return
+    for notice in notices:
+        if row.kind in notice.kinds:
+            yield from notice.make(row)

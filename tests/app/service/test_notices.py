@@ -1,0 +1,115 @@
+"""Events become messages in the outbox, once each, over crashes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from kitestring.app.service.announcer import ANNOUNCEMENT
+from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.notices import CONSUMER, NOTICES, Notice, give_notice
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.events import Event, EventKind
+from kitestring.base.records import Message
+from kitestring.base.transactions import Prune
+from kitestring.engine.feed import Feed
+from tests.engine.kit import AMOUNT, Life, Rig
+from tests.fakes.clock import virtual
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    life = Life(tmp_path / "ledger.db")
+    yield life
+    life.audit()
+
+
+def settled(event: Event) -> Iterator[Message]:
+    yield Message("", "toy", event.subject.encode(), b"", event.at)
+
+
+TOYS = (Notice(frozenset({EventKind.SETTLED}), settled),)
+
+
+@asynccontextmanager
+async def noticing(rig: Rig, notices: tuple[Notice, ...], kind: str) -> AsyncIterator[list[Message]]:
+    """Messages of ``kind`` as they are carried, while notices are given."""
+    carried: list[Message] = []
+
+    def carry(message: Message, done: Done) -> None:
+        carried.append(message)
+        done(True)
+
+    rig.delivery._routes = {**rig.delivery._routes, kind: Route(carry)}
+    work = asyncio.ensure_future(give_notice(Feed(rig.store, rig.clock), rig.clock, notices))
+    try:
+        yield carried
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+@virtual
+async def test_every_change_of_a_grant_is_announced(life: Life) -> None:
+    async with life.service() as rig, noticing(rig, NOTICES, ANNOUNCEMENT) as carried:
+        await rig.grant("app")
+        await rig.change("app", nip44_seen=True)
+        await rig.change("app", revoked_at=rig.clock.now())
+        await rig.clock.sleep(1)
+        assert [message.address for message in carried] == [b"app"] * 3
+
+
+@virtual
+async def test_a_new_kind_of_message_is_a_row_of_notices_and_a_route(life: Life) -> None:
+    async with life.service() as rig, noticing(rig, TOYS, "toy") as carried:
+        await rig.grant("app")
+        _, payment_hash = invoice = life.node.outside_invoice()
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.answer("r1")
+        await rig.clock.sleep(1)
+        payment = await rig.store.payment_by_hash(rig.context.node.node_id, payment_hash)
+        assert [message.plaintext.decode() for message in carried] == [payment.payment_id]
+
+
+@virtual
+async def test_what_happened_while_nobody_noticed_is_noticed_at_the_next_start_and_only_then(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.answer("r1")
+    for expected in (1, 0):
+        async with life.service() as rig, noticing(rig, TOYS, "toy") as carried:
+            await rig.clock.sleep(2)
+            assert len(carried) == expected
+
+
+@virtual
+async def test_a_step_that_the_disk_refuses_is_taken_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        async with noticing(rig, TOYS, "toy") as carried:
+            rig.store.broken["Tell"] = [KitestringError(Reason.INTERNAL, "the disk is full")] * 3
+            await rig.pay("r1", "app", life.node.outside_invoice(), AMOUNT)
+            await rig.answer("r1")
+            await rig.clock.sleep(10)
+            assert (len(carried), rig.store.broken["Tell"]) == (1, [])
+
+
+@virtual
+async def test_events_that_were_forgotten_first_are_said_in_the_log(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        for _ in range(3):
+            await rig.change("app", per_payment_msat=None)
+        await rig.store.apply(Prune(0, max_events=1))
+        async with noticing(rig, TOYS, "toy"):
+            await rig.clock.sleep(1)
+        assert "3 events were forgotten" in caplog.text
+        assert await rig.store.position(CONSUMER) in (None, 4)
