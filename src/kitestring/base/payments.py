@@ -37,6 +37,7 @@ operator wrong; then the truth is booked, with an alarm, for the money is gone w
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -71,6 +72,8 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.FAILED: frozenset(),
 }
 
+#: Of a payment's secret and of its hash (BOLT #2).
+PREIMAGE_BYTES: Final = 32
 #: States in which a payment owns its (service, node, hash); the database holds a unique index over exactly these.
 HOLDING: Final = frozenset({State.RESERVED, State.DISPATCHED, State.UNKNOWN, State.SETTLED, State.RESOLVED})
 #: States in which money is reserved and the truth is still to come.
@@ -143,6 +146,17 @@ class NeverSeen(msgspec.Struct, frozen=True, gc=False):
     """The node does not know the hash, as of ``as_of`` (Unix seconds). A proof only with authoritative look-ups."""
 
     as_of: int
+
+
+def preimage_fits(preimage: str, payment_hash: str) -> bool:
+    """Whether ``preimage`` is the proof of payment: 32 bytes whose SHA-256 is ``payment_hash``, both in hex of either
+    case. Anything malformed is no proof."""
+    try:
+        secret = bytes.fromhex(preimage)
+    except ValueError:
+        return False
+    has_length = len(secret) == PREIMAGE_BYTES and len(preimage) == 2 * PREIMAGE_BYTES  # blanks are no digits
+    return has_length and sha256(secret).hexdigest() == payment_hash.lower()
 
 
 PayAnswer = Settled | Failed | InFlight | Unknown

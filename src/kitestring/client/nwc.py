@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from hashlib import sha256
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -25,6 +24,7 @@ from kitestring.base.commands import (
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.payments import preimage_fits
 from kitestring.base.ports import Clock, Entropy
 from kitestring.client.session import DEFAULT_WAITS, Exchange, Line, Waits, reach
 from kitestring.codec import bolt11
@@ -300,11 +300,6 @@ def _expect(outcome: Outcome, kind: type[T]) -> T:
         raise KitestringError(outcome.reason, f"the wallet refused: {said}", **outcome.details)
     assert isinstance(outcome, kind), "decode_response gives the outcome of its command"  # noqa: S101
     return outcome
-
-
-def preimage_fits(preimage: str, payment_hash: str) -> bool:
-    """Whether this (lower-case hex) is the proof that the invoice was paid."""
-    return len(preimage) == 64 and sha256(bytes.fromhex(preimage)).hexdigest() == payment_hash
 
 
 def in_flight(payment_hash: str, known: str) -> KitestringError:

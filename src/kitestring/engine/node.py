@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable
 from typing import Final, TypeVar
@@ -11,7 +10,7 @@ from typing import Final, TypeVar
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import NodeInfo, NodeUnreachableError
-from kitestring.base.payments import Failed, FailureReason, LookupAnswer, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, LookupAnswer, Settled, Unknown, preimage_fits
 from kitestring.base.records import NodeView
 from kitestring.engine.context import Context
 
@@ -65,13 +64,6 @@ def _proven(answer: LookupAnswer, payment_hash: str) -> LookupAnswer:
     if isinstance(answer, Settled) and not preimage_fits(answer.preimage, payment_hash):
         return Unknown("the node said settled with a preimage that does not hash to the payment hash")
     return answer
-
-
-def preimage_fits(preimage: str, payment_hash: str) -> bool:
-    try:
-        return hashlib.sha256(bytes.fromhex(preimage)).hexdigest() == payment_hash
-    except ValueError:
-        return False
 
 
 class NodeGate:

@@ -18,8 +18,8 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodePayment, NodeUnreachableError, PayOrder
 from kitestring.base.outcomes import Info, Paid, Transaction
-from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, Settled, Unknown
-from kitestring.client.nwc import in_flight, preimage_fits
+from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, Settled, Unknown, preimage_fits
+from kitestring.client.nwc import in_flight
 from kitestring.codec import bolt11
 from kitestring.sdk.setting import Setting
 

@@ -13,8 +13,9 @@ from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info, Paid, Transaction
+from kitestring.base.payments import preimage_fits
 from kitestring.base.ports import Clock, Entropy
-from kitestring.client.nwc import pay_command, preimage_fits
+from kitestring.client.nwc import pay_command
 from kitestring.client.offers import ask_offer
 from kitestring.client.session import DEFAULT_WAITS, Waits
 from kitestring.codec import bolt11

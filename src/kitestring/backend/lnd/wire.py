@@ -12,12 +12,11 @@ import msgspec
 from kitestring.backend.lnd.rest import LndAnswerError
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.node import InvoiceStatus, NodePayment
-from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, Settled, Unknown, preimage_fits
 
 #: lnd's own names for the networks where they differ from ours.
 _NETWORKS: Final = {"mainnet": "bitcoin"}
 _INT64: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
-_HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 #: lnd finds no route within a fee limit and no route at all by the same name.
 FAILURES: Final = {
@@ -151,7 +150,7 @@ def payment_answer(payment: Payment, payment_hash: str) -> LookupAnswer:
     if payment.status != "SUCCEEDED":
         return Unknown("lnd does not know the state of the payment")
     preimage = payment.payment_preimage
-    if not _HEX32.fullmatch(preimage) or hash_of(preimage) != payment_hash:
+    if not preimage_fits(preimage, payment_hash):
         return Unknown("lnd's preimage does not belong to the payment hash")
     return Settled(preimage, msat(payment.fee_msat))
 

@@ -7,7 +7,6 @@ Each check is one function in :data:`CHECKS`, named by its invariant. The invari
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 import sqlite3
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from kitestring.base.payments import OPEN, TRANSITIONS, State
+from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
 from kitestring.ledger.audit.subject import Subject, Violation, listed
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
@@ -175,15 +174,8 @@ def _preimages(subject: Subject) -> Iterator[str]:
     for payment_id, payment_hash, preimage, internal in subject.rows(
         "SELECT payment_id, payment_hash, preimage, internal FROM payments WHERE service = ?1 AND state = 'settled'"
     ):
-        if not _hashes(preimage, payment_hash) and not (internal and preimage == ""):
+        if not preimage_fits(preimage, payment_hash) and not (internal and preimage == ""):
             yield f"payment {payment_id} is settled with a preimage that does not hash to {payment_hash}"
-
-
-def _hashes(preimage: str, payment_hash: str) -> bool:
-    try:
-        return hashlib.sha256(bytes.fromhex(preimage)).hexdigest() == payment_hash.lower()
-    except ValueError:
-        return False
 
 
 def _steps(subject: Subject) -> Iterator[str]:

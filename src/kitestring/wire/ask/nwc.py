@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final
 
 from kitestring.base.commands import (
@@ -22,6 +21,7 @@ from kitestring.base.commands import (
 from kitestring.base.errors import CodecError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.payments import preimage_fits
 from kitestring.codec.json import dumps, int_member, loads_object
 from kitestring.nostr.event import Event
 from kitestring.wire.reply_to import Cipher
@@ -138,7 +138,7 @@ def _refused(error: object) -> Refused:
 
 def _read_paid(result: Members, command: PayInvoice) -> Paid:
     preimage = _hex(result, "preimage")
-    if len(preimage) != 64 or sha256(bytes.fromhex(preimage)).hexdigest() != command.payment_hash:
+    if not preimage_fits(preimage, command.payment_hash):
         raise CodecError("the wallet's preimage does not belong to the invoice")
     return Paid(command.payment_hash, preimage, command.amount_msat, Msat(_number(result, "fees_paid") or 0))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final, Literal
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Refused
+from kitestring.base.payments import preimage_fits
 from kitestring.codec import bolt11
 from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, loads_object
 from kitestring.wire.serve.offers import MAX_DESCRIPTION, MAX_PAYER_KEY, MAX_PAYER_KEYS
@@ -201,4 +201,4 @@ def judge_receipt(receipt: OfferReceipt, payment_hash: str) -> Literal["proven",
     ``false``: to be reported, not trusted."""
     if not receipt.preimage:
         return "claimed"
-    return "proven" if sha256(bytes.fromhex(receipt.preimage)).hexdigest() == payment_hash else "false"
+    return "proven" if preimage_fits(receipt.preimage, payment_hash) else "false"
