@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.errors import CodecError, Reason
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.codec import bech32, bolt11, bolt11_write
-from kitestring.codec.bolt11 import check_payable
+from kitestring.codec.bolt11 import amount_to_pay, check_payable
 from tests.codec.vectors import load
 
 VECTORS = load("bolt11.json")
@@ -175,3 +175,38 @@ def test_expiry_and_network_are_a_separate_question(
     invoice = bolt11.decode(COFFEE, recover=False)
     assert invoice.expires_at == 1_496_314_718
     assert check_payable(invoice, now=now, network=network, min_left_s=min_left_s) is reason
+
+
+# ---------------------------------------------------------------- how much is paid
+
+WITH_AMOUNT = bolt11.decode(COFFEE, recover=False)
+WITHOUT = bolt11.decode(VALID["donation-any-amount"]["invoice"], recover=False)
+
+
+def test_the_amount_of_an_invoice_is_paid_whether_or_not_it_is_said_again() -> None:
+    written = WITH_AMOUNT.amount_msat
+    assert written is not None
+    assert amount_to_pay(WITH_AMOUNT, None) == amount_to_pay(WITH_AMOUNT, written) == written
+
+
+def test_an_invoice_without_amount_is_paid_with_the_one_given() -> None:
+    assert WITHOUT.amount_msat is None
+    assert amount_to_pay(WITHOUT, Msat(1)) == Msat(1)
+
+
+@pytest.mark.parametrize(
+    ("invoice", "given", "reason"),
+    [
+        (WITHOUT, None, Reason.MALFORMED),
+        (WITHOUT, Msat(0), Reason.MALFORMED),
+        (WITHOUT, Msat(-1), Reason.MALFORMED),
+        (WITH_AMOUNT, Msat(1), Reason.AMOUNT_OUT_OF_RANGE),
+        (WITH_AMOUNT, Msat(0), Reason.AMOUNT_OUT_OF_RANGE),
+    ],
+)
+def test_an_amount_that_is_missing_or_another_one_is_refused(
+    invoice: bolt11.Invoice, given: Msat | None, reason: Reason
+) -> None:
+    with pytest.raises(KitestringError) as caught:
+        amount_to_pay(invoice, given)
+    assert caught.value.reason is reason

@@ -1,7 +1,8 @@
 """BOLT #11 invoices: read strictly, written for the sandbox node.
 
 Reading follows the requirement text where it contradicts its own examples (fields of wrong length and a repeated
-payment hash are refused). Whether an invoice may be paid *now and here* is a separate question, :func:`check_payable`.
+payment hash are refused). Whether an invoice may be paid *now and here*, and how much is paid, are separate questions:
+:func:`check_payable`, :func:`amount_to_pay`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from kitestring.base.errors import CodecError, Reason
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.codec import bech32
 from kitestring.crypto import secp
@@ -101,6 +102,23 @@ def check_payable(invoice: Invoice, *, now: int, network: str, min_left_s: int =
     if invoice.expires_at - now <= max(min_left_s, 0):
         return Reason.MALFORMED
     return None
+
+
+def amount_to_pay(invoice: Invoice, given_msat: Msat | None) -> Msat:
+    """How much is paid for this invoice: its own amount, or ``given_msat`` where it names none.
+
+    Raises KitestringError: MALFORMED when nobody names an amount, AMOUNT_OUT_OF_RANGE when the two differ.
+    """
+    written = invoice.amount_msat
+    if written is None:
+        if given_msat is None or given_msat <= 0:
+            raise KitestringError(Reason.MALFORMED, "this invoice has no amount: say how much to pay")
+        return given_msat
+    if given_msat not in (None, written):
+        raise KitestringError(
+            Reason.AMOUNT_OUT_OF_RANGE, f"this invoice asks for {written}, not for {given_msat}: leave the amount out"
+        )
+    return written
 
 
 def decode(text: str, *, recover: bool = True) -> Invoice:

@@ -20,7 +20,7 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
 )
-from kitestring.base.errors import SILENCE, TABLE, CodecError, Reason
+from kitestring.base.errors import SILENCE, TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
 from kitestring.base.ports import Encoded, Entropy
@@ -156,15 +156,15 @@ def _pay_invoice(params: Params, network: str) -> PayInvoice:
     if invoice.network != network:
         raise WireRefusalError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}", "pay_invoice")
     amount = _amount(params, low=1)
-    if invoice.amount_msat is None and amount is None:
-        raise CodecError("the invoice has no amount: the request must name one")
-    if invoice.amount_msat is not None and amount not in {None, int(invoice.amount_msat)}:
-        raise CodecError("the amount differs from that of the invoice")
+    try:
+        amount_msat = bolt11.amount_to_pay(invoice, None if amount is None else Msat(amount))
+    except KitestringError as error:
+        raise CodecError(error.message) from None
     max_fee = _amount(params, "max_fee")
     return PayInvoice(
         bolt11=invoice.text,
         payment_hash=invoice.payment_hash,
-        amount_msat=Msat(amount or 0) if invoice.amount_msat is None else invoice.amount_msat,
+        amount_msat=amount_msat,
         amountless=invoice.amount_msat is None,
         max_fee_msat=None if max_fee is None else Msat(max_fee),
         network=invoice.network,
