@@ -20,12 +20,12 @@ ROOT: Final = Path(__file__).parents[2]
 
 ROOMS: Final[Mapping[str, str]] = {
     "app": "Wires everything: configuration, data directory, keys, the owner's commands, the command line, `Service`.",
-    "sdk": "The wallet of a program: `Wallet`, and what can be paid.",
+    "sdk": "The wallet of a program: `Wallet`, over a connection or straight on a node.",
     "engine": "Decides and pays: claim, reserve, ask the node, record, reply; recovery after a crash.",
     "ledger": "The durable books in SQLite: requests, payments, double entry, budgets, outbox; `audit`.",
     "backend": "Lightning nodes: one file per kind of node. Now `lnd` and the `sandbox`.",
     "relay": "The embedded Nostr relay.",
-    "client": "The other side of the wires: a client of NWC connections and of offers.",
+    "client": "The other side of the wires: NWC connections and offers; from what was pasted to an invoice.",
     "transport": "Relay connections: pool, reconnection, proxies, the check of foreign addresses.",
     "wire": "One protocol, one file: bytes from a peer to a neutral command, an outcome back to bytes.",
     "policy": "Pure rules: may this grant do this now? Budgets, rates, caps.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,13 @@ from kitestring.base.outcomes import Balance, Info, Outcome, Transaction
 from kitestring.base.records import Message, NodeView, Payment, Request
 from kitestring.base.store import Scope, Totals
 from kitestring.base.transactions import SaveAccount, SaveGrant, SaveOffer, Write
-from kitestring.codec.bolt11 import Invoice, decode
+from kitestring.client import payable
+from kitestring.client.net import Net
+from kitestring.client.payable import Payable, Terms
+from kitestring.codec.bolt11 import decode
 from kitestring.codec.bolt11_write import encode
 from kitestring.codec.pointers import Noffer
+from kitestring.codec.target import Target
 from kitestring.crypto.keys import SecretKey
 
 NOW = 1_800_000_000
@@ -164,9 +168,15 @@ class FakeDesk:
     async def grant_changed(self, grant_id: str) -> None:
         self.announced.append(grant_id)
 
-    async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
-        self.asked_offers.append((noffer, amount_sats))
-        return decode(self.offered or bolt11_of(sat(amount_sats or 1), len(self.asked_offers)))
+    async def find_payable(self, target: str, terms: Terms) -> Payable:
+        kinds = {**payable.KINDS, Target.NOFFER: replace(payable.KINDS[Target.NOFFER], ask=self._ask_offer)}
+        return await payable.ask(target, terms, Net(self.clock, self.entropy), kinds)
+
+    async def _ask_offer(self, noffer: Noffer, terms: Terms, _: Net) -> Payable:
+        sats = payable.offer_sats(noffer, terms.amount_msat)
+        self.asked_offers.append((noffer, sats))
+        invoice = decode(self.offered or bolt11_of(sat(sats or 1), len(self.asked_offers)))
+        return Payable(invoice, payable.agreed(invoice, sats))
 
     async def node_view(self) -> NodeView:
         return NodeView(sat(1_000), Msat(0))

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from kitestring.base.money import Msat, sat
-from kitestring.client.session import Waits
+from kitestring.client.net import Net, Waits
 from kitestring.codec import bolt11_write
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.uri import NwcUri
@@ -58,6 +58,10 @@ class StandingClock:
 
 CLOCK = StandingClock()
 entropy = os.urandom
+
+
+def net(waits: Waits = PATIENT, *own_relays: str, allow_private: bool = False) -> Net:
+    return Net(CLOCK, entropy, waits=waits, own_relays=own_relays, allow_private=allow_private)
 
 
 def invoice(
@@ -129,7 +133,8 @@ class HostileRelay:
     """Delivers whatever the script returns to every open subscription, filters or not.
 
     ``refuses_e``: closes a REQ with ``#e`` as unsupported; ``eose``: whether it says EOSE; ``refuses``: the words of
-    its OK false. ``log`` is what the client sent, ``requests`` what the service was asked.
+    its OK false. ``log`` is what the client sent, ``requests`` what the service was asked; ``gone`` is set when one of
+    them has hung up.
     """
 
     script: Script
@@ -141,6 +146,7 @@ class HostileRelay:
     log: list[list[Any]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
     _sockets: list[tuple[web.WebSocketResponse, set[str]]] = field(default_factory=list)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
@@ -150,6 +156,7 @@ class HostileRelay:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 await self._frame(socket, open_reqs, json.loads(message.data))
+        self.gone.set()
         return socket
 
     async def _frame(self, socket: web.WebSocketResponse, open_reqs: set[str], frame: list[Any]) -> None:

@@ -13,12 +13,12 @@ from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Paid
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.client.net import Waits
 from kitestring.client.nwc import NwcClient
-from kitestring.client.session import Waits
 from kitestring.nostr.event import Event
 from tests.client.kit import (
     CLIENT,
-    CLOCK,
     IMPATIENT,
     NOW,
     PATIENT,
@@ -27,10 +27,10 @@ from tests.client.kit import (
     STRANGER,
     HostileRelay,
     Request,
-    entropy,
     hostile_relay,
     info_event,
     invoice,
+    net,
     nwc_uri,
 )
 from tests.rig.process import free_port
@@ -42,7 +42,7 @@ SETTLED = {
 
 
 def client(relay: HostileRelay, waits: Waits = PATIENT, **options: Any) -> NwcClient:
-    return NwcClient(nwc_uri(relay.url), clock=CLOCK, entropy=entropy, waits=waits, **options)
+    return NwcClient(nwc_uri(relay.url), net(waits), **options)
 
 
 def script(**answers: object) -> Callable[[Request], Iterable[Event]]:
@@ -244,6 +244,37 @@ async def test_an_unclear_refusal_without_a_record_is_final_only_where_the_code_
     assert (await refused(answer, PATIENT)).reason is reason
 
 
+# ---------------------------------------------------------------- the record of a payment
+
+
+@pytest.mark.parametrize(
+    ("record", "answer"),
+    [
+        (SETTLED, Settled(PREIMAGE, Msat(7))),
+        (settled(state="failed", preimage=None), Failed("its record says failed", attempt_at=NOW)),
+        (settled(state="failed", preimage=None, created_at=None), Failed("its record says failed")),
+        (settled(state="pending", preimage=None, settled_at=None), InFlight()),
+        (settled(state="expired", preimage=None, settled_at=None), InFlight()),
+        (settled(preimage=None), InFlight()),
+        (settled(preimage="44" * 32), InFlight()),
+        (settled(type="incoming"), Unknown("its record is of an invoice, not of a payment")),
+        (("NOT_FOUND", ""), NeverSeen(NOW)),
+        (("RESTRICTED", "not yours"), Unknown("the wallet refused: not yours")),
+    ],
+)
+async def test_the_record_of_a_payment_is_the_answer_of_a_look_up(record: object, answer: LookupAnswer) -> None:
+    async with hostile_relay(script(lookup_invoice=record), stored=[info_event()]) as relay, client(relay) as wallet:
+        assert await wallet.lookup_payment(PAYMENT_HASH) == answer
+
+
+async def test_a_wallet_that_does_not_answer_says_nothing_about_a_payment() -> None:
+    async with (
+        hostile_relay(script(lookup_invoice=None), stored=[info_event()]) as relay,
+        client(relay, IMPATIENT) as wallet,
+    ):
+        assert isinstance(await wallet.lookup_payment(PAYMENT_HASH), Unknown)
+
+
 # ---------------------------------------------------------------- the other methods
 
 
@@ -293,7 +324,7 @@ async def test_a_silent_wallet_is_unavailable() -> None:
 
 
 async def test_without_a_relay_the_client_says_so_and_leaves_nothing_open() -> None:
-    wallet = NwcClient(nwc_uri(f"ws://127.0.0.1:{free_port()}"), clock=CLOCK, entropy=entropy, waits=IMPATIENT)
+    wallet = NwcClient(nwc_uri(f"ws://127.0.0.1:{free_port()}"), net(IMPATIENT))
     with pytest.raises(KitestringError, match="no relay can be reached") as caught:
         await wallet.__aenter__()
     assert caught.value.exit_code is Exit.UNAVAILABLE
@@ -353,7 +384,7 @@ async def test_a_missing_info_event_is_a_warning(caplog: pytest.LogCaptureFixtur
 
 
 def test_neither_the_uri_nor_the_client_shows_the_secret() -> None:
-    wallet = NwcClient(nwc_uri("ws://127.0.0.1:1"), clock=CLOCK, entropy=entropy)
+    wallet = NwcClient(nwc_uri("ws://127.0.0.1:1"), net())
     assert CLIENT.hex() not in repr(wallet) + repr(wallet.uri)
     with pytest.raises(CodecError):
-        NwcClient("nostr+walletconnect://00?secret=11", clock=CLOCK, entropy=entropy)
+        NwcClient("nostr+walletconnect://00?secret=11", net())

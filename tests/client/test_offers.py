@@ -9,13 +9,12 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
-from kitestring.client.offers import OfferInvoice, OfferReceipt, ask_offer, request_invoice
+from kitestring.client.offers import AskedOffer, JudgedReceipt, OfferQuestion, ask_offer
 from kitestring.codec import bech32, pointers, tlv
 from kitestring.codec.pointers import Noffer
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.server import Relay
-from kitestring.transport.relays import RelayPool
 from kitestring.wire.envelope import CLINK_VERSION
 from tests.client.kit import (
     CLOCK,
@@ -31,6 +30,7 @@ from tests.client.kit import (
     entropy,
     hostile_relay,
     invoice,
+    net,
     noffer,
     pool,
     read_request,
@@ -44,20 +44,18 @@ def answering(*replies: dict[str, object]) -> Callable[[Request], Iterable[Event
     return lambda request: [request.reply(reply, tags=[CLINK_VERSION]) for reply in replies]
 
 
-async def asked(
-    relay: HostileRelay, relays: RelayPool, amount_sats: int | None = 21, offer: Noffer | None = None, **more: object
-) -> OfferInvoice:
-    found: OfferInvoice = await request_invoice(
-        relays, offer or noffer(relay.url), amount_sats=amount_sats, clock=CLOCK, entropy=entropy,
-        network="regtest", waits=IMPATIENT, **more,  # type: ignore[arg-type]
-    )  # fmt: skip
-    return found
+TWENTY_ONE = OfferQuestion(21)
 
 
-async def refused(script: Callable[[Request], Iterable[Event]], **more: object) -> KitestringError:
-    async with hostile_relay(script) as relay, pool(relay.url) as relays:
+async def asked(relay: HostileRelay, amount_sats: int | None = 21, offer: Noffer | None = None) -> AskedOffer:
+    question = OfferQuestion(amount_sats, network="regtest")
+    return await ask_offer(offer or noffer(relay.url), question, net(IMPATIENT, relay.url))
+
+
+async def refused(script: Callable[[Request], Iterable[Event]], amount_sats: int | None = 21) -> KitestringError:
+    async with hostile_relay(script) as relay:
         with pytest.raises(KitestringError) as caught:
-            await asked(relay, relays, **more)  # type: ignore[arg-type]
+            await asked(relay, amount_sats)
         assert set(relay.labels()) <= {"REQ", "EVENT", "CLOSE"}
     return caught.value
 
@@ -68,10 +66,8 @@ async def refused(script: Callable[[Request], Iterable[Event]], **more: object) 
 async def test_an_invoice_and_its_receipt_come_over_the_embedded_relay() -> None:
     async with Relay(None, clock=CLOCK, entropy=entropy) as relay, _Service(relay.url) as service:
         offer = noffer(relay.url)
-        async with await ask_offer(
-            offer, amount_sats=21, description="for tea", payer_data={"name": "Bob"}, clock=CLOCK, entropy=entropy,
-            own_relays=[relay.url], waits=PATIENT,
-        ) as got:  # fmt: skip
+        question = OfferQuestion(21, "for tea", {"name": "Bob"})
+        async with await ask_offer(offer, question, net(PATIENT, relay.url)) as got:
             assert got.bolt11 == invoice()
             assert got.invoice.amount_msat == sat(21)
             request = service.requests[0]
@@ -79,13 +75,13 @@ async def test_an_invoice_and_its_receipt_come_over_the_embedded_relay() -> None
             wanted = {"offer": "tips", "amount_sats": 21, "description": "for tea", "payer_data": {"name": "Bob"}}
             assert request.members == wanted
             await service.send(request.reply({"res": "ok", "preimage": PREIMAGE}, tags=[CLINK_VERSION]))
-            assert await got.wait_receipt(PATIENCE_S) == OfferReceipt(PREIMAGE, "proven")
+            assert await got.wait_receipt(PATIENCE_S) == JudgedReceipt(PREIMAGE, "proven")
 
 
 async def test_each_request_has_a_key_of_its_own() -> None:
-    async with hostile_relay(answering({"bolt11": invoice()})) as relay, pool(relay.url) as relays:
+    async with hostile_relay(answering({"bolt11": invoice()})) as relay:
         for _ in range(2):
-            await (await asked(relay, relays)).close()
+            await (await asked(relay)).close()
         assert len({request.event.pubkey for request in relay.requests}) == 2
 
 
@@ -125,17 +121,17 @@ async def test_every_observed_reply_is_read(row: dict[str, object]) -> None:
     if "bolt11" in members:
         members["bolt11"] = invoice()
     tags: list[list[str]] = row["tags"]  # type: ignore[assignment]
-    async with hostile_relay(lambda request: [request.reply(members, tags=tags)]) as relay, pool(relay.url) as relays:
+    async with hostile_relay(lambda request: [request.reply(members, tags=tags)]) as relay:
         if "bolt11" in members:
-            async with await asked(relay, relays) as got:
+            async with await asked(relay) as got:
                 assert got.bolt11 == invoice()
         elif members.get("res") == "ok":
             relay.script = lambda request: [request.reply({"bolt11": invoice()}), request.reply(members, tags=tags)]
-            async with await asked(relay, relays) as got:
-                assert await got.wait_receipt(PATIENCE_S) == OfferReceipt(None, "claimed")
+            async with await asked(relay) as got:
+                assert await got.wait_receipt(PATIENCE_S) == JudgedReceipt(None, "claimed")
         else:
             with pytest.raises(KitestringError) as caught:
-                await asked(relay, relays)
+                await asked(relay)
             assert caught.value.details["code"] == members["code"]
             assert caught.value.details.get("range") == members.get("range")
             assert caught.value.details.get("payer_data") == members.get("payer_data")
@@ -176,8 +172,7 @@ async def test_an_invoice_that_is_not_what_was_asked_for_is_refused(text: str, r
 async def test_an_amountless_invoice_is_for_the_amount_asked_and_refused_where_none_was() -> None:
     async with (
         hostile_relay(answering({"bolt11": invoice(None)})) as relay,
-        pool(relay.url) as relays,
-        await asked(relay, relays) as got,
+        await asked(relay) as got,
     ):
         assert got.invoice.amount_msat is None
     error = await refused(answering({"bolt11": invoice(None)}), amount_sats=None)
@@ -185,24 +180,23 @@ async def test_an_amountless_invoice_is_for_the_amount_asked_and_refused_where_n
 
 
 async def test_a_fixed_price_in_the_code_is_asked_for_and_held_to() -> None:
-    async with hostile_relay(answering({"bolt11": invoice(sat(22))})) as relay, pool(relay.url) as relays:
+    async with hostile_relay(answering({"bolt11": invoice(sat(22))})) as relay:
         with pytest.raises(KitestringError) as caught:
-            await asked(relay, relays, None, noffer(relay.url, price_sats=21))
+            await asked(relay, None, noffer(relay.url, price_sats=21))
         assert relay.requests[0].members["amount_sats"] == 21
     assert caught.value.reason is Reason.AMOUNT_OUT_OF_RANGE
 
 
 async def test_a_receipt_with_a_false_preimage_is_reported_and_its_preimage_not_given() -> None:
     script = answering({"bolt11": invoice()}, {"res": "ok", "preimage": "33" * 32})
-    async with hostile_relay(script) as relay, pool(relay.url) as relays, await asked(relay, relays) as got:
-        assert await got.wait_receipt(PATIENCE_S) == OfferReceipt(None, "false")
+    async with hostile_relay(script) as relay, await asked(relay) as got:
+        assert await got.wait_receipt(PATIENCE_S) == JudgedReceipt(None, "false")
 
 
 async def test_no_receipt_is_no_failure() -> None:
     async with (
         hostile_relay(answering({"bolt11": invoice()})) as relay,
-        pool(relay.url) as relays,
-        await asked(relay, relays) as got,
+        await asked(relay) as got,
     ):
         assert await got.wait_receipt(0.05) is None
 
@@ -215,14 +209,12 @@ def moved_to(latest: Noffer) -> dict[str, object]:
 
 
 async def test_a_move_within_the_service_is_followed_once() -> None:
-    new = noffer("wss://relay.example.com", "new")
-
     def script(request: Request) -> Iterable[Event]:
         moved = request.members["offer"] == "tips"
-        return answering(moved_to(new) if moved else {"bolt11": invoice()})(request)
+        return answering(moved_to(noffer(relay.url, "new")) if moved else {"bolt11": invoice()})(request)
 
-    async with hostile_relay(script) as relay, pool(relay.url) as relays, await asked(relay, relays) as got:
-        assert got.noffer == new
+    async with hostile_relay(script) as relay, await asked(relay) as got:
+        assert got.noffer == noffer(relay.url, "new")
         assert [request.members["offer"] for request in relay.requests] == ["tips", "new"]
         assert [request.members["amount_sats"] for request in relay.requests] == [21, 21]
 
@@ -231,10 +223,8 @@ async def test_a_moved_offer_is_asked_for_at_the_relays_of_its_new_code() -> Non
     async with hostile_relay(answering({"bolt11": invoice()})) as there:
         new = noffer(there.url, "new")
         async with hostile_relay(answering(moved_to(new))) as here:
-            mine = [here.url, there.url]
-            async with await ask_offer(
-                noffer(here.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=mine
-            ) as got:
+            mine = net(IMPATIENT, here.url, there.url)
+            async with await ask_offer(noffer(here.url), TWENTY_ONE, mine) as got:
                 assert got.noffer == new
             assert [request.members["offer"] for request in here.requests] == ["tips"]
         assert [request.members["offer"] for request in there.requests] == ["new"]
@@ -244,9 +234,7 @@ async def test_a_moved_offer_is_asked_for_at_the_relays_of_its_new_code() -> Non
 async def test_a_moved_offer_does_not_lead_into_a_private_network(inside: str) -> None:
     async with hostile_relay(answering(moved_to(noffer(inside, "new")))) as here:
         with pytest.raises(KitestringError, match="of the code is not") as caught:
-            await ask_offer(
-                noffer(here.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=[here.url]
-            )
+            await ask_offer(noffer(here.url), TWENTY_ONE, net(IMPATIENT, here.url))
         assert len(here.requests) == 1
     assert caught.value.reason is Reason.NOT_PERMITTED
 
@@ -259,27 +247,27 @@ async def test_a_moved_offer_whose_new_code_names_no_relay_is_asked_for_where_th
         return answering(moved if request.members["offer"] == "tips" else {"bolt11": invoice()})(request)
 
     async with hostile_relay(script) as here:
-        got = await ask_offer(
-            noffer(here.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, allow_private=True
-        )
+        got = await ask_offer(noffer(here.url), TWENTY_ONE, net(IMPATIENT, allow_private=True))
         await got.close()
         assert (got.noffer.offer, got.noffer.relays) == ("new", ())
 
 
 async def test_a_second_move_ends_it() -> None:
-    new = noffer("wss://relay.example.com", "new")
-    async with hostile_relay(answering(moved_to(new))) as relay, pool(relay.url) as relays:
+    def script(request: Request) -> Iterable[Event]:
+        return answering(moved_to(noffer(relay.url, "new")))(request)
+
+    async with hostile_relay(script) as relay:
         with pytest.raises(KitestringError) as caught:
-            await asked(relay, relays)
+            await asked(relay)
         assert len(relay.requests) == 2
     assert caught.value.reason is Reason.MOVED_OR_EXPIRED_OFFER
 
 
 async def test_a_move_to_another_service_is_for_the_caller_to_decide() -> None:
     other = noffer("wss://relay.example.com", "new", STRANGER)
-    async with hostile_relay(answering(moved_to(other))) as relay, pool(relay.url) as relays:
+    async with hostile_relay(answering(moved_to(other))) as relay:
         with pytest.raises(KitestringError, match="another service") as caught:
-            await asked(relay, relays)
+            await asked(relay)
         assert len(relay.requests) == 1
     assert caught.value.details["latest"] == pointers.encode(other)
 
@@ -296,34 +284,28 @@ async def test_an_expired_offer_ends_it(latest: str) -> None:
 async def test_a_private_relay_of_a_foreign_code_is_not_dialled() -> None:
     async with hostile_relay(answering({"bolt11": invoice()})) as relay:
         with pytest.raises(KitestringError) as caught:
-            await ask_offer(noffer(relay.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT)
+            await ask_offer(noffer(relay.url), TWENTY_ONE, net(IMPATIENT))
         assert relay.log == []
     assert caught.value.reason is Reason.NOT_PERMITTED
 
 
 async def test_a_private_relay_is_dialled_where_the_caller_says_so() -> None:
     async with hostile_relay(answering({"bolt11": invoice()})) as relay:
-        got = await ask_offer(
-            noffer(relay.url), amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, allow_private=True
-        )
+        got = await ask_offer(noffer(relay.url), TWENTY_ONE, net(IMPATIENT, allow_private=True))
         await got.close()
 
 
 async def test_the_callers_own_relay_is_used_although_another_one_in_the_code_is_refused() -> None:
     async with hostile_relay(answering({"bolt11": invoice()})) as relay:
         both = Noffer(SERVICE.public_hex, (f"{relay.url}/", "ws://10.0.0.1"), "tips")
-        got = await ask_offer(
-            both, amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=[relay.url]
-        )
+        got = await ask_offer(both, TWENTY_ONE, net(IMPATIENT, relay.url))
         await got.close()
 
 
 async def test_an_offer_without_relays_is_asked_for_at_the_callers_own() -> None:
     bare = Noffer(SERVICE.public_hex, (), "tips")
     with pytest.raises(KitestringError, match="names no relay"):
-        await ask_offer(bare, amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT)
+        await ask_offer(bare, TWENTY_ONE, net(IMPATIENT))
     async with hostile_relay(answering({"bolt11": invoice()})) as relay:
-        got = await ask_offer(
-            bare, amount_sats=21, clock=CLOCK, entropy=entropy, waits=IMPATIENT, own_relays=[relay.url]
-        )
+        got = await ask_offer(bare, TWENTY_ONE, net(IMPATIENT, relay.url))
         await got.close()

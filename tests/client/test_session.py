@@ -9,20 +9,21 @@ import msgspec
 import pytest
 
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
-from kitestring.client.session import MAX_REPLIES, Exchange, Line, Waits
+from kitestring.client.net import Waits
+from kitestring.client.session import MAX_REPLIES, Dialog, Exchange
 from kitestring.codec.json import loads_object
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
+from kitestring.transport.relays import RelayPool
 from tests.client.kit import (
     CLIENT,
-    CLOCK,
     IMPATIENT,
     PATIENCE_S,
     SERVICE,
     STRANGER,
     Request,
-    entropy,
     hostile_relay,
+    net,
     pool,
 )
 from tests.rig.process import free_port
@@ -37,9 +38,8 @@ def read(text: str) -> dict[str, object]:
     return members
 
 
-def exchange(relays: object, line: Line | None = None, waits: Waits = IMPATIENT) -> Exchange:
-    line = line or Line.offers(CLIENT, SERVICE.public_hex)
-    return Exchange(relays, line, '{"offer":"tips"}', clock=CLOCK, entropy=entropy, waits=waits)  # type: ignore[arg-type]
+def exchange(relays: RelayPool, dialog: Dialog | None = None, waits: Waits = IMPATIENT) -> Exchange:
+    return Exchange(relays, dialog or Dialog.offers(CLIENT, SERVICE.public_hex), '{"offer":"tips"}', net(waits))
 
 
 def forged(event: Event) -> Event:
@@ -135,8 +135,8 @@ async def test_a_nwc_response_without_p_is_taken() -> None:
         whole = request.reply(RIGHT)
         return [_resigned(whole, [tag for tag in whole.tags if tag[0] != "p"])]
 
-    line = Line.nwc(CLIENT, SERVICE.public_hex, "nip04")
-    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays, line) as asked:
+    dialog = Dialog.nwc(CLIENT, SERVICE.public_hex, "nip04")
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays, dialog) as asked:
         assert await asked.next(read, PATIENCE_S) == RIGHT
 
 

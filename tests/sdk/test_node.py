@@ -4,50 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kitestring.base.errors import Exit, KitestringError, Reason
-from kitestring.base.money import Msat, sat
-from kitestring.base.node import NodeInfo, NodeUnreachableError, PayOrder
-from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
-from kitestring.client.nwc import pay_command
+from kitestring.base.money import ZERO, Msat, sat
+from kitestring.base.node import InvoiceStatus, NodeInfo, NodePayment, NodeUnreachableError, PayOrder
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.client.net import Net
+from kitestring.client.payable import Payable
 from kitestring.codec import bolt11
 from kitestring.sdk import node
-from kitestring.sdk.node import NodePurse, default_fee_cap
-from kitestring.sdk.setting import Setting
-from tests.client.kit import NOW, PAYMENT_HASH, PREIMAGE, entropy, invoice
+from kitestring.sdk.node import NodeSource
+from kitestring.sdk.wallet import Wallet
+from tests.client.kit import PAYMENT_HASH, PREIMAGE, entropy, invoice
+from tests.fakes.backend import ABILITIES
+from tests.fakes.clock import EPOCH, VirtualClock, virtual
 
-NEW = NeverSeen(NOW)
+BILL = invoice(at=EPOCH)
+NEW = NeverSeen(EPOCH)
 SETTLED = Settled(PREIMAGE, Msat(7))
 Answer = LookupAnswer | Exception
-
-
-class QuickClock:
-    """Every wait is over at once, and time has passed."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> int:
-        return NOW
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float, /) -> None:
-        for _ in range(5):  # what can be done without waiting is done first
-            await asyncio.sleep(0)
-        self.time += seconds
 
 
 class FakeNode:
     """Answers in the order given; the last answer is repeated."""
 
+    capabilities = ABILITIES
+
     def __init__(self, pay: Answer, lookups: list[Answer], tracks: list[Answer]) -> None:
         self.orders: list[PayOrder] = []
+        self.list: list[NodePayment] | Exception = []
         self._pay = pay
         self._lookups = lookups
         self._tracks = tracks
@@ -69,9 +59,13 @@ class FakeNode:
     async def track(self, payment_hash: str) -> LookupAnswer:
         return _give(self._tracks.pop(0) if len(self._tracks) > 1 else self._tracks[0])
 
-    async def list_payments(self) -> AsyncIterator[Any]:
-        none: list[Any] = []
-        for row in none:
+    async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
+        return InvoiceStatus("unknown")
+
+    async def list_payments(self) -> AsyncIterator[NodePayment]:
+        if isinstance(self.list, Exception):
+            raise self.list
+        for row in self.list:
             yield row
 
 
@@ -81,72 +75,103 @@ def _give(answer: Answer) -> LookupAnswer:
     return answer
 
 
-Make = Callable[..., tuple[NodePurse, FakeNode]]
+Make = Callable[..., tuple[NodeSource, FakeNode]]
 
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Make:
     def build(
         pay: Answer = SETTLED, before: Answer = NEW, tracks: list[Answer] | None = None
-    ) -> tuple[NodePurse, FakeNode]:
+    ) -> tuple[NodeSource, FakeNode]:
         fake = FakeNode(pay, [before], tracks or [Unknown("no idea")])
         monkeypatch.setattr(node, "open_backend", lambda *_, **__: fake)
-        return NodePurse("fake://", Setting(QuickClock(), entropy, data_dir=tmp_path)), fake
+        return NodeSource("fake://", Net(VirtualClock(), entropy), data_dir=tmp_path, environment={}), fake
 
     return build
 
 
-async def paid(purse: NodePurse, **limits: Any) -> Any:
-    return await purse.pay(pay_command(bolt11.decode(invoice()), None, limits.get("max_fee")), 60)
+async def paid(source: NodeSource, **limits: Any) -> Any:
+    decoded = bolt11.decode(limits.get("text", BILL))
+    payable = Payable(decoded, bolt11.amount_to_pay(decoded, limits.get("amount")))
+    return await source.pay(payable.order(limits.get("max_fee")), limits.get("timeout_s", 60))
 
 
-async def refused(purse: NodePurse) -> KitestringError:
+async def refused(source: NodeSource) -> KitestringError:
     with pytest.raises(KitestringError) as caught:
-        await paid(purse)
+        await paid(source)
     return caught.value
 
 
+@virtual
 async def test_a_payment_is_ordered_with_its_limits(make: Make) -> None:
-    purse, fake = make()
-    result = await paid(purse)
+    source, fake = make()
+    result = await paid(source)
     assert (result.preimage, result.fee_msat, result.amount_msat) == (PREIMAGE, Msat(7), sat(21))
-    assert fake.orders == [PayOrder(invoice(), PAYMENT_HASH, sat(21), False, sat(10), 60)]
+    assert fake.orders == [PayOrder(BILL, PAYMENT_HASH, sat(21), False, sat(10), 60)]
 
 
-def test_the_fee_is_capped_at_one_percent_and_ten_sats_are_always_allowed() -> None:
-    assert default_fee_cap(sat(21)) == sat(10)
-    assert default_fee_cap(sat(1_000)) == sat(10)
-    assert default_fee_cap(Msat(2_000_001)) == Msat(20_001)
+@virtual
+async def test_the_fee_is_capped_at_one_percent_and_ten_sats_are_always_allowed(make: Make) -> None:
+    for amount, cap in ((sat(21), sat(10)), (sat(1_000), sat(10)), (Msat(2_000_001), Msat(20_001))):
+        source, fake = make()
+        await paid(source, text=invoice(None, at=EPOCH), amount=amount)
+        assert fake.orders[0].fee_cap_msat == cap
 
 
+@virtual
 async def test_a_limit_of_the_caller_is_the_limit_also_when_it_is_nothing(make: Make) -> None:
-    purse, fake = make()
-    await paid(purse, max_fee=Msat(0))
+    source, fake = make()
+    await paid(source, max_fee=Msat(0))
     assert fake.orders[0].fee_cap_msat == 0
 
 
+@virtual
 async def test_what_is_settled_is_answered_and_not_sent_again(make: Make) -> None:
-    purse, fake = make(before=SETTLED)
-    assert (await paid(purse)).preimage == PREIMAGE
+    source, fake = make(before=SETTLED)
+    assert (await paid(source)).preimage == PREIMAGE
     assert fake.orders == []
 
 
+@virtual
+async def test_what_was_paid_before_has_the_amount_that_was_paid_and_not_the_one_asked_for_now(make: Make) -> None:
+    source, fake = make(before=SETTLED)
+    fake.list = [
+        NodePayment("ab" * 32, "settled", sat(1), ZERO, ""),
+        NodePayment(PAYMENT_HASH, "settled", sat(5), ZERO, ""),
+    ]
+    again = await paid(source, text=invoice(None, at=EPOCH), amount=sat(9))
+    assert (again.amount_msat, again.fee_msat) == (sat(5), Msat(7))
+
+
+@virtual
+@pytest.mark.parametrize("rows", [[], OSError("reset")], ids=["not listed", "no list"])
+async def test_a_payment_proven_settled_is_paid_though_its_amount_is_not_told(
+    make: Make, rows: list[NodePayment] | Exception
+) -> None:
+    source, fake = make(before=SETTLED)
+    fake.list = rows
+    assert (await paid(source, text=invoice(None, at=EPOCH), amount=sat(9))).amount_msat == sat(9)
+
+
+@virtual
 async def test_what_is_under_way_is_joined_and_not_sent_again(make: Make) -> None:
-    purse, fake = make(before=InFlight(), tracks=[InFlight(), SETTLED])
-    assert (await paid(purse)).preimage == PREIMAGE
+    source, fake = make(before=InFlight(), tracks=[InFlight(), SETTLED])
+    assert (await paid(source)).preimage == PREIMAGE
     assert fake.orders == []
 
 
+@virtual
 async def test_a_failed_payment_may_be_tried_again(make: Make) -> None:
-    purse, fake = make(before=Failed("no route", "no_route"))
-    assert (await paid(purse)).preimage == PREIMAGE
+    source, fake = make(before=Failed("no route", FailureReason.NO_ROUTE))
+    assert (await paid(source)).preimage == PREIMAGE
     assert len(fake.orders) == 1
 
 
 @pytest.mark.parametrize("before", [Unknown("busy"), OSError("reset"), NodeUnreachableError("refused")])
+@virtual
 async def test_where_the_past_is_not_known_nothing_is_sent(make: Make, before: Answer) -> None:
-    purse, fake = make(before=before)
-    error = await refused(purse)
+    source, fake = make(before=before)
+    error = await refused(source)
     assert error.exit_code is Exit.UNAVAILABLE
     assert fake.orders == []
 
@@ -154,22 +179,24 @@ async def test_where_the_past_is_not_known_nothing_is_sent(make: Make, before: A
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        ("fee_limit", Reason.FEE_LIMIT),
-        ("insufficient_funds", Reason.INSUFFICIENT_FUNDS),
-        ("no_route", Reason.PAYMENT_FAILED),
-        ("strange", Reason.PAYMENT_FAILED),
+        (FailureReason.FEE_LIMIT, Reason.FEE_LIMIT),
+        (FailureReason.INSUFFICIENT_FUNDS, Reason.INSUFFICIENT_FUNDS),
+        (FailureReason.NO_ROUTE, Reason.PAYMENT_FAILED),
+        (FailureReason.OTHER, Reason.PAYMENT_FAILED),
     ],
 )
-async def test_a_proven_failure_is_a_failure(make: Make, reason: str, expected: Reason) -> None:
-    purse, _ = make(pay=Failed("the node's word", reason))
-    error = await refused(purse)
+@virtual
+async def test_a_proven_failure_is_a_failure(make: Make, reason: FailureReason, expected: Reason) -> None:
+    source, _ = make(pay=Failed("the node's word", reason))
+    error = await refused(source)
     assert error.reason is expected
     assert error.exit_code is Exit.PAYMENT_FAILED
 
 
+@virtual
 async def test_a_node_that_was_never_reached_was_never_asked(make: Make) -> None:
-    purse, _ = make(pay=NodeUnreachableError("connection refused"))
-    error = await refused(purse)
+    source, _ = make(pay=NodeUnreachableError("connection refused"))
+    error = await refused(source)
     assert error.reason is Reason.UNAVAILABLE
     assert "nothing was sent" in error.message
 
@@ -178,37 +205,92 @@ UNPROVEN: list[Answer] = [Unknown("500"), InFlight(), OSError("reset"), TimeoutE
 
 
 @pytest.mark.parametrize("answer", UNPROVEN, ids=repr)
-@pytest.mark.parametrize("later", [*UNPROVEN, NeverSeen(NOW)], ids=repr)
+@pytest.mark.parametrize("later", [*UNPROVEN, NeverSeen(EPOCH)], ids=repr)
+@virtual
 async def test_what_nobody_can_say_is_in_flight_and_never_failed(make: Make, answer: Answer, later: Answer) -> None:
-    purse, _ = make(pay=answer, tracks=[later])
-    error = await refused(purse)
+    source, _ = make(pay=answer, tracks=[later])
+    error = await refused(source)
     assert error.reason is Reason.PAYMENT_IN_FLIGHT
     assert error.details["payment_hash"] == PAYMENT_HASH
 
 
 @pytest.mark.parametrize("answer", UNPROVEN, ids=repr)
+@virtual
 async def test_the_truth_that_comes_later_counts(make: Make, answer: Answer) -> None:
-    purse, fake = make(pay=answer, tracks=[OSError("reset"), InFlight(), SETTLED])
-    assert (await paid(purse)).preimage == PREIMAGE
+    source, fake = make(pay=answer, tracks=[OSError("reset"), InFlight(), SETTLED])
+    assert (await paid(source)).preimage == PREIMAGE
     assert len(fake.orders) == 1
 
 
+@virtual
+@pytest.mark.parametrize(
+    ("attempt_at", "expected"),
+    [(EPOCH, Reason.PAYMENT_FAILED), (EPOCH - 1, Reason.PAYMENT_IN_FLIGHT), (None, Reason.PAYMENT_IN_FLIGHT)],
+)
+async def test_after_a_lost_answer_a_failure_counts_if_the_node_dates_it_after_the_order(
+    make: Make, attempt_at: int | None, expected: Reason
+) -> None:
+    source, _ = make(pay=OSError("reset"), tracks=[Failed("no route", FailureReason.NO_ROUTE, attempt_at)])
+    assert (await refused(source)).reason is expected
+
+
+@virtual
+async def test_no_date_makes_up_for_look_ups_that_prove_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeNode, "capabilities", replace(ABILITIES, authoritative_lookup=False))
+    source, _ = make(pay=OSError("reset"), tracks=[Failed("no route", FailureReason.NO_ROUTE, EPOCH)])
+    assert (await refused(source)).reason is Reason.PAYMENT_IN_FLIGHT
+
+
+@virtual
+async def test_a_failure_after_the_node_was_seen_trying_ends_it(make: Make) -> None:
+    source, _ = make(pay=OSError("reset"), tracks=[InFlight(), Failed("no route", FailureReason.NO_ROUTE)])
+    assert (await refused(source)).reason is Reason.PAYMENT_FAILED
+
+
+@virtual
+async def test_a_node_that_says_settled_without_a_proof_is_sent_nothing_and_not_called_unpaid(make: Make) -> None:
+    lie = Settled("44" * 32, Msat(0))
+    source, fake = make(before=lie, tracks=[lie])
+    assert (await refused(source)).reason is Reason.PAYMENT_IN_FLIGHT
+    assert fake.orders == []
+
+
+@virtual
 async def test_after_a_lost_answer_the_record_of_an_earlier_attempt_proves_nothing(make: Make) -> None:
-    earlier = Failed("first attempt", "no_route")
-    purse, _ = make(pay=OSError("reset"), before=earlier, tracks=[earlier])
-    assert (await refused(purse)).reason is Reason.PAYMENT_IN_FLIGHT
+    earlier = Failed("first attempt", FailureReason.NO_ROUTE)
+    source, _ = make(pay=OSError("reset"), before=earlier, tracks=[earlier])
+    assert (await refused(source)).reason is Reason.PAYMENT_IN_FLIGHT
 
 
+@virtual
 async def test_after_a_lost_answer_a_failure_of_the_same_kind_and_a_later_date_ends_it(make: Make) -> None:
-    earlier, now = Failed("no route", "no_route", NOW - 100), Failed("no route", "no_route", NOW)
-    purse, _ = make(pay=OSError("reset"), before=earlier, tracks=[earlier, now])
-    assert (await refused(purse)).reason is Reason.PAYMENT_FAILED
+    earlier, now = (
+        Failed("no route", FailureReason.NO_ROUTE, EPOCH - 100),
+        Failed("no route", FailureReason.NO_ROUTE, EPOCH),
+    )
+    for tracks in ([earlier, now], [now]):
+        source, fake = make(pay=OSError("reset"), before=earlier, tracks=tracks)
+        assert (await refused(source)).reason is Reason.PAYMENT_FAILED
+        assert len(fake.orders) == 1
 
 
+@virtual
+async def test_an_expired_invoice_whose_order_may_be_on_its_way_is_in_flight_and_not_merely_expired(make: Make) -> None:
+    source, fake = make(pay=OSError("reset"), tracks=[NEW])
+    short = invoice(at=EPOCH, expiry_s=30)
+    async with Wallet(source, Net(VirtualClock(), entropy)) as wallet:
+        for _ in range(2):  # the second time it has expired
+            with pytest.raises(KitestringError) as caught:
+                await wallet.pay(short, timeout_s=30)
+            assert caught.value.reason is Reason.PAYMENT_IN_FLIGHT
+    assert len(fake.orders) == 1
+
+
+@virtual
 async def test_a_caller_who_goes_away_does_not_stop_the_order_and_the_next_one_joins_it(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    purse, fake = make()
+    source, fake = make()
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def slow(order: PayOrder) -> LookupAnswer:
@@ -218,18 +300,12 @@ async def test_a_caller_who_goes_away_does_not_stop_the_order_and_the_next_one_j
         return SETTLED
 
     monkeypatch.setattr(fake, "pay", slow)
-    monkeypatch.setattr(purse, "_clock", _Patient())
-    first = asyncio.create_task(paid(purse))
+    first = asyncio.create_task(paid(source))
     await asked.wait()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    second = asyncio.create_task(paid(purse))
+    second = asyncio.create_task(paid(source))
     await asyncio.sleep(0)
     answer.set()
     assert (await second).preimage == PREIMAGE
     assert len(fake.orders) == 1
-
-
-class _Patient(QuickClock):
-    async def sleep(self, seconds: float, /) -> None:
-        await asyncio.Event().wait()

@@ -13,7 +13,7 @@ from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
-from kitestring.client.session import Waits
+from kitestring.client.net import Waits
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.uri import encode_nwc
 from kitestring.nostr.event import Event
@@ -157,7 +157,7 @@ async def test_a_node_that_is_away_is_said_so(wallet: Wallet, world: World) -> N
         assert caught.value.exit_code is Exit.UNAVAILABLE
 
 
-async def test_an_offer_is_asked_over_its_relay_and_paid(wallet: Wallet, world: World) -> None:
+async def test_an_offer_is_asked_over_its_relay_and_paid(wallet: Wallet, world: World, path: Path) -> None:
     def script(request: Request) -> Iterable[Event]:
         text = world.invoice(sat(request.members["amount_sats"]))
         return [request.reply({"bolt11": text}, at=int(time.time()))]
@@ -167,8 +167,8 @@ async def test_an_offer_is_asked_over_its_relay_and_paid(wallet: Wallet, world: 
         with pytest.raises(KitestringError) as caught:  # a stranger's code leads to no private address
             await wallet.pay(code, sat(50))
         assert caught.value.reason is Reason.NOT_PERMITTED
-        wallet._relays = (relay.url,)  # type: ignore[misc]
-        receipt = await wallet.pay(code, sat(50), max_fee=sat(2), description="tea")
+        async with Wallet.open(f"sandbox://{path}?latency_ms=1", relays=[relay.url]) as ours:
+            receipt = await ours.pay(code, sat(50), max_fee=sat(2), description="tea")
         assert relay.requests[0].members["description"] == "tea"
     assert receipt.amount == sat(50)
     assert [row.state for row in world.payments()] == ["settled"]
@@ -259,8 +259,11 @@ async def test_an_expired_invoice_that_was_paid_in_time_still_has_its_receipt() 
     old = invoice(at=NOW - 4_000)
     for found, reason in (
         ({**record, "preimage": PREIMAGE}, None),
-        ({**record, "preimage": "44" * 32}, Reason.MALFORMED),
+        ({**record, "preimage": "44" * 32}, Reason.PAYMENT_IN_FLIGHT),
+        (record, Reason.PAYMENT_IN_FLIGHT),
         ({**record, "state": "pending"}, Reason.PAYMENT_IN_FLIGHT),
+        ({**record, "state": "expired"}, Reason.PAYMENT_IN_FLIGHT),
+        ({**record, "state": "failed"}, Reason.MALFORMED),
         ({**record, "type": "incoming", "preimage": PREIMAGE}, Reason.MALFORMED),
         ("NOT_FOUND", Reason.MALFORMED),
     ):

@@ -24,8 +24,9 @@ from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Paid
+from kitestring.client.net import Net
 from kitestring.client.nwc import NwcClient
-from kitestring.client.offers import ask_offer
+from kitestring.client.offers import OfferQuestion, ask_offer
 from kitestring.codec import bolt11, pointers
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey
@@ -172,7 +173,7 @@ class Demo:
         self._keys = {key.public_hex: key for key in keys}
 
     def _client(self, uri: str) -> NwcClient:
-        return NwcClient(uri, clock=self._clock, entropy=os.urandom)
+        return NwcClient(uri, Net(self._clock, os.urandom))
 
     def _world(self) -> World:
         return World(self._home.sandbox_db)
@@ -199,10 +200,8 @@ class Demo:
         noffer = pointers.decode(code)
         if not isinstance(noffer, pointers.Noffer):
             raise KitestringError(Reason.INTERNAL, "the card shows no offer")
-        asked = await ask_offer(
-            noffer, amount_sats=OFFER_SAT, clock=self._clock, entropy=os.urandom, own_relays=[relay_url]
-        )
-        async with asked:
+        net = Net(self._clock, os.urandom, own_relays=(relay_url,))
+        async with await ask_offer(noffer, OfferQuestion(OFFER_SAT), net) as asked:
             self._audience.tell(f"the service gives an invoice: {asked.bolt11[:40]}…")
             with self._world() as world:
                 preimage = world.pay(asked.bolt11)

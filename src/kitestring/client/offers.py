@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Literal, NoReturn, Self
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.ports import Clock, Entropy
-from kitestring.client.session import DEFAULT_WAITS, Exchange, Line, Waits
+from kitestring.client.net import Net
+from kitestring.client.session import Dialog, Exchange
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer
 from kitestring.crypto.keys import SecretKey
 from kitestring.transport.guard import foreign_relays, normalise
-from kitestring.transport.proxies import Proxies
-from kitestring.transport.relays import PoolOptions, RelayPool
+from kitestring.transport.relays import RelayPool
 from kitestring.wire.ask import offers as wire
 
 #: An invoice with less life than this, in seconds, may expire on its way.
@@ -23,7 +21,21 @@ MIN_LEFT_S: Final = wire.MIN_LEFT_S
 
 
 @dataclass(frozen=True, slots=True)
-class OfferReceipt:
+class OfferQuestion:
+    """What an offer is asked for, and on which network its invoice must be ("" = any).
+
+    ``amount_sats`` None = the price in the code, if it has one; otherwise whatever the service asks, which the caller
+    has to agree to.
+    """
+
+    amount_sats: int | None
+    description: str = ""
+    payer_data: dict[str, str] | None = field(default=None, repr=False)
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedReceipt:
     """The service says that the invoice was paid.
 
     ``proof``: ``proven`` by a preimage that hashes to the invoice, ``claimed`` without one, ``false`` when the preimage
@@ -34,17 +46,17 @@ class OfferReceipt:
     proof: Literal["proven", "claimed", "false"]
 
 
-class OfferInvoice:
+class AskedOffer:
     """A checked invoice of an offer, and the open line to its service. Close it, or use it as an async context.
 
     ``noffer`` is the offer that answered: the one asked, or the one it moved to.
     """
 
-    def __init__(self, invoice: bolt11.Invoice, noffer: Noffer, exchange: Exchange, reach: _Reach | None) -> None:
+    def __init__(self, invoice: bolt11.Invoice, noffer: Noffer, exchange: Exchange, asker: _Asker) -> None:
         self.invoice: Final = invoice
         self.noffer: Final = noffer
         self._exchange: Final = exchange
-        self._reach: Final = reach
+        self._asker: Final = asker
 
     @property
     def bolt11(self) -> str:
@@ -55,18 +67,17 @@ class OfferInvoice:
         """The id of the request event: what replies and receipt refer to."""
         return self._exchange.request.id
 
-    async def wait_receipt(self, timeout_s: float) -> OfferReceipt | None:
+    async def wait_receipt(self, timeout_s: float) -> JudgedReceipt | None:
         """The receipt after the payment; None when none came in ``timeout_s`` seconds, which proves nothing."""
         found = await self._exchange.next(_read_receipt, timeout_s, patient=True)
         if found is None:
             return None
         proof = wire.judge_receipt(found, self.invoice.payment_hash)
-        return OfferReceipt(found.preimage if proof == "proven" else None, proof)
+        return JudgedReceipt(found.preimage if proof == "proven" else None, proof)
 
     async def close(self) -> None:
         self._exchange.close()
-        if self._reach is not None:
-            await self._reach.stop()
+        await self._asker.stop()
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,113 +88,75 @@ class OfferInvoice:
         await self.close()
 
 
-async def request_invoice(
-    pool: RelayPool,
-    noffer: Noffer,
-    *,
-    amount_sats: int | None,
-    clock: Clock,
-    entropy: Entropy,
-    description: str = "",
-    payer_data: dict[str, str] | None = None,
-    timeout_s: float | None = None,
-    network: str | None = None,
-    waits: Waits = DEFAULT_WAITS,
-    key: SecretKey | None = None,
-    move: Callable[[Noffer], Awaitable[RelayPool]] | None = None,
-) -> OfferInvoice:
-    """Ask the service of an offer for an invoice over ``pool`` and check it; the caller closes what it gets.
+async def ask_offer(noffer: Noffer, question: OfferQuestion, net: Net) -> AskedOffer:
+    """Ask the service of an offer for an invoice and check it; the caller closes what it gets.
 
-    ``amount_sats`` None = the price in the code, if it has one; otherwise whatever the service asks, which the caller
-    has to agree to. ``network`` None = any. ``key`` None = a fresh one, as the specification wants it. A moved offer is
-    followed once, to the same service key only, over the pool that ``move`` gives for the new code (None = the same
-    one). Raises KitestringError: UNAVAILABLE when no relay or no answer
-    came in ``timeout_s`` (default 30) seconds, the service's own reason (details: code, range, latest …), or why the
-    invoice is not to be paid.
+    Asked with a fresh key over the relays in the code, as far as ``net`` lets them be dialled. A moved offer is
+    followed once, to the same service key only, over the relays of its new code. Raises KitestringError:
+    UNAVAILABLE when no relay or no answer came in time, the service's own reason (details: code, range, latest …),
+    or why the invoice is not to be paid.
     """
-    wait_s = waits.offer_s if timeout_s is None else timeout_s
-    asker = _Asker(pool, clock, entropy, waits, wait_s, key or SecretKey.generate(entropy))
-    sats = noffer.price_sats if amount_sats is None else amount_sats
-    question = _Question(sats, description, payer_data)
-    exchange, reply = await asker.ask(noffer, question)
-    if isinstance(reply, wire.OfferError):
-        exchange.close()
-        noffer = _moved_to(noffer, reply)
-        if move is not None:
-            asker = replace(asker, pool=await move(noffer))
-        exchange, reply = await asker.ask(noffer, question)
+    if question.amount_sats is None:
+        question = replace(question, amount_sats=noffer.price_sats)
+    asker = _Asker(net)
     try:
+        exchange, reply = await asker.ask(noffer, question)
+        if isinstance(reply, wire.OfferError):
+            exchange.close()
+            noffer = _moved_to(noffer, reply)
+            exchange, reply = await asker.ask(noffer, question)
         if isinstance(reply, wire.OfferError):
             _raise(reply)
         invoice = wire.check_invoice(
-            reply.bolt11, amount_sats=sats, network=network or _network_of(reply.bolt11), now=clock.now()
-        )
-    except KitestringError:
-        exchange.close()
-        raise
-    return OfferInvoice(invoice, noffer, exchange, None)
-
-
-async def ask_offer(
-    noffer: Noffer,
-    *,
-    amount_sats: int | None,
-    clock: Clock,
-    entropy: Entropy,
-    description: str = "",
-    payer_data: dict[str, str] | None = None,
-    timeout_s: float | None = None,
-    network: str | None = None,
-    own_relays: Iterable[str] = (),
-    allow_private: bool = False,
-    proxies: Proxies | None = None,
-    waits: Waits = DEFAULT_WAITS,
-) -> OfferInvoice:
-    """As :func:`request_invoice`, over a pool of its own to the relays in the code, or in the code it has moved to.
-
-    Those must be ``wss`` on public addresses, unless the caller has them in ``own_relays`` or says ``allow_private``.
-    """
-    key = SecretKey.generate(entropy)
-    options = PoolOptions(proxies or Proxies(), allow_private)
-    reach = _Reach(tuple(own_relays), options, key, clock, entropy)
-    try:
-        asked = await request_invoice(
-            await reach.pool(noffer), noffer, amount_sats=amount_sats, clock=clock, entropy=entropy,
-            description=description, payer_data=payer_data, timeout_s=timeout_s, network=network, waits=waits, key=key,
-            move=reach.pool,
+            reply.bolt11, amount_sats=question.amount_sats, network=question.network or _network_of(reply.bolt11),
+            now=net.clock.now(),
         )  # fmt: skip
     except BaseException:
-        await reach.stop()
+        await asker.stop()
         raise
-    return OfferInvoice(asked.invoice, asked.noffer, asked._exchange, reach)  # noqa: SLF001 - the same class
+    return AskedOffer(invoice, noffer, exchange, asker)
 
 
-class _Reach:
-    """The one pool of a payer: to the relays of the code that is asked last."""
+class _Asker:
+    """One payer: a key of its own, and one pool, to the relays of the code that is asked last."""
 
-    def __init__(
-        self, own_relays: tuple[str, ...], options: PoolOptions, key: SecretKey, clock: Clock, entropy: Entropy
-    ) -> None:
-        self._own_relays: Final = own_relays
-        self._options: Final = options
-        self._signers: Final = {key.public_hex: key}
-        self._clock: Final = clock
-        self._entropy: Final = entropy
+    def __init__(self, net: Net) -> None:
+        self._net: Final = net
+        self._key: Final = SecretKey.generate(net.entropy)
         self._relays: tuple[list[str], list[str]] = ([], [])
         self._pool: RelayPool | None = None
 
-    async def pool(self, noffer: Noffer) -> RelayPool:
+    async def ask(
+        self, noffer: Noffer, question: OfferQuestion
+    ) -> tuple[Exchange, wire.OfferInvoice | wire.OfferError]:
+        """One round; the exchange stays open. Raises KitestringError(UNAVAILABLE) without an answer."""
+        plaintext = wire.encode_request(
+            noffer.offer, amount_sats=question.amount_sats, payer_data=question.payer_data,
+            description=question.description,
+        )  # fmt: skip
+        exchange = Exchange(await self._reach(noffer), Dialog.offers(self._key, noffer.pubkey), plaintext, self._net)
+        await exchange.open()
+        try:
+            reply = await exchange.next(_read_answer, self._net.waits.offer_s)
+        except BaseException:
+            exchange.close()
+            raise
+        if reply is None:
+            exchange.close()
+            text = f"the service of the offer did not answer{exchange.trouble()}: it may be offline, try again later"
+            raise KitestringError(Reason.UNAVAILABLE, text)
+        return exchange, reply
+
+    async def _reach(self, noffer: Noffer) -> RelayPool:
         """Raises KitestringError when no relay of the code may be dialled."""
         if self._pool is not None and not noffer.relays:
             return self._pool
-        relays = _relays(noffer, self._own_relays, self._options.allow_private)
+        relays = _relays(noffer, self._net)
         if self._pool is not None and relays == self._relays:
             return self._pool
         await self.stop()
         own, foreign = self._relays = relays
-        self._pool = RelayPool(
-            own, foreign=foreign, clock=self._clock, entropy=self._entropy, signers=self._signers, options=self._options
-        )
+        self._pool = self._net.pool(own, self._key, foreign=foreign)
         await self._pool.start()
         return self._pool
 
@@ -193,9 +166,9 @@ class _Reach:
             self._pool = None
 
 
-def _relays(noffer: Noffer, own_relays: Iterable[str], allow_private: bool) -> tuple[list[str], list[str]]:
+def _relays(noffer: Noffer, net: Net) -> tuple[list[str], list[str]]:
     """The relays to dial: those of the caller's own that the code names, and the strangers that may be dialled."""
-    configured = {normalise(url): url for url in own_relays}
+    configured = {normalise(url): url for url in net.own_relays}
     if not noffer.relays:
         if not configured:
             raise KitestringError(Reason.MALFORMED, "the offer names no relay: ask for a code that does")
@@ -203,48 +176,11 @@ def _relays(noffer: Noffer, own_relays: Iterable[str], allow_private: bool) -> t
     named = [normalise(url) for url in noffer.relays]
     own = [configured[url] for url in dict.fromkeys(named) if url in configured]
     try:
-        return own, foreign_relays([url for url in named if url not in configured], allow_private=allow_private)
+        return own, foreign_relays([url for url in named if url not in configured], allow_private=net.allow_private)
     except KitestringError:
         if not own:
             raise
         return own, []
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    amount_sats: int | None
-    description: str
-    payer_data: dict[str, str] | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asker:
-    pool: RelayPool
-    clock: Clock
-    entropy: Entropy
-    waits: Waits
-    timeout_s: float
-    key: SecretKey
-
-    async def ask(self, noffer: Noffer, question: _Question) -> tuple[Exchange, wire.OfferInvoice | wire.OfferError]:
-        """One round; the exchange stays open. Raises KitestringError(UNAVAILABLE) without an answer."""
-        plaintext = wire.encode_request(
-            noffer.offer, amount_sats=question.amount_sats, payer_data=question.payer_data,
-            description=question.description,
-        )  # fmt: skip
-        line = Line.offers(self.key, noffer.pubkey)
-        exchange = Exchange(self.pool, line, plaintext, clock=self.clock, entropy=self.entropy, waits=self.waits)
-        await exchange.open()
-        try:
-            reply = await exchange.next(_read_answer, self.timeout_s)
-        except BaseException:
-            exchange.close()
-            raise
-        if reply is None:
-            exchange.close()
-            text = f"the service of the offer did not answer{exchange.trouble()}: it may be offline, try again later"
-            raise KitestringError(Reason.UNAVAILABLE, text)
-        return exchange, reply
 
 
 def _read_answer(plaintext: str) -> wire.OfferInvoice | wire.OfferError:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.ports import Clock, Entropy
+from kitestring.client.net import Net, Waits
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, encode_event
@@ -37,30 +37,7 @@ MAX_TROUBLE_CHARS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """Seconds that a client waits.
-
-    ``reach_s``: for a first relay while every attempt fails; ``connect_s``: while one is still being tried (Tor needs
-    most of it). ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s`` and ``offer_s``: for the reply;
-    a payment's covers the search for a route. ``lookup_pauses_s``: before each look at a payment whose reply is lost.
-    """
-
-    reach_s: float = 5.0
-    connect_s: float = 20.0
-    eose_s: float = 5.0
-    publish_s: float = 30.0
-    info_s: float = 10.0
-    read_s: float = 15.0
-    pay_s: float = 90.0
-    offer_s: float = 30.0
-    lookup_pauses_s: tuple[float, ...] = (0.0, 2.0, 5.0, 10.0, 20.0)
-
-
-DEFAULT_WAITS: Final = Waits()
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
+class Dialog:
     """The two ends of a conversation and what encrypts it."""
 
     key: SecretKey
@@ -71,21 +48,21 @@ class Line:
     shared: bytes = field(repr=False)
 
     @classmethod
-    def nwc(cls, key: SecretKey, service: str, cipher: Cipher) -> Line:
+    def nwc(cls, key: SecretKey, service: str, cipher: Cipher) -> Dialog:
         """To a NWC wallet service. Raises CodecError when ``service`` is no public key."""
         shared = shared_secret(key, service, cipher)
         return cls(key, service, cipher, kinds.NWC_REQUEST, kinds.NWC_RESPONSE, shared)
 
     @classmethod
-    def offers(cls, key: SecretKey, service: str) -> Line:
+    def offers(cls, key: SecretKey, service: str) -> Dialog:
         """To the service of an offer. Raises CodecError when ``service`` is no public key."""
         return cls(key, service, "nip44", kinds.OFFER, kinds.OFFER, shared_secret(key, service, "nip44"))
 
-    def request(self, plaintext: str, entropy: Entropy, now: int) -> Event:
+    def request(self, plaintext: str, net: Net) -> Event:
         """Raises CodecError when the text is too long."""
         return request_event(
             self.key, kind=self.request_kind, service=self.service, plaintext=plaintext, cipher=self.cipher,
-            shared=self.shared, entropy=entropy, now=now,
+            shared=self.shared, entropy=net.entropy, now=net.clock.now(),
         )  # fmt: skip
 
 
@@ -110,18 +87,16 @@ class Exchange:
     nothing: it may have passed the request on.
     """
 
-    def __init__(
-        self, pool: RelayPool, line: Line, plaintext: str, *, clock: Clock, entropy: Entropy, waits: Waits
-    ) -> None:
-        self.request: Final = line.request(plaintext, entropy, clock.now())
+    def __init__(self, pool: RelayPool, dialog: Dialog, plaintext: str, net: Net) -> None:
+        self.request: Final = dialog.request(plaintext, net)
         self.undelivered = ""
         self.unreadable = ""
         self._pool: Final = pool
-        self._line: Final = line
-        self._clock: Final = clock
-        self._waits: Final = waits
-        self._expected: Final = Expected(line.reply_kind, line.service, line.key.public_hex, self.request.id)
-        self._changes: Final = Changes(clock)
+        self._dialog: Final = dialog
+        self._clock: Final = net.clock
+        self._waits: Final = net.waits
+        self._expected: Final = Expected(dialog.reply_kind, dialog.service, dialog.key.public_hex, self.request.id)
+        self._changes: Final = Changes(net.clock)
         self._subscriptions: Final[list[Subscription]] = []
         self._seen: Final[set[str]] = set()
         self._heard: Final[deque[str]] = deque()
@@ -188,8 +163,8 @@ class Exchange:
 
     def _subscribe(self, name: str, tags: dict[str, set[str]]) -> Subscription:
         wanted = Filter(
-            kinds={self._line.reply_kind}, authors={self._line.service}, since=self.request.created_at - SINCE_S,
-            tags={"p": {self._line.key.public_hex}, **tags},
+            kinds={self._dialog.reply_kind}, authors={self._dialog.service}, since=self.request.created_at - SINCE_S,
+            tags={"p": {self._dialog.key.public_hex}, **tags},
         )  # fmt: skip
 
         def source(_: Sequence[str]) -> Sequence[Filter]:
@@ -204,7 +179,7 @@ class Exchange:
             return
         self._seen.add(event.id)
         try:
-            self._heard.append(decrypt(event.content, self._line.cipher, self._line.shared))
+            self._heard.append(decrypt(event.content, self._dialog.cipher, self._dialog.shared))
         except CodecError as error:
             self.unreadable = str(error)
         self._changes.notify()

@@ -39,7 +39,7 @@ async def ask_to_pay(call: Awaitable[LookupAnswer], payment_hash: str) -> Lookup
     proves the node was never asked; every other one is Unknown."""
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
-            return _proven(await call, payment_hash)
+            return proven(await call, payment_hash)
     except NodeUnreachableError as unreachable:
         return Failed(f"the node was never reached: {unreachable}", FailureReason.UNREACHABLE)
     except Exception as unclear:  # noqa: BLE001 - this is the place where "I don't know" gets its name
@@ -50,7 +50,7 @@ async def ask_about(call: Awaitable[LookupAnswer], payment_hash: str) -> LookupA
     """The node's word about a payment that may have been sent before. A failed look-up proves nothing."""
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
-            return _proven(await call, payment_hash)
+            return proven(await call, payment_hash)
     except Exception as unclear:  # noqa: BLE001 - as above
         return _unknown(unclear, payment_hash)
 
@@ -60,7 +60,8 @@ def _unknown(unclear: Exception, payment_hash: str) -> Unknown:
     return Unknown(f"{type(unclear).__name__}: {unclear}"[:500])
 
 
-def _proven(answer: LookupAnswer, payment_hash: str) -> LookupAnswer:
+def proven(answer: LookupAnswer, payment_hash: str) -> LookupAnswer:
+    """The answer, Unknown in place of a Settled whose preimage proves nothing."""
     if isinstance(answer, Settled) and not preimage_fits(answer.preimage, payment_hash):
         return Unknown("the node said settled with a preimage that does not hash to the payment hash")
     return answer
@@ -144,11 +145,11 @@ class NodeGate:
         return max(left, Msat(0))
 
 
-async def reachable(call: Awaitable[T]) -> T:
+async def reachable(call: Awaitable[T], limit_s: float = QUESTION_LIMIT_S) -> T:
     """A question without money in it. A failure is told in a sentence for everybody; the node's own words, which may
     hold its address, go to the log and into ``why``, which no wire shows."""
     try:
-        async with asyncio.timeout(QUESTION_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             return await call
     except KitestringError:
         raise

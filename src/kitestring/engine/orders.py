@@ -95,6 +95,11 @@ class Orders:
         left_s = max(0.0, ANSWER_LIMIT_S - age_s)
         return cls(now_s, over_at_s=now_s + left_s, is_dead=True, are_several=may_be_several, first_at=first_at)
 
+    @classmethod
+    def of_others(cls, now_s: float) -> Orders:
+        """Sent by a process of which nothing is known: any number of times, until now."""
+        return cls(now_s, over_at_s=now_s + ANSWER_LIMIT_S, is_dead=True, are_several=True)
+
     def sent(self, answer: LookupAnswer, now_s: float) -> None:
         """The order was sent again, and its call ended just now with ``answer``."""
         self._told = answer if isinstance(answer, Failed) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kitestring.base.commands import PayInvoice, thaw
@@ -39,9 +40,14 @@ def paid(payment: Payment) -> Paid:
 def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> Outcome:
     if isinstance(truth, Settled):
         return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, truth.fee_msat, payment.internal)
-    reason = _FAILURES.get(truth.reason, Reason.PAYMENT_FAILED)
     details: dict[str, int] = {}
     command = thaw(request.command)
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
         details["max_fee_msat"] = int(command.max_fee_msat)  # wires name the limit only to who set one
-    return Refused(reason, _SENTENCES.get(truth.reason, ""), details)
+    return replace(refusal(truth), details=details)
+
+
+def refusal(failure: Failed) -> Refused:
+    """What a proven failure is called; the message is empty where the reason says it all."""
+    reason = _FAILURES.get(failure.reason, Reason.PAYMENT_FAILED)
+    return Refused(reason, _SENTENCES.get(failure.reason, ""))

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from kitestring.base.commands import ListTransactions
+from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info, Paid, Transaction
 from kitestring.base.payments import preimage_fits
 from kitestring.base.ports import Clock, Entropy
-from kitestring.client.nwc import pay_command
-from kitestring.client.offers import ask_offer
-from kitestring.client.session import DEFAULT_WAITS, Waits
+from kitestring.client.in_flight import in_flight
+from kitestring.client.net import DEFAULT_WAITS, Net, Waits
+from kitestring.client.payable import Terms, ask, read
 from kitestring.codec import bolt11
-from kitestring.codec.pointers import Noffer
-from kitestring.sdk.payable import agree, offer_sats, resolve
-from kitestring.sdk.purse import open_purse
-from kitestring.sdk.setting import Purse, Setting
+from kitestring.sdk.source import PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 
@@ -51,11 +48,9 @@ class Receipt:
 class Wallet:
     """Made by :meth:`open` and used as an async context manager. Amounts are :class:`Msat`: write ``sat(210)``."""
 
-    def __init__(self, purse: Purse, setting: Setting, *, relays: Iterable[str] = (), allow_private: bool) -> None:
-        self._purse: Final = purse
-        self._setting: Final = setting
-        self._relays: Final = (*relays, *purse.relays)
-        self._allow_private: Final = allow_private
+    def __init__(self, source: PaymentSource, net: Net) -> None:
+        self._source: Final = source
+        self._net: Final = replace(net, own_relays=(*net.own_relays, *source.relays))
 
     @classmethod
     def open(
@@ -78,23 +73,23 @@ class Wallet:
         are among them); ``allow_private`` lifts that check for all. ``environment`` is where ``env:NAME`` in a node's
         URL is looked up. Raises KitestringError for a bad URI here, UNAVAILABLE on entering.
         """
-        setting = Setting(clock or SystemClock(), entropy, waits, proxies or Proxies(), data_dir, environment or {})
-        return cls(open_purse(uri, setting), setting, relays=relays, allow_private=allow_private)
+        net = Net(clock or SystemClock(), entropy, proxies or Proxies(), waits, tuple(relays), allow_private)
+        return cls(open_source(uri, net, data_dir=data_dir, environment=environment or {}), net)
 
     async def __aenter__(self) -> Self:
-        await self._purse.open()
+        await self._source.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._purse.close()
+        await self._source.close()
 
     # ------------------------------------------------------------ money
 
     async def invoice(self, amount: Msat | None, memo: str = "", expiry_s: int = 3600) -> Invoice:
         """An invoice to be paid by anybody; ``amount`` None leaves it to the payer. Raises KitestringError."""
-        made = await self._purse.make_invoice(_positive(amount), memo, expiry_s)
+        made = await self._source.make_invoice(_positive(amount), memo, expiry_s)
         decoded = bolt11.decode(made.bolt11, recover=False)
         return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
 
@@ -114,59 +109,41 @@ class Wallet:
 
         The same invoice is never paid twice; paying it again returns the same receipt. Raises KitestringError:
         PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet, which is no failure: ask :meth:`lookup`
-        later and pay nothing else for the same thing until then. Every other reason means that nothing was paid.
+        later and pay nothing else for the same thing until then. Every other reason means that this call has paid
+        nothing, which is no word about an earlier one that was in flight.
         """
         amount, max_fee = _positive(amount), _money(max_fee)
-        payable = resolve(target)
-        if not isinstance(payable, Noffer):
-            return await self._pay_invoice(payable, amount, max_fee, timeout_s)
-        sats = offer_sats(payable, amount)
-        setting = self._setting
-        asked = await ask_offer(
-            payable, amount_sats=sats, description=description, network=await self._purse.network() or None,
-            own_relays=self._relays, allow_private=self._allow_private, clock=setting.clock, entropy=setting.entropy,
-            proxies=setting.proxies, waits=setting.waits,
-        )  # fmt: skip
-        async with asked:
-            agree(asked.invoice, sats)
-            named = amount if asked.invoice.amount_msat is None else None
-            return await self._pay_invoice(asked.invoice, named, max_fee, timeout_s)
+        read(target)  # a wrong code is wrong whether or not the wallet answers
+        terms = Terms(amount, description, await self._source.network())
+        async with await ask(target, terms, self._net) as payable:
+            command = payable.order(max_fee)
+            if command.expires_at <= self._net.clock.now():
+                paid = await self._paid_before(command)
+            else:
+                paid = await self._source.pay(command, timeout_s)
+        return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, command.bolt11)
 
-    async def _pay_invoice(
-        self, invoice: bolt11.Invoice, amount: Msat | None, max_fee: Msat | None, timeout_s: float | None
-    ) -> Receipt:
-        command = pay_command(invoice, amount, max_fee)
-        network = await self._purse.network() or invoice.network
-        reason = bolt11.check_payable(invoice, now=self._setting.clock.now(), network=network)
-        if reason is Reason.WRONG_NETWORK:
-            raise KitestringError(reason, f"this invoice is for {invoice.network}, the wallet is on {network}")
-        if reason is not None:  # an expired invoice may be one that was paid in time
-            paid = await self._paid_before(invoice.payment_hash)
-        else:
-            paid = await self._purse.pay(command, timeout_s)
-        return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, invoice.text)
-
-    async def _paid_before(self, payment_hash: str) -> Paid:
+    async def _paid_before(self, command: PayInvoice) -> Paid:
+        """An expired invoice may be one that was paid in time, or that is being paid."""
+        payment_hash = command.payment_hash
         expired = KitestringError(Reason.MALFORMED, "this invoice has expired: ask for a new one")
         try:
-            found = await self._purse.lookup(payment_hash)
+            found = await self._source.lookup(payment_hash)
         except KitestringError as error:
             if error.reason is not Reason.UNKNOWN_TARGET:
                 raise
             raise expired from error
-        if found.type == "outgoing" and found.state == "pending":
-            raise KitestringError(
-                Reason.PAYMENT_IN_FLIGHT, f"the payment {payment_hash} is still under way", payment_hash=payment_hash
-            )
-        if found.type != "outgoing" or found.state != "settled" or not preimage_fits(found.preimage, payment_hash):
+        if found.type != "outgoing" or found.state == "failed":
             raise expired
-        return Paid(payment_hash, found.preimage, found.amount_msat, found.fee_msat)
+        if found.state == "settled" and preimage_fits(found.preimage, payment_hash):
+            return Paid(payment_hash, found.preimage, found.amount_msat, found.fee_msat)
+        raise in_flight(payment_hash, f"its record says {found.state}, without a proof")
 
     # ------------------------------------------------------------ looking
 
     async def balance(self) -> Msat:
         """What can be spent. Raises KitestringError."""
-        return await self._purse.balance()
+        return await self._source.balance()
 
     async def lookup(self, payment_hash: str) -> Transaction:
         """The payment or invoice with this hash (64 hex digits). Raises KitestringError, UNKNOWN_TARGET if none."""
@@ -176,7 +153,7 @@ class Wallet:
             wanted = ""
         if len(wanted) != 64:
             raise KitestringError(Reason.MALFORMED, "a payment hash is 64 hexadecimal digits")
-        return await self._purse.lookup(wanted)
+        return await self._source.lookup(wanted)
 
     async def transactions(
         self,
@@ -196,11 +173,11 @@ class Wallet:
             from_=since, until=until, limit=limit, offset=offset, direction=direction, unpaid_incoming=unpaid,
             unpaid_outgoing=unpaid,
         )  # fmt: skip
-        return await self._purse.transactions(query)
+        return await self._source.transactions(query)
 
     async def info(self) -> Info:
         """The node behind the wallet, and over NWC what it allows. Raises KitestringError."""
-        return await self._purse.info()
+        return await self._source.info()
 
 
 def _money(amount: Msat | None) -> Msat | None:

@@ -252,7 +252,7 @@ async def test_a_refusal_keeps_its_reason_and_details(desk: FakeDesk) -> None:
     ("target", "amount", "word"),
     [
         ("invoice", 51_000, "leave the amount out"),
-        ("amountless", None, "how many sats"),
+        ("amountless", None, "how much to pay"),
         ("spontaneous", None, "how much to pay"),
         ("spontaneous", 1_500, "whole sats"),
         ("fixed", 6_000, "costs 5 sat"),

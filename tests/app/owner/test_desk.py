@@ -12,7 +12,7 @@ def test_no_role_reaches_beyond_its_right() -> None:
     powers = {
         "make_invoice": (Receiving,),
         "pay": (Spending,),
-        "resolve_offer": (Spending,),
+        "find_payable": (Spending,),
         "execute": (Managing, Operating),
         "grant_changed": (Managing, Operating),
         "resolve_payment": (Operating,),

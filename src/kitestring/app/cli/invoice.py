@@ -22,7 +22,9 @@ from kitestring.app.cli.values import Sats, Whole, amount, msat, when
 @common
 def command(shell: Shell, amount_sat: int, description: str, expiry: int, key: str) -> None:
     """Make an invoice for AMOUNT_SAT into the service's own account."""
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+
     params = {"amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry}
-    made = shell.call("invoice", params, key, wait_s=75)
+    made = shell.call("invoice", params, key, wait_s=DEFAULT_WAIT_S)
     shell.note(f"an invoice for {amount(made['amount_msat'])}, valid until {when(made['expires_at'])}:")
     shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))

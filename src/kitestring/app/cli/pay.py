@@ -41,15 +41,16 @@ def command(
         _refuse_key()
         show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee, description))
         return
-    from kitestring.sdk.payable import resolve
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+    from kitestring.client.payable import read
 
-    resolve(target)  # a wrong code is wrong whether or not the service runs
-    params: dict[str, Any] = {"target": target, "description": description, "wait_s": WAIT_S}
+    read(target)  # a wrong code is wrong whether or not the service runs
+    params: dict[str, Any] = {"target": target, "description": description, "wait_s": DEFAULT_WAIT_S}
     if amount_sat is not None:
         params["amount_msat"] = msat(amount_sat)
     if max_fee is not None:
         params["max_fee_msat"] = msat(max_fee)
-    show_paid(shell, shell.call("pay", params, key, wait_s=WAIT_S))
+    show_paid(shell, shell.call("pay", params, key, wait_s=DEFAULT_WAIT_S))
 
 
 def _refuse_key() -> None:
@@ -61,10 +62,6 @@ def _refuse_key() -> None:
             "--idempotency-key is kept by the running service alone: leave it out with --wallet, and repeat a payment "
             "with the same invoice, which a wallet pays once",
         )
-
-
-#: Longer than the 60 s that the node searches for a route.
-WAIT_S = 75
 
 
 def show_paid(shell: Shell, result: dict[str, Any]) -> None:

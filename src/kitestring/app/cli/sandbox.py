@@ -37,9 +37,9 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
 
     from kitestring.app import sandbox_payer as external_payer
     from kitestring.app.home.keyring import Keyring
-    from kitestring.sdk.payable import resolve
+    from kitestring.client.payable import read
 
-    resolve(target)  # a wrong code is wrong whether or not there is a sandbox
+    read(target)  # a wrong code is wrong whether or not there is a sandbox
     config = shell.config
     amount_msat = None if amount_sat is None else msat(amount_sat)
     sandbox, service_id = _world(shell), Keyring(shell.home.read_seed()).service_id

@@ -45,10 +45,10 @@ def pay_from(
     """Pay from any wallet that the SDK can open. Raises KitestringError."""
     import asyncio
 
-    from kitestring.sdk.payable import resolve
+    from kitestring.client.payable import read
 
     uri = read_secret(shell, source)
-    resolve(target)  # before the wallet is looked for
+    read(target)  # before the wallet is looked for
     return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description))
 
 

@@ -19,8 +19,7 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import NodeView
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
-from kitestring.codec.bolt11 import Invoice
-from kitestring.codec.pointers import Noffer
+from kitestring.client.payable import Payable, Terms
 
 Kind = TypeVar("Kind")
 
@@ -74,8 +73,8 @@ class Spending(Reading, Protocol):
         """Pay once per ``request_id``; None = no end after ``wait_s`` seconds."""
         ...
 
-    async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
-        """Ask an offer for an invoice over its relays; the invoice is checked. Raises KitestringError."""
+    async def find_payable(self, target: str, terms: Terms) -> Payable:
+        """The invoice that is to be paid for ``target``, an offer having been asked for one. Raises KitestringError."""
         ...
 
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account, show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
 from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
-from kitestring.app.owner.params import AmountMsat, NoParams, Time
+from kitestring.app.owner.params import DEFAULT_WAIT_S, AmountMsat, NoParams, Time
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
     OWNER_ACCOUNT,
@@ -26,13 +26,11 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
 from kitestring.base.store import Scope
-from kitestring.codec import bolt11, pointers
+from kitestring.client.payable import Terms
 from kitestring.codec.json import dumps, loads_object
-from kitestring.codec.target import Target, classify
-from kitestring.sdk.payable import agree, offer_sats
+from kitestring.codec.target import classify
 
-#: Seconds a command waits for the end of a payment; the node itself searches for at most 60.
-DEFAULT_WAIT_S: Final = 75
+#: Seconds that a command may be told to wait.
 MAX_WAIT_S: Final = 600
 #: Rows of one answer: a screen, and at most what a JSON answer carries comfortably.
 DEFAULT_ROWS: Final = 20
@@ -121,46 +119,10 @@ def _asked(params: PayParams) -> dict[str, Any]:
 
 
 async def _order(desk: Spending, params: PayParams) -> PayInvoice:
-    kind, text = classify(params.target)
-    if kind is Target.BOLT11:
-        invoice = bolt11.decode(text)
-    elif kind is Target.NOFFER:
-        invoice = await _ask_offer(desk, text, params)
-    else:
-        raise KitestringError(
-            Reason.UNSUPPORTED, f"kitestring pays Lightning invoices and offers (noffer1…), not this ({kind.value})"
-        )
-    return PayInvoice(
-        bolt11=invoice.text,
-        payment_hash=invoice.payment_hash,
-        amount_msat=payable_amount(invoice.amount_msat, params.amount_msat),
-        amountless=invoice.amount_msat is None,
-        max_fee_msat=None if params.max_fee_msat is None else Msat(params.max_fee_msat),
-        network=invoice.network,
-        expires_at=invoice.expires_at,
-        description=invoice.description or params.description,
-        description_hash=invoice.description_hash or "",
-        metadata=dumps(_asked(params)),
-    )
-
-
-async def _ask_offer(desk: Spending, text: str, params: PayParams) -> bolt11.Invoice:
-    noffer = pointers.decode(text)
-    if not isinstance(noffer, pointers.Noffer):
-        raise KitestringError(Reason.UNSUPPORTED, "this code is not an offer")
-    sats = offer_sats(noffer, None if params.amount_msat is None else Msat(params.amount_msat))
-    invoice = await desk.resolve_offer(noffer, sats, params.description)
-    agree(invoice, sats)
-    return invoice
-
-
-def payable_amount(written: Msat | None, given: int | None) -> Msat:
-    """What will be paid for an invoice. Raises KitestringError when both are missing or contradict each other."""
-    if written is None and given is None:
-        raise KitestringError(Reason.MALFORMED, "this invoice has no amount: say how many sats to pay, after it")
-    if written is not None and given not in (None, int(written)):
-        raise KitestringError(Reason.MALFORMED, f"this invoice is for {written}: leave the amount out")
-    return Msat(given) if written is None and given is not None else written or Msat(0)
+    amount = None if params.amount_msat is None else Msat(params.amount_msat)
+    max_fee = None if params.max_fee_msat is None else Msat(params.max_fee_msat)
+    payable = await desk.find_payable(params.target, Terms(amount, params.description))
+    return payable.order(max_fee, description=params.description, metadata=dumps(_asked(params)))
 
 
 async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:

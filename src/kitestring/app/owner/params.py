@@ -15,6 +15,8 @@ AmountMsat = Annotated[int, Meta(ge=1, le=MAX_MSAT)]
 Time = Annotated[int, Meta(ge=0, le=2**35)]
 #: Names are shown in lists and typed on command lines.
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+#: Seconds a command waits for the end of a payment, unless it is told; the node itself searches for at most 60.
+DEFAULT_WAIT_S: Final = 75
 #: 64 random bits: ids are compared within one service only.
 ID_BYTES: Final = 8
 

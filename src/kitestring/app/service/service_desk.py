@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
@@ -20,9 +20,9 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import NodeView
 from kitestring.base.store import Store
 from kitestring.base.transactions import Write
-from kitestring.client.offers import ask_offer
-from kitestring.codec.bolt11 import Invoice
-from kitestring.codec.pointers import Noffer
+from kitestring.client import payable
+from kitestring.client.net import Net
+from kitestring.client.payable import Payable, Terms
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 
@@ -76,15 +76,14 @@ class ServiceDesk:
             await asyncio.wait((answer,), timeout=max(0.0, until - self.clock.monotonic()))
             return decode_control(answer.result().plaintext) if answer.done() else None
 
-    async def resolve_offer(self, noffer: Noffer, amount_sats: int | None, description: str) -> Invoice:
-        """Ask an offer over its relays; ours are used freely, foreign ones pass the address check."""
-        asked = await ask_offer(
-            noffer, amount_sats=amount_sats, description=description, clock=self.clock, entropy=self.entropy,
-            network=self.network, own_relays=self.relays, proxies=self.config.proxies,
+    async def find_payable(self, target: str, terms: Terms) -> Payable:
+        """Ask over the relays in a code; ours are used freely, foreign ones pass the address check."""
+        net = Net(
+            self.clock, self.entropy, self.config.proxies, own_relays=self.relays,
             allow_private=self.config.allow_private_relays,
         )  # fmt: skip
-        async with asked:
-            return asked.invoice
+        async with await payable.ask(target, replace(terms, network=self.network), net) as found:
+            return found
 
     # ------------------------------------------------------------ manage
 

@@ -1,4 +1,4 @@
-"""How a URI chooses what a wallet stands on."""
+"""A wallet behind a NWC connection."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info, Paid, Transaction
+from kitestring.client.net import Net
 from kitestring.client.nwc import NwcClient
 from kitestring.codec.bolt11 import PREFIXES
-from kitestring.codec.uri import NWC_SCHEMES, decode_nwc
-from kitestring.sdk.setting import Purse, Setting
+from kitestring.codec.uri import decode_nwc
 
 
-class NwcPurse:
-    """A wallet service behind a NWC connection."""
+class NwcSource:
+    """``uri`` is ``nostr+walletconnect://…``. Raises KitestringError for a bad one."""
 
-    def __init__(self, uri: str, setting: Setting) -> None:
+    def __init__(self, uri: str, net: Net) -> None:
         try:
             decoded = decode_nwc(uri)
-            self._client: Final = NwcClient(
-                decoded, clock=setting.clock, entropy=setting.entropy, waits=setting.waits, proxies=setting.proxies
-            )
+            self._client: Final = NwcClient(decoded, net)
         except CodecError as error:
             raise KitestringError(Reason.MALFORMED, f"the wallet URI cannot be read: {error}") from error
         self.relays = decoded.relays
@@ -63,17 +61,3 @@ class NwcPurse:
                     raise
                 self._network = ""
         return self._network
-
-
-def open_purse(uri: str, setting: Setting) -> Purse:
-    """The purse that a URI names, not opened yet. Raises KitestringError."""
-    scheme = uri.strip().partition(":")[0].lower()
-    if scheme in NWC_SCHEMES:
-        return NwcPurse(uri, setting)
-    if "://" not in uri:
-        raise KitestringError(
-            Reason.UNSUPPORTED, "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://"
-        )
-    from kitestring.sdk.node import NodePurse  # noqa: PLC0415 - a NWC client needs no backend
-
-    return NodePurse(uri.strip(), setting)

@@ -1,0 +1,58 @@
+"""How a client reaches the services of others, as one value that is made where a program starts and handed down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from kitestring.base.ports import Clock, Entropy
+from kitestring.crypto.keys import SecretKey
+from kitestring.transport.proxies import Proxies
+from kitestring.transport.relays import PoolOptions, RelayPool
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds that a client waits.
+
+    ``reach_s``: for a first relay while every attempt fails; ``connect_s``: while one is still being tried (Tor needs
+    most of it). ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s`` and ``offer_s``: for the reply;
+    a payment's covers the search for a route. ``lookup_pauses_s``: before each look at a payment whose reply is lost.
+    """
+
+    reach_s: float = 5.0
+    connect_s: float = 20.0
+    eose_s: float = 5.0
+    publish_s: float = 30.0
+    info_s: float = 10.0
+    read_s: float = 15.0
+    pay_s: float = 90.0
+    offer_s: float = 30.0
+    lookup_pauses_s: tuple[float, ...] = (0.0, 2.0, 5.0, 10.0, 20.0)
+
+
+DEFAULT_WAITS: Final = Waits()
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Time, chance, proxies, patience, and which relays may be dialled.
+
+    ``own_relays`` are the caller's own, dialled wherever they are. Those in somebody else's code must be ``wss`` on
+    public addresses, unless they are among them or ``allow_private`` lifts that check.
+    """
+
+    clock: Clock
+    entropy: Entropy
+    proxies: Proxies = field(default_factory=Proxies)
+    waits: Waits = DEFAULT_WAITS
+    own_relays: tuple[str, ...] = ()
+    allow_private: bool = False
+
+    def pool(self, relays: Iterable[str], key: SecretKey, *, foreign: Iterable[str] = ()) -> RelayPool:
+        """A pool, not started yet, that may answer NIP-42 as ``key``. Raises KitestringError for an unusable URL."""
+        return RelayPool(
+            relays, foreign=foreign, clock=self.clock, entropy=self.entropy, signers={key.public_hex: key},
+            options=PoolOptions(self.proxies, self.allow_private),
+        )  # fmt: skip

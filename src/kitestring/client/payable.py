@@ -1,0 +1,187 @@
+"""Pay what was pasted: from a text to an invoice and the amount that is paid for it, one row per kind of target."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+from kitestring.base.commands import PayInvoice
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.money import MSAT_PER_SAT, Msat, sat
+from kitestring.codec import bolt11, pointers
+from kitestring.codec.pointers import Noffer, PriceType
+from kitestring.codec.target import Target, classify
+
+if TYPE_CHECKING:
+    from kitestring.client.net import Net
+    from kitestring.client.offers import AskedOffer
+
+T = TypeVar("T")
+
+#: What a pasted text turns out to be, of the kinds that can be paid.
+Source = bolt11.Invoice | Noffer
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the payer says beside the target.
+
+    ``amount_msat`` None = what the target itself asks for. ``description`` goes to a payee that takes one. ``network``
+    is the one that the payer is on, "" where it does not know.
+    """
+
+    amount_msat: Msat | None = None
+    description: str = ""
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payable:
+    """An invoice, and the amount that is paid for it. Whether it has expired is not asked: it may be paid already.
+
+    ``asked`` is the open line to the service of an offer, where its receipt comes; close it, or use this as an async
+    context.
+    """
+
+    invoice: bolt11.Invoice
+    amount_msat: Msat
+    asked: AskedOffer | None = None
+
+    def order(self, max_fee_msat: Msat | None = None, *, description: str = "", metadata: str = "") -> PayInvoice:
+        """The command that pays it. ``description`` is for an invoice that has none."""
+        invoice = self.invoice
+        return PayInvoice(
+            bolt11=invoice.text,
+            payment_hash=invoice.payment_hash,
+            amount_msat=self.amount_msat,
+            amountless=invoice.amount_msat is None,
+            max_fee_msat=max_fee_msat,
+            network=invoice.network,
+            expires_at=invoice.expires_at,
+            description=invoice.description or description,
+            description_hash=invoice.description_hash or "",
+            metadata=metadata,
+        )
+
+    async def close(self) -> None:
+        if self.asked is not None:
+            await self.asked.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetKind(Generic[T]):
+    """One kind of target.
+
+    ``read`` takes the bare text and asks nobody; it raises CodecError. ``ask`` may ask over the network for an invoice
+    that is checked and agreed to; it raises KitestringError.
+    """
+
+    read: Callable[[str], T]
+    ask: Callable[[T, Terms, Net], Awaitable[Payable]]
+
+
+def read(text: str) -> Source:
+    """What ``text`` asks to be paid, without asking anybody.
+
+    Takes it bare or inside ``lightning:``, ``nostr:`` and ``bitcoin:`` links. Raises KitestringError: MALFORMED, or
+    UNSUPPORTED for something known that cannot be paid.
+    """
+    source: Source = _read(text, KINDS)[1]
+    return source
+
+
+async def ask(text: str, terms: Terms, net: Net, kinds: Mapping[Target, TargetKind[Any]] | None = None) -> Payable:
+    """What has to be paid for ``text``; the caller closes it. Raises KitestringError: as :func:`read`, for an amount
+    that is missing or another one, WRONG_NETWORK, and whatever the payee refuses."""
+    kind, source = _read(text, kinds or KINDS)
+    payable = await kind.ask(source, terms, net)
+    network = payable.invoice.network
+    if terms.network not in ("", network):
+        await payable.close()
+        raise KitestringError(
+            Reason.WRONG_NETWORK, f"this invoice is for {network}, and the wallet is on {terms.network}"
+        )
+    return payable
+
+
+def _read(text: str, kinds: Mapping[Target, TargetKind[Any]]) -> tuple[TargetKind[Any], Any]:
+    try:
+        target, bare = classify(text)
+        kind = kinds.get(target)
+        if kind is not None:
+            return kind, kind.read(bare)
+    except CodecError as error:
+        raise KitestringError(Reason.MALFORMED, f"the target cannot be read: {error}") from error
+    raise KitestringError(
+        Reason.UNSUPPORTED, f"kitestring pays Lightning invoices and offers (noffer1…), not this ({target.value})"
+    )
+
+
+# ---------------------------------------------------------------- invoices
+
+
+async def _take_invoice(invoice: bolt11.Invoice, terms: Terms, _: Net) -> Payable:
+    return Payable(invoice, bolt11.amount_to_pay(invoice, terms.amount_msat))
+
+
+# ---------------------------------------------------------------- offers
+
+
+def _read_offer(text: str) -> Noffer:
+    pointer = pointers.decode(text)
+    if not isinstance(pointer, Noffer):
+        raise CodecError("this code is no offer")
+    return pointer
+
+
+async def _ask_offer(noffer: Noffer, terms: Terms, net: Net) -> Payable:
+    from kitestring.client.offers import OfferQuestion, ask_offer  # noqa: PLC0415 - who only reads needs no network
+
+    sats = offer_sats(noffer, terms.amount_msat)
+    asked = await ask_offer(noffer, OfferQuestion(sats, terms.description, network=terms.network), net)
+    try:
+        return Payable(asked.invoice, agreed(asked.invoice, sats), asked)
+    except BaseException:
+        await asked.close()
+        raise
+
+
+def offer_sats(noffer: Noffer, amount: Msat | None) -> int | None:
+    """The sats to ask an offer for; None where only its service knows the price.
+
+    Raises KitestringError when the amount is missing, not whole sats, or not the price in the code.
+    """
+    if amount is not None and (amount <= 0 or amount % MSAT_PER_SAT):
+        raise KitestringError(Reason.MALFORMED, "an offer is paid in whole sats, at least one")
+    fixed = noffer.price_type is PriceType.FIXED and noffer.price_sats
+    if fixed and amount not in (None, sat(fixed)):
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, f"this offer costs {sat(fixed)}: leave the amount out")
+    if amount is None and noffer.price_type is PriceType.SPONTANEOUS:
+        raise KitestringError(Reason.MALFORMED, "this offer has no price: say how much to pay")
+    return noffer.price_sats if amount is None else amount.sats_down()
+
+
+def agreed(invoice: bolt11.Invoice, asked_sats: int | None) -> Msat:
+    """The price of an offer's invoice. Never pays an unseen one: raises KitestringError (detail ``amount_msat``) when
+    the service alone has named it."""
+    if asked_sats is None and invoice.amount_msat is not None:
+        text = f"this offer costs {invoice.amount_msat} now: pay it with that amount if you agree"
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, text, amount_msat=int(invoice.amount_msat))
+    return bolt11.amount_to_pay(invoice, None if asked_sats is None else sat(asked_sats))
+
+
+#: What can be paid. A kind that is not here is refused by its name.
+KINDS: Final[Mapping[Target, TargetKind[Any]]] = {
+    Target.BOLT11: TargetKind(bolt11.decode, _take_invoice),
+    Target.NOFFER: TargetKind(_read_offer, _ask_offer),
+}

@@ -1,0 +1,55 @@
+"""Where the money of a wallet is, and how a URI chooses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from kitestring.base.commands import ListTransactions, PayInvoice
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Info, Paid, Transaction
+from kitestring.client.net import Net
+from kitestring.codec.uri import NWC_SCHEMES
+
+
+class PaymentSource(Protocol):
+    """Behind a NWC connection, or in a Lightning node asked directly. All methods raise KitestringError."""
+
+    #: Relays that the owner has configured by choosing this source.
+    relays: tuple[str, ...]
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    async def pay(self, command: PayInvoice, timeout_s: float | None) -> Paid:
+        """Never reports a failure that is not proven: PAYMENT_IN_FLIGHT instead, with the hash."""
+        ...
+
+    async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction: ...
+    async def balance(self) -> Msat: ...
+    async def lookup(self, payment_hash: str) -> Transaction: ...
+    async def transactions(self, query: ListTransactions) -> tuple[Transaction, ...]: ...
+    async def info(self) -> Info: ...
+
+    async def network(self) -> str:
+        """``bitcoin``, ``regtest`` …, or "" where it is not told."""
+        ...
+
+
+def open_source(uri: str, net: Net, *, data_dir: Path | None, environment: Mapping[str, str]) -> PaymentSource:
+    """The source that a URI names, not opened yet. ``data_dir`` None = the user's own for kitestring; ``environment``
+    serves ``env:NAME`` in a node's URL. Raises KitestringError."""
+    scheme = uri.strip().partition(":")[0].lower()
+    if scheme in NWC_SCHEMES:
+        from kitestring.sdk.nwc import NwcSource  # noqa: PLC0415 - a node needs no NWC client
+
+        return NwcSource(uri, net)
+    if "://" not in uri:
+        raise KitestringError(
+            Reason.UNSUPPORTED, "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://"
+        )
+    from kitestring.sdk.node import NodeSource  # noqa: PLC0415 - a NWC client needs no backend
+
+    return NodeSource(uri.strip(), net, data_dir=data_dir, environment=environment)

@@ -1,0 +1,163 @@
+"""What was pasted, and what is paid for it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat, sat
+from kitestring.client.net import Net
+from kitestring.client.payable import KINDS, Payable, TargetKind, Terms, agreed, ask, offer_sats, read
+from kitestring.codec import bolt11, pointers
+from kitestring.codec.pointers import Noffer, PriceType
+from kitestring.codec.target import Target
+from tests.client.kit import IMPATIENT, PATIENCE_S, PAYMENT_HASH, SERVICE, hostile_relay, invoice, net, noffer
+
+OFFER = Noffer(SERVICE.public_hex, ("wss://relay.example.com",), "tips")
+CODE = pointers.encode(OFFER)
+
+
+@pytest.mark.parametrize(
+    "text", [invoice(), invoice().upper(), f"lightning:{invoice()}", f" bitcoin:?lightning={invoice()} "]
+)
+def test_an_invoice_is_found_however_it_is_wrapped(text: str) -> None:
+    assert read(text) == bolt11.decode(invoice())
+
+
+@pytest.mark.parametrize("text", [CODE, CODE.upper(), f"nostr:{CODE}", f"bitcoin:bc1q?noffer={CODE}"])
+def test_an_offer_is_found_however_it_is_wrapped(text: str) -> None:
+    assert read(text) == OFFER
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", Reason.MALFORMED),
+        ("hello", Reason.MALFORMED),
+        (invoice()[:-1], Reason.MALFORMED),
+        (CODE[:-1], Reason.MALFORMED),
+        ("bitcoin:bc1q", Reason.MALFORMED),
+        ("me@example.com", Reason.UNSUPPORTED),
+        ("lno1abc", Reason.UNSUPPORTED),
+        ("x" * 20_000, Reason.MALFORMED),
+    ],
+)
+def test_what_cannot_be_paid_is_refused_with_a_sentence(text: str, reason: Reason) -> None:
+    with pytest.raises(KitestringError) as caught:
+        read(text)
+    assert caught.value.reason is reason
+
+
+def offer(price_type: PriceType, price_sats: int | None = None) -> Noffer:
+    return Noffer(SERVICE.public_hex, ("wss://relay.example.com",), "tips", price_type, price_sats)
+
+
+@pytest.mark.parametrize(
+    ("noffer", "amount", "sats"),
+    [
+        (offer(PriceType.SPONTANEOUS), sat(21), 21),
+        (offer(PriceType.FIXED, 21), None, 21),
+        (offer(PriceType.FIXED, 21), sat(21), 21),
+        (offer(PriceType.FIXED), None, None),
+        (offer(PriceType.VARIABLE), None, None),
+        (offer(PriceType.VARIABLE), sat(5), 5),
+    ],
+)
+def test_an_offer_is_asked_for_the_amount_that_is_known(noffer: Noffer, amount: Msat | None, sats: int | None) -> None:
+    assert offer_sats(noffer, amount) == sats
+
+
+@pytest.mark.parametrize(
+    ("noffer", "amount"),
+    [
+        (offer(PriceType.SPONTANEOUS), None),
+        (offer(PriceType.SPONTANEOUS), Msat(0)),
+        (offer(PriceType.SPONTANEOUS), Msat(1500)),
+        (offer(PriceType.FIXED, 21), sat(20)),
+    ],
+)
+def test_an_amount_that_cannot_be_asked_for_is_refused(noffer: Noffer, amount: Msat | None) -> None:
+    with pytest.raises(KitestringError):
+        offer_sats(noffer, amount)
+
+
+def test_a_price_that_only_the_service_named_is_shown_and_not_paid() -> None:
+    with pytest.raises(KitestringError, match="costs 21 sat now") as caught:
+        agreed(bolt11.decode(invoice()), None)
+    assert caught.value.details == {"amount_msat": 21_000}
+    assert agreed(bolt11.decode(invoice()), 21) == sat(21)
+    assert agreed(bolt11.decode(invoice(None)), 21) == sat(21)
+
+
+# ---------------------------------------------------------------- what is to be paid
+
+
+async def test_an_invoice_is_payable_as_it_stands_and_becomes_an_order() -> None:
+    found = await ask(f"lightning:{invoice()}", Terms(network="regtest"), net())
+    order = found.order(sat(2), description="not used", metadata="{}")
+    assert (order.bolt11, order.payment_hash, order.amount_msat) == (invoice(), PAYMENT_HASH, sat(21))
+    assert (order.amountless, order.max_fee_msat, order.network) == (False, sat(2), "regtest")
+    assert (order.description, order.metadata, order.expires_at) == ("tea", "{}", found.invoice.expires_at)
+
+
+async def test_an_invoice_without_amount_takes_the_payers() -> None:
+    found = await ask(invoice(None), Terms(Msat(1_500)), net())
+    order = found.order()
+    assert (order.amount_msat, order.amountless, order.max_fee_msat) == (Msat(1_500), True, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "terms", "reason"),
+    [
+        (invoice(None), Terms(), Reason.MALFORMED),
+        (invoice(), Terms(sat(20)), Reason.AMOUNT_OUT_OF_RANGE),
+        (invoice(network="bitcoin"), Terms(network="regtest"), Reason.WRONG_NETWORK),
+        ("me@example.com", Terms(sat(1)), Reason.UNSUPPORTED),
+        ("hello", Terms(sat(1)), Reason.MALFORMED),
+    ],
+)
+async def test_what_the_terms_do_not_allow_is_not_payable(text: str, terms: Terms, reason: Reason) -> None:
+    with pytest.raises(KitestringError) as caught:
+        await ask(text, terms, net())
+    assert caught.value.reason is reason
+
+
+async def test_an_offer_is_asked_for_its_invoice_and_its_line_stays_open_for_the_receipt() -> None:
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice()})]) as relay:
+        code = pointers.encode(noffer(relay.url))
+        async with await ask(code, Terms(sat(21), "tea", "regtest"), net(IMPATIENT, relay.url)) as found:
+            assert (found.invoice, found.amount_msat) == (bolt11.decode(invoice()), sat(21))
+            assert relay.requests[0].members["description"] == "tea"
+            assert found.asked is not None
+            assert found.asked.request_id == relay.requests[0].event.id
+
+
+async def test_a_price_in_the_code_is_paid_also_with_an_invoice_that_has_no_amount() -> None:
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice(None)})]) as relay:
+        code = pointers.encode(noffer(relay.url, price_sats=21))
+        async with await ask(code, Terms(), net(IMPATIENT, relay.url)) as found:
+            order = found.order()
+    assert (order.amount_msat, order.amountless) == (sat(21), True)
+
+
+async def test_a_price_that_nobody_has_seen_closes_the_line_and_is_shown() -> None:
+    offer = Noffer(SERVICE.public_hex, (), "tips", PriceType.VARIABLE)
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice()})]) as relay:
+        with pytest.raises(KitestringError, match="costs 21 sat now"):
+            await ask(pointers.encode(replace(offer, relays=(relay.url,))), Terms(), net(IMPATIENT, relay.url))
+        await asyncio.wait_for(relay.gone.wait(), PATIENCE_S)
+
+
+async def test_a_further_kind_is_one_row() -> None:
+    asked: list[str] = []
+
+    async def ask_address(address: str, terms: Terms, _: Net) -> Payable:
+        asked.append(address)
+        return Payable(bolt11.decode(invoice(None)), terms.amount_msat or sat(1))
+
+    kinds = {**KINDS, Target.ADDRESS: TargetKind(str, ask_address)}
+    found = await ask("lightning:me@example.com", Terms(sat(5)), net(), kinds)
+    assert (found.order().amount_msat, asked) == (sat(5), ["me@example.com"])
