@@ -15,6 +15,7 @@ import aiohttp
 
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock, Entropy
+from kitestring.base.text import one_line
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.relay import (
     AuthChallenge,
@@ -46,8 +47,6 @@ MAX_QUEUED_BYTES: Final = 32 * 1_048_576
 MAX_AUTHS_PER_S: Final = 50
 #: Seconds before a REQ that the relay closed without a final reason is sent again.
 RESUBSCRIBE_AFTER_S: Final = 5.0
-#: A relay's own words in a status are cut to this length and cleaned: they are a stranger's text.
-MAX_PEER_TEXT_CHARS: Final = 200
 
 #: What can go wrong with a connection. A failed dial says why in its text.
 FAILURES: Final = (OSError, TimeoutError, aiohttp.ClientError, KitestringError, ValueError)
@@ -79,13 +78,6 @@ class Hub(Protocol):
     def link_down(self, link: Link) -> None: ...
     def link_ok(self, link: Link, message: OkMessage) -> None: ...
     def link_wants_later(self, link: Link, chunk: Chunk, due: float) -> None: ...
-
-
-def clean(text: str) -> str:
-    """A stranger's text, capped, without control characters."""
-    if len(text) <= MAX_PEER_TEXT_CHARS and text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else " " for char in text[:MAX_PEER_TEXT_CHARS])
 
 
 class Link:
@@ -131,7 +123,8 @@ class Link:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S) as self._limit:
                     await self._once(self._limit)
             except FAILURES as error:
-                self._last_error = "the relay reads too slowly" if self._overflow else clean(str(error) or repr(error))
+                why = one_line(str(error) or repr(error))
+                self._last_error = "the relay reads too slowly" if self._overflow else why
             except Exception:  # noqa: BLE001 - whatever a caller's filters or callbacks raise must not leave us deaf
                 self._last_error = "an error on our side, see the log"
                 _log.exception("the conversation with %s failed", self.url)
@@ -244,19 +237,19 @@ class Link:
         if reason_prefix(message.message) == "auth-required" and self.authenticate(chunk.keys):
             return
         if is_final(message.message):
-            chunk.owner.note_refused(self.url, clean(message.message))
+            chunk.owner.note_refused(self.url, one_line(message.message))
         else:
             self._hub.link_wants_later(self, chunk, self._clock.monotonic() + RESUBSCRIBE_AFTER_S)
 
     def _on_notice(self, message: NoticeMessage) -> None:
-        self._notice = clean(message.message)
+        self._notice = one_line(message.message)
 
     def _on_challenge(self, _: AuthChallenge) -> None:
         self._start_auth()
 
     def _on_authenticated(self, message: Authenticated) -> None:
         if not message.accepted:
-            self._auth_error = clean(message.message)
+            self._auth_error = one_line(message.message)
         self._resend()
 
     def _on_ignored(self, _: Ignored) -> None:

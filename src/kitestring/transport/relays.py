@@ -10,13 +10,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from kitestring.base.ports import Clock, Entropy
+from kitestring.base.text import one_line
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.relay import OkMessage, event_frame
 from kitestring.transport.changes import Changes
 from kitestring.transport.dial import Dialer
 from kitestring.transport.guard import foreign_relays, normalise
-from kitestring.transport.link import Link, RelayStatus, clean
+from kitestring.transport.link import Link, RelayStatus
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.publications import (
     MAX_PUBLICATION_BYTES,
@@ -224,7 +225,7 @@ class RelayPool:
         publication = self._publications.get(message.event_id)
         if publication is None or link.url not in publication.verdicts:
             return
-        verdict = read_ok(message.accepted, clean(message.message))
+        verdict = read_ok(message.accepted, one_line(message.message))
         publication.verdicts[link.url] = verdict
         if verdict.answer is Answer.AUTH:
             if link.authenticate({publication.pubkey: None}):

@@ -10,10 +10,11 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import preimage_fits
+from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, loads_object
 from kitestring.wire.serve.offers import MAX_DESCRIPTION, MAX_PAYER_KEY, MAX_PAYER_KEYS
-from kitestring.wire.text import MAX_PEER_MESSAGE, clean
+from kitestring.wire.text import MAX_PEER_MESSAGE
 
 #: An invoice with less life than this may expire on its way.
 MIN_LEFT_S: Final = 60

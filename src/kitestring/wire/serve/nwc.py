@@ -24,13 +24,14 @@ from kitestring.base.errors import SILENCE, TABLE, CodecError, KitestringError, 
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
 from kitestring.base.ports import Encoded, Entropy
+from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, int_member, loads_object, text_member
 from kitestring.crypto.keys import SecretKey
 from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES, reply_event
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.reply_to import Cipher, ReplyTo
-from kitestring.wire.text import clean, clean_description, escape_unsafe
+from kitestring.wire.text import clean_description, escape_unsafe
 
 MIN_EXPIRY_S: Final = 60
 MAX_EXPIRY_S: Final = 604_800

@@ -14,13 +14,14 @@ from kitestring.base.grants import Offer
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, Msat, sat
 from kitestring.base.outcomes import Invoiced, Outcome, Received, Refused
 from kitestring.base.ports import Encoded, Entropy
+from kitestring.base.text import clean
 from kitestring.codec.json import dumps, int_member, loads_object, text_member
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, first_tag
 from kitestring.wire.envelope import CLINK_VERSION, reply_event
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.reply_to import ReplyTo, Version
-from kitestring.wire.text import clean, clean_description
+from kitestring.wire.text import clean_description
 
 #: 21 million bitcoin in sats.
 MAX_SATS: Final = MAX_MSAT // MSAT_PER_SAT
