@@ -23,7 +23,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "sdk": "The wallet of a program: `Wallet`, over a connection or straight on a node.",
     "engine": "Decides and pays: claim, reserve, ask the node, record, reply; recovery after a crash.",
     "ledger": "The durable books in SQLite: requests, payments, double entry, budgets, outbox; `audit`.",
-    "backend": "Lightning nodes: one file per kind of node. Now `lnd` and the `sandbox`.",
+    "backend": "Lightning nodes: a file or folder for each kind (`lnd`, `sandbox`), and `http` under those with REST.",
     "relay": "The embedded Nostr relay.",
     "client": "The other side of the wires: NWC connections and offers; from what was pasted to an invoice.",
     "transport": "Relay connections: pool, reconnection, proxies, the check of foreign addresses.",

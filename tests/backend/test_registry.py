@@ -29,7 +29,7 @@ def test_the_sandbox_lives_in_the_data_directory_or_at_its_path(tmp_path: Path) 
 
 def test_a_macaroon_comes_from_the_environment_that_was_given(tmp_path: Path) -> None:
     backend = open_url("lnd+https://node:8080?macaroon=env:MAC", tmp_path, MAC=SECRET)
-    assert repr(backend) == "Lnd(LndHttp('https://node:8080'))"
+    assert repr(backend) == "Lnd(NodeHttp('https://node:8080'))"
 
 
 def test_an_unknown_scheme_is_answered_with_those_that_exist(tmp_path: Path) -> None:

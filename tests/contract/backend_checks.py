@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from typing import get_args
 
 import pytest
 
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
+from kitestring.base.node import FindingState, InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec import bolt11
 
@@ -329,6 +330,34 @@ async def check_a_spoiled_answer_is_never_a_failure(side: Side) -> None:
         except Exception:  # noqa: BLE001 (any other exception is an Unknown)
             continue
         assert isinstance(answer, (Unknown, InFlight)), f"{how}: {answer}"
+
+
+async def check_a_backend_asks_nobody_before_it_is_opened_nor_after_it_is_closed(side: Side) -> None:
+    wanted = order(await side.invoice(1000))
+    backend = side.unreachable()
+    await backend.close()
+    for _ in range(2):
+        for ask in (backend.pay(wanted), backend.lookup_payment(wanted.payment_hash), backend.balance()):
+            with pytest.raises(NodeUnreachableError):
+                await ask
+        await backend.open()
+        for _ in range(2):
+            await backend.close()
+
+
+async def check_findings_are_told_of_a_node_that_runs_and_of_one_that_is_not_there(side: Side) -> None:
+    """Also before the backend is opened: the doctor asks when no service runs."""
+    for backend in (side.backend, side.unreachable()):
+        for found in await backend.findings():
+            assert found.name.isidentifier()
+            assert found.state in get_args(FindingState)
+            assert found.sentence.isprintable()
+            assert found.sentence
+
+
+async def check_the_books_of_the_node_itself_are_right(side: Side) -> None:
+    await pays(side, order(await side.invoice(1500)))
+    assert await side.backend.own_books() == ()
 
 
 CHECKS: dict[str, Callable[[Side], Awaitable[None]]] = {

@@ -14,6 +14,7 @@ from hashlib import sha256
 from kitestring.base.money import Msat
 from kitestring.base.node import (
     Capabilities,
+    Finding,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -162,6 +163,12 @@ class FaultyBackend:
 
     async def close(self) -> None:
         pass
+
+    async def findings(self) -> tuple[Finding, ...]:
+        return ()
+
+    async def own_books(self) -> tuple[str, ...]:
+        return ()
 
     async def info(self) -> NodeInfo:
         self._called("info")

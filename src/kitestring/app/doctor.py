@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import os
 import shutil
 import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import PRIVATE, DataDir
+from kitestring.app.owner.node import how_it_is
 from kitestring.app.service.own_relay import own_relays
-from kitestring.backend.lnd.macaroon import ENVIRONMENT, NEEDED, macaroon_of, read_macaroon
+from kitestring.backend.registry import open_backend
 from kitestring.base.commands import OWNER_ACCOUNT
-from kitestring.base.errors import CodecError, KitestringError
+from kitestring.base.errors import KitestringError
 from kitestring.base.money import Msat
-from kitestring.crypto.macaroon import rights
+from kitestring.base.node import Finding, FindingState
+from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import is_socks
 
 if TYPE_CHECKING:
@@ -35,136 +37,119 @@ MAX_SKEW_S: Final = 30
 LOW_DISK_BYTES, NO_DISK_BYTES = 1_000_000_000, 50_000_000
 RELAY_TIMEOUT_S: Final = 8.0
 
-State = Literal["ok", "info", "warn", "fail"]
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line: what was looked at, how it is, and what to do."""
-
-    name: str
-    state: State
-    sentence: str
-
-
-async def examine(config: Config, home: DataDir) -> list[Check]:
+async def examine(config: Config, home: DataDir) -> list[Finding]:
     """All checks, in the order in which one would mend things."""
     checks = [*directory(home)]
     if not home.path.is_dir():
         return checks
     checks += [disk(home.path), sqlite_version()]
     facts = service(home)
-    checks.append(facts if isinstance(facts, Check) else Check("service", "ok", "running, and it answers"))
-    macaroon, relays = macaroon_of(config.node_url), own_relays(config, home)
-    if not isinstance(facts, Check):
-        checks += judge(facts)
-        # What the service was started with may be more than what is in the settings file.
-        macaroon, relays = facts["macaroon"], tuple(facts["relays"])
-    checks += credential(macaroon)
+    if isinstance(facts, Finding):
+        checks += [facts, *await node_in_settings(config, home)]
+        relays = own_relays(config, home)
+    else:
+        checks += [Finding("service", "ok", "running, and it answers"), *judge(facts)]
+        relays = tuple(facts["relays"])  # what it was started with may be more than what is in the settings file
     for url in relays:
         checks += await relay(url, config)
     return checks
 
 
-def directory(home: DataDir) -> Iterator[Check]:
+def directory(home: DataDir) -> Iterator[Finding]:
     """Who can read the directory and the seed."""
     if not home.path.is_dir():
-        yield Check("directory", "fail", f"{home.path} is not there yet: start with `kitestring up`")
+        yield Finding("directory", "fail", f"{home.path} is not there yet: start with `kitestring up`")
         return
     mode = stat.S_IMODE(home.path.stat().st_mode)
     if mode & PRIVATE:
-        yield Check("directory", "warn", f"{home.path} is open to others: run chmod 700 {home.path}")
+        yield Finding("directory", "warn", f"{home.path} is open to others: run chmod 700 {home.path}")
     else:
-        yield Check("directory", "ok", f"{home.path} is yours alone")
+        yield Finding("directory", "ok", f"{home.path} is yours alone")
     try:
         home.read_seed()
     except KitestringError as error:
-        yield Check("key", "fail", error.message)
+        yield Finding("key", "fail", error.message)
     else:
-        yield Check("key", "ok", f"{home.key_file.name} is in order; keep a copy of it elsewhere")
+        yield Finding("key", "ok", f"{home.key_file.name} is in order; keep a copy of it elsewhere")
 
 
-def disk(path: Path) -> Check:
+def disk(path: Path) -> Finding:
     free = shutil.disk_usage(path).free
     room = f"{free / 1e9:.1f} GB free"
     if free < NO_DISK_BYTES:
-        return Check("disk", "fail", f"{room}: make room, or payments stop")
-    return Check("disk", "warn", f"{room}: make room soon") if free < LOW_DISK_BYTES else Check("disk", "ok", room)
+        return Finding("disk", "fail", f"{room}: make room, or payments stop")
+    return Finding("disk", "warn", f"{room}: make room soon") if free < LOW_DISK_BYTES else Finding("disk", "ok", room)
 
 
-def sqlite_version() -> Check:
+def sqlite_version() -> Finding:
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info >= SAFE_SQLITE:
-        return Check("sqlite", "ok", version)
-    return Check("sqlite", "info", f"{version}: has a fault with two writers; kitestring has one, so this is safe")
+        return Finding("sqlite", "ok", version)
+    return Finding("sqlite", "info", f"{version}: has a fault with two writers; kitestring has one, so this is safe")
 
 
-def service(home: DataDir) -> dict[str, Any] | Check:
+def service(home: DataDir) -> dict[str, Any] | Finding:
     """What the running service says about itself, or why it says nothing."""
     try:
         return ControlClient(home).call("doctor", {})
     except KitestringError as error:
-        return Check("service", "fail", error.message)
+        return Finding("service", "fail", error.message)
 
 
-def judge(facts: dict[str, Any]) -> Iterator[Check]:
+def judge(facts: dict[str, Any]) -> Iterator[Finding]:
     """The service's own facts."""
     node = facts["node"]
     if node["reachable"]:
         able = f"{Msat(node['spendable_msat'])} to spend, room for {Msat(node['receivable_msat'])}"
-        yield Check("node", "ok", f"{node['alias'] or 'unnamed'} on {node['network']}, {able}")
+        yield Finding("node", "ok", f"{node['alias'] or 'unnamed'} on {node['network']}, {able}")
     else:
-        yield Check("node", "fail", f"not reachable: {node['why']}; is it running, and is its address right?")
+        yield Finding("node", "fail", f"not reachable: {node['why']}; is it running, and is its address right?")
+    for found in facts["findings"]:
+        yield Finding(found["name"], found["state"], found["message"])
     if facts["spending_stopped"]:
-        yield Check("spending", "fail", f"stopped: {facts['spending_stopped']}; run `kitestring audit --node`")
+        yield Finding("spending", "fail", f"stopped: {facts['spending_stopped']}; run `kitestring audit --node`")
     for payment_hash in facts["unknown_payments"]:
-        yield Check("payment", "warn", f"{payment_hash} has no known end; see `kitestring resolve --help`")
+        yield Finding("payment", "warn", f"{payment_hash} has no known end; see `kitestring resolve --help`")
     for name in facts["overdrawn_accounts"]:
         if name == OWNER_ACCOUNT:
             mend = "the mark goes with the next payment that the node's balance covers"
         else:
             mend = f"fund it with `kitestring account fund {name}`"
-        yield Check("account", "warn", f"{name} is overdrawn: {mend}")
+        yield Finding("account", "warn", f"{name} is overdrawn: {mend}")
 
 
-def credential(macaroon: str) -> Iterator[Check]:
-    """Whether an lnd macaroon allows more than kitestring needs; ``macaroon`` is where it is, "" for none."""
-    if not macaroon:
-        return
-    if macaroon.startswith(ENVIRONMENT):
-        yield Check("macaroon", "info", f"is in the service's environment ({macaroon}) and was not looked at")
-        return
+async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]:
+    """What can be said about the node in the settings while no service runs: it is not connected to."""
     try:
-        allowed = rights(read_macaroon(Path(macaroon)))
-    except (OSError, CodecError) as error:
-        yield Check("macaroon", "warn", f"{macaroon} cannot be looked at: {error}")
-        return
-    missing, wider = sorted(NEEDED - allowed), sorted(allowed - NEEDED)
-    if missing:
-        yield Check("macaroon", "fail", f"lacks {', '.join(missing)}: bake one with {_bake()}")
-    elif wider:
-        some = ", ".join(wider[:4]) + (", …" if len(wider) > 4 else "")
-        yield Check("macaroon", "warn", f"allows more than is needed ({some}): bake one with {_bake()}")
-    else:
-        yield Check("macaroon", "ok", "allows what is needed, and nothing else")
+        node = open_backend(
+            config.node_url,
+            clock=SystemClock(),
+            entropy=os.urandom,
+            data_dir=home.path,
+            environment=config.environment,
+        )
+    except KitestringError as error:
+        return (Finding("node", "warn", f"the one in the settings cannot be looked at from here: {error.message}"),)
+    return await how_it_is(node)
 
 
-async def relay(url: str, config: Config) -> list[Check]:
+async def relay(url: str, config: Config) -> list[Finding]:
     """Whether a relay answers, and what it thinks the time is."""
     import aiohttp  # noqa: PLC0415 - only the doctor dials from here
 
     proxy = config.proxies.for_url(url)
     if proxy is not None and is_socks(proxy):
-        return [Check("relay", "info", f"{url} is behind a SOCKS proxy and was not asked")]
+        return [Finding("relay", "info", f"{url} is behind a SOCKS proxy and was not asked")]
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=RELAY_TIMEOUT_S)) as session:
             before = time.monotonic()
             async with asyncio.timeout(RELAY_TIMEOUT_S), session.ws_connect(url, proxy=proxy):
-                checks = [Check("relay", "ok", f"{url} answers in {(time.monotonic() - before) * 1000:.0f} ms")]
+                checks = [Finding("relay", "ok", f"{url} answers in {(time.monotonic() - before) * 1000:.0f} ms")]
             skew = _skew_s(await _date(session, url, proxy), time.time())
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         what = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        return [Check("relay", "fail", f"{url} cannot be reached ({what}): nobody can pay or ask through it")]
+        return [Finding("relay", "fail", f"{url} cannot be reached ({what}): nobody can pay or ask through it")]
     if skew is not None:
         checks.append(_clock(skew, url))
     return checks
@@ -182,12 +167,12 @@ async def _date(session: aiohttp.ClientSession, url: str, proxy: str | None) -> 
         return ""
 
 
-def _clock(skew_s: int, url: str) -> Check:
+def _clock(skew_s: int, url: str) -> Finding:
     if abs(skew_s) <= MAX_SKEW_S // 2:
-        return Check("clock", "ok", f"agrees with {url} to {max(abs(skew_s), 1)} s")
-    state: State = "fail" if abs(skew_s) > MAX_SKEW_S else "warn"
+        return Finding("clock", "ok", f"agrees with {url} to {max(abs(skew_s), 1)} s")
+    state: FindingState = "fail" if abs(skew_s) > MAX_SKEW_S else "warn"
     where = "ahead of" if skew_s > 0 else "behind"
-    return Check("clock", state, f"this clock is {abs(skew_s)} s {where} {url}: set it, peers refuse {MAX_SKEW_S} s")
+    return Finding("clock", state, f"this clock is {abs(skew_s)} s {where} {url}: set it, peers refuse {MAX_SKEW_S} s")
 
 
 def _skew_s(date: str, now: float) -> int | None:
@@ -196,7 +181,3 @@ def _skew_s(date: str, now: float) -> int | None:
         return int(now - email.utils.parsedate_to_datetime(date).timestamp())
     except (ValueError, TypeError):
         return None
-
-
-def _bake() -> str:
-    return f"`lncli bakemacaroon {' '.join(sorted(NEEDED))}`"

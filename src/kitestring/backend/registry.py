@@ -25,7 +25,7 @@ from kitestring.base.ports import Clock, Entropy
 GROUP: Final = "kitestring.backends"
 #: Query members that are no secrets and help to see what is meant; the values of all others are hidden.
 _SHOWN: Final = frozenset({"cert", "balance_sat", "latency_ms", "private_hints"})
-_NO_BACKENDS: Final = frozenset({"registry"})
+_NO_BACKENDS: Final = frozenset({"registry", "http"})
 
 
 def wall_clock_ms() -> int:
@@ -62,20 +62,31 @@ class BackendUrl:
             parts = urlsplit(text)
             pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             port = parts.port or 0
+            host = parts.hostname or ""
+            host.encode("idna")
         except ValueError:
             raise KitestringError(
-                Reason.MALFORMED, "the backend URL cannot be read: check its port and query"
+                Reason.MALFORMED, "the backend URL cannot be read: check its host, port and query"
             ) from None
         if len(dict(pairs)) != len(pairs):
             raise KitestringError(Reason.MALFORMED, "the backend URL says the same thing twice after the ?")
-        return cls(text, parts.scheme.lower(), parts.hostname or "", port, parts.path, dict(pairs))
+        return cls(text, parts.scheme.lower(), host, port, parts.path, dict(pairs))
 
     def __repr__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
         query = "&".join(f"{name}={value if name in _SHOWN else '***'}" for name, value in self.query.items())
-        return f"{self.scheme}://{host}{f':{self.port}' if self.port else ''}{self.path}{f'?{query}' if query else ''}"
+        port = f":{self.port}" if self.port else ""
+        return f"{self.scheme}://{self._bracketed}{port}{self.path}{f'?{query}' if query else ''}"
 
     __str__ = __repr__
+
+    def origin(self, default_port: int) -> str:
+        """``https://host:port`` of ``name+https://host``."""
+        return f"{self.scheme.partition('+')[2]}://{self._bracketed}:{self.port or default_port}"
+
+    @property
+    def _bracketed(self) -> str:
+        """The host as a URL writes it: an IPv6 address in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def only(self, *known: str) -> None:
         """Raises KitestringError when the query has a member that nobody reads."""

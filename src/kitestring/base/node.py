@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import LookupAnswer, PayAnswer
@@ -12,11 +12,19 @@ from kitestring.base.payments import LookupAnswer, PayAnswer
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a backend can do; the engine never guesses.
+    """What a backend can do; the engine never guesses. A capability that is declared is relied upon with money.
 
-    ``own_preimage``: takes our preimage for an invoice. ``idempotent_by_hash``: the same hash sent twice pays once.
-    ``authoritative_lookup``: "never seen" proves that. ``fee_cap``: honours the cap. ``sub_sat``:
-    amounts below one sat.
+    - ``own_preimage``: takes our preimage for an invoice. Without it a crash in between makes a second invoice, and a
+      payment inside the service has no preimage to show
+    - ``idempotent_by_hash``: the same hash sent twice pays once, also at the same moment, also after a restart of the
+      node. Only then is an order sent again whose answer got lost
+    - ``authoritative_lookup``: NeverSeen proves that the node does not have the payment: no second database, no
+      pruning, no replica. Only then may "never sent" be concluded
+    - ``fee_cap``: the node never spends more on fees than the order allows
+    - ``amountless``: makes and pays invoices without an amount
+    - ``description_hash``: makes invoices that carry only the hash of a description
+    - ``sub_sat``: amounts below one sat
+    - ``hold``, ``keysend``, ``bolt12``: nothing asks for them yet
     """
 
     own_preimage: bool
@@ -45,6 +53,8 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class NodeBalance:
+    """What can be sent and what can come in now. Rounded against the owner: never more than is really possible."""
+
     spendable_msat: Msat
     receivable_msat: Msat
 
@@ -63,7 +73,8 @@ class PayOrder:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceOrder:
-    """``preimage`` is 64 hex digits where the backend has ``own_preimage``, else ""."""
+    """``amount_msat`` None leaves the amount to the payer. One of ``description`` and ``description_hash`` (64 hex
+    digits) is "". ``preimage`` is 64 hex digits where the backend has ``own_preimage``, else ""."""
 
     amount_msat: Msat | None
     description: str
@@ -74,6 +85,8 @@ class InvoiceOrder:
 
 @dataclass(frozen=True, slots=True)
 class NodeInvoice:
+    """``expires_at`` is Unix seconds, as the invoice says it, not as it was ordered."""
+
     bolt11: str
     payment_hash: str
     expires_at: int
@@ -81,7 +94,11 @@ class NodeInvoice:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceStatus:
-    """``state``: ``open``, ``settled``, ``canceled`` (also expired at the node) or ``unknown`` (no such invoice)."""
+    """``state``: ``open``, ``settled``, ``canceled`` (also expired at the node) or ``unknown`` (no such invoice).
+
+    A payment that is held and not taken is still ``open``: it is not balance. ``received_msat`` may be more than was
+    asked for. What a state does not have is "" or 0.
+    """
 
     state: str
     bolt11: str = ""
@@ -113,44 +130,145 @@ class NodePayment:
     preimage: str
 
 
+FindingState = Literal["ok", "info", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of ``kitestring doctor``: what was looked at (one word), how it is, and what to do about it.
+
+    ``warn`` works but should be mended; ``fail`` does not work. ``info`` asks for nothing. The sentence may name files
+    and hosts, never a secret.
+    """
+
+    name: str
+    state: FindingState
+    sentence: str
+
+
 class NodeUnreachableError(Exception):
-    """Could not connect at all: the only exception that proves that the node was never asked."""
+    """Could not connect at all: the only exception that proves that the node was never asked.
+
+    A connection that was made and broke, however early, is another exception.
+    """
 
 
 class Backend(Protocol):
-    """One Lightning node or wallet. Methods may raise anything; the engine reads every exception of :meth:`pay` but
-    NodeUnreachableError as Unknown. A backend never says Failed without the node's own final word."""
+    """One Lightning node or wallet, and one connection to it.
+
+    Every method but :meth:`findings` needs :meth:`open` first, and raises NodeUnreachableError before it and after
+    :meth:`close`. Methods may raise anything else: the engine reads every exception about a payment but
+    NodeUnreachableError as Unknown, and asks again. So a backend translates nothing that it does not understand,
+    **and never says Failed without the node's own final word**. All methods may be called at once, any number of
+    times; each has time limits of its own, no longer than the engine's 300 s (payments) and 60 s (questions). Being
+    cancelled never undoes what the node was told.
+
+    How to write one: ``docs/how-to/write-a-backend.md``. All of this is checked by ``tests/contract``.
+    """
 
     capabilities: Capabilities
 
-    async def open(self) -> None: ...
-    async def close(self) -> None: ...
-    async def info(self) -> NodeInfo: ...
-    async def balance(self) -> NodeBalance: ...
+    async def open(self) -> None:
+        """Make ready to ask. Raises KitestringError where it can never work (a file that is something else).
 
-    async def pay(self, order: PayOrder) -> PayAnswer:
-        """Pay once per hash. "Already exists" means look it up, never Failed."""
+        A node that is down is no reason to fail: it may come back while the service runs.
+        """
         ...
 
-    async def lookup_payment(self, payment_hash: str) -> LookupAnswer: ...
+    async def close(self) -> None:
+        """Let go of every connection. A second time, and before :meth:`open`, it does nothing. Never raises."""
+        ...
+
+    async def findings(self) -> tuple[Finding, ...]:
+        """What ``kitestring doctor`` should say about this node beyond "it answers": a credential that may do too much
+        or too little, a version with a known fault. () where there is nothing to say.
+
+        Works before :meth:`open` and while the node is away, and then says what is known without it: the doctor also
+        asks when no service runs. Never raises; what could not be looked at is a finding.
+        """
+        ...
+
+    async def info(self) -> NodeInfo:
+        """Who the node is, asked anew at each call. ``node_id`` names the books: another id is another node, whose
+        payments and invoices are not ours, so it is never a placeholder and never changes with the address."""
+        ...
+
+    async def balance(self) -> NodeBalance:
+        """What can be sent and received now, without what is in flight and what the channels must keep back.
+
+        While it is less than the accounts are owed, the service stops spending: say rather too little than too much,
+        but not 0 because the question failed. That raises.
+        """
+        ...
+
+    async def pay(self, order: PayOrder) -> PayAnswer:
+        """Pay once per hash, with at most ``fee_cap_msat`` of fees, and wait for the end.
+
+        - Settled only with the preimage of this very hash
+        - Failed only where the node says that this payment has ended or was never begun
+        - "already exists" and the like mean: look it up, and say what has become of that one; never Failed. If that one
+          failed, ``attempt_at`` is None, because this order was not taken
+        - InFlight when the node is still trying after ``timeout_s``
+        - Unknown, or any exception, for whatever else: a broken or late answer, an error of a kind that the backend
+          does not know, an answer about another hash
+        - NodeUnreachableError only if not one byte of the order was sent. A second question inside this method that
+          cannot connect is no such case
+        """
+        ...
+
+    async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
+        """What the node knows about a payment now, without waiting for its end.
+
+        NeverSeen only for the node's own "there is none", dated before the question was asked. Failed with
+        ``attempt_at`` where the node dates its attempts. Any error is an exception or Unknown, never one of these.
+        """
+        ...
 
     async def track(self, payment_hash: str) -> LookupAnswer:
-        """Wait for the end of a payment that was sent before; may give up with InFlight or Unknown."""
+        """As :meth:`lookup_payment`, but wait for the end of a payment that is in flight; may give up after a while
+        with InFlight or Unknown, and is then asked again. Of a payment that the node does not know it says so at once.
+        """
         ...
 
     async def make_invoice(self, order: InvoiceOrder) -> NodeInvoice:
-        """With ``own_preimage`` the same preimage gives the same invoice again ("already exists" is looked up)."""
+        """An invoice with exactly what was ordered. With ``own_preimage`` the same preimage gives the same invoice
+        again ("already exists" is looked up); without it every call may make another one.
+
+        Raises when the node cannot make it so. An invoice that lacks something of the order is no answer.
+        """
         ...
 
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
-        """Cancel if still open; answers the status afterwards."""
+        """Cancel an invoice that is still open, and say its state afterwards: ``settled`` if the payer was faster,
+        ``unknown`` if there is none. Never ``canceled`` before the node refuses a payment of it for certain: a payment
+        inside the service moves the money at that word. Raises when it is still open afterwards."""
         ...
 
-    async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus: ...
+    async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
+        """The state of one invoice of this node. ``unknown`` only for the node's own "there is none"; any error is an
+        exception."""
+        ...
 
     def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
-        """Settled invoices after ``cursor`` (b"" = from now on, or from the beginning where the node can), for ever."""
+        """Settled invoices after ``cursor``, each once, in the order in which they settled, for ever.
+
+        Each carries the cursor to resume right after it, opaque to everybody else and stored with the credit. b"" =
+        from now on, or from the beginning where the node can. Missing one loses a receipt; naming one twice, or one
+        that is not ours, is harmless. Raises when the connection breaks; it is called again with the last cursor, and
+        every open invoice is looked up besides. A stream that may be dead without a sign is made again in silence.
+        """
         ...
 
-    def list_payments(self) -> AsyncIterator[NodePayment]: ...
-    def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]: ...
+    def list_payments(self) -> AsyncIterator[NodePayment]:
+        """Every outgoing payment the node ever tried, failed and unfinished ones too, oldest first, in pages: there may
+        be a million. For ``audit --node``."""
+        ...
+
+    def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:
+        """(payment hash, status) of every invoice the node ever made, in pages. For ``audit --node``."""
+        ...
+
+    async def own_books(self) -> tuple[str, ...]:
+        """What is wrong in the node's own bookkeeping, one sentence each, for ``audit --node``: () where it is right,
+        or where the node shows no more than its lists."""
+        ...

@@ -21,7 +21,7 @@ _LENGTH_DELIMITED: Final = 2
 def rights(macaroon: bytes) -> frozenset[str]:
     """``entity:action`` words. Raises CodecError when this is not a macaroon of lnd."""
     if len(macaroon) > MAX_BYTES or macaroon[:1] != bytes([VERSION]):
-        raise CodecError("this file is not an lnd macaroon")
+        raise CodecError("this is not an lnd macaroon")
     identifier = next((data for kind, data in _packets(macaroon[1:]) if kind == _IDENTIFIER), b"")
     if identifier[:1] != bytes([_BAKERY_3]):
         raise CodecError("this macaroon was not made by lnd")

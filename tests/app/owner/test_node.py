@@ -12,10 +12,12 @@ import pytest
 
 from kitestring.app.owner import node as control_node
 from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.owner.node_audit import Findings
 from kitestring.app.service.node_words import told
 from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.node import Finding
 from kitestring.transport.clock import SystemClock
 from tests.app.kit import OWNER, FakeDesk
 
@@ -27,6 +29,16 @@ class OddError(Exception):
 class RefusingNode:
     async def info(self) -> Any:
         raise OddError("permission denied")
+
+    async def findings(self) -> tuple[Finding, ...]:
+        return (Finding("macaroon", "fail", "lacks everything"),)
+
+
+class BrokenNode(RefusingNode):
+    """Of a package that has misunderstood the port."""
+
+    async def findings(self) -> tuple[Finding, ...]:
+        raise OddError("no idea")
 
 
 @pytest.fixture
@@ -45,6 +57,17 @@ async def test_doctor_reports_a_node_that_refuses(desk: FakeDesk) -> None:
     assert facts["node"] == {"reachable": False, "why": "permission denied"}
 
 
+async def test_doctor_hands_on_what_the_backend_finds_also_while_the_node_is_away(desk: FakeDesk) -> None:
+    facts = await run(desk, "doctor")
+    assert facts["findings"] == [{"name": "macaroon", "state": "fail", "message": "lacks everything"}]
+
+
+async def test_a_backend_that_cannot_say_how_it_is_does_not_take_the_doctor_with_it(desk: FakeDesk) -> None:
+    desk.backend = BrokenNode()
+    (found,) = (await run(desk, "doctor"))["findings"]
+    assert (found["state"], found["message"]) == ("warn", "its backend could not be asked how it is: no idea")
+
+
 async def test_audit_says_why_the_node_cannot_be_asked(desk: FakeDesk) -> None:
     with pytest.raises(KitestringError, match="permission denied") as caught:
         await run(desk, "audit_node")
@@ -59,19 +82,34 @@ async def test_a_sentence_of_our_own_is_told_as_it_is() -> None:
         await told(refuse())
 
 
-class Balanced:
-    """A comparison in which nothing is wrong."""
+class BadBookkeeper:
+    """Whose own books are wrong in two places."""
 
-    violations: tuple[str, ...] = ()
-    payments = invoices = 0
+    async def own_books(self) -> tuple[str, ...]:
+        return ("3 sat are missing", "2 sat are too much")
+
+
+async def test_what_is_wrong_in_the_nodes_own_books_is_a_violation_beside_those_of_the_comparison(
+    desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def examine(*_: object) -> Findings:
+        return Findings(("a payment is unknown",), payments=7, invoices=3)
+
+    monkeypatch.setattr(control_node, "examine", examine)
+    desk.backend = BadBookkeeper()
+    assert await run(desk, "audit_node") == {
+        "violations": ["a payment is unknown", "3 sat are missing", "2 sat are too much"],
+        "payments": 7,
+        "invoices": 3,
+    }
 
 
 @pytest.mark.parametrize("url", ["sandbox://", "sandbox://?latency_ms=1", "sandbox:///{}/elsewhere.db"])
 async def test_audit_looks_into_every_sandboxs_books(
     desk: FakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    async def examine(*_: object) -> Balanced:
-        return Balanced()
+    async def examine(*_: object) -> Findings:
+        return Findings((), payments=0, invoices=0)
 
     monkeypatch.setattr(control_node, "examine", examine)
     node = open_backend(url.format(tmp_path), clock=SystemClock(), entropy=os.urandom, data_dir=tmp_path)

@@ -1,90 +1,76 @@
-"""Reading the rights out of an lnd macaroon."""
+"""Where the macaroon of an lnd comes from, and what the doctor says about it."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from kitestring.app.doctor import credential
-from kitestring.backend.lnd.macaroon import NEEDED, macaroon_of
-from kitestring.base.errors import CodecError
-from kitestring.crypto.macaroon import rights
+from kitestring.backend.lnd.macaroon import NEEDED, judge, read_macaroon
+from kitestring.base.errors import KitestringError
+from kitestring.base.node import Finding
+from tests.contract.backend_sides import open_url
+from tests.crypto.macaroons import macaroon
 
-
-def field(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | 2, len(value)]) + value
-
-
-def macaroon(words: list[str]) -> bytes:
-    """As macaroon-bakery 3 writes it: nonce, storage id, then one operation per entity."""
-    entities: dict[str, list[str]] = {}
-    for word in words:
-        entity, _, action = word.partition(":")
-        entities.setdefault(entity, []).append(action)
-    operations = b"".join(
-        field(3, field(1, entity.encode()) + b"".join(field(2, action.encode()) for action in actions))
-        for entity, actions in entities.items()
-    )
-    identifier = b"\x03" + field(1, b"n" * 16) + field(2, b"0") + operations
-    size = len(identifier)
-    length = bytes([size]) if size < 128 else bytes([size & 0x7F | 0x80, size >> 7])
-    return b"\x02" + b"\x01\x03lnd" + b"\x02" + length + identifier + b"\x00\x00" + b"\x06\x20" + bytes(32)
-
-
-def test_rights_are_read() -> None:
-    assert rights(macaroon(["info:read", "offchain:read", "offchain:write"])) == {
-        "info:read",
-        "offchain:read",
-        "offchain:write",
-    }
-
-
-@given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
-def test_any_other_bytes_are_refused_or_read(data: bytes) -> None:
-    for candidate in (data, b"\x02" + data, b"\x02\x02" + bytes([min(len(data) + 1, 127)]) + b"\x03" + data):
-        with suppress(CodecError):
-            assert all(isinstance(word, str) for word in rights(candidate))
+SMALLEST = macaroon(sorted(NEEDED))
 
 
 @pytest.mark.parametrize(
     ("words", "state", "said"),
     [
         (sorted(NEEDED), "ok", "nothing else"),
-        ([*sorted(NEEDED), "onchain:write", "macaroon:generate"], "warn", "macaroon:generate, onchain:write"),
-        (["info:read"], "fail", "lacks invoices:read"),
+        ([*sorted(NEEDED), "onchain:write", "macaroon:generate"], "warn", "(macaroon:generate, onchain:write)"),
+        ([*sorted(NEEDED), *(f"{letter}:read" for letter in "abcde")], "warn", "(a:read, b:read, c:read, d:read, …)"),
+        (["info:read", "onchain:write"], "fail", "lacks invoices:read, invoices:write, offchain:read, offchain:write"),
     ],
 )
-def test_the_doctor_judges_the_credential(tmp_path: Path, words: list[str], state: str, said: str) -> None:
+async def test_the_doctor_hears_whether_it_allows_too_much_or_too_little(
+    tmp_path: Path, words: list[str], state: str, said: str
+) -> None:
+    """From a backend that was never opened: nobody listens at its address."""
     (tmp_path / "m").write_bytes(macaroon(words))
-    (check,) = credential(macaroon_of(f"lnd+https://host?cert=c&macaroon={tmp_path / 'm'}"))
-    assert check.state == state
-    assert said in check.sentence
-
-
-def test_a_sandbox_has_no_credential() -> None:
-    assert list(credential(macaroon_of("sandbox://"))) == []
-
-
-def test_a_credential_in_the_environment_is_not_taken_for_a_file() -> None:
-    (check,) = credential(macaroon_of("lnd+https://host?macaroon=env:LND"))
-    assert (check.state, "env:LND" in check.sentence) == ("info", True)
+    (found,) = await open_url(f"lnd+https://127.0.0.1:1?macaroon={tmp_path / 'm'}", tmp_path).findings()
+    assert (found.name, found.state) == ("macaroon", state)
+    assert said in found.sentence
+    assert ("`lncli bakemacaroon info:read invoices:read" in found.sentence) is (state != "ok")
 
 
 @pytest.mark.parametrize("text", ["{}", "{}\n", " {}\r\n"])
-def test_a_file_in_hex_is_read_as_the_backend_reads_it(tmp_path: Path, text: str) -> None:
-    (tmp_path / "m").write_text(text.format(macaroon(sorted(NEEDED)).hex()))
-    (check,) = credential(macaroon_of(f"lnd+https://host?macaroon={tmp_path / 'm'}"))
-    assert check.state == "ok"
+def test_a_file_or_a_variable_may_hold_it_in_hex(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m").write_text(text.format(SMALLEST.hex()))
+    for found in (
+        read_macaroon(str(tmp_path / "m"), {}),
+        read_macaroon("env:LND", {"LND": text.format(SMALLEST.hex())}),
+    ):
+        assert found.data == SMALLEST
+        assert judge(found).state == "ok"
 
 
-@pytest.mark.parametrize("data", [b"", b"zz", b"\xff\xfe", b"0301", b"-----BEGIN CERTIFICATE-----"])
-def test_a_file_that_is_no_macaroon_is_named(tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"zz", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----"])
+def test_a_file_or_variable_without_one_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "m").write_bytes(data)
-    (check,) = credential(macaroon_of(f"lnd+https://host?macaroon={tmp_path / 'm'}"))
-    assert check.state == "warn"
-    assert check.sentence.endswith("cannot be looked at: this file is not an lnd macaroon")
+    for where in (str(tmp_path / "m"), "env:LND"):
+        with pytest.raises(KitestringError, match="give lnd's file, or its bytes in hex"):
+            read_macaroon(where, {"LND": data.decode("latin-1")})
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    for where, words in (
+        ("", "lacks macaroon=PATH or macaroon=env:NAME"),
+        ("env:LND", "macaroon=env:LND leads to no macaroon: LND is not set here"),
+        (f"{tmp_path}/m", f"the macaroon {tmp_path}/m cannot be read: No such file"),
+    ):
+        with pytest.raises(KitestringError, match=words):
+            read_macaroon(where, {"OTHER": SMALLEST.hex()})
+
+
+def test_bytes_that_no_lnd_has_baked_are_named_with_their_place(tmp_path: Path) -> None:
+    (tmp_path / "m").write_text("0301")
+    assert judge(read_macaroon(str(tmp_path / "m"), {})) == Finding(
+        "macaroon", "warn", f"{tmp_path}/m cannot be looked at: this is not an lnd macaroon"
+    )
+
+
+def test_it_is_in_no_repr(tmp_path: Path) -> None:
+    assert SMALLEST.hex() not in repr(read_macaroon("env:LND", {"LND": SMALLEST.hex()}))
+    assert repr(SMALLEST)[2:20] not in repr(read_macaroon("env:LND", {"LND": SMALLEST.hex()}))

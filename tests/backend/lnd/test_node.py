@@ -2,20 +2,19 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kitestring.backend.lnd import rest as lnd_http
-from kitestring.backend.lnd.rest import LndAnswerError
+from kitestring.backend import http
+from kitestring.backend.http import NodeAnswerError
+from kitestring.backend.lnd.node import REFUSALS
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, NodeUnreachableError, PayOrder
-from kitestring.base.payments import Failed, NeverSeen, Settled, Unknown
+from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from tests.contract.backend_sides import open_url, order, stranger_invoice
 from tests.kit.changed import replace
 
@@ -104,12 +103,17 @@ async def test_a_payment_that_exists_is_looked_up(fake: FakeLnd, backend: Backen
     assert await backend.pay(an_order()) == Settled(PREIMAGE, Msat(1005))
 
 
-async def test_a_refusal_counts_only_when_lnd_does_not_know_the_payment(fake: FakeLnd, backend: Backend) -> None:
-    fake.send = 500, error(2, "invoice expired. Valid until yesterday")
+@pytest.mark.parametrize(("words", "reason"), REFUSALS)
+async def test_a_refusal_counts_only_when_lnd_does_not_know_the_payment(
+    fake: FakeLnd, backend: Backend, words: str, reason: str
+) -> None:
+    fake.send = 500, error(2, f"{words}: as lnd says it")
     assert isinstance(answer := await backend.pay(an_order()), Failed)
-    assert answer.reason == "expired"
+    assert (answer.reason, words in answer.evidence) == (reason, True)
     fake.track = 200, SUCCEEDED
     assert await backend.pay(an_order()) == Settled(PREIMAGE, Msat(1005))
+    fake.track = 200, line(status="IN_FLIGHT")
+    assert await backend.pay(an_order()) == InFlight()
     fake.track = 500, error(2, "database is closed")
     assert isinstance(await backend.pay(an_order()), Unknown)
 
@@ -142,8 +146,8 @@ async def test_a_connection_that_was_kept_and_breaks_is_no_proof_that_nothing_wa
 async def test_payments_that_last_leave_room_for_questions(
     fake: FakeLnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lnd_http, "MAX_PAYMENTS", 2)
-    monkeypatch.setattr(lnd_http, "MAX_CALLS", 1)
+    monkeypatch.setattr(http, "MAX_PAYMENTS", 2)
+    monkeypatch.setattr(http, "MAX_CALLS", 1)
     lnd = open_url(fake.url, tmp_path)
     await lnd.open()
     fake.fault = "hang"
@@ -157,31 +161,6 @@ async def test_payments_that_last_leave_room_for_questions(
     fake.released.set()
     await asyncio.gather(*paying)
     await lnd.close()
-
-
-async def test_closing_leaves_no_connection_of_a_cancelled_payment_behind(
-    fake: FakeLnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[socket.socket] = []
-
-    def make(http: lnd_http.LndHttp, address: tuple[Any, ...], real: Any = lnd_http.LndHttp._make_socket) -> Any:
-        made.append(real(http, address))
-        return made[-1]
-
-    monkeypatch.setattr(lnd_http.LndHttp, "_make_socket", make)
-    lnd = open_url(fake.url, tmp_path)
-    await lnd.open()
-    fake.fault = "hang"
-    paying = [asyncio.create_task(lnd.pay(an_order())) for _ in range(3)]
-    while len(fake.sent) < 3:  # noqa: ASYNC110 (the server runs beside)
-        await asyncio.sleep(0)
-    for task in paying:
-        task.cancel()
-    await asyncio.gather(*paying, return_exceptions=True)
-    await lnd.close()
-    fake.fault, fake.send = "", (200, SUCCEEDED)
-    fake.released.set()
-    assert [one.fileno() for one in made] == [-1, -1, -1]
 
 
 async def test_a_failure_is_dated_by_lnd(fake: FakeLnd, backend: Backend) -> None:
@@ -234,7 +213,7 @@ async def test_a_wrong_macaroon_is_never_shown_and_proves_nothing(fake: FakeLnd,
     await lnd.open()
     answer = await lnd.pay(an_order())
     assert answer == Unknown("lnd: verification failed (code 2)")
-    with pytest.raises(LndAnswerError) as raised:
+    with pytest.raises(NodeAnswerError) as raised:
         await lnd.info()
     assert "beef" not in f"{raised.value}{lnd!r}"
     await lnd.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.lnd.rest import LndAnswerError
+from kitestring.backend.http import NodeAnswerError
 from kitestring.base.node import NodeUnreachableError
 from tests.contract.backend_sides import open_url
 
@@ -34,7 +34,7 @@ async def test_the_grpc_port_is_told_from_the_rest_port(tmp_path: Path) -> None:
         lnd = open_url(url, tmp_path)
         await lnd.open()
         try:
-            with pytest.raises(LndAnswerError, match=r"is lnd's gRPC port; use its REST port \(8080 by default\)"):
+            with pytest.raises(NodeAnswerError, match=r"is lnd's gRPC port; use its REST port \(8080 by default\)"):
                 await lnd.balance()
         finally:
             await lnd.close()

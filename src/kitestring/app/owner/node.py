@@ -9,12 +9,12 @@ import msgspec
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.command import Ask, Call, Commands, Read
 from kitestring.app.owner.desk import Asking, Reading
-from kitestring.app.owner.node_audit import Subject, examine, sandbox_books
+from kitestring.app.owner.node_audit import Subject, examine
 from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
-from kitestring.backend.lnd.macaroon import macaroon_of
-from kitestring.backend.sandbox.node import Sandbox
+from kitestring.app.service.node_words import told
+from kitestring.base.node import Backend, Finding
 from kitestring.base.payments import State
 
 
@@ -36,8 +36,8 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     payments = await desk.store.open_payments()
     return {
         "node": await _node_facts(desk),
+        "findings": [{"name": f.name, "state": f.state, "message": f.sentence} for f in await how_it_is(desk.backend)],
         "relays": list(desk.relay_urls()),
-        "macaroon": macaroon_of(desk.config.node_url),
         "now": desk.clock.now(),
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
@@ -62,15 +62,21 @@ async def _node_facts(desk: Asking) -> Result:
     }
 
 
+async def how_it_is(node: Backend) -> tuple[Finding, ...]:
+    """The node's findings, also where its backend breaks its word never to raise."""
+    try:
+        return await node.findings()
+    except Exception as error:  # noqa: BLE001 - a backend of another package must not take the whole doctor with it
+        return (Finding("node", "warn", f"its backend could not be asked how it is: {error or type(error).__name__}"),)
+
+
 async def audit_node(desk: Asking, params: AuditParams, _call: Call) -> Result:
     """Compare every payment and invoice in the ledger with the node's own lists."""
     home = DataDir(desk.config.data_dir, desk.config.runtime_dir)
     subject = Subject(home.ledger, desk.service_id, params.whole_node)
     found = await examine(subject, desk.backend, desk.clock)
-    violations = found.violations
-    if isinstance(desk.backend, Sandbox):
-        violations += sandbox_books(desk.backend.path)
-    return {"violations": list(violations), "payments": found.payments, "invoices": found.invoices}
+    violations = [*found.violations, *await told(desk.backend.own_books())]
+    return {"violations": violations, "payments": found.payments, "invoices": found.invoices}
 
 
 COMMANDS: Final[Commands] = (

@@ -59,14 +59,3 @@ async def _look(subject: Subject, backend: Backend) -> Findings:
 
 async def _all(rows: AsyncIterator[T]) -> list[T]:
     return [row async for row in rows]
-
-
-def sandbox_books(sandbox: Path) -> tuple[str, ...]:
-    """Opening + in − out − fees − held = balance, in the sandbox's own file."""
-    from kitestring.backend.sandbox.world import World  # noqa: PLC0415 - of sandboxes only
-
-    with World(sandbox) as world:
-        found = world.books()
-    if found.balanced:
-        return ()
-    return (f"the sandbox node holds {int(found.balance_msat)} msat, which its own payments do not explain",)

@@ -1,33 +1,73 @@
-"""Where the macaroon of an lnd is kept, and what kitestring needs of it."""
+"""The macaroon of an lnd: where it is kept, and whether it allows what kitestring needs and no more."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
-from kitestring.base.errors import CodecError
-from kitestring.crypto.macaroon import VERSION
+from kitestring.backend.http import read_file
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.node import Finding, FindingState
+from kitestring.crypto.macaroon import VERSION, rights
 
 #: What kitestring needs of lnd, and nothing else: ``lncli bakemacaroon`` takes these words.
 NEEDED: Final = frozenset({"info:read", "invoices:read", "invoices:write", "offchain:read", "offchain:write"})
 #: A macaroon that is in the service's environment and not in a file.
 ENVIRONMENT: Final = "env:"
+#: Rights beyond the needed ones that a finding names.
+MAX_NAMED: Final = 4
 
 
-def macaroon_of(node_url: str) -> str:
-    """Where an lnd URL says its macaroon is, as a path that holds in every directory or as ``env:NAME``; else ""."""
-    parts = urlsplit(node_url)
-    named = next(iter(parse_qs(parts.query).get("macaroon", [])), "") if parts.scheme.startswith("lnd") else ""
-    return str(Path(named).absolute()) if named and not named.startswith(ENVIRONMENT) else named
+@dataclass(frozen=True, slots=True)
+class Macaroon:
+    """``where`` is the path or ``env:NAME`` that it was read from."""
+
+    where: str
+    data: bytes = field(repr=False)
 
 
-def read_macaroon(path: Path) -> bytes:
-    """The macaroon in a file, which may hold it in hex text, as the backend takes it. Raises OSError, CodecError."""
-    raw = path.read_bytes()
-    if raw[:1] == bytes([VERSION]):
-        return raw
+def read_macaroon(where: str, environment: Mapping[str, str]) -> Macaroon:
+    """The macaroon in a file, as lnd writes it or in hex, or in a variable in hex. Raises KitestringError."""
+    if not where:
+        raise KitestringError(Reason.MALFORMED, "the backend URL lacks macaroon=PATH or macaroon=env:NAME")
+    if where.startswith(ENVIRONMENT):
+        name = where.removeprefix(ENVIRONMENT)
+        if name not in environment:
+            raise KitestringError(Reason.MALFORMED, f"macaroon={where} leads to no macaroon: {name} is not set here")
+        return Macaroon(where, _from_hex(environment[name]))
+    raw = read_file(Path(where), "the macaroon")
+    return Macaroon(where, raw if raw[:1] == bytes([VERSION]) else _from_hex(raw.decode("latin-1")))
+
+
+def _from_hex(text: str) -> bytes:
     try:
-        return bytes.fromhex(raw.decode("ascii").strip())
-    except ValueError as error:
-        raise CodecError("this file is not an lnd macaroon") from error
+        data = bytes.fromhex(text.strip())
+    except ValueError:
+        data = b""
+    if not data:
+        raise KitestringError(Reason.MALFORMED, "macaroon= leads to no macaroon; give lnd's file, or its bytes in hex")
+    return data
+
+
+def judge(macaroon: Macaroon) -> Finding:
+    """Whether it allows what is needed, and what else."""
+    try:
+        allowed = rights(macaroon.data)
+    except CodecError as error:
+        return _found("warn", f"{macaroon.where} cannot be looked at: {error}")
+    if missing := sorted(NEEDED - allowed):
+        return _found("fail", f"lacks {', '.join(missing)}: bake one with {_bake()}")
+    if wider := sorted(allowed - NEEDED):
+        named = ", ".join(wider[:MAX_NAMED]) + (", …" if len(wider) > MAX_NAMED else "")
+        return _found("warn", f"allows more than is needed ({named}): bake one with {_bake()}")
+    return _found("ok", "allows what is needed, and nothing else")
+
+
+def _found(state: FindingState, sentence: str) -> Finding:
+    return Finding("macaroon", state, sentence)
+
+
+def _bake() -> str:
+    return f"`lncli bakemacaroon {' '.join(sorted(NEEDED))}`"

@@ -10,30 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
+from kitestring.backend.http import CALL_LIMIT_S, MAX_WORDS, Lane, NodeAnswerError, NodeHttp, NodeRefusedError, drain
 from kitestring.backend.lnd import wire
-from kitestring.backend.lnd.rest import (
-    ALREADY_EXISTS,
-    CALL_LIMIT_S,
-    NOT_FOUND,
-    Access,
-    LndAnswerError,
-    LndHttp,
-    LndRefusedError,
-    drain,
-    printable,
-    read_file,
-)
+from kitestring.backend.lnd.macaroon import Macaroon, judge, read_macaroon
+from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, connect, results
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.node import (
     Backend,
     Capabilities,
+    Finding,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -46,11 +37,11 @@ from kitestring.base.node import (
 )
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, PayAnswer, Unknown
 from kitestring.base.ports import Clock
+from kitestring.base.text import one_line
 from kitestring.codec import bolt11
 
 S = TypeVar("S")
 
-DEFAULT_PORT: Final = 8080
 #: lnd stops its search after the order's own limit; this is for the last attempt to come home.
 SEND_GRACE_S: Final = 10.0
 #: How long :meth:`Lnd.track` waits before it says InFlight; the engine asks again.
@@ -81,44 +72,23 @@ _CAPABILITIES: Final = Capabilities(
 
 
 def from_url(url: BackendUrl, context: Context) -> Backend:
-    """Reads the certificate and the macaroon. Raises KitestringError when one of them is missing or no such thing."""
+    """Reads the certificate and the macaroon. Raises KitestringError when one of them is missing or invalid."""
     if url.scheme != "lnd+https" or not url.host:
         raise KitestringError(Reason.UNSUPPORTED, "write lnd+https://host:port?cert=PATH&macaroon=PATH")
     url.only("cert", "macaroon", "private_hints")
-    certificate = read_file(Path(url.query["cert"]), "the certificate").decode("latin-1") if "cert" in url.query else ""
-    access = Access(url.host, url.port or DEFAULT_PORT, _macaroon(url, context), certificate)
-    access.tls()
-    return Lnd(access, context.clock, private_hints=url.integer("private_hints", 1) == 1)
-
-
-def _macaroon(url: BackendUrl, context: Context) -> bytes:
-    where = url.query.get("macaroon", "")
-    if not where:
-        raise KitestringError(Reason.MALFORMED, "the backend URL lacks macaroon=PATH or macaroon=env:NAME")
-    if where.startswith("env:"):
-        text = context.environment.get(where.removeprefix("env:"), "").strip()
-    else:
-        raw = read_file(Path(where), "the macaroon")
-        if raw[:1] == b"\x02":  # the version byte of the binary form
-            return raw
-        text = raw.decode("latin-1").strip()
-    try:
-        return bytes.fromhex(text) if text else _no_macaroon()
-    except ValueError:
-        return _no_macaroon()
-
-
-def _no_macaroon() -> bytes:
-    raise KitestringError(Reason.MALFORMED, "macaroon= leads to no macaroon; give lnd's file, or its bytes in hex")
+    macaroon = read_macaroon(url.query.get("macaroon", ""), context.environment)
+    http = connect(url, macaroon.data)
+    return Lnd(http, macaroon, context.clock, private_hints=url.integer("private_hints", 1) == 1)
 
 
 class Lnd:
-    """One lnd. Raises NodeUnreachableError, LndRefusedError, LndAnswerError, except where :meth:`pay` says."""
+    """One lnd. Raises NodeUnreachableError, NodeRefusedError, NodeAnswerError, except where :meth:`pay` says."""
 
     capabilities: Capabilities = _CAPABILITIES
 
-    def __init__(self, access: Access, clock: Clock, *, private_hints: bool = True) -> None:
-        self._http: Final = LndHttp(access)
+    def __init__(self, http: NodeHttp, macaroon: Macaroon, clock: Clock, *, private_hints: bool = True) -> None:
+        self._http: Final = http
+        self._macaroon: Final = macaroon
         self._clock: Final = clock
         self._private_hints: Final = private_hints
 
@@ -132,12 +102,19 @@ class Lnd:
     async def close(self) -> None:
         await self._http.close()
 
+    async def findings(self) -> tuple[Finding, ...]:
+        """Whether the macaroon in use allows more than is needed, or less."""
+        return (judge(self._macaroon),)
+
+    async def own_books(self) -> tuple[str, ...]:
+        return ()
+
     async def info(self) -> NodeInfo:
         info = await self._http.call("GET", "/v1/getinfo", wire.Info)
         return NodeInfo(
             info.identity_pubkey,
-            printable(info.alias),
-            printable(info.color),
+            one_line(info.alias, MAX_WORDS),
+            one_line(info.color, MAX_WORDS),
             wire.network(info),
             info.block_height,
             info.block_hash,
@@ -168,7 +145,7 @@ class Lnd:
             answer = await self._follow(
                 "POST", "/v2/router/send", order.payment_hash, max(1, order.timeout_s) + SEND_GRACE_S, body
             )
-        except LndRefusedError as refused:
+        except NodeRefusedError as refused:
             return await self._after_refusal(order.payment_hash, refused)
         return _as_pay_answer(answer)
 
@@ -192,7 +169,7 @@ class Lnd:
             body["r_preimage"] = wire.to_base64(order.preimage)
         try:
             made = await self._http.call("POST", "/v1/invoices", wire.AddedInvoice, body)
-        except LndRefusedError as refused:
+        except NodeRefusedError as refused:
             return await self._made_before(order.preimage, refused)
         invoice = bolt11.decode(made.payment_request, recover=False)
         return NodeInvoice(made.payment_request, wire.from_base64(made.r_hash), invoice.expires_at)
@@ -201,17 +178,17 @@ class Lnd:
         body = {"payment_hash": wire.to_base64(payment_hash)}
         try:
             await self._http.call("POST", "/v2/invoices/cancel", wire.Nothing, body)
-        except LndRefusedError as refused:
+        except NodeRefusedError as refused:
             status = await self.lookup_invoice(payment_hash)
             if status.state == "open":
-                raise LndAnswerError(f"lnd did not cancel an open invoice: {refused}") from refused
+                raise NodeAnswerError(f"lnd did not cancel an open invoice: {refused}") from refused
             return status
         return await self.lookup_invoice(payment_hash)
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         try:
             invoice = await self._http.call("GET", f"/v1/invoice/{payment_hash}", wire.Invoice)
-        except LndRefusedError as refused:
+        except NodeRefusedError as refused:
             if refused.code == NOT_FOUND or "unable to locate invoice" in refused.message:
                 return InvoiceStatus("unknown")
             raise
@@ -251,7 +228,7 @@ class Lnd:
         asked_at = self._clock.now()
         try:
             return await self._follow("GET", path, payment_hash, limit_s, first_only=first_only)
-        except LndRefusedError as refused:
+        except NodeRefusedError as refused:
             return NeverSeen(asked_at) if refused.code == NOT_FOUND else Unknown(str(refused))
 
     async def _follow(
@@ -264,12 +241,13 @@ class Lnd:
         *,
         first_only: bool = False,
     ) -> LookupAnswer:
-        """Read a stream of states of one payment up to its end. Raises LndRefusedError, NodeUnreachableError."""
+        """Read a stream of states of one payment up to its end. Raises NodeRefusedError, NodeUnreachableError."""
         answer: LookupAnswer | None = None
+        lane = Lane.CALLS if first_only else Lane.PAYMENTS
         try:
             async with (
                 asyncio.timeout(limit_s),
-                self._http.stream(method, path, wire.Payment, body, long=not first_only) as states,
+                results(self._http, method, path, wire.Payment, body, lane=lane) as states,
             ):
                 async for state in states:
                     answer = wire.payment_answer(state, payment_hash)
@@ -279,11 +257,11 @@ class Lnd:
                         break
         except TimeoutError:
             return answer or Unknown(f"lnd did not answer within {limit_s:.0f} s")
-        except LndAnswerError as error:
+        except NodeAnswerError as error:
             return Unknown(str(error))
         return answer or Unknown("lnd ended the stream without an answer")
 
-    async def _after_refusal(self, payment_hash: str, refused: LndRefusedError) -> PayAnswer:
+    async def _after_refusal(self, payment_hash: str, refused: NodeRefusedError) -> PayAnswer:
         """lnd refused an order. It may know the payment from before, so it is asked; only then is a no a no."""
         known_before = refused.code == ALREADY_EXISTS
         try:
@@ -300,7 +278,7 @@ class Lnd:
         # After any other error the order may still be on its way, and a failure be that of an earlier attempt.
         return Failed(f"{refused}; {known}", reason) if reason is not None else Unknown(str(refused))
 
-    async def _made_before(self, preimage: str, refused: LndRefusedError) -> NodeInvoice:
+    async def _made_before(self, preimage: str, refused: NodeRefusedError) -> NodeInvoice:
         if not preimage or "already exists" not in refused.message:
             raise refused
         payment_hash = wire.hash_of(preimage)
@@ -319,13 +297,13 @@ class Lnd:
             if settled:
                 return
         async with AsyncExitStack() as stack:
-            opening = self._http.stream("GET", f"/v1/invoices/subscribe?settle_index={index}", wire.Invoice)
+            opening = results(self._http, "GET", f"/v1/invoices/subscribe?settle_index={index}", wire.Invoice)
             try:
                 async with asyncio.timeout(idle_s):
-                    results = await stack.enter_async_context(opening)
+                    invoices = await stack.enter_async_context(opening)
             except TimeoutError:
                 return
-            while (following := await _next(results, idle_s)) is not None:
+            while (following := await _next(invoices, idle_s)) is not None:
                 yield following
 
     async def _recent_settle_index(self) -> int:
@@ -352,15 +330,15 @@ class Lnd:
             offset = page.last_index_offset
 
 
-async def _next(results: AsyncIterator[S], idle_s: float) -> S | None:
-    """The next result, None when the stream was silent for too long. Raises LndAnswerError when it has ended."""
+async def _next(entries: AsyncIterator[S], idle_s: float) -> S | None:
+    """The next entry, None when the stream was silent for too long. Raises NodeAnswerError when it has ended."""
     try:
         async with asyncio.timeout(idle_s):
-            return await anext(results)
+            return await anext(entries)
     except TimeoutError:
         return None
     except StopAsyncIteration:
-        raise LndAnswerError("lnd ended the subscription") from None
+        raise NodeAnswerError("lnd ended the subscription") from None
 
 
 def _as_pay_answer(answer: LookupAnswer) -> PayAnswer:

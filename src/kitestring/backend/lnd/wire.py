@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from kitestring.backend.lnd.rest import LndAnswerError
+from kitestring.backend.http import NodeAnswerError
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.node import InvoiceStatus, NodePayment
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, Settled, Unknown, preimage_fits
@@ -101,17 +101,17 @@ class Nothing(msgspec.Struct):
 
 
 def int64(text: str) -> int:
-    """Raises LndAnswerError for anything but a decimal integer."""
+    """Raises NodeAnswerError for anything but a decimal integer."""
     if not _INT64.fullmatch(text):
-        raise LndAnswerError("a number in lnd's answer is none")
+        raise NodeAnswerError("a number in lnd's answer is none")
     return int(text)
 
 
 def msat(text: str) -> Msat:
-    """An amount in millisatoshi between 0 and all bitcoin. Raises LndAnswerError."""
+    """An amount in millisatoshi between 0 and all bitcoin. Raises NodeAnswerError."""
     amount = int64(text)
     if not 0 <= amount <= MAX_MSAT:
-        raise LndAnswerError("an amount in lnd's answer is out of range")
+        raise NodeAnswerError("an amount in lnd's answer is out of range")
     return Msat(amount)
 
 
@@ -124,11 +124,11 @@ def to_base64url(hexadecimal: str) -> str:
 
 
 def from_base64(text: str) -> str:
-    """Lower-case hex. Raises LndAnswerError."""
+    """Lower-case hex. Raises NodeAnswerError."""
     try:
         return base64.b64decode(text, validate=True).hex()
     except ValueError:
-        raise LndAnswerError("bytes in lnd's answer are no base64") from None
+        raise NodeAnswerError("bytes in lnd's answer are no base64") from None
 
 
 def network(info: Info) -> str:
@@ -169,7 +169,7 @@ def listed_payment(payment: Payment) -> NodePayment:
 def invoice_status(invoice: Invoice) -> InvoiceStatus:
     state = _INVOICE_STATES.get(invoice.state)
     if state is None:
-        raise LndAnswerError("lnd names a state of invoices that is not known here")
+        raise NodeAnswerError("lnd names a state of invoices that is not known here")
     return InvoiceStatus(
         state=state,
         bolt11=invoice.payment_request,

@@ -1,0 +1,307 @@
+"""The HTTP under every backend that speaks REST: a pinned certificate, bounded answers, streams of lines, and errors
+that say what is known afterwards.
+
+===============================  ====================================================================
+:class:`NodeUnreachableError`    no connection was made: the node was never asked
+:class:`NodeRefusedError`        the node itself answered, with an error in its own form
+:class:`NodeAnswerError`         anything else: the request may have been carried out, nobody knows
+===============================  ====================================================================
+
+An order that moves money goes by POST: aiohttp repeats a GET whose kept connection turns out to be closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+from weakref import WeakSet
+
+import aiohttp
+import msgspec
+
+from kitestring.backend.registry import BackendUrl
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.node import NodeUnreachableError
+from kitestring.base.text import one_line
+
+S = TypeVar("S")
+
+#: Name, TCP and TLS together; a node behind Tor needs a few seconds.
+CONNECT_LIMIT_S: Final = 15.0
+#: A call that is no payment: nodes answer in milliseconds, a busy one on an SD card in some seconds.
+CALL_LIMIT_S: Final = 60.0
+#: Payments at once, which have connections of their own: the engine's default limit of 1,000 open payments, and some
+#: for payments that were given up and not yet let go.
+MAX_PAYMENTS: Final = 1_024
+#: Connections for everything else, so that a balance or a look-up never waits for a payment to end.
+MAX_CALLS: Final = 64
+#: aiohttp forgets the connection of a cancelled request while its TLS is still saying goodbye. :meth:`NodeHttp.close`
+#: looks every FAREWELL_LOOK_S whether all are gone, and at most for FAREWELL_LIMIT_S: a node far away needs that long.
+FAREWELL_LIMIT_S: Final = 1.0
+FAREWELL_LOOK_S: Final = 0.005
+#: For the end of a stream after its last result; nodes send both at once.
+DRAIN_LIMIT_S: Final = 1.0
+#: A page of lnd's 100 payments, each with dozens of attempts of 2 kB, is the longest answer of any node.
+MAX_BODY: Final = 32 * 1024 * 1024
+#: One payment with all its attempts.
+MAX_LINE: Final = 8 * 1024 * 1024
+#: Of the node's own words in errors and evidence, in characters.
+MAX_WORDS: Final = 300
+
+
+class NodeRefusedError(Exception):
+    """The node itself answered with an error. ``status`` is HTTP's; ``code`` is the node's own, 0 where it has none."""
+
+    def __init__(self, node: str, status: int, code: int, message: str) -> None:
+        self.status, self.code = status, code
+        self.message = one_line(message, MAX_WORDS)
+        super().__init__(f"{node}: {self.message} ({f'code {code}' if code else f'HTTP status {status}'})")
+
+
+class NodeAnswerError(Exception):
+    """The answer broke off, came too late, was too long or was none of the node's. Nobody knows what the node did."""
+
+
+class Form(dict[str, str]):
+    """A body that is written as a form instead of JSON."""
+
+
+class Lane(Enum):
+    """Connections that are counted apart: a payment may take as long as it likes."""
+
+    CALLS = "calls"
+    PAYMENTS = "payments"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a node is, what opens it, and how people are told about it.
+
+    ``headers`` carry the credential. ``pin`` is the SHA-256 of the one certificate that is trusted, b"" for whatever
+    the system trusts. ``certificate`` and ``no_http`` end the sentences about an unknown certificate and about a port
+    that speaks something else.
+    """
+
+    node: str
+    origin: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    pin: bytes = b""
+    certificate: str = "the node's own"
+    no_http: str = "does not speak HTTP: is it the right port?"
+
+
+def read_pin(url: BackendUrl) -> bytes:
+    """The pin of the PEM certificate that ``cert=PATH`` names, whatever host name it was made for; b"" without one.
+
+    Raises KitestringError.
+    """
+    if "cert" not in url.query:
+        return b""
+    pem = read_file(Path(url.query["cert"]), "the certificate").decode("latin-1")
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    body, closed, _ = pem.partition(begin)[2].partition(end)
+    try:
+        der = ssl.PEM_cert_to_DER_cert(begin + body + closed)
+    except ValueError:
+        der = b""
+    if not der:
+        raise KitestringError(Reason.MALFORMED, "the file given as cert= holds no PEM certificate")
+    return hashlib.sha256(der).digest()
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """A file that the backend's URL names. Raises KitestringError naming the path."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KitestringError(Reason.MALFORMED, f"{what} {path} cannot be read: {error.strerror}") from error
+
+
+class NodeHttp:
+    """Two aiohttp sessions to one node, for calls and for payments, between :meth:`open` and :meth:`close`.
+
+    ``refusal`` reads an error answer (status, body) in the node's own form, and gives None for anything else, such as
+    the error page of a proxy.
+    """
+
+    def __init__(self, site: Site, refusal: Callable[[int, bytes], NodeRefusedError | None]) -> None:
+        self._site: Final = site
+        self._refusal: Final = refusal
+        self._sessions: dict[Lane, aiohttp.ClientSession] = {}
+        self._sockets: Final = WeakSet[socket.socket]()
+
+    def __repr__(self) -> str:
+        return f"NodeHttp({self._site.origin!r})"
+
+    async def open(self) -> None:
+        """Connects to nothing yet, so that a node that is down does not keep a service from starting."""
+        limits = {Lane.CALLS: MAX_CALLS, Lane.PAYMENTS: MAX_PAYMENTS}
+        self._sessions = {lane: self._session(limit) for lane, limit in limits.items()}
+
+    def _session(self, limit: int) -> aiohttp.ClientSession:
+        trust = aiohttp.Fingerprint(self._site.pin) if self._site.pin else True
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trust, limit=limit, socket_factory=self._make_socket),
+            headers=self._site.headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT_S),
+        )
+
+    async def close(self) -> None:
+        """End every connection, and wait until the sockets are gone."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_LIMIT_S):
+                while any(one.fileno() >= 0 for one in self._sockets):  # noqa: ASYNC110 (nobody tells)
+                    await asyncio.sleep(FAREWELL_LOOK_S)
+
+    def _make_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        answer: type[S],
+        body: Mapping[str, object] | None = None,
+        *,
+        lane: Lane = Lane.CALLS,
+        limit_s: float = CALL_LIMIT_S,
+    ) -> S:
+        """One answer, within ``limit_s`` seconds. Raises NodeUnreachableError, NodeRefusedError, NodeAnswerError."""
+        try:
+            async with asyncio.timeout(limit_s), self._request(lane, method, path, body) as response:
+                return decode(await _read_all(response), answer, self._site.node)
+        except TimeoutError as error:
+            raise NodeAnswerError(f"no answer within {limit_s:.0f} s") from error
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, lane: Lane = Lane.CALLS
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of an answer as they come, without empty ones; the caller sets the time limit. Entering may wait
+        for the first of them. Raises as :meth:`call`; where the answer breaks off between two lines it may just
+        end, and in the middle of one the last line is cut."""
+        async with self._request(lane, method, path, body) as response, aclosing(_lines(response)) as lines:
+            try:
+                yield lines
+            finally:
+                _abandon(response)
+
+    @asynccontextmanager
+    async def _request(
+        self, lane: Lane, method: str, path: str, body: Mapping[str, object] | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        session = self._sessions.get(lane)
+        if session is None:
+            raise NodeUnreachableError("the backend is not open")
+        data, headers = _written(body)
+        with _told_as_ours(self._site):
+            async with session.request(
+                method, f"{self._site.origin}{path}", data=data, headers=headers, allow_redirects=False
+            ) as response:
+                if not 200 <= response.status < 300:
+                    refused = self._refusal(response.status, await _read_all(response))
+                    raise refused or NodeAnswerError(f"HTTP status {response.status}")
+                yield response
+
+
+def _written(body: Mapping[str, object] | None) -> tuple[bytes | None, Mapping[str, str]]:
+    if body is None:
+        return None, {}
+    if isinstance(body, Form):
+        return urlencode(body).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    return msgspec.json.encode(body), {"Content-Type": "application/json"}
+
+
+_CANNOT_BE_REACHED: Final = "{site.origin} cannot be reached: {why}"
+#: What aiohttp raises, what it means and how it is said; the nearest class counts. Only a failure to connect is sure to
+#: come before the request was sent.
+_MEANINGS: Final[Mapping[type[Exception], tuple[type[Exception], str]]] = {
+    aiohttp.ClientConnectorError: (NodeUnreachableError, _CANNOT_BE_REACHED),
+    aiohttp.ConnectionTimeoutError: (NodeUnreachableError, _CANNOT_BE_REACHED),
+    aiohttp.ClientConnectorCertificateError: (
+        NodeUnreachableError,
+        "the certificate of {site.origin} is not known: add cert=PATH ({site.certificate})",
+    ),
+    aiohttp.ServerFingerprintMismatch: (
+        NodeUnreachableError,
+        "{site.origin} shows another certificate than the one given as cert=",
+    ),
+    aiohttp.ClientResponseError: (NodeAnswerError, "{site.origin} {site.no_http}"),  # the head of the answer is no HTTP
+    aiohttp.ClientError: (NodeAnswerError, "the answer broke off: {kind}"),
+}
+
+
+@contextmanager
+def _told_as_ours(site: Site) -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ClientError as error:
+        meaning, sentence = next(_MEANINGS[kind] for kind in type(error).__mro__ if kind in _MEANINGS)
+        kind = type(error).__name__
+        why = one_line(str(error) or kind, MAX_WORDS)
+        raise meaning(sentence.format(site=site, kind=kind, why=why)) from error
+
+
+def decode(data: bytes, answer: type[S], node: str) -> S:
+    """JSON as ``answer``. Raises NodeAnswerError."""
+    try:
+        return msgspec.json.decode(data, type=answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise NodeAnswerError(f"this is no answer of {node}'s: {one_line(str(error), MAX_WORDS)}") from error
+
+
+async def drain(results: AsyncIterator[object]) -> None:
+    """Read a stream to its end, so that the connection can be used again. What it says no longer matters, nor whether
+    it breaks."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, NodeAnswerError, NodeRefusedError):
+        async with asyncio.timeout(DRAIN_LIMIT_S):
+            async for _ in results:
+                pass
+
+
+def _abandon(response: aiohttp.ClientResponse) -> None:
+    """A stream that has not ended cannot be used again; no need to part politely."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+
+
+async def _read_all(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise NodeAnswerError(f"the answer is longer than {MAX_BODY} bytes")
+    return bytes(body)
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    line = bytearray()
+    async for chunk in response.content.iter_any():
+        *complete, rest = chunk.split(b"\n")
+        for part in complete:
+            text = bytes(line) + part
+            line.clear()
+            if text.strip():
+                yield text
+        line += rest
+        if len(line) > MAX_LINE:
+            raise NodeAnswerError(f"a line of the stream is longer than {MAX_LINE} bytes")
+    if line.strip():
+        yield bytes(line)

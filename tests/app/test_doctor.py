@@ -1,0 +1,106 @@
+"""What the doctor says where no service runs, and what it makes of the facts of one that does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitestring.app.doctor import examine, judge
+from kitestring.app.home.config import Config
+from kitestring.app.home.datadir import DataDir
+from kitestring.backend.lnd.macaroon import NEEDED
+from kitestring.base.node import Finding
+from tests.crypto.macaroons import macaroon
+
+#: Nobody listens there.
+NODE = "lnd+https://127.0.0.1:1"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataDir:
+    made = DataDir(tmp_path / "home", tmp_path / "run")
+    made.create()
+    return made
+
+
+async def found_at(home: DataDir, node_url: str, **environment: str) -> dict[str, Finding]:
+    """The findings about the node in the settings, by name."""
+    config = replace(Config(home.path, node_url=node_url), environment=environment, runtime_dir=home.path / "run")
+    return {
+        found.name: found
+        for found in await examine(config, home)
+        if found.name not in {"directory", "key", "disk", "sqlite", "service"}
+    }
+
+
+async def test_the_credential_in_the_settings_is_judged_although_nothing_runs(home: DataDir) -> None:
+    (home.path / "m").write_bytes(macaroon([*sorted(NEEDED), "onchain:write"]))
+    found = (await found_at(home, f"{NODE}?macaroon={home.path}/m"))["macaroon"]
+    assert found.state == "warn"
+    assert "allows more than is needed (onchain:write)" in found.sentence
+
+
+async def test_a_credential_in_the_environment_is_judged_where_it_is_set(home: DataDir) -> None:
+    smallest = macaroon(sorted(NEEDED)).hex()
+    assert (await found_at(home, f"{NODE}?macaroon=env:LND", LND=smallest))["macaroon"].state == "ok"
+    elsewhere = (await found_at(home, f"{NODE}?macaroon=env:LND"))["node"]
+    assert elsewhere.state == "warn"
+    assert elsewhere.sentence == (
+        "the one in the settings cannot be looked at from here: macaroon=env:LND leads to no macaroon:"
+        " LND is not set here"
+    )
+
+
+@pytest.mark.parametrize("url", [f"{NODE}?macaroon=/nowhere/m", f"{NODE}?macaroon=/dev/null&cert=/nowhere/c", "x://y"])
+async def test_settings_that_name_no_usable_node_are_a_finding_and_no_failure_of_the_doctor(
+    home: DataDir, url: str
+) -> None:
+    found = await found_at(home, url)
+    assert list(found) == ["node"]
+    assert found["node"].sentence.startswith("the one in the settings cannot be looked at from here: ")
+
+
+async def test_a_sandbox_has_nothing_to_find_and_is_not_made_by_looking(home: DataDir) -> None:
+    assert await found_at(home, "sandbox://") == {}
+    assert not (home.path / "sandbox.db").exists()
+
+
+def facts(**more: Any) -> dict[str, Any]:
+    node = {"reachable": True, "alias": "a", "network": "regtest", "spendable_msat": 5_000, "receivable_msat": 0}
+    return {
+        "node": node,
+        "findings": [],
+        "spending_stopped": "",
+        "unknown_payments": [],
+        "overdrawn_accounts": [],
+        **more,
+    }
+
+
+def test_what_the_backend_of_a_running_service_has_found_follows_the_node() -> None:
+    found = [{"name": "macaroon", "state": "warn", "message": "too much"}]
+    assert list(judge(facts(findings=found))) == [
+        Finding("node", "ok", "a on regtest, 5 sat to spend, room for 0 sat"),
+        Finding("macaroon", "warn", "too much"),
+    ]
+
+
+def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
+    away = {"reachable": False, "why": "no route"}
+    found = list(
+        judge(facts(node=away, spending_stopped="drift", unknown_payments=["ab"], overdrawn_accounts=["owner", "shop"]))
+    )
+    assert [(entry.name, entry.state) for entry in found] == [
+        ("node", "fail"),
+        ("spending", "fail"),
+        ("payment", "warn"),
+        ("account", "warn"),
+        ("account", "warn"),
+    ]
+    assert "no route" in found[0].sentence
+    assert "kitestring audit --node" in found[1].sentence
+    assert "kitestring resolve" in found[2].sentence
+    assert "kitestring account fund shop" in found[4].sentence
