@@ -56,6 +56,17 @@ def test_recovery_can_be_left_out() -> None:
     assert bolt11.decode(COFFEE, recover=False).payee is None
 
 
+def test_a_recovery_id_that_there_is_not_is_refused_even_without_recovery() -> None:
+    """lnd adds 31 to it in one byte, and so takes 252 for 0."""
+    hrp, symbols = bech32.decode_symbols(COFFEE)
+    for recovery_id in (4, 27, 252, 255):
+        # The last 8 bits of the 104 symbols of a signature.
+        last = ((symbols[-2] & ~7 | recovery_id >> 5), recovery_id & 31)
+        text = bech32.encode_symbols(hrp, symbols[:-2] + bytes(last))
+        with pytest.raises(CodecError, match="not a recoverable one"):
+            bolt11.decode(text, recover=False)
+
+
 def test_a_named_payee_is_verified_even_without_recovery() -> None:
     text = write(name_payee=True)
     assert bolt11.decode(text, recover=False).payee == VECTORS["common"]["payee"]

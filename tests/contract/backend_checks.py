@@ -1,8 +1,10 @@
 """What every backend has to keep. Each check takes a side and raises AssertionError; CHECKS finds them by name."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import get_args
 
@@ -12,6 +14,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import FindingState, InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec import bolt11
+from tests.codec.signatures import not_of_the_payee, unsigned
 
 from .backend_sides import FEE_CAP, Side, entropy, order, stranger_invoice, until
 
@@ -166,6 +169,38 @@ async def check_an_invoice_of_nobody_finds_no_route(side: Side) -> None:
     answer = await side.backend.pay(order(stranger_invoice(1001, int(time.time()))))
     assert isinstance(answer, Failed)
     assert answer.reason == "no_route"
+
+
+async def refuses_for_good(side: Side, sound: str, name: str, spoiled: str) -> None:
+    wanted = replace(order(sound), bolt11=spoiled)
+    answer = await side.backend.pay(wanted)
+    assert isinstance(answer, Failed), f"{name}: {answer}"
+    assert (answer.reason, bool(answer.evidence)) == ("refused", True), f"{name}: {answer}"
+    looked_up = await side.backend.lookup_payment(wanted.payment_hash)
+    assert isinstance(looked_up, NeverSeen), f"{name}: {looked_up}"
+
+
+async def check_an_invoice_that_no_key_can_have_signed_is_refused_for_good(side: Side) -> None:
+    """Nobody looks before the node: the service reads an invoice without recovering who signed it."""
+    sound = stranger_invoice(1002, int(time.time()))
+    for name, spoiled in unsigned(sound):
+        await refuses_for_good(side, sound, name, spoiled)
+
+
+async def check_an_invoice_that_another_node_has_signed_than_it_names_is_refused_for_good(side: Side) -> None:
+    sound = stranger_invoice(1003, int(time.time()), name_payee=True)
+    for name, spoiled in not_of_the_payee(sound):
+        await refuses_for_good(side, sound, name, spoiled)
+
+
+async def check_a_sound_invoice_is_paid_after_one_with_its_hash_was_refused(side: Side) -> None:
+    sound = await side.invoice(2800)
+    for name, spoiled in itertools.islice(unsigned(sound), 3):
+        await refuses_for_good(side, sound, name, spoiled)
+    await pays(side, order(sound))
+    for _, spoiled in itertools.islice(unsigned(sound), 3):
+        answer = await side.backend.pay(replace(order(sound), bolt11=spoiled))
+        assert isinstance(answer, (Settled, Unknown)), answer
 
 
 async def check_an_amountless_invoice_is_paid_with_the_amount_of_the_order(side: Side) -> None:

@@ -81,7 +81,7 @@ def order(text: str, amount_msat: int | None = None, fee_cap: Msat = FEE_CAP, ti
     return PayOrder(text, invoice.payment_hash, amount, invoice.amount_msat is None, fee_cap, timeout_s)
 
 
-def stranger_invoice(amount_msat: int, timestamp: int, network: str = "regtest") -> str:
+def stranger_invoice(amount_msat: int, timestamp: int, network: str = "regtest", *, name_payee: bool = False) -> str:
     """An invoice of a node that is not there."""
     return encode(
         network=network,
@@ -91,6 +91,7 @@ def stranger_invoice(amount_msat: int, timestamp: int, network: str = "regtest")
         secret32=b"\x22" * 32,
         amount_msat=Msat(amount_msat),
         description="from nowhere",
+        name_payee=name_payee,
     )
 
 

@@ -6,6 +6,7 @@ import nostr_sdk
 import pytest
 
 from kitestring.codec import bolt11
+from tests.codec.signatures import unsigned
 from tests.interop.kit import Kitestring, Witness, eventually, tag, witnessing
 from tests.rig.network import LightningRig
 
@@ -115,6 +116,22 @@ async def test_refusals_reach_it_as_errors_with_their_code(shop: Kitestring, rig
     with pytest.raises(nostr_sdk.NostrSdkError, match=r"(?i)not.?found"):
         await unknown(nostr_sdk.LookupInvoiceRequest(payment_hash="00" * 32, invoice=None))
     assert invoice.payment_hash not in await rig.a.payments()
+
+
+async def test_an_invoice_that_nobody_can_have_signed_fails_at_once_and_holds_nothing(
+    shop: Kitestring, rig: LightningRig
+) -> None:
+    client, before = wallet(shop.connect("forges")), shop.ask("balance")["balance_msat"]
+    invoice = await rig.c.invoice(70_000)
+    forged = dict(unsigned(invoice.bolt11))["r is not on the curve"]
+    for _ in range(2):  # a failure that is proven: the second is a new attempt, and no hash is taken
+        with pytest.raises(nostr_sdk.NostrSdkError, match=r"(?i)payment.?failed"):
+            await client.pay_invoice(order(forged))
+    attempts = shop.rows("SELECT * FROM payments WHERE payment_hash = ?", invoice.payment_hash)
+    assert [attempt["state"] for attempt in attempts] == ["failed", "failed"]
+    assert shop.ask("balance")["balance_msat"] == before
+    assert invoice.payment_hash not in await rig.a.payments()
+    await client.pay_invoice(order(invoice.bolt11))
 
 
 @pytest.mark.parametrize(("setting", "offered", "used"), [

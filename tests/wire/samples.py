@@ -26,7 +26,12 @@ def counting_entropy() -> Entropy:
 
 
 def invoice(
-    amount_msat: int | None, *, network: str = "regtest", expiry_s: int = 3600, description: str = "tea"
+    amount_msat: int | None,
+    *,
+    network: str = "regtest",
+    expiry_s: int = 3600,
+    description: str = "tea",
+    name_payee: bool = False,
 ) -> str:
     return bolt11_write.encode(
         network=network,
@@ -37,6 +42,7 @@ def invoice(
         description=description,
         expiry_s=expiry_s,
         secret32=bytes(31) + b"\x05",
+        name_payee=name_payee,
     )
 
 

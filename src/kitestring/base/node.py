@@ -61,7 +61,10 @@ class NodeBalance:
 
 @dataclass(frozen=True, slots=True)
 class PayOrder:
-    """``amount_msat`` is given to the node only for amountless invoices. ``timeout_s`` bounds the node's own search."""
+    """``amount_msat`` is given to the node only for amountless invoices. ``timeout_s`` bounds the node's own search.
+
+    The invoice was read and its network, amount and expiry checked. Its signature was **not**: that is the node's part.
+    """
 
     bolt11: str
     payment_hash: str
@@ -205,7 +208,9 @@ class Backend(Protocol):
         """Pay once per hash, with at most ``fee_cap_msat`` of fees, and wait for the end.
 
         - Settled only with the preimage of this very hash
-        - Failed only where the node says that this payment has ended or was never begun
+        - Failed only where the node says that this payment has ended or was never begun. **An invoice whose signature
+          no key can be recovered from, or which is not that of the node it names, is refused for good**: nobody else
+          looks. So are an expired invoice and one of another network
         - "already exists" and the like mean: look it up, and say what has become of that one; never Failed. If that one
           failed, ``attempt_at`` is None, because this order was not taken
         - InFlight when the node is still trying after ``timeout_s``

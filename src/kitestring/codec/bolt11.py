@@ -41,6 +41,7 @@ _UNITS: Final = {"": 10**12, "m": 10**9, "u": 10**6, "n": 10**3, "p": 1}
 _TIMESTAMP_LENGTH: Final = 7
 _SIGNATURE_LENGTH: Final = 104
 _MAX_FIELD_LENGTH: Final = 1023
+_MAX_RECOVERY_ID: Final = 3
 _HOP_LENGTH: Final = 51
 _UNKNOWN_EVEN: Final = sum(1 << bit for bit in range(0, 5 * _MAX_FIELD_LENGTH, 2) if bit not in KNOWN_EVEN_FEATURES)
 
@@ -125,7 +126,7 @@ def decode(text: str, *, recover: bool = True) -> Invoice:
     """Read an invoice, in upper or lower case, with or without ``lightning:``. Raises CodecError.
 
     A signature is always checked against a named payee; otherwise the payee is recovered from it (the dearer half of
-    the work), unless ``recover`` is false.
+    the work), unless ``recover`` is false: then a signature that no key can have made passes.
     """
     normalised = normalise(text)
     hrp, digits, _ = bech32.decode_digits(normalised, limit=MAX_INVOICE_LENGTH)
@@ -198,6 +199,8 @@ def _read_fields(signed: bytes) -> dict[str, Any]:
 def _check_signature(hrp: str, signed: bytes, digits: bytes, payee: str | None, recover: bool) -> str | None:
     signature = int(digits, 32).to_bytes(65, "big")
     compact, recovery_id = signature[:64], signature[64]
+    if payee is None and recovery_id > _MAX_RECOVERY_ID:  # lnd takes some of these for others
+        raise CodecError("the signature is not a recoverable one")
     if payee is None and not recover:
         return None
     digest = _digest(hrp, signed)

@@ -27,7 +27,7 @@ _SENTENCES: Final = {
     FailureReason.NO_ROUTE: "no route to the payee was found",
     FailureReason.EXPIRED: "the invoice has expired",
     FailureReason.INSUFFICIENT_FUNDS: "the node's channels cannot send this amount now",
-    FailureReason.REFUSED: "the payee refused the payment",
+    FailureReason.REFUSED: "the payee or the node refused the payment",
     FailureReason.UNREACHABLE: "the Lightning node cannot be reached; nothing was sent",
     FailureReason.TAKEN: "the invoice was paid meanwhile",
 }

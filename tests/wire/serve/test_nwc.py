@@ -17,6 +17,7 @@ from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve.nwc import METHODS, decode_request, encode_response, info_event_content, read_canonical
 from tests import vectors
+from tests.codec.signatures import not_of_the_payee, unsigned
 from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, invoice, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
@@ -97,6 +98,22 @@ def test_metadata_is_kept_as_json_whose_text_has_no_control_characters() -> None
     assert kept.isprintable()
     assert json.loads(kept) == metadata
     assert decode("make_invoice", {"amount": 1, "metadata": "text"}).metadata == ""
+
+
+def refusal_of_invoice(text: str) -> Reason | None:
+    try:
+        decode("pay_invoice", {"invoice": text})
+    except WireRefusalError as error:
+        return error.reason
+    return None
+
+
+def test_whether_anybody_signed_an_invoice_is_left_to_the_node_unless_it_names_its_payee() -> None:
+    """Every backend refuses for good what nobody can have signed: tests/contract."""
+    reasons = {name: refusal_of_invoice(text) for name, text in unsigned(invoice(1000))}
+    assert {name for name, reason in reasons.items() if reason} == {"recovery id 4", "recovery id 27", "all ones"}
+    for _, text in not_of_the_payee(invoice(1000, name_payee=True)):
+        assert refusal_of_invoice(text) is Reason.MALFORMED
 
 
 BAD_PARAMS: list[tuple[str, object]] = [

@@ -60,6 +60,10 @@ REFUSALS: Final = (
     ("self-payments not allowed", FailureReason.REFUSED),
     ("amount must be specified", FailureReason.REFUSED),
     ("amount must not be specified", FailureReason.REFUSED),
+    # No public key can be recovered, or the numbers are none of a signature.
+    ("invalid signature", FailureReason.REFUSED),
+    # Signed by another node than the one that the invoice names.
+    ("invalid invoice signature", FailureReason.REFUSED),
 )
 _CAPABILITIES: Final = Capabilities(
     own_preimage=True,

@@ -9,10 +9,11 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from kitestring.backend.sandbox.file import NETWORK, advance
+from kitestring.base.errors import CodecError
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled
-from kitestring.codec.bolt11 import Invoice, check_payable
+from kitestring.codec.bolt11 import Invoice, check_payable, decode
 
 #: One hop of a cheap network: half a sat and 100 millionths of the amount, rounded up.
 FEE_BASE_MSAT: Final = 500
@@ -96,6 +97,7 @@ def _refusal(
     if invoice is None or invoice.payment_hash != order.payment_hash:
         return Failed("the sandbox node could not read the invoice", FailureReason.REFUSED)
     fee_msat = routing_fee_msat(order.amount_msat)
+    known = target is not None and target["bolt11"] == invoice.text
     checks = (
         (
             invoice.network != NETWORK,
@@ -119,14 +121,24 @@ def _refusal(
             "the amount is not that of the invoice",
         ),
         (
-            target is None or target["bolt11"] != invoice.text,
-            FailureReason.NO_ROUTE,
-            "nobody in this sandbox made the invoice",
+            not (known or _is_signed(invoice)),
+            FailureReason.REFUSED,
+            "no key can be recovered from the signature of the invoice",
         ),
+        (not known, FailureReason.NO_ROUTE, "nobody in this sandbox made the invoice"),
         (fee_msat > order.fee_cap_msat, FailureReason.FEE_LIMIT, f"the route costs {int(fee_msat)} msat"),
         (order.amount_msat + fee_msat > balance_msat, FailureReason.INSUFFICIENT_FUNDS, "the balance is too small"),
     )
     return next((Failed(f"sandbox: {text}", reason) for refused, reason, text in checks if refused), None)
+
+
+def _is_signed(invoice: Invoice) -> bool:
+    """Whether any key made the signature. What the outside world has written is: only other texts are looked at."""
+    try:
+        decode(invoice.text)
+    except CodecError:
+        return False
+    return True
 
 
 def _send(connection: sqlite3.Connection, order: PayOrder, target: sqlite3.Row, now: int, latency_ms: int) -> Sent:
