@@ -20,7 +20,8 @@ class Capabilities:
       node. Only then is an order sent again whose answer got lost
     - ``authoritative_lookup``: NeverSeen proves that the node does not have the payment: no second database, no
       pruning, no replica. Only then may "never sent" be concluded
-    - ``fee_cap``: the node never spends more on fees than the order allows
+    - ``fee_cap``: the node never spends more on fees than the order allows. Nothing asks for it yet: the engine always
+      sends the cap, reserves it, and books the truth if the node spends more
     - ``amountless``: makes and pays invoices without an amount
     - ``description_hash``: makes invoices that carry only the hash of a description
     - ``sub_sat``: amounts below one sat
