@@ -115,7 +115,7 @@ def read_invoice(row: Row) -> Invoice:
         amount_msat=_msat(row[7]),
         created_at=row[8],
         expires_at=row[9],
-        state=INVOICE_STATES[row[10]],
+        state=_invoice_state(row[10], row[6]),
         preimage=row[11],
         description=row[12],
         description_hash=row[13],
@@ -129,10 +129,15 @@ def read_invoice(row: Row) -> Invoice:
     )
 
 
-def write_invoice(i: Invoice, state: str) -> Row:
+def _invoice_state(stored: str, bolt11: str) -> InvoiceState:
+    """An open invoice without a text is one that the node is still asked for."""
+    return INVOICE_STATES[stored] if bolt11 or stored != "open" else InvoiceState.CREATING
+
+
+def write_invoice(i: Invoice) -> Row:
     return (
         *(i.invoice_id, i.node_id, i.epoch, i.account_id, i.grant_id, i.payment_hash, i.bolt11, _int(i.amount_msat)),
-        *(i.created_at, i.expires_at, state, i.preimage, i.description, i.description_hash, i.metadata, i.offer_id),
+        *(i.created_at, i.expires_at, "open", i.preimage, i.description, i.description_hash, i.metadata, i.offer_id),
         *(i.payer_data, i.request_id, None, None, 0),
     )
 

@@ -112,6 +112,7 @@ def raw(ledger: Path) -> Iterator[sqlite3.Connection]:
 
 PAID = "service = 1 AND payment_id = 'pay-paid'"
 PLAIN = "service = 1 AND payment_id = 'pay-plain'"
+ONE_MORE = "UPDATE open_invoices SET number = number + 1 WHERE service = 1"
 
 #: name -> (the invariant, statements that plant one violation of it)
 PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -152,11 +153,14 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
     "a preimage that is none": ("I9", (f"UPDATE payments SET preimage = 'zz' WHERE {PAID}",)),
     "a credit of an open invoice": (
         "I10",
-        ("UPDATE invoices SET state = 'open' WHERE service = 1 AND invoice_id = 'inv-in'",),
+        ("UPDATE invoices SET state = 'open' WHERE service = 1 AND invoice_id = 'inv-in'", ONE_MORE),
     ),
     "a settled invoice without credit": (
         "I10",
-        ("UPDATE invoices SET state = 'settled', received_msat = 500 WHERE service = 1 AND invoice_id = 'inv-open'",),
+        (
+            "UPDATE invoices SET state = 'settled', received_msat = 500 WHERE service = 1 AND invoice_id = 'inv-open'",
+            "UPDATE open_invoices SET number = number - 1 WHERE service = 1",
+        ),
     ),
     "an invoice settled with less": (
         "I10",
@@ -208,6 +212,8 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
         "I4",
         ("UPDATE buckets SET used_msat = used_msat - 1 WHERE service = 1 AND grant_id = 'app'",),
     ),
+    "open invoices that were forgotten": ("I4", ("UPDATE open_invoices SET number = 0 WHERE service = 1",)),
+    "open invoices that nobody counted": ("I4", ("DELETE FROM open_invoices WHERE service = 1",)),
     "a finished request without a reply": (
         "I6",
         (

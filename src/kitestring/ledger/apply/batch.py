@@ -36,7 +36,7 @@ _SET_ACCOUNT: Final = (
     "UPDATE accounts SET credits_msat = ?, posted_msat = ?, pending_msat = ? WHERE service = ? AND account_id = ?"
 )
 _MARK: Final = _SET_ACCOUNT.replace("WHERE", ", overdrawn = ? WHERE")
-_INSERT_REQUEST: Final = f"INSERT INTO requests (service, {REQUEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_REQUEST: Final = f"INSERT INTO requests (service, {REQUEST}, invoice) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NUMBER: Final = "SELECT request FROM requests WHERE service = ? AND request_id = ?"
 _FORGET: Final = (
     "DELETE FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?1)",
@@ -50,6 +50,8 @@ _HAS: Final = "SELECT 1 FROM outbox WHERE request = ? AND kind = ? AND kind <> '
 _REPLY: Final = f"SELECT {MESSAGE} FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?)"
 _OTHERS: Final = f"SELECT {MESSAGE} FROM outbox WHERE request = ? AND kind <> 'reply' ORDER BY message"
 _FINISHED: Final = "SELECT request, finished_at FROM requests WHERE service = ? AND request_id = ?"
+_OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND holder = ?"
+_SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
 _TELL: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _BOOK: Final = (
     "INSERT INTO transfers (service, reference, kind, debited, credited, amount_msat, note, created_at)"
@@ -94,13 +96,25 @@ class Balance:
 class Batch:
     """One open transaction of one service. Every function of this room works on one of these and on nothing else."""
 
-    __slots__ = ("_before", "accounts", "connection", "events", "execute", "memory", "outgoing", "service", "sums")
+    __slots__ = (
+        "_before",
+        "_open_invoices",
+        "accounts",
+        "connection",
+        "events",
+        "execute",
+        "memory",
+        "outgoing",
+        "service",
+        "sums",
+    )
 
     def __init__(self, connection: sqlite3.Connection, service: int, memory: Memory) -> None:
         self.connection, self.service, self.execute, self.memory = connection, service, connection.execute, memory
         self.sums = Sums(*connection.execute(_BEGIN, (service,)).fetchone())
         self._before = replace(self.sums)
         self.accounts: dict[str, Balance] = {}
+        self._open_invoices: dict[str, int] = {}
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
         self.events: list[Event] = []
@@ -118,6 +132,11 @@ class Batch:
             [(a.credits, a.posted, a.pending, service, name) for name, a in self.accounts.items()],
         )
         self.accounts = {}
+        if self._open_invoices:
+            self.connection.executemany(
+                _SET_OPEN, [(service, holder, number) for holder, number in self._open_invoices.items()]
+            )
+            self._open_invoices = {}
 
     def balance(self, account_id: str) -> Balance | None:
         """The account as this batch has left it so far; what is changed in it is written by :meth:`flush`."""
@@ -128,6 +147,20 @@ class Batch:
                 return None
             known = self.accounts[account_id] = Balance(*row)
         return known
+
+    # ------------------------------------------------------------ invoices that wait for a payer
+
+    def open_invoices(self, holder: str) -> int:
+        """How many there are of one grant or offer."""
+        number = self._open_invoices.get(holder)
+        if number is None:
+            row = self.execute(_OPEN_INVOICES, (self.service, holder)).fetchone()
+            number = row[0] if row is not None else 0
+        return number
+
+    def count_invoice(self, holder: str, more: int) -> None:
+        """One more (1) or one less (-1)."""
+        self._open_invoices[holder] = self.open_invoices(holder) + more
 
     # ------------------------------------------------------------ requests and messages
 
@@ -143,10 +176,10 @@ class Batch:
         rows = self.execute(_REPLY, (number,)).fetchall() + self.execute(_OTHERS, (number,)).fetchall()
         return Finished(tuple(Message(request_id, *row) for row in rows))
 
-    def insert_request(self, r: Request, payment_id: str) -> int:
-        """Claim a request and tell its number."""
+    def insert_request(self, r: Request, payment_id: str, invoice: int | None = None) -> int:
+        """Claim a request and tell its number. ``invoice`` is the number of the one it asked for."""
         values = (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)
-        return self._insert(_INSERT_REQUEST, (*values, payment_id))
+        return self.insert(_INSERT_REQUEST, (*values, payment_id, invoice))
 
     def store(self, messages: Iterable[Message], now: int, number: int | None = None) -> None:
         """Put messages into the outbox; a reply finishes its request. What a request was told before stays: it gets
@@ -210,7 +243,7 @@ class Batch:
         self, kind: str, debited: str, credited: str, amount: int, now: int, *, reference: str = "", note: str = ""
     ) -> int:
         """Write a transfer apart from any payment and move the balances; tells its number."""
-        number = self._insert(_BOOK, (self.service, reference, kind, debited, credited, amount, note, now))
+        number = self.insert(_BOOK, (self.service, reference, kind, debited, credited, amount, note, now))
         self.move(debited, credited, amount, 0)
         return number
 
@@ -261,7 +294,7 @@ class Batch:
             raise KitestringError(Reason.INTERNAL, f"the ledger has no account {account_id}: nothing was booked")
         return found
 
-    def _insert(self, statement: str, values: tuple[object, ...]) -> int:
+    def insert(self, statement: str, values: tuple[object, ...]) -> int:
         number = self.execute(statement, values).lastrowid
         assert number is not None  # noqa: S101 - an insert has a row id
         return number

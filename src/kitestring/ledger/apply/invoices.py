@@ -10,6 +10,7 @@ from typing import Final
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
+from kitestring.base.invoices import AWAITED
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import (
     AlreadyCredited,
@@ -28,21 +29,30 @@ from kitestring.base.transactions import (
     Stale,
 )
 from kitestring.ledger.apply.batch import Batch
+from kitestring.ledger.apply.memory import Making
 from kitestring.ledger.rows import INVOICE, WORLD, Row, read_invoice, write_invoice
 
 #: Invoices one sweep expires, and strangers' invoices it deletes: a few hundredths of a second, so that payments go in
 #: between; More tells the rest.
 SWEEP_LIMIT: Final = 1_000
 
-_GRANT: Final = "SELECT version, revoked_at FROM grants WHERE service = ? AND grant_id = ?"
-_ACCOUNT: Final = "SELECT 1 FROM accounts WHERE service = ? AND account_id = ? AND kind IN ('owner', 'sub')"
-_OPEN: Final = "SELECT number FROM open_invoices WHERE service = ? AND holder = ?"
+_FACTS: Final = """
+SELECT r.request, r.finished_at, g.version, g.revoked_at, a.kind = 'owner' OR a.kind = 'sub'
+FROM services s
+LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
+LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
+LEFT JOIN accounts a ON a.service = s.service AND a.account_id = ?
+WHERE s.service = ?"""
 _INSERT: Final = f"INSERT INTO invoices (service, {INVOICE}) VALUES (?{', ?' * 21})"
-_STATE: Final = "SELECT state FROM invoices WHERE service = ? AND invoice_id = ?"
+#: The text alone is in no index: what the claim knew already is not written again.
+_TEXT: Final = "UPDATE invoices SET bolt11 = ? WHERE invoice = ? AND invoice_id = ?"
 _RECORD: Final = """
-UPDATE invoices SET state = iif(state = 'creating', 'open', state), bolt11 = ?, payment_hash = ?, expires_at = ?
-WHERE service = ? AND invoice_id = ?"""
-_DROP: Final = "DELETE FROM invoices WHERE service = ? AND invoice_id = ?"
+UPDATE invoices SET bolt11 = ?, payment_hash = ?, expires_at = ? WHERE service = ? AND invoice_id = ?"""
+_STATE: Final = (
+    "SELECT iif(state = 'open' AND bolt11 = '', 'creating', state) FROM invoices WHERE service = ? AND invoice_id = ?"
+)
+_ORPHAN: Final = "UPDATE requests SET invoice = NULL WHERE service = ? AND request_id = ?"
+_DROP: Final = "DELETE FROM invoices WHERE service = ? AND invoice_id = ? RETURNING grant_id, offer_id, request_id"
 _BY_HASH: Final = (
     f"SELECT {INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
@@ -55,55 +65,68 @@ _CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EXPIRE: Final = """
 UPDATE invoices SET state = 'expired' WHERE rowid IN (
   SELECT rowid FROM invoices
-  WHERE service = ? AND state = 'open' AND expires_at < ? AND node_id = ?
+  WHERE service = ? AND state = 'open' AND bolt11 <> '' AND expires_at < ? AND node_id = ?
     AND payment_hash NOT IN (SELECT value FROM json_each(?)) LIMIT ?)
-RETURNING invoice_id, grant_id, account_id"""
+RETURNING invoice_id, grant_id, account_id, offer_id"""
 _ABANDONED: Final = """
 SELECT rowid, request_id FROM invoices
 WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND offer_id <> '' LIMIT ?"""
 _FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 
 
+def holder_of(grant_id: str, offer_id: str) -> str:
+    """Whose open invoices an invoice is counted with."""
+    return grant_id or f"offer:{offer_id}"
+
+
 def claim_invoice(batch: Batch, tx: ClaimInvoice) -> Claimed | Finished | Running | Stale | Denied:
     """Transaction 1 of an invoice. Receiving goes on while spending is stopped."""
     request, invoice, service = tx.request, tx.invoice, batch.service
-    known = batch.known(request.request_id)
+    keys = (request.request_id, request.grant_id, invoice.account_id, service)
+    known, finished_at, version, revoked_at, is_users = batch.execute(_FACTS, keys).fetchone()
     if known is not None:
-        return known
+        return Running() if finished_at is None else batch.finished(known, request.request_id)
     if request.sent_at < batch.sums.pruned_before:
         return Denied(Reason.STALE_REQUEST)
-    if request.grant_id:
-        grant = batch.execute(_GRANT, (service, request.grant_id)).fetchone()
-        if grant is None or grant[0] != tx.grant_version or grant[1] is not None:
-            return Stale()
-    if batch.execute(_ACCOUNT, (service, invoice.account_id)).fetchone() is None:
+    if request.grant_id and (version != tx.grant_version or revoked_at is not None):
         return Stale()
-    if tx.max_open:
-        holder = invoice.grant_id or f"offer:{invoice.offer_id}"
-        number = batch.execute(_OPEN, (service, holder)).fetchone()
-        if number is not None and number[0] >= tx.max_open:
-            return Denied(Reason.RATE_LIMITED)
-    batch.insert_request(request, request.payment_id)
-    batch.execute(_INSERT, (service, *write_invoice(invoice, "creating")))
+    if not is_users:
+        return Stale()
+    holder = holder_of(invoice.grant_id, invoice.offer_id)
+    if 0 < tx.max_open <= batch.open_invoices(holder):
+        return Denied(Reason.RATE_LIMITED)
+    number = batch.insert(_INSERT, (service, *write_invoice(invoice)))
+    asked = batch.insert_request(request, request.payment_id, number)
+    batch.count_invoice(holder, 1)
+    batch.memory.making(invoice.invoice_id, Making(number, asked, invoice.payment_hash, invoice.expires_at))
     return Claimed()
 
 
 def record_invoice(batch: Batch, tx: RecordInvoice) -> Done:
     """Transaction 2. A settlement that overtook it stands: the invoice is then settled and only gets its texts."""
-    found = batch.execute(_RECORD, (tx.bolt11, tx.payment_hash, tx.expires_at, batch.service, tx.invoice_id)).rowcount
+    making = batch.memory.made(tx.invoice_id)
+    if making is not None and (making.payment_hash, making.expires_at) == (tx.payment_hash, tx.expires_at):
+        found = batch.execute(_TEXT, (tx.bolt11, making.number, tx.invoice_id)).rowcount
+    else:
+        values = (tx.bolt11, tx.payment_hash, tx.expires_at, batch.service, tx.invoice_id)
+        found = batch.execute(_RECORD, values).rowcount
     if not found:
         raise KitestringError(Reason.INTERNAL, f"the ledger holds no invoice {tx.invoice_id}: nothing was recorded")
-    batch.store(tx.messages, tx.now)
+    is_alone = making is not None and len(tx.messages) == 1
+    batch.store(tx.messages, tx.now, making.request if making is not None and is_alone else None)
     return Done()
 
 
 def drop_invoice(batch: Batch, tx: DropInvoice) -> Done:
     """Only an invoice that is still being created goes; dropping it twice is dropping it once."""
+    batch.memory.made(tx.invoice_id)
     key = (batch.service, tx.invoice_id)
     row = batch.execute(_STATE, key).fetchone()
     if row is not None and row[0] != "creating":
         raise KitestringError(Reason.INTERNAL, f"invoice {tx.invoice_id} is {row[0]}: it cannot be dropped any more")
-    batch.execute(_DROP, key)
+    for grant_id, offer_id, request_id in batch.execute(_DROP, key).fetchall():
+        batch.execute(_ORPHAN, (batch.service, request_id))  # its number may be another invoice's soon
+        batch.count_invoice(holder_of(grant_id, offer_id), -1)
     batch.store(tx.messages, tx.now)
     return Done()
 
@@ -129,6 +152,8 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
     if kind == "surplus":
         return Credited(invoice, surplus=True)
     batch.store(tx.messages, tx.settled_at)
+    if invoice.state in AWAITED:
+        batch.count_invoice(holder_of(invoice.grant_id, invoice.offer_id), -1)
     return Credited(read_invoice(_settle(batch, tx, invoice)))
 
 
@@ -166,6 +191,7 @@ def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
     batch.forget(request_id for _, request_id in abandoned)
     past = (service, tx.before, tx.node_id, json.dumps(tx.keep), SWEEP_LIMIT)
     expired = batch.execute(_EXPIRE, past).fetchall()
-    for invoice_id, grant_id, account_id in expired:
+    for invoice_id, grant_id, account_id, offer_id in expired:
+        batch.count_invoice(holder_of(grant_id, offer_id), -1)
         batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
     return More() if SWEEP_LIMIT in (len(expired), len(abandoned)) else Done()

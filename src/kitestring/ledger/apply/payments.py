@@ -30,6 +30,7 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.apply import budgets
 from kitestring.ledger.apply.batch import USERS, Balance, Batch
+from kitestring.ledger.apply.invoices import holder_of
 from kitestring.ledger.apply.memory import Reservation
 from kitestring.ledger.rows import (
     CLAIMED,
@@ -69,7 +70,7 @@ _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
 _OUR_INVOICE: Final = (
-    "SELECT state, bolt11, amount_msat, account_id, invoice_id, grant_id FROM invoices"
+    "SELECT state, bolt11, amount_msat, account_id, invoice_id, grant_id, offer_id FROM invoices"
     " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
 _SETTLE_INVOICE: Final = """
@@ -258,7 +259,8 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
     found = batch.execute(_OUR_INVOICE, (batch.service, payment.payment_hash, payment.node_id)).fetchone()
     if found is None or found[0] != "open":
         return None
-    *_, account_id, invoice_id, grant_id = found
+    *_, account_id, invoice_id, grant_id, offer_id = found
+    batch.count_invoice(holder_of(grant_id, offer_id), -1)
     batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, invoice_id))
     batch.tell(EventKind.RECEIVED, invoice_id, now, grant_id=grant_id, account_id=account_id)
     return str(account_id)

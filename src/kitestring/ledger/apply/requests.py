@@ -16,8 +16,7 @@ from kitestring.ledger.apply.feed import forget_news
 PRUNE_LIMIT: Final = 1_000
 
 _AWAITED: Final = """
-SELECT payment_id, EXISTS (SELECT 1 FROM invoices i
-  WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
+SELECT payment_id, EXISTS (SELECT 1 FROM invoices i WHERE i.invoice = r.invoice AND i.state = 'open')
 FROM requests r WHERE service = ? AND request_id = ?"""
 #: Requests of the owner's control socket. Their ``sent_at`` is the service's own clock, so that no age refuses an old
 #: idempotency key: each stays for ever, or it would pay a second time. A person's commands are few.
@@ -34,8 +33,7 @@ WHERE service = ?1 AND received_at < ?2 AND sent_at < ?3 AND finished_at IS NOT 
   AND wire <> '{OWNERS_WIRE}'
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.message = r.reply AND m.signed_at >= ?4)
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.request = r.request AND m.kind <> 'reply' AND m.signed_at >= ?4)
-  AND NOT EXISTS (SELECT 1 FROM invoices i
-    WHERE i.service = r.service AND i.request_id = r.request_id AND i.state IN ('creating', 'open'))
+  AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.invoice = r.invoice AND i.state = 'open')
 ORDER BY received_at LIMIT ?5"""
 
 

@@ -137,6 +137,17 @@ _settled_without_credit = listed(
     "   AND c.node_id = i.node_id AND c.kind = 'invoice')",
     "the invoice of {0} is settled but was never credited",
 )
+_open_invoices = listed(
+    """
+WITH counted AS (
+  SELECT iif(grant_id = '', 'offer:' || offer_id, grant_id) AS holder, count(*) AS number FROM invoices
+  WHERE service = ?1 AND state = 'open' GROUP BY 1),
+kept AS (SELECT holder, number FROM open_invoices WHERE service = ?1)
+SELECT coalesce(k.holder, c.holder), coalesce(k.number, 0), coalesce(c.number, 0)
+FROM kept k LEFT JOIN counted c ON c.holder = k.holder WHERE k.number <> coalesce(c.number, 0)
+UNION ALL SELECT c.holder, 0, c.number FROM counted c WHERE c.holder NOT IN (SELECT holder FROM kept)""",
+    "{0} is said to have {1} open invoices, and has {2}",
+)
 _too_little = listed(
     "SELECT payment_hash, received_msat, amount_msat FROM invoices"
     " WHERE service = ?1 AND state = 'settled' AND received_msat < amount_msat",
@@ -226,6 +237,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I4", _overdraft),
     ("I4", _overcharge),
     ("I4", budgets_rebuilt),
+    ("I4", _open_invoices),
     ("I5", _overspend),
     ("I6", _replies),
     ("I6", _unmarked),

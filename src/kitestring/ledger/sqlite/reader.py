@@ -30,6 +30,8 @@ PLANNED_AHEAD_S: Final = 3_600
 _EVER: Final = 1 << 62
 
 _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
+#: An invoice that the node is still asked for.
+CREATING: Final = "(state = 'open' AND bolt11 = '')"
 #: As the index of open payments says it.
 _OPEN: Final = "(state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
 
@@ -151,10 +153,12 @@ class SqliteReads:
     async def invoices(
         self, state: InvoiceState, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
     ) -> list[Invoice]:
-        which, order = "state <> 'settled' AND state = ?", "expires_at"
+        which, order = f"state <> 'settled' AND state = ? AND NOT {CREATING}", "expires_at"
         if state is InvoiceState.SETTLED:
             which, order = "state = ?", "created_at"
-        values: list[object] = [state.value]
+        if state is InvoiceState.CREATING:
+            which = "state <> 'settled' AND state = ? AND bolt11 = ''"
+        values: list[object] = ["open" if state is InvoiceState.CREATING else state.value]
         if after is not None:
             which += f" AND ({order}, rowid) > (?, coalesce(({_ROW_OF_INVOICE}), 0))"
             values += [getattr(after, order), self._service, after.invoice_id]
@@ -278,7 +282,7 @@ class SqliteReads:
         where, values = _within(scope)
         row = self._one(
             f"SELECT {rows.INVOICE} FROM invoices"
-            f" WHERE service = ? AND payment_hash = ? AND payment_hash <> '' AND state <> 'creating'{where}",
+            f" WHERE service = ? AND payment_hash = ? AND payment_hash <> '' AND NOT {CREATING}{where}",
             payment_hash,
             *values,
         )
@@ -309,9 +313,7 @@ class SqliteReads:
         if query.direction != "incoming":
             parts.append(("payments", "" if query.unpaid_outgoing else " AND state = 'settled'"))
         if query.direction != "outgoing":
-            parts.append(
-                ("invoices", " AND state <> 'creating'" if query.unpaid_incoming else " AND state = 'settled'")
-            )
+            parts.append(("invoices", f" AND NOT {CREATING}" if query.unpaid_incoming else " AND state = 'settled'"))
         keys = " UNION ALL ".join(
             f"SELECT '{table}' AS kind, rowid AS number, created_at AS made FROM {table}"
             f" WHERE service = ?{where} AND created_at BETWEEN ? AND ?{state}"

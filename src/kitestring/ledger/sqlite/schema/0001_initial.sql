@@ -91,7 +91,7 @@ CREATE TABLE offers (
 
 -- ------------------------------------------------------------ requests
 
--- `reply` is the message that finished it.
+-- `reply` is the message that finished it, `invoice` the invoice that it asked for.
 CREATE TABLE requests (
   request INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -103,6 +103,7 @@ CREATE TABLE requests (
   sent_at INTEGER NOT NULL,
   received_at INTEGER NOT NULL,
   payment_id TEXT NOT NULL,
+  invoice INTEGER,
   finished_at INTEGER,
   reply INTEGER,
   UNIQUE (service, request_id),
@@ -335,6 +336,8 @@ CREATE TABLE buckets (
 
 -- ------------------------------------------------------------ invoices
 
+-- Open without a text is an invoice that the node is still asked for: a column of its own would be one more index that
+-- every invoice rewrites.
 CREATE TABLE invoices (
   invoice INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -348,8 +351,7 @@ CREATE TABLE invoices (
   amount_msat INTEGER CHECK (amount_msat > 0),
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state = 'creating' OR state = 'open' OR state = 'settled' OR state = 'expired'
-    OR state = 'canceled'),
+  state TEXT NOT NULL CHECK (state = 'open' OR state = 'settled' OR state = 'expired' OR state = 'canceled'),
   preimage TEXT NOT NULL,
   description TEXT NOT NULL,
   description_hash TEXT NOT NULL,
@@ -365,7 +367,6 @@ CREATE TABLE invoices (
 ) STRICT;
 CREATE UNIQUE INDEX invoices_by_hash ON invoices (service, payment_hash, node_id) WHERE payment_hash <> '';
 CREATE INDEX invoices_unpaid ON invoices (service, state, expires_at) WHERE state <> 'settled';
-CREATE INDEX invoices_awaited ON invoices (service, request_id) WHERE state IN ('creating', 'open');
 CREATE INDEX invoices_by_grant ON invoices (service, grant_id, created_at);
 CREATE INDEX invoices_by_account ON invoices (service, account_id, created_at);
 CREATE INDEX invoices_by_time ON invoices (service, created_at);
@@ -373,27 +374,10 @@ CREATE INDEX settled_invoices_by_grant ON invoices (service, grant_id, created_a
 CREATE INDEX settled_invoices_by_account ON invoices (service, account_id, created_at) WHERE state = 'settled';
 CREATE INDEX settled_invoices_by_time ON invoices (service, created_at) WHERE state = 'settled';
 
--- How many invoices of a grant, or of an offer (holder 'offer:' + its id), wait for a payer: counted, never summed.
+-- How many invoices of a grant, or of an offer (holder 'offer:' + its id), wait for a payer: kept, never summed.
 CREATE TABLE open_invoices (
   service INTEGER NOT NULL,
   holder TEXT NOT NULL,
   number INTEGER NOT NULL CHECK (number >= 0),
   PRIMARY KEY (service, holder)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER invoices_are_counted AFTER INSERT ON invoices WHEN NEW.state IN ('creating', 'open')
-BEGIN
-  INSERT INTO open_invoices
-  VALUES (NEW.service, iif(NEW.grant_id = '', 'offer:' || NEW.offer_id, NEW.grant_id), 1)
-  ON CONFLICT DO UPDATE SET number = number + 1;
-END;
-CREATE TRIGGER ended_invoices_are_not_counted AFTER UPDATE OF state ON invoices
-WHEN OLD.state IN ('creating', 'open') AND NEW.state NOT IN ('creating', 'open')
-BEGIN
-  UPDATE open_invoices SET number = number - 1
-  WHERE service = OLD.service AND holder = iif(OLD.grant_id = '', 'offer:' || OLD.offer_id, OLD.grant_id);
-END;
-CREATE TRIGGER deleted_invoices_are_not_counted AFTER DELETE ON invoices WHEN OLD.state IN ('creating', 'open')
-BEGIN
-  UPDATE open_invoices SET number = number - 1
-  WHERE service = OLD.service AND holder = iif(OLD.grant_id = '', 'offer:' || OLD.offer_id, OLD.grant_id);
-END;
