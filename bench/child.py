@@ -12,7 +12,6 @@ import asyncio
 import gc
 import json
 import os
-import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -56,8 +55,9 @@ async def service(directory: str, relay_url: str, payable: str, makeable: str) -
 
     def pragmas() -> dict[str, Any]:
         # Read back on the very connection that writes: synchronous belongs to a connection, not to the file.
-        writer: sqlite3.Connection = store._writer.connection  # type: ignore[union-attr]  # noqa: SLF001
-        return {name: writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")}
+        assert store._writer is not None  # noqa: SLF001
+        connection = store._writer.connection  # noqa: SLF001
+        return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")}
 
     try:
         yield {"pragmas": pragmas}

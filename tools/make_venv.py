@@ -34,8 +34,8 @@ def setting(name: str) -> str | None:
         return value
     files = configparser.RawConfigParser()
     own = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
-    places = ["/etc/pip.conf", Path("~/.pip/pip.conf").expanduser(), own / "pip" / "pip.conf"]
-    files.read([*places, *filter(None, [os.environ.get("PIP_CONFIG_FILE")])])
+    places = [Path("/etc/pip.conf"), Path("~/.pip/pip.conf").expanduser(), own / "pip" / "pip.conf"]
+    files.read([*places, *map(Path, filter(None, [os.environ.get("PIP_CONFIG_FILE")]))])
     for section in ("install", "global"):
         if files.has_option(section, name):
             return files.get(section, name)

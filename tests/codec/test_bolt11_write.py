@@ -57,7 +57,8 @@ def test_the_invoice_of_the_specification_is_written_letter_by_letter(case: dict
 def test_an_invoice_survives_the_round_trip(
     fields: dict[str, Any], description: str | None, metadata: bytes | None
 ) -> None:
-    described = {"description": description, "description_hash": "ab" * 32 if description is None else None}
+    description_hash = "ab" * 32 if description is None else None
+    described: dict[str, Any] = {"description": description, "description_hash": description_hash}
     invoice = bolt11.decode(bolt11_write.encode(**fields, **described, metadata=metadata, secret32=SECRET))
     fields.pop("name_payee")
     assert {name: getattr(invoice, name) for name in (*fields, *described)} == {**fields, **described}

@@ -26,7 +26,7 @@ from kitestring.engine.limits import Limits
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.fakes.backend import FaultyBackend
-from tests.fakes.clock import VirtualClock
+from tests.fakes.clock import VirtualClock, VirtualLoop
 from tests.fakes.crossings import CrossedBackend, CrossedStore, Crossings
 from tests.kit.changed import replace
 
@@ -121,7 +121,8 @@ class Rig:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         loop = asyncio.get_running_loop()
-        with loop.outside():  # type: ignore[attr-defined]
+        assert isinstance(loop, VirtualLoop)
+        with loop.outside():
             await self._sqlite.close()
 
     def _carry(self, message: Message, done: Done) -> None:

@@ -46,7 +46,7 @@ async def test_money_that_moves_while_the_views_are_compared_is_no_drift(life: L
             await rig.clock.sleep(3)
             return found
 
-        life.node.balance = slow  # type: ignore[method-assign]
+        life.node.replace("balance", slow)
         for number in range(42):
             script = Script(settles_after_s=number % 7, fee=1_000, fails="no_route" if number % 2 else "")
             _, payment_hash = await rig.invoice(f"i{number}", "till", 5_000_000)

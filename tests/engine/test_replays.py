@@ -169,7 +169,7 @@ async def test_a_copy_that_would_be_refused_does_not_end_the_one_that_is_being_c
             await rig.clock.sleep(after_s)
             await rig.pay("r1", "app", invoice, AMOUNT)
 
-        life.node.balance = only_once  # type: ignore[method-assign]
+        life.node.replace("balance", only_once)
         await asyncio.gather(copy(0), copy(1))
         assert is_paid(await rig.answer("r1"), invoice[1])
         assert len(rig.told("r1")) == 1

@@ -45,7 +45,7 @@ def arrive_late(rig: Rig, delay_s: float) -> None:
         loop.call_later(delay_s, node._send, order, node.scripts[order.payment_hash])
         raise ConnectionResetError("the answer is lost")
 
-    node.pay = pay  # type: ignore[assignment, method-assign]
+    node.replace("pay", pay)
 
 
 # ------------------------------------------------------------ an old failure is no proof
@@ -99,11 +99,11 @@ async def test_a_refusal_told_to_a_resend_is_not_believed_while_the_first_order_
             asyncio.get_running_loop().call_later(3, node._send, order, node.scripts[order.payment_hash])
             return Failed("not enough", "insufficient_funds")
 
-        node.pay = broke  # type: ignore[method-assign]
+        node.replace("pay", broke)
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert is_paid(await rig.answer("r1"), invoice[1])
         assert sent_at[1] - sent_at[0] >= QUIET_S
-        node.pay = pay  # type: ignore[method-assign]
+        node.replace("pay", pay)
         assert len(node.paid_out()) == 1
 
 
@@ -131,7 +131,7 @@ async def test_a_refusal_told_to_a_resend_is_believed_after_a_quiet_time(life: L
                 raise ConnectionResetError("the answer is lost")
             return answer
 
-        life.node.pay = refuse  # type: ignore[method-assign]
+        life.node.replace("pay", refuse)
         began_at = rig.clock.monotonic()
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert (await rig.answer("r1")).reason is Reason.INSUFFICIENT_FUNDS

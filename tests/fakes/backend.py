@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -127,6 +127,11 @@ class FaultyBackend:
     def _ring(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+    def replace(self, name: str, call: Callable[..., Awaitable[object]]) -> None:
+        """From now on the method ``name`` of the port is ``call``."""
+        assert hasattr(self, name), name
+        setattr(self, name, call)
 
     # ------------------------------------------------------------ its books
 

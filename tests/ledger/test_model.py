@@ -87,7 +87,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def end(self, data: st.DataObject, state: str, fee: int) -> None:
         payment_id = data.draw(st.sampled_from(sorted(self.model.payments)))
         name = self.model.payments[payment_id].hash_name
-        outcomes = {
+        outcomes: dict[str, Settled | Failed | Unknown] = {
             "settled": Settled(preimage_of(name), Msat(fee)),
             "failed": Failed("proof"),
             "unknown": Unknown("nobody knows"),

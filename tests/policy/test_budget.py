@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Budget, Grant, Period
 from kitestring.base.money import Msat, sat
 from kitestring.base.records import Charge
 from kitestring.policy.budget import bucket, charge, oldest, renews_at
@@ -68,8 +68,8 @@ def test_a_rolling_window_has_few_buckets_and_gives_back_soon(length_s: int, now
 
 
 @pytest.mark.parametrize("period", ["day", "week", "month", "year"])
-def test_a_calendar_budget_is_empty_again_when_it_renews_and_not_a_second_before(period: str) -> None:
-    budget = Budget(Msat(100), period)  # type: ignore[arg-type]
+def test_a_calendar_budget_is_empty_again_when_it_renews_and_not_a_second_before(period: Period) -> None:
+    budget = Budget(Msat(100), period)
     renewed = renews_at(budget, NOW)
     assert renewed is not None
     payments = [(NOW, 100), (renewed - 1, 1), (renewed, 100), (renewed + 1, 1)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,19 +28,19 @@ ABLE = Capabilities(
 )
 
 
-def pay(amount_msat: int = 100_000, **changes: object) -> PayInvoice:
-    members: dict[str, object] = {
+def pay(amount_msat: int = 100_000, **changes: Any) -> PayInvoice:
+    members: dict[str, Any] = {
         "bolt11": "lnbcrt1",
         "payment_hash": "ab" * 32,
         "amount_msat": Msat(amount_msat),
         "network": "regtest",
         "expires_at": NOW + 60,
     }
-    return PayInvoice(**{**members, **changes})  # type: ignore[arg-type]
+    return PayInvoice(**{**members, **changes})
 
 
-def decided(command: PayInvoice, grant: Grant | None = GRANT, **options: object) -> Allow | Refused:
-    return decide(command, grant, now=NOW, network="regtest", **options)  # type: ignore[arg-type]
+def decided(command: PayInvoice, grant: Grant | None = GRANT, **options: Any) -> Allow | Refused:
+    return decide(command, grant, now=NOW, network="regtest", **options)
 
 
 def reason(outcome: Allow | Refused | None) -> Reason | None:

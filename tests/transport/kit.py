@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -15,6 +15,8 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.filter import Filter
 from kitestring.transport.subscriptions import FilterSource
+
+T = TypeVar("T")
 
 NOW = 1_760_000_000
 ALICE, BOB, CAROL = (SecretKey(bytes([number]) * 32) for number in (1, 2, 3))
@@ -113,7 +115,7 @@ class Inbox:
         return await within(self.queue.get())
 
 
-async def within(wait: Awaitable[Any]) -> Any:
+async def within(wait: Awaitable[T]) -> T:
     async with asyncio.timeout(PATIENCE_S):
         return await wait
 

@@ -13,7 +13,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, decode_event, encode_event, verify_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES
 from kitestring.transport import link as link_module
-from kitestring.transport.publications import Answer
+from kitestring.transport.publications import Answer, PublishResult
 from kitestring.transport.relays import PoolOptions, RelayPool
 from tests.transport.kit import (
     ALICE,
@@ -196,6 +196,9 @@ async def test_a_fault_in_a_callers_filters_or_callback_does_not_leave_the_pool_
     async with scene() as (relay, pool, clock):
         good, faults = to_keys(), iter([True, False])
 
+        def fall(_: PublishResult) -> None:
+            raise ZeroDivisionError
+
         def source(keys: Any) -> Any:
             return good(keys) if not next(faults) else 1 / 0
 
@@ -206,7 +209,7 @@ async def test_a_fault_in_a_callers_filters_or_callback_does_not_leave_the_pool_
         caller = await relay.caller()
         await caller.expect("REQ")
         event, other = note(), note(content="other")
-        pool.send(event.id, event.pubkey, encode_event(event), lambda result: 1 / 0)
+        pool.send(event.id, event.pubkey, encode_event(event), fall)
         await caller.expect("EVENT")
         await caller.send("OK", event.id, True, "")
         task = publishing(pool, other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from itertools import count
+from typing import Any
 
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Transaction
@@ -46,8 +47,8 @@ def invoice(
     )
 
 
-def transaction(**changes: object) -> Transaction:
-    members: dict[str, object] = {
+def transaction(**changes: Any) -> Transaction:
+    members: dict[str, Any] = {
         "type": "incoming",
         "state": "pending",
         "payment_hash": PAYMENT_HASH,
@@ -55,4 +56,4 @@ def transaction(**changes: object) -> Transaction:
         "fee_msat": Msat(0),
         "created_at": NOW,
     }
-    return Transaction(**{**members, **changes})  # type: ignore[arg-type]
+    return Transaction(**{**members, **changes})

@@ -97,7 +97,7 @@ def test_what_was_served_is_forgotten_in_time_and_in_number(monkeypatch: pytest.
     for name in "abc":
         served.add(name)
     assert [name in served for name in "abc"] == [False, True, True]
-    clock.monotonic = lambda: SERVED_S + 0.0  # type: ignore[method-assign]
+    monkeypatch.setattr(clock, "monotonic", lambda: SERVED_S + 0.0)
     assert "c" not in served
     served.add("d")
     assert len(served) == 1
@@ -188,17 +188,20 @@ async def test_stale_requests_leave_the_rate_of_new_ones_alone(life: Life, door:
 
 @door()
 async def test_a_flood_fills_one_line_a_minute(life: Life, door: Door) -> None:
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
     lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    handler = Lines()
     logging.getLogger("kitestring.gateway").addHandler(handler)
-    gateway_module.MAX_IN_HAND, kept = 0, gateway_module.MAX_IN_HAND  # type: ignore[misc]
     try:
-        for pause_s in (0, 0, 0, 61):
-            await door.clock.sleep(pause_s)
-            await door.tell(door.request("get_balance"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gateway_module, "MAX_IN_HAND", 0)
+            for pause_s in (0, 0, 0, 61):
+                await door.clock.sleep(pause_s)
+                await door.tell(door.request("get_balance"))
     finally:
-        gateway_module.MAX_IN_HAND = kept  # type: ignore[misc]
         logging.getLogger("kitestring.gateway").removeHandler(handler)
     assert [line.partition(":")[2].split()[0] for line in lines] == ["1", "3"]
 

@@ -1,6 +1,7 @@
 import asyncio
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ async def test_a_member_that_raises_is_undone_alone(tmp_path: Path) -> None:
         shared.execute("INSERT INTO t VALUES (?)", (number,))
         return 6 // number
 
-    jobs = [writer.run(lambda shared, number=number: work(number, shared)) for number in (1, 0, 2)]  # type: ignore[misc]
+    jobs = [writer.run(partial(work, number)) for number in (1, 0, 2)]
     answers = await asyncio.gather(*jobs, return_exceptions=True)
     assert (answers[0], type(answers[1]), answers[2]) == (6, ZeroDivisionError, 3)
     assert await writer.run(lambda shared: shared.execute("SELECT n FROM t").fetchall()) == [(1,), (2,)]

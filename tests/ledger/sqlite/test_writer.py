@@ -70,7 +70,7 @@ def faulty(store: SqliteStore) -> Faulty:
     writer = store._writer
     assert writer is not None
     wrapped = Faulty(writer.connection)
-    writer.connection = wrapped  # type: ignore[assignment]
+    writer.connection = wrapped  # type: ignore[assignment]  # passes on whatever else is asked of it
     return wrapped
 
 

@@ -58,6 +58,7 @@ def response(method: str, outcome: Outcome, *, narrow: bool = False) -> Any:
 
 def as_vector(command: Any) -> dict[str, Any]:
     """The command in the words of the vector file, absent members left out."""
+    members: dict[str, Any] = {}
     if isinstance(command, PayInvoice):
         members = {"invoice": command.bolt11, "max_fee_msat": command.max_fee_msat, "amount_msat": command.amount_msat}
     elif isinstance(command, MakeInvoice):
@@ -67,8 +68,6 @@ def as_vector(command: Any) -> dict[str, Any]:
     elif isinstance(command, ListTransactions):
         unpaid = command.unpaid_incoming and command.unpaid_outgoing
         members = {"limit": command.limit, "offset": command.offset, "unpaid": unpaid, "type": command.direction}
-    else:
-        members = {}
     return {name: value for name, value in members.items() if value not in (None, "")}
 
 

@@ -234,7 +234,8 @@ def test_errors_start_with_the_name_of_their_code_and_show_only_what_belongs_on_
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_an_error_or_documented_silence_and_old_callers_get_no_code_6(reason: Reason) -> None:
     silent = TABLE[reason].offers == 0
-    for version, codes in (("tagged", range(1, 7)), ("legacy", range(1, 6))):
-        plaintext = encode_payload(Refused(reason), version)  # type: ignore[arg-type]
+    codes_of: dict[Version, range] = {"tagged": range(1, 7), "legacy": range(1, 6)}
+    for version, codes in codes_of.items():
+        plaintext = encode_payload(Refused(reason), version)
         assert (plaintext is None) == silent
         assert silent or json.loads(plaintext or b"")["code"] in codes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -35,7 +35,7 @@ class Shell:
 
     def reset(self) -> None:
         """As new; for programs that run several commands in one process."""
-        self.__init__()  # type: ignore[misc]
+        vars(self).update(vars(Shell()))
 
     @property
     def config(self) -> Config:
@@ -148,7 +148,7 @@ json_option = click.option(
 
 def common(function: Function) -> Function:
     """The options that every command has; the command is given the :class:`Shell` first."""
-    return data_dir_option(json_option(click.pass_obj(function)))  # type: ignore[return-value]
+    return cast("Function", data_dir_option(json_option(click.pass_obj(function))))
 
 
 def _new_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str:

@@ -168,8 +168,7 @@ class Sandbox:
             return Settled(sha256(answer.preimage.encode()).hexdigest(), answer.fee_msat)
         if isinstance(answer, Failed) and not sent.fresh:
             return replace(answer, attempt_at=None)  # the end of another order: this one was never taken
-        # Committed before, so the row is there and the answer cannot be NeverSeen.
-        return answer  # type: ignore[return-value]
+        return answer  # type: ignore[return-value]  # committed before: the row is there, so it is not NeverSeen
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
         now = self._moment()  # first, so that NeverSeen is never dated after the look
