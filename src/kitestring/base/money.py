@@ -45,6 +45,8 @@ class Msat(int):
     def __truediv__(self, other: object) -> float:
         raise TypeError("money is not divided into floats; use // or sats_up() / sats_down()")
 
+    __rtruediv__ = __truediv__
+
     def sats_down(self) -> int:
         """Whole satoshis, rounded towards minus infinity: what may be *credited*."""
         return int(self) // MSAT_PER_SAT

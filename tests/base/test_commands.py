@@ -1,0 +1,71 @@
+"""Commands that are carried on after a crash: what is stored is read back as it was, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kitestring.base.commands import GetBalance, Journaled, MakeInvoice, PayInvoice, freeze, thaw
+from kitestring.base.money import MAX_MSAT, Msat
+
+MONEY = st.integers(0, MAX_MSAT).map(Msat)
+PERHAPS_MONEY = st.none() | MONEY
+TEXT = st.text(max_size=40)
+SECONDS = st.integers(0, 2**53 - 1)
+PAYMENTS = st.builds(
+    PayInvoice, bolt11=TEXT, payment_hash=TEXT, amount_msat=MONEY, amountless=st.booleans(), max_fee_msat=PERHAPS_MONEY,
+    network=TEXT, expires_at=SECONDS, description=TEXT, description_hash=TEXT, metadata=TEXT,
+)  # fmt: skip
+INVOICES = st.builds(
+    MakeInvoice, amount_msat=PERHAPS_MONEY, description=TEXT, description_hash=TEXT, expiry_s=SECONDS, metadata=TEXT,
+    offer_id=TEXT, payer_data=TEXT,
+)  # fmt: skip
+
+
+def stored(**members: Any) -> bytes:
+    return msgspec.msgpack.encode({"type": "MakeInvoice", **members})
+
+
+@given(PAYMENTS | INVOICES)
+def test_a_stored_command_is_read_back_as_it_was(command: Journaled) -> None:
+    back = thaw(freeze(command))
+    assert (back, type(back)) == (command, type(command))
+    assert back.amount_msat is None or type(back.amount_msat) is Msat
+
+
+@pytest.mark.parametrize(
+    "bytes_",
+    [
+        b"",
+        b"\xc1",
+        b"\x80",
+        b"not a command",
+        stored(),
+        stored(amount_msat=1.0),
+        stored(amount_msat=True),
+        stored(amount_msat="21"),
+        stored(amount_msat=21, description=7),
+        stored(amount_msat=21)[:-1],
+        stored(amount_msat=21) + b"\x00",
+        msgspec.msgpack.encode({"type": "Unheard", "amount_msat": 21}),
+        msgspec.msgpack.encode(GetBalance()),
+    ],
+    ids=repr,
+)
+def test_what_is_no_stored_command_is_not_guessed(bytes_: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        thaw(bytes_)
+
+
+def test_members_that_were_not_stored_are_those_of_a_new_command() -> None:
+    assert thaw(stored(amount_msat=None)) == MakeInvoice(amount_msat=None)
+
+
+def test_what_has_no_stored_form_is_not_stored() -> None:
+    unknown: Any = object()
+    with pytest.raises(TypeError, match="no stored form for object"):
+        freeze(MakeInvoice(amount_msat=unknown))

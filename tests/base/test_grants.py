@@ -1,0 +1,51 @@
+"""Budgets as owners write them, and what an account can spend."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.grants import DAY_S, Account, Budget, Grant, Offer
+from kitestring.base.money import Msat, sat
+
+
+@pytest.mark.parametrize(
+    ("budget", "period", "length_s"),
+    [
+        (Budget.daily(sat(5)), "day", 0),
+        (Budget.weekly(sat(5)), "week", 0),
+        (Budget.monthly(sat(5)), "month", 0),
+        (Budget.yearly(sat(5)), "year", 0),
+        (Budget.total(sat(5)), "never", 0),
+        (Budget(sat(5)), "never", 0),
+        (Budget.rolling(sat(5)), "rolling", 86_400),
+        (Budget.rolling(sat(5), 3_600), "rolling", 3_600),
+    ],
+)
+def test_a_budget_has_a_limit_and_the_period_it_is_named_after(budget: Budget, period: str, length_s: int) -> None:
+    assert (budget.limit_msat, budget.period, budget.length_s) == (5_000, period, length_s)
+    assert DAY_S == 86_400
+
+
+def test_what_is_posted_and_what_is_held_cannot_be_spent_again() -> None:
+    account = Account(account_id="a", name="a", credits_msat=Msat(1_000), posted_msat=Msat(300), pending_msat=Msat(21))
+    assert account.available_msat == Msat(679)
+    assert isinstance(account.available_msat, Msat)
+
+
+def test_an_overdrawn_account_has_less_than_nothing() -> None:
+    assert Account(account_id="a", name="a", posted_msat=Msat(5)).available_msat == -5
+
+
+def test_what_is_not_said_belongs_to_the_owner_and_allows_nothing() -> None:
+    grant = Grant(grant_id="g", name="g", wire="nwc")
+    assert (grant.account_id, grant.methods, grant.version) == (OWNER_ACCOUNT, frozenset(), 1)
+    assert Offer(offer_id="o", label="tips").account_id == OWNER_ACCOUNT
+
+
+def test_a_grant_that_was_decided_on_does_not_change() -> None:
+    grant = Grant(grant_id="g", name="g", wire="nwc")
+    with pytest.raises(FrozenInstanceError):
+        grant.revoked_at = 1  # type: ignore[misc]  # what is tested
