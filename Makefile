@@ -14,7 +14,7 @@ help:
 	@echo "make run            install kitestring and start it            (ARGS=\"--data-dir DIR\")"
 	@echo "make test           run the tests                              (ARGS=\"-k words\")"
 	@echo "make test REAL=1    the same, with real nodes and clients, built on the first run"
-	@echo "make check          linters, types, import contract, exports"
+	@echo "make check          linters, types, import contract, exports, docstrings"
 	@echo "make bench          speed, as ratios"
 	@echo "make rig            a private Lightning network to try kitestring on"
 	@echo "make docs           write the generated pages of docs/ anew"
@@ -36,7 +36,7 @@ check: $(VENV)/.check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(PYTHON) -m pytest -q tests/test_exports.py
+	@$(PYTHON) -m pytest -q tests/test_exports.py tests/test_docstrings.py
 
 bench: $(VENV)/.test
 	@$(PYTHON) -m bench $(ARGS)

@@ -1,9 +1,12 @@
-"""What the package promises by name is there, and nothing has to be imported in a certain order."""
+"""What the package promises by name is there, once, and nothing has to be imported in a certain order."""
 
+import ast
 import importlib
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,40 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(kitestring.__path__, "kitestring.")
     if not module.name.endswith("__main__")
 )
+#: Public types that share their name with another one, and how many they are. A row may only go, or count less.
+SHARED = {
+    "Answer": 2,
+    "Balance": 2,
+    "Books": 2,
+    "Change": 2,
+    "Cipher": 2,
+    "Command": 2,
+    "Connection": 2,
+    "Context": 2,
+    "Entry": 2,
+    "Found": 2,
+    "Hub": 2,
+    "Info": 2,
+    "Invoice": 4,
+    "Kind": 3,
+    "Limits": 3,
+    "OfferInvoice": 2,
+    "OfferReceipt": 2,
+    "Payment": 2,
+    "Place": 2,
+    "Reader": 2,
+    "Received": 2,
+    "Refused": 2,
+    "Result": 3,
+    "SecretKey": 2,
+    "Setting": 2,
+    "Socket": 2,
+    "State": 2,
+    "Subject": 2,
+    "Time": 2,
+    "Verdict": 2,
+    "Writer": 2,
+}
 
 
 @pytest.mark.parametrize("name", ["kitestring", *MODULES])
@@ -29,3 +66,20 @@ def test_every_room_can_be_the_first_one_imported() -> None:
     for room in rooms:
         done = subprocess.run([sys.executable, "-c", f"import {room}"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_no_two_public_types_share_a_name() -> None:
+    counted = Counter(name for file in Path(kitestring.__path__[0]).rglob("*.py") for name in _types(file))
+    assert {name: count for name, count in counted.items() if count > 1} == SHARED
+
+
+def _types(file: Path) -> set[str]:
+    """Names of the public classes, aliases and type variables of a file: what is written in CamelCase at its top."""
+    names: set[str] = set()
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                names.add(name)
+    return {name for name in names if name[0].isupper() and not name.isupper()}

@@ -51,6 +51,8 @@ class MakeInvoice(Command, frozen=True, kw_only=True):
 
 
 class LookupInvoice(Command, frozen=True, kw_only=True):
+    """Look up one payment or invoice of the caller. ``payment_hash`` is 64 hex digits."""
+
     payment_hash: str
 
 
@@ -67,11 +69,11 @@ class ListTransactions(Command, frozen=True, kw_only=True):
 
 
 class GetBalance(Command, frozen=True, kw_only=True):
-    pass
+    """Tell the caller how much it can spend."""
 
 
 class GetInfo(Command, frozen=True, kw_only=True):
-    pass
+    """Tell the caller about the node and about its own permissions."""
 
 
 Journaled = PayInvoice | MakeInvoice

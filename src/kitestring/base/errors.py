@@ -75,6 +75,7 @@ class Codes:
 
     @property
     def narrow(self) -> str:
+        """The code on NIP-04 connections."""
         return self.nwc_narrow or self.nwc
 
 
@@ -121,6 +122,7 @@ class KitestringError(Exception):
 
     @property
     def exit_code(self) -> Exit:
+        """How the command line ends when this error reaches it."""
         return TABLE[self.reason].exit
 
 

@@ -28,26 +28,32 @@ class Budget:
 
     @classmethod
     def daily(cls, limit: Msat) -> Budget:
+        """Renews at 00:00 UTC."""
         return cls(limit, "day")
 
     @classmethod
     def weekly(cls, limit: Msat) -> Budget:
+        """Renews on Monday at 00:00 UTC."""
         return cls(limit, "week")
 
     @classmethod
     def monthly(cls, limit: Msat) -> Budget:
+        """Renews on the first day of a month at 00:00 UTC."""
         return cls(limit, "month")
 
     @classmethod
     def yearly(cls, limit: Msat) -> Budget:
+        """Renews on 1 January at 00:00 UTC."""
         return cls(limit, "year")
 
     @classmethod
     def total(cls, limit: Msat) -> Budget:
+        """Never renews."""
         return cls(limit, "never")
 
     @classmethod
     def rolling(cls, limit: Msat, seconds: int = DAY_S) -> Budget:
+        """Counts what was spent in the last ``seconds``."""
         return cls(limit, "rolling", seconds)
 
 
@@ -91,6 +97,7 @@ class Account:
 
     @property
     def available_msat(self) -> Msat:
+        """Credits less what is spent and what is reserved; below zero only when overdrawn."""
         return self.credits_msat - self.posted_msat - self.pending_msat
 
 

@@ -50,21 +50,29 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Invoiced:
+    """An invoice was made."""
+
     transaction: Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
+    """The payment or invoice that was looked up."""
+
     transaction: Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
+    """A page of the caller's payments and invoices, the newest first."""
+
     transactions: tuple[Transaction, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
+    """How much the caller can spend now."""
+
     balance_msat: Msat
 
 

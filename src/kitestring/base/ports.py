@@ -21,7 +21,9 @@ class Clock(Protocol):
         """Seconds from an arbitrary origin."""
         ...
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Return after ``seconds`` of the monotonic clock."""
+        ...
 
 
 Entropy = Callable[[int], bytes]
@@ -35,6 +37,8 @@ Deliver = Callable[[tuple[Message, ...]], None]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
+    """A finished answer in the form of its wire; ``event`` is b"" where nothing is published."""
+
     plaintext: bytes
     event: bytes
     signed_at: int

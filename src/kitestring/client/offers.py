@@ -60,6 +60,7 @@ class AskedOffer:
 
     @property
     def bolt11(self) -> str:
+        """The invoice as text."""
         return self.invoice.text
 
     @property
@@ -76,6 +77,7 @@ class AskedOffer:
         return JudgedReceipt(found.preimage if proof == "proven" else None, proof)
 
     async def close(self) -> None:
+        """Hang up. No receipt is heard afterwards."""
         self._exchange.close()
         await self._asker.stop()
 
