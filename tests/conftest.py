@@ -4,6 +4,8 @@ A test marked `real` is skipped on a machine without its part, in one line that 
 part's absence is a failure, and so is any other skip: what is not run there is run nowhere.
 """
 
+import gc
+import logging
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -18,6 +20,8 @@ from tests.rig.network import LightningRig
 from tests.rig.process import Process, free_port, spawn, stop_all
 
 _FIXTURES_OF_PARTS = {"rig", "node_js"}
+#: What asyncio logs when a result that nobody has looked at is thrown away.
+_FORGOTTEN = ("was never retrieved", "was never awaited", "was destroyed but it is pending")
 
 
 def in_ci() -> bool:
@@ -80,6 +84,30 @@ def spawner(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 def port() -> int:
     """A free TCP port on 127.0.0.1; `tests.rig.process.free_port` gives more."""
     return free_port()
+
+
+class _Forgotten(logging.Handler):
+    """Keeps what asyncio says about tasks and coroutines that were forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if any(words in record.getMessage() for words in _FORGOTTEN):
+            self.said.append(record.getMessage())
+
+
+@pytest.fixture(autouse=True)
+def nothing_forgotten() -> Iterator[None]:
+    """Fails a test that lets a task's error or a coroutine fall unseen; with PYTHONASYNCIODEBUG=1 it looks for them."""
+    handler, logger = _Forgotten(), logging.getLogger("asyncio")
+    logger.addHandler(handler)
+    yield
+    if os.environ.get("PYTHONASYNCIODEBUG"):
+        gc.collect()
+    logger.removeHandler(handler)
+    assert handler.said == []
 
 
 def _need(*names: str) -> None:

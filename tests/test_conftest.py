@@ -1,4 +1,4 @@
-"""The rule that keeps a green run honest: with CI=true nothing is left out."""
+"""The rules that keep a green run honest: with CI=true nothing is left out, and no error falls unseen."""
 
 import os
 import subprocess
@@ -15,6 +15,17 @@ WAYS_TO_LEAVE_A_TEST_OUT = [
     "pytest.skip('not here', allow_module_level=True)",
     "def test_it(rig): pass",
 ]
+WAYS_TO_LET_AN_ERROR_FALL = [
+    "async def fail(): raise ValueError\nasync def test_it():\n asyncio.create_task(fail())\n await asyncio.sleep(0)",
+    "async def test_it(): asyncio.get_running_loop().create_future().set_exception(ValueError())",
+    "async def test_it(): asyncio.sleep(0)",
+]
+
+
+@pytest.mark.parametrize("body", WAYS_TO_LET_AN_ERROR_FALL)
+def test_an_error_or_a_coroutine_that_falls_unseen_fails_the_run(body: str, tmp_path: Path) -> None:
+    _write(tmp_path / "test_it.py", f"import asyncio\n{body}")
+    assert _exit_code(tmp_path, CI="", PYTHONASYNCIODEBUG="1") == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.parametrize("body", WAYS_TO_LEAVE_A_TEST_OUT)
@@ -35,7 +46,8 @@ def _write(file: Path, body: str) -> None:
 
 def _exit_code(directory: Path, **environment: str) -> int:
     nowhere = {"KITESTRING_RIG_CACHE": str(directory / "empty"), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", str(directory)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider"]
+    command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(directory), str(directory)]
     return subprocess.run(
         command, cwd=directory, env=os.environ | nowhere | environment, capture_output=True, check=False, timeout=60
     ).returncode
