@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PYTHON := $(BIN)/python
 PIP    := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check bench rig docs clean
+.PHONY: help run test coverage asyncio-debug check bench rig docs clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -14,6 +14,8 @@ help:
 	@echo "make run            install kitestring and start it            (ARGS=\"--data-dir DIR\")"
 	@echo "make test           run the tests                              (ARGS=\"-k words\")"
 	@echo "make test REAL=1    the same, with real nodes and clients, built on the first run"
+	@echo "make coverage       the same as REAL=1, and how much of each room the tests reach"
+	@echo "make asyncio-debug  tests of engine and transport in asyncio's debug mode"
 	@echo "make check          linters, types, import contract, exports, docstrings"
 	@echo "make bench          speed, as ratios"
 	@echo "make rig            a private Lightning network to try kitestring on"
@@ -30,6 +32,15 @@ else
 	@$(PYTHON) -m tests.rig.parts hint
 endif
 	@$(PYTHON) -m pytest $(ARGS)
+
+# Programs that tests start are not counted: many of them are killed, fill a disk, or must load next to nothing.
+coverage: $(VENV)/.test
+	@$(PYTHON) -m tests.rig.parts build
+	@CI=true $(BIN)/coverage run -m pytest $(ARGS)
+	@$(PYTHON) tools/coverage_floors.py
+
+asyncio-debug: $(VENV)/.test
+	@PYTHONASYNCIODEBUG=1 $(PYTHON) -m pytest tests/engine tests/transport $(ARGS)
 
 check: $(VENV)/.check
 	@$(BIN)/ruff check
@@ -49,7 +60,7 @@ docs: $(VENV)/.test
 	@$(PYTHON) -m docs.generate
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 
 # ---- installation: each stamp is newer than what it was made from, so that a second run starts at once ----------------
 
