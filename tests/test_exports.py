@@ -33,7 +33,7 @@ SHARED = {
     "Info": 2,
     "Invoice": 4,
     "Kind": 3,
-    "Limits": 3,
+    "Limits": 2,
     "OfferInvoice": 2,
     "OfferReceipt": 2,
     "Payment": 2,

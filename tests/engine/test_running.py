@@ -445,11 +445,11 @@ async def test_one_connection_cannot_take_every_open_payment(life: Life) -> None
         assert not isinstance(await rig.answer("g7"), Refused)
 
 
-@pytest.mark.parametrize("bound", ["open_payments", "open_payments_per_connection"])
-def test_of_many_handled_together_no_more_begin_than_may_be_open(life: Life, bound: str) -> None:
+@pytest.mark.parametrize("limits", [Limits(open_payments=5), Limits(open_payments_per_connection=5)])
+def test_of_many_handled_together_no_more_begin_than_may_be_open(life: Life, limits: Limits) -> None:
     @virtual
     async def story() -> None:
-        life.limits = replace(Limits(), **{bound: 5})
+        life.limits = limits
         async with life.service() as rig:
             await rig.grant("app")
             invoices = [life.node.outside_invoice(Script(settles_after_s=None)) for _ in range(50)]
