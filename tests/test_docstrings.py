@@ -9,7 +9,7 @@ import kitestring
 SOURCE = Path(kitestring.__path__[0])
 ROOMS = ("base", "client", "sdk")
 #: What has none yet, counted by file. A row may only go, or count less.
-LACKING = {"base/store.py": 19, "base/transactions.py": 6}
+LACKING = {"base/store.py": 17}
 
 Documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 

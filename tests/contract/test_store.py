@@ -22,6 +22,8 @@ from kitestring.base.transactions import (
     AlreadyPaid,
     Answer,
     Claimed,
+    ClaimInvoice,
+    ClaimPayment,
     Credited,
     Denied,
     Done,
@@ -180,7 +182,7 @@ async def test_an_unknown_outcome_keeps_money_and_hash_and_may_still_settle(stor
 
 
 @pytest.mark.parametrize("late", [settle("a"), fail("a"), lose("a"), ResolvePayment("pay-a", "note", NOW)])
-async def test_a_settled_payment_never_changes(store: Store, late: Tx) -> None:
+async def test_a_settled_payment_never_changes(store: Store, late: Tx[object]) -> None:
     await store.apply(claim("a"))
     await store.apply(settle("a", 10, answered("a")))
     with pytest.raises(IllegalStepError):
@@ -371,7 +373,7 @@ async def test_what_the_same_grant_has_paid_is_already_paid_and_nothing_is_writt
 
 
 @pytest.mark.parametrize("end", [None, settle("a", 10, answered("a"))])
-async def test_what_another_grant_pays_is_taken_without_its_preimage(store: Store, end: Tx | None) -> None:
+async def test_what_another_grant_pays_is_taken_without_its_preimage(store: Store, end: Tx[object] | None) -> None:
     await store.apply(claim("a"))
     if end is not None:
         await store.apply(end)
@@ -429,7 +431,7 @@ async def test_the_hash_comes_before_the_balance_and_the_balance_before_the_budg
 # ---------------------------------------------------------------- the owner's account is the node
 
 
-def _owned(name: str, amount: int, view: NodeView | None) -> Tx:
+def _owned(name: str, amount: int, view: NodeView | None) -> ClaimPayment:
     paid = payment(name, amount, 0, account_id="owner", grant_id="owner")
     return replace(claim(name, paid), view=view)
 
@@ -469,7 +471,7 @@ async def _open_invoice(store: Store, name: str, amount: int | None = 500) -> No
     assert await store.apply(record_invoice(name)) == Done()
 
 
-def _internal(name: str, amount: int = 500) -> Tx:
+def _internal(name: str, amount: int = 500) -> ClaimPayment:
     inside = payment(name, amount, 0, internal=True, account_id="bob", grant_id="bobs")
     return claim(name, inside)
 
@@ -559,7 +561,7 @@ async def test_a_settlement_that_overtakes_the_record_of_its_invoice_stands(stor
 
 
 async def test_open_invoices_of_a_grant_or_an_offer_are_bounded_until_they_end(store: Store) -> None:
-    def of_offer(name: str) -> Tx:
+    def of_offer(name: str) -> ClaimInvoice:
         made = invoice(name, grant_id="", offer_id="tea", account_id="owner")
         return claim_invoice(name, made, max_open=1)
 

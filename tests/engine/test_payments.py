@@ -214,6 +214,7 @@ async def test_a_grant_revoked_between_decision_and_claim_pays_nothing(life: Lif
     async with life.service() as rig:
         await rig.grant("app")
         old = await rig.engine.grant("app")
+        assert old is not None
         await rig.change("app", revoked_at=rig.clock.now())
         rig.engine._grants._known["app"] = old  # decided before the news came
         await rig.pay("r1", "app", life.node.outside_invoice(), AMOUNT)

@@ -10,7 +10,7 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import PayOrder
 from kitestring.base.outcomes import Refused
-from kitestring.base.payments import Failed, InFlight, NeverSeen, PayAnswer
+from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, PayAnswer
 from kitestring.base.transactions import ResolvePayment, SetSpending
 from kitestring.engine.evidence import Evidence
 from kitestring.engine.limits import Limits
@@ -97,7 +97,7 @@ async def test_a_refusal_told_to_a_resend_is_not_believed_while_the_first_order_
             if len(sent_at) == 1:
                 raise ConnectionResetError("the answer is lost")
             asyncio.get_running_loop().call_later(3, node._send, order, node.scripts[order.payment_hash])
-            return Failed("not enough", "insufficient_funds")
+            return Failed("not enough", FailureReason.INSUFFICIENT_FUNDS)
 
         node.replace("pay", broke)
         await rig.pay("r1", "app", invoice, AMOUNT)
@@ -123,7 +123,7 @@ async def test_a_refusal_told_to_a_resend_is_believed_after_a_quiet_time(life: L
     async with life.service() as rig:
         await rig.grant("app")
         invoice = life.node.outside_invoice()
-        answers: list[Failed | None] = [None, Failed("not enough", "insufficient_funds")]
+        answers: list[Failed | None] = [None, Failed("not enough", FailureReason.INSUFFICIENT_FUNDS)]
 
         async def refuse(order: PayOrder) -> PayAnswer:
             answer = answers.pop(0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from kitestring.base.node import Backend, InvoiceOrder, PayOrder, Settlement
 from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
 from tests.fakes.clock import VirtualLoop
+
+A = TypeVar("A")
 
 
 class KilledError(BaseException):
@@ -41,12 +43,12 @@ class CrossedStore:
         self._store = store
         self._crossings = crossings or Crossings()
         self.broken: dict[str, list[Exception]] = {}
-        self.applied: list[Tx] = []
+        self.applied: list[Tx[Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def apply(self, tx: Tx) -> object:
+    async def apply(self, tx: Tx[A]) -> A:
         name = type(tx).__name__
         self._crossings.cross(f"before {name}")
         if errors := self.broken.get(name):

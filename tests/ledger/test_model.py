@@ -61,7 +61,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.apply(setting(alice=0, bob=0))
         self.model, self.count = Model(), 0
 
-    def apply(self, tx: Tx) -> object:
+    def apply(self, tx: Tx[object]) -> object:
         return self.runner.run(self.store.apply(tx))
 
     def number(self) -> int:
@@ -92,7 +92,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "failed": Failed("proof"),
             "unknown": Unknown("nobody knows"),
         }
-        tx: Tx = ResolvePayment(payment_id, "note", NOW)
+        tx: Tx[object] = ResolvePayment(payment_id, "note", NOW)
         if state != "resolved":
             tx = RecordPayment(payment_id, outcomes[state], NOW)
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
-from kitestring.base.payments import Failed, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
 from kitestring.base.transactions import (
     ClaimInvoice,
@@ -82,7 +82,7 @@ def settle(name: str, fee: int = 10, *messages: Message) -> RecordPayment:
 
 
 def fail(name: str, *messages: Message) -> RecordPayment:
-    return RecordPayment(f"pay-{name}", Failed("the node said no route", "no_route"), NOW + 1, messages)
+    return RecordPayment(f"pay-{name}", Failed("the node said no route", FailureReason.NO_ROUTE), NOW + 1, messages)
 
 
 def lose(name: str) -> RecordPayment:

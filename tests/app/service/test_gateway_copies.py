@@ -11,7 +11,7 @@ from kitestring.app.home.config import RequestRates
 from kitestring.app.service import gateway as gateway_module
 from kitestring.app.service import served as served_module
 from kitestring.app.service.served import SERVED_S, Served
-from kitestring.base.grants import Offer
+from kitestring.base.grants import Offer, OfferState
 from kitestring.base.transactions import SaveOffer
 from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.policy.rates import Limiter, Rate
@@ -48,7 +48,9 @@ async def test_a_replay_for_an_offer_that_was_deleted_gets_only_the_stored_answe
     await door.rig.offer("coffee")
     event = door.offer_request()
     (reply,) = await door.tell(event)
-    await door.rig.write(SaveOffer(Offer(offer_id="coffee", label="coffee", account_id="owner", state="deleted")))
+    await door.rig.write(
+        SaveOffer(Offer(offer_id="coffee", label="coffee", account_id="owner", state=OfferState.DELETED))
+    )
     assert await door.tell(event) == [reply]
 
 

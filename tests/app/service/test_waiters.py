@@ -19,7 +19,7 @@ async def test_all_who_expect_an_answer_get_it_and_nobody_else_does() -> None:
         waiters.expecting("another") as nothing,
     ):
         waiters.hear(Committed((Outgoing(1, ANSWER),), ()))
-        assert await asyncio.gather(one, two) == [ANSWER, ANSWER]
+        assert list(await asyncio.gather(one, two)) == [ANSWER, ANSWER]
         assert not nothing.done()
     assert waiters._waiting == {}
 

@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 def remembered(name: str) -> Reservation:
-    return Reservation(payment(name), State.DISPATCHED, 1, 1, ())
+    return Reservation(payment(name), State.DISPATCHED, 1, ())
 
 
 async def test_what_another_connection_changed_is_looked_up_again(store: SqliteStore, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from tests.ledger.values import (
 OTHER = "07" * 32
 SECRET = "nsec1" + "q" * 58
 
-BUSY: tuple[Tx, ...] = (
+BUSY: tuple[Tx[object], ...] = (
     setting(),
     claim("paid", payment("paid"), charge(1100, 50_000)),
     settle("paid", 10, answered("paid")),

@@ -74,7 +74,7 @@ def faulty(store: SqliteStore) -> Faulty:
     return wrapped
 
 
-async def together(store: SqliteStore, *txs: Any) -> list[object | BaseException]:
+async def together(store: SqliteStore, *txs: Tx[object]) -> list[object | BaseException]:
     return await asyncio.gather(*(store.apply(tx) for tx in txs), return_exceptions=True)
 
 
@@ -270,7 +270,7 @@ def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
 
 
 @pytest.mark.parametrize("tx", [Prune(0), ExpireInvoices(0, 0, "node", 0)])
-async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx) -> None:
+async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx[object]) -> None:
     connection = faulty(store)
     await store.apply(claim("a"))
     await store.apply(tx)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kitestring.base.commands import MakeInvoice
 from kitestring.base.errors import TABLE, Reason
-from kitestring.base.grants import Offer
+from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Balance, Invoiced, Received, Refused
 from kitestring.nostr import kinds
@@ -180,15 +180,18 @@ def test_declared_payer_data_is_demanded_and_the_rest_dropped() -> None:
 
 def test_offers_that_are_not_open_say_so() -> None:
     request = OfferRequest("tips", 1)
-    moved = Offer(offer_id="tips", label="", state="moved", latest="noffer1new")
+    moved = Offer(offer_id="tips", label="", state=OfferState.MOVED, latest="noffer1new")
     assert refused(moved, request) == Refused(
         Reason.MOVED_OR_EXPIRED_OFFER, "this offer has moved", {"latest": "noffer1new"}
     )
-    ended = Offer(offer_id="tips", label="", state="moved")
+    ended = Offer(offer_id="tips", label="", state=OfferState.MOVED)
     assert refused(ended, request).details == {}
-    assert refused(None, request) == refused(Offer(offer_id="tips", label="", state="deleted"), request)
+    assert refused(None, request) == refused(Offer(offer_id="tips", label="", state=OfferState.DELETED), request)
     assert refused(None, request).reason is Reason.UNKNOWN_TARGET
-    assert refused(Offer(offer_id="tips", label="", state="off"), request).reason is Reason.NOT_PERMITTED
+    assert (
+        refused(Offer(offer_id="tips", label="", state=cast("OfferState", "off")), request).reason
+        is Reason.NOT_PERMITTED
+    )
 
 
 def test_zaps_are_refused_after_the_amount() -> None:
