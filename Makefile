@@ -16,7 +16,7 @@ help:
 	@echo "make test REAL=1    the same, with real nodes and clients, built on the first run"
 	@echo "make coverage       the same as REAL=1, and how much of each room the tests reach"
 	@echo "make asyncio-debug  tests of engine and transport in asyncio's debug mode"
-	@echo "make check          linters, types, import contract, exports, docstrings"
+	@echo "make check          linters, types, import contract, exports, docstrings, escapes"
 	@echo "make bench          speed, as ratios"
 	@echo "make rig            a private Lightning network to try kitestring on"
 	@echo "make docs           write the generated pages of docs/ anew"
@@ -47,7 +47,7 @@ check: $(VENV)/.check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(PYTHON) -m pytest -q tests/test_exports.py tests/test_docstrings.py
+	@$(PYTHON) -m pytest -q tests/test_exports.py tests/test_docstrings.py tests/test_escapes.py
 
 bench: $(VENV)/.test
 	@$(PYTHON) -m bench $(ARGS)

@@ -55,8 +55,8 @@ async def service(directory: str, relay_url: str, payable: str, makeable: str) -
 
     def pragmas() -> dict[str, Any]:
         # Read back on the very connection that writes: synchronous belongs to a connection, not to the file.
-        assert store._writer is not None  # noqa: SLF001
-        connection = store._writer.connection  # noqa: SLF001
+        assert store._writer is not None  # noqa: SLF001 - nobody else asks for it
+        connection = store._writer.connection  # noqa: SLF001 - as above
         return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")}
 
     try:

@@ -61,7 +61,7 @@ def fetch(url: str) -> bytes:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - pip's own setting, or what its page links to
     for attempt in range(1, FETCH_ATTEMPTS + 1):
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310 - as above
                 return bytes(answer.read())
         except OSError:
             if attempt == FETCH_ATTEMPTS:

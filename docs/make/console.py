@@ -162,7 +162,7 @@ class Session:
 
     def _run(self, typed: str) -> str:
         done = subprocess.run(  # noqa: S603 - what the page shows, typed as its reader types it
-            ["bash", "-c", typed],  # noqa: S607
+            ["bash", "-c", typed],  # noqa: S607 - the bash of whoever makes the pages
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -84,7 +84,7 @@ class Traffic:
 
 async def _wait(holds: Callable[[], Any], what: str) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110
+        while not holds():  # noqa: ASYNC110 - another process, which tells nobody
             await asyncio.sleep(0.01)  # another process's file tells nobody when it changes
     assert holds(), what
 
@@ -136,7 +136,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
                     orphans = set(traffic.waiting)
                     await service.start()
                     lost += await _send_lost_ones_again(service, traffic)
-                    await _wait(lambda: not orphans & set(traffic.waiting), "a request was never answered")  # noqa: B023
+                    await _wait(lambda: not orphans & set(traffic.waiting), "a request was never answered")  # noqa: B023 - awaited in the same round
                 traffic.stopping = True
                 traffic.open.set()
                 async with asyncio.timeout(PATIENCE_S):
@@ -148,7 +148,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
     assert audit(service.home.ledger, card["service_pubkey"]) == []
     with capsys.disabled():
         starts = sorted(service.start_s)
-        print(  # noqa: T201
+        print(  # noqa: T201 - the figures of the run
             f"\n{KILLS} kills, {hits} with a claimed unanswered payment; {len(traffic.paid)} payments and"
             f" {len(traffic.made)} invoices asked, {lost} requests sent again because nobody had claimed them;"
             f" start {starts[len(starts) // 2]:.2f} s (median), {starts[-1]:.2f} s (longest)"

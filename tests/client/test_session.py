@@ -91,7 +91,7 @@ async def test_the_request_is_published_after_the_end_of_what_is_stored() -> Non
 
 
 async def test_a_relay_without_an_index_of_e_tags_is_asked_without() -> None:
-    script = lambda request: [WRONG["wrong e"](request), request.reply(RIGHT)]  # noqa: E731
+    script = lambda request: [WRONG["wrong e"](request), request.reply(RIGHT)]  # noqa: E731 - as the other scripts
     async with hostile_relay(script, refuses_e=True) as relay, pool(relay.url) as relays:
         async with exchange(relays) as asked:
             assert await asked.next(read, PATIENCE_S) == RIGHT

@@ -39,7 +39,7 @@ def test_a_full_disk_is_called_one_and_other_trouble_is_not(
     error.sqlite_errorcode = code
 
     def free(space: int) -> None:
-        usage: Any = lambda _: shutil._ntuple_diskusage(1, 1, space)  # noqa: E731
+        usage: Any = lambda _: shutil._ntuple_diskusage(1, 1, space)  # noqa: E731 - one of two
         monkeypatch.setattr(shutil, "disk_usage", usage)
 
     free(4096)

@@ -30,9 +30,9 @@ ROWS = (
     Spend("pay", NoParams, pay),
     Manage("change", NoParams, change),
     Read("pay", NoParams, pay),  # type: ignore[arg-type]  # the right to read, and a handler that may pay
-    Receive("pay", NoParams, pay),  # type: ignore[arg-type]
-    Read("change", NoParams, change),  # type: ignore[arg-type]
-    Manage("operate", NoParams, operate),  # type: ignore[arg-type]
+    Receive("pay", NoParams, pay),  # type: ignore[arg-type]  # a receiver spends nothing
+    Read("change", NoParams, change),  # type: ignore[arg-type]  # a reader changes nothing
+    Manage("operate", NoParams, operate),  # type: ignore[arg-type]  # a manager does not operate the node
     Spend("pay", NameParams, pay),  # type: ignore[arg-type]  # parameters of another command
 )
 
@@ -40,4 +40,4 @@ ROWS = (
 async def door(commands: OwnerCommands[Desk]) -> None:
     await commands.run(await commands.owner(), "balance", {})
     await commands.run(name="balance", params={})  # type: ignore[call-arg]  # nobody calls
-    await commands.run(None, "balance", {})  # type: ignore[arg-type]
+    await commands.run(None, "balance", {})  # type: ignore[arg-type]  # nobody is no caller

@@ -269,5 +269,5 @@ def _expect(outcome: Outcome, kind: type[T]) -> T:
     if isinstance(outcome, Refused):
         said = outcome.message or TABLE[outcome.reason].sentence
         raise KitestringError(outcome.reason, f"the wallet refused: {said}", **outcome.details)
-    assert isinstance(outcome, kind), "decode_response gives the outcome of its command"  # noqa: S101
+    assert isinstance(outcome, kind), "decode_response gives the outcome of its command"  # noqa: S101 - our own
     return outcome

@@ -156,7 +156,7 @@ class Payments:
         payment = new_payment(self._context, command, grant, Allow((never,), ZERO), None, now)
         request = new_request(asked.incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
-        assert not isinstance(answer, Claimed), "a payment that fits no budget was claimed"  # noqa: S101
+        assert not isinstance(answer, Claimed), "a payment that fits no budget was claimed"  # noqa: S101 - of our own ledger
         return refusal if isinstance(answer, Denied | Stale) else answer
 
     async def _view(self, grant: Grant, age_s: float, until: float) -> NodeView | None:

@@ -299,12 +299,12 @@ class Link:
 
 _ACTIONS: Final[dict[type[Received], Callable[[Link, Any], None]]] = {
     OkMessage: Link._on_ok,  # noqa: SLF001 - the table of this class
-    EoseMessage: Link._on_eose,  # noqa: SLF001
-    ClosedMessage: Link._on_closed,  # noqa: SLF001
-    NoticeMessage: Link._on_notice,  # noqa: SLF001
-    AuthChallenge: Link._on_challenge,  # noqa: SLF001
-    Authenticated: Link._on_authenticated,  # noqa: SLF001
-    Ignored: Link._on_ignored,  # noqa: SLF001
+    EoseMessage: Link._on_eose,  # noqa: SLF001 - as above
+    ClosedMessage: Link._on_closed,  # noqa: SLF001 - as above
+    NoticeMessage: Link._on_notice,  # noqa: SLF001 - as above
+    AuthChallenge: Link._on_challenge,  # noqa: SLF001 - as above
+    Authenticated: Link._on_authenticated,  # noqa: SLF001 - as above
+    Ignored: Link._on_ignored,  # noqa: SLF001 - as above
 }
 
 

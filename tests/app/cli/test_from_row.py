@@ -113,7 +113,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = {"greet": Read("greet", GreetParams, greet)}
     rows = (Row("greet", "greetings", "greetings say"), Row("greet", "greetings", "account greet"))
     monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))
-    monkeypatch.setitem(from_row.GROUPS, "greetings", "Greetings: say.")
+    monkeypatch.setitem(table.GROUPS, "greetings", "Greetings: say.")
     monkeypatch.setattr(from_row, "command", lambda name: specs.get(name) or commands.command(name))
 
 

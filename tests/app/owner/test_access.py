@@ -39,7 +39,7 @@ POWERLESS = [
     replace(OWNER, wire="nwc", methods=ALL),
 ]
 #: Read after the right is known, these would be refused as malformed.
-WRONG = {"no such parameter": 1}
+WRONG: dict[str, object] = {"no such parameter": 1}
 
 
 async def reached(_desk: object, _params: NoParams, call: Call) -> Result:
@@ -220,5 +220,6 @@ def test_a_door_cannot_leave_the_caller_out() -> None:
     _, caller, *_ = inspect.signature(OwnerCommands.run).parameters.values()
     assert (caller.name, caller.default) == ("caller", inspect.Parameter.empty)
     assert get_type_hints(OwnerCommands.run)["caller"] is Grant
+    run: Callable[..., object] = OwnerCommands(FakeDesk(), all_commands()).run
     with pytest.raises(TypeError, match="caller"):
-        OwnerCommands(FakeDesk(), all_commands()).run(name="balance", params={})  # type: ignore[call-arg]
+        run(name="balance", params={})

@@ -238,7 +238,7 @@ async def test_nothing_is_announced_of_a_grant_that_is_no_connection_or_is_gone(
 
 async def test_whoever_waits_for_an_announcement_waits_until_a_relay_has_it() -> None:
     pool = FakePool()
-    announce = Announcer(pool, Stored(GRANT), KEYRING, SystemClock(), Counted())  # type: ignore[arg-type]
+    announce = Announcer(pool, Stored(GRANT), KEYRING, SystemClock(), Counted())  # type: ignore[arg-type]  # fakes of a part each
     waiting = asyncio.ensure_future(announce.announced(GRANT))
     await asyncio.sleep(0)
     assert not waiting.done()

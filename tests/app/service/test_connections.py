@@ -52,7 +52,9 @@ async def add_connection(core: Core, caller: str = "ab" * 32) -> None:
     assert isinstance(answer, Claimed)
 
 
-async def test_connections_are_announced_also_when_the_first_relay_comes_late(tmp_path: Path) -> None:
+async def test_connections_are_announced_also_when_the_first_relay_comes_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with opened(tmp_path) as (relay, core):
         await add_connection(core)
         connected, answers = core.pool.connected, [False]
@@ -60,7 +62,7 @@ async def test_connections_are_announced_also_when_the_first_relay_comes_late(tm
         async def late() -> bool:
             return answers.pop() if answers else await connected()
 
-        core.pool.connected = late  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(core.pool, "connected", late)
         await core.start()
         wanted = {"kinds": [kinds.NWC_INFO], "authors": [KEYRING.connection_key("app").public_hex]}
         async with client(relay) as reader, asyncio.timeout(20):

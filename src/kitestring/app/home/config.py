@@ -36,7 +36,7 @@ def _check_relays(value: object) -> tuple[str, ...] | None:
     if not relays:
         return relays
     from kitestring.codec.pointers import MAX_RELAYS  # noqa: PLC0415 - codecs load the crypto library
-    from kitestring.codec.relay_url import require_relay_url  # noqa: PLC0415
+    from kitestring.codec.relay_url import require_relay_url  # noqa: PLC0415 - codecs load the crypto library
 
     if len(relays) > MAX_RELAYS:
         raise KitestringError(Reason.MALFORMED, f"name at most {MAX_RELAYS}, that is what a payment code holds")

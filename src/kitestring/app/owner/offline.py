@@ -65,6 +65,6 @@ async def run_offline(config: Config, name: str, params: dict[str, Any]) -> Resu
 
 
 async def _open(ledger: Path, service_id: str) -> Store:
-    from kitestring.ledger.sqlite.store import SqliteStore  # noqa: PLC0415
+    from kitestring.ledger.sqlite.store import SqliteStore  # noqa: PLC0415 - loads slowly, and few commands need it
 
     return await SqliteStore.open(ledger, service_id, readonly=True)
