@@ -11,6 +11,7 @@ from bench import world
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.node import (
     Capabilities,
+    Finding,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -56,6 +57,12 @@ class BenchNode:
 
     async def balance(self) -> NodeBalance:
         return NodeBalance(sat(1_000_000_000), sat(1_000_000_000))
+
+    async def findings(self) -> tuple[Finding, ...]:
+        return ()
+
+    async def own_books(self) -> tuple[str, ...]:
+        return ()
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         return self._answers.get(order.payment_hash) or Unknown("not an invoice of this bench")

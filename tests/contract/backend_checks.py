@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from hashlib import sha256
 from typing import get_args
@@ -43,6 +43,11 @@ async def until_in_flight(side: Side, wanted: PayOrder) -> None:
     await until(sent)
 
 
+async def end(stream: AsyncIterator[Settlement]) -> None:
+    assert isinstance(stream, AsyncGenerator)
+    await stream.aclose()
+
+
 async def take(side: Side, cursor: bytes, last: str) -> list[Settlement]:
     """Settlements after the cursor up to that of one payment hash."""
     found: list[Settlement] = []
@@ -52,7 +57,7 @@ async def take(side: Side, cursor: bytes, last: str) -> list[Settlement]:
             found.append(settlement)
             if settlement.payment_hash == last:
                 break
-    await stream.aclose()  # type: ignore[attr-defined]
+    await end(stream)
     return found
 
 
@@ -66,7 +71,7 @@ async def newest_cursor(side: Side) -> bytes:
         await side.receive(made.bolt11)
         paid = made.payment_hash
         await asyncio.wait({first}, timeout=0.2)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await end(stream)
     settlement = first.result()
     return (
         settlement.cursor if settlement.payment_hash == paid else (await take(side, settlement.cursor, paid))[-1].cursor

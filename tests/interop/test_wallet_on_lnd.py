@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ def drawn() -> tuple[str, str]:
     return preimage.hex(), hashlib.sha256(preimage).hexdigest()
 
 
-async def refusal(own: Wallet, bolt11: str, **limits: object) -> KitestringError:
+async def refusal(own: Wallet, bolt11: str, **limits: Any) -> KitestringError:
     with pytest.raises(KitestringError) as caught:
-        await own.pay(bolt11, **limits)  # type: ignore[arg-type]
+        await own.pay(bolt11, **limits)
     return caught.value
 
 

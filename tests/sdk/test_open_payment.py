@@ -214,7 +214,7 @@ async def test_a_payment_that_is_still_looked_up_before_its_order_is_not_there_y
     slow_down(node, 3)
     paying = asyncio.create_task(source.pay(command, None))
     await asyncio.sleep(0)
-    node.lookup_payment = FaultyBackend.lookup_payment.__get__(node)  # type: ignore[method-assign]
+    node.replace("lookup_payment", FaultyBackend.lookup_payment.__get__(node))
     with pytest.raises(KitestringError) as caught:
         await source.lookup(command.payment_hash)
     assert caught.value.reason is Reason.UNKNOWN_TARGET
@@ -274,7 +274,7 @@ def slow_down(node: FaultyBackend, seconds: float) -> None:
         await node._clock.sleep(seconds)
         return await look(payment_hash)
 
-    node.lookup_payment = slow  # type: ignore[method-assign, assignment]
+    node.replace("lookup_payment", slow)
 
 
 @virtual

@@ -27,6 +27,7 @@ from tests.client.kit import (
     PREIMAGE,
     HostileRelay,
     Request,
+    Script,
     hostile_relay,
     info_event,
     invoice,
@@ -175,7 +176,7 @@ async def test_an_offer_is_asked_over_its_relay_and_paid(wallet: Wallet, world: 
 
 
 async def test_a_bare_number_is_no_amount(wallet: Wallet, world: World) -> None:
-    for call in (wallet.invoice(21), wallet.pay("x", 21), wallet.pay("x", max_fee=1)):  # type: ignore[arg-type]
+    for call in (wallet.invoice(21), wallet.pay("x", 21), wallet.pay("x", max_fee=1)):  # type: ignore[arg-type]  # the caller's mistake
         with pytest.raises(TypeError, match=r"sat\(210\)"):
             await call
     with pytest.raises(KitestringError):
@@ -212,7 +213,7 @@ def over(relay: HostileRelay, waits: Waits = PATIENT) -> Wallet:
     return Wallet.open(encode_nwc(nwc_uri(relay.url)), clock=CLOCK, waits=waits)
 
 
-def service(**results: object) -> object:
+def service(**results: object) -> Script:
     known = {"get_info": {"network": "regtest"}, "pay_invoice": {"preimage": PREIMAGE, "fees_paid": 7}, **results}
 
     def answer(request: Request) -> Iterable[Event]:
@@ -227,7 +228,7 @@ def service(**results: object) -> object:
 
 
 async def test_a_nwc_wallet_pays_invoices_and_offers_of_its_own_relay() -> None:
-    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:  # type: ignore[arg-type]
+    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:
         direct = await wallet.pay(invoice(), max_fee=sat(3))
         assert (direct.preimage, direct.fee, direct.amount, direct.payment_hash) == (
             PREIMAGE, Msat(7), sat(21), PAYMENT_HASH,
@@ -240,14 +241,14 @@ async def test_a_nwc_wallet_pays_invoices_and_offers_of_its_own_relay() -> None:
 
 async def test_a_wallet_that_tells_no_network_checks_it_itself() -> None:
     async with (
-        hostile_relay(service(get_info="RESTRICTED"), stored=[info_event()]) as relay,  # type: ignore[arg-type]
+        hostile_relay(service(get_info="RESTRICTED"), stored=[info_event()]) as relay,
         over(relay) as wallet,
     ):
         assert (await wallet.pay(invoice(network="bitcoin"))).preimage == PREIMAGE
 
 
 async def test_an_invoice_of_another_network_is_not_sent_to_the_wallet() -> None:
-    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:  # type: ignore[arg-type]
+    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:
         with pytest.raises(KitestringError) as caught:
             await wallet.pay(invoice(network="bitcoin"))
         assert [request.method for request in relay.requests] == ["get_info"]
@@ -268,7 +269,7 @@ async def test_an_expired_invoice_that_was_paid_in_time_still_has_its_receipt() 
         ("NOT_FOUND", Reason.MALFORMED),
     ):
         script = service(lookup_invoice=found)
-        async with hostile_relay(script, stored=[info_event()]) as relay, over(relay) as wallet:  # type: ignore[arg-type]
+        async with hostile_relay(script, stored=[info_event()]) as relay, over(relay) as wallet:
             if reason is None:
                 assert (await wallet.pay(old)).preimage == PREIMAGE
                 continue
@@ -280,7 +281,7 @@ async def test_an_expired_invoice_that_was_paid_in_time_still_has_its_receipt() 
 
 async def test_a_lost_payment_is_pending_and_named() -> None:
     script = service(pay_invoice=None, lookup_invoice="NOT_FOUND")
-    async with hostile_relay(script, stored=[info_event()]) as relay, over(relay, IMPATIENT) as wallet:  # type: ignore[arg-type]
+    async with hostile_relay(script, stored=[info_event()]) as relay, over(relay, IMPATIENT) as wallet:
         with pytest.raises(KitestringError, match=PAYMENT_HASH) as caught:
             await wallet.pay(invoice())
     assert caught.value.exit_code is Exit.PENDING

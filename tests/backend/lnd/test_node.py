@@ -14,7 +14,7 @@ from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.lnd.node import REFUSALS
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, NodeUnreachableError, PayOrder
-from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, Settled, Unknown
 from tests.contract.backend_sides import open_url, order, stranger_invoice
 from tests.kit.changed import replace
 
@@ -79,12 +79,12 @@ async def test_the_fee_limit_is_always_sent_and_the_amount_only_when_the_invoice
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("FAILURE_REASON_NO_ROUTE", "no_route"),
-        ("FAILURE_REASON_INSUFFICIENT_BALANCE", "insufficient_funds"),
-        ("FAILURE_REASON_OF_THE_FUTURE", "other"),
+        ("FAILURE_REASON_NO_ROUTE", FailureReason.NO_ROUTE),
+        ("FAILURE_REASON_INSUFFICIENT_BALANCE", FailureReason.INSUFFICIENT_FUNDS),
+        ("FAILURE_REASON_OF_THE_FUTURE", FailureReason.OTHER),
     ],
 )
-async def test_lnds_own_failed_is_evidence(fake: FakeLnd, backend: Backend, name: str, reason: str) -> None:
+async def test_lnds_own_failed_is_evidence(fake: FakeLnd, backend: Backend, name: str, reason: FailureReason) -> None:
     fake.send = 200, line(status="FAILED", failure_reason=name)
     assert await backend.pay(an_order()) == Failed(f"lnd: {name}", reason)
 
@@ -165,7 +165,8 @@ async def test_payments_that_last_leave_room_for_questions(
 
 async def test_a_failure_is_dated_by_lnd(fake: FakeLnd, backend: Backend) -> None:
     fake.track = 200, FAILED
-    assert await backend.lookup_payment(HASH) == Failed("lnd: FAILURE_REASON_NO_ROUTE", "no_route", 1_800_000_000)
+    failed = Failed("lnd: FAILURE_REASON_NO_ROUTE", FailureReason.NO_ROUTE, 1_800_000_000)
+    assert await backend.lookup_payment(HASH) == failed
 
 
 async def test_the_failure_of_an_earlier_attempt_does_not_end_an_order_that_may_be_on_its_way(
@@ -184,7 +185,7 @@ async def test_the_end_of_another_order_for_the_same_hash_is_the_end_of_this_one
 ) -> None:
     fake.send = 409, error(6, "payment is in transition")
     fake.track = 200, FAILED
-    assert await backend.pay(an_order()) == Failed("lnd: FAILURE_REASON_NO_ROUTE", "no_route")
+    assert await backend.pay(an_order()) == Failed("lnd: FAILURE_REASON_NO_ROUTE", FailureReason.NO_ROUTE)
 
 
 async def test_only_not_found_means_never_seen(fake: FakeLnd, backend: Backend) -> None:
