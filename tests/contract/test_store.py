@@ -22,12 +22,10 @@ from kitestring.base.transactions import (
     AlreadyPaid,
     Answer,
     Claimed,
-    ClaimInvoice,
     ClaimPayment,
     Credited,
     Denied,
     Done,
-    DropInvoice,
     ExpireInvoices,
     Finished,
     InvoiceNotOpen,
@@ -37,6 +35,7 @@ from kitestring.base.transactions import (
     MoveCursor,
     Prune,
     Recorded,
+    RecordInvoice,
     RecordPayment,
     ResolvePayment,
     Running,
@@ -59,7 +58,6 @@ from tests.ledger.values import (
     answered,
     charge,
     claim,
-    claim_invoice,
     credit,
     execute,
     fail,
@@ -136,7 +134,6 @@ async def test_a_settlement_posts_the_truth_releases_the_rest_and_stores_the_rep
 
 
 async def test_an_open_invoice_of_our_own_is_not_sent_to_the_node(store: Store) -> None:
-    await store.apply(claim_invoice("i"))
     await store.apply(record_invoice("i"))
     ours = payment("i", 500, 10)
     assert await store.apply(claim("i", ours)) == Stale()
@@ -309,7 +306,7 @@ async def test_stopped_spending_denies_payments_and_says_why_while_invoices_go_o
     assert (await store.totals()).spending_stopped == "drift of 5 sat"
     assert await store.apply(claim("a")) == Denied(Reason.SPENDING_STOPPED)
     assert await store.request("ask-a") is None
-    assert await store.apply(claim_invoice("i")) == Claimed()
+    assert await store.apply(record_invoice("i")) == Claimed()
     await store.apply(SetSpending(False, "", NOW))
     assert await store.apply(claim("a")) == Claimed()
 
@@ -341,7 +338,7 @@ async def test_while_spending_is_stopped_credit_only_goes_back_to_the_owner(stor
 @pytest.mark.parametrize("version", [0, 2])
 async def test_a_decision_on_another_version_of_the_grant_is_stale(store: Store, version: int) -> None:
     assert await store.apply(replace(claim("a"), grant_version=version)) == Stale()
-    assert await store.apply(replace(claim_invoice("i"), grant_version=version)) == Stale()
+    assert await store.apply(replace(record_invoice("i"), grant_version=version)) == Stale()
     assert await store.running_requests() == []
 
 
@@ -349,7 +346,7 @@ async def test_a_revoked_or_missing_grant_is_stale(store: Store) -> None:
     revoked = Grant(grant_id="app", name="app", wire="nwc", account_id="alice", revoked_at=NOW, version=2)
     await store.apply(execute("revoke", SaveGrant(revoked)))
     assert await store.apply(replace(claim("a"), grant_version=2)) == Stale()
-    assert await store.apply(replace(claim_invoice("i"), grant_version=2)) == Stale()
+    assert await store.apply(replace(record_invoice("i"), grant_version=2)) == Stale()
     assert await store.apply(claim("a", payment("a", grant_id="nobody"))) == Stale()
 
 
@@ -467,8 +464,7 @@ async def test_without_a_view_of_the_node_the_owner_spends_nothing(store: Store)
 
 
 async def _open_invoice(store: Store, name: str, amount: int | None = 500) -> None:
-    assert await store.apply(claim_invoice(name, invoice(name, amount))) == Claimed()
-    assert await store.apply(record_invoice(name)) == Done()
+    assert await store.apply(record_invoice(name, invoice(name, amount))) == Claimed()
 
 
 def _internal(name: str, amount: int = 500) -> ClaimPayment:
@@ -535,57 +531,45 @@ async def test_a_second_payment_of_an_internally_settled_invoice_is_surplus_once
 # ---------------------------------------------------------------- invoices
 
 
-async def test_an_invoice_is_creating_then_open_then_settled_with_a_receipt(store: Store) -> None:
-    assert await store.apply(claim_invoice("i")) == Claimed()
-    assert await store.invoices(InvoiceState.CREATING) == [invoice("i", state="creating")]
-    assert [asked.request_id for asked in await store.running_requests()] == ["want-i"]
-    assert await store.apply(record_invoice("i")) == Done()
-    assert await store.invoices(InvoiceState.OPEN) == [invoice("i", bolt11="lnbcrt-i")]
-    assert await store.apply(claim_invoice("i")) == Finished((reply("want-i", "invoice"),))
+async def test_an_invoice_is_stored_with_its_answer_and_then_settled_with_a_receipt(store: Store) -> None:
+    assert await store.apply(record_invoice("i")) == Claimed()
+    assert await store.invoices(InvoiceState.OPEN) == [invoice("i")]
+    assert await store.running_requests() == []
+    assert await store.apply(record_invoice("i", invoice("j"))) == Finished((reply("want-i", "invoice"),))
     done = await store.apply(credit("i", 600, b"", receipt("want-i")))
-    paid = invoice("i", bolt11="lnbcrt-i", state="settled", received_msat=Msat(600), settled_at=NOW + 2)
+    paid = invoice("i", state="settled", received_msat=Msat(600), settled_at=NOW + 2)
     assert done == Credited(paid)
     assert await store.invoices(InvoiceState.SETTLED) == [paid]
+    assert await store.invoices(InvoiceState.OPEN) == []
     assert await balance(store, "alice") == (100_600, 0, 0)
     assert await store.messages("want-i") == (reply("want-i", "invoice"), receipt("want-i"))
     assert await store.apply(credit("i", 600)) == AlreadyCredited()
 
 
-async def test_a_settlement_that_overtakes_the_record_of_its_invoice_stands(store: Store) -> None:
-    await store.apply(claim_invoice("i"))
-    assert isinstance(await store.apply(credit("i")), Credited)
-    await store.apply(record_invoice("i"))
-    found = await store.invoice_by_hash(NODE, hash_of("i"))
-    assert found is not None
-    assert (found.state, found.bolt11) == ("settled", "lnbcrt-i")
-
-
 async def test_open_invoices_of_a_grant_or_an_offer_are_bounded_until_they_end(store: Store) -> None:
-    def of_offer(name: str) -> ClaimInvoice:
+    def of_offer(name: str) -> RecordInvoice:
         made = invoice(name, grant_id="", offer_id="tea", account_id="owner")
-        return claim_invoice(name, made, max_open=1)
+        return record_invoice(name, made, max_open=1)
 
-    assert await store.apply(claim_invoice("i", max_open=1)) == Claimed()
-    assert await store.apply(claim_invoice("j", max_open=1)) == Denied(Reason.RATE_LIMITED)
+    assert await store.before_invoice("want-i", "app", "") == (False, 0)
+    assert await store.apply(record_invoice("i", max_open=1)) == Claimed()
+    assert await store.apply(record_invoice("j", max_open=1)) == Denied(Reason.RATE_LIMITED)
+    assert await store.before_invoice("want-i", "app", "") == (True, 1)
+    assert await store.before_invoice("want-k", "", "tea") == (False, 0)
     assert await store.apply(of_offer("k")) == Claimed()
     assert await store.apply(of_offer("l")) == Denied(Reason.RATE_LIMITED)
-    await store.apply(DropInvoice("inv-i", NOW, (reply("want-i", "refused"),)))
-    assert await store.apply(claim_invoice("j", max_open=1)) == Claimed()
-    await store.apply(record_invoice("k"))
+    await store.apply(ExpireInvoices(NOW + 9_999, 0, NODE, NOW, (hash_of("k"),)))
+    assert await store.apply(record_invoice("j", max_open=1)) == Claimed()
     await store.apply(credit("k"))
+    assert await store.before_invoice("want-k", "", "tea") == (True, 0)
     assert await store.apply(of_offer("l")) == Claimed()
 
 
-async def test_a_dropped_invoice_is_gone_and_its_request_refused(store: Store) -> None:
-    await store.apply(claim_invoice("i"))
-    assert await store.apply(DropInvoice("inv-i", NOW, (reply("want-i", "refused"),))) == Done()
-    assert await store.invoice_by_hash(NODE, hash_of("i")) is None
-    assert await store.apply(claim_invoice("i")) == Finished((reply("want-i", "refused"),))
-    await _open_invoice(store, "j")
-    with pytest.raises(KitestringError, match="cannot be dropped"):
-        await store.apply(DropInvoice("inv-j", NOW))
-    with pytest.raises(KitestringError, match="no invoice inv-nobody"):
-        await store.apply(record_invoice("nobody"))
+async def test_a_refused_invoice_leaves_no_row(store: Store) -> None:
+    await store.apply(record_invoice("i", max_open=1))
+    await store.apply(record_invoice("j", max_open=1))
+    assert await store.request("want-j") is None
+    assert await store.invoice_by_hash(NODE, hash_of("j")) is None
 
 
 async def test_a_settlement_of_an_unknown_hash_is_the_owners_money_once(store: Store) -> None:
@@ -625,8 +609,7 @@ async def test_the_cursor_moves_with_the_credit_and_also_with_old_news(store: St
 async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store) -> None:
     await _open_invoice(store, "i")
     offered = invoice("o", grant_id="", offer_id="tea", account_id="owner")
-    await store.apply(claim_invoice("o", offered))
-    await store.apply(record_invoice("o"))
+    await store.apply(record_invoice("o", offered))
     end = NOW + 3600
     await store.apply(ExpireInvoices(end, end, NODE, NOW))
     assert len(await store.invoices(InvoiceState.OPEN)) == 2
@@ -667,8 +650,7 @@ async def test_an_answer_finishes_a_request_once_and_the_first_one_stays(store: 
 
 async def test_a_claimed_request_is_answered_only_by_who_names_the_payment_it_waits_for(store: Store) -> None:
     await store.apply(claim("a"))
-    await store.apply(claim_invoice("i"))
-    for stranger in (request("ask-a"), request("ask-a", payment_id="pay-b"), request("want-i")):
+    for stranger in (request("ask-a"), request("ask-a", payment_id="pay-b")):
         refusal = Answer(stranger, (reply(stranger.request_id, "no"),), NOW)
         assert await store.apply(refusal) == Running()
         assert await store.messages(stranger.request_id) == ()
@@ -727,8 +709,7 @@ async def test_a_clock_that_steps_back_keeps_no_message_waiting(store: Store) ->
 
 async def test_no_number_of_a_message_comes_twice_even_when_the_newest_is_forgotten(store: Store) -> None:
     offered = invoice("o", grant_id="", offer_id="tea", account_id="owner")
-    await store.apply(claim_invoice("o", offered))
-    await store.apply(record_invoice("o"))
+    await store.apply(record_invoice("o", offered))
     *_, newest = await store.outbox(0, 10)
     end = NOW + 3601
     for _ in range(2):
@@ -755,7 +736,7 @@ async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:
     for kept in ("ask-open", "want-awaited", "fresh", "ahead"):
         assert await store.request(kept) is not None
     assert await store.apply(claim("old")) == Denied(Reason.STALE_REQUEST)
-    assert await store.apply(claim_invoice("i")) == Denied(Reason.STALE_REQUEST)
+    assert await store.apply(record_invoice("i")) == Denied(Reason.STALE_REQUEST)
     assert await store.apply(execute("setting")) == Denied(Reason.STALE_REQUEST)
     await store.apply(Prune(NOW))
     assert (await store.totals()).pruned_before == NOW + 10
@@ -796,8 +777,7 @@ async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
     monkeypatch.setattr("kitestring.ledger.apply.invoices.SWEEP_LIMIT", 2)
     for number in range(3):
         offered = invoice(f"o{number}", grant_id="", offer_id="tea", account_id="owner", request_id=f"want-o{number}")
-        await store.apply(claim_invoice(f"o{number}", offered))
-        await store.apply(record_invoice(f"o{number}"))
+        await store.apply(record_invoice(f"o{number}", offered))
         await store.apply(Answer(request(f"r{number}"), (reply(f"r{number}"),), NOW))
     late = request("late", received_at=NOW + 99, sent_at=NOW + 99)
     await store.apply(Answer(late, (reply("late"),), NOW + 99))
@@ -911,8 +891,7 @@ async def test_transactions_are_newest_first_and_unpaid_ones_only_on_request(sto
     await store.apply(settle("a", 10, answered("a")))
     await store.apply(fail("b", answered("b")))
     await _open_invoice(store, "i")
-    await store.apply(claim_invoice("j", invoice("j", created_at=NOW + 9)))
-    await store.apply(record_invoice("j"))
+    await store.apply(record_invoice("j", invoice("j", created_at=NOW + 9)))
     await store.apply(credit("j"))
     mine = Scope(account_id="alice")
 

@@ -8,7 +8,7 @@ from kitestring.base.commands import GetInfo, MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info
-from kitestring.base.transactions import ClaimInvoice, ClaimPayment, Stale, Tx
+from kitestring.base.transactions import ClaimPayment, RecordInvoice, Stale, Tx
 from tests.engine.kit import Life
 from tests.fakes.clock import virtual
 
@@ -32,7 +32,7 @@ async def test_a_connection_that_changes_at_every_claim_is_told_to_try_again_and
         apply = rig.store.apply
 
         async def changed(tx: Tx[Any]) -> object:
-            return Stale() if isinstance(tx, ClaimPayment | ClaimInvoice) else await apply(tx)
+            return Stale() if isinstance(tx, ClaimPayment | RecordInvoice) else await apply(tx)
 
         rig.store.apply = changed
         await rig.pay("p", "app", life.node.outside_invoice(), 1)

@@ -174,18 +174,21 @@ async def test_a_node_that_is_away_makes_no_invoice_and_leaves_no_row(life: Life
         life.node.offline = True
         await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
         assert (await rig.answer("i1")).reason is Reason.UNAVAILABLE
-        assert await rig.store.invoices(InvoiceState.CREATING) == await rig.store.invoices(InvoiceState.OPEN) == []
+        assert await rig.store.invoices(InvoiceState.OPEN) == []
 
 
 @virtual
-async def test_a_full_disk_after_the_invoice_was_made_holds_the_reply_until_it_is_stored(life: Life) -> None:
+async def test_a_full_disk_after_the_invoice_was_made_says_nothing_and_the_next_try_makes_another(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")
-        rig.store.broken = {"RecordInvoice": [KitestringError(Reason.INTERNAL, "the disk is full")] * 4}
+        rig.store.broken = {"RecordInvoice": [KitestringError(Reason.INTERNAL, "the disk is full")]}
+        with pytest.raises(KitestringError, match="the disk is full"):
+            await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert life.delivered == []
+        assert await rig.store.request("i1") is None
         _, payment_hash = await rig.invoice("i1", "app", 1_000)
-        assert len(await rig.store.invoices(InvoiceState.OPEN)) == 1
-        assert list(life.node.received()) == []
-        assert (await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)).state == "open"
+        assert [one.payment_hash for one in await rig.store.invoices(InvoiceState.OPEN)] == [payment_hash]
+        assert life.node.calls.count("make_invoice") == 2
 
 
 @virtual
@@ -230,23 +233,83 @@ async def test_open_invoices_of_one_offer_are_bounded_and_the_payer_is_told_when
 
 
 @virtual
-async def test_an_invoice_that_another_node_should_have_made_is_dropped_with_an_answer(life: Life) -> None:
+async def test_an_invoice_that_nobody_was_shown_is_made_again_by_the_same_request(life: Life) -> None:
     async with life.service(start=False) as rig:
         await rig.grant("app")
-        make, life.node.offline = life.node.make_invoice, False
+        make = life.node.make_invoice
 
-        async def never(_: object) -> object:
+        async def killed(order: InvoiceOrder) -> object:
+            await make(order)
             raise KeyboardInterrupt
 
-        life.node.replace("make_invoice", never)
+        life.node.replace("make_invoice", killed)
         with pytest.raises(KeyboardInterrupt):
             await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
         life.node.replace("make_invoice", make)
-    async with life.service(start=False) as rig:
-        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
-        await rig.engine.start()
-        assert (await rig.answer("i1")).reason is Reason.UNAVAILABLE
-        assert await rig.store.invoices(InvoiceState.CREATING) == []
+    async with life.service() as rig:
+        assert await rig.store.request("i1") is None
+        _, payment_hash = await rig.invoice("i1", "app", 1_000)
+        assert [one.payment_hash for one in await rig.store.invoices(InvoiceState.OPEN)] == [payment_hash]
+
+
+@virtual
+async def test_a_grant_that_changes_while_the_node_works_is_asked_again_and_the_node_is_not(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("till", 0)
+        await rig.grant("app")
+        make = life.node.make_invoice
+
+        async def slow(order: InvoiceOrder) -> object:
+            await rig.change("app", account_id="till")
+            life.node.replace("make_invoice", make)
+            return await make(order)
+
+        life.node.replace("make_invoice", slow)
+        _, payment_hash = await rig.invoice("i1", "app", 1_000)
+        assert (await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)).account_id == "till"
+        assert life.node.calls.count("make_invoice") == 1
+
+
+@virtual
+async def test_a_grant_that_is_revoked_while_the_node_works_gets_no_invoice(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        make = life.node.make_invoice
+
+        async def slow(order: InvoiceOrder) -> object:
+            await rig.change("app", revoked_at=rig.clock.now())
+            return await make(order)
+
+        life.node.replace("make_invoice", slow)
+        await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert (await rig.answer("i1")).reason is Reason.CONNECTION_ENDED
+        assert await rig.store.invoices(InvoiceState.OPEN) == []
+
+
+@virtual
+async def test_an_invoice_of_another_hash_than_was_asked_for_is_shown_to_nobody(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        make = life.node.make_invoice
+
+        async def other(order: InvoiceOrder) -> object:
+            return await make(replace(order, preimage="07" * 32))
+
+        life.node.replace("make_invoice", other)
+        await rig.handle("i1", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert (await rig.answer("i1")).reason is Reason.INTERNAL
+        assert await rig.store.invoices(InvoiceState.OPEN) == []
+
+
+@virtual
+async def test_a_connection_with_too_many_open_invoices_costs_the_node_nothing(life: Life) -> None:
+    life.limits = Limits(open_invoices=1)
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.invoice("i1", "app", 1_000)
+        for number in range(3):
+            await rig.handle(f"j{number}", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert life.node.calls.count("make_invoice") == 1
 
 
 @virtual

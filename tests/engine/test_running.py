@@ -224,7 +224,7 @@ def test_what_the_node_never_saw_and_nobody_wants_any_more_is_a_failure(life: Li
                 await rig.change("app", revoked_at=rig.clock.now())
             if why == "stopped":
                 await rig.store.apply(SetSpending(True, "drift", rig.clock.now()))
-            await recover(rig.context, rig.engine._payments, rig.engine._invoices)
+            await recover(rig.context, rig.engine._payments)
             await rig.clock.sleep(60)
             assert rig.told("r2") == []  # the order may still be on its way
             assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED

@@ -10,7 +10,6 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, FailureReason, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
 from kitestring.base.transactions import (
-    ClaimInvoice,
     ClaimPayment,
     Credit,
     Execute,
@@ -101,7 +100,7 @@ def invoice(name: str, amount: int | None = 500, **changes: Any) -> Invoice:
         account_id="alice",
         grant_id="app",
         payment_hash=hash_of(name),
-        bolt11="",
+        bolt11=f"lnbcrt-{name}",
         amount_msat=None if amount is None else Msat(amount),
         created_at=NOW,
         expires_at=NOW + 3600,
@@ -111,14 +110,9 @@ def invoice(name: str, amount: int | None = 500, **changes: Any) -> Invoice:
     return replace(made, **changes)
 
 
-def claim_invoice(name: str, made: Invoice | None = None, max_open: int = 0) -> ClaimInvoice:
-    made = made or invoice(name)
-    return ClaimInvoice(request(f"want-{name}", grant_id=made.grant_id), 1, made, max_open)
-
-
-def record_invoice(name: str) -> RecordInvoice:
-    messages = (reply(f"want-{name}", "invoice"),)
-    return RecordInvoice(f"inv-{name}", f"lnbcrt-{name}", hash_of(name), NOW + 3600, NOW, messages)
+def record_invoice(name: str, made: Invoice | None = None, max_open: int = 0) -> RecordInvoice:
+    made, asked = made or invoice(name), request(f"want-{name}", grant_id=(made or invoice(name)).grant_id)
+    return RecordInvoice(asked, 1, made, (reply(f"want-{name}", "invoice"),), NOW, max_open)
 
 
 def credit(name: str, received: int = 500, cursor: bytes = b"", *messages: Message) -> Credit:

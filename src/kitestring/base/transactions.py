@@ -151,35 +151,17 @@ class ResolvePayment(Tx[Recorded], frozen=True):
 # ---------------------------------------------------------------- invoices
 
 
-class ClaimInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
-    """Transaction 1 of an invoice: claim the request and store the invoice as ``creating`` (hash and preimage are set
-    when we draw the preimage ourselves, else ""). ``max_open`` bounds open invoices of this grant or offer."""
+class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
+    """Store an invoice that the node has made, with its request and the reply: nobody has seen its text before this
+    commit, so one that is refused here or lost in a crash can be paid by nobody. ``max_open`` bounds the open invoices
+    of this grant or offer (0: no bound). ``messages`` begin with the reply."""
 
     request: Request
     grant_version: int
     invoice: Invoice
+    messages: tuple[Message, ...]
+    now: int
     max_open: int = 0
-
-
-class RecordInvoice(Tx[Done], frozen=True):
-    """Transaction 2 of an invoice: creating → open with the node's bolt11, reply stored. After it DropInvoice must
-    fail."""
-
-    invoice_id: str
-    bolt11: str
-    payment_hash: str
-    expires_at: int
-    now: int
-    messages: tuple[Message, ...] = ()
-
-
-class DropInvoice(Tx[Done], frozen=True):
-    """The node never made this invoice: the ``creating`` row goes, the request ends with a refusal. After it
-    RecordInvoice must fail."""
-
-    invoice_id: str
-    now: int
-    messages: tuple[Message, ...] = ()
 
 
 class Credit(Tx[Credited | AlreadyCredited], frozen=True):

@@ -47,7 +47,7 @@ class Engine:
 
     async def start(self) -> None:
         """Recover what a crash left, then follow the node. Recovery never waits for a node that is down."""
-        await recover(self._context, self._payments, self._invoices)
+        await recover(self._context, self._payments)
         loop = asyncio.get_running_loop()
         loops = (self._incoming.listen(), self._incoming.housekeeping(), self._drift.watch())
         self._loops = [loop.create_task(work) for work in loops]

@@ -1,14 +1,12 @@
-"""After a crash: every payment, invoice and request that was left open is carried on from the stored rows alone."""
+"""After a crash: every payment and request that was left open is carried on from the stored rows alone."""
 
 from __future__ import annotations
 
-from kitestring.base.invoices import InvoiceState
 from kitestring.engine.context import Context
-from kitestring.engine.invoices import Invoices
 from kitestring.engine.payments import Payments
 
 
-async def recover(context: Context, payments: Payments, invoices: Invoices) -> None:
+async def recover(context: Context, payments: Payments) -> None:
     """Begin all of it; returns at once, for none of it waits here for a node that may be down."""
     store = context.store
     for payment in await store.open_payments():
@@ -16,7 +14,5 @@ async def recover(context: Context, payments: Payments, invoices: Invoices) -> N
     for payment in await store.resolved_payments():
         if payment.node_id == context.node.node_id:
             payments.carry_on(payment)
-    for invoice in await store.invoices(InvoiceState.CREATING):
-        context.spawn(invoices.resume(invoice))
     for request in await store.running_requests():
         await payments.answer_orphan(request)

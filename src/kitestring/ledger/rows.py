@@ -115,7 +115,7 @@ def read_invoice(row: Row) -> Invoice:
         amount_msat=_msat(row[7]),
         created_at=row[8],
         expires_at=row[9],
-        state=_invoice_state(row[10], row[6]),
+        state=INVOICE_STATES[row[10]],
         preimage=row[11],
         description=row[12],
         description_hash=row[13],
@@ -129,9 +129,9 @@ def read_invoice(row: Row) -> Invoice:
     )
 
 
-def _invoice_state(stored: str, bolt11: str) -> InvoiceState:
-    """An open invoice without a text is one that the node is still asked for."""
-    return INVOICE_STATES[stored] if bolt11 or stored != "open" else InvoiceState.CREATING
+def holder_of(grant_id: str, offer_id: str) -> str:
+    """Whose open invoices an invoice is counted with."""
+    return grant_id or f"offer:{offer_id}"
 
 
 def write_invoice(i: Invoice) -> Row:
@@ -217,7 +217,6 @@ _OUTGOING: Final = {
     State.RESOLVED: "pending",  # closed by the operator's word, which proves nothing: it may still settle
 }
 _INCOMING: Final = {
-    InvoiceState.CREATING: "pending",
     InvoiceState.OPEN: "pending",
     InvoiceState.SETTLED: "settled",
     InvoiceState.EXPIRED: "expired",

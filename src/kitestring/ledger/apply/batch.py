@@ -36,7 +36,10 @@ _SET_ACCOUNT: Final = (
     "UPDATE accounts SET credits_msat = ?, posted_msat = ?, pending_msat = ? WHERE service = ? AND account_id = ?"
 )
 _MARK: Final = _SET_ACCOUNT.replace("WHERE", ", overdrawn = ? WHERE")
-_INSERT_REQUEST: Final = f"INSERT INTO requests (service, {REQUEST}, invoice) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_REQUEST: Final = f"INSERT INTO requests (service, {REQUEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_ANSWERED: Final = (
+    f"INSERT INTO requests (service, {REQUEST}, invoice, finished_at, reply) VALUES (?{', ?' * 11})"
+)
 _NUMBER: Final = "SELECT request FROM requests WHERE service = ? AND request_id = ?"
 _FORGET: Final = (
     "DELETE FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?1)",
@@ -176,10 +179,20 @@ class Batch:
         rows = self.execute(_REPLY, (number,)).fetchall() + self.execute(_OTHERS, (number,)).fetchall()
         return Finished(tuple(Message(request_id, *row) for row in rows))
 
-    def insert_request(self, r: Request, payment_id: str, invoice: int | None = None) -> int:
-        """Claim a request and tell its number. ``invoice`` is the number of the one it asked for."""
-        values = (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)
-        return self.insert(_INSERT_REQUEST, (*values, payment_id, invoice))
+    def insert_request(self, r: Request, payment_id: str) -> int:
+        """Claim a request and tell its number."""
+        return self.insert(_INSERT_REQUEST, (*self._values(r), payment_id))
+
+    def insert_answered(self, r: Request, messages: tuple[Message, ...], now: int, invoice: int | None = None) -> None:
+        """A request with its answer, of which ``messages[0]`` is the reply. ``invoice`` is the number of the one it
+        asked for."""
+        reply = message_id(self.service, self.sums.last_message + 1)
+        number = self.insert(_INSERT_ANSWERED, (*self._values(r), r.payment_id, invoice, now, reply))
+        for message in messages:
+            self._put(message, number)
+
+    def _values(self, r: Request) -> tuple[object, ...]:
+        return (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)
 
     def store(self, messages: Iterable[Message], now: int, number: int | None = None) -> None:
         """Put messages into the outbox; a reply finishes its request. What a request was told before stays: it gets

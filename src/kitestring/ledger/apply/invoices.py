@@ -8,19 +8,17 @@ import json
 from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
-from kitestring.base.invoices import AWAITED
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import (
     AlreadyCredited,
     Claimed,
-    ClaimInvoice,
     Credit,
     Credited,
     Denied,
     Done,
-    DropInvoice,
     ExpireInvoices,
     Finished,
     More,
@@ -29,8 +27,7 @@ from kitestring.base.transactions import (
     Stale,
 )
 from kitestring.ledger.apply.batch import Batch
-from kitestring.ledger.apply.memory import Making
-from kitestring.ledger.rows import INVOICE, WORLD, Row, read_invoice, write_invoice
+from kitestring.ledger.rows import INVOICE, WORLD, Row, holder_of, read_invoice, write_invoice
 
 #: Invoices one sweep expires, and strangers' invoices it deletes: a few hundredths of a second, so that payments go in
 #: between; More tells the rest.
@@ -44,15 +41,6 @@ LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
 LEFT JOIN accounts a ON a.service = s.service AND a.account_id = ?
 WHERE s.service = ?"""
 _INSERT: Final = f"INSERT INTO invoices (service, {INVOICE}) VALUES (?{', ?' * 21})"
-#: The text alone is in no index: what the claim knew already is not written again.
-_TEXT: Final = "UPDATE invoices SET bolt11 = ? WHERE invoice = ? AND invoice_id = ?"
-_RECORD: Final = """
-UPDATE invoices SET bolt11 = ?, payment_hash = ?, expires_at = ? WHERE service = ? AND invoice_id = ?"""
-_STATE: Final = (
-    "SELECT iif(state = 'open' AND bolt11 = '', 'creating', state) FROM invoices WHERE service = ? AND invoice_id = ?"
-)
-_ORPHAN: Final = "UPDATE requests SET invoice = NULL WHERE service = ? AND request_id = ?"
-_DROP: Final = "DELETE FROM invoices WHERE service = ? AND invoice_id = ? RETURNING grant_id, offer_id, request_id"
 _BY_HASH: Final = (
     f"SELECT {INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
@@ -65,7 +53,7 @@ _CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EXPIRE: Final = """
 UPDATE invoices SET state = 'expired' WHERE rowid IN (
   SELECT rowid FROM invoices
-  WHERE service = ? AND state = 'open' AND bolt11 <> '' AND expires_at < ? AND node_id = ?
+  WHERE service = ? AND state = 'open' AND expires_at < ? AND node_id = ?
     AND payment_hash NOT IN (SELECT value FROM json_each(?)) LIMIT ?)
 RETURNING invoice_id, grant_id, account_id, offer_id"""
 _ABANDONED: Final = """
@@ -74,13 +62,8 @@ WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND o
 _FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 
 
-def holder_of(grant_id: str, offer_id: str) -> str:
-    """Whose open invoices an invoice is counted with."""
-    return grant_id or f"offer:{offer_id}"
-
-
-def claim_invoice(batch: Batch, tx: ClaimInvoice) -> Claimed | Finished | Running | Stale | Denied:
-    """Transaction 1 of an invoice. Receiving goes on while spending is stopped."""
+def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Running | Stale | Denied:
+    """Receiving goes on while spending is stopped."""
     request, invoice, service = tx.request, tx.invoice, batch.service
     keys = (request.request_id, request.grant_id, invoice.account_id, service)
     known, finished_at, version, revoked_at, is_users = batch.execute(_FACTS, keys).fetchone()
@@ -96,39 +79,9 @@ def claim_invoice(batch: Batch, tx: ClaimInvoice) -> Claimed | Finished | Runnin
     if 0 < tx.max_open <= batch.open_invoices(holder):
         return Denied(Reason.RATE_LIMITED)
     number = batch.insert(_INSERT, (service, *write_invoice(invoice)))
-    asked = batch.insert_request(request, request.payment_id, number)
+    batch.insert_answered(request, tx.messages, tx.now, number)
     batch.count_invoice(holder, 1)
-    batch.memory.making(invoice.invoice_id, Making(number, asked, invoice.payment_hash, invoice.expires_at))
     return Claimed()
-
-
-def record_invoice(batch: Batch, tx: RecordInvoice) -> Done:
-    """Transaction 2. A settlement that overtook it stands: the invoice is then settled and only gets its texts."""
-    making = batch.memory.made(tx.invoice_id)
-    if making is not None and (making.payment_hash, making.expires_at) == (tx.payment_hash, tx.expires_at):
-        found = batch.execute(_TEXT, (tx.bolt11, making.number, tx.invoice_id)).rowcount
-    else:
-        values = (tx.bolt11, tx.payment_hash, tx.expires_at, batch.service, tx.invoice_id)
-        found = batch.execute(_RECORD, values).rowcount
-    if not found:
-        raise KitestringError(Reason.INTERNAL, f"the ledger holds no invoice {tx.invoice_id}: nothing was recorded")
-    is_alone = making is not None and len(tx.messages) == 1
-    batch.store(tx.messages, tx.now, making.request if making is not None and is_alone else None)
-    return Done()
-
-
-def drop_invoice(batch: Batch, tx: DropInvoice) -> Done:
-    """Only an invoice that is still being created goes; dropping it twice is dropping it once."""
-    batch.memory.made(tx.invoice_id)
-    key = (batch.service, tx.invoice_id)
-    row = batch.execute(_STATE, key).fetchone()
-    if row is not None and row[0] != "creating":
-        raise KitestringError(Reason.INTERNAL, f"invoice {tx.invoice_id} is {row[0]}: it cannot be dropped any more")
-    for grant_id, offer_id, request_id in batch.execute(_DROP, key).fetchall():
-        batch.execute(_ORPHAN, (batch.service, request_id))  # its number may be another invoice's soon
-        batch.count_invoice(holder_of(grant_id, offer_id), -1)
-    batch.store(tx.messages, tx.now)
-    return Done()
 
 
 def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
@@ -152,7 +105,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
     if kind == "surplus":
         return Credited(invoice, surplus=True)
     batch.store(tx.messages, tx.settled_at)
-    if invoice.state in AWAITED:
+    if invoice.state is InvoiceState.OPEN:
         batch.count_invoice(holder_of(invoice.grant_id, invoice.offer_id), -1)
     return Credited(read_invoice(_settle(batch, tx, invoice)))
 

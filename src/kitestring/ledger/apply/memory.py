@@ -14,7 +14,7 @@ import msgspec
 from kitestring.base.payments import State
 from kitestring.base.records import Charge, Payment
 
-#: Payments (about 2 kB each) and invoices remembered: more than are open at once. Beyond it they are looked up.
+#: Payments remembered (about 2 kB each): more than an engine has open at once. Beyond it they are looked up.
 REMEMBERED: Final = 2_048
 
 
@@ -30,23 +30,13 @@ class Reservation(msgspec.Struct, frozen=True):
     request_id: str = ""
 
 
-class Making(msgspec.Struct, frozen=True, gc=False):
-    """An invoice that the node is being asked for: the numbers of its rows, and what its row holds."""
-
-    number: int
-    request: int
-    payment_hash: str
-    expires_at: int
-
-
 class Memory:
     """Belongs to one connection that writes."""
 
-    __slots__ = ("_claimed", "_making", "_version")
+    __slots__ = ("_claimed", "_version")
 
     def __init__(self) -> None:
         self._claimed: dict[str, Reservation] = {}
-        self._making: dict[str, Making] = {}
         self._version = -1
 
     def begin(self, connection: sqlite3.Connection) -> None:
@@ -54,11 +44,10 @@ class Memory:
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version:
             self._version = version
-            self.forget()
+            self._claimed.clear()
 
     def forget(self) -> None:
         self._claimed.clear()
-        self._making.clear()
 
     def claimed(self, reservation: Reservation) -> None:
         if len(self._claimed) < REMEMBERED:
@@ -67,11 +56,3 @@ class Memory:
     def take(self, payment_id: str) -> Reservation | None:
         """Once: whoever takes it changes it."""
         return self._claimed.pop(payment_id, None)
-
-    def making(self, invoice_id: str, making: Making) -> None:
-        if len(self._making) < REMEMBERED:
-            self._making[invoice_id] = making
-
-    def made(self, invoice_id: str) -> Making | None:
-        """Once, as :meth:`take`."""
-        return self._making.pop(invoice_id, None)

@@ -68,8 +68,7 @@ def execute(batch: Batch, tx: Execute) -> Claimed | Finished | Running | Denied 
             batch.sums, batch.accounts = before, {}
             del batch.events[news:]
             return refusal
-    batch.insert_request(tx.request, tx.request.payment_id)
-    batch.store((tx.message,), tx.request.received_at)
+    batch.insert_answered(tx.request, (tx.message,), tx.request.received_at)
     batch.execute("RELEASE command")
     return Claimed()
 

@@ -30,7 +30,6 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.apply import budgets
 from kitestring.ledger.apply.batch import USERS, Balance, Batch
-from kitestring.ledger.apply.invoices import holder_of
 from kitestring.ledger.apply.memory import Reservation
 from kitestring.ledger.rows import (
     CLAIMED,
@@ -38,6 +37,7 @@ from kitestring.ledger.rows import (
     REQUEST,
     STATES,
     WORLD,
+    holder_of,
     read_payment,
     read_request,
     write_claimed,

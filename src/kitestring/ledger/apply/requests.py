@@ -15,9 +15,7 @@ from kitestring.ledger.apply.feed import forget_news
 #: Requests one Prune deletes at most: a few hundredths of a second, so that payments go in between.
 PRUNE_LIMIT: Final = 1_000
 
-_AWAITED: Final = """
-SELECT payment_id, EXISTS (SELECT 1 FROM invoices i WHERE i.invoice = r.invoice AND i.state = 'open')
-FROM requests r WHERE service = ? AND request_id = ?"""
+_AWAITED: Final = "SELECT payment_id FROM requests WHERE service = ? AND request_id = ?"
 #: Requests of the owner's control socket. Their ``sent_at`` is the service's own clock, so that no age refuses an old
 #: idempotency key: each stays for ever, or it would pay a second time. A person's commands are few.
 OWNERS_WIRE: Final = "control"
@@ -39,23 +37,23 @@ ORDER BY received_at LIMIT ?5"""
 
 def answer(batch: Batch, tx: Answer) -> Done | Finished | Running:
     """Finish one request; the first reply stays, and a running request is answered only by the task that runs it."""
-    if not any(m.kind == REPLY and m.request_id == tx.request.request_id for m in tx.messages):
+    if not tx.messages or (tx.messages[0].kind, tx.messages[0].request_id) != (REPLY, tx.request.request_id):
         raise KitestringError(Reason.INTERNAL, "an answer needs a reply to its request: nothing was stored")
     known = batch.known(tx.request.request_id)
     if isinstance(known, Finished):
         return known
     if known is None:
-        batch.insert_request(tx.request, tx.request.payment_id)
-    elif not _may_end(batch, tx.request):
+        batch.insert_answered(tx.request, tx.messages, tx.now)
+        return Done()
+    if not _may_end(batch, tx.request):
         return known
     batch.store(tx.messages, tx.now)
     return Done()
 
 
 def _may_end(batch: Batch, request: Request) -> bool:
-    """Whether the caller knows what the claimed request waits for: its payment, or nothing any more."""
-    payment_id, has_invoice = batch.execute(_AWAITED, (batch.service, request.request_id)).fetchone()
-    return bool(payment_id == request.payment_id and not has_invoice)
+    """Whether the caller knows the payment that the claimed request waits for."""
+    return bool(batch.execute(_AWAITED, (batch.service, request.request_id)).fetchone()[0] == request.payment_id)
 
 
 def prune(batch: Batch, tx: Prune) -> Done | More:

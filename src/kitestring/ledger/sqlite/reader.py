@@ -29,9 +29,11 @@ PLANNED_AHEAD_S: Final = 3_600
 #: Beyond every time there will be.
 _EVER: Final = 1 << 62
 
+_BEFORE_INVOICE: Final = (
+    "SELECT EXISTS (SELECT 1 FROM requests WHERE service = ?1 AND request_id = ?2),"
+    " (SELECT number FROM open_invoices WHERE service = ?1 AND holder = ?3)"
+)
 _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
-#: An invoice that the node is still asked for.
-CREATING: Final = "(state = 'open' AND bolt11 = '')"
 #: As the index of open payments says it.
 _OPEN: Final = "(state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
 
@@ -153,12 +155,10 @@ class SqliteReads:
     async def invoices(
         self, state: InvoiceState, *, after: Invoice | None = None, limit: int = 0, expires_before: int = 0
     ) -> list[Invoice]:
-        which, order = f"state <> 'settled' AND state = ? AND NOT {CREATING}", "expires_at"
+        which, order = "state <> 'settled' AND state = ?", "expires_at"
         if state is InvoiceState.SETTLED:
             which, order = "state = ?", "created_at"
-        if state is InvoiceState.CREATING:
-            which = "state <> 'settled' AND state = ? AND bolt11 = ''"
-        values: list[object] = ["open" if state is InvoiceState.CREATING else state.value]
+        values: list[object] = [state.value]
         if after is not None:
             which += f" AND ({order}, rowid) > (?, coalesce(({_ROW_OF_INVOICE}), 0))"
             values += [getattr(after, order), self._service, after.invoice_id]
@@ -171,6 +171,11 @@ class SqliteReads:
             limit or -1,
         )
         return [rows.read_invoice(row) for row in found]
+
+    async def before_invoice(self, request_id: str, grant_id: str, offer_id: str) -> tuple[bool, int]:
+        values = (self._service, request_id, rows.holder_of(grant_id, offer_id))
+        is_known, number = self._run(_BEFORE_INVOICE, values)[0]
+        return bool(is_known), number or 0
 
     # ------------------------------------------------------------ requests and messages
 
@@ -281,8 +286,7 @@ class SqliteReads:
         """The invoice of that hash in this scope, else the payment that holds the hash, else the newest failed one."""
         where, values = _within(scope)
         row = self._one(
-            f"SELECT {rows.INVOICE} FROM invoices"
-            f" WHERE service = ? AND payment_hash = ? AND payment_hash <> '' AND NOT {CREATING}{where}",
+            f"SELECT {rows.INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND payment_hash <> ''{where}",
             payment_hash,
             *values,
         )
@@ -313,7 +317,7 @@ class SqliteReads:
         if query.direction != "incoming":
             parts.append(("payments", "" if query.unpaid_outgoing else " AND state = 'settled'"))
         if query.direction != "outgoing":
-            parts.append(("invoices", f" AND NOT {CREATING}" if query.unpaid_incoming else " AND state = 'settled'"))
+            parts.append(("invoices", "" if query.unpaid_incoming else " AND state = 'settled'"))
         keys = " UNION ALL ".join(
             f"SELECT '{table}' AS kind, rowid AS number, created_at AS made FROM {table}"
             f" WHERE service = ?{where} AND created_at BETWEEN ? AND ?{state}"

@@ -336,8 +336,6 @@ CREATE TABLE buckets (
 
 -- ------------------------------------------------------------ invoices
 
--- Open without a text is an invoice that the node is still asked for: a column of its own would be one more index that
--- every invoice rewrites.
 CREATE TABLE invoices (
   invoice INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
