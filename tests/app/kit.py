@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from kitestring.codec.bolt11_write import encode
 from kitestring.codec.pointers import Noffer
 from kitestring.codec.target import Target
 from kitestring.crypto.keys import SecretKey
+from tests.kit.changed import replace
 
 NOW = 1_800_000_000
 OWNER = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.base.grants import Budget
 from kitestring.base.money import sat
 from tests.app.kit import NOW, OWNER, RELAY, FakeDesk
+from tests.kit.changed import replace
 
 SOCKET = Path("/nowhere/control.sock")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.node import Finding
 from tests.crypto.macaroons import macaroon
+from tests.kit.changed import replace
 
 #: Nobody listens there.
 NODE = "lnd+https://127.0.0.1:1"

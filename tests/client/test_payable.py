@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -15,6 +14,7 @@ from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target
 from tests.client.kit import IMPATIENT, PATIENCE_S, PAYMENT_HASH, SERVICE, hostile_relay, invoice, net, noffer
+from tests.kit.changed import replace
 
 OFFER = Noffer(SERVICE.public_hex, ("wss://relay.example.com",), "tips")
 CODE = pointers.encode(OFFER)

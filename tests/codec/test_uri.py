@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from kitestring.codec import uri
 from kitestring.codec.uri import NwcUri
 from kitestring.crypto import secp
 from tests.codec.vectors import load
+from tests.kit.changed import replace
 
 VECTORS = load("nwc_uris.json")
 KEY = "b889ff5b1513b641e2a139f661a661364979c5beee91842f8f0ef42ab558e9d4"

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from hashlib import sha256
 from typing import get_args
 
@@ -15,6 +14,7 @@ from kitestring.base.node import FindingState, InvoiceOrder, NodeUnreachableErro
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec import bolt11
 from tests.codec.signatures import not_of_the_payee, unsigned
+from tests.kit.changed import replace
 
 from .backend_sides import FEE_CAP, Side, entropy, order, stranger_invoice, until
 

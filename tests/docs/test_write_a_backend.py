@@ -5,12 +5,12 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec.structs import fields
 
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.base.money import Msat

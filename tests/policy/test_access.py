@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations
 from typing import get_args
 
@@ -10,6 +9,7 @@ from kitestring.base.commands import AnyCommand
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.policy.access import NEEDED, Right, refuse_right, rights_of
+from tests.kit.changed import replace
 
 NOW = 1_800_000_000
 OWNER = Grant(grant_id="owner", name="owner", wire="owner")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.policy.rules import Allow, decide, fee_cap_of, over_budget, refuse_caller, refuse_invoice
+from tests.kit.changed import replace
 
 NOW = 1_760_000_000
 GRANT = Grant(grant_id="g1", name="app", wire="nwc", methods=frozenset({"pay_invoice", "make_invoice"}))

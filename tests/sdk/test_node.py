@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from kitestring.sdk.wallet import Wallet
 from tests.client.kit import PAYMENT_HASH, PREIMAGE, entropy, invoice
 from tests.fakes.backend import ABILITIES
 from tests.fakes.clock import EPOCH, VirtualClock, virtual
+from tests.kit.changed import replace
 
 BILL = invoice(at=EPOCH)
 NEW = NeverSeen(EPOCH)

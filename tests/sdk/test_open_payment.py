@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from tests.client.kit import entropy
 from tests.engine.kit import Life
 from tests.fakes.backend import ABILITIES, FaultyBackend, Script
 from tests.fakes.clock import EPOCH, VirtualClock, virtual
+from tests.kit.changed import replace
 
 AMOUNT = 50_000
 #: Virtual seconds after which every payment of these tests has ended at the node.

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
@@ -24,6 +22,7 @@ from kitestring.wire.envelope import (
 )
 from kitestring.wire.reply_to import Cipher, ReplyTo, thaw
 from kitestring.wire.serve import nwc, offers
+from tests.kit.changed import replace
 from tests.wire.samples import CLIENT, NOW, SERVICE, STRANGER, counting_entropy, transaction
 
 NWC = ReplyTo("nwc", "nwc:g1", CLIENT.public_hex, "nip44", "ab" * 32, NOW, "get_balance")

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import msgspec
+
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import LookupAnswer, PayAnswer
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True, gc=False):
     """What a backend can do; the engine never guesses. A capability that is declared is relied upon with money.
 
     - ``own_preimage``: takes our preimage for an invoice. Without it a crash in between makes a second invoice, and a
@@ -40,8 +41,7 @@ class Capabilities:
     bolt12: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NodeInfo:
+class NodeInfo(msgspec.Struct, frozen=True, gc=False):
     """``network`` is ``bitcoin``, ``testnet``, ``signet`` or ``regtest``; ``node_id`` is the node's public key."""
 
     node_id: str
@@ -52,16 +52,14 @@ class NodeInfo:
     block_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeBalance:
+class NodeBalance(msgspec.Struct, frozen=True, gc=False):
     """What can be sent and what can come in now. Rounded against the owner: never more than is really possible."""
 
     spendable_msat: Msat
     receivable_msat: Msat
 
 
-@dataclass(frozen=True, slots=True)
-class PayOrder:
+class PayOrder(msgspec.Struct, frozen=True, gc=False):
     """``amount_msat`` is given to the node only for amountless invoices. ``timeout_s`` bounds the node's own search.
 
     The invoice was read and its network, amount and expiry checked. Its signature was **not**: that is the node's part.
@@ -75,8 +73,7 @@ class PayOrder:
     timeout_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceOrder:
+class InvoiceOrder(msgspec.Struct, frozen=True, gc=False):
     """``amount_msat`` None leaves the amount to the payer. One of ``description`` and ``description_hash`` (64 hex
     digits) is "". ``preimage`` is 64 hex digits where the backend has ``own_preimage``, else ""."""
 
@@ -87,8 +84,7 @@ class InvoiceOrder:
     preimage: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeInvoice:
+class NodeInvoice(msgspec.Struct, frozen=True, gc=False):
     """``expires_at`` is Unix seconds, as the invoice says it, not as it was ordered."""
 
     bolt11: str
@@ -96,8 +92,7 @@ class NodeInvoice:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceStatus:
+class InvoiceStatus(msgspec.Struct, frozen=True, gc=False):
     """``state``: ``open``, ``settled``, ``canceled`` (also expired at the node) or ``unknown`` (no such invoice).
 
     A payment that is held and not taken is still ``open``: it is not balance. ``received_msat`` may be more than was
@@ -112,8 +107,7 @@ class InvoiceStatus:
     expires_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """One settled invoice from the stream; ``cursor`` resumes right after it."""
 
     payment_hash: str
@@ -123,8 +117,7 @@ class Settlement:
     cursor: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NodePayment:
+class NodePayment(msgspec.Struct, frozen=True, gc=False):
     """One outgoing payment in the node's own list. ``state``: ``settled``, ``failed`` or ``open``."""
 
     payment_hash: str

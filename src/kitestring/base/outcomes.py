@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One incoming or outgoing payment as its owner may see it. Times are Unix seconds, None = not (yet).
 
     ``state`` is ``pending``, ``settled``, ``failed`` or ``expired``; ``preimage`` is set only when settled.
@@ -37,8 +37,7 @@ class Transaction:
     internal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Paid:
+class Paid(msgspec.Struct, frozen=True, gc=False):
     """A payment settled. ``internal`` = moved inside this service, fee 0."""
 
     payment_hash: str
@@ -48,36 +47,31 @@ class Paid:
     internal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Invoiced:
+class Invoiced(msgspec.Struct, frozen=True, gc=False):
     """An invoice was made."""
 
     transaction: Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, gc=False):
     """The payment or invoice that was looked up."""
 
     transaction: Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True, gc=False):
     """A page of the caller's payments and invoices, the newest first."""
 
     transactions: tuple[Transaction, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(msgspec.Struct, frozen=True, gc=False):
     """How much the caller can spend now."""
 
     balance_msat: Msat
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(msgspec.Struct, frozen=True, gc=False):
     """Facts about the node and the grant, as get_info tells them."""
 
     alias: str
@@ -89,8 +83,7 @@ class Info:
     methods: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """An invoice of ours was paid: what a receipt says. ``preimage`` is "" for internal payments."""
 
     payment_hash: str
@@ -99,13 +92,12 @@ class Received:
     internal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """Not carried out. ``details`` holds JSON values a wire may show: range, retry_after, delta, remaining_msat, …"""
 
     reason: Reason
     message: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 Outcome = Paid | Invoiced | Found | Listed | Balance | Info | Received | Refused

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from kitestring.base.outcomes import Outcome
 from kitestring.base.records import Message
@@ -35,8 +36,7 @@ Encode = Callable[[bytes, str, Outcome, int], "Encoded | None"]
 Deliver = Callable[[tuple[Message, ...]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(msgspec.Struct, frozen=True, gc=False):
     """A finished answer in the form of its wire; ``event`` is b"" where nothing is published."""
 
     plaintext: bytes

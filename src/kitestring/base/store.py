@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from kitestring.base.commands import ListTransactions
 from kitestring.base.events import Event, Missed
@@ -18,16 +19,14 @@ from kitestring.base.transactions import Committed, Tx
 A = TypeVar("A")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """Whose records: of one grant, of one account, or (both empty) everything."""
 
     grant_id: str = ""
     account_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True, gc=False):
     """``spent_msat`` only grows (amount + fee of settled outgoing payments); ``sub_accounts_msat`` is their sum of
     credits − posted; ``spending_stopped`` is why the drift breaker is open, or ""."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat
@@ -63,8 +64,7 @@ class Fallback(NamedTuple):
     program: str
 
 
-@dataclass(frozen=True, slots=True)
-class Invoice:
+class Invoice(msgspec.Struct, frozen=True, gc=False):
     """A checked invoice. Hashes, keys and secrets are lower-case hex, times are Unix seconds.
 
     ``payee`` is the compressed node key, None only if it was neither named nor asked to be recovered. ``text`` is the

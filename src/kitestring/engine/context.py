@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from kitestring.base.commands import Journaled
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Backend
@@ -32,8 +34,7 @@ def pauses() -> Iterator[float]:
     return itertools.chain(LOOK_AGAIN_S, itertools.repeat(LOOK_AGAIN_S[-1]))
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A journaled command on its way in. ``request_id`` is claimed once, for ever; ``reply_to`` belongs to the wire."""
 
     request_id: str

@@ -51,18 +51,15 @@ from kitestring.engine.outcomes import CLOSED, outcome_for, paid
 log = logging.getLogger("kitestring.engine")
 
 
-@dataclass(frozen=True, slots=True)
-class Moving:
+class Moving(msgspec.Struct, frozen=True, gc=False):
     """Our own invoice: both sides move in one transaction, no order exists at any node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(msgspec.Struct, frozen=True, gc=False):
     """The one order of this payment is being given to the node, right after its claim."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """All that is known is the stored row: the process that claimed it is gone, or what it did broke off."""
 
 
@@ -81,8 +78,7 @@ class Watching:
     answer: LookupAnswer
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """Nothing more is to be done here."""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from kitestring.base.commands import OWNER_ACCOUNT, AnyCommand, GetBalance, GetInfo, ListTransactions, LookupInvoice
 from kitestring.base.errors import KitestringError, Reason

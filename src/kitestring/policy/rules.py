@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from kitestring.base.commands import (
     AnyCommand,
@@ -36,8 +37,7 @@ PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Allow:
+class Allow(msgspec.Struct, frozen=True, gc=False):
     """Go on: what to charge to budgets, and the routing fee to reserve with the amount (the charges include it)."""
 
     charges: tuple[Charge, ...]

@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from kitestring.backend.registry import open_backend
 from kitestring.base.commands import ListTransactions, PayInvoice

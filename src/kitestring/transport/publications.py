@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+import msgspec
+
 from kitestring.nostr.relay import reason_prefix
 
 #: Seconds to wait for an OK before sending again (then doubled each time).
@@ -29,14 +31,12 @@ class Answer(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     answer: Answer
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishResult:
+class PublishResult(msgspec.Struct, frozen=True):
     """``accepted``: one relay (with ``every``: every relay) has the event. ``relays`` maps URL to its verdict."""
 
     accepted: bool

@@ -8,7 +8,6 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import combinations
 from typing import Any, get_type_hints
 
@@ -26,6 +25,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.policy.access import Right
 from tests.app.kit import NOW, OWNER, FakeDesk
+from tests.kit.changed import replace
 
 ALL = frozenset(right.value for right in Right)
 SUBSETS = [frozenset(chosen) for size in range(1, 5) for chosen in combinations(sorted(ALL), size)]

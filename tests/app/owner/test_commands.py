@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.policy.access import Right
 from tests.app.kit import NOW, OWNER, RELAY, FakeDesk, bolt11_of
+from tests.kit.changed import replace
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.transactions import SaveGrant, Write
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.app.kit import NOW, OWNER
+from tests.kit.changed import replace
 
 OFFLINE = {"card", "connections", "account_list", "offer_list", "offer_show", "balance", "transactions"}
 

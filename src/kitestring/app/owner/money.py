@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -211,7 +210,7 @@ async def payment_resolve(desk: Operating, params: ResolveParams, _call: Call) -
 
 def show_transaction(transaction: Transaction) -> Result:
     """One row as JSON; amounts are msat, times Unix seconds, a text that is missing is empty."""
-    row = {field.name: getattr(transaction, field.name) for field in dataclasses.fields(transaction)}
+    row = msgspec.structs.asdict(transaction)
     row["amount_msat"] = int(transaction.amount_msat)
     row["fee_msat"] = int(transaction.fee_msat)
     row["account"] = row.pop("account_id")
