@@ -13,7 +13,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus
 from kitestring.base.outcomes import Balance, Found, Listed, Paid, Refused
 from kitestring.engine import invoices as invoices_module
-from kitestring.engine.incoming import EXPIRY_GRACE_S, HOUSEKEEPING_S
+from kitestring.engine.incoming import AT_ONCE, EXPIRY_GRACE_S, HOUSEKEEPING_S
 from kitestring.engine.limits import Limits
 from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
 from tests.fakes.backend import Script
@@ -103,6 +103,28 @@ async def test_a_long_look_at_old_invoices_does_not_keep_a_new_payment_waiting(l
         life.node.pay_in(payment_hash)
         await rig.receipt("o1")
         assert rig.clock.monotonic() - before < 5
+
+
+@virtual
+async def test_open_invoices_are_looked_at_many_at_a_time_but_never_all_at_once(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.grant("till")
+        for number in range(50):
+            await rig.invoice(f"i{number}", "till", 1_000)
+        look, at_once, most = life.node.lookup_invoice, 0, 0
+
+        async def slow(payment_hash: str) -> InvoiceStatus:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await rig.clock.sleep(1)
+            at_once -= 1
+            return await look(payment_hash)
+
+        life.node.replace("lookup_invoice", slow)
+        before = rig.clock.monotonic()
+        await rig.engine._incoming.sweep()
+        assert (most, rig.clock.monotonic() - before) == (AT_ONCE, 4)
 
 
 @virtual
