@@ -29,7 +29,7 @@ EXPIRY_GRACE_S: Final = 60
 #: So many invoices that the node stumbles over stay open beside later ones that expire; after them a round of
 #: housekeeping ends, for then it is the node that is ill, and each look-up may take a minute.
 MAX_SICK: Final = 500
-#: Invoices that the node is asked about at once: ten thousand at a start cost seconds and not a round trip each, and the
+#: Invoices that the node is asked about at once: ten thousand at a start do not wait for a round trip each, and the
 #: node is not flooded.
 AT_ONCE: Final = 16
 #: Open invoices read in one go, a few milliseconds: payments do not wait until thousands of them are read.
