@@ -118,6 +118,6 @@ def test_a_failure_is_told_by_its_kind_and_the_words_of_the_node_are_kept_apart(
                     await ask()
                 assert words in caught.value.message
                 assert str(fault) not in caught.value.message
-                assert caught.value.details == {"why": str(fault)}
+                assert (caught.value.private, caught.value.details) == (str(fault), {})
 
     story(life)

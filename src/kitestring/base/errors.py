@@ -112,11 +112,15 @@ TABLE: Final[dict[Reason, Codes]] = {
 
 
 class KitestringError(Exception):
-    """Any failure a caller is told about: a reason, one sentence, and named details (all JSON values)."""
+    """Any failure a caller is told about: a reason, one sentence, and named details (all JSON values).
 
-    def __init__(self, reason: Reason, message: str = "", **details: object) -> None:
+    ``private`` is for the owner alone, such as the node's own words, which may hold its address: no wire shows it.
+    """
+
+    def __init__(self, reason: Reason, message: str = "", *, private: str = "", **details: object) -> None:
         self.reason = reason
         self.message = message or TABLE[reason].sentence
+        self.private = private
         self.details = details
         super().__init__(self.message)
 

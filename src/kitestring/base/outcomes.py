@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from kitestring.base.commands import OWNER_ACCOUNT
-from kitestring.base.errors import Reason
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 
 
@@ -93,11 +93,20 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Not carried out. ``details`` holds JSON values a wire may show: range, retry_after, delta, remaining_msat, …"""
+    """Not carried out. ``details`` holds JSON values a wire may show: range, retry_after, delta, remaining_msat, …
+
+    ``private`` is for the owner alone: no wire shows it.
+    """
 
     reason: Reason
     message: str = ""
     details: dict[str, Any] = msgspec.field(default_factory=dict)
+    private: str = ""
+
+    @classmethod
+    def of(cls, failure: KitestringError) -> Refused:
+        """The refusal that tells the same as ``failure``."""
+        return cls(failure.reason, failure.message, dict(failure.details), failure.private)
 
 
 Outcome = Paid | Invoiced | Found | Listed | Balance | Info | Received | Refused

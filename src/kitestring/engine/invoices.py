@@ -107,8 +107,7 @@ class Invoices:
         try:
             made = await reachable(self._context.backend.make_invoice(order))
         except KitestringError as unavailable:
-            refused = Refused(unavailable.reason, unavailable.message, dict(unavailable.details))
-            await self._answers.refuse(incoming, refused)
+            await self._answers.refuse(incoming, Refused.of(unavailable))
             return
         if preimage and not preimage_fits(preimage, made.payment_hash):
             log.error("the node has made an invoice of another hash than it was asked for: nobody is shown it")

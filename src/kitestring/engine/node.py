@@ -27,7 +27,7 @@ QUESTION_LIMIT_S: Final = 60.0
 #: A failed question about the balance is not repeated sooner.
 FAILURE_AGE_S: Final = 2.0
 #: Of the node's own words about a failure.
-MAX_WHY_CHARS: Final = 300
+MAX_WORDS_CHARS: Final = 300
 _AWAY: Final = "the Lightning node cannot be reached; check that it runs, then try again"
 _REFUSED: Final = "the Lightning node answers, but with an error; its words are in the log of the service"
 #: Strangers ask offers for invoices; the node's balance is not asked for each of them.
@@ -93,7 +93,7 @@ class NodeGate:
             if failure is None or self._context.clock.monotonic() - self._failed_at > FAILURE_AGE_S:
                 failure = await self._asked()
             if failure is not None:
-                raise KitestringError(failure.reason, failure.message, **failure.details)
+                raise KitestringError(failure.reason, failure.message, private=failure.private, **failure.details)
         return self._view
 
     async def _asked(self) -> KitestringError | None:
@@ -147,7 +147,7 @@ class NodeGate:
 
 async def reachable(call: Awaitable[T], limit_s: float = QUESTION_LIMIT_S) -> T:
     """A question without money in it. A failure is told in a sentence for everybody; the node's own words, which may
-    hold its address, go to the log and into ``why``, which no wire shows."""
+    hold its address, go to the log and into ``private``, which no wire shows."""
     try:
         async with asyncio.timeout(limit_s):
             return await call
@@ -156,5 +156,5 @@ async def reachable(call: Awaitable[T], limit_s: float = QUESTION_LIMIT_S) -> T:
     except Exception as failure:
         log.warning("the node did not answer: %s: %s", type(failure).__name__, failure)
         away = isinstance(failure, NodeUnreachableError | OSError | TimeoutError)
-        why = (str(failure) or type(failure).__name__)[:MAX_WHY_CHARS]
-        raise KitestringError(Reason.UNAVAILABLE, _AWAY if away else _REFUSED, why=why) from failure
+        words = (str(failure) or type(failure).__name__)[:MAX_WORDS_CHARS]
+        raise KitestringError(Reason.UNAVAILABLE, _AWAY if away else _REFUSED, private=words) from failure

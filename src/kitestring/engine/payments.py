@@ -119,8 +119,7 @@ class Payments:
         try:
             view = await self._view(grant, view_age_s, asked.until)
         except KitestringError as unavailable:
-            refusal = Refused(unavailable.reason, unavailable.message, dict(unavailable.details))
-            return await self._known_or(asked, grant, refusal)
+            return await self._known_or(asked, grant, Refused.of(unavailable))
         payment = new_payment(self._context, asked.command, grant, verdict, own, now)
         request = new_request(asked.incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, verdict.charges, view))

@@ -44,7 +44,7 @@ class Questions:
         try:
             return await self._reads[type(command)](grant, command)
         except KitestringError as failure:
-            return Refused(failure.reason, failure.message, dict(failure.details))
+            return Refused.of(failure)
 
     async def _balance(self, grant: Grant, _: object) -> Outcome:
         if grant.account_id == OWNER_ACCOUNT:

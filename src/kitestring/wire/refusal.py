@@ -10,7 +10,7 @@ class WireRefusalError(KitestringError):
     """The payload ends here, with an answer. ``method`` is what the caller asked for, as far as it could be read."""
 
     def __init__(self, reason: Reason, message: str = "", method: str = "", **details: object) -> None:
-        super().__init__(reason, message, **details)
+        super().__init__(reason, message, private="", **details)
         self.method = method
 
     @property

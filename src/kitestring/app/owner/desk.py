@@ -126,5 +126,5 @@ def expect(outcome: Outcome, kind: type[Kind]) -> Kind:
     if isinstance(outcome, kind):
         return outcome
     if isinstance(outcome, Refused):
-        raise KitestringError(outcome.reason, in_its_words(outcome.message, outcome.details), **outcome.details)
+        raise KitestringError(outcome.reason, in_its_words(outcome.message, outcome.private), **outcome.details)
     raise KitestringError(Reason.INTERNAL, f"the service answered with {type(outcome).__name__}")

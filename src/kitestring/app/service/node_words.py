@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from kitestring.base.errors import KitestringError, Reason
@@ -24,6 +24,6 @@ async def told(call: Awaitable[T]) -> T:
         ) from failure
 
 
-def in_its_words(message: str, details: Mapping[str, object]) -> str:
-    """For the owner: where the engine has kept what the node said (``why``), that instead of the general sentence."""
-    return f"the Lightning node cannot be used: {details['why']}" if "why" in details else message
+def in_its_words(message: str, private: str) -> str:
+    """For the owner: where the engine has kept what the node said, that instead of the general sentence."""
+    return f"the Lightning node cannot be used: {private}" if private else message

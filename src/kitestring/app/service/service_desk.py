@@ -100,8 +100,8 @@ class ServiceDesk:
         try:
             return await self.engine.node_view()
         except KitestringError as failure:
-            message = in_its_words(failure.message, failure.details)
-            raise KitestringError(failure.reason, message, **failure.details) from failure
+            message = in_its_words(failure.message, failure.private)
+            raise KitestringError(failure.reason, message, private=failure.private, **failure.details) from failure
 
     async def resolve_payment(self, payment_id: str, note: str) -> None:
         await self.engine.resolve(payment_id, note)
