@@ -69,8 +69,8 @@ class Door:
         rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock, announcer))
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         self.gateway = Gateway(
-            service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine, store=rig.store,
-            backend=rig.backend, send_once=self._send_once, clock=rig.clock, rates=Rates(rates, rig.clock),
+            service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine,
+            send_once=self._send_once, clock=rig.clock, rates=Rates(rates, rig.clock),
             nip44_seen=lambda grant: self.raised.append(grant.grant_id),
         )  # fmt: skip
 

@@ -9,20 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitestring.base.commands import GetBalance, Journaled, MakeInvoice, PayInvoice, freeze, thaw
+from kitestring.base.commands import AskOffer, GetBalance, Journaled, MakeInvoice, PayInvoice, freeze, thaw
 from kitestring.base.money import MAX_MSAT, Msat
 
 MONEY = st.integers(0, MAX_MSAT).map(Msat)
 PERHAPS_MONEY = st.none() | MONEY
 TEXT = st.text(max_size=40)
 SECONDS = st.integers(0, 2**53 - 1)
+TEXTS = st.dictionaries(TEXT, TEXT, max_size=3)
 PAYMENTS = st.builds(
     PayInvoice, bolt11=TEXT, payment_hash=TEXT, amount_msat=MONEY, amountless=st.booleans(), max_fee_msat=PERHAPS_MONEY,
     network=TEXT, expires_at=SECONDS, description=TEXT, description_hash=TEXT, metadata=TEXT,
 )  # fmt: skip
 INVOICES = st.builds(
     MakeInvoice, amount_msat=PERHAPS_MONEY, description=TEXT, description_hash=TEXT, expiry_s=SECONDS, metadata=TEXT,
-    offer_id=TEXT, payer_data=TEXT,
+    offer_id=TEXT, payer_data=TEXTS,
+)  # fmt: skip
+QUESTIONS = st.builds(
+    AskOffer, offer_id=TEXT, amount_msat=PERHAPS_MONEY, payer_data=TEXTS, description=TEXT, expiry_s=SECONDS,
+    zap=st.booleans(), amountless=st.booleans(),
 )  # fmt: skip
 
 
@@ -30,7 +35,7 @@ def stored(**members: Any) -> bytes:
     return msgspec.msgpack.encode({"type": "MakeInvoice", **members})
 
 
-@given(PAYMENTS | INVOICES)
+@given(PAYMENTS | INVOICES | QUESTIONS)
 def test_a_stored_command_is_read_back_as_it_was(command: Journaled) -> None:
     back = thaw(freeze(command))
     assert (back, type(back)) == (command, type(command))

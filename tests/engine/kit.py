@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kitestring.app.service.delivery import Delivery, Done, Route
-from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, MakeInvoice, PayInvoice
+from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.grants import Account, Budget, Grant, Offer
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
@@ -190,10 +190,10 @@ class Rig:
         await self.handle(request_id, grant, self.paying(invoice, amount, **more))
 
     async def invoice(self, request_id: str, grant: str, amount: int | None, **more: Any) -> tuple[str, str]:
-        """Make an invoice and wait for it: (bolt11, payment_hash)."""
+        """Make an invoice and wait for it: (bolt11, payment_hash). Without a grant it is asked of an offer."""
         value = None if amount is None else Msat(amount)
-        reply_to = NWC if grant else PAYER_OF_OFFERS
-        await self.handle(request_id, grant, MakeInvoice(amount_msat=value, **more), reply_to)
+        asked = MakeInvoice(amount_msat=value, **more) if grant else AskOffer(amount_msat=value, **more)
+        await self.handle(request_id, grant, asked, NWC if grant else PAYER_OF_OFFERS)
         made = await self.answer(request_id)
         assert isinstance(made, Invoiced), made
         return made.transaction.bolt11, made.transaction.payment_hash

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.commands import MakeInvoice
+from kitestring.base.commands import AskOffer, MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
@@ -67,7 +67,7 @@ class Story:
             paying = rig.paying(invoice, 10_000, expires_at=rig.clock.now() + DAY_S)  # no crash outlasts it
             self.sent[name] = ("app", paying, NWC)
         self.sent[INVOICE] = ("till", MakeInvoice(amount_msat=Msat(7_000)), NWC)
-        self.sent[OFFER] = ("", MakeInvoice(amount_msat=Msat(5_000), offer_id="coffee"), PAYER_OF_OFFERS)
+        self.sent[OFFER] = ("", AskOffer(amount_msat=Msat(5_000), offer_id="coffee"), PAYER_OF_OFFERS)
 
     async def tell(self, rig: Rig, name: str) -> None:
         grant, command, reply_to = self.sent[name]

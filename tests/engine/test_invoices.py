@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
-from kitestring.base.commands import GetBalance, GetInfo, ListTransactions, LookupInvoice, MakeInvoice
+from kitestring.base.commands import AskOffer, GetBalance, GetInfo, ListTransactions, LookupInvoice, MakeInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Offer, OfferState
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceOrder, InvoiceStatus
+from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeBalance
 from kitestring.base.outcomes import Balance, Found, Listed, Paid, Refused
+from kitestring.base.transactions import RecordInvoice, SaveOffer, Stale
 from kitestring.engine import invoices as invoices_module
 from kitestring.engine.incoming import AT_ONCE, EXPIRY_GRACE_S, HOUSEKEEPING_S
 from kitestring.engine.limits import Limits
@@ -245,7 +248,7 @@ async def test_open_invoices_of_one_offer_are_bounded_and_the_payer_is_told_when
         await rig.offer("shop")
         for number in range(2):
             await rig.invoice(f"i{number}", "", 1_000, offer_id="tips", expiry_s=600)
-        await rig.handle("i9", "", MakeInvoice(amount_msat=Msat(1_000), offer_id="tips"), PAYER_OF_OFFERS)
+        await rig.handle("i9", "", AskOffer(amount_msat=Msat(1_000), offer_id="tips"), PAYER_OF_OFFERS)
         refused = await rig.answer("i9")
         assert refused.reason is Reason.RATE_LIMITED
         assert refused.details == {"retry_after": rig.clock.now() + 60}
@@ -337,9 +340,67 @@ async def test_a_connection_with_too_many_open_invoices_costs_the_node_nothing(l
 @virtual
 async def test_an_offer_that_is_gone_is_answered_and_leaves_no_row(life: Life) -> None:
     async with life.service() as rig:
-        await rig.handle("o1", "", MakeInvoice(amount_msat=Msat(1_000), offer_id="nowhere"), PAYER_OF_OFFERS)
+        await rig.handle("o1", "", AskOffer(amount_msat=Msat(1_000), offer_id="nowhere"), PAYER_OF_OFFERS)
         assert (await rig.answer("o1")).reason is Reason.UNKNOWN_TARGET
         assert await rig.store.request("o1") is None
+
+
+@virtual
+async def test_of_what_a_payer_tells_only_what_the_offer_asks_for_is_stored(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.write(SaveOffer(Offer(offer_id="mug", label="Mug", price_msat=Msat(5_000), payer_data=("email",))))
+        told = {"email": "b@example.org", "name": "Bob"}
+        _, payment_hash = await rig.invoice("o1", "", None, offer_id="mug", payer_data=told)
+        request = await rig.store.request("o1")
+        kept = MakeInvoice(
+            amount_msat=Msat(5_000), description="Mug", offer_id="mug", payer_data={"email": "b@example.org"}
+        )
+        assert thaw(request.command) == kept
+        invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+        assert invoice.payer_data == '{"email":"b@example.org"}'
+
+
+@virtual
+async def test_an_offer_that_ends_while_the_node_is_asked_makes_no_invoice_any_more(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("mug")
+        balance = life.node.balance
+
+        async def slow() -> NodeBalance:
+            await rig.write(SaveOffer(Offer(offer_id="mug", label="Mug", state=OfferState.DELETED)))
+            return await balance()
+
+        life.node.replace("balance", slow)
+        await rig.handle("o1", "", AskOffer(amount_msat=Msat(1_000), offer_id="mug"), PAYER_OF_OFFERS)
+        assert (await rig.answer("o1")).reason is Reason.UNKNOWN_TARGET
+
+
+@virtual
+async def test_an_invoice_that_was_made_for_an_offer_of_before_is_not_given_out(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("mug")
+        apply = rig.store.apply
+
+        async def stale_once(tx: Any) -> Any:
+            if not isinstance(tx, RecordInvoice):
+                return await apply(tx)
+            rig.store.apply = apply
+            await rig.write(SaveOffer(Offer(offer_id="mug", label="another mug")))
+            return Stale()
+
+        rig.store.apply = stale_once
+        await rig.handle("o1", "", AskOffer(amount_msat=Msat(1_000), offer_id="mug"), PAYER_OF_OFFERS)
+        assert (await rig.answer("o1")).reason is Reason.BUSY
+        assert await rig.store.request("o1") is None
+
+
+@virtual
+async def test_an_invoice_without_a_connection_is_made_for_offers_only(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("mug")
+        await rig.handle("o1", "", MakeInvoice(amount_msat=Msat(1_000), offer_id="mug"), PAYER_OF_OFFERS)
+        assert (await rig.answer("o1")).reason is Reason.CONNECTION_ENDED
+        assert "make_invoice" not in life.node.calls
 
 
 # ------------------------------------------------------------ inside one service

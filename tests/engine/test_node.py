@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
+from kitestring.base.commands import AskOffer
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import NodeBalance, NodeUnreachableError
 from kitestring.base.outcomes import Paid
 from kitestring.engine.node import FAILURE_AGE_S
 from kitestring.engine.payments import DECIDE_LIMIT_S
-from tests.engine.kit import AMOUNT, Life, Rig
+from tests.engine.kit import AMOUNT, PAYER_OF_OFFERS, Life, Rig
 from tests.fakes.clock import virtual
 
 CROWD = 40
@@ -113,11 +114,13 @@ def test_a_failure_is_told_by_its_kind_and_the_words_of_the_node_are_kept_apart(
                 raise fault
 
             life.node.replace("balance", broken)
-            for ask in (rig.engine.node_view, rig.engine.receivable):
-                with pytest.raises(KitestringError) as caught:
-                    await ask()
-                assert words in caught.value.message
-                assert str(fault) not in caught.value.message
-                assert (caught.value.private, caught.value.details) == (str(fault), {})
+            with pytest.raises(KitestringError) as caught:
+                await rig.engine.node_view()
+            await rig.offer("tea")
+            await rig.handle("o1", "", AskOffer(offer_id="tea"), PAYER_OF_OFFERS)
+            for failure in (caught.value, await rig.answer("o1")):
+                assert words in failure.message
+                assert str(fault) not in failure.message
+                assert (failure.private, failure.details) == (str(fault), {})
 
     story(life)

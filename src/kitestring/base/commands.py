@@ -14,6 +14,8 @@ from kitestring.base.money import Msat
 #: The account that is the node itself, and the grant of its owner (no limits, every method).
 OWNER_ACCOUNT: Final = "owner"
 OWNER_GRANT: Final = "owner"
+#: The name under which a payer's free text stands among what payers of an offer tell about themselves.
+NOTE: Final = "note"
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -39,7 +41,10 @@ class PayInvoice(Command, frozen=True, kw_only=True):
 
 
 class MakeInvoice(Command, frozen=True, kw_only=True):
-    """Make an invoice into the caller's account. ``amount_msat`` None = amountless. ``metadata`` is JSON text."""
+    """Make an invoice into the caller's account. ``amount_msat`` None = amountless. ``metadata`` is JSON text.
+
+    ``offer_id`` and ``payer_data`` (texts by name) are set where it is the answer to :class:`AskOffer`.
+    """
 
     amount_msat: Msat | None
     description: str = ""
@@ -47,7 +52,23 @@ class MakeInvoice(Command, frozen=True, kw_only=True):
     expiry_s: int = 3600
     metadata: str = ""
     offer_id: str = ""
-    payer_data: str = ""
+    payer_data: dict[str, str] = {}
+
+
+class AskOffer(Command, frozen=True, kw_only=True):
+    """Make the invoice that an offer promises to everybody, into the offer's account; the caller may be a stranger.
+
+    ``amount_msat`` None = the payer names none; ``amountless``: an invoice without an amount is welcome then.
+    ``payer_data`` holds what the payer tells, as texts by name; ``zap`` says that a zap request came along.
+    """
+
+    offer_id: str
+    amount_msat: Msat | None = None
+    payer_data: dict[str, str] = {}
+    description: str = ""
+    expiry_s: int = 3600
+    zap: bool = False
+    amountless: bool = False
 
 
 class LookupInvoice(Command, frozen=True, kw_only=True):
@@ -76,8 +97,9 @@ class GetInfo(Command, frozen=True, kw_only=True):
     """Tell the caller about the node and about its own permissions."""
 
 
-Journaled = PayInvoice | MakeInvoice
-AnyCommand = PayInvoice | MakeInvoice | LookupInvoice | ListTransactions | GetBalance | GetInfo
+#: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
+Journaled = PayInvoice | MakeInvoice | AskOffer
+AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetInfo
 
 
 def _plain(value: object) -> int:

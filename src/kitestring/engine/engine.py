@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
+from kitestring.base.commands import AnyCommand, AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.grants import Grant
-from kitestring.base.money import Msat
 from kitestring.base.outcomes import Outcome
 from kitestring.base.records import NodeView
 from kitestring.engine.answers import Answers
@@ -32,7 +31,7 @@ class Engine:
         self._grants = Grants(context.store)
         self._gate = NodeGate(context)
         self._payments = Payments(context, self._answers, self._grants, self._gate)
-        self._invoices = Invoices(context, self._answers, self._grants)
+        self._invoices = Invoices(context, self._answers, self._grants, self._gate)
         self._incoming = IncomingMoney(context, self._answers)
         self._questions = Questions(context, self._grants, self._gate)
         self._drift = Drift(context, self._gate)
@@ -41,6 +40,7 @@ class Engine:
         self._handlers: dict[type, Callable[[Incoming, Any], Awaitable[None]]] = {
             PayInvoice: self._payments.handle,
             MakeInvoice: self._invoices.handle,
+            AskOffer: self._invoices.handle,
         }
 
     # ------------------------------------------------------------ life
@@ -100,7 +100,3 @@ class Engine:
     async def node_view(self) -> NodeView:
         """The node's balance, asked now. Raises KitestringError(UNAVAILABLE)."""
         return await self._gate.view(0)
-
-    async def receivable(self) -> Msat:
-        """The sum that can come in now. Raises KitestringError(UNAVAILABLE)."""
-        return await self._gate.receivable()

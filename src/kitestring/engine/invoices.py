@@ -12,9 +12,9 @@ from typing import Final, assert_never
 
 import msgspec
 
-from kitestring.base.commands import OWNER_ACCOUNT, MakeInvoice
+from kitestring.base.commands import AskOffer, MakeInvoice
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant, OfferState
+from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.base.node import InvoiceOrder, NodeInvoice
 from kitestring.base.outcomes import Invoiced, Refused, Transaction
@@ -31,7 +31,8 @@ from kitestring.base.transactions import (
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
-from kitestring.engine.node import reachable
+from kitestring.engine.node import NodeGate, reachable
+from kitestring.policy.prices import price
 from kitestring.policy.rules import refuse_invoice
 
 log = logging.getLogger("kitestring.engine")
@@ -43,62 +44,75 @@ MAX_OPEN_PER_OFFER: Final = 1_000
 OPEN_RETRY_S: Final = 60
 
 
-class _Account(msgspec.Struct, frozen=True, gc=False):
-    """Where the money goes, and the version of the grant that says so."""
+_GrantOf = Callable[[str], Awaitable[Grant | None]]
 
+
+class _Terms(msgspec.Struct, frozen=True, gc=False):
+    """The invoice to make, where the money goes, and the version of the grant that says so (0: there is none). At most
+    ``max_open`` of the grant or the offer may be unpaid (0 = no bound)."""
+
+    command: MakeInvoice
     account_id: str
-    version: int = 0
+    version: int
+    max_open: int
 
 
 class Invoices:
     """Invoices into the account of a grant, or of an offer (then the caller is a stranger)."""
 
-    def __init__(self, context: Context, answers: Answers, grants: Grants) -> None:
+    def __init__(self, context: Context, answers: Answers, grants: Grants, gate: NodeGate) -> None:
         self._context = context
         self._answers = answers
         self._grants = grants
+        self._gate = gate
 
-    async def handle(self, incoming: Incoming, command: MakeInvoice) -> None:
+    async def handle(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> None:
         """Have the invoice made and store it with its answer; returns when that is done.
 
         Raises KitestringError when the ledger cannot be read or written; then nothing was said.
         """
-        account = await self._account(incoming, command, self._grants.get)
-        if isinstance(account, Refused):
-            await self._answers.refuse(incoming, account)
-            return
-        offer_id, max_open = command.offer_id, self._max_open(incoming, command)
+        refused = await self._carry_out(incoming, command)
+        if refused is not None:
+            await self._answers.refuse(incoming, refused)
+
+    async def _carry_out(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> Refused | None:
+        terms = await self._terms(incoming, command, self._grants.get)
+        if isinstance(terms, Refused):
+            return terms
+        offer_id = terms.command.offer_id
         is_known, number = await self._context.store.before_invoice(incoming.request_id, incoming.grant_id, offer_id)
         if is_known:
             await self._answers.known(incoming.request_id)
-        elif 0 < max_open <= number:
-            await self._answers.refuse(incoming, self._refusal(Denied(Reason.RATE_LIMITED)))
-        else:
-            await self._make(incoming, command, account)
+            return None
+        if 0 < terms.max_open <= number:
+            return self._refusal(Denied(Reason.RATE_LIMITED))
+        return await self._make(incoming, command, terms)
 
-    async def _account(
-        self, incoming: Incoming, command: MakeInvoice, grant_of: Callable[[str], Awaitable[Grant | None]]
-    ) -> _Account | Refused:
-        if incoming.grant_id:
-            grant, now = await grant_of(incoming.grant_id), self._context.clock.now()
-            refusal = refuse_invoice(command, grant, self._context.backend.capabilities, now=now)
-            if refusal is not None or grant is None:
-                return refusal or Refused(Reason.CONNECTION_ENDED)
-            return _Account(grant.account_id, grant.version)
-        if not command.offer_id:
-            return _Account(OWNER_ACCOUNT)
-        offer = await self._context.store.offer(command.offer_id)
-        if offer is None or offer.state is not OfferState.OPEN:
-            return Refused(Reason.UNKNOWN_TARGET, "there is no such offer here")
-        return _Account(offer.account_id)
+    async def _terms(self, incoming: Incoming, command: MakeInvoice | AskOffer, grant_of: _GrantOf) -> _Terms | Refused:
+        if isinstance(command, AskOffer):
+            return await self._priced(command)
+        return self._granted(command, await grant_of(incoming.grant_id))
 
-    def _max_open(self, incoming: Incoming, command: MakeInvoice) -> int:
-        """Of the grant, or of the offer: strangers' invoices need a bound whatever the owner allows his apps."""
-        if incoming.grant_id:
-            return self._context.limits.open_invoices
-        return MAX_OPEN_PER_OFFER if command.offer_id else 0
+    def _granted(self, command: MakeInvoice, grant: Grant | None) -> _Terms | Refused:
+        now = self._context.clock.now()
+        refusal = refuse_invoice(command, grant, self._context.backend.capabilities, now=now)
+        if refusal is not None or grant is None:
+            return refusal or Refused(Reason.CONNECTION_ENDED)
+        return _Terms(command, grant.account_id, grant.version, self._context.limits.open_invoices)
 
-    async def _make(self, incoming: Incoming, command: MakeInvoice, account: _Account) -> None:
+    async def _priced(self, ask: AskOffer) -> _Terms | Refused:
+        """The node is asked first, so that the offer is read as it stands when the invoice is made. Strangers' invoices
+        have a bound whatever the owner allows his apps."""
+        try:
+            receivable_msat = await self._gate.receivable()
+            offer = await self._context.store.offer(ask.offer_id)
+        except KitestringError as failure:
+            return Refused.of(failure)
+        sale = price(offer, ask, receivable_msat, amountless=self._context.backend.capabilities.amountless)
+        return sale if isinstance(sale, Refused) else _Terms(sale.command, sale.account_id, 0, MAX_OPEN_PER_OFFER)
+
+    async def _make(self, incoming: Incoming, asked: MakeInvoice | AskOffer, terms: _Terms) -> Refused | None:
+        command = terms.command
         own_preimage = self._context.backend.capabilities.own_preimage
         preimage = self._context.entropy(32).hex() if own_preimage else ""
         order = InvoiceOrder(
@@ -107,47 +121,46 @@ class Invoices:
         try:
             made = await reachable(self._context.backend.make_invoice(order))
         except KitestringError as unavailable:
-            await self._answers.refuse(incoming, Refused.of(unavailable))
-            return
+            return Refused.of(unavailable)
         if preimage and not preimage_fits(preimage, made.payment_hash):
             log.error("the node has made an invoice of another hash than it was asked for: nobody is shown it")
-            await self._answers.refuse(incoming, Refused(Reason.INTERNAL, "the node has made another invoice"))
-            return
-        await self._store(incoming, command, account, made, preimage)
+            return Refused(Reason.INTERNAL, "the node has made another invoice")
+        return await self._store(incoming, asked, terms, made, preimage)
 
     async def _store(
-        self, incoming: Incoming, command: MakeInvoice, account: _Account | Refused, made: NodeInvoice, preimage: str
-    ) -> None:
+        self, incoming: Incoming, asked: MakeInvoice | AskOffer, first: _Terms, made: NodeInvoice, preimage: str
+    ) -> Refused | None:
         """However often the grant changes meanwhile; what was made is stored under the newest or not at all."""
+        terms: _Terms | Refused = first
         for _ in range(MAX_STALE_ROUNDS):
-            if isinstance(account, Refused):
-                await self._answers.refuse(incoming, account)
-                return
-            answer = await self._context.store.apply(self._record(incoming, command, account, made, preimage))
+            if isinstance(terms, Refused):
+                return terms
+            if terms.command != first.command:
+                return Refused(Reason.BUSY, "the offer has changed just now; try again")
+            answer = await self._context.store.apply(self._record(incoming, terms, made, preimage))
             match answer:
                 case Claimed() | Running():
-                    return
+                    return None
                 case Finished():
                     self._context.deliver(answer.messages)
-                    return
+                    return None
                 case Denied():
-                    await self._answers.refuse(incoming, self._refusal(answer))
-                    return
+                    return self._refusal(answer)
                 case Stale():
-                    account = await self._account(incoming, command, self._grants.reload)
+                    terms = await self._terms(incoming, asked, self._grants.reload)
                 case _:
                     assert_never(answer)
-        await self._answers.refuse(incoming, Refused(Reason.BUSY, "the connection keeps changing; try again"))
+        return Refused(Reason.BUSY, "the connection keeps changing; try again")
 
-    def _record(
-        self, incoming: Incoming, command: MakeInvoice, account: _Account, made: NodeInvoice, preimage: str
-    ) -> RecordInvoice:
-        now = self._context.clock.now()
+    def _record(self, incoming: Incoming, terms: _Terms, made: NodeInvoice, preimage: str) -> RecordInvoice:
+        """The row keeps the invoice that was made, also where an offer was asked: of what a stranger tells only what
+        the offer asks for is stored."""
+        now, command = self._context.clock.now(), terms.command
         invoice = Invoice(
             invoice_id=self._context.new_id(now),
             node_id=self._context.node.node_id,
             epoch=self._context.node.epoch,
-            account_id=account.account_id,
+            account_id=terms.account_id,
             grant_id=incoming.grant_id,
             payment_hash=made.payment_hash,
             bolt11=made.bolt11,
@@ -159,12 +172,14 @@ class Invoices:
             description_hash=command.description_hash,
             metadata=command.metadata,
             offer_id=command.offer_id,
-            payer_data=command.payer_data,
+            payer_data=msgspec.json.encode(command.payer_data).decode() if command.payer_data else "",
             request_id=incoming.request_id,
         )
+        if incoming.command is not command:
+            incoming = msgspec.structs.replace(incoming, command=command)
         request = new_request(incoming, now)
         messages = self._answers.replies((request,), (Invoiced(_transaction(invoice)),))
-        return RecordInvoice(request, account.version, invoice, messages, now, self._max_open(incoming, command))
+        return RecordInvoice(request, terms.version, invoice, messages, now, terms.max_open)
 
     def _refusal(self, denied: Denied) -> Refused:
         if denied.reason is not Reason.RATE_LIMITED:

@@ -8,6 +8,7 @@ from typing import Final
 
 from kitestring.base.commands import (
     AnyCommand,
+    AskOffer,
     GetBalance,
     GetInfo,
     ListTransactions,
@@ -39,6 +40,7 @@ class Right(Enum):
 NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
     PayInvoice: Right.SPEND,
     MakeInvoice: Right.RECEIVE,
+    AskOffer: Right.RECEIVE,
     LookupInvoice: Right.READ,
     ListTransactions: Right.READ,
     GetBalance: Right.READ,

@@ -102,8 +102,8 @@ def test_the_payer_reads_what_the_service_writes_and_the_other_way_round() -> No
         assert decode_reply(plaintext.decode()) == expected
     text = encode_request("tips", amount_sats=21, payer_data={"name": "Bob"}, description="coffee", expires_in_s=600)
     request = decode_request(text, version="tagged")
-    assert (request.offer, request.amount_sats, request.payer_data) == ("tips", 21, {"name": "Bob"})
-    assert (request.description, request.expires_in_s) == ("coffee", 600)
+    assert (request.offer_id, request.amount_msat, request.payer_data) == ("tips", 21_000, {"name": "Bob"})
+    assert (request.description, request.expiry_s) == ("coffee", 600)
     assert encode_request("tips") == '{"offer":"tips"}'
 
 

@@ -84,8 +84,8 @@ class Core:
             Context(store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits)
         )
         self.gateway: Final = Gateway(
-            service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine, store=store,
-            backend=backend, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
+            service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine,
+            send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
             nip44_seen=self._nip44_seen, accept_legacy=config.accept_legacy_offers,
         )  # fmt: skip
         self.connections: Final = Connections(

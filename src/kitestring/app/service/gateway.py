@@ -17,10 +17,8 @@ from kitestring.app.service.wires import Wires
 from kitestring.base.commands import MakeInvoice, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Encoded
-from kitestring.base.store import Store
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.nostr import kinds
@@ -53,7 +51,7 @@ class Gateway:
     """Reads events for the service key (offers) and for every connection's key (NWC)."""
 
     def __init__(
-        self, *, service_pubkey: str, network: str, wires: Wires, engine: Engine, store: Store, backend: Backend,
+        self, *, service_pubkey: str, network: str, wires: Wires, engine: Engine,
         send_once: Callable[[Encoded], None], clock: Clock, rates: Rates, nip44_seen: Callable[[Grant], None],
         accept_legacy: bool = True,
     ) -> None:  # fmt: skip
@@ -61,8 +59,6 @@ class Gateway:
         self._network: Final = network
         self._wires: Final = wires
         self._engine: Final = engine
-        self._store: Final = store
-        self._backend: Final = backend
         self._send_once: Final = send_once
         self._clock: Final = clock
         self._rates: Final = rates
@@ -220,24 +216,12 @@ class Gateway:
             if self._rates.may_tell_stranger(event.pubkey):
                 self._reply(to, refusal.refused)
             return
-        limited = self._rates.offer(event.pubkey, request.offer)
+        limited = self._rates.offer(event.pubkey, request.offer_id)
         if limited is not None:
             if self._rates.may_tell_stranger_limit(event.pubkey):
                 self._reply(to, limited)
             return
-        outcome = await self._price(request)
-        if isinstance(outcome, Refused):
-            self._reply(to, outcome)
-            return
-        await self._handle(Incoming(event.id, "offers", "", outcome, to.freeze(), event.created_at))
-
-    async def _price(self, request: offers.OfferRequest) -> MakeInvoice | Refused:
-        try:
-            offer = await self._store.offer(request.offer)
-            receivable_msat = await self._engine.receivable()
-        except KitestringError as failure:
-            return Refused(failure.reason, failure.message)
-        return offers.price(offer, request, receivable_msat, amountless=self._backend.capabilities.amountless)
+        await self._handle(Incoming(event.id, "offers", "", request, to.freeze(), event.created_at))
 
     # ------------------------------------------------------------ late ones
 

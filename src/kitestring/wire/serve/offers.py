@@ -1,17 +1,15 @@
 """CLINK Offers (kind 21001), the service's side, with the unversioned NIP-69 callers of 2024.
 
-Requests in, prices, replies and receipts out. Amounts on this wire are whole satoshis.
+Requests in, replies and receipts out. Amounts on this wire are whole satoshis.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kitestring.base.commands import MakeInvoice
+from kitestring.base.commands import NOTE, AskOffer
 from kitestring.base.errors import SILENT, TABLE, CodecError, Reason
-from kitestring.base.grants import Offer
-from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, Msat, sat
+from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, sat
 from kitestring.base.outcomes import Invoiced, Outcome, Received, Refused
 from kitestring.base.ports import Encoded, Entropy
 from kitestring.base.text import clean
@@ -21,7 +19,6 @@ from kitestring.nostr.event import Event, first_tag
 from kitestring.wire.envelope import CLINK_VERSION, reply_event
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.reply_to import ReplyTo, Version
-from kitestring.wire.text import clean_description
 
 #: 21 million bitcoin in sats.
 MAX_SATS: Final = MAX_MSAT // MSAT_PER_SAT
@@ -36,8 +33,6 @@ MAX_PAYER_VALUE: Final = 1000
 #: Offer ids in codes have at most 255 bytes.
 MAX_OFFER_ID: Final = 255
 MAX_ERROR_CHARS: Final = 200
-#: Where the plain text that first-draft payers send is kept; never dropped as undeclared.
-NOTE: Final = "note"
 
 #: What an error text starts with.
 CODE_NAMES: Final = {
@@ -52,19 +47,6 @@ CODE_NAMES: Final = {
 _LEGACY_CODES: Final = {6: 1}
 #: Details of a refusal that go on the wire.
 _SHOWN_DETAILS: Final = ("range", "latest", "payer_data", "delta", "retry_after")
-
-
-@dataclass(frozen=True, slots=True)
-class OfferRequest:
-    """A stranger's wish for an invoice. ``legacy`` callers sent no version; ``zap``: there is a zap request."""
-
-    offer: str
-    amount_sats: int | None = None
-    payer_data: dict[str, str] = field(default_factory=dict)
-    description: str = ""
-    expires_in_s: int | None = None
-    zap: bool = False
-    legacy: bool = False
 
 
 # ---------------------------------------------------------------- requests
@@ -83,21 +65,22 @@ def read_version(event: Event, *, accept_legacy: bool) -> Version:
     raise WireRefusalError(Reason.UNSUPPORTED_VERSION, "only clink_version 1 is served here")
 
 
-def decode_request(plaintext: str, *, version: Version) -> OfferRequest:
+def decode_request(plaintext: str, *, version: Version) -> AskOffer:
     """A decrypted request. Raises WireRefusalError: MALFORMED, or UNKNOWN_TARGET when it names no offer."""
     try:
         members = loads_object(plaintext)
         offer = members.get("offer")
         if not isinstance(offer, str) or len(offer) > MAX_OFFER_ID:
             raise WireRefusalError(Reason.UNKNOWN_TARGET, "the request names no offer")
-        return OfferRequest(
-            offer,
-            _amount_sats(members),
-            _payer_data(members.get("payer_data")),
-            clean(text_member(members, "description") or "", MAX_DESCRIPTION),
-            _expires_in(members.get("expires_in_seconds")),
-            bool(members.get("zap")),
-            version == "legacy",
+        amount = _amount_sats(members)
+        return AskOffer(
+            offer_id=offer,
+            amount_msat=None if amount is None else sat(amount),
+            payer_data=_payer_data(members.get("payer_data")),
+            description=clean(text_member(members, "description") or "", MAX_DESCRIPTION),
+            expiry_s=_expires_in(members.get("expires_in_seconds")),
+            zap=bool(members.get("zap")),
+            amountless=version == "legacy",
         )
     except CodecError as error:
         raise WireRefusalError(Reason.MALFORMED, str(error)) from None
@@ -137,92 +120,13 @@ def _payer_text(value: object) -> str:
     return clean(text, MAX_PAYER_VALUE)
 
 
-def _expires_in(value: object) -> int | None:
+def _expires_in(value: object) -> int:
     """Clamped, never an error: a payer's odd wish is no reason to refuse its money."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        return None
+        return MAX_EXPIRY_S
     return min(max(value, MIN_EXPIRY_S), MAX_EXPIRY_S)
-
-
-# ---------------------------------------------------------------- prices
-
-
-def price(
-    offer: Offer | None, request: OfferRequest, receivable_msat: Msat, *, amountless: bool = False
-) -> MakeInvoice | Refused:
-    """The invoice to make for a request, or why there is none.
-
-    ``offer`` None = unknown. ``receivable_msat`` is what can come in now; ``amountless`` says that the backend can make
-    invoices without an amount, which only callers of the 2024 protocol get.
-    """
-    if offer is None or offer.state == "deleted":
-        return Refused(Reason.UNKNOWN_TARGET, "there is no such offer here")
-    if offer.state == "moved":
-        return _moved(offer)
-    if offer.state != "open":
-        return Refused(Reason.NOT_PERMITTED, "this offer is switched off")
-    missing = [name for name in offer.payer_data if not request.payer_data.get(name)]
-    if missing:
-        return Refused(
-            Reason.UNKNOWN_TARGET,
-            f"payer_data is missing: {', '.join(missing)}",
-            {"payer_data": list(offer.payer_data)},
-        )
-    if offer.price_msat is not None:
-        amount = _fixed(offer.price_msat, request, receivable_msat)
-    else:
-        amount = _spontaneous(offer, request, receivable_msat, amountless=amountless)
-    if isinstance(amount, Refused):
-        return amount
-    if request.zap:
-        return Refused(Reason.UNSUPPORTED, "zaps are not supported by this offer")
-    kept = {name: text for name, text in request.payer_data.items() if name in offer.payer_data or name == NOTE}
-    return MakeInvoice(
-        amount_msat=sat(amount) if amount else None,
-        description=clean_description(request.description or offer.label),
-        expiry_s=request.expires_in_s or MAX_EXPIRY_S,
-        offer_id=offer.offer_id,
-        payer_data=dumps(kept) if kept else "",
-    )
-
-
-def _moved(offer: Offer) -> Refused:
-    details = {"latest": offer.latest} if offer.latest else {}
-    return Refused(
-        Reason.MOVED_OR_EXPIRED_OFFER, "this offer has moved" if details else "this offer has ended", details
-    )
-
-
-def _fixed(price_msat: Msat, request: OfferRequest, receivable_msat: Msat) -> int | Refused:
-    asked = price_msat.sats_up()
-    if request.amount_sats not in {None, asked}:
-        return _out_of_range(asked, asked)
-    return asked if asked <= receivable_msat.sats_down() else _nothing_receivable()
-
-
-def _spontaneous(offer: Offer, request: OfferRequest, receivable_msat: Msat, *, amountless: bool) -> int | Refused:
-    """The amount in sats, 0 for an invoice without one."""
-    low = max(1, offer.min_msat.sats_up()) if offer.min_msat is not None else 1
-    high = receivable_msat.sats_down()
-    if offer.max_msat is not None:
-        high = min(high, offer.max_msat.sats_down())
-    if high < low:
-        return _nothing_receivable()
-    if request.amount_sats is None and request.legacy:
-        return 0 if amountless else Refused(Reason.UNSUPPORTED, "name an amount")
-    if request.amount_sats is None or not low <= request.amount_sats <= high:
-        return _out_of_range(low, high)
-    return request.amount_sats
-
-
-def _out_of_range(low: int, high: int) -> Refused:
-    return Refused(Reason.AMOUNT_OUT_OF_RANGE, f"from {low} to {high} sat", {"range": {"min": low, "max": high}})
-
-
-def _nothing_receivable() -> Refused:
-    return Refused(Reason.UNAVAILABLE, "this amount cannot be received at the moment")
 
 
 # ---------------------------------------------------------------- replies
