@@ -107,6 +107,7 @@ def test_the_largest_message_still_fits_an_event_and_one_byte_more_is_refused(ci
         (kinds.NWC_REQUEST, "nip44", None, [["encryption", "nip44_v2"]]),
         (kinds.NWC_REQUEST, "nip04", NOW + 90, [["expiration", str(NOW + 90)]]),
         (kinds.OFFER, "nip44", None, [["clink_version", "1"]]),
+        (kinds.DEBIT, "nip44", None, [["clink_version", "1"]]),
     ],
 )
 def test_requests_carry_the_tags_of_their_wire(
@@ -153,6 +154,12 @@ P, E, V = ["p", CLIENT.public_hex], ["e", "ab" * 32], ["clink_version", "1"]
 )
 def test_only_the_services_own_answer_to_this_request_is_believed(event: Event, believed: bool) -> None:
     assert is_reply(event, Expected(kinds.OFFER, SERVICE.public_hex, CLIENT.public_hex, "ab" * 32)) is believed
+
+
+def test_every_reply_of_clink_that_names_a_version_names_version_1() -> None:
+    expected = Expected(kinds.DEBIT, SERVICE.public_hex, CLIENT.public_hex, "ab" * 32)
+    assert is_reply(signed(kinds.DEBIT, [P, E, V]), expected)
+    assert not is_reply(signed(kinds.DEBIT, [P, E, ["clink_version", "2"]]), expected)
 
 
 def test_a_nwc_response_may_lack_the_addressee_but_not_have_another() -> None:

@@ -1,4 +1,4 @@
-"""The event kinds this project speaks, and the three NIP-01 classes of storage."""
+"""The event kinds this project speaks, what each of them is for, and the three NIP-01 classes of storage."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ NWC_NOTIFY: Final = 23197
 REMOTE_SIGNER: Final = 24133  # NIP-46
 HTTP_AUTH: Final = 27235  # NIP-98
 BEACON: Final = 30078  # NIP-78, as CLINK uses it
+
+#: Requests and replies of CLINK: of one kind, and each event says its version.
+CLINK: Final = frozenset({OFFER, DEBIT, MANAGE, ENROLL})
+#: Encrypted from one key to another: nobody else has a reason to read them.
+CONVERSATIONS: Final = CLINK | {NWC_REQUEST, NWC_RESPONSE, NWC_NOTIFY_NIP04, NWC_NOTIFY, REMOTE_SIGNER, WRAP}
+#: For everybody: who somebody is, where they are found, and the end of what they have published.
+PUBLIC: Final = frozenset({METADATA, DELETE, RELAY_LIST, NWC_INFO, BEACON})
+#: Proofs of identity for one connection or one request: passing them on would give them away.
+PROOFS: Final = frozenset({AUTH, HTTP_AUTH})
 
 
 def is_ephemeral(kind: int) -> bool:

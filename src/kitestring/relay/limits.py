@@ -9,22 +9,11 @@ from kitestring.nostr import kinds
 
 #: Kinds of this product: payments, their discovery, deletion, and remote signing. Others are refused by default, so
 #: that a relay started for a wallet does not become somebody's file store.
-PRODUCT_KINDS: Final = frozenset(
-    {
-        kinds.METADATA, kinds.DELETE, kinds.RELAY_LIST, kinds.NWC_INFO, kinds.OFFER, kinds.DEBIT, kinds.MANAGE,
-        kinds.ENROLL, kinds.WRAP, kinds.NWC_REQUEST, kinds.NWC_RESPONSE, kinds.NWC_NOTIFY_NIP04, kinds.NWC_NOTIFY,
-        kinds.REMOTE_SIGNER, kinds.BEACON,
-    }
-)  # fmt: skip
+PRODUCT_KINDS: Final = kinds.PUBLIC | kinds.CONVERSATIONS
 #: Kinds that only their author and the keys in their ``p`` tags may read where authentication is on.
-PRIVATE_KINDS: Final = frozenset(
-    {
-        kinds.OFFER, kinds.DEBIT, kinds.MANAGE, kinds.ENROLL, kinds.WRAP, kinds.NWC_REQUEST, kinds.NWC_RESPONSE,
-        kinds.NWC_NOTIFY_NIP04, kinds.NWC_NOTIFY, kinds.REMOTE_SIGNER,
-    }
-)  # fmt: skip
-#: Proofs of identity for one connection or one request: passing them on would give them away.
-NEVER_PUBLISHED: Final = frozenset({kinds.AUTH, kinds.HTTP_AUTH})
+PRIVATE_KINDS: Final = kinds.CONVERSATIONS
+#: Refused also by a relay that takes every kind.
+NEVER_PUBLISHED: Final = kinds.PROOFS
 #: Seconds between pings, so that a dead peer's connection ends.
 HEARTBEAT_S: Final = 30.0
 #: Seconds for a complete HTTP request; a connection that has sent none by then is closed.

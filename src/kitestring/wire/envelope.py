@@ -79,9 +79,9 @@ def request_event(
     now: int,
     expires_at: int | None = None,
 ) -> Event:
-    """A signed request of a client: kind 23194 (NWC) or 21001 (offers). ``expires_at`` is for NWC only."""
+    """A signed request of a client: kind 23194 (NWC) or one of CLINK. ``expires_at`` is for NWC only."""
     tags = [["p", service]]
-    if kind == kinds.OFFER:
+    if kind in kinds.CLINK:
         tags.append(CLINK_VERSION)
     elif cipher == "nip44":
         tags.append(["encryption", "nip44_v2"])
@@ -111,6 +111,6 @@ def is_reply(event: Event, expected: Expected) -> bool:
     addressee = first_tag(event, "p")
     if addressee != expected.own and not (addressee is None and event.kind == kinds.NWC_RESPONSE):
         return False
-    if event.kind == kinds.OFFER and first_tag(event, CLINK_VERSION[0]) not in {None, CLINK_VERSION[1]}:
+    if event.kind in kinds.CLINK and first_tag(event, CLINK_VERSION[0]) not in {None, CLINK_VERSION[1]}:
         return False
     return verify_event(event)
