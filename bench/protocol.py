@@ -19,10 +19,10 @@ from kitestring.nostr import kinds
 from kitestring.nostr.filter import Filter
 from kitestring.nostr.inbox import Accept, Inbox
 from kitestring.nostr.relay import ClientConversation, EventMessage, event_frame
-from kitestring.wire.encryption import choose_cipher
 from kitestring.wire.envelope import decrypt
-from kitestring.wire.reply_to import NWC_KEY_PREFIX, ReplyTo
-from kitestring.wire.serve import nwc
+from kitestring.wire.grammar import Facts
+from kitestring.wire.registry import BY_KIND, WINDOWS
+from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, ReplyTo
 
 ROUNDS: Final = 15
 REQUESTS: Final = 512
@@ -37,13 +37,12 @@ class Path:
     def __init__(self) -> None:
         grants = {grant.service_pubkey: grant for grant in world.grants()}
         ring = world.keyring()
-        self._grants = grants
         self._wires = Wires(ring, os.urandom)
         self._talk = ClientConversation("ws://127.0.0.1")
         self._talk.subscribe(SUBSCRIPTION, [Filter(kinds=frozenset({kinds.NWC_REQUEST}))])
-        self._inbox = Inbox(
-            grants.__contains__, lambda kind, recipient, author: grants[recipient].caller == author
-        )  # fmt: skip
+        callers = {(key, grant.caller): grant for key, grant in grants.items()}
+        self._inbox = Inbox(grants.__contains__, lambda _, recipient, author: callers.get((recipient, author)), WINDOWS)
+        self._facts = Facts(world.NETWORK)
         self._now = int(time.time())
 
     def answer(self, frame: bytes, outcome: Outcome) -> bytes:
@@ -52,13 +51,12 @@ class Path:
         event = message.event
         verdict = self._inbox.check(event, self._now)
         assert type(verdict) is Accept
-        grant, wires = self._grants[verdict.recipient], self._wires
-        cipher = choose_cipher(event, grant.cipher, grant.nip44_seen).cipher
-        key_id = NWC_KEY_PREFIX + grant.grant_id
-        plaintext = decrypt(event.content, cipher, wires.shared(wires.key(key_id), event.pubkey, cipher))
-        decoded = nwc.decode_request(plaintext, network=world.NETWORK)
-        to = ReplyTo("nwc", key_id, event.pubkey, cipher, event.id, event.created_at, decoded.method.name)
-        encoded = wires.encode_to(to, outcome, self._now)
+        wire, grant = BY_KIND[event.kind], verdict.speaker
+        cipher = wire.cipher(event, grant).cipher
+        key_id = CONNECTION_KEY_PREFIX + grant.grant_id
+        to = ReplyTo(wire.name, key_id, event.pubkey, cipher, event.id, event.created_at)
+        asked = wire.read(decrypt(event.content, cipher, self._wires.secret(to)), event, to, self._facts)
+        encoded = self._wires.encode_to(asked.to, outcome, self._now)
         self._inbox.done(event.id)
         assert encoded is not None
         return event_frame(encoded.event)

@@ -26,7 +26,6 @@ SHARED = {
     "Cipher": 2,
     "Command": 2,
     "Commands": 2,
-    "Connection": 2,
     "Context": 2,
     "Done": 3,
     "Entry": 2,

@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from kitestring.app.owner.commands import all_commands
 from kitestring.base import payments
-from kitestring.base.errors import SILENCE, SILENT, TABLE
+from kitestring.base.errors import TABLE, Reason
 from kitestring.base.payments import HOLDING, OPEN, TERMINAL, State
 from kitestring.ledger.audit.checks import CHECKS
+from kitestring.wire.grammar import Wire
+from kitestring.wire.registry import WIRES
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -102,20 +104,22 @@ def errors_page() -> str:
         "The table says what each wire makes of it.",
         "",
         "- **exit**: the exit code of the command line ([what it means](cli.md#exit-codes)).",
-        "- **NWC**: the error code of NIP-47. Where a second one is given, connections that speak NIP-04 get that,",
-        "  because their apps know fewer codes.",
-        "- **offers**: the error code of a CLINK offer.",
+        "- The other columns are the error codes of the protocols. Where a second one is given, callers of an older",
+        "  form of the protocol get that one, because they know fewer codes.",
         "- –: nothing is published.",
         "",
-        "| reason | meaning | exit | NWC | offers |",
-        "|---|---|---|---|---|",
+        f"| reason | meaning | exit | {' | '.join(wire.title for wire in WIRES)} |",
+        f"|---|---|---|{'---|' * len(WIRES)}",
     ]
-    for reason, codes in TABLE.items():
-        nwc = "–" if codes.nwc == SILENCE else f"`{codes.nwc}`"
-        nwc += f" / `{codes.narrow}`" if codes.narrow != codes.nwc else ""
-        offers = "–" if codes.offers == SILENT else str(codes.offers)
-        rows.append(f"| `{reason.value}` | {codes.sentence} | {codes.exit.value} | {nwc} | {offers} |")
+    for reason, meaning in TABLE.items():
+        codes = " | ".join(_code(wire, reason) for wire in WIRES)
+        rows.append(f"| `{reason.value}` | {meaning.sentence} | {meaning.exit.value} | {codes} |")
     return "\n".join([*rows, ""])
+
+
+def _code(wire: Wire, reason: Reason) -> str:
+    codes = (wire.codes[reason], wire.older_codes.get(reason))
+    return " / ".join(f"`{code}`" if isinstance(code, str) else str(code) for code in codes if code is not None) or "–"
 
 
 def invariants() -> str:

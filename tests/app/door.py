@@ -24,6 +24,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, first_tag, verify_event
 from kitestring.transport.publications import PublishResult
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
+from kitestring.wire.grammar import Facts
 from tests.engine.kit import Life, Rig
 from tests.fakes.backend import Script
 from tests.fakes.clock import virtual
@@ -61,6 +62,7 @@ class Door:
         self.keyring = Keyring(b"\x09" * 32)
         self.pool = Pool()
         self.raised: list[str] = []
+        self._askers = {key.public_hex: key for key in (APP, STRANGER)}
         wires = Wires(self.keyring, rig.life.entropy)
         pool: Any = self.pool
         self.waiters = Waiters()
@@ -68,9 +70,13 @@ class Door:
         rig.store.subscribe(self.waiters.hear)
         rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock, announcer))
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
-        self.gateway = Gateway(
-            service_pubkey=self.keyring.service_id, network="regtest", wires=wires, engine=rig.engine,
-            send_once=self._send_once, clock=rig.clock, rates=Rates(rates, rig.clock),
+        self._wires, self._rates = wires, rates
+        self.gateway = self._new_gateway()
+
+    def _new_gateway(self) -> Gateway:
+        return Gateway(
+            service_pubkey=self.keyring.service_id, facts=Facts("regtest"), wires=self._wires, engine=self.rig.engine,
+            send_once=self._send_once, clock=self.clock, rates=Rates(self._rates, self.clock),
             nip44_seen=lambda grant: self.raised.append(grant.grant_id),
         )  # fmt: skip
 
@@ -87,6 +93,11 @@ class Door:
         await self.rig.grant("app", caller=APP.public_hex, service_pubkey=key.public_hex, **more)
         await self.refresh()
         await self.rig.engine.start()
+
+    async def forget(self) -> None:
+        """What a restart forgets: which requests were answered, and whose buckets are empty."""
+        self.gateway = self._new_gateway()
+        await self.refresh()
 
     async def refresh(self) -> None:
         for grant in await self.rig.store.grants():
@@ -107,6 +118,7 @@ class Door:
         kind: int = kinds.NWC_REQUEST, expires_at: int | None = None,
     ) -> Event:  # fmt: skip
         service = to or self.grant_key
+        self._askers[key.public_hex] = key
         return request_event(
             key, kind=kind, service=service, plaintext=plaintext, cipher=cipher,
             shared=shared_secret(key, service, cipher), entropy=self.rig.life.entropy, now=self.clock.now() - age_s,
@@ -131,7 +143,7 @@ class Door:
         return reply
 
     def read(self, reply: Event) -> Any:
-        key = APP if first_tag(reply, "p") == APP.public_hex else STRANGER
+        key = self._askers[first_tag(reply, "p") or ""]
         cipher: Any = "nip04" if "?iv=" in reply.content else "nip44"
         return json.loads(decrypt(reply.content, cipher, shared_secret(key, reply.pubkey, cipher)))
 

@@ -16,7 +16,7 @@ from kitestring.codec.pointers import Noffer
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.server import Relay
-from kitestring.wire.envelope import CLINK_VERSION
+from kitestring.wire.clink import CLINK_VERSION
 from tests.client.kit import (
     CLOCK,
     IMPATIENT,

@@ -184,7 +184,10 @@ class Rig:
 
     async def handle(self, request_id: str, grant: str, command: Any, reply_to: bytes = NWC) -> None:
         wire = "offers" if reply_to == PAYER_OF_OFFERS else "nwc"
-        await self.engine.handle(Incoming(request_id, wire, grant, command, reply_to, self.clock.now()))
+        refused = await self.engine.handle(Incoming(request_id, wire, grant, command, reply_to, self.clock.now()))
+        if refused is not None:  # whoever asks tells it
+            now = self.clock.now()
+            self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, reply_to),))
 
     async def pay(self, request_id: str, grant: str, invoice: tuple[str, str], amount: int, **more: Any) -> None:
         await self.handle(request_id, grant, self.paying(invoice, amount, **more))

@@ -11,6 +11,9 @@ from kitestring.base.outcomes import Transaction
 from kitestring.base.ports import Entropy
 from kitestring.codec import bolt11_write
 from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event
+from kitestring.wire.registry import OF_CONNECTIONS
+from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, SERVICE_KEY, ReplyTo
 
 NOW = 1_760_000_000
 SERVICE = SecretKey(bytes(31) + b"\x07")
@@ -24,6 +27,17 @@ def counting_entropy() -> Entropy:
     """Bytes that are never the same twice."""
     counter = count(1)
     return lambda size: next(counter).to_bytes(size)
+
+
+def reply_to(wire: str) -> ReplyTo:
+    """To the client, of a wire of connections or of strangers."""
+    key_id = CONNECTION_KEY_PREFIX + "g1" if wire in OF_CONNECTIONS else SERVICE_KEY
+    return ReplyTo(wire, key_id, CLIENT.public_hex, "nip44", "ab" * 32, NOW)
+
+
+def event(kind: int, *tags: list[str]) -> Event:
+    """As a wire sees it: nobody looks at the signature any more."""
+    return Event("ab" * 32, CLIENT.public_hex, NOW, kind, [["p", SERVICE.public_hex], *tags], "", "00" * 64)
 
 
 def invoice(

@@ -5,7 +5,7 @@ import pytest
 from kitestring.base import grants
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
-from kitestring.wire.encryption import Choice, allowed_ciphers, choose_cipher
+from kitestring.wire.encryption import allowed_ciphers, choose_cipher
 from kitestring.wire.envelope import encrypt, shared_secret
 from kitestring.wire.reply_to import Cipher
 from tests.wire.samples import CLIENT, NOW, SERVICE, counting_entropy
@@ -22,29 +22,54 @@ def request(tag: str | None, shape: Cipher | None) -> Event:
 @pytest.mark.parametrize(
     ("tag", "shape", "setting", "seen", "expected"),
     [
-        ("nip44_v2", "nip44", "auto", False, Choice("nip44", True)),
-        (None, "nip04", "auto", False, Choice("nip04", True)),
-        (None, "nip04", "legacy", True, Choice("nip04", True)),
-        (None, "nip04", "auto", True, Choice("nip04", False)),
-        (None, "nip04", "nip44", False, Choice("nip04", False)),
-        ("nip44_v2", "nip44", "legacy", False, Choice("nip44", False)),
+        ("nip44_v2", "nip44", "auto", False, ("nip44", True)),
+        (None, "nip04", "auto", False, ("nip04", True)),
+        (None, "nip04", "legacy", True, ("nip04", True)),
+        (None, "nip04", "auto", True, ("nip04", False)),
+        (None, "nip04", "nip44", False, ("nip04", False)),
+        ("nip44_v2", "nip44", "legacy", False, ("nip44", False)),
         # the shape wins over the tag where the connection allows it
-        (None, "nip44", "auto", True, Choice("nip44", True)),
-        ("nip44_v2", "nip04", "auto", False, Choice("nip04", True)),
-        ("nip44_v2", "nip04", "nip44", False, Choice("nip44", True)),
-        ("nip04", "nip44", "nip44", False, Choice("nip44", True)),
-        ("nip04", "nip44", "legacy", False, Choice("nip04", True)),
+        (None, "nip44", "auto", True, ("nip44", True)),
+        ("nip44_v2", "nip04", "auto", False, ("nip04", True)),
+        ("nip44_v2", "nip04", "nip44", False, ("nip44", True)),
+        ("nip04", "nip44", "nip44", False, ("nip44", True)),
+        ("nip04", "nip44", "legacy", False, ("nip04", True)),
         # a tag nobody knows, a text of no shape
-        ("nip99", "nip44", "auto", False, Choice("nip44", True)),
-        ("nip99", None, "auto", False, Choice("nip44", False)),
-        ("nip44_v2", None, "auto", False, Choice("nip44", True)),
-        (None, None, "auto", True, Choice("nip04", False)),
+        ("nip99", "nip44", "auto", False, ("nip44", True)),
+        ("nip99", None, "auto", False, ("nip44", False)),
+        ("nip44_v2", None, "auto", False, ("nip44", True)),
+        (None, None, "auto", True, ("nip04", False)),
     ],
 )
 def test_the_cipher_of_a_request(
-    tag: str | None, shape: Cipher | None, setting: grants.Cipher, seen: bool, expected: Choice
+    tag: str | None, shape: Cipher | None, setting: grants.Cipher, seen: bool, expected: tuple[Cipher, bool]
 ) -> None:
-    assert choose_cipher(request(tag, shape), setting, seen) == expected
+    choice = choose_cipher(request(tag, shape), setting, seen)
+    assert (choice.cipher, choice.allowed) == expected
+
+
+@pytest.mark.parametrize(
+    ("tag", "setting", "seen", "preferred", "unread"),
+    [
+        (None, "auto", False, "nip44", "nip04"),
+        ("nip44_v2", "auto", True, "nip44", "nip44"),
+        (None, "auto", True, "nip44", "nip44"),
+        (None, "legacy", False, "nip04", "nip04"),
+        ("nip44_v2", "legacy", False, "nip44", "nip44"),
+    ],
+)
+def test_what_nobody_has_read_is_answered_in_a_cipher_that_the_connection_may_use(
+    tag: str | None, setting: grants.Cipher, seen: bool, preferred: Cipher, unread: Cipher
+) -> None:
+    choice = choose_cipher(request(tag, None), setting, seen)
+    assert (choice.preferred, choice.unread) == (preferred, unread)
+
+
+def test_the_first_nip44_request_raises_a_connection_that_was_made_for_both() -> None:
+    assert choose_cipher(request("nip44_v2", "nip44"), "auto", nip44_seen=False).raises
+    assert not choose_cipher(request(None, "nip04"), "auto", nip44_seen=False).raises
+    assert not choose_cipher(request("nip44_v2", "nip44"), "auto", nip44_seen=True).raises
+    assert not choose_cipher(request("nip44_v2", "nip44"), "nip44", nip44_seen=False).raises
 
 
 def test_nip_44_once_seen_is_never_lowered() -> None:

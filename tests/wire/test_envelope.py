@@ -3,14 +3,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kitestring.base.errors import CodecError, Reason
+from kitestring.base.errors import CodecError
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Invoiced, Refused
+from kitestring.base.outcomes import Balance
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, sign_event, verify_event
 from kitestring.wire.envelope import (
-    MAX_PLAINTEXT_BYTES,
     Expected,
     decrypt,
     encrypt,
@@ -20,10 +19,11 @@ from kitestring.wire.envelope import (
     request_event,
     shared_secret,
 )
+from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import Cipher, ReplyTo, thaw
-from kitestring.wire.serve import nwc, offers
+from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 from tests.kit.changed import replace
-from tests.wire.samples import CLIENT, NOW, SERVICE, STRANGER, counting_entropy, transaction
+from tests.wire.samples import CLIENT, NOW, SERVICE, STRANGER, counting_entropy
 
 NWC = ReplyTo("nwc", "nwc:g1", CLIENT.public_hex, "nip44", "ab" * 32, NOW, "get_balance")
 OFFER = ReplyTo("offers", "service", CLIENT.public_hex, "nip44", "ab" * 32, NOW)
@@ -32,7 +32,9 @@ OFFER = ReplyTo("offers", "service", CLIENT.public_hex, "nip44", "ab" * 32, NOW)
 def reply(to: ReplyTo, plaintext: bytes = b'{"res":"ok"}', now: int = NOW) -> Event:
     shared = shared_secret(SERVICE, to.peer, to.cipher)
     return decode_event(
-        reply_event(to, plaintext, key=SERVICE, shared=shared, entropy=counting_entropy(), now=now).event
+        reply_event(
+            BY_NAME[to.wire], to, plaintext, key=SERVICE, shared=shared, entropy=counting_entropy(), now=now
+        ).event
     )
 
 
@@ -51,32 +53,20 @@ def test_a_stored_form_that_lacks_later_members_is_still_read() -> None:
 @pytest.mark.parametrize("cipher", ["nip44", "nip04"])
 def test_the_client_reads_the_reply_and_believes_it(cipher: Cipher) -> None:
     to = msgspec.structs.replace(NWC, cipher=cipher)
-    shared = shared_secret(SERVICE, to.peer, cipher)
-    made = nwc.encode_reply(to, Balance(Msat(5)), key=SERVICE, shared=shared, entropy=counting_entropy(), now=NOW + 3)
-    assert made is not None
-    event = decode_event(made.event)
+    plaintext = BY_NAME["nwc"].answer(Balance(Msat(5)), to)
+    assert plaintext is not None
+    event = reply(to, plaintext, NOW + 3)
     assert event.tags == [["p", CLIENT.public_hex], ["e", "ab" * 32]]
-    assert (event.kind, event.created_at, made.signed_at) == (kinds.NWC_RESPONSE, NOW + 3, NOW + 3)
+    assert (event.kind, event.created_at) == (kinds.NWC_RESPONSE, NOW + 3)
     assert is_reply(event, Expected(kinds.NWC_RESPONSE, SERVICE.public_hex, CLIENT.public_hex, "ab" * 32))
     text = decrypt(event.content, cipher, shared_secret(CLIENT, SERVICE.public_hex, cipher))
-    assert text.encode() == made.plaintext
+    assert text.encode() == plaintext
 
 
 def test_offer_replies_carry_exactly_three_tags() -> None:
-    shared = shared_secret(SERVICE, OFFER.peer, "nip44")
-    made = offers.encode_reply(
-        OFFER, Invoiced(transaction(bolt11="x")), key=SERVICE, shared=shared, entropy=counting_entropy(), now=NOW
-    )
-    assert made is not None
-    event = decode_event(made.event)
+    event = reply(OFFER)
     assert event.kind == kinds.OFFER
     assert event.tags == [["p", CLIENT.public_hex], ["e", "ab" * 32], ["clink_version", "1"]]
-
-
-def test_silence_makes_no_event() -> None:
-    silent, entropy = Refused(Reason.PAYMENT_IN_FLIGHT), counting_entropy()
-    assert nwc.encode_reply(NWC, silent, key=SERVICE, shared=bytes(32), entropy=entropy, now=NOW) is None
-    assert offers.encode_reply(OFFER, silent, key=SERVICE, shared=bytes(32), entropy=entropy, now=NOW) is None
 
 
 def test_a_reply_is_not_older_than_its_request_and_not_far_ahead_of_our_clock() -> None:

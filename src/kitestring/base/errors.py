@@ -1,7 +1,7 @@
-"""One reason for refusing, one row: what every wire says about it.
+"""One reason for refusing, one row.
 
-``Reason`` is the only vocabulary of refusal inside kitestring. Each wire looks its own code up in :data:`TABLE`;
-a new reason is one row here and nothing else.
+``Reason`` is the only vocabulary of refusal inside kitestring. Each wire has a column of its own codes for them; a test
+says which wire lacks one.
 """
 
 from __future__ import annotations
@@ -53,61 +53,39 @@ class Exit(int, Enum):
     PENDING = 7
 
 
-#: On this wire the reason is answered by publishing nothing.
-SILENCE: Final = ""
-#: CLINK codes are integers ≥ 1; this marks a reason that is answered by publishing nothing.
-SILENT: Final = 0
-
-
 @dataclass(frozen=True, slots=True)
-class Codes:
-    """What the wires say for one reason.
+class Meaning:
+    """What a reason means to people and to the command line; the codes on the wires are the wires' own."""
 
-    ``nwc`` is the NIP-47 code on NIP-44 connections, ``nwc_narrow`` the one on NIP-04 connections, whose clients
-    refuse a whole reply with a code they do not know. ``offers`` is the CLINK 21001 code (``SILENT`` = no reply).
-    """
-
-    nwc: str
-    offers: int
     exit: Exit
     sentence: str
-    nwc_narrow: str = ""
-
-    @property
-    def narrow(self) -> str:
-        """The code on NIP-04 connections."""
-        return self.nwc_narrow or self.nwc
 
 
-TABLE: Final[dict[Reason, Codes]] = {
-    Reason.MALFORMED: Codes("OTHER", 6, Exit.USAGE, "the request is malformed"),
-    Reason.UNKNOWN_TARGET: Codes("NOT_FOUND", 1, Exit.USAGE, "there is no such thing here"),
-    Reason.MOVED_OR_EXPIRED_OFFER: Codes("OTHER", 3, Exit.USAGE, "the offer has moved or expired"),
-    Reason.STALE_REQUEST: Codes("OTHER", 2, Exit.USAGE, "the request is too old or from the future"),
-    Reason.ALREADY_USED: Codes("OTHER", 6, Exit.USAGE, "this was used already"),
-    Reason.INVOICE_TAKEN: Codes("OTHER", 6, Exit.USAGE, "the invoice is being paid or was paid by somebody else"),
-    Reason.AMOUNT_OUT_OF_RANGE: Codes("OTHER", 5, Exit.USAGE, "the amount is out of range"),
-    Reason.OVER_BUDGET: Codes("QUOTA_EXCEEDED", 2, Exit.REFUSED, "the budget does not allow it"),
-    Reason.NOT_PERMITTED: Codes("RESTRICTED", 1, Exit.REFUSED, "this is not permitted"),
-    Reason.CONNECTION_ENDED: Codes("UNAUTHORIZED", 1, Exit.REFUSED, "the connection has expired or was revoked"),
-    Reason.UNKNOWN_CALLER: Codes(SILENCE, 1, Exit.REFUSED, "the caller is unknown"),
-    Reason.RATE_LIMITED: Codes("RATE_LIMITED", 2, Exit.RATE_LIMITED, "too many requests"),
-    Reason.UNSUPPORTED: Codes("NOT_IMPLEMENTED", 4, Exit.USAGE, "this is not supported"),
-    Reason.UNSUPPORTED_VERSION: Codes("OTHER", 6, Exit.USAGE, "this protocol version is not supported"),
-    Reason.UNSUPPORTED_ENCRYPTION: Codes(
-        "UNSUPPORTED_ENCRYPTION", SILENT, Exit.USAGE, "this encryption is not allowed here", nwc_narrow="OTHER"
-    ),
-    Reason.WRONG_NETWORK: Codes("OTHER", 6, Exit.USAGE, "this is for another network"),
-    Reason.INSUFFICIENT_FUNDS: Codes("INSUFFICIENT_BALANCE", 2, Exit.PAYMENT_FAILED, "the balance is too small"),
-    Reason.FEE_LIMIT: Codes(
-        "FEE_LIMIT_EXCEEDED", 2, Exit.PAYMENT_FAILED, "no route within the fee limit", nwc_narrow="PAYMENT_FAILED"
-    ),
-    Reason.PAYMENT_FAILED: Codes("PAYMENT_FAILED", 2, Exit.PAYMENT_FAILED, "the payment failed for good"),
-    Reason.PAYMENT_IN_FLIGHT: Codes(SILENCE, SILENT, Exit.PENDING, "the payment is still under way"),
-    Reason.UNAVAILABLE: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "this is not available at the moment"),
-    Reason.SPENDING_STOPPED: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "spending is stopped here at the moment"),
-    Reason.BUSY: Codes("INTERNAL", 2, Exit.UNAVAILABLE, "somebody else changed the same thing just now; try again"),
-    Reason.INTERNAL: Codes("INTERNAL", 2, Exit.INTERNAL, "something went wrong inside the service"),
+TABLE: Final[dict[Reason, Meaning]] = {
+    Reason.MALFORMED: Meaning(Exit.USAGE, "the request is malformed"),
+    Reason.UNKNOWN_TARGET: Meaning(Exit.USAGE, "there is no such thing here"),
+    Reason.MOVED_OR_EXPIRED_OFFER: Meaning(Exit.USAGE, "the offer has moved or expired"),
+    Reason.STALE_REQUEST: Meaning(Exit.USAGE, "the request is too old or from the future"),
+    Reason.ALREADY_USED: Meaning(Exit.USAGE, "this was used already"),
+    Reason.INVOICE_TAKEN: Meaning(Exit.USAGE, "the invoice is being paid or was paid by somebody else"),
+    Reason.AMOUNT_OUT_OF_RANGE: Meaning(Exit.USAGE, "the amount is out of range"),
+    Reason.OVER_BUDGET: Meaning(Exit.REFUSED, "the budget does not allow it"),
+    Reason.NOT_PERMITTED: Meaning(Exit.REFUSED, "this is not permitted"),
+    Reason.CONNECTION_ENDED: Meaning(Exit.REFUSED, "the connection has expired or was revoked"),
+    Reason.UNKNOWN_CALLER: Meaning(Exit.REFUSED, "the caller is unknown"),
+    Reason.RATE_LIMITED: Meaning(Exit.RATE_LIMITED, "too many requests"),
+    Reason.UNSUPPORTED: Meaning(Exit.USAGE, "this is not supported"),
+    Reason.UNSUPPORTED_VERSION: Meaning(Exit.USAGE, "this protocol version is not supported"),
+    Reason.UNSUPPORTED_ENCRYPTION: Meaning(Exit.USAGE, "this encryption is not allowed here"),
+    Reason.WRONG_NETWORK: Meaning(Exit.USAGE, "this is for another network"),
+    Reason.INSUFFICIENT_FUNDS: Meaning(Exit.PAYMENT_FAILED, "the balance is too small"),
+    Reason.FEE_LIMIT: Meaning(Exit.PAYMENT_FAILED, "no route within the fee limit"),
+    Reason.PAYMENT_FAILED: Meaning(Exit.PAYMENT_FAILED, "the payment failed for good"),
+    Reason.PAYMENT_IN_FLIGHT: Meaning(Exit.PENDING, "the payment is still under way"),
+    Reason.UNAVAILABLE: Meaning(Exit.UNAVAILABLE, "this is not available at the moment"),
+    Reason.SPENDING_STOPPED: Meaning(Exit.UNAVAILABLE, "spending is stopped here at the moment"),
+    Reason.BUSY: Meaning(Exit.UNAVAILABLE, "somebody else changed the same thing just now; try again"),
+    Reason.INTERNAL: Meaning(Exit.INTERNAL, "something went wrong inside the service"),
 }
 
 

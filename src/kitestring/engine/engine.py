@@ -8,7 +8,7 @@ from typing import Any
 
 from kitestring.base.commands import AnyCommand, AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.grants import Grant
-from kitestring.base.outcomes import Outcome
+from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import NodeView
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import Context, Incoming
@@ -37,7 +37,7 @@ class Engine:
         self._drift = Drift(context, self._gate)
         self._loops: list[asyncio.Task[None]] = []
         self._deciding: set[str] = set()
-        self._handlers: dict[type, Callable[[Incoming, Any], Awaitable[None]]] = {
+        self._handlers: dict[type, Callable[[Incoming, Any], Awaitable[Refused | None]]] = {
             PayInvoice: self._payments.handle,
             MakeInvoice: self._invoices.handle,
             AskOffer: self._invoices.handle,
@@ -67,15 +67,18 @@ class Engine:
 
     # ------------------------------------------------------------ doors
 
-    async def handle(self, incoming: Incoming) -> None:
+    async def handle(self, incoming: Incoming) -> Refused | None:
         """Carry a journaled command out. The answer is stored and leaves through the outbox; an error of the store is
         raised and nothing was done. A second copy of a request that is being decided is dropped: the first one answers.
+
+        Strangers leave no row behind: that an offer sells nothing is returned, and told by whoever asks. Those whose
+        requests may come twice ask :meth:`known` before.
         """
         if incoming.request_id in self._deciding:
-            return
+            return None
         self._deciding.add(incoming.request_id)
         try:
-            await self._handlers[type(incoming.command)](incoming, incoming.command)
+            return await self._handlers[type(incoming.command)](incoming, incoming.command)
         finally:
             self._deciding.discard(incoming.request_id)
 

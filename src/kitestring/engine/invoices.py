@@ -66,14 +66,17 @@ class Invoices:
         self._grants = grants
         self._gate = gate
 
-    async def handle(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> None:
-        """Have the invoice made and store it with its answer; returns when that is done.
+    async def handle(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> Refused | None:
+        """Have the invoice made and store it with its answer; returns when that is done. That an offer sells nothing is
+        returned and stored nowhere.
 
         Raises KitestringError when the ledger cannot be read or written; then nothing was said.
         """
         refused = await self._carry_out(incoming, command)
-        if refused is not None:
-            await self._answers.refuse(incoming, refused)
+        if refused is None or isinstance(command, AskOffer):
+            return refused
+        await self._answers.refuse(incoming, refused)
+        return None
 
     async def _carry_out(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> Refused | None:
         terms = await self._terms(incoming, command, self._grants.get)

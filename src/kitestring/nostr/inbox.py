@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from kitestring.nostr import kinds
+import msgspec
+
 from kitestring.nostr.event import Event, first_tag, verify_event
+
+#: Whoever may speak, as those know it who have the inbox.
+Speaker = TypeVar("Speaker")
 
 HOUR_S: Final = 3600
 DAY_S: Final = 86_400
@@ -33,16 +37,6 @@ class Window:
     answer_s: int
 
 
-#: Per kind; an inbox takes no others.
-WINDOWS: Final[Mapping[int, Window]] = {
-    kinds.OFFER: Window(300, 60, HOUR_S),
-    kinds.DEBIT: Window(30, 30, HOUR_S),
-    kinds.MANAGE: Window(30, 30, HOUR_S),
-    kinds.ENROLL: Window(120, 30, HOUR_S),  # mining takes time
-    kinds.NWC_REQUEST: Window(300, 60, DAY_S),
-}
-
-
 class Why(Enum):
     """Why an event is dropped, all without an answer."""
 
@@ -54,16 +48,14 @@ class Why(Enum):
     FORGED = "forged"
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """Work on it; ``recipient`` is our key in the first ``p`` tag. Call :meth:`Inbox.done` when finished."""
+class Accept(msgspec.Struct, Generic[Speaker], frozen=True, gc=False):
+    """Work on it; ``speaker`` may speak to us. Call :meth:`Inbox.done` when finished."""
 
     event: Event
-    recipient: str
+    speaker: Speaker
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, Generic[Speaker], frozen=True, gc=False):
     """Outside the window, or expired: only a stored reply may be sent again. Call :meth:`Inbox.done` when finished.
 
     Without one, the wire may say so if ``answerable``: the clocks differ by ``actual_delta_s``, ``max_delta_s`` is
@@ -71,7 +63,7 @@ class Lookup:
     """
 
     event: Event
-    recipient: str
+    speaker: Speaker
     max_delta_s: int
     actual_delta_s: int
     answerable: bool
@@ -84,31 +76,31 @@ class Drop:
     why: Why
 
 
-Verdict = Accept | Lookup | Drop
+Verdict = Accept[Speaker] | Lookup[Speaker] | Drop
 _DROP: Final = {why: Drop(why) for why in Why}
 
 
-class Inbox:
+class Inbox(Generic[Speaker]):
     """The window of events in hand, for any number of our keys.
 
-    ``is_ours(key)`` says whether a key of ours is addressed; ``is_known(kind, recipient, author)`` whether that author
-    may speak to it at all (True where the wire serves strangers, False for blocked ones).
+    ``is_ours(key)`` says whether a key of ours is addressed; ``who(kind, recipient, author)`` as whom that author may
+    speak to it, None = not at all. ``windows`` are per kind; no others are taken.
     """
 
-    __slots__ = ("_is_known", "_is_ours", "_windows", "_working")
+    __slots__ = ("_is_ours", "_who", "_windows", "_working")
 
     def __init__(
         self,
         is_ours: Callable[[str], bool],
-        is_known: Callable[[int, str, str], bool],
-        windows: Mapping[int, Window] = WINDOWS,
+        who: Callable[[int, str, str], Speaker | None],
+        windows: Mapping[int, Window],
     ) -> None:
         self._is_ours = is_ours
-        self._is_known = is_known
+        self._who = who
         self._windows = windows
         self._working: dict[str, None] = {}
 
-    def check(self, event: Event, now: int) -> Verdict:
+    def check(self, event: Event, now: int) -> Verdict[Speaker]:
         """The verdict on an event of the right shape; ``now`` in Unix seconds."""
         window = self._windows.get(event.kind)
         if window is None:
@@ -116,7 +108,8 @@ class Inbox:
         recipient = first_tag(event, "p")
         if recipient is None or not self._is_ours(recipient):
             return _DROP[Why.NOT_OURS]
-        if not self._is_known(event.kind, recipient, event.pubkey):
+        speaker = self._who(event.kind, recipient, event.pubkey)
+        if speaker is None:
             return _DROP[Why.UNKNOWN_AUTHOR]
         if event.created_at < now - MAX_AGE_S:
             return _DROP[Why.ANCIENT]
@@ -125,7 +118,7 @@ class Inbox:
         if not verify_event(event):
             return _DROP[Why.FORGED]
         self._take(event.id)
-        return _place(event, recipient, window, now)
+        return _place(event, speaker, window, now)
 
     def done(self, event_id: str) -> None:
         """The event is finished, answered or given up: the same id is looked at again from now on."""
@@ -150,11 +143,11 @@ def has_expired(event: Event, now: int) -> bool:
     return not readable or int(expiration) < now
 
 
-def _place(event: Event, recipient: str, window: Window, now: int) -> Accept | Lookup:
+def _place(event: Event, speaker: Speaker, window: Window, now: int) -> Accept[Speaker] | Lookup[Speaker]:
     """Completed comes before expired: a finished request keeps its answer, an expired one gets no other."""
     behind, expired = now - event.created_at, has_expired(event, now)
     allowed = window.back_s if behind >= 0 else window.ahead_s
     if abs(behind) <= allowed and not expired:
-        return Accept(event, recipient)
+        return Accept(event, speaker)
     answerable = abs(behind) <= window.answer_s and not expired
-    return Lookup(event, recipient, allowed, abs(behind), answerable=answerable)
+    return Lookup(event, speaker, allowed, abs(behind), answerable=answerable)

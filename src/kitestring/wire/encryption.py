@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from kitestring.base import grants
 from kitestring.nostr.event import Event, first_tag
@@ -19,13 +20,23 @@ _ALLOWED: Final[dict[str, tuple[Cipher, ...]]] = {
 _VERSION_2_DIGITS: Final = frozenset("ghijklmnopqrstuv")
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """Decrypt and answer with ``cipher``. Not ``allowed`` means: refuse with UNSUPPORTED_ENCRYPTION, in ``cipher`` if
-    the request could be read with it, else in NIP-44."""
+    the request could be read with it, else in NIP-44.
+
+    ``preferred`` is the cipher of answers about texts that nobody can read: what their tags say proves nothing.
+    ``raises``: such a request, once read, lifts its connection to NIP-44 for good.
+    """
 
     cipher: Cipher
     allowed: bool
+    preferred: Cipher = "nip44"
+    raises: bool = False
+
+    @property
+    def unread(self) -> Cipher:
+        """The cipher of an answer to a request that was not decrypted."""
+        return self.cipher if self.allowed else "nip44"
 
 
 def allowed_ciphers(setting: grants.Cipher, nip44_seen: bool) -> tuple[Cipher, ...]:
@@ -39,10 +50,13 @@ def choose_cipher(event: Event, setting: grants.Cipher, nip44_seen: bool) -> Cho
     tagged = _TAGGED.get(first_tag(event, "encryption"))
     shape = _shape(event.content)
     if shape in allowed:
-        return Choice(shape, True)
-    if tagged is not None:
-        return Choice(tagged, tagged in allowed)
-    return Choice(shape or "nip44", False)
+        cipher, is_allowed = shape, True
+    elif tagged is not None:
+        cipher, is_allowed = tagged, tagged in allowed
+    else:
+        cipher, is_allowed = shape or "nip44", False
+    raises = cipher == "nip44" and setting == "auto" and not nip44_seen
+    return Choice(cipher, is_allowed, allowed[0] if is_allowed else "nip44", raises)
 
 
 def _shape(content: str) -> Cipher | None:

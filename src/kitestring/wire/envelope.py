@@ -11,19 +11,13 @@ from kitestring.crypto import nip04, nip44
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import MAX_OUTGOING_EVENT_BYTES, Event, encode_event, first_tag, sign_event, verify_event
+from kitestring.wire.clink import CLINK_VERSION
+from kitestring.wire.grammar import Wire
 from kitestring.wire.reply_to import Cipher, ReplyTo
+from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
-#: The largest text whose encrypted event stays below what relays take: the last NIP-44 padding step that fits.
-MAX_PLAINTEXT_BYTES: Final = 40_960
 #: Relays and clients refuse events from the future; a request from further ahead than this is not followed.
 MAX_AHEAD_S: Final = 60
-CLINK_VERSION: Final = ["clink_version", "1"]
-
-#: Reply kind and the tags behind ``p`` and ``e``.
-_REPLIES: Final[dict[str, tuple[int, list[list[str]]]]] = {
-    "nwc": (kinds.NWC_RESPONSE, []),
-    "offers": (kinds.OFFER, [CLINK_VERSION]),
-}
 
 
 def shared_secret(key: SecretKey, peer: str, cipher: Cipher) -> bytes:
@@ -51,17 +45,19 @@ def reply_time(request_created_at: int, now: int) -> int:
     return min(max(now, request_created_at), now + MAX_AHEAD_S)
 
 
-def reply_event(to: ReplyTo, plaintext: bytes, *, key: SecretKey, shared: bytes, entropy: Entropy, now: int) -> Encoded:
+def reply_event(
+    wire: Wire, to: ReplyTo, plaintext: bytes, *, key: SecretKey, shared: bytes, entropy: Entropy, now: int
+) -> Encoded:
     """The signed reply, or the same one again with a fresh time when relays find the stored one too old.
 
-    ``key`` is the one ``to.key_id`` names, ``shared`` its secret with ``to.peer`` for ``to.cipher``. Raises CodecError
-    when the event would be larger than relays take.
+    ``wire`` is the one ``to.wire`` names, ``key`` that of ``to.key_id``, ``shared`` its secret with ``to.peer`` for
+    ``to.cipher``. Raises CodecError when the event would be larger than relays take.
     """
-    kind, tail = _REPLIES[to.wire]
     signed_at = reply_time(to.created_at, now)
     content = encrypt(plaintext.decode(), to.cipher, shared, entropy)
-    tags = [["p", to.peer], ["e", to.event_id], *tail]
-    event = encode_event(sign_event(key, kind=kind, tags=tags, content=content, created_at=signed_at, aux=entropy(32)))
+    tags = [["p", to.peer], ["e", to.event_id], *wire.reply_tags]
+    signed = sign_event(key, kind=wire.reply_kind, tags=tags, content=content, created_at=signed_at, aux=entropy(32))
+    event = encode_event(signed)
     if len(event) > MAX_OUTGOING_EVENT_BYTES:
         raise CodecError(f"the reply is larger than {MAX_OUTGOING_EVENT_BYTES} bytes")
     return Encoded(plaintext, event, signed_at)

@@ -1,19 +1,25 @@
-"""What a wire raises when a decrypted payload is not a request it can pass on."""
+"""What a wire raises when a decrypted text is not a request that it can pass on."""
 
 from __future__ import annotations
 
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Refused
+from kitestring.wire.reply_to import ReplyTo
 
 
-class WireRefusalError(KitestringError):
-    """The payload ends here, with an answer. ``method`` is what the caller asked for, as far as it could be read."""
+class WireRefusalError(Exception):
+    """The request ends here: ``refused`` is told as ``to`` says, if the wire has a word for it.
 
-    def __init__(self, reason: Reason, message: str = "", method: str = "", **details: object) -> None:
-        super().__init__(reason, message, private="", **details)
-        self.method = method
+    ``read`` is False where nobody could decrypt what was asked.
+    """
 
-    @property
-    def refused(self) -> Refused:
-        """The same as an outcome, for the encoder."""
-        return Refused(self.reason, self.message, dict(self.details))
+    def __init__(self, to: ReplyTo, refused: Refused, *, read: bool = True) -> None:
+        self.to = to
+        self.refused = refused
+        self.read = read
+        super().__init__(refused.message)
+
+
+def refusal(failure: CodecError | KitestringError) -> Refused:
+    """What a request is refused with that could not be read for ``failure``."""
+    return Refused.of(failure) if isinstance(failure, KitestringError) else Refused(Reason.MALFORMED, str(failure))

@@ -6,23 +6,24 @@ from typing import Final, Literal
 
 import msgspec
 
-Wire = Literal["nwc", "offers"]
 Cipher = Literal["nip44", "nip04"]
 Version = Literal["tagged", "legacy"]
 
-#: Purpose and name of the one key that offers answer with; NWC connections have a key each.
+#: The ``key_id`` of the one key that strangers speak to …
 SERVICE_KEY: Final = "service"
-NWC_KEY_PREFIX: Final = "nwc:"
+#: … and how that of a connection begins, which has a key of its own.
+CONNECTION_KEY_PREFIX: Final = "nwc:"
 
 
 class ReplyTo(msgspec.Struct, frozen=True, array_like=True):
     """The opaque ``reply_to`` of the engine. Hex is lower case, ``created_at`` is the request's own time.
 
-    ``key_id`` names the key of the service that was spoken to: ``service`` or ``nwc:<grant id>``. ``method`` is the
-    NWC method; ``version`` says whether a CLINK caller sent ``clink_version``. Members are only ever added at the end.
+    ``wire`` is the name of the protocol, ``key_id`` that of the key that was spoken to: ``service``, or
+    ``nwc:<grant id>`` for a connection. ``method`` is the NWC method; ``version`` says whether a CLINK caller sent
+    ``clink_version``. Members are only ever added at the end.
     """
 
-    wire: Wire
+    wire: str
     key_id: str
     peer: str
     cipher: Cipher
@@ -30,6 +31,12 @@ class ReplyTo(msgspec.Struct, frozen=True, array_like=True):
     created_at: int
     method: str = ""
     version: Version = "tagged"
+
+    def named(self, method: str) -> ReplyTo:
+        """The same for a request of this ``method``."""
+        return ReplyTo(
+            self.wire, self.key_id, self.peer, self.cipher, self.event_id, self.created_at, method, self.version
+        )
 
     def freeze(self) -> bytes:
         """The stored form."""

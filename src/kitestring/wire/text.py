@@ -1,4 +1,4 @@
-"""Texts from peers as the wires carry them: the limits of each, and JSON without control characters."""
+"""Texts as the wires carry them: the limits of each, and JSON without control characters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 from kitestring.base.text import UNSAFE, clean
 
+#: The largest text whose encrypted event stays below what relays take: the last NIP-44 padding step that fits.
+MAX_PLAINTEXT_BYTES: Final = 40_960
 #: What a peer's error text may fill on a screen or in a log line, in characters.
 MAX_PEER_MESSAGE: Final = 200
 #: BOLT #11 descriptions have at most 1,023 groups of five bits.

@@ -11,6 +11,7 @@ import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.base.errors import CodecError
+from kitestring.base.node import NodeBalance
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event
 from tests.app.door import APP, STRANGER, Door, code, door
@@ -210,6 +211,19 @@ async def test_invoices_that_must_not_be_paid_are_refused_before_the_node_is_ask
     assert (await door.ask("pay_invoice", {"invoice": door.invoice(amount_msat=None), "amount": 5_000}))[
         "error"
     ] is None
+
+
+@door()
+async def test_what_the_node_says_about_a_failure_is_told_to_nobody_outside(life: Life, door: Door) -> None:
+    async def broken() -> NodeBalance:
+        raise RuntimeError("rpc at 10.0.0.7: permission denied")
+
+    life.node.replace("balance", broken)
+    await door.rig.offer("coffee")
+    replies = [await door.ask("get_balance"), *await door.tell(door.offer_request())]
+    assert code(replies[0]) == "INTERNAL"
+    assert replies[1]["code"] == 2
+    assert "10.0.0.7" not in json.dumps(replies)
 
 
 # ------------------------------------------------------------ encryption

@@ -9,12 +9,14 @@ import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import gateway as gateway_module
+from kitestring.app.service import rates as rates_module
 from kitestring.app.service import served as served_module
 from kitestring.app.service.served import SERVED_S, Served
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.transactions import SaveOffer
+from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, first_tag, sign_event
-from kitestring.policy.rates import Limiter, Rate
+from kitestring.policy.rates import Rate
 from tests.app.door import APP, STRANGER, Door, code, door
 from tests.app.kit import StillClock
 from tests.engine.kit import Life
@@ -41,6 +43,41 @@ async def test_a_refused_offer_request_is_not_answered_otherwise_by_a_later_copy
     await door.clock.sleep(120)
     assert await door.tell(event) == []
     assert "bolt11" in (await door.tell(door.offer_request()))[0]
+
+
+@door(rates=RequestRates(offer_requests_per_min=1))
+async def test_after_a_restart_copies_of_answered_offer_requests_leave_room_for_new_payers(
+    life: Life, door: Door
+) -> None:
+    await door.rig.offer("coffee")
+    event = door.offer_request()
+    (reply,) = await door.tell(event)
+    await door.forget()
+    assert await door.tell(event) == [reply]
+    assert "bolt11" in (await door.tell(door.offer_request()))[0]
+
+
+@door(rates=RequestRates(payments_per_min=1))
+async def test_after_a_restart_a_copy_of_a_payment_is_not_called_too_many(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (reply,) = await door.tell(event)
+    await door.forget()
+    await door.ask("pay_invoice", {"invoice": door.invoice()})
+    assert await door.tell(event) == [reply]
+    assert len(life.node.sends) == 2
+
+
+@door()
+async def test_what_is_met_with_silence_does_not_use_up_the_answers_of_its_sender(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    for number in range(40):
+        event = door.offer_request()
+        content = f"AgAAAA{number:04}" + "A" * 200
+        garbled = sign_event(
+            STRANGER, kind=event.kind, tags=event.tags, content=content, created_at=event.created_at, aux=b"\x00" * 32
+        )
+        assert await door.tell(garbled) == []
+    assert [len(await door.tell(door.offer_request("[]"))) for _ in range(5)] == [1] * 5
 
 
 @door()
@@ -163,11 +200,16 @@ def retagged(opened: Door, event: Event, tags: list[list[str]]) -> Event:
     )  # fmt: skip
 
 
-@door()
-async def test_answers_to_strangers_are_bounded_also_under_many_keys(life: Life, door: Door) -> None:
-    door.gateway._rates._stranger_refusals = Limiter(Rate(3, 3))
-    told = [await door.tell(door.offer_request("[]")) for _ in range(6)]
-    assert [len(replies) for replies in told] == [1, 1, 1, 0, 0, 0]
+def test_answers_to_strangers_are_bounded_also_under_many_keys(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates_module, "STRANGER_REFUSALS", Rate(3, 3))
+
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        keys = [SecretKey(bytes([number]) * 32) for number in range(20, 26)]
+        told = [await opened.tell(opened.offer_request("[]", key=key)) for key in keys]
+        assert [len(replies) for replies in told] == [1, 1, 1, 0, 0, 0]
+
+    story(life)
 
 
 @door(rates=RequestRates(offer_requests_per_min=1))

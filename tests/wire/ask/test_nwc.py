@@ -20,9 +20,10 @@ from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Out
 from kitestring.nostr import kinds
 from kitestring.nostr.event import sign_event
 from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, read_info_event
-from kitestring.wire.serve.nwc import decode_request, encode_response
+from kitestring.wire.grammar import Facts
+from kitestring.wire.serve.nwc import WIRE
 from tests import vectors
-from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, SERVICE, invoice, transaction
+from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, SERVICE, event, invoice, reply_to, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
 #: Responses of methods that no command asks for yet.
@@ -73,7 +74,8 @@ def test_every_response_of_the_vectors_is_read_as_it_says(case: dict[str, Any]) 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_the_service_reads_what_the_client_writes(command: AnyCommand) -> None:
-    assert decode_request(encode_request(command), network="regtest").command == command
+    asked = WIRE.read(encode_request(command), event(kinds.NWC_REQUEST), reply_to("nwc"), Facts("regtest"))
+    assert asked.command == command
 
 
 def test_members_that_say_nothing_are_not_written() -> None:
@@ -113,7 +115,7 @@ FULL = Transaction(
     ],
 )
 def test_the_client_reads_what_the_service_writes(method: str, outcome: Outcome) -> None:
-    plaintext = encode_response(method, outcome, narrow=False)
+    plaintext = WIRE.answer(outcome, reply_to("nwc").named(method))
     assert plaintext is not None
     assert decode_response(plaintext.decode(), COMMANDS[method]) == outcome
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from kitestring.base.commands import AskOffer
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Received, Refused
+from kitestring.nostr import kinds
 from kitestring.wire.ask.offers import (
     OfferError,
     OfferInvoice,
@@ -18,9 +20,10 @@ from kitestring.wire.ask.offers import (
     judge_receipt,
     next_step,
 )
-from kitestring.wire.serve.offers import decode_request, encode_payload
+from kitestring.wire.grammar import Facts
+from kitestring.wire.serve.offers import WIRE
 from tests import vectors
-from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, invoice, transaction
+from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, event, invoice, reply_to, transaction
 
 VECTORS = vectors.load("clink_payloads.json")
 PUB_RANGE = (10, 4_017_804)
@@ -97,11 +100,12 @@ def test_the_payer_reads_what_the_service_writes_and_the_other_way_round() -> No
         (Received(PAYMENT_HASH, Msat(1), PREIMAGE), OfferReceipt(PREIMAGE)),
         (Refused(Reason.UNSUPPORTED, "no zaps"), OfferError(4, "Unsupported Feature: no zaps")),
     ):
-        plaintext = encode_payload(outcome, "tagged")
+        plaintext = WIRE.answer(outcome, reply_to("offers"))
         assert plaintext is not None
         assert decode_reply(plaintext.decode()) == expected
     text = encode_request("tips", amount_sats=21, payer_data={"name": "Bob"}, description="coffee", expires_in_s=600)
-    request = decode_request(text, version="tagged")
+    request = WIRE.read(text, event(kinds.OFFER, ["clink_version", "1"]), reply_to("offers"), Facts("regtest")).command
+    assert isinstance(request, AskOffer)
     assert (request.offer_id, request.amount_msat, request.payer_data) == ("tips", 21_000, {"name": "Bob"})
     assert (request.description, request.expiry_s) == ("coffee", 600)
     assert encode_request("tips") == '{"offer":"tips"}'

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,15 +13,18 @@ from kitestring.base.errors import TABLE, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Received, Refused
 from kitestring.codec.json import loads_object
+from kitestring.nostr import kinds
 from kitestring.policy.rules import PERMISSIONS
-from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES
+from kitestring.wire.grammar import Asked, Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.serve.nwc import METHODS, decode_request, encode_response, info_event_content, read_canonical
+from kitestring.wire.serve.nwc import METHODS, WIRE, info_event_content, read_canonical
+from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 from tests import vectors
 from tests.codec.signatures import not_of_the_payee, unsigned
-from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, invoice, transaction
+from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, event, invoice, reply_to, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
+TO = reply_to("nwc")
 #: Extensions that are not served yet; they answer NOT_IMPLEMENTED.
 LATER = ("lookup-payment-", "keysend-")
 NARROW_CODES = {
@@ -42,17 +46,26 @@ def request(method: str, params: object) -> str:
 
 
 def decode(method: str, params: object) -> Any:
-    return decode_request(request(method, params), network="regtest").command
+    return read(request(method, params)).command
+
+
+def read(plaintext: str, network: str = "regtest") -> Asked:
+    return WIRE.read(plaintext, event(kinds.NWC_REQUEST), TO, Facts(network))
 
 
 def refusal(plaintext: str, network: str = "regtest") -> WireRefusalError:
     with pytest.raises(WireRefusalError) as caught:
-        decode_request(plaintext, network=network)
+        read(plaintext, network)
     return caught.value
 
 
+def answer(method: str, outcome: Outcome, *, narrow: bool = False) -> bytes | None:
+    to = TO.named(method)
+    return WIRE.answer(outcome, msgspec.structs.replace(to, cipher="nip04") if narrow else to)
+
+
 def response(method: str, outcome: Outcome, *, narrow: bool = False) -> Any:
-    plaintext = encode_response(method, outcome, narrow=narrow)
+    plaintext = answer(method, outcome, narrow=narrow)
     return plaintext and json.loads(plaintext)
 
 
@@ -74,21 +87,21 @@ def as_vector(command: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("case", VECTORS["request"], ids=lambda case: case["id"])
 def test_every_request_of_the_vectors_is_read_or_refused_as_it_says(case: dict[str, Any]) -> None:
     if case["id"].startswith(LATER):
-        assert refusal(case["payload"], "bitcoin").reason is Reason.UNSUPPORTED
+        assert refusal(case["payload"], "bitcoin").refused.reason is Reason.UNSUPPORTED
     elif "error" in case:
-        caught = refusal(case["payload"], "bitcoin")
-        assert TABLE[caught.reason].nwc == case["error"]
-        assert TABLE[caught.reason].narrow == case.get("narrow", case["error"])
+        reason = refusal(case["payload"], "bitcoin").refused.reason
+        assert WIRE.codes[reason] == case["error"]
+        assert WIRE.older_codes.get(reason, case["error"]) == case.get("narrow", case["error"])
     else:
-        found = decode_request(case["payload"], network="bitcoin")
+        found = read(case["payload"], "bitcoin")
         expected = dict(case["parsed"])
-        assert found.method.name == expected.pop("method")
+        assert found.to == TO.named(expected.pop("method"))
         assert as_vector(found.command).items() >= expected.items()
 
 
 def test_metadata_that_is_too_long_is_dropped_and_the_request_goes_on() -> None:
     (case,) = (case for case in VECTORS["request"] if case["id"] == "make-metadata-too-long")
-    assert decode_request(case["payload"], network="bitcoin").command == MakeInvoice(amount_msat=Msat(21_000))
+    assert read(case["payload"], "bitcoin").command == MakeInvoice(amount_msat=Msat(21_000))
 
 
 def test_metadata_is_kept_as_json_whose_text_has_no_control_characters() -> None:
@@ -103,7 +116,7 @@ def refusal_of_invoice(text: str) -> Reason | None:
     try:
         decode("pay_invoice", {"invoice": text})
     except WireRefusalError as error:
-        return error.reason
+        return error.refused.reason
     return None
 
 
@@ -155,7 +168,7 @@ BAD_PARAMS: list[tuple[str, object]] = [
 @pytest.mark.parametrize(("method", "params"), BAD_PARAMS)
 def test_bad_params_are_refused_as_malformed_and_name_the_method(method: str, params: object) -> None:
     caught = refusal(request(method, params))
-    assert (caught.reason, caught.method) == (Reason.MALFORMED, method)
+    assert (caught.refused.reason, caught.to.method) == (Reason.MALFORMED, method)
     assert response(method, caught.refused)["error"]["code"] == "OTHER"
 
 
@@ -177,18 +190,18 @@ def test_bad_params_are_refused_as_malformed_and_name_the_method(method: str, pa
     ],
 )
 def test_what_is_no_request_is_malformed(plaintext: str) -> None:
-    assert refusal(plaintext).reason is Reason.MALFORMED
+    assert refusal(plaintext).refused.reason is Reason.MALFORMED
 
 
 def test_an_unknown_method_is_named_back_capped_and_without_control_characters() -> None:
     caught = refusal(request("open\x1b[31m_channel" + "x" * 200, {}))
-    assert caught.reason is Reason.UNSUPPORTED
-    assert caught.method == ("open[31m_channel" + "x" * 200)[:64]
+    assert caught.refused.reason is Reason.UNSUPPORTED
+    assert caught.to.method == ("open[31m_channel" + "x" * 200)[:64]
 
 
 def test_an_invoice_of_another_network_is_refused_by_name() -> None:
-    caught = refusal(request("pay_invoice", {"invoice": invoice(1000, network="signet")}))
-    assert (caught.reason, caught.message) == (Reason.WRONG_NETWORK, "this invoice is for signet")
+    refused = refusal(request("pay_invoice", {"invoice": invoice(1000, network="signet")})).refused
+    assert (refused.reason, refused.message) == (Reason.WRONG_NETWORK, "this invoice is for signet")
 
 
 def test_a_payment_takes_everything_it_needs_from_the_invoice() -> None:
@@ -288,7 +301,7 @@ def test_whatever_could_be_read_in_two_ways_is_left_to_the_strict_loader(text: s
 
 def test_a_payment_answers_with_preimage_and_fee_byte_for_byte() -> None:
     outcome = Paid(PAYMENT_HASH, PREIMAGE, Msat(1000), Msat(12))
-    assert encode_response("pay_invoice", outcome, narrow=False) == (
+    assert answer("pay_invoice", outcome) == (
         f'{{"result_type":"pay_invoice","error":null,"result":{{"preimage":"{PREIMAGE}","fees_paid":12}}}}'.encode()
     )
 
@@ -344,7 +357,7 @@ def test_balances_are_never_negative_and_networks_have_their_nip_47_names() -> N
 
 def test_a_list_is_cut_where_the_largest_reply_ends() -> None:
     records = tuple(transaction(created_at=NOW - number, bolt11="x" * 1500) for number in range(50))
-    plaintext = encode_response("list_transactions", Listed(records), narrow=False)
+    plaintext = answer("list_transactions", Listed(records))
     assert plaintext is not None
     assert MAX_PLAINTEXT_BYTES - 2000 < len(plaintext) <= MAX_PLAINTEXT_BYTES
     times = [entry["created_at"] for entry in json.loads(plaintext)["result"]["transactions"]]
@@ -353,17 +366,18 @@ def test_a_list_is_cut_where_the_largest_reply_ends() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_has_its_code_and_old_clients_see_only_codes_they_know(reason: Reason) -> None:
+def test_old_clients_see_only_codes_they_know(reason: Reason) -> None:
     outcome = Refused(reason, details={"max_fee_msat": 1})
-    if not TABLE[reason].nwc:
-        assert encode_response("pay_invoice", outcome, narrow=False) is None
-        assert encode_response("pay_invoice", outcome, narrow=True) is None
+    wide, narrow = response("pay_invoice", outcome), response("pay_invoice", outcome, narrow=True)
+    if WIRE.codes[reason] is None:
+        assert wide is narrow is None
         return
-    wide = response("pay_invoice", outcome)
-    assert wide["result"] is None
-    assert wide["result_type"] == "pay_invoice"
-    assert wide["error"] == {"code": TABLE[reason].nwc, "message": TABLE[reason].sentence}
-    assert response("pay_invoice", outcome, narrow=True)["error"]["code"] in NARROW_CODES
+    assert wide == {
+        "result_type": "pay_invoice",
+        "error": {"code": WIRE.codes[reason], "message": TABLE[reason].sentence},
+        "result": None,
+    }
+    assert narrow["error"]["code"] in NARROW_CODES
 
 
 def test_a_fee_limit_is_named_only_to_a_caller_who_set_one() -> None:
@@ -373,8 +387,8 @@ def test_a_fee_limit_is_named_only_to_a_caller_who_set_one() -> None:
 
 
 def test_a_receipt_is_no_second_response() -> None:
-    assert encode_response("make_invoice", Received(PAYMENT_HASH, Msat(1), PREIMAGE), narrow=False) is None
-    assert encode_response("no_such_method", Balance(Msat(1)), narrow=False) is None
+    assert answer("make_invoice", Received(PAYMENT_HASH, Msat(1), PREIMAGE)) is None
+    assert answer("no_such_method", Balance(Msat(1))) is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -385,7 +399,7 @@ def test_any_text_from_a_caller_makes_an_answer_that_is_json(description: str, m
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in command.description)
     made = response("make_invoice", Invoiced(transaction(description=command.description)))
     assert made["result"].get("description", "") == command.description
-    json.loads(encode_response(method.encode(errors="ignore").decode(), Refused(Reason.MALFORMED), narrow=True) or b"")
+    json.loads(answer(method.encode(errors="ignore").decode(), Refused(Reason.MALFORMED), narrow=True) or b"")
 
 
 # ---------------------------------------------------------------- the table
@@ -394,7 +408,6 @@ def test_any_text_from_a_caller_makes_an_answer_that_is_json(description: str, m
 def test_the_rules_know_the_permission_of_every_method() -> None:
     for row in METHODS.values():
         assert PERMISSIONS[row.command] in {row.permission, None}
-    assert METHODS["pay_invoice"].is_payment
     assert decode("get_balance", None) == GetBalance()
 
 

@@ -22,21 +22,21 @@ from kitestring.base.store import Store
 from kitestring.base.transactions import SaveGrant
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed
-from kitestring.nostr import kinds
 from kitestring.nostr.filter import Filter
 from kitestring.transport.relays import RelayPool
 from kitestring.transport.subscriptions import Subscription
+from kitestring.wire.registry import OF_CONNECTIONS, WINDOWS
 
 log = logging.getLogger("kitestring")
 
-#: Requests up to this age get an answer, even if it says that they are too old (protocols: a day for connections).
-LISTEN_BACK_S: Final = 86_400
+#: Requests up to this age get an answer, even if it says that they are too old.
+LISTEN_BACK_S: Final = max(window.answer_s for window in WINDOWS.values())
 #: Requests that may still be carried out are wanted without a number: their age window. Our own relay gives all it has
 #: of them; a foreign one may cap what it gives, and then a client without an answer sends its request again.
-LISTEN_FRESH_S: Final = 300
+LISTEN_FRESH_S: Final = max(window.back_s for window in WINDOWS.values())
 #: Of older ones only the newest, per REQ: a relay that keeps them all would flood the service at every reconnect.
 LISTEN_BACK_EVENTS: Final = 500
-REQUEST_KINDS: Final = frozenset({kinds.OFFER, kinds.NWC_REQUEST})
+REQUEST_KINDS: Final = frozenset(WINDOWS)
 
 
 class Connections:
@@ -65,7 +65,7 @@ class Connections:
 
     async def know(self) -> None:
         """Take what is stored for what is served; before the pool connects, so that it may sign for all of them."""
-        grants = await self._nwc_grants()
+        grants = await self._stored()
         self._own_keys.update(self._signers)
         for grant in grants:
             self._know_key(grant)
@@ -99,7 +99,7 @@ class Connections:
                 if number % rounds:
                     await self._announcer.publish_missing()
                 else:
-                    await self._announcer.keep_announcing(await self._nwc_grants())
+                    await self._announcer.keep_announcing(await self._stored())
             except KitestringError as failure:
                 log.warning("connections are not announced yet: %s", failure.message)
             await self._clock.sleep(MISSING_S)
@@ -126,7 +126,7 @@ class Connections:
     async def _serve(self, grant_id: str) -> Grant | None:
         """Take one grant as it is stored now; None if it is no connection."""
         grant = await self._store.grant(grant_id)
-        if grant is None or grant.wire != "nwc":
+        if grant is None or grant.wire not in OF_CONNECTIONS:
             return None
         self._know_key(grant)
         self._gateway.set_connection(grant)
@@ -155,8 +155,8 @@ class Connections:
 
     # ------------------------------------------------------------ what is stored
 
-    async def _nwc_grants(self) -> list[Grant]:
-        return [grant for grant in await self._store.grants() if grant.wire == "nwc"]
+    async def _stored(self) -> list[Grant]:
+        return [grant for grant in await self._store.grants() if grant.wire in OF_CONNECTIONS]
 
     def _know_key(self, grant: Grant) -> None:
         key = self._keyring.connection_key(grant.grant_id)

@@ -38,6 +38,7 @@ from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr.event import read_head
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import PoolOptions, RelayPool
+from kitestring.wire.grammar import Facts
 
 log = logging.getLogger("kitestring")
 
@@ -84,9 +85,9 @@ class Core:
             Context(store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits)
         )
         self.gateway: Final = Gateway(
-            service_pubkey=keyring.service_id, network=node.network, wires=wires, engine=self.engine,
-            send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
-            nip44_seen=self._nip44_seen, accept_legacy=config.accept_legacy_offers,
+            service_pubkey=keyring.service_id, facts=Facts(node.network, config.accept_legacy_offers), wires=wires,
+            engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
+            nip44_seen=self._nip44_seen,
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,

@@ -1,6 +1,7 @@
 """Between the relays and the engine: an event becomes a command, once, and its answer finds the way back.
 
-Nothing here decides about money.
+Every protocol goes through the same steps: receive → check → who → known → decrypt → rates → read → carry out → answer.
+What differs between them is in the value of each wire. Nothing here decides about money.
 """
 
 from __future__ import annotations
@@ -8,27 +9,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
+from kitestring.app.service.callers import Caller, Callers
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.served import Served
 from kitestring.app.service.wires import Wires
-from kitestring.base.commands import MakeInvoice, PayInvoice
+from kitestring.base.commands import Journaled
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Encoded
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
-from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import Accept, Inbox, Lookup
-from kitestring.wire.encryption import allowed_ciphers, choose_cipher
+from kitestring.wire.encryption import Choice
 from kitestring.wire.envelope import decrypt
+from kitestring.wire.grammar import Asked, Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.reply_to import NWC_KEY_PREFIX, SERVICE_KEY, ReplyTo
-from kitestring.wire.serve import nwc, offers
+from kitestring.wire.registry import WINDOWS
+from kitestring.wire.reply_to import Cipher, ReplyTo
 
 log = logging.getLogger("kitestring.gateway")
 
@@ -39,59 +42,39 @@ MAX_IN_HAND: Final = 4_096
 DROPPED_LINE_S: Final = 60.0
 
 
-@dataclass(slots=True)
-class Connection:
-    """One NWC connection as the request path needs it."""
-
-    grant: Grant
-    key_id: str
-
-
 class Gateway:
-    """Reads events for the service key (offers) and for every connection's key (NWC)."""
+    """Reads events for the service key and for every connection's key.
+
+    ``nip44_seen`` is told about the first NIP-44 request of a connection that was made for both encryptions.
+    """
 
     def __init__(
-        self, *, service_pubkey: str, network: str, wires: Wires, engine: Engine,
-        send_once: Callable[[Encoded], None], clock: Clock, rates: Rates, nip44_seen: Callable[[Grant], None],
-        accept_legacy: bool = True,
+        self, *, service_pubkey: str, facts: Facts, wires: Wires, engine: Engine, send_once: Callable[[Encoded], None],
+        clock: Clock, rates: Rates, nip44_seen: Callable[[Grant], None],
     ) -> None:  # fmt: skip
-        self._service_pubkey: Final = service_pubkey
-        self._network: Final = network
+        self._facts: Final = facts
         self._wires: Final = wires
         self._engine: Final = engine
         self._send_once: Final = send_once
         self._clock: Final = clock
-        self._rates: Final = rates
         self._nip44_seen: Final = nip44_seen
-        self._accept_legacy: Final = accept_legacy
-        self._connections: dict[str, Connection] = {}
-        self._inbox: Final = Inbox(self._is_ours, self._is_known)
+        self._callers: Final = Callers(service_pubkey, rates)
+        self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._served: Final = Served(clock)
         self._looked_up: Final = Served(clock)
         self._dropped = 0
         self._dropped_line_due = 0.0
 
-    # ------------------------------------------------------------ who may speak
-
     def set_connection(self, grant: Grant) -> None:
-        """Serve a connection as it is from now on. An ended one stays known: its app is told so instead of waiting."""
-        self._connections[grant.service_pubkey] = Connection(grant, NWC_KEY_PREFIX + grant.grant_id)
+        """See :meth:`Callers.set_connection`."""
+        self._callers.set_connection(grant)
 
     def keys(self) -> list[str]:
-        """The public keys requests are addressed to."""
-        return [self._service_pubkey, *self._connections]
+        """The public keys that requests are addressed to."""
+        return self._callers.keys()
 
-    def _is_ours(self, key: str) -> bool:
-        return key == self._service_pubkey or key in self._connections
-
-    def _is_known(self, kind: int, recipient: str, author: str) -> bool:
-        if kind == kinds.OFFER:
-            return recipient == self._service_pubkey
-        connection = self._connections.get(recipient)
-        return kind == kinds.NWC_REQUEST and connection is not None and connection.grant.caller == author
-
-    # ------------------------------------------------------------ in
+    # ------------------------------------------------------------ receive, check, who
 
     def receive(self, event: Event, relay_url: str) -> None:
         """Called by the relay pool for every event; never blocks, never raises for what a peer sent."""
@@ -100,9 +83,9 @@ class Gateway:
             return
         verdict = self._inbox.check(event, self._clock.now())
         if isinstance(verdict, Accept):
-            self._spawn(event.id, self._serve(event, verdict.recipient))
+            self._spawn(event.id, self._serve(event, verdict.speaker))
         elif isinstance(verdict, Lookup):
-            self._spawn(event.id, self._serve_late(event, verdict))
+            self._spawn(event.id, self._serve_late(event, verdict.speaker, verdict))
 
     def _drop(self, relay_url: str) -> None:
         self._dropped += 1
@@ -130,102 +113,79 @@ class Gateway:
         except Exception:
             log.exception("a request ended in an unexpected error")
 
-    async def _serve(self, event: Event, recipient: str) -> None:
+    # ------------------------------------------------------------ the steps of a request
+
+    async def _serve(self, event: Event, caller: Caller) -> None:
+        if await self._is_answered(event, caller):
+            return
+        choice = caller.wire.cipher(event, caller.grant)
+        to = _reply_to(event, caller, choice.cipher)
+        try:
+            text = self._decrypt(event, choice, caller, to)
+            self._admit(text, caller, to)
+            self._heed_cipher(choice, caller, to)
+            asked = caller.wire.read(text, event, to, self._facts)
+            self._charge(asked, caller)
+        except WireRefusalError as refusal:
+            await self._refuse(event, caller, refusal)
+        else:
+            await self._carry_out(event, caller, asked)
+
+    async def _is_answered(self, event: Event, caller: Caller) -> bool:
         """Whoever asks again gets the stored answer, whatever rates or prices are now; a copy of what has no stored
-        answer was answered once and gets nothing more. After a restart the claim itself meets the stored answer, and
-        nothing is refused before it was looked for."""
+        answer was answered once and gets nothing more. After a restart a stranger's is looked for at once. That of a
+        connection is met by the claim itself, and nothing is refused before it was looked for."""
         if event.id in self._served:
             await self._engine.known(event.id)
-        elif event.kind == kinds.OFFER:
-            if not await self._engine.known(event.id):
-                await self._serve_offer(event)
-        else:
-            await self._serve_nwc(event, self._connections[recipient])
+            return True
+        return caller.grant is None and await self._engine.known(event.id)
 
-    async def _handle(self, incoming: Incoming) -> None:
-        await self._engine.handle(incoming)
-        self._served.add(incoming.request_id)
-
-    # ------------------------------------------------------------ NWC
-
-    async def _serve_nwc(self, event: Event, connection: Connection) -> None:
-        grant = connection.grant
-        choice = choose_cipher(event, grant.cipher, grant.nip44_seen)
-        to = ReplyTo("nwc", connection.key_id, event.pubkey, choice.cipher, event.id, event.created_at)
+    def _decrypt(self, event: Event, choice: Choice, caller: Caller, to: ReplyTo) -> str:
         try:
-            plaintext = decrypt(event.content, choice.cipher, self._shared(to))
+            return decrypt(event.content, to.cipher, self._wires.secret(to))
         except CodecError:
-            if not await self._engine.known(event.id):
-                self._tell_unreadable(event, connection, allowed=choice.allowed)
-            return
-        limited = self._rates.request(grant.grant_id)
-        if (limited is not None or not choice.allowed) and await self._engine.known(event.id):
-            return
+            reason = caller.wire.unreadable if choice.allowed else Reason.UNSUPPORTED_ENCRYPTION
+            preferred = msgspec.structs.replace(to, cipher=choice.preferred)
+            raise WireRefusalError(preferred, Refused(reason), read=False) from None
+
+    def _admit(self, text: str, caller: Caller, to: ReplyTo) -> None:
+        limited = caller.rates.admit(caller.name)
         if limited is not None:
-            self._tell_limit(to, grant, nwc.read_method(plaintext), limited)
-            return
+            raise WireRefusalError(to.named(caller.wire.method(text)), limited)
+
+    def _heed_cipher(self, choice: Choice, caller: Caller, to: ReplyTo) -> None:
         if not choice.allowed:
-            self._reply(to, Refused(Reason.UNSUPPORTED_ENCRYPTION))
-            return
-        if choice.cipher == "nip44" and not grant.nip44_seen and grant.cipher == "auto":
-            self._nip44_seen(grant)
-        try:
-            decoded = nwc.decode_request(plaintext, network=self._network)
-        except WireRefusalError as refusal:
-            if not await self._engine.known(event.id):
-                self._reply(_named(to, refusal.method), refusal.refused)
-            return
-        await self._carry_out(event, _named(to, decoded.method.name), grant, decoded)
+            raise WireRefusalError(to, Refused(Reason.UNSUPPORTED_ENCRYPTION))
+        if choice.raises and caller.grant is not None:
+            self._nip44_seen(caller.grant)
 
-    async def _carry_out(self, event: Event, to: ReplyTo, grant: Grant, decoded: nwc.Decoded) -> None:
-        method, command = decoded.method, decoded.command
-        limited = self._rates.payment(grant.grant_id) if method.is_payment else None
+    def _charge(self, asked: Asked, caller: Caller) -> None:
+        limited = caller.rates.charge(caller.name, asked)
         if limited is not None:
-            if not await self._engine.known(event.id):
-                self._tell_limit(to, grant, method.name, limited)
-        elif isinstance(command, PayInvoice | MakeInvoice):
-            await self._handle(Incoming(event.id, "nwc", grant.grant_id, command, to.freeze(), event.created_at))
+            raise WireRefusalError(asked.to, limited)
+
+    async def _refuse(self, event: Event, caller: Caller, refusal: WireRefusalError) -> None:
+        """What the wire has no word for is not looked for either."""
+        reason = refusal.refused.reason
+        if caller.wire.codes[reason] is None or (caller.grant is not None and await self._engine.known(event.id)):
+            return
+        if caller.rates.may_tell(caller.name, reason, read=refusal.read):
+            self._reply(refusal.to, refusal.refused)
+
+    async def _carry_out(self, event: Event, caller: Caller, asked: Asked) -> None:
+        grant_id = "" if caller.grant is None else caller.grant.grant_id
+        command = asked.command
+        if isinstance(command, Journaled):
+            incoming = Incoming(event.id, asked.to.wire, grant_id, command, asked.to.freeze(), event.created_at)
+            refused = await self._engine.handle(incoming)
+            if refused is None:
+                self._served.add(event.id)
+            else:
+                self._reply(asked.to, refused)
         else:
-            self._reply(to, await self._engine.ask(grant.grant_id, command))
+            self._reply(asked.to, await self._engine.ask(grant_id, command))
 
-    def _tell_limit(self, to: ReplyTo, grant: Grant, method: str, limited: Refused) -> None:
-        if self._rates.may_tell_limit(grant.grant_id):
-            self._reply(_named(to, method), limited)
-
-    def _tell_unreadable(self, event: Event, connection: Connection, *, allowed: bool) -> None:
-        """In the connection's preferred cipher: what the tag says about a text nobody can read proves nothing."""
-        grant = connection.grant
-        cipher = allowed_ciphers(grant.cipher, grant.nip44_seen)[0] if allowed else "nip44"
-        if self._rates.may_tell_undecryptable(grant.grant_id):
-            to = ReplyTo("nwc", connection.key_id, event.pubkey, cipher, event.id, event.created_at)
-            self._reply(to, Refused(Reason.MALFORMED if allowed else Reason.UNSUPPORTED_ENCRYPTION))
-
-    # ------------------------------------------------------------ offers
-
-    async def _serve_offer(self, event: Event) -> None:
-        to = ReplyTo("offers", SERVICE_KEY, event.pubkey, "nip44", event.id, event.created_at)
-        try:
-            plaintext = decrypt(event.content, "nip44", self._shared(to))
-        except CodecError:
-            return  # CLINK answers what it cannot read with silence
-        try:
-            version = offers.read_version(event, accept_legacy=self._accept_legacy)
-            to = ReplyTo("offers", SERVICE_KEY, event.pubkey, "nip44", event.id, event.created_at, version=version)
-            request = offers.decode_request(plaintext, version=version)
-        except WireRefusalError as refusal:
-            if self._rates.may_tell_stranger(event.pubkey):
-                self._reply(to, refusal.refused)
-            return
-        limited = self._rates.offer(event.pubkey, request.offer_id)
-        if limited is not None:
-            if self._rates.may_tell_stranger_limit(event.pubkey):
-                self._reply(to, limited)
-            return
-        await self._handle(Incoming(event.id, "offers", "", request, to.freeze(), event.created_at))
-
-    # ------------------------------------------------------------ late ones
-
-    async def _serve_late(self, event: Event, late: Lookup) -> None:
+    async def _serve_late(self, event: Event, caller: Caller, late: Lookup[Caller]) -> None:
         """Too old, from the future or expired: only a stored answer is sent again; otherwise the sender learns about
         its clock. Relays that keep requests show all of them at every reconnect: that is looked at once."""
         if event.id in self._looked_up:
@@ -234,25 +194,11 @@ class Gateway:
         self._looked_up.add(event.id)
         if known or not late.answerable or event.id in self._served:
             return
-        details = {"delta": {"max_delta_ms": 1000 * late.max_delta_s, "actual_delta_ms": 1000 * late.actual_delta_s}}
-        refused = Refused(Reason.STALE_REQUEST, "the request is too old or from the future: check the clock", details)
-        if event.kind == kinds.OFFER:
-            self._tell_stale_offer(event, refused)
-        else:
-            self._tell_stale_nwc(event, self._connections[late.recipient], refused)
+        if caller.rates.may_tell(caller.name, Reason.STALE_REQUEST, read=True):
+            to = _reply_to(event, caller, caller.wire.cipher(event, caller.grant).unread)
+            self._reply(to, _stale(late))
 
-    def _tell_stale_offer(self, event: Event, refused: Refused) -> None:
-        if self._rates.may_tell_stranger(event.pubkey):
-            self._reply(ReplyTo("offers", SERVICE_KEY, event.pubkey, "nip44", event.id, event.created_at), refused)
-
-    def _tell_stale_nwc(self, event: Event, connection: Connection, refused: Refused) -> None:
-        grant = connection.grant
-        if self._rates.may_tell_stale(grant.grant_id):
-            choice = choose_cipher(event, grant.cipher, grant.nip44_seen)
-            cipher = choice.cipher if choice.allowed else "nip44"
-            self._reply(ReplyTo("nwc", connection.key_id, event.pubkey, cipher, event.id, event.created_at), refused)
-
-    # ------------------------------------------------------------ out
+    # ------------------------------------------------------------ answer
 
     def _reply(self, to: ReplyTo, outcome: Outcome) -> None:
         """An answer that changes nothing and is not stored; a lost one is made again for a client's new request."""
@@ -261,14 +207,16 @@ class Gateway:
         if encoded is not None:
             self._send_once(encoded)
 
-    def _shared(self, to: ReplyTo) -> bytes:
-        return self._wires.shared(self._wires.key(to.key_id), to.peer, to.cipher)
-
     async def drain(self, grace_s: float) -> None:
         """Let requests that are being decided finish; what is claimed is the engine's."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=grace_s)
 
 
-def _named(to: ReplyTo, method: str) -> ReplyTo:
-    return ReplyTo(to.wire, to.key_id, to.peer, to.cipher, to.event_id, to.created_at, method, to.version)
+def _reply_to(event: Event, caller: Caller, cipher: Cipher) -> ReplyTo:
+    return ReplyTo(caller.wire.name, caller.key_id, event.pubkey, cipher, event.id, event.created_at)
+
+
+def _stale(late: Lookup[Caller]) -> Refused:
+    details = {"delta": {"max_delta_ms": 1000 * late.max_delta_s, "actual_delta_ms": 1000 * late.actual_delta_s}}
+    return Refused(Reason.STALE_REQUEST, "the request is too old or from the future: check the clock", details)

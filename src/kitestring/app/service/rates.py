@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from kitestring.app.home.config import RequestRates
+from kitestring.base.commands import PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock
 from kitestring.policy.rates import Limiter, Rate, take_all
+from kitestring.wire.grammar import Asked
 
 #: A reply to a message nobody can read helps once; more of them would be an echo for strangers.
 UNDECRYPTABLE: Final = Rate(1, 1)
@@ -18,63 +20,85 @@ OFFER_PER_AUTHOR: Final = Rate(30, 30)
 RATE_REFUSALS: Final = Rate(12, 1)
 #: "Too old" to one connection: what a relay has kept over an outage must not use up what new requests need.
 STALE_REFUSALS: Final = Rate(60, 60)
-#: Refusals of strangers' requests that meet no offer's bucket, all together: each costs a signature and a publication,
-#: and keys of strangers are free.
+#: Refusals of strangers' requests that reach no target, all together.
 STRANGER_REFUSALS: Final = Rate(600, 600)
 TOGETHER: Final = ""
 
-_Bucket = tuple[Limiter | None, str]
+
+class CallerRates(Protocol):
+    """The buckets of one kind of callers; ``caller`` is the name of one of them."""
+
+    def admit(self, caller: str) -> Refused | None:
+        """Take what any request costs before it is read; the refusal if there is no room."""
+        ...
+
+    def charge(self, caller: str, asked: Asked) -> Refused | None:
+        """Take what this request costs; the refusal if there is no room."""
+        ...
+
+    def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
+        """Whether a refusal is answered now; otherwise silence. ``read`` is False for what nobody can decrypt."""
+        ...
+
+
+class ConnectionRates:
+    """Of a connection each request costs, well-formed or not, and a payment costs more."""
+
+    def __init__(self, rates: RequestRates, clock: Clock) -> None:
+        self._buckets = _Buckets(clock)
+        self._requests = _limiter(rates.requests_per_min)
+        self._payments = _limiter(rates.payments_per_min)
+        self._unread = Limiter(UNDECRYPTABLE)
+        self._told = {Reason.RATE_LIMITED: Limiter(RATE_REFUSALS), Reason.STALE_REQUEST: Limiter(STALE_REFUSALS)}
+
+    def admit(self, caller: str) -> Refused | None:
+        return self._buckets.take((self._requests, caller))
+
+    def charge(self, caller: str, asked: Asked) -> Refused | None:
+        return self._buckets.take((self._payments, caller)) if isinstance(asked.command, PayInvoice) else None
+
+    def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
+        """What was read has paid for its answer."""
+        return self._buckets.take((self._told.get(reason) if read else self._unread, caller)) is None
+
+
+class StrangerRates:
+    """A stranger's request costs per author, per target, and all together. Refusals of those that reach no target are
+    bounded all together too: each costs a signature and a publication, and keys of strangers are free."""
+
+    def __init__(self, rates: RequestRates, clock: Clock) -> None:
+        self._buckets = _Buckets(clock)
+        self._author = Limiter(OFFER_PER_AUTHOR)
+        self._target = _limiter(rates.offer_requests_per_min)
+        self._all = _limiter(rates.all_offers_requests_per_min)
+        self._limit_told = Limiter(RATE_REFUSALS)
+        self._refusals = Limiter(STRANGER_REFUSALS)
+
+    def admit(self, caller: str) -> Refused | None:
+        """Nothing yet: the target is not known."""
+        return None
+
+    def charge(self, caller: str, asked: Asked) -> Refused | None:
+        return self._buckets.take((self._author, caller), (self._target, asked.target), (self._all, TOGETHER))
+
+    def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
+        own = self._limit_told if reason is Reason.RATE_LIMITED else self._author
+        return self._buckets.take((own, caller), (self._refusals, TOGETHER)) is None
 
 
 class Rates:
     """Token buckets in memory, bounded; what a restart forgets is at most one burst."""
 
     def __init__(self, rates: RequestRates, clock: Clock) -> None:
+        self.connections: Final = ConnectionRates(rates, clock)
+        self.strangers: Final = StrangerRates(rates, clock)
+
+
+class _Buckets:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._requests = _limiter(rates.requests_per_min)
-        self._payments = _limiter(rates.payments_per_min)
-        self._author = Limiter(OFFER_PER_AUTHOR)
-        self._offer = _limiter(rates.offer_requests_per_min)
-        self._offers = _limiter(rates.all_offers_requests_per_min)
-        self._undecryptable = Limiter(UNDECRYPTABLE)
-        self._rate_refusals = Limiter(RATE_REFUSALS)
-        self._stale_refusals = Limiter(STALE_REFUSALS)
-        self._stranger_refusals = Limiter(STRANGER_REFUSALS)
 
-    # ------------------------------------------------------------ connections
-
-    def request(self, grant_id: str) -> Refused | None:
-        """Any request of a connection, well-formed or not."""
-        return self._take((self._requests, grant_id))
-
-    def payment(self, grant_id: str) -> Refused | None:
-        """On top of :meth:`request`."""
-        return self._take((self._payments, grant_id))
-
-    def may_tell_limit(self, grant_id: str) -> bool:
-        """Whether RATE_LIMITED is answered now; otherwise silence."""
-        return self._take((self._rate_refusals, grant_id)) is None
-
-    def may_tell_stale(self, grant_id: str) -> bool:
-        return self._take((self._stale_refusals, grant_id)) is None
-
-    def may_tell_undecryptable(self, grant_id: str) -> bool:
-        return self._take((self._undecryptable, grant_id)) is None
-
-    # ------------------------------------------------------------ strangers
-
-    def offer(self, author: str, offer_id: str) -> Refused | None:
-        """A stranger's request: per author, per offer, and all together."""
-        return self._take((self._author, author), (self._offer, offer_id), (self._offers, TOGETHER))
-
-    def may_tell_stranger(self, author: str) -> bool:
-        """Whether a request that reaches no offer (unreadable JSON, version, age) is answered now."""
-        return self._take((self._author, author), (self._stranger_refusals, TOGETHER)) is None
-
-    def may_tell_stranger_limit(self, author: str) -> bool:
-        return self._take((self._rate_refusals, author), (self._stranger_refusals, TOGETHER)) is None
-
-    def _take(self, *buckets: _Bucket) -> Refused | None:
+    def take(self, *buckets: tuple[Limiter | None, str]) -> Refused | None:
         if len(buckets) == 1:
             limiter, key = buckets[0]
             wait_ms = limiter.take(key, int(self._clock.monotonic() * 1000)) if limiter is not None else 0

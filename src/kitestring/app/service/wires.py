@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
@@ -12,13 +11,11 @@ from kitestring.base.ports import Encoded, Entropy
 from kitestring.base.records import Message
 from kitestring.crypto.keys import SecretKey
 from kitestring.wire.envelope import reply_event, shared_secret
-from kitestring.wire.reply_to import NWC_KEY_PREFIX, Cipher, ReplyTo, thaw
-from kitestring.wire.serve import nwc, offers
+from kitestring.wire.registry import BY_NAME
+from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, ReplyTo, thaw
 
 #: Shared secrets kept (about 200 bytes each): one per connection, and the strangers of the last minutes.
 MAX_SECRETS: Final = 20_000
-
-_ENCODERS: Final[dict[str, Callable[..., Encoded | None]]] = {"nwc": nwc.encode_reply, "offers": offers.encode_reply}
 
 
 class Wires:
@@ -31,16 +28,17 @@ class Wires:
 
     def key(self, key_id: str) -> SecretKey:
         """The key that a ``ReplyTo.key_id`` names."""
-        if key_id.startswith(NWC_KEY_PREFIX):
-            return self._keyring.connection_key(key_id.removeprefix(NWC_KEY_PREFIX))
+        if key_id.startswith(CONNECTION_KEY_PREFIX):
+            return self._keyring.connection_key(key_id.removeprefix(CONNECTION_KEY_PREFIX))
         return self._keyring.service_key
 
-    def shared(self, key: SecretKey, peer: str, cipher: Cipher) -> bytes:
-        """The secret shared with ``peer``. Raises CodecError when ``peer`` is no public key."""
-        name = (key.public_hex, peer, cipher)
+    def secret(self, to: ReplyTo) -> bytes:
+        """The secret shared with ``to.peer``. Raises CodecError when that is no public key."""
+        key = self.key(to.key_id)
+        name = (key.public_hex, to.peer, to.cipher)
         secret = self._secrets.get(name)
         if secret is None:
-            secret = shared_secret(key, peer, cipher)
+            secret = shared_secret(key, to.peer, to.cipher)
             if len(self._secrets) >= MAX_SECRETS:
                 del self._secrets[next(iter(self._secrets))]
             self._secrets[name] = secret
@@ -53,16 +51,19 @@ class Wires:
         return self.encode_to(thaw(reply_to), outcome, now)
 
     def encode_to(self, to: ReplyTo, outcome: Outcome, now: int) -> Encoded | None:
-        key = self.key(to.key_id)
-        shared = self.shared(key, to.peer, to.cipher)
-        return _ENCODERS[to.wire](to, outcome, key=key, shared=shared, entropy=self._entropy, now=now)
+        """The finished answer; None where its wire says nothing."""
+        plaintext = BY_NAME[to.wire].answer(outcome, to)
+        return None if plaintext is None else self._sign(to, plaintext, now)
 
     def resign(self, message: Message, now: int) -> Message:
         """The same answer with a fresh time."""
-        to = thaw(message.address)
-        key = self.key(to.key_id)
-        shared = self.shared(key, to.peer, to.cipher)
-        fresh = reply_event(to, message.plaintext, key=key, shared=shared, entropy=self._entropy, now=now)
+        fresh = self._sign(thaw(message.address), message.plaintext, now)
         return Message(
             message.request_id, message.kind, message.plaintext, fresh.event, fresh.signed_at, message.address
         )
+
+    def _sign(self, to: ReplyTo, plaintext: bytes, now: int) -> Encoded:
+        return reply_event(
+            BY_NAME[to.wire], to, plaintext, key=self.key(to.key_id), shared=self.secret(to), entropy=self._entropy,
+            now=now,
+        )  # fmt: skip

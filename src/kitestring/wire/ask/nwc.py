@@ -9,18 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kitestring.base.commands import (
-    AnyCommand,
-    GetBalance,
-    GetInfo,
-    ListTransactions,
-    LookupInvoice,
-    MakeInvoice,
-    PayInvoice,
-)
+from kitestring.base import commands as c
+from kitestring.base import outcomes as o
 from kitestring.base.errors import CodecError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.text import clean
 from kitestring.codec.json import dumps, int_member, loads_object
@@ -59,14 +52,14 @@ Members = Mapping[str, object]
 # ---------------------------------------------------------------- requests
 
 
-def encode_request(command: AnyCommand) -> str:
+def encode_request(command: c.AnyCommand) -> str:
     """The plaintext that asks a wallet for ``command``. Members that say nothing are left out."""
     method, params = _WRITERS[type(command)]
     members = {name: value for name, value in params(command).items() if value is not None and value != ""}
     return dumps({"method": method, "params": members})
 
 
-def _pay_params(command: PayInvoice) -> dict[str, object]:
+def _pay_params(command: c.PayInvoice) -> dict[str, object]:
     return {
         "invoice": command.bolt11,
         "amount": command.amount_msat if command.amountless else None,
@@ -75,7 +68,7 @@ def _pay_params(command: PayInvoice) -> dict[str, object]:
     }
 
 
-def _make_params(command: MakeInvoice) -> dict[str, object]:
+def _make_params(command: c.MakeInvoice) -> dict[str, object]:
     return {
         "amount": command.amount_msat,
         "description": command.description,
@@ -85,7 +78,7 @@ def _make_params(command: MakeInvoice) -> dict[str, object]:
     }
 
 
-def _list_params(command: ListTransactions) -> dict[str, object]:
+def _list_params(command: c.ListTransactions) -> dict[str, object]:
     both = command.unpaid_incoming and command.unpaid_outgoing
     return {
         "from": command.from_ or None,
@@ -99,20 +92,20 @@ def _list_params(command: ListTransactions) -> dict[str, object]:
     }
 
 
-_WRITERS: Final[dict[type[AnyCommand], tuple[str, Callable[[Any], dict[str, object]]]]] = {
-    PayInvoice: ("pay_invoice", _pay_params),
-    MakeInvoice: ("make_invoice", _make_params),
-    LookupInvoice: ("lookup_invoice", lambda command: {"payment_hash": command.payment_hash}),
-    ListTransactions: ("list_transactions", _list_params),
-    GetBalance: ("get_balance", lambda _: {}),
-    GetInfo: ("get_info", lambda _: {}),
+_WRITERS: Final[dict[type[c.AnyCommand], tuple[str, Callable[[Any], dict[str, object]]]]] = {
+    c.PayInvoice: ("pay_invoice", _pay_params),
+    c.MakeInvoice: ("make_invoice", _make_params),
+    c.LookupInvoice: ("lookup_invoice", lambda command: {"payment_hash": command.payment_hash}),
+    c.ListTransactions: ("list_transactions", _list_params),
+    c.GetBalance: ("get_balance", lambda _: {}),
+    c.GetInfo: ("get_info", lambda _: {}),
 }
 
 
 # ---------------------------------------------------------------- responses
 
 
-def decode_response(plaintext: str, command: AnyCommand) -> Outcome:
+def decode_response(plaintext: str, command: c.AnyCommand) -> Outcome:
     """What a wallet answered to ``command``.
 
     An error becomes Refused with ``details["code"]``; a code this text does not know is ``OTHER``, with the wallet's
@@ -137,30 +130,30 @@ def _refused(error: object) -> Refused:
     return Refused(_REASONS[code], _text(members, "message", MAX_PEER_MESSAGE) or raw, details)
 
 
-def _read_paid(result: Members, command: PayInvoice) -> Paid:
+def _read_paid(result: Members, command: c.PayInvoice) -> o.Paid:
     preimage = _hex(result, "preimage")
     if not preimage_fits(preimage, command.payment_hash):
         raise CodecError("the wallet's preimage does not belong to the invoice")
-    return Paid(command.payment_hash, preimage, command.amount_msat, Msat(_number(result, "fees_paid") or 0))
+    return o.Paid(command.payment_hash, preimage, command.amount_msat, Msat(_number(result, "fees_paid") or 0))
 
 
-def _read_listed(result: Members, _: ListTransactions) -> Listed:
+def _read_listed(result: Members, _: c.ListTransactions) -> o.Listed:
     entries = result.get("transactions")
     if not isinstance(entries, list):
         raise CodecError("the wallet's response has no list of transactions")
-    return Listed(tuple(_read_entry(entry) for entry in entries[:MAX_TRANSACTIONS]))
+    return o.Listed(tuple(_read_entry(entry) for entry in entries[:MAX_TRANSACTIONS]))
 
 
-def _read_balance(result: Members, _: GetBalance) -> Balance:
+def _read_balance(result: Members, _: c.GetBalance) -> o.Balance:
     balance = _number(result, "balance")
     if balance is None:
         raise CodecError("the wallet's response has no balance")
-    return Balance(Msat(balance))
+    return o.Balance(Msat(balance))
 
 
-def _read_info(result: Members, _: GetInfo) -> Info:
+def _read_info(result: Members, _: c.GetInfo) -> o.Info:
     network = _text(result, "network", MAX_CODE_CHARS).lower()
-    return Info(
+    return o.Info(
         alias=_text(result, "alias", MAX_PEER_MESSAGE),
         color=_text(result, "color", MAX_CODE_CHARS),
         pubkey=_text(result, "pubkey", MAX_PEER_MESSAGE),
@@ -171,7 +164,7 @@ def _read_info(result: Members, _: GetInfo) -> Info:
     )
 
 
-def _read_entry(entry: object) -> Transaction:
+def _read_entry(entry: object) -> o.Transaction:
     if not isinstance(entry, dict):
         raise CodecError("the wallet's transaction is not an object")
     amount, settled_at = _number(entry, "amount"), _number(entry, "settled_at") or None
@@ -181,7 +174,7 @@ def _read_entry(entry: object) -> Transaction:
     if state not in _STATES:  # older wallets have none, hold invoices have more
         state = "settled" if settled_at else "pending"
     metadata = entry.get("metadata")
-    return Transaction(
+    return o.Transaction(
         type="outgoing" if entry.get("type") == "outgoing" else "incoming",
         state=state,
         payment_hash=_hex(entry, "payment_hash"),
@@ -198,13 +191,13 @@ def _read_entry(entry: object) -> Transaction:
     )
 
 
-_READERS: Final[dict[type[AnyCommand], Callable[[Members, Any], Outcome]]] = {
-    PayInvoice: _read_paid,
-    MakeInvoice: lambda result, _: Invoiced(_read_entry(result)),
-    LookupInvoice: lambda result, _: Found(_read_entry(result)),
-    ListTransactions: _read_listed,
-    GetBalance: _read_balance,
-    GetInfo: _read_info,
+_READERS: Final[dict[type[c.AnyCommand], Callable[[Members, Any], Outcome]]] = {
+    c.PayInvoice: _read_paid,
+    c.MakeInvoice: lambda result, _: o.Invoiced(_read_entry(result)),
+    c.LookupInvoice: lambda result, _: o.Found(_read_entry(result)),
+    c.ListTransactions: _read_listed,
+    c.GetBalance: _read_balance,
+    c.GetInfo: _read_info,
 }
 
 

@@ -5,33 +5,29 @@ State of the text: 2026-09, with extension 05 (history). Amounts on this wire ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
 
-from kitestring.base.commands import (
-    AnyCommand,
-    GetBalance,
-    GetInfo,
-    ListTransactions,
-    LookupInvoice,
-    MakeInvoice,
-    PayInvoice,
-)
-from kitestring.base.errors import SILENCE, TABLE, CodecError, KitestringError, Reason
+from kitestring.base import commands as c
+from kitestring.base import outcomes as o
+from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
-from kitestring.base.ports import Encoded, Entropy
+from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, int_member, loads_object, text_member
-from kitestring.crypto.keys import SecretKey
-from kitestring.wire.envelope import MAX_PLAINTEXT_BYTES, reply_event
-from kitestring.wire.refusal import WireRefusalError
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event
+from kitestring.nostr.inbox import DAY_S, Window
+from kitestring.wire.encryption import Choice, choose_cipher
+from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
+from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import Cipher, ReplyTo
-from kitestring.wire.text import clean_description, escape_unsafe
+from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, escape_unsafe
 
 MIN_EXPIRY_S: Final = 60
 MAX_EXPIRY_S: Final = 604_800
@@ -61,46 +57,72 @@ class Method:
     """One row of the table. ``permission`` is the name a grant lists; ``extension`` is "" for the core."""
 
     name: str
-    command: type[AnyCommand]
-    decode: Callable[[Params, str], AnyCommand]
+    command: type[c.AnyCommand]
+    decode: Callable[[Params, str], c.AnyCommand]
     outcome: type[Outcome]
     encode: Callable[[Any], object]
     permission: str
-    is_payment: bool = False
     extension: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    method: Method
-    command: AnyCommand
+#: NIP-47's word for each reason; None = no response.
+CODES: Final[Mapping[Reason, str | None]] = {
+    Reason.MALFORMED: "OTHER",
+    Reason.UNKNOWN_TARGET: "NOT_FOUND",
+    Reason.MOVED_OR_EXPIRED_OFFER: "OTHER",
+    Reason.STALE_REQUEST: "OTHER",
+    Reason.ALREADY_USED: "OTHER",
+    Reason.INVOICE_TAKEN: "OTHER",
+    Reason.AMOUNT_OUT_OF_RANGE: "OTHER",
+    Reason.OVER_BUDGET: "QUOTA_EXCEEDED",
+    Reason.NOT_PERMITTED: "RESTRICTED",
+    Reason.CONNECTION_ENDED: "UNAUTHORIZED",
+    Reason.UNKNOWN_CALLER: None,
+    Reason.RATE_LIMITED: "RATE_LIMITED",
+    Reason.UNSUPPORTED: "NOT_IMPLEMENTED",
+    Reason.UNSUPPORTED_VERSION: "OTHER",
+    Reason.UNSUPPORTED_ENCRYPTION: "UNSUPPORTED_ENCRYPTION",
+    Reason.WRONG_NETWORK: "OTHER",
+    Reason.INSUFFICIENT_FUNDS: "INSUFFICIENT_BALANCE",
+    Reason.FEE_LIMIT: "FEE_LIMIT_EXCEEDED",
+    Reason.PAYMENT_FAILED: "PAYMENT_FAILED",
+    Reason.PAYMENT_IN_FLIGHT: None,
+    Reason.UNAVAILABLE: "INTERNAL",
+    Reason.SPENDING_STOPPED: "INTERNAL",
+    Reason.BUSY: "INTERNAL",
+    Reason.INTERNAL: "INTERNAL",
+}
+#: Clients of NIP-04 connections refuse a whole response with a code that they do not know.
+NARROW_CODES: Final[Mapping[Reason, str]] = {
+    Reason.UNSUPPORTED_ENCRYPTION: "OTHER",
+    Reason.FEE_LIMIT: "PAYMENT_FAILED",
+}
 
 
 # ---------------------------------------------------------------- requests
 
 
-def decode_request(plaintext: str, *, network: str) -> Decoded:
-    """The command in a decrypted request. ``network`` is that of the service (``bitcoin``, ``regtest``, …).
+def read(text: str, _: Event, to: ReplyTo, facts: Facts) -> Asked:
+    """The ``read`` of this wire. Refused are MALFORMED texts, methods we have not (UNSUPPORTED), and WRONG_NETWORK.
 
-    Raises WireRefusalError: MALFORMED, UNSUPPORTED (no such method) or WRONG_NETWORK. Whether an invoice has expired
-    is not asked here: one that is already paid still gets its answer.
+    Whether an invoice has expired is not asked here: one that is already paid still gets its answer.
     """
     name = ""
     try:
-        members = read_canonical(plaintext) or loads_object(plaintext)
+        members = read_canonical(text) or loads_object(text)
         name = text_member(members, "method") or ""
         method = METHODS.get(name)
         if method is None:
             raise _no_such_method(name)
-        return Decoded(method, method.decode(_params(members), network))
-    except CodecError as error:
-        raise WireRefusalError(Reason.MALFORMED, str(error), clean(name, MAX_METHOD_CHARS)) from None
+        return Asked(method.decode(_params(members), facts.network), to.named(name))
+    except (CodecError, KitestringError) as failure:
+        raise WireRefusalError(to.named(clean(name, MAX_METHOD_CHARS)), refusal(failure)) from None
 
 
-def read_method(plaintext: str) -> str:
-    """The method a request names, for the answer to one that is not read any further; "" where that cannot be seen."""
+def read_method(text: str) -> str:
+    """The method that a text names; "" where that cannot be seen."""
     try:
-        members = read_canonical(plaintext) or loads_object(plaintext)
+        members = read_canonical(text) or loads_object(text)
         return clean(text_member(members, "method") or "", MAX_METHOD_CHARS)
     except CodecError:
         return ""
@@ -131,10 +153,10 @@ def read_canonical(plaintext: str) -> Params | None:
         return None
 
 
-def _no_such_method(name: str) -> WireRefusalError:
+def _no_such_method(name: str) -> KitestringError:
     if not name:
-        return WireRefusalError(Reason.MALFORMED, "the request names no method")
-    return WireRefusalError(Reason.UNSUPPORTED, "this method is not supported", clean(name, MAX_METHOD_CHARS))
+        return KitestringError(Reason.MALFORMED, "the request names no method")
+    return KitestringError(Reason.UNSUPPORTED, "this method is not supported")
 
 
 def _params(members: Params) -> Params:
@@ -151,18 +173,18 @@ def _amount(params: Params, name: str = "amount", low: int = 0) -> int | None:
     return int_member(params, name, low=low, decimal_text=True)
 
 
-def _pay_invoice(params: Params, network: str) -> PayInvoice:
+def _pay_invoice(params: Params, network: str) -> c.PayInvoice:
     # Nobody asks who the payee is, and every node refuses for good what nobody can have signed (tests/contract).
     invoice = bolt11.decode(_required(params, "invoice"), recover=False)
     if invoice.network != network:
-        raise WireRefusalError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}", "pay_invoice")
+        raise KitestringError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}")
     amount = _amount(params, low=1)
     try:
         amount_msat = bolt11.amount_to_pay(invoice, None if amount is None else Msat(amount))
     except KitestringError as error:
         raise CodecError(error.message) from None
     max_fee = _amount(params, "max_fee")
-    return PayInvoice(
+    return c.PayInvoice(
         bolt11=invoice.text,
         payment_hash=invoice.payment_hash,
         amount_msat=amount_msat,
@@ -176,11 +198,11 @@ def _pay_invoice(params: Params, network: str) -> PayInvoice:
     )
 
 
-def _make_invoice(params: Params, _: str) -> MakeInvoice:
+def _make_invoice(params: Params, _: str) -> c.MakeInvoice:
     amount = _amount(params)
     described_by_hash = _hash(params, "description_hash")
     expiry = int_member(params, "expiry", decimal_text=True)
-    return MakeInvoice(
+    return c.MakeInvoice(
         amount_msat=Msat(amount) if amount else None,
         # An invoice carries one of the two; the hash wins.
         description="" if described_by_hash else clean_description(text_member(params, "description") or ""),
@@ -190,22 +212,22 @@ def _make_invoice(params: Params, _: str) -> MakeInvoice:
     )
 
 
-def _lookup_invoice(params: Params, _: str) -> LookupInvoice:
+def _lookup_invoice(params: Params, _: str) -> c.LookupInvoice:
     asked, text = _hash(params, "payment_hash"), text_member(params, "invoice")
     found = bolt11.decode(text, recover=False).payment_hash if text else asked
     if not found:
         raise CodecError("payment_hash or invoice is missing")
     if asked and asked != found:
         raise CodecError("payment_hash is not that of the invoice")
-    return LookupInvoice(payment_hash=found)
+    return c.LookupInvoice(payment_hash=found)
 
 
-def _list_transactions(params: Params, _: str) -> ListTransactions:
+def _list_transactions(params: Params, _: str) -> c.ListTransactions:
     direction = text_member(params, "type") or ""
     if direction not in {"", "incoming", "outgoing"}:
         raise CodecError("type must be incoming or outgoing")
     unpaid = _flag(params, "unpaid")
-    return ListTransactions(
+    return c.ListTransactions(
         from_=int_member(params, "from", decimal_text=True) or 0,
         until=int_member(params, "until", decimal_text=True) or 0,
         limit=min(int_member(params, "limit", decimal_text=True) or DEFAULT_LIMIT, MAX_LIMIT),
@@ -280,46 +302,36 @@ class _Response(msgspec.Struct):
     result: object
 
 
-def encode_response(method: str, outcome: Outcome, *, narrow: bool) -> bytes | None:
-    """The plaintext of the response, None where this wire answers with silence.
-
-    ``narrow`` (NIP-04 connections) keeps to the codes that old clients can read. FEE_LIMIT_EXCEEDED is sent only when
-    the refusal's details have ``max_fee_msat``: the caller set a limit.
-    """
-    if isinstance(outcome, Refused):
-        code = _code(outcome, narrow)
-        if code == SILENCE:
-            return None
-        message = outcome.message or TABLE[outcome.reason].sentence
-        return _write(_Response(method, _Error(code, clean(message, MAX_MESSAGE_CHARS)), None))
-    row = METHODS.get(method)
-    if row is None or not isinstance(outcome, row.outcome):
-        return None  # a receipt: who made an invoice over NWC is told by notifications, never by a second response
-    return _write(_Response(method, None, row.encode(outcome)))
-
-
-def encode_reply(
-    to: ReplyTo, outcome: Outcome, *, key: SecretKey, shared: bytes, entropy: Entropy, now: int
-) -> Encoded | None:
-    """The finished answer to a request, see :func:`kitestring.wire.envelope.reply_event`. None = silence."""
-    plaintext = encode_response(to.method, outcome, narrow=to.cipher == "nip04")
-    if plaintext is None:
+def refuse(refused: Refused, to: ReplyTo) -> bytes | None:
+    """The ``refuse`` of this wire. FEE_LIMIT_EXCEEDED is sent only when the details have ``max_fee_msat``: the caller
+    set a limit."""
+    reason = refused.reason
+    if reason is Reason.FEE_LIMIT and "max_fee_msat" not in refused.details:
+        reason = Reason.PAYMENT_FAILED
+    code = NARROW_CODES.get(reason) if to.cipher == "nip04" else None
+    code = code or CODES[reason]
+    if code is None:
         return None
-    return reply_event(to, plaintext, key=key, shared=shared, entropy=entropy, now=now)
+    message = refused.message or TABLE[refused.reason].sentence
+    return _write(_Response(to.method, _Error(code, clean(message, MAX_MESSAGE_CHARS)), None))
 
 
-def _code(refused: Refused, narrow: bool) -> str:
-    if refused.reason is Reason.FEE_LIMIT and "max_fee_msat" not in refused.details:
-        return TABLE[Reason.PAYMENT_FAILED].nwc
-    codes = TABLE[refused.reason]
-    return codes.narrow if narrow else codes.nwc
+def encode(outcome: Outcome, to: ReplyTo) -> bytes | None:
+    """The ``encode`` of this wire: a response under the method that was asked.
+
+    There are no receipts: who made an invoice over NWC is told by notifications, never by a second response.
+    """
+    row = METHODS.get(to.method)
+    if row is None or not isinstance(outcome, row.outcome):
+        return None
+    return _write(_Response(to.method, None, row.encode(outcome)))
 
 
-def _paid(paid: Paid) -> object:
+def _paid(paid: o.Paid) -> object:
     return {"preimage": paid.preimage, "fees_paid": int(paid.fee_msat)}
 
 
-def _entry(record: Transaction) -> Entry:
+def _entry(record: o.Transaction) -> Entry:
     return Entry(
         record.type,
         record.payment_hash,
@@ -337,7 +349,7 @@ def _entry(record: Transaction) -> Entry:
     )
 
 
-def _listed(listed: Listed) -> object:
+def _listed(listed: o.Listed) -> object:
     """As many of the newest as fit into one reply."""
     fitting: list[msgspec.Raw] = []
     left = MAX_PLAINTEXT_BYTES - 200  # the frame around the list has less than 100 bytes
@@ -350,7 +362,7 @@ def _listed(listed: Listed) -> object:
     return {"transactions": fitting}
 
 
-def _info(info: Info) -> object:
+def _info(info: o.Info) -> object:
     """Facts about the node are left out where the grant does not cover them."""
     facts = {
         "alias": info.alias,
@@ -363,33 +375,48 @@ def _info(info: Info) -> object:
     return {name: fact for name, fact in facts.items() if fact} | {"methods": info.methods}
 
 
-def _balance(balance: Balance) -> object:
+def _balance(balance: o.Balance) -> object:
     return {"balance": max(0, int(balance.balance_msat))}
 
 
-def _transaction(outcome: Invoiced | Found) -> object:
+def _transaction(outcome: o.Invoiced | o.Found) -> object:
     return _entry(outcome.transaction)
 
 
 METHODS: Final[dict[str, Method]] = {
     row.name: row
     for row in (
-        Method("pay_invoice", PayInvoice, _pay_invoice, Paid, _paid, "pay_invoice", is_payment=True),
-        Method("make_invoice", MakeInvoice, _make_invoice, Invoiced, _transaction, "make_invoice"),
-        Method("lookup_invoice", LookupInvoice, _lookup_invoice, Found, _transaction, "lookup_invoice"),
-        Method("get_balance", GetBalance, lambda *_: GetBalance(), Balance, _balance, "get_balance"),
-        Method("get_info", GetInfo, lambda *_: GetInfo(), Info, _info, "get_info"),
+        Method("pay_invoice", c.PayInvoice, _pay_invoice, o.Paid, _paid, "pay_invoice"),
+        Method("make_invoice", c.MakeInvoice, _make_invoice, o.Invoiced, _transaction, "make_invoice"),
+        Method("lookup_invoice", c.LookupInvoice, _lookup_invoice, o.Found, _transaction, "lookup_invoice"),
+        Method("get_balance", c.GetBalance, lambda *_: c.GetBalance(), o.Balance, _balance, "get_balance"),
+        Method("get_info", c.GetInfo, lambda *_: c.GetInfo(), o.Info, _info, "get_info"),
         Method(
-            "list_transactions",
-            ListTransactions,
-            _list_transactions,
-            Listed,
-            _listed,
-            "list_transactions",
-            extension="05",
+            "list_transactions", c.ListTransactions, _list_transactions, o.Listed, _listed, "list_transactions", "05"
         ),
     )
 }
+
+
+def _cipher(event: Event, grant: Grant | None) -> Choice:
+    return choose_cipher(event, grant.cipher, grant.nip44_seen) if grant else Choice("nip44", allowed=False)
+
+
+WIRE: Final = Wire(
+    name="nwc",
+    title="NWC",
+    speakers=Speakers.CONNECTIONS,
+    windows={kinds.NWC_REQUEST: Window(back_s=300, ahead_s=60, answer_s=DAY_S)},
+    reply_kind=kinds.NWC_RESPONSE,
+    codes=CODES,
+    older_codes=NARROW_CODES,
+    cipher=_cipher,
+    unreadable=Reason.MALFORMED,
+    method=read_method,
+    read=read,
+    encode=encode,
+    refuse=refuse,
+)
 
 
 # ---------------------------------------------------------------- info event

@@ -5,23 +5,25 @@ Requests in, replies and receipts out. Amounts on this wire are whole satoshis.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
 
 from kitestring.base.commands import NOTE, AskOffer
-from kitestring.base.errors import SILENT, TABLE, CodecError, Reason
-from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, sat
-from kitestring.base.outcomes import Invoiced, Outcome, Received, Refused
-from kitestring.base.ports import Encoded, Entropy
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.money import sat
+from kitestring.base.outcomes import Invoiced, Outcome, Received
 from kitestring.base.text import clean
 from kitestring.codec.json import dumps, int_member, loads_object, text_member
-from kitestring.crypto.keys import SecretKey
-from kitestring.nostr.event import Event, first_tag
-from kitestring.wire.envelope import CLINK_VERSION, reply_event
-from kitestring.wire.refusal import WireRefusalError
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event
+from kitestring.nostr.inbox import HOUR_S, Window
+from kitestring.wire.clink import CLINK_VERSION, MAX_SATS, always_nip44, read_version, refuser
+from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
+from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import ReplyTo, Version
 
-#: 21 million bitcoin in sats.
-MAX_SATS: Final = MAX_MSAT // MSAT_PER_SAT
 MIN_EXPIRY_S: Final = 60
 MAX_EXPIRY_S: Final = 3600
 #: Length of a payer's description in characters, as the specification has it.
@@ -32,7 +34,6 @@ MAX_PAYER_KEY: Final = 64
 MAX_PAYER_VALUE: Final = 1000
 #: Offer ids in codes have at most 255 bytes.
 MAX_OFFER_ID: Final = 255
-MAX_ERROR_CHARS: Final = 200
 
 #: What an error text starts with.
 CODE_NAMES: Final = {
@@ -43,47 +44,65 @@ CODE_NAMES: Final = {
     5: "Invalid Amount",
     6: "Invalid Request",
 }
+CODES: Final[Mapping[Reason, int | None]] = {
+    Reason.MALFORMED: 6,
+    Reason.UNKNOWN_TARGET: 1,
+    Reason.MOVED_OR_EXPIRED_OFFER: 3,
+    Reason.STALE_REQUEST: 2,
+    Reason.ALREADY_USED: 6,
+    Reason.INVOICE_TAKEN: 6,
+    Reason.AMOUNT_OUT_OF_RANGE: 5,
+    Reason.OVER_BUDGET: 2,
+    Reason.NOT_PERMITTED: 1,
+    Reason.CONNECTION_ENDED: 1,
+    Reason.UNKNOWN_CALLER: 1,
+    Reason.RATE_LIMITED: 2,
+    Reason.UNSUPPORTED: 4,
+    Reason.UNSUPPORTED_VERSION: 6,
+    Reason.UNSUPPORTED_ENCRYPTION: None,
+    Reason.WRONG_NETWORK: 6,
+    Reason.INSUFFICIENT_FUNDS: 2,
+    Reason.FEE_LIMIT: 2,
+    Reason.PAYMENT_FAILED: 2,
+    Reason.PAYMENT_IN_FLIGHT: None,
+    Reason.UNAVAILABLE: 2,
+    Reason.SPENDING_STOPPED: 2,
+    Reason.BUSY: 2,
+    Reason.INTERNAL: 2,
+}
 #: Code 6 came after the 2024 text; its callers get 1 instead.
-_LEGACY_CODES: Final = {6: 1}
-#: Details of a refusal that go on the wire.
-_SHOWN_DETAILS: Final = ("range", "latest", "payer_data", "delta", "retry_after")
+LEGACY_CODES: Final = {reason: 1 for reason, code in CODES.items() if code == 6}
 
 
 # ---------------------------------------------------------------- requests
 
 
-def read_version(event: Event, *, accept_legacy: bool) -> Version:
-    """Whether the caller speaks CLINK or the unversioned protocol of 2024 (served if ``accept_legacy``).
-
-    Raises WireRefusalError: UNSUPPORTED_VERSION.
-    """
-    if any(tag and tag[0] == CLINK_VERSION[0] for tag in event.tags):
-        if first_tag(event, CLINK_VERSION[0]) == CLINK_VERSION[1]:
-            return "tagged"
-    elif accept_legacy:
-        return "legacy"
-    raise WireRefusalError(Reason.UNSUPPORTED_VERSION, "only clink_version 1 is served here")
-
-
-def decode_request(plaintext: str, *, version: Version) -> AskOffer:
-    """A decrypted request. Raises WireRefusalError: MALFORMED, or UNKNOWN_TARGET when it names no offer."""
+def read(text: str, event: Event, to: ReplyTo, facts: Facts) -> Asked:
+    """The ``read`` of this wire. Refused are a version, MALFORMED texts, and UNKNOWN_TARGET where no offer is named."""
     try:
-        members = loads_object(plaintext)
-        offer = members.get("offer")
-        if not isinstance(offer, str) or len(offer) > MAX_OFFER_ID:
-            raise WireRefusalError(Reason.UNKNOWN_TARGET, "the request names no offer")
-        amount = _amount_sats(members)
-        return AskOffer(
-            offer_id=offer,
-            amount_msat=None if amount is None else sat(amount),
-            payer_data=_payer_data(members.get("payer_data")),
-            description=clean(text_member(members, "description") or "", MAX_DESCRIPTION),
-            expiry_s=_expires_in(members.get("expires_in_seconds")),
-            zap=bool(members.get("zap")),
-            amountless=version == "legacy",
-        )
-    except CodecError as error:
-        raise WireRefusalError(Reason.MALFORMED, str(error)) from None
+        version = read_version(event, accept_legacy=facts.accept_legacy_offers)
+        if version == "legacy":
+            to = msgspec.structs.replace(to, version=version)
+        command = _decode(loads_object(text), version)
+    except (CodecError, KitestringError) as failure:
+        raise WireRefusalError(to, refusal(failure)) from None
+    return Asked(command, to, command.offer_id)
+
+
+def _decode(members: dict[str, object], version: Version) -> AskOffer:
+    offer = members.get("offer")
+    if not isinstance(offer, str) or len(offer) > MAX_OFFER_ID:
+        raise KitestringError(Reason.UNKNOWN_TARGET, "the request names no offer")
+    amount = _amount_sats(members)
+    return AskOffer(
+        offer_id=offer,
+        amount_msat=None if amount is None else sat(amount),
+        payer_data=_payer_data(members.get("payer_data")),
+        description=clean(text_member(members, "description") or "", MAX_DESCRIPTION),
+        expiry_s=_expires_in(members.get("expires_in_seconds")),
+        zap=bool(members.get("zap")),
+        amountless=version == "legacy",
+    )
 
 
 def _amount_sats(members: dict[str, object]) -> int | None:
@@ -132,47 +151,28 @@ def _expires_in(value: object) -> int:
 # ---------------------------------------------------------------- replies
 
 
-def stale(created_at: int, now: int, window_s: int) -> Refused:
-    """For a request outside its age window: says by how much, so that a wrong clock can be found."""
-    delta = {"max_delta_ms": 1000 * window_s, "actual_delta_ms": 1000 * abs(now - created_at)}
-    return Refused(Reason.STALE_REQUEST, "the request is too old or from the future", {"delta": delta})
-
-
-def error_code(reason: Reason, version: Version) -> int:
-    """The CLINK code of a refusal; ``SILENT`` = no reply."""
-    code = TABLE[reason].offers
-    return _LEGACY_CODES.get(code, code) if version == "legacy" else code
-
-
-def encode_payload(outcome: Outcome, version: Version) -> bytes | None:
-    """The plaintext of the reply or receipt, None where this wire answers with silence."""
-    members: dict[str, Any]
+def encode(outcome: Outcome, _: ReplyTo) -> bytes | None:
+    """The ``encode`` of this wire: an invoice, or the receipt of its payment."""
     if isinstance(outcome, Invoiced):
-        members = {"bolt11": outcome.transaction.bolt11}
-    elif isinstance(outcome, Received):
+        return dumps({"bolt11": outcome.transaction.bolt11}).encode()
+    if isinstance(outcome, Received):
         # Without a preimage the member is absent: peers read "" as no receipt at all.
-        members = {"res": "ok", "preimage": outcome.preimage} if outcome.preimage else {"res": "ok"}
-    elif isinstance(outcome, Refused):
-        code = error_code(outcome.reason, version)
-        if code == SILENT:
-            return None
-        members = {"res": "GFY", "code": code, "error": _error_text(code, outcome)}
-        members |= {name: outcome.details[name] for name in _SHOWN_DETAILS if name in outcome.details}
-    else:
-        return None
-    return dumps(members).encode()
+        return dumps({"res": "ok"} | ({"preimage": outcome.preimage} if outcome.preimage else {})).encode()
+    return None
 
 
-def encode_reply(
-    to: ReplyTo, outcome: Outcome, *, key: SecretKey, shared: bytes, entropy: Entropy, now: int
-) -> Encoded | None:
-    """The finished reply or receipt, see :func:`kitestring.wire.envelope.reply_event`. None = silence."""
-    plaintext = encode_payload(outcome, to.version)
-    if plaintext is None:
-        return None
-    return reply_event(to, plaintext, key=key, shared=shared, entropy=entropy, now=now)
-
-
-def _error_text(code: int, refused: Refused) -> str:
-    sentence = refused.message or TABLE[refused.reason].sentence
-    return clean(f"{CODE_NAMES[code]}: {sentence}", MAX_ERROR_CHARS)
+WIRE: Final = Wire(
+    name="offers",
+    title="offers",
+    speakers=Speakers.STRANGERS,
+    windows={kinds.OFFER: Window(back_s=300, ahead_s=60, answer_s=HOUR_S)},
+    reply_kind=kinds.OFFER,
+    reply_tags=(CLINK_VERSION,),
+    codes=CODES,
+    older_codes=LEGACY_CODES,
+    cipher=always_nip44,
+    unreadable=Reason.UNSUPPORTED_ENCRYPTION,
+    read=read,
+    encode=encode,
+    refuse=refuser(CODE_NAMES, CODES, LEGACY_CODES),
+)

@@ -1,0 +1,88 @@
+"""What a wire is: one value, in the same form for every protocol. Each file of ``wire/serve`` exports one as ``WIRE``.
+
+A wire reads a decrypted text into a neutral command, and writes outcomes and refusals back into texts. It knows no key,
+no clock and no relay; whoever carries requests (the gateway) asks the value what it needs and names no protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import msgspec
+
+from kitestring.base.commands import AnyCommand
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Grant
+from kitestring.base.outcomes import Outcome, Refused
+from kitestring.nostr.event import Event
+from kitestring.nostr.inbox import Window
+from kitestring.wire.encryption import Choice
+from kitestring.wire.reply_to import ReplyTo
+
+#: What a wire says for a reason; None = nothing is published.
+Code = str | int | None
+
+
+class Speakers(Enum):
+    """Who may speak over a wire, and to which key of the service. Everybody else is met with silence."""
+
+    STRANGERS = "strangers"  # anybody, to the service's own key
+    CONNECTIONS = "connections"  # the caller of a connection, to the key of that connection
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What wires are told about the service behind them: its network (``bitcoin``, ``regtest``, …) and its settings."""
+
+    network: str
+    accept_legacy_offers: bool = True
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A request that was read; its answer is made as ``to`` says. Of strangers, all who ask for the same ``target``
+    share a rate."""
+
+    command: AnyCommand
+    to: ReplyTo
+    target: str = ""
+
+
+def nameless(_: str) -> str:
+    """For wires whose answers do not name what was asked."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """One protocol.
+
+    ``windows`` are the kinds of its requests with their age windows; ``reply_tags`` stand behind ``p`` and ``e``.
+    ``codes`` has a row for every Reason; ``older_codes`` those that callers of an older form get instead.
+    ``cipher`` chooses the encryption of a request, for the connection it came over if there is one; ``unreadable`` is
+    told where nobody can decrypt it.
+
+    ``read(text, event, to, facts)`` makes a command of a decrypted text; raises WireRefusalError. ``method`` finds the
+    name under which a text that is not read any further gets its refusal. ``encode`` writes the answer or the receipt,
+    ``refuse`` a refusal, both as plaintext; None = nothing is published.
+    """
+
+    name: str
+    title: str
+    speakers: Speakers
+    windows: Mapping[int, Window]
+    reply_kind: int
+    reply_tags: tuple[list[str], ...] = ()
+    codes: Mapping[Reason, Code]
+    older_codes: Mapping[Reason, Code] = field(default_factory=dict)
+    cipher: Callable[[Event, Grant | None], Choice]
+    unreadable: Reason
+    method: Callable[[str], str] = nameless
+    read: Callable[[str, Event, ReplyTo, Facts], Asked]
+    encode: Callable[[Outcome, ReplyTo], bytes | None]
+    refuse: Callable[[Refused, ReplyTo], bytes | None]
+
+    def answer(self, outcome: Outcome, to: ReplyTo) -> bytes | None:
+        """The plaintext of an answer, whatever it is."""
+        return self.refuse(outcome, to) if isinstance(outcome, Refused) else self.encode(outcome, to)

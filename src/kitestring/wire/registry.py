@@ -1,0 +1,22 @@
+"""The protocols that this service speaks. A new one is a file in ``wire/serve`` and a row in :data:`WIRES`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kitestring.wire.grammar import Speakers, Wire
+from kitestring.wire.serve import nwc, offers
+
+WIRES: Final[tuple[Wire, ...]] = (
+    nwc.WIRE,
+    offers.WIRE,
+)
+
+#: By the name that stands in stored rows.
+BY_NAME: Final = {wire.name: wire for wire in WIRES}
+#: By the kind of its requests.
+BY_KIND: Final = {kind: wire for wire in WIRES for kind in wire.windows}
+#: The age windows of all requests.
+WINDOWS: Final = {kind: window for wire in WIRES for kind, window in wire.windows.items()}
+#: The names of the wires that connections are made for.
+OF_CONNECTIONS: Final = frozenset(wire.name for wire in WIRES if wire.speakers is Speakers.CONNECTIONS)

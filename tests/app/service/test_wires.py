@@ -1,0 +1,56 @@
+"""Answers of every wire: signed with the key that was spoken to, and signed again when they have grown old."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.wires import Wires
+from kitestring.base.errors import CodecError, Reason
+from kitestring.base.outcomes import Refused
+from kitestring.base.ports import Encoded
+from kitestring.base.records import Message
+from kitestring.nostr.event import decode_event, verify_event
+from kitestring.wire.envelope import decrypt, shared_secret
+from kitestring.wire.grammar import Wire
+from kitestring.wire.registry import WIRES
+from kitestring.wire.reply_to import ReplyTo
+from tests.wire.samples import CLIENT, NOW, counting_entropy, reply_to
+
+KEYRING = Keyring(b"\x09" * 32)
+
+
+def wires() -> Wires:
+    return Wires(KEYRING, counting_entropy())
+
+
+def read(to: ReplyTo, encoded: Encoded) -> str:
+    event = decode_event(encoded.event)
+    assert verify_event(event)
+    return decrypt(event.content, to.cipher, shared_secret(CLIENT, event.pubkey, to.cipher))
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_an_answer_is_signed_by_the_key_that_was_spoken_to_and_can_be_signed_again(wire: Wire) -> None:
+    to, made = reply_to(wire.name), wires()
+    answer = made.encode(to.freeze(), "reply", Refused(Reason.INTERNAL), NOW)
+    assert answer is not None
+    event = decode_event(answer.event)
+    key = KEYRING.service_key if to.key_id == "service" else KEYRING.connection_key("g1")
+    assert (event.kind, event.pubkey, event.created_at) == (wire.reply_kind, key.public_hex, NOW)
+    assert event.tags == [["p", CLIENT.public_hex], ["e", to.event_id], *wire.reply_tags]
+    assert read(to, answer).encode() == answer.plaintext
+    stored = Message(to.event_id, "reply", answer.plaintext, answer.event, answer.signed_at, to.freeze())
+    again = made.resign(stored, NOW + 100)
+    assert (again.plaintext, again.signed_at) == (answer.plaintext, NOW + 100)
+    assert decode_event(again.event).created_at == NOW + 100
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_silence_makes_no_event(wire: Wire) -> None:
+    assert wires().encode_to(reply_to(wire.name), Refused(Reason.PAYMENT_IN_FLIGHT), NOW) is None
+
+
+def test_a_peer_that_is_no_public_key_shares_no_secret() -> None:
+    with pytest.raises(CodecError):
+        wires().secret(ReplyTo("offers", "service", "ff" * 32, "nip44", "ab" * 32, NOW))
