@@ -42,6 +42,7 @@ def test_names_and_kinds_belong_to_one_wire_each() -> None:
 def test_the_age_windows_are_those_of_the_protocols() -> None:
     assert {
         kinds.OFFER: Window(300, 60, HOUR_S),
+        kinds.DEBIT: Window(30, 30, HOUR_S),
         kinds.NWC_REQUEST: Window(300, 60, DAY_S),
     } == WINDOWS
     assert all(window.answer_s < MAX_AGE_S for window in WINDOWS.values())

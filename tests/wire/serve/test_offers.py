@@ -18,7 +18,7 @@ from kitestring.wire.serve.offers import WIRE
 from tests import vectors
 from tests.wire.samples import PAYMENT_HASH, PREIMAGE, event, reply_to, transaction
 
-#: The sections debit_request, debit_reply, manage_request and enroll_reply belong to wires that are not served yet.
+#: The sections debit_reply, manage_request and enroll_reply belong to what is not served yet.
 VECTORS = vectors.load("clink_payloads.json")
 CASES: list[tuple[Version, dict[str, Any]]] = [("tagged", case) for case in VECTORS["offer_request"]] + [
     ("legacy", case) for case in VECTORS["nip69_request"]
