@@ -30,7 +30,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "client": "The other side of the wires: NWC connections and offers; from what was pasted to an invoice.",
     "transport": "Relay connections: pool, reconnection, proxies, the check of foreign addresses.",
     "wire": "One protocol, one file: bytes from a peer to a neutral command, an outcome back to bytes.",
-    "policy": "Pure rules: may this grant do this now? Budgets, rates, caps.",
+    "policy": "Pure rules: may this grant do this now? Budgets, rates, caps, prices.",
     "nostr": "Events, filters, the relay conversation without a socket, freshness and duplicates.",
     "codec": "Text forms: bech32, TLV, NIP-19, BOLT11, offers, links, strict JSON.",
     "crypto": "Keys, Schnorr signatures, NIP-04 and NIP-44 encryption.",

@@ -14,8 +14,8 @@ from kitestring.wire.grammar import Asked
 
 #: A reply to a message nobody can read helps once; more of them would be an echo for strangers.
 UNDECRYPTABLE: Final = Rate(1, 1)
-#: One payer asking one offer; the other payers of the offer are not held up by it.
-OFFER_PER_AUTHOR: Final = Rate(30, 30)
+#: One stranger; the other payers of an offer are not held up by it.
+PER_AUTHOR: Final = Rate(30, 30)
 #: "Too many requests", per caller: one in five seconds is enough to be understood, the rest is silence.
 RATE_REFUSALS: Final = Rate(12, 1)
 #: "Too old" to one connection: what a relay has kept over an outage must not use up what new requests need.
@@ -68,7 +68,7 @@ class StrangerRates:
 
     def __init__(self, rates: RequestRates, clock: Clock) -> None:
         self._buckets = _Buckets(clock)
-        self._author = Limiter(OFFER_PER_AUTHOR)
+        self._author = Limiter(PER_AUTHOR)
         self._target = _limiter(rates.offer_requests_per_min)
         self._all = _limiter(rates.all_offers_requests_per_min)
         self._limit_told = Limiter(RATE_REFUSALS)
@@ -95,6 +95,8 @@ class Rates:
 
 
 class _Buckets:
+    """Takes tokens at the time of the clock."""
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
