@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -63,9 +62,8 @@ def read_ok(accepted: bool, message: str) -> Verdict:
     return Verdict(_BY_PREFIX.get(reason_prefix(message), Answer.REFUSED), message)
 
 
-@dataclass(slots=True)
-class Publication:
-    """One event on its way. Times are seconds of the monotonic clock; ``relays`` are those it is meant for."""
+class Publication(msgspec.Struct):
+    """One event on its way, to the relays that ``verdicts`` names. Times are seconds of the monotonic clock."""
 
     event_id: str
     pubkey: str
@@ -74,7 +72,7 @@ class Publication:
     every: bool
     due: float
     deadline: float
-    done: list[Done] = field(default_factory=list)
+    done: list[Done]
     pause_s: float = OK_TIMEOUT_S
 
     def wants(self, url: str) -> bool:
@@ -84,13 +82,13 @@ class Publication:
 
     def outcome(self) -> bool | None:
         """True or False once that is certain, else None."""
-        if not self.every and any(verdict.answer is Answer.ACCEPTED for verdict in self.verdicts.values()):
-            return True
         answers = [verdict.answer for verdict in self.verdicts.values()]
+        if Answer.ACCEPTED in answers and not self.every:
+            return True
+        refused = answers.count(Answer.REFUSED)
         if self.every:
-            open_ = any(answer not in {Answer.ACCEPTED, Answer.REFUSED} for answer in answers)
-            return None if open_ else Answer.REFUSED not in answers
-        return False if all(answer is Answer.REFUSED for answer in answers) else None
+            return refused == 0 if refused + answers.count(Answer.ACCEPTED) == len(answers) else None
+        return False if refused == len(answers) else None
 
     def postpone(self, now: float) -> None:
         """Plan the next sending; a relay whose authentication came to nothing gets another chance then."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.owner_wire import CONTROL, encode_control
 from kitestring.base.outcomes import Outcome
@@ -14,8 +16,15 @@ from kitestring.wire.envelope import reply_event, shared_secret
 from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, ReplyTo, thaw
 
-#: Shared secrets kept (about 200 bytes each): one per connection, and the strangers of the last minutes.
-MAX_SECRETS: Final = 20_000
+#: Conversations kept (about 400 bytes each): one per connection, and the strangers of the last minutes.
+MAX_CONVERSATIONS: Final = 20_000
+
+
+class Conversation(msgspec.Struct, frozen=True, gc=False):
+    """Between one of our keys and a peer, in one cipher."""
+
+    key: SecretKey
+    secret: bytes
 
 
 class Wires:
@@ -24,25 +33,26 @@ class Wires:
     def __init__(self, keyring: Keyring, entropy: Entropy) -> None:
         self._keyring = keyring
         self._entropy = entropy
-        self._secrets: dict[tuple[str, str, str], bytes] = {}
-
-    def key(self, key_id: str) -> SecretKey:
-        """The key that a ``ReplyTo.key_id`` names."""
-        if key_id.startswith(CONNECTION_KEY_PREFIX):
-            return self._keyring.connection_key(key_id.removeprefix(CONNECTION_KEY_PREFIX))
-        return self._keyring.service_key
+        self._conversations: dict[tuple[str, str, str], Conversation] = {}
 
     def secret(self, to: ReplyTo) -> bytes:
         """The secret shared with ``to.peer``. Raises CodecError when that is no public key."""
-        key = self.key(to.key_id)
-        name = (key.public_hex, to.peer, to.cipher)
-        secret = self._secrets.get(name)
-        if secret is None:
-            secret = shared_secret(key, to.peer, to.cipher)
-            if len(self._secrets) >= MAX_SECRETS:
-                del self._secrets[next(iter(self._secrets))]
-            self._secrets[name] = secret
-        return secret
+        return self._conversation(to).secret
+
+    def _conversation(self, to: ReplyTo) -> Conversation:
+        name = (to.key_id, to.peer, to.cipher)
+        known = self._conversations.get(name)
+        if known is None:
+            key = self._key(to.key_id)
+            if len(self._conversations) >= MAX_CONVERSATIONS:
+                del self._conversations[next(iter(self._conversations))]
+            known = self._conversations[name] = Conversation(key, shared_secret(key, to.peer, to.cipher))
+        return known
+
+    def _key(self, key_id: str) -> SecretKey:
+        if key_id.startswith(CONNECTION_KEY_PREFIX):
+            return self._keyring.connection_key(key_id.removeprefix(CONNECTION_KEY_PREFIX))
+        return self._keyring.service_key
 
     def encode(self, reply_to: bytes, kind: str, outcome: Outcome, now: int) -> Encoded | None:
         """The ``Encode`` of the engine. A reply_to that is the control's needs no key and is not published."""
@@ -63,7 +73,7 @@ class Wires:
         )
 
     def _sign(self, to: ReplyTo, plaintext: bytes, now: int) -> Encoded:
+        own = self._conversation(to)
         return reply_event(
-            BY_NAME[to.wire], to, plaintext, key=self.key(to.key_id), shared=self.secret(to), entropy=self._entropy,
-            now=now,
-        )  # fmt: skip
+            BY_NAME[to.wire], to, plaintext, key=own.key, shared=own.secret, entropy=self._entropy, now=now
+        )
