@@ -19,7 +19,7 @@ from kitestring.ledger.sqlite.store import SqliteStore
 from tests.app.kit import NOW, OWNER
 from tests.kit.changed import replace
 
-OFFLINE = {"card", "connections", "account_list", "offer_list", "offer_show", "balance", "transactions"}
+OFFLINE = {"card", "connections", "events", "account_list", "offer_list", "offer_show", "balance", "transactions"}
 
 
 async def stopped(tmp_path: Path, *writes: Write) -> Config:

@@ -42,6 +42,7 @@ TABLE: Final = (
     Row("invoice", "money", "invoice", "Make an invoice to be paid."),
     Row("balance", "money", "balance", "Show what can be spent."),
     Row("transactions", "money", "transactions", "List payments in and out."),
+    Row("events", "events", "events", "List what became true, the newest last."),
     Row("payment_resolve", "money", "resolve", "Decide about a payment of unknown outcome."),
     Row("info", "money", "info", "Show the node and the service's counters."),
     Row("doctor", "node"),

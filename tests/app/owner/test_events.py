@@ -1,0 +1,54 @@
+"""The feed as its owner sees it, read from a real ledger."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from kitestring.app.owner.command import Call
+from kitestring.app.owner.desk import Reading
+from kitestring.app.owner.events import EventsParams, events
+from kitestring.base.transactions import Prune, SetSpending
+from kitestring.ledger.sqlite.store import SqliteStore
+from tests.ledger.values import NOW, SERVICE, answered, claim, setting, settle
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = await SqliteStore.open(tmp_path / "kitestring.db", SERVICE)
+    await store.apply(setting())
+    await store.apply(claim("a"))
+    await store.apply(settle("a", 10, answered("a")))
+    await store.apply(SetSpending(True, "drift of 5 sat", NOW))
+    yield store
+    await store.close()
+
+
+async def asked(store: SqliteStore, **params: Any) -> dict[str, Any]:
+    desk = cast(Reading, SimpleNamespace(store=store))
+    return await events(desk, EventsParams(**params), cast(Call, None))
+
+
+async def test_the_newest_events_are_shown_the_oldest_of_them_first(store: SqliteStore) -> None:
+    found = await asked(store, limit=2)
+    assert [(row["number"], row["kind"]) for row in found["events"]] == [(3, "settled"), (4, "alarm")]
+    assert (found["last"], found["missed"]) == (4, 0)
+    settled, alarm = found["events"]
+    assert (settled["subject"], settled["connection_id"], settled["account"]) == ("pay-a", "app", "alice")
+    assert (alarm["detail"], alarm["happened_at"]) == ("spending stops: drift of 5 sat", NOW)
+
+
+async def test_whoever_names_the_last_number_he_saw_gets_what_came_after(store: SqliteStore) -> None:
+    assert [row["number"] for row in (await asked(store, after=1))["events"]] == [2, 3, 4]
+    assert (await asked(store, after=4))["events"] == []
+
+
+async def test_what_was_forgotten_meanwhile_is_counted(store: SqliteStore) -> None:
+    await store.apply(Prune(NOW, max_events=1))
+    found = await asked(store, after=1)
+    assert (found["missed"], [row["number"] for row in found["events"]]) == (2, [4])
+    assert (await asked(store))["missed"] == 0
