@@ -12,6 +12,7 @@ from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.log_carrier import LOG, write_line
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
@@ -35,6 +36,7 @@ ROWS: Final = (
     Row(REPLY, RelayCarrier, give_up_s=REPLY_GIVE_UP_S),
     Row(RECEIPT, RelayCarrier),
     Row(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
+    Row(LOG, lambda _: write_line),
 )
 
 

@@ -1,0 +1,23 @@
+"""What the operator must read stands in the service's log, however the service ended in between."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from kitestring.app.service.delivery import Done
+from kitestring.base.records import Message
+from kitestring.base.text import clean
+
+log = logging.getLogger("kitestring.alarm")
+
+#: The kind of message that is a line of the log.
+LOG: Final = "log"
+#: Of one line; the ledger keeps the whole text.
+MAX_CHARS: Final = 1_000
+
+
+def write_line(message: Message, done: Done) -> None:
+    """Taken once it is written."""
+    log.error("%s", clean(message.plaintext.decode(), MAX_CHARS))
+    done(True)

@@ -1,0 +1,20 @@
+"""A line of the log as a message of the outbox."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.app.service.log_carrier import LOG, MAX_CHARS, write_line
+from kitestring.base.records import Message
+
+
+def test_a_message_is_one_line_of_the_log_without_control_characters(caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[bool] = []
+    write_line(Message("", LOG, "spending stops\x1b[2J\nnow".encode(), b"", 0), taken.append)
+    assert taken == [True]
+    assert [(row.levelname, row.getMessage()) for row in caplog.records] == [("ERROR", "spending stops[2Jnow")]
+
+
+def test_a_long_text_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    write_line(Message("", LOG, b"x" * 5_000, b"", 0), lambda _: None)
+    assert len(caplog.records[0].getMessage()) == MAX_CHARS
