@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.events import Event
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
@@ -162,7 +163,7 @@ async def test_a_payment_in_flight_is_followed_for_as_long_as_it_hangs(life: Lif
 
 
 @virtual
-async def test_a_fee_above_the_cap_is_booked_and_stops_spending(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fee_above_the_cap_is_booked_and_stops_spending(life: Life) -> None:
     async with life.service() as rig:
         await rig.account("shop", 200_000)
         await rig.grant("app", account="shop")
@@ -170,7 +171,8 @@ async def test_a_fee_above_the_cap_is_booked_and_stops_spending(life: Life, capl
         await rig.pay("r1", "app", invoice, AMOUNT)
         paid = await rig.answer("r1")
         assert paid.fee_msat == 30_000
-        assert "overdrawn" in caplog.text
+        (alarm,) = [row.detail for row in await rig.store.events(0, 10) if isinstance(row, Event) and row.detail]
+        assert "the account is overdrawn" in alarm
         assert (await rig.store.account("shop")).overdrawn
         assert await rig.available("shop") == 200_000 - AMOUNT - 30_000
         await rig.pay("r2", "app", life.node.outside_invoice(), 1_000)

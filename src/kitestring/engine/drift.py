@@ -58,7 +58,8 @@ class Drift:
         if (missing > 0) == is_stopped:
             return
         why = f"the node holds {missing} msat less than the accounts are owed" if missing > 0 else ""
-        log.error("spending stops: %s", why) if why else log.warning("spending is allowed again")
+        if not why:
+            log.warning("spending is allowed again")
         await self._context.store.apply(SetSpending(bool(why), why, self._context.clock.now()))
 
     async def _missing(self) -> int:

@@ -322,8 +322,6 @@ class Pursuit:
             return await self._record(Failed(gone, FailureReason.TAKEN))
         if self._word is Word.GIVEN:
             log.error("payment %s was closed by hand, but the node has paid it: booked", self._name)
-        if answer.overdrawn:
-            log.error("payment %s cost more than its fee cap: the account is overdrawn", self._name)
         for request in answer.unanswered:
             await self._answers.finish(request, outcome_for(payment, truth, request))
         return Ended()

@@ -10,7 +10,7 @@ from kitestring.base.records import Message
 
 def test_a_message_is_one_line_of_the_log_without_control_characters(caplog: pytest.LogCaptureFixture) -> None:
     taken: list[bool] = []
-    write_line(Message("", LOG, "spending stops\x1b[2J\nnow".encode(), b"", 0), taken.append)
+    write_line(Message("", LOG, b"spending stops\x1b[2J\nnow", b"", 0), taken.append)
     assert taken == [True]
     assert [(row.levelname, row.getMessage()) for row in caplog.records] == [("ERROR", "spending stops[2Jnow")]
 

@@ -11,11 +11,12 @@ import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.notices import CONSUMER, NOTICES, Notice, give_notice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.records import Message
-from kitestring.base.transactions import Prune
+from kitestring.base.transactions import Prune, SetSpending
 from kitestring.engine.feed import Feed
 from tests.engine.kit import AMOUNT, Life, Rig
 from tests.fakes.clock import virtual
@@ -61,6 +62,15 @@ async def test_every_change_of_a_grant_is_announced(life: Life) -> None:
         await rig.change("app", revoked_at=rig.clock.now())
         await rig.clock.sleep(1)
         assert [message.address for message in carried] == [b"app"] * 3
+
+
+@virtual
+async def test_an_alarm_is_a_line_of_the_log_also_when_the_service_died_in_between(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.store.apply(SetSpending(True, "drift of 5 sat", rig.clock.now()))
+    async with life.service() as rig, noticing(rig, NOTICES, LOG) as carried:
+        await rig.clock.sleep(1)
+        assert [message.plaintext for message in carried] == [b"spending stops: drift of 5 sat"]
 
 
 @virtual

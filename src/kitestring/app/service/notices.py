@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
+from kitestring.app.service.log_carrier import LOG
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
 from kitestring.base.ports import Clock
@@ -39,7 +40,15 @@ def announcement(event: Event) -> Iterator[Message]:
     yield Message("", ANNOUNCEMENT, b"", b"", event.at, event.subject.encode())
 
 
-NOTICES: Final = (Notice(GRANT_CHANGES, announcement),)
+def alarm(event: Event) -> Iterator[Message]:
+    """The operator reads it in the log."""
+    yield Message("", LOG, event.detail.encode(), b"", event.at)
+
+
+NOTICES: Final = (
+    Notice(GRANT_CHANGES, announcement),
+    Notice(frozenset({EventKind.ALARM}), alarm),
+)
 
 
 async def give_notice(feed: Feed, clock: Clock, notices: tuple[Notice, ...] = NOTICES) -> None:
