@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import ledger, protocol, relay, service, startup
+from bench import connections, history, ledger, protocol, relay, restart, service, startup
 from bench.figures import OUT, Figure, print_table, write_json
 from bench.floor import Floor
 
@@ -22,10 +22,16 @@ MEMORY_FILE_SYSTEMS: Final = frozenset({"tmpfs", "ramfs"})
 PARTS: Final[dict[str, Callable[[Floor, Path], list[Figure]]]] = {
     "protocol": lambda floor, _: protocol.measure(floor),
     "service": lambda floor, directory: asyncio.run(service.measure(floor, directory)),
+    "connections": lambda floor, directory: asyncio.run(connections.measure(floor, directory)),
+    "history": lambda floor, directory: asyncio.run(history.measure(floor, directory)),
+    "restart": lambda floor, directory: asyncio.run(restart.measure(floor, directory)),
     "ledger": lambda _, directory: asyncio.run(ledger.measure(directory)),
     "relay": lambda *_: asyncio.run(relay.measure()),
     "help": lambda *_: startup.measure(),
+    "cache": lambda floor, directory: asyncio.run(history.measure_cache(floor, directory)),
 }
+#: Measured only where they are named: they judge nothing.
+NAMED_ONLY: Final = frozenset({"cache"})
 
 
 def file_system(directory: Path) -> str:
@@ -40,7 +46,7 @@ def file_system(directory: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these (default: all)")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these (default: all but cache)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a ratio misses its limit")
     parser.add_argument("--dir", type=Path, default=OUT, help="where the ledger is written: a real disk")
     arguments = parser.parse_args()
@@ -50,7 +56,7 @@ def main() -> int:
         print(f"{arguments.dir} is on {kind}, which has no disk to write to: name another with --dir", file=sys.stderr)
         return 2
     floor, figures = Floor(), []
-    for name in arguments.parts or PARTS:
+    for name in arguments.parts or [part for part in PARTS if part not in NAMED_ONLY]:
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=arguments.dir) as directory:
             print(f"measuring: {name} …", file=sys.stderr)
             figures += PARTS[name](floor, Path(directory))

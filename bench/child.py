@@ -1,67 +1,108 @@
 """What runs in a process of its own: the service, or the embedded relay. The bench starts it and asks it.
 
-    python -m bench.child service DIRECTORY RELAY_URL PAYABLE MAKEABLE
+    python -m bench.child service SETUP RELAY_URL
     python -m bench.child relay
 
-Each line on standard input is a question, each answer one JSON line; end of input stops the process.
+Each line on standard input is a question (a word and whole numbers), each answer one JSON line; end of input stops the
+process. ``SETUP`` is a :class:`bench.setup.Setup` as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-Answers = dict[str, Callable[[], Any]]
+if TYPE_CHECKING:
+    from kitestring.app.home.config import Config
+
+Answers = dict[str, Callable[..., Awaitable[object]]]
+
+#: Rate limits are raised beyond what a bench can reach; they are looked at all the same.
+_MANY = 1_000_000_000
+_RATES = ("requests_per_min", "payments_per_min", "offer_requests_per_min", "all_offers_requests_per_min")
+
+
+def _config(directory: Path, relay_url: str, cache_mib: int) -> Config:
+    """The settings as `kitestring up` would read them."""
+    from kitestring.app.home.config import load
+
+    rates = {f"limits.{name}": _MANY for name in _RATES}
+    cache = {"ledger.cache_mib": cache_mib} if cache_mib else {}
+    return load(
+        directory, options={"relays": (relay_url,), "limits.open_invoices": 0, **rates, **cache}, environment={}
+    )
 
 
 @asynccontextmanager
-async def service(directory: str, relay_url: str, payable: str, makeable: str) -> AsyncIterator[Answers]:
-    """The whole service as `kitestring up` wires it, with a node that costs nothing and raised rate limits."""
-    from bench import world
+async def service(setup_json: str, relay_url: str) -> AsyncIterator[Answers]:
+    """The whole service as `kitestring up` wires it, with its door, on a node that costs nothing."""
+    from bench import fill, memory, setup, world
     from bench.node import BenchNode
-    from kitestring.app.home.config import Config, RequestRates
+    from kitestring.app.doors.unix import ControlServer
+    from kitestring.app.home.datadir import DataDir
+    from kitestring.app.owner.commands import OwnerCommands, all_commands
+    from kitestring.app.owner.desk import Desk
     from kitestring.app.service.core import Core, Place
-    from kitestring.base.records import Message, Node, Request
-    from kitestring.base.transactions import Execute, SaveGrant, SaveNode
-    from kitestring.engine.limits import Limits
     from kitestring.ledger.sqlite.store import SqliteStore
     from kitestring.transport.clock import SystemClock
 
-    ring, clock, place = world.keyring(), SystemClock(), Path(directory)
-    many = 1_000_000_000
-    rates = RequestRates(requests_per_min=many, payments_per_min=many)
-    config = Config(data_dir=place, relays=(relay_url,), rates=rates, limits=Limits(open_invoices=0))
-    node = BenchNode(int(payable), int(makeable))
-    gc.freeze()  # what the bench has prepared is not the service's to look through again and again
-    cache_kib = config.ledger_cache_mib * 1_024
-    store = await SqliteStore.open(place / "kitestring.db", ring.service_id, cache_kib=cache_kib)
-    info = await node.info()
-    row = Node(info.node_id, 1, "bench", info.network)
-    await store.apply(SaveNode(row))
-    for grant in world.grants():
-        request = Request(f"grant {grant.grant_id}", "control", "owner", b"", b"control", clock.now(), clock.now())
-        message = Message(request.request_id, "reply", b"{}", b"", clock.now(), b"control")
-        await store.apply(Execute(request, (SaveGrant(grant),), message))
-    core = Core(config, Place(place / "kitestring.db", place, (relay_url,)), ring, store, node, row, clock, os.urandom)
-    await core.start()
+    what = setup.decode(setup_json)
+    directory = Path(what.directory)
+    config = _config(directory, relay_url, what.cache_mib)
+    ring, clock, home = world.keyring(), SystemClock(), DataDir(directory, config.runtime_dir)
+    node = BenchNode(what.payable_numbers, what.invoices, what.lookup_s)
 
-    def pragmas() -> dict[str, Any]:
+    began = time.monotonic()
+    cache_kib = config.ledger_cache_mib * 1_024
+    store = await SqliteStore.open(home.ledger, ring.service_id, cache_kib=cache_kib)
+    row = (await store.nodes())[-1]
+    core = Core(config, Place(home.ledger, home.path, (relay_url,)), ring, store, node, row, clock, os.urandom)
+    await core.start()
+    door = ControlServer(OwnerCommands[Desk](core.desk, all_commands()), home.bind_control())
+    await door.start()
+
+    async def pragmas() -> object:
         # Read back on the very connection that writes: synchronous belongs to a connection, not to the file.
         assert store._writer is not None  # noqa: SLF001 - nobody else asks for it
         connection = store._writer.connection  # noqa: SLF001 - as above
         return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")}
 
+    async def began_at() -> object:
+        return began
+
+    async def looked_up() -> object:
+        return node.looked_up
+
+    async def remembered() -> object:
+        return memory.resident_bytes(), memory.page_cache_bytes()
+
+    async def read() -> object:
+        return memory.read_bytes()
+
+    async def connect(first: int, number: int) -> object:
+        """Connections that have never spoken, as a command of the owner writes them."""
+        await fill.connections(core.store, range(first, first + number), fresh=True)
+        return number
+
     try:
-        yield {"pragmas": pragmas}
+        yield {
+            "pragmas": pragmas,
+            "began": began_at,
+            "looked_up": looked_up,
+            "memory": remembered,
+            "read": read,
+            "connect": connect,
+        }
     finally:
+        await door.stop()
+        home.release_control()
         await core.stop()
 
 
@@ -72,7 +113,15 @@ async def relay() -> AsyncIterator[Answers]:
     from kitestring.transport.clock import SystemClock
 
     async with Relay(None, clock=SystemClock(), entropy=os.urandom) as running:
-        yield {"url": lambda: running.url}
+
+        async def url() -> object:
+            return running.url
+
+        yield {"url": url}
+
+
+async def _cpu_ns() -> object:
+    return time.process_time_ns()
 
 
 async def main(what: str, *arguments: str) -> None:
@@ -80,9 +129,10 @@ async def main(what: str, *arguments: str) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     running = service(*arguments) if what == "service" else relay()
     async with running as answers:
-        answers |= {"cpu_ns": time.process_time_ns}
+        answers |= {"cpu_ns": _cpu_ns}
         while line := await lines.readline():
-            print(json.dumps(answers[line.decode().strip()]()), flush=True)
+            question, *numbers = line.decode().split()
+            print(json.dumps(await answers[question](*map(int, numbers))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One row of the result: a ratio, its limit, and what it is made of; the table and the file."""
+"""One row of the result: a figure, its limit, and what it is made of; the table and the file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ OUT: Final = Path(__file__).parent / "out"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``limit`` None = for information. ``better`` says on which side of the limit the good values are."""
+    """``limit`` None = for information. ``better`` says on which side of the limit the good values are. ``unit`` "" is
+    a ratio."""
 
     name: str
-    ratio: float
+    value: float
     limit: float | None
     better: Literal["lower", "higher"]
     detail: str
+    unit: Literal["", "ms", "s", "MB"] = ""
 
     @property
     def holds(self) -> bool:
         if self.limit is None:
             return True
-        return self.ratio <= self.limit if self.better == "lower" else self.ratio >= self.limit
+        return self.value <= self.limit if self.better == "lower" else self.value >= self.limit
 
 
 def print_table(figures: list[Figure]) -> None:
@@ -34,7 +36,7 @@ def print_table(figures: list[Figure]) -> None:
         sign = "≤" if figure.better == "lower" else "≥"
         limit = f"{sign} {figure.limit:g}" if figure.limit is not None else ""
         word = "" if figure.limit is None else "OK" if figure.holds else "over"
-        print(f"{figure.name:<{width}}  {figure.ratio:>7.2f}  {limit:>6}  {word:<4}  {figure.detail}")
+        print(f"{figure.name:<{width}}  {figure.value:>7.2f} {figure.unit:<2}  {limit:>6}  {word:<4}  {figure.detail}")
 
 
 def write_json(figures: list[Figure]) -> Path:
@@ -42,7 +44,8 @@ def write_json(figures: list[Figure]) -> Path:
     rows = [
         {
             "name": figure.name,
-            "ratio": round(figure.ratio, 3),
+            "value": round(figure.value, 3),
+            "unit": figure.unit,
             "limit": figure.limit,
             "better": figure.better,
             "detail": figure.detail,

@@ -48,6 +48,14 @@ class Floor:
             lib.secp256k1_schnorrsig_sign32,
         )
 
+        public_key, point, shared = b"\x02" + key, new("secp256k1_pubkey"), new("char[64]")
+        secret, ecdh, parse_key = sha256(b"floor").digest(), lib.secp256k1_ecdh, lib.secp256k1_ec_pubkey_parse
+
+        def meet(_: int) -> None:
+            if not parse_key(context, point, public_key, 33):
+                raise AssertionError("the floor's own key cannot be read")
+            ecdh(context, shared, point, secret, binding.copy_x, binding.null)
+
         def request(i: int) -> None:
             message, signature = signed[i]
             if not (parse(context, public, key) and verify(context, signature, message, 32, public)):
@@ -55,6 +63,7 @@ class Floor:
             sign(context, out, message, pair, message)
 
         self._request = request
+        self._meet = meet
         self.samples_us: list[float] = []
         self.library = binding.name
 
@@ -62,6 +71,11 @@ class Floor:
         """CPU microseconds of one floor request, now."""
         self.samples_us.append(cpu_per_call_us(self._request, BATCH))
         return self.samples_us[-1]
+
+    def fresh_key_us(self) -> float:
+        """CPU microseconds that a key costs which was never met before: the key as a point, and the secret shared with
+        it. No sample of the floor: whoever talks with somebody known needs none of it."""
+        return cpu_per_call_us(self._meet, BATCH)
 
     @property
     def median_us(self) -> float:

@@ -30,10 +30,10 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def ask(self, question: str) -> Any:
+    async def ask(self, question: str, *arguments: int) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(question.encode() + b"\n")
+        self._process.stdin.write(" ".join((question, *map(str, arguments))).encode() + b"\n")
         line = await asyncio.wait_for(self._process.stdout.readline(), ANSWER_S)
         if not line:
             raise RuntimeError("a process of the bench has ended; its message is above")

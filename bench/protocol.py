@@ -63,7 +63,10 @@ class Path:
 
 
 def _frames(text: Callable[[int], str]) -> list[bytes]:
-    return [world.frame(SUBSCRIPTION, world.request(number, text(number))) for number in range(REQUESTS)]
+    return [
+        world.frame(SUBSCRIPTION, world.request(world.client(number % world.CLIENTS), text(number)))
+        for number in range(REQUESTS)
+    ]
 
 
 def measure(floor: Floor) -> list[Figure]:

@@ -65,7 +65,7 @@ async def audience(subscribers: int) -> AsyncIterator[Audience]:
         url, readers = await relay.ask("url"), []
         for number in range(subscribers):
             socket = await stack.enter_async_context(session.ws_connect(url))
-            key = world.clients()[0].service if number == 0 else f"{number:064x}"
+            key = world.client(0).service if number == 0 else f"{number:064x}"
             await socket.send_str(f'["REQ","inbox",{{"kinds":[23194],"#p":["{key}"]}}]')
             await _expect(socket, '["EOSE"')
             readers.append(socket)
@@ -76,7 +76,9 @@ async def audience(subscribers: int) -> AsyncIterator[Audience]:
 def _frames(start: int) -> list[bytes]:
     """Requests of different clients would do; all of the first one, so that each meets the same subscriber."""
     numbers = range(start, start + EVENTS_PER_ROUND)
-    events = (world.request(0, f'{{"method":"get_info","params":{{"n":{number}}}}}') for number in numbers)
+    events = (
+        world.request(world.client(0), f'{{"method":"get_info","params":{{"n":{number}}}}}') for number in numbers
+    )
     return [b'["EVENT",' + encode_event(event) + b"]" for event in events]
 
 

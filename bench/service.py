@@ -2,95 +2,62 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sqlite3
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from bench import world
+from bench import loads, world
 from bench.figures import Figure
 from bench.floor import Floor, Series, cpu_per_call_us
-from bench.peer import CONNECT_S, IN_FLIGHT, Peer, peer
-from bench.process import Child, child
+from bench.loads import Load
+from bench.peer import IN_FLIGHT
+from bench.running import Running, prepare_ledger, running
 from kitestring.codec import bolt11
-from kitestring.nostr.event import Event, first_tag, verify_event
-from kitestring.wire.envelope import decrypt
 
 ROUNDS: Final = 7
 REQUESTS_PER_ROUND: Final = 1_280
 WARM_UP: Final = 640
-#: After a round the service still writes its marks of publication (every 0.25 s); they belong to the cost.
-SETTLE_S: Final = 0.4
+PER_LOAD: Final = WARM_UP + ROUNDS * REQUESTS_PER_ROUND
+#: With one in flight a request waits for the disk and for the other process, so there are fewer of them.
+ALONE_ROUNDS: Final = 7
+ALONE_PER_ROUND: Final = 160
+ALONE: Final = (ALONE_ROUNDS + 1) * ALONE_PER_ROUND
 
-_published: Final = msgspec.json.Decoder(tuple[str, Event]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """One kind of request: its plaintext by number, and the check of the result it must get."""
-
-    name: str
-    text: Callable[[int], str]
-    check: Callable[[int, dict[str, Any]], bool]
-
-
-def _pay_text(number: int) -> str:
-    return '{"method":"pay_invoice","params":{"invoice":"' + world.invoice(number) + '"}}'
-
-
-LOADS: Final = (
-    Load("get_info", lambda _: '{"method":"get_info","params":{}}', lambda _, r: r["network"] == world.NETWORK),
-    Load("get_balance", lambda _: '{"method":"get_balance","params":{}}', lambda _, r: r["balance"] > 0),
-    Load("pay_invoice", _pay_text, lambda n, r: r["preimage"] == world.preimage(n).hex()),
-    Load(
-        "make_invoice",
-        lambda n: '{"method":"make_invoice","params":{"amount":1000000,"description":"tea"}}',
-        lambda _, r: r["invoice"].startswith("lnbcrt") and r["state"] == "pending",
-    ),
-)
-JOURNALED: Final = frozenset({"pay_invoice", "make_invoice"})
+MANY: Final = (loads.GET_INFO, loads.GET_BALANCE, loads.PAY_INVOICE, loads.MAKE_INVOICE, loads.OFFER_REQUEST)
+ONE: Final = (loads.GET_INFO, loads.MAKE_INVOICE, loads.PAY_INVOICE)
+#: Floors of a request that is alone: half of what it cost when this was measured first, see README.md.
+ALONE_LIMITS: Final = {"get_info": 2.4, "make_invoice": 11.5, "pay_invoice": 12.0}
+MEGABYTE: Final = 1_000_000
 
 
 async def measure(floor: Floor, directory: Path) -> list[Figure]:
     """Every load against one running service. ``directory`` is on a real disk and empty."""
-    per_load = WARM_UP + ROUNDS * REQUESTS_PER_ROUND
-    async with peer() as relay, child("service", str(directory), relay.url, str(per_load), str(per_load)) as service:
-        await asyncio.wait_for(relay.listening.wait(), CONNECT_S)
-        series = {load.name: await _measure(load, floor, relay, service) for load in LOADS}
-        series["bolt11"] = _decoding(floor)
-        pragmas = await service.ask("pragmas")
-    rows = _journal_rows(directory / "kitestring.db")
-    expected = per_load * len(JOURNALED)
-    if rows != expected:
-        raise AssertionError(f"{expected} journaled requests were sent, but the ledger has {rows} of them")
-    if pragmas["synchronous"] != 2:
-        raise AssertionError(f"the ledger was written with synchronous={pragmas['synchronous']}, not FULL (2)")
-    return _figures(series, floor, pragmas, rows, directory)
+    setup = await prepare_ledger(directory, payable=PER_LOAD + ALONE, makeable=2 * PER_LOAD + ALONE)
+    async with running(setup, world.CLIENTS) as service:
+        idle, _ = await service.process.ask("memory")
+        many = {
+            load.name: await service.measure(load, floor, rounds=ROUNDS, count=REQUESTS_PER_ROUND, warm_up=WARM_UP)
+            for load in MANY
+        }
+        alone = {load.name: await _alone(service, load, floor) for load in ONE}
+        disk_us = fdatasync_us(directory)
+        rows, written = await service.check_ledger()
+        resident, page_cache = await service.process.ask("memory")
+    journal = f"rows = requests = {rows}, {written}, fdatasync {fdatasync_us(directory):.0f} µs"
+    return [
+        *_with_many(many, _fresh_keys(floor), _decoding(floor), journal),
+        *(_with_one(load, alone[load.name], many[load.name], disk_us) for load in ONE),
+        *memory("memory after these", resident, page_cache, 60, f"; {idle / MEGABYTE:.0f} MB resident at the start"),
+    ]
 
 
-async def _measure(load: Load, floor: Floor, relay: Peer, service: Child) -> Series:
-    series, number = Series(floor), 0
-    for count in (WARM_UP, *[REQUESTS_PER_ROUND] * ROUNDS):
-        numbers = range(number, number + count)
-        number += count
-        events = {(event := world.request(n, load.text(n))).id: (n, event) for n in numbers}
-        frames = [world.frame(relay.subscription_id, event) for _, event in events.values()]
-        floor_us = floor.sample()
-        before = await service.cpu_ns()
-        answers = await relay.round(frames)
-        await asyncio.sleep(SETTLE_S)
-        cost_us = (await service.cpu_ns() - before) / count / 1000
-        if count != WARM_UP:
-            series.add(cost_us, floor_us)
-        _check(load, events, answers)
-    return series
+async def _alone(service: Running, load: Load, floor: Floor) -> Series:
+    return await service.measure(
+        load, floor, rounds=ALONE_ROUNDS, count=ALONE_PER_ROUND, warm_up=ALONE_PER_ROUND, in_flight=1
+    )
 
 
 def _decoding(floor: Floor) -> Series:
@@ -102,54 +69,49 @@ def _decoding(floor: Floor) -> Series:
     return series
 
 
-def _check(load: Load, events: dict[str, tuple[int, Event]], answers: list[bytes]) -> None:
-    """Every answer: author, addressee, signature, cipher, content; and one per request."""
-    for answer in answers:
-        reply = _published(answer)[1]
-        number, _ = events.pop(first_tag(reply, "e") or "")
-        client = world.clients()[number % world.CLIENTS]
-        genuine = reply.pubkey == client.service and first_tag(reply, "p") == client.key.public_hex
-        content = msgspec.json.decode(decrypt(reply.content, "nip44", client.shared))
-        if not (genuine and verify_event(reply) and content["error"] is None and load.check(number, content["result"])):
-            raise AssertionError(f"{load.name} {number} was answered with {content}")
-    if events:
-        raise AssertionError(f"{len(events)} requests were not answered")
+def _fresh_keys(floor: Floor) -> Series:
+    series = Series(floor)
+    for _ in range(ROUNDS):
+        before = floor.sample()
+        series.add(floor.fresh_key_us(), before)
+    return series
 
 
-def _journal_rows(path: Path) -> int:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        query = "SELECT count(*) FROM requests WHERE wire = 'nwc' AND finished_at IS NOT NULL"
-        return int(connection.execute(query).fetchone()[0])
-    finally:
-        connection.close()
+def _with_many(many: dict[str, Series], fresh: Series, decoding: Series, journal: str) -> list[Figure]:
+    def row(name: str, load: Load, limit: float | None, more: str = "") -> Figure:
+        cost = f"{load.name} {many[load.name].median_us:.0f} µs of CPU"
+        return Figure(name, many[load.name].ratio, limit, "lower", f"{cost}{more}")
 
-
-def _figures(
-    series: dict[str, Series], floor: Floor, pragmas: dict[str, Any], rows: int, directory: Path
-) -> list[Figure]:
-    def cost(name: str) -> str:
-        return f"{name} {series[name].median_us:.0f} µs of CPU"
-
-    reading = f"{IN_FLIGHT} in flight, {world.CLIENTS} clients, {REQUESTS_PER_ROUND * ROUNDS} requests"
-    journal = (
-        f"rows = requests = {rows}, synchronous={pragmas['synchronous']} ({pragmas['journal_mode']}),"
-        f" fdatasync {fdatasync_us(directory):.0f} µs"
-    )
-    read, paid, decoded = (series[name].ratio for name in ("get_info", "pay_invoice", "bolt11"))
+    reading = f"; {IN_FLIGHT} in flight, {world.CLIENTS} clients, {REQUESTS_PER_ROUND * ROUNDS} requests"
+    read, paid, decoded = many["get_info"].ratio, many["pay_invoice"].ratio, decoding.ratio
     parts = f"a request that reads {read:.1f}× + BOLT11 {decoded:.1f}× + ledger and engine {paid - read - decoded:.1f}×"
+    key = f"; the fresh key by itself {fresh.ratio:.2f}× ({fresh.median_us:.0f} µs: point and shared secret)"
     return [
-        Figure("service with WebSocket", series["get_info"].ratio, 3.0, "lower", f"{cost('get_info')}; {reading}"),
-        Figure("… get_balance", series["get_balance"].ratio, None, "lower", cost("get_balance")),
-        Figure(
-            "with durable ledger",
-            series["pay_invoice"].ratio,
-            4.5,
-            "lower",
-            f"{cost('pay_invoice')} = {parts}; {journal}",
-        ),
-        Figure("… make_invoice", series["make_invoice"].ratio, None, "lower", cost("make_invoice")),
+        row("service with WebSocket", loads.GET_INFO, 2.4, reading),
+        row("… get_balance", loads.GET_BALANCE, None),
+        row("with durable ledger", loads.PAY_INVOICE, 7.0, f" = {parts}; {journal}"),
+        row("… make_invoice", loads.MAKE_INVOICE, 5.5),
+        row("… offer request of a stranger", loads.OFFER_REQUEST, 8.0, key),
     ]
+
+
+def _with_one(load: Load, alone: Series, many: Series, disk_us: float) -> Figure:
+    times = alone.ratio / many.ratio
+    spread = f"{min(alone.ratios):.1f} to {max(alone.ratios):.1f}×"
+    disk = f"; fdatasync {disk_us:.0f} µs" if load.journaled else ""
+    detail = f"{spread}, {alone.median_us:.0f} µs of CPU, {times:.2f}× one of {IN_FLIGHT} in flight{disk}"
+    return Figure(f"one at a time: {load.name}", alone.ratio, ALONE_LIMITS[load.name], "lower", detail)
+
+
+def memory(name: str, resident: int, page_cache: int | None, limit: float | None, more: str = "") -> Iterator[Figure]:
+    """The row about memory beside SQLite's page cache. Where that cannot be told apart, everything counts and nothing
+    is judged; no row where the system does not tell even that."""
+    if not resident:
+        return
+    beside = "SQLite does not say" if page_cache is None else f"{page_cache / MEGABYTE:.0f} MB"
+    detail = f"{resident / MEGABYTE:.0f} MB resident, of which page cache: {beside}{more}"
+    value = (resident - (page_cache or 0)) / MEGABYTE
+    yield Figure(name, value, None if page_cache is None else limit, "lower", detail, "MB")
 
 
 def fdatasync_us(directory: Path, times: int = 30) -> float:

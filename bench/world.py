@@ -1,6 +1,7 @@
-"""Who takes part: one service, its connections, their clients, and the invoices of a stranger's node.
+"""Who takes part: one service, its connections, their clients, strangers, and the invoices of a stranger's node.
 
-Everything follows from fixed seeds, so that the processes of one run agree without telling each other.
+Everything but the strangers follows from fixed seeds, so that the processes of one run agree without telling each
+other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from hashlib import sha256
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Budget, Grant, Offer
 from kitestring.base.money import sat
 from kitestring.codec import bolt11_write
 from kitestring.crypto.keys import SecretKey, derive
@@ -21,58 +22,88 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, encode_event
 from kitestring.wire.envelope import request_event, shared_secret
 
+#: Connections, where a part does not say otherwise.
 CLIENTS: Final = 64
+#: Offers: none may have more than 1,000 unpaid invoices, and strangers ask ten thousand times.
+OFFERS: Final = 64
 NETWORK: Final = "regtest"
+NODE_ID: Final = "02" + "ab" * 32
 SEED: Final = sha256(b"kitestring bench").digest()
 PAYEE: Final = sha256(b"kitestring bench payee").digest()
+BUDGET: Final = Budget.daily(sat(100_000_000))
 METHODS: Final = frozenset({"pay_invoice", "make_invoice", "get_balance", "lookup_invoice", "list_transactions"})
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One connection's client: its own key, the key it talks to, the secret they share."""
+    """One client: its own key, the key it talks to, the secret they share."""
 
     key: SecretKey
     service: str
     shared: bytes
 
+    @classmethod
+    def of(cls, key: SecretKey, service: str) -> Client:
+        return cls(key, service, shared_secret(key, service, "nip44"))
 
+
+@cache
 def keyring() -> Keyring:
     return Keyring(SEED)
 
 
-def grants() -> list[Grant]:
-    """64 connections as an owner would make them: every method, a daily budget, NIP-44."""
-    ring = keyring()
-    return [
-        Grant(
-            grant_id=f"bench{number:02}", name=f"client {number}", wire="nwc", caller=_client_key(number).public_hex,
-            service_pubkey=ring.connection_key(f"bench{number:02}").public_hex, methods=METHODS,
-            budget=Budget.daily(sat(100_000_000)), nip44_seen=True, created_at=int(time.time()),
-        )
-        for number in range(CLIENTS)
-    ]  # fmt: skip
+# ------------------------------------------------------------ connections
+
+
+def grant_id(number: int) -> str:
+    return f"bench{number:07}"
+
+
+def grant(number: int, *, fresh: bool = False) -> Grant:
+    """A connection as an owner would make it: every method, a daily budget, any cipher. A ``fresh`` one has never
+    spoken; of every other one it is known that it speaks NIP-44."""
+    name = grant_id(number)
+    return Grant(
+        grant_id=name, name=f"client {number}", wire="nwc", caller=_client_key(number).public_hex,
+        service_pubkey=keyring().connection_key(name).public_hex, methods=METHODS,
+        budget=BUDGET, nip44_seen=not fresh, created_at=int(time.time()),
+    )  # fmt: skip
+
+
+def grants(count: int = CLIENTS) -> list[Grant]:
+    return [grant(number) for number in range(count)]
 
 
 @cache
-def clients() -> tuple[Client, ...]:
-    ring, made = keyring(), []
-    for number in range(CLIENTS):
-        key, service = _client_key(number), ring.connection_key(f"bench{number:02}").public_hex
-        made.append(Client(key, service, shared_secret(key, service, "nip44")))
-    return tuple(made)
+def client(number: int) -> Client:
+    return Client.of(_client_key(number), keyring().connection_key(grant_id(number)).public_hex)
 
 
 def _client_key(number: int) -> SecretKey:
     return derive(SEED, "bench client", str(number))
 
 
-def request(number: int, plaintext: str) -> Event:
-    """A signed NWC request of the client whose turn it is."""
-    client = clients()[number % CLIENTS]
+# ------------------------------------------------------------ offers
+
+
+def offer(number: int) -> Offer:
+    """An offer whose payer names the amount."""
+    return Offer(offer_id=sha256(b"offer" + number.to_bytes(4)).hexdigest()[:16], label=f"offer {number}")
+
+
+def stranger() -> Client:
+    """Somebody with a fresh key who talks to the service itself."""
+    return Client.of(SecretKey.generate(os.urandom), keyring().service_id)
+
+
+# ------------------------------------------------------------ events and invoices
+
+
+def request(sender: Client, plaintext: str, kind: int = kinds.NWC_REQUEST) -> Event:
+    """A signed request."""
     return request_event(
-        client.key, kind=kinds.NWC_REQUEST, service=client.service, plaintext=plaintext, cipher="nip44",
-        shared=client.shared, entropy=os.urandom, now=int(time.time()),
+        sender.key, kind=kind, service=sender.service, plaintext=plaintext, cipher="nip44", shared=sender.shared,
+        entropy=os.urandom, now=int(time.time()),
     )  # fmt: skip
 
 
@@ -85,10 +116,14 @@ def preimage(number: int) -> bytes:
     return sha256(b"preimage" + number.to_bytes(4)).digest()
 
 
+def payment_hash(number: int) -> str:
+    return sha256(preimage(number)).hexdigest()
+
+
 def invoice(number: int) -> str:
     """A stranger's invoice of 1,000 sat as wallets write them: a description, no named payee."""
     return bolt11_write.encode(
-        network=NETWORK, timestamp=int(time.time()), payment_hash=sha256(preimage(number)).hexdigest(),
+        network=NETWORK, timestamp=int(time.time()), payment_hash=payment_hash(number),
         payment_secret=sha256(b"secret" + number.to_bytes(4)).hexdigest(), secret32=PAYEE, amount_msat=sat(1_000),
         description=f"order {number}", expiry_s=7_200,
     )  # fmt: skip
