@@ -45,11 +45,11 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_p
 
 def test_sections_and_units_are_read(tmp_path: Path) -> None:
     config = loaded(
-        tmp_path, "[fees]\ncap_min_sat = 3\n[ledger]\ncache_mib = 8\n[relay]\nport = 7777\nkinds = [1, 21001]\n"
+        tmp_path, "[fees]\ncap_min_sat = 3\n[ledger]\ncache_mib = 24\n[relay]\nport = 7777\nkinds = [1, 21001]\n"
     )
     assert (config.limits.fee_min_msat, config.relay.port, config.relay.kinds) == (sat(3), 7777, (1, 21001))
     assert isinstance(config.limits.fee_min_msat, Msat)
-    assert config.ledger_cache_mib == 8
+    assert config.ledger_cache_mib == 24
 
 
 def test_the_relay_may_ask_for_authentication_and_offers_may_refuse_the_old_protocol(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_every_line_of_the_written_file_is_a_default() -> None:
 
 def test_the_written_file_tells_meaning_type_unit_and_variables() -> None:
     wanted = (
-        "\n\n# Memory for pages of the ledger, taken as the ledger grows. With less of it a large ledger is read\n"
-        "# from the disk more often.\n# Type: a whole number from 1 to 65536; unit: MiB.\n#cache_mib = 64\n\n"
+        "\n\n# Memory for pages of the ledger, taken as the ledger grows. More saves nothing measurable, because\n"
+        "# the system caches the file besides.\n# Type: a whole number from 1 to 65536; unit: MiB.\n#cache_mib = 16\n\n"
     )
     assert wanted in commented_toml()
     assert "# Type: a text.\n# The environment variable HTTP_PROXY or http_proxy overrides it.\n" in commented_toml()
