@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import pytest
 
+from tests.kit.engine.rig import Life
+from tests.kit.ledger.place import ledger_path
 from tests.rig import parts
 from tests.rig.network import LightningRig
 from tests.rig.process import Process, free_port, spawn, stop_all
@@ -78,6 +80,22 @@ def spawner(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
     yield start
     stop_all(children)
+
+
+@pytest.fixture
+def ledger() -> Iterator[Path]:
+    """The path of a ledger of this test's own, which is not there yet."""
+    with ledger_path() as path:
+        yield path
+
+
+@pytest.fixture
+def life(ledger: Path) -> Iterator[Life]:
+    """What lasts over restarts of a service; its ledger is audited at the end, if there is one."""
+    life = Life(ledger)
+    yield life
+    if ledger.exists():
+        life.audit()
 
 
 @pytest.fixture

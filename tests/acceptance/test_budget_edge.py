@@ -12,7 +12,7 @@ from kitestring.backend.sandbox.payments import routing_fee_msat
 from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
 from kitestring.ledger.audit.checks import audit
-from tests.acceptance.kit import Service, relay, service, wallet
+from tests.kit.app.process import Service, relay, service, wallet
 
 PAYMENTS = 50
 FITTING = 20

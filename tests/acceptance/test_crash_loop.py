@@ -19,7 +19,7 @@ from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.ledger.audit.checks import audit
-from tests.acceptance.kit import FORGETFUL, PATIENCE_S, Service, Wallet, relay, wallet
+from tests.kit.app.process import FORGETFUL, PATIENCE_S, Service, Wallet, relay, wallet
 
 KILLS = 100
 #: As many must find a payment that was claimed and not yet answered.

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from tests.acceptance.kit import PATIENCE_S, Service, Wallet, relay, wallet
+from tests.kit.app.process import PATIENCE_S, Service, Wallet, relay, wallet
 
 
 async def _old_is_refused(client: Wallet) -> bool:

@@ -13,7 +13,7 @@ from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import Exit
 from kitestring.base.money import sat
-from tests.acceptance.kit import PATIENCE_S, Service, relay
+from tests.kit.app.process import PATIENCE_S, Service, relay
 
 #: Long enough for the kill to come while the payment is under way.
 DELAY_MS = 3_000

@@ -26,8 +26,7 @@ from kitestring.codec import bech32
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.wire.envelope import shared_secret
-
-from .kit import GENEROUS, PATIENCE_S, Wallet, wallet
+from tests.kit.app.process import GENEROUS, PATIENCE_S, Wallet, wallet
 
 SEED = bytes(range(100, 132))
 MACAROON = b"\x02\x01\x03lnd\x02canary-in-the-coal-mine"

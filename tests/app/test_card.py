@@ -10,7 +10,7 @@ from kitestring.app.card import FIRST_BUDGET_SAT, Card, open_card
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.base.grants import Budget
 from kitestring.base.money import sat
-from tests.app.kit import NOW, OWNER, RELAY, FakeDesk
+from tests.kit.app.fake_desk import NOW, OWNER, RELAY, FakeDesk
 from tests.kit.changed import replace
 
 SOCKET = Path("/nowhere/control.sock")

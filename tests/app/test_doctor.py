@@ -12,8 +12,8 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.node import Finding
-from tests.crypto.macaroons import macaroon
 from tests.kit.changed import replace
+from tests.kit.crypto.macaroons import macaroon
 
 #: Nobody listens there.
 NODE = "lnd+https://127.0.0.1:1"

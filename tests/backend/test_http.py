@@ -27,7 +27,7 @@ from kitestring.backend.http import (
 from kitestring.backend.registry import BackendUrl
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import NodeUnreachableError
-from tests.backend.lnd.fake_lnd import make_certificate
+from tests.kit.backend.lnd import make_certificate
 from tests.rig.process import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

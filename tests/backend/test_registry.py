@@ -9,7 +9,7 @@ from kitestring.backend.registry import BackendUrl, open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
-from tests.contract.backend_sides import SystemClock
+from kitestring.transport.clock import SystemClock
 
 SECRET = "0201c0ffee"
 

@@ -17,22 +17,20 @@ from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, 
 from kitestring.client.net import Waits
 from kitestring.client.nwc import NwcClient
 from kitestring.nostr.event import Event
-from tests.client.kit import (
+from tests.kit.client.hostile import (
     CLIENT,
     IMPATIENT,
-    NOW,
     PATIENT,
-    PAYMENT_HASH,
-    PREIMAGE,
     STRANGER,
     HostileRelay,
     Request,
     hostile_relay,
     info_event,
-    invoice,
     net,
     nwc_uri,
 )
+from tests.kit.clock import NOW
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.rig.process import free_port
 
 SETTLED = {

@@ -17,26 +17,24 @@ from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.server import Relay
 from kitestring.wire.clink import CLINK_VERSION
-from tests.client.kit import (
+from tests.kit.chance import entropy
+from tests.kit.client.hostile import (
     CLOCK,
     IMPATIENT,
-    NOW,
-    PATIENCE_S,
     PATIENT,
-    PREIMAGE,
     SERVICE,
     STRANGER,
     HostileRelay,
     Request,
-    entropy,
     hostile_relay,
-    invoice,
     net,
     noffer,
     pool,
     read_request,
 )
-from tests.vectors import load
+from tests.kit.clock import NOW, PATIENCE_S
+from tests.kit.codec.invoices import PREIMAGE, invoice
+from tests.kit.vectors import load
 
 OBSERVED = load("lightning_pub_offers.json")["replies"]
 

@@ -13,8 +13,10 @@ from kitestring.client.payable import KINDS, Payable, TargetKind, Terms, agreed,
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target
-from tests.client.kit import IMPATIENT, PATIENCE_S, PAYMENT_HASH, SERVICE, hostile_relay, invoice, net, noffer
 from tests.kit.changed import replace
+from tests.kit.client.hostile import IMPATIENT, SERVICE, hostile_relay, net, noffer
+from tests.kit.clock import PATIENCE_S
+from tests.kit.codec.invoices import PAYMENT_HASH, invoice
 
 OFFER = Noffer(SERVICE.public_hex, ("wss://relay.example.com",), "tips")
 CODE = pointers.encode(OFFER)

@@ -15,17 +15,8 @@ from kitestring.codec.json import loads_object
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
 from kitestring.transport.relays import RelayPool
-from tests.client.kit import (
-    CLIENT,
-    IMPATIENT,
-    PATIENCE_S,
-    SERVICE,
-    STRANGER,
-    Request,
-    hostile_relay,
-    net,
-    pool,
-)
+from tests.kit.client.hostile import CLIENT, IMPATIENT, SERVICE, STRANGER, Request, hostile_relay, net, pool
+from tests.kit.clock import PATIENCE_S
 from tests.rig.process import free_port
 
 RIGHT = {"answer": 42}

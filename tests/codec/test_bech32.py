@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kitestring.base.errors import CodecError
 from kitestring.codec import bech32
 from kitestring.codec.bech32 import Variant
-from tests.codec.vectors import load
+from tests.kit.vectors import load
 
 VECTORS = load("bech32.json")
 LISTS = {"bech32": Variant.BECH32, "bech32m": Variant.BECH32M}

@@ -8,7 +8,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.codec import bech32, bolt11, bolt11_write
 from kitestring.codec.bolt11 import amount_to_pay, check_payable
-from tests.codec.vectors import load
+from tests.kit.vectors import load
 
 VECTORS = load("bolt11.json")
 VALID = {case["id"]: case for case in VECTORS["valid"]}

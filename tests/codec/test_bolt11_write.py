@@ -10,7 +10,7 @@ from kitestring.base.errors import CodecError
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.codec import bolt11, bolt11_write
 from kitestring.codec.bolt11 import RouteHop
-from tests.codec.vectors import load
+from tests.kit.vectors import load
 
 VECTORS = load("bolt11.json")
 SECRET = bytes.fromhex(VECTORS["common"]["priv_key"])

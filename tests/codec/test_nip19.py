@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kitestring.base.errors import CodecError
 from kitestring.codec import bech32, nip19, tlv
 from kitestring.codec.nip19 import Address, EventPointer, Note, Profile, PublicKey, SecretKey
-from tests.codec.vectors import load
+from tests.kit.vectors import load
 
 VECTORS = load("nip19.json")
 KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kitestring.base.errors import CodecError
 from kitestring.codec import bech32, pointers, tlv
 from kitestring.codec.pointers import Ndebit, Nmanage, Noffer, Pointer, PriceType
-from tests.codec.vectors import DIRECTORY, load
+from tests.kit.vectors import DIRECTORY, load
 
 VECTORS = load("clink_pointers.json")
 INTEROP = load("clinksdk_interop.json")["bech32_roundtrip"]

@@ -4,7 +4,7 @@ import pytest
 
 from kitestring.base.errors import CodecError
 from kitestring.codec.target import Target, classify
-from tests.codec.vectors import load
+from tests.kit.vectors import load
 
 KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
 INVOICES = [case["invoice"] for case in load("bolt11.json")["valid"]]

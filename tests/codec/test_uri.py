@@ -10,8 +10,8 @@ from kitestring.base.errors import CodecError
 from kitestring.codec import uri
 from kitestring.codec.uri import NwcUri
 from kitestring.crypto import secp
-from tests.codec.vectors import load
 from tests.kit.changed import replace
+from tests.kit.vectors import load
 
 VECTORS = load("nwc_uris.json")
 KEY = "b889ff5b1513b641e2a139f661a661364979c5beee91842f8f0ef42ab558e9d4"

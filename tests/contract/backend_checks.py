@@ -13,10 +13,10 @@ from kitestring.base.money import Msat
 from kitestring.base.node import FindingState, InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec import bolt11
-from tests.codec.signatures import not_of_the_payee, unsigned
+from tests.kit.backend.sides import FEE_CAP, Side, order, stranger_invoice, until
+from tests.kit.chance import entropy
 from tests.kit.changed import replace
-
-from .backend_sides import FEE_CAP, Side, entropy, order, stranger_invoice, until
+from tests.kit.codec.signatures import not_of_the_payee, unsigned
 
 
 def invoice_order(amount_msat: int | None = 2000, description_hash: str = "", expiry_s: int = 600) -> InvoiceOrder:

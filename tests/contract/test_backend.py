@@ -8,9 +8,9 @@ import pytest
 from kitestring.backend.sandbox.node import Sandbox, SandboxFaultError
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, PayAnswer
+from tests.kit.backend.sides import SandboxSide, Side, lnd_side, sandbox_side
 
 from .backend_checks import CHECKS, check_a_spoiled_answer_is_never_a_failure
-from .backend_sides import SandboxSide, Side, lnd_side, sandbox_side
 
 
 @pytest.fixture(params=["sandbox", pytest.param("lnd", marks=pytest.mark.real)])

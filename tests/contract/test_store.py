@@ -51,7 +51,7 @@ from kitestring.base.transactions import (
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
-from tests.ledger.values import (
+from tests.kit.ledger.values import (
     NODE,
     NOW,
     SERVICE,

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from kitestring.base.errors import CodecError
 from kitestring.crypto.macaroon import MAX_BYTES, rights
-
-from .macaroons import macaroon
+from tests.kit.crypto.macaroons import macaroon
 
 
 def test_rights_are_read() -> None:

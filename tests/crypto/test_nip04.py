@@ -16,7 +16,7 @@ from kitestring.base.errors import CodecError
 from kitestring.crypto.failure import MAX_TEXT_BYTES, DecryptError
 from kitestring.crypto.keys import SecretKey
 from kitestring.crypto.nip04 import decrypt, encrypt
-from tests.vectors import load, text
+from tests.kit.vectors import load, text
 
 VECTORS: dict[str, Any] = load("nip04.json")
 KEY, IV = b"\x01" * 32, b"\x02" * 16

@@ -15,7 +15,7 @@ from kitestring.crypto import nip44
 from kitestring.crypto.failure import MAX_TEXT_BYTES, DecryptError
 from kitestring.crypto.keys import SecretKey
 from kitestring.crypto.nip44 import conversation_key, decrypt, encrypt, padded_length, seal
-from tests.vectors import DIRECTORY, load, text
+from tests.kit.vectors import DIRECTORY, load, text
 
 V2: dict[str, Any] = load("nip44.vectors.json")["v2"]
 VALID: dict[str, Any] = V2["valid"]

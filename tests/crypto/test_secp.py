@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kitestring.base.errors import CodecError
 from kitestring.crypto import bindings, secp
 from kitestring.crypto.secp import HALF_ORDER, ORDER, Secp
-from tests.vectors import DIRECTORY
+from tests.kit.vectors import DIRECTORY
 
 
 def installed() -> list[Secp]:

@@ -16,7 +16,9 @@ from kitestring.backend.registry import BackendUrl, Context
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Capabilities, NodeUnreachableError
 from kitestring.base.payments import Failed, NeverSeen, Settled, Unknown
-from tests.contract.backend_sides import SystemClock, entropy, order, stranger_invoice
+from kitestring.transport.clock import SystemClock
+from tests.kit.backend.sides import order, stranger_invoice
+from tests.kit.chance import entropy
 from tests.rig.process import free_port
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/write-a-backend.md"

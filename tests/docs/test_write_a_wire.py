@@ -12,9 +12,9 @@ from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.wire import registry
 from kitestring.wire.grammar import Wire
-from tests.app.door import STRANGER, Door, door
-from tests.engine.kit import Life
-from tests.wire.samples import reply_to
+from tests.kit.app.door import STRANGER, Door, door
+from tests.kit.engine.rig import Life
+from tests.kit.wire.samples import reply_to
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/write-a-wire.md"
 TEXT = PAGE.read_text(encoding="utf-8")

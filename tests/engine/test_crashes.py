@@ -14,10 +14,10 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
-from tests.engine.kit import NWC, PAYER_OF_OFFERS, Life, Rig
-from tests.fakes.backend import Script
-from tests.fakes.clock import virtual
-from tests.fakes.crossings import Crossings, KilledError
+from tests.kit.clock import virtual
+from tests.kit.engine.crossings import Crossings, KilledError
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import NWC, PAYER_OF_OFFERS, Life, Rig
 
 #: Points are dealt to this many tests, so that a failure names a short range.
 SHARES = 4

@@ -9,9 +9,9 @@ from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Paid
 from kitestring.engine.drift import WATCH_S
-from tests.engine.kit import Life
-from tests.fakes.backend import OPENING, Script
-from tests.fakes.clock import virtual
+from tests.kit.clock import virtual
+from tests.kit.engine.node import OPENING, Script
+from tests.kit.engine.rig import Life
 
 
 @virtual

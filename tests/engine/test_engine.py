@@ -9,8 +9,8 @@ from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info
 from kitestring.base.transactions import ClaimPayment, RecordInvoice, Stale, Tx
-from tests.engine.kit import Life
-from tests.fakes.clock import virtual
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import Life
 
 
 @virtual

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,16 +11,9 @@ from kitestring.base.events import MAX_CONSUMERS, Event, EventKind, Missed
 from kitestring.base.records import Message
 from kitestring.base.transactions import Prune, Tell
 from kitestring.engine.feed import IDLE_MOVE_S, PAGE, Consumer, Feed
-from tests.engine.kit import AMOUNT, Life, Rig
-from tests.fakes.backend import Script
-from tests.fakes.clock import virtual
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    life = Life(tmp_path / "ledger.db")
-    yield life
-    life.audit()
+from tests.kit.clock import virtual
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import AMOUNT, Life, Rig
 
 
 def kinds(rows: list[Event | Missed]) -> list[str]:

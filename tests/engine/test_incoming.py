@@ -11,8 +11,8 @@ from kitestring.base.node import InvoiceStatus
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import Credit
 from kitestring.engine.incoming import EXPIRY_GRACE_S
-from tests.engine.kit import Life, Rig
-from tests.fakes.clock import virtual
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import Life, Rig
 
 DAY_S = 86_400
 

@@ -18,10 +18,10 @@ from kitestring.base.transactions import RecordInvoice, SaveOffer, Stale
 from kitestring.engine import invoices as invoices_module
 from kitestring.engine.incoming import AT_ONCE, EXPIRY_GRACE_S, HOUSEKEEPING_S
 from kitestring.engine.limits import Limits
-from tests.engine.kit import PAYER_OF_OFFERS, Life, Rig
-from tests.fakes.backend import Script
-from tests.fakes.clock import virtual
 from tests.kit.changed import replace
+from tests.kit.clock import virtual
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import PAYER_OF_OFFERS, Life, Rig
 
 
 async def credited(rig: Rig, payment_hash: str) -> bool:

@@ -12,8 +12,8 @@ from kitestring.base.node import NodeBalance, NodeUnreachableError
 from kitestring.base.outcomes import Paid
 from kitestring.engine.node import FAILURE_AGE_S
 from kitestring.engine.payments import DECIDE_LIMIT_S
-from tests.engine.kit import AMOUNT, PAYER_OF_OFFERS, Life, Rig
-from tests.fakes.clock import virtual
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import AMOUNT, PAYER_OF_OFFERS, Life, Rig
 
 CROWD = 40
 

@@ -14,11 +14,11 @@ from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
 from kitestring.engine.node import FAILURE_AGE_S
-from tests.engine.kit import AMOUNT, Life, is_paid
-from tests.fakes.backend import ABILITIES, FaultyBackend, Script
-from tests.fakes.clock import VirtualClock, virtual
-from tests.fakes.crossings import Crossings
 from tests.kit.changed import replace
+from tests.kit.clock import VirtualClock, virtual
+from tests.kit.engine.crossings import Crossings
+from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
+from tests.kit.engine.rig import AMOUNT, Life, is_paid
 
 
 def without(**abilities: bool) -> FaultyBackend:

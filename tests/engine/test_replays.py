@@ -13,9 +13,9 @@ from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Refused
 from kitestring.engine.limits import Limits
-from tests.engine.kit import AMOUNT, Life, is_paid
-from tests.fakes.backend import Script
-from tests.fakes.clock import virtual
+from tests.kit.clock import virtual
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import AMOUNT, Life, is_paid
 
 # ------------------------------------------------------------ the same invoice
 

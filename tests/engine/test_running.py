@@ -17,10 +17,10 @@ from kitestring.engine.limits import Limits
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.orders import QUIET_S
 from kitestring.engine.recovery import recover
-from tests.engine.kit import AMOUNT, Life, Rig, is_paid
-from tests.fakes.backend import ABILITIES, FaultyBackend, Script
-from tests.fakes.clock import VirtualClock, virtual
 from tests.kit.changed import replace
+from tests.kit.clock import VirtualClock, virtual
+from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
+from tests.kit.engine.rig import AMOUNT, Life, Rig, is_paid
 
 LIMITED = ("idempotent_by_hash", "authoritative_lookup")
 

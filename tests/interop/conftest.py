@@ -7,7 +7,7 @@ from pathlib import Path
 import nostr_sdk
 import pytest
 
-from tests.interop.kit import Kitestring, Witness, witnessing
+from tests.kit.interop.program import Kitestring, Witness, witnessing
 from tests.rig.network import LightningRig
 
 # One socket carries all events of a service; nostr-sdk's own limit, 60 a minute, is for one person.

@@ -9,7 +9,7 @@ import pytest
 
 from kitestring.codec import bolt11
 from tests.conftest import NodeJs
-from tests.interop.kit import Json, Kitestring, Script, Witness, running, tag
+from tests.kit.interop.program import Json, Kitestring, Script, Witness, running, tag
 from tests.rig.network import LightningRig
 
 

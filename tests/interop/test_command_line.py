@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.codec import bolt11
-from tests.interop.kit import Answer, Json, Kitestring, eventually
+from tests.kit.interop.program import Answer, Json, Kitestring, eventually
 from tests.rig.network import LightningRig
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import nostr_sdk
 import pytest
 
-from tests.interop.kit import Json, Kitestring, Witness, eventually
 from tests.interop.test_nostr_sdk import order
+from tests.kit.interop.program import Json, Kitestring, Witness, eventually
 from tests.rig.network import LightningRig
 
 KILLS = 6

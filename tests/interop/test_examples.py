@@ -15,8 +15,8 @@ import kitestring
 from kitestring import Wallet, sat
 from kitestring.backend.sandbox.world import World
 from kitestring.codec import bolt11
-from tests.interop.kit import Kitestring
 from tests.interop.test_nostr_sdk import order, wallet
+from tests.kit.interop.program import Kitestring
 from tests.rig.network import LightningRig
 from tests.rig.process import Process, wait_until
 

@@ -6,8 +6,8 @@ import nostr_sdk
 import pytest
 
 from kitestring.codec import bolt11
-from tests.codec.signatures import unsigned
-from tests.interop.kit import Kitestring, Witness, eventually, tag, witnessing
+from tests.kit.codec.signatures import unsigned
+from tests.kit.interop.program import Kitestring, Witness, eventually, tag, witnessing
 from tests.rig.network import LightningRig
 
 # Large enough that the fee of the way through B (1 sat and a millionth) has a part below one sat.

@@ -12,7 +12,7 @@ import pytest
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey
 from tests.conftest import NodeJs
-from tests.interop.kit import PROGRAM, Json, Kitestring, Witness, running
+from tests.kit.interop.program import PROGRAM, Json, Kitestring, Witness, running
 
 
 class Oracle:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kitestring import Exit, KitestringError, Reason, Wallet, sat
-from tests.interop.kit import eventually
+from tests.kit.interop.program import eventually
 from tests.rig.network import LightningRig
 
 AMOUNT_MSAT = 30_000

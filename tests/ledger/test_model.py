@@ -21,8 +21,8 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.ledger.model import BUDGET, OPEN, Model, Paid
-from tests.ledger.values import (
+from tests.kit.ledger.model import BUDGET, OPEN, Model, Paid
+from tests.kit.ledger.values import (
     NOW,
     SERVICE,
     charge,

@@ -24,7 +24,7 @@ from kitestring.nostr.event import (
     tag_values,
     verify_event,
 )
-from tests.vectors import load
+from tests.kit.vectors import load
 
 KEY = SecretKey(b"\x03" * 32)
 CASES: list[dict[str, Any]] = load("events.json")["events"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kitestring.nostr.pow import committed_target, has_work, leading_zero_bits
-from tests.vectors import load
+from tests.kit.vectors import load
 
 VECTORS: dict[str, Any] = load("nip13.json")
 

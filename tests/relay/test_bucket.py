@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from kitestring.relay.bucket import Bucket
-from tests.transport.kit import ManualClock
+from tests.kit.clock import ManualClock
 
 
 def test_a_burst_is_free_and_then_tokens_come_back_at_the_rate() -> None:

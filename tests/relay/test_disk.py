@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kitestring.relay.disk import Disk
-from tests.transport.kit import note
+from tests.kit.transport.relays import note
 
 
 def modes(directory: Path) -> dict[str, int]:

@@ -11,7 +11,8 @@ from kitestring.relay.hub import Hub
 from kitestring.relay.index import matches, tag_sets
 from kitestring.relay.limits import Limits
 from kitestring.relay.store import EventStore
-from tests.transport.kit import ALICE, BOB, CAROL, NOW, note
+from tests.kit.clock import NOW
+from tests.kit.transport.relays import ALICE, BOB, CAROL, note
 
 KEYS = [f"{number:064x}" for number in range(300)]
 

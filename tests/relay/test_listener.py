@@ -14,8 +14,8 @@ from kitestring.relay import listener, server
 from kitestring.relay.limits import Limits
 from kitestring.relay.listener import RESERVED_DESCRIPTORS, affordable_connections
 from kitestring.relay.server import Relay
-from tests.relay.kit import client, new_relay
-from tests.transport.kit import note, within
+from tests.kit.relay.client import client, new_relay
+from tests.kit.transport.relays import note, within
 
 
 @asynccontextmanager

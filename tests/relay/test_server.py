@@ -17,8 +17,9 @@ from kitestring.relay import outbox
 from kitestring.relay.disk import Disk
 from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, Limits
 from kitestring.relay.server import EXPIRE_EVERY_S
-from tests.relay.kit import Client, client, new_relay
-from tests.transport.kit import ALICE, BOB, CAROL, NOW, ManualClock, RealClock, note, within
+from tests.kit.clock import NOW, ManualClock, StandingClock
+from tests.kit.relay.client import Client, client, new_relay
+from tests.kit.transport.relays import ALICE, BOB, CAROL, note, within
 
 FOR_BOB = {"kinds": [21001], "#p": [BOB.public_hex]}
 FOR_CAROL = {"kinds": [21001], "#p": [CAROL.public_hex]}
@@ -437,7 +438,7 @@ async def test_a_proof_for_another_connection_does_not_count() -> None:
 
 async def test_an_independent_client_publishes_and_subscribes_here() -> None:
     now = nostr_sdk.Timestamp.now().as_secs()
-    async with new_relay(clock=RealClock(now)) as relay, AsyncExitStack() as stack:
+    async with new_relay(clock=StandingClock(now)) as relay, AsyncExitStack() as stack:
         url = nostr_sdk.RelayUrl.parse(relay.url)
         sender, reader = nostr_sdk.ClientBuilder().build(), nostr_sdk.ClientBuilder().build()
         for each in (sender, reader):

@@ -10,7 +10,8 @@ from kitestring.nostr.filter import Filter
 from kitestring.relay.limits import Limits
 from kitestring.relay.query import query
 from kitestring.relay.store import EventStore, Fate, address, expiration
-from tests.transport.kit import ALICE, BOB, CAROL, NOW, note
+from tests.kit.clock import NOW
+from tests.kit.transport.relays import ALICE, BOB, CAROL, note
 
 
 def durable(

@@ -12,7 +12,8 @@ from kitestring.base.money import sat
 from kitestring.codec import pointers
 from kitestring.codec.uri import encode_nwc
 from kitestring.nostr.event import Event
-from tests.client.kit import PREIMAGE, Request, hostile_relay, info_event, invoice, noffer, nwc_uri
+from tests.kit.client.hostile import Request, hostile_relay, info_event, noffer, nwc_uri
+from tests.kit.codec.invoices import PREIMAGE, invoice
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pay.py"
 

@@ -19,10 +19,11 @@ from kitestring.codec import bolt11
 from kitestring.sdk import node
 from kitestring.sdk.node import NodeSource
 from kitestring.sdk.wallet import Wallet
-from tests.client.kit import PAYMENT_HASH, PREIMAGE, entropy, invoice
-from tests.fakes.backend import ABILITIES
-from tests.fakes.clock import EPOCH, VirtualClock, virtual
+from tests.kit.chance import entropy
 from tests.kit.changed import replace
+from tests.kit.clock import EPOCH, VirtualClock, virtual
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
+from tests.kit.engine.node import ABILITIES
 
 BILL = invoice(at=EPOCH)
 NEW = NeverSeen(EPOCH)

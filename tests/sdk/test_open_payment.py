@@ -18,11 +18,11 @@ from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.orders import QUIET_S
 from kitestring.sdk import node as node_module
 from kitestring.sdk.node import ANSWER_SLACK_S, NodeSource
-from tests.client.kit import entropy
-from tests.engine.kit import Life
-from tests.fakes.backend import ABILITIES, FaultyBackend, Script
-from tests.fakes.clock import EPOCH, VirtualClock, virtual
+from tests.kit.chance import entropy
 from tests.kit.changed import replace
+from tests.kit.clock import EPOCH, VirtualClock, virtual
+from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
+from tests.kit.engine.rig import Life
 
 AMOUNT = 50_000
 #: Virtual seconds after which every payment of these tests has ended at the node.
@@ -356,8 +356,8 @@ def test_a_payment_ends_here_as_it_ends_in_the_engine(
 
     @virtual
     async def story() -> None:
-        node = FaultyBackend(Behind(skew_s))
-        life.node._clock = Behind(skew_s)
+        node = FaultyBackend(VirtualClock(skew_s))
+        life.node._clock = VirtualClock(skew_s)
         command = order(node, Script(fails, after_s, answers=answers.split()))
         theirs = life.node.outside_invoice(Script(fails, after_s, answers=answers.split()))
         async with life.service() as rig:
@@ -383,16 +383,3 @@ async def _verdict(source: NodeSource, command: PayInvoice) -> Reason | None:
         else:
             return None
     return Reason.PAYMENT_IN_FLIGHT
-
-
-class Behind(VirtualClock):
-    """A clock whose wall is off."""
-
-    def __init__(self, skew_s: int) -> None:
-        super().__init__()
-        self.skew_s = skew_s
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Life:
-    return Life(tmp_path / "ledger.db")

@@ -18,22 +18,20 @@ from kitestring.codec import bolt11, pointers
 from kitestring.codec.uri import encode_nwc
 from kitestring.nostr.event import Event
 from kitestring.sdk.wallet import Wallet
-from tests.client.kit import (
+from tests.kit.client.hostile import (
     CLOCK,
     IMPATIENT,
-    NOW,
     PATIENT,
-    PAYMENT_HASH,
-    PREIMAGE,
     HostileRelay,
     Request,
     Script,
     hostile_relay,
     info_event,
-    invoice,
     noffer,
     nwc_uri,
 )
+from tests.kit.clock import NOW
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.rig.process import free_port
 
 

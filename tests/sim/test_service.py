@@ -23,11 +23,11 @@ from kitestring.codec import bolt11
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, first_tag
 from kitestring.wire.envelope import decrypt, shared_secret
-from tests.app.door import APP, Door
-from tests.engine.kit import Life, Rig
-from tests.fakes.backend import Script
-from tests.fakes.clock import virtual
-from tests.fakes.crossings import Crossings
+from tests.kit.app.door import APP, Door
+from tests.kit.clock import virtual
+from tests.kit.engine.crossings import Crossings
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import Life, Rig
 
 #: The same ones always, and one that is new in each run; a failing one stands in the test's name.
 SEEDS = [1, 2, 3, 4, random.SystemRandom().randrange(1_000_000)]

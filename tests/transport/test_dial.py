@@ -12,7 +12,7 @@ from aiohttp import web
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.transport.dial import Dialer
 from kitestring.transport.proxies import Proxies
-from tests.transport.kit import scripted_relay, served
+from tests.kit.transport.relays import scripted_relay, served
 
 
 @asynccontextmanager

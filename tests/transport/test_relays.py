@@ -15,16 +15,15 @@ from kitestring.nostr.relay import MAX_FRAME_BYTES
 from kitestring.transport import link as link_module
 from kitestring.transport.publications import Answer, PublishResult
 from kitestring.transport.relays import PoolOptions, RelayPool
-from tests.transport.kit import (
+from tests.kit.chance import entropy
+from tests.kit.clock import ManualClock, StandingClock
+from tests.kit.transport.relays import (
     ALICE,
     BOB,
     CAROL,
     Caller,
     Inbox,
-    ManualClock,
-    RealClock,
     ScriptedRelay,
-    entropy,
     note,
     scripted_relay,
     to_keys,
@@ -471,8 +470,8 @@ async def test_the_pool_works_with_an_independent_relay_that_asks_for_authentica
     url = str(await relay.url())
     try:
         async with (
-            RelayPool([url], clock=RealClock(now), entropy=entropy, signers={BOB.public_hex: BOB}) as service,
-            RelayPool([url], clock=RealClock(now), entropy=entropy, signers={ALICE.public_hex: ALICE}) as client,
+            RelayPool([url], clock=StandingClock(now), entropy=entropy, signers={BOB.public_hex: BOB}) as service,
+            RelayPool([url], clock=StandingClock(now), entropy=entropy, signers={ALICE.public_hex: ALICE}) as client,
         ):
             inbox, event = Inbox(), note(at=now)
             assert await service.connected()

@@ -9,7 +9,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Refused
 from kitestring.nostr import kinds
 from kitestring.wire.clink import always_nip44, read_version, refuser
-from tests.wire.samples import event, reply_to
+from tests.kit.wire.samples import event, reply_to
 
 NAMES = {1: "Request Denied", 6: "Invalid Request"}
 REFUSE = refuser(

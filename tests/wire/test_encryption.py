@@ -8,13 +8,15 @@ from kitestring.nostr.event import Event, sign_event
 from kitestring.wire.encryption import allowed_ciphers, choose_cipher
 from kitestring.wire.envelope import encrypt, shared_secret
 from kitestring.wire.reply_to import Cipher
-from tests.wire.samples import CLIENT, NOW, SERVICE, counting_entropy
+from tests.kit.chance import Counted
+from tests.kit.clock import NOW
+from tests.kit.wire.samples import CLIENT, SERVICE
 
 
 def request(tag: str | None, shape: Cipher | None) -> Event:
     content = "garbage"
     if shape is not None:
-        content = encrypt("{}", shape, shared_secret(CLIENT, SERVICE.public_hex, shape), counting_entropy())
+        content = encrypt("{}", shape, shared_secret(CLIENT, SERVICE.public_hex, shape), Counted())
     tags = [] if tag is None else [["encryption", tag]]
     return sign_event(CLIENT, kind=kinds.NWC_REQUEST, tags=tags, content=content, created_at=NOW)
 

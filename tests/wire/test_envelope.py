@@ -22,8 +22,10 @@ from kitestring.wire.envelope import (
 from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import Cipher, ReplyTo, thaw
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
+from tests.kit.chance import Counted
 from tests.kit.changed import replace
-from tests.wire.samples import CLIENT, NOW, SERVICE, STRANGER, counting_entropy
+from tests.kit.clock import NOW
+from tests.kit.wire.samples import CLIENT, SERVICE, STRANGER
 
 NWC = ReplyTo("nwc", "nwc:g1", CLIENT.public_hex, "nip44", "ab" * 32, NOW, "get_balance")
 OFFER = ReplyTo("offers", "service", CLIENT.public_hex, "nip44", "ab" * 32, NOW)
@@ -32,9 +34,7 @@ OFFER = ReplyTo("offers", "service", CLIENT.public_hex, "nip44", "ab" * 32, NOW)
 def reply(to: ReplyTo, plaintext: bytes = b'{"res":"ok"}', now: int = NOW) -> Event:
     shared = shared_secret(SERVICE, to.peer, to.cipher)
     return decode_event(
-        reply_event(
-            BY_NAME[to.wire], to, plaintext, key=SERVICE, shared=shared, entropy=counting_entropy(), now=now
-        ).event
+        reply_event(BY_NAME[to.wire], to, plaintext, key=SERVICE, shared=shared, entropy=Counted(), now=now).event
     )
 
 
@@ -110,7 +110,7 @@ def test_requests_carry_the_tags_of_their_wire(
         plaintext="{}",
         cipher=cipher,
         shared=shared_secret(CLIENT, SERVICE.public_hex, cipher),
-        entropy=counting_entropy(),
+        entropy=Counted(),
         now=NOW,
         expires_at=expires_at,
     )
@@ -160,6 +160,6 @@ def test_a_nwc_response_may_lack_the_addressee_but_not_have_another() -> None:
 
 
 def test_foreign_keys_cannot_read_a_message() -> None:
-    content = encrypt("{}", "nip44", shared_secret(SERVICE, CLIENT.public_hex, "nip44"), counting_entropy())
+    content = encrypt("{}", "nip44", shared_secret(SERVICE, CLIENT.public_hex, "nip44"), Counted())
     with pytest.raises(CodecError):
         decrypt(content, "nip44", shared_secret(STRANGER, SERVICE.public_hex, "nip44"))

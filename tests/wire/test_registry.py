@@ -18,7 +18,7 @@ from kitestring.wire.grammar import Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.registry import BY_KIND, BY_NAME, OF_CONNECTIONS, WINDOWS, WIRES
 from kitestring.wire.reply_to import ReplyTo
-from tests.wire.samples import event, reply_to
+from tests.kit.wire.samples import event, reply_to
 
 SECRET = "rpc at 10.0.0.7: permission denied"
 

@@ -21,7 +21,7 @@ from kitestring.app.card import Card
 from kitestring.app.cli.main import cli
 from kitestring.app.cli.up import card_text
 from kitestring.base.money import sat
-from tests.app.kit import bolt11_of
+from tests.kit.app.fake_desk import bolt11_of
 
 
 @dataclass

@@ -21,7 +21,7 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.crypto.keys import SecretKey
-from tests.app.kit import bolt11_of
+from tests.kit.app.fake_desk import bolt11_of
 
 INVOICE = bolt11_of(sat(5))
 KEY = "ab" * 32

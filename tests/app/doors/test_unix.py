@@ -21,7 +21,7 @@ from kitestring.base.commands import PayInvoice
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Outcome, Paid, Refused
-from tests.app.kit import FakeDesk, bolt11_of
+from tests.kit.app.fake_desk import FakeDesk, bolt11_of
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.policy.access import Right
-from tests.app.kit import NOW, OWNER, FakeDesk
+from tests.kit.app.fake_desk import NOW, OWNER, FakeDesk
 from tests.kit.changed import replace
 
 ALL = frozenset(right.value for right in Right)

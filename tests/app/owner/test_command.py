@@ -13,9 +13,9 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.transactions import Execute, SaveGrant
-from tests.app.desk import Heard, real_desk
-from tests.engine.kit import Life, Rig
-from tests.fakes.clock import virtual
+from tests.kit.app.desk import Heard, real_desk
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import Life, Rig
 
 
 def door(desk: ServiceDesk) -> OwnerCommands[Any]:

@@ -19,7 +19,7 @@ from kitestring.codec.pointers import Noffer, PriceType, decode, encode
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.policy.access import Right
-from tests.app.kit import NOW, OWNER, RELAY, FakeDesk, bolt11_of
+from tests.kit.app.fake_desk import NOW, OWNER, RELAY, FakeDesk, bolt11_of
 from tests.kit.changed import replace
 
 

@@ -19,7 +19,7 @@ from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Finding
 from kitestring.transport.clock import SystemClock
-from tests.app.kit import OWNER, FakeDesk
+from tests.kit.app.fake_desk import OWNER, FakeDesk
 
 
 class OddError(Exception):

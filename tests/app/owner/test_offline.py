@@ -16,7 +16,7 @@ from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.transactions import SaveGrant, Write
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.app.kit import NOW, OWNER
+from tests.kit.app.fake_desk import NOW, OWNER
 from tests.kit.changed import replace
 
 OFFLINE = {"card", "connections", "events", "account_list", "offer_list", "offer_show", "balance", "transactions"}

@@ -20,8 +20,10 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.publications import Answer, PublishResult, Verdict
-from tests.app.kit import NOW, Counted, StillClock
+from tests.kit.app.fake_desk import NOW
+from tests.kit.chance import Counted
 from tests.kit.changed import replace
+from tests.kit.clock import WalkingClock
 
 KEYRING = Keyring(bytes(range(32)))
 GRANT = Grant(
@@ -77,20 +79,6 @@ class FakePool:
 
     def close(self) -> None:
         pass
-
-
-class WalkingClock(StillClock):
-    """Every sleep takes its time, and nobody waits for it."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += seconds
-        await asyncio.sleep(0)
 
 
 class Stored:

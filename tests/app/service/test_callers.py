@@ -7,13 +7,13 @@ from kitestring.app.service.callers import Callers
 from kitestring.app.service.rates import Rates
 from kitestring.base.grants import Grant
 from kitestring.nostr import kinds
-from tests.app.kit import StillClock
+from tests.kit.clock import ManualClock
 
 SERVICE, APP, OTHER = "aa" * 32, "bb" * 32, "cc" * 32
 
 
 def callers(*grants: Grant) -> Callers:
-    made = Callers(SERVICE, Rates(RequestRates(), StillClock()))
+    made = Callers(SERVICE, Rates(RequestRates(), ManualClock()))
     for grant in grants:
         made.set_connection(grant)
     return made

@@ -26,7 +26,7 @@ from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
-from tests.relay.kit import Client, client
+from tests.kit.relay.client import Client, client
 
 KEYRING = Keyring(b"\x07" * 32)
 APP = SecretKey(b"\x01" * 32)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from kitestring.app.home.config import RequestRates
@@ -15,16 +12,9 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Message
 from kitestring.base.transactions import MarkSent, Tell
 from kitestring.nostr.event import Event, first_tag
-from tests.app.door import Door
-from tests.engine.kit import Life, Rig
-from tests.fakes.clock import virtual
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    life = Life(tmp_path / "ledger.db")
-    yield life
-    life.audit()
+from tests.kit.app.door import Door
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import Life, Rig
 
 
 def refuse(_: Event) -> bool:

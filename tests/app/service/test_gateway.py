@@ -14,9 +14,9 @@ from kitestring.base.errors import CodecError
 from kitestring.base.node import NodeBalance
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event
-from tests.app.door import APP, STRANGER, Door, code, door
-from tests.engine.kit import Life
-from tests.fakes.backend import Script
+from tests.kit.app.door import APP, STRANGER, Door, code, door
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import Life
 
 # ------------------------------------------------------------ who is heard
 

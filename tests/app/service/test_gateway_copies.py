@@ -17,9 +17,9 @@ from kitestring.base.transactions import SaveOffer
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.policy.rates import Rate
-from tests.app.door import APP, STRANGER, Door, code, door
-from tests.app.kit import StillClock
-from tests.engine.kit import Life
+from tests.kit.app.door import APP, STRANGER, Door, code, door
+from tests.kit.clock import ManualClock
+from tests.kit.engine.rig import Life
 
 # ------------------------------------------------------------ copies
 
@@ -131,7 +131,7 @@ async def test_what_a_relay_shows_at_every_reconnect_is_looked_at_once(life: Lif
 
 def test_what_was_served_is_forgotten_in_time_and_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served_module, "MAX_SERVED", 2)
-    clock = StillClock()
+    clock = ManualClock()
     served = Served(clock)
     for name in "abc":
         served.add(name)

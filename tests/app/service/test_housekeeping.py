@@ -7,8 +7,8 @@ import asyncio
 from kitestring.app.service.housekeeping import KEEP_REQUESTS_S, PRUNE_EVERY_S, prune_daily
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.transactions import Prune
-from tests.engine.kit import Life
-from tests.fakes.clock import virtual
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import Life
 
 
 @virtual

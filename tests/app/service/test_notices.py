@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -18,15 +17,8 @@ from kitestring.base.events import Event, EventKind
 from kitestring.base.records import Message
 from kitestring.base.transactions import Prune, SetSpending
 from kitestring.engine.feed import Feed
-from tests.engine.kit import AMOUNT, Life, Rig
-from tests.fakes.clock import virtual
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    life = Life(tmp_path / "ledger.db")
-    yield life
-    life.audit()
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import AMOUNT, Life, Rig
 
 
 def settled(event: Event) -> Iterator[Message]:

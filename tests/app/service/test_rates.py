@@ -8,8 +8,8 @@ from kitestring.base.commands import AskOffer, GetBalance, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.wire.grammar import Asked
-from tests.app.kit import NOW, StillClock
-from tests.wire.samples import reply_to
+from tests.kit.clock import NOW, ManualClock
+from tests.kit.wire.samples import reply_to
 
 READ = Asked(GetBalance(), reply_to("nwc"))
 PAYMENT = Asked(PayInvoice(bolt11="x", payment_hash="ab" * 32, amount_msat=Msat(1)), reply_to("nwc"))
@@ -20,7 +20,7 @@ def offer(name: str) -> Asked:
 
 
 def test_every_request_of_a_connection_costs_and_a_payment_costs_more() -> None:
-    rates = Rates(RequestRates(requests_per_min=3, payments_per_min=1), StillClock()).connections
+    rates = Rates(RequestRates(requests_per_min=3, payments_per_min=1), ManualClock()).connections
     assert [rates.admit("a") is None for _ in range(4)] == [True, True, True, False]
     assert rates.admit("b") is None
     assert [rates.charge("a", READ) for _ in range(9)] == [None] * 9
@@ -28,7 +28,7 @@ def test_every_request_of_a_connection_costs_and_a_payment_costs_more() -> None:
 
 
 def test_a_limit_says_when_to_come_again() -> None:
-    rates = Rates(RequestRates(requests_per_min=1), StillClock()).connections
+    rates = Rates(RequestRates(requests_per_min=1), ManualClock()).connections
     rates.admit("a")
     limited = rates.admit("a")
     assert limited is not None
@@ -36,7 +36,7 @@ def test_a_limit_says_when_to_come_again() -> None:
 
 
 def test_a_connection_is_told_what_was_read_and_only_now_and_then_what_was_not() -> None:
-    rates = Rates(RequestRates(), StillClock()).connections
+    rates = Rates(RequestRates(), ManualClock()).connections
     assert all(rates.may_tell("a", Reason.MALFORMED, read=True) for _ in range(200))
     assert [rates.may_tell("a", Reason.MALFORMED, read=False) for _ in range(2)] == [True, False]
     assert [rates.may_tell("a", Reason.RATE_LIMITED, read=True) for _ in range(2)] == [True, False]
@@ -44,15 +44,15 @@ def test_a_connection_is_told_what_was_read_and_only_now_and_then_what_was_not()
 
 
 def test_strangers_pay_per_author_per_target_and_all_together() -> None:
-    per_offer = Rates(RequestRates(offer_requests_per_min=2, all_offers_requests_per_min=3), StillClock()).strangers
+    per_offer = Rates(RequestRates(offer_requests_per_min=2, all_offers_requests_per_min=3), ManualClock()).strangers
     assert per_offer.admit("a") is None
     assert [per_offer.charge(name, offer("tea")) is None for name in "abc"] == [True, True, False]
     assert [per_offer.charge(name, offer("cake")) is None for name in "ab"] == [True, False]
-    per_author = Rates(RequestRates(), StillClock()).strangers
+    per_author = Rates(RequestRates(), ManualClock()).strangers
     assert sum(per_author.charge("a", offer(str(number))) is None for number in range(40)) == 30
 
 
 def test_refusals_of_strangers_cost_their_author_and_the_limit_is_told_once() -> None:
-    rates = Rates(RequestRates(), StillClock()).strangers
+    rates = Rates(RequestRates(), ManualClock()).strangers
     assert sum(rates.may_tell("a", Reason.MALFORMED, read=True) for _ in range(40)) == 30
     assert [rates.may_tell("a", Reason.RATE_LIMITED, read=True) for _ in range(2)] == [True, False]

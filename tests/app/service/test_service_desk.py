@@ -10,9 +10,9 @@ from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
 from kitestring.base.transactions import SaveGrant
-from tests.app.desk import real_desk
-from tests.engine.kit import Life, Rig
-from tests.fakes.clock import virtual
+from tests.kit.app.desk import real_desk
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import Life, Rig
 
 
 def order(rig: Rig) -> PayInvoice:

@@ -15,13 +15,15 @@ from kitestring.wire.envelope import decrypt, shared_secret
 from kitestring.wire.grammar import Wire
 from kitestring.wire.registry import WIRES
 from kitestring.wire.reply_to import ReplyTo
-from tests.wire.samples import CLIENT, NOW, counting_entropy, reply_to
+from tests.kit.chance import Counted
+from tests.kit.clock import NOW
+from tests.kit.wire.samples import CLIENT, reply_to
 
 KEYRING = Keyring(b"\x09" * 32)
 
 
 def wires() -> Wires:
-    return Wires(KEYRING, counting_entropy())
+    return Wires(KEYRING, Counted())
 
 
 def read(to: ReplyTo, encoded: Encoded) -> str:

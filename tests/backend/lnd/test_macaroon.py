@@ -9,8 +9,8 @@ import pytest
 from kitestring.backend.lnd.macaroon import NEEDED, judge, read_macaroon
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Finding
-from tests.contract.backend_sides import open_url
-from tests.crypto.macaroons import macaroon
+from tests.kit.backend.sides import open_url
+from tests.kit.crypto.macaroons import macaroon
 
 SMALLEST = macaroon(sorted(NEEDED))
 

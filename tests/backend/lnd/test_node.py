@@ -15,10 +15,9 @@ from kitestring.backend.lnd.node import REFUSALS
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, Settled, Unknown
-from tests.contract.backend_sides import open_url, order, stranger_invoice
+from tests.kit.backend.lnd import FakeLnd, make_certificate
+from tests.kit.backend.sides import open_url, order, stranger_invoice
 from tests.kit.changed import replace
-
-from .fake_lnd import FakeLnd, make_certificate
 
 PREIMAGE = "07" * 32
 HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()

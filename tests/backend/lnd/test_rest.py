@@ -10,9 +10,8 @@ import pytest
 
 from kitestring.backend.http import NodeAnswerError
 from kitestring.base.node import NodeUnreachableError
-from tests.contract.backend_sides import open_url
-
-from .fake_lnd import FakeLnd, make_certificate
+from tests.kit.backend.lnd import FakeLnd, make_certificate
+from tests.kit.backend.sides import open_url
 
 #: What a gRPC server says first: HTTP/2 SETTINGS.
 SETTINGS = bytes.fromhex("000006040000000000000500004000")

@@ -24,39 +24,18 @@ from kitestring.base.money import Msat, sat
 from kitestring.base.node import InvoiceOrder, NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled
 from kitestring.codec import bolt11
-from tests.contract.backend_sides import order
-
-START_MS = 1_800_000_000_000
-
-
-class ManualClock:
-    """Time that passes only by sleeping, or by hand."""
-
-    def __init__(self) -> None:
-        self.ms = START_MS
-
-    def now(self) -> int:
-        return self.ms // 1000
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic(self) -> float:
-        return self.ms / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.ms += max(1, round(seconds * 1000))
-        await asyncio.sleep(0)
+from tests.kit.backend.sides import order
+from tests.kit.clock import EPOCH, WalkingClock
 
 
 def make(
-    directory: Path, clock: ManualClock, opening_msat: Msat = OPENING_BALANCE_MSAT, latency_ms: int = 20
+    directory: Path, clock: WalkingClock, opening_msat: Msat = OPENING_BALANCE_MSAT, latency_ms: int = 20
 ) -> Sandbox:
     context = Context(clock, secrets.token_bytes, directory, clock.now_ms)
     return Sandbox(directory / "sandbox.db", context, opening_msat=opening_msat, latency_ms=latency_ms)
 
 
-def make_world(directory: Path, clock: ManualClock) -> World:
+def make_world(directory: Path, clock: WalkingClock) -> World:
     return World(directory / "sandbox.db", now_ms=clock.now_ms)
 
 
@@ -71,15 +50,15 @@ def an_invoice(amount_msat: int | None = 5000, expiry_s: int = 600) -> InvoiceOr
 
 
 async def test_a_payment_ends_when_the_clock_says_so(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
         wanted = order(world.invoice(sat(100), behaviour=Behaviour.LATE, delay_ms=90_000), timeout_s=30)
         assert await node.pay(wanted) == InFlight()
-        assert clock.ms == START_MS + 30_000
+        assert clock.ms == 1_000 * EPOCH + 30_000
         assert world.books().held_msat == sat(100) + routing_fee_msat(sat(100))
-        clock.ms = START_MS + 89_999
+        clock.ms = 1_000 * EPOCH + 89_999
         assert await node.lookup_payment(wanted.payment_hash) == InFlight()
         clock.ms += 1
         assert isinstance(settled := await node.lookup_payment(wanted.payment_hash), Settled)
@@ -89,14 +68,14 @@ async def test_a_payment_ends_when_the_clock_says_so(tmp_path: Path) -> None:
 
 
 async def test_what_has_settled_stays_settled_when_the_clock_is_set_back(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
         wanted = order(world.invoice(sat(1)))
         assert isinstance(await node.pay(wanted), Settled)
         await node.pay(order(world.invoice(sat(1))))
-        clock.ms = START_MS - 1_000_000
+        clock.ms = 1_000 * EPOCH - 1_000_000
         assert isinstance(await node.lookup_payment(wanted.payment_hash), Settled)
         await node.pay(order(world.invoice(sat(1)), timeout_s=0))
         assert isinstance(await node.lookup_payment(wanted.payment_hash), Settled)
@@ -104,7 +83,7 @@ async def test_what_has_settled_stays_settled_when_the_clock_is_set_back(tmp_pat
 
 
 async def test_a_failed_payment_gives_back_what_it_held(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     before = await node.balance()
@@ -127,7 +106,7 @@ async def test_a_failed_payment_gives_back_what_it_held(tmp_path: Path) -> None:
     [(Behaviour.LOST, Settled), (Behaviour.LOST_FAIL, Failed), (Behaviour.ERROR, Settled)],
 )
 async def test_a_lost_answer_can_be_looked_up(tmp_path: Path, behaviour: Behaviour, truth: type) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
@@ -140,7 +119,7 @@ async def test_a_lost_answer_can_be_looked_up(tmp_path: Path, behaviour: Behavio
 
 
 async def test_a_lying_node_answers_with_a_foreign_preimage(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
@@ -152,7 +131,7 @@ async def test_a_lying_node_answers_with_a_foreign_preimage(tmp_path: Path) -> N
 
 
 async def test_outsiders_pay_while_the_node_is_dead(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     made = await node.make_invoice(an_invoice())
@@ -168,7 +147,7 @@ async def test_outsiders_pay_while_the_node_is_dead(tmp_path: Path) -> None:
 
 
 async def test_the_outside_world_pays_only_what_may_be_paid(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock, latency_ms=0)
     await node.open()
     with make_world(tmp_path, clock) as world:
@@ -198,7 +177,7 @@ async def test_the_outside_world_pays_only_what_may_be_paid(tmp_path: Path) -> N
 
 
 async def test_an_offline_node_was_never_asked(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
@@ -212,7 +191,7 @@ async def test_an_offline_node_was_never_asked(tmp_path: Path) -> None:
 
 
 async def test_a_node_that_goes_offline_in_mid_payment_was_asked_all_the_same(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
@@ -229,7 +208,7 @@ async def test_a_node_that_goes_offline_in_mid_payment_was_asked_all_the_same(tm
 
 
 async def test_a_failure_is_dated_by_its_own_attempt(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
@@ -243,12 +222,12 @@ async def test_a_failure_is_dated_by_its_own_attempt(tmp_path: Path) -> None:
         new = await node.track(wanted.payment_hash)
         assert isinstance(old, Failed)
         assert isinstance(new, Failed)
-        assert (old.attempt_at, new.attempt_at) == (START_MS // 1000, START_MS // 1000 + 100)
+        assert (old.attempt_at, new.attempt_at) == (EPOCH, EPOCH + 100)
     await node.close()
 
 
 async def test_a_disk_that_fails_leaves_no_payment_behind(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock)
     await node.open()
     with make_world(tmp_path, clock) as world:
@@ -269,7 +248,7 @@ async def test_a_disk_that_fails_leaves_no_payment_behind(tmp_path: Path) -> Non
 async def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "sandbox.db").write_text("a diary, not a database; long enough to be looked at by anybody")
     with pytest.raises(KitestringError, match="cannot be opened"):
-        await make(tmp_path, ManualClock()).open()
+        await make(tmp_path, WalkingClock()).open()
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
@@ -290,7 +269,7 @@ from kitestring.backend.registry import open_backend
 from kitestring.base.money import Msat
 from kitestring.base.node import PayOrder
 from kitestring.codec import bolt11
-from tests.contract.backend_sides import SystemClock, order
+from tests.kit.backend.sides import SystemClock, order
 
 async def main(directory, *texts):
     node = open_backend("sandbox://", clock=SystemClock(), entropy=secrets.token_bytes, data_dir=Path(directory))
@@ -323,7 +302,7 @@ async def test_a_payment_survives_a_kill_between_its_commit_and_its_answer(tmp_p
         child.send_signal(signal.SIGKILL)
         assert child.communicate()[0] == ""
         assert [payment.state for payment in world.payments()] == ["open"]
-    clock = ManualClock()
+    clock = WalkingClock()
     clock.ms = time.time_ns() // 1_000_000 + 61_000
     node = make(tmp_path, clock)
     await node.open()
@@ -362,7 +341,7 @@ def _node_of(directory: Path) -> bytes:
 
 
 async def test_many_payments_both_ways_keep_the_books_balanced(tmp_path: Path) -> None:
-    clock = ManualClock()
+    clock = WalkingClock()
     node = make(tmp_path, clock, opening_msat=sat(1000))
     await node.open()
     kinds = list(Behaviour)

@@ -13,7 +13,7 @@ from kitestring.base.transactions import Claimed, Recorded
 from kitestring.ledger.apply.memory import REMEMBERED, Memory, Reservation
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.ledger.values import NOW, SERVICE, answered, charge, claim, lose, payment, setting, settle
+from tests.kit.ledger.values import NOW, SERVICE, answered, charge, claim, lose, payment, setting, settle
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from kitestring.base.grants import Account, Grant
 from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, Tx
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.ledger.values import (
+from tests.kit.ledger.values import (
     NOW,
     SERVICE,
     answered,

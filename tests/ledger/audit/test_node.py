@@ -10,7 +10,7 @@ from kitestring.base.transactions import ResolvePayment
 from kitestring.ledger.audit.node import Books, books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
-from tests.ledger.values import (
+from tests.kit.ledger.values import (
     NODE,
     NOW,
     SERVICE,

@@ -5,7 +5,7 @@ import sys
 
 from kitestring.base.transactions import Claimed
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.ledger.values import SERVICE, answered, claim, payment, setting, settle
+from tests.kit.ledger.values import SERVICE, answered, claim, payment, setting, settle
 
 
 async def run(path: str, name: str) -> None:

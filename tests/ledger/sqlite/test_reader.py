@@ -17,8 +17,8 @@ from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.reader import LIST_LIMIT
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
+from tests.kit.ledger.values import NODE, NOW, SERVICE, hash_of, invoice, record_invoice, setting
 from tests.ledger.audit.test_checks import BUSY
-from tests.ledger.values import NODE, NOW, SERVICE, hash_of, invoice, record_invoice, setting
 
 #: What a plan may not contain: a walk through a table, or a sort. Constant rows are those of an insert.
 WALK = re.compile(r"^SCAN (?!\d+ CONSTANT)|TEMP B-TREE")

@@ -16,7 +16,7 @@ from kitestring.base.payments import State
 from kitestring.base.transactions import Claimed, Denied, SaveAccount
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.ledger.values import SERVICE, answered, claim, execute, move, payment, setting, settle
+from tests.kit.ledger.values import SERVICE, answered, claim, execute, move, payment, setting, settle
 
 OTHER = "07" * 32
 

@@ -16,7 +16,7 @@ from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite import writer as writer_module
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.ledger.sqlite.writer import Writer
-from tests.ledger.values import SERVICE, answered, claim, payment, setting, settle
+from tests.kit.ledger.values import SERVICE, answered, claim, payment, setting, settle
 
 
 class Faulty:

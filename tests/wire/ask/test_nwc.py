@@ -22,8 +22,10 @@ from kitestring.nostr.event import sign_event
 from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, read_info_event
 from kitestring.wire.grammar import Facts
 from kitestring.wire.serve.nwc import WIRE
-from tests import vectors
-from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, SERVICE, event, invoice, reply_to, transaction
+from tests.kit import vectors
+from tests.kit.clock import NOW
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
+from tests.kit.wire.samples import SERVICE, event, reply_to, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
 #: Responses of methods that no command asks for yet.

@@ -22,8 +22,10 @@ from kitestring.wire.ask.offers import (
 )
 from kitestring.wire.grammar import Facts
 from kitestring.wire.serve.offers import WIRE
-from tests import vectors
-from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, event, invoice, reply_to, transaction
+from tests.kit import vectors
+from tests.kit.clock import NOW
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
+from tests.kit.wire.samples import event, reply_to, transaction
 
 VECTORS = vectors.load("clink_payloads.json")
 PUB_RANGE = (10, 4_017_804)

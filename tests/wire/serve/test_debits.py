@@ -12,8 +12,9 @@ from kitestring.nostr import kinds
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve.debits import WIRE
-from tests import vectors
-from tests.wire.samples import PAYMENT_HASH, PREIMAGE, event, invoice, reply_to
+from tests.kit import vectors
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
+from tests.kit.wire.samples import event, reply_to
 
 VECTORS = vectors.load("clink_payloads.json")["debit_request"]
 VERSION = ["clink_version", "1"]

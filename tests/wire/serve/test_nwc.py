@@ -19,9 +19,11 @@ from kitestring.wire.grammar import Asked, Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve.nwc import METHODS, WIRE, info_event_content, read_canonical
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
-from tests import vectors
-from tests.codec.signatures import not_of_the_payee, unsigned
-from tests.wire.samples import NOW, PAYMENT_HASH, PREIMAGE, event, invoice, reply_to, transaction
+from tests.kit import vectors
+from tests.kit.clock import NOW
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
+from tests.kit.codec.signatures import not_of_the_payee, unsigned
+from tests.kit.wire.samples import event, reply_to, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
 TO = reply_to("nwc")

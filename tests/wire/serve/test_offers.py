@@ -15,8 +15,9 @@ from kitestring.wire.grammar import Asked, Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.reply_to import Version
 from kitestring.wire.serve.offers import WIRE
-from tests import vectors
-from tests.wire.samples import PAYMENT_HASH, PREIMAGE, event, reply_to, transaction
+from tests.kit import vectors
+from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE
+from tests.kit.wire.samples import event, reply_to, transaction
 
 #: The sections debit_reply, manage_request and enroll_reply belong to what is not served yet.
 VECTORS = vectors.load("clink_payloads.json")

@@ -26,33 +26,13 @@ from kitestring.codec.bolt11_write import encode
 from kitestring.codec.pointers import Noffer
 from kitestring.codec.target import Target
 from kitestring.crypto.keys import SecretKey
+from tests.kit.chance import Counted
 from tests.kit.changed import replace
+from tests.kit.clock import WalkingClock
 
 NOW = 1_800_000_000
 OWNER = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
 RELAY = "ws://127.0.0.1:7777"
-
-
-class StillClock:
-    def now(self) -> int:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        return None
-
-
-class Counted:
-    """Entropy that never repeats and never surprises."""
-
-    def __init__(self) -> None:
-        self.drawn = 0
-
-    def __call__(self, size: int) -> bytes:
-        self.drawn += 1
-        return self.drawn.to_bytes(size, "big")
 
 
 @dataclass
@@ -122,7 +102,7 @@ class FakeDesk:
         self.keyring = Keyring(bytes(range(32)))
         self.service_id = self.keyring.service_id
         self.one_at_a_time = asyncio.Lock()
-        self.clock = StillClock()
+        self.clock = WalkingClock()
         self.entropy = Counted()
         self.answer: Callable[[Journaled], Outcome | None] = lambda _: None
         self.performed: list[Journaled] = []

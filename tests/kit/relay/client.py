@@ -12,7 +12,9 @@ import aiohttp
 from kitestring.nostr.event import Event, encode_event
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
-from tests.transport.kit import ManualClock, entropy, within
+from tests.kit.chance import entropy
+from tests.kit.clock import ManualClock
+from tests.kit.transport.relays import within
 
 
 class Client:

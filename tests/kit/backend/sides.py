@@ -1,7 +1,6 @@
 """A backend and the outside world around it, the same for every backend: what the contract suite speaks to."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -17,30 +16,15 @@ from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, PayOrder
 from kitestring.codec import bolt11
-from kitestring.codec.bolt11_write import encode
-from tests.backend.lnd.fake_lnd import FakeLnd
+from kitestring.transport.clock import SystemClock
+from tests.kit.backend.lnd import FakeLnd
+from tests.kit.chance import entropy
+from tests.kit.codec.invoices import invoice
 from tests.rig.network import LightningRig
 from tests.rig.process import free_port
 
 #: Enough for one hop of either network, in millisatoshi.
 FEE_CAP = Msat(10_000)
-
-
-#: Real randomness; nothing here depends on it.
-entropy = secrets.token_bytes
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    def now(self) -> int:
-        return int(time.time())
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Side(Protocol):
@@ -83,13 +67,12 @@ def order(text: str, amount_msat: int | None = None, fee_cap: Msat = FEE_CAP, ti
 
 def stranger_invoice(amount_msat: int, timestamp: int, network: str = "regtest", *, name_payee: bool = False) -> str:
     """An invoice of a node that is not there."""
-    return encode(
+    payment_hash = sha256(f"stranger {timestamp} {amount_msat} {network}".encode()).hexdigest()
+    return invoice(
+        amount_msat,
+        payment_hash=payment_hash,
         network=network,
-        timestamp=timestamp,
-        payment_hash=sha256(f"stranger {timestamp} {amount_msat} {network}".encode()).hexdigest(),
-        payment_secret="11" * 32,
-        secret32=b"\x22" * 32,
-        amount_msat=Msat(amount_msat),
+        at=timestamp,
         description="from nowhere",
         name_payee=name_payee,
     )

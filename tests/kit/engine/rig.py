@@ -25,10 +25,10 @@ from kitestring.engine.engine import Engine
 from kitestring.engine.limits import Limits
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.fakes.backend import FaultyBackend
-from tests.fakes.clock import VirtualClock, VirtualLoop
-from tests.fakes.crossings import CrossedBackend, CrossedStore, Crossings
 from tests.kit.changed import replace
+from tests.kit.clock import VirtualClock, VirtualLoop
+from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
+from tests.kit.engine.node import FaultyBackend
 
 SERVICE = "ab" * 32
 #: No wait in a test is longer than this many virtual seconds.

@@ -1,10 +1,9 @@
-"""A clock that the test moves, keys and events, and a relay that plays a script over a real socket."""
+"""Keys and events, and a relay that plays a script over a real socket."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -15,79 +14,11 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.filter import Filter
 from kitestring.transport.subscriptions import FilterSource
+from tests.kit.clock import NOW, PATIENCE_S
 
 T = TypeVar("T")
 
-NOW = 1_760_000_000
 ALICE, BOB, CAROL = (SecretKey(bytes([number]) * 32) for number in (1, 2, 3))
-#: Seconds of real time after which a wait in a test has failed.
-PATIENCE_S = 20
-
-
-class ManualClock:
-    """Time stands still until :meth:`advance`; ``sleeps`` records every duration asked for."""
-
-    def __init__(self, now: int = NOW) -> None:
-        self.time = float(now)
-        self.sleeps: list[float] = []
-        self._sleepers: list[tuple[float, float, asyncio.Future[None]]] = []
-        self._changed = asyncio.Condition()
-
-    def now(self) -> int:
-        return int(self.time)
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float, /) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        row = (self.time + seconds, seconds, future)
-        self.sleeps.append(seconds)
-        self._sleepers.append(row)
-        async with self._changed:
-            self._changed.notify_all()
-        try:
-            await future
-        finally:
-            self._sleepers.remove(row)
-
-    def advance(self, seconds: float) -> None:
-        self.time += seconds
-        for due, _, future in self._sleepers:
-            if due <= self.time and not future.done():
-                future.set_result(None)
-
-    async def asleep(self, least: float, most: float) -> float:
-        """Wait until somebody sleeps for a duration in the range; the duration."""
-
-        def found() -> list[float]:
-            return [s for _, s, future in self._sleepers if least <= s <= most and not future.done()]
-
-        async with asyncio.timeout(PATIENCE_S), self._changed:
-            await self._changed.wait_for(lambda: bool(found()))
-        return found()[0]
-
-    async def pass_sleep(self, least: float, most: float) -> float:
-        """Let one such sleep end; its duration."""
-        seconds = await self.asleep(least, most)
-        self.advance(seconds)
-        return seconds
-
-
-class RealClock:
-    """Standing wall time, real waits: for foreign parts that live in real time."""
-
-    def __init__(self, now: int) -> None:
-        self._now = now
-
-    def now(self) -> int:
-        return self._now
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float, /) -> None:
-        await asyncio.sleep(seconds)
 
 
 def note(
@@ -194,6 +125,3 @@ async def scripted_relay() -> AsyncIterator[ScriptedRelay]:
             yield relay
         finally:
             relay.stop()
-
-
-entropy = os.urandom

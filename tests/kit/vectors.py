@@ -1,4 +1,4 @@
-"""Reading the vector files beside this module; README.md says where each comes from."""
+"""Reads the files of tests/vectors; the README there says where each comes from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-DIRECTORY = Path(__file__).parent
+DIRECTORY = Path(__file__).parents[1] / "vectors"
 
 
 def load(name: str) -> Any:

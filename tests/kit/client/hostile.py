@@ -1,21 +1,18 @@
-"""A relay that hides nothing and checks nothing, a service that plays a script, and a clock with a standing wall."""
+"""A relay that hides nothing and checks nothing, and a service that plays a script."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from kitestring.base.money import Msat, sat
+from kitestring.base.money import sat
 from kitestring.client.net import Net, Waits
-from kitestring.codec import bolt11_write
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.uri import NwcUri
 from kitestring.crypto.keys import SecretKey
@@ -24,55 +21,24 @@ from kitestring.nostr.event import Event, decode_event, encode_event, first_tag,
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.envelope import decrypt, encrypt, shared_secret
 from kitestring.wire.reply_to import Cipher
+from tests.kit.chance import entropy
+from tests.kit.clock import NOW, StandingClock
 
-NOW = 1_760_000_000
 SERVICE, STRANGER, CLIENT = (SecretKey(bytes([number]) * 32) for number in (7, 8, 9))
 TWENTY_ONE = sat(21)
-PREIMAGE = "11" * 32
-PAYMENT_HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
 #: Short where a test waits until the end, long where an answer comes.
 IMPATIENT = Waits(
     reach_s=1, connect_s=1, eose_s=0.2, publish_s=1, info_s=0.2, read_s=0.3, pay_s=0.2, offer_s=0.3,
     lookup_pauses_s=(0, 0.05),
 )  # fmt: skip
 PATIENT = Waits(pay_s=10, lookup_pauses_s=(0, 0.05))
-#: Seconds of real time after which a wait in a test has failed.
-PATIENCE_S = 20
-
-
-class StandingClock:
-    """The wall stands still, waits are real."""
-
-    def __init__(self, now: int = NOW) -> None:
-        self._now = now
-
-    def now(self) -> int:
-        return self._now
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float, /) -> None:
-        await asyncio.sleep(seconds)
 
 
 CLOCK = StandingClock()
-entropy = os.urandom
 
 
 def net(waits: Waits = PATIENT, *own_relays: str, allow_private: bool = False) -> Net:
     return Net(CLOCK, entropy, waits=waits, own_relays=own_relays, allow_private=allow_private)
-
-
-def invoice(
-    amount_msat: Msat | None = TWENTY_ONE, *, preimage: str = PREIMAGE, network: str = "regtest", at: int = NOW,
-    expiry_s: int = 3600,
-) -> str:  # fmt: skip
-    return bolt11_write.encode(
-        network=network, timestamp=at, payment_hash=sha256(bytes.fromhex(preimage)).hexdigest(),
-        payment_secret="22" * 32, secret32=bytes([5]) * 32, amount_msat=amount_msat, description="tea",
-        expiry_s=expiry_s,
-    )  # fmt: skip
 
 
 def noffer(relay: str, offer: str = "tips", key: SecretKey = SERVICE, price_sats: int | None = None) -> Noffer:

@@ -12,7 +12,7 @@ from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded
-from tests.engine.kit import Rig
+from tests.kit.engine.rig import Rig
 
 
 class Heard:

@@ -25,9 +25,9 @@ from kitestring.nostr.event import Event, decode_event, first_tag, verify_event
 from kitestring.transport.publications import PublishResult
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from kitestring.wire.grammar import Facts
-from tests.engine.kit import Life, Rig
-from tests.fakes.backend import Script
-from tests.fakes.clock import virtual
+from tests.kit.clock import virtual
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import Life, Rig
 
 APP = SecretKey(b"\x01" * 32)
 STRANGER = SecretKey(b"\x02" * 32)

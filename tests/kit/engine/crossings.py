@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kitestring.base.node import Backend, InvoiceOrder, PayOrder, Settlement
 from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
-from tests.fakes.clock import VirtualLoop
+from tests.kit.clock import VirtualLoop
 
 A = TypeVar("A")
 

@@ -1,0 +1,146 @@
+"""Every file of the package has a test file of its own, in the same place, and a room's tests mirror its files.
+
+What tests several rooms together stands in a folder with another purpose: acceptance, contract, docs, interop, sim.
+"""
+
+import re
+from pathlib import Path
+
+import kitestring
+
+SOURCE = Path(kitestring.__path__[0])
+TESTS = Path(__file__).parent
+ROOMS = sorted(folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").is_file())
+#: Files of the package without a test file, each with the reason. A row may only go.
+WITHOUT = dict.fromkeys(
+    (
+        "app/cli/account.py",
+        "app/cli/audit.py",
+        "app/cli/balance.py",
+        "app/cli/connect.py",
+        "app/cli/connections.py",
+        "app/cli/decode.py",
+        "app/cli/demo.py",
+        "app/cli/doctor.py",
+        "app/cli/init.py",
+        "app/cli/invoice.py",
+        "app/cli/offer.py",
+        "app/cli/pay.py",
+        "app/cli/reference.py",
+        "app/cli/relay.py",
+        "app/cli/resolve.py",
+        "app/cli/revoke.py",
+        "app/cli/sandbox.py",
+        "app/cli/shell.py",
+        "app/cli/transactions.py",
+        "app/cli/wallet.py",
+        "app/doors/unix_client.py",
+        "app/owner/accounts.py",
+        "app/owner/connections.py",
+        "app/owner/money.py",
+        "app/owner/node_audit.py",
+        "app/owner/offers.py",
+        "app/owner/params.py",
+        "app/relay_alone.py",
+        "app/sandbox_payer.py",
+        "app/service/owner_wire.py",
+        "app/service/relay_carrier.py",
+        "app/service/routes.py",
+        "app/service/seams.py",
+        "backend/lnd/wire.py",
+        "backend/sandbox/file.py",
+        "backend/sandbox/payments.py",
+        "backend/sandbox/world.py",
+        "base/events.py",
+        "base/invoices.py",
+        "base/node.py",
+        "base/ports.py",
+        "base/records.py",
+        "base/store.py",
+        "base/transactions.py",
+        "client/in_flight.py",
+        "client/net.py",
+        "crypto/bindings.py",
+        "crypto/failure.py",
+        "engine/answers.py",
+        "engine/claims.py",
+        "engine/context.py",
+        "engine/evidence.py",
+        "engine/grants.py",
+        "engine/limits.py",
+        "engine/orders.py",
+        "engine/outcomes.py",
+        "engine/pursuit.py",
+        "engine/reads.py",
+        "engine/recovery.py",
+        "engine/slots.py",
+        "ledger/apply/batch.py",
+        "ledger/apply/budgets.py",
+        "ledger/apply/feed.py",
+        "ledger/apply/invoices.py",
+        "ledger/apply/owner.py",
+        "ledger/apply/payments.py",
+        "ledger/apply/requests.py",
+        "ledger/apply/table.py",
+        "ledger/audit/money.py",
+        "ledger/audit/subject.py",
+        "ledger/rows.py",
+        "policy/fees.py",
+        "relay/index.py",
+        "relay/limits.py",
+        "relay/query.py",
+        "relay/session.py",
+        "sdk/nwc.py",
+        "sdk/source.py",
+        "transport/changes.py",
+        "transport/clock.py",
+        "transport/link.py",
+        "transport/publications.py",
+        "transport/subscriptions.py",
+        "wire/reply_to.py",
+        "wire/text.py",
+    ),
+    "has none yet",
+)
+#: Test files in a room that mirror none of its files, each with the reason. A row may only go.
+BESIDE = dict.fromkeys(
+    (
+        "app/cli/test_commands.py",
+        "app/cli/test_relay_option.py",
+        "app/owner/test_access.py",
+        "app/service/test_gateway_copies.py",
+        "engine/test_crashes.py",
+        "engine/test_replays.py",
+        "engine/test_running.py",
+        "ledger/test_model.py",
+        "sdk/test_example.py",
+    ),
+    "not moved yet",
+)
+
+HAS_TESTS = re.compile(r"^(async )?def test_|\.TestCase$", re.MULTILINE)
+
+
+def test_every_file_has_a_test_file_of_its_own() -> None:
+    files = [file.relative_to(SOURCE) for file in sorted(SOURCE.rglob("*.py")) if not file.name.startswith("__")]
+    without = [file for file in files if not _tests_of(file).is_file()]
+    assert [str(file) for file in without] == sorted(WITHOUT)
+
+
+def test_every_test_file_of_a_room_mirrors_one_of_its_files() -> None:
+    found = [file.relative_to(TESTS) for room in ROOMS for file in sorted((TESTS / room).rglob("test_*.py"))]
+    beside = [file for file in found if not _file_of(file).is_file()]
+    assert [str(file) for file in beside] == sorted(BESIDE)
+
+
+def test_no_test_file_is_empty() -> None:
+    found = [file for file in sorted(TESTS.rglob("test_*.py")) if not HAS_TESTS.search(file.read_text("utf-8"))]
+    assert found == []
+
+
+def _tests_of(file: Path) -> Path:
+    return TESTS / file.parent / f"test_{file.name}"
+
+
+def _file_of(test: Path) -> Path:
+    return SOURCE / test.parent / test.name.removeprefix("test_")
