@@ -24,7 +24,7 @@ FLOORS = {
     "client": 96,
     "codec": 99,
     "crypto": 94,
-    "engine": 94,
+    "engine": 98,
     "ledger": 98,
     "nostr": 99,
     "policy": 98,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from kitestring.base.errors import Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Paid
-from kitestring.engine.drift import WATCH_S
+from kitestring.base.records import NodeView
+from kitestring.base.store import Totals
+from kitestring.engine.drift import WATCH_S, shortfall
 from tests.kit.clock import virtual
 from tests.kit.engine.node import OPENING, Script
 from tests.kit.engine.rig import Life
@@ -60,3 +64,36 @@ async def test_money_that_moves_while_the_views_are_compared_is_no_drift(life: L
         applied = [type(tx).__name__ for tx in rig.store.applied]
         assert applied.count("ClaimPayment") == 42
         assert "SetSpending" not in applied
+
+
+@virtual
+async def test_a_node_that_cannot_be_asked_is_no_drift_and_is_asked_again(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 999_000_000)
+        life.node.offline = True
+        await rig.clock.sleep(2 * WATCH_S)
+        assert "ledger and node are not compared" in caplog.text
+        assert (await rig.store.totals()).spending_stopped == ""
+        life.node.offline = False
+        life.node._opening = Msat(OPENING - 2_000_000)
+        await rig.clock.sleep(2 * WATCH_S)
+        assert (
+            await rig.store.totals()
+        ).spending_stopped == "the node holds 1000000 msat less than the accounts are owed"
+
+
+@pytest.mark.parametrize(
+    ("owed", "pending", "holds", "missing"),
+    [((10, 10), (0, 0), 10, 0), ((10, 10), (0, 0), 7, 3), ((10, 10), (3, 0), 7, 0), ((10, 10), (0, 3), 7, 0),
+     ((10, 7), (0, 0), 7, 0), ((7, 10), (0, 0), 7, 0), ((0, 0), (0, 0), 5, -5)],
+    ids=["covered", "short", "was in flight", "is in flight", "went meanwhile", "came meanwhile", "nothing owed"],
+)  # fmt: skip
+def test_what_came_or_went_or_is_in_flight_excuses_a_difference(
+    owed: tuple[int, int], pending: tuple[int, int], holds: int, missing: int
+) -> None:
+    before, after = [
+        Totals(ZERO, Msat(sum_), ZERO, Msat(held), "", 0) for sum_, held in zip(owed, pending, strict=True)
+    ]
+    assert shortfall(before, NodeView(Msat(holds), ZERO), after) == missing

@@ -1,28 +1,17 @@
-"""Questions, and what comes of a connection that changes under a claim."""
+"""The doors of the engine, and the end of a run."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kitestring.base.commands import GetInfo, MakeInvoice
+from kitestring.base.commands import MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Info
 from kitestring.base.transactions import ClaimPayment, RecordInvoice, Stale, Tx
+from kitestring.engine.node import RECEIVABLE_AGE_S
 from tests.kit.clock import virtual
-from tests.kit.engine.rig import Life
-
-
-@virtual
-async def test_facts_about_the_node_are_told_only_with_the_permission(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("plain", methods="pay_invoice")
-        await rig.grant("curious", methods="pay_invoice get_info")
-        told = await rig.engine.ask("plain", GetInfo())
-        assert told == Info("", "", "", "regtest", 0, "", ("get_info", "pay_invoice"))
-        told = await rig.engine.ask("curious", GetInfo())
-        assert isinstance(told, Info)
-        assert (told.pubkey, told.methods) == (rig.context.node.node_id, ("get_info", "pay_invoice"))
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import AMOUNT, Life, is_paid
 
 
 @virtual
@@ -39,3 +28,54 @@ async def test_a_connection_that_changes_at_every_claim_is_told_to_try_again_and
         await rig.handle("i", "app", MakeInvoice(amount_msat=Msat(1_000)))
         assert [(await rig.answer(name)).reason for name in "pi"] == [Reason.BUSY] * 2
         assert life.node.sends == []
+
+
+@virtual
+async def test_stop_gives_what_is_in_flight_its_grace_and_tells_what_stays_open(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        soon, late = (life.node.outside_invoice(Script(settles_after_s=s)) for s in (5, 500))
+        await rig.pay("r1", "app", soon, AMOUNT)
+        await rig.pay("r2", "app", late, AMOUNT)
+        assert await rig.engine.stop(10) == 1
+        assert is_paid(await rig.answer("r1"), soon[1])
+        assert rig.told("r2") == []
+    async with life.service() as rig:
+        assert is_paid(await rig.answer("r2"), late[1])
+        assert life.node.sends == [soon[1], late[1]]
+
+
+@virtual
+async def test_a_request_that_was_claimed_before_is_known_and_its_answer_said_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        assert not await rig.engine.known("r1")
+        invoice = life.node.outside_invoice(Script(settles_after_s=5))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert (await rig.engine.known("r1"), rig.told("r1")) == (True, [])
+        paid = await rig.answer("r1")
+        assert (await rig.engine.known("r1"), rig.told("r1")) == (True, [paid, paid])
+
+
+@virtual
+async def test_what_can_come_in_is_asked_of_the_node_once_for_many_strangers(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("mug")
+        for number in range(5):
+            await rig.invoice(f"o{number}", "", 1_000, offer_id="mug")
+        assert life.node.calls.count("balance") == 1
+        await rig.clock.sleep(RECEIVABLE_AGE_S + 1)
+        await rig.invoice("later", "", 1_000, offer_id="mug")
+        assert life.node.calls.count("balance") == 2
+
+
+@virtual
+async def test_nothing_goes_on_after_a_stop(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.pay("r1", "app", life.node.outside_invoice(Script(settles_after_s=None)), AMOUNT)
+        await rig.clock.sleep(1)
+        assert await rig.engine.stop(0) == 1
+        calls = len(life.node.calls)
+        await rig.clock.sleep(3_600)
+        assert (len(life.node.calls), rig.context.tasks) == (calls, set())

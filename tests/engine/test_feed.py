@@ -181,3 +181,41 @@ async def test_the_feed_has_a_bound_of_consumers(life: Life) -> None:
         await rig.change("app", per_payment_msat=None)
         await rig.store.apply(Tell("c0", 2, rig.clock.now()))
         assert await rig.store.position("c0") == 2
+
+
+@virtual
+async def test_a_consumer_whose_position_cannot_be_read_does_not_keep_its_name(life: Life) -> None:
+    async with life.service() as rig:
+        feed, read = Feed(rig.store, rig.clock), rig.store.position
+
+        async def broken(_: str) -> int | None:
+            raise KitestringError(Reason.INTERNAL, "the database cannot be read")
+
+        rig.store.position = broken
+        with pytest.raises(KitestringError, match="cannot be read"):
+            await feed.consumer("books")
+        rig.store.position = read
+        (await feed.consumer("books")).close()
+
+
+@virtual
+async def test_a_consumer_that_only_passes_over_what_it_does_not_want_stores_how_far_it_came(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        with await Feed(rig.store, rig.clock).consumer("books", {EventKind.SETTLED}) as consumer:
+            await rig.clock.sleep(IDLE_MOVE_S)
+            assert await all_of(consumer) == []
+            assert (consumer.position, await rig.store.position("books")) == (1, 1)
+
+
+@virtual
+async def test_a_consumer_that_is_behind_loses_nothing_of_what_comes_meanwhile(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        with await Feed(rig.store, rig.clock).consumer("slow") as consumer:
+            seen = [row.number for row in await consumer.read()]
+            for _ in range(3):
+                await rig.change("app", per_payment_msat=None)
+                await rig.clock.sleep(10)
+            seen += [row.number for row in await consumer.read()]
+            assert seen == [1, 2, 3, 4]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from kitestring.base.node import InvoiceStatus
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat
+from kitestring.base.node import InvoiceOrder, InvoiceStatus
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import Credit
-from kitestring.engine.incoming import EXPIRY_GRACE_S
+from kitestring.engine.incoming import AT_ONCE, EXPIRY_GRACE_S, HOUSEKEEPING_S
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life, Rig
 
@@ -159,3 +162,183 @@ async def test_many_open_invoices_are_read_by_the_page_and_all_looked_at_and_exp
         assert {await state_of(rig, one) for one in made} == {"expired"}
         assert life.node.calls.count("lookup_invoice") >= 5
     assert max(pages) == 2
+
+
+# ------------------------------------------------------------ from the stream
+
+
+async def credited(rig: Rig, payment_hash: str) -> bool:
+    invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+    return bool(invoice.state == "settled")
+
+
+@virtual
+async def test_a_paid_invoice_is_credited_once_and_its_nwc_maker_hears_nothing_twice(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("till", account="shop")
+        _, payment_hash = await rig.invoice("i1", "till", 21_000)
+        life.node.pay_in(payment_hash)
+        await rig.until(lambda: credited(rig, payment_hash))
+        life.node.break_streams()
+        await rig.clock.sleep(120)
+        assert await rig.available("shop") == 21_000
+        assert rig.told("i1", "receipt") == []
+        assert len(rig.told("i1")) == 1
+
+
+@virtual
+async def test_the_payer_of_an_offer_gets_a_receipt_with_the_preimage(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+        life.node.pay_in(payment_hash)
+        receipt = await rig.receipt("o1")
+        assert (receipt.payment_hash, receipt.amount_msat, receipt.internal) == (payment_hash, 21_000, False)
+        assert sha256(bytes.fromhex(receipt.preimage)).hexdigest() == payment_hash
+        await rig.clock.sleep(120)
+        assert len(rig.told("o1", "receipt")) == 1
+
+
+@virtual
+async def test_a_broken_stream_is_followed_again_and_no_settlement_is_lost(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("till", account="shop")
+        invoices = [await rig.invoice(f"i{n}", "till", 1_000) for n in range(12)]
+        for number, (_, payment_hash) in enumerate(invoices):
+            life.node.pay_in(payment_hash)
+            if number % 3 == 0:
+                life.node.break_streams()
+            await rig.clock.sleep(number % 4)
+        await rig.clock.sleep(300)
+        assert await rig.available("shop") == 12_000
+
+
+@virtual
+async def test_what_was_paid_while_the_service_was_down_is_credited_at_the_next_start(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+    life.node.pay_in(payment_hash)
+    async with life.service() as rig:
+        assert (await rig.receipt("o1")).amount_msat == 21_000
+
+
+@virtual
+async def test_a_long_look_at_old_invoices_does_not_keep_a_new_payment_waiting(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("till")
+        for number in range(50):
+            await rig.invoice(f"i{number}", "till", 1_000)
+        await rig.offer("coffee")
+        look = life.node.lookup_invoice
+
+        async def slow(payment_hash: str) -> InvoiceStatus:
+            await rig.clock.sleep(10)
+            return await look(payment_hash)
+
+        life.node.replace("lookup_invoice", slow)
+        life.node.break_streams()
+        await rig.clock.sleep(5)
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+        before = rig.clock.monotonic()
+        life.node.pay_in(payment_hash)
+        await rig.receipt("o1")
+        assert rig.clock.monotonic() - before < 5
+
+
+@virtual
+async def test_open_invoices_are_looked_at_many_at_a_time_but_never_all_at_once(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.grant("till")
+        for number in range(50):
+            await rig.invoice(f"i{number}", "till", 1_000)
+        look, at_once, most = life.node.lookup_invoice, 0, 0
+
+        async def slow(payment_hash: str) -> InvoiceStatus:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await rig.clock.sleep(1)
+            at_once -= 1
+            return await look(payment_hash)
+
+        life.node.replace("lookup_invoice", slow)
+        before = rig.clock.monotonic()
+        await rig.engine._incoming.sweep()
+        assert (most, rig.clock.monotonic() - before) == (AT_ONCE, 4)
+
+
+@virtual
+async def test_a_disk_that_refuses_a_credit_gets_it_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("till", account="shop")
+        _, payment_hash = await rig.invoice("i1", "till", 21_000)
+        rig.store.broken = {"Credit": [KitestringError(Reason.INTERNAL, "the disk is full")] * 3}
+        life.node.pay_in(payment_hash)
+        await rig.until(lambda: credited(rig, payment_hash))
+        assert await rig.available("shop") == 21_000
+
+
+@virtual
+async def test_a_settlement_of_an_unknown_invoice_is_the_owners_and_nobody_is_told(life: Life) -> None:
+    async with life.service() as rig:
+        made = await life.node.make_invoice(InvoiceOrder(Msat(5_000), "", "", 3600, ""))
+        life.node.pay_in(made.payment_hash)
+        await rig.clock.sleep(5)
+        assert [type(tx).__name__ for tx in rig.store.applied].count("Credit") == 1
+        assert life.delivered == []
+
+
+@virtual
+async def test_too_little_settles_no_invoice_and_sends_no_receipt(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee")
+        life.node.pay_in(payment_hash, 20_999)
+        await rig.clock.sleep(60)
+        assert rig.told("o1", "receipt") == []
+        assert not await credited(rig, payment_hash)
+
+
+@virtual
+async def test_a_settlement_that_the_node_tells_after_the_expiry_still_counts(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("coffee")
+        _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee", expiry_s=60)
+        life.node.deaf = True
+        await rig.clock.sleep(60 + EXPIRY_GRACE_S + 3 * HOUSEKEEPING_S)
+        life.node.pay_in(payment_hash)
+        assert (await rig.receipt("o1")).amount_msat == 21_000
+
+
+@virtual
+async def test_an_unpaid_invoice_expires_only_after_the_node_was_asked(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        _, payment_hash = await rig.invoice("i1", "app", 21_000, expiry_s=60)
+        life.node.offline = True
+        await rig.clock.sleep(600)
+        invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+        assert invoice.state == "open"
+        life.node.offline = False
+        await rig.clock.sleep(600)
+        invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+        assert invoice.state == "expired"
+
+
+@virtual
+async def test_a_round_of_housekeeping_that_fails_is_followed_by_the_next(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = await rig.invoice("i", "app", 1_000, expiry_s=60)
+        rig.store.broken = {"ExpireInvoices": [KitestringError(Reason.INTERNAL, "the disk is full")] * 4}
+        await rig.clock.sleep(60 + EXPIRY_GRACE_S + 2 * HOUSEKEEPING_S)
+        assert await state_of(rig, invoice) == "open"
+        assert "housekeeping stopped early: KitestringError: the disk is full" in caplog.text
+        await rig.clock.sleep(2 * HOUSEKEEPING_S)
+        assert await state_of(rig, invoice) == "expired"

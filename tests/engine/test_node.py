@@ -6,14 +6,17 @@ import asyncio
 
 import pytest
 
-from kitestring.base.commands import AskOffer
+from kitestring.base.commands import AskOffer, GetInfo
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import ZERO
 from kitestring.base.node import NodeBalance, NodeUnreachableError
-from kitestring.base.outcomes import Paid
-from kitestring.engine.node import FAILURE_AGE_S
+from kitestring.base.outcomes import Info, Paid
+from kitestring.base.payments import Failed, LookupAnswer, Settled, Unknown
+from kitestring.engine.node import FAILURE_AGE_S, INFO_AGE_S, QUESTION_LIMIT_S, ask_about, ask_to_pay, proven, reachable
 from kitestring.engine.payments import DECIDE_LIMIT_S
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import AMOUNT, PAYER_OF_OFFERS, Life, Rig
+from tests.kit.ledger.values import hash_of, preimage_of
 
 CROWD = 40
 
@@ -124,3 +127,59 @@ def test_a_failure_is_told_by_its_kind_and_the_words_of_the_node_are_kept_apart(
                 assert (failure.private, failure.details) == (str(fault), {})
 
     story(life)
+
+
+@virtual
+async def test_facts_about_the_node_are_asked_for_again_when_they_are_old(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app", methods="get_info")
+        life.node.calls.clear()
+        for _ in range(3):
+            assert isinstance(await rig.engine.ask("app", GetInfo()), Info)
+        assert life.node.calls.count("info") == 1
+        await rig.clock.sleep(INFO_AGE_S + 1)
+        assert isinstance(await rig.engine.ask("app", GetInfo()), Info)
+        assert life.node.calls.count("info") == 2
+
+
+async def test_a_sentence_of_the_adapters_own_is_told_as_it_is() -> None:
+    async def refuse() -> None:
+        raise KitestringError(Reason.MALFORMED, "the description is longer than this node takes")
+
+    with pytest.raises(KitestringError, match=r"^the description is longer than this node takes$") as caught:
+        await reachable(refuse())
+    assert caught.value.reason is Reason.MALFORMED
+
+
+@virtual
+async def test_a_question_that_the_node_never_answers_is_given_up() -> None:
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(KitestringError, match="cannot be reached"):
+        await reachable(asyncio.Event().wait())
+    assert asyncio.get_running_loop().time() - begun == QUESTION_LIMIT_S
+
+
+@pytest.mark.parametrize(
+    ("raised", "sent_now", "sent_before"),
+    [(NodeUnreachableError("refused"), Failed, Unknown), (OSError("reset"), Unknown, Unknown),
+     (ValueError("no JSON"), Unknown, Unknown), (TimeoutError(), Unknown, Unknown)],
+    ids=["not connected", "reset", "nonsense", "silence"],
+)  # fmt: skip
+async def test_that_no_connection_came_about_proves_a_failure_only_of_what_is_being_sent(
+    raised: Exception, sent_now: type, sent_before: type
+) -> None:
+    async def breaks() -> LookupAnswer:
+        raise raised
+
+    assert isinstance(await ask_to_pay(breaks(), "aa" * 32), sent_now)
+    assert isinstance(await ask_about(breaks(), "aa" * 32), sent_before)
+
+
+@pytest.mark.parametrize("preimage", ["ff" * 32, "", "zz", preimage_of("a")[:-2]])
+async def test_a_settlement_without_its_proof_is_not_known(preimage: str) -> None:
+    async def settled() -> LookupAnswer:
+        return Settled(preimage, ZERO)
+
+    for ask in (ask_to_pay, ask_about):
+        assert isinstance(await ask(settled(), hash_of("a")), Unknown)
+    assert proven(Settled(preimage_of("a"), ZERO), hash_of("a")) == Settled(preimage_of("a"), ZERO)

@@ -7,195 +7,17 @@ import asyncio
 import pytest
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import Event
-from kitestring.base.grants import Budget
+from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Paid, Refused
-from kitestring.base.payments import Failed
+from kitestring.engine.limits import Limits
 from kitestring.engine.node import FAILURE_AGE_S
-from tests.kit.changed import replace
-from tests.kit.clock import VirtualClock, virtual
-from tests.kit.engine.crossings import Crossings
-from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
+from tests.kit.clock import virtual
+from tests.kit.engine.node import Script
 from tests.kit.engine.rig import AMOUNT, Life, is_paid
 
-
-def without(**abilities: bool) -> FaultyBackend:
-    return FaultyBackend(VirtualClock(), replace(ABILITIES, **abilities))
-
-
-# ------------------------------------------------------------ the node's word
-
-
-@virtual
-async def test_a_payment_settles_with_its_true_fee_and_the_budget_keeps_exactly_that(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(100_000)))
-        invoice = life.node.outside_invoice(Script(fee=1_234))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        paid = await rig.answer("r1")
-        assert is_paid(paid, invoice[1])
-        assert (paid.amount_msat, paid.fee_msat, paid.internal) == (AMOUNT, 1_234, False)
-        assert await rig.store.budget_used("app", 0) == AMOUNT + 1_234
-        assert life.node.paid_out() == {invoice[1]: AMOUNT + 1_234}
-
-
-@pytest.mark.parametrize("answer", ["lost", "lie"])
-def test_no_answer_or_a_preimage_that_does_not_hash_is_unknown_and_the_reply_is_held(life: Life, answer: str) -> None:
-    @virtual
-    async def story() -> None:
-        async with life.service() as rig:
-            await rig.grant("app")
-            invoice = life.node.outside_invoice(Script(answers=[answer], settles_after_s=5))
-            life.node.deaf = True
-            await rig.pay("r1", "app", invoice, AMOUNT)
-            await rig.clock.sleep(300)
-            assert await rig.state(invoice[1]) == "unknown"
-            assert rig.told("r1") == []
-            assert (await rig.store.totals()).pending_msat == AMOUNT + 10_000
-            life.node.deaf = False
-            assert is_paid(await rig.answer("r1"), invoice[1])
-            assert life.node.sends == [invoice[1]]
-
-    story()
-
-
-@virtual
-async def test_a_call_that_never_ends_is_given_up_and_the_payment_is_looked_at(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(answers=["never"], settles_after_s=5))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.clock.sleep(60)
-        assert await rig.state(invoice[1]) == "dispatched"
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert life.node.sends == [invoice[1]]
-
-
-@virtual
-async def test_what_the_node_never_saw_is_sent_again_with_the_same_hash(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(answers=["dropped", "dropped", "true"]))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert life.node.calls.count("pay") == 3
-        assert life.node.sends == [invoice[1]]
-
-
-@pytest.mark.parametrize("missing", ["idempotent_by_hash", "authoritative_lookup"])
-def test_never_seen_proves_nothing_where_the_node_cannot_promise_it(life: Life, missing: str) -> None:
-    @virtual
-    async def story() -> None:
-        life.node = without(**{missing: False})
-        async with life.service() as rig:
-            await rig.grant("app")
-            invoice = life.node.outside_invoice(Script(answers=["dropped"]))
-            await rig.pay("r1", "app", invoice, AMOUNT)
-            await rig.clock.sleep(600)
-            assert await rig.state(invoice[1]) == "unknown"
-            assert rig.told("r1") == []
-            assert life.node.calls.count("pay") == 1
-
-    story()
-
-
-@virtual
-async def test_a_node_that_was_never_reached_is_a_proven_failure_and_the_budget_is_released(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(AMOUNT + 10_000)))
-        invoice = life.node.outside_invoice(Script(answers=["unreachable", "true"]))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        assert (await rig.answer("r1")).reason is Reason.UNAVAILABLE
-        assert await rig.store.budget_used("app", 0) == 0
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        assert is_paid(await rig.answer("r2"), invoice[1])
-
-
-@virtual
-async def test_an_unreachable_node_proves_nothing_about_a_payment_that_may_have_been_sent_before(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(answers=["dropped", "unreachable", "unreachable", "true"]))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert await rig.state(invoice[1]) == "settled"
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ("no_route", Reason.PAYMENT_FAILED),
-        ("fee_limit", Reason.FEE_LIMIT),
-        ("insufficient_funds", Reason.INSUFFICIENT_FUNDS),
-    ],
-)
-def test_the_nodes_own_no_is_evidence_and_a_new_attempt_is_allowed(life: Life, said: str, reason: Reason) -> None:
-    @virtual
-    async def story() -> None:
-        async with life.service() as rig:
-            await rig.grant("app")
-            invoice = life.node.outside_invoice(Script(fails=said))
-            await rig.pay("r1", "app", invoice, AMOUNT)
-            assert (await rig.answer("r1")).reason is reason
-            payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
-            assert payment.evidence == f"the node says: {said}"
-            life.node.scripts[invoice[1]].fails = ""
-            await rig.pay("r2", "app", invoice, AMOUNT)
-            assert is_paid(await rig.answer("r2"), invoice[1])
-
-    story()
-
-
-@virtual
-async def test_a_payment_in_flight_is_followed_for_as_long_as_it_hangs(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=None, answers=["inflight"]))
-        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=rig.clock.now() + 60)
-        await rig.clock.sleep(7_200)
-        assert rig.told("r1") == []
-        assert await rig.state(invoice[1]) == "dispatched"
-        life.node.release(invoice[1])
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert life.node.sends == [invoice[1]]
-
-
-@virtual
-async def test_a_fee_above_the_cap_is_booked_and_stops_spending(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.account("shop", 200_000)
-        await rig.grant("app", account="shop")
-        invoice = life.node.outside_invoice(Script(fee=30_000))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        paid = await rig.answer("r1")
-        assert paid.fee_msat == 30_000
-        (alarm,) = [row.detail for row in await rig.store.events(0, 10) if isinstance(row, Event) and row.detail]
-        assert "the account is overdrawn" in alarm
-        assert (await rig.store.account("shop")).overdrawn
-        assert await rig.available("shop") == 200_000 - AMOUNT - 30_000
-        await rig.pay("r2", "app", life.node.outside_invoice(), 1_000)
-        assert (await rig.answer("r2")).reason is Reason.INSUFFICIENT_FUNDS
-
-
 # ------------------------------------------------------------ races and a failing disk
-
-
-@virtual
-async def test_a_full_disk_after_the_payment_holds_the_reply_until_the_truth_is_stored(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=5))
-        full = KitestringError(Reason.INTERNAL, "the disk is full")
-        rig.store.broken = {"RecordPayment": [full] * 20, "Answer": [full] * 5}
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        await rig.clock.sleep(60)
-        assert rig.told("r1") == rig.told("r2") == []
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert is_paid(await rig.answer("r2"), invoice[1])
-        assert not rig.store.broken["RecordPayment"]
 
 
 @virtual
@@ -222,34 +44,6 @@ async def test_a_grant_revoked_between_decision_and_claim_pays_nothing(life: Lif
         await rig.pay("r1", "app", life.node.outside_invoice(), AMOUNT)
         assert (await rig.answer("r1")).reason is Reason.CONNECTION_ENDED
         assert life.node.sends == []
-
-
-@virtual
-async def test_what_the_operator_closed_ends_its_requests_and_a_later_truth_is_still_booked(
-    life: Life, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        settles = life.node.outside_invoice(Script(answers=["lost"], settles_after_s=5))
-        fails = life.node.outside_invoice(Script(answers=["lost"], settles_after_s=5, fails="no_route"))
-        life.node.deaf = True
-        await rig.pay("r1", "app", settles, AMOUNT)
-        await rig.pay("r2", "app", fails, AMOUNT)
-        await rig.clock.sleep(30)
-        for _, payment_hash in (settles, fails):
-            payment = await rig.store.payment_by_hash(rig.context.node.node_id, payment_hash)
-            await rig.engine.resolve(payment.payment_id, "written off")
-        for request_id in ("r1", "r2"):
-            (closed,) = rig.told(request_id)  # at once, and not as a failure: nobody knows that
-            assert (closed.reason, "do not pay this invoice again" in closed.message) == (Reason.INTERNAL, True)
-        life.node.deaf = False
-        await rig.clock.sleep(60)
-        assert await rig.state(settles[1]) == "settled"
-        assert "closed by hand, but the node has paid it" in caplog.text
-        assert await rig.state(fails[1]) == "resolved"
-        assert len(rig.told("r1")) == len(rig.told("r2")) == 1
-        with pytest.raises(KitestringError, match="not unknown"):
-            await rig.engine.resolve(payment.payment_id, "again")
 
 
 # ------------------------------------------------------------ whose money
@@ -316,38 +110,160 @@ async def test_payments_at_the_same_time_never_reserve_more_than_the_budget(life
         assert {a.reason for a in answers if isinstance(a, Refused)} == {Reason.OVER_BUDGET}
 
 
-# ------------------------------------------------------------ the end of a run
+# ------------------------------------------------------------ how many at once
 
 
 @virtual
-async def test_stop_gives_what_is_in_flight_its_grace_and_tells_what_stays_open(life: Life) -> None:
+async def test_one_connection_cannot_take_every_open_payment(life: Life) -> None:
+    life.limits = Limits(open_payments=20, open_payments_per_connection=5)
     async with life.service() as rig:
-        await rig.grant("app")
-        soon, late = (life.node.outside_invoice(Script(settles_after_s=s)) for s in (5, 500))
-        await rig.pay("r1", "app", soon, AMOUNT)
-        await rig.pay("r2", "app", late, AMOUNT)
-        assert await rig.engine.stop(10) == 1
-        assert is_paid(await rig.answer("r1"), soon[1])
-        assert rig.told("r2") == []
-    async with life.service() as rig:
-        assert is_paid(await rig.answer("r2"), late[1])
-        assert life.node.sends == [soon[1], late[1]]
+        await rig.grant("greedy")
+        await rig.grant("modest")
+        hanging = [life.node.outside_invoice(Script(settles_after_s=None)) for _ in range(6)]
+        for number, invoice in enumerate(hanging):
+            await rig.pay(f"g{number}", "greedy", invoice, 1)
+        refused = await rig.answer("g5")
+        assert (refused.reason, "this connection" in refused.message) == (Reason.RATE_LIMITED, True)
+        soon = life.node.outside_invoice()
+        await rig.pay("m", "modest", soon, AMOUNT)
+        assert is_paid(await rig.answer("m"), soon[1])
+        life.node.release(hanging[0][1])
+        await rig.answer("g0")
+        await rig.pay("g5", "greedy", hanging[5], 1)  # a copy: what was refused never runs
+        await rig.pay("g6", "greedy", hanging[5], 1)
+        await rig.clock.sleep(1)
+        assert (await rig.state(hanging[5][1]), len(rig.told("g6"))) == ("dispatched", 0)
+        await rig.pay("g7", "greedy", hanging[5], 1)  # joins what is under way, though nothing more may begin
+        life.node.release(hanging[5][1])
+        assert not isinstance(await rig.answer("g7"), Refused)
+
+
+@pytest.mark.parametrize("limits", [Limits(open_payments=5), Limits(open_payments_per_connection=5)])
+def test_of_many_handled_together_no_more_begin_than_may_be_open(life: Life, limits: Limits) -> None:
+    @virtual
+    async def story() -> None:
+        life.limits = limits
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoices = [life.node.outside_invoice(Script(settles_after_s=None)) for _ in range(50)]
+            await asyncio.gather(*(rig.pay(f"r{n}", "app", invoice, 1) for n, invoice in enumerate(invoices)))
+            await rig.clock.sleep(1)
+            assert len(life.node.sends) == 5
+            refused = [answer.reason for n in range(50) for answer in rig.told(f"r{n}")]
+            assert refused == [Reason.RATE_LIMITED] * 45
+            life.node.release(life.node.sends[0])
+            await rig.clock.sleep(60)
+            await rig.pay("next", "app", life.node.outside_invoice(Script(answers=["unreachable"])), 1)
+            assert (await rig.answer("next")).reason is Reason.UNAVAILABLE  # its slot is free again
+            await rig.pay("last", "app", soon := life.node.outside_invoice(), 1)
+            assert is_paid(await rig.answer("last"), soon[1])
+
+    story()
+
+
+# ------------------------------------------------------------ the same invoice
 
 
 @virtual
-async def test_a_payment_of_another_node_is_never_sent_through_this_one(life: Life) -> None:
-    async with life.service(Crossings()) as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(answers=["never"], settles_after_s=None))
+async def test_the_same_invoice_twice_by_one_grant_joins_and_then_gets_the_same_preimage(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app", budget=Budget.total(Msat(70_000)))
+        invoice = life.node.outside_invoice(Script(settles_after_s=10))
         await rig.pay("r1", "app", invoice, AMOUNT)
-    other = FaultyBackend(life.clock)
-    other.scripts, life.node = life.node.scripts, other
-    async with life.service(start=False) as rig:
-        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
-        await rig.engine.start()
-        await rig.clock.sleep(600)
-        assert other.sends == []
-        assert "lookup_payment" not in other.calls
-        payment = (await rig.store.open_payments())[0]
-        assert payment.payment_hash == invoice[1]
-        assert not isinstance(payment.state, Failed)
+        await rig.pay("r2", "app", invoice, AMOUNT)
+        first, second = await rig.answer("r1"), await rig.answer("r2")
+        await rig.pay("r3", "app", invoice, AMOUNT)
+        assert first == second == await rig.answer("r3")
+        assert is_paid(first, invoice[1])
+        assert life.node.sends == [invoice[1]]
+
+
+@virtual
+async def test_another_grant_gets_invoice_taken_and_no_preimage(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.grant("other")
+        invoice = life.node.outside_invoice(Script(settles_after_s=10))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.pay("r2", "other", invoice, AMOUNT)
+        assert await rig.answer("r2") == Refused(Reason.INVOICE_TAKEN)
+        await rig.answer("r1")
+        await rig.pay("r3", "other", invoice, AMOUNT)
+        assert await rig.answer("r3") == Refused(Reason.INVOICE_TAKEN)
+
+
+@virtual
+async def test_who_joined_a_payment_that_fails_hears_the_same_failure(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(settles_after_s=10, fails="no_route"))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.pay("r2", "app", invoice, AMOUNT)
+        assert (await rig.answer("r1")).reason is (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
+
+
+@virtual
+async def test_an_expired_invoice_is_refused_but_a_paid_one_answers_with_its_preimage(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        expires_at = rig.clock.now() + 60
+        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=expires_at)
+        paid = await rig.answer("r1")
+        await rig.clock.sleep(120)
+        await rig.pay("r2", "app", invoice, AMOUNT, expires_at=expires_at)
+        assert await rig.answer("r2") == paid
+        await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT, expires_at=expires_at)
+        assert (await rig.answer("r3")).reason is Reason.MALFORMED
+
+
+@virtual
+async def test_a_paid_invoice_answers_also_while_the_node_is_away(life: Life) -> None:
+    life.limits = Limits(view_age_s=0)
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        paid = await rig.answer("r1")
+        await rig.clock.sleep(60)
+        life.node.offline = True
+        await rig.pay("r2", "app", invoice, AMOUNT)
+        assert await rig.answer("r2") == paid
+        await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT)
+        assert (await rig.answer("r3")).reason is Reason.UNAVAILABLE
+
+
+# ------------------------------------------------------------ whose connection
+
+
+@virtual
+async def test_a_payment_of_a_connection_that_is_not_there_is_refused_and_the_refusal_kept(life: Life) -> None:
+    async with life.service() as rig:
+        invoice = life.node.outside_invoice()
+        for _ in range(2):
+            await rig.pay("r1", "nobody", invoice, AMOUNT)
+        assert rig.told("r1") == [Refused(Reason.CONNECTION_ENDED)] * 2
+        assert (life.node.sends, "balance" in life.node.calls) == ([], False)
+
+
+@virtual
+async def test_a_connection_that_vanishes_between_decision_and_claim_pays_nothing(life: Life) -> None:
+    async with life.service() as rig:
+        rig.engine._grants._known["ghost"] = Grant(grant_id="ghost", name="ghost", wire="nwc")
+        await rig.pay("r1", "ghost", life.node.outside_invoice(), AMOUNT)
+        assert (await rig.answer("r1")).reason is Reason.CONNECTION_ENDED
+        assert life.node.sends == []
+
+
+@virtual
+async def test_a_copy_of_an_answered_request_gets_the_same_answer_also_while_the_node_is_away(life: Life) -> None:
+    life.limits = Limits(view_age_s=0)
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        paid = await rig.answer("r1")
+        await rig.clock.sleep(60)
+        life.node.offline = True
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        assert rig.told("r1") == [paid, paid]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
@@ -130,7 +129,7 @@ class IncomingMoney:
 
     async def housekeeping(self) -> None:
         """For ever: look once more at invoices past their expiry, then call them expired."""
-        for _ in itertools.count():
+        while True:
             await self._context.clock.sleep(HOUSEKEEPING_S)
             try:
                 await self.expire()

@@ -235,8 +235,6 @@ class Pursuit:
 
     async def _leave(self) -> Phase:
         """A payment of another node: this one knows nothing about it and must never send it a second time."""
-        if self.payment.state is State.RESOLVED:
-            return Ended()
         log.error("payment %s belongs to another node: resolve it by hand", self._name)
         why = "the service stands on another node now"
         if self.payment.state is State.DISPATCHED:

@@ -14,7 +14,7 @@ from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.events import EventsParams, events
 from kitestring.base.transactions import Prune, SetSpending
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.ledger.values import NOW, SERVICE, answered, claim, setting, settle
+from tests.kit.ledger.values import NOW, SERVICE, answered, claim, setting, settle
 
 
 @pytest.fixture

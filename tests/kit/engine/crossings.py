@@ -36,13 +36,15 @@ class Crossings:
 class CrossedStore:
     """A store with a point before and after every commit; on a virtual loop time stands still while it writes.
 
-    ``broken`` holds errors that the next applies raise instead of being carried out, by the name of the value.
+    ``broken`` holds errors that the next applies raise instead of being carried out, by the name of the value; ``lost``
+    those that they raise although they were carried out.
     """
 
     def __init__(self, store: Store, crossings: Crossings | None = None) -> None:
         self._store = store
         self._crossings = crossings or Crossings()
         self.broken: dict[str, list[Exception]] = {}
+        self.lost: dict[str, list[Exception]] = {}
         self.applied: list[Tx[Any]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -61,6 +63,8 @@ class CrossedStore:
             answer = await self._store.apply(tx)
         self.applied.append(tx)
         self._crossings.cross(f"after {name}")
+        if errors := self.lost.get(name):
+            raise errors.pop(0)
         return answer
 
 

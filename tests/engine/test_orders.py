@@ -1,4 +1,4 @@
-"""What proves the end of a payment, whose payments are under way, and what the operator's word changes."""
+"""The table of the orders: which word of the node is the last one, row by row."""
 
 from __future__ import annotations
 
@@ -7,22 +7,179 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import Reason
+from kitestring.base.money import ZERO
 from kitestring.base.node import PayOrder
-from kitestring.base.outcomes import Refused
-from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, PayAnswer
-from kitestring.base.transactions import ResolvePayment, SetSpending
-from kitestring.engine.evidence import Evidence
-from kitestring.engine.limits import Limits
+from kitestring.base.payments import (
+    Failed,
+    FailureReason,
+    InFlight,
+    LookupAnswer,
+    NeverSeen,
+    PayAnswer,
+    Settled,
+    Unknown,
+)
+from kitestring.base.transactions import SetSpending
 from kitestring.engine.node import ANSWER_LIMIT_S
-from kitestring.engine.orders import QUIET_S
+from kitestring.engine.orders import QUIET_S, SEND_AGAIN_S, Orders
 from kitestring.engine.recovery import recover
 from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock, virtual
 from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
 from tests.kit.engine.rig import AMOUNT, Life, Rig, is_paid
+from tests.kit.ledger.values import NOW, payment
 
+FAILED = Failed("no route", FailureReason.NO_ROUTE)
+OLD, NEW = Failed("no route", attempt_at=NOW - 9), Failed("no route", attempt_at=NOW)
 LIMITED = ("idempotent_by_hash", "authoritative_lookup")
+REFUSAL = Failed("not enough", FailureReason.INSUFFICIENT_FUNDS)
+
+
+def end(orders: Orders, answer: LookupAnswer, now_s: float, *, authoritative: bool = True) -> Failed | None:
+    return orders.end(answer, now_s, is_authoritative=authoritative)
+
+
+def of_the_dead(*, age_s: int = 0, several: bool = False, first_at: int | None = None) -> Orders:
+    """Claimed ``age_s`` before this process began, at monotonic second 0."""
+    return Orders.of_the_dead(payment("a"), NOW + age_s, 0, may_be_several=several, first_at=first_at)
+
+
+# ------------------------------------------------------------ one order, its answer was lost
+
+
+def test_a_failure_after_the_node_was_seen_trying_ends_the_only_order() -> None:
+    orders = Orders.lost(0, None)
+    assert end(orders, InFlight(), 1) is None
+    assert end(orders, FAILED, 2) == FAILED
+
+
+def test_a_record_that_changed_under_our_eyes_ends_the_only_order() -> None:
+    orders = Orders.lost(0, None)
+    assert [end(orders, answer, 1) for answer in (OLD, OLD, NEW)] == [None, None, NEW]
+
+
+@pytest.mark.parametrize(
+    ("first_at", "seen", "ends"),
+    [(NOW, NEW, True), (NOW, OLD, False), (NOW, FAILED, False), (None, NEW, False)],
+    ids=["dated after the claim", "dated before it", "without a date", "the hash had failed before"],
+)
+def test_a_dated_failure_ends_the_only_order_of_a_hash_that_was_never_claimed_before(
+    first_at: int | None, seen: Failed, ends: bool
+) -> None:
+    assert end(Orders.lost(0, first_at), seen, 1) == (seen if ends else None)
+
+
+def test_a_failure_that_may_be_an_earlier_attempts_never_ends_a_living_order_however_long_it_is_shown() -> None:
+    orders = Orders.lost(0, None)
+    assert [end(orders, OLD, s) for s in (1, QUIET_S, ANSWER_LIMIT_S, 10 * ANSWER_LIMIT_S)] == [None] * 4
+
+
+def test_what_was_never_seen_may_be_on_its_way_and_is_sent_again_after_a_quiet_time() -> None:
+    orders = Orders.lost(0, NOW)
+    assert end(orders, NeverSeen(NOW), QUIET_S) is None
+    assert [orders.may_send(NeverSeen(NOW), s) for s in (QUIET_S - 1, QUIET_S)] == [False, True]
+
+
+@pytest.mark.parametrize("answer", [Settled("11" * 32, ZERO), InFlight(), Unknown("no answer")])
+def test_no_other_word_is_a_failure(answer: LookupAnswer) -> None:
+    for orders in (Orders.lost(0, NOW), of_the_dead(), Orders.of_others(0)):
+        assert end(orders, answer, 10 * ANSWER_LIMIT_S) is None
+
+
+# ------------------------------------------------------------ several orders of this process
+
+
+@pytest.mark.parametrize("seen", [OLD, NeverSeen(NOW)])
+def test_a_refusal_told_to_the_last_order_ends_all_after_a_quiet_time(seen: Failed | NeverSeen) -> None:
+    orders = Orders.lost(0, None)
+    orders.sent(REFUSAL, 100)
+    assert end(orders, seen, 99 + QUIET_S) is None
+    assert end(orders, seen, 100 + QUIET_S) == REFUSAL
+
+
+def test_an_earlier_order_that_is_seen_on_its_way_makes_the_refusal_of_the_last_one_worthless() -> None:
+    orders = Orders.lost(0, None)
+    orders.sent(REFUSAL, 100)
+    assert end(orders, InFlight(), 120) is None
+    assert end(orders, NeverSeen(NOW), 100 + QUIET_S) is None
+    assert end(orders, FAILED, 101 + QUIET_S) == FAILED  # which has failed in its turn
+
+
+def test_the_proof_of_a_failure_waits_for_the_quiet_time_where_several_were_sent() -> None:
+    orders = Orders.lost(0, None)
+    orders.sent(Unknown("lost again"), 100)
+    assert end(orders, InFlight(), 101) is None
+    assert end(orders, FAILED, 99 + QUIET_S) is None
+    assert end(orders, FAILED, 100 + QUIET_S) == FAILED
+
+
+def test_a_date_proves_nothing_where_several_were_sent() -> None:
+    orders = Orders.lost(0, NOW)
+    orders.sent(Unknown("lost again"), 100)
+    assert end(orders, NEW, 100 + QUIET_S) is None
+
+
+def test_the_waits_before_the_same_order_is_sent_again_grow_to_ten_minutes() -> None:
+    orders, now_s, waits = Orders.lost(0, None), 0.0, []
+    for _ in range(6):
+        begun_s = now_s
+        while not orders.may_send(NeverSeen(NOW), now_s):
+            now_s += 1
+        waits.append(now_s - begun_s)
+        orders.sent(Unknown("lost again"), now_s)
+    assert waits == [*SEND_AGAIN_S, SEND_AGAIN_S[-1], SEND_AGAIN_S[-1]]
+
+
+# ------------------------------------------------------------ orders of a dead process
+
+
+def test_a_failure_is_waited_out_until_nothing_of_a_dead_process_can_arrive() -> None:
+    orders = of_the_dead()
+    assert not orders.is_over(ANSWER_LIMIT_S - 1)
+    assert end(orders, OLD, ANSWER_LIMIT_S - 1) is None
+    assert not orders.may_send(OLD, 10 * ANSWER_LIMIT_S)
+    assert orders.is_over(ANSWER_LIMIT_S)
+    assert end(orders, OLD, ANSWER_LIMIT_S) == OLD
+
+
+def test_a_node_whose_look_ups_are_not_authoritative_never_ends_it() -> None:
+    assert end(of_the_dead(), OLD, 10 * ANSWER_LIMIT_S, authoritative=False) is None
+
+
+def test_the_time_since_the_claim_of_the_only_order_counts() -> None:
+    assert of_the_dead(age_s=int(ANSWER_LIMIT_S)).is_over(0)
+    half = of_the_dead(age_s=100)
+    assert [half.is_over(s) for s in (ANSWER_LIMIT_S - 101, ANSWER_LIMIT_S - 100)] == [False, True]
+
+
+def test_a_clock_that_has_stepped_back_does_not_shorten_the_wait() -> None:
+    orders = of_the_dead(age_s=-1_000)
+    assert [orders.is_over(s) for s in (ANSWER_LIMIT_S - 1, ANSWER_LIMIT_S)] == [False, True]
+
+
+def test_of_several_orders_the_last_may_have_been_sent_just_before_the_end() -> None:
+    orders = of_the_dead(age_s=10_000, several=True, first_at=NOW)
+    assert end(orders, NEW, ANSWER_LIMIT_S - 1) is None
+    assert end(orders, NEW, ANSWER_LIMIT_S) == NEW
+
+
+def test_what_the_node_never_saw_of_a_dead_process_is_sent_again_at_once_and_then_it_is_alive() -> None:
+    orders = of_the_dead()
+    assert orders.may_send(NeverSeen(NOW), 0)
+    orders.sent(Unknown("lost"), 5)
+    assert not orders.may_send(NeverSeen(NOW), 4 + QUIET_S)
+    assert end(orders, OLD, 10 * ANSWER_LIMIT_S) is None  # no dead process any more: an old failure proves nothing
+
+
+def test_orders_of_which_nothing_is_known_are_those_of_a_dead_process_that_may_have_sent_many() -> None:
+    orders = Orders.of_others(50)
+    assert orders.may_send(NeverSeen(NOW), 50)
+    assert end(orders, NEW, 49 + ANSWER_LIMIT_S) is None
+    assert end(orders, NEW, 50 + ANSWER_LIMIT_S) == NEW
+
+
+# ------------------------------------------------------------ as stories: an old failure is no proof
 
 
 def without(ability: str) -> FaultyBackend:
@@ -46,9 +203,6 @@ def arrive_late(rig: Rig, delay_s: float) -> None:
         raise ConnectionResetError("the answer is lost")
 
     node.replace("pay", pay)
-
-
-# ------------------------------------------------------------ an old failure is no proof
 
 
 @virtual
@@ -285,16 +439,6 @@ async def test_a_second_attempt_whose_answers_are_always_lost_ends_when_the_reco
         assert 3 <= len(life.node.sends) <= 5
 
 
-def test_only_a_record_that_changed_or_a_node_seen_trying_proves_a_failure() -> None:
-    old, new = Failed("no route", attempt_at=7), Failed("no route", attempt_at=8)
-    sight = Evidence()
-    assert [sight.proves(answer) for answer in (old, NeverSeen(9), old, new)] == [False, False, False, True]
-    sight = Evidence()
-    assert [sight.proves(answer) for answer in (old, InFlight(), old)] == [False, False, True]
-    timeless = Evidence()
-    assert [timeless.proves(Failed(text)) for text in ("no route", "expired")] == [False, False]
-
-
 @pytest.mark.parametrize("missing", LIMITED)
 def test_what_a_node_without_promises_never_saw_is_unknown_after_a_restart(life: Life, missing: str) -> None:
     @virtual
@@ -310,171 +454,3 @@ def test_what_a_node_without_promises_never_saw_is_unknown_after_a_restart(life:
             assert (await rig.state(invoice[1]), rig.told("r1")) == ("unknown", [])
 
     story()
-
-
-# ------------------------------------------------------------ the operator's word
-
-
-async def lose(rig: Rig, script: Script) -> tuple[tuple[str, str], str]:
-    """A payment whose outcome is unknown: its invoice and its id."""
-    invoice = rig.life.node.outside_invoice(script)
-    rig.life.node.deaf = True
-    await rig.pay("r1", "app", invoice, AMOUNT)
-    await rig.clock.sleep(5)
-    payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
-    assert payment.state.value == "unknown"
-    return invoice, payment.payment_id
-
-
-@virtual
-async def test_the_late_truth_about_a_closed_payment_is_booked_after_a_restart_too(
-    life: Life, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with life.service() as rig:
-        await rig.account("alice", 1_000_000)
-        await rig.grant("app", account="alice")
-        invoice, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
-        await rig.engine.resolve(payment_id, "gave up")
-    life.node.deaf = False
-    life.node.release(invoice[1])
-    async with life.service() as rig:
-        await rig.clock.sleep(60)
-        assert await rig.state(invoice[1]) == "settled"
-        assert await rig.available("alice") == 1_000_000 - AMOUNT - 1_000
-        assert "closed by hand, but the node has paid it" in caplog.text
-        assert {answer.reason for answer in rig.told("r1")} == {Reason.INTERNAL}
-
-
-@virtual
-async def test_a_closed_payment_is_never_sent_again(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
-        await rig.engine.resolve(payment_id, "gave up")
-        life.node.deaf = False
-        await rig.clock.sleep(300)
-    async with life.service() as rig:
-        await rig.clock.sleep(300)
-        assert (await rig.state(invoice[1]), life.node.sends) == ("resolved", [])
-
-
-@virtual
-async def test_nothing_is_sent_again_while_the_operators_word_is_being_stored(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
-        apply = rig.store.apply
-
-        async def slow(tx: Any) -> Any:
-            if isinstance(tx, ResolvePayment):
-                await rig.clock.sleep(200)
-            return await apply(tx)
-
-        rig.store.apply = slow
-        life.node.deaf = False
-        await rig.engine.resolve(payment_id, "gave up")
-        assert (await rig.state(invoice[1]), life.node.sends) == ("resolved", [])
-
-
-@virtual
-async def test_an_operators_word_that_was_not_stored_stops_nothing(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
-        rig.store.broken = {"ResolvePayment": [KitestringError(Reason.INTERNAL, "the disk is full")]}
-        with pytest.raises(KitestringError):
-            await rig.engine.resolve(payment_id, "gave up")
-        life.node.deaf = False
-        assert is_paid(await rig.answer("r1"), invoice[1])
-
-
-@virtual
-async def test_closing_a_payment_of_another_node_answers_who_waits(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        _, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
-    async with life.service(start=False) as rig:
-        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
-        await rig.engine.start()
-        await rig.clock.sleep(5)
-        await rig.engine.resolve(payment_id, "that node is gone")
-        assert [answer.reason for answer in rig.told("r1")] == [Reason.INTERNAL]
-
-
-@virtual
-async def test_a_stop_does_not_wait_for_the_late_truth_of_a_closed_payment(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        _, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
-        await rig.engine.resolve(payment_id, "gave up")
-        began_at = rig.clock.monotonic()
-        assert await rig.engine.stop(30) == 0
-        assert rig.clock.monotonic() - began_at < 1
-    async with life.service() as rig:
-        await rig.clock.sleep(1)
-        began_at = rig.clock.monotonic()
-        await rig.engine.stop(30)
-        assert rig.clock.monotonic() - began_at < 1
-
-
-# ------------------------------------------------------------ under way
-
-
-@virtual
-async def test_one_connection_cannot_take_every_open_payment(life: Life) -> None:
-    life.limits = Limits(open_payments=20, open_payments_per_connection=5)
-    async with life.service() as rig:
-        await rig.grant("greedy")
-        await rig.grant("modest")
-        hanging = [life.node.outside_invoice(Script(settles_after_s=None)) for _ in range(6)]
-        for number, invoice in enumerate(hanging):
-            await rig.pay(f"g{number}", "greedy", invoice, 1)
-        refused = await rig.answer("g5")
-        assert (refused.reason, "this connection" in refused.message) == (Reason.RATE_LIMITED, True)
-        soon = life.node.outside_invoice()
-        await rig.pay("m", "modest", soon, AMOUNT)
-        assert is_paid(await rig.answer("m"), soon[1])
-        life.node.release(hanging[0][1])
-        await rig.answer("g0")
-        await rig.pay("g5", "greedy", hanging[5], 1)  # a copy: what was refused never runs
-        await rig.pay("g6", "greedy", hanging[5], 1)
-        await rig.clock.sleep(1)
-        assert (await rig.state(hanging[5][1]), len(rig.told("g6"))) == ("dispatched", 0)
-        await rig.pay("g7", "greedy", hanging[5], 1)  # joins what is under way, though nothing more may begin
-        life.node.release(hanging[5][1])
-        assert not isinstance(await rig.answer("g7"), Refused)
-
-
-@pytest.mark.parametrize("limits", [Limits(open_payments=5), Limits(open_payments_per_connection=5)])
-def test_of_many_handled_together_no_more_begin_than_may_be_open(life: Life, limits: Limits) -> None:
-    @virtual
-    async def story() -> None:
-        life.limits = limits
-        async with life.service() as rig:
-            await rig.grant("app")
-            invoices = [life.node.outside_invoice(Script(settles_after_s=None)) for _ in range(50)]
-            await asyncio.gather(*(rig.pay(f"r{n}", "app", invoice, 1) for n, invoice in enumerate(invoices)))
-            await rig.clock.sleep(1)
-            assert len(life.node.sends) == 5
-            refused = [answer.reason for n in range(50) for answer in rig.told(f"r{n}")]
-            assert refused == [Reason.RATE_LIMITED] * 45
-            life.node.release(life.node.sends[0])
-            await rig.clock.sleep(60)
-            await rig.pay("next", "app", life.node.outside_invoice(Script(answers=["unreachable"])), 1)
-            assert (await rig.answer("next")).reason is Reason.UNAVAILABLE  # its slot is free again
-            await rig.pay("last", "app", soon := life.node.outside_invoice(), 1)
-            assert is_paid(await rig.answer("last"), soon[1])
-
-    story()
-
-
-@virtual
-async def test_a_payment_that_breaks_off_is_carried_on_without_a_restart(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=2))
-        rig.store.broken = {"RecordPayment": [RuntimeError("a fault nobody thought of")] * 3}
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        assert is_paid(await rig.answer("r1"), invoice[1])
-        assert life.node.sends == [invoice[1]]
-        assert await rig.engine.stop(1) == 0

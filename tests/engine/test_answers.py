@@ -1,4 +1,4 @@
-"""The same invoice twice, the same request twice: one payment, one answer."""
+"""One request, one answer: made once, stored, said again to a copy, and never a second one."""
 
 from __future__ import annotations
 
@@ -7,89 +7,21 @@ import itertools
 
 import pytest
 
+from kitestring.base.commands import MakeInvoice, freeze
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
-from kitestring.base.outcomes import Refused
+from kitestring.base.outcomes import Received, Refused
+from kitestring.engine.answers import Answers
+from kitestring.engine.context import Incoming
 from kitestring.engine.limits import Limits
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
-from tests.kit.engine.rig import AMOUNT, Life, is_paid
+from tests.kit.engine.rig import AMOUNT, PAYER_OF_OFFERS, Life, is_paid
+from tests.kit.ledger.values import request
 
-# ------------------------------------------------------------ the same invoice
-
-
-@virtual
-async def test_the_same_invoice_twice_by_one_grant_joins_and_then_gets_the_same_preimage(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(70_000)))
-        invoice = life.node.outside_invoice(Script(settles_after_s=10))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        first, second = await rig.answer("r1"), await rig.answer("r2")
-        await rig.pay("r3", "app", invoice, AMOUNT)
-        assert first == second == await rig.answer("r3")
-        assert is_paid(first, invoice[1])
-        assert life.node.sends == [invoice[1]]
-
-
-@virtual
-async def test_another_grant_gets_invoice_taken_and_no_preimage(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        await rig.grant("other")
-        invoice = life.node.outside_invoice(Script(settles_after_s=10))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.pay("r2", "other", invoice, AMOUNT)
-        assert await rig.answer("r2") == Refused(Reason.INVOICE_TAKEN)
-        await rig.answer("r1")
-        await rig.pay("r3", "other", invoice, AMOUNT)
-        assert await rig.answer("r3") == Refused(Reason.INVOICE_TAKEN)
-
-
-@virtual
-async def test_who_joined_a_payment_that_fails_hears_the_same_failure(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(settles_after_s=10, fails="no_route"))
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        assert (await rig.answer("r1")).reason is (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED
-
-
-@virtual
-async def test_an_expired_invoice_is_refused_but_a_paid_one_answers_with_its_preimage(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice()
-        expires_at = rig.clock.now() + 60
-        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=expires_at)
-        paid = await rig.answer("r1")
-        await rig.clock.sleep(120)
-        await rig.pay("r2", "app", invoice, AMOUNT, expires_at=expires_at)
-        assert await rig.answer("r2") == paid
-        await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT, expires_at=expires_at)
-        assert (await rig.answer("r3")).reason is Reason.MALFORMED
-
-
-@virtual
-async def test_a_paid_invoice_answers_also_while_the_node_is_away(life: Life) -> None:
-    life.limits = Limits(view_age_s=0)
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice()
-        await rig.pay("r1", "app", invoice, AMOUNT)
-        paid = await rig.answer("r1")
-        await rig.clock.sleep(60)
-        life.node.offline = True
-        await rig.pay("r2", "app", invoice, AMOUNT)
-        assert await rig.answer("r2") == paid
-        await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT)
-        assert (await rig.answer("r3")).reason is Reason.UNAVAILABLE
-
-
-# ------------------------------------------------------------ the same request
+GET_PAID = MakeInvoice(amount_msat=Msat(1_000))
 
 
 @virtual
@@ -192,3 +124,49 @@ async def test_a_refusal_that_comes_after_a_copy_was_claimed_is_not_told(life: L
         del rig.store.request
         assert is_paid(await rig.answer("r1"), invoice[1])
         assert [message.request_id for message in life.delivered] == ["r1"]
+
+
+@virtual
+async def test_the_first_answer_of_a_request_stays_and_is_what_a_second_one_says(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        answers, asked = Answers(rig.context), request("r1", grant_id="owner", command=freeze(GET_PAID))
+        await answers.store(asked, Refused(Reason.RATE_LIMITED, "too many"))
+        await rig.delivery.flush()
+        await answers.store(asked, Refused(Reason.UNAVAILABLE, "the node is away"))
+        assert rig.told("r1") == [Refused(Reason.RATE_LIMITED, "too many")] * 2
+
+
+@virtual
+async def test_a_request_that_gets_silence_is_finished_with_an_empty_reply(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        rig.context.encode = lambda *_: None
+        answers, asked = Answers(rig.context), request("r1", grant_id="owner", command=freeze(GET_PAID))
+        await answers.store(asked, Refused(Reason.RATE_LIMITED))
+        (reply,) = await rig.store.messages("r1")
+        assert (reply.kind, reply.plaintext, reply.event) == ("reply", b"", b"")
+        assert await answers.known("r1")
+
+
+@virtual
+async def test_a_strangers_refusal_is_told_and_leaves_no_row(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        asked = Incoming("r1", "offers", "", GET_PAID, PAYER_OF_OFFERS, rig.clock.now())
+        await Answers(rig.context).refuse(asked, Refused(Reason.UNKNOWN_TARGET))
+        assert rig.told("r1") == [Refused(Reason.UNKNOWN_TARGET)]
+        assert await rig.store.request("r1") is None
+
+
+@virtual
+async def test_a_receipt_goes_to_whoever_asked_for_the_invoice_where_its_wire_sends_one(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.offer("tea")
+        answers, got = Answers(rig.context), Received("aa" * 32, Msat(1_000), "11" * 32)
+        _, of_an_offer = await rig.invoice("o", "", 1_000, offer_id="tea")
+        _, of_an_app = await rig.invoice("a", "app", 1_000)
+        rows = [await rig.store.invoice_by_hash(rig.context.node.node_id, one) for one in (of_an_offer, of_an_app)]
+        (receipt,) = await answers.receipt(rows[0], got)
+        assert (receipt.request_id, receipt.kind, receipt.address) == ("o", "receipt", PAYER_OF_OFFERS)
+        assert await answers.receipt(rows[1], got) == ()
+        for asked_by in ("", "forgotten"):
+            assert await answers.receipt(replace(rows[0], request_id=asked_by), got) == ()

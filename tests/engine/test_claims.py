@@ -1,0 +1,125 @@
+"""The rows and the order of a claim, and who still wants that order."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.base.commands import PayInvoice
+from kitestring.base.grants import Grant
+from kitestring.base.money import ZERO, Msat
+from kitestring.base.node import PayOrder
+from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
+from kitestring.base.transactions import SetSpending
+from kitestring.engine.claims import first_claimed_at, new_payment, own_invoice, pay_order, why_not_again
+from kitestring.policy.rules import Allow
+from tests.kit.changed import replace
+from tests.kit.clock import virtual
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import AMOUNT, Life, Rig
+from tests.kit.ledger.values import payment
+
+APP = Grant(grant_id="app", name="app", wire="nwc", account_id="shop")
+NEVER_SEEN = NeverSeen(1_800_000_000)
+
+
+def asked(rig: Rig, invoice: tuple[str, str], **more: object) -> PayInvoice:
+    return rig.paying(invoice, AMOUNT, **more)
+
+
+@virtual
+async def test_a_payment_is_claimed_as_it_was_asked_for_and_as_it_was_allowed(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        command = asked(rig, ("lnbcrt-a", "aa" * 32), amountless=True, description="tea", metadata="{}")
+        made = new_payment(rig.context, command, APP, Allow((), Msat(77)), None, 1_800_000_000)
+        assert (made.payment_hash, made.bolt11, made.amount_msat, made.fee_cap_msat) == (
+            "aa" * 32, "lnbcrt-a", Msat(AMOUNT), Msat(77),
+        )  # fmt: skip
+        assert (made.account_id, made.grant_id) == ("shop", "app")
+        assert (made.node_id, made.epoch) == (rig.context.node.node_id, rig.context.node.epoch)
+        assert (made.state, made.internal, made.amountless) == (State.DISPATCHED, False, True)
+        assert (made.description, made.metadata, made.created_at) == ("tea", "{}", 1_800_000_000)
+        assert made.expires_at == command.expires_at
+
+
+@virtual
+async def test_a_payment_of_our_own_invoice_is_only_reserved(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = await rig.invoice("i", "app", AMOUNT)
+        own = await own_invoice(rig.context, asked(rig, invoice))
+        assert own is not None
+        made = new_payment(rig.context, asked(rig, invoice), APP, Allow((), ZERO), own, 1_800_000_000)
+        assert (made.state, made.internal) == (State.RESERVED, True)
+
+
+@virtual
+async def test_only_the_very_text_of_an_open_invoice_is_our_own(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        text, payment_hash = await rig.invoice("i", "app", AMOUNT)
+        assert await own_invoice(rig.context, asked(rig, (text, payment_hash))) is not None
+        assert await own_invoice(rig.context, asked(rig, (f"wrapped-{text}", payment_hash))) is None
+        assert await own_invoice(rig.context, asked(rig, (text, "aa" * 32))) is None
+        life.node.pay_in(payment_hash)
+        await rig.clock.sleep(1)
+        assert await own_invoice(rig.context, asked(rig, (text, payment_hash))) is None
+
+
+def test_the_order_names_the_amount_the_cap_and_how_long_the_node_may_search() -> None:
+    row = payment("a", 1_000, 100, amountless=True)
+    assert pay_order(row, 60) == PayOrder("lnbcrt-a", row.payment_hash, Msat(1_000), True, Msat(100), 60)
+
+
+@pytest.mark.parametrize("why", ["expired", "revoked", "gone", "stopped"])
+def test_an_order_that_nobody_wants_any_more_is_not_sent_again_and_the_evidence_says_why(life: Life, why: str) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service(start=False) as rig:
+            await rig.grant("app")
+            row = payment("a", grant_id="nobody" if why == "gone" else "app", expires_at=rig.clock.now() + 60)
+            assert why == "gone" or await why_not_again(rig.context, row, NEVER_SEEN) is None
+            if why == "expired":
+                await rig.clock.sleep(60)
+            elif why == "revoked":
+                await rig.change("app", revoked_at=rig.clock.now())
+            elif why == "stopped":
+                await rig.store.apply(SetSpending(True, "drift", rig.clock.now()))
+            failed = await why_not_again(rig.context, row, NEVER_SEEN)
+            assert failed is not None
+            words = {"expired": "has expired", "revoked": "was revoked", "gone": "was revoked", "stopped": "is stopped"}
+            assert failed.evidence.startswith("never seen by the node (authoritative), as of 1800000000; not sent")
+            assert words[why] in failed.evidence
+            assert failed.reason is (FailureReason.EXPIRED if why == "expired" else FailureReason.OTHER)
+
+    story()
+
+
+@virtual
+async def test_an_invoice_without_an_expiry_can_be_sent_for_ever(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.grant("app")
+        await rig.clock.sleep(10 * 86_400)
+        assert await why_not_again(rig.context, payment("a", expires_at=0), NEVER_SEEN) is None
+
+
+@virtual
+async def test_the_failed_attempt_that_the_node_remembers_stays_in_the_evidence_whatever_its_length(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        failed = await why_not_again(rig.context, payment("a", grant_id="nobody"), Failed("no route " * 100))
+        assert failed is not None
+        words = f"the node (authoritative) knows a failed attempt only, as of {rig.clock.now()}: no route"
+        assert failed.evidence.startswith(words)
+        assert len(failed.evidence) == 500
+
+
+@virtual
+async def test_a_hash_that_has_failed_before_has_no_first_claim(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(fails="no_route"))
+        row = payment("a", node_id=rig.context.node.node_id, payment_hash=invoice[1], created_at=77)
+        assert await first_claimed_at(rig.context, row) == 77
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.answer("r1")
+        assert await first_claimed_at(rig.context, row) is None
+        assert await first_claimed_at(rig.context, replace(row, node_id="another")) == 77
