@@ -166,24 +166,3 @@ def test_nothing_shorter_than_the_c_side_reads_reaches_it(library: Secp) -> None
 def test_a_recovery_id_is_0_to_3(library: Secp, recid: int) -> None:
     with pytest.raises(CodecError):
         library.ecdsa_recover(bytes(32), b"\x01" * 64, recid)
-
-
-def test_the_dependency_is_preferred_to_its_stand_ins() -> None:
-    assert bindings.first_available().name == "btclib"
-
-
-def test_without_any_library_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent() -> bindings.Binding:
-        raise ImportError
-
-    monkeypatch.setattr(bindings, "BINDINGS", (absent, absent))
-    with pytest.raises(ImportError, match="pip install btclib-secp256k1"):
-        bindings.first_available()
-
-
-def test_the_next_binding_is_taken_when_one_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent() -> bindings.Binding:
-        raise ImportError
-
-    monkeypatch.setattr(bindings, "BINDINGS", (absent, bindings.btclib))
-    assert bindings.first_available().name == "btclib"

@@ -133,7 +133,8 @@ async def test_the_first_answer_of_a_request_stays_and_is_what_a_second_one_says
         await answers.store(asked, Refused(Reason.RATE_LIMITED, "too many"))
         await rig.delivery.flush()
         await answers.store(asked, Refused(Reason.UNAVAILABLE, "the node is away"))
-        assert rig.told("r1") == [Refused(Reason.RATE_LIMITED, "too many")] * 2
+        assert await answers.known("r1")
+        assert rig.told("r1") == [Refused(Reason.RATE_LIMITED, "too many")] * 3
 
 
 @virtual

@@ -97,3 +97,21 @@ def test_what_came_or_went_or_is_in_flight_excuses_a_difference(
         Totals(ZERO, Msat(sum_), ZERO, Msat(held), "", 0) for sum_, held in zip(owed, pending, strict=True)
     ]
     assert shortfall(before, NodeView(Msat(holds), ZERO), after) == missing
+
+
+@virtual
+async def test_spending_is_allowed_again_as_soon_as_the_accounts_are_covered_to_the_last_msat(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 999_000_000)
+        for missing, is_stopped in ((1, True), (0, False)):
+            life.node._opening = Msat(999_000_000 - missing)
+            await rig.engine._drift.compare()
+            assert bool((await rig.store.totals()).spending_stopped) == is_stopped
+
+
+@virtual
+async def test_a_service_without_accounts_has_nothing_to_compare(life: Life) -> None:
+    async with life.service() as rig:
+        life.node.offline = True
+        await rig.engine._drift.compare()
+        assert "balance" not in life.node.calls

@@ -6,9 +6,9 @@ import pytest
 
 from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter
-from kitestring.relay import hub, query
+from kitestring.relay import hub
 from kitestring.relay.hub import Hub
-from kitestring.relay.index import matches, tag_sets
+from kitestring.relay.index import matches
 from kitestring.relay.limits import Limits
 from kitestring.relay.store import EventStore
 from tests.kit.clock import NOW
@@ -51,33 +51,6 @@ async def test_a_filter_is_tried_once_per_event_however_many_of_its_values_the_e
     await relay.publish(note(tags=[["p", key] for key in KEYS]), 1, NOW)
     assert len(tried) == 2
     assert reader.delivered == 1
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        Filter(), Filter(kinds={21001}), Filter(kinds={1}), Filter(authors={ALICE.public_hex}), Filter(authors=set()),
-        Filter(ids={note().id}), Filter(since=NOW + 1), Filter(until=NOW - 1), Filter(tags={"p": {BOB.public_hex}}),
-        Filter(tags={"p": {BOB.public_hex}, "e": {"1"}}), Filter(tags={"e": {"1", "2"}}), Filter(tags={"p": set()}),
-    ],
-)  # fmt: skip
-def test_the_quick_match_says_what_the_plain_one_says(wanted: Filter) -> None:
-    for event in (note(), note(tags=[["e", "2"], ["e"], []]), note(BOB, ALICE, kind=21002, at=NOW + 5)):
-        assert matches(wanted, event, tag_sets(event)) is wanted.matches(event)
-
-
-def test_what_comes_during_a_search_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "LOOKED_AT_PER_TURN", 1)
-    store, first = EventStore(Limits()), [note(content=str(number)) for number in range(3)]
-    for event in first:
-        store.add(event, NOW)
-    search = query.query(store, (Filter(),), NOW, lambda _: 500)
-    for number in range(3):
-        search.send(None)
-        store.add(note(content=f"late {number}"), NOW)
-    with pytest.raises(StopIteration) as done:
-        search.send(None)
-    assert {entry.event.id for entry in done.value.value} == {event.id for event in first}
 
 
 async def test_what_is_for_a_reader_that_is_behind_is_refused_after_a_while_and_the_rest_goes_on(

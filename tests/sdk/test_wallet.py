@@ -13,26 +13,15 @@ from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
-from kitestring.client.net import Waits
 from kitestring.codec import bolt11, pointers
-from kitestring.codec.uri import encode_nwc
 from kitestring.nostr.event import Event
 from kitestring.sdk.wallet import Wallet
 from tests.kit.client.hostile import (
-    CLOCK,
-    IMPATIENT,
-    PATIENT,
-    HostileRelay,
     Request,
-    Script,
     hostile_relay,
-    info_event,
     noffer,
-    nwc_uri,
 )
-from tests.kit.clock import NOW
-from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
-from tests.rig.process import free_port
+from tests.kit.codec.invoices import invoice
 
 
 @pytest.fixture
@@ -187,106 +176,3 @@ async def test_the_sandbox_of_the_data_directory_is_made_when_it_is_not_there(tm
     async with Wallet.open("sandbox://", data_dir=tmp_path / "new") as opened:
         assert await opened.balance() > 0
     assert (tmp_path / "new" / "sandbox.db").exists()
-
-
-@pytest.mark.parametrize(
-    ("uri", "reason"),
-    [
-        ("", Reason.UNSUPPORTED),
-        ("ftp://example.com", Reason.UNSUPPORTED),
-        ("sandbox://host", Reason.MALFORMED),
-        ("nostr+walletconnect://00?relay=wss://r.example&secret=11", Reason.MALFORMED),
-    ],
-)
-def test_a_bad_uri_is_refused_with_a_sentence(uri: str, reason: Reason, tmp_path: Path) -> None:
-    with pytest.raises(KitestringError) as caught:
-        Wallet.open(uri, data_dir=tmp_path)
-    assert caught.value.reason is reason
-
-
-# ---------------------------------------------------------------- over NWC
-
-
-def over(relay: HostileRelay, waits: Waits = PATIENT) -> Wallet:
-    return Wallet.open(encode_nwc(nwc_uri(relay.url)), clock=CLOCK, waits=waits)
-
-
-def service(**results: object) -> Script:
-    known = {"get_info": {"network": "regtest"}, "pay_invoice": {"preimage": PREIMAGE, "fees_paid": 7}, **results}
-
-    def answer(request: Request) -> Iterable[Event]:
-        if request.method == "":
-            return [request.reply({"bolt11": invoice()})]
-        found = known[request.method]
-        if isinstance(found, str):
-            return [request.result(error={"code": found, "message": "no"})]
-        return [] if found is None else [request.result(found)]
-
-    return answer
-
-
-async def test_a_nwc_wallet_pays_invoices_and_offers_of_its_own_relay() -> None:
-    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:
-        direct = await wallet.pay(invoice(), max_fee=sat(3))
-        assert (direct.preimage, direct.fee, direct.amount, direct.payment_hash) == (
-            PREIMAGE, Msat(7), sat(21), PAYMENT_HASH,
-        )  # fmt: skip
-        assert await wallet.pay(pointers.encode(noffer(relay.url)), sat(21)) == direct
-        methods = [request.method or "offer" for request in relay.requests]
-        assert methods == ["get_info", "pay_invoice", "offer", "pay_invoice"]
-        assert relay.requests[1].members["params"]["max_fee"] == 3_000
-
-
-async def test_a_wallet_that_tells_no_network_checks_it_itself() -> None:
-    async with (
-        hostile_relay(service(get_info="RESTRICTED"), stored=[info_event()]) as relay,
-        over(relay) as wallet,
-    ):
-        assert (await wallet.pay(invoice(network="bitcoin"))).preimage == PREIMAGE
-
-
-async def test_an_invoice_of_another_network_is_not_sent_to_the_wallet() -> None:
-    async with hostile_relay(service(), stored=[info_event()]) as relay, over(relay) as wallet:
-        with pytest.raises(KitestringError) as caught:
-            await wallet.pay(invoice(network="bitcoin"))
-        assert [request.method for request in relay.requests] == ["get_info"]
-    assert caught.value.reason is Reason.WRONG_NETWORK
-
-
-async def test_an_expired_invoice_that_was_paid_in_time_still_has_its_receipt() -> None:
-    record = {"type": "outgoing", "state": "settled", "payment_hash": PAYMENT_HASH, "amount": 21_000, "fees_paid": 7}
-    old = invoice(at=NOW - 4_000)
-    for found, reason in (
-        ({**record, "preimage": PREIMAGE}, None),
-        ({**record, "preimage": "44" * 32}, Reason.PAYMENT_IN_FLIGHT),
-        (record, Reason.PAYMENT_IN_FLIGHT),
-        ({**record, "state": "pending"}, Reason.PAYMENT_IN_FLIGHT),
-        ({**record, "state": "expired"}, Reason.PAYMENT_IN_FLIGHT),
-        ({**record, "state": "failed"}, Reason.MALFORMED),
-        ({**record, "type": "incoming", "preimage": PREIMAGE}, Reason.MALFORMED),
-        ("NOT_FOUND", Reason.MALFORMED),
-    ):
-        script = service(lookup_invoice=found)
-        async with hostile_relay(script, stored=[info_event()]) as relay, over(relay) as wallet:
-            if reason is None:
-                assert (await wallet.pay(old)).preimage == PREIMAGE
-                continue
-            with pytest.raises(KitestringError) as caught:
-                await wallet.pay(old)
-            assert caught.value.reason is reason
-            assert "pay_invoice" not in [request.method for request in relay.requests]
-
-
-async def test_a_lost_payment_is_pending_and_named() -> None:
-    script = service(pay_invoice=None, lookup_invoice="NOT_FOUND")
-    async with hostile_relay(script, stored=[info_event()]) as relay, over(relay, IMPATIENT) as wallet:
-        with pytest.raises(KitestringError, match=PAYMENT_HASH) as caught:
-            await wallet.pay(invoice())
-    assert caught.value.exit_code is Exit.PENDING
-
-
-async def test_with_the_relay_stopped_the_wallet_does_not_open() -> None:
-    wallet = Wallet.open(encode_nwc(nwc_uri(f"ws://127.0.0.1:{free_port()}")), waits=IMPATIENT)
-    with pytest.raises(KitestringError) as caught:
-        await wallet.__aenter__()
-    assert caught.value.exit_code is Exit.UNAVAILABLE

@@ -8,13 +8,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from kitestring.nostr.event import Event, encode_event
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
 from tests.kit.chance import entropy
 from tests.kit.clock import ManualClock
-from tests.kit.transport.relays import within
+from tests.kit.transport.relays import BOB, CAROL, within
+
+FOR_BOB = {"kinds": [21001], "#p": [BOB.public_hex]}
+FOR_CAROL = {"kinds": [21001], "#p": [CAROL.public_hex]}
 
 
 class Client:
@@ -47,6 +51,17 @@ class Client:
         assert frame == ["EOSE", name], frame
         return stored
 
+    async def send_all(self, frames: list[str]) -> None:
+        """Publish finished frames and read the answers."""
+        for frame in frames:
+            await self.socket.send_str(frame)
+        for _ in frames:
+            assert (await self.receive())[2] is True
+
+    async def contents(self, count: int) -> list[str]:
+        """The first words of the next so many events."""
+        return [(await self.receive())[2]["content"].split()[0] for _ in range(count)]
+
     async def closed(self) -> None:
         while (await within(self.socket.receive())).type is aiohttp.WSMsgType.TEXT:
             pass
@@ -63,3 +78,7 @@ def new_relay(
     path: Any = None, *, limits: Limits | None = None, auth: bool = False, clock: Any = None, own: Container[str] = ()
 ) -> Relay:
     return Relay(path, clock=clock or ManualClock(), entropy=entropy, limits=limits, auth=auth, own_keys=own)
+
+
+def as_object(event: Event) -> object:
+    return msgspec.json.decode(encode_event(event))

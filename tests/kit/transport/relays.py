@@ -13,8 +13,10 @@ from aiohttp import web
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.filter import Filter
+from kitestring.transport.relays import RelayPool
 from kitestring.transport.subscriptions import FilterSource
-from tests.kit.clock import NOW, PATIENCE_S
+from tests.kit.chance import entropy
+from tests.kit.clock import NOW, PATIENCE_S, ManualClock
 
 T = TypeVar("T")
 
@@ -125,3 +127,19 @@ async def scripted_relay() -> AsyncIterator[ScriptedRelay]:
             yield relay
         finally:
             relay.stop()
+
+
+@asynccontextmanager
+async def scene(
+    *, signers: dict[str, SecretKey] | None = None
+) -> AsyncIterator[tuple[ScriptedRelay, RelayPool, ManualClock]]:
+    clock = ManualClock()
+    async with (
+        scripted_relay() as relay,
+        RelayPool([relay.url], clock=clock, entropy=entropy, signers=signers) as pool,
+    ):
+        yield relay, pool, clock
+
+
+def publishing(pool: RelayPool, event: Event, **options: Any) -> asyncio.Task[Any]:
+    return asyncio.create_task(pool.publish(event, **options))

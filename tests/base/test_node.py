@@ -1,0 +1,52 @@
+"""What a backend says about itself, and the one exception that proves something."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import get_args
+
+from kitestring.base.money import ZERO
+from kitestring.base.node import (
+    Capabilities,
+    Finding,
+    FindingState,
+    InvoiceOrder,
+    InvoiceStatus,
+    NodeBalance,
+    NodeInfo,
+    NodeInvoice,
+    NodePayment,
+    NodeUnreachableError,
+    PayOrder,
+    Settlement,
+)
+from tests.kit.values import is_frozen
+
+#: What a node must say about itself, for money relies on it; all else may be left out.
+NEEDED = {"own_preimage", "idempotent_by_hash", "authoritative_lookup", "fee_cap", "amountless", "description_hash"}
+
+
+def test_a_backend_says_itself_what_money_relies_on_and_is_trusted_with_nothing_by_default() -> None:
+    modest = Capabilities(**dict.fromkeys(NEEDED, False))
+    trusting = {field.name for field in fields(Capabilities) if getattr(modest, field.name)}
+    assert trusting == {"sub_sat"}  # an amount that a node rounds is refused by it, and no money is lost
+    assert {field.name for field in fields(Capabilities)} - NEEDED == {"sub_sat", "hold", "keysend", "bolt12"}
+
+
+def test_an_invoice_that_is_not_there_has_received_nothing_and_proves_nothing() -> None:
+    unknown = InvoiceStatus("unknown")
+    assert (unknown.received_msat, unknown.settled_at, unknown.preimage, unknown.bolt11) == (ZERO, 0, "", "")
+
+
+def test_a_connection_that_broke_is_no_proof_that_none_was_made() -> None:
+    assert not issubclass(NodeUnreachableError, OSError | ConnectionError | TimeoutError)
+    assert not isinstance(ConnectionRefusedError(), NodeUnreachableError)  # only an adapter knows when it was refused
+
+
+def test_orders_and_answers_never_change() -> None:
+    kinds = (
+        Capabilities, Finding, InvoiceOrder, InvoiceStatus, NodeBalance, NodeInfo, NodeInvoice, NodePayment, PayOrder,
+        Settlement,
+    )  # fmt: skip
+    assert [kind for kind in kinds if not is_frozen(kind)] == []
+    assert get_args(FindingState) == ("ok", "info", "warn", "fail")

@@ -1,0 +1,163 @@
+"""One connection: its commands one after the other, at a pace, with as much open as it may have."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kitestring.nostr.event import encode_event
+from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
+from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, Limits
+from tests.kit.clock import NOW, ManualClock
+from tests.kit.relay.client import FOR_BOB, FOR_CAROL, as_object, client, new_relay
+from tests.kit.transport.relays import ALICE, BOB, CAROL, note
+
+
+async def test_a_closed_or_replaced_subscription_hears_nothing_more() -> None:
+    async with new_relay() as relay, client(relay) as sender, client(relay) as bob:
+        await bob.ask("a", FOR_BOB)
+        await bob.ask("b", FOR_BOB)
+        await bob.ask("b", FOR_CAROL)
+        await bob.send("CLOSE", "a")
+        await bob.ask("c", {"kinds": [5]})  # by now the CLOSE has been obeyed
+        await sender.publish(note())
+        await sender.publish(note(to=CAROL))
+        assert (await bob.receive())[:2] == ["EVENT", "b"]
+
+
+async def test_garbage_is_answered_and_the_connection_goes_on() -> None:
+    async with new_relay() as relay, client(relay) as one:
+        for frame in ("", "[" * 100_000, '["EVENT",{"x":' + "[" * 90_000, "x" * (MAX_FRAME_BYTES + 1), '["HELLO"]'):
+            await one.socket.send_str(frame)
+            assert (await one.receive())[0] == "NOTICE"
+        await one.socket.send_bytes(b"\x00")
+        assert (await one.receive())[0] == "NOTICE"
+        await one.send("REQ", "in", {"kinds": "all"})
+        assert (await one.receive())[:2] == ["CLOSED", "in"]
+        assert await one.ask("in", FOR_BOB) == []
+
+
+async def test_the_limit_of_subscriptions_is_kept() -> None:
+    async with new_relay(limits=Limits(max_subscriptions=2)) as relay, client(relay) as one:
+        for name in ("a", "b", "b"):
+            await one.ask(name, FOR_BOB)
+        await one.send("REQ", "c", FOR_BOB)
+        assert await one.receive() == ["CLOSED", "c", "error: at most 2 subscriptions per connection"]
+
+
+async def test_the_filter_values_of_one_connection_are_limited() -> None:
+    many = {"#p": [str(number) for number in range(60)]}
+    async with new_relay(limits=Limits(max_filter_cost=250)) as relay, client(relay) as one:
+        for name in ("a", "b", "b"):
+            await one.ask(name, many)
+        await one.send("REQ", "c", many)
+        assert await one.receive() == ["CLOSED", "c", "error: at most 250 filter values per connection"]
+        await one.send("CLOSE", "a")
+        await one.ask("c", many)
+
+
+async def test_a_search_through_too_much_is_refused_but_not_a_subscription_to_what_comes() -> None:
+    async with new_relay(limits=Limits(max_looked_at=3)) as relay, client(relay) as one:
+        for number in range(2):
+            await one.publish(note(content=str(number)))
+        assert len(await one.ask("all", {})) == 2
+        await one.send("REQ", "all", {}, {})
+        assert (await one.receive())[:2] == ["CLOSED", "all"]
+        assert await one.ask("all", {"limit": 0}, {"limit": 0}) == []
+        await one.send("EVENT", as_object(note(content="next")))
+        assert (await one.receive())[:2] == ["EVENT", "all"]
+
+
+async def test_a_connection_that_ends_leaves_nothing_behind() -> None:
+    async with new_relay() as relay:
+        async with client(relay) as one:
+            await one.ask("in", FOR_BOB, {"authors": [ALICE.public_hex]})
+            assert relay._hub._live._at
+        await relay.stop()
+        assert relay._hub._live._at == {}
+        assert relay._sockets == set()
+
+
+# ------------------------------------------------------------ its pace
+
+
+async def test_whoever_publishes_without_reading_is_made_to_wait_and_loses_nothing() -> None:
+    async with new_relay(limits=Limits(max_queued_frames=40)) as relay, client(relay) as sender:
+        frame = f'["EVENT",{encode_event(note()).decode()}]'
+        for _ in range(1000):
+            await sender.socket.send_str(frame)
+        answers = [await sender.receive() for _ in range(1000)]
+        assert all(answer[:3] == ["OK", note().id, True] for answer in answers)
+
+
+async def test_stored_events_wait_for_a_reader_that_has_much_to_read() -> None:
+    limits = Limits(max_queued_bytes=500_000)
+    events = [note(content=f"{number} " + "x" * 40_000, at=NOW - number) for number in range(60)]
+    async with new_relay(limits=limits) as relay, client(relay) as sender, client(relay) as bob:
+        for event in events:
+            await sender.publish(event)
+        for name in ("a", "b", "c"):
+            await bob.send("REQ", name, FOR_BOB)
+        for name in ("a", "b", "c"):
+            assert [(await bob.receive())[1:] for _ in events] == [[name, as_object(event)] for event in events]
+            assert await bob.receive() == ["EOSE", name]
+
+
+async def test_who_sends_much_at_once_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, sleep = 0, asyncio.sleep
+
+    async def counted(seconds: float) -> None:
+        nonlocal turns
+        turns += 1
+        await sleep(seconds)
+
+    async with new_relay() as relay, client(relay) as sender:
+        monkeypatch.setattr(asyncio, "sleep", counted)
+        for _ in range(3 * COMMANDS_PER_TURN):
+            await sender.send("CLOSE", "none")
+        await sender.ask("in", FOR_BOB)
+        assert turns >= 4
+
+
+async def test_who_sends_few_but_large_events_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, sleep = 0, asyncio.sleep
+
+    async def counted(seconds: float) -> None:
+        nonlocal turns
+        turns += 1
+        await sleep(seconds)
+
+    async with new_relay() as relay, client(relay) as sender:
+        monkeypatch.setattr(asyncio, "sleep", counted)
+        for number in range(3 * BYTES_PER_TURN // 60_000):
+            await sender.publish(note(content=f"{number} " + "x" * 60_000))
+        assert turns >= 2
+
+
+async def test_one_connection_publishes_no_faster_than_the_limit_and_the_owner_does() -> None:
+    clock, limits = ManualClock(), Limits(max_events_per_s=1, max_events_burst=2)
+    relay = new_relay(limits=limits, clock=clock, own={BOB.public_hex})
+    async with relay, client(relay) as sender, client(relay) as service:
+        events = [note(content=str(number)) for number in range(4)]
+        assert [(await sender.publish(event))[0] for event in events[:2]] == [True, True]
+        assert await sender.publish(events[2]) == [False, "rate-limited: at most 1 events/s"]
+        for number in range(5):
+            assert await service.publish(note(BOB, content=str(number))) == [True, ""]
+        await clock.pass_sleep(0.1, 1)
+        assert await sender.publish(events[2]) == [True, ""]
+        for _ in range(3):
+            assert (await service.publish(note(BOB, content="0")))[0] is True  # free, but a copy is charged
+        await service.send("EVENT", as_object(note(BOB, content="late")))
+        await clock.pass_sleep(0.1, 1)  # made to wait, not refused
+        assert (await service.receive())[2:] == [True, ""]
+
+
+async def test_a_proof_for_another_connection_does_not_count() -> None:
+    async with new_relay(auth=True) as relay, client(relay) as one, client(relay) as two:
+        _, challenge = await one.receive()
+        await two.receive()
+        await two.send("AUTH", as_object(auth_event(BOB, relay.url, challenge, NOW)))
+        assert (await two.receive())[2] is False
+        await two.send("REQ", "in", FOR_BOB)
+        assert (await two.receive())[0] == "CLOSED"

@@ -1,0 +1,264 @@
+"""One relay: its socket comes back, bears nonsense, waits for slow consumers and is dropped when it is slow itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from kitestring.nostr.event import Event, encode_event, verify_event
+from kitestring.nostr.relay import MAX_FRAME_BYTES
+from kitestring.transport import link as link_module
+from kitestring.transport.publications import PublishResult
+from kitestring.transport.relays import RelayPool
+from tests.kit.clock import ManualClock
+from tests.kit.transport.relays import (
+    ALICE,
+    BOB,
+    CAROL,
+    Caller,
+    Inbox,
+    note,
+    publishing,
+    scene,
+    to_keys,
+    within,
+)
+
+SIGNERS = {key.public_hex: key for key in (ALICE, BOB)}
+
+
+# ------------------------------------------------------------ connecting
+
+
+async def test_a_lost_connection_comes_back_with_all_its_subscriptions() -> None:
+    async with scene() as (relay, pool, clock):
+        inbox = Inbox()
+        subscription = pool.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex])
+        first = await relay.caller()
+        await first.expect("REQ")
+        await first.send("EOSE", "in:0")
+        assert await within(subscription.wait_eose())
+        closing = asyncio.create_task(first.socket.close())
+        pause_s = await clock.pass_sleep(0.5, 1.0)
+        assert subscription.live_on() == []
+        second = await relay.caller()
+        await second.expect("REQ")
+        await second.deliver("in:0", note())
+        await inbox.next()
+        await closing
+        (status,) = pool.status()
+        assert status.connected
+        assert status.connects == 2
+        assert "closed the connection" in status.last_error
+        assert 0.5 <= pause_s < 1
+
+
+async def test_pauses_between_attempts_grow_to_a_minute_and_are_jittered() -> None:
+    clock = ManualClock()
+    async with RelayPool(["ws://127.0.0.1:9"], clock=clock, entropy=lambda size: b"\xff" * size) as pool:
+        for longest in (1, 2, 4, 8, 16, 32, 60, 60):
+            assert await clock.pass_sleep(0.9 * longest, longest) > 0.99 * longest
+        assert not pool.status()[0].connected
+        assert pool.status()[0].last_error
+
+
+async def test_filters_are_made_anew_for_every_connection() -> None:
+    async with scene() as (relay, pool, clock):
+        asked = iter([100, 200])
+        source = to_keys()
+        pool.subscribe("in", lambda keys: [type(f)(kinds=f.kinds, since=next(asked)) for f in source(keys)], Inbox())
+        first = await relay.caller()
+        assert (await first.expect("REQ"))[2]["since"] == 100
+        closing = asyncio.create_task(first.socket.close())
+        await clock.pass_sleep(0.5, 1.0)
+        assert (await (await relay.caller()).expect("REQ"))[2]["since"] == 200
+        await closing
+
+
+async def test_a_relay_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "MAX_QUEUED_BYTES", 200_000)
+    async with scene() as (relay, pool, clock):
+        first = await relay.caller()
+        await within(pool.connected())
+        # The kernel takes some megabytes before the socket is full.
+        tasks = [publishing(pool, note(content=f"{number}" + "x" * 60_000)) for number in range(300)]
+        pause = asyncio.create_task(clock.pass_sleep(0.5, 0.9999))
+        await within(pause)
+        assert "too slowly" in pool.status()[0].last_error
+        await relay.caller()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert first.socket is not None
+
+
+# ------------------------------------------------------------ reading
+
+
+async def test_garbage_and_bombs_are_counted_and_change_nothing() -> None:
+    async with scene() as (relay, pool, _):
+        inbox = Inbox()
+        pool.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex])
+        caller = await relay.caller()
+        await caller.expect("REQ")
+        frames = [
+            "",
+            "{}",
+            "[" * 100_000,
+            '["EVENT","in:0",{"x":' + "[" * 90_000,
+            '["NOTICE","' + "x" * MAX_FRAME_BYTES + '"]',
+        ]
+        for frame in frames:
+            await caller.socket.send_str(frame)
+        await caller.deliver("elsewhere", note())
+        await caller.send("NOTICE", "be \x1b[31mcareful" + "!" * 500)
+        await caller.deliver("in:0", note())
+        await inbox.next()
+        (status,) = pool.status()
+        assert status.ignored == len(frames) + 1
+        assert status.connects == 1
+        assert status.notice.startswith("be  [31mcareful")
+        assert len(status.notice) == 200
+
+
+async def test_a_binary_frame_ends_the_connection() -> None:
+    async with scene() as (relay, pool, clock):
+        caller = await relay.caller()
+        await caller.socket.send_bytes(b"\x00")
+        await asyncio.gather(clock.pass_sleep(0.5, 1.0), caller.until_gone())
+        await relay.caller()
+        assert "binary" in pool.status()[0].last_error
+
+
+async def test_a_handler_that_fails_does_not_silence_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async with scene() as (relay, pool, _):
+        inbox = Inbox()
+
+        def broken(event: Event, url: str) -> None:
+            raise ZeroDivisionError
+
+        pool.subscribe("broken", to_keys(), broken)
+        pool.subscribe("good", to_keys(), inbox)
+        caller = await relay.caller()
+        with caplog.at_level(logging.CRITICAL, "kitestring.transport.link"):
+            await caller.deliver("broken:0", note())
+            await caller.deliver("good:0", note())
+            await inbox.next()
+        assert pool.status()[0].connects == 1
+
+
+async def test_a_fault_in_a_callers_filters_or_callback_does_not_leave_the_pool_deaf(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL, "kitestring.transport")
+    async with scene() as (relay, pool, clock):
+        good, faults = to_keys(), iter([True, False])
+
+        def fall(_: PublishResult) -> None:
+            raise ZeroDivisionError
+
+        def source(keys: Any) -> Any:
+            return good(keys) if not next(faults) else 1 / 0
+
+        pool.subscribe("in", source, Inbox())
+        await (await relay.caller()).until_gone()
+        await clock.pass_sleep(0.5, 1.0)
+        assert pool.status()[0].last_error == "an error on our side, see the log"
+        caller = await relay.caller()
+        await caller.expect("REQ")
+        event, other = note(), note(content="other")
+        pool.send(event.id, event.pubkey, encode_event(event), fall)
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, True, "")
+        task = publishing(pool, other)
+        await caller.expect("EVENT")
+        await caller.send("OK", other.id, True, "")
+        assert (await within(task)).accepted
+
+
+async def test_a_handler_may_hold_the_reader_of_its_relay() -> None:
+    async with scene() as (relay, pool, _):
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        room, after = asyncio.Semaphore(0), Inbox()
+
+        def slow(event: Event, url: str) -> Any:
+            heard.put_nowait(event.content)
+            return room.acquire()
+
+        pool.subscribe("in", to_keys(), slow)
+        pool.subscribe("after", to_keys(), after)
+        caller = await relay.caller()
+        await caller.deliver("in:0", note(content="one"))
+        await caller.deliver("in:0", note(content="two"))
+        await caller.deliver("after:0", note())
+        assert await within(heard.get()) == "one"
+        assert heard.empty()
+        room.release()
+        assert await within(heard.get()) == "two"
+        assert after.queue.empty()
+        room.release()
+        await after.next()
+
+
+# ------------------------------------------------------------ authentication
+
+
+async def answer_auth(caller: Caller, accepted: bool = True, message: str = "") -> Event:
+    frame = await caller.expect("AUTH")
+    event = Event(**frame[1])
+    assert verify_event(event)
+    await caller.send("OK", event.id, accepted, message)
+    return event
+
+
+async def test_a_subscription_that_needs_authentication_is_repeated_after_each_of_its_keys_gave_it() -> None:
+    async with scene(signers=SIGNERS) as (relay, pool, clock):
+        subscription = pool.subscribe(
+            "in", to_keys(), Inbox(), keys=[BOB.public_hex, ALICE.public_hex, CAROL.public_hex]
+        )
+        caller = await relay.caller()
+        await caller.send("AUTH", "c1")
+        request = await caller.expect("REQ")
+        await caller.send("CLOSED", "in:0", "auth-required: who are you")
+        first = await answer_auth(caller)
+        await clock.pass_sleep(0.02, 0.02)
+        second = await answer_auth(caller)
+        assert {first.pubkey, second.pubkey} == SIGNERS.keys()
+        assert first.kind == 22242
+        assert first.tags == [["relay", relay.url], ["challenge", "c1"]]
+        assert await caller.expect("REQ") == request
+        await caller.send("EOSE", "in:0")
+        assert await within(subscription.wait_eose())
+
+
+async def test_an_event_that_needs_authentication_is_repeated_with_its_author() -> None:
+    async with scene(signers=SIGNERS) as (relay, pool, _):
+        event = note(ALICE)
+        task = publishing(pool, event)
+        caller = await relay.caller()
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "auth-required: who are you")
+        await caller.send("AUTH", "c1")
+        assert (await answer_auth(caller)).pubkey == ALICE.public_hex
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, True, "")
+        assert (await within(task)).accepted
+
+
+async def test_a_restricted_key_is_not_tried_again() -> None:
+    async with scene(signers=SIGNERS) as (relay, pool, _):
+        event = note(ALICE)
+        task = publishing(pool, event)
+        caller = await relay.caller()
+        await caller.send("AUTH", "c1")
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "auth-required: who are you")
+        await answer_auth(caller, accepted=False, message="restricted: members only")
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "auth-required: who are you")
+        result = await within(task)
+        assert not result.accepted
+        assert pool.status()[0].auth_error == "restricted: members only"

@@ -1,0 +1,100 @@
+"""One event on its way: what each relay's word means, when it is over, and when it is sent again."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.transport.publications import (
+    MAX_RETRY_PAUSE_S,
+    OK_TIMEOUT_S,
+    UNANSWERED,
+    Answer,
+    Publication,
+    PublishResult,
+    Verdict,
+    read_ok,
+)
+
+A, B = "wss://a.example", "wss://b.example"
+YES, NO, LATER, AUTH = (Verdict(answer) for answer in (Answer.ACCEPTED, Answer.REFUSED, Answer.LATER, Answer.AUTH))
+
+
+def publication(*verdicts: Verdict, every: bool = False) -> Publication:
+    relays = dict(zip((A, B), verdicts, strict=False))
+    return Publication("ab" * 32, "cd" * 32, b"frame", relays, every, due=OK_TIMEOUT_S, deadline=30)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "message", "answer"),
+    [
+        (True, "", Answer.ACCEPTED),
+        (True, "mute: nobody listens", Answer.ACCEPTED),
+        (False, "duplicate: have it", Answer.ACCEPTED),
+        (False, "rate-limited: slow down", Answer.LATER),
+        (False, "error: disk", Answer.LATER),
+        (False, "", Answer.LATER),
+        (False, "no machine-readable word here", Answer.LATER),
+        (False, "auth-required: who are you", Answer.AUTH),
+        (False, "restricted: members only", Answer.REFUSED),
+        (False, "blocked: not you", Answer.REFUSED),
+        (False, "pow: too cheap", Answer.REFUSED),
+        (False, "invented: a word of tomorrow", Answer.REFUSED),
+    ],
+)
+def test_what_the_word_in_an_ok_means(accepted: bool, message: str, answer: Answer) -> None:
+    assert read_ok(accepted, message) == Verdict(answer, message)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "any_", "every"),
+    [
+        (YES, UNANSWERED, True, None),
+        (YES, NO, True, False),
+        (YES, YES, True, True),
+        (NO, UNANSWERED, None, None),
+        (NO, LATER, None, None),
+        (NO, AUTH, None, None),
+        (NO, NO, False, False),
+        (YES, AUTH, True, None),
+        (UNANSWERED, UNANSWERED, None, None),
+    ],
+)
+def test_it_is_over_when_one_relay_has_it_or_none_will_and_with_every_when_all_have_said(
+    one: Verdict, other: Verdict, any_: bool | None, every: bool | None
+) -> None:
+    assert publication(one, other).outcome() is any_
+    assert publication(other, one).outcome() is any_
+    assert publication(one, other, every=True).outcome() is every
+    assert publication(other, one, every=True).outcome() is every
+
+
+@pytest.mark.parametrize(
+    ("verdict", "wanted"), [(UNANSWERED, True), (LATER, True), (YES, False), (NO, False), (AUTH, False)]
+)
+def test_it_is_sent_again_only_to_who_has_not_said_the_last_word(verdict: Verdict, wanted: bool) -> None:
+    assert publication(verdict).wants(A) is wanted
+    assert not publication(verdict).wants("wss://elsewhere.example")
+
+
+def test_the_pauses_before_it_is_sent_again_double_up_to_a_minute() -> None:
+    sent, now, pauses = publication(UNANSWERED), 0.0, []
+    for _ in range(6):
+        sent.postpone(now)
+        pauses.append(sent.due - now)
+        now = sent.due
+    assert pauses == [10, 20, 40, MAX_RETRY_PAUSE_S, MAX_RETRY_PAUSE_S, MAX_RETRY_PAUSE_S]
+
+
+def test_a_relay_whose_authentication_came_to_nothing_gets_another_chance() -> None:
+    sent = publication(Verdict(Answer.AUTH, "auth-required: who"), NO)
+    sent.postpone(0)
+    assert sent.verdicts == {A: Verdict(Answer.LATER, "auth-required: who"), B: NO}
+    assert sent.wants(A)
+
+
+def test_all_who_wait_for_it_are_told_the_same_and_what_comes_later_does_not_change_it() -> None:
+    sent, told = publication(YES, NO), list[PublishResult]()
+    sent.done += [told.append, told.append]
+    sent.finish(True)
+    sent.verdicts[B] = LATER
+    assert told == [PublishResult(True, {A: YES, B: NO})] * 2
