@@ -45,6 +45,7 @@ async def test_who_waits_for_work_on_its_own_cannot_cancel_it_by_going_away(life
 
         waiting = asyncio.create_task(_shielded(rig.context.spawn(work())))
         await rig.clock.sleep(1)
+        assert len(rig.context.tasks) == 1
         waiting.cancel()
         await rig.clock.sleep(10)
         assert done == ["done"]

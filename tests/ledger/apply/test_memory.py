@@ -2,36 +2,23 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from kitestring.base.errors import KitestringError
 from kitestring.base.payments import State
 from kitestring.base.transactions import Claimed, Recorded
 from kitestring.ledger.apply.memory import REMEMBERED, Memory, Reservation
-from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.ledger.values import NOW, SERVICE, answered, charge, claim, lose, payment, setting, settle
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    made = await SqliteStore.open(tmp_path / "kitestring.db", SERVICE)
-    await made.apply(setting())
-    yield made
-    await made.close()
-    assert audit(tmp_path / "kitestring.db", SERVICE) == []
+from tests.kit.ledger.values import NOW, answered, charge, claim, lose, payment, settle
 
 
 def remembered(name: str) -> Reservation:
     return Reservation(payment(name), State.DISPATCHED, 1, ())
 
 
-async def test_what_another_connection_changed_is_looked_up_again(store: SqliteStore, tmp_path: Path) -> None:
+async def test_what_another_connection_changed_is_looked_up_again(store: SqliteStore, ledger: Path) -> None:
     await store.apply(claim("a", payment("a"), charge(1100, 50_000)))
-    other = sqlite3.connect(tmp_path / "kitestring.db", isolation_level=None)
+    other = sqlite3.connect(ledger, isolation_level=None)
     other.execute("UPDATE payments SET state = 'unknown', steps = steps || ' unknown', evidence = 'by another hand'")
     other.close()
     assert isinstance(await store.apply(settle("a", 10, answered("a"))), Recorded)

@@ -7,95 +7,33 @@ from pathlib import Path
 import pytest
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Account, Grant
-from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, Tx
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.ledger.busy import BUSY
 from tests.kit.ledger.values import (
     NOW,
     SERVICE,
-    answered,
-    charge,
-    claim,
-    credit,
-    execute,
-    fail,
-    invoice,
-    lose,
-    move,
-    payment,
     preimage_of,
-    receipt,
-    record_invoice,
-    reply,
-    request,
-    setting,
-    settle,
 )
 
 OTHER = "07" * 32
 SECRET = "nsec1" + "q" * 58
 
-BUSY: tuple[Tx[object], ...] = (
-    setting(),
-    claim("paid", payment("paid"), charge(1100, 50_000)),
-    settle("paid", 10, answered("paid")),
-    claim("plain", payment("plain")),
-    settle("plain", 10, answered("plain")),
-    claim("joined"),
-    claim("joined", payment("joined", payment_id="x"), asked=request("ask-again")),
-    settle("joined", 0, answered("joined"), reply("ask-again")),
-    claim("lost", payment("lost"), charge(1100, 50_000)),
-    fail("lost", answered("lost")),
-    claim("unknown"),
-    lose("unknown"),
-    claim("resolved"),
-    lose("resolved"),
-    ResolvePayment("pay-resolved", "node gone", NOW),
-    claim("late"),
-    lose("late"),
-    ResolvePayment("pay-late", "node gone", NOW),
-    settle("late", 5, answered("late")),
-    claim("dear", payment("dear", 1000, 1, account_id="bob", grant_id="bobs")),
-    settle("dear", 500, answered("dear")),
-    claim("owners", payment("owners", account_id="owner", grant_id="owner")),
-    settle("owners", 3, answered("owners")),
-    record_invoice("in"),
-    credit("in", 600, b"", receipt("want-in")),
-    record_invoice("inside"),
-    claim("inside", payment("inside", 500, 0, internal=True)),
-    settle("inside", 0, answered("inside")),
-    credit("inside", 500),
-    record_invoice("open", invoice("open")),
-    credit("stranger", 900),
-    claim("open", payment("open", bolt11="lnbcrt-wrapped")),
-    execute("back", move("t", "alice", "owner", 50)),
-    execute(
-        "short",
-        SaveAccount(Account(account_id="short", name="Short")),
-        SaveGrant(Grant(grant_id="shorts", name="shorts", wire="nwc", account_id="short")),
-        move("fund-short", "owner", "short", 1001),
-    ),
-    claim("short", payment("short", 1000, 1, account_id="short", grant_id="shorts")),
-    settle("short", 500, answered("short")),
-)
-
 
 @pytest.fixture
-async def ledger(tmp_path: Path) -> Path:
-    path = tmp_path / "kitestring.db"
+async def busy(ledger: Path) -> Path:
     for service in (SERVICE, OTHER):
-        store = await SqliteStore.open(path, service)
+        store = await SqliteStore.open(ledger, service)
         for tx in BUSY:
             await store.apply(tx)
         await store.close()
-    return path
+    return ledger
 
 
 @pytest.fixture
-def raw(ledger: Path) -> Iterator[sqlite3.Connection]:
+def raw(busy: Path) -> Iterator[sqlite3.Connection]:
     """The database without what protects it."""
-    connection = sqlite3.connect(ledger, isolation_level=None)
+    connection = sqlite3.connect(busy, isolation_level=None)
     connection.execute("PRAGMA ignore_check_constraints = ON")
     triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
     for (name,) in triggers:
@@ -273,20 +211,20 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-async def test_a_busy_ledger_has_no_violation(ledger: Path) -> None:
-    assert audit(ledger, SERVICE) == audit(str(ledger), OTHER) == []
+async def test_a_busy_ledger_has_no_violation(busy: Path) -> None:
+    assert audit(busy, SERVICE) == audit(str(busy), OTHER) == []
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_violation_is_named_and_nothing_else(raw: sqlite3.Connection, ledger: Path, name: str) -> None:
+def test_a_planted_violation_is_named_and_nothing_else(raw: sqlite3.Connection, busy: Path, name: str) -> None:
     invariant, statements = PLANTED[name]
     for statement in statements:
         assert raw.execute(statement).rowcount > 0
-    assert {violation.invariant for violation in audit(ledger, SERVICE)} == {invariant}
-    assert audit(ledger, OTHER) == []
+    assert {violation.invariant for violation in audit(busy, SERVICE)} == {invariant}
+    assert audit(busy, OTHER) == []
 
 
-def test_a_request_consumed_twice_is_named(raw: sqlite3.Connection, ledger: Path) -> None:
+def test_a_request_consumed_twice_is_named(raw: sqlite3.Connection, busy: Path) -> None:
     made = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'requests'").fetchone()[0]
     raw.execute("ALTER TABLE requests RENAME TO old")
     raw.execute(made.replace("UNIQUE (service, request_id)", "CHECK (1)"))
@@ -295,33 +233,33 @@ def test_a_request_consumed_twice_is_named(raw: sqlite3.Connection, ledger: Path
     where = "service = 1 AND request_id = 'ask-unknown'"
     raw.execute(f"INSERT INTO requests ({columns}) SELECT {columns} FROM old WHERE {where}")
     raw.execute("DROP TABLE old")
-    assert {violation.invariant for violation in audit(ledger, SERVICE)} == {"I7"}
+    assert {violation.invariant for violation in audit(busy, SERVICE)} == {"I7"}
 
 
-def test_an_open_payment_is_stuck_only_when_it_is_older_than_what_was_asked_for(ledger: Path) -> None:
-    assert audit(ledger, SERVICE, stuck_before=NOW) == []
-    found = audit(ledger, SERVICE, stuck_before=NOW + 1)
+def test_an_open_payment_is_stuck_only_when_it_is_older_than_what_was_asked_for(busy: Path) -> None:
+    assert audit(busy, SERVICE, stuck_before=NOW) == []
+    found = audit(busy, SERVICE, stuck_before=NOW + 1)
     assert [violation.invariant for violation in found] == ["I15", "I15"]
     assert any("pay-unknown is stuck: still unknown" in violation.sentence for violation in found)
 
 
-def test_drift_is_no_violation_once_spending_is_stopped(raw: sqlite3.Connection, ledger: Path) -> None:
+def test_drift_is_no_violation_once_spending_is_stopped(raw: sqlite3.Connection, busy: Path) -> None:
     raw.execute("UPDATE totals SET node_balance_msat = 1, spending_stopped = 'drift' WHERE service = 1")
-    assert audit(ledger, SERVICE) == []
+    assert audit(busy, SERVICE) == []
 
 
-def test_an_audit_works_on_an_open_connection_and_leaves_it_open(ledger: Path) -> None:
-    connection = sqlite3.connect(ledger, isolation_level=None)
+def test_an_audit_works_on_an_open_connection_and_leaves_it_open(busy: Path) -> None:
+    connection = sqlite3.connect(busy, isolation_level=None)
     assert audit(connection, SERVICE) == []
     assert connection.execute("SELECT 1").fetchone() == (1,)
     connection.close()
 
 
-def test_an_audit_of_what_is_not_there_says_so(tmp_path: Path, ledger: Path) -> None:
+def test_an_audit_of_what_is_not_there_says_so(tmp_path: Path, busy: Path) -> None:
     with pytest.raises(KitestringError, match="there is no ledger"):
         audit(tmp_path / "nothing.db", SERVICE)
     with pytest.raises(KitestringError) as told:
-        audit(ledger, "ff" * 32)
+        audit(busy, "ff" * 32)
     assert told.value.reason is Reason.UNKNOWN_TARGET
 
 
@@ -355,8 +293,8 @@ def test_an_audit_of_what_is_not_there_says_so(tmp_path: Path, ledger: Path) -> 
         ("UPDATE payments SET amount_msat = 'much'", "cannot store"),
     ],
 )
-def test_the_database_itself_refuses(ledger: Path, statement: str, message: str) -> None:
-    connection = sqlite3.connect(ledger, isolation_level=None)
+def test_the_database_itself_refuses(busy: Path, statement: str, message: str) -> None:
+    connection = sqlite3.connect(busy, isolation_level=None)
     with pytest.raises(sqlite3.IntegrityError, match=message):
         connection.execute(statement)
     connection.close()

@@ -29,9 +29,8 @@ from tests.kit.ledger.values import (
 
 
 @pytest.fixture
-async def ours(tmp_path: Path) -> Books:
-    path = tmp_path / "kitestring.db"
-    store = await SqliteStore.open(path, SERVICE)
+async def ours(ledger: Path) -> Books:
+    store = await SqliteStore.open(ledger, SERVICE)
     for tx in (
         setting(),
         claim("paid"),
@@ -52,7 +51,7 @@ async def ours(tmp_path: Path) -> Books:
     ):
         await store.apply(tx)
     await store.close()
-    return books(path, SERVICE, NODE)
+    return books(ledger, SERVICE, NODE)
 
 
 def paid(name: str, state: str = "settled", amount: int = 1000, fee: int = 10) -> NodePayment:

@@ -4,21 +4,44 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.store import Scope
-from kitestring.base.transactions import ExpireInvoices
+from kitestring.base.store import Scope, Store
+from kitestring.base.transactions import (
+    ExpireInvoices,
+    ResolvePayment,
+    SaveGrant,
+)
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.reader import LIST_LIMIT
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
-from tests.kit.ledger.values import NODE, NOW, SERVICE, hash_of, invoice, record_invoice, setting
-from tests.ledger.audit.test_checks import BUSY
+from tests.kit.ledger.busy import BUSY
+from tests.kit.ledger.steps import internal, open_invoice
+from tests.kit.ledger.values import (
+    NODE,
+    NOW,
+    SERVICE,
+    answered,
+    claim,
+    credit,
+    execute,
+    fail,
+    hash_of,
+    invoice,
+    lose,
+    payment,
+    record_invoice,
+    setting,
+    settle,
+)
 
 #: What a plan may not contain: a walk through a table, or a sort. Constant rows are those of an insert.
 WALK = re.compile(r"^SCAN (?!\d+ CONSTANT)|TEMP B-TREE")
@@ -27,17 +50,16 @@ Plans = tuple[SqliteStore, Callable[[], list[tuple[str, str]]]]
 
 
 @pytest.fixture
-async def plans(tmp_path: Path) -> AsyncIterator[Plans]:
+async def plans(ledger: Path) -> AsyncIterator[Plans]:
     """A store, and what SQLite says about each statement it has run: (statement, one step of its plan)."""
-    path = tmp_path / "kitestring.db"
-    store = await SqliteStore.open(path, SERVICE)
+    store = await SqliteStore.open(ledger, SERVICE)
     seen: set[str] = set()
     assert store._writer is not None
     for connection in (store._writer.connection, store._connection):
         connection.set_trace_callback(seen.add)
 
     def explained() -> list[tuple[str, str]]:
-        raw = sqlite3.connect(path)
+        raw = sqlite3.connect(ledger)
         statements = [sql for sql in seen if sql.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")]
         found = [(sql, row[3]) for sql in statements for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}")]
         raw.close()
@@ -45,7 +67,7 @@ async def plans(tmp_path: Path) -> AsyncIterator[Plans]:
 
     yield store, explained
     await store.close()
-    assert audit(path, SERVICE) == []
+    assert audit(ledger, SERVICE) == []
 
 
 async def test_no_transaction_walks_a_table(plans: Plans) -> None:
@@ -145,3 +167,69 @@ async def test_a_database_that_cannot_be_read_is_a_plain_error(plans: Plans, mon
                 await read
             assert told.value.reason is Reason.INTERNAL
         store._connection.close()
+
+
+# ------------------------------------------------------------ what its owner may see
+
+
+async def test_a_grant_is_found_by_its_name_or_its_id_as_long_as_it_is_not_revoked(store: Store) -> None:
+    app = await store.grant("app")
+    assert app is not None
+    twin = Grant(grant_id="twin", name="bobs", wire="other", account_id="alice")
+    await store.apply(execute("twin", SaveGrant(replace(app, name="shop", version=2)), SaveGrant(twin)))
+    for name in ("shop", "app"):
+        found = await store.grant_named("nwc", name)
+        assert found is not None
+        assert found.grant_id == "app"
+    bobs = await store.grant_named("nwc", "bobs")
+    assert bobs is not None
+    assert (bobs.grant_id, await store.grant_named("nwc", "twin")) == ("bobs", None)
+    await store.apply(execute("end", SaveGrant(replace(app, name="shop", version=3, revoked_at=NOW))))
+    assert await store.grant_named("nwc", "shop") is None
+
+
+async def test_transactions_are_newest_first_and_unpaid_ones_only_on_request(store: Store) -> None:
+    for number, name in enumerate(("a", "b", "c")):
+        await store.apply(claim(name, payment(name, created_at=NOW + number)))
+    await store.apply(settle("a", 10, answered("a")))
+    await store.apply(fail("b", answered("b")))
+    await open_invoice(store, "i")
+    await store.apply(record_invoice("j", invoice("j", created_at=NOW + 9)))
+    await store.apply(credit("j"))
+    mine = Scope(account_id="alice")
+
+    async def listed(**query: Any) -> list[str]:
+        found = await store.transactions(mine, ListTransactions(**query))
+        return [f"{one.type[0]}{one.state}" for one in found]
+
+    assert await listed() == ["isettled", "osettled"]
+    assert await listed(direction="outgoing", unpaid_outgoing=True) == ["opending", "ofailed", "osettled"]
+    assert await listed(direction="incoming", unpaid_incoming=True) == ["isettled", "ipending"]
+    assert await listed(limit=1, offset=1) == ["osettled"]
+    assert await listed(from_=NOW + 1) == ["isettled"]
+    assert await listed(until=NOW) == ["osettled"]
+    assert await store.transactions(Scope(grant_id="bobs"), ListTransactions()) == []
+    assert len(await store.transactions(Scope(), ListTransactions())) == 2
+
+
+async def test_what_the_operator_closed_is_still_pending_and_found_again(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(lose("a"))
+    assert await store.resolved_payments() == []
+    await store.apply(ResolvePayment("pay-a", "the node was lost", NOW))
+    assert [one.payment_id for one in await store.resolved_payments()] == ["pay-a"]
+    seen = await store.transaction(Scope(grant_id="app"), hash_of("a"))
+    assert seen is not None
+    assert seen.state == "pending"
+    await store.apply(settle("a", 10, answered("a")))
+    assert await store.resolved_payments() == []
+
+
+async def test_each_side_of_an_internal_payment_sees_its_own(store: Store) -> None:
+    await open_invoice(store, "i")
+    await store.apply(internal("i"))
+    await store.apply(settle("i", 0, answered("i")))
+    for grant, direction in (("app", "incoming"), ("bobs", "outgoing")):
+        seen = await store.transaction(Scope(grant_id=grant), hash_of("i"))
+        assert seen is not None
+        assert (seen.type, seen.internal) == (direction, True)

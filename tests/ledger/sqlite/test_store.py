@@ -38,31 +38,26 @@ def _killed(path: Path, lines: int) -> list[list[str]]:
     return [line.split() for line in told if line.endswith("\n")]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kitestring.db"
-
-
-async def test_a_new_ledger_has_the_owner_and_is_readable_by_nobody_else(path: Path) -> None:
-    store = await SqliteStore.open(path, SERVICE)
+async def test_a_new_ledger_has_the_owner_and_is_readable_by_nobody_else(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
     assert [(one.account_id, one.credits_msat) for one in await store.accounts()] == [("owner", 0)]
     assert [(one.grant_id, one.wire, one.version) for one in await store.grants()] == [("owner", "owner", 1)]
-    for file in path.parent.iterdir():
+    for file in ledger.parent.iterdir():
         assert file.stat().st_mode & 0o077 == 0
     await store.close()
-    assert [file.name for file in path.parent.iterdir()] == ["kitestring.db"]
+    assert [file.name for file in ledger.parent.iterdir()] == ["kitestring.db"]
 
 
 @pytest.mark.parametrize("cache_kib", [1_024, 65_536])
-async def test_the_cache_of_the_writer_is_as_large_as_asked_for(path: Path, cache_kib: int) -> None:
-    store = await SqliteStore.open(path, SERVICE, cache_kib=cache_kib)
+async def test_the_cache_of_the_writer_is_as_large_as_asked_for(ledger: Path, cache_kib: int) -> None:
+    store = await SqliteStore.open(ledger, SERVICE, cache_kib=cache_kib)
     assert store._writer is not None
     assert store._writer.connection.execute("PRAGMA cache_size").fetchone() == (-cache_kib,)
     await store.close()
 
 
-async def test_what_is_promised_about_durability_is_read_back(path: Path) -> None:
-    store = await SqliteStore.open(path, SERVICE)
+async def test_what_is_promised_about_durability_is_read_back(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
     assert store._writer is not None
     pragmas = {
         name: store._writer.connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -73,19 +68,19 @@ async def test_what_is_promised_about_durability_is_read_back(path: Path) -> Non
     await store.close()
 
 
-async def test_everything_is_there_again_after_reopening(path: Path) -> None:
-    store = await SqliteStore.open(path, SERVICE)
+async def test_everything_is_there_again_after_reopening(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
     await store.apply(setting())
     await store.apply(claim("a"))
     before = (await store.payment("pay-a"), await store.totals(), await store.accounts())
     await store.close()
-    again = await SqliteStore.open(path, SERVICE)
+    again = await SqliteStore.open(ledger, SERVICE)
     assert (await again.payment("pay-a"), await again.totals(), await again.accounts()) == before
     await again.close()
 
 
-async def test_services_on_one_file_do_not_see_each_other(path: Path) -> None:
-    stores = [await SqliteStore.open(path, service) for service in (SERVICE, OTHER)]
+async def test_services_on_one_file_do_not_see_each_other(ledger: Path) -> None:
+    stores = [await SqliteStore.open(ledger, service) for service in (SERVICE, OTHER)]
     for store in stores:
         assert await store.apply(setting()) == Claimed()
         assert await store.apply(claim("a")) == Claimed()
@@ -94,11 +89,11 @@ async def test_services_on_one_file_do_not_see_each_other(path: Path) -> None:
     assert states == [State.SETTLED, State.DISPATCHED]
     for store in stores:
         await store.close()
-    assert audit(path, SERVICE) == audit(path, OTHER) == []
+    assert audit(ledger, SERVICE) == audit(ledger, OTHER) == []
 
 
-async def test_two_stores_of_one_service_never_reserve_more_than_there_is(path: Path) -> None:
-    stores = [await SqliteStore.open(path, SERVICE) for _ in range(2)]
+async def test_two_stores_of_one_service_never_reserve_more_than_there_is(ledger: Path) -> None:
+    stores = [await SqliteStore.open(ledger, SERVICE) for _ in range(2)]
     await stores[0].apply(setting(alice=10_000))
     claims = [claim(f"p{number}", payment(f"p{number}", 900, 100)) for number in range(20)]
     answers = await asyncio.gather(*(stores[n % 2].apply(one) for n, one in enumerate(claims)))
@@ -108,13 +103,13 @@ async def test_two_stores_of_one_service_never_reserve_more_than_there_is(path: 
     assert Claimed() not in same
     for store in stores:
         await store.close()
-    assert audit(path, SERVICE) == []
+    assert audit(ledger, SERVICE) == []
 
 
-async def test_a_ledger_open_for_reading_reads_while_another_writes_and_writes_nothing(path: Path) -> None:
-    store = await SqliteStore.open(path, SERVICE)
+async def test_a_ledger_open_for_reading_reads_while_another_writes_and_writes_nothing(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
     await store.apply(setting())
-    reading = await SqliteStore.open(path, SERVICE, readonly=True)
+    reading = await SqliteStore.open(ledger, SERVICE, readonly=True)
     await store.apply(claim("a"))
     assert await reading.payment("pay-a") == await store.payment("pay-a")
     with pytest.raises(KitestringError, match="reading only"):
@@ -123,45 +118,45 @@ async def test_a_ledger_open_for_reading_reads_while_another_writes_and_writes_n
         reading._connection.execute("DELETE FROM payments")
     await store.close()
     await reading.close()
-    alone = await SqliteStore.open(path, SERVICE, readonly=True)
+    alone = await SqliteStore.open(ledger, SERVICE, readonly=True)
     assert len(await alone.open_payments()) == 1
     await alone.close()
 
 
-async def test_reading_a_ledger_that_is_none_says_what_to_do(path: Path) -> None:
+async def test_reading_a_ledger_that_is_none_says_what_to_do(ledger: Path) -> None:
     with pytest.raises(KitestringError, match="start the service first"):
-        await SqliteStore.open(path, SERVICE, readonly=True)
-    _spoil(path)
+        await SqliteStore.open(ledger, SERVICE, readonly=True)
+    _spoil(ledger)
     for readonly in (True, False):
         with pytest.raises(KitestringError, match="not a database") as told:
-            await SqliteStore.open(path, SERVICE, readonly=readonly)
+            await SqliteStore.open(ledger, SERVICE, readonly=readonly)
         assert told.value.reason is Reason.INTERNAL
-    empty = path.with_name("empty.db")
+    empty = ledger.with_name("empty.db")
     with pytest.raises(KitestringError, match="not a ledger of this version"):
         await SqliteStore.open(empty, SERVICE, readonly=True)
-    store = await SqliteStore.open(path.with_name("other.db"), OTHER)
+    store = await SqliteStore.open(ledger.with_name("other.db"), OTHER)
     await store.close()
     with pytest.raises(KitestringError) as unknown:
-        await SqliteStore.open(path.with_name("other.db"), SERVICE, readonly=True)
+        await SqliteStore.open(ledger.with_name("other.db"), SERVICE, readonly=True)
     assert unknown.value.reason is Reason.UNKNOWN_TARGET
 
 
-async def test_a_database_with_another_checksum_is_not_opened(path: Path) -> None:
-    store = await SqliteStore.open(path, SERVICE)
+async def test_a_database_with_another_checksum_is_not_opened(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
     await store.close()
-    raw = sqlite3.connect(path)
+    raw = sqlite3.connect(ledger)
     raw.execute("UPDATE migrations SET checksum = 'another'")
     raw.commit()
     raw.close()
     for readonly in (True, False):
         with pytest.raises(KitestringError, match="unreleased kitestring of another day: keep it"):
-            await SqliteStore.open(path, SERVICE, readonly=readonly)
+            await SqliteStore.open(ledger, SERVICE, readonly=readonly)
 
 
-async def test_a_writer_that_another_process_keeps_out_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_writer_that_another_process_keeps_out_says_so(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kitestring.ledger.sqlite.store.BUSY_TIMEOUT_S", 0.01)
-    store = await SqliteStore.open(path, SERVICE)
-    other = sqlite3.connect(path, isolation_level=None)
+    store = await SqliteStore.open(ledger, SERVICE)
+    other = sqlite3.connect(ledger, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     account = execute("new", SaveAccount(Account(account_id="a", name="a")))
     with pytest.raises(KitestringError, match="another process is writing"):
@@ -173,10 +168,10 @@ async def test_a_writer_that_another_process_keeps_out_says_so(path: Path, monke
 
 
 @pytest.mark.parametrize("lines", [3, 100, 301])
-async def test_a_killed_process_loses_nothing_it_has_told_and_doubles_nothing(path: Path, lines: int) -> None:
-    told = await asyncio.to_thread(_killed, path, lines)
+async def test_a_killed_process_loses_nothing_it_has_told_and_doubles_nothing(ledger: Path, lines: int) -> None:
+    told = await asyncio.to_thread(_killed, ledger, lines)
     assert len(told) >= lines
-    store = await SqliteStore.open(path, SERVICE)
+    store = await SqliteStore.open(ledger, SERVICE)
     for word, name in told:
         found = await store.payment(f"pay-{name}")
         assert found is not None
@@ -188,17 +183,17 @@ async def test_a_killed_process_loses_nothing_it_has_told_and_doubles_nothing(pa
     assert await store.open_payments() == []
     assert await store.running_requests() == []
     await store.close()
-    assert audit(path, SERVICE) == []
+    assert audit(ledger, SERVICE) == []
 
 
-async def test_what_was_overdrawn_and_what_covered_it_stays_noted(path: Path) -> None:
-    store = await SqliteStore.open(path, SERVICE)
+async def test_what_was_overdrawn_and_what_covered_it_stays_noted(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
     await store.apply(setting(alice=10_000))
     await store.apply(claim("a", payment("a", 10_000, 0)))
     await store.apply(settle("a", 500, answered("a")))
     await store.apply(execute("fund", move("t", "owner", "alice", 600)))
     await store.close()
-    raw = sqlite3.connect(path)
+    raw = sqlite3.connect(ledger)
     assert raw.execute("SELECT account_id, overdrawn, available_msat, note FROM overdrafts").fetchall() == [
         ("alice", 1, -500, "cost more than was held"),
         ("alice", 0, 100, "covered by what came in"),

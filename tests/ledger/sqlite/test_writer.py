@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite import writer as writer_module
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.ledger.sqlite.writer import Writer
-from tests.kit.ledger.values import SERVICE, answered, claim, payment, setting, settle
+from tests.kit.ledger.values import SERVICE, answered, claim, execute, move, payment, setting, settle
 
 
 class Faulty:
@@ -52,18 +51,10 @@ def locked() -> sqlite3.OperationalError:
     return busy
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kitestring.db"
-
-
-@pytest.fixture
-async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    opened = await SqliteStore.open(path, SERVICE)
-    await opened.apply(setting(alice=10_000_000))
-    yield opened
-    await opened.close()
-    assert audit(path, SERVICE) == []
+@pytest.fixture(autouse=True)
+async def rich(store: SqliteStore) -> None:
+    """Alice has enough for many payments at once."""
+    await store.apply(execute("more", move("more", "owner", "alice", 9_900_000)))
 
 
 def faulty(store: SqliteStore) -> Faulty:
@@ -123,15 +114,15 @@ async def test_a_failed_commit_is_tried_again_one_by_one_and_only_what_fails_aga
     assert await store.apply(claim("e")) == Claimed()
 
 
-async def test_nobody_is_told_before_the_commit(store: SqliteStore, path: Path) -> None:
+async def test_nobody_is_told_before_the_commit(store: SqliteStore, ledger: Path) -> None:
     await store.apply(claim("a"))
-    second = sqlite3.connect(path)
+    second = sqlite3.connect(ledger)
     assert second.execute("SELECT state FROM payments").fetchall() == [("dispatched",)]
     second.close()
 
 
 async def test_a_full_disk_fails_what_did_not_fit_and_the_store_goes_on_afterwards(
-    store: SqliteStore, path: Path
+    store: SqliteStore, ledger: Path
 ) -> None:
     writer = store._writer
     assert writer is not None
@@ -144,7 +135,7 @@ async def test_a_full_disk_fails_what_did_not_fit_and_the_store_goes_on_afterwar
     assert told
     assert {error.message for error in told} == {"the disk is full: free some space; nothing was lost"}
     assert len(await store.open_payments()) == 20 - len(told)
-    assert audit(path, SERVICE) == []
+    assert audit(ledger, SERVICE) == []
     connection.execute("PRAGMA max_page_count = 1073741823").fetchone()
     assert await store.apply(claim("later")) == Claimed()
 
@@ -164,8 +155,8 @@ async def test_more_than_the_queue_holds_waits_in_line(store: SqliteStore, monke
     assert await together(store, *(claim(f"p{number}") for number in range(30))) == [Claimed()] * 30
 
 
-async def test_closing_finishes_what_waits_and_refuses_what_comes_after(path: Path) -> None:
-    store = await SqliteStore.open(path, SERVICE)
+async def test_closing_finishes_what_waits_and_refuses_what_comes_after(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
     await store.apply(setting())
     waiting = [asyncio.ensure_future(store.apply(claim(f"p{number}"))) for number in range(20)]
     await asyncio.sleep(0)
@@ -190,8 +181,8 @@ async def test_the_loop_is_woken_once_per_batch(store: SqliteStore, monkeypatch:
     assert len(batches) <= 3
 
 
-async def test_the_loop_goes_on_while_another_process_holds_the_database(store: SqliteStore, path: Path) -> None:
-    other = sqlite3.connect(path, isolation_level=None)
+async def test_the_loop_goes_on_while_another_process_holds_the_database(store: SqliteStore, ledger: Path) -> None:
+    other = sqlite3.connect(ledger, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     claimed = asyncio.ensure_future(store.apply(claim("a")))
     for _ in range(20):
@@ -235,12 +226,12 @@ async def test_one_that_is_kept_out_after_another_raised_ends_the_attempts_of_al
 
 
 def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = threading.Event()
 
     async def leave() -> Writer:
-        store = await SqliteStore.open(path, SERVICE)
+        store = await SqliteStore.open(ledger, SERVICE)
         await store.apply(setting())
         writer = store._writer
         assert writer is not None
@@ -263,8 +254,8 @@ def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
     writer._thread.join()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         writer.connection.execute("SELECT 1")
-    assert audit(path, SERVICE) == []
-    raw = sqlite3.connect(path)
+    assert audit(ledger, SERVICE) == []
+    raw = sqlite3.connect(ledger)
     assert raw.execute("SELECT payment_id FROM payments").fetchall() == [("pay-a",)]
     raw.close()
 

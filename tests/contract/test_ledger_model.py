@@ -1,8 +1,7 @@
 """Whatever happens in whatever order: the store answers and adds up like a model of seventy lines."""
 
 import asyncio
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,6 +21,7 @@ from kitestring.base.transactions import (
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.model import BUDGET, OPEN, Model, Paid
+from tests.kit.ledger.place import ledger_path
 from tests.kit.ledger.values import (
     NOW,
     SERVICE,
@@ -53,8 +53,8 @@ def _word(answer: object) -> str:
 class LedgerMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
-        self.room = tempfile.TemporaryDirectory()
-        self.path = Path(self.room.name) / "kitestring.db"
+        self.room = ExitStack()
+        self.path = self.room.enter_context(ledger_path())
         self.runner = asyncio.Runner()
         self.store = self.runner.run(SqliteStore.open(self.path, SERVICE))
         self.apply(setting(alice=0, bob=0))
@@ -151,7 +151,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runner.run(self.store.close())
         self.runner.close()
         assert audit(self.path, SERVICE) == []
-        self.room.cleanup()
+        self.room.close()
 
 
 TestLedger = LedgerMachine.TestCase

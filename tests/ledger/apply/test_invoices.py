@@ -1,0 +1,147 @@
+"""Incoming invoices: stored with their answer, credited once, bounded, and expired."""
+
+from kitestring.base.errors import Reason
+from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import Msat
+from kitestring.base.records import Node
+from kitestring.base.store import Store
+from kitestring.base.transactions import (
+    AlreadyCredited,
+    Claimed,
+    Credited,
+    Denied,
+    Done,
+    ExpireInvoices,
+    Finished,
+    MoveCursor,
+    RecordInvoice,
+    SaveNode,
+)
+from tests.kit.ledger.steps import balance, internal, open_invoice
+from tests.kit.ledger.values import (
+    NODE,
+    NOW,
+    answered,
+    credit,
+    hash_of,
+    invoice,
+    receipt,
+    record_invoice,
+    reply,
+    settle,
+)
+
+
+async def test_an_invoice_is_stored_with_its_answer_and_then_settled_with_a_receipt(store: Store) -> None:
+    assert await store.apply(record_invoice("i")) == Claimed()
+    assert await store.invoices(InvoiceState.OPEN) == [invoice("i")]
+    assert await store.running_requests() == []
+    assert await store.apply(record_invoice("i", invoice("j"))) == Finished((reply("want-i", "invoice"),))
+    done = await store.apply(credit("i", 600, b"", receipt("want-i")))
+    paid = invoice("i", state="settled", received_msat=Msat(600), settled_at=NOW + 2)
+    assert done == Credited(paid)
+    assert await store.invoices(InvoiceState.SETTLED) == [paid]
+    assert await store.invoices(InvoiceState.OPEN) == []
+    assert await balance(store, "alice") == (100_600, 0, 0)
+    assert await store.messages("want-i") == (reply("want-i", "invoice"), receipt("want-i"))
+    assert await store.apply(credit("i", 600)) == AlreadyCredited()
+
+
+async def test_open_invoices_of_a_grant_or_an_offer_are_bounded_until_they_end(store: Store) -> None:
+    def of_offer(name: str) -> RecordInvoice:
+        made = invoice(name, grant_id="", offer_id="tea", account_id="owner")
+        return record_invoice(name, made, max_open=1)
+
+    assert await store.before_invoice("want-i", "app", "") == (False, 0)
+    assert await store.apply(record_invoice("i", max_open=1)) == Claimed()
+    assert await store.apply(record_invoice("j", max_open=1)) == Denied(Reason.RATE_LIMITED)
+    assert await store.before_invoice("want-i", "app", "") == (True, 1)
+    assert await store.before_invoice("want-k", "", "tea") == (False, 0)
+    assert await store.apply(of_offer("k")) == Claimed()
+    assert await store.apply(of_offer("l")) == Denied(Reason.RATE_LIMITED)
+    await store.apply(ExpireInvoices(NOW + 9_999, 0, NODE, NOW, (hash_of("k"),)))
+    assert await store.apply(record_invoice("j", max_open=1)) == Claimed()
+    await store.apply(credit("k"))
+    assert await store.before_invoice("want-k", "", "tea") == (True, 0)
+    assert await store.apply(of_offer("l")) == Claimed()
+
+
+async def test_a_refused_invoice_leaves_no_row(store: Store) -> None:
+    await store.apply(record_invoice("i", max_open=1))
+    await store.apply(record_invoice("j", max_open=1))
+    assert await store.request("want-j") is None
+    assert await store.invoice_by_hash(NODE, hash_of("j")) is None
+
+
+async def test_a_settlement_of_an_unknown_hash_is_the_owners_money_once(store: Store) -> None:
+    before = await balance(store, "owner")
+    assert await store.apply(credit("stranger", 700)) == Credited(None)
+    assert await store.apply(credit("stranger", 700)) == AlreadyCredited()
+    assert (await balance(store, "owner"))[0] == before[0] + 700
+
+
+async def test_a_hash_credited_as_unknown_is_not_credited_again_as_an_invoice(store: Store) -> None:
+    await store.apply(credit("i", 500))
+    await open_invoice(store, "i")
+    assert await store.apply(credit("i", 500)) == AlreadyCredited()
+    assert await balance(store, "alice") == (100_000, 0, 0)
+
+
+async def test_less_than_was_asked_for_settles_nothing_and_is_not_lost(store: Store) -> None:
+    await open_invoice(store, "i", 500)
+    before = await balance(store, "owner")
+    assert await store.apply(credit("i", 499)) == Credited(None)
+    assert await balance(store, "alice") == (100_000, 0, 0)
+    assert (await balance(store, "owner"))[0] == before[0] + 499
+
+
+async def test_the_cursor_moves_with_the_credit_and_also_with_old_news(store: Store) -> None:
+    await store.apply(SaveNode(Node(NODE, 1, "sandbox", "regtest", b"1")))
+    await store.apply(credit("a", 700, b"2"))
+    assert await store.node(NODE) == Node(NODE, 1, "sandbox", "regtest", b"2")
+    await store.apply(credit("a", 700, b"3"))
+    assert await store.node(NODE) == Node(NODE, 1, "sandbox", "regtest", b"3")
+    await store.apply(MoveCursor(NODE, b"4"))
+    await store.apply(SaveNode(Node(NODE, 2, "lnd", "regtest")))
+    assert await store.node(NODE) == Node(NODE, 2, "lnd", "regtest", b"4")
+    assert await store.node("another") is None
+
+
+async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store) -> None:
+    await open_invoice(store, "i")
+    offered = invoice("o", grant_id="", offer_id="tea", account_id="owner")
+    await store.apply(record_invoice("o", offered))
+    end = NOW + 3600
+    await store.apply(ExpireInvoices(end, end, NODE, NOW))
+    assert len(await store.invoices(InvoiceState.OPEN)) == 2
+    await store.apply(ExpireInvoices(end + 1, end + 1, "another node", NOW))
+    await store.apply(
+        ExpireInvoices(
+            end + 1, end, NODE, NOW, tuple(one.payment_hash for one in await store.invoices(InvoiceState.OPEN))
+        )
+    )
+    assert len(await store.invoices(InvoiceState.OPEN)) == 2
+    await store.apply(ExpireInvoices(end + 1, end + 1, NODE, NOW))
+    assert {one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)} == {"inv-i", "inv-o"}
+    assert await store.messages("want-o") == (reply("want-o", "invoice"),)
+    await store.apply(ExpireInvoices(end + 1, end + 1, "another node", NOW))
+    assert len(await store.invoices(InvoiceState.EXPIRED)) == 2
+    assert await store.apply(ExpireInvoices(end + 1, end + 1, NODE, NOW)) == Done()
+    assert await store.request("want-o") is None
+    assert await store.messages("want-o") == ()
+    assert await store.request("want-i") is not None
+    assert [one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)] == ["inv-i"]
+    assert isinstance(await store.apply(credit("i")), Credited)
+    assert await balance(store, "alice") == (100_500, 0, 0)
+
+
+async def test_a_second_payment_of_an_internally_settled_invoice_is_surplus_once(store: Store) -> None:
+    await open_invoice(store, "i")
+    await store.apply(internal("i"))
+    await store.apply(settle("i", 0, answered("i")))
+    done = await store.apply(credit("i", 500))
+    assert isinstance(done, Credited)
+    assert done.surplus
+    assert await balance(store, "alice") == (101_000, 0, 0)
+    assert await store.apply(credit("i", 500)) == AlreadyCredited()
+    assert await balance(store, "alice") == (101_000, 0, 0)

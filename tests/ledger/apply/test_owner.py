@@ -1,0 +1,71 @@
+"""What the owner changes: once per key, all or nothing."""
+
+import pytest
+
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.money import Msat
+from kitestring.base.records import NodeView
+from kitestring.base.store import Store
+from kitestring.base.transactions import (
+    Claimed,
+    Denied,
+    Finished,
+    SaveAccount,
+    SaveGrant,
+    SaveOffer,
+    SetSpending,
+    Stale,
+    Write,
+)
+from tests.kit.changed import replace
+from tests.kit.ledger.steps import balance
+from tests.kit.ledger.values import (
+    NOW,
+    execute,
+    move,
+    reply,
+)
+
+
+async def test_an_owners_command_is_executed_once_per_key(store: Store) -> None:
+    command = execute("fund-again", move("t", "owner", "alice", 5))
+    assert await store.apply(command) == Claimed()
+    assert await store.apply(command) == Finished((reply("fund-again", "done", event=b""),))
+    assert await balance(store, "alice") == (100_005, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("write", "refusal"),
+    [
+        (move("t", "bob", "alice", 100_001), Denied(Reason.INSUFFICIENT_FUNDS, Msat(100_000))),
+        (move("t", "bob", "nobody", 1), Denied(Reason.UNKNOWN_TARGET)),
+        (move("t", "bob", "bob", 1), Denied(Reason.UNKNOWN_TARGET)),
+        (move("t", "bob", "alice", 0), Denied(Reason.AMOUNT_OUT_OF_RANGE)),
+        (move("fund-bob", "bob", "alice", 1), Denied(Reason.ALREADY_USED)),
+        (
+            replace(move("t", "owner", "alice", 1), view=NodeView(Msat(200_000), Msat(0))),
+            Denied(Reason.INSUFFICIENT_FUNDS, Msat(0)),
+        ),
+        (SaveGrant(Grant(grant_id="app", name="again", wire="nwc", account_id="alice")), Stale()),
+        (SaveGrant(Grant(grant_id="new", name="new", wire="nwc", account_id="nobody")), Denied(Reason.UNKNOWN_TARGET)),
+        (SaveAccount(Account(account_id="@world", name="mine")), Denied(Reason.NOT_PERMITTED)),
+    ],
+)
+async def test_a_refused_write_takes_back_the_whole_command(store: Store, write: Write, refusal: object) -> None:
+    totals = await store.totals()
+    offer = SaveOffer(Offer(offer_id="tea", label="tea"))
+    assert await store.apply(execute("both", offer, move("first", "owner", "alice", 7), write)) == refusal
+    assert await store.offers() == []
+    assert await balance(store, "alice") == (100_000, 0, 0)
+    assert await store.totals() == totals
+    assert await store.request("both") is None
+
+
+async def test_while_spending_is_stopped_credit_only_goes_back_to_the_owner(store: Store) -> None:
+    await store.apply(SetSpending(True, "drift of 5 sat", NOW))
+    for source, target in (("owner", "alice"), ("bob", "alice")):
+        moved = execute(f"{source}-{target}", move("t", source, target, 5))
+        assert await store.apply(moved) == Denied(Reason.SPENDING_STOPPED)
+    assert await store.apply(execute("back", move("t", "alice", "owner", 5))) == Claimed()
+    assert await balance(store, "alice") == (100_000, 5, 0)

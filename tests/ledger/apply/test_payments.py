@@ -1,0 +1,343 @@
+"""The two transactions around the one call to the node: claimed, recorded, resolved, and denied in a fixed order."""
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Account, Grant
+from kitestring.base.money import Msat
+from kitestring.base.payments import IllegalStepError, Settled, State
+from kitestring.base.store import Store
+from kitestring.base.transactions import (
+    AlreadyPaid,
+    Answer,
+    Claimed,
+    Denied,
+    Done,
+    Finished,
+    InvoiceNotOpen,
+    Joined,
+    Recorded,
+    RecordPayment,
+    ResolvePayment,
+    Running,
+    SaveAccount,
+    SaveGrant,
+    SetSpending,
+    Stale,
+    Tx,
+)
+from tests.kit.changed import replace
+from tests.kit.ledger.steps import balance, internal, open_invoice, state_of
+from tests.kit.ledger.values import (
+    NODE,
+    NOW,
+    answered,
+    charge,
+    claim,
+    credit,
+    execute,
+    fail,
+    hash_of,
+    lose,
+    payment,
+    preimage_of,
+    receipt,
+    record_invoice,
+    reply,
+    request,
+    settle,
+)
+
+# ------------------------------------------------------------ from claim to end
+
+
+async def test_a_claim_reserves_amount_and_fee_cap_and_marks_the_payment_dispatched(store: Store) -> None:
+    assert await store.apply(claim("a", payment("a", 1000, 100))) == Claimed()
+    assert await balance(store, "alice") == (100_000, 0, 1100)
+    assert await store.payment("pay-a") == payment("a", 1000, 100, state=State.DISPATCHED)
+    assert await store.open_payments() == [payment("a", 1000, 100, state=State.DISPATCHED)]
+    waiting = request("ask-a", payment_id="pay-a")
+    assert await store.waiting("pay-a") == await store.running_requests() == [waiting]
+    totals = await store.totals()
+    assert (totals.pending_msat, totals.owner_pending_msat, totals.sub_accounts_msat) == (1100, 0, 200_000)
+
+
+async def test_a_settlement_posts_the_truth_releases_the_rest_and_stores_the_reply(store: Store) -> None:
+    await store.apply(claim("a", payment("a", 1000, 100)))
+    done = await store.apply(settle("a", 10, answered("a")))
+    truth = payment("a", 1000, 100, state=State.SETTLED, fee_msat=Msat(10), preimage=preimage_of("a"))
+    truth = replace(truth, settled_at=NOW + 1)
+    assert done == Recorded()
+    assert await store.payment("pay-a") == truth
+    assert await balance(store, "alice") == (100_000, 1010, 0)
+    assert await store.messages("ask-a") == (answered("a"),)
+    assert await store.waiting("pay-a") == []
+    assert await store.open_payments() == []
+    totals = await store.totals()
+    assert (totals.spent_msat, totals.pending_msat, totals.sub_accounts_msat) == (1010, 0, 198_990)
+
+
+async def test_an_open_invoice_of_our_own_is_not_sent_to_the_node(store: Store) -> None:
+    await store.apply(record_invoice("i"))
+    ours = payment("i", 500, 10)
+    assert await store.apply(claim("i", ours)) == Stale()
+    assert await store.payment("pay-i") is None
+    assert await store.request("ask-i") is None
+    assert await store.apply(claim("i", replace(ours, bolt11="lnbcrt-wrapped"))) == Claimed()
+
+
+async def test_a_proven_failure_releases_everything_and_frees_the_hash(store: Store) -> None:
+    await store.apply(claim("a"))
+    done = await store.apply(fail("a", answered("a")))
+    assert isinstance(done, Recorded)
+    failed = await store.payment("pay-a")
+    assert failed is not None
+    assert (failed.state, failed.evidence) == (State.FAILED, "the node said no route")
+    assert await balance(store, "alice") == (100_000, 0, 0)
+    again = payment("a", payment_id="pay-again")
+    assert await store.apply(claim("a", again, asked=request("ask-again"))) == Claimed()
+    held = await store.payment_by_hash(NODE, hash_of("a"))
+    assert held is not None
+    assert held.payment_id == "pay-again"
+
+
+async def test_the_newest_failed_payment_of_a_hash_is_found_when_none_holds_it(store: Store) -> None:
+    for number in range(2):
+        paid = payment("a", payment_id=f"pay-{number}", created_at=NOW + number)
+        await store.apply(claim("a", paid, asked=request(f"ask-{number}")))
+        await store.apply(replace(fail("a", reply(f"ask-{number}")), payment_id=f"pay-{number}"))
+    found = await store.payment_by_hash(NODE, hash_of("a"))
+    assert found is not None
+    assert found.payment_id == "pay-1"
+    assert await store.payment_by_hash("another node", hash_of("a")) is None
+
+
+async def test_an_unknown_outcome_keeps_money_and_hash_and_may_still_settle(store: Store) -> None:
+    await store.apply(claim("a"))
+    done = await store.apply(lose("a"))
+    assert isinstance(done, Recorded)
+    assert [waiting.request_id for waiting in done.unanswered] == ["ask-a"]
+    assert await balance(store, "alice") == (100_000, 0, 1100)
+    await store.apply(settle("a", 10, answered("a")))
+    assert await balance(store, "alice") == (100_000, 1010, 0)
+
+
+@pytest.mark.parametrize("late", [settle("a"), fail("a"), lose("a"), ResolvePayment("pay-a", "note", NOW)])
+async def test_a_settled_payment_never_changes(store: Store, late: Tx[object]) -> None:
+    await store.apply(claim("a"))
+    await store.apply(settle("a", 10, answered("a")))
+    with pytest.raises(IllegalStepError):
+        await store.apply(late)
+    assert await state_of(store, "a") is State.SETTLED
+    assert await balance(store, "alice") == (100_000, 1010, 0)
+
+
+async def test_an_outcome_of_a_payment_nobody_claimed_is_an_error(store: Store) -> None:
+    with pytest.raises(KitestringError, match="no payment pay-a"):
+        await store.apply(settle("a"))
+
+
+async def test_the_operator_releases_an_unknown_payment_and_the_late_truth_is_still_booked(store: Store) -> None:
+    await store.apply(claim("a", payment("a", 1000, 100), charge(1100, 5000)))
+    await store.apply(lose("a"))
+    done = await store.apply(ResolvePayment("pay-a", "the node was lost", NOW))
+    assert isinstance(done, Recorded)
+    assert [waiting.request_id for waiting in done.unanswered] == ["ask-a"]
+    assert await balance(store, "alice") == (100_000, 0, 0)
+    assert await store.budget_used("app", 0) == 0
+    other = request("ask-other")
+    assert await store.apply(claim("a", payment("a", payment_id="x"), asked=other)) == Denied(Reason.INVOICE_TAKEN)
+    await store.apply(settle("a", 10, answered("a")))
+    assert await balance(store, "alice") == (100_000, 1010, 0)
+    assert await store.budget_used("app", 0) == 1010
+
+
+async def test_a_late_truth_beyond_the_balance_marks_the_account_overdrawn_and_stops_its_spending(
+    store: Store,
+) -> None:
+    await store.apply(claim("a", payment("a", 90_000, 0)))
+    await store.apply(lose("a"))
+    await store.apply(ResolvePayment("pay-a", "the node was lost", NOW))
+    await store.apply(claim("b", payment("b", 90_000, 0)))
+    await store.apply(settle("b", 0, answered("b")))
+    done = await store.apply(settle("a", 0, answered("a")))
+    assert isinstance(done, Recorded)
+    assert done.overdrawn
+    assert await store.apply(claim("c", payment("c", 1, 0))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+
+
+async def test_a_fee_above_its_cap_is_posted_and_stops_the_account_until_the_owner_clears_it(store: Store) -> None:
+    await store.apply(claim("a", payment("a", 1000, 100)))
+    done = await store.apply(settle("a", 5000, answered("a")))
+    assert isinstance(done, Recorded)
+    assert done.overdrawn
+    assert await balance(store, "alice") == (100_000, 6000, 0)
+    assert await store.apply(claim("b")) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+    await store.apply(execute("clear", SaveAccount(Account(account_id="alice", name="Alice"))))
+    assert await store.apply(claim("b")) == Claimed()
+
+
+async def test_an_outcome_may_answer_every_request_that_waits(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(claim("a", payment("a", payment_id="x"), asked=request("ask-again")))
+    both = RecordPayment("pay-a", Settled(preimage_of("a"), Msat(1)), NOW, (answered("a"), reply("ask-again")))
+    done = await store.apply(both)
+    assert isinstance(done, Recorded)
+    assert done.unanswered == ()
+    assert await store.running_requests() == []
+
+
+# ------------------------------------------------------------ what a claim is denied for, in this order
+
+
+async def test_a_known_request_is_running_until_it_has_its_reply_and_finished_ever_after(store: Store) -> None:
+    await store.apply(claim("a"))
+    other = payment("other")
+    assert await store.apply(claim("b", other, asked=request("ask-a"))) == Running()
+    await store.apply(settle("a", 10, answered("a")))
+    assert await store.apply(claim("b", other, asked=request("ask-a"))) == Finished((answered("a"),))
+    assert await store.payment("pay-other") is None
+
+
+async def test_a_known_request_is_answered_even_when_it_is_too_old_or_spending_is_stopped(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(settle("a", 10, answered("a")))
+    await store.apply(SetSpending(True, "drift of 5 sat", NOW))
+    assert await store.apply(claim("a")) == Finished((answered("a"),))
+
+
+async def test_stopped_spending_denies_payments_and_says_why_while_invoices_go_on(store: Store) -> None:
+    await store.apply(SetSpending(True, "drift of 5 sat", NOW))
+    assert (await store.totals()).spending_stopped == "drift of 5 sat"
+    assert await store.apply(claim("a")) == Denied(Reason.SPENDING_STOPPED)
+    assert await store.request("ask-a") is None
+    assert await store.apply(record_invoice("i")) == Claimed()
+    await store.apply(SetSpending(False, "", NOW))
+    assert await store.apply(claim("a")) == Claimed()
+
+
+async def test_stopped_spending_stops_new_money_alone_and_not_the_answer_of_what_is_paid_or_under_way(
+    store: Store,
+) -> None:
+    for name in ("paid", "flying"):
+        await store.apply(claim(name))
+    await store.apply(settle("paid", 10, answered("paid")))
+    await store.apply(SetSpending(True, "drift of 5 sat", NOW))
+    again = [claim(n, payment(n, payment_id="x"), asked=request(f"again-{n}")) for n in ("paid", "flying", "new")]
+    paid, joined, refused = [await store.apply(one) for one in again]
+    assert isinstance(paid, AlreadyPaid)
+    assert paid.payment.preimage == preimage_of("paid")
+    assert joined == Joined(payment("flying", state=State.DISPATCHED))
+    assert refused == Denied(Reason.SPENDING_STOPPED)
+
+
+@pytest.mark.parametrize("version", [0, 2])
+async def test_a_decision_on_another_version_of_the_grant_is_stale(store: Store, version: int) -> None:
+    assert await store.apply(replace(claim("a"), grant_version=version)) == Stale()
+    assert await store.apply(replace(record_invoice("i"), grant_version=version)) == Stale()
+    assert await store.running_requests() == []
+
+
+async def test_a_revoked_or_missing_grant_is_stale(store: Store) -> None:
+    revoked = Grant(grant_id="app", name="app", wire="nwc", account_id="alice", revoked_at=NOW, version=2)
+    await store.apply(execute("revoke", SaveGrant(revoked)))
+    assert await store.apply(replace(claim("a"), grant_version=2)) == Stale()
+    assert await store.apply(replace(record_invoice("i"), grant_version=2)) == Stale()
+    assert await store.apply(claim("a", payment("a", grant_id="nobody"))) == Stale()
+
+
+async def test_a_second_request_of_the_same_grant_joins_the_payment_and_is_told_with_it(store: Store) -> None:
+    await store.apply(claim("a"))
+    joined = await store.apply(claim("a", payment("a", payment_id="x"), asked=request("ask-again")))
+    assert joined == Joined(payment("a", state=State.DISPATCHED))
+    done = await store.apply(settle("a", 10, answered("a")))
+    assert isinstance(done, Recorded)
+    assert [waiting.request_id for waiting in done.unanswered] == ["ask-again"]
+    assert await store.apply(Answer(done.unanswered[0], (reply("ask-again"),), NOW)) == Done()
+
+
+async def test_what_the_same_grant_has_paid_is_already_paid_and_nothing_is_written(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(settle("a", 10, answered("a")))
+    again = await store.apply(claim("a", payment("a", payment_id="x"), asked=request("ask-again")))
+    assert isinstance(again, AlreadyPaid)
+    assert again.payment.preimage == preimage_of("a")
+    assert await store.request("ask-again") is None
+
+
+@pytest.mark.parametrize("end", [None, settle("a", 10, answered("a"))])
+async def test_what_another_grant_pays_is_taken_without_its_preimage(store: Store, end: Tx[object] | None) -> None:
+    await store.apply(claim("a"))
+    if end is not None:
+        await store.apply(end)
+    foreign = payment("a", payment_id="x", grant_id="bobs", account_id="bob")
+    assert await store.apply(claim("b", foreign)) == Denied(Reason.INVOICE_TAKEN)
+    assert await store.request("ask-b") is None
+
+
+async def test_the_same_hash_at_another_node_is_another_payment(store: Store) -> None:
+    await store.apply(claim("a"))
+    elsewhere = payment("a", payment_id="x", node_id="another node", epoch=2)
+    assert await store.apply(claim("b", elsewhere)) == Claimed()
+
+
+async def test_a_balance_covers_amount_and_cap_to_the_last_msat(store: Store) -> None:
+    assert await store.apply(claim("a", payment("a", 99_901, 100))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(100_000))
+    assert await store.request("ask-a") is None
+    assert await store.apply(claim("a", payment("a", 99_900, 100))) == Claimed()
+    assert await store.apply(claim("b", payment("b", 1, 0))) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+
+
+async def test_the_hash_comes_before_the_balance_and_the_balance_before_the_budget(store: Store) -> None:
+    await store.apply(claim("a", payment("a", 90_000, 0)))
+    poor = claim("b", payment("b", 90_000, 0), charge(90_000, 1))
+    assert await store.apply(poor) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(10_000))
+    taken = payment("a", 90_000, 0, payment_id="x", grant_id="bobs", account_id="alice")
+    assert await store.apply(claim("c", taken)) == Denied(Reason.INVOICE_TAKEN)
+
+
+# ------------------------------------------------------------ inside the service
+
+
+async def test_an_internal_payment_moves_both_sides_in_one_commit_and_spends_nothing(store: Store) -> None:
+    await open_invoice(store, "i")
+    assert await store.apply(internal("i")) == Claimed()
+    assert await state_of(store, "i") is State.RESERVED
+    done = await store.apply(settle("i", 0, answered("i"), receipt("want-i")))
+    assert isinstance(done, Recorded)
+    assert await balance(store, "bob") == (100_000, 500, 0)
+    assert await balance(store, "alice") == (100_500, 0, 0)
+    paid = await store.invoice_by_hash(NODE, hash_of("i"))
+    assert paid is not None
+    assert (paid.state, paid.internal, paid.received_msat, paid.settled_at) == ("settled", True, 500, NOW + 1)
+    totals = await store.totals()
+    assert (totals.spent_msat, totals.sub_accounts_msat) == (0, 200_000)
+    assert await store.messages("want-i") == (reply("want-i", "invoice"), receipt("want-i"))
+
+
+async def test_an_internal_payment_into_its_own_account_changes_no_balance(store: Store) -> None:
+    await open_invoice(store, "i")
+    own = payment("i", 500, 0, internal=True)
+    await store.apply(claim("i", own))
+    await store.apply(settle("i", 0, answered("i")))
+    assert await balance(store, "alice") == (100_500, 500, 0)
+
+
+async def test_an_internal_claim_is_stale_unless_the_very_same_invoice_is_open(store: Store) -> None:
+    assert await store.apply(internal("i")) == Stale()
+    await open_invoice(store, "i")
+    wrapped = payment("i", 500, 0, internal=True, account_id="bob", grant_id="bobs", bolt11="lnbcrt-wrapped")
+    assert await store.apply(claim("i", wrapped)) == Stale()
+    assert await store.apply(internal("i", 499)) == Stale()
+    assert await store.apply(internal("i")) == Claimed()
+
+
+async def test_an_internal_payment_of_an_invoice_paid_meanwhile_did_not_happen(store: Store) -> None:
+    await open_invoice(store, "i")
+    await store.apply(internal("i"))
+    await store.apply(credit("i"))
+    assert await store.apply(settle("i", 0, answered("i"))) == InvoiceNotOpen()
+    assert await balance(store, "bob") == (100_000, 0, 500)
+    assert await store.messages("ask-i") == ()
+    await store.apply(fail("i", answered("i")))
+    assert await balance(store, "bob") == (100_000, 0, 0)

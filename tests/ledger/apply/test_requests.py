@@ -1,0 +1,125 @@
+"""Requests and their answers, and how they are forgotten."""
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.invoices import InvoiceState
+from kitestring.base.store import Store
+from kitestring.base.transactions import (
+    Answer,
+    Claimed,
+    Denied,
+    Done,
+    ExpireInvoices,
+    Finished,
+    More,
+    Prune,
+    Running,
+)
+from tests.kit.changed import replace
+from tests.kit.ledger.steps import open_invoice
+from tests.kit.ledger.values import (
+    NODE,
+    NOW,
+    answered,
+    claim,
+    execute,
+    fail,
+    invoice,
+    record_invoice,
+    reply,
+    request,
+    settle,
+)
+
+
+async def test_an_answer_finishes_a_request_once_and_the_first_one_stays(store: Store) -> None:
+    refusal = Answer(request("r"), (reply("r", "no"),), NOW)
+    assert await store.apply(refusal) == Done()
+    assert await store.request("r") == request("r")
+    second = replace(refusal, messages=(reply("r", "yes"),))
+    assert await store.apply(second) == Finished((reply("r", "no"),))
+    with pytest.raises(KitestringError, match="needs a reply"):
+        await store.apply(Answer(request("s"), (), NOW))
+    assert await store.request("s") is None
+
+
+async def test_a_claimed_request_is_answered_only_by_who_names_the_payment_it_waits_for(store: Store) -> None:
+    await store.apply(claim("a"))
+    for stranger in (request("ask-a"), request("ask-a", payment_id="pay-b")):
+        refusal = Answer(stranger, (reply(stranger.request_id, "no"),), NOW)
+        assert await store.apply(refusal) == Running()
+        assert await store.messages(stranger.request_id) == ()
+    (waiting,) = await store.waiting("pay-a")
+    assert await store.apply(Answer(waiting, (answered("a"),), NOW)) == Done()
+    assert await store.messages("ask-a") == (answered("a"),)
+    await store.apply(fail("a"))
+
+
+async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:
+    await store.apply(claim("old"))
+    await store.apply(settle("old", 10, answered("old")))
+    await store.apply(claim("open"))
+    await open_invoice(store, "awaited")
+    fresh = request("fresh", received_at=NOW + 20, sent_at=NOW + 20)
+    await store.apply(Answer(fresh, (replace(reply("fresh"), signed_at=NOW + 20),), NOW + 20))
+    ahead = request("ahead", sent_at=NOW + 20)
+    await store.apply(Answer(ahead, (reply("ahead"),), NOW))
+    await store.apply(Prune(NOW + 10))
+    assert (await store.totals()).pruned_before == NOW + 10
+    assert await store.request("ask-old") is None
+    assert await store.messages("ask-old") == ()
+    for kept in ("ask-open", "want-awaited", "fresh", "ahead"):
+        assert await store.request(kept) is not None
+    assert await store.apply(claim("old")) == Denied(Reason.STALE_REQUEST)
+    assert await store.apply(record_invoice("i")) == Denied(Reason.STALE_REQUEST)
+    assert await store.apply(execute("setting")) == Denied(Reason.STALE_REQUEST)
+    await store.apply(Prune(NOW))
+    assert (await store.totals()).pruned_before == NOW + 10
+    await store.apply(fail("open", answered("open")))
+
+
+async def test_a_clock_that_is_wrong_by_a_year_moves_the_horizon_no_further_than_the_newest_request(
+    store: Store,
+) -> None:
+    year = 365 * 86_400
+    await store.apply(Answer(request("r"), (reply("r"),), NOW))
+    own = request("ctl:1", wire="control", sent_at=NOW + year, received_at=NOW + year)
+    await store.apply(Answer(own, (reply("ctl:1"),), NOW + year))
+    await store.apply(Prune(NOW + year))
+    assert (await store.totals()).pruned_before == NOW
+    received = request("s", sent_at=NOW + 1, received_at=NOW + year)
+    await store.apply(Answer(received, (reply("s"),), NOW))
+    await store.apply(Prune(NOW + year))
+    assert (await store.totals()).pruned_before == NOW + 1
+    assert await store.apply(claim("a", asked=request("ask-a", sent_at=NOW + 2))) == Claimed()
+
+
+async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
+    asked = request("ctl:order-17", wire="control", grant_id="app")
+    await store.apply(claim("a", asked=asked))
+    await store.apply(settle("a", 10, reply("ctl:order-17")))
+    await store.apply(Answer(request("newest", received_at=NOW + 99, sent_at=NOW + 99), (reply("newest"),), NOW))
+    await store.apply(Prune(NOW + 50))
+    later = replace(asked, sent_at=NOW + 100, received_at=NOW + 100)
+    assert await store.apply(claim("b", asked=later)) == Finished((reply("ctl:order-17"),))
+    assert await store.payment("pay-b") is None
+
+
+async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.requests.PRUNE_LIMIT", 2)
+    monkeypatch.setattr("kitestring.ledger.apply.invoices.SWEEP_LIMIT", 2)
+    for number in range(3):
+        offered = invoice(f"o{number}", grant_id="", offer_id="tea", account_id="owner", request_id=f"want-o{number}")
+        await store.apply(record_invoice(f"o{number}", offered))
+        await store.apply(Answer(request(f"r{number}"), (reply(f"r{number}"),), NOW))
+    late = request("late", received_at=NOW + 99, sent_at=NOW + 99)
+    await store.apply(Answer(late, (reply("late"),), NOW + 99))
+    end = NOW + 3601
+    assert [await store.apply(ExpireInvoices(end, 0, NODE, NOW)) for _ in range(2)] == [More(), Done()]
+    assert [await store.apply(ExpireInvoices(end, end, NODE, NOW)) for _ in range(2)] == [More(), Done()]
+    assert await store.invoices(InvoiceState.EXPIRED) == []
+    assert [await store.apply(Prune(NOW + 1)) for _ in range(3)] == [More(), More(), Done()]
+    assert await store.request("r2") is None
