@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import get_args
 
 from kitestring.base.money import ZERO
@@ -20,7 +19,7 @@ from kitestring.base.node import (
     PayOrder,
     Settlement,
 )
-from tests.kit.values import is_frozen
+from tests.kit.values import fields, is_frozen
 
 #: What a node must say about itself, for money relies on it; all else may be left out.
 NEEDED = {"own_preimage", "idempotent_by_hash", "authoritative_lookup", "fee_cap", "amountless", "description_hash"}

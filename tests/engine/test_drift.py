@@ -105,6 +105,7 @@ async def test_spending_is_allowed_again_as_soon_as_the_accounts_are_covered_to_
         await rig.account("shop", 999_000_000)
         for missing, is_stopped in ((1, True), (0, False)):
             life.node._opening = Msat(999_000_000 - missing)
+            await rig.clock.sleep(1)
             await rig.engine._drift.compare()
             assert bool((await rig.store.totals()).spending_stopped) == is_stopped
 

@@ -43,9 +43,10 @@ def parts(kind: Any) -> Iterator[Any]:
             continue
         yield one
         if is_value(one):
-            names = {field.name for field in _fields(one)}
+            names = {field.name for field in fields(one)}
             todo += [hint for name, hint in get_type_hints(one).items() if name in names]
 
 
-def _fields(kind: Any) -> Any:
+def fields(kind: Any) -> Any:
+    """The fields of a struct or a dataclass; each has a ``name``."""
     return msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else dataclasses.fields(kind)
