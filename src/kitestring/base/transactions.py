@@ -261,8 +261,9 @@ class Transfer(msgspec.Struct, frozen=True):
 Write = SaveGrant | SaveAccount | SaveOffer | Transfer
 
 
-class Execute(Tx[Claimed | Finished | Denied | Stale], frozen=True):
-    """One owner's command: claim its idempotency key, do all writes or none, store the result in ``message``."""
+class Execute(Tx[Claimed | Finished | Running | Denied | Stale], frozen=True):
+    """One owner's command: claim its idempotency key, do all writes or none, store the result in ``message``. Running:
+    a payment or an invoice has claimed the key and is not answered yet; nothing was done."""
 
     request: Request
     writes: tuple[Write, ...]

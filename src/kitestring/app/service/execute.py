@@ -10,7 +10,7 @@ from kitestring.app.service.owner_wire import CONTROL
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Message, Request
 from kitestring.base.store import Reads, Store
-from kitestring.base.transactions import Denied, Execute, Finished, Stale, Write
+from kitestring.base.transactions import Denied, Execute, Finished, Running, Stale, Write
 
 #: What an owner's command answers: JSON values.
 Result = dict[str, Any]
@@ -22,7 +22,8 @@ async def execute(
     """Do all writes or none for the grant ``grant_id``. None when that was done now; a repeated ``request_id`` changes
     nothing and returns the result of the first time.
 
-    Raises KitestringError when the store denies a write, or somebody changed the same row meanwhile.
+    Raises KitestringError when the store denies a write, when somebody changed the same row meanwhile, or when the id
+    is that of a request under way.
     """
     request = Request(request_id, "control", grant_id, b"", CONTROL, now, now)
     message = Message(request_id, "reply", msgspec.json.encode(result), b"", now, CONTROL)
@@ -30,7 +31,7 @@ async def execute(
     if isinstance(answer, Denied):
         left = None if answer.remaining_msat is None else int(answer.remaining_msat)
         raise KitestringError(answer.reason, remaining_msat=left)
-    if isinstance(answer, Stale):
+    if isinstance(answer, Stale | Running):
         raise KitestringError(Reason.BUSY)
     return _result(answer.messages) if isinstance(answer, Finished) else None
 
