@@ -66,6 +66,7 @@ async def test_work_that_breaks_off_is_told_in_the_log_and_work_that_is_stopped_
             raise RuntimeError("a fault nobody thought of")
 
         broken, stopped = rig.context.spawn(breaks()), rig.context.spawn(rig.clock.sleep(60))
+        rig.context.spawn(rig.clock.sleep(0))
         await rig.clock.sleep(1)
         stopped.cancel()
         await asyncio.wait((broken, stopped))

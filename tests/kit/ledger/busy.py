@@ -22,6 +22,8 @@ from tests.kit.ledger.values import (
     settle,
 )
 
+#: A second service on the same file.
+OTHER = "07" * 32
 BUSY: tuple[Tx[object], ...] = (
     setting(),
     claim("paid", payment("paid"), charge(1100, 50_000)),

@@ -1,6 +1,13 @@
 """How money is booked, what an overdrawn account waits for, and that the owner's account is the node."""
 
-from kitestring.base.errors import Reason
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.records import NodeView
 from kitestring.base.store import Store
@@ -10,7 +17,10 @@ from kitestring.base.transactions import (
     Denied,
     ExpireInvoices,
     Recorded,
+    Tell,
 )
+from kitestring.ledger.apply.batch import Batch, message_id, message_number
+from kitestring.ledger.apply.memory import Memory
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import open_invoice, overdraw, owned
 from tests.kit.ledger.values import (
@@ -23,6 +33,7 @@ from tests.kit.ledger.values import (
     invoice,
     move,
     payment,
+    receipt,
     record_invoice,
     reply,
     request,
@@ -115,3 +126,93 @@ async def test_no_number_of_a_message_comes_twice_even_when_the_newest_is_forgot
     await store.apply(Answer(request("a"), (reply("a"),), NOW))
     *_, after = await store.outbox(0, 10)
     assert (after.number, after.message) == (newest.number + 1, reply("a"))
+
+
+async def test_what_a_request_was_told_before_stays_and_it_gets_one_message_of_each_kind(store: Store) -> None:
+    await store.apply(Answer(request("a"), (reply("a", "first"),), NOW))
+    more = (reply("a", "second"), replace(receipt("a"), plaintext=b"one"), replace(receipt("a"), plaintext=b"two"))
+    await store.apply(Tell("books", 1, NOW, more))
+    assert [message.plaintext for message in await store.messages("a")] == [b"first", b"one"]
+
+
+async def test_an_answer_to_a_request_that_was_forgotten_goes_to_nobody(store: Store) -> None:
+    *_, before = await store.outbox(0, 100)
+    await store.apply(Tell("books", 1, NOW, (reply("nobody"), receipt("nobody"))))
+    assert (await store.outbox(before.number, 100), await store.messages("nobody")) == ([], ())
+
+
+# ---------------------------------------------------------------- one batch
+
+
+@contextmanager
+def batch(path: Path) -> Iterator[Batch]:
+    """One open transaction of the service of :func:`setting`, kept in the end."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    opened = Batch(connection, 1, Memory())
+    yield opened
+    opened.flush()
+    connection.execute("COMMIT")
+    connection.close()
+
+
+async def test_members_of_a_batch_see_each_others_sums_and_the_database_gets_them_once(
+    store: Store, ledger: Path
+) -> None:
+    with batch(ledger) as one:
+        statements: list[str] = []
+        one.connection.set_trace_callback(statements.append)
+        for _ in range(5):
+            one.move("alice", "bob", 10, 0)
+            one.pend("alice", 3)
+        assert (one.of("alice").available, one.of("bob").available) == (100_000 - 65, 100_050)
+        assert not [text for text in statements if text.startswith("UPDATE")]
+        one.pend("alice", -15)
+        one.move("bob", "alice", 50, 0)
+        one.flush()
+        assert len([text for text in statements if text.startswith("UPDATE accounts")]) == 2
+        one.flush()
+        assert len([text for text in statements if text.startswith("UPDATE")]) == 2  # the totals are as they were
+        for name in ("alice", "bob"):  # or the audit would miss the entries
+            one.connection.execute(
+                "UPDATE accounts SET credits_msat = 100000, posted_msat = 0 WHERE account_id = ?", (name,)
+            )
+
+
+async def test_nothing_is_booked_on_an_account_that_is_not_there(store: Store, ledger: Path) -> None:
+    with batch(ledger) as one:
+        assert one.balance("nobody") is None
+        with pytest.raises(KitestringError, match="no account nobody: nothing was booked"):
+            one.move("alice", "nobody", 1, 0)
+        with pytest.raises(KitestringError, match="no account nobody"):
+            one.pend("nobody", 1)
+
+
+async def test_open_invoices_are_counted_per_holder_within_a_batch_and_over_it(store: Store, ledger: Path) -> None:
+    with batch(ledger) as one:
+        assert one.open_invoices("app") == 0
+        one.count_invoice("app", 1)
+        one.count_invoice("app", 1)
+        one.count_invoice("offer:tea", 1)
+        assert (one.open_invoices("app"), one.open_invoices("offer:tea")) == (2, 1)
+    with batch(ledger) as one:
+        assert one.open_invoices("app") == 2
+        one.count_invoice("app", -2)
+        one.count_invoice("offer:tea", -1)
+
+
+@pytest.mark.parametrize(("service", "number"), [(1, 1), (1, 2**48 - 1), (7, 123_456), (2**15, 5)])
+def test_the_row_of_a_message_tells_its_number_and_services_do_not_meet(service: int, number: int) -> None:
+    assert message_number(message_id(service, number)) == number
+    assert message_id(service, 2**48 - 1) < message_id(service + 1, 0)
+
+
+async def test_what_is_spent_after_the_node_was_asked_counts_against_the_owner(store: Store, ledger: Path) -> None:
+    view = NodeView(Msat(500_000), Msat(0))
+    with batch(ledger) as one:
+        assert one.owner_spendable(view) == 500_000 - 200_000
+        assert one.is_fresh(view)
+        one.sums.spent += 70
+        assert (one.owner_spendable(view), one.is_fresh(view)) == (500_000 - 200_000 - 70, False)
+        assert one.is_fresh(NodeView(Msat(500_000), Msat(70)))
+        one.sums.spent -= 70

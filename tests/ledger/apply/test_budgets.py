@@ -40,3 +40,37 @@ async def test_buckets_that_left_the_window_are_subtracted_and_not_corrected_any
     assert await store.budget_used("app", 11) == 2000
     denied = await store.apply(claim("d", payment("d"), charge(1, 2000, bucket=9, oldest=0)))
     assert denied == Denied(Reason.OVER_BUDGET, Msat(0))
+
+
+async def test_a_calendar_budget_begins_anew_with_its_period_and_is_corrected_in_it_alone(store: Store) -> None:
+    march, april = 100, 200
+    await store.apply(claim("a", payment("a"), charge(1100, 2000, march, march)))
+    assert await store.budget_used("app", march) == 1100
+    assert await store.apply(claim("b", payment("b"), charge(1100, 2000, april, april))) == Claimed()
+    assert await store.budget_used("app", april) == 1100
+    await store.apply(settle("a", 10, answered("a")))  # of the last period: nothing to give back any more
+    assert await store.budget_used("app", april) == 1100
+    await store.apply(settle("b", 10, answered("b")))
+    assert await store.budget_used("app", april) == 1010
+
+
+async def test_a_period_that_has_passed_frees_nothing_of_the_one_that_has_begun(store: Store) -> None:
+    await store.apply(claim("a", payment("a"), charge(1100, 1500, 200, 200)))
+    late = await store.apply(claim("b", payment("b"), charge(1100, 1500, 100, 100)))
+    assert late == Denied(Reason.OVER_BUDGET, Msat(400))
+
+
+async def test_a_budget_is_used_up_to_its_last_msat_and_a_lower_limit_leaves_nothing(store: Store) -> None:
+    assert await store.apply(claim("a", payment("a"), charge(1100, 1100))) == Claimed()
+    assert await store.apply(claim("b", payment("b"), charge(1, 1100))) == Denied(Reason.OVER_BUDGET, Msat(0))
+    assert await store.apply(claim("c", payment("c"), charge(1, 500))) == Denied(Reason.OVER_BUDGET, Msat(0))
+
+
+async def test_a_payment_may_be_charged_to_several_budgets_and_each_has_to_cover_it(store: Store) -> None:
+    both = (charge(1100, 5000), charge(1100, 1000, grant="bobs"))
+    assert await store.apply(claim("a", payment("a"), *both)) == Denied(Reason.OVER_BUDGET, Msat(1000))
+    assert await store.budget_used("app", 0) == 0
+    await store.apply(claim("b", payment("b"), charge(1100, 5000), charge(1100, 2000, grant="bobs")))
+    assert [await store.budget_used(name, 0) for name in ("app", "bobs")] == [1100, 1100]
+    await store.apply(settle("b", 10, answered("b")))
+    assert [await store.budget_used(name, 0) for name in ("app", "bobs")] == [1010, 1010]
