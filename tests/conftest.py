@@ -8,13 +8,14 @@ import gc
 import logging
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tests.kit.app.desk import Office, open_office
 from tests.kit.engine.rig import Life
 from tests.kit.ledger.place import ledger_path
 from tests.rig import parts
@@ -96,6 +97,13 @@ def life(ledger: Path) -> Iterator[Life]:
     yield life
     if ledger.exists():
         life.audit()
+
+
+@pytest.fixture
+async def office(life: Life) -> AsyncIterator[Office]:
+    """The owner's commands on a running service without wires."""
+    async with open_office(life) as found:
+        yield found
 
 
 @pytest.fixture

@@ -219,3 +219,30 @@ async def test_a_consumer_that_is_behind_loses_nothing_of_what_comes_meanwhile(l
                 await rig.clock.sleep(10)
             seen += [row.number for row in await consumer.read()]
             assert seen == [1, 2, 3, 4]
+
+
+@virtual
+async def test_a_view_hears_what_comes_later_too_and_nothing_of_it_is_left_when_it_is_closed(life: Life) -> None:
+    async with life.service() as rig:
+        feed = Feed(rig.store, rig.clock)
+        await rig.grant("app")
+        with await feed.view(after=0) as view:
+            assert kinds(await view.read()) == ["granted"]
+            waiting = asyncio.create_task(view.read())
+            await rig.change("app", per_payment_msat=None)
+            assert kinds(await waiting) == ["changed"]
+        assert not feed._views
+
+
+@virtual
+async def test_a_long_way_over_what_is_not_wanted_is_stored_once_a_minute_and_not_at_every_page(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.feed.PAGE", 1)
+    async with life.service() as rig:
+        for number in range(3):
+            await rig.grant(f"g{number}")
+        with await Feed(rig.store, rig.clock).consumer("books", {EventKind.SETTLED}) as consumer:
+            await rig.clock.sleep(IDLE_MOVE_S)
+            assert await all_of(consumer) == []
+            assert (consumer.position, await rig.store.position("books")) == (3, 1)

@@ -109,6 +109,9 @@ class StandingClock:
     def __init__(self, now: int = NOW) -> None:
         self._now = now
 
+    def advance(self, seconds: int) -> None:
+        self._now += seconds
+
     def now(self) -> int:
         return self._now
 

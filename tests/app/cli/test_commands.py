@@ -21,7 +21,7 @@ from kitestring.app.card import Card
 from kitestring.app.cli.main import cli
 from kitestring.app.cli.up import card_text
 from kitestring.base.money import sat
-from tests.kit.app.fake_desk import bolt11_of
+from tests.kit.codec.invoices import invoice
 
 
 @dataclass
@@ -218,7 +218,7 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
         assert first.ok("connections") == running["connections"]
     assert first.ok("audit") == {"violations": []}
     for words in (
-        f"pay {bolt11_of(sat(5))}",
+        f"pay {invoice(sat(5))}",
         "invoice 5",
         "info",
         "connect x",

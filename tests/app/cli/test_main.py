@@ -21,9 +21,9 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.crypto.keys import SecretKey
-from tests.kit.app.fake_desk import bolt11_of
+from tests.kit.codec.invoices import invoice
 
-INVOICE = bolt11_of(sat(5))
+INVOICE = invoice(sat(5))
 KEY = "ab" * 32
 FULL = "error: the disk is full (/nowhere/kitestring): make room, at least 1 MB, and try again"
 CONNECTION = f"nostr+walletconnect://{SecretKey(bytes([7]) * 32).public_hex}?relay=ws://127.0.0.1:9&secret={'08' * 32}"

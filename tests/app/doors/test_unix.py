@@ -15,13 +15,12 @@ from kitestring.app.doors import unix as control_server
 from kitestring.app.doors.unix import MAX_BODY_BYTES, ControlServer
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.table import TABLE, VERSION
-from kitestring.base.commands import PayInvoice
 from kitestring.base.errors import Exit, KitestringError, Reason
-from kitestring.base.money import Msat, sat
-from kitestring.base.outcomes import Outcome, Paid, Refused
-from tests.kit.app.fake_desk import FakeDesk, bolt11_of
+from kitestring.base.grants import Budget
+from kitestring.base.money import Msat
+from tests.kit.app.desk import Office
+from tests.kit.engine.node import Script
 
 
 @pytest.fixture
@@ -32,11 +31,11 @@ def home(tmp_path: Path) -> DataDir:
 
 
 @pytest.fixture
-async def desk(home: DataDir) -> AsyncIterator[FakeDesk]:
-    found = FakeDesk(home.path)
-    server = ControlServer(OwnerCommands(found, all_commands()), home.bind_control())
+async def desk(home: DataDir, office: Office) -> AsyncIterator[Office]:
+    """Behind an open door."""
+    server = ControlServer(office.commands, home.bind_control())
     await server.start()
-    yield found
+    yield office
     await server.stop()
     home.release_control()
 
@@ -54,31 +53,26 @@ async def raw(home: DataDir, method: str, path: str, data: bytes = b"", key: str
         return answer.status, json.loads(await answer.read())
 
 
-async def test_typed_values_go_in_and_come_out(home: DataDir, desk: FakeDesk) -> None:
-    def settle(command: object) -> Outcome:
-        assert isinstance(command, PayInvoice)
-        assert isinstance(command.amount_msat, Msat)
-        return Paid(command.payment_hash, "ab" * 32, command.amount_msat, Msat(1_005))
-
-    desk.answer = settle
-    result = await call(home, "pay", {"target": bolt11_of(sat(50))}, "k1")
+async def test_typed_values_go_in_and_come_out(home: DataDir, desk: Office) -> None:
+    target = desk.node.outside_bolt11(50_000, Script(fee=1_005))
+    result = await call(home, "pay", {"target": target}, "k1")
     assert (result["amount_msat"], result["fee_msat"]) == (50_000, 1_005)
     assert all(type(value) in {int, str, bool} for value in result.values())
 
 
-async def test_a_refusal_comes_out_as_it_went_in(home: DataDir, desk: FakeDesk) -> None:
-    desk.answer = lambda _: Refused(Reason.OVER_BUDGET, "too much", {"remaining_msat": 5})
-    with pytest.raises(KitestringError, match="too much") as caught:
-        await call(home, "pay", {"target": bolt11_of(sat(50))}, "k1")
-    assert (caught.value.exit_code, caught.value.details) == (Exit.REFUSED, {"remaining_msat": 5})
-    body = json.dumps({"target": bolt11_of(sat(50))}).encode()
-    assert await raw(home, "POST", "/v1/commands/pay", body) == (
-        403,
-        {"ok": False, "reason": "over_budget", "message": "too much", "details": {"remaining_msat": 5}},
-    )
+async def test_a_refusal_comes_out_as_it_went_in(home: DataDir, desk: Office) -> None:
+    await desk.set_owner(budget=Budget.total(Msat(5_000)))
+    asked = {"target": desk.node.outside_bolt11()}
+    with pytest.raises(KitestringError) as caught:
+        await call(home, "pay", asked, "k1")
+    message, details = caught.value.message, caught.value.details
+    assert (caught.value.exit_code, details["limit_msat"]) == (Exit.REFUSED, 5_000)
+    assert await raw(home, "POST", "/v1/commands/pay", json.dumps(asked).encode()) == (
+        403, {"ok": False, "reason": "over_budget", "message": message, "details": details},
+    )  # fmt: skip
 
 
-async def test_the_door_tells_its_version_and_commands(home: DataDir, desk: FakeDesk) -> None:
+async def test_the_door_tells_its_version_and_commands(home: DataDir, desk: Office) -> None:
     status, body = await raw(home, "GET", "/v1")
     assert (status, body["result"]["version"]) == (200, VERSION)
     assert [command["name"] for command in body["result"]["commands"]] == [row.name for row in TABLE]
@@ -100,7 +94,7 @@ async def test_the_door_tells_its_version_and_commands(home: DataDir, desk: Fake
     ],
 )
 async def test_bad_input_gets_one_typed_answer(
-    home: DataDir, desk: FakeDesk, method: str, path: str, data: bytes, status: int, word: str
+    home: DataDir, desk: Office, method: str, path: str, data: bytes, status: int, word: str
 ) -> None:
     found, body = await raw(home, method, path, data)
     assert (found, body["ok"]) == (status, False)
@@ -108,13 +102,13 @@ async def test_bad_input_gets_one_typed_answer(
     assert (await call(home, "connections", {}))["connections"] == []
 
 
-async def test_a_mutating_command_without_a_key_is_refused(home: DataDir, desk: FakeDesk) -> None:
+async def test_a_mutating_command_without_a_key_is_refused(home: DataDir, desk: Office) -> None:
     _, body = await raw(home, "POST", "/v1/commands/connect", b'{"name":"alice"}', key="")
     assert "idempotency key" in body["message"]
-    assert desk.store.rows == {}
+    assert desk.store.applied == []
 
 
-async def test_another_user_is_refused(home: DataDir, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_user_is_refused(home: DataDir, desk: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_server, "peer_uid", lambda _: 4242)
     with pytest.raises(KitestringError) as caught:
         await call(home, "connections", {})
@@ -122,13 +116,13 @@ async def test_another_user_is_refused(home: DataDir, desk: FakeDesk, monkeypatc
 
 
 async def test_a_fault_of_a_handler_is_told_without_its_text(
-    home: DataDir, desk: FakeDesk, caplog: pytest.LogCaptureFixture
+    home: DataDir, desk: Office, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.store = None
+    desk.store.grants = None  # not a method any more
     with pytest.raises(KitestringError, match="its log says why") as caught:
         await call(home, "connections", {})
     assert caught.value.reason is Reason.INTERNAL
-    assert "AttributeError" in caplog.text
+    assert "TypeError" in caplog.text
 
 
 def test_without_a_service_it_is_said_how_to_start_one(home: DataDir) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from kitestring.app.owner import node as control_node
-from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.node_audit import Findings
 from kitestring.app.service.node_words import told
 from kitestring.backend.registry import open_backend
@@ -19,7 +18,8 @@ from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Finding
 from kitestring.transport.clock import SystemClock
-from tests.kit.app.fake_desk import OWNER, FakeDesk
+from tests.kit.app.desk import Office
+from tests.kit.changed import replace
 
 
 class OddError(Exception):
@@ -42,35 +42,35 @@ class BrokenNode(RefusingNode):
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> FakeDesk:
-    made = FakeDesk(tmp_path)
-    made.backend = RefusingNode()
-    return made
+def desk(office: Office) -> Office:
+    """Before a node that refuses."""
+    return before(office, RefusingNode())
 
 
-async def run(desk: FakeDesk, command: str) -> dict[str, Any]:
-    return await OwnerCommands(desk, all_commands()).run(OWNER, command, {})
+def before(office: Office, node: Any) -> Office:
+    office.desk = replace(office.desk, backend=node)
+    return office
 
 
-async def test_doctor_reports_a_node_that_refuses(desk: FakeDesk) -> None:
-    facts = await run(desk, "doctor")
+async def test_doctor_reports_a_node_that_refuses(desk: Office) -> None:
+    facts = await desk.run("doctor")
     assert facts["node"] == {"reachable": False, "why": "permission denied"}
 
 
-async def test_doctor_hands_on_what_the_backend_finds_also_while_the_node_is_away(desk: FakeDesk) -> None:
-    facts = await run(desk, "doctor")
+async def test_doctor_hands_on_what_the_backend_finds_also_while_the_node_is_away(desk: Office) -> None:
+    facts = await desk.run("doctor")
     assert facts["findings"] == [{"name": "macaroon", "state": "fail", "message": "lacks everything"}]
 
 
-async def test_a_backend_that_cannot_say_how_it_is_does_not_take_the_doctor_with_it(desk: FakeDesk) -> None:
-    desk.backend = BrokenNode()
-    (found,) = (await run(desk, "doctor"))["findings"]
+async def test_a_backend_that_cannot_say_how_it_is_does_not_take_the_doctor_with_it(desk: Office) -> None:
+    before(desk, BrokenNode())
+    (found,) = (await desk.run("doctor"))["findings"]
     assert (found["state"], found["message"]) == ("warn", "its backend could not be asked how it is: no idea")
 
 
-async def test_audit_says_why_the_node_cannot_be_asked(desk: FakeDesk) -> None:
+async def test_audit_says_why_the_node_cannot_be_asked(desk: Office) -> None:
     with pytest.raises(KitestringError, match="permission denied") as caught:
-        await run(desk, "audit_node")
+        await desk.run("audit_node")
     assert caught.value.reason is Reason.UNAVAILABLE
 
 
@@ -90,14 +90,14 @@ class BadBookkeeper:
 
 
 async def test_what_is_wrong_in_the_nodes_own_books_is_a_violation_beside_those_of_the_comparison(
-    desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+    desk: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def examine(*_: object) -> Findings:
         return Findings(("a payment is unknown",), payments=7, invoices=3)
 
     monkeypatch.setattr(control_node, "examine", examine)
-    desk.backend = BadBookkeeper()
-    assert await run(desk, "audit_node") == {
+    before(desk, BadBookkeeper())
+    assert await desk.run("audit_node") == {
         "violations": ["a payment is unknown", "3 sat are missing", "2 sat are too much"],
         "payments": 7,
         "invoices": 3,
@@ -106,7 +106,7 @@ async def test_what_is_wrong_in_the_nodes_own_books_is_a_violation_beside_those_
 
 @pytest.mark.parametrize("url", ["sandbox://", "sandbox://?latency_ms=1", "sandbox:///{}/elsewhere.db"])
 async def test_audit_looks_into_every_sandboxs_books(
-    desk: FakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+    desk: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     async def examine(*_: object) -> Findings:
         return Findings((), payments=0, invoices=0)
@@ -115,9 +115,9 @@ async def test_audit_looks_into_every_sandboxs_books(
     node = open_backend(url.format(tmp_path), clock=SystemClock(), entropy=os.urandom, data_dir=tmp_path)
     assert isinstance(node, Sandbox)
     await node.open()
-    desk.backend = node
-    assert (await run(desk, "audit_node"))["violations"] == []
+    before(desk, node)
+    assert (await desk.run("audit_node"))["violations"] == []
     with contextlib.closing(sqlite3.connect(node.path)) as file, file:
         file.execute("UPDATE node SET balance_msat = balance_msat + 1")
-    assert len((await run(desk, "audit_node"))["violations"]) == 1
+    assert len((await desk.run("audit_node"))["violations"]) == 1
     await node.close()

@@ -16,8 +16,9 @@ from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.transactions import SaveGrant, Write
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.app.fake_desk import NOW, OWNER
+from tests.kit.app.desk import OWNER
 from tests.kit.changed import replace
+from tests.kit.clock import EPOCH as NOW
 
 OFFLINE = {"card", "connections", "events", "account_list", "offer_list", "offer_show", "balance", "transactions"}
 

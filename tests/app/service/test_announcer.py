@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,16 +14,19 @@ import pytest
 
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import ANNOUNCEMENT, Announcer
+from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message
+from kitestring.base.transactions import SaveGrant
+from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.publications import Answer, PublishResult, Verdict
-from tests.kit.app.fake_desk import NOW
 from tests.kit.chance import Counted
 from tests.kit.changed import replace
+from tests.kit.clock import EPOCH as NOW
 from tests.kit.clock import WalkingClock
 
 KEYRING = Keyring(bytes(range(32)))
@@ -81,24 +85,24 @@ class FakePool:
         pass
 
 
-class Stored:
-    """The ledger's grants."""
-
-    def __init__(self, *grants: Grant) -> None:
-        self.grants = {grant.grant_id: grant for grant in grants}
-
-    async def grant(self, grant_id: str) -> Grant | None:
-        return self.grants.get(grant_id)
+@pytest.fixture
+async def store(ledger: Path) -> AsyncIterator[SqliteStore]:
+    opened = await SqliteStore.open(ledger, KEYRING.service_id)
+    yield opened
+    await opened.close()
 
 
-def announcer(pool: Any, *grants: Grant) -> Announcer:
-    store: Any = Stored(*grants)
+async def save(store: SqliteStore, grant: Grant) -> None:
+    await execute(store, f"save {grant.version}", "owner", (SaveGrant(grant),), {}, NOW)
+
+
+def announcer(pool: Any, store: SqliteStore) -> Announcer:
     return Announcer(pool, store, KEYRING, WalkingClock(), Counted())
 
 
-async def test_a_change_within_one_second_is_newer_than_what_it_replaces() -> None:
+async def test_a_change_within_one_second_is_newer_than_what_it_replaces(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool)
+    announce = announcer(pool, store)
     await announce.announce(GRANT)
     await announce.announce(replace(GRANT, nip44_seen=True, version=2))
     await announce.announce(replace(GRANT, nip44_seen=True, version=3, revoked_at=NOW))
@@ -108,9 +112,9 @@ async def test_a_change_within_one_second_is_newer_than_what_it_replaces() -> No
     assert first_tag(pool.published[2], "e") == pool.published[1].id
 
 
-async def test_what_was_read_before_a_change_does_not_announce_the_old_state_again() -> None:
+async def test_what_was_read_before_a_change_does_not_announce_the_old_state_again(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool)
+    announce = announcer(pool, store)
     await announce.announce(replace(GRANT, nip44_seen=True, version=2))
     assert await announce.announce(GRANT)
     await announce.keep_announcing([GRANT])
@@ -118,10 +122,11 @@ async def test_what_was_read_before_a_change_does_not_announce_the_old_state_aga
 
 
 async def test_a_relay_that_was_down_gets_the_same_event_as_soon_as_it_is_back(
+    store: SqliteStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     pool, caplog.handler.level = FakePool(), logging.WARNING
-    announce = announcer(pool)
+    announce = announcer(pool, store)
     pool.down = {FIRST}
     with caplog.at_level(logging.WARNING, "kitestring.announce"):
         assert await announce.announce(GRANT)
@@ -135,9 +140,9 @@ async def test_a_relay_that_was_down_gets_the_same_event_as_soon_as_it_is_back(
     assert len(pool.published) == 2
 
 
-async def test_a_deletion_that_no_relay_took_is_sent_again() -> None:
+async def test_a_deletion_that_no_relay_took_is_sent_again(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool)
+    announce = announcer(pool, store)
     await announce.announce(GRANT)
     pool.down = {FIRST, SECOND}
     await announce.announce(REVOKED)
@@ -154,9 +159,9 @@ async def test_a_deletion_that_no_relay_took_is_sent_again() -> None:
     assert len(pool.published) == 4
 
 
-async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced() -> None:
+async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool)
+    announce = announcer(pool, store)
     pool.down = {FIRST, SECOND}
     assert not await announce.announce(GRANT)
     pool.down = set()
@@ -166,9 +171,9 @@ async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced() -> 
     assert len(pool.published) == 2
 
 
-async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_refresh() -> None:
+async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_refresh(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool)
+    announce = announcer(pool, store)
     pool.refusing = {FIRST}
     await announce.announce(GRANT)
     await announce.publish_missing()
@@ -177,9 +182,9 @@ async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_
     assert len(pool.published) == 2
 
 
-async def test_only_a_genuine_info_event_counts_as_read_back() -> None:
+async def test_only_a_genuine_info_event_counts_as_read_back(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool)
+    announce = announcer(pool, store)
     await announce.announce(GRANT)
     pool.shown = [msgspec.structs.replace(pool.published[0], sig="00" * 64)]
     with pytest.raises(KitestringError, match="no relay shows"):
@@ -198,35 +203,39 @@ async def carried(announce: Announcer, grant_id: str) -> bool:
     return await taken
 
 
-async def test_an_announcement_tells_the_grant_as_it_is_stored_now() -> None:
+async def test_an_announcement_tells_the_grant_as_it_is_stored_now(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool, replace(GRANT, methods=frozenset({"get_balance"}), version=7))
+    await save(store, replace(GRANT, methods=frozenset({"get_balance"}), version=7))
+    announce = announcer(pool, store)
     assert await carried(announce, "g1")
     assert pool.published[0].content == "get_balance get_info"
     assert await carried(announce, "g1")
     assert len(pool.published) == 1
 
 
-async def test_an_announcement_that_no_relay_takes_is_tried_again_by_the_outbox() -> None:
+async def test_an_announcement_that_no_relay_takes_is_tried_again_by_the_outbox(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool, GRANT)
+    await save(store, GRANT)
+    announce = announcer(pool, store)
     pool.down = {FIRST, SECOND}
     assert not await carried(announce, "g1")
     pool.down = {FIRST}
     assert await carried(announce, "g1")
 
 
-async def test_nothing_is_announced_of_a_grant_that_is_no_connection_or_is_gone() -> None:
+async def test_nothing_is_announced_of_a_grant_that_is_no_connection_or_is_gone(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = announcer(pool, replace(GRANT, wire="owner"))
+    await save(store, replace(GRANT, wire="owner"))
+    announce = announcer(pool, store)
     assert await carried(announce, "g1")
     assert await carried(announce, "nobody")
     assert pool.published == []
 
 
-async def test_whoever_waits_for_an_announcement_waits_until_a_relay_has_it() -> None:
+async def test_whoever_waits_for_an_announcement_waits_until_a_relay_has_it(store: SqliteStore) -> None:
     pool = FakePool()
-    announce = Announcer(pool, Stored(GRANT), KEYRING, SystemClock(), Counted())  # type: ignore[arg-type]  # fakes of a part each
+    await save(store, GRANT)
+    announce = Announcer(pool, store, KEYRING, SystemClock(), Counted())  # type: ignore[arg-type]  # a pool of paper
     waiting = asyncio.ensure_future(announce.announced(GRANT))
     await asyncio.sleep(0)
     assert not waiting.done()

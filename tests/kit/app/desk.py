@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.owner.desk import Desk
+from kitestring.app.service.execute import Result
 from kitestring.app.service.owner_wire import encode_control
 from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.app.service.waiters import Waiters
+from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.errors import KitestringError
+from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded
-from tests.kit.engine.rig import Rig
+from tests.kit.clock import EPOCH, PATIENCE_S, StandingClock
+from tests.kit.engine.rig import Life, Rig
+
+RELAY = "ws://127.0.0.1:7777"
+#: The owner's grant as a new ledger has it.
+OWNER = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
 
 
 class Heard:
@@ -25,17 +41,72 @@ class Heard:
         self.changed.append(grant_id)
 
 
-def real_desk(rig: Rig) -> ServiceDesk:
+def real_desk(rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Path("/nowhere")) -> ServiceDesk:
     heard: Any = Heard()
     waiters = Waiters()
     rig.store.subscribe(waiters.hear)
     rig.context.encode, rig.context.deliver = _encode, waiters.tell
     return ServiceDesk(
-        config=Config(Path("/nowhere")), keyring=Keyring(b"\x07" * 32), store=rig.store, backend=rig.backend,
-        clock=rig.clock, entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard,
-        relays=("ws://127.0.0.1:1",), network="regtest",
+        config=Config(data_dir), keyring=Keyring(b"\x07" * 32), store=rig.store, backend=rig.backend, clock=rig.clock,
+        entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard, relays=relays,
+        network="regtest",
     )  # fmt: skip
 
 
 def _encode(_: bytes, part: str, outcome: Outcome, now: int) -> Encoded | None:
     return encode_control(part, outcome, now)
+
+
+class Office:
+    """The owner's commands on such a desk, carried out for whoever is the owner by the ledger."""
+
+    def __init__(self, rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Path("/nowhere")) -> None:
+        self.rig, self.node, self.store = rig, rig.node, rig.store
+        self.desk = real_desk(rig, relays, data_dir)
+
+    @property
+    def commands(self) -> OwnerCommands[Desk]:
+        return OwnerCommands(self.desk, all_commands())
+
+    async def run(self, command: str, key: str = "k1", /, **params: Any) -> Result:
+        commands = self.commands
+        return await commands.run(await commands.owner(), command, params, key)
+
+    async def refused(self, command: str, key: str = "k1", /, **params: Any) -> KitestringError:
+        with pytest.raises(KitestringError) as caught:
+            await self.run(command, key, **params)
+        return caught.value
+
+    async def set_owner(self, **changes: Any) -> None:
+        """Change the owner's grant behind the service's back."""
+        await self.rig.change(OWNER_GRANT, **changes)
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Look again until it is so: not everything that the engine stores is told to somebody."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not await holds():  # noqa: ASYNC110 - as said above
+                await asyncio.sleep(0.001)
+
+    async def has_state(self, payment_hash: str, state: str) -> None:
+        """Wait until the payment of this hash is in this state."""
+
+        async def holds() -> bool:
+            return await self.rig.state(payment_hash) == state
+
+        await self.until(holds)
+
+    @property
+    def announced(self) -> list[str]:
+        """Grants that were to be served anew."""
+        assert isinstance(self.desk.connections, Heard)
+        return self.desk.connections.changed
+
+
+@asynccontextmanager
+async def open_office(
+    life: Life, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Path("/nowhere")
+) -> AsyncIterator[Office]:
+    """On a loop of real time, for doors with real sockets; the wall stands still."""
+    life.clock = life.node._clock = StandingClock(EPOCH)
+    async with life.service(start=False) as rig:
+        yield Office(rig, relays, data_dir)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from typing import Any
 
 from kitestring.app.home.config import RequestRates
@@ -18,7 +17,6 @@ from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
 from kitestring.base.ports import Encoded
 from kitestring.base.records import Message
-from kitestring.codec.bolt11_write import encode
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, first_tag, verify_event
@@ -149,19 +147,7 @@ class Door:
 
     def invoice(self, script: Script | None = None, **more: Any) -> str:
         """A real invoice of somebody outside, over 10 sat."""
-        preimage = self.rig.life.entropy(32)
-        payment_hash = sha256(preimage).hexdigest()
-        node = self.rig.node
-        node._preimages[payment_hash], node.scripts[payment_hash] = preimage.hex(), script or Script()
-        values: dict[str, Any] = {
-            "network": "regtest",
-            "amount_msat": 10_000,
-            "description": "tea",
-            "expiry_s": 3600,
-        } | more
-        return encode(
-            timestamp=self.clock.now(), payment_hash=payment_hash, payment_secret="11" * 32, secret32=NODE_KEY, **values
-        )
+        return self.rig.node.outside_bolt11(**({"amount_msat": 10_000, "script": script} | more))
 
 
 Test = Callable[[Life, Door], Awaitable[None]]

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from kitestring.base.money import Msat
 from kitestring.base.node import (
@@ -28,6 +29,7 @@ from kitestring.base.node import (
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
 from kitestring.base.ports import Clock
 from tests.kit.changed import replace
+from tests.kit.codec.invoices import invoice
 
 ABILITIES = Capabilities(
     own_preimage=True,
@@ -106,6 +108,11 @@ class FaultyBackend:
         self._preimages[payment_hash] = preimage
         self.scripts[payment_hash] = script or Script()
         return f"lnbcrt-{payment_hash}", payment_hash
+
+    def outside_bolt11(self, amount_msat: int | None = 50_000, script: Script | None = None, **more: Any) -> str:
+        """The same as a text that can be read."""
+        _, payment_hash = self.outside_invoice(script)
+        return invoice(amount_msat, payment_hash=payment_hash, at=self._clock.now(), **more)
 
     def pay_in(self, payment_hash: str, amount: int | None = None) -> bool:
         """Somebody pays an invoice of the node; False when that is not possible (any more)."""

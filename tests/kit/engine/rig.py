@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import pickle
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -59,7 +59,7 @@ class Life:
     """What lasts over restarts: the file, the node, the clock, the entropy and what was ever delivered."""
 
     path: Path
-    clock: VirtualClock = field(default_factory=VirtualClock)
+    clock: Any = field(default_factory=VirtualClock)
     delivered: list[Message] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)
     numbers: Any = field(default_factory=itertools.count)
@@ -121,8 +121,7 @@ class Rig:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        with loop.outside():
+        with loop.outside() if isinstance(loop, VirtualLoop) else nullcontext():
             await self._sqlite.close()
 
     def _carry(self, message: Message, done: Done) -> None:

@@ -1,0 +1,108 @@
+"""The owner's commands about connections: the link is shown once, a name is taken once, an end is for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kitestring.app.owner.connections import nwc_methods
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Budget, Grant
+from kitestring.base.money import sat
+from kitestring.codec.uri import decode_nwc
+from kitestring.crypto.keys import SecretKey
+from tests.kit.app.desk import RELAY, Office
+from tests.kit.clock import EPOCH
+
+
+async def made(office: Office) -> list[Grant]:
+    """Every connection there ever was."""
+    return [grant for grant in await office.store.grants() if grant.wire == "nwc"]
+
+
+async def test_a_new_connection_shows_its_link_once_and_stores_no_secret(office: Office) -> None:
+    shown = await office.run("connect", name="alice", budget_msat=5_000_000, period="day")
+    uri = decode_nwc(shown["nwc_uri"])
+    (grant,) = await made(office)
+    assert uri.relays == (RELAY,)
+    assert grant.caller == SecretKey(uri.secret).public_hex
+    assert grant.service_pubkey == uri.service_pubkey == office.desk.connection_pubkey(grant.grant_id)
+    assert grant.budget == Budget.daily(sat(5_000))
+    stored = office.rig.life.path.read_bytes() + office.rig.life.path.with_name("kitestring.db-wal").read_bytes()
+    assert uri.secret.hex().encode() not in stored
+    assert uri.secret not in stored
+    assert office.announced == [grant.grant_id]
+
+
+async def test_a_repeated_connect_returns_the_connection_without_its_link(office: Office) -> None:
+    first = await office.run("connect", name="alice")
+    again = await office.run("connect", name="alice")
+    assert again["nwc_uri"] is None
+    assert again["connection_id"] == first["connection_id"]
+    assert len(await made(office)) == 1
+
+
+async def test_a_name_that_exists_is_returned_without_its_link(office: Office) -> None:
+    first = await office.run("connect", name="alice")
+    other = await office.run("connect", "k2", name="alice", budget_msat=1_000)
+    assert other["nwc_uri"] is None
+    assert other["connection_id"] == first["connection_id"]
+
+
+async def test_a_key_is_not_taken_for_two_different_commands(office: Office) -> None:
+    await office.run("connect", name="alice")
+    assert (await office.refused("connect", name="bob")).reason is Reason.ALREADY_USED
+    assert [grant.name for grant in await made(office)] == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("params", "word"),
+    [
+        ({"methods": ["fly"]}, "fly"),
+        ({"methods": []}, "needs a method"),
+        ({"account": "nobody"}, "account create nobody"),
+        ({"expires_at": EPOCH}, "later"),
+        ({"period": "rolling", "budget_msat": 1_000}, "length"),
+        ({"period": "day", "budget_msat": 1_000, "length_s": 60}, "length"),
+        ({"period": "hour"}, "hour"),
+        ({"cipher": "rot13"}, "rot13"),
+        ({"name": "two\nlines"}, "one line"),
+    ],
+)
+async def test_a_wrong_connection_is_explained(office: Office, params: dict[str, Any], word: str) -> None:
+    assert word in (await office.refused("connect", **{"name": "alice", **params})).message
+    assert await made(office) == []
+
+
+async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Office) -> None:
+    await office.run("account_create", name="bob")
+    asked = {
+        "methods": ["pay_invoice"], "account": "bob", "budget_msat": 7_000, "period": "rolling", "length_s": 3_600,
+        "per_payment_msat": 1_000, "expires_at": EPOCH + 60,
+    }  # fmt: skip
+    shown = await office.run("connect", "k2", name="agent", **asked)
+    (row,) = (await office.run("connections"))["connections"]
+    assert {name: row[name] for name in asked} == asked
+    assert {**row, "nwc_uri": shown["nwc_uri"], "created": True} == shown
+
+
+async def test_a_connection_may_do_everything_unless_it_is_said_and_the_oldest_is_listed_first(office: Office) -> None:
+    for key, name in (("k1", "zoe"), ("k2", "adam")):
+        await office.run("connect", key, name=name)
+        office.rig.clock.advance(1)
+    rows = (await office.run("connections"))["connections"]
+    assert [row["name"] for row in rows] == ["zoe", "adam"]
+    assert rows[0]["methods"] == sorted(nwc_methods())
+    assert rows[0]["budget_msat"] is rows[0]["period"] is rows[0]["per_payment_msat"] is None
+
+
+async def test_a_revoked_connection_is_gone_and_its_name_is_free(office: Office) -> None:
+    await office.run("connect", name="alice")
+    ended = await office.run("revoke", name="alice")
+    assert await office.run("revoke", name="alice") == ended
+    assert (await office.run("connections"))["connections"] == []
+    assert [grant.version for grant in await made(office)] == [2]
+    assert (await office.run("connect", "k3", name="alice"))["nwc_uri"] is not None
+    assert (await office.refused("revoke", "k4", name="bob")).reason is Reason.UNKNOWN_TARGET
+    assert len(office.announced) == 3

@@ -1,0 +1,251 @@
+"""The owner's commands about money: once per key, for what was asked, and an open end is never called failed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from kitestring.app.service.waiters import Waiters
+from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Budget
+from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import Msat, sat
+from kitestring.codec.bolt11 import decode
+from kitestring.codec.pointers import PriceType, encode
+from kitestring.nostr.event import Event
+from tests.kit.app.desk import RELAY, Office, open_office
+from tests.kit.changed import replace
+from tests.kit.client.hostile import HostileRelay, Request, hostile_relay, noffer
+from tests.kit.clock import EPOCH
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import Life
+
+
+async def pending(office: Office) -> str:
+    """A payment whose end nobody knows; its hash."""
+    office.node.deaf = True
+    text = office.node.outside_bolt11(script=Script(answers=["lost"], settles_after_s=None))
+    with pytest.raises(KitestringError, match="still under way"):
+        await office.run("pay", target=text, wait_s=0)
+    payment_hash = decode(text).payment_hash
+    await office.has_state(payment_hash, "unknown")
+    return payment_hash
+
+
+# ------------------------------------------------------------ paying
+
+
+async def test_an_invoice_is_paid_with_what_it_says(office: Office) -> None:
+    text = office.node.outside_bolt11(script=Script(fee=1_005))
+    result = await office.run("pay", target=f"lightning:{text.upper()}", max_fee_msat=2_000)
+    assert (result["amount_msat"], result["fee_msat"], result["internal"]) == (50_000, 1_005, False)
+    assert sha256(bytes.fromhex(result["preimage"])).hexdigest() == result["payment_hash"] == decode(text).payment_hash
+    payment = await office.store.payment_by_hash(office.rig.context.node.node_id, result["payment_hash"])
+    assert (payment.amount_msat, payment.fee_cap_msat, payment.amountless) == (sat(50), Msat(2_000), False)
+
+
+async def test_an_amountless_invoice_is_paid_with_the_given_amount(office: Office) -> None:
+    result = await office.run("pay", target=office.node.outside_bolt11(None), amount_msat=9_000)
+    payment = await office.store.payment_by_hash(office.rig.context.node.node_id, result["payment_hash"])
+    assert (payment.amount_msat, payment.amountless) == (Msat(9_000), True)
+
+
+async def test_a_key_pays_once_and_gives_the_same_answer_ever_after(office: Office) -> None:
+    text = office.node.outside_bolt11()
+    answers = [await office.run("pay", target=text) for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+    assert len(office.node.sends) == 1
+
+
+async def test_an_open_payment_is_pending_not_failed(office: Office) -> None:
+    text = office.node.outside_bolt11(script=Script(settles_after_s=None))
+    error = await office.refused("pay", target=text, wait_s=0)
+    assert error.reason is Reason.PAYMENT_IN_FLIGHT
+    assert error.details == {"payment_hash": decode(text).payment_hash}
+    again = await office.refused("pay", target=text, wait_s=0)
+    assert (again.reason, len(office.node.sends)) == (Reason.PAYMENT_IN_FLIGHT, 1)
+
+
+async def test_a_refusal_keeps_its_reason_and_details(office: Office) -> None:
+    await office.set_owner(budget=Budget.total(Msat(5_000)))
+    error = await office.refused("pay", target=office.node.outside_bolt11())
+    assert (error.reason, error.details["limit_msat"]) == (Reason.OVER_BUDGET, 5_000)
+
+
+async def test_a_key_that_was_used_for_an_invoice_pays_nothing(office: Office) -> None:
+    await office.run("invoice", amount_msat=21_000)
+    stored = office.rig.store.applied[-1].request
+    office.rig.store.request = lambda _: _given(stored)
+    assert (await office.refused("pay", target=office.node.outside_bolt11())).reason is Reason.ALREADY_USED
+    assert office.node.sends == []
+
+
+async def _given(value: Any) -> Any:
+    return value
+
+
+@pytest.mark.parametrize(
+    ("target", "amount", "word"),
+    [
+        ("invoice", 51_000, "leave the amount out"),
+        ("amountless", None, "how much to pay"),
+        ("spontaneous", None, "how much to pay"),
+        ("spontaneous", 1_500, "whole sats"),
+        ("fixed", 6_000, "costs 5 sat"),
+        ("npub1xxx", None, "npub"),
+        ("gibberish", None, "no invoice"),
+        ("lnbc1qqqq", None, "checksum"),
+    ],
+)
+async def test_what_cannot_be_paid_is_said_before_anything_is_claimed(
+    office: Office, target: str, amount: int | None, word: str
+) -> None:
+    free = noffer(RELAY)
+    targets = {
+        "invoice": office.node.outside_bolt11(),
+        "amountless": office.node.outside_bolt11(None),
+        "spontaneous": encode(free),
+        "fixed": encode(replace(free, price_type=PriceType.FIXED, price_sats=5)),
+    }
+    params = {} if amount is None else {"amount_msat": amount}
+    assert word in (await office.refused("pay", target=targets.get(target, target), **params)).message
+    assert office.rig.store.applied == []
+
+
+# ------------------------------------------------------------ paying an offer
+
+
+class Shop:
+    """Somebody else's service behind a relay: it makes an invoice for each request."""
+
+    def __init__(self, office: Office, relay: HostileRelay) -> None:
+        self.office, self.relay = office, relay
+        relay.script = self.answer
+
+    def answer(self, request: Request) -> Iterable[Event]:
+        text = self.office.node.outside_bolt11(1_000 * int(request.members["amount_sats"]))
+        return [request.reply({"bolt11": text}, at=EPOCH)]
+
+    def code(self, offer: str = "tips") -> str:
+        return encode(noffer(self.relay.url, offer))
+
+
+@pytest.fixture
+async def shop(life: Life) -> AsyncIterator[Shop]:
+    async with hostile_relay(lambda _: None) as relay, open_office(life, (relay.url,)) as opened:
+        yield Shop(opened, relay)
+
+
+async def test_a_repeated_payment_of_an_offer_asks_for_no_second_invoice(shop: Shop) -> None:
+    first = await shop.office.run("pay", target=shop.code(), amount_msat=21_000)
+    again = await shop.office.run("pay", target=shop.code(), amount_msat=21_000)
+    assert first == again
+    assert [request.members["amount_sats"] for request in shop.relay.requests] == [21]
+
+
+@pytest.mark.parametrize("changed", [{"amount_msat": 22_000}, {"max_fee_msat": 1}, {"target": "other"}])
+async def test_a_key_pays_one_thing_only(shop: Shop, changed: dict[str, Any]) -> None:
+    await shop.office.run("pay", target=shop.code(), amount_msat=21_000)
+    asked: dict[str, Any] = {"target": shop.code(), "amount_msat": 21_000, **changed}
+    if "target" in changed:
+        asked["target"] = shop.code("other")
+    assert (await shop.office.refused("pay", **asked)).reason is Reason.ALREADY_USED
+    assert len(shop.office.node.sends) == 1
+
+
+# ------------------------------------------------------------ being paid
+
+
+async def test_an_invoice_is_made_once_per_key(office: Office) -> None:
+    made = await office.run("invoice", amount_msat=21_000, description="tea", expiry_s=600)
+    assert (made["type"], made["state"], made["account"], made["connection_id"]) == (
+        "incoming", "pending", "owner", OWNER_GRANT,
+    )  # fmt: skip
+    assert (made["amount_msat"], made["description"], made["expires_at"]) == (21_000, "tea", EPOCH + 600)
+    asked = {"amount_msat": 21_000, "description": "tea", "expiry_s": 600}
+    assert await office.run("invoice", **asked) == made
+    assert (await office.refused("invoice", **{**asked, "amount_msat": 22_000})).reason is Reason.ALREADY_USED
+    assert len(await office.store.invoices(InvoiceState.OPEN)) == 1
+
+
+async def test_a_node_that_is_away_makes_no_invoice_and_it_is_said_why(office: Office) -> None:
+    office.node.offline = True
+    error = await office.refused("invoice", amount_msat=21_000)
+    assert (error.reason, "switched off" in error.message) == (Reason.UNAVAILABLE, True)
+
+
+async def test_an_invoice_that_takes_too_long_is_not_there_yet_and_comes_with_the_same_key(office: Office) -> None:
+    desk = office.desk
+    office.desk = replace(desk, waiters=Waiters())  # who hears of no answer
+    late = await office.refused("invoice", amount_msat=21_000, wait_s=0)
+    assert (late.reason, "not made the invoice yet" in late.message) == (Reason.UNAVAILABLE, True)
+    office.desk = desk
+    await office.run("invoice", amount_msat=21_000)
+    assert len(await office.store.invoices(InvoiceState.OPEN)) == 1
+
+
+# ------------------------------------------------------------ looking
+
+
+async def test_the_balance_says_when_the_node_cannot_be_asked(office: Office) -> None:
+    await office.run("account_create", name="bob")
+    await office.run("account_fund", "k2", account="bob", amount_msat=7_000)
+    told = await office.run("balance")
+    assert (told["balance_msat"], told["unknown_because"]) == (1_000_000_000 - 7_000, "")
+    assert [row["available_msat"] for row in told["accounts"]] == [7_000]
+    office.node.offline = True
+    told = await office.run("balance")
+    assert (told["balance_msat"], "switched off" in told["unknown_because"]) == (None, True)
+    await office.set_owner(methods=frozenset({"spend"}))
+    assert (await office.refused("balance")).reason is Reason.NOT_PERMITTED
+
+
+async def test_transactions_are_listed_newest_first_of_one_account_or_of_all(office: Office) -> None:
+    await office.run("account_create", name="bob")
+    paid = await office.run("pay", target=office.node.outside_bolt11())
+    office.rig.clock.advance(10)
+    await office.run("invoice", amount_msat=21_000)
+
+    async def hashes(**params: Any) -> list[str]:
+        return [row["payment_hash"] for row in (await office.run("transactions", **params))["transactions"]]
+
+    assert await hashes() == [paid["payment_hash"]]
+    everything = await hashes(unpaid=True)
+    assert (len(everything), everything[1]) == (2, paid["payment_hash"])
+    assert await hashes(unpaid=True, since=EPOCH + 5) == await hashes(unpaid=True, limit=1) == everything[:1]
+    assert await hashes(unpaid=True, until=EPOCH + 5) == await hashes(unpaid=True, offset=1) == everything[1:]
+    assert await hashes(unpaid=True, direction="incoming") == everything[:1]
+    assert (await hashes(account="bob"), await hashes(account="owner")) == ([], [paid["payment_hash"]])
+    assert (await office.refused("transactions", account="eve")).reason is Reason.UNKNOWN_TARGET
+    (row,) = (await office.run("transactions"))["transactions"]
+    assert all(value is None or type(value) in (int, str, bool) for value in row.values())
+
+
+async def test_the_service_and_its_node_show_who_they_are_and_what_is_going_on(office: Office) -> None:
+    payment_hash = await pending(office)
+    shown = await office.run("info")
+    assert (shown["service_pubkey"], shown["relays"]) == (office.desk.service_id, [RELAY])
+    assert (shown["alias"], shown["network"], shown["node_pubkey"]) == ("faulty", "regtest", "02" + "ab" * 32)
+    assert (shown["spent_msat"], shown["pending_msat"], shown["spending_stopped"]) == (0, 60_000, "")
+    office.node.deaf = False
+    office.node.release(payment_hash)
+
+
+# ------------------------------------------------------------ the operator's word
+
+
+async def test_only_a_payment_of_unknown_outcome_is_resolved_by_its_id_or_its_hash(office: Office) -> None:
+    text = office.node.outside_bolt11(script=Script(settles_after_s=None))
+    await office.refused("pay", "k0", target=text, wait_s=0)
+    for name in (decode(text).payment_hash, "no such payment"):
+        assert (await office.refused("payment_resolve", payment=name, note="why")).reason is Reason.UNKNOWN_TARGET
+    payment_hash = await pending(office)
+    told = await office.run("payment_resolve", payment=payment_hash, note="the channel is gone")
+    assert (told["payment_hash"], told["amount_msat"], told["state"]) == (payment_hash, 50_000, "resolved")
+    again = await office.run("payment_resolve", "k2", payment=told["payment_id"], note="again")
+    assert again == {"payment_id": told["payment_id"], "payment_hash": payment_hash, "state": "resolved"}
+    assert (await office.store.payment(told["payment_id"])).evidence == "the channel is gone"

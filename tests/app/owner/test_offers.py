@@ -1,0 +1,79 @@
+"""The owner's commands about offers: codes that anybody can pay, each with one price or one range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kitestring.app.owner.offers import oldest_noffer
+from kitestring.base.errors import Reason
+from kitestring.base.grants import OfferState
+from kitestring.codec.pointers import Noffer, PriceType, decode
+from tests.kit.app.desk import RELAY, Office
+
+
+async def test_an_offer_becomes_a_code_with_key_relay_and_price(office: Office) -> None:
+    service = office.desk.service_id
+    fixed = await office.run("offer_create", label="tea", price_msat=5_000)
+    assert decode(fixed["noffer"]) == Noffer(service, (RELAY,), fixed["offer_id"], PriceType.FIXED, 5)
+    free = await office.run("offer_create", "k2", label="tips", min_msat=1_000, max_msat=9_000)
+    assert decode(free["noffer"]) == Noffer(service, (RELAY,), free["offer_id"])
+    assert [offer["label"] for offer in (await office.run("offer_list"))["offers"]] == ["tea", "tips"]
+    shown = [await office.run("offer_show", offer=name) for name in ("tips", free["offer_id"])]
+    assert shown == [free, free]
+
+
+async def test_an_offer_of_an_account_asks_for_what_its_payer_has_to_fill_in(office: Office) -> None:
+    await office.run("account_create", name="bob")
+    made = await office.run("offer_create", "k2", label="cake", account="bob", payer_data=["name", "email"])
+    (stored,) = await office.store.offers()
+    assert (stored.account_id, stored.payer_data) == ("bob", ("name", "email"))
+    assert (made["account"], made["payer_data"]) == ("bob", ["name", "email"])
+
+
+@pytest.mark.parametrize(
+    ("params", "word"),
+    [
+        ({"price_msat": 1_500}, "whole sats"),
+        ({"min_msat": 1_500}, "whole sats"),
+        ({"price_msat": 1_000, "min_msat": 1_000}, "not both"),
+        ({"price_msat": 1_000, "max_msat": 1_000}, "not both"),
+        ({"min_msat": 2_000, "max_msat": 1_000}, "larger than the largest"),
+        ({"label": " tea"}, "one line"),
+        ({"label": "te\na"}, "one line"),
+        ({"account": "nobody"}, "no account"),
+        ({"payer_data": ["x"] * 9}, "payer_data"),
+    ],
+)
+async def test_a_wrong_offer_is_refused(office: Office, params: dict[str, Any], word: str) -> None:
+    assert word in (await office.refused("offer_create", **{"label": "tea", **params})).message
+    assert await office.store.offers() == []
+
+
+async def test_a_range_of_one_amount_is_a_range(office: Office) -> None:
+    made = await office.run("offer_create", label="tea", min_msat=1_000, max_msat=1_000)
+    assert (made["min_msat"], made["max_msat"], made["price_msat"]) == (1_000, 1_000, None)
+
+
+async def test_a_deleted_offer_is_gone_and_deleting_again_with_the_same_key_is_harmless(office: Office) -> None:
+    await office.run("offer_create", label="tea")
+    assert (await office.refused("offer_create", "k2", label="tea")).reason is Reason.ALREADY_USED
+    gone = await office.run("offer_delete", offer="tea")
+    assert await office.run("offer_delete", offer="tea") == gone
+    assert (await office.run("offer_list"))["offers"] == []
+    for command in ("offer_delete", "offer_show"):
+        assert (await office.refused(command, "k2", offer="tea")).reason is Reason.UNKNOWN_TARGET
+    assert [offer.state for offer in await office.store.offers()] == [OfferState.DELETED]
+    assert (await office.run("offer_create", "k3", label="tea"))["offer_id"] != gone["offer_id"]
+
+
+async def test_where_one_code_is_shown_it_is_that_of_the_oldest_offer_that_can_be_paid(office: Office) -> None:
+    assert await oldest_noffer(office.desk) is None
+    codes = []
+    for number, label in enumerate(("zebra", "apple")):
+        codes.append((await office.run("offer_create", f"k{number}", label=label))["noffer"])
+        office.rig.clock.advance(1)
+    assert await oldest_noffer(office.desk) == codes[0]
+    await office.run("offer_delete", offer="zebra")
+    assert await oldest_noffer(office.desk) == codes[1]
