@@ -342,3 +342,25 @@ async def test_a_round_of_housekeeping_that_fails_is_followed_by_the_next(
         assert "housekeeping stopped early: KitestringError: the disk is full" in caplog.text
         await rig.clock.sleep(2 * HOUSEKEEPING_S)
         assert await state_of(rig, invoice) == "expired"
+
+
+@virtual
+async def test_an_invoice_has_a_grace_after_its_expiry_before_it_is_called_expired(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.grant("app")
+        invoice = await rig.invoice("i", "app", 1_000, expiry_s=60)
+        for wait_s, state in ((60, "open"), (EXPIRY_GRACE_S, "open"), (1, "expired")):
+            await rig.clock.sleep(wait_s)
+            await rig.engine._incoming.expire()
+            assert await state_of(rig, invoice) == state
+
+
+@virtual
+async def test_the_log_says_what_broke_the_stream_in_its_own_words(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with life.service() as rig:
+        await rig.clock.sleep(1)
+        life.node.break_streams()
+        await rig.clock.sleep(1)
+        assert "the stream of settled invoices broke: ConnectionResetError: the stream broke" in caplog.text

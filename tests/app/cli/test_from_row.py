@@ -10,31 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from kitestring.app.cli import from_row
-from kitestring.app.cli.shell import Group, Shell
+from kitestring.app.cli.shell import Group
 from kitestring.app.owner import commands, table
 from kitestring.app.owner.command import Call, Read
 from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.table import TABLE, Row
 from kitestring.app.service.execute import Result
+from tests.kit.app.console import Noted
 
 ROWS = {row.name: row for row in TABLE}
-
-
-class Noted(Shell):
-    """Notes what the service would be asked."""
-
-    def __init__(self, answer: Result) -> None:
-        super().__init__()
-        self.answer = answer
-        self.asked: list[tuple[Any, ...]] = []
-
-    def read(self, name: str, params: Any = None) -> Result:
-        self.asked.append((name, params))
-        return self.answer
-
-    def call(self, name: str, params: Any, key: str = "", *, wait_s: float = 0) -> Result:
-        self.asked.append((name, params, key))
-        return self.answer
 
 
 def run(name: str, *args: str, answer: Result | None = None) -> tuple[list[tuple[Any, ...]], str]:

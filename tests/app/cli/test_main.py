@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -16,7 +15,6 @@ from click.testing import CliRunner, Result
 
 from kitestring.app.cli import main as program
 from kitestring.app.cli.main import SUMMARIES, cli
-from kitestring.app.cli.reference import reference_markdown
 from kitestring.app.home.datadir import DataDir
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import sat
@@ -88,13 +86,6 @@ def test_the_version_is_told() -> None:
     assert run("--version").stdout == f"kitestring, version {__version__}\n"
 
 
-def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) -> None:
-    before = run("--data-dir", str(tmp_path), "--json", "balance")
-    after = run("balance", "--json", "--data-dir", str(tmp_path))
-    assert before.output == after.output
-    assert str(tmp_path) in before.stderr
-
-
 @pytest.mark.parametrize(
     ("args", "code", "sentence"),
     [
@@ -147,20 +138,6 @@ def test_a_mistake_is_one_sentence(args: list[str], code: int, sentence: str) ->
     assert all(line.startswith("warning: ") for line in warnings)
     told = json.loads(run("--json", *args).stdout)["error"]
     assert said == f"error: {told['message']}"
-
-
-@pytest.mark.parametrize("key", ["", "a b", "order\n17", "заказ-17", "k" * 129, "\x7f"])
-def test_a_key_that_the_service_would_refuse_is_refused_before_it_is_asked(key: str) -> None:
-    result = run("invoice", "5", "--idempotency-key", key)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "an idempotency key has 1 to 128 visible ASCII characters" in result.stderr
-    assert run("invoice", "5", "--idempotency-key", "order-17").exit_code == 4
-
-
-def test_a_key_is_not_promised_for_a_wallet_that_keeps_none() -> None:
-    result = run("pay", INVOICE, "--wallet", "env:NO_SUCH", "--idempotency-key", "order-17")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "leave it out with --wallet" in result.stderr
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:
@@ -250,52 +227,3 @@ def test_a_wrong_setting_is_told_with_its_file(tmp_path: Path) -> None:
     assert result.stderr == (
         f"error: {tmp_path}/kitestring.toml: relay.porte is not a setting; did you mean relay.port?\n"
     )
-
-
-def test_init_writes_the_settings_once(tmp_path: Path) -> None:
-    home = str(tmp_path / "new")
-    assert run("init", "--data-dir", home).exit_code == 0
-    written = tmp_path / "new" / "kitestring.toml"
-    assert written.stat().st_mode & 0o077 == 0
-    again = run("init", "--data-dir", home)
-    assert again.exit_code == 2
-    assert "exists already" in again.stderr
-
-
-def test_the_reference_has_every_command_and_exit_code() -> None:
-    page = reference_markdown()
-    for words, command in commands().items():
-        assert f"`kitestring {words}`" in page
-        for parameter in command.params:
-            assert all(f"{option}" in page for option in parameter.opts if option.startswith("--"))
-    assert "| 7 |" in page
-
-
-LINK = (
-    "nostr+walletconnect://b889ff5b1513b641e2a139f661a661364979c5beee91842f8f0ef42ab558e9d4"
-    "?relay=wss%3A%2F%2Frelay.example&secret=71a8c14c1407c113601079c4302dab36460f0ccd0ad506f1f2dc73b5100e4f3c"
-)
-DECODED: dict[str, tuple[str, dict[str, Any]]] = {
-    "a wallet connection": (
-        LINK,
-        {"type": "nwc", "relays": ["wss://relay.example"], "secret": "(not shown)"},
-    ),
-    "a secret key": (
-        "nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5",
-        {"type": "nsec", "pubkey": "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"},
-    ),
-    "a public key": (
-        "npub10elfcs4fr0l0r8af98jlmgdh9c8tcxjvz9qkw038js35mp4dma8qzvjptg",
-        {"type": "npub", "pubkey": "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"},
-    ),
-}
-
-
-@pytest.mark.parametrize("name", DECODED)
-def test_decode_explains_a_code_without_its_secret(name: str) -> None:
-    code, expected = DECODED[name]
-    told = json.loads(run("--json", "decode", code).stdout)
-    assert expected.items() <= told.items()
-    for text in (run("decode", code).output, json.dumps(told)):
-        assert "71a8c14c1407c113601079c4302dab36460f0ccd0ad506f1f2dc73b5100e4f3c" not in text
-        assert "67dea2ed018072d675f5415ecfaed7d2597555e202d85b3d65ea4e58d2d92ffa" not in text

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from kitestring.app.card import Card
+from kitestring.app.cli.up import card_text
 from kitestring.app.home.datadir import DataDir
 from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.app.console import Service
 
 START = [sys.executable, "-m", "kitestring", "up", "--json", "--data-dir"]
 
@@ -75,3 +78,50 @@ def closed(taken: int) -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
+
+
+# ------------------------------------------------------------ the card
+
+
+def test_the_card_is_one_line_of_json(service: Service) -> None:
+    card = service.card
+    assert list(card) == ["relay", "relays", "service_pubkey", "noffer", "nwc_uri", "socket"]
+    assert card["relay"].startswith("ws://127.0.0.1:")
+    assert card["noffer"].startswith("noffer1")
+    assert card["nwc_uri"].startswith("nostr+walletconnect://")
+    assert Path(card["socket"]) == service.home / "control.sock"
+
+
+def test_the_card_can_be_shown_again_without_its_secret(service: Service) -> None:
+    members = ("relays", "service_pubkey", "noffer")
+    assert service.ok("card") == {member: service.card[member] for member in members}
+    shown = service.run("card").stdout
+    assert shown.splitlines()[0] == f"relays          {service.card['relay']}"
+    assert service.card["noffer"] in shown
+
+
+def test_the_card_for_people_can_be_copied() -> None:
+    card = Card(("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", "nostr+walletconnect://x", Path("/d/control.sock"))
+    text = card_text(card, sandbox=True, qr=False, extra="--data-dir /d ")
+    assert "\n  kitestring --data-dir /d sandbox pay noffer1xyz 21\n" in text
+    assert "\n  kitestring --data-dir /d pay $(kitestring --data-dir /d sandbox invoice 50)\n" in text
+    assert "█" in card_text(card, sandbox=True, qr=True)
+    assert "sandbox" not in card_text(card, sandbox=False, qr=False)
+
+
+def test_the_card_says_how_a_shell_finds_the_program_when_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = Card(("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "\n  . .venv/bin/activate\n" in card_text(card, sandbox=True, qr=False)
+    (tmp_path / "kitestring").touch(mode=0o700)
+    assert "activate" not in card_text(card, sandbox=True, qr=False)
+
+
+def test_a_second_service_on_the_directory_is_refused(service: Service) -> None:
+    result = service.run("up")
+    assert result.exit_code == 2
+    assert f"(pid {service.child.pid})" in result.stderr

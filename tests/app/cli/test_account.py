@@ -1,0 +1,50 @@
+"""Sub-accounts on the command line: sats are typed, and people are told what to type next."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.app.cli.account import command
+from tests.kit.app.console import Service, run
+
+BOB = {"account": "bob", "available_msat": 5_000, "pending_msat": 1_000, "overdrawn": False, "created_at": 0}
+
+
+@pytest.mark.parametrize(("created", "words"), [(True, "account bob is there, with 0 sat"), (False, "exists already")])
+def test_an_account_is_made_with_the_key_that_was_given(created: bool, words: str) -> None:
+    said = run(command, "create", "bob", "--idempotency-key", "k", answer={"created": created})
+    assert said.asked == [("account_create", {"name": "bob"}, "k")]
+    assert words in said.out
+    assert "kitestring account fund bob 1000" in said.out
+
+
+def test_accounts_are_a_table_and_none_of_them_a_hint() -> None:
+    broke = {**BOB, "account": "eve", "available_msat": 0, "overdrawn": True}
+    said = run(command, "list", answer={"accounts": [BOB, broke]})
+    assert said.asked == [("account_list", None)]
+    assert said.lines == [
+        "account  available  held for payments  note",
+        "bob          5 sat              1 sat",
+        "eve          0 sat              1 sat  OVERDRAWN",
+    ]
+    assert "kitestring account create NAME" in run(command, "list", answer={"accounts": []}).out
+
+
+def test_money_is_given_in_sats_with_a_note() -> None:
+    words = ("fund", "bob", "21", "--note", "pocket money", "--idempotency-key", "k")
+    said = run(command, *words, answer={"amount_msat": 21_000, "available_msat": 26_000})
+    assert said.asked == [("account_fund", {"account": "bob", "amount_msat": 21_000, "note": "pocket money"}, "k")]
+    assert said.out == "bob got 21 sat and has 26 sat now\n"
+
+
+def test_an_account_gets_money_and_an_offer_of_its_own(service: Service) -> None:
+    assert service.ok("account", "create", "bob")["created"] is True
+    assert service.ok("account", "fund", "bob", "1000")["available_msat"] == 1_000_000
+    offer = service.ok("offer", "create", "bobs tea", "--price", "5", "--account", "bob")
+    assert service.ok("offer", "show", "bobs tea") == offer
+    service.ok("sandbox", "pay", offer["noffer"])
+    (bob,) = [row for row in service.ok("account", "list")["accounts"] if row["account"] == "bob"]
+    assert bob["available_msat"] == 1_005_000
+    assert service.ok("offer", "delete", "bobs tea")["deleted"] is True
+    assert service.run("sandbox", "pay", offer["noffer"]).exit_code == 2
+    assert [row["account"] for row in service.ok("transactions", "--account", "bob")["transactions"]] == ["bob"]

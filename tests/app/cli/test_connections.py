@@ -1,0 +1,26 @@
+"""Who may use this service as a wallet, as a table."""
+
+from __future__ import annotations
+
+from kitestring.app.cli.connections import command
+from tests.kit.app.console import Service, run
+
+ROW = {
+    "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0, "expires_at": None,
+    "methods": ["get_balance", "pay_invoice"],
+}  # fmt: skip
+
+
+def test_connections_are_a_table_and_none_of_them_a_hint() -> None:
+    said = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "budget_msat": None}]})
+    assert said.asked == [("connections", None)]
+    assert said.lines == [
+        "name   account  budget             expires  may",
+        "agent  owner    5,000 sat per day  –        get_balance pay_invoice",
+        "shop   owner    no budget limit    –        get_balance pay_invoice",
+    ]
+    assert "kitestring connect NAME --budget 5000/day" in run(command, answer={"connections": []}).out
+
+
+def test_the_first_wallet_of_a_new_service_is_listed(service: Service) -> None:
+    assert "first wallet" in [found["name"] for found in service.ok("connections")["connections"]]

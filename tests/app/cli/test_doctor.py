@@ -1,0 +1,32 @@
+"""The doctor on the command line: a line per check, and code 1 when something fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.app.cli.doctor import command
+from kitestring.base.node import Finding
+from tests.kit.app.console import Said, Service, run
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *checks: Finding) -> Said:
+    async def examine(*_: object) -> tuple[Finding, ...]:
+        return checks
+
+    monkeypatch.setattr("kitestring.app.doctor.examine", examine)
+    return run(command)
+
+
+def test_every_check_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = told(monkeypatch, Finding("disk", "ok", "there is room"), Finding("macaroon", "warn", "may do too much"))
+    assert (said.code, said.lines) == (0, ["ok    disk        there is room", "warn  macaroon    may do too much"])
+
+
+def test_what_fails_ends_with_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(monkeypatch, Finding("disk", "fail", "full"), Finding("key", "ok", "there")).code == 1
+
+
+def test_everything_is_in_order_with_a_running_service(service: Service) -> None:
+    checks = service.ok("doctor")["checks"]
+    assert {check["name"] for check in checks} >= {"directory", "key", "disk", "sqlite", "service", "node", "relay"}
+    assert {check["state"] for check in checks} <= {"ok", "info"}

@@ -1,0 +1,60 @@
+"""Paying on the command line: a wrong code is wrong whether or not a service runs, and a key is kept by it alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.app.cli.pay import command
+from kitestring.app.owner.params import DEFAULT_WAIT_S
+from kitestring.base.errors import CodecError, KitestringError
+from tests.kit.app.console import Service, run
+from tests.kit.codec.invoices import invoice
+
+CODE = invoice()
+PAID = {"amount_msat": 21_000, "fee_msat": 1_005, "preimage": "11" * 32, "internal": False}
+
+
+def test_what_is_not_said_is_left_to_the_service() -> None:
+    said = run(command, CODE, "--idempotency-key", "k", answer=PAID)
+    assert said.asked == [("pay", {"target": CODE, "description": "", "wait_s": DEFAULT_WAIT_S}, "k")]
+    assert said.lines == ["paid 21 sat, fee 1.005 sat", f"preimage {'11' * 32}"]
+
+
+def test_amount_and_fee_are_typed_in_sats_and_a_fee_may_be_nothing() -> None:
+    ((_, params, _),) = run(command, CODE, "21", "--max-fee", "0", "--description", "thanks", answer=PAID).asked
+    assert (params["amount_msat"], params["max_fee_msat"], params["description"]) == (21_000, 0, "thanks")
+
+
+def test_a_payment_inside_the_service_is_said_to_be_one() -> None:
+    assert "fee 0 sat (inside this service)" in run(
+        command, CODE, answer={**PAID, "fee_msat": 0, "internal": True}
+    ).out  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["gibberish", "npub1xxx", CODE[:-1]])
+def test_a_wrong_code_is_told_before_anybody_is_asked(target: str) -> None:
+    with pytest.raises((KitestringError, CodecError)):
+        run(command, target)
+
+
+def test_a_key_is_not_promised_for_a_wallet_that_keeps_none() -> None:
+    with pytest.raises(KitestringError, match="leave it out with --wallet"):
+        run(command, CODE, "--wallet", "env:NO_SUCH", "--idempotency-key", "order-17")
+
+
+def test_an_outside_invoice_is_paid_with_a_fee_and_once_per_key(service: Service) -> None:
+    invoice = service.ok("sandbox", "invoice", "50")["bolt11"]
+    before = service.ok("balance")["balance_msat"]
+    paid = service.ok("pay", invoice, "--idempotency-key", "order-17")
+    assert paid["amount_msat"] == 50_000
+    assert paid["fee_msat"] > 0
+    assert service.ok("pay", invoice, "--idempotency-key", "order-17") == paid
+    assert service.ok("balance")["balance_msat"] == before - 50_000 - paid["fee_msat"]
+    other = service.run("pay", service.ok("sandbox", "invoice", "50")["bolt11"], "--idempotency-key", "order-17")
+    assert other.exit_code == 2
+    assert "idempotency key" in other.stderr
+
+
+def test_a_payment_beyond_the_balance_exits_3(service: Service) -> None:
+    result = service.run("pay", service.ok("sandbox", "invoice", "5000000")["bolt11"])
+    assert (result.exit_code, result.stdout) == (3, "")

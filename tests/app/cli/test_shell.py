@@ -1,0 +1,94 @@
+"""What every command has at hand: the service or its ledger, a key of its own, and answers for people or programs."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kitestring.app.cli.main import cli
+from kitestring.base.money import sat
+from tests.kit.app.console import Service
+from tests.kit.codec.invoices import invoice
+
+
+def run(*args: str, **environment: str) -> Result:
+    return CliRunner().invoke(cli, args, env={"KITESTRING_DATA_DIR": "/nowhere/kitestring", **environment})
+
+
+@pytest.mark.parametrize("key", ["", "a b", "order\n17", "заказ-17", "k" * 129, "\x7f"])
+def test_a_key_that_the_service_would_refuse_is_refused_before_it_is_asked(key: str) -> None:
+    result = run("invoice", "5", "--idempotency-key", key)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "an idempotency key has 1 to 128 visible ASCII characters" in result.stderr
+    assert run("invoice", "5", "--idempotency-key", "order-17").exit_code == 4
+
+
+def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) -> None:
+    before = run("--data-dir", str(tmp_path), "--json", "balance")
+    after = run("balance", "--json", "--data-dir", str(tmp_path))
+    assert before.output == after.output
+    assert str(tmp_path) in before.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "card",
+        "info",
+        "balance",
+        "transactions",
+        "transactions --unpaid",
+        "connections",
+        "account list",
+        "offer list",
+        "doctor",
+        "audit",
+    ],
+)
+def test_people_get_calm_text(service: Service, words: str) -> None:
+    result = service.run(*words.split())
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip()
+    assert "{" not in result.stdout
+
+
+def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Path) -> None:
+    first = Service.start(tmp_path / "data")
+    first.ok("sandbox", "pay", first.card["noffer"], "21")
+    first.ok("account", "create", "bob")
+    readable = ("card", "transactions", "connections", "account list", "offer list", "offer show tea")
+    first.ok("offer", "create", "tea")
+    running = {words: first.ok(*words.split()) for words in readable}
+    assert first.stop() == 0
+    assert not (first.home / "control.sock").exists()
+    assert {words: first.ok(*words.split()) for words in running} == running
+    assert first.ok("balance")["balance_msat"] is None
+    with closing(sqlite3.connect(first.home / "kitestring.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")  # whoever only reads does not wait for a writer
+        assert first.ok("connections") == running["connections"]
+    assert first.ok("audit") == {"violations": []}
+    for words in (
+        f"pay {invoice(sat(5))}",
+        "invoice 5",
+        "info",
+        "connect x",
+        "revoke x",
+        "account create x",
+        "offer create x",
+        "audit --node",
+    ):
+        result = first.run(*words.split())
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert "start it with `kitestring up`" in result.stderr
+    assert first.run("sandbox", "pay", first.card["noffer"], "21").exit_code == 4
+    assert first.run("doctor").exit_code == 1
+    second = Service.start(first.home)
+    try:
+        assert second.card == {**first.card, "nwc_uri": None}
+    finally:
+        assert second.stop(signal.SIGINT) == 0

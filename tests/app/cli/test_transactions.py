@@ -1,0 +1,54 @@
+"""What came and went, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kitestring.app.cli.transactions import _row, command
+from kitestring.app.cli.values import when
+from tests.kit.app.console import run
+
+ROW = {
+    "type": "incoming", "state": "settled", "settled_at": 1, "created_at": 0, "amount_msat": 21_000, "fee_msat": 0,
+    "account": "owner", "description": "tea",
+}  # fmt: skip
+NOTHING: dict[str, Any] = {"transactions": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "cells"),
+    [
+        ({}, ("in", "+21 sat", "", "received", "owner", "tea")),
+        ({"state": "pending"}, ("in", "+21 sat", "", "pending", "owner", "tea")),
+        ({"state": "expired"}, ("in", "+21 sat", "", "expired", "owner", "tea")),
+        ({"type": "outgoing", "fee_msat": 5}, ("out", "-21 sat", "0.005 sat", "paid", "owner", "tea")),
+        ({"type": "outgoing", "state": "failed"}, ("out", "-21 sat", "0 sat", "failed", "owner", "tea")),
+        ({"description": "x" * 60}, ("in", "+21 sat", "", "received", "owner", "x" * 48)),
+    ],
+)
+def test_a_row_says_which_way_the_money_went_and_how_it_ended(changes: dict[str, Any], cells: tuple[str, ...]) -> None:
+    assert _row({**ROW, **changes})[1:] == cells
+
+
+def test_a_row_has_the_time_of_its_end_or_else_of_its_beginning() -> None:
+    assert _row({**ROW, "settled_at": None, "created_at": 86_400 * 365})[0] == when(86_400 * 365)
+    assert _row({**ROW, "settled_at": 86_400 * 365})[0] == when(86_400 * 365)
+
+
+def test_options_choose_what_is_listed() -> None:
+    asked = run(command, "--limit", "5", "--offset", "2", "--out", "--unpaid", "--account", "bob", answer=NOTHING).asked
+    params = {"limit": 5, "offset": 2, "direction": "outgoing", "unpaid": True, "account": "bob"}
+    assert asked == [("transactions", params)]
+    assert run(command, "--in", answer=NOTHING).asked[0][1]["direction"] == "incoming"
+    assert run(command, answer=NOTHING).asked[0][1] == {
+        "limit": 20, "offset": 0, "direction": "", "unpaid": False, "account": "",
+    }  # fmt: skip
+
+
+def test_rows_are_a_table_and_none_of_them_a_sentence() -> None:
+    said = run(command, answer={"transactions": [ROW]})
+    assert said.lines[0].split() == ["when", "amount", "fee", "state", "account", "description"]
+    assert len(said.lines) == 2
+    assert run(command, answer=NOTHING).out == "no transactions yet\n"

@@ -1,0 +1,85 @@
+"""Where the secret of a wallet comes from, and paying with it."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from kitestring.app.cli.shell import Shell
+from kitestring.app.cli.wallet import pay_from, read_secret
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from tests.kit.app.console import Service
+
+
+def shell() -> Shell:
+    found = Shell()
+    found.data_dir = "/nowhere"
+    return found
+
+
+def test_a_secret_comes_from_the_environment_a_file_or_standard_input(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WALLET", " link \n")
+    (tmp_path / "wallet").write_text("link\n")
+    monkeypatch.setattr("sys.stdin", StringIO("link\n"))
+    sources = ("env:WALLET", f"file:{tmp_path / 'wallet'}", "-")
+    assert [read_secret(shell(), source) for source in sources] == ["link"] * 3
+
+
+def test_a_literal_is_taken_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_secret(shell(), "nostr+walletconnect://x") == "nostr+walletconnect://x"
+    assert "can be seen by other programs; use env:NAME, file:PATH or -" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("env:NO_SUCH", "the environment variable NO_SUCH is not set"),
+        ("file:/nowhere/w", "/nowhere/w is not a file with a wallet link"),
+        ("file:/", "/ is not a file"),
+        ("-", "there is nothing on standard input"),
+        ("", "the wallet is empty"),
+    ],
+)
+def test_a_secret_that_is_not_there_is_named_by_its_place(
+    source: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(""))
+    with pytest.raises(KitestringError, match=re.escape(words)) as caught:
+        read_secret(shell(), source)
+    assert caught.value.reason is Reason.MALFORMED
+
+
+def test_a_file_of_bytes_or_of_blanks_is_no_wallet(tmp_path: Path) -> None:
+    for content, words in ((b"\xff\xfe", "is not a file with a wallet link"), (b" \n", "is empty")):
+        (tmp_path / "wallet").write_bytes(content)
+        with pytest.raises(KitestringError, match=words):
+            read_secret(shell(), f"file:{tmp_path / 'wallet'}")
+
+
+def test_a_wrong_target_is_told_before_the_wallet_is_opened() -> None:
+    with pytest.raises((KitestringError, CodecError), match="no invoice"):
+        pay_from(shell(), "sandbox:///nowhere/world.db", "gibberish", None, None, "")
+
+
+def test_a_connection_pays_within_its_budget_and_no_further(service: Service) -> None:
+    made = service.ok("connect", "spender", "--budget", "100/day", "--methods", "pay_invoice")
+    wallet = ("--wallet", "-")
+    paid = service.ok("pay", service.ok("sandbox", "invoice", "40")["bolt11"], *wallet, stdin=made["nwc_uri"])
+    assert (paid["amount_msat"], paid["fee_msat"] > 0, paid["internal"]) == (40_000, True, False)
+    beyond = service.run("pay", service.ok("sandbox", "invoice", "90")["bolt11"], *wallet, stdin=made["nwc_uri"])
+    assert (beyond.exit_code, beyond.stdout) == (5, "")
+    literal = service.run("pay", "x", "--wallet", made["nwc_uri"])
+    assert literal.stderr.startswith("warning: ")
+
+
+def test_the_payee_of_an_offer_is_told_what_the_wallet_pays_for(service: Service) -> None:
+    uri = service.ok("connect", "shopper")["nwc_uri"]
+    told = ("--wallet", "-", "--description", "two cups of tea", "--max-fee", "5")
+    service.ok("pay", service.card["noffer"], "7", *told, stdin=uri)
+    newest = service.ok("transactions", "--in", "--limit", "1")["transactions"][0]
+    assert (newest["amount_msat"], newest["description"]) == (7_000, "two cups of tea")
