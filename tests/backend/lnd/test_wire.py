@@ -1,0 +1,153 @@
+"""lnd's JSON as types: what a word of it means for money, and that nothing odd passes for a number."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import pytest
+
+from kitestring.backend.http import NodeAnswerError
+from kitestring.backend.lnd.wire import (
+    FAILURES,
+    Chain,
+    Info,
+    Invoice,
+    Payment,
+    from_base64,
+    hash_of,
+    int64,
+    invoice_status,
+    listed_payment,
+    msat,
+    network,
+    payment_answer,
+    to_base64,
+    to_base64url,
+)
+from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.payments import Failed, FailureReason, InFlight, Settled, Unknown
+from tests.kit.changed import replace
+
+PREIMAGE = "5a" * 32
+HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
+PAID = Payment(HASH, "SUCCEEDED", PREIMAGE, "50000", "1005", "FAILURE_REASON_NONE", "1800000000999999999")
+OPEN = Invoice(to_base64(HASH), "OPEN", to_base64(PREIMAGE), "lnbcrt1", "0", "0", "0", "1800000000", "3600")
+
+
+# ------------------------------------------------------------ payments
+
+
+def test_a_payment_that_succeeded_is_settled_with_its_proof_and_its_fee() -> None:
+    assert payment_answer(PAID, HASH) == Settled(PREIMAGE, Msat(1_005))
+
+
+@pytest.mark.parametrize("status", ["IN_FLIGHT", "INITIATED"])
+def test_a_payment_that_is_being_tried_is_in_flight(status: str) -> None:
+    assert payment_answer(replace(PAID, status=status), HASH) == InFlight()
+
+
+@pytest.mark.parametrize(("word", "reason"), FAILURES.items())
+def test_lnds_own_failed_is_final_by_its_reason_and_dated_in_whole_seconds(word: str, reason: FailureReason) -> None:
+    failed = replace(PAID, status="FAILED", failure_reason=word)
+    assert payment_answer(failed, HASH) == Failed(f"lnd: {word}", reason, 1_800_000_000)
+
+
+def test_a_reason_of_tomorrow_and_a_missing_date_are_still_lnds_failed() -> None:
+    failed = replace(PAID, status="FAILED", failure_reason="FAILURE_REASON_NEW", creation_time_ns="0")
+    assert payment_answer(failed, HASH) == Failed("lnd: FAILURE_REASON_NEW", FailureReason.OTHER, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"payment_hash": "ab" * 32},
+        {"payment_hash": "ab" * 32, "status": "FAILED"},
+        {"status": "UNKNOWN"},
+        {"status": "succeeded"},
+        {"status": ""},
+        {"payment_preimage": "ab" * 32},
+        {"payment_preimage": ""},
+        {"payment_preimage": PREIMAGE[:-2]},
+    ],
+)
+def test_anything_else_is_unknown_and_never_an_end(changes: dict[str, Any]) -> None:
+    assert isinstance(payment_answer(replace(PAID, **changes), HASH), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "preimage"),
+    [("SUCCEEDED", "settled", PREIMAGE), ("FAILED", "failed", ""), ("IN_FLIGHT", "open", ""), ("NEW", "open", "")],
+)
+def test_a_payment_in_the_nodes_list_shows_its_proof_only_when_it_is_settled(
+    status: str, state: str, preimage: str
+) -> None:
+    listed = listed_payment(replace(PAID, status=status))
+    assert (listed.state, listed.preimage) == (state, preimage)
+    assert (listed.amount_msat, listed.fee_msat) == (Msat(50_000), Msat(1_005))
+
+
+# ------------------------------------------------------------ invoices
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [("OPEN", "open"), ("ACCEPTED", "open"), ("SETTLED", "settled"), ("CANCELED", "canceled")]
+)
+def test_a_held_payment_is_not_balance_and_an_invoice_expires_when_it_says(word: str, state: str) -> None:
+    status = invoice_status(replace(OPEN, state=word))
+    assert (status.state, status.bolt11, status.preimage) == (state, "lnbcrt1", PREIMAGE)
+    assert status.expires_at == 1_800_003_600
+
+
+def test_a_state_of_invoices_that_nobody_knows_is_no_answer() -> None:
+    with pytest.raises(NodeAnswerError, match="not known here"):
+        invoice_status(replace(OPEN, state="PARTLY"))
+
+
+# ------------------------------------------------------------ numbers, bytes, names
+
+
+@pytest.mark.parametrize("text", ["1.0", "1e3", "+1", " 1", "01", "", "0x1", "\u0661", "1_000", "9" * 20, "--1"])
+def test_a_number_that_is_none_is_no_answer(text: str) -> None:
+    with pytest.raises(NodeAnswerError, match="a number in lnd's answer is none"):
+        int64(text)
+
+
+def test_numbers_are_read_to_the_last_digit() -> None:
+    assert [int64(text) for text in ("0", "-5", "9007199254740993")] == [0, -5, 9_007_199_254_740_993]
+
+
+@pytest.mark.parametrize("text", ["-1", str(MAX_MSAT + 1)])
+def test_an_amount_is_between_nothing_and_all_bitcoin(text: str) -> None:
+    with pytest.raises(NodeAnswerError, match="out of range"):
+        msat(text)
+    assert (msat("0"), msat(str(MAX_MSAT))) == (0, MAX_MSAT)
+
+
+def test_bytes_go_out_as_base64_in_the_body_and_as_its_safe_form_in_a_path() -> None:
+    assert (to_base64("fbff"), to_base64url("fbff")) == ("+/8=", "-_8=")
+    assert from_base64("+/8=") == "fbff"
+
+
+@pytest.mark.parametrize("text", ["-_8=", "+/8", "€", "a b="])
+def test_bytes_that_are_no_base64_are_no_answer(text: str) -> None:
+    with pytest.raises(NodeAnswerError, match="no base64"):
+        from_base64(text)
+
+
+@pytest.mark.parametrize(
+    ("chains", "name"),
+    [(["mainnet"], "bitcoin"), (["regtest"], "regtest"), (["signet", "mainnet"], "signet"), ([], "")],
+)
+def test_the_network_has_our_name(chains: list[str], name: str) -> None:
+    assert network(Info("02" + "ab" * 32, [Chain(chain) for chain in chains])) == name
+
+
+def test_a_hash_belongs_to_its_preimage() -> None:
+    assert hash_of(PREIMAGE) == HASH
+
+
+def test_what_lnd_leaves_out_because_it_is_zero_is_zero_and_what_we_do_not_know_is_passed_over() -> None:
+    text = f'{{"payment_hash": "{HASH}", "status": "IN_FLIGHT", "htlcs": [], "fee_sat": "7"}}'
+    assert msgspec.json.decode(text, type=Payment) == Payment(HASH, "IN_FLIGHT")
