@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import pytest
 
+from kitestring.app.home.datadir import DataDir
 from tests.kit.app.desk import Office, open_office
 from tests.kit.engine.rig import Life
 from tests.kit.ledger.place import ledger_path
@@ -97,6 +98,14 @@ def life(ledger: Path) -> Iterator[Life]:
     yield life
     if ledger.exists():
         life.audit()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataDir:
+    """A data directory, with a runtime directory beside it."""
+    found = DataDir(tmp_path, tmp_path / "run")
+    found.create()
+    return found
 
 
 @pytest.fixture

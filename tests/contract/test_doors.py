@@ -135,13 +135,6 @@ async def toy_door(_desk: Office, commands: OwnerCommands[Any], _home: DataDir) 
         await serving
 
 
-@pytest.fixture
-def home(tmp_path: Any) -> DataDir:
-    found = DataDir(tmp_path, tmp_path / "run")
-    found.create()
-    return found
-
-
 @pytest.fixture(params=[unix_door, toy_door], ids=["unix", "toy"])
 async def ask(request: pytest.FixtureRequest, home: DataDir, office: Office) -> AsyncIterator[Ask_]:
     async with request.param(office, OwnerCommands(office.desk, harmless()), home) as asking:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,13 +20,6 @@ from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from tests.kit.app.desk import Office
 from tests.kit.engine.node import Script
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> DataDir:
-    found = DataDir(tmp_path, tmp_path / "run")
-    found.create()
-    return found
 
 
 @pytest.fixture
@@ -123,47 +115,3 @@ async def test_a_fault_of_a_handler_is_told_without_its_text(
         await call(home, "connections", {})
     assert caught.value.reason is Reason.INTERNAL
     assert "TypeError" in caplog.text
-
-
-def test_without_a_service_it_is_said_how_to_start_one(home: DataDir) -> None:
-    client = ControlClient(home)
-    assert not client.is_running()
-    with pytest.raises(KitestringError, match=r"no service is running on .*: start it with `kitestring up`") as caught:
-        client.call("balance", {})
-    assert caught.value.exit_code is Exit.UNAVAILABLE
-    home.bind_control().close()  # a socket that nobody listens on any more
-    with pytest.raises(KitestringError, match="no service is running"):
-        client.call("balance", {})
-
-
-@pytest.mark.parametrize(
-    ("name", "key", "reason", "exit_code"),
-    [
-        ("pay", "order-17", Reason.PAYMENT_IN_FLIGHT, Exit.PENDING),
-        ("connect", "k", Reason.INTERNAL, Exit.INTERNAL),
-        ("transactions", "", Reason.UNAVAILABLE, Exit.UNAVAILABLE),
-    ],
-)
-@pytest.mark.parametrize("said", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"ok":'], ids=["nothing", "half"])
-async def test_a_service_that_dies_after_it_was_given_a_command_may_have_carried_it_out(
-    home: DataDir, name: str, key: str, reason: Reason, exit_code: Exit, said: bytes
-) -> None:
-    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"}")
-        writer.write(said)
-        writer.close()
-
-    async with await asyncio.start_unix_server(die, sock=home.bind_control()):
-        with pytest.raises(KitestringError) as caught:
-            await call(home, name, {"target": "x"}, key)
-    home.release_control()
-    assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)
-
-
-async def test_without_a_service_nothing_was_sent(home: DataDir) -> None:
-    with pytest.raises(KitestringError, match="no service is running"):
-        await call(home, "pay", {"target": "x"}, "k")
-    home.bind_control().close()
-    with pytest.raises(KitestringError, match="no service is running") as caught:
-        await call(home, "pay", {"target": "x"}, "k")
-    assert caught.value.exit_code is Exit.UNAVAILABLE

@@ -69,9 +69,15 @@ class Client:
 
 
 @asynccontextmanager
-async def client(relay: Relay) -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session, session.ws_connect(relay.url, max_msg_size=0) as socket:
+async def client_of(url: str) -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0) as socket:
         yield Client(socket)
+
+
+@asynccontextmanager
+async def client(relay: Relay) -> AsyncIterator[Client]:
+    async with client_of(relay.url) as one:
+        yield one
 
 
 def new_relay(

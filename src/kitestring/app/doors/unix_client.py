@@ -60,10 +60,10 @@ class ControlClient:
             self._connect(connection)
             try:
                 connection.request("POST", f"/v{VERSION}/commands/{name}", json.dumps(params), headers)
-                response = connection.getresponse()
-                answer = response.read(MAX_ANSWER_BYTES)
-                if response.length:  # read() with a limit does not say so itself
-                    raise http.client.IncompleteRead(answer)
+                with connection.getresponse() as response:
+                    answer = response.read(MAX_ANSWER_BYTES)
+                    if response.length:  # read() with a limit does not say so itself
+                        raise http.client.IncompleteRead(answer)
             except TimeoutError as error:
                 raise _unanswered(name, key, "the service has not answered yet") from error
             except (OSError, http.client.HTTPException) as error:
