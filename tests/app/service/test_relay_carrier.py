@@ -1,0 +1,84 @@
+"""Answers on their way to the relays: taken when one relay says so, and signed anew when they have grown old."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.app.home.config import RequestRates
+from kitestring.app.service.delivery import Route
+from kitestring.app.service.relay_carrier import RESIGN_AFTER_S, RelayCarrier
+from kitestring.base.records import Message
+from kitestring.nostr.event import decode_event
+from tests.kit.app.door import Door
+from tests.kit.changed import replace
+from tests.kit.clock import virtual
+from tests.kit.engine.rig import Life
+
+
+class Carried:
+    """One stored answer of a service, and the carrier of its replies."""
+
+    def __init__(self, door: Door, answer: Message) -> None:
+        self.door, self.answer = door, answer
+        route = door.rig.delivery._routes["reply"]
+        assert isinstance(route, Route)
+        assert isinstance(route.send, RelayCarrier)
+        self._send = route.send
+        door.pool.sent.clear()
+
+    def carry(self, message: Message) -> bool:
+        """Whether it counts as taken; said at once, for the pool of the tests answers at once."""
+        said: list[bool] = []
+        self._send(message, said.append)
+        (taken,) = said
+        return taken
+
+
+async def answered(door: Door) -> Carried:
+    await door.open()
+    await door.ask("pay_invoice", {"invoice": door.invoice()})
+    request = next(iter(door.pool.sent)).tags
+    (request_id,) = [tag[1] for tag in request if tag[0] == "e"]
+    (answer,) = await door.rig.store.messages(request_id)
+    return Carried(door, answer)
+
+
+@virtual
+async def test_an_answer_goes_out_as_it_was_signed_while_relays_take_its_age(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        there = await answered(Door(rig, RequestRates()))
+        await rig.clock.sleep(RESIGN_AFTER_S - 1)
+        assert there.carry(there.answer)
+        assert there.door.pool.sent == [decode_event(there.answer.event)]
+
+
+@virtual
+async def test_an_old_one_is_signed_anew_and_says_the_same(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        there = await answered(Door(rig, RequestRates()))
+        await rig.clock.sleep(RESIGN_AFTER_S + 1)
+        assert there.carry(there.answer)
+        (sent,), old = there.door.pool.sent, decode_event(there.answer.event)
+        assert sent.created_at == rig.clock.now()
+        assert sent.id != old.id
+        assert there.door.read(sent) == there.door.read(old)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_it_is_taken_when_a_relay_has_taken_it(life: Life, taken: bool) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service(start=False) as rig:
+            there = await answered(Door(rig, RequestRates()))
+            there.door.pool.takes = lambda _: taken
+            assert there.carry(there.answer) is taken
+
+    story()
+
+
+@virtual
+async def test_what_nobody_is_to_be_told_is_done_without_a_relay(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        there = await answered(Door(rig, RequestRates()))
+        assert there.carry(replace(there.answer, event=b""))
+        assert there.door.pool.sent == []
