@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +19,7 @@ from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.ledger.audit.checks import audit
 from tests.kit.app.process import FORGETFUL, PATIENCE_S, Service, Wallet, relay, wallet
+from tests.kit.waiting import until
 
 KILLS = 100
 #: As many must find a payment that was claimed and not yet answered.
@@ -82,11 +82,8 @@ class Traffic:
         return request_id
 
 
-async def _wait(holds: Callable[[], Any], what: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - another process, which tells nobody
-            await asyncio.sleep(0.01)  # another process's file tells nobody when it changes
-    assert holds(), what
+async def _wait(holds: Callable[[], object], what: str) -> None:
+    await until(holds, what, limit_s=PATIENCE_S, pause_s=0.01)
 
 
 async def _kill_in_the_middle(service: Service, traffic: Traffic, hasty: list[Wallet], chance: random.Random) -> bool:

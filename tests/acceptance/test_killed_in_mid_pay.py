@@ -14,6 +14,7 @@ from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import Exit
 from kitestring.base.money import sat
 from tests.kit.app.process import PATIENCE_S, Service, relay
+from tests.kit.waiting import until
 
 #: Long enough for the kill to come while the payment is under way.
 DELAY_MS = 3_000
@@ -37,9 +38,7 @@ async def test_a_payment_whose_service_was_killed_is_carried_on_by_its_key_and_m
         with World(service.home.sandbox_db) as world:
             invoice = world.invoice(sat(100), behaviour=Behaviour.LATE, delay_ms=DELAY_MS)
             paying = asyncio.create_task(run(service, "pay", invoice))
-            async with asyncio.timeout(PATIENCE_S):
-                while not world.payments():  # noqa: ASYNC110 (another process's file tells nobody when it changes)
-                    await asyncio.sleep(0.01)
+            await until(world.payments, limit_s=PATIENCE_S, pause_s=0.01)
             await service.end(signal.SIGKILL)
             code, _, said = await paying
             assert code == Exit.PENDING.value, said

@@ -13,10 +13,11 @@ from kitestring.base.money import Msat
 from kitestring.base.node import FindingState, InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec import bolt11
-from tests.kit.backend.sides import FEE_CAP, Side, order, stranger_invoice, until
+from tests.kit.backend.sides import FEE_CAP, Side, order, stranger_invoice
 from tests.kit.chance import entropy
 from tests.kit.changed import replace
 from tests.kit.codec.signatures import not_of_the_payee, unsigned
+from tests.kit.waiting import until
 
 
 def invoice_order(amount_msat: int | None = 2000, description_hash: str = "", expiry_s: int = 600) -> InvoiceOrder:
@@ -40,7 +41,7 @@ async def until_in_flight(side: Side, wanted: PayOrder) -> None:
         assert isinstance(answer, (NeverSeen, InFlight)), answer
         return isinstance(answer, InFlight)
 
-    await until(sent)
+    await until(sent, pause_s=0.02)
 
 
 async def end(stream: AsyncIterator[Settlement]) -> None:

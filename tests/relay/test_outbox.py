@@ -9,6 +9,7 @@ from kitestring.relay import outbox
 from kitestring.relay.limits import Limits
 from kitestring.relay.outbox import Outbox
 from kitestring.relay.shares import Shares
+from tests.kit.waiting import until
 
 
 class Reader:
@@ -48,8 +49,7 @@ async def test_what_was_taken_is_not_unread_and_parts_are_one_frame() -> None:
     for number in range(10):
         box.push(b"a" * 30, b"b" * 30)
         reader.may_take.release()
-        while len(reader.taken) <= number:  # noqa: ASYNC110 - a few turns of the loop
-            await asyncio.sleep(0)
+        await until(lambda: len(reader.taken) > number)  # noqa: B023 - awaited in the same round
     assert reader.taken == [b"a" * 30 + b"b" * 30] * 10
     assert gone == []
     writing.cancel()
@@ -77,8 +77,7 @@ async def test_publishers_wait_from_half_until_a_quarter_is_left() -> None:
     writing = asyncio.create_task(box.write())
     for taken in range(1, 26):
         reader.may_take.release()
-        while len(reader.taken) < taken:  # noqa: ASYNC110 - a few turns of the loop
-            await asyncio.sleep(0)
+        await until(lambda: len(reader.taken) == taken)  # noqa: B023 - awaited in the same round
     behind.append(box.behind)
     waiting = asyncio.create_task(box.headroom())
     reader.may_take.release()

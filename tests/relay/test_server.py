@@ -19,6 +19,7 @@ from kitestring.relay.server import EXPIRE_EVERY_S
 from tests.kit.clock import NOW, ManualClock, StandingClock
 from tests.kit.relay.client import FOR_BOB, FOR_CAROL, as_object, client, new_relay
 from tests.kit.transport.relays import ALICE, BOB, CAROL, note, within
+from tests.kit.waiting import until
 
 INFO = sign_event(ALICE, kind=13194, tags=[], content="pay_invoice", created_at=NOW)
 
@@ -119,9 +120,7 @@ async def test_strangers_who_flood_a_service_wait_and_it_stays_and_misses_nothin
         await service.ask("in", FOR_BOB)
         strangers = [await stack.enter_async_context(client(relay)) for _ in range(25)]
         flood = [asyncio.create_task(each.send_all(frames[place::25])) for place, each in enumerate(strangers)]
-        async with asyncio.timeout(20):
-            while not relay._hub._behind:  # noqa: ASYNC110 - until the buffers of the system are full
-                await asyncio.sleep(0)
+        await until(lambda: relay._hub._behind)  # then the buffers of the system are full
         assert sorted(await service.contents(500)) == sorted(str(number) for number in range(500))
         await within(asyncio.gather(*flood))
         assert await strangers[0].ask("in", FOR_CAROL) == []

@@ -18,6 +18,7 @@ from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen,
 from tests.kit.backend.lnd import FakeLnd, make_certificate
 from tests.kit.backend.sides import open_url, order, stranger_invoice
 from tests.kit.changed import replace
+from tests.kit.waiting import until
 
 PREIMAGE = "07" * 32
 HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
@@ -151,8 +152,7 @@ async def test_payments_that_last_leave_room_for_questions(
     await lnd.open()
     fake.fault = "hang"
     paying = [asyncio.create_task(lnd.pay(an_order())) for _ in range(3)]
-    while len(fake.sent) < 2:  # noqa: ASYNC110 (the server runs beside)
-        await asyncio.sleep(0)
+    await until(lambda: len(fake.sent) == 2)
     async with asyncio.timeout(10):
         assert (await lnd.balance()).spendable_msat == 0
         assert isinstance(await lnd.lookup_payment(HASH), NeverSeen)

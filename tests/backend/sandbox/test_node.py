@@ -21,6 +21,7 @@ from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled
 from tests.kit.backend.sandbox import make, make_world, new_file
 from tests.kit.backend.sides import order
 from tests.kit.clock import EPOCH, WalkingClock
+from tests.kit.waiting import until
 
 
 async def test_a_payment_ends_when_the_clock_says_so(tmp_path: Path) -> None:
@@ -125,8 +126,7 @@ async def test_a_node_that_goes_offline_in_mid_payment_was_asked_all_the_same(tm
     with make_world(tmp_path, clock) as world:
         wanted = order(world.invoice(sat(1), behaviour=Behaviour.LATE, delay_ms=5_000), timeout_s=30)
         paying = asyncio.create_task(node.pay(wanted))
-        while not world.payments():  # noqa: ASYNC110 (the writer is a thread)
-            await asyncio.sleep(0)
+        await until(world.payments)
         world.set_offline(True)
         with pytest.raises(SandboxFaultError, match="offline"):
             await paying

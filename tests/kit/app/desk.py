@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded
-from tests.kit.clock import EPOCH, PATIENCE_S, StandingClock
+from tests.kit.clock import EPOCH, StandingClock
 from tests.kit.engine.rig import Life, Rig
+from tests.kit.waiting import until
 
 RELAY = "ws://127.0.0.1:7777"
 #: The owner's grant as a new ledger has it.
@@ -81,19 +81,13 @@ class Office:
         """Change the owner's grant behind the service's back."""
         await self.rig.change(OWNER_GRANT, **changes)
 
-    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
-        """Look again until it is so: not everything that the engine stores is told to somebody."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not await holds():  # noqa: ASYNC110 - as said above
-                await asyncio.sleep(0.001)
-
     async def has_state(self, payment_hash: str, state: str) -> None:
         """Wait until the payment of this hash is in this state."""
 
         async def holds() -> bool:
             return await self.rig.state(payment_hash) == state
 
-        await self.until(holds)
+        await until(holds, pause_s=0.001)
 
     @property
     def announced(self) -> list[str]:

@@ -20,6 +20,7 @@ from kitestring.transport.clock import SystemClock
 from tests.kit.backend.lnd import FakeLnd
 from tests.kit.chance import entropy
 from tests.kit.codec.invoices import invoice
+from tests.kit.waiting import until
 from tests.rig.network import LightningRig
 from tests.rig.process import free_port
 
@@ -76,13 +77,6 @@ def stranger_invoice(amount_msat: int, timestamp: int, network: str = "regtest",
         description="from nowhere",
         name_payee=name_payee,
     )
-
-
-async def until(ready: Callable[[], Awaitable[bool]], limit_s: float = 30) -> None:
-    """Ask again until it is so. Raises TimeoutError."""
-    async with asyncio.timeout(limit_s):
-        while not await ready():  # noqa: ASYNC110 (what is waited for happens in another process)
-            await asyncio.sleep(0.02)
 
 
 def open_url(url: str, data_dir: Path) -> Backend:
@@ -205,7 +199,7 @@ class LndSide:
             async def arrived() -> bool:
                 return bool((await self.rig.c.lookup(payment_hash))["state"] == "ACCEPTED")
 
-            await until(arrived)
+            await until(arrived, pause_s=0.02)
             await self.rig.c.settle(preimage.hex())
 
         return text, release

@@ -29,6 +29,7 @@ from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock, VirtualLoop
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
 from tests.kit.engine.node import FaultyBackend
+from tests.kit.waiting import until
 
 SERVICE = "ab" * 32
 #: No wait in a test is longer than this many virtual seconds.
@@ -223,11 +224,7 @@ class Rig:
 
     async def until(self, holds: Any) -> None:
         """Wait until ``await holds()`` is true, looking once a virtual second."""
-        for _ in range(PATIENCE_S):
-            if await holds():
-                return
-            await self.clock.sleep(1)
-        raise AssertionError("it never came true")
+        await until(holds, limit_s=PATIENCE_S, pause_s=1)
 
     async def state(self, payment_hash: str) -> str:
         payment = await self.store.payment_by_hash(self.context.node.node_id, payment_hash)

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.kit.waiting import until
 from tests.rig.process import Process, spawn, wait_until
 
 PROGRAM = (sys.executable, "-m", "kitestring")
@@ -210,12 +211,7 @@ def tag(event: Json, name: str) -> str | None:
 
 async def eventually(ask: Callable[[], Awaitable[bool]], what: str) -> None:
     """Ask again, within a limit, until the answer is yes."""
-    try:
-        async with asyncio.timeout(WAIT_LIMIT_S):
-            while not await ask():  # noqa: ASYNC110 - it asks other processes, which set no event of ours
-                await asyncio.sleep(_ASK_AGAIN_S)
-    except TimeoutError:
-        raise AssertionError(f"not within {WAIT_LIMIT_S:.0f} s: {what}") from None
+    await until(ask, what, limit_s=WAIT_LIMIT_S, pause_s=_ASK_AGAIN_S)
 
 
 @asynccontextmanager
