@@ -137,3 +137,22 @@ async def test_an_owner_that_was_revoked_behind_the_service_loses_all_doors_at_o
             Reason.NOT_PERMITTED,
             "`offer_list` needs the right to read: the grant owner was revoked",
         )
+
+
+@virtual
+async def test_two_processes_that_carry_out_one_key_at_once_do_it_once_and_tell_the_same(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        first, second = real_desk(rig), real_desk(rig)  # each with a lock of its own
+        owner = await door(first).owner()
+        apply, meanwhile = rig.store.apply, list[object]()
+
+        async def overtaken(tx: Any) -> Any:
+            if isinstance(tx, Execute) and not meanwhile:
+                meanwhile.append(tx)
+                meanwhile.append(await door(second).run(owner, "offer_create", {"label": "tea"}, "k"))
+            return await apply(tx)
+
+        rig.store.apply = overtaken
+        told = await door(first).run(owner, "offer_create", {"label": "tea"}, "k")
+        assert told == meanwhile[1]
+        assert len(await rig.store.offers()) == 1

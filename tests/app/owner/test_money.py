@@ -14,6 +14,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat, sat
+from kitestring.base.outcomes import Refused
 from kitestring.codec.bolt11 import decode
 from kitestring.codec.pointers import PriceType, encode
 from kitestring.nostr.event import Event
@@ -249,3 +250,13 @@ async def test_only_a_payment_of_unknown_outcome_is_resolved_by_its_id_or_its_ha
     again = await office.run("payment_resolve", "k2", payment=told["payment_id"], note="again")
     assert again == {"payment_id": told["payment_id"], "payment_hash": payment_hash, "state": "resolved"}
     assert (await office.store.payment(told["payment_id"])).evidence == "the channel is gone"
+
+
+async def test_a_refusal_of_the_engine_is_told_as_one_and_not_as_an_unknown_balance(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> Refused:
+        return Refused(Reason.CONNECTION_ENDED)
+
+    monkeypatch.setattr(office.rig.engine, "ask", refuse)
+    assert (await office.refused("balance")).reason is Reason.CONNECTION_ENDED

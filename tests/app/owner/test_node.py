@@ -121,3 +121,11 @@ async def test_audit_looks_into_every_sandboxs_books(
         file.execute("UPDATE node SET balance_msat = balance_msat + 1")
     assert len((await desk.run("audit_node"))["violations"]) == 1
     await node.close()
+
+
+async def test_doctor_shows_a_node_that_answers_with_what_it_holds(office: Office) -> None:
+    facts = await office.run("doctor")
+    node = facts["node"]
+    assert (node["reachable"], node["alias"], node["network"]) == (True, "faulty", "regtest")
+    assert node["spendable_msat"] == int((await office.node.balance()).spendable_msat)
+    assert facts["findings"] == []

@@ -15,7 +15,7 @@ import pytest
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import ANNOUNCEMENT, Announcer
 from kitestring.app.service.execute import execute
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message
 from kitestring.base.transactions import SaveGrant
@@ -241,3 +241,42 @@ async def test_whoever_waits_for_an_announcement_waits_until_a_relay_has_it(stor
     assert not waiting.done()
     assert await carried(announce, "g1")
     assert await waiting
+
+
+async def test_a_ledger_that_cannot_be_read_leaves_the_announcement_to_the_outbox(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_: str) -> Grant | None:
+        raise KitestringError(Reason.INTERNAL, "the database cannot be read")
+
+    await save(store, GRANT)
+    pool, announce = (pool := FakePool()), announcer(pool, store)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "grant", broken)
+        assert not await carried(announce, "g1")
+    assert "a connection is not announced yet: the database cannot be read" in caplog.text
+    assert await carried(announce, "g1")
+
+
+async def test_what_is_said_again_late_does_not_count_for_what_was_said_meanwhile(store: SqliteStore) -> None:
+    """The second relay missed the first version, and takes it while the next one is being made."""
+    pool = FakePool()
+    announce = announcer(pool, store)
+    pool.down = {SECOND}
+    await announce.announce(GRANT)
+    pool.down = set()
+    publish = pool.publish
+
+    async def overtaken(event: Event, *args: Any, **how: Any) -> PublishResult:
+        pool.publish = publish  # type: ignore[method-assign]  # once
+        result = await publish(event, *args, **how)
+        pool.down = {SECOND}
+        await announce.announce(replace(GRANT, version=2, methods=frozenset()))
+        pool.down = set()
+        return result
+
+    pool.publish = overtaken  # type: ignore[method-assign]  # for one publication
+    await announce.publish_missing()
+    assert [event.content for event in pool.on[SECOND]] == ["pay_invoice get_info"]
+    await announce.publish_missing()
+    assert pool.on[SECOND][-1].content == "get_info"

@@ -16,17 +16,22 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service import connections
 from kitestring.app.service.core import Core, Place
+from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Request
-from kitestring.base.transactions import Claimed, Execute, SaveGrant
+from kitestring.base.transactions import Claimed, Execute, Prune, SaveGrant
 from kitestring.crypto.keys import SecretKey
+from kitestring.engine.feed import Feed
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
+from tests.kit.changed import replace
 from tests.kit.relay.client import Client, client
+from tests.kit.waiting import until
 
 KEYRING = Keyring(b"\x07" * 32)
 APP = SecretKey(b"\x01" * 32)
@@ -167,3 +172,105 @@ async def test_callers_without_a_version_are_served_unless_the_owner_says_no(
         async with asyncio.timeout(20):
             await peer.publish(event)
             assert (await replies(peer, 1))[event.id]["code"] == code
+
+
+# ------------------------------------------------------------ changes
+
+
+async def shown(relay: Relay) -> list[Event]:
+    """Info events of the connection that a relay shows."""
+    async with client(relay) as reader:
+        return await reader.ask("i", {"kinds": [kinds.NWC_INFO], "authors": [KEYRING.connection_key("app").public_hex]})
+
+
+async def save(core: Core, **changes: Any) -> None:
+    """Change the stored connection, as another process would."""
+    grant = await core.store.grant("app")
+    assert grant is not None
+    changed = replace(grant, version=grant.version + 1, **changes)
+    await execute(core.store, f"v{changed.version}", "owner", (SaveGrant(changed),), {}, core.clock.now())
+
+
+async def test_a_changed_connection_can_be_found_when_the_change_returns_and_an_ended_one_no_more(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
+        await core.start()
+        await add_connection(core)
+        await core.connections.grant_changed("app")
+        assert [event.content for event in await shown(relay)] == ["get_balance get_info"]
+        await save(core, revoked_at=core.clock.now())
+        await core.connections.grant_changed("app")
+
+        async def hidden() -> bool:
+            return await shown(relay) == []
+
+        await until(hidden)
+
+
+async def test_what_is_no_connection_is_served_and_announced_to_nobody(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
+        await core.start()
+        for grant_id in ("owner", "nobody"):
+            await core.connections.grant_changed(grant_id)
+        assert await shown(relay) == []
+        assert core.gateway.keys() == [KEYRING.service_id]
+
+
+async def test_a_ledger_that_cannot_be_read_does_not_end_announcing_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "MISSING_S", 0.01)
+    monkeypatch.setattr(connections, "AGAIN_S", 0.02)
+    async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
+        await add_connection(core)
+        read, faults = core.store.grants, [KitestringError(Reason.INTERNAL, "the database cannot be read")] * 3
+
+        async def broken() -> list[Grant]:
+            if faults and core.connections.live():
+                raise faults.pop()
+            return await read()
+
+        monkeypatch.setattr(core.store, "grants", broken)
+        await core.start()
+        await until(lambda: not faults)
+        assert "connections are not announced yet: the database cannot be read" in caplog.text
+        await until(lambda: shown(relay))
+
+
+async def test_the_first_nip44_request_raises_a_connection_once_and_a_full_disk_leaves_it_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as (_, core), asyncio.timeout(20):
+        await add_connection(core)
+        grant = await core.store.grant("app")
+        assert grant is not None
+        apply, faults = core.store.apply, [KitestringError(Reason.INTERNAL, "the disk is full")]
+
+        async def full(tx: Any) -> Any:
+            if faults and isinstance(tx, Execute):
+                raise faults.pop()
+            return await apply(tx)
+
+        monkeypatch.setattr(core.store, "apply", full)
+        for _ in range(3):
+            core.connections.nip44_seen(grant)
+            await asyncio.gather(*core.connections._upgrades)
+        raised = await core.store.grant("app")
+        assert raised == replace(grant, nip44_seen=True, version=2)
+        assert "is not raised to NIP-44 yet: the disk is full" in caplog.text
+
+
+async def test_a_change_that_somebody_else_makes_is_followed_also_after_many_were_missed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, core), asyncio.timeout(20):
+        await add_connection(core)
+        await core.store.apply(Prune(core.clock.now() + 1, max_events=0))
+        feed, key = Feed(core.store, core.clock), KEYRING.connection_key("app").public_hex
+        following = asyncio.create_task(core.connections.follow(feed))
+        await until(lambda: feed._views)
+        (view,) = feed._views
+        view.begin(0)  # as one that has been away
+        await save(core, name="renamed")
+        await until(lambda: key in set(core.gateway.keys()))
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kitestring.app.home.config import RequestRates
@@ -166,3 +168,95 @@ async def test_marks_that_the_disk_refuses_are_written_later(life: Life) -> None
         await door.clock.sleep(1)
         assert rig.store.broken["MarkSent"] == []
         assert await rig.store.outbox(await rig.store.sent_position(), 10) == []
+
+
+def held(rig: Rig) -> list[tuple[Message, Done]]:
+    """From now on nothing is taken until the test says so."""
+    waiting: list[tuple[Message, Done]] = []
+    rig.delivery._routes = {"note": Route(lambda message, done: waiting.append((message, done)))}
+    return waiting
+
+
+@virtual
+async def test_a_stop_gives_what_is_on_its_way_its_grace_and_no_longer(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        waiting = held(rig)
+        for number in range(2):
+            await rig.store.apply(Tell("test", number + 1, rig.clock.now(), (note(number),)))
+        await rig.clock.sleep(1)
+        begun = rig.clock.monotonic()
+        stopping = asyncio.create_task(rig.delivery.stop(10, lambda: True))
+        await rig.clock.sleep(2)
+        waiting[0][1](True)
+        await stopping
+        assert 10 <= rig.clock.monotonic() - begun < 11
+        assert [one.message for one in await rig.store.outbox(await rig.store.sent_position(), 9)] == [note(1)]
+
+
+@virtual
+async def test_a_stop_waits_for_nobody_when_no_relay_is_there_to_take_anything(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        held(rig)
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+        await rig.clock.sleep(1)
+        begun = rig.clock.monotonic()
+        await rig.delivery.stop(10, lambda: False)
+        assert rig.clock.monotonic() == begun
+
+
+@virtual
+async def test_what_has_no_way_out_is_not_sent_beside_the_outbox_either(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        waiting = held(rig)
+        rig.delivery.send_once([Message("", "webhook", b"", b"", 0), note(1)])
+        assert [message for message, _ in waiting] == [note(1)]
+
+
+@pytest.mark.parametrize(
+    ("read", "words"), [("outbox", "unsent messages are not read"), ("due", "messages to be tried again are not read")]
+)
+def test_a_ledger_that_cannot_be_read_for_a_while_loses_no_message(
+    life: Life, read: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service(start=False) as rig:
+            waiting = held(rig)
+            await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+            await rig.clock.sleep(1)
+            waiting.pop()[1](False)  # to be tried again
+            await rig.clock.sleep(1)
+        async with life.service(start=False) as rig:
+            waiting, reading, faults = held(rig), getattr(rig.store, read), [1, 1]
+
+            async def broken(*args: int) -> object:
+                if faults:
+                    faults.pop()
+                    raise KitestringError(Reason.INTERNAL, "the database cannot be read")
+                return await reading(*args)
+
+            setattr(rig.store, read, broken)
+            rig.delivery._behind.set()
+            rig.delivery._due.set()
+            await rig.clock.sleep(120)
+            assert [message for message, _ in waiting] == [note(1)]
+            assert words in caplog.text
+
+    story()
+
+
+@virtual
+async def test_what_is_committed_while_the_ledger_is_read_is_not_overheard(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        waiting, outbox, news = held(rig), rig.store.outbox, [note(1)]
+
+        async def slow(after: int, limit: int) -> object:
+            found = await outbox(after, limit)
+            if news:
+                await rig.store.apply(Tell("test", 1, rig.clock.now(), (news.pop(),)))
+            return found
+
+        rig.store.outbox = slow
+        rig.delivery._behind.set()
+        await rig.clock.sleep(1)
+        assert [message for message, _ in waiting] == [note(1)]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from kitestring.app.service.housekeeping import KEEP_REQUESTS_S, PRUNE_EVERY_S, prune_daily
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import Prune
+from kitestring.base.transactions import Answer, Prune
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life
+from tests.kit.ledger.values import reply, request
 
 
 @virtual
@@ -21,3 +25,22 @@ async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(life: L
         pruning.cancel()
         done = [tx.before for tx in rig.store.applied if isinstance(tx, Prune)]
         assert done == [begun + 2 * PRUNE_EVERY_S - KEEP_REQUESTS_S]
+
+
+@virtual
+async def test_much_that_is_old_is_forgotten_in_steps_of_one_round(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.requests.PRUNE_LIMIT", 2)
+    async with life.service(start=False) as rig:
+        for number in range(5):
+            asked = request(f"r{number}", grant_id="owner", sent_at=rig.clock.now(), received_at=rig.clock.now())
+            await rig.store.apply(Answer(asked, (replace(reply(f"r{number}"), signed_at=rig.clock.now()),), 0))
+        pruning = asyncio.create_task(prune_daily(rig.store, rig.clock))
+        await rig.clock.sleep(KEEP_REQUESTS_S)
+        newest = request("newest", grant_id="owner", sent_at=rig.clock.now(), received_at=rig.clock.now())
+        await rig.store.apply(Answer(newest, (reply("newest"),), 0))
+        await rig.clock.sleep(PRUNE_EVERY_S + 1)
+        pruning.cancel()
+        kept = [await rig.store.request(name) for name in ("r0", "r4", "newest")]
+        assert [one is not None for one in kept] == [False, False, True]
+        horizons = [tx.before for tx in rig.store.applied if isinstance(tx, Prune)]
+        assert horizons.count(max(horizons)) == 3  # of two, two and one

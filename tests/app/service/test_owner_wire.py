@@ -59,3 +59,8 @@ def test_an_amount_that_is_a_fraction_is_none() -> None:
 
 def test_the_address_of_the_owner_is_no_peers() -> None:
     assert CONTROL == b"control"
+
+
+def test_an_answer_that_has_no_stored_form_is_an_error_and_not_half_an_answer() -> None:
+    with pytest.raises(TypeError, match="no stored form for object"):
+        encode_control("reply", Refused(Reason.INTERNAL, "", {"odd": object()}), 0)

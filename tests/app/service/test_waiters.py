@@ -37,3 +37,13 @@ async def test_whoever_went_away_keeps_nobody_else_from_hearing() -> None:
         gone.cancel()
         waiters.tell([ANSWER])
         assert await one == ANSWER
+
+
+async def test_whoever_leaves_first_takes_nothing_from_those_who_wait_on() -> None:
+    waiters = Waiters()
+    with waiters.expecting("asked") as one:
+        with waiters.expecting("asked"):
+            pass
+        waiters.tell([ANSWER])
+        assert await one == ANSWER
+    assert waiters._waiting == {}
