@@ -20,7 +20,7 @@ from kitestring.wire.envelope import (
     shared_secret,
 )
 from kitestring.wire.registry import BY_NAME
-from kitestring.wire.reply_to import Cipher, ReplyTo, thaw
+from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 from tests.kit.chance import Counted
 from tests.kit.changed import replace
@@ -36,18 +36,6 @@ def reply(to: ReplyTo, plaintext: bytes = b'{"res":"ok"}', now: int = NOW) -> Ev
     return decode_event(
         reply_event(BY_NAME[to.wire], to, plaintext, key=SERVICE, shared=shared, entropy=Counted(), now=now).event
     )
-
-
-def test_reply_to_survives_its_stored_form() -> None:
-    assert thaw(OFFER.freeze()) == OFFER
-    assert thaw(NWC.freeze()) == NWC
-    with pytest.raises(msgspec.MsgspecError):
-        thaw(b"\x01")
-
-
-def test_a_stored_form_that_lacks_later_members_is_still_read() -> None:
-    stored = msgspec.msgpack.encode(["nwc", "nwc:g1", CLIENT.public_hex, "nip44", "ab" * 32, NOW])
-    assert thaw(stored).version == "tagged"
 
 
 @pytest.mark.parametrize("cipher", ["nip44", "nip04"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from kitestring.app.home.config import RequestRates
+from kitestring.app.service import gateway as gateway_module
 from kitestring.base.errors import CodecError
 from kitestring.base.node import NodeBalance
 from kitestring.nostr import kinds
@@ -350,3 +352,52 @@ async def test_a_debit_that_is_stale_or_no_request_is_told_why_and_one_that_nobo
 async def test_denials_of_debits_are_bounded_per_author(life: Life, door: Door) -> None:
     told = [reply for _ in range(50) for reply in await door.tell(debit(door))]
     assert 30 <= len(told) <= 33  # five virtual seconds pass meanwhile
+
+
+# ------------------------------------------------------------ unreadable
+
+
+def unreadable(opened: Door, cipher: str | None) -> Event:
+    tags = [["p", opened.grant_key], *([["encryption", cipher]] if cipher else [])]
+    return sign_event(
+        APP, kind=23194, tags=tags, content="garbage", created_at=opened.clock.now(), aux=opened.rig.life.entropy(32)
+    )
+
+
+@pytest.mark.parametrize(
+    ("grant", "tag", "nip04"),
+    [({}, None, False), ({}, "nip44_v2", False), ({"nip44_seen": True}, None, False),
+     ({"cipher": "nip44"}, "nip04", False), ({"cipher": "legacy"}, "nip44_v2", False),
+     ({"cipher": "legacy"}, None, True)],
+)  # fmt: skip
+def test_what_cannot_be_read_is_answered_in_the_preferred_cipher(
+    life: Life, grant: dict[str, Any], tag: str | None, nip04: bool
+) -> None:
+    @door(**grant)
+    async def story(_: Life, opened: Door) -> None:
+        event = unreadable(opened, tag)
+        assert len(await opened.tell(event)) == 1
+        assert first_tag(opened.pool.sent[-1], "e") == event.id
+        assert ("?iv=" in opened.pool.sent[-1].content) is nip04
+
+    story(life)
+
+
+@door()
+async def test_a_flood_fills_one_line_a_minute(life: Life, door: Door) -> None:
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    lines: list[str] = []
+    handler = Lines()
+    logging.getLogger("kitestring.gateway").addHandler(handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gateway_module, "MAX_IN_HAND", 0)
+            for pause_s in (0, 0, 0, 61):
+                await door.clock.sleep(pause_s)
+                await door.tell(door.request("get_balance"))
+    finally:
+        logging.getLogger("kitestring.gateway").removeHandler(handler)
+    assert [line.partition(":")[2].split()[0] for line in lines] == ["1", "3"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kitestring.app.home.config import RequestRates
@@ -10,9 +12,13 @@ from kitestring.app.service.rates import Rates
 from kitestring.base.commands import AskOffer, GetBalance, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event, sign_event
 from kitestring.policy.rates import Rate
 from kitestring.wire.grammar import Asked
+from tests.kit.app.door import STRANGER, Door, code, door
 from tests.kit.clock import NOW, ManualClock
+from tests.kit.engine.rig import Life
 from tests.kit.wire.samples import reply_to
 
 READ = Asked(GetBalance(), reply_to("nwc"))
@@ -88,3 +94,104 @@ def test_refusals_of_strangers_are_bounded_all_together_too(monkeypatch: pytest.
     monkeypatch.setattr(module, "STRANGER_REFUSALS", Rate(5, 5))
     rates = Rates(RequestRates(), ManualClock()).strangers
     assert sum(rates.may_tell(str(number), Reason.MALFORMED, read=True) for number in range(9)) == 5
+
+
+# ------------------------------------------------------------ through the gateway
+
+
+@door()
+async def test_what_is_met_with_silence_does_not_use_up_the_answers_of_its_sender(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    for number in range(40):
+        event = door.offer_request()
+        content = f"AgAAAA{number:04}" + "A" * 200
+        garbled = sign_event(
+            STRANGER, kind=event.kind, tags=event.tags, content=content, created_at=event.created_at, aux=b"\x00" * 32
+        )
+        assert await door.tell(garbled) == []
+    assert [len(await door.tell(door.offer_request("[]"))) for _ in range(5)] == [1] * 5
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"method":"pay_invoice","params":{"invoice":"x"}}'])
+def test_malformed_requests_meet_the_limit_too(life: Life, text: str) -> None:
+    @door(rates=RequestRates(requests_per_min=5))
+    async def story(_: Life, opened: Door) -> None:
+        told = [reply for _ in range(20) for reply in await opened.tell(opened.event(text))]
+        assert [code(reply) for reply in told] == ["OTHER"] * 5 + ["RATE_LIMITED"]
+        await opened.clock.sleep(5)
+        assert len(await opened.tell(opened.event(text))) == 1
+
+    story(life)
+
+
+@door(rates=RequestRates(requests_per_min=1))
+async def test_a_limited_request_is_told_under_its_own_method(life: Life, door: Door) -> None:
+    await door.ask("get_balance")
+    assert (await door.ask("get_info"))["result_type"] == "get_info"
+
+
+@door(rates=RequestRates(requests_per_min=0, payments_per_min=0))
+async def test_zero_in_the_settings_is_no_limit(life: Life, door: Door) -> None:
+    for _ in range(30):
+        assert (await door.ask("pay_invoice", {"invoice": door.invoice()}))["error"] is None
+
+
+OUTSIDE: dict[str, dict[str, Any]] = {
+    "malformed": {"text": "[]"},
+    "another version": {"tags": [["clink_version", "9"]]},
+    "stale": {"age_s": 400},
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_strangers_who_reach_no_offer_are_answered_at_a_bounded_rate(life: Life, kind: str) -> None:
+    how = dict(OUTSIDE[kind])
+    tags = how.pop("tags", None)
+
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        told: list[Any] = []
+        for _number in range(50):
+            event = opened.offer_request(**how)
+            told += await opened.tell(event if tags is None else retagged(opened, event, tags))
+        assert 30 <= len(told) <= 33  # five virtual seconds pass meanwhile
+
+    story(life)
+
+
+def retagged(opened: Door, event: Event, tags: list[list[str]]) -> Event:
+    p = [tag for tag in event.tags if tag[0] == "p"]
+    return sign_event(
+        STRANGER, kind=event.kind, tags=[*p, *tags], content=event.content, created_at=event.created_at,
+        aux=opened.rig.life.entropy(32),
+    )  # fmt: skip
+
+
+def test_answers_to_strangers_are_bounded_also_under_many_keys(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STRANGER_REFUSALS", Rate(3, 3))
+
+    @door()
+    async def story(_: Life, opened: Door) -> None:
+        keys = [SecretKey(bytes([number]) * 32) for number in range(20, 26)]
+        told = [await opened.tell(opened.offer_request("[]", key=key)) for key in keys]
+        assert [len(replies) for replies in told] == [1, 1, 1, 0, 0, 0]
+
+    story(life)
+
+
+@door(rates=RequestRates(offer_requests_per_min=1))
+async def test_a_limited_payer_is_told_when_to_come_again_and_only_now_and_then(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    await door.tell(door.offer_request())
+    (refused,) = await door.tell(door.offer_request())
+    assert 59 <= refused["retry_after"] - door.clock.now() <= 60
+    assert await door.tell(door.offer_request()) == []
+    await door.clock.sleep(5)
+    assert len(await door.tell(door.offer_request())) == 1
+
+
+@door()
+async def test_stale_requests_leave_the_rate_of_new_ones_alone(life: Life, door: Door) -> None:
+    told = [await door.tell(door.request("get_balance", age_s=400 + number)) for number in range(100)]
+    assert 60 <= sum(map(len, told)) <= 70  # ten virtual seconds pass meanwhile
+    assert (await door.ask("get_balance"))["error"] is None

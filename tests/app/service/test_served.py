@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from kitestring.app.home.config import RequestRates
 from kitestring.app.service import served as served_module
 from kitestring.app.service.served import SERVED_S, Served
+from kitestring.base.grants import Offer, OfferState
+from kitestring.base.transactions import SaveOffer
+from tests.kit.app.door import Door, code, door
 from tests.kit.clock import ManualClock
+from tests.kit.engine.rig import Life
 
 
 def test_what_was_served_is_forgotten_in_time_and_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,3 +25,98 @@ def test_what_was_served_is_forgotten_in_time_and_in_number(monkeypatch: pytest.
     assert "c" not in served
     served.add("d")
     assert len(served) == 1
+
+
+# ------------------------------------------------------------ through the gateway
+
+
+@door(rates=RequestRates(offer_requests_per_min=1))
+async def test_a_copy_of_an_offer_request_takes_no_token_and_gets_the_same_invoice(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    event = door.offer_request()
+    (reply,) = await door.tell(event)
+    assert "bolt11" in reply
+    assert await door.tell(event) == [reply]
+
+
+@door(rates=RequestRates(offer_requests_per_min=1))
+async def test_a_refused_offer_request_is_not_answered_otherwise_by_a_later_copy(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    await door.tell(door.offer_request())
+    event = door.offer_request()
+    (refused,) = await door.tell(event)
+    assert refused["code"] == 2
+    await door.clock.sleep(120)
+    assert await door.tell(event) == []
+    assert "bolt11" in (await door.tell(door.offer_request()))[0]
+
+
+@door(rates=RequestRates(offer_requests_per_min=1))
+async def test_after_a_restart_copies_of_answered_offer_requests_leave_room_for_new_payers(
+    life: Life, door: Door
+) -> None:
+    await door.rig.offer("coffee")
+    event = door.offer_request()
+    (reply,) = await door.tell(event)
+    await door.forget()
+    assert await door.tell(event) == [reply]
+    assert "bolt11" in (await door.tell(door.offer_request()))[0]
+
+
+@door(rates=RequestRates(payments_per_min=1))
+async def test_after_a_restart_a_copy_of_a_payment_is_not_called_too_many(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (reply,) = await door.tell(event)
+    await door.forget()
+    await door.ask("pay_invoice", {"invoice": door.invoice()})
+    assert await door.tell(event) == [reply]
+    assert len(life.node.sends) == 2
+
+
+@door()
+async def test_a_replay_for_an_offer_that_was_deleted_gets_only_the_stored_answer(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    event = door.offer_request()
+    (reply,) = await door.tell(event)
+    await door.rig.write(
+        SaveOffer(Offer(offer_id="coffee", label="coffee", account_id="owner", state=OfferState.DELETED))
+    )
+    assert await door.tell(event) == [reply]
+
+
+@door(rates=RequestRates(requests_per_min=2))
+async def test_copies_of_a_read_are_answered_once_and_take_no_token(life: Life, door: Door) -> None:
+    event = door.request("get_balance")
+    assert len(await door.tell(event)) == 1
+    assert [await door.tell(event) for _ in range(5)] == [[]] * 5
+    assert (await door.ask("get_balance"))["error"] is None
+
+
+@door(rates=RequestRates(payments_per_min=1))
+async def test_a_payment_that_was_told_it_is_too_many_is_not_paid_by_a_later_copy(life: Life, door: Door) -> None:
+    await door.ask("pay_invoice", {"invoice": door.invoice()})
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (refused,) = await door.tell(event)
+    assert code(refused) == "RATE_LIMITED"
+    await door.clock.sleep(200)
+    assert await door.tell(event) == []
+    assert len(life.node.sends) == 1
+
+
+@door()
+async def test_an_expired_copy_of_a_finished_payment_gets_its_stored_answer(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()}, expires_at=door.clock.now() + 30)
+    (reply,) = await door.tell(event)
+    await door.clock.sleep(31)
+    assert await door.tell(event) == [reply]
+
+
+@door()
+async def test_what_a_relay_shows_at_every_reconnect_is_looked_at_once(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    (reply,) = await door.tell(event)
+    await door.clock.sleep(7_200)
+    assert await door.tell(event) == [reply]
+    assert await door.tell(event) == []
+    await door.clock.sleep(SERVED_S + 1)
+    assert await door.tell(event) == [reply]

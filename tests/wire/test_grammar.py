@@ -1,0 +1,35 @@
+"""A wire is a value: it writes outcomes and refusals by different rules, and what it leaves out has one meaning."""
+
+from __future__ import annotations
+
+from kitestring.base.commands import GetBalance
+from kitestring.base.errors import Reason
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Balance, Refused
+from kitestring.wire.encryption import Choice
+from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
+from tests.kit.wire.samples import reply_to
+
+TO = reply_to("nwc")
+BARE = Wire(
+    name="bare", title="A wire with nothing but what it must have", speakers=Speakers.STRANGERS, windows={},
+    reply_kind=1, codes={}, cipher=lambda _event, _grant: Choice("nip44", True), unreadable=Reason.MALFORMED,
+    read=lambda _text, _event, to, _facts: Asked(GetBalance(), to),
+    encode=lambda outcome, _to: b"outcome" if isinstance(outcome, Balance) else None,
+    refuse=lambda refused, _to: b"refused" if refused.reason is Reason.INTERNAL else None,
+)  # fmt: skip
+
+
+def test_an_outcome_is_encoded_and_a_refusal_refused() -> None:
+    assert BARE.answer(Balance(Msat(1)), TO) == b"outcome"
+    assert BARE.answer(Refused(Reason.INTERNAL), TO) == b"refused"
+    assert BARE.answer(Refused(Reason.BUSY), TO) is None
+
+
+def test_what_a_wire_leaves_out_adds_nothing_to_its_answers() -> None:
+    assert (BARE.reply_tags, BARE.older_codes, BARE.method('{"method":"pay_invoice"}')) == ((), {}, "")
+    assert BARE.read("", None, TO, Facts("regtest")).target == ""  # type: ignore[arg-type]  # no event is looked at
+
+
+def test_older_forms_of_offers_are_accepted_unless_the_owner_says_otherwise() -> None:
+    assert Facts("bitcoin").accept_legacy_offers

@@ -1,0 +1,39 @@
+"""Texts on a wire: within the limits of their protocol, and without characters that play tricks on a screen."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kitestring.base.text import UNSAFE
+from kitestring.wire.text import MAX_DESCRIPTION_BYTES, clean_description, escape_unsafe
+from tests.kit.codec.invoices import invoice
+
+TRICKS = "\x00\x1b\x7f\x85\u2028\u200e\u202e\u2066"
+
+
+def test_a_description_loses_its_control_characters_and_is_cut() -> None:
+    assert clean_description(f"tea{TRICKS} for two") == "tea for two"
+    assert clean_description("x" * 1_000) == "x" * MAX_DESCRIPTION_BYTES
+
+
+@pytest.mark.parametrize("letter", ["é", "茶", "🫖"])
+def test_a_description_in_any_script_is_cut_to_whole_letters(letter: str) -> None:
+    cut = clean_description("x" + letter * 1_000)
+    assert cut == "x" + letter * ((MAX_DESCRIPTION_BYTES - 1) // len(letter.encode()))
+
+
+def test_the_longest_description_goes_into_an_invoice() -> None:
+    assert invoice(1_000, description="x" * MAX_DESCRIPTION_BYTES)
+    with pytest.raises(ValueError, match="639 bytes"):
+        invoice(1_000, description="x" * (MAX_DESCRIPTION_BYTES + 1))
+
+
+@pytest.mark.parametrize("value", [TRICKS, {"a\u202eb": ["\u2067"]}, "plain", "Grüße 🫖"])
+def test_json_keeps_its_value_and_loses_its_tricks(value: object) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    escaped = escape_unsafe(text)
+    assert json.loads(escaped) == value
+    assert UNSAFE.search(escaped) is None
+    assert (escaped == text) is (UNSAFE.search(text) is None)
