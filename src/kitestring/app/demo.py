@@ -59,7 +59,7 @@ WIRE_NAMES: Final = {
 
 
 class Audience(Protocol):
-    """Who watches: the command line, or a test."""
+    """A spectator of the story: the command line, or a test."""
 
     def scene(self, title: str) -> None: ...
     def tell(self, text: str) -> None: ...
@@ -158,7 +158,7 @@ class Demo:
         self._audience.wire(WIRE_NAMES[event.kind], event, self._plaintext(event))
 
     def _plaintext(self, event: Event) -> str:
-        """What only the two ends of the wire can read; this play owns one of them."""
+        """The decrypted text of an event; this play owns one of the two keys that can read it."""
         to = first_tag(event, "p")
         if to is None:
             return event.content

@@ -1,4 +1,4 @@
-"""What ``kitestring doctor`` looks at: facts from the directory, service and relays, each judged in one line."""
+"""The checks of ``kitestring doctor``: facts from the directory, service and relays, each judged in one line."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def examine(config: Config, home: DataDir) -> list[Finding]:
 
 
 def directory(home: DataDir) -> Iterator[Finding]:
-    """Who can read the directory and the seed."""
+    """Check that nobody else can read the directory and the seed."""
     if not home.path.is_dir():
         yield Finding("directory", "fail", f"{home.path} is not there yet: start with `kitestring up`")
         return
@@ -90,7 +90,7 @@ def sqlite_version() -> Finding:
 
 
 def service(home: DataDir) -> dict[str, Any] | Finding:
-    """What the running service says about itself, or why it says nothing."""
+    """Ask the running service about itself; where it does not answer, say why."""
     try:
         return ControlClient(home).call("doctor", {})
     except KitestringError as error:
@@ -120,7 +120,7 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
 
 
 async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]:
-    """What can be said about the node in the settings while no service runs: it is not connected to."""
+    """Judge the node in the settings while no service runs, without connecting to it."""
     try:
         node = open_backend(
             config.node_url,
@@ -176,7 +176,7 @@ def _clock(skew_s: int, url: str) -> Finding:
 
 
 def _skew_s(date: str, now: float) -> int | None:
-    """How far this clock is ahead; HTTP dates have whole seconds."""
+    """Seconds by which this clock is ahead; HTTP dates have whole seconds."""
     try:
         return int(now - email.utils.parsedate_to_datetime(date).timestamp())
     except (ValueError, TypeError):

@@ -205,7 +205,7 @@ def _stopped_commands(desk: _StoppedDesk) -> OwnerCommands[Managing]:
 
 
 async def _run(commands: OwnerCommands[Any], name: str, params: dict[str, object]) -> Result:
-    """For the owner, whose program this is; each call is one of its own."""
+    """Run a command for the owner, whose program this is; each call has a key of its own."""
     return await commands.run(await commands.owner(), name, params, os.urandom(16).hex())
 
 

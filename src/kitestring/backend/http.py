@@ -85,7 +85,7 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a node is, what opens it, and how people are told about it.
+    """A node's address, its credential, and the words in which people are told about it.
 
     ``headers`` carry the credential. ``pin`` is the SHA-256 of the one certificate that is trusted, b"" for whatever
     the system trusts. ``certificate`` and ``no_http`` end the sentences about an unknown certificate and about a port
@@ -229,8 +229,8 @@ def _written(body: Mapping[str, object] | None) -> tuple[bytes | None, Mapping[s
 
 
 _CANNOT_BE_REACHED: Final = "{site.origin} cannot be reached: {why}"
-#: What aiohttp raises, what it means and how it is said; the nearest class counts. Only a failure to connect is sure to
-#: come before the request was sent.
+#: Exceptions of aiohttp, their meaning and their sentence; the nearest class counts. Only a failure to connect is sure
+#: to come before the request was sent.
 _MEANINGS: Final[Mapping[type[Exception], tuple[type[Exception], str]]] = {
     aiohttp.ClientConnectorError: (NodeUnreachableError, _CANNOT_BE_REACHED),
     aiohttp.ConnectionTimeoutError: (NodeUnreachableError, _CANNOT_BE_REACHED),

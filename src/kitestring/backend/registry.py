@@ -35,7 +35,7 @@ def wall_clock_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a backend is given. ``environment`` is where ``env:NAME`` in a URL is looked up."""
+    """Time, chance and a directory for a backend. ``environment`` is where ``env:NAME`` in a URL is looked up."""
 
     clock: Clock
     entropy: Entropy
@@ -57,7 +57,7 @@ class BackendUrl:
 
     @classmethod
     def parse(cls, text: str) -> BackendUrl:
-        """Raises KitestringError(MALFORMED); the message never repeats the URL's secrets."""
+        """Read a URL. Raises KitestringError(MALFORMED); the message never repeats the URL's secrets."""
         try:
             parts = urlsplit(text)
             pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
@@ -89,7 +89,7 @@ class BackendUrl:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def only(self, *known: str) -> None:
-        """Raises KitestringError when the query has a member that nobody reads."""
+        """Raise KitestringError when the query has a member besides these."""
         strange = sorted(set(self.query) - set(known))
         if strange:
             raise KitestringError(

@@ -12,7 +12,7 @@ from typing import Final
 
 
 class Reason(Enum):
-    """Why a request was not carried out. The value is the stable name used in JSON output and logs."""
+    """The reason why a request was not carried out. The value is the stable name used in JSON output and logs."""
 
     MALFORMED = "malformed"
     UNKNOWN_TARGET = "unknown_target"
@@ -55,7 +55,7 @@ class Exit(int, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a reason means to people and to the command line; the codes on the wires are the wires' own."""
+    """The meaning of a reason to people and to the command line; the codes on the wires are the wires' own."""
 
     exit: Exit
     sentence: str
@@ -104,7 +104,7 @@ class KitestringError(Exception):
 
     @property
     def exit_code(self) -> Exit:
-        """How the command line ends when this error reaches it."""
+        """The exit code of the command line when this error reaches it."""
         return TABLE[self.reason].exit
 
 

@@ -22,7 +22,7 @@ MAX_CONSUMERS: Final = 256
 
 
 class EventKind(StrEnum):
-    """What became true. The subject is named beside each."""
+    """The kinds of things that become true. The subject is named beside each."""
 
     SETTLED = "settled"  # payment
     FAILED = "failed"  # payment

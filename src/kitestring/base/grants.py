@@ -1,4 +1,4 @@
-"""What one key may do with one account: grants, budgets, accounts and offers as values."""
+"""Grants (what one key may do with one account), budgets, accounts and offers as values."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The states of an incoming invoice and the steps between them: one table.
 
-The node is asked first; then one transaction stores the invoice, its request and the reply. Who crashes in between has
-left an invoice at the node whose text nobody has seen: nobody can pay it, and the same request makes another one. So it
-takes one commit where a payment needs two: nothing is spent by asking for an invoice twice.
+The node is asked first; then one transaction stores the invoice, its request and the reply. A crash in between leaves
+an invoice at the node whose text nobody has seen: nobody can pay it, and the same request makes another one. So one
+commit is enough where a payment needs two: nothing is spent by asking for an invoice twice.
 
 Money may arrive in any state but ``settled``: a node may take a payment of an invoice that we call expired. Only the
 node's word ends an invoice; what it settled is credited.

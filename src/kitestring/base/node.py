@@ -13,7 +13,7 @@ from kitestring.base.payments import LookupAnswer, PayAnswer
 
 
 class Capabilities(msgspec.Struct, frozen=True, gc=False):
-    """What a backend can do; the engine never guesses. A capability that is declared is relied upon with money.
+    """The abilities of a backend; the engine never guesses. A capability that is declared is relied upon with money.
 
     - ``own_preimage``: takes our preimage for an invoice. Without it a crash in between makes a second invoice, and a
       payment inside the service has no preimage to show
@@ -53,7 +53,7 @@ class NodeInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeBalance(msgspec.Struct, frozen=True, gc=False):
-    """What can be sent and what can come in now. Rounded against the owner: never more than is really possible."""
+    """The amounts that can go out and come in now. Rounded against the owner: never more than is really possible."""
 
     spendable_msat: Msat
     receivable_msat: Msat
@@ -177,8 +177,8 @@ class Backend(Protocol):
         ...
 
     async def findings(self) -> tuple[Finding, ...]:
-        """What ``kitestring doctor`` should say about this node beyond "it answers": a credential that may do too much
-        or too little, a version with a known fault. () where there is nothing to say.
+        """Lines of ``kitestring doctor`` about this node, beyond "it answers": a credential that may do too much or too
+        little, a version with a known fault. () where there is nothing to say.
 
         Works before :meth:`open` and while the node is away, and then says what is known without it: the doctor also
         asks when no service runs. Never raises; what could not be looked at is a finding.
@@ -186,12 +186,12 @@ class Backend(Protocol):
         ...
 
     async def info(self) -> NodeInfo:
-        """Who the node is, asked anew at each call. ``node_id`` names the books: another id is another node, whose
+        """The node's identity, asked anew at each call. ``node_id`` names the books: another id is another node, whose
         payments and invoices are not ours, so it is never a placeholder and never changes with the address."""
         ...
 
     async def balance(self) -> NodeBalance:
-        """What can be sent and received now, without what is in flight and what the channels must keep back.
+        """The amounts that can be sent and received now, without those in flight and those the channels must keep back.
 
         While it is less than the accounts are owed, the service stops spending: say rather too little than too much,
         but not 0 because the question failed. That raises.
@@ -216,7 +216,7 @@ class Backend(Protocol):
         ...
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
-        """What the node knows about a payment now, without waiting for its end.
+        """Look up a payment now, without waiting for its end.
 
         NeverSeen only for the node's own "there is none", dated before the question was asked. Failed with
         ``attempt_at`` where the node dates its attempts. Any error is an exception or Unknown, never one of these.
@@ -268,6 +268,6 @@ class Backend(Protocol):
         ...
 
     async def own_books(self) -> tuple[str, ...]:
-        """What is wrong in the node's own bookkeeping, one sentence each, for ``audit --node``: () where it is right,
+        """Errors in the node's own bookkeeping, one sentence each, for ``audit --node``: () where it is right,
         or where the node shows no more than its lists."""
         ...

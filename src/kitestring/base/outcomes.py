@@ -66,7 +66,7 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):
-    """How much the caller can spend now."""
+    """The amount that the caller can spend now."""
 
     balance_msat: Msat
 

@@ -100,7 +100,7 @@ def step(before: State, after: State) -> State:
 
 
 class FailureReason(StrEnum):
-    """Why a payment failed for good, as far as the node's proof tells."""
+    """The reason why a payment failed for good, as far as the node's proof tells."""
 
     FEE_LIMIT = "fee_limit"
     INSUFFICIENT_FUNDS = "insufficient_funds"

@@ -22,7 +22,7 @@ S = TypeVar("S", str, int)
 MAX_WHOLE: Final = 2**53 - 1
 #: Longer lists are a mistake; the longest useful one (hosts without a proxy) has a dozen members.
 MAX_LIST: Final = 64
-#: Where a field's metadata holds its row.
+#: The key of a field's row in its metadata.
 ROW: Final = "setting"
 
 

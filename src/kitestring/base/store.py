@@ -20,7 +20,7 @@ A = TypeVar("A")
 
 
 class Scope(msgspec.Struct, frozen=True, gc=False):
-    """Whose records: of one grant, of one account, or (both empty) everything."""
+    """The owner of records: one grant, one account, or (both empty) everybody."""
 
     grant_id: str = ""
     account_id: str = ""
@@ -86,7 +86,7 @@ class Reads(Protocol):
         ...
 
     async def resolved_payments(self) -> list[Payment]:
-        """Those that the operator closed without proof: the truth about them may still come."""
+        """Payments that the operator closed without proof: the truth about them may still come."""
         ...
 
     async def waiting(self, payment_id: str) -> list[Request]:
@@ -151,7 +151,7 @@ class Reads(Protocol):
         ...
 
     async def position(self, consumer: str) -> int | None:
-        """How far a consumer of the feed has come, None if it has never told."""
+        """The position of a consumer of the feed, None if it never stored one."""
         ...
 
     async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
@@ -164,7 +164,7 @@ class Reads(Protocol):
         ...
 
     async def budget_used(self, grant_id: str, oldest: int) -> Msat:
-        """How much of its budget a grant has used, open reservations included, from the bucket ``oldest`` on."""
+        """The part of a grant's budget that is used or reserved, from the bucket ``oldest`` on."""
         ...
 
     async def totals(self) -> Totals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: What a stranger's words may fill on a screen or in a log line, in characters.
+#: Characters that a stranger's words may fill on a screen or in a log line.
 MAX_LINE_CHARS: Final = 200
 
 #: Controls, line and paragraph separators, surrogates, and the marks that reorder what a reader sees.

@@ -202,8 +202,8 @@ class ExpireInvoices(Tx[Done | More], frozen=True):
 class Answer(Tx[Done | Finished | Running], frozen=True):
     """Finish one request with a reply, inserting it if it was never claimed (a refusal, a second asker).
 
-    A claimed request is finished only by who names the payment it waits for (``request.payment_id``, as it is stored);
-    to anybody else it is running and nothing is written. Finished: it had a reply already, which stays.
+    A claimed request is finished only by a caller that names the payment it waits for (``request.payment_id``, as it
+    is stored); to anybody else it is running and nothing is written. Finished: it had a reply already, which stays.
     """
 
     request: Request

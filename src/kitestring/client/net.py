@@ -1,4 +1,4 @@
-"""How a client reaches the services of others, as one value that is made where a program starts and handed down."""
+"""The way of a client to the services of others, as one value that is made where a program starts and handed down."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class NwcClient:
     def __init__(self, uri: str | NwcUri, net: Net, *, legacy: bool = False, nip44_seen: bool = False) -> None:
         self.uri: Final = decode_nwc(uri) if isinstance(uri, str) else uri
         self.nip44_seen = nip44_seen
-        #: What the wallet's info event said, None when there is none.
+        #: The contents of the wallet's info event, None when there is none.
         self.service: ServiceInfo | None = None
         self._net: Final = net
         self._legacy: Final = legacy
@@ -134,8 +134,8 @@ class NwcClient:
         return _expect(await self._ask(LookupInvoice(payment_hash=payment_hash)), Found).transaction
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
-        """What the wallet's record proves about a payment out of it. Never raises KitestringError: a look-up that fails
-        is Unknown. A record of a failure is dated (``attempt_at``): it may be that of an earlier attempt."""
+        """Look up a payment in the wallet's record, which may prove its end. Never raises KitestringError: a look-up
+        that fails is Unknown. A record of a failure is dated (``attempt_at``): it may be that of an earlier attempt."""
         try:
             found = await self.lookup_invoice(payment_hash)
         except KitestringError as error:

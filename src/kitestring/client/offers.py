@@ -22,7 +22,7 @@ MIN_LEFT_S: Final = wire.MIN_LEFT_S
 
 @dataclass(frozen=True, slots=True)
 class OfferQuestion:
-    """What an offer is asked for, and on which network its invoice must be ("" = any).
+    """A question to an offer, and the network that its invoice must be on ("" = any).
 
     ``amount_sats`` None = the price in the code, if it has one; otherwise whatever the service asks, which the caller
     has to agree to.
@@ -200,7 +200,7 @@ def _read_receipt(plaintext: str) -> wire.OfferReceipt:
 
 
 def _moved_to(noffer: Noffer, error: wire.OfferError) -> Noffer:
-    """Where a refused offer has moved to, at the same service. Raises KitestringError for every other refusal."""
+    """The offer that a refused one has moved to, at the same service. Raises KitestringError for other refusals."""
     if error.code != 3 or not error.latest:
         _raise(error)
     try:

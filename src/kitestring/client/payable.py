@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What a pasted text turns out to be, of the kinds that can be paid.
+#: A pasted text, read: of the kinds that can be paid.
 Source = bolt11.Invoice | Noffer
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the payer says beside the target.
+    """The payer's words beside the target.
 
-    ``amount_msat`` None = what the target itself asks for. ``description`` goes to a payee that takes one. ``network``
-    is the one that the payer is on, "" where it does not know.
+    ``amount_msat`` None = the amount that the target itself names. ``description`` goes to a payee that takes one.
+    ``network`` is the one that the payer is on, "" where it does not know.
     """
 
     amount_msat: Msat | None = None
@@ -91,7 +91,7 @@ class TargetKind(Generic[T]):
 
 
 def read(text: str) -> Source:
-    """What ``text`` asks to be paid, without asking anybody.
+    """Read what ``text`` asks to be paid, without asking anybody.
 
     Takes it bare or inside ``lightning:``, ``nostr:`` and ``bitcoin:`` links. Raises KitestringError: MALFORMED, or
     UNSUPPORTED for something known that cannot be paid.
@@ -101,8 +101,11 @@ def read(text: str) -> Source:
 
 
 async def ask(text: str, terms: Terms, net: Net, kinds: Mapping[Target, TargetKind[Any]] | None = None) -> Payable:
-    """What has to be paid for ``text``; the caller closes it. Raises KitestringError: as :func:`read`, for an amount
-    that is missing or another one, WRONG_NETWORK, and whatever the payee refuses."""
+    """Find the invoice that has to be paid for ``text``; the caller closes it.
+
+    Raises KitestringError: as :func:`read`, for an amount that is missing or another one, WRONG_NETWORK, and whatever
+    the payee refuses.
+    """
     kind, source = _read(text, kinds or KINDS)
     payable = await kind.ask(source, terms, net)
     network = payable.invoice.network
@@ -180,7 +183,7 @@ def agreed(invoice: bolt11.Invoice, asked_sats: int | None) -> Msat:
     return bolt11.amount_to_pay(invoice, None if asked_sats is None else sat(asked_sats))
 
 
-#: What can be paid. A kind that is not here is refused by its name.
+#: Kinds that can be paid. One that is not here is refused by its name.
 KINDS: Final[Mapping[Target, TargetKind[Any]]] = {
     Target.BOLT11: TargetKind(bolt11.decode, _take_invoice),
     Target.NOFFER: TargetKind(_read_offer, _ask_offer),

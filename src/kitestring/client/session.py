@@ -147,7 +147,7 @@ class Exchange:
             await self._changes.until(lambda: self._is_news(patient), left_s)
 
     def trouble(self) -> str:
-        """What is known about why no reply came: part of a sentence, or nothing."""
+        """The known causes of a reply that did not come: part of a sentence, or nothing."""
         known = self.undelivered or (self.unreadable and f"its reply could not be read: {self.unreadable}")
         return f" ({known[:MAX_TROUBLE_CHARS]})" if known else ""
 

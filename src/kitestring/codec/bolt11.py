@@ -32,7 +32,7 @@ NETWORKS: Final[Mapping[str, str]] = {prefix: network for network, prefix in PRE
 #: Even feature bits whose meaning a payer has to know (BOLT #9): onion format 8, payment secret 14, multi-part 16,
 #: route blinding 24, attribution data 36, payment metadata 48.
 KNOWN_EVEN_FEATURES: Final = frozenset({8, 14, 16, 24, 36, 48})
-#: What every invoice written here demands.
+#: The features that every invoice written here demands.
 VAR_ONION: Final = 8
 PAYMENT_SECRET: Final = 14
 
@@ -94,7 +94,7 @@ class Invoice(msgspec.Struct, frozen=True, gc=False):
 
 
 def check_payable(invoice: Invoice, *, now: int, network: str, min_left_s: int = 0) -> Reason | None:
-    """Why this invoice must not be paid here and now, or None.
+    """The error that keeps this invoice from being paid here and now, or None.
 
     WRONG_NETWORK, or MALFORMED when it has expired or has less than ``min_left_s`` seconds left.
     """
@@ -106,7 +106,7 @@ def check_payable(invoice: Invoice, *, now: int, network: str, min_left_s: int =
 
 
 def amount_to_pay(invoice: Invoice, given_msat: Msat | None) -> Msat:
-    """How much is paid for this invoice: its own amount, or ``given_msat`` where it names none.
+    """The amount that is paid for this invoice: its own, or ``given_msat`` where it names none.
 
     Raises KitestringError: MALFORMED when nobody names an amount, AMOUNT_OUT_OF_RANGE when the two differ.
     """
@@ -212,7 +212,7 @@ def _check_signature(hrp: str, signed: bytes, digits: bytes, payee: str | None, 
 
 
 def _digest(hrp: str, signed: bytes) -> bytes:
-    """What is signed: the prefix and the data, filled with zero bits to whole bytes."""
+    """The hash that is signed: of the prefix and the data, filled with zero bits to whole bytes."""
     size = -(-5 * len(signed) // 8)
     data = int(signed, 32) << 8 * size - 5 * len(signed)
     return sha256(hrp.encode() + data.to_bytes(size, "big")).digest()

@@ -21,7 +21,7 @@ from kitestring.base.money import Msat
 MAX_SIZE: Final = 65_536
 #: The deepest payload we know has 5 levels; 16 leaves room and keeps every later recursion harmless.
 MAX_DEPTH: Final = 16
-#: What every JSON reader, JavaScript's included, keeps exact.
+#: The largest number that every JSON reader, JavaScript's included, keeps exact.
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 _BLANK: Final = " \t\n\r"

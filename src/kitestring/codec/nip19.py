@@ -11,7 +11,7 @@ from kitestring.codec import bech32, tlv
 from kitestring.codec.relay_url import is_relay_url, require_relay_url
 from kitestring.crypto import secp
 
-#: What NIP-19 advises; a hard limit here.
+#: Advised by NIP-19; a hard limit here.
 MAX_LENGTH: Final = 5_000
 
 _SPECIAL, _RELAY, _AUTHOR, _KIND = range(4)
@@ -70,7 +70,7 @@ Entity = PublicKey | SecretKey | Note | Profile | EventPointer | Address
 
 
 def decode(text: str) -> Entity:
-    """Whatever NIP-19 text this is, with or without ``nostr:``. Raises CodecError."""
+    """Read any NIP-19 text, with or without ``nostr:``. Raises CodecError."""
     hrp, data = bech32.decode(strip_scheme(text), limit=MAX_LENGTH)
     reader = _READERS.get(hrp)
     if reader is None:

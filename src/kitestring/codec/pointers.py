@@ -32,7 +32,7 @@ _SCHEMES: Final = ("lightning", "nostr", "noffer", "ndebit", "nmanage")
 
 
 class PriceType(IntEnum):
-    """How an offer gets its price; the value is that on the wire."""
+    """The kind of an offer's price; the value is that on the wire."""
 
     FIXED = 0
     VARIABLE = 1
@@ -58,7 +58,7 @@ class Noffer:
 
 @dataclass(frozen=True, slots=True)
 class Ndebit:
-    """Where debits are asked for. With ``k1`` (64 hex digits) it is a session: shown once, never published."""
+    """The place to ask for debits. With ``k1`` (64 hex digits) it is a session: shown once, never published."""
 
     pubkey: str
     relays: tuple[str, ...]
@@ -68,7 +68,7 @@ class Ndebit:
 
 @dataclass(frozen=True, slots=True)
 class Nmanage:
-    """Where offers are managed."""
+    """The place to manage offers."""
 
     pubkey: str
     relays: tuple[str, ...]

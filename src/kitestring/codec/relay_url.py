@@ -1,4 +1,4 @@
-"""What counts as the address of a relay. Whether it may be dialled is decided where it is dialled."""
+"""Addresses of relays, as texts. Whether one may be dialled is decided where it is dialled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_relay_url(url: str) -> bool:
 
 
 def require_relay_url(url: str) -> str:
-    """``url`` unchanged. Raises CodecError if it is none."""
+    """``url`` unchanged. Raises CodecError if it is no address of a relay."""
     if not is_relay_url(url):
         raise CodecError("a relay must be a ws:// or wss:// address without user name")
     return url

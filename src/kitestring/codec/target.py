@@ -1,4 +1,4 @@
-"""What did somebody paste? The first look of ``kitestring pay`` and ``kitestring decode``."""
+"""The kind of a pasted text: the first look of ``kitestring pay`` and ``kitestring decode``."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ _LINK_VALUES: Final = ("lightning", "noffer", "lno")
 
 
 def classify(text: str) -> tuple[Target, str]:
-    """What kind of text this is, and the text without wrapping: bech32 in lower case, links as they are.
+    """The kind of a text, and the text without wrapping: bech32 in lower case, links as they are.
 
     The kind is told by its beginning alone; whether the rest is valid, its own decoder says. Raises CodecError if it
-    is nothing known here.
+    is of no known kind.
     """
     bare = _unwrap(text)
     scheme = bare.partition(":")[0].lower()

@@ -1,4 +1,4 @@
-"""What an lnd macaroon allows, read from the macaroon itself (libmacaroons v2, identifier of macaroon-bakery 3)."""
+"""The rights in an lnd macaroon, read from the macaroon itself (libmacaroons v2, identifier of macaroon-bakery 3)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Answers:
         return made or Message(request.request_id, REPLY, b"", b"", self._context.clock.now(), request.reply_to)
 
     async def receipt(self, invoice: Invoice, received: Received) -> tuple[Message, ...]:
-        """The receipt to whoever asked for the invoice; empty where its wire sends none."""
+        """The receipt for the caller that asked for the invoice; empty where its wire sends none."""
         request = await self._context.store.request(invoice.request_id) if invoice.request_id else None
         made = None if request is None else self._make(request, received, RECEIPT)
         return () if made is None else (made,)
@@ -66,8 +66,8 @@ class Answers:
             self._context.deliver(self.replies((request,), (refused,)))
 
     async def known(self, request_id: str) -> bool:
-        """Whether the request was claimed before. Then its stored answer is delivered again; an unanswered one is
-        answered by whoever carries it out and by nobody else: a refusal would deny what is under way."""
+        """Whether the request was claimed before. Then its stored answer is delivered again. A request that is still
+        running is answered by the task that carries it out: a refusal would deny what is under way."""
         if await self._context.store.request(request_id) is None:
             return False
         messages = await self._context.store.messages(request_id)

@@ -56,8 +56,8 @@ def pay_order(payment: Payment, timeout_s: int) -> PayOrder:
 
 
 async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Failed) -> Failed | None:
-    """None while an order that the node has not taken may still be sent; else the failure that this is, as soon as no
-    order is on its way any more. It is asked of a node whose look-ups are authoritative only."""
+    """None while an order that the node has not taken may still be sent; else the failure that this becomes as soon as
+    no order is on its way any more. Ask only where the node's look-ups are authoritative."""
     now, grant = context.clock.now(), await context.store.grant(payment.grant_id)
     reason = FailureReason.OTHER
     if payment.expires_at and payment.expires_at <= now:
@@ -76,6 +76,6 @@ async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Fa
 
 
 async def first_claimed_at(context: Context, payment: Payment) -> int | None:
-    """When it was claimed (Unix seconds), if no payment of its hash had failed here before."""
+    """The time of its claim (Unix seconds), if no payment of its hash had failed here before."""
     had_failed = await context.store.has_failed(payment.node_id, payment.payment_hash)
     return None if had_failed else payment.created_at

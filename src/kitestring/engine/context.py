@@ -1,4 +1,4 @@
-"""What every part of the engine is given: the seams, the limits, and work on its own."""
+"""The surroundings of every part of the engine: the seams, the limits, and work on its own."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Drift:
                 log.warning("ledger and node are not compared: %s", failure.message)
 
     async def compare(self) -> None:
-        """Look, and turn the switch if it stands wrong. Raises KitestringError when node or ledger cannot be asked."""
+        """Look, and correct the switch if it is wrong. Raises KitestringError when node or ledger cannot be asked."""
         missing = await self._missing()
         is_stopped = bool((await self._context.store.totals()).spending_stopped)
         if missing > 0 and not is_stopped:

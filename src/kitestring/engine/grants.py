@@ -9,8 +9,8 @@ from kitestring.base.transactions import Committed
 
 
 class Grants:
-    """Grants by id. A change is heard of with its commit; what was decided just before it, transaction 1 notices by the
-    version. Holds at most the grants of the ledger, about 1 kB each, and only those that were asked for."""
+    """Grants by id. A change is heard of with its commit; a decision just before it is noticed by transaction 1,
+    which compares the version. Holds at most the grants of the ledger that were asked for, about 1 kB each."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -62,7 +62,7 @@ class IncomingMoney:
         return node.cursor if node else b""
 
     async def sweep(self) -> None:
-        """Every open invoice of ours is looked up by hash: a stream proves nothing about what it did not say."""
+        """Look up every open invoice of ours by hash: a stream proves nothing about what it did not say."""
         waiting = [invoice.payment_hash for invoice in await self._open()]
         for pause_s in pauses():
             asked, waiting = waiting, []
@@ -88,7 +88,7 @@ class IncomingMoney:
         return [payment_hash for payment_hash, is_done in zip(hashes, looked_at, strict=True) if not is_done]
 
     async def _looked_at(self, payment_hash: str) -> bool:
-        """An invoice over which the node stumbles must not keep the others from being looked at."""
+        """Look at one invoice; whether that worked. A failure must not keep the others from being looked at."""
         try:
             await self._look_at(payment_hash)
         except Exception as failure:  # noqa: BLE001 - it is looked at again, whatever went wrong
@@ -103,7 +103,7 @@ class IncomingMoney:
         return status
 
     async def credit(self, settlement: Settlement) -> None:
-        """Not to be cut in two: what the ledger has credited is delivered, even if whoever asked is cancelled."""
+        """Credit a settlement, even if the caller is cancelled meanwhile."""
         await asyncio.shield(self._context.spawn(self._credit(settlement)))
 
     async def _credit(self, settlement: Settlement) -> None:
@@ -137,7 +137,7 @@ class IncomingMoney:
                 log.warning("housekeeping stopped early: %s: %s", type(failure).__name__, failure)
 
     async def expire(self) -> None:
-        """Nothing is called expired, and so nothing is ever forgotten, before the node has said that it is unpaid."""
+        """Call invoices expired, but none before the node has said that it is unpaid: so none is forgotten early."""
         now = self._context.clock.now()
         before, sick = now - EXPIRY_GRACE_S, list[str]()
         for part in _parts(await self._open(before)):

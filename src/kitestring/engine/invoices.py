@@ -104,8 +104,8 @@ class Invoices:
         return _Terms(command, grant.account_id, grant.version, self._context.limits.open_invoices)
 
     async def _priced(self, ask: AskOffer) -> _Terms | Refused:
-        """The node is asked first, so that the offer is read as it stands when the invoice is made. Strangers' invoices
-        have a bound whatever the owner allows his apps."""
+        """The terms of an offer. The node is asked first, so that the offer is read as it stands when the invoice is
+        made. Strangers' invoices have a bound whatever the owner allows."""
         try:
             receivable_msat = await self._gate.receivable()
             offer = await self._context.store.offer(ask.offer_id)
@@ -133,7 +133,7 @@ class Invoices:
     async def _store(
         self, incoming: Incoming, asked: MakeInvoice | AskOffer, first: _Terms, made: NodeInvoice, preimage: str
     ) -> Refused | None:
-        """However often the grant changes meanwhile; what was made is stored under the newest or not at all."""
+        """Store the invoice, however often the grant changes meanwhile: under the newest version or not at all."""
         terms: _Terms | Refused = first
         for _ in range(MAX_STALE_ROUNDS):
             if isinstance(terms, Refused):
@@ -156,8 +156,8 @@ class Invoices:
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
 
     def _record(self, incoming: Incoming, terms: _Terms, made: NodeInvoice, preimage: str) -> RecordInvoice:
-        """The row keeps the invoice that was made, also where an offer was asked: of what a stranger tells only what
-        the offer asks for is stored."""
+        """The transaction that stores it. The row keeps the command of the invoice that was made, also where an offer
+        was asked: of a stranger's words only those that the offer asks for are stored."""
         now, command = self._context.clock.now(), terms.command
         invoice = Invoice(
             invoice_id=self._context.new_id(now),

@@ -1,4 +1,4 @@
-"""What the engine takes on at most, and what a payment may cost and last."""
+"""The bounds of the engine: how much it takes on, and what a payment may cost and how long it may last."""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ INFO_AGE_S: Final = 15.0
 #: A call about a payment that is silent for so long is given up: unknown, and looked at again. Adapters have shorter
 #: limits of their own; a connection that is dead without a sign must not hold a payment until the next start.
 ANSWER_LIMIT_S: Final = 300.0
-#: A question that decides about no money in flight is given up sooner: who asks can ask again.
+#: A question that decides about no money in flight is given up sooner: the caller can ask again.
 QUESTION_LIMIT_S: Final = 60.0
 #: A failed question about the balance is not repeated sooner.
 FAILURE_AGE_S: Final = 2.0
-#: Of the node's own words about a failure.
+#: Characters of the node's own words about a failure.
 MAX_WORDS_CHARS: Final = 300
 _AWAY: Final = "the Lightning node cannot be reached; check that it runs, then try again"
 _REFUSED: Final = "the Lightning node answers, but with an error; its words are in the log of the service"
@@ -126,7 +126,7 @@ class NodeGate:
             self._question.cancel()
 
     async def receivable(self) -> Msat:
-        """What can come in now, as of the last few seconds. Raises KitestringError(UNAVAILABLE)."""
+        """The amount that can come in now, as of the last few seconds. Raises KitestringError(UNAVAILABLE)."""
         await self.view(RECEIVABLE_AGE_S)
         return self._receivable
 
@@ -137,7 +137,7 @@ class NodeGate:
         return self._info
 
     async def owner_available(self) -> Msat:
-        """What the owner account can spend: node − Σ sub-accounts − everything held, never below zero."""
+        """The amount that the owner account can spend: node − Σ sub-accounts − everything held, never below zero."""
         view = await self.view(0)
         totals = await self._context.store.totals()
         spent_since = totals.spent_msat - view.spent_mark_msat

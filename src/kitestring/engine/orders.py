@@ -1,4 +1,4 @@
-"""Which orders of one payment may still be on their way to the node, and when a word about it is therefore the last.
+"""The orders of one payment: which may still be on their way to the node, and which word about them is the last.
 
 A node's word is about *an* order of the hash; the question is whether any order of ours can still be carried out after
 it. ``Settled`` always ends a payment, its preimage is the proof. ``InFlight`` and ``Unknown`` never do. That leaves the
@@ -108,7 +108,8 @@ class Orders:
         self._next_s = now_s + next(self._waits)
 
     def may_send(self, seen: NeverSeen | Failed, now_s: float) -> bool:
-        """Whether it is time for the same order again. What a dead process was told or not is waited out instead."""
+        """Whether it is time for the same order again. After a restart a failure is no reason to send: first the time
+        passes in which an order of the previous process may still arrive."""
         return now_s >= self._next_s and not (self._is_dead and isinstance(seen, Failed))
 
     def is_over(self, now_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""What those who wait for a payment are told about its end."""
+"""The words in which those who wait for a payment are told about its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kitestring.base.outcomes import Outcome, Paid, Refused
 from kitestring.base.payments import Failed, FailureReason, Settled
 from kitestring.base.records import Payment, Request
 
-#: What a node's proof of failure is called on the wires; the rest is PAYMENT_FAILED.
+#: Reasons that tell a node's proof of failure; the rest is PAYMENT_FAILED.
 _FAILURES: Final = {
     FailureReason.FEE_LIMIT: Reason.FEE_LIMIT,
     FailureReason.INSUFFICIENT_FUNDS: Reason.INSUFFICIENT_FUNDS,
@@ -44,11 +44,11 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
     details: dict[str, int] = {}
     command = thaw(request.command)
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
-        details["max_fee_msat"] = int(command.max_fee_msat)  # wires name the limit only to who set one
+        details["max_fee_msat"] = int(command.max_fee_msat)  # named only to a caller that set a limit
     return replace(refusal(truth), details=details)
 
 
 def refusal(failure: Failed) -> Refused:
-    """What a proven failure is called; the message is empty where the reason says it all."""
+    """The refusal that tells a proven failure; its message is empty where the reason says it all."""
     reason = _FAILURES.get(failure.reason, Reason.PAYMENT_FAILED)
     return Refused(reason, _SENTENCES.get(failure.reason, ""))

@@ -140,8 +140,8 @@ class Payments:
         )
 
     async def _known_or(self, asked: _Asked, grant: Grant, refusal: Refused) -> Decided:
-        """Completed → active → expiry → validity: a payment this grant has made or is making keeps its answer,
-        whatever has expired or run out since."""
+        """Look for an earlier answer before refusing (completed → active → expiry → validity): a payment that this
+        grant has made or is making keeps its answer, whatever has expired or run out since."""
         messages = await self._context.store.messages(asked.incoming.request_id)
         if messages:
             return Finished(messages)
@@ -199,8 +199,10 @@ class Payments:
         self._slots.end(pursuit.payment.grant_id)
 
     async def resolve(self, payment_id: str, note: str) -> None:
-        """The operator's word about a payment of unknown outcome, of whichever node: its reservation goes, and who
-        waits for it is told so at once. Its truth is still looked for. Raises KitestringError if it has another state.
+        """Take the operator's word about a payment of unknown outcome, of whichever node: its reservation goes, and
+        requests that wait for it are told so at once. Its truth is still looked for.
+
+        Raises KitestringError if it has another state.
         """
         pursuit = self._pursuits.get(payment_id)
         if pursuit is not None:
@@ -222,7 +224,7 @@ class Payments:
                 await answer_late(self._answers, done.payment, request)
 
     async def answer_orphan(self, request: Request) -> None:
-        """A claimed request whose payment had ended before the crash that kept its answer from being stored."""
+        """Answer a request whose payment had ended before the crash that kept the answer from being stored."""
         payment = await self._context.store.payment(request.payment_id) if request.payment_id else None
         if payment is not None and payment.state not in OPEN:
             await answer_late(self._answers, payment, request)

@@ -164,24 +164,24 @@ class Pursuit:
     # ------------------------------------------------------------ the operator
 
     def hold_back(self) -> None:
-        """The operator's word is on its way into the ledger: nothing is sent until :meth:`let_go` or :meth:`close`."""
+        """Send nothing until :meth:`let_go` or :meth:`close`: the operator's word is on its way into the ledger."""
         if self._word is Word.NONE:
             self._word = Word.COMING
 
     def let_go(self) -> None:
-        """The word was not taken."""
+        """Go on as before: the ledger did not take the word."""
         if self._word is Word.COMING:
             self._word = Word.NONE
 
     def close(self) -> None:
-        """The word is in the ledger: whoever waited is told so by others, and only the late truth is looked for."""
+        """Look for the late truth alone: the word is in the ledger, and requests that waited are answered elsewhere."""
         self._word, self._waiting = Word.GIVEN, ()
         self._release()
 
     # ------------------------------------------------------------ phases
 
     async def _move(self) -> Phase:
-        """Both sides in one transaction. The node's invoice is cancelled first; if it was paid from outside meanwhile,
+        """Move both sides in one transaction. The node's invoice is cancelled first; if it was paid from outside,
         nothing moves. If the node cannot say, a later payment of it is booked as surplus."""
         payment = self.payment
         invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
@@ -198,7 +198,7 @@ class Pursuit:
         return await self._record(Settled(invoice.preimage, ZERO), receipt)
 
     async def _send(self) -> Phase:
-        """The only order there ever was: its failure is final at once."""
+        """Send the only order there ever was: its failure is final at once."""
         order = pay_order(self.payment, self._context.limits.pay_timeout_s)
         answer = await ask_to_pay(self._context.backend.pay(order), self.payment.payment_hash)
         if isinstance(answer, Settled | Failed):
@@ -234,7 +234,7 @@ class Pursuit:
         return payment
 
     async def _leave(self) -> Phase:
-        """A payment of another node: this one knows nothing about it and must never send it a second time."""
+        """Leave a payment of another node: this one knows nothing about it and must never send it a second time."""
         log.error("payment %s belongs to another node: resolve it by hand", self._name)
         why = "the service stands on another node now"
         if self.payment.state is State.DISPATCHED:
@@ -244,11 +244,11 @@ class Pursuit:
         return Ended()
 
     def _sought(self, orders: Orders, answer: LookupAnswer) -> Phase:
-        """The operator may have spoken while the node was asked."""
+        """The phase after an answer: the operator may have spoken while the node was asked."""
         return Watching(answer) if self._word is Word.GIVEN else Seeking(orders, answer)
 
     async def _seek(self, phase: Seeking) -> Phase:
-        """Until the node has said its final word: wait, look again, and never guess."""
+        """Wait and look again until the node has said its final word; never guess."""
         answer, orders = phase.answer, phase.orders
         if isinstance(answer, Settled):
             return await self._record(answer)
@@ -267,7 +267,7 @@ class Pursuit:
         return self._sought(orders, answer)
 
     async def _watch(self, phase: Watching) -> Phase:
-        """What the operator closed may still settle; that it has failed changes nothing any more."""
+        """Look for the late truth of a closed payment: it may still settle; a failure changes nothing any more."""
         if isinstance(phase.answer, Settled):
             return await self._record(phase.answer)
         if isinstance(phase.answer, Failed):
@@ -296,7 +296,8 @@ class Pursuit:
     # ------------------------------------------------------------ record and reply
 
     async def _record_unknown(self, answer: LookupAnswer) -> None:
-        """Before an order is sent again too: ``dispatched`` says after a crash that there was only one."""
+        """Store that the end is unknown, also before an order is sent again: a stored ``dispatched`` says after a crash
+        that there was only one."""
         if self.payment.state is not State.DISPATCHED:
             return
         if not isinstance(answer, Unknown):
@@ -305,7 +306,7 @@ class Pursuit:
         self.payment = msgspec.structs.replace(self.payment, state=State.UNKNOWN)
 
     async def _record(self, truth: Settled | Failed, extra: tuple[Message, ...] = ()) -> Phase:
-        """Transaction 2 with the replies of all that wait."""
+        """Apply transaction 2 with the replies of all that wait."""
         payment, waiting = self.payment, self._waiting
         messages = self._answers.replies(waiting, [outcome_for(payment, truth, request) for request in waiting])
         record = RecordPayment(payment.payment_id, truth, self._context.clock.now(), messages + extra)
@@ -314,7 +315,7 @@ class Pursuit:
         except IllegalStepError:
             if self._word is Word.NONE:
                 raise
-            return Ended()  # closed by hand, and it has failed: who waited was told
+            return Ended()  # closed by hand, and it has failed: requests that waited were told
         if isinstance(answer, InvoiceNotOpen):
             gone = "the invoice was settled or cancelled meanwhile"
             return await self._record(Failed(gone, FailureReason.TAKEN))
@@ -325,7 +326,7 @@ class Pursuit:
         return Ended()
 
     async def _answer_late(self) -> Phase:
-        """Requests whose payment ended before they got their answer (a crash between the two)."""
+        """Answer requests whose payment ended before they got their answer (a crash between the two)."""
         for request in self._waiting:
             await answer_late(self._answers, self.payment, request)
         return Ended()

@@ -1,4 +1,4 @@
-"""How many payments may be under way: a bound for the service, and one per connection within it."""
+"""Slots for payments under way: a bound for the service, and one per connection within it."""
 
 from __future__ import annotations
 

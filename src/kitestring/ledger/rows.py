@@ -130,7 +130,7 @@ def read_invoice(row: Row) -> Invoice:
 
 
 def holder_of(grant_id: str, offer_id: str) -> str:
-    """Whose open invoices an invoice is counted with."""
+    """The grant or offer whose open invoices an invoice is counted with."""
     return grant_id or f"offer:{offer_id}"
 
 
@@ -246,7 +246,7 @@ def outgoing(p: Payment) -> Transaction:
 
 
 def incoming(i: Invoice) -> Transaction:
-    """The amount is what was received, before that what was asked for (0 for an amountless invoice)."""
+    """An invoice as its owner sees it. The amount is the received one, before that the one asked for, or 0."""
     return Transaction(
         type="incoming",
         state=_INCOMING[i.state],

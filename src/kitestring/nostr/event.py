@@ -48,7 +48,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
-    """What a relay's OK is matched by."""
+    """Id and author of an event: a relay's OK is matched by them."""
 
     id: str
     pubkey: str

@@ -37,7 +37,7 @@ _HEX: Final = re.compile("[0-9a-f]*").fullmatch
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a subscriber asks for: an event must satisfy every member that is not None, one value of each.
+    """A subscriber's wish: an event must satisfy every member that is not None, one value of each.
 
     ``tags`` maps a single letter (without ``#``) to the wanted values. An empty set matches nothing. ``since`` and
     ``until`` in Unix seconds, inclusive; ``limit`` is the number of stored events wanted and plays no part in matching.

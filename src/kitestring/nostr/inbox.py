@@ -1,4 +1,4 @@
-"""Which events are worked on: addressed to us, from a known author, fresh, genuine and not already in hand.
+"""The choice of events to work on: addressed to us, from a known author, fresh, genuine and not already in hand.
 
 Pure: time and knowledge come in from outside. The checks run from cheap to dear; the signature comes last and nothing
 is remembered before it. Lasting knowledge of finished requests is the ledger's, not this window's.
@@ -15,7 +15,7 @@ import msgspec
 
 from kitestring.nostr.event import Event, first_tag, verify_event
 
-#: Whoever may speak, as those know it who have the inbox.
+#: A caller that may speak to us; its type is up to the owner of the inbox.
 Speaker = TypeVar("Speaker")
 
 HOUR_S: Final = 3600
@@ -38,7 +38,7 @@ class Window:
 
 
 class Why(Enum):
-    """Why an event is dropped, all without an answer."""
+    """The reason why an event is dropped, always without an answer."""
 
     KIND = "kind"
     NOT_OURS = "not_ours"
@@ -83,8 +83,8 @@ _DROP: Final = {why: Drop(why) for why in Why}
 class Inbox(Generic[Speaker]):
     """The window of events in hand, for any number of our keys.
 
-    ``is_ours(key)`` says whether a key of ours is addressed; ``who(kind, recipient, author)`` as whom that author may
-    speak to it, None = not at all. ``windows`` are per kind; no others are taken.
+    ``is_ours(key)`` says whether a key of ours is addressed; ``who(kind, recipient, author)`` is the caller as which
+    that author may speak to it, None = not at all. ``windows`` are per kind; no others are taken.
     """
 
     __slots__ = ("_is_ours", "_who", "_windows", "_working")
@@ -125,7 +125,7 @@ class Inbox(Generic[Speaker]):
         self._working.pop(event_id, None)
 
     def __len__(self) -> int:
-        """How many ids are in hand."""
+        """The number of ids in hand."""
         return len(self._working)
 
     def _take(self, event_id: str) -> None:

@@ -132,7 +132,7 @@ class ClientConversation:
         return b'["CLOSE",' + _json(subscription_id) + b"]"
 
     def receive(self, frame: bytes | str) -> Received:
-        """What one frame from the relay means. Never raises."""
+        """Read one frame from the relay. Never raises."""
         if len(frame) > MAX_FRAME_BYTES:
             return Ignored(f"a frame of more than {MAX_FRAME_BYTES} bytes")
         try:
@@ -272,7 +272,7 @@ class ServerConversation:
         return _json(("AUTH", self.challenge))
 
     def receive(self, frame: bytes | str) -> Command:
-        """What one frame from the client asks for. Never raises."""
+        """Read one frame from the client. Never raises."""
         if len(frame) > MAX_FRAME_BYTES:
             return Refused(notice(f"invalid: a frame must not exceed {MAX_FRAME_BYTES} bytes"))
         try:

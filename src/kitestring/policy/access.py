@@ -59,7 +59,7 @@ def rights_of(grant: Grant, now: int) -> frozenset[Right]:
 
 
 def refuse_right(grant: Grant, right: Right, now: int, wanted: str) -> Refused | None:
-    """Why ``grant`` may not do ``wanted``, which needs ``right``; None if it may. The sentence is for the caller."""
+    """The refusal to a ``grant`` without the ``right`` that ``wanted`` needs, None if it has it."""
     if right in rights_of(grant, now):
         return None
     lacking = f"{wanted} needs the right to {right.value}"
@@ -71,7 +71,7 @@ def refuse_right(grant: Grant, right: Right, now: int, wanted: str) -> Refused |
 
 
 def _ended(grant: Grant, now: int) -> str:
-    """How the grant has ended, "" while it lasts."""
+    """The way in which the grant has ended, "" while it lasts."""
     if grant.revoked_at is not None:
         return "was revoked"
     return "has expired" if grant.expires_at is not None and now >= grant.expires_at else ""

@@ -42,7 +42,7 @@ def oldest(budget: Budget, now: int) -> int:
 
 
 def renews_at(budget: Budget, now: int) -> int | None:
-    """When everything that is counted at ``now`` will have left, None for never."""
+    """The moment at which everything that is counted at ``now`` will have left, None for never."""
     if budget.period == "never":
         return None
     if budget.period == "rolling":

@@ -1,4 +1,4 @@
-"""What an offer costs whoever asks it: one rule for every wire and every door.
+"""The price of an offer: one rule for every wire and every door.
 
 Prices are whole sats. What can be received now is asked of the node before, so that the rule itself asks nobody.
 """

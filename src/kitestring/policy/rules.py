@@ -1,4 +1,5 @@
-"""May this grant do that? Pure, on a snapshot: balance and budget are compared again where the money is reserved."""
+"""The decision whether a grant may do something. Pure, on a snapshot: balance and budget are compared again where the
+money is reserved."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
-    """Go on: what to charge to budgets, and the routing fee to reserve with the amount (the charges include it)."""
+    """Permission: the charges to budgets, and the routing fee to reserve with the amount (the charges include it)."""
 
     charges: tuple[Charge, ...]
     fee_cap_msat: Msat
@@ -76,7 +77,7 @@ def decide(
 
 
 def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused | None:
-    """Why this grant may not ask for this command at all, or None."""
+    """The refusal to a grant that may not ask for this command at all, or None."""
     if grant is None:
         return _no_grant()
     if grant.revoked_at is not None:
@@ -94,7 +95,7 @@ def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused
 def refuse_invoice(
     command: MakeInvoice, grant: Grant | None, capabilities: Capabilities, *, now: int
 ) -> Refused | None:
-    """Why this invoice is not made for this grant by this backend, or None."""
+    """The refusal of an invoice that is not made for this grant by this backend, or None."""
     refused = refuse_caller(grant, now, command)
     if refused is not None:
         return refused
@@ -111,7 +112,7 @@ def refuse_invoice(
 
 
 def fee_cap_of(command: PayInvoice, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT) -> Msat:
-    """The routing fee to allow and reserve: what the caller set, else the larger of a share and a floor."""
+    """The routing fee to allow and reserve: the caller's own, else the larger of a share and a floor."""
     if command.max_fee_msat is not None:
         return command.max_fee_msat
     return Msat(max(-(-int(command.amount_msat) * fee_ppm // 1_000_000), fee_min_msat))

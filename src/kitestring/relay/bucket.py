@@ -1,4 +1,4 @@
-"""How much work one connection may ask for."""
+"""The amount of work that one connection may ask for."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Disk:
             raise KitestringError(Reason.INTERNAL, f"the relay cannot use its file: {self.explain(error)}") from error
 
     def explain(self, error: sqlite3.Error | OSError) -> str:
-        """What is wrong with the file, and what to do where that is known."""
+        """Say what is wrong with the file, and what to do where that is known."""
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
         if code in _NO_SPACE_CODES or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
             free = shutil.disk_usage(self._path.parent).free

@@ -70,7 +70,7 @@ class Watch:
 
 def filter_cost(wanted: Filter, own: Container[str]) -> int:
     """Memory and time that a filter costs, in values. The relay owner's keys are free: they are known to be few, and
-    whoever listens for them must not be the largest reader.
+    their subscriber must not be the largest reader.
     """
     values = [wanted.ids or (), wanted.authors or (), wanted.kinds or (), *wanted.tags.values()]
     free = sum(key in own for key in wanted.tags.get("p", ()))
@@ -92,7 +92,7 @@ class Hub:
         self._private: Final = PRIVATE_KINDS if auth else frozenset[int]()
         self._live: Final[Index[Interest]] = Index()
         self._costs: Final[Shares[Reader]] = Shares(limits.max_total_filter_cost, lambda reader: reader.cut())
-        #: Those that were behind after a delivery: nearly always none.
+        #: Sessions that were behind after a delivery: nearly always none.
         self._behind: Final[set[Reader]] = set()
         self._writing: Final = asyncio.Lock()
         self._searching: Final = asyncio.Lock()
@@ -107,11 +107,11 @@ class Hub:
         return any(wanted.kinds is None or not self._private.isdisjoint(wanted.kinds) for wanted in filters)
 
     def weight(self, filters: tuple[Filter, ...]) -> int:
-        """How many stored events :meth:`open` would look at."""
+        """The number of stored events that :meth:`open` would look at."""
         return sum(self._store.weight(wanted) for wanted in filters if wanted.limit != 0)
 
     def refusal(self, reader: Reader, filters: tuple[Filter, ...], weight: int) -> str:
-        """Why these filters are not served, the empty string when they are."""
+        """The reason why these filters are not served, the empty string when they are."""
         if self.needs_auth(reader, filters):
             return "auth-required: these events are only for their author and addressees"
         if weight > self._limits.max_looked_at:
@@ -149,14 +149,14 @@ class Hub:
 
     async def stored(self, watch: Watch, now: int) -> list[str]:
         """Ids of what is stored for the subscription at this moment, newest first. Called at once after :meth:`open`,
-        it misses nothing and repeats nothing. Ids, because who reads slowly must not hold events that have gone.
+        it misses nothing and repeats nothing. Ids, because a slow reader must not hold events that have gone.
         """
         found = await query(self._store, watch.filters, now, self._cap)
         return [entry.event.id for entry in found if self._may_read(watch.reader, entry.event)]
 
     def _cap(self, wanted: Filter) -> int:
-        """Whoever listens for the owner's keys gets all there is: requests that came in while the service was away.
-        The store bounds them, and they go out as fast as they are read.
+        """Bound a filter's number of stored events. A subscriber to the owner's keys gets all there is: requests that
+        came in while the service was away. The store bounds them, and they go out as fast as they are read.
         """
         keys = wanted.tags.get("p", ())
         if keys and all(key in self._own for key in keys):
@@ -202,7 +202,7 @@ class Hub:
         return event.pubkey in self._own
 
     def objection(self, event: Event, size_bytes: int, now: int) -> str:
-        """Why an event is not taken, before its (dear) signature is looked at; empty when nothing speaks against it."""
+        """The reason why an event is not taken, before its (dear) signature is looked at; empty if there is none."""
         limits = self._limits
         if size_bytes > limits.max_event_bytes:
             return f"invalid: an event must not exceed {limits.max_event_bytes} bytes"

@@ -9,7 +9,8 @@ from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter
 
 Item = TypeVar("Item")
-#: What both an event and a filter can name: ``("id", id)``, ``("#p", key)``, ``("author", key)``, ``("kind", number)``.
+#: A name that events and filters have in common: ``("id", id)``, ``("#p", key)``, ``("author", key)``,
+#: ``("kind", number)``.
 Place = tuple[str, str | int]
 EVERYTHING: Final[Place] = ("", 0)
 #: Tags by which a filter is indexed if it has several, most selective first; any other one after these.
@@ -97,6 +98,6 @@ class Index(Generic[Item]):
         return found
 
     def weight(self, places: Iterable[Place]) -> int:
-        """How many items :meth:`find` would come across."""
+        """The number of items that :meth:`find` would come across."""
         at = self._at
         return sum(len(at.get(place, ())) for place in places)

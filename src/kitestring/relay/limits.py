@@ -1,4 +1,4 @@
-"""What the embedded relay takes, keeps and refuses, each number with its reason."""
+"""The limits of the embedded relay on what it takes and keeps, each number with its reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES: Final = 1_048_576
 WINDOW_BYTES: Final = 262_144
 #: Seconds without one frame taken after which a reader that is waited for is cut off.
 STALLED_S: Final = 30.0
-#: What a filter costs beside its values, in values: to look at one takes about as long as to find it by 50 of them.
+#: The cost of a filter beside its values, in values: to look at one takes about as long as to find it by 50 of them.
 FILTER_COST: Final = 50
 #: Stored events looked at, and values of filters taken in, that weigh as much as one event (some 50 µs).
 WORK_PER_TOKEN: Final = 50
@@ -72,11 +72,11 @@ class Limits:
     max_results: int = 500
     #: … and looked at for one REQ: every event there is, once.
     max_looked_at: int = 200_000
-    #: Unread frames and bytes of one connection, after which it is a slow reader and closed. From half of it on, those
-    #: who publish to it wait until it is down to a quarter.
+    #: Unread frames and bytes of one connection, after which it is a slow reader and closed. From half of it on,
+    #: publishers to it wait until it is down to a quarter.
     max_queued_frames: int = 8_192
     max_queued_bytes: int = 8 * 1_048_576
-    #: As many times as much for who listens for the relay owner's keys: a service that everybody writes to.
+    #: Multiplier of both for subscribers to the relay owner's keys: a service that everybody writes to.
     own_queue_factor: int = 8
     #: Unread bytes of all connections: the slowest has to go.
     max_total_queued_bytes: int = 256 * 1_048_576

@@ -30,7 +30,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 def affordable_connections(wanted: int) -> int:
-    """How many of the ``wanted`` connections this process has descriptors for, at least one."""
+    """The number of ``wanted`` connections that this process has descriptors for, at least one."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted

@@ -17,9 +17,9 @@ Socket = web.WebSocketResponse[bool]
 
 
 class Outbox:
-    """What is pushed here beyond the limits of one reader, or as the slowest when all readers together leave too much
-    unread, cuts the connection off (``abort``), so that the reader learns of it. Who can wait awaits :meth:`room`; who
-    publishes to this reader awaits :meth:`headroom` while it is ``behind``.
+    """Frames that wait for one reader. More than one reader may leave unread, or being the slowest when all readers
+    together leave too much unread, cuts the connection off (``abort``), so that the reader learns of it. A sender that
+    can wait awaits :meth:`room`; a publisher to this reader awaits :meth:`headroom` while it is ``behind``.
     """
 
     def __init__(self, socket: Socket, limits: Limits, unread: Shares[Outbox], abort: Callable[[], None]) -> None:

@@ -69,7 +69,7 @@ class Relay:
         if self._disk is not None:
             for event in await self._disk.open():
                 self._store.restore(event)
-        # Counts from the first byte: who connects and asks for nothing, or one letter at a time, loses the connection.
+        # Counts from the first byte: a client that asks for nothing, or one letter at a time, loses the connection.
         server = web.Server(self._get, access_log=None, keepalive_timeout=REQUEST_TIMEOUT_S)
         self._runner = web.ServerRunner(server, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()

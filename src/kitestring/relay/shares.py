@@ -1,4 +1,4 @@
-"""What all connections use together: beyond the limit the one that uses most has to go."""
+"""The share of each connection in what all use together: beyond the limit the one that uses most has to go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Member = TypeVar("Member", bound=Hashable)
 class Shares(Generic[Member]):
     """``evict`` is called with the member that holds most as often as the total exceeds ``limit``; it has left by then.
 
-    Refusing whoever comes last would let a few strangers shut everybody else out.
+    To refuse the one that comes last would let a few strangers shut everybody else out.
     """
 
     __slots__ = ("_evict", "_held", "_limit", "_total")

@@ -39,7 +39,7 @@ class Entry:
 
 
 class Fate(Enum):
-    """What became of an event that was given to the store; the value is the message of its OK."""
+    """The fate of an event that was given to the store; the value is the message of its OK."""
 
     KEPT = ""
     PASSED_ON = "ephemeral"
@@ -102,8 +102,8 @@ class EventStore:
     # ------------------------------------------------------------ adding
 
     def plan(self, event: Event, now: int) -> Change:
-        """What :meth:`apply` would do with a verified event at Unix second ``now``; nothing has changed yet, so that a
-        disk that cannot be written loses nothing. No other durable event may be applied in between.
+        """The fate that :meth:`apply` would give a verified event at Unix second ``now``; nothing has changed yet, so
+        that a disk that cannot be written loses nothing. No other durable event may be applied in between.
         """
         if event.id in self._by_id:
             return Change(Fate.DUPLICATE)
@@ -212,7 +212,7 @@ class EventStore:
         return list(self._index.find(filter_places(wanted)))
 
     def weight(self, wanted: Filter) -> int:
-        """How many entries :meth:`candidates` would come across."""
+        """The number of entries that :meth:`candidates` would come across."""
         return self._index.weight(filter_places(wanted))
 
     def get(self, event_id: str) -> Entry | None:

@@ -43,7 +43,7 @@ LIST_TIMEOUT_S: Final = 60.0
 #: Rows kept while the node's own lists are read; a longer history is a service's business.
 MAX_ROWS: Final = 1_000
 
-#: What to do about a proven failure, where its own sentence does not say it.
+#: Advice about a proven failure, where its own sentence gives none.
 _HINTS: Final = {FailureReason.FEE_LIMIT: ": allow a higher one with max_fee"}
 _STATES: Final = {"settled": "settled", "failed": "failed", "open": "pending"}
 _INVOICE_STATES: Final = {"open": "pending", "settled": "settled", "canceled": "expired"}
@@ -139,7 +139,7 @@ class NodeSource:
         return replace(row, state="pending" if end is None else "failed", preimage="")
 
     def _judge(self, payment_hash: str, answer: LookupAnswer) -> Settled | Failed | None:
-        """What the node's record says about a payment; None = it may end either way. While one of our orders may be on
+        """Judge a payment by the node's record; None = it may end either way. While one of our orders may be on
         its way, a failure or nothing at all is not yet its end."""
         payment = self._open.get(payment_hash)
         if payment is not None and payment.may_be_paid:

@@ -130,7 +130,7 @@ class OpenPayment:
         return end
 
     async def _begin(self) -> End | None:
-        """What the node knows comes first: settled is answered again, under way is joined."""
+        """Ask the node before sending: a settled payment is answered again, one under way is joined."""
         seen = await ask_node(self._backend.lookup_payment(self.order.payment_hash))
         if isinstance(seen, Unknown):
             raise self._unsure(seen.why)

@@ -1,4 +1,4 @@
-"""Where the money of a wallet is, and how a URI chooses it."""
+"""The source of a wallet's money, chosen by a URI."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PaymentSource(Protocol):
         ...
 
     async def balance(self) -> Msat:
-        """How much can be spent now."""
+        """The amount that can be spent now."""
         ...
 
     async def lookup(self, payment_hash: str) -> Transaction:

@@ -142,7 +142,7 @@ class Wallet:
     # ------------------------------------------------------------ looking
 
     async def balance(self) -> Msat:
-        """What can be spent. Raises KitestringError."""
+        """The amount that can be spent now. Raises KitestringError."""
         return await self._source.balance()
 
     async def lookup(self, payment_hash: str) -> Transaction:

@@ -9,7 +9,7 @@ from kitestring.base.ports import Clock
 
 
 class Changes:
-    """Whoever changes the state calls :meth:`notify`; :meth:`until` looks again each time."""
+    """A bell for changes of some state: its changer calls :meth:`notify`, and :meth:`until` looks again each time."""
 
     __slots__ = ("_clock", "_waiting")
 

@@ -7,7 +7,7 @@ import time
 
 
 class SystemClock:
-    """What runs outside of tests; see :class:`kitestring.base.ports.Clock`."""
+    """The :class:`kitestring.base.ports.Clock` of every run outside of tests."""
 
     def now(self) -> int:
         return int(time.time())

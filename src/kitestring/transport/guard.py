@@ -1,6 +1,6 @@
-"""Which relay addresses may be dialled: what a stranger wrote into a code must not reach into a private network.
+"""The guard of relay addresses: what a stranger wrote into a code must not reach into a private network.
 
-URLs that the caller configured himself are free. A URL out of a foreign code must be ``wss`` on a public address, and
+URLs that the caller has configured are free. A URL out of a foreign code must be ``wss`` on a public address, and
 the check is made on the very address that is connected to (:func:`public_socket`), so that neither a name that
 resolves differently the second time nor a redirect gets around it. CLINK pointers, relay dial guard.
 """

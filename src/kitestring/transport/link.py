@@ -48,7 +48,7 @@ MAX_AUTHS_PER_S: Final = 50
 #: Seconds before a REQ that the relay closed without a final reason is sent again.
 RESUBSCRIBE_AFTER_S: Final = 5.0
 
-#: What can go wrong with a connection. A failed dial says why in its text.
+#: Failures of a connection. A failed dial says why in its text.
 FAILURES: Final = (OSError, TimeoutError, aiohttp.ClientError, KitestringError, ValueError)
 
 _log: Final = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class RelayStatus:
 
 
 class Hub(Protocol):
-    """What a link tells the pool."""
+    """The pool as a link tells it what happens."""
 
     def link_up(self, link: Link) -> None: ...
     def link_down(self, link: Link) -> None: ...

@@ -21,7 +21,7 @@ MAX_PUBLICATION_BYTES: Final = 32 * 1_048_576
 
 
 class Answer(Enum):
-    """What one relay has said about an event so far."""
+    """The word of one relay about an event so far."""
 
     NONE = "no answer"
     ACCEPTED = "accepted"

@@ -44,7 +44,7 @@ class Chunk:
 
 
 class Requests(Protocol):
-    """Where chunks are put into effect: the pool."""
+    """The pool as a subscription asks it to put chunks into effect."""
 
     def open_chunk(self, chunk: Chunk) -> None: ...
     def close_chunk(self, chunk: Chunk) -> None: ...

@@ -26,7 +26,7 @@ def command(shell: Shell, code: str) -> None:
 
 
 def explain(code: str) -> Result:
-    """What is in ``code``, as JSON values. Raises CodecError, or KitestringError for a kind known by name only."""
+    """The contents of ``code`` as JSON values. Raises CodecError, or KitestringError for a kind known by name only."""
     from kitestring.base.errors import KitestringError, Reason
     from kitestring.codec.target import classify
 

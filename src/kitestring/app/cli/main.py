@@ -18,7 +18,7 @@ from kitestring.app.cli.shell import Shell, data_dir_option, json_option
 from kitestring.app.owner.table import GROUPS, TABLE, rows_of
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 
-#: Commands that are none of the owner's: their modules here have the same names.
+#: Commands outside of the owner's table: their modules here have the same names.
 _BEFORE: Final[Mapping[str, str]] = {
     "up": "Start the service and show its card.",
     "demo": "Play the whole story in front of you, crash included.",
@@ -34,10 +34,10 @@ _AFTER: Final[Mapping[str, str]] = {
 _OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in TABLE if row.words}
 #: command → what the list in ``--help`` says.
 SUMMARIES: Final[Mapping[str, str]] = {**_BEFORE, **_OWNERS, **GROUPS, **_AFTER}
-#: What a shell reports for a program ended by Ctrl-C.
+#: The exit code that a shell reports for a program ended by Ctrl-C.
 INTERRUPTED: Final = 130
 
-#: What the system's refusals mean; {} is where it happened.
+#: Refusals of the system in plain words; {} is where it happened.
 _OF_THE_SYSTEM: Final[Mapping[int, str]] = {
     errno.ENOSPC: "the disk is full{}: make room and try again",
     errno.EDQUOT: "your disk quota is used up{}: make room and try again",
@@ -98,7 +98,7 @@ class Commands(click.Group):
 
 
 class _Told(NamedTuple):
-    """How a failure ends: the exit code, and one sentence ("" = say nothing) with its reason and details."""
+    """The end of a failed command: the exit code, and one sentence ("" = say nothing) with its reason and details."""
 
     code: int
     sentence: str = ""
@@ -135,7 +135,7 @@ def _full_disk(error: BaseException) -> KitestringError | None:
 
 @singledispatch
 def _explain(_error: BaseException) -> _Told:
-    """By the kind of failure; this one is for Ctrl-C."""
+    """Explain a failure by its class; this is the one of Ctrl-C."""
     return _Told(INTERRUPTED, "interrupted", "interrupted")
 
 
@@ -185,7 +185,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _tell_bug(error: Exception) -> int:
-    """Without the text of the error, which may repeat what was typed, a secret among it."""
+    """Tell of a fault in the program, without the text of the error: it may repeat a secret that was typed."""
     full = _full_disk(error)
     if full is not None:
         return _tell(full)

@@ -54,7 +54,7 @@ def command(
 
 
 def _refuse_key() -> None:
-    """A key is a promise of the running service; whoever relied on it here could pay twice."""
+    """Refuse an idempotency key: only the running service keeps its promise, and to rely on it here could pay twice."""
     source = click.get_current_context().get_parameter_source("key")
     if source is not click.core.ParameterSource.DEFAULT:
         raise KitestringError(

@@ -1,4 +1,4 @@
-"""What every command has at hand: the data directory, the service, and how to answer people or programs."""
+"""Shared by all commands: the data directory, the way to the service, and answers for people or programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = dict[str, Any]
-#: What the service takes as well; here it is an HTTP header, too.
+#: The same as in the service, which refuses other keys; here the key also becomes an HTTP header.
 IDEMPOTENCY_KEY: Final = r"[!-~]{1,128}"
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
 _OPEN: Final = frozenset({Reason.PAYMENT_IN_FLIGHT, Reason.INTERNAL})
@@ -34,7 +34,7 @@ class Shell:
         self.options: dict[str, Value] = {}
 
     def reset(self) -> None:
-        """As new; for programs that run several commands in one process."""
+        """Forget everything; for programs that run several commands in one process."""
         vars(self).update(vars(Shell()))
 
     @property

@@ -1,4 +1,4 @@
-"""What is typed on the command line: amounts, budgets and times; and how they are shown again."""
+"""Values as people type and read them: amounts, budgets and times."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def when(seconds: int | None) -> str:
 
 
 def budget(limit_msat: int | None, period: str | None, length_s: int | None) -> str:
-    """As it is typed."""
+    """A budget as it is typed."""
     if limit_msat is None:
         return "no budget limit"
     if period == "rolling":

@@ -104,7 +104,7 @@ def _in_our_words(error: web.HTTPException) -> KitestringError:
 
 @web.middleware
 async def _same_user(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """The socket's mode says so too; this holds even where somebody has changed it."""
+    """Refuse other users. The socket's mode does so too; this holds even where somebody has changed it."""
     uid = peer_uid(request)
     if uid is not None and uid != os.getuid():
         raise KitestringError(Reason.NOT_PERMITTED, "this socket serves the user who runs the service, nobody else")

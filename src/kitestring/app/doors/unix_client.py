@@ -71,7 +71,7 @@ class ControlClient:
         return _read(answer)
 
     def _connect(self, connection: _UnixConnection) -> None:
-        """Raises KitestringError. What fails here has never reached the service."""
+        """Connect. Raises KitestringError; a command that fails here has never reached the service."""
         try:
             connection.connect()
         except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -86,7 +86,7 @@ class ControlClient:
 
 
 def _unanswered(name: str, key: str, what: str) -> KitestringError:
-    """The command was sent: one that changes something may have been, or may still be, carried out."""
+    """The error of a command that was sent: one that changes something may have been, or may still be, carried out."""
     if not key:
         return KitestringError(Reason.UNAVAILABLE, f"{what}: try again")
     if name == "pay":

@@ -49,7 +49,7 @@ def _check_relays(value: object) -> tuple[str, ...] | None:
 
 
 def _check_proxy(value: object) -> str | None:
-    """The sentence never shows the value: a proxy's URL may hold a password."""
+    """Check a proxy's URL. The error never shows it, because it may hold a password."""
     proxy = TEXT.check(value)
     try:
         Proxies(wss=proxy)
@@ -199,7 +199,7 @@ class Config:
 
     @property
     def proxies(self) -> Proxies:
-        """The three settings as what transport is given."""
+        """The three settings as one value for transport."""
         return Proxies(
             wss=self.proxy_wss or None,
             ws=self.proxy_ws or None,

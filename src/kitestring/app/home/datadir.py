@@ -22,7 +22,7 @@ from kitestring.app.home.settings import FILE_NAME
 from kitestring.base.errors import KitestringError, Reason
 
 SEED_LENGTH: Final = 32
-#: What every Unix holds in sockaddr_un.sun_path with its closing NUL (104 on BSD and macOS, 108 on Linux).
+#: The most that every Unix holds in sockaddr_un.sun_path with its closing NUL (104 on BSD and macOS, 108 on Linux).
 MAX_SOCKET_PATH_BYTES: Final = 103
 #: Waiting control connections; the owner's own programs, so few.
 CONTROL_BACKLOG: Final = 64
@@ -88,7 +88,7 @@ class DataDir:
         return _refused(f"{self.path} is not a directory; name another one with --data-dir")
 
     def need_room(self) -> None:
-        """Raises KitestringError when the disk is too full for a service to start, or for a command to look into it.
+        """Raise KitestringError when the disk is too full for a service to start, or for a command to look into it.
 
         Tried out rather than asked for: quotas and limits are not in the number of free bytes. SQLite says "disk I/O
         error" to some of them.
@@ -104,7 +104,7 @@ class DataDir:
             raise self.full()
 
     def full(self) -> KitestringError:
-        """What is said wherever the disk is full."""
+        """The error that is raised wherever the disk is full."""
         return KitestringError(
             Reason.INTERNAL,
             f"the disk is full ({self.path}): make room, at least {START_BYTES // 1_000_000} MB, and try again",
@@ -153,7 +153,7 @@ class DataDir:
         return seed
 
     def check_owner(self, service_id: str) -> None:
-        """Raises KitestringError when the ledger here has services in it, and ``service_id`` is none of them."""
+        """Raise KitestringError when the ledger here has services in it, and ``service_id`` is not among them."""
         owners = self._owners()
         if owners and service_id not in owners:
             raise _refused(
@@ -197,7 +197,7 @@ class DataDir:
         return listener
 
     def control_path(self) -> Path:
-        """Where the running service listens, as far as files tell."""
+        """The path on which the running service listens, as far as files tell."""
         try:
             return Path(self.address_file.read_text(encoding="utf-8").strip())
         except FileNotFoundError:
@@ -268,7 +268,7 @@ def _refused(sentence: str) -> KitestringError:
 
 
 def not_running(path: Path) -> KitestringError:
-    """What every command says that needs the service."""
+    """The error of every command that needs a running service and finds none."""
     return KitestringError(
         Reason.UNAVAILABLE, f"no service is running on {path}: start it with `kitestring up`", data_dir=str(path)
     )

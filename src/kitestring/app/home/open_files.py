@@ -1,4 +1,4 @@
-"""How many files and sockets this process may hold at once."""
+"""The limit of this process on open files and sockets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OPEN_FILES: Final = 16_384
 
 
 def raise_open_files() -> None:
-    """Up to what the system allows anyway; where it does not, the relay takes fewer connections."""
+    """Raise the limit as far as the system allows; where that is too little, the relay takes fewer connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""How the system asks a process to stop."""
+"""Signals by which the system asks a process to stop."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _KEY: Final = re.compile(r"[!-~]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and the id under which the call is claimed, once, for ever. No two callers share an id."""
+    """One call: the caller's grant, and the id that the call claims, once, for ever. No two callers share an id."""
 
     caller: Grant
     request_id: str
@@ -43,9 +43,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a managing command has decided: rows to write, and the result that is stored with them.
+    """The decision of a managing command: rows to write, and the result that is stored with them.
 
-    ``once`` is what only the first answer tells (a secret; it is stored nowhere). ``grant_id`` names a grant that must
+    ``once`` is told by the first answer only (a secret; it is stored nowhere). ``grant_id`` names a grant that must
     be served anew before the command is answered.
     """
 
@@ -66,7 +66,7 @@ class CommandSpec(ABC, Generic[D_contra, P]):
 
     @property
     def doc(self) -> str:
-        """What it does, in one line."""
+        """The first line of the help."""
         return (self.handler.__doc__ or "").partition("\n")[0]
 
     @property
@@ -81,7 +81,7 @@ class CommandSpec(ABC, Generic[D_contra, P]):
 
     @abstractmethod
     async def carry_out(self, desk: D_contra, params: P, call: Call) -> Result:
-        """Raises KitestringError for everything that the caller is to be told."""
+        """Carry it out. Raises KitestringError for everything that the caller is to be told."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Direct(CommandSpec[D_contra, P]):
 
 
 class Read(_Direct[Reading, P]):
-    """Needs the ledger alone: carried out without a running service too."""
+    """A command that needs the ledger alone: carried out without a running service too."""
 
     right = Right.READ
 
@@ -103,17 +103,19 @@ class Read(_Direct[Reading, P]):
 
 
 class Ask(_Direct[Asking, P]):
+    """A command that reads and asks the node: it needs the running service."""
+
     right = Right.READ
 
 
 class Receive(_Direct[Receiving, P]):
-    """The engine claims ``Call.request_id``: the handler hands it on."""
+    """A command that makes invoices. The engine claims ``Call.request_id``: the handler hands it on."""
 
     right = Right.RECEIVE
 
 
 class Spend(_Direct[Spending, P]):
-    """The engine claims ``Call.request_id``: the handler hands it on."""
+    """A command that pays. The engine claims ``Call.request_id``: the handler hands it on."""
 
     right = Right.SPEND
 
@@ -152,19 +154,19 @@ class _Managed(CommandSpec[M_contra, P]):
 
 
 class Manage(_Managed[Managing, P]):
-    pass
+    """A command that changes rows and needs neither node nor relay."""
 
 
 class Operate(_Managed[Operating, P]):
-    pass
+    """A command that changes rows and looks at the node before."""
 
 
-#: What a module of this room exports as ``COMMANDS``.
+#: The type of ``COMMANDS``, which a module of this room exports.
 Commands = tuple[CommandSpec[Desk, Any], ...]
 
 
 def request_id(caller: Grant, name: str, key: str) -> str:
-    """The id under which a command of ``caller`` is claimed. Raises KitestringError for a ``key`` that is none."""
+    """The id under which a command of ``caller`` is claimed. Raises KitestringError for a malformed ``key``."""
     if not _KEY.fullmatch(key):
         raise KitestringError(
             Reason.MALFORMED, f"{name} needs an idempotency key: 1 to 128 visible ASCII characters without spaces"
@@ -189,7 +191,7 @@ def read_params(spec: CommandSpec[D_contra, P], params: Mapping[str, object]) ->
 
 
 def _refuse_floats(params: Mapping[str, object]) -> None:
-    """No parameter is a fraction, and 1.0 would pass for 1."""
+    """Raise KitestringError for a float: no parameter is a fraction, and 1.0 would pass for 1."""
     for name, value in params.items():
         if isinstance(value, float):
             raise KitestringError(Reason.MALFORMED, f"{name} must be a whole number")

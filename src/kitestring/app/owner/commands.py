@@ -35,7 +35,7 @@ def all_commands() -> dict[str, CommandSpec[Desk, Any]]:
 
 
 class OwnerCommands(Generic[D]):
-    """What a door is given: ``commands`` that can be carried out on ``desk``, and nothing beside them."""
+    """All that a door is given: ``commands`` that can be carried out on ``desk``."""
 
     def __init__(self, desk: D, commands: Mapping[str, CommandSpec[D, Any]]) -> None:
         self._desk: Final = desk

@@ -1,4 +1,4 @@
-"""What the owner's commands stand on, cut by right: a handler's first parameter says how much it is trusted with.
+"""The roles of the owner's commands, cut by right: a handler's first parameter says how much it is trusted with.
 
 :class:`Reading` is the ledger alone and exists without a running service too; the others add one power each.
 """
@@ -41,7 +41,7 @@ class Reading(Protocol):
         ...
 
     async def balance(self, grant_id: str) -> Outcome:
-        """What the grant can spend now; refused as UNAVAILABLE where the node cannot be asked."""
+        """The amount that the grant can spend now; refused as UNAVAILABLE where the node cannot be asked."""
         ...
 
 

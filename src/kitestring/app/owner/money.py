@@ -109,7 +109,7 @@ def _stored_order(stored: bytes, params: PayParams) -> PayInvoice:
 
 
 def _asked(params: PayParams) -> dict[str, Any]:
-    """What the owner asked for, kept with the payment: a repeated command must ask for the same."""
+    """The owner's order, kept with the payment: a repeated command must ask for the same."""
     return {
         "target": classify(params.target)[1],
         "amount_msat": params.amount_msat,

@@ -1,4 +1,4 @@
-"""``audit --node`` on a live service: both sides are read, ``ledger.audit_node`` compares."""
+"""``audit --node`` on a live service: both sides are read here, and :mod:`kitestring.ledger.audit.node` compares."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from kitestring.base.money import MSAT_PER_SAT, Msat
 from kitestring.base.transactions import SaveOffer
 from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, encode
 
-#: What a payer fills in by hand; the wire itself carries at most 32.
+#: As many as a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
 
 

@@ -42,7 +42,7 @@ class LedgerDesk(Reading):
         return self._relays
 
     async def balance(self, grant_id: str) -> Outcome:
-        """Only the node knows it."""
+        """Refused: only the node knows it."""
         stopped = not_running(self._data_dir)
         return Refused(stopped.reason, stopped.message, stopped.details)
 

@@ -1,4 +1,4 @@
-"""Who may speak to which key of the service, by the word of each wire."""
+"""The callers of the service: each wire says who may speak over it, and to which key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wallet connections (NWC) of the running service: who is listened to, and announced, as the ledger has it now."""
+"""The wallet connections (NWC) of the running service, listened to and announced as the ledger has them now."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Connections:
     # ------------------------------------------------------------ life
 
     async def know(self) -> None:
-        """Take what is stored for what is served; before the pool connects, so that it may sign for all of them."""
+        """Load the stored connections; before the pool connects, so that it may sign for all of them."""
         grants = await self._stored()
         self._own_keys.update(self._signers)
         for grant in grants:
@@ -135,7 +135,7 @@ class Connections:
         return grant
 
     def nip44_seen(self, grant: Grant) -> None:
-        """The first NIP-44 request of a connection: from now on it takes nothing else, whatever anybody says."""
+        """Lift a connection to NIP-44 at its first such request: it never takes anything else again."""
         task = asyncio.get_running_loop().create_task(self._raise_cipher(grant))
         self._upgrades.add(task)
         task.add_done_callback(self._upgrades.discard)

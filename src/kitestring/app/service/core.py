@@ -50,7 +50,7 @@ DRAIN_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one service keeps its things: the ledger, the directory of the sandbox, and the relays in its codes.
+    """The places of one service: its ledger, the directory of the sandbox, and the relays in its codes.
 
     Every public key that the service writes with is put into ``own_keys``: its own relay has room for these always.
     """
@@ -171,7 +171,7 @@ class Core:
         self.delivery.send_once(messages)
 
     def _send_unstored(self, answer: Encoded) -> None:
-        """The pool's own retries are all it gets, and who misses it asks again."""
+        """Send an unstored answer. It gets the pool's own retries only: a client that misses it asks again."""
         event = read_head(answer.event)
         self.pool.send(event.id, event.pubkey, answer.event, _unheeded)
 

@@ -43,9 +43,9 @@ Done = Callable[[bool], None]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How one kind of message is carried. ``send`` must not block and calls its ``Done`` once.
+    """The way of one kind of message. ``send`` must not block and calls its ``Done`` once.
 
-    ``give_up_s``: nobody waits for it any more when it is so old, None for never.
+    ``give_up_s`` is the age at which nobody waits for it any more, None for never.
     """
 
     send: Callable[[Message, Done], None]
@@ -98,7 +98,7 @@ class Delivery:
     # ------------------------------------------------------------ in
 
     def hear(self, news: Committed) -> None:
-        """Listen to the ledger with this."""
+        """Take the news of a commit; to be subscribed to the ledger."""
         if self._behind.is_set():
             self._was_deaf = True
             return

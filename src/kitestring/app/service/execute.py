@@ -12,7 +12,7 @@ from kitestring.base.records import Message, Request
 from kitestring.base.store import Reads, Store
 from kitestring.base.transactions import Denied, Execute, Finished, Running, Stale, Write
 
-#: What an owner's command answers: JSON values.
+#: The answer of an owner's command, as JSON values.
 Result = dict[str, Any]
 
 

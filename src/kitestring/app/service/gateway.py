@@ -132,8 +132,8 @@ class Gateway:
             await self._carry_out(event, caller, asked)
 
     async def _is_answered(self, event: Event, caller: Caller) -> bool:
-        """Whoever asks again gets the stored answer, whatever rates or prices are now; a copy of what has no stored
-        answer was answered once and gets nothing more. After a restart a stranger's is looked for at once. That of a
+        """Whether this is a copy: then the stored answer is sent again, whatever rates or prices are now, or nothing if
+        its answer was not stored. After a restart a stranger's is looked for at once. That of a
         connection is met by the claim itself, and nothing is refused before it was looked for."""
         if event.id in self._served:
             await self._engine.known(event.id)
@@ -165,7 +165,7 @@ class Gateway:
             raise WireRefusalError(asked.to, limited)
 
     async def _refuse(self, event: Event, caller: Caller, refusal: WireRefusalError) -> None:
-        """What the wire has no word for is not looked for either."""
+        """Refuse, unless the request was answered before. Where the wire has no word for the reason, nobody looks."""
         reason = refusal.refused.reason
         if caller.wire.codes[reason] is None or (caller.grant is not None and await self._engine.known(event.id)):
             return

@@ -1,4 +1,4 @@
-"""What the service forgets, once a day."""
+"""Housekeeping: what is too old is forgotten, once a day."""
 
 from __future__ import annotations
 

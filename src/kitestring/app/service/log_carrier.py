@@ -1,4 +1,4 @@
-"""What the operator must read stands in the service's log, however the service ended in between."""
+"""Messages to the operator, written into the service's log: none is lost, however the service ended in between."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ MAX_CHARS: Final = 1_000
 
 
 def write_line(message: Message, done: Done) -> None:
-    """Taken once it is written."""
+    """Write one line. The message is taken once it is written."""
     log.error("%s", clean(message.plaintext.decode(), MAX_CHARS))
     done(True)

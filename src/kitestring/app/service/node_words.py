@@ -25,5 +25,5 @@ async def told(call: Awaitable[T]) -> T:
 
 
 def in_its_words(message: str, private: str) -> str:
-    """For the owner: where the engine has kept what the node said, that instead of the general sentence."""
+    """The sentence for the owner: with the node's own words where the engine has kept them, else ``message``."""
     return f"the Lightning node cannot be used: {private}" if private else message

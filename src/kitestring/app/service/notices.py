@@ -1,4 +1,4 @@
-"""What events mean to others: the consumer of the feed that fills the outbox.
+"""The consumer of the feed that fills the outbox: which events are told to others, and to whom.
 
 A row of :data:`NOTICES` says which messages an event makes. Position and messages are one commit, so that over a crash
 no event is passed over and none makes its messages twice.
@@ -36,12 +36,12 @@ class Notice:
 
 
 def announcement(event: Event) -> Iterator[Message]:
-    """The relays are told what the connection may do now; which that is, is looked up when it is told."""
+    """Tell the relays what a connection may do now; that is looked up when the message is sent."""
     yield Message("", ANNOUNCEMENT, b"", b"", event.at, event.subject.encode())
 
 
 def alarm(event: Event) -> Iterator[Message]:
-    """The operator reads it in the log."""
+    """Tell the operator, in the log."""
     yield Message("", LOG, event.detail.encode(), b"", event.at)
 
 
@@ -65,7 +65,7 @@ async def give_notice(feed: Feed, clock: Clock, notices: tuple[Notice, ...] = NO
 
 
 async def _tell(consumer: Consumer, messages: list[Message], clock: Clock) -> None:
-    """What was read is not read again, so this step is taken however often the disk refuses."""
+    """Store the messages, however often the disk refuses: the events that were read are not read again."""
     while True:
         try:
             await consumer.done(messages)

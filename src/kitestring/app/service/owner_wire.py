@@ -27,7 +27,7 @@ def encode_control(kind: str, outcome: Outcome, now: int) -> Encoded | None:
 
 
 def decode_control(plaintext: bytes) -> Outcome:
-    """What :func:`encode_control` stored."""
+    """The outcome that :func:`encode_control` stored."""
     body: dict[str, Any] = msgspec.json.decode(plaintext)
     outcome: Outcome = msgspec.convert(body["outcome"], _KINDS[body["kind"]], dec_hook=_typed)
     return outcome

@@ -58,7 +58,7 @@ class ConnectionRates:
         return self._buckets.take((self._payments, caller)) if isinstance(asked.command, PayInvoice) else None
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
-        """What was read has paid for its answer."""
+        """A request that was read has paid for its answer: only some refusals have limits of their own."""
         return self._buckets.take((self._told.get(reason) if read else self._unread, caller)) is None
 
 

@@ -15,7 +15,7 @@ RESIGN_AFTER_S: Final = 45
 
 
 class RelayCarrier:
-    """Taken is what one relay has said OK to. A message without an event has nobody to go to."""
+    """Sends answers to all relays. One is taken once a relay has said OK; one without an event has nobody to go to."""
 
     def __init__(self, seams: Seams) -> None:
         self._pool = seams.pool

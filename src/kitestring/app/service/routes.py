@@ -1,4 +1,4 @@
-"""How each kind of message in the outbox leaves: a table, one row per kind.
+"""Routes of the outbox: a table, one row per kind of message.
 
 A carrier is made from the :class:`Seams` of the service and sends one message; a new one is a file of its own and a row
 here.

@@ -1,4 +1,4 @@
-"""What the parts of a running service that reach the outside are made from."""
+"""The parts of a running service that carriers are made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests were answered lately: copies of them, from other relays or sent again, are not new requests."""
+"""Requests that were answered lately: copies of them, from other relays or sent again, are not new requests."""
 
 from __future__ import annotations
 

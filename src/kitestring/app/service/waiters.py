@@ -29,7 +29,7 @@ class Waiters:
                 self._waiting[request_id] = left
 
     def hear(self, news: Committed) -> None:
-        """Listen to the ledger with this."""
+        """Take the news of a commit; to be subscribed to the ledger."""
         if self._waiting:
             self.tell(outgoing.message for outgoing in news.outgoing)
 

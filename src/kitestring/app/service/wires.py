@@ -1,4 +1,4 @@
-"""Between the neutral outcome and the finished answer: which wire speaks, with which key, in which cipher."""
+"""From a neutral outcome to the finished answer: the wire that speaks, its key and its cipher."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_CONVERSATIONS: Final = 20_000
 
 
 class Conversation(msgspec.Struct, frozen=True, gc=False):
-    """Between one of our keys and a peer, in one cipher."""
+    """One of our keys and the secret that it shares with a peer, for one cipher."""
 
     key: SecretKey
     secret: bytes

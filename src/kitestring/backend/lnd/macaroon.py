@@ -12,7 +12,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.node import Finding, FindingState
 from kitestring.crypto.macaroon import VERSION, rights
 
-#: What kitestring needs of lnd, and nothing else: ``lncli bakemacaroon`` takes these words.
+#: The rights that kitestring needs of lnd, and no others: ``lncli bakemacaroon`` takes these words.
 NEEDED: Final = frozenset({"info:read", "invoices:read", "invoices:write", "offchain:read", "offchain:write"})
 #: A macaroon that is in the service's environment and not in a file.
 ENVIRONMENT: Final = "env:"

@@ -53,7 +53,8 @@ EMPTY_IDLE_S: Final = 1.0
 #: Entries of one page: 2 kB each for an invoice, up to 100 kB for a payment with many attempts.
 INVOICE_PAGE: Final = 500
 PAYMENT_PAGE: Final = 100
-#: What lnd says before it touches a payment, and what that means. Trusted only when lnd knows no live payment.
+#: Words of lnd that refuse an order before it touches the payment, with their meaning. Trusted only when lnd knows no
+#: live payment.
 REFUSALS: Final = (
     ("invoice expired", FailureReason.EXPIRED),
     ("not for current active network", FailureReason.REFUSED),

@@ -137,7 +137,7 @@ def network(info: Info) -> str:
 
 
 def payment_answer(payment: Payment, payment_hash: str) -> LookupAnswer:
-    """What lnd says about one payment. Failed only for its terminal FAILED, Settled only with the right preimage."""
+    """Read lnd's word about one payment. Failed only for its terminal FAILED, Settled only with the right preimage."""
     if payment.payment_hash != payment_hash:
         return Unknown("lnd answered about another payment")
     if payment.status == "FAILED":

@@ -21,7 +21,7 @@ from kitestring.crypto import secp
 
 NETWORK: Final = "regtest"
 OPENING_BALANCE_MSAT: Final = sat(1_000_000)
-#: What the outside world can send to a new node before its channels are full: one bitcoin.
+#: Room in the channels of a new node for what the outside world sends it: one bitcoin.
 INBOUND_MSAT: Final = sat(100_000_000)
 #: A transaction here takes a millisecond or two; who waits longer than this meets a process that hangs.
 BUSY_LIMIT_S: Final = 10.0
@@ -170,7 +170,7 @@ def advance(connection: sqlite3.Connection, now_ms: Callable[[], int]) -> int:
 
 
 def due_refunds(connection: sqlite3.Connection, now: int) -> int:
-    """What payments that have failed by now still hold, in millisatoshi."""
+    """The millisatoshi that payments still hold although they have failed by now."""
     total: int = connection.execute(
         "SELECT coalesce(sum(amount_msat + fee_msat), 0) FROM payments"
         " WHERE outcome = 'failed' AND refunded = 0 AND resolve_at_ms <= ?",

@@ -1,4 +1,4 @@
-"""What the sandbox node does with one outgoing payment, and what the outside world was told to do to it."""
+"""One outgoing payment of the sandbox node, and the behaviour that the outside world was told to show to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LATE_MS: Final = 2000
 
 
 class Behaviour(StrEnum):
-    """What happens to a payment of an outsider's invoice. All but ``hang`` end by themselves."""
+    """The fate of a payment of an outsider's invoice. All but ``hang`` end by themselves."""
 
     SETTLE = "settle"
     FAIL = "fail"
@@ -164,7 +164,7 @@ def _send(connection: sqlite3.Connection, order: PayOrder, target: sqlite3.Row, 
 
 
 def resolve_at_ms(behaviour: Behaviour, delay_ms: int | None, now: int, latency_ms: int) -> int | None:
-    """When a payment sent now ends; None while it hangs."""
+    """The moment at which a payment sent now ends; None while it hangs."""
     if behaviour is Behaviour.HANG:
         return None
     if delay_ms is not None:
@@ -173,7 +173,7 @@ def resolve_at_ms(behaviour: Behaviour, delay_ms: int | None, now: int, latency_
 
 
 def read_answer(row: sqlite3.Row | None, now: int) -> LookupAnswer:
-    """What has become of a payment at ``now`` (milliseconds)."""
+    """The state of a payment at ``now`` (milliseconds)."""
     if row is None:
         return NeverSeen(as_of=now // 1000)
     if row["resolve_at_ms"] is None or row["resolve_at_ms"] > now:

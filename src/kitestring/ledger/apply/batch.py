@@ -1,4 +1,4 @@
-"""What the members of one commit share: the connection, the running sums, the news, and how money is booked.
+"""The state that the members of one commit share: the connection, the running sums, the news, and bookings of money.
 
 The sums and every account that is touched are read once when a batch first needs them and written once before it
 commits.
@@ -154,7 +154,7 @@ class Batch:
     # ------------------------------------------------------------ invoices that wait for a payer
 
     def open_invoices(self, holder: str) -> int:
-        """How many there are of one grant or offer."""
+        """The number of unpaid invoices of one grant or offer."""
         number = self._open_invoices.get(holder)
         if number is None:
             row = self.execute(_OPEN_INVOICES, (self.service, holder)).fetchone()
@@ -168,7 +168,7 @@ class Batch:
     # ------------------------------------------------------------ requests and messages
 
     def known(self, request_id: str) -> Finished | Running | None:
-        """What to answer if this request was claimed before."""
+        """The answer to a request that was claimed before, None for a new one."""
         row = self.execute(_FINISHED, (self.service, request_id)).fetchone()
         if row is None:
             return None
@@ -184,8 +184,8 @@ class Batch:
         return self.insert(_INSERT_REQUEST, (*self._values(r), payment_id))
 
     def insert_answered(self, r: Request, messages: tuple[Message, ...], now: int, invoice: int | None = None) -> None:
-        """A request with its answer, of which ``messages[0]`` is the reply. ``invoice`` is the number of the one it
-        asked for."""
+        """Claim a request with its answer, of which ``messages[0]`` is the reply. ``invoice`` is the number of
+        the one it asked for."""
         reply = message_id(self.service, self.sums.last_message + 1)
         number = self.insert(_INSERT_ANSWERED, (*self._values(r), r.payment_id, invoice, now, reply))
         for message in messages:
@@ -227,7 +227,7 @@ class Batch:
         return None if row is None else int(row[0])
 
     def forget(self, request_ids: Iterable[str]) -> None:
-        """Delete requests with their answers; whoever calls sees to it that none can come again."""
+        """Delete requests with their answers; the caller sees to it that none can come again."""
         keys = [(self._number(request_id),) for request_id in request_ids]
         for statement in _FORGET:
             self.connection.executemany(statement, keys)
@@ -246,7 +246,7 @@ class Batch:
     # ------------------------------------------------------------ money
 
     def pend(self, account_id: str, held: int) -> None:
-        """Add to what is held of an account; less than zero releases."""
+        """Add ``held`` to the reservations of an account; less than zero releases."""
         self.of(account_id).pending += held
         self.sums.pending += held
         if account_id == OWNER_ACCOUNT:
@@ -313,18 +313,19 @@ class Batch:
         return number
 
     def owner_spendable(self, view: NodeView) -> int:
-        """What the owner may still reserve: never counts money twice, may count what is already gone as not there."""
+        """The msat that the owner may still reserve. Money is never counted twice; money that was just spent may be
+        subtracted twice."""
         sums = self.sums
         spent_since = sums.spent - int(view.spent_mark_msat)
         return int(view.spendable_msat) - spent_since - sums.sub_accounts - sums.owner_pending
 
     def is_fresh(self, view: NodeView) -> bool:
-        """Whether the node was asked after everything that is spent, so also after what cost more than was held."""
+        """Whether the node was asked after everything that is spent, payments that cost more than was held among it."""
         return int(view.spent_mark_msat) >= self.sums.spent
 
     def remember_view(self, view: NodeView) -> None:
-        """An upper bound of what the node holds, right after a reservation of the owner's was granted on ``view``: if
-        the owner was overdrawn, there is enough again."""
+        """Note an upper bound of what the node holds, right after a reservation of the owner's was granted on ``view``:
+        if the owner was overdrawn, there is enough again."""
         if self.of(OWNER_ACCOUNT).overdrawn:
             self.mark(OWNER_ACCOUNT, overdrawn=False)
         self.sums.node_balance = int(view.spendable_msat) + self.sums.pending

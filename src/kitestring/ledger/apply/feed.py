@@ -64,7 +64,7 @@ def forget_news(batch: Batch, tx: Prune) -> bool:
 
 
 def _forget_notices(batch: Batch, tx: Prune) -> int:
-    """An old one stays while it may still be sent; too many are forgotten all the same."""
+    """Delete old messages about no request. One that may still be sent stays, unless there are too many."""
     position = batch.execute(_POSITION, (batch.service, OUTBOX)).fetchone()
     sent = message_id(batch.service, position[0] if position else 0)
     too_many = batch.execute(_TOO_MANY, (batch.service, tx.max_notices)).fetchone()

@@ -1,4 +1,4 @@
-"""Make, drop, credit and expire incoming invoices."""
+"""Record, credit and expire incoming invoices."""
 
 # ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
 
@@ -63,7 +63,7 @@ _FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 
 
 def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Running | Stale | Denied:
-    """Receiving goes on while spending is stopped."""
+    """Store an invoice with its request and answer. Receiving goes on while spending is stopped."""
     request, invoice, service = tx.request, tx.invoice, batch.service
     keys = (request.request_id, request.grant_id, invoice.account_id, service)
     known, finished_at, version, revoked_at, is_users = batch.execute(_FACTS, keys).fetchone()
@@ -111,7 +111,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
 
 
 def _kind(tx: Credit, invoice: Invoice | None) -> str:
-    """Less than was asked for settles nothing: like an unknown hash it is the owner's money, and never lost."""
+    """The kind of a credit. Less than was asked for settles nothing: like an unknown hash it is the owner's money."""
     if invoice is None:
         return "unknown"
     if invoice.internal:
@@ -135,8 +135,8 @@ def _book(batch: Batch, tx: Credit, kind: str, account_id: str) -> None:
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
-    """What strangers asked for and never paid goes as a whole: invoice, request and reply. It was called expired in an
-    earlier step, so that nothing is called unpaid and forgotten in one."""
+    """Expire invoices, and delete those that strangers asked for and never paid, with request and reply. These were
+    called expired in an earlier step, so that none is called unpaid and forgotten in one."""
     service = batch.service
     gone = (service, tx.drop_offers_before, tx.node_id, SWEEP_LIMIT)
     abandoned = batch.execute(_ABANDONED, gone).fetchall()

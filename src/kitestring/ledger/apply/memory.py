@@ -1,4 +1,4 @@
-"""What the writer remembers of payments it has just claimed, so that recording their end need not look them up.
+"""The writer's memory of payments it has just claimed, so that recording their end need not look them up.
 
 A memory is never the truth: it is forgotten with every transaction that is rolled back and as soon as another
 connection has written, and every statement that trusts it still compares the state it changes.
@@ -54,5 +54,5 @@ class Memory:
             self._claimed[reservation.payment.payment_id] = reservation
 
     def take(self, payment_id: str) -> Reservation | None:
-        """Once: whoever takes it changes it."""
+        """Hand a reservation out, once: its taker changes it."""
         return self._claimed.pop(payment_id, None)

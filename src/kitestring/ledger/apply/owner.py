@@ -1,4 +1,4 @@
-"""What the owner and the service itself change: grants, accounts, offers, transfers, nodes, the breaker."""
+"""Changes by the owner and by the service itself: grants, accounts, offers, transfers, nodes, the breaker."""
 
 # ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
 
@@ -111,7 +111,7 @@ def _save_offer(batch: Batch, write: SaveOffer, _now: int) -> Refusal | None:
 
 
 def _transfer(batch: Batch, write: Transfer, _now: int) -> Refusal | None:
-    """While spending is stopped nothing moves but what goes back to the owner: that only lowers what is promised."""
+    """Move credit. While spending is stopped only back to the owner: that lowers what is promised to others."""
     amount, source, target = int(write.amount_msat), write.from_account, write.to_account
     if not 0 < amount <= MAX_MSAT:
         return Denied(Reason.AMOUNT_OUT_OF_RANGE)

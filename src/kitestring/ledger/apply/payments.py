@@ -131,7 +131,7 @@ def _held(
 
 
 def _is_payable(batch: Batch, p: Payment) -> bool:
-    """Is this our own open invoice, the very same one? A wrapped invoice shares the hash, but is another bolt11."""
+    """Whether this pays an open invoice of ours. A wrapped invoice shares the hash, but is another bolt11."""
     row = batch.execute(_OUR_INVOICE, (batch.service, p.payment_hash, p.node_id)).fetchone()
     if row is None:
         return False
@@ -140,7 +140,8 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
 
 
 def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: Balance) -> Denied | None:
-    """An overdrawn sub-account waits for a credit that covers it, the owner for a fresh view of the node."""
+    """The refusal where money is missing. An overdrawn sub-account waits for a credit that covers it, the owner for a
+    fresh view of the node."""
     overdrawn, available = account.overdrawn, account.available
     if tx.payment.account_id == OWNER_ACCOUNT:
         if tx.view is None:
@@ -170,7 +171,7 @@ def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Found]) -> 
 
 
 def _write_charges(charges: tuple[Charge, ...], found: list[budgets.Found]) -> str:
-    """As the payment's row keeps them: grant, bucket, oldest, amount, limit, and the budget right after."""
+    """The charges in the payment's row: grant, bucket, oldest, amount, limit, and the budget right after."""
     rows = [
         (c.grant_id, c.bucket, c.oldest, int(c.amount_msat), int(c.limit_msat), before.used + int(c.amount_msat))
         for c, before in zip(charges, found, strict=True)
@@ -296,7 +297,7 @@ def _release(batch: Batch, held: Reservation) -> None:
 
 
 def _correct_charges(batch: Batch, held: Reservation, total: int) -> None:
-    """What was resolved counted nothing any more."""
+    """Put the truth in place of what was reserved. A resolved payment had given its reservation back already."""
     for charge in held.charges:
         more = total - (int(charge.amount_msat) if held.state in OPEN else 0)
         if more:

@@ -1,4 +1,4 @@
-"""Which function applies which value."""
+"""The function that applies each value."""
 
 from __future__ import annotations
 

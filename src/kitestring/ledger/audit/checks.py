@@ -214,7 +214,7 @@ def _stuck(subject: Subject) -> Iterator[str]:
 
 
 def _secrets(subject: Subject) -> Iterator[str]:
-    """Every text and blob of every table, whatever it is called."""
+    """Search every text and blob of every table, whatever it is called."""
     tables = subject.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'migrations'")
     for (table,) in tables.fetchall():
         columns = [

@@ -78,7 +78,7 @@ def totals_rebuilt(subject: Subject) -> Iterator[str]:
 
 
 def budgets_rebuilt(subject: Subject) -> Iterator[str]:
-    """A budget that keeps less than was used would let too much through."""
+    """Every budget keeps at least what was used: one that keeps less would let too much through."""
     yield from _budgets(subject)
     yield from _buckets(subject)
     yield from _buckets_of_budgets(subject)

@@ -19,13 +19,13 @@ from kitestring.ledger.rows import INVOICE, PAYMENT, read_invoice, read_payment
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
 
 _INVARIANT: Final = "I2"
-#: What a state of ours may be called at the node, as long as nobody is wrong.
+#: The node's state for each of ours, as long as nobody is wrong.
 _AGREES: Final = {State.SETTLED: "settled", State.FAILED: "failed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What the ledger knows of one node. ``credits``: (hash, received) of every settlement it has booked."""
+    """The ledger's records of one node. ``credits``: (hash, received) of every settlement it has booked."""
 
     payments: tuple[Payment, ...]
     invoices: tuple[Invoice, ...]

@@ -1,4 +1,4 @@
-"""What every check of an audit works on, and what it says."""
+"""The subject of every check of an audit, and its finding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is audited: one service on one connection. ``stuck_before``: an open payment older than this is stuck."""
+    """One service on one connection, to be audited. ``stuck_before``: an open payment older than this is stuck."""
 
     connection: sqlite3.Connection
     service: int

@@ -56,7 +56,7 @@ def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> None:
 
 
 def check(connection: sqlite3.Connection, steps: list[Migration]) -> int:
-    """How many of ``steps`` the database has. Raises KitestringError(INTERNAL) where it differs from them."""
+    """The number of ``steps`` that the database has. Raises KitestringError(INTERNAL) where it differs from them."""
     done = connection.execute("SELECT number, checksum FROM migrations ORDER BY number").fetchall()
     if any((number, sum_) != (step.number, step.checksum) for (number, sum_), step in zip(done, steps, strict=False)):
         raise KitestringError(Reason.INTERNAL, _OTHER_DAY)
@@ -68,7 +68,7 @@ def check(connection: sqlite3.Connection, steps: list[Migration]) -> int:
 
 
 def _statements(sql: str) -> list[str]:
-    """One by one, because ``executescript`` would commit what came before."""
+    """The statements one by one, because ``executescript`` would commit what came before."""
     found, rest = [], ""
     for line in sql.splitlines(keepends=True):
         rest += line

@@ -22,7 +22,7 @@ from kitestring.ledger.apply.batch import message_id, message_number
 from kitestring.ledger.apply.feed import OUTBOX
 
 #: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
-#: (a few milliseconds at this limit). Who wants older rows bounds them by time.
+#: (a few milliseconds at this limit). A caller that wants older rows bounds them by time.
 LIST_LIMIT: Final = 10_000
 #: No attempt of a message is planned further ahead.
 PLANNED_AHEAD_S: Final = 3_600

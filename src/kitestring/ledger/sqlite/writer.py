@@ -4,9 +4,9 @@ What waits is applied on the loop, in one go, while the thread sleeps; the threa
 checkpoint) while the loop goes on. So the two never fight for the interpreter, and each batch costs one wake-up.
 Nobody is told anything before the commit. Whatever cannot be done quickly goes to the thread as a whole: housekeeping
 over many rows, a database that another process holds, and a batch in which a member raised or whose commit failed. Then
-nothing of it has happened, and the thread tries once more, at last one by one, each in its own transaction. Only who is
-kept out by another writer is not tried again: after one patience the batch fails, and with it all that came meanwhile,
-so that nobody waits much longer than that and no claim is dispatched long after it was made.
+nothing of it has happened, and the thread tries once more, at last one by one, each in its own transaction. Only a
+batch that is kept out by another writer is not tried again: after one patience it fails, and with it all that came
+meanwhile, so that nobody waits much longer than that and no claim is dispatched long after it was made.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Writer:
         return True
 
     def _be_patient(self, timeout_ms: int) -> None:
-        """How long to wait for another process that writes; the loop itself never waits."""
+        """Set how long to wait for another process that writes; the loop itself never waits."""
         self.connection.execute(f"PRAGMA busy_timeout = {timeout_ms}").fetchall()
 
     def _commit(self, batch: list[Job]) -> None:
@@ -263,7 +263,7 @@ class Writer:
                     log.exception("a listener to the ledger failed: what it was told is in the ledger all the same")
 
     def _kept_out_too(self) -> list[Job]:
-        """What came while the batch was kept out: it has waited as well, and would only wait again."""
+        """Fail those that came while the batch was kept out: they have waited as well, and would only wait again."""
         jobs = list(self._jobs)
         self._jobs.clear()
         for job in jobs:
