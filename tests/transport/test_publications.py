@@ -21,7 +21,7 @@ YES, NO, LATER, AUTH = (Verdict(answer) for answer in (Answer.ACCEPTED, Answer.R
 
 def publication(*verdicts: Verdict, every: bool = False) -> Publication:
     relays = dict(zip((A, B), verdicts, strict=False))
-    return Publication("ab" * 32, "cd" * 32, b"frame", relays, every, due=OK_TIMEOUT_S, deadline=30)
+    return Publication("ab" * 32, "cd" * 32, b"frame", relays, every, due=OK_TIMEOUT_S, deadline=30, done=[])
 
 
 @pytest.mark.parametrize(

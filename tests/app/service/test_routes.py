@@ -8,6 +8,7 @@ import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import Done
+from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.routes import REPLY_GIVE_UP_S, ROWS, Row, routes
 from kitestring.app.service.seams import Seams
@@ -36,7 +37,7 @@ def seams(announcer: object = None) -> Seams:
 def test_a_reply_is_given_up_after_a_day_and_a_proof_of_payment_or_an_announcement_never() -> None:
     table = routes(seams(Announced()))
     assert {kind: route.give_up_s for kind, route in table.items()} == {
-        REPLY: REPLY_GIVE_UP_S, RECEIPT: None, ANNOUNCEMENT: None,
+        REPLY: REPLY_GIVE_UP_S, RECEIPT: None, ANNOUNCEMENT: None, LOG: None,
     }  # fmt: skip
 
 
