@@ -58,7 +58,8 @@ def run(command: click.Command, *args: str, answer: dict[str, Any] | None = None
     """One command before a noting shell."""
     shell = Noted(answer or {})
     # As below `kitestring`: a command keeps the names of its help option from its first use.
-    done = CliRunner().invoke(command, args, obj=shell, input=stdin, standalone_mode=False, **cli.context_settings)
+    settings = {**cli.context_settings, "obj": shell}
+    done = CliRunner().invoke(command, args, input=stdin, standalone_mode=False, **settings)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     code = done.return_value if isinstance(done.return_value, int) else done.exit_code
