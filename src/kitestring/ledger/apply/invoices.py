@@ -57,7 +57,7 @@ UPDATE invoices SET state = 'expired' WHERE rowid IN (
     AND payment_hash NOT IN (SELECT value FROM json_each(?)) LIMIT ?)
 RETURNING invoice_id, grant_id, account_id, offer_id"""
 _ABANDONED: Final = """
-SELECT rowid, request_id FROM invoices
+SELECT rowid, request_id FROM invoices INDEXED BY invoices_abandoned
 WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND offer_id <> '' LIMIT ?"""
 _FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 

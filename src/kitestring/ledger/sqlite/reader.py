@@ -69,8 +69,17 @@ class SqliteReads:
         return None if row is None else rows.read_grant(row)
 
     async def grant_named(self, wire: str, name: str) -> Grant | None:
-        alive = f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND wire = ? AND revoked_at IS NULL"
-        row = self._one(f"{alive} AND name = ?", wire, name) or self._one(f"{alive} AND grant_id = ?", wire, name)
+        # Left to itself SQLite takes the key, and walks through all grants of the service.
+        row = self._one(
+            f"SELECT {rows.GRANT} FROM grants INDEXED BY grants_by_name"
+            " WHERE service = ? AND revoked_at IS NULL AND wire = ? AND name = ?",
+            wire,
+            name,
+        ) or self._one(
+            f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND revoked_at IS NULL AND wire = ? AND grant_id = ?",
+            wire,
+            name,
+        )
         return None if row is None else rows.read_grant(row)
 
     async def accounts(self) -> list[Account]:
@@ -284,25 +293,31 @@ class SqliteReads:
 
     async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
         """The invoice of that hash in this scope, else the payment that holds the hash, else the newest failed one."""
+        # Left to itself SQLite walks through all of the scope, which stand in the order of time already.
         where, values = _within(scope)
         row = self._one(
-            f"SELECT {rows.INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND payment_hash <> ''{where}",
+            f"SELECT {rows.INVOICE} FROM invoices INDEXED BY invoices_by_hash"
+            f" WHERE service = ? AND payment_hash = ? AND payment_hash <> ''{where}",
             payment_hash,
             *values,
         )
         if row is not None:
             return rows.incoming(rows.read_invoice(row))
-        for holding in (1, 0):
-            row = self._one(
-                f"SELECT {rows.PAYMENT} FROM payments"
-                f" WHERE service = ? AND payment_hash = ? AND holding = {holding}{where}"
-                " ORDER BY created_at DESC, rowid DESC",
-                payment_hash,
-                *values,
-            )
-            if row is not None:
-                return rows.outgoing(rows.read_payment(row))
-        return None
+        holding = self._all(  # one a node
+            f"SELECT {rows.PAYMENT} FROM payments INDEXED BY payments_holding"
+            f" WHERE service = ? AND payment_hash = ? AND holding = 1{where}",
+            payment_hash,
+            *values,
+        )
+        if holding:
+            return rows.outgoing(max(map(rows.read_payment, holding), key=lambda payment: payment.created_at))
+        row = self._one(
+            f"SELECT {rows.PAYMENT} FROM payments INDEXED BY payments_failed"
+            f" WHERE service = ? AND payment_hash = ? AND holding = 0{where} ORDER BY created_at DESC, rowid DESC",
+            payment_hash,
+            *values,
+        )
+        return None if row is None else rows.outgoing(rows.read_payment(row))
 
     async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:
         """Newest first. Without the unpaid flags only what has settled. Nothing beyond :data:`LIST_LIMIT`."""

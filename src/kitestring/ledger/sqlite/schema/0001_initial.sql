@@ -365,6 +365,7 @@ CREATE TABLE invoices (
 ) STRICT;
 CREATE UNIQUE INDEX invoices_by_hash ON invoices (service, payment_hash, node_id) WHERE payment_hash <> '';
 CREATE INDEX invoices_unpaid ON invoices (service, state, expires_at) WHERE state <> 'settled';
+CREATE INDEX invoices_abandoned ON invoices (service, expires_at) WHERE state = 'expired' AND offer_id <> '';
 CREATE INDEX invoices_by_grant ON invoices (service, grant_id, created_at);
 CREATE INDEX invoices_by_account ON invoices (service, account_id, created_at);
 CREATE INDEX invoices_by_time ON invoices (service, created_at);
