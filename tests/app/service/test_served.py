@@ -14,17 +14,40 @@ from tests.kit.clock import ManualClock
 from tests.kit.engine.rig import Life
 
 
-def test_what_was_served_is_forgotten_in_time_and_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served_module, "MAX_SERVED", 2)
+def event_ids(count: int) -> list[str]:
+    return [f"{number:x}".ljust(64, "0") for number in range(1, count + 1)]
+
+
+def test_an_id_is_kept_for_its_time_and_at_most_for_twice_of_it() -> None:
     clock = ManualClock()
     served = Served(clock)
-    for name in "abc":
-        served.add(name)
-    assert [name in served for name in "abc"] == [False, True, True]
+    first, second = event_ids(2)
+    clock.advance(SERVED_S - 1)
+    served.add(first)
     clock.advance(SERVED_S)
-    assert "c" not in served
-    served.add("d")
-    assert len(served) == 1
+    assert first in served
+    served.add(second)
+    clock.advance(SERVED_S)
+    assert (first in served, second in served) == (False, True)
+    clock.advance(2 * SERVED_S)
+    assert second not in served
+    assert len(served) == 0
+
+
+def test_of_too_many_ids_the_older_half_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_module, "MAX_SERVED", 4)
+    served = Served(ManualClock())
+    names = event_ids(5)
+    for name in names:
+        served.add(name)
+        assert name in served
+    assert [name in served for name in names] == [False, False, True, True, True]
+
+
+def test_ids_that_differ_early_are_told_apart() -> None:
+    served = Served(ManualClock())
+    served.add("ab" * 32)
+    assert "ab" * 7 + "ac" + "ab" * 24 not in served
 
 
 # ------------------------------------------------------------ through the gateway
@@ -118,5 +141,5 @@ async def test_what_a_relay_shows_at_every_reconnect_is_looked_at_once(life: Lif
     await door.clock.sleep(7_200)
     assert await door.tell(event) == [reply]
     assert await door.tell(event) == []
-    await door.clock.sleep(SERVED_S + 1)
+    await door.clock.sleep(2 * SERVED_S)
     assert await door.tell(event) == [reply]

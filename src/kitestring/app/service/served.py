@@ -7,31 +7,47 @@ from typing import Final
 from kitestring.base.ports import Clock
 
 #: Seconds: as long as the age window would take a copy (300 s back, and 60 s ahead). What was refused and is not
-#: stored must not be carried out by a late copy after all.
+#: stored must not be carried out by a late copy after all. An id is kept for once to twice this time.
 SERVED_S: Final = 360
-#: Ids kept (about 0.2 kB each); beyond it the one answered first is forgotten. The ledger knows those that count.
+#: Ids kept (about 90 bytes each); beyond it the older half is forgotten. The ledger knows those that count.
 MAX_SERVED: Final = 65_536
+#: Of an id so many hex digits are kept. Whoever finds two of one beginning (2**32 tries) keeps his own request from
+#: being served; nobody finds one for the request of another (2**64).
+DIGITS: Final = 16
 
 
 class Served:
-    """A bounded set of event ids that forgets by itself."""
+    """A bounded set of event ids that forgets by itself: two generations, the older one is dropped whole."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until: dict[str, float] = {}
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+        self._turn_at = clock.monotonic() + SERVED_S
 
     def add(self, event_id: str) -> None:
-        now = self._clock.monotonic()
-        self._until.pop(event_id, None)
-        self._until[event_id] = now + SERVED_S
-        while len(self._until) > MAX_SERVED or self._oldest() <= now:
-            del self._until[next(iter(self._until))]
+        self._turn()
+        if len(self._new) >= MAX_SERVED // 2:
+            self._old, self._new = self._new, set()
+        self._new.add(_beginning(event_id))
 
     def __contains__(self, event_id: str) -> bool:
-        return self._until.get(event_id, 0.0) > self._clock.monotonic()
+        self._turn()
+        beginning = _beginning(event_id)
+        return beginning in self._new or beginning in self._old
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._new) + len(self._old)
 
-    def _oldest(self) -> float:
-        return next(iter(self._until.values()))
+    def _turn(self) -> None:
+        """Begin a new generation when the last one is as old as its ids must be kept."""
+        late_s = self._clock.monotonic() - self._turn_at
+        if late_s < 0:
+            return
+        self._old = self._new if late_s < SERVED_S else set()
+        self._new = set()
+        self._turn_at = self._clock.monotonic() + SERVED_S
+
+
+def _beginning(event_id: str) -> int:
+    return int(event_id[:DIGITS], 16)
