@@ -246,3 +246,21 @@ async def test_a_long_way_over_what_is_not_wanted_is_stored_once_a_minute_and_no
             await rig.clock.sleep(IDLE_MOVE_S)
             assert await all_of(consumer) == []
             assert (consumer.position, await rig.store.position("books")) == (3, 1)
+
+
+@virtual
+async def test_a_reading_that_the_disk_refused_is_made_good_by_the_next_one(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with life.service() as rig:
+        with await Feed(rig.store, rig.clock).view(0) as view:
+            await rig.grant("app")
+            with monkeypatch.context() as disk:
+                disk.setattr(rig.store, "events", _unreadable, raising=False)
+                with pytest.raises(KitestringError, match="cannot be read"):
+                    await view.read()
+            assert kinds(await all_of(view)) == ["granted"]
+
+
+async def _unreadable(after: int, limit: int) -> list[Event | Missed]:
+    raise KitestringError(Reason.INTERNAL, "the database cannot be read")

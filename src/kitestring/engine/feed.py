@@ -121,7 +121,11 @@ class Consumer:
         while True:
             await self._news.wait()
             self._news.clear()
-            page = await self._store.events(self._position, PAGE)
+            try:
+                page = await self._store.events(self._position, PAGE)
+            except BaseException:
+                self._news.set()  # the next reading looks again, and does not wait for news that may never come
+                raise
             if len(page) >= PAGE:
                 self._news.set()
             if page:

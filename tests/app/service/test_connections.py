@@ -14,7 +14,7 @@ import pytest
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service import connections
+from kitestring.app.service import background, connections
 from kitestring.app.service.core import Core, Place
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
@@ -255,10 +255,37 @@ async def test_the_first_nip44_request_raises_a_connection_once_and_a_full_disk_
         monkeypatch.setattr(core.store, "apply", full)
         for _ in range(3):
             core.connections.nip44_seen(grant)
-            await asyncio.gather(*core.connections._upgrades)
+            await asyncio.gather(*core.connections._background._tasks)
         raised = await core.store.grant("app")
         assert raised == replace(grant, nip44_seen=True, version=2)
         assert "is not raised to NIP-44 yet: the disk is full" in caplog.text
+
+
+async def test_a_change_is_followed_also_when_the_ledger_could_not_be_read_just_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "AGAIN_S", 0.01)
+    async with opened(tmp_path) as (_, core), asyncio.timeout(20):
+        await core.start()
+        reads: dict[str, Any] = {"events": core.store.events, "grant": core.store.grant}
+        broken: list[str] = []
+
+        def breaking(name: str) -> Any:
+            async def read(*values: Any) -> Any:
+                if name not in broken:
+                    broken.append(name)
+                    raise KitestringError(Reason.INTERNAL, "the database cannot be read")
+                return await reads[name](*values)
+
+            return read
+
+        await until(lambda: core.feed._views)
+        for name in reads:
+            monkeypatch.setattr(core.store, name, breaking(name))
+        await add_connection(core)
+        await until(lambda: KEYRING.connection_key("app").public_hex in set(core.gateway.keys()))
+        assert broken == ["events", "grant"]
+        assert "it is begun anew" in caplog.text
 
 
 async def test_a_change_that_somebody_else_makes_is_followed_also_after_many_were_missed(tmp_path: Path) -> None:

@@ -115,9 +115,7 @@ class Rig:
         return rig
 
     async def end(self) -> None:
-        delivery = self.delivery
-        outside = [task for task in (delivery._catching, delivery._retrying, delivery._marking) if task is not None]
-        tasks = [*self.context.tasks, *self.engine._loops, *outside]
+        tasks = [*self.context.tasks, *self.engine._loops, *self.delivery._background._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Final
 
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import AGAIN_S, MISSING_S, Announcer
+from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
 from kitestring.base.commands import OWNER_GRANT
@@ -59,12 +59,14 @@ class Connections:
         self._signers: Final = signers
         self._own_keys: Final = own_keys
         self._requests: Subscription | None = None
-        self._upgrades: set[asyncio.Task[None]] = set()
+        self._background = Background(clock)
+        self._followed = 0  # grants are served as every event up to here has left them
 
     # ------------------------------------------------------------ life
 
     async def know(self) -> None:
         """Load the stored connections; before the pool connects, so that it may sign for all of them."""
+        self._followed = await self._store.last_event()
         grants = await self._stored()
         self._own_keys.update(self._signers)
         for grant in grants:
@@ -85,9 +87,7 @@ class Connections:
         """Listen no more. What is in hand is the gateway's."""
         if self._requests is not None:
             self._requests.close()
-        for task in self._upgrades:
-            task.cancel()
-        await asyncio.gather(*self._upgrades, return_exceptions=True)
+        await self._background.cancel()
 
     async def announce(self) -> None:
         """Keep the info events of all connections on all relays, for ever."""
@@ -116,12 +116,13 @@ class Connections:
                 await self._announcer.read_back(grant)
 
     async def follow(self, feed: Feed) -> None:
-        """Serve every grant as it changes, whoever has changed it, for ever."""
-        with await feed.view(kinds=GRANT_CHANGES) as changes:
+        """Serve every grant as it changes, whoever has changed it, for ever; begun anew it goes on where it was."""
+        with await feed.view(self._followed, GRANT_CHANGES) as changes:
             while True:
                 for row in await changes.read():
                     if isinstance(row, Event):
                         await self._serve(row.subject)
+                        self._followed = row.number
 
     async def _serve(self, grant_id: str) -> Grant | None:
         """Take one grant as it is stored now; None if it is no connection."""
@@ -136,9 +137,7 @@ class Connections:
 
     def nip44_seen(self, grant: Grant) -> None:
         """Lift a connection to NIP-44 at its first such request: it never takes anything else again."""
-        task = asyncio.get_running_loop().create_task(self._raise_cipher(grant))
-        self._upgrades.add(task)
-        task.add_done_callback(self._upgrades.discard)
+        self._background.spawn(self._raise_cipher(grant))
 
     async def _raise_cipher(self, seen: Grant) -> None:
         grant = await self._store.grant(seen.grant_id)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
+from kitestring.app.service.background import Background
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
@@ -98,7 +99,7 @@ class Core:
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
             place.relays, node.network,
         )  # fmt: skip
-        self._loops: list[asyncio.Task[None]] = []
+        self._background = Background(clock)
 
     def _nip44_seen(self, grant: Grant) -> None:
         self.connections.nip44_seen(grant)
@@ -129,13 +130,10 @@ class Core:
         await self.engine.start()
         await self.delivery.start()
         self.connections.listen()
-        loops = (
-            give_notice(self.feed, self.clock),
-            self.connections.follow(self.feed),
-            self.connections.announce(),
-            prune_daily(self.store, self.clock),
-        )
-        self._loops = [asyncio.get_running_loop().create_task(work) for work in loops]
+        self._background.keep(partial(give_notice, self.feed, self.clock))
+        self._background.keep(partial(self.connections.follow, self.feed))
+        self._background.keep(self.connections.announce)
+        self._background.keep(partial(prune_daily, self.store, self.clock))
 
     async def listening(self, timeout_s: float) -> bool:
         """Whether a relay has taken our subscription within ``timeout_s`` seconds."""
@@ -158,9 +156,7 @@ class Core:
             closing.push_async_callback(self.pool.stop)
             closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             await self.connections.stop()
-            for task in self._loops:
-                task.cancel()
-            await asyncio.gather(*self._loops, return_exceptions=True)
+            await self._background.cancel()
             await self.gateway.drain(grace_s)
             left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
         return left  # noqa: RET504 - inside, the end of the stack would seem to swallow errors

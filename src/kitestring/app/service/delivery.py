@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from kitestring.app.service.background import Background
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message, Outgoing
@@ -69,8 +70,7 @@ class Delivery:
         self._behind = asyncio.Event()  # set: there may be messages that were not begun, they are read from the ledger
         self._was_deaf = False  # something was committed since that reading began
         self._due = asyncio.Event()  # set: there may be messages to be tried again
-        self._catching: asyncio.Task[None] | None = None
-        self._retrying: asyncio.Task[None] | None = None
+        self._background = Background(clock)
         self._marking: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------ life
@@ -80,8 +80,8 @@ class Delivery:
         self._seen = self._marked = await self._store.sent_position()
         self._behind.set()
         self._due.set()
-        self._catching = asyncio.get_running_loop().create_task(self._catch_up())
-        self._retrying = asyncio.get_running_loop().create_task(self._retry())
+        self._background.keep(self._catch_up)
+        self._background.keep(self._retry)
 
     async def stop(self, grace_s: float, can_send: Callable[[], bool]) -> None:
         """Give first attempts ``grace_s`` seconds to be taken, as long as anybody can take them. The rest is in the
@@ -89,10 +89,7 @@ class Delivery:
         until = self._clock.monotonic() + grace_s
         while self._first and self._clock.monotonic() < until and can_send():
             await self._clock.sleep(0.05)
-        tasks = [task for task in (self._catching, self._retrying, self._marking) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.cancel()
         await self.flush()
 
     # ------------------------------------------------------------ in
@@ -152,7 +149,7 @@ class Delivery:
         else:
             self._first.pop(number, None)
         if self._marking is None or self._marking.done():
-            self._marking = asyncio.get_running_loop().create_task(self._mark())
+            self._marking = self._background.spawn(self._mark())
 
     # ------------------------------------------------------------ catching up
 
