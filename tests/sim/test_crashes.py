@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kitestring.app.service.notices import Notice, give_notice
 from kitestring.base.commands import AskOffer, MakeInvoice
 from kitestring.base.errors import Reason
+from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
+from kitestring.base.records import Message
+from kitestring.engine.feed import Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.node import Script
-from tests.kit.engine.rig import NWC, PAYER_OF_OFFERS, Life, Rig
+from tests.kit.engine.rig import NOTE, NWC, PAYER_OF_OFFERS, Life, Rig
 
 #: Points are dealt to this many tests, so that a failure names a short range.
 SHARES = 4
@@ -39,6 +46,25 @@ PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER = [
 ]
 
 
+def note(event: Event) -> Iterator[Message]:
+    yield Message("", NOTE, f"{event.number} {event.kind}".encode(), b"", event.at)
+
+
+#: Whatever happens to money is told to somebody.
+NOTES = (Notice(frozenset({EventKind.SETTLED, EventKind.FAILED, EventKind.RECEIVED}), note),)
+
+
+@asynccontextmanager
+async def noticing(rig: Rig) -> AsyncIterator[None]:
+    """A consumer of the feed beside what is played."""
+    consuming = asyncio.create_task(give_notice(Feed(rig.store, rig.clock), rig.clock, NOTES))
+    try:
+        yield
+    finally:
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+
+
 class Story:
     """One service with everything in it. Every request is sent again after a crash only if nobody had claimed it."""
 
@@ -53,6 +79,7 @@ class Story:
         }
         self.outside[JOIN_B] = self.outside[JOIN_A]
         self.sent: dict[str, Any] = {}
+        self.deaths = 0
 
     async def prepare(self, rig: Rig) -> None:
         await rig.account("payer", 1_000_000)
@@ -100,7 +127,7 @@ class Story:
         again = Crossings(fatal % EARLY + 1)
         async with self.life.service(again, start=False) as rig:
             await self._until_killed(rig, again)
-        async with self.life.service() as rig:
+        async with self.life.service() as rig, noticing(rig):
             await self.play(rig)
             await rig.clock.sleep(600)
             await self.check(rig)
@@ -109,7 +136,8 @@ class Story:
     async def _until_killed(self, rig: Rig, crossings: Crossings) -> bool:
         async def live() -> None:
             await rig.engine.start()
-            await self.play(rig)
+            async with noticing(rig):
+                await self.play(rig)
 
         living = asyncio.create_task(live())
         dying = asyncio.create_task(crossings.killed.wait())
@@ -117,6 +145,7 @@ class Story:
         for task in (living, dying):
             task.cancel()
         await asyncio.gather(living, dying, return_exceptions=True)
+        self.deaths += crossings.killed.is_set()
         return crossings.killed.is_set()
 
     async def check(self, rig: Rig) -> None:
@@ -143,7 +172,17 @@ class Story:
         assert await rig.available("shop") == 7_000 + 5_000
         assert await rig.store.budget_used("app", 0) == 3 * (10_000 + fee) + 7_000
         assert await rig.store.running_requests() == []
+        self.check_notes(await rig.store.events(0, 1_000))
         self.life.audit()
+
+    def check_notes(self, rows: list[Any]) -> None:
+        """Told of everything that happened to money: once, and for each death at most once more."""
+        happened = {message.plaintext for row in rows for message in note(row) if row.kind in NOTES[0].kinds}
+        kinds = Counter(row.kind for row in rows)
+        assert (kinds[EventKind.SETTLED], kinds[EventKind.FAILED], kinds[EventKind.RECEIVED]) == (4, 1, 2)
+        told = Counter(message.plaintext for message in self.life.delivered if message.kind == NOTE)
+        assert set(told) == happened
+        assert max(told.values()) <= 1 + self.deaths
 
 
 @virtual
@@ -173,14 +212,15 @@ def test_the_story_crosses_every_kind_of_point(tmp_path: Path) -> None:
             await whole.prepare(rig)
             whole.commands(rig)
         crossings = Crossings()
-        async with life.service(crossings) as rig:
+        async with life.service(crossings) as rig, noticing(rig):
             await whole.play(rig)
+            await rig.clock.sleep(1)
             await whole.check(rig)
         return crossings.labels
 
     kinds = {label.removeprefix("before ").removeprefix("after ") for label in story()}
     assert kinds >= {
-        "ClaimPayment", "RecordPayment", "RecordInvoice", "Answer", "Credit", "pay", "track",
+        "ClaimPayment", "RecordPayment", "RecordInvoice", "Answer", "Credit", "Tell", "MarkSent", "pay", "track",
         "make_invoice", "cancel_invoice", "settlement",
     }  # fmt: skip
 

@@ -36,6 +36,8 @@ SERVICE = "ab" * 32
 PATIENCE_S = 3_600
 PAYER_OF_OFFERS = b"offers"
 NWC = b"nwc"
+#: A kind of message of the tests: what a consumer of the feed tells.
+NOTE = "notice"
 AMOUNT = 50_000
 
 
@@ -101,7 +103,7 @@ class Rig:
         )
         self.engine = Engine(self.context)
         route = Route(self._carry)
-        self.delivery = Delivery(self.store, life.clock, {REPLY: route, RECEIPT: route})
+        self.delivery = Delivery(self.store, life.clock, {REPLY: route, RECEIPT: route, NOTE: route})
         store.subscribe(self.delivery.hear)
 
     @classmethod
