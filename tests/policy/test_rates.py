@@ -35,6 +35,17 @@ def test_buckets_are_bounded_and_the_one_used_longest_ago_is_forgotten() -> None
     assert limiter.wait_ms("b", 0) > 0
 
 
+def test_buckets_that_are_full_again_are_forgotten_as_others_come() -> None:
+    limiter = Limiter(Rate(60, 2))
+    for number in range(100):
+        assert limiter.take(str(number), number * 1_000) == 0
+    assert len(limiter) == 1
+    assert limiter.take("99", 99_000) == 0
+    assert limiter.take("99", 99_000) == 1_000
+    limiter.take("other", 100_999)
+    assert len(limiter) == 2, "what is not full yet is kept"
+
+
 def test_several_limits_are_taken_together_or_not_at_all() -> None:
     each, together = Limiter(Rate(60, 5)), Limiter(Rate(60, 2))
     pairs = ((each, "offer"), (together, ""))

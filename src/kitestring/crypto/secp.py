@@ -17,7 +17,7 @@ ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD036414
 HALF_ORDER: Final = ORDER // 2
 COMPRESSED: Final = 258  # SECP256K1_EC_COMPRESSED
 #: Parsed public keys kept, because parsing costs a square root (a tenth of a verification). About 0.25 kB each.
-MAX_PARSED_KEYS: Final = 8192
+MAX_PARSED_KEYS: Final = 4096
 
 
 def _sized(value: bytes, size: int, name: str) -> bytes:

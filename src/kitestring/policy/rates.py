@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _MINUTE_MS: Final = 60_000
-#: Buckets per limiter, about 0.2 kB each. The one used longest ago is forgotten first; forgetting means a full bucket,
-#: which is why strangers also meet a limit that has a single key.
+#: Buckets per limiter, about 0.2 kB each; only those that are not full again are kept. Beyond it the one used longest
+#: ago is forgotten first; forgetting means a full bucket, which is why strangers also meet a limit with a single key.
 MAX_BUCKETS: Final = 100_000
 
 
@@ -45,11 +45,19 @@ class Limiter:
         """Take one token: 0 when there was one, else the milliseconds until there will be, and nothing is taken."""
         wait = self.wait_ms(key, now_ms)
         if not wait:
-            full_at = max(self._full_at.pop(key, 0), now_ms * self._rate.per_minute)
+            now = now_ms * self._rate.per_minute
+            full_at = max(self._full_at.pop(key, 0), now)
             self._full_at[key] = full_at + _MINUTE_MS  # at the end: the first key is the one used longest ago
-            if len(self._full_at) > self._max_buckets:
-                del self._full_at[next(iter(self._full_at))]
+            self._forget(now)
         return wait
+
+    def _forget(self, now: int) -> None:
+        """Forget those used longest ago: two that are full again, for each that comes, and what is too many."""
+        for _ in range(2):
+            oldest = next(iter(self._full_at))
+            if len(self._full_at) <= self._max_buckets and self._full_at[oldest] > now:
+                return
+            del self._full_at[oldest]
 
     def __len__(self) -> int:
         return len(self._full_at)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service import wires as wires_module
 from kitestring.app.service.wires import Wires
 from kitestring.base.errors import CodecError, Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Encoded
 from kitestring.base.records import Message
+from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import decode_event, verify_event
 from kitestring.wire.envelope import decrypt, shared_secret
 from kitestring.wire.grammar import Wire
@@ -51,6 +54,26 @@ def test_an_answer_is_signed_by_the_key_that_was_spoken_to_and_can_be_signed_aga
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 def test_silence_makes_no_event(wire: Wire) -> None:
     assert wires().encode_to(reply_to(wire.name), Refused(Reason.PAYMENT_IN_FLIGHT), NOW) is None
+
+
+def test_many_strangers_make_no_connection_work_out_its_secret_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_out: list[str] = []
+
+    def shared(key: SecretKey, peer: str, cipher: str) -> bytes:
+        worked_out.append(peer)
+        return shared_secret(key, peer, cipher)
+
+    monkeypatch.setattr(wires_module, "shared_secret", shared)
+    monkeypatch.setattr(wires_module, "MAX_STRANGERS", 2)
+    made, connection, stranger = wires(), reply_to("nwc"), reply_to("offers")
+    peers = [SecretKey(bytes([number]) * 32).public_hex for number in range(1, 5)]
+    for peer in peers:
+        made.secret(connection)
+        made.secret(msgspec.structs.replace(stranger, peer=peer))
+    made.secret(msgspec.structs.replace(stranger, peer=peers[-1]))
+    assert worked_out == [connection.peer, *peers]
+    made.secret(msgspec.structs.replace(stranger, peer=peers[0]))
+    assert worked_out[-1] == peers[0], "of strangers only the newest are kept"
 
 
 def test_a_peer_that_is_no_public_key_shares_no_secret() -> None:

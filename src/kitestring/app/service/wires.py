@@ -16,8 +16,9 @@ from kitestring.wire.envelope import reply_event, shared_secret
 from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, ReplyTo, thaw
 
-#: Conversations kept (about 400 bytes each): one per connection, and the strangers of the last minutes.
+#: Conversations kept (about 400 bytes each), of connections and of strangers: new strangers cost a connection nothing.
 MAX_CONVERSATIONS: Final = 20_000
+MAX_STRANGERS: Final = 1_000
 
 
 class Conversation(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +34,8 @@ class Wires:
     def __init__(self, keyring: Keyring, entropy: Entropy) -> None:
         self._keyring = keyring
         self._entropy = entropy
-        self._conversations: dict[tuple[str, str, str], Conversation] = {}
+        self._connections: dict[tuple[str, str, str], Conversation] = {}
+        self._strangers: dict[tuple[str, str, str], Conversation] = {}
 
     def secret(self, to: ReplyTo) -> bytes:
         """The secret shared with ``to.peer``. Raises CodecError when that is no public key."""
@@ -41,18 +43,16 @@ class Wires:
 
     def _conversation(self, to: ReplyTo) -> Conversation:
         name = (to.key_id, to.peer, to.cipher)
-        known = self._conversations.get(name)
+        is_connection = to.key_id.startswith(CONNECTION_KEY_PREFIX)
+        kept = self._connections if is_connection else self._strangers
+        known = kept.get(name)
         if known is None:
-            key = self._key(to.key_id)
-            if len(self._conversations) >= MAX_CONVERSATIONS:
-                del self._conversations[next(iter(self._conversations))]
-            known = self._conversations[name] = Conversation(key, shared_secret(key, to.peer, to.cipher))
+            own = to.key_id.removeprefix(CONNECTION_KEY_PREFIX)
+            key = self._keyring.connection_key(own) if is_connection else self._keyring.service_key
+            if len(kept) >= (MAX_CONVERSATIONS if is_connection else MAX_STRANGERS):
+                del kept[next(iter(kept))]
+            known = kept[name] = Conversation(key, shared_secret(key, to.peer, to.cipher))
         return known
-
-    def _key(self, key_id: str) -> SecretKey:
-        if key_id.startswith(CONNECTION_KEY_PREFIX):
-            return self._keyring.connection_key(key_id.removeprefix(CONNECTION_KEY_PREFIX))
-        return self._keyring.service_key
 
     def encode(self, reply_to: bytes, kind: str, outcome: Outcome, now: int) -> Encoded | None:
         """The ``Encode`` of the engine. A reply_to that is the control's needs no key and is not published."""
