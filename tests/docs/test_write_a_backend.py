@@ -19,10 +19,10 @@ from kitestring.base.payments import Failed, NeverSeen, Settled, Unknown
 from kitestring.transport.clock import SystemClock
 from tests.kit.backend.sides import order, stranger_invoice
 from tests.kit.chance import entropy
+from tests.kit.pages import HOW_TO, blocks, names_of
 from tests.rig.process import free_port
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/write-a-backend.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = (HOW_TO / "write-a-backend.md").read_text(encoding="utf-8")
 ORDER = order(stranger_invoice(1_000, 1_800_000_000))
 
 PAID = {"state": "paid", "preimage": "ab" * 32, "fee_msat": 7}
@@ -42,9 +42,8 @@ def test_every_method_of_the_port_and_every_capability_is_on_the_page() -> None:
 @asynccontextmanager
 async def acme(paying: tuple[int, object], looking: tuple[int, object], directory: Path) -> AsyncIterator[Any]:
     """The backend of the page, in front of a server that answers so."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {"__name__": "acme"}
-    exec(compile(code, str(PAGE), "exec"), names)
+    (code,) = blocks("write-a-backend")
+    names = names_of(code, "acme")
 
     def saying(status: int, said: object) -> Any:
         async def answer(request: web.Request) -> web.Response:

@@ -14,19 +14,17 @@ from kitestring.wire import registry
 from kitestring.wire.grammar import Wire
 from tests.kit.app.door import STRANGER, Door, door
 from tests.kit.engine.rig import Life
+from tests.kit.pages import HOW_TO, blocks, names_of
 from tests.kit.wire.samples import reply_to
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/write-a-wire.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = (HOW_TO / "write-a-wire.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def tips(monkeypatch: pytest.MonkeyPatch) -> Wire:
     """The wire of the page, with its row in the registry."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {"__name__": "tips"}
-    exec(compile(code, str(PAGE), "exec"), names)
-    wire: Wire = names["WIRE"]
+    (code,) = blocks("write-a-wire")
+    wire: Wire = names_of(code, "tips")["WIRE"]
     monkeypatch.setitem(registry.BY_NAME, wire.name, wire)
     for kind, window in wire.windows.items():
         monkeypatch.setitem(registry.BY_KIND, kind, wire)
