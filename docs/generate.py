@@ -28,7 +28,7 @@ WHOLE: Final[Mapping[str, Callable[[], str]]] = {
     "reference/errors.md": lambda: NOTE + tables.errors_page(),
     "reference/sdk.md": lambda: NOTE + sdk.sdk_page(),
     "images/payment-states.svg": drawings.states_svg,
-    "images/rooms.svg": lambda: drawings.rooms_svg(tables.layers(), tables.pure_rooms()),
+    "images/rooms.svg": lambda: drawings.rooms_svg(tables.layers(), tables.floors(), tables.PARTS, tables.pure_rooms()),
 }
 #: Parts of pages that are written by hand.
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
@@ -36,6 +36,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "states-mermaid": drawings.states_mermaid,
     "invariants": tables.invariants,
     "rooms": tables.rooms,
+    "rooms-of-app": tables.rooms_of_app,
     "owner-commands": tables.owner_commands,
 }
 _PART: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -83,37 +83,114 @@ def states_mermaid() -> str:
     return "\n".join([*lines, "```"])
 
 
-#: One layer of the picture: width of the whole, height of a row, gap between two.
-ROOMS_WIDTH, ROOM_HEIGHT, GAP = 760, 44, 12
+#: The picture of the rooms: its width, the margin around all, between two rooms, and between two layers.
+ROOMS_WIDTH, EDGE, BESIDE, BETWEEN = 900, 24, 12, 22
+#: Of one room: above the name, per line of parts, below the last; and the width of a letter of the parts.
+NAME_Y, LINE_Y, FOOT_Y, LETTER_X = 24, 17, 10, 6.7
+_PART_SIZE: Final = 12
+_CAPTIONS: Final = (
+    "A room may import rooms below it, never one above or beside it.",
+    "Some know less: engine and ledger know policy and base alone, policy knows base alone.",
+    "Transport and relay know no wire and no policy, and relay knows no transport.",
+    "Green rooms are pure: no clock, socket, disk or chance.",
+)
 
 
-def rooms_svg(layers: Sequence[Sequence[str]], pure: frozenset[str]) -> str:
-    """The rooms, the highest layer on top; an import only ever goes down."""
-    height = len(layers) * (ROOM_HEIGHT + GAP) + GAP + 50
-    lines = [_HEAD.format(width=ROOMS_WIDTH, height=height).rstrip()]
-    for row, layer in enumerate(layers):
-        lines += _layer(layer, GAP + row * (ROOM_HEIGHT + GAP), pure)
-    arrow_x, bottom = ROOMS_WIDTH - 24, height - 62
-    lines.append(
-        f'<line x1="{arrow_x}" y1="{GAP}" x2="{arrow_x}" y2="{bottom}" stroke="#52606d" stroke-width="1.5"'
-        ' marker-end="url(#tip)"/>'
+#: A room with some of its files and folders.
+Shown = tuple[str, Sequence[str]]
+
+
+def rooms_svg(
+    layers: Sequence[Sequence[str]],
+    floors: Sequence[Sequence[str]],
+    parts: Mapping[str, Sequence[str]],
+    pure: frozenset[str],
+) -> str:
+    """The rooms, the highest layer on top; ``floors`` are those of the first layer, drawn inside of it.
+
+    ``parts`` are some files and folders of each room, of a floor under ``app/NAME``.
+    """
+    (house,), *others = layers
+    inner = [[(name, parts.get(f"{house}/{name}", ())) for name in floor] for floor in floors]
+    outer = [[(name, parts[name]) for name in layer] for layer in others]
+    drawn, bottom = _stack(inner, EDGE + NAME_Y + BESIDE, EDGE + BESIDE, frozenset())
+    bottom += BESIDE
+    frame = (
+        f'<rect x="{EDGE}" y="{EDGE}" width="{ROOMS_WIDTH - 2 * EDGE}" height="{bottom - EDGE}" rx="8" fill="#f7f9fb"'
+        f' stroke="{_COLOURS["begin"][1]}" stroke-width="1.5"/>'
     )
-    captions = (
-        "Imports go down only; rooms side by side do not see each other.",
-        "Green rooms are pure: they know no clock, socket, disk or chance.",
-    )
-    for row, caption in enumerate(captions):
-        lines.append(f'<text x="{GAP}" y="{height - 34 + 20 * row}" fill="#52606d">{caption}</text>')
-    return "\n".join([*lines, "</svg>", ""]).replace('font-size="15"', 'font-size="14"')
+    name = _text(EDGE + BESIDE, EDGE + NAME_Y, house, bold=True)
+    below, end = _stack(outer, bottom + BETWEEN, EDGE, pure)
+    captions = [_text(EDGE, end + 28 + 20 * row, caption) for row, caption in enumerate(_CAPTIONS)]
+    head = _HEAD.format(width=ROOMS_WIDTH, height=end + 28 + 20 * len(captions)).rstrip()
+    body = [frame, name, *drawn, *_down(bottom, outer[0], EDGE), *below, *captions]
+    return "\n".join([head, *body, "</svg>", ""])
 
 
-def _layer(layer: Sequence[str], top: int, pure: frozenset[str]) -> Iterator[str]:
-    width = (ROOMS_WIDTH - 48 - GAP * len(layer)) / len(layer)
-    for column, room in enumerate(layer):
-        left = GAP + column * (width + GAP)
-        fill, line = _COLOURS["end" if room in pure else "begin"]
+def _stack(layers: Sequence[Sequence[Shown]], top: int, margin: int, pure: frozenset[str]) -> tuple[list[str], int]:
+    """The layers from ``top`` on with arrows between them, and where the last one ends."""
+    lines: list[str] = []
+    for layer, below in zip(layers, [*layers[1:], ()], strict=True):
+        lines += _layer(layer, top, margin, pure)
+        top += _height(layer, margin)
+        if below:
+            lines += _down(top, below, margin)
+            top += BETWEEN
+    return lines, top
+
+
+def _wide(layer: Sequence[Shown], margin: int) -> float:
+    return (ROOMS_WIDTH - 2 * margin - BESIDE * (len(layer) - 1)) / len(layer)
+
+
+def _middles(layer: Sequence[Shown], margin: int) -> list[float]:
+    width = _wide(layer, margin)
+    return [margin + column * (width + BESIDE) + width / 2 for column in range(len(layer))]
+
+
+def _lines(parts: Sequence[str], width: float) -> list[str]:
+    """As many parts in a line as there is room for."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} · {part}" if lines else ""
+        if longer and len(longer) * LETTER_X <= width - 16:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
+
+
+def _height(layer: Sequence[Shown], margin: int) -> int:
+    width = _wide(layer, margin)
+    return NAME_Y + FOOT_Y + LINE_Y * max(len(_lines(parts, width)) for _, parts in layer)
+
+
+def _layer(layer: Sequence[Shown], top: int, margin: int, pure: frozenset[str]) -> Iterator[str]:
+    width, height = _wide(layer, margin), _height(layer, margin)
+    for (name, parts), middle in zip(layer, _middles(layer, margin), strict=True):
+        fill, line = _COLOURS["end" if name in pure else "begin"]
+        lines = _lines(parts, width)
+        first = top + NAME_Y + (height - NAME_Y - FOOT_Y - LINE_Y * len(lines)) / 2
         yield (
-            f'<rect x="{left:.0f}" y="{top}" width="{width:.0f}" height="{ROOM_HEIGHT}" rx="6" fill="{fill}"'
-            f' stroke="{line}" stroke-width="1.5"/><text x="{left + width / 2:.0f}" y="{top + ROOM_HEIGHT / 2 + 5:g}"'
-            f' text-anchor="middle" fill="#1f2933">{room}</text>'
+            f'<rect x="{middle - width / 2:g}" y="{top}" width="{width:g}" height="{height}" rx="6" fill="{fill}"'
+            f' stroke="{line}" stroke-width="1.5"/>'
         )
+        yield _text(middle, first, name, bold=True, centred=True)
+        for row, words in enumerate(lines, 1):
+            yield _text(middle, first + LINE_Y * row, words, small=True, centred=True)
+
+
+def _down(top: int, layer: Sequence[Shown], margin: int) -> Iterator[str]:
+    """An arrow over the middle of each room of ``layer``."""
+    for x in _middles(layer, margin):
+        yield (
+            f'<line x1="{x:g}" y1="{top + 2}" x2="{x:g}" y2="{top + BETWEEN - 1}"'
+            ' stroke="#52606d" stroke-width="1.5" marker-end="url(#tip)"/>'
+        )
+
+
+def _text(x: float, y: float, words: str, *, bold: bool = False, small: bool = False, centred: bool = False) -> str:
+    style = ' text-anchor="middle"' if centred else ""
+    style += ' font-weight="bold"' if bold else ""
+    style += f' font-size="{_PART_SIZE}"' if small else ""
+    return f'<text x="{x:g}" y="{y:g}"{style} fill="{"#52606d" if small else "#1f2933"}">{words}</text>'

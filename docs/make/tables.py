@@ -21,20 +21,69 @@ from kitestring.wire.registry import WIRES
 ROOT: Final = Path(__file__).parents[2]
 
 ROOMS: Final[Mapping[str, str]] = {
-    "app": "Wires everything: configuration, data directory, keys, the owner's commands, the command line, `Service`.",
+    "app": "Puts everything together: the command line, the doors, the owner's commands, the service, its directory.",
     "sdk": "The wallet of a program: `Wallet`, over a connection or straight on a node.",
-    "engine": "Decides and pays: claim, reserve, ask the node, record, reply; recovery after a crash.",
-    "ledger": "The durable books in SQLite: requests, payments, double entry, budgets, outbox; `audit`.",
+    "engine": "Decides about money: claim, reserve, ask the node, record, reply. Recovery. Consumers of the feed.",
+    "ledger": "The durable books: requests, payments, double entry, budgets, outbox and feed in SQLite; `audit`.",
     "backend": "Lightning nodes: a file or folder for each kind (`lnd`, `sandbox`), and `http` under those with REST.",
     "relay": "The embedded Nostr relay.",
-    "client": "The other side of the wires: NWC connections and offers; from what was pasted to an invoice.",
-    "transport": "Relay connections: pool, reconnection, proxies, the check of foreign addresses.",
-    "wire": "One protocol, one file: bytes from a peer to a neutral command, an outcome back to bytes.",
-    "policy": "Pure rules: may this grant do this now? Budgets, rates, caps, prices.",
-    "nostr": "Events, filters, the relay conversation without a socket, freshness and duplicates.",
+    "client": "The other side of the protocols: asks wallets and offers; from what was pasted to an invoice.",
+    "transport": "Connections to relays: the pool, reconnection, proxies, the check of foreign addresses.",
+    "wire": "One protocol, one file: from a peer's text to a neutral command, from an outcome back to a text.",
+    "policy": "The rules as functions of their arguments: may this grant do this now? Budgets, rates, prices, rights.",
+    "nostr": "Events, filters, the conversation with a relay without a socket, which events are worked on.",
     "codec": "Text forms: bech32, TLV, NIP-19, BOLT11, offers, links, strict JSON.",
     "crypto": "Keys, Schnorr signatures, NIP-04 and NIP-44 encryption.",
-    "base": "The common words: money, commands, reasons, payment states, and the ports of node, store and clock.",
+    "base": "The words that all share: money, commands, outcomes, states, events, and what a node and a store must do.",
+}
+
+#: The floors inside ``app``: folders, and files that stand alone.
+FLOORS: Final[Mapping[str, str]] = {
+    "cli": "The command line: one file per command; a command without a file is built from its row.",
+    "up": "`kitestring up`: one service on one data directory, with its door and, if asked for, its own relay.",
+    "demo": "`kitestring demo`: the whole story on one machine, a crash included.",
+    "doctor": "`kitestring doctor`: each check is one line.",
+    "doors": "Ways to the owner's commands. Today there is one: HTTP on a Unix socket in the data directory.",
+    "embedded": "`Service`: the same service inside a program of yours.",
+    "card": "What `up` shows when it has started.",
+    "sandbox_payer": "Somebody else who pays an offer, for the sandbox.",
+    "relay_alone": "`kitestring relay`: the embedded relay without a service.",
+    "owner": "The owner's commands: one table, one file per subject, rights in one place.",
+    "service": "The running service: gateway, delivery of the outbox, connections, and `Core`, which wires all parts.",
+    "home": "Settings, data directory, seed and keys.",
+}
+
+#: Files and folders that the picture names in each room; not all of them, those to begin with.
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "app/cli": ("main", "shell", "from_row"),
+    "app/doors": ("unix", "unix_client"),
+    "app/owner": ("table", "commands", "desk", "money", "connections", "offers", "accounts", "events"),
+    "app/service": ("core", "gateway", "wires", "delivery", "routes", "notices", "connections", "waiters"),
+    "app/home": ("config", "datadir", "keyring"),
+    "sdk": ("wallet", "nwc", "node"),
+    "engine": ("engine", "payments", "pursuit", "invoices", "incoming", "feed"),
+    "ledger": ("apply/", "sqlite/", "audit/"),
+    "backend": ("registry", "lnd/", "sandbox/", "http"),
+    "relay": ("server", "session", "hub", "store"),
+    "client": ("payable", "nwc", "offers", "session"),
+    "transport": ("relays", "link", "guard", "proxies"),
+    "wire": ("registry", "grammar", "serve/", "ask/"),
+    "policy": ("rules", "budget", "prices", "rates", "access"),
+    "nostr": ("event", "filter", "inbox", "relay"),
+    "codec": ("bolt11", "nip19", "pointers", "uri", "target", "json"),
+    "crypto": ("keys", "secp", "nip44", "nip04"),
+    "base": (
+        "money",
+        "commands",
+        "outcomes",
+        "payments",
+        "events",
+        "records",
+        "transactions",
+        "node",
+        "store",
+        "ports",
+    ),
 }
 
 INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -141,9 +190,15 @@ def owner_commands() -> str:
     return "\n".join(rows)
 
 
-def layers() -> list[list[str]]:
-    """The import contract, the highest layer first."""
-    return [line.split(" | ") for line in _contract("layers")["layers"]]
+def layers(inside: str = "kitestring") -> list[list[str]]:
+    """The import contract of the rooms, or of the floors in ``kitestring.app``, the highest layer first."""
+    found = next(one for one in _contracts() if one.get("containers") == [inside])
+    return [line.split(" | ") for line in found["layers"]]
+
+
+def floors() -> list[list[str]]:
+    """The import contract inside ``app``, the highest floor first."""
+    return layers("kitestring.app")
 
 
 def pure_rooms() -> frozenset[str]:
@@ -153,12 +208,19 @@ def pure_rooms() -> frozenset[str]:
 
 
 def rooms() -> str:
-    rows = [f"| `{name}/` | {ROOMS[name]} |" for layer in layers() for name in layer]
-    return "\n".join(["| room | what it does |", "|---|---|", *rows])
+    """Every room with its purpose, the highest layer first."""
+    return _purposes([(f"{name}/", ROOMS[name]) for layer in layers() for name in layer])
 
 
-def _contract(kind: str) -> dict[str, Any]:
-    return next(found for found in _contracts() if found["type"] == kind)
+def rooms_of_app() -> str:
+    """The same for the floors inside ``app``: a folder has a slash, a file has not."""
+    source = ROOT / "src/kitestring/app"
+    names = [name for floor in floors() for name in floor]
+    return _purposes([(f"{name}/" if (source / name).is_dir() else name, FLOORS[name]) for name in names])
+
+
+def _purposes(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(["| room | what it does |", "|---|---|", *(f"| `{name}` | {does} |" for name, does in rows)])
 
 
 def _contracts() -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The pages say what is: generated parts are fresh, shown outputs are those of a run, links lead somewhere."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -108,6 +109,30 @@ def test_every_room_of_the_source_is_described() -> None:
     assert {room for layer in tables.layers() for room in layer} == on_disk == set(tables.ROOMS)
 
 
+def test_every_floor_of_app_is_described() -> None:
+    app = ROOT / "src/kitestring/app"
+    on_disk = {path.parent.name for path in app.glob("*/__init__.py")} | {
+        path.stem for path in app.glob("*.py") if path.stem != "__init__"
+    }
+    assert {floor for layer in tables.floors() for floor in layer} == on_disk == set(tables.FLOORS)
+
+
+def test_every_room_is_drawn_with_files_and_folders_that_it_has() -> None:
+    svg = drawings.rooms_svg(tables.layers(), tables.floors(), tables.PARTS, tables.pure_rooms())
+    assert all(f">{room}</text>" in svg for room in (*tables.ROOMS, *tables.FLOORS))
+    for room, parts in tables.PARTS.items():
+        folder = ROOT / "src/kitestring" / room
+        paths = [folder / (part if part.endswith("/") else f"{part}.py") for part in parts]
+        assert [path for path in paths if not path.exists()] == []
+
+
+def test_arrows_of_the_picture_go_down() -> None:
+    svg = drawings.rooms_svg(tables.layers(), tables.floors(), tables.PARTS, tables.pure_rooms())
+    ends = re.findall(r'<line x1="([\d.]+)" y1="([\d.]+)" x2="([\d.]+)" y2="([\d.]+)"', svg)
+    assert len(ends) >= len(tables.layers()) + len(tables.floors()) - 2
+    assert all(from_x == to_x and float(from_y) < float(to_y) for from_x, from_y, to_x, to_y in ends)
+
+
 def test_every_invariant_that_the_audit_checks_is_described() -> None:
     assert {name for name, _ in CHECKS} <= set(tables.INVARIANTS)
     assert list(tables.INVARIANTS) == [f"I{number}" for number in range(1, 17)]
@@ -118,6 +143,42 @@ def test_paths_of_the_source_that_pages_name_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"`([a-z_]+/[a-z_0-9/]+\.py)`", page.read_text(encoding="utf-8")):
             assert (source / name).exists() or (ROOT / name).exists(), f"{_named(page)}: {name}"
+
+
+def _defined(path: Path) -> set[str]:
+    """Names that a file defines: functions, classes with their methods and members, constants."""
+    found: set[str] = set()
+    for one in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = _names(one)
+        found |= names
+        if isinstance(one, ast.ClassDef):
+            found |= {f"{one.name}.{inner}" for part in one.body for inner in _names(part)}
+    return found
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def test_functions_that_tables_of_pages_name_are_in_the_file_beside_them() -> None:
+    rows = [
+        (name, function)
+        for page in (ROOT / "docs/explanation").glob("*.md")
+        for name, functions in re.findall(r"\| `([a-z_]+/[a-z_0-9/]+\.py)` \| ([^|]+) \|", page.read_text("utf-8"))
+        for function in re.findall(r"`([A-Za-z_.]+)`", functions)
+    ]
+    assert len(rows) > 30
+    assert [row for row in rows if row[1] not in _defined(ROOT / "src/kitestring" / row[0])] == []
+
+
+def test_members_of_classes_that_pages_of_explanation_name_are_there() -> None:
+    defined = set().union(*(_defined(path) for path in (ROOT / "src/kitestring").rglob("*.py")))
+    for page in (ROOT / "docs/explanation").glob("*.md"):
+        for name in re.findall(r"`([A-Z][A-Za-z]+\.[a-z_]+)`", page.read_text(encoding="utf-8")):
+            assert name in defined, f"{_named(page)}: {name}"
 
 
 # ---------------------------------------------------------------- links and examples
