@@ -14,18 +14,22 @@ one, its answer was lost            failed, seen trying before       ends: it is
                                     first sight
                                     failed, dated after the claim,   ends: only this order can be meant
                                     hash never claimed before
-                                    failed otherwise                 may be an earlier attempt's: look again
-                                    never seen                       may be on its way: send the same one again
+                                    failed otherwise                 may be an earlier attempt's: look again, and send
+                                                                     the same one again when it is time
+                                    never seen                       may be on its way: send the same one again when
+                                                                     it is time
 several, the last one refused       failed or never seen, and        ends, with the words of the refusal: nothing else
 by ``pay``                          quiet for :data:`QUIET_S`        was seen on its way since
 several, the last one lost          failed, as in the rows of one,   ends
                                     and quiet
-                                    never seen                       send again when it is time
-those of a dead process             failed or never seen, before     wait: an order of its may still arrive
-                                    the answer limit
-                                    failed, after it, from an        ends: nobody sends any more
-                                    authoritative node
-                                    never seen, after it             send again, if somebody still wants it
+                                    otherwise                        send again when it is time
+those of a dead process             failed, as in the rows above     ends
+                                    failed otherwise, before the     wait: an order of its may still arrive
+                                    answer limit
+                                    failed otherwise, after it,      ends: nobody sends any more
+                                    from an authoritative node
+                                    never seen                       send the same one again at once, if somebody
+                                                                     still wants it
 any, and nobody wants it any more   failed or never seen, after      ends: it was not sent again, because …
 (expired, revoked, stopped)         the answer limit
 ==================================  ===============================  =================================================
