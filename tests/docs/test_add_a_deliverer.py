@@ -11,6 +11,7 @@ import pytest
 from kitestring.app.service.delivery import RETRY_S, Route
 from kitestring.app.service.notices import NOTICES, Notice, give_notice
 from kitestring.app.service.routes import ROWS, Row, routes
+from kitestring.app.service.seams import Seams
 from kitestring.base.events import EventKind
 from kitestring.base.records import Message
 from kitestring.engine.feed import Feed
@@ -31,7 +32,8 @@ def row() -> Row:
 def carry() -> Any:
     """The deliverer as the table of routes makes it."""
     nothing: Any = None
-    return routes(nothing, (row(),))[PAGE["TILL"]].send
+    seams = Seams(nothing, nothing, nothing, VirtualClock(), nothing)
+    return routes(seams, (row(),))[PAGE["TILL"]].send
 
 
 @pytest.fixture
