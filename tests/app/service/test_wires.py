@@ -17,7 +17,7 @@ from kitestring.nostr.event import decode_event, verify_event
 from kitestring.wire.envelope import decrypt, shared_secret
 from kitestring.wire.grammar import Wire
 from kitestring.wire.registry import WIRES
-from kitestring.wire.reply_to import ReplyTo
+from kitestring.wire.reply_to import Cipher, ReplyTo
 from tests.kit.chance import Counted
 from tests.kit.clock import NOW
 from tests.kit.wire.samples import CLIENT, reply_to
@@ -59,7 +59,7 @@ def test_silence_makes_no_event(wire: Wire) -> None:
 def test_many_strangers_make_no_connection_work_out_its_secret_again(monkeypatch: pytest.MonkeyPatch) -> None:
     worked_out: list[str] = []
 
-    def shared(key: SecretKey, peer: str, cipher: str) -> bytes:
+    def shared(key: SecretKey, peer: str, cipher: Cipher) -> bytes:
         worked_out.append(peer)
         return shared_secret(key, peer, cipher)
 
