@@ -7,7 +7,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Refused
 from kitestring.wire.encryption import Choice
-from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
+from kitestring.wire.grammar import Announcement, Asked, Draft, Facts, Speakers, Wire
 from tests.kit.wire.samples import reply_to
 
 TO = reply_to("nwc")
@@ -28,8 +28,14 @@ def test_an_outcome_is_encoded_and_a_refusal_refused() -> None:
 
 def test_what_a_wire_leaves_out_adds_nothing_to_its_answers() -> None:
     assert (BARE.reply_tags, BARE.older_codes, BARE.method('{"method":"pay_invoice"}')) == ((), {}, "")
+    assert BARE.announces is None
     assert BARE.read("", None, TO, Facts("regtest")).target == ""  # type: ignore[arg-type]  # no event is looked at
 
 
 def test_older_forms_of_offers_are_accepted_unless_the_owner_says_otherwise() -> None:
     assert Facts("bitcoin").accept_legacy_offers
+
+
+def test_what_was_announced_is_deleted_by_its_id_and_kind() -> None:
+    announcement = Announcement(13194, lambda grant: Draft(13194, [], grant.name))
+    assert announcement.deletion("ab" * 32) == Draft(5, [["e", "ab" * 32], ["k", "13194"]], "")

@@ -16,7 +16,7 @@ from kitestring.nostr.inbox import DAY_S, HOUR_S, MAX_AGE_S, Window
 from kitestring.relay.limits import PRIVATE_KINDS, PRODUCT_KINDS
 from kitestring.wire.grammar import Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.registry import BY_KIND, BY_NAME, OF_CONNECTIONS, WINDOWS, WIRES
+from kitestring.wire.registry import ANNOUNCED, BY_KIND, BY_NAME, OF_CONNECTIONS, WINDOWS, WIRES
 from kitestring.wire.reply_to import ReplyTo
 from tests.kit.wire.samples import event, reply_to
 
@@ -51,6 +51,17 @@ def test_the_age_windows_are_those_of_the_protocols() -> None:
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 def test_the_own_relay_carries_requests_and_replies_and_shows_them_to_nobody_else(wire: Wire) -> None:
     assert {*wire.windows, wire.reply_kind} <= PRODUCT_KINDS & PRIVATE_KINDS
+
+
+def test_what_is_announced_is_of_a_kind_that_the_own_relay_keeps_the_newest_of_and_shows_to_everybody() -> None:
+    announced = {announcement.kind for announcement in ANNOUNCED.values()}
+    assert announced == {kinds.NWC_INFO}
+    assert announced <= kinds.PUBLIC & PRODUCT_KINDS
+    assert all(kinds.is_replaceable(kind) for kind in announced)
+
+
+def test_only_connections_are_announced() -> None:
+    assert set(ANNOUNCED) <= OF_CONNECTIONS
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)

@@ -16,6 +16,7 @@ from kitestring.base.commands import AnyCommand
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
+from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import Window
 from kitestring.wire.encryption import Choice
@@ -49,6 +50,29 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     target: str = ""
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """An event before it has a key and a time."""
+
+    kind: int
+    tags: list[list[str]]
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """The words of a wire to everybody about a connection: a replaceable event of ``kind``, by the connection's key.
+
+    ``write`` makes it of the grant, as long as that is not revoked; :meth:`deletion` takes back what was published.
+    """
+
+    kind: int
+    write: Callable[[Grant], Draft]
+
+    def deletion(self, event_id: str) -> Draft:
+        """The end of the event ``event_id`` (NIP-09): clients that look for the connection find out that it is gone."""
+        return Draft(kinds.DELETE, [["e", event_id], ["k", str(self.kind)]])
+
+
 def nameless(_: str) -> str:
     """For wires whose answers do not name what was asked."""
     return ""
@@ -66,6 +90,8 @@ class Wire:
     ``read(text, event, to, facts)`` makes a command of a decrypted text; raises WireRefusalError. ``method`` finds the
     name under which a text that is not read any further gets its refusal. ``encode`` writes the answer or the receipt,
     ``refuse`` a refusal, both as plaintext; None = nothing is published.
+
+    ``announces`` is what everybody may know about its connections; None = nothing.
     """
 
     name: str
@@ -82,6 +108,7 @@ class Wire:
     read: Callable[[str, Event, ReplyTo, Facts], Asked]
     encode: Callable[[Outcome, ReplyTo], bytes | None]
     refuse: Callable[[Refused, ReplyTo], bytes | None]
+    announces: Announcement | None = None
 
     def answer(self, outcome: Outcome, to: ReplyTo) -> bytes | None:
         """The plaintext of an answer, whatever it is."""

@@ -21,3 +21,5 @@ BY_KIND: Final = {kind: wire for wire in WIRES for kind in wire.windows}
 WINDOWS: Final = {kind: window for wire in WIRES for kind, window in wire.windows.items()}
 #: The names of the wires that connections are made for.
 OF_CONNECTIONS: Final = frozenset(wire.name for wire in WIRES if wire.speakers is Speakers.CONNECTIONS)
+#: What is announced about connections, by the name of their wire.
+ANNOUNCED: Final = {wire.name: wire.announces for wire in WIRES if wire.announces is not None}

@@ -13,27 +13,31 @@ import msgspec
 import pytest
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service.announcer import ANNOUNCEMENT, Announcer
+from kitestring.app.service.announcer import ANNOUNCEMENT, OTHERS_S, Announcer
 from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
+from kitestring.base.ports import Clock
 from kitestring.base.records import Message
 from kitestring.base.transactions import SaveGrant
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
+from kitestring.transport.changes import Changes
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.publications import Answer, PublishResult, Verdict
 from tests.kit.chance import Counted
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH as NOW
-from tests.kit.clock import WalkingClock
+from tests.kit.clock import ManualClock, WalkingClock
+from tests.kit.waiting import until
 
 KEYRING = Keyring(bytes(range(32)))
 GRANT = Grant(
     grant_id="g1", name="an app", wire="nwc", methods=frozenset({"pay_invoice"}),
     service_pubkey=KEYRING.connection_key("g1").public_hex,
 )  # fmt: skip
+OTHER = replace(GRANT, grant_id="g2", name="another app", service_pubkey=KEYRING.connection_key("g2").public_hex)
 REVOKED = replace(GRANT, version=2, revoked_at=NOW)
 FIRST, SECOND = "ws://first", "ws://second"
 
@@ -44,9 +48,11 @@ class Row:
 
 
 class FakePool:
-    """Two relays; those in ``down`` take nothing, those in ``refusing`` say no for good."""
+    """Two relays; those in ``down`` take nothing, those in ``refusing`` say no for good. Who waits for one that is not
+    connected waits on ``clock``, by default in no time."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.changes = Changes(clock or WalkingClock())
         self.published: list[Event] = []
         self.on: dict[str, list[Event]] = {FIRST: [], SECOND: []}
         self.down: set[str] = set()
@@ -58,6 +64,13 @@ class FakePool:
 
     def connected_urls(self) -> list[str]:
         return [url for url in self.on if url not in self.down]
+
+    async def connected(self, count: int = 1, timeout_s: float = 20.0) -> bool:
+        return await self.changes.until(lambda: len(self.connected_urls()) >= count, timeout_s)
+
+    def connect(self, *urls: str) -> None:
+        self.down -= set(urls)
+        self.changes.notify()
 
     async def publish(
         self, event: Event, relays: Iterable[str] | None = None, *, deadline_s: float, every: bool
@@ -123,14 +136,11 @@ async def test_what_was_read_before_a_change_does_not_announce_the_old_state_aga
 
 async def test_a_relay_that_was_down_gets_the_same_event_as_soon_as_it_is_back(
     store: SqliteStore,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    pool, caplog.handler.level = FakePool(), logging.WARNING
+    pool = FakePool()
     announce = announcer(pool, store)
     pool.down = {FIRST}
-    with caplog.at_level(logging.WARNING, "kitestring.announce"):
-        assert await announce.announce(GRANT)
-    assert [FIRST in record.getMessage() for record in caplog.records] == [True]
+    assert await announce.announce(GRANT)
     await announce.publish_missing()
     assert (len(pool.published), pool.on[FIRST]) == (1, [])
     pool.down = set()
@@ -145,8 +155,8 @@ async def test_a_deletion_that_no_relay_took_is_sent_again(store: SqliteStore) -
     announce = announcer(pool, store)
     await announce.announce(GRANT)
     pool.down = {FIRST, SECOND}
-    await announce.announce(REVOKED)
-    await announce.announce(REVOKED)
+    assert not await announce.announce(REVOKED)
+    assert not await announce.announce(REVOKED)
     pool.down = {SECOND}
     await announce.publish_missing()
     pool.down = set()
@@ -156,7 +166,8 @@ async def test_a_deletion_that_no_relay_took_is_sent_again(store: SqliteStore) -
     assert first_tag(pool.on[FIRST][1], "e") == pool.on[FIRST][0].id
     await announce.publish_missing()
     await announce.keep_announcing([REVOKED])
-    assert len(pool.published) == 4
+    assert len(pool.published) == 3
+    assert await announce.announce(REVOKED)
 
 
 async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced(store: SqliteStore) -> None:
@@ -166,9 +177,9 @@ async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced(store
     assert not await announce.announce(GRANT)
     pool.down = set()
     assert await announce.announce(GRANT)
-    assert len(pool.published) == 2
+    assert len(pool.published) == 1
     assert await announce.announce(GRANT)
-    assert len(pool.published) == 2
+    assert len(pool.published) == 1
 
 
 async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_refresh(store: SqliteStore) -> None:
@@ -191,6 +202,160 @@ async def test_only_a_genuine_info_event_counts_as_read_back(store: SqliteStore)
         await announce.read_back(GRANT)
     pool.shown += pool.published
     await announce.read_back(GRANT)
+
+
+# ------------------------------------------------------------ at the same time
+
+
+class SlowPool(FakePool):
+    """Relays that answer once ``may_answer`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def publish(self, event: Event, *args: Any, **how: Any) -> PublishResult:
+        result = await super().publish(event, *args, **how)
+        await self.may_answer.wait()
+        return result
+
+
+async def test_two_announcements_of_one_version_at_the_same_time_are_one(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = SlowPool()
+    announce = announcer(pool, store)
+    first, second = (asyncio.ensure_future(announce.announce(GRANT)) for _ in range(2))
+    round_ = asyncio.ensure_future(announce.keep_announcing([GRANT]))
+    await until(lambda: pool.published)
+    await announce.publish_missing()
+    assert not second.done()
+    pool.may_answer.set()
+    await round_
+    assert await first
+    assert await second
+    assert len(pool.published) == 1
+    assert warnings(caplog) == []
+
+
+async def test_a_change_waits_for_the_announcement_of_the_one_before_and_is_said_then(store: SqliteStore) -> None:
+    pool = SlowPool()
+    announce = announcer(pool, store)
+    first = asyncio.ensure_future(announce.announce(GRANT))
+    await until(lambda: pool.published)
+    second = asyncio.ensure_future(announce.announce(replace(GRANT, version=2, methods=frozenset())))
+    pool.may_answer.set()
+    assert await first
+    assert await second
+    assert [event.content for event in pool.published] == ["pay_invoice get_info", "get_info"]
+
+
+# ------------------------------------------------------------ before a relay is connected
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_at_a_start_announcements_wait_for_the_relays_and_nothing_is_warned_of(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a start is: a change is in the outbox, the first refresh round begins, and no relay is connected yet."""
+    clock = ManualClock()
+    pool = FakePool(clock)
+    pool.down = {FIRST, SECOND}
+    await save(store, GRANT)
+    announce = announcer(pool, store)
+    carrying = asyncio.ensure_future(carried(announce, "g1"))
+    round_ = asyncio.ensure_future(announce.keep_announcing([GRANT, OTHER]))
+    await until(lambda: clock.sleeps.count(20.0) == 2)
+    await announce.publish_missing()
+    assert (pool.published, warnings(caplog)) == ([], [])
+    pool.connect(FIRST)
+    await until(lambda: clock.sleeps.count(OTHERS_S) == 2)
+    await announce.publish_missing()
+    assert (pool.published, warnings(caplog)) == ([], [])
+    pool.connect(SECOND)
+    assert await carrying
+    await round_
+    assert sorted(event.pubkey for event in pool.on[FIRST]) == sorted((GRANT.service_pubkey, OTHER.service_pubkey))
+    assert pool.on[FIRST] == pool.on[SECOND] == pool.published
+    assert warnings(caplog) == []
+
+
+async def test_without_a_relay_one_line_says_which_relay_misses_how_many_connections_until_it_has_them(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = FakePool()
+    pool.down = {FIRST, SECOND}
+    announce = announcer(pool, store)
+    assert not await announce.announce(GRANT)
+    for _ in range(3):
+        await announce.keep_announcing([GRANT, OTHER])
+        assert not await announce.announce(OTHER)
+        await announce.publish_missing()
+    missing = "announcements of connections are missing on relays, and are sent again"
+    assert warnings(caplog) == [f"{missing}: {FIRST} misses 2, {SECOND} misses 2"]
+    assert pool.published == []
+    pool.down = {FIRST}
+    await announce.publish_missing()
+    pool.down = set()
+    await announce.publish_missing()
+    assert len(pool.on[FIRST]) == len(pool.on[SECOND]) == 2
+    pool.down = {FIRST}
+    await announce.keep_announcing([GRANT])
+    assert warnings(caplog)[1:] == [f"{missing}: {FIRST} misses 1"]
+
+
+async def test_what_every_relay_refuses_is_warned_of_until_one_takes_it(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = FakePool()
+    pool.refusing = {FIRST, SECOND}
+    announce = announcer(pool, store)
+    assert not await announce.announce(GRANT)
+    await announce.publish_missing()
+    assert [line.count("misses 1") for line in warnings(caplog)] == [2]
+    pool.refusing = {FIRST}
+    assert await announce.announce(GRANT)
+    await announce.publish_missing()
+    assert announce._behind == set()
+
+
+async def test_a_deletion_that_every_relay_refuses_is_given_up(store: SqliteStore) -> None:
+    pool = FakePool()
+    announce = announcer(pool, store)
+    await announce.announce(GRANT)
+    pool.refusing = {FIRST, SECOND}
+    assert not await announce.announce(REVOKED)
+    assert await announce.announce(REVOKED)
+    assert announce._behind == set()
+
+
+async def test_a_round_looks_at_those_that_miss_something_and_at_no_others(store: SqliteStore) -> None:
+    pool = FakePool()
+    announce = announcer(pool, store)
+    await announce.keep_announcing([OTHER])
+    assert announce._behind == set()
+    pool.down = {FIRST}
+    await announce.announce(GRANT)
+    assert announce._behind == {announce._of(GRANT)}
+    pool.down = set()
+    await announce.publish_missing()
+    assert announce._behind == set()
+
+
+async def test_a_stop_leaves_what_waits_for_a_relay_to_the_outbox_of_the_next_start(store: SqliteStore) -> None:
+    clock = ManualClock()
+    pool = FakePool(clock)
+    pool.down = {FIRST, SECOND}
+    await save(store, GRANT)
+    announce = announcer(pool, store)
+    carrying = asyncio.ensure_future(carried(announce, "g1"))
+    await until(lambda: clock.sleeps)
+    await announce.stop()
+    assert (announce._carrying, carrying.done()) == (set(), False)
+    carrying.cancel()
 
 
 # ------------------------------------------------------------ as messages of the outbox

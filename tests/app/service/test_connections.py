@@ -64,8 +64,8 @@ async def test_connections_are_announced_also_when_the_first_relay_comes_late(
         await add_connection(core)
         connected, answers = core.pool.connected, [False]
 
-        async def late() -> bool:
-            return answers.pop() if answers else await connected()
+        async def late(*how: Any) -> bool:
+            return answers.pop() if answers else await connected(*how)
 
         monkeypatch.setattr(core.pool, "connected", late)
         await core.start()

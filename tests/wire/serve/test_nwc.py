@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from kitestring.base.commands import GetBalance, ListTransactions, LookupInvoice, MakeInvoice, PayInvoice
 from kitestring.base.errors import TABLE, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Received, Refused
 from kitestring.codec.json import loads_object
 from kitestring.nostr import kinds
 from kitestring.policy.rules import PERMISSIONS
-from kitestring.wire.grammar import Asked, Facts
+from kitestring.wire.grammar import Asked, Draft, Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.serve.nwc import METHODS, WIRE, info_event_content, read_canonical
+from kitestring.wire.serve.nwc import METHODS, WIRE, info_event, read_canonical
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 from tests.kit import vectors
 from tests.kit.clock import NOW
@@ -414,8 +415,29 @@ def test_the_rules_know_the_permission_of_every_method() -> None:
 
 
 def test_the_info_event_lists_what_is_granted_in_the_order_of_the_table() -> None:
-    content, tags = info_event_content({"list_transactions", "pay_invoice"}, ("nip44", "nip04"))
-    assert content == "pay_invoice get_info list_transactions"
-    assert tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05"]]
-    assert info_event_content(("get_balance",), ("nip44",)) == ("get_balance get_info", [["encryption", "nip44_v2"]])
-    assert info_event_content((), ("nip04",)) == ("get_info", [])
+    info = info_event({"list_transactions", "pay_invoice"}, ("nip44", "nip04"))
+    assert (info.kind, info.content) == (kinds.NWC_INFO, "pay_invoice get_info list_transactions")
+    assert info.tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05"]]
+    assert info_event(("get_balance",), ("nip44",)) == Draft(
+        kinds.NWC_INFO, [["encryption", "nip44_v2"]], "get_balance get_info"
+    )
+    assert info_event((), ("nip04",)) == Draft(kinds.NWC_INFO, [], "get_info")
+
+
+@pytest.mark.parametrize(
+    ("setting", "nip44_seen", "tags"),
+    [
+        ("auto", False, [["encryption", "nip44_v2 nip04"]]),
+        ("auto", True, [["encryption", "nip44_v2"]]),
+        ("nip44", False, [["encryption", "nip44_v2"]]),
+        ("legacy", False, []),
+    ],
+)
+def test_a_connection_is_announced_with_the_ciphers_that_it_may_use(
+    setting: Any, nip44_seen: bool, tags: list[list[str]]
+) -> None:
+    grant = Grant(
+        grant_id="g", name="app", wire="nwc", methods=frozenset({"get_balance"}), cipher=setting, nip44_seen=nip44_seen
+    )
+    assert WIRE.announces is not None
+    assert WIRE.announces.write(grant) == Draft(kinds.NWC_INFO, tags, "get_balance get_info")

@@ -1,11 +1,13 @@
-"""Info events (kind 13194): what each connection may do, on every relay, read back before its URI is shown."""
+"""Announcements of connections: on every relay, read back before a URI is shown, and deleted at the end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
@@ -15,14 +17,13 @@ from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import Message
 from kitestring.base.store import Reads
-from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.transport.changes import Changes
 from kitestring.transport.publications import UNANSWERED, Answer, PublishResult
 from kitestring.transport.relays import RelayPool
-from kitestring.wire.encryption import allowed_ciphers
-from kitestring.wire.serve.nwc import info_event_content
+from kitestring.wire.grammar import Draft
+from kitestring.wire.registry import ANNOUNCED
 
 log = logging.getLogger("kitestring.announce")
 
@@ -36,38 +37,48 @@ MISSING_S: Final = 5
 PUBLISH_S: Final = 10.0
 READ_BACK_S: Final = 10.0
 READ_BACK_ROUND_S: Final = 0.05
-#: While a relay is down, who waits for a new connection waits only so long for it.
-DOWN_S: Final = 3.0
+#: Once one relay is connected, the others get so many seconds to be connected too.
+OTHERS_S: Final = 3.0
 #: Events that are signed and sent in one go (some 5 ms): requests have their turn in between.
 TOGETHER: Final = 50
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Announced:
-    """About one connection: the version of its grant that relays know, the info event they have, and what is missing
-    where (``event``, made for version ``made_for``, on the relays ``missing``)."""
+    """About one connection: the version of its grant that relays know, the event they have, and what is missing where
+    (``event``, made for version ``made_for``, on the relays ``missing``). Who announces a version has the ``turn``."""
 
     version: int = 0
     signed_at: int = 0
-    info_id: str = ""
+    said_id: str = ""
     event: Event | None = None
     made_for: int = 0
     missing: frozenset[str] = frozenset()
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def has_ready(self, version: int) -> bool:
+        """Whether the event of this version is signed, and some relay may still take it."""
+        return self.event is not None and self.made_for == version
+
+    def misses(self, urls: frozenset[str]) -> frozenset[str]:
+        """The relays that lack the announcement: all of ``urls`` as long as none has it, for they may have refused."""
+        return urls if self.version < self.made_for else self.missing
 
     def note(self, asked: Iterable[str], result: PublishResult) -> None:
         """Note who took ``event``. What was refused for good is not sent again soon: that would only annoy."""
         taken = {url for url in asked if _answer(result, url) is Answer.ACCEPTED}
         if taken:
-            self.version = self.made_for
+            self.version = max(self.version, self.made_for)
         self.missing -= taken | {url for url in asked if _answer(result, url) is Answer.REFUSED}
         if not self.missing:
             self.event = None
 
 
 class Announcer:
-    """Publishes, refreshes, reads back and deletes the info events of all connections, on every relay of the pool.
+    """Publishes, refreshes, reads back and deletes what is announced about connections, on every relay of the pool.
 
-    A change comes as a message of the outbox and goes through :meth:`carry`; each concerns one connection only.
+    A change comes as a message of the outbox and goes through :meth:`carry`; each concerns one connection only. What
+    is said of a connection, and in which kind of event, its wire knows.
     """
 
     def __init__(self, pool: RelayPool, store: Reads, keyring: Keyring, clock: Clock, entropy: Entropy) -> None:
@@ -77,9 +88,17 @@ class Announcer:
         self._clock = clock
         self._entropy = entropy
         self._known: dict[str, _Announced] = {}
+        self._behind: set[_Announced] = set()  # those that a relay misses: a round costs no more than these
+        self._reported: set[str] = set()  # relays of which the log says already that they miss something
         self._changes = Changes(clock)
         self._carrying: set[asyncio.Task[None]] = set()
         self._checks = 0
+
+    async def stop(self) -> None:
+        """End what is being carried: the outbox has it for the next start."""
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
 
     # ------------------------------------------------------------ one connection
 
@@ -90,24 +109,30 @@ class Announcer:
         task.add_done_callback(self._carrying.discard)
 
     async def _carry(self, grant_id: str, done: Done) -> None:
-        is_taken = False
         try:
             grant = await self._store.grant(grant_id)
-            is_taken = grant is None or grant.wire != "nwc" or await self.announce(grant)
+            is_taken = grant is None or grant.wire not in ANNOUNCED or await self.announce(grant)
         except KitestringError as failure:
             log.warning("a connection is not announced yet: %s", failure.message)
-        finally:
-            done(is_taken)
+            is_taken = False
+        done(is_taken)
 
     async def announce(self, grant: Grant) -> bool:
         """Publish what a connection may do now, or delete what was said of one that was revoked; whether a relay has
-        it. What is older than what relays know is not said again."""
+        it. Waits for the first relay. What is older than what relays know, or is being said already, is not said
+        again."""
         known = self._of(grant)
-        if known.version < grant.version:
-            await self._say(grant)
-            self._warn([grant])
-            self._changes.notify()
+        async with known.turn:
+            if known.version < grant.version:
+                await self._say_new(grant, known)
         return known.version >= grant.version
+
+    async def _say_new(self, grant: Grant, known: _Announced) -> None:
+        if not known.has_ready(grant.version):
+            self._prepare(grant, known)
+        if known.event is not None:
+            await self._relays_there()
+            await self._send(known)
 
     async def announced(self, grant: Grant) -> bool:
         """Wait until a relay has taken the announcement of this version, at most :data:`PUBLISH_S`; whether it has."""
@@ -116,88 +141,117 @@ class Announcer:
     # ------------------------------------------------------------ all of them
 
     async def keep_announcing(self, grants: Sequence[Grant]) -> None:
-        """One refresh round of every connection that is alive; a deletion that no relay has taken is tried again."""
-        wanted = [grant for grant in grants if grant.revoked_at is None or self._of(grant).info_id]
-        newest = [grant for grant in wanted if self._of(grant).version <= grant.version]
-        for start in range(0, len(newest), TOGETHER):
-            part = newest[start : start + TOGETHER]
-            await asyncio.gather(*(self._say(grant) for grant in part))
-            self._warn(part)
-            self._changes.notify()
+        """One refresh round of every connection that is alive, once a relay is there. What is being announced, waits
+        for a relay, or was announced since this began is passed over."""
+        wanted = [grant for grant in grants if grant.revoked_at is None or self._of(grant).said_id]
+        before = {grant.grant_id: self._of(grant).version for grant in wanted}
+        await self._relays_there()
+        for start in range(0, len(wanted), TOGETHER):
+            part = wanted[start : start + TOGETHER]
+            due = [grant for grant in part if self._is_due(grant, before[grant.grant_id])]
+            await asyncio.gather(*(self._refresh(grant) for grant in due))
+        self._report()
+
+    def _is_due(self, grant: Grant, before: int) -> bool:
+        known = self._of(grant)
+        on_its_way = known.turn.locked() or (known.version < grant.version and known.has_ready(grant.version))
+        return known.version == before <= grant.version and not on_its_way
+
+    async def _refresh(self, grant: Grant) -> None:
+        known = self._of(grant)
+        async with known.turn:
+            self._prepare(grant, known)
+            await self._send(known)
 
     async def publish_missing(self) -> None:
         """Send again what connected relays have not taken; the same events, so that a deletion fits all of them."""
         there = frozenset(self._pool.connected_urls())
-        waiting = [(known, known.missing & there) for known in self._known.values() if known.missing & there]
+        waiting = [known for known in self._behind if known.missing & there and not known.turn.locked()]
         for start in range(0, len(waiting), TOGETHER):
-            await asyncio.gather(*(self._again(known, urls) for known, urls in waiting[start : start + TOGETHER]))
+            await asyncio.gather(*(self._send(known) for known in waiting[start : start + TOGETHER]))
+        self._report()
+
+    def _report(self) -> None:
+        """One line when a relay has come to miss something, for all connections and once: it may be down for long.
+        What is being announced, or waits for the first relay, is not missed yet."""
+        urls = self._urls()
+        misses = Counter(url for known in self._behind if not known.turn.locked() for url in known.misses(urls))
+        self._reported.intersection_update({url for known in self._behind for url in known.misses(urls)})
+        if not misses.keys() <= self._reported:
+            log.warning(
+                "announcements of connections are missing on relays, and are sent again: %s",
+                ", ".join(f"{url} misses {count}" for url, count in sorted(misses.items())),
+            )
+            self._reported.update(misses)
+
+    # ------------------------------------------------------------ how it is said
 
     def _of(self, grant: Grant) -> _Announced:
         return self._known.setdefault(grant.grant_id, _Announced())
 
-    async def _say(self, grant: Grant) -> None:
-        known = self._of(grant)
+    def _urls(self) -> frozenset[str]:
+        return frozenset(row.url for row in self._pool.status())
+
+    async def _relays_there(self) -> None:
+        """Wait for the first relay, and shortly for the others: that a service starts is no reason for a warning."""
+        if await self._pool.connected():
+            await self._pool.connected(len(self._pool.status()), OTHERS_S)
+
+    def _prepare(self, grant: Grant, known: _Announced) -> None:
+        """Sign what is to be said of ``grant``; all relays miss it then. Of an end there may be nothing to be said."""
+        announcement = ANNOUNCED[grant.wire]
         if grant.revoked_at is None:
-            content, tags = info_event_content(sorted(grant.methods), allowed_ciphers(grant.cipher, grant.nip44_seen))
-            event = self._sign(grant, known, kinds.NWC_INFO, tags, content)
-            known.info_id = event.id
-        elif known.info_id:
-            # NIP-09: clients that look for the connection find out that it is gone.
-            event = self._sign(grant, known, kinds.DELETE, [["e", known.info_id], ["k", str(kinds.NWC_INFO)]], "")
-            known.info_id = ""
+            event = self._sign(grant, known, announcement.write(grant))
+            known.said_id = event.id
+        elif known.said_id:
+            event = self._sign(grant, known, announcement.deletion(known.said_id))
+            known.said_id = ""
         else:
             known.version = grant.version
+            self._settle(known)
             return
-        await self._put(known, event, grant.version)
+        known.event, known.made_for, known.missing = event, grant.version, self._urls()
+        self._behind.add(known)
 
-    async def _put(self, known: _Announced, event: Event, version: int) -> None:
-        urls = [row.url for row in self._pool.status()]
-        known.event, known.made_for, known.missing = event, version, frozenset(urls)
-        some_are_down = 0 < len(self._pool.connected_urls()) < len(urls)
-        deadline_s = DOWN_S if some_are_down else PUBLISH_S
-        result = await self._pool.publish(event, deadline_s=deadline_s, every=True)
-        if known.event is event:
-            known.note(urls, result)
-
-    async def _again(self, known: _Announced, urls: frozenset[str]) -> None:
-        event = known.event
-        if event is None:
+    async def _send(self, known: _Announced) -> None:
+        """Send the event to the connected relays that miss it."""
+        event, urls = known.event, known.missing.intersection(self._pool.connected_urls())
+        if event is None or not urls:
             return
         result = await self._pool.publish(event, urls, deadline_s=PUBLISH_S, every=True)
         if known.event is event:
             known.note(urls, result)
+            self._settle(known)
+            self._changes.notify()
 
-    def _warn(self, grants: Sequence[Grant]) -> None:
-        """One line for all of them: a relay that is down misses every connection."""
-        unheard = [grant.name for grant in grants if self._of(grant).version < grant.version]
-        if unheard:
-            log.warning("no relay took the info events of %d connections (%s, …)", len(unheard), unheard[0])
-        missing = frozenset[str]().union(*(self._of(grant).missing for grant in grants))
-        if missing:
-            log.warning(
-                "%s: info events of connections are missing there and are sent later", ", ".join(sorted(missing))
-            )
+    def _settle(self, known: _Announced) -> None:
+        if not known.misses(self._urls()):
+            self._behind.discard(known)
 
-    def _sign(self, grant: Grant, known: _Announced, kind: int, tags: list[list[str]], content: str) -> Event:
+    def _sign(self, grant: Grant, known: _Announced, draft: Draft) -> Event:
         key = self._keyring.connection_key(grant.grant_id)
         # Of two replaceable events of one second relays keep the lower id: a change would be lost half of the time.
         known.signed_at = max(self._clock.now(), known.signed_at + 1)
-        return sign_event(key, kind=kind, tags=tags, content=content, created_at=known.signed_at, aux=self._entropy(32))
+        return sign_event(
+            key, kind=draft.kind, tags=draft.tags, content=draft.content, created_at=known.signed_at,
+            aux=self._entropy(32),
+        )  # fmt: skip
 
     # ------------------------------------------------------------ the proof
 
     async def read_back(self, grant: Grant) -> None:
-        """Wait until a relay shows the info event of ``grant``. Raises KitestringError(UNAVAILABLE) otherwise: a URI
-        whose service cannot be found must not be handed out."""
+        """Wait until a relay shows what was announced about ``grant``. Raises KitestringError(UNAVAILABLE) otherwise: a
+        URI whose service cannot be found must not be handed out."""
         seen: set[str] = set()
+        kind = ANNOUNCED[grant.wire].kind
 
         def note(event: Event, _relay_url: str) -> None:
-            if event.kind == kinds.NWC_INFO and event.pubkey == grant.service_pubkey and verify_event(event):
+            if event.kind == kind and event.pubkey == grant.service_pubkey and verify_event(event):
                 seen.add(event.pubkey)
 
         self._checks += 1
         keys = [grant.service_pubkey]
-        subscription = self._pool.subscribe(f"info-{self._checks}", _info_filters, note, keys=keys)
+        subscription = self._pool.subscribe(f"announced-{self._checks}", partial(_filters, kind), note, keys=keys)
         try:
             await self._until_seen(seen)
         finally:
@@ -209,7 +263,7 @@ class Announcer:
             if self._clock.monotonic() > until:
                 raise KitestringError(
                     Reason.UNAVAILABLE,
-                    "no relay shows the connection's info event: check the relays with `kitestring doctor`",
+                    "no relay shows that the connection is there: check the relays with `kitestring doctor`",
                 )
             await self._clock.sleep(READ_BACK_ROUND_S)
 
@@ -218,5 +272,5 @@ def _answer(result: PublishResult, url: str) -> Answer:
     return result.relays.get(url, UNANSWERED).answer
 
 
-def _info_filters(keys: Sequence[str]) -> list[Filter]:
-    return [Filter(kinds=frozenset({kinds.NWC_INFO}), authors=frozenset(keys))]
+def _filters(kind: int, keys: Sequence[str]) -> list[Filter]:
+    return [Filter(kinds=frozenset({kind}), authors=frozenset(keys))]

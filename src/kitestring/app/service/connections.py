@@ -40,7 +40,7 @@ REQUEST_KINDS: Final = frozenset(WINDOWS)
 
 
 class Connections:
-    """Keeps gateway, keys, subscriptions and info events to what is stored.
+    """Keeps gateway, keys, subscriptions and announcements to what is stored.
 
     ``signers`` are the keys that the pool may sign with, ``own_keys`` those that our relay has room for always; the
     keys of connections are added to both.
@@ -90,9 +90,7 @@ class Connections:
         await self._background.cancel()
 
     async def announce(self) -> None:
-        """Keep the info events of all connections on all relays, for ever."""
-        while not await self._pool.connected():
-            log.warning("no relay is connected: connections are announced as soon as one is")
+        """Keep what is announced about all connections on all relays, for ever."""
         rounds = AGAIN_S // MISSING_S
         for number in itertools.count():
             try:

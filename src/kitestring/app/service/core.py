@@ -77,8 +77,8 @@ class Core:
         self.pool: Final = RelayPool(place.relays, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
-        announcer = Announcer(self.pool, store, keyring, clock, entropy)
-        self.delivery: Final = Delivery(store, clock, routes(Seams(self.pool, store, wires, clock, announcer)))
+        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy)
+        self.delivery: Final = Delivery(store, clock, routes(Seams(self.pool, store, wires, clock, self.announcer)))
         self.feed: Final = Feed(store, clock)
         store.subscribe(self.waiters.hear)
         store.subscribe(self.delivery.hear)
@@ -92,7 +92,7 @@ class Core:
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
-            announcer=announcer, clock=clock, signers=signers,
+            announcer=self.announcer, clock=clock, signers=signers,
             own_keys=place.own_keys,
         )  # fmt: skip
         self.desk: Final = ServiceDesk(
@@ -154,6 +154,7 @@ class Core:
             closing.push_async_callback(self.backend.close)
             closing.push_async_callback(self.store.close)
             closing.push_async_callback(self.pool.stop)
+            closing.push_async_callback(self.announcer.stop)
             closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             await self.connections.stop()
             await self._background.cancel()

@@ -23,8 +23,8 @@ from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, int_member, loads_obj
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import DAY_S, Window
-from kitestring.wire.encryption import Choice, choose_cipher
-from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
+from kitestring.wire.encryption import Choice, allowed_ciphers, choose_cipher
+from kitestring.wire.grammar import Announcement, Asked, Draft, Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, escape_unsafe
@@ -398,6 +398,28 @@ METHODS: Final[dict[str, Method]] = {
 }
 
 
+# ---------------------------------------------------------------- info event
+
+
+def info_event(methods: Collection[str], ciphers: Sequence[Cipher]) -> Draft:
+    """The info event for the methods that a grant lists; ``get_info`` is always granted."""
+    granted = [row for row in METHODS.values() if row.permission in methods or row.name == "get_info"]
+    tags = []
+    if "nip44" in ciphers:  # no tag means NIP-04 alone
+        tags.append(["encryption", "nip44_v2 nip04" if "nip04" in ciphers else "nip44_v2"])
+    extensions = sorted({row.extension for row in granted if row.extension})
+    if extensions:
+        tags.append(["extensions", " ".join(extensions)])
+    return Draft(kinds.NWC_INFO, tags, " ".join(row.name for row in granted))
+
+
+def _info_event(grant: Grant) -> Draft:
+    return info_event(grant.methods, allowed_ciphers(grant.cipher, grant.nip44_seen))
+
+
+# ---------------------------------------------------------------- the wire
+
+
 def _cipher(event: Event, grant: Grant | None) -> Choice:
     return choose_cipher(event, grant.cipher, grant.nip44_seen) if grant else Choice("nip44", allowed=False)
 
@@ -416,19 +438,5 @@ WIRE: Final = Wire(
     read=read,
     encode=encode,
     refuse=refuse,
+    announces=Announcement(kinds.NWC_INFO, _info_event),
 )
-
-
-# ---------------------------------------------------------------- info event
-
-
-def info_event_content(methods: Collection[str], ciphers: Sequence[Cipher]) -> tuple[str, list[list[str]]]:
-    """Content and tags of the info event (kind 13194) for the methods a grant lists; ``get_info`` is always granted."""
-    granted = [row for row in METHODS.values() if row.permission in methods or row.name == "get_info"]
-    tags = []
-    if "nip44" in ciphers:  # no tag means NIP-04 alone
-        tags.append(["encryption", "nip44_v2 nip04" if "nip04" in ciphers else "nip44_v2"])
-    extensions = sorted({row.extension for row in granted if row.extension})
-    if extensions:
-        tags.append(["extensions", " ".join(extensions)])
-    return " ".join(row.name for row in granted), tags
