@@ -354,7 +354,7 @@ async def test_a_stop_leaves_what_waits_for_a_relay_to_the_outbox_of_the_next_st
     carrying = asyncio.ensure_future(carried(announce, "g1"))
     await until(lambda: clock.sleeps)
     await announce.stop()
-    assert (announce._carrying, carrying.done()) == (set(), False)
+    assert (announce._background._tasks, carrying.done()) == (set(), False)
     carrying.cancel()
 
 
@@ -408,18 +408,22 @@ async def test_whoever_waits_for_an_announcement_waits_until_a_relay_has_it(stor
     assert await waiting
 
 
-async def test_a_ledger_that_cannot_be_read_leaves_the_announcement_to_the_outbox(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "error", [KitestringError(Reason.INTERNAL, "the database cannot be read"), ValueError("a bug")], ids=["disk", "bug"]
+)
+async def test_what_cannot_be_announced_now_is_left_to_the_outbox(
+    error: Exception, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(_: str) -> Grant | None:
-        raise KitestringError(Reason.INTERNAL, "the database cannot be read")
+        raise error
 
     await save(store, GRANT)
     pool, announce = (pool := FakePool()), announcer(pool, store)
     with monkeypatch.context() as patched:
         patched.setattr(store, "grant", broken)
         assert not await carried(announce, "g1")
-    assert "a connection is not announced yet: the database cannot be read" in caplog.text
+    assert "a connection is not announced yet" in caplog.text
+    assert str(error) in caplog.text
     assert await carried(announce, "g1")
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.background import Background
 from kitestring.app.service.delivery import Done
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -91,30 +92,28 @@ class Announcer:
         self._behind: set[_Announced] = set()  # those that a relay misses: a round costs no more than these
         self._reported: set[str] = set()  # relays of which the log says already that they miss something
         self._changes = Changes(clock)
-        self._carrying: set[asyncio.Task[None]] = set()
+        self._background = Background(clock)
         self._checks = 0
 
     async def stop(self) -> None:
         """End what is being carried: the outbox has it for the next start."""
-        for task in self._carrying:
-            task.cancel()
-        await asyncio.gather(*self._carrying, return_exceptions=True)
+        await self._background.cancel()
 
     # ------------------------------------------------------------ one connection
 
     def carry(self, message: Message, done: Done) -> None:
         """Announce the grant that ``message.address`` names as it is stored now; taken as soon as one relay has it."""
-        task = asyncio.get_running_loop().create_task(self._carry(message.address.decode(), done))
-        self._carrying.add(task)
-        task.add_done_callback(self._carrying.discard)
+        self._background.spawn(self._carry(message.address.decode(), done))
 
     async def _carry(self, grant_id: str, done: Done) -> None:
+        is_taken = False
         try:
             grant = await self._store.grant(grant_id)
             is_taken = grant is None or grant.wire not in ANNOUNCED or await self.announce(grant)
         except KitestringError as failure:
             log.warning("a connection is not announced yet: %s", failure.message)
-            is_taken = False
+        except Exception:
+            log.exception("a connection is not announced yet")
         done(is_taken)
 
     async def announce(self, grant: Grant) -> bool:
