@@ -18,6 +18,7 @@ from bench import world
 from bench.node import EXPIRY_S
 from kitestring.app.service.notices import CONSUMER
 from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import DAY_S
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.payments import Settled, State
@@ -115,7 +116,7 @@ class Cycles:
         payment_id = f"{now:08x}{payment_hash[:24]}"
         payment = Payment(
             payment_id=payment_id, node_id=world.NODE_ID, epoch=1, account_id=OWNER_ACCOUNT, grant_id=grant_id,
-            payment_hash=payment_hash, bolt11="lnbcrt" + 261 * "q", amount_msat=sat(1_000),
+            payment_hash=payment_hash, destination=Bolt11("lnbcrt" + 261 * "q"), amount_msat=sat(1_000),
             fee_cap_msat=sat(10), created_at=now, state=State.DISPATCHED, description=f"order {number}",
         )  # fmt: skip
         day = now - now % DAY_S

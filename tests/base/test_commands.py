@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitestring.base.commands import AskOffer, GetBalance, Journaled, MakeInvoice, PayInvoice, freeze, thaw
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, Msat
 
 MONEY = st.integers(0, MAX_MSAT).map(Msat)
@@ -17,8 +18,11 @@ PERHAPS_MONEY = st.none() | MONEY
 TEXT = st.text(max_size=40)
 SECONDS = st.integers(0, 2**53 - 1)
 TEXTS = st.dictionaries(TEXT, TEXT, max_size=3)
+DESTINATION = st.builds(Bolt11, TEXT, st.booleans()) | st.builds(
+    Keysend, TEXT, TEXT, st.lists(st.tuples(SECONDS, TEXT), max_size=2).map(tuple)
+)
 PAYMENTS = st.builds(
-    PayInvoice, bolt11=TEXT, payment_hash=TEXT, amount_msat=MONEY, amountless=st.booleans(), max_fee_msat=PERHAPS_MONEY,
+    PayInvoice, destination=DESTINATION, payment_hash=TEXT, amount_msat=MONEY, max_fee_msat=PERHAPS_MONEY,
     network=TEXT, expires_at=SECONDS, description=TEXT, description_hash=TEXT, metadata=TEXT,
 )  # fmt: skip
 INVOICES = st.builds(

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.client.net import Net
@@ -100,15 +101,19 @@ def test_a_price_that_only_the_service_named_is_shown_and_not_paid() -> None:
 async def test_an_invoice_is_payable_as_it_stands_and_becomes_an_order() -> None:
     found = await ask(f"lightning:{invoice()}", Terms(network="regtest"), net())
     order = found.order(sat(2), description="not used", metadata="{}")
-    assert (order.bolt11, order.payment_hash, order.amount_msat) == (invoice(), PAYMENT_HASH, sat(21))
-    assert (order.amountless, order.max_fee_msat, order.network) == (False, sat(2), "regtest")
+    assert (order.destination, order.payment_hash, order.amount_msat) == (Bolt11(invoice()), PAYMENT_HASH, sat(21))
+    assert (order.max_fee_msat, order.network) == (sat(2), "regtest")
     assert (order.description, order.metadata, order.expires_at) == ("tea", "{}", found.invoice.expires_at)
 
 
 async def test_an_invoice_without_amount_takes_the_payers() -> None:
     found = await ask(invoice(None), Terms(Msat(1_500)), net())
     order = found.order()
-    assert (order.amount_msat, order.amountless, order.max_fee_msat) == (Msat(1_500), True, None)
+    assert (order.amount_msat, order.destination, order.max_fee_msat) == (
+        Msat(1_500),
+        Bolt11(invoice(None), True),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +147,7 @@ async def test_a_price_in_the_code_is_paid_also_with_an_invoice_that_has_no_amou
         code = pointers.encode(noffer(relay.url, price_sats=21))
         async with await ask(code, Terms(), net(IMPATIENT, relay.url)) as found:
             order = found.order()
-    assert (order.amount_msat, order.amountless) == (sat(21), True)
+    assert (order.amount_msat, order.destination) == (sat(21), Bolt11(invoice(None), True))
 
 
 async def test_a_price_that_nobody_has_seen_closes_the_line_and_is_shown() -> None:

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import Msat
 from kitestring.base.node import FindingState, InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
@@ -144,11 +145,12 @@ async def check_a_refused_payment_fails_with_evidence_and_can_be_tried_again(sid
 
 
 async def check_a_route_dearer_than_the_cap_is_not_taken(side: Side) -> None:
-    wanted = order(await side.invoice(5_000_000), fee_cap=Msat(10))
+    bill = await side.invoice(5_000_000)
+    wanted = order(bill, fee_cap=Msat(10))
     answer = await side.backend.pay(wanted)
     assert isinstance(answer, Failed)
     assert answer.reason in {"fee_limit", "no_route"}
-    await pays(side, order(wanted.bolt11))
+    await pays(side, order(bill))
 
 
 async def check_more_than_there_is_cannot_be_paid(side: Side) -> None:
@@ -178,12 +180,23 @@ async def check_an_invoice_of_nobody_finds_no_route(side: Side) -> None:
 
 
 async def refuses_for_good(side: Side, sound: str, name: str, spoiled: str) -> None:
-    wanted = replace(order(sound), bolt11=spoiled)
+    wanted = replace(order(sound), destination=Bolt11(spoiled))
     answer = await side.backend.pay(wanted)
     assert isinstance(answer, Failed), f"{name}: {answer}"
     assert (answer.reason, bool(answer.evidence)) == ("refused", True), f"{name}: {answer}"
     looked_up = await side.backend.lookup_payment(wanted.payment_hash)
     assert isinstance(looked_up, NeverSeen), f"{name}: {looked_up}"
+
+
+async def check_a_key_without_an_invoice_is_refused_for_good_unless_the_backend_declares_keysend(side: Side) -> None:
+    preimage = sha256(f"keysend {time.time()}".encode())
+    payment_hash = sha256(preimage.digest()).hexdigest()
+    wanted = PayOrder(Keysend("02" + "11" * 32, preimage.hexdigest()), payment_hash, Msat(1_000), FEE_CAP, 15)
+    assert not side.backend.capabilities.keysend
+    answer = await side.backend.pay(wanted)
+    assert isinstance(answer, Failed)
+    assert (answer.reason, bool(answer.evidence)) == ("refused", True)
+    assert isinstance(await side.backend.lookup_payment(payment_hash), NeverSeen)
 
 
 async def check_an_invoice_that_no_key_can_have_signed_is_refused_for_good(side: Side) -> None:
@@ -205,7 +218,7 @@ async def check_a_sound_invoice_is_paid_after_one_with_its_hash_was_refused(side
         await refuses_for_good(side, sound, name, spoiled)
     await pays(side, order(sound))
     for _, spoiled in itertools.islice(unsigned(sound), 3):
-        answer = await side.backend.pay(replace(order(sound), bolt11=spoiled))
+        answer = await side.backend.pay(replace(order(sound), destination=Bolt11(spoiled)))
         assert isinstance(answer, (Settled, Unknown)), answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kitestring.base.commands import PayInvoice
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import PayOrder
@@ -29,14 +30,16 @@ def asked(rig: Rig, invoice: tuple[str, str], **more: object) -> PayInvoice:
 @virtual
 async def test_a_payment_is_claimed_as_it_was_asked_for_and_as_it_was_allowed(life: Life) -> None:
     async with life.service(start=False) as rig:
-        command = asked(rig, ("lnbcrt-a", "aa" * 32), amountless=True, description="tea", metadata="{}")
+        command = asked(
+            rig, ("lnbcrt-a", "aa" * 32), destination=Bolt11("lnbcrt-a", True), description="tea", metadata="{}"
+        )
         made = new_payment(rig.context, command, APP, Allow((), Msat(77)), None, 1_800_000_000)
-        assert (made.payment_hash, made.bolt11, made.amount_msat, made.fee_cap_msat) == (
-            "aa" * 32, "lnbcrt-a", Msat(AMOUNT), Msat(77),
+        assert (made.payment_hash, made.destination, made.amount_msat, made.fee_cap_msat) == (
+            "aa" * 32, Bolt11("lnbcrt-a", True), Msat(AMOUNT), Msat(77),
         )  # fmt: skip
         assert (made.account_id, made.grant_id) == ("shop", "app")
         assert (made.node_id, made.epoch) == (rig.context.node.node_id, rig.context.node.epoch)
-        assert (made.state, made.internal, made.amountless) == (State.DISPATCHED, False, True)
+        assert (made.state, made.internal) == (State.DISPATCHED, False)
         assert (made.description, made.metadata, made.created_at) == ("tea", "{}", 1_800_000_000)
         assert made.expires_at == command.expires_at
 
@@ -60,14 +63,18 @@ async def test_only_the_very_text_of_an_open_invoice_is_our_own(life: Life) -> N
         assert await own_invoice(rig.context, asked(rig, (text, payment_hash))) is not None
         assert await own_invoice(rig.context, asked(rig, (f"wrapped-{text}", payment_hash))) is None
         assert await own_invoice(rig.context, asked(rig, (text, "aa" * 32))) is None
+        key = Keysend("02" * 33, "ab" * 32)
+        assert await own_invoice(rig.context, asked(rig, ("", payment_hash), destination=key)) is None
         life.node.pay_in(payment_hash)
         await rig.clock.sleep(1)
         assert await own_invoice(rig.context, asked(rig, (text, payment_hash))) is None
 
 
 def test_the_order_names_the_amount_the_cap_and_how_long_the_node_may_search() -> None:
-    row = payment("a", 1_000, 100, amountless=True)
-    assert pay_order(row, 60) == PayOrder("lnbcrt-a", row.payment_hash, Msat(1_000), True, Msat(100), 60)
+    row = payment("a", 1_000, 100, destination=Bolt11("lnbcrt-a", True))
+    assert pay_order(row, 60) == PayOrder(Bolt11("lnbcrt-a", True), row.payment_hash, Msat(1_000), Msat(100), 60)
+    key = Keysend("02" * 33, "ab" * 32)
+    assert pay_order(replace(row, destination=key), 60).destination == key
 
 
 @pytest.mark.parametrize("why", ["expired", "revoked", "gone", "stopped"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kitestring.base.commands import MakeInvoice, PayInvoice, freeze
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
@@ -22,8 +23,10 @@ REASONS = {
     FailureReason.TAKEN: Reason.INVOICE_TAKEN,
     FailureReason.OTHER: Reason.PAYMENT_FAILED,
 }
-PAY = PayInvoice(bolt11="lnbcrt-a", payment_hash="aa" * 32, amount_msat=Msat(1_000))
-LIMITED = PayInvoice(bolt11="lnbcrt-a", payment_hash="aa" * 32, amount_msat=Msat(1_000), max_fee_msat=Msat(7))
+PAY = PayInvoice(destination=Bolt11("lnbcrt-a"), payment_hash="aa" * 32, amount_msat=Msat(1_000))
+LIMITED = PayInvoice(
+    destination=Bolt11("lnbcrt-a"), payment_hash="aa" * 32, amount_msat=Msat(1_000), max_fee_msat=Msat(7)
+)
 
 
 @pytest.mark.parametrize("reason", FailureReason)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.grants import Budget, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
@@ -121,11 +122,14 @@ def test_what_was_received_counts_and_before_that_what_was_asked_for(
 
 async def test_payments_and_invoices_come_back_with_every_member(store: Store) -> None:
     made = payment(
-        "a", 1000, 100, amountless=True, expires_at=NOW + 60, description="tea ☕", description_hash="ab" * 32,
-        metadata='{"order":17}',
+        "a", 1000, 100, destination=Bolt11("lnbcrt-a", True), expires_at=NOW + 60, description="tea ☕",
+        description_hash="ab" * 32, metadata='{"order":17}',
     )  # fmt: skip
     await store.apply(claim("a", made))
     assert await store.payment("pay-a") == replace(made, state=State.DISPATCHED)
+    sent = payment("k", destination=Keysend("02" * 33, "ab" * 32, ((65_536, "00ff"), (70_000, ""))))
+    await store.apply(claim("k", sent))
+    assert await store.payment("pay-k") == replace(sent, state=State.DISPATCHED)
     asked = invoice(
         "i", None, description="cake", description_hash="cd" * 32, metadata="{}", offer_id="tea", payer_data='{"n":1}',
     )  # fmt: skip

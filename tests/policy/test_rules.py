@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, LookupInvoice, MakeInvoice, PayInvoice
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import MAX_MSAT, Msat, sat
@@ -30,7 +32,7 @@ ABLE = Capabilities(
 
 def pay(amount_msat: int = 100_000, **changes: Any) -> PayInvoice:
     members: dict[str, Any] = {
-        "bolt11": "lnbcrt1",
+        "destination": Bolt11("lnbcrt1"),
         "payment_hash": "ab" * 32,
         "amount_msat": Msat(amount_msat),
         "network": "regtest",
@@ -104,6 +106,17 @@ def test_the_cap_of_one_payment_is_on_its_amount() -> None:
 )
 def test_the_invoice_has_to_be_payable_here_and_now(command: PayInvoice, expected: Reason | None) -> None:
     assert reason(decided(command)) is expected
+
+
+def test_a_key_is_paid_without_invoice_by_a_backend_that_can_and_with_the_preimage_of_the_hash() -> None:
+    preimage = "cd" * 32
+    key = Keysend("02" * 33, preimage)
+    payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+    sent = pay(destination=key, payment_hash=payment_hash, network="", expires_at=0)
+    assert decided(sent, keysend=True) == Allow((), Msat(10_000))
+    assert reason(decided(sent)) is Reason.UNSUPPORTED
+    assert reason(decided(replace(sent, payment_hash="ab" * 32), keysend=True)) is Reason.MALFORMED
+    assert reason(decided(replace(sent, amount_msat=Msat(0)), keysend=True)) is Reason.AMOUNT_OUT_OF_RANGE
 
 
 @pytest.mark.parametrize(

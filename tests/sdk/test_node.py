@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.node import InvoiceStatus, NodeInfo, NodePayment, NodeUnreachableError, PayOrder
@@ -108,7 +109,7 @@ async def test_a_payment_is_ordered_with_its_limits(make: Make) -> None:
     source, fake = make()
     result = await paid(source)
     assert (result.preimage, result.fee_msat, result.amount_msat) == (PREIMAGE, Msat(7), sat(21))
-    assert fake.orders == [PayOrder(BILL, PAYMENT_HASH, sat(21), False, sat(10), 60)]
+    assert fake.orders == [PayOrder(Bolt11(BILL), PAYMENT_HASH, sat(21), sat(10), 60)]
 
 
 @virtual

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.base.commands import ListTransactions, PayInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
@@ -50,7 +51,11 @@ def over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
 def order(node: FaultyBackend, script: Script) -> PayInvoice:
     text, payment_hash = node.outside_invoice(script)
     return PayInvoice(
-        bolt11=text, payment_hash=payment_hash, amount_msat=Msat(AMOUNT), network="regtest", expires_at=EPOCH + 9_999
+        destination=Bolt11(text),
+        payment_hash=payment_hash,
+        amount_msat=Msat(AMOUNT),
+        network="regtest",
+        expires_at=EPOCH + 9_999,
     )
 
 
@@ -121,7 +126,10 @@ async def test_an_invoice_that_expires_meanwhile_is_not_sent_again(node: FaultyB
     source = over(node)
     command = order(node, Script(answers=["dropped"]))
     soon = PayInvoice(
-        bolt11=command.bolt11, payment_hash=command.payment_hash, amount_msat=Msat(AMOUNT), expires_at=EPOCH + 30
+        destination=command.destination,
+        payment_hash=command.payment_hash,
+        amount_msat=Msat(AMOUNT),
+        expires_at=EPOCH + 30,
     )
     for _ in range(3):
         assert (await refused(source, soon)).reason is Reason.PAYMENT_IN_FLIGHT

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from kitestring.base.destinations import Destination
 from kitestring.base.money import Msat
 
 #: The account that is the node itself, and the grant of its owner (no limits, every method).
@@ -23,15 +24,15 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults
 
 
 class PayInvoice(Command, frozen=True, kw_only=True):
-    """Pay ``bolt11``. ``amount_msat`` is what will be paid, also for amountless invoices (then ``amountless``).
+    """Pay ``destination``. ``amount_msat`` is what will be paid, also for amountless invoices.
 
-    The wire has decoded the invoice; the engine never parses one. Times are Unix seconds.
+    The wire has decoded an invoice; the engine never parses one. ``network``, ``expires_at`` (Unix seconds) and
+    ``description_hash`` are the invoice's.
     """
 
-    bolt11: str
+    destination: Destination
     payment_hash: str
     amount_msat: Msat
-    amountless: bool = False
     max_fee_msat: Msat | None = None
     network: str = ""
     expires_at: int = 0

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from kitestring.base.destinations import Destination
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import LookupAnswer, PayAnswer
 
@@ -26,7 +27,8 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     - ``amountless``: makes and pays invoices without an amount
     - ``description_hash``: makes invoices that carry only the hash of a description
     - ``sub_sat``: amounts below one sat
-    - ``hold``, ``keysend``, ``bolt12``: nothing asks for them yet
+    - ``keysend``: pays a node by its key alone, with a preimage of ours
+    - ``hold``, ``bolt12``: nothing asks for them yet
     """
 
     own_preimage: bool
@@ -60,15 +62,15 @@ class NodeBalance(msgspec.Struct, frozen=True, gc=False):
 
 
 class PayOrder(msgspec.Struct, frozen=True, gc=False):
-    """``amount_msat`` is given to the node only for amountless invoices. ``timeout_s`` bounds the node's own search.
+    """``amount_msat`` is given to the node for everything but an invoice that names it. ``timeout_s`` bounds the node's
+    own search. A ``Keysend`` comes only to a backend that declares ``keysend``.
 
-    The invoice was read and its network, amount and expiry checked. Its signature was **not**: that is the node's part.
+    An invoice was read and its network, amount and expiry checked. Its signature was **not**: that is the node's part.
     """
 
-    bolt11: str
+    destination: Destination
     payment_hash: str
     amount_msat: Msat
-    amountless: bool
     fee_cap_msat: Msat
     timeout_s: int
 

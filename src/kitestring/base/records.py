@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kitestring.base.destinations import Destination
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import State
@@ -64,13 +65,12 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     account_id: str
     grant_id: str
     payment_hash: str
-    bolt11: str
+    destination: Destination
     amount_msat: Msat
     fee_cap_msat: Msat
     created_at: int
     state: State = State.RESERVED
     internal: bool = False
-    amountless: bool = False
     expires_at: int = 0
     description: str = ""
     description_hash: str = ""

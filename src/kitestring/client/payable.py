@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from kitestring.base.commands import PayInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MSAT_PER_SAT, Msat, sat
 from kitestring.codec import bolt11, pointers
@@ -53,10 +54,9 @@ class Payable:
         """The command that pays it. ``description`` is for an invoice that has none."""
         invoice = self.invoice
         return PayInvoice(
-            bolt11=invoice.text,
+            destination=Bolt11(invoice.text, invoice.amount_msat is None),
             payment_hash=invoice.payment_hash,
             amount_msat=self.amount_msat,
-            amountless=invoice.amount_msat is None,
             max_fee_msat=max_fee_msat,
             network=invoice.network,
             expires_at=invoice.expires_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kitestring.base.commands import PayInvoice
+from kitestring.base.destinations import invoice_text
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.node import PayOrder
@@ -22,13 +23,12 @@ def new_payment(
         account_id=grant.account_id,
         grant_id=grant.grant_id,
         payment_hash=command.payment_hash,
-        bolt11=command.bolt11,
+        destination=command.destination,
         amount_msat=command.amount_msat,
         fee_cap_msat=allow.fee_cap_msat,
         created_at=now,
         state=State.RESERVED if own is not None else State.DISPATCHED,
         internal=own is not None,
-        amountless=command.amountless,
         expires_at=command.expires_at,
         description=command.description,
         description_hash=command.description_hash,
@@ -39,17 +39,16 @@ def new_payment(
 async def own_invoice(context: Context, command: PayInvoice) -> Invoice | None:
     """Our own open invoice, if this very string is one; the same hash in another string is a wrapped invoice."""
     invoice = await context.store.invoice_by_hash(context.node.node_id, command.payment_hash)
-    if invoice is None or invoice.state is not InvoiceState.OPEN or invoice.bolt11 != command.bolt11:
+    if invoice is None or invoice.state is not InvoiceState.OPEN:
         return None
-    return invoice
+    return invoice if invoice.bolt11 == invoice_text(command.destination) else None
 
 
 def pay_order(payment: Payment, timeout_s: int) -> PayOrder:
     return PayOrder(
-        payment.bolt11,
+        payment.destination,
         payment.payment_hash,
         payment.amount_msat,
-        payment.amountless,
         payment.fee_cap_msat,
         timeout_s,
     )

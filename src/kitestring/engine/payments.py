@@ -134,6 +134,7 @@ class Payments:
             grant,
             now=now,
             network=self._context.node.network,
+            keysend=self._context.backend.capabilities.keysend,
             internal=own is not None,
             fee_ppm=limits.fee_ppm,
             fee_min_msat=limits.fee_min_msat,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
+import msgspec
+
+from kitestring.base.destinations import Bolt11, Keysend, invoice_text
 from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Account, Budget, Grant, Offer, OfferState
 from kitestring.base.invoices import InvoiceState
@@ -22,6 +25,8 @@ FEES: Final = "@fees"
 STATES: Final = {state.value: state for state in State}
 INVOICE_STATES: Final = {state.value: state for state in InvoiceState}
 OFFER_STATES: Final = {state.value: state for state in OfferState}
+_read_keysend: Final = msgspec.json.Decoder(Keysend).decode
+_write_keysend: Final = msgspec.json.Encoder().encode
 EVENT_KINDS: Final = {kind.value: kind for kind in EventKind}
 
 REQUEST: Final = "request_id, wire, grant_id, command, reply_to, sent_at, received_at, payment_id"
@@ -31,7 +36,7 @@ EVENT: Final = "event, at, kind, subject, grant_id, account_id, detail"
 #: As it was claimed, then what an outcome changes.
 CLAIMED: Final = (
     "payment_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, fee_cap_msat, created_at,"
-    " internal, amountless, expires_at, description, description_hash, metadata"
+    " internal, amountless, expires_at, description, description_hash, metadata, keysend"
 )
 PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
@@ -77,29 +82,35 @@ def read_payment(row: Row) -> Payment:
         account_id=row[3],
         grant_id=row[4],
         payment_hash=row[5],
-        bolt11=row[6],
+        destination=_read_keysend(row[16]) if row[16] else Bolt11(row[6], row[11] == 1),
         amount_msat=Msat(row[7]),
         fee_cap_msat=Msat(row[8]),
         created_at=row[9],
         internal=row[10] == 1,
-        amountless=row[11] == 1,
         expires_at=row[12],
         description=row[13],
         description_hash=row[14],
         metadata=row[15],
-        state=STATES[row[16]],
-        fee_msat=Msat(row[17]),
-        preimage=row[18],
-        evidence=row[19],
-        settled_at=row[20],
+        state=STATES[row[17]],
+        fee_msat=Msat(row[18]),
+        preimage=row[19],
+        evidence=row[20],
+        settled_at=row[21],
     )
 
 
 def write_claimed(p: Payment) -> Row:
+    match p.destination:
+        case Bolt11(text, amountless):
+            keysend = ""
+        case Keysend():
+            text, amountless, keysend = "", False, _write_keysend(p.destination).decode()
+        case _:
+            assert_never(p.destination)
     return (
-        *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, p.bolt11, int(p.amount_msat)),
-        *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if p.amountless else 0, p.expires_at),
-        *(p.description, p.description_hash, p.metadata),
+        *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, text, int(p.amount_msat)),
+        *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if amountless else 0, p.expires_at),
+        *(p.description, p.description_hash, p.metadata, keysend),
     )
 
 
@@ -234,7 +245,7 @@ def outgoing(p: Payment) -> Transaction:
         created_at=p.created_at,
         settled_at=p.settled_at,
         expires_at=p.expires_at or None,
-        bolt11=p.bolt11,
+        bolt11=invoice_text(p.destination),
         description=p.description,
         description_hash=p.description_hash,
         preimage=p.preimage if p.state is State.SETTLED else "",

@@ -3,7 +3,7 @@ money is reserved."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -16,11 +16,13 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
 )
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
+from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Charge
 from kitestring.policy.access import NEEDED, OWNER_WIRE, refuse_right
 from kitestring.policy.budget import charge, per_period, renews_at
@@ -51,16 +53,18 @@ def decide(
     *,
     now: int,
     network: str,
+    keysend: bool = False,
     internal: bool = False,
     fee_ppm: int = DEFAULT_FEE_PPM,
     fee_min_msat: int = DEFAULT_FEE_MIN_MSAT,
 ) -> Allow | Refused:
     """Decide about one payment: caller, invoice, per-payment cap, budget. ``now`` in Unix seconds.
 
-    ``network`` is the service's; ``internal`` says that the invoice is our own, so that there is no routing fee. A
-    payment that is known already must be looked up by the caller: an expired but settled invoice still has its answer.
+    ``network`` is the service's; ``keysend`` says that the backend can do it; ``internal`` says that the invoice is our
+    own, so that there is no routing fee. A payment that is known already must be looked up by the caller: an expired
+    but settled invoice still has its answer.
     """
-    refused = refuse_caller(grant, now, command) or _refuse_invoice_to_pay(command, now, network)
+    refused = refuse_caller(grant, now, command) or _refuse_payment(command, now, network, keysend)
     if refused is not None or grant is None:
         return refused or _no_grant()
     limit = grant.per_payment_msat
@@ -143,15 +147,36 @@ def _sats(amount: Msat) -> str:
     return f"{whole:,}{f'.{rest:03d}'.rstrip('0') if rest else ''} sat"
 
 
+def _refuse_payment(command: PayInvoice, now: int, network: str, keysend: bool) -> Refused | None:
+    match command.destination:
+        case Bolt11():
+            refused = _refuse_invoice_to_pay(command, now, network)
+        case Keysend(preimage=preimage):
+            refused = _refuse_keysend(preimage, command.payment_hash, keysend)
+        case _:
+            assert_never(command.destination)
+    if refused is not None:
+        return refused
+    if not 1 <= command.amount_msat <= MAX_MSAT:
+        return _amount_out_of_range()
+    if command.max_fee_msat is not None and command.max_fee_msat < 0:
+        return Refused(Reason.MALFORMED, "max_fee must not be negative")
+    return None
+
+
 def _refuse_invoice_to_pay(command: PayInvoice, now: int, network: str) -> Refused | None:
     if command.network != network:
         return Refused(Reason.WRONG_NETWORK, f"this invoice is for {command.network}")
     if now >= command.expires_at:
         return Refused(Reason.MALFORMED, "the invoice has expired")
-    if not 1 <= command.amount_msat <= MAX_MSAT:
-        return _amount_out_of_range()
-    if command.max_fee_msat is not None and command.max_fee_msat < 0:
-        return Refused(Reason.MALFORMED, "max_fee must not be negative")
+    return None
+
+
+def _refuse_keysend(preimage: str, payment_hash: str, is_able: bool) -> Refused | None:
+    if not is_able:
+        return Refused(Reason.UNSUPPORTED, "this wallet pays invoices only")
+    if not preimage_fits(preimage, payment_hash):
+        return Refused(Reason.MALFORMED, "the preimage is not that of the payment hash")
     return None
 
 

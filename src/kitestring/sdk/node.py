@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from kitestring.backend.registry import open_backend
 from kitestring.base.commands import ListTransactions, PayInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodePayment, PayOrder
@@ -88,7 +89,8 @@ class NodeSource:
             sentence = (refused.message or TABLE[refused.reason].sentence) + _HINTS.get(end.reason, "")
             raise KitestringError(refused.reason, sentence, payment_hash=command.payment_hash, evidence=end.evidence)
         amount_msat = payment.order.amount_msat
-        if command.amountless and not payment.is_sent:
+        named_by_us = not isinstance(command.destination, Bolt11) or command.destination.amountless
+        if named_by_us and not payment.is_sent:
             amount_msat = await self._amount_paid(command.payment_hash, amount_msat)
         return Paid(command.payment_hash, end.preimage, amount_msat, end.fee_msat)
 
@@ -97,9 +99,7 @@ class NodeSource:
             text = "the end of too many payments is not known yet: look them up, then try again"
             raise KitestringError(Reason.RATE_LIMITED, text)
         payment_hash = command.payment_hash
-        order = PayOrder(
-            command.bolt11, payment_hash, command.amount_msat, command.amountless, fee_cap_of(command), timeout_s
-        )
+        order = PayOrder(command.destination, payment_hash, command.amount_msat, fee_cap_of(command), timeout_s)
         payment = OpenPayment(
             order, command.expires_at, self._backend, self._clock, lambda: self._open.pop(payment_hash, None)
         )

@@ -121,7 +121,7 @@ class Wallet:
                 paid = await self._paid_before(command)
             else:
                 paid = await self._source.pay(command, timeout_s)
-        return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, command.bolt11)
+        return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, payable.invoice.text)
 
     async def _paid_before(self, command: PayInvoice) -> Paid:
         """An expired invoice may be one that was paid in time, or that is being paid."""

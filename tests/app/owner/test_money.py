@@ -10,6 +10,7 @@ import pytest
 
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
 from kitestring.base.invoices import InvoiceState
@@ -46,13 +47,14 @@ async def test_an_invoice_is_paid_with_what_it_says(office: Office) -> None:
     assert (result["amount_msat"], result["fee_msat"], result["internal"]) == (50_000, 1_005, False)
     assert sha256(bytes.fromhex(result["preimage"])).hexdigest() == result["payment_hash"] == decode(text).payment_hash
     payment = await office.store.payment_by_hash(office.rig.context.node.node_id, result["payment_hash"])
-    assert (payment.amount_msat, payment.fee_cap_msat, payment.amountless) == (sat(50), Msat(2_000), False)
+    assert (payment.amount_msat, payment.fee_cap_msat, payment.destination) == (sat(50), Msat(2_000), Bolt11(text))
 
 
 async def test_an_amountless_invoice_is_paid_with_the_given_amount(office: Office) -> None:
-    result = await office.run("pay", target=office.node.outside_bolt11(None), amount_msat=9_000)
+    text = office.node.outside_bolt11(None)
+    result = await office.run("pay", target=text, amount_msat=9_000)
     payment = await office.store.payment_by_hash(office.rig.context.node.node_id, result["payment_hash"])
-    assert (payment.amount_msat, payment.amountless) == (Msat(9_000), True)
+    assert (payment.amount_msat, payment.destination) == (Msat(9_000), Bolt11(text, True))
 
 
 async def test_a_key_pays_once_and_gives_the_same_answer_ever_after(office: Office) -> None:

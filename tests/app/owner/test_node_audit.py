@@ -8,6 +8,7 @@ import pytest
 
 from kitestring.app.owner.node_audit import SECOND_LOOK_S, Findings, Subject, examine
 from kitestring.base.commands import MakeInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
@@ -80,7 +81,7 @@ async def test_what_only_the_node_knows_is_wrong_where_nobody_else_uses_it(
     books: Books, whole_node: bool, violations: int
 ) -> None:
     _, payment_hash = books.node.outside_invoice()
-    await books.node.pay(PayOrder("lnbcrt-elsewhere", payment_hash, Msat(5), False, Msat(1), 60))
+    await books.node.pay(PayOrder(Bolt11("lnbcrt-elsewhere"), payment_hash, Msat(5), Msat(1), 60))
     assert len((await books.look(whole_node=whole_node)).violations) == violations
 
 

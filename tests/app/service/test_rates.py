@@ -10,6 +10,7 @@ from kitestring.app.home.config import RequestRates
 from kitestring.app.service import rates as module
 from kitestring.app.service.rates import Rates
 from kitestring.base.commands import AskOffer, GetBalance, PayInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.crypto.keys import SecretKey
@@ -22,7 +23,7 @@ from tests.kit.engine.rig import Life
 from tests.kit.wire.samples import reply_to
 
 READ = Asked(GetBalance(), reply_to("nwc"))
-PAYMENT = Asked(PayInvoice(bolt11="x", payment_hash="ab" * 32, amount_msat=Msat(1)), reply_to("nwc"))
+PAYMENT = Asked(PayInvoice(destination=Bolt11("x"), payment_hash="ab" * 32, amount_msat=Msat(1)), reply_to("nwc"))
 
 
 def offer(name: str) -> Asked:

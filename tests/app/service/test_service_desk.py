@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kitestring.base.commands import MakeInvoice, PayInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import Msat
@@ -18,7 +19,7 @@ from tests.kit.engine.rig import Life, Rig
 def order(rig: Rig) -> PayInvoice:
     text, payment_hash = rig.life.node.outside_invoice()
     return PayInvoice(
-        bolt11=text, payment_hash=payment_hash, amount_msat=Msat(1_000), network="regtest",
+        destination=Bolt11(text), payment_hash=payment_hash, amount_msat=Msat(1_000), network="regtest",
         expires_at=rig.clock.now() + 60,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 from kitestring.backend import http
 from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.lnd.node import REFUSALS
+from kitestring.base.destinations import Bolt11, invoice_text
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, Settled, Unknown
@@ -72,7 +73,8 @@ async def test_the_fee_limit_is_always_sent_and_the_amount_only_when_the_invoice
 ) -> None:
     fake.send = 200, SUCCEEDED
     await backend.pay(replace(an_order(), fee_cap_msat=Msat(0)))
-    await backend.pay(replace(an_order(), amountless=True, amount_msat=Msat(77)))
+    text = invoice_text(an_order().destination)
+    await backend.pay(replace(an_order(), destination=Bolt11(text, amountless=True), amount_msat=Msat(77)))
     assert [(sent["fee_limit_msat"], sent.get("amt_msat")) for sent in fake.sent] == [("0", None), ("10000", "77")]
 
 

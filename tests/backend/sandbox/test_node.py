@@ -209,8 +209,9 @@ def wait_for(ready: Callable[[], object]) -> None:
 
 async def test_a_payment_survives_a_kill_between_its_commit_and_its_answer(tmp_path: Path) -> None:
     with World(new_file(tmp_path)) as world:
-        wanted = order(world.invoice(sat(5), behaviour=Behaviour.LATE, delay_ms=60_000))
-        child = payer(tmp_path, [wanted.bolt11])
+        bill = world.invoice(sat(5), behaviour=Behaviour.LATE, delay_ms=60_000)
+        wanted = order(bill)
+        child = payer(tmp_path, [bill])
         wait_for(world.payments)
         child.send_signal(signal.SIGKILL)
         assert child.communicate()[0] == ""

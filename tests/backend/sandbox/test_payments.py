@@ -22,6 +22,7 @@ from kitestring.backend.sandbox.payments import (
     routing_fee_msat,
 )
 from kitestring.backend.sandbox.world import World
+from kitestring.base.destinations import Bolt11, Keysend, invoice_text
 from kitestring.base.money import Msat, sat
 from kitestring.base.node import NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, Settled
@@ -46,7 +47,7 @@ class Place:
         return order(self.world.invoice(None if amount_msat is None else Msat(amount_msat), **how), 100_000)
 
     def try_(self, wanted: PayOrder, latency_ms: int = 5) -> Sent | Failed:
-        read = bolt11.decode(wanted.bolt11, recover=False)
+        read = bolt11.decode(invoice_text(wanted.destination), recover=False)
         return attempt(self.connection, wanted, read, lambda: self.now_ms, latency_ms)
 
     def row(self, wanted: PayOrder) -> sqlite3.Row:
@@ -80,7 +81,6 @@ def test_what_is_sent_leaves_the_balance_at_once_with_its_fee(place: Place) -> N
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"amountless": True}, FailureReason.REFUSED),
         ({"amount_msat": Msat(99_999)}, FailureReason.REFUSED),
         ({"amount_msat": Msat(0)}, FailureReason.REFUSED),
         ({"payment_hash": "ab" * 32}, FailureReason.REFUSED),
@@ -96,6 +96,17 @@ def test_an_order_that_does_not_fit_is_refused_for_good_and_leaves_nothing(
     assert (refused.reason, refused.attempt_at) == (reason, None)
     assert place.world.books() == before
     assert place.row(wanted) is None
+
+
+def test_an_amount_beside_that_of_the_invoice_is_refused_and_so_is_a_key_without_an_invoice(place: Place) -> None:
+    wanted = place.order(100_000)
+    twice = replace(wanted, destination=Bolt11(invoice_text(wanted.destination), amountless=True))
+    key = replace(wanted, destination=Keysend("02" * 33, "ab" * 32))
+    refused = [place.try_(twice), attempt(place.connection, key, None, lambda: NOW_MS, 5)]
+    assert refused == [
+        Failed("sandbox: the amount is given twice or not at all", FailureReason.REFUSED),
+        Failed("sandbox: the node pays invoices only", FailureReason.REFUSED),
+    ]
 
 
 def test_an_invoice_of_another_network_of_nobody_or_past_its_time_is_refused(place: Place) -> None:

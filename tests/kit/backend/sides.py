@@ -13,6 +13,7 @@ from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.file import OPENING_BALANCE_MSAT, open_file
 from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
+from kitestring.base.destinations import Bolt11
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, PayOrder
 from kitestring.codec import bolt11
@@ -63,7 +64,7 @@ def order(text: str, amount_msat: int | None = None, fee_cap: Msat = FEE_CAP, ti
     """To pay an invoice; ``amount_msat`` only where it has none."""
     invoice = bolt11.decode(text)
     amount = invoice.amount_msat if invoice.amount_msat is not None else Msat(amount_msat or 0)
-    return PayOrder(text, invoice.payment_hash, amount, invoice.amount_msat is None, fee_cap, timeout_s)
+    return PayOrder(Bolt11(text, invoice.amount_msat is None), invoice.payment_hash, amount, fee_cap, timeout_s)
 
 
 def stranger_invoice(amount_msat: int, timestamp: int, network: str = "regtest", *, name_payee: bool = False) -> str:

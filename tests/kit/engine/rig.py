@@ -14,6 +14,7 @@ from typing import Any
 
 from kitestring.app.service.delivery import Delivery, Done, Route
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, AskOffer, MakeInvoice, PayInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Budget, Grant, Offer
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
@@ -180,7 +181,8 @@ class Rig:
     def paying(self, invoice: tuple[str, str], amount: int, **more: Any) -> PayInvoice:
         text, payment_hash = invoice
         more.setdefault("expires_at", self.clock.now() + 3_600)
-        return PayInvoice(bolt11=text, payment_hash=payment_hash, amount_msat=Msat(amount), network="regtest", **more)
+        more.setdefault("destination", Bolt11(text))
+        return PayInvoice(payment_hash=payment_hash, amount_msat=Msat(amount), network="regtest", **more)
 
     async def handle(self, request_id: str, grant: str, command: Any, reply_to: bytes = NWC) -> None:
         wire = "offers" if reply_to == PAYER_OF_OFFERS else "nwc"

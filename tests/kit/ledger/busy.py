@@ -1,5 +1,6 @@
 """A ledger in which everything has happened once."""
 
+from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Grant
 from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, Tx
 from tests.kit.ledger.values import (
@@ -56,7 +57,7 @@ BUSY: tuple[Tx[object], ...] = (
     credit("inside", 500),
     record_invoice("open", invoice("open")),
     credit("stranger", 900),
-    claim("open", payment("open", bolt11="lnbcrt-wrapped")),
+    claim("open", payment("open", destination=Bolt11("lnbcrt-wrapped"))),
     execute("back", move("t", "alice", "owner", 50)),
     execute(
         "short",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, FailureReason, Settled, Unknown
@@ -58,7 +59,7 @@ def payment(name: str, amount: int = 1000, fee_cap: int = 100, **changes: Any) -
         account_id="alice",
         grant_id="app",
         payment_hash=hash_of(name),
-        bolt11=f"lnbcrt-{name}",
+        destination=Bolt11(f"lnbcrt-{name}"),
         amount_msat=Msat(amount),
         fee_cap_msat=Msat(fee_cap),
         created_at=NOW,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
@@ -83,7 +84,7 @@ async def test_an_open_invoice_of_our_own_is_not_sent_to_the_node(store: Store) 
     assert await store.apply(claim("i", ours)) == Stale()
     assert await store.payment("pay-i") is None
     assert await store.request("ask-i") is None
-    assert await store.apply(claim("i", replace(ours, bolt11="lnbcrt-wrapped"))) == Claimed()
+    assert await store.apply(claim("i", replace(ours, destination=Bolt11("lnbcrt-wrapped")))) == Claimed()
 
 
 async def test_a_proven_failure_releases_everything_and_frees_the_hash(store: Store) -> None:
@@ -326,7 +327,9 @@ async def test_an_internal_payment_into_its_own_account_changes_no_balance(store
 async def test_an_internal_claim_is_stale_unless_the_very_same_invoice_is_open(store: Store) -> None:
     assert await store.apply(internal("i")) == Stale()
     await open_invoice(store, "i")
-    wrapped = payment("i", 500, 0, internal=True, account_id="bob", grant_id="bobs", bolt11="lnbcrt-wrapped")
+    wrapped = payment(
+        "i", 500, 0, internal=True, account_id="bob", grant_id="bobs", destination=Bolt11("lnbcrt-wrapped")
+    )
     assert await store.apply(claim("i", wrapped)) == Stale()
     assert await store.apply(internal("i", 499)) == Stale()
     assert await store.apply(internal("i")) == Claimed()

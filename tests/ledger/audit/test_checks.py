@@ -219,6 +219,8 @@ def test_an_audit_of_what_is_not_there_says_so(tmp_path: Path, busy: Path) -> No
         ("DELETE FROM payments", "append-only"),
         ("UPDATE payments SET amount_msat = 1", "never changes"),
         ("UPDATE payments SET charges = '[]'", "never changes"),
+        ("UPDATE payments SET bolt11 = 'lnbcrt-other'", "never changes"),
+        ("UPDATE payments SET keysend = '{}'", "never changes"),
         ("UPDATE payments SET fee_msat = 1 WHERE state = 'settled'", "never changes"),
         ("UPDATE payments SET credited = 'alice' WHERE state = 'settled'", "never changes"),
         ("UPDATE payments SET credited = 'alice', steps = steps || ' ' || state WHERE state = 'unknown'", "CHECK"),

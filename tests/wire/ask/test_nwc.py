@@ -14,7 +14,8 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
 )
-from kitestring.base.errors import CodecError, Reason
+from kitestring.base.destinations import Bolt11, Keysend
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
 from kitestring.nostr import kinds
@@ -23,6 +24,7 @@ from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response,
 from kitestring.wire.grammar import Facts
 from kitestring.wire.serve.nwc import WIRE
 from tests.kit import vectors
+from tests.kit.changed import replace
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.kit.wire.samples import SERVICE, event, reply_to, transaction
@@ -32,10 +34,9 @@ VECTORS = vectors.load("nwc_payloads.json")
 LATER = ("budget-",)
 
 PAY = PayInvoice(
-    bolt11=invoice(None),
+    destination=Bolt11(invoice(None), True),
     payment_hash=PAYMENT_HASH,
     amount_msat=Msat(5000),
-    amountless=True,
     max_fee_msat=Msat(0),
     network="regtest",
     expires_at=NOW + 3600,
@@ -84,7 +85,7 @@ def test_members_that_say_nothing_are_not_written() -> None:
     assert encode_request(ListTransactions(limit=20)) == '{"method":"list_transactions","params":{"limit":20}}'
     both = encode_request(ListTransactions(unpaid_incoming=True, unpaid_outgoing=True))
     assert json.loads(both)["params"] == {"limit": 20, "unpaid": True}
-    with_amount = PayInvoice(bolt11="lnbc1", payment_hash=PAYMENT_HASH, amount_msat=Msat(5))
+    with_amount = PayInvoice(destination=Bolt11("lnbc1"), payment_hash=PAYMENT_HASH, amount_msat=Msat(5))
     assert json.loads(encode_request(with_amount))["params"] == {"invoice": "lnbc1"}
 
 
@@ -131,6 +132,12 @@ def test_an_unknown_code_keeps_the_wallets_words_capped_and_stripped() -> None:
     assert decode_response('{"error":"boom"}', GetBalance()) == Refused(
         Reason.MALFORMED, "boom", {"code": "OTHER", "raw_code": ""}
     )
+
+
+def test_a_connection_is_not_asked_to_pay_without_an_invoice() -> None:
+    with pytest.raises(KitestringError) as caught:
+        encode_request(replace(PAY, destination=Keysend("02" * 33, "ab" * 32)))
+    assert caught.value.reason is Reason.UNSUPPORTED
 
 
 @pytest.mark.parametrize(

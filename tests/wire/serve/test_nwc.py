@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.base.commands import GetBalance, ListTransactions, LookupInvoice, MakeInvoice, PayInvoice
+from kitestring.base.destinations import Bolt11, invoice_text
 from kitestring.base.errors import TABLE, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
@@ -76,7 +77,8 @@ def as_vector(command: Any) -> dict[str, Any]:
     """The command in the words of the vector file, absent members left out."""
     members: dict[str, Any] = {}
     if isinstance(command, PayInvoice):
-        members = {"invoice": command.bolt11, "max_fee_msat": command.max_fee_msat, "amount_msat": command.amount_msat}
+        text = invoice_text(command.destination)
+        members = {"invoice": text, "max_fee_msat": command.max_fee_msat, "amount_msat": command.amount_msat}
     elif isinstance(command, MakeInvoice):
         members = {"amount_msat": command.amount_msat, "description": command.description, "expiry_s": command.expiry_s}
     elif isinstance(command, LookupInvoice):
@@ -211,7 +213,7 @@ def test_a_payment_takes_everything_it_needs_from_the_invoice() -> None:
     text = invoice(1500, description="te\x00a", expiry_s=60)
     params = {"invoice": f"LIGHTNING:{text.upper()}", "amount": "1500", "max_fee": 0, "metadata": {"comment": "hi"}}
     assert decode("pay_invoice", params) == PayInvoice(
-        bolt11=text,
+        destination=Bolt11(text),
         payment_hash=PAYMENT_HASH,
         amount_msat=Msat(1500),
         max_fee_msat=Msat(0),
@@ -224,7 +226,7 @@ def test_a_payment_takes_everything_it_needs_from_the_invoice() -> None:
 
 def test_an_amountless_invoice_is_paid_with_the_amount_of_the_request() -> None:
     command = decode("pay_invoice", {"invoice": invoice(None), "amount": 7})
-    assert (command.amount_msat, command.amountless) == (7, True)
+    assert (command.amount_msat, command.destination) == (7, Bolt11(invoice(None), True))
     assert type(command.amount_msat) is Msat
 
 

@@ -19,6 +19,7 @@ from kitestring.backend.lnd import wire
 from kitestring.backend.lnd.macaroon import Macaroon, judge, read_macaroon
 from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, connect, results
 from kitestring.backend.registry import BackendUrl, Context
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.node import (
@@ -139,12 +140,14 @@ class Lnd:
     async def pay(self, order: PayOrder) -> PayAnswer:
         """Failed only for lnd's own FAILED, or for a refusal from :data:`REFUSALS` about a payment that it does not
         know or knows as failed. Raises NodeUnreachableError only when the order was never sent."""
+        if not isinstance(order.destination, Bolt11):
+            return Failed("lnd was not asked: this backend pays invoices only", FailureReason.REFUSED)
         body: dict[str, Any] = {
-            "payment_request": order.bolt11,
+            "payment_request": order.destination.text,
             "fee_limit_msat": str(int(order.fee_cap_msat)),
             "timeout_seconds": max(1, order.timeout_s),
         }
-        if order.amountless:
+        if order.destination.amountless:
             body["amt_msat"] = str(int(order.amount_msat))
         try:
             answer = await self._follow(

@@ -21,6 +21,7 @@ from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALAN
 from kitestring.backend.sandbox.payments import Sent, attempt, read_answer
 from kitestring.backend.sandbox.world import Books, World
 from kitestring.backend.sandbox.writer import Writer
+from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.node import (
@@ -148,7 +149,7 @@ class Sandbox:
         """Waits ``order.timeout_s`` for the end, then says InFlight. Raises NodeUnreachableError when nothing was sent,
         SandboxFaultError as told and when the node goes away while the payment is under way."""
         try:
-            invoice = bolt11.decode(order.bolt11, recover=False)
+            invoice = bolt11.decode(invoice_text(order.destination), recover=False)
         except CodecError:
             invoice = None
         work = partial(attempt, order=order, invoice=invoice, now_ms=self._now_ms, latency_ms=self._latency_ms)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from kitestring.backend.sandbox.file import NETWORK, advance
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeUnreachableError, PayOrder
@@ -94,6 +95,8 @@ def attempt(
 def _refusal(
     order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int, balance_msat: Msat
 ) -> Failed | None:
+    if not isinstance(order.destination, Bolt11):
+        return Failed("sandbox: the node pays invoices only", FailureReason.REFUSED)
     if invoice is None or invoice.payment_hash != order.payment_hash:
         return Failed("the sandbox node could not read the invoice", FailureReason.REFUSED)
     fee_msat = routing_fee_msat(order.amount_msat)
@@ -110,7 +113,7 @@ def _refusal(
             "the invoice has expired",
         ),
         (
-            order.amountless is not (invoice.amount_msat is None),
+            order.destination.amountless is not (invoice.amount_msat is None),
             FailureReason.REFUSED,
             "the amount is given twice or not at all",
         ),

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.money import Msat
@@ -55,7 +56,7 @@ LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_
 WHERE s.service = ?"""
 _INSERT: Final = (
     f"INSERT INTO payments (service, {CLAIMED}, charges, state, fee_msat, preimage, evidence, steps)"
-    f" VALUES (?{', ?' * 16}, ?, ?, 0, '', '', ?)"
+    f" VALUES (?{', ?' * 17}, ?, ?, 0, '', '', ?)"
 )
 _BY_ID: Final = f"SELECT {PAYMENT}, payment, charges FROM payments WHERE service = ? AND payment_id = ?"
 _UPDATE: Final = (
@@ -88,7 +89,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     p, request = tx.payment, tx.request
     caller = request.grant_id
     key = (p.payment_hash, p.node_id)
-    keys = (p.bolt11, request.request_id, caller, *key, caller, *key, batch.service)
+    keys = (invoice_text(p.destination), request.request_id, caller, *key, caller, *key, batch.service)
     facts = batch.execute(_FACTS, keys).fetchone()
     known, finished_at, version, revoked_at, held_id, held_grant, held_state, used, oldest, is_ours = facts
     if known is not None:
@@ -136,7 +137,8 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
     if row is None:
         return False
     state, bolt11, amount, *_ = row
-    return bool(state == "open" and bolt11 == p.bolt11 and (amount is None or amount <= int(p.amount_msat)))
+    is_open = state == "open" and bolt11 == invoice_text(p.destination)
+    return bool(is_open and (amount is None or amount <= int(p.amount_msat)))
 
 
 def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: Balance) -> Denied | None:

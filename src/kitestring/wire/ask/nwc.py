@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
-from kitestring.base.errors import CodecError, Reason
+from kitestring.base.destinations import Bolt11
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.payments import preimage_fits
@@ -53,16 +54,19 @@ Members = Mapping[str, object]
 
 
 def encode_request(command: c.AnyCommand) -> str:
-    """The plaintext that asks a wallet for ``command``. Members that say nothing are left out."""
+    """The plaintext that asks a wallet for ``command``. Members that say nothing are left out. Raises
+    KitestringError(UNSUPPORTED) for a payment without an invoice."""
     method, params = _WRITERS[type(command)]
     members = {name: value for name, value in params(command).items() if value is not None and value != ""}
     return dumps({"method": method, "params": members})
 
 
 def _pay_params(command: c.PayInvoice) -> dict[str, object]:
+    if not isinstance(command.destination, Bolt11):
+        raise KitestringError(Reason.UNSUPPORTED, "a connection is asked to pay invoices only")
     return {
-        "invoice": command.bolt11,
-        "amount": command.amount_msat if command.amountless else None,
+        "invoice": command.destination.text,
+        "amount": command.amount_msat if command.destination.amountless else None,
         "max_fee": command.max_fee_msat,
         "metadata": loads_object(command.metadata) if command.metadata else None,
     }

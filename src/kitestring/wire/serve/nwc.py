@@ -13,6 +13,7 @@ import msgspec
 
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
@@ -185,10 +186,9 @@ def _pay_invoice(params: Params, network: str) -> c.PayInvoice:
         raise CodecError(error.message) from None
     max_fee = _amount(params, "max_fee")
     return c.PayInvoice(
-        bolt11=invoice.text,
+        destination=Bolt11(invoice.text, invoice.amount_msat is None),
         payment_hash=invoice.payment_hash,
         amount_msat=amount_msat,
-        amountless=invoice.amount_msat is None,
         max_fee_msat=None if max_fee is None else Msat(max_fee),
         network=invoice.network,
         expires_at=invoice.expires_at,

@@ -219,6 +219,8 @@ CREATE TABLE payments (
   description TEXT NOT NULL,
   description_hash TEXT NOT NULL,
   metadata TEXT NOT NULL,
+  -- What is sent to a key without an invoice, as JSON; "" for an invoice.
+  keysend TEXT NOT NULL,
   charges TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state = 'reserved' OR state = 'dispatched' OR state = 'settled' OR state = 'failed'
     OR state = 'unknown' OR state = 'resolved'),
@@ -230,6 +232,8 @@ CREATE TABLE payments (
   steps TEXT NOT NULL,
   holding INTEGER NOT NULL DEFAULT 1,
   UNIQUE (service, payment_id),
+  CHECK ((bolt11 = '') = (keysend <> '')),
+  CHECK (keysend = '' OR NOT internal AND NOT amountless),
   CHECK (holding = (state <> 'failed')),
   CHECK ((state = 'settled') = (credited IS NOT NULL)),
   CHECK (state <> 'failed' AND state <> 'resolved' OR evidence <> ''),
@@ -249,7 +253,7 @@ CREATE INDEX payments_by_time ON payments (service, created_at);
 CREATE TRIGGER payments_are_never_deleted BEFORE DELETE ON payments
 BEGIN SELECT RAISE(ABORT, 'payments are append-only'); END;
 CREATE TRIGGER payments_keep_what_was_claimed
-BEFORE UPDATE OF account_id, grant_id, payment_hash, node_id, amount_msat, fee_cap_msat, charges ON payments
+BEFORE UPDATE OF account_id, grant_id, payment_hash, node_id, bolt11, keysend, amount_msat, fee_cap_msat, charges ON payments
 BEGIN SELECT RAISE(ABORT, 'what was claimed never changes'); END;
 CREATE TRIGGER payments_end_once_and_tell_each_step
 BEFORE UPDATE OF state, fee_msat, credited, steps ON payments BEGIN
