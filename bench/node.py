@@ -22,6 +22,7 @@ from kitestring.base.node import (
     NodeBalance,
     NodeInfo,
     NodeInvoice,
+    NodeInvoiceState,
     NodePayment,
     PayOrder,
     Settlement,
@@ -100,7 +101,7 @@ class BenchNode:
         return NodeInvoice(bolt11, payment_hash, int(time.time()) + EXPIRY_S)
 
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
-        return InvoiceStatus("canceled", received_msat=ZERO)
+        return InvoiceStatus(NodeInvoiceState.CANCELED, received_msat=ZERO)
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         if self._lookup_s:
@@ -108,7 +109,7 @@ class BenchNode:
         if payment_hash not in self._looked_up:
             self._looked_up.add(payment_hash)
             self._looked_up_at = time.monotonic()
-        return InvoiceStatus("open")
+        return InvoiceStatus(NodeInvoiceState.OPEN)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         await asyncio.Event().wait()

@@ -11,7 +11,7 @@ from kitestring.app.doctor import examine, judge
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.backend.lnd.macaroon import NEEDED
-from kitestring.base.node import Finding
+from kitestring.base.node import Finding, FindingState
 from tests.kit.changed import replace
 from tests.kit.crypto.macaroons import macaroon
 
@@ -83,8 +83,8 @@ def facts(**more: Any) -> dict[str, Any]:
 def test_what_the_backend_of_a_running_service_has_found_follows_the_node() -> None:
     found = [{"name": "macaroon", "state": "warn", "message": "too much"}]
     assert list(judge(facts(findings=found))) == [
-        Finding("node", "ok", "a on regtest, 5 sat to spend, room for 0 sat"),
-        Finding("macaroon", "warn", "too much"),
+        Finding("node", FindingState.OK, "a on regtest, 5 sat to spend, room for 0 sat"),
+        Finding("macaroon", FindingState.WARN, "too much"),
     ]
 
 

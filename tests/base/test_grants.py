@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from kitestring.base.commands import OWNER_ACCOUNT
-from kitestring.base.grants import DAY_S, Account, Budget, Grant, Offer
+from kitestring.base.grants import DAY_S, OFFER_STEPS, Account, Budget, Grant, Offer, OfferState
 from kitestring.base.money import Msat, sat
 
 
@@ -43,6 +43,12 @@ def test_what_is_not_said_belongs_to_the_owner_and_allows_nothing() -> None:
     grant = Grant(grant_id="g", name="g", wire="nwc")
     assert (grant.account_id, grant.methods, grant.version) == (OWNER_ACCOUNT, frozenset(), 1)
     assert Offer(offer_id="o", label="tips").account_id == OWNER_ACCOUNT
+
+
+def test_an_offer_that_was_deleted_stays_so_and_every_state_leads_there() -> None:
+    assert set(OFFER_STEPS) == set(OfferState)
+    assert [state for state, after in OFFER_STEPS.items() if not after] == [OfferState.DELETED]
+    assert all(OfferState.DELETED in after for after in OFFER_STEPS.values() if after)
 
 
 def test_a_grant_that_was_decided_on_does_not_change() -> None:

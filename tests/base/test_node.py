@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any
+
+import pytest
 
 from kitestring.base.money import ZERO
 from kitestring.base.node import (
+    INVOICE_STEPS,
+    PAYMENT_STEPS,
     Capabilities,
     Finding,
     FindingState,
@@ -14,7 +18,9 @@ from kitestring.base.node import (
     NodeBalance,
     NodeInfo,
     NodeInvoice,
+    NodeInvoiceState,
     NodePayment,
+    NodePaymentState,
     NodeUnreachableError,
     PayOrder,
     Settlement,
@@ -33,8 +39,24 @@ def test_a_backend_says_itself_what_money_relies_on_and_is_trusted_with_nothing_
 
 
 def test_an_invoice_that_is_not_there_has_received_nothing_and_proves_nothing() -> None:
-    unknown = InvoiceStatus("unknown")
+    unknown = InvoiceStatus(NodeInvoiceState.UNKNOWN)
     assert (unknown.received_msat, unknown.settled_at, unknown.preimage, unknown.bolt11) == (ZERO, 0, "", "")
+
+
+def test_every_state_at_the_node_has_its_row_and_what_is_settled_stays_so() -> None:
+    assert set(INVOICE_STEPS) == set(NodeInvoiceState)
+    assert set(PAYMENT_STEPS) == set(NodePaymentState)
+    ends = {state for state, after in INVOICE_STEPS.items() if not after}
+    assert ends == {NodeInvoiceState.SETTLED, NodeInvoiceState.CANCELED}
+    assert [state for state, after in PAYMENT_STEPS.items() if not after] == [NodePaymentState.SETTLED]
+
+
+def test_a_mere_text_is_no_state() -> None:
+    text: Any = "settled"
+    with pytest.raises(TypeError, match="NodeInvoiceState"):
+        InvoiceStatus(text)
+    with pytest.raises(TypeError, match="NodePaymentState"):
+        NodePayment("ab" * 32, text, ZERO, ZERO, "")
 
 
 def test_a_connection_that_broke_is_no_proof_that_none_was_made() -> None:
@@ -48,4 +70,4 @@ def test_orders_and_answers_never_change() -> None:
         Settlement,
     )  # fmt: skip
     assert [kind for kind in kinds if not is_frozen(kind)] == []
-    assert get_args(FindingState) == ("ok", "info", "warn", "fail")
+    assert list(FindingState) == ["ok", "info", "warn", "fail"]

@@ -9,7 +9,7 @@ import pytest
 from kitestring.base import outcomes
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO
-from kitestring.base.outcomes import Found, Invoiced, Listed, Outcome, Refused, Transaction
+from kitestring.base.outcomes import Direction, Found, Invoiced, Listed, Outcome, Refused, Transaction, TransactionState
 from tests.kit.values import is_frozen, is_value
 
 VALUES = [one for one in vars(outcomes).values() if is_value(one) and one.__module__ == outcomes.__name__]
@@ -31,7 +31,7 @@ def test_two_refusals_do_not_share_their_details() -> None:
 
 
 def test_a_payment_that_is_not_settled_shows_no_proof_and_belongs_to_the_owner_unless_it_is_said() -> None:
-    pending = Transaction("incoming", "pending", "aa" * 32, ZERO, ZERO, 0)
+    pending = Transaction(Direction.INCOMING, TransactionState.PENDING, "aa" * 32, ZERO, ZERO, 0)
     assert (pending.preimage, pending.settled_at, pending.account_id, pending.grant_id) == ("", None, "owner", "")
     assert Found(pending).transaction == Invoiced(pending).transaction == Listed((pending,)).transactions[0]
 

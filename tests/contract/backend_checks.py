@@ -5,13 +5,20 @@ import itertools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from hashlib import sha256
-from typing import get_args
 
 import pytest
 
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import Msat
-from kitestring.base.node import FindingState, InvoiceOrder, NodeUnreachableError, PayOrder, Settlement
+from kitestring.base.node import (
+    INVOICE_STEPS,
+    FindingState,
+    InvoiceOrder,
+    NodeInvoiceState,
+    NodeUnreachableError,
+    PayOrder,
+    Settlement,
+)
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec import bolt11
 from tests.kit.backend.sides import FEE_CAP, Side, order, stranger_invoice
@@ -277,6 +284,24 @@ async def check_an_open_invoice_can_be_cancelled_and_a_settled_one_cannot(side: 
     assert (await side.backend.cancel_invoice(second.payment_hash)).state == "settled"
 
 
+async def check_an_invoice_takes_the_steps_of_the_table_and_no_other(side: Side) -> None:
+    async def seen(payment_hash: str) -> NodeInvoiceState:
+        return (await side.backend.lookup_invoice(payment_hash)).state
+
+    for end in (lambda made: side.receive(made.bolt11), lambda made: side.backend.cancel_invoice(made.payment_hash)):
+        wanted = invoice_order()
+        payment_hash = sha256(bytes.fromhex(wanted.preimage)).hexdigest()
+        states = [await seen(payment_hash)]
+        made = await side.backend.make_invoice(wanted)
+        states.append(await seen(payment_hash))
+        await end(made)
+        states.append(await seen(payment_hash))
+        await side.backend.cancel_invoice(payment_hash)
+        assert await seen(payment_hash) is states[-1]
+        assert all(after in INVOICE_STEPS[before] for before, after in itertools.pairwise(states)), states
+        assert not INVOICE_STEPS[states[-1]]
+
+
 async def check_an_invoice_that_is_not_there_is_unknown(side: Side) -> None:
     payment_hash = entropy(32).hex()
     assert (await side.backend.cancel_invoice(payment_hash)).state == "unknown"
@@ -404,7 +429,7 @@ async def check_findings_are_told_of_a_node_that_runs_and_of_one_that_is_not_the
     for backend in (side.backend, side.unreachable()):
         for found in await backend.findings():
             assert found.name.isidentifier()
-            assert found.state in get_args(FindingState)
+            assert isinstance(found.state, FindingState)
             assert found.sentence.isprintable()
             assert found.sentence
 

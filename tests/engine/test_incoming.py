@@ -10,7 +10,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceOrder, InvoiceStatus
+from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import Credit
 from kitestring.engine.incoming import AT_ONCE, EXPIRY_GRACE_S, HOUSEKEEPING_S
@@ -42,7 +42,7 @@ async def test_one_invoice_that_the_node_cannot_look_up_keeps_no_other_from_bein
         await rig.grant("app")
         sick, paid_before, paid_later = [await rig.invoice(f"i{n}", "app", 1_000, expiry_s=DAY_S) for n in range(3)]
     stumble_over(life, sick[1])
-    life.node._made[paid_before[1]].state = "settled"  # no stream will ever tell it
+    life.node._made[paid_before[1]].state = NodeInvoiceState.SETTLED  # no stream will ever tell it
     life.node._made[paid_before[1]].received = 1_000
     async with life.service() as rig:
         await rig.clock.sleep(100)
@@ -60,7 +60,7 @@ async def test_an_invoice_that_could_not_be_looked_up_once_is_looked_up_again(li
         invoice = await rig.invoice("i", "app", 1_000, expiry_s=DAY_S)
     lookup = life.node.lookup_invoice
     stumble_over(life, invoice[1])
-    life.node._made[invoice[1]].state = "settled"
+    life.node._made[invoice[1]].state = NodeInvoiceState.SETTLED
     life.node._made[invoice[1]].received = 1_000
     async with life.service() as rig:
         await rig.clock.sleep(5)

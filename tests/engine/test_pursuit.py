@@ -12,7 +12,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceStatus
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
 from kitestring.base.transactions import RecordPayment, ResolvePayment
@@ -595,7 +595,7 @@ async def test_an_internal_payment_that_finds_the_service_on_another_node_gives_
 
         async def never(_: str) -> InvoiceStatus:
             await asyncio.Event().wait()
-            return InvoiceStatus("unknown")
+            return InvoiceStatus(NodeInvoiceState.UNKNOWN)
 
         life.node.replace("cancel_invoice", never)
         await rig.pay("r1", "app", invoice, 50_000)

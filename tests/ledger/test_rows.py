@@ -3,7 +3,7 @@
 import pytest
 
 from kitestring.base.destinations import Bolt11, Keysend
-from kitestring.base.grants import Budget, Grant, Offer
+from kitestring.base.grants import Budget, Grant, Offer, OfferState
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import HOLDING, State
@@ -56,7 +56,7 @@ async def test_grants_accounts_and_offers_come_back_as_they_were_saved(store: St
         payer_data=("name", "email"),
         created_at=NOW,
     )
-    moved = replace(offer, state="moved", latest="noffer1new")
+    moved = replace(offer, state=OfferState.MOVED, latest="noffer1new")
     await store.apply(execute("save", SaveGrant(grant), SaveOffer(offer), SaveOffer(moved)))
     assert await store.grant("g") == grant
     assert await store.offer("o") == moved

@@ -12,7 +12,15 @@ import pytest
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat, sat
-from kitestring.base.node import InvoiceStatus, NodeInfo, NodePayment, NodeUnreachableError, PayOrder
+from kitestring.base.node import (
+    InvoiceStatus,
+    NodeInfo,
+    NodeInvoiceState,
+    NodePayment,
+    NodePaymentState,
+    NodeUnreachableError,
+    PayOrder,
+)
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.client.net import Net
 from kitestring.client.payable import Payable
@@ -62,7 +70,7 @@ class FakeNode:
         return _give(self._tracks.pop(0) if len(self._tracks) > 1 else self._tracks[0])
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
-        return InvoiceStatus("unknown")
+        return InvoiceStatus(NodeInvoiceState.UNKNOWN)
 
     async def list_payments(self) -> AsyncIterator[NodePayment]:
         if isinstance(self.list, Exception):
@@ -138,8 +146,8 @@ async def test_what_is_settled_is_answered_and_not_sent_again(make: Make) -> Non
 async def test_what_was_paid_before_has_the_amount_that_was_paid_and_not_the_one_asked_for_now(make: Make) -> None:
     source, fake = make(before=SETTLED)
     fake.list = [
-        NodePayment("ab" * 32, "settled", sat(1), ZERO, ""),
-        NodePayment(PAYMENT_HASH, "settled", sat(5), ZERO, ""),
+        NodePayment("ab" * 32, NodePaymentState.SETTLED, sat(1), ZERO, ""),
+        NodePayment(PAYMENT_HASH, NodePaymentState.SETTLED, sat(5), ZERO, ""),
     ]
     again = await paid(source, text=invoice(None, at=EPOCH), amount=sat(9))
     assert (again.amount_msat, again.fee_msat) == (sat(5), Msat(7))

@@ -23,6 +23,7 @@ from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
+from kitestring.base.node import NodePaymentState
 from kitestring.base.outcomes import Paid
 from kitestring.client.net import Net
 from kitestring.client.nwc import NwcClient
@@ -238,11 +239,13 @@ class Demo:
             invoice = world.invoice(sat(CRASH_SAT), "crash", behaviour=Behaviour.LATE, delay_ms=LATE_MS)
             payment_hash = bolt11.decode(invoice).payment_hash
             paying = asyncio.create_task(client.pay_invoice(invoice))
-            await self._until("the payment to be under way", lambda: _state(world, payment_hash) == "open")
+            await self._until(
+                "the payment to be under way", lambda: _state(world, payment_hash) is NodePaymentState.OPEN
+            )
             killed = child.pid
             await child.end(signal.SIGKILL)
             self._audience.tell(f"SIGKILL of process {killed}, while the node holds the payment")
-            await self._until("the node to settle", lambda: _state(world, payment_hash) == "settled")
+            await self._until("the node to settle", lambda: _state(world, payment_hash) is NodePaymentState.SETTLED)
         self._audience.tell("the node settled it while the service was dead")
         await child.start()
         self._audience.tell(f"the service is back as process {child.pid}; nothing is asked again")
@@ -264,8 +267,8 @@ class Demo:
         return found
 
 
-def _state(world: World, payment_hash: str) -> str:
-    return next((one.state for one in world.payments() if one.payment_hash == payment_hash), "")
+def _state(world: World, payment_hash: str) -> NodePaymentState | None:
+    return next((one.state for one in world.payments() if one.payment_hash == payment_hash), None)
 
 
 async def _refusal(paying: Awaitable[Paid]) -> KitestringError:

@@ -29,6 +29,8 @@ from kitestring.transport.proxies import is_socks
 if TYPE_CHECKING:
     import aiohttp
 
+OK, INFO, WARN, FAIL = FindingState.OK, FindingState.INFO, FindingState.WARN, FindingState.FAIL
+
 #: Two writers on one WAL file could corrupt it before this version.
 SAFE_SQLITE: Final = (3, 51, 3)
 #: Clients and relays refuse events that are older or newer than this.
@@ -49,7 +51,7 @@ async def examine(config: Config, home: DataDir) -> list[Finding]:
         checks += [facts, *await node_in_settings(config, home)]
         relays = own_relays(config, home)
     else:
-        checks += [Finding("service", "ok", "running, and it answers"), *judge(facts)]
+        checks += [Finding("service", OK, "running, and it answers"), *judge(facts)]
         relays = tuple(facts["relays"])  # what it was started with may be more than what is in the settings file
     for url in relays:
         checks += await relay(url, config)
@@ -59,34 +61,34 @@ async def examine(config: Config, home: DataDir) -> list[Finding]:
 def directory(home: DataDir) -> Iterator[Finding]:
     """Check that nobody else can read the directory and the seed."""
     if not home.path.is_dir():
-        yield Finding("directory", "fail", f"{home.path} is not there yet: start with `kitestring up`")
+        yield Finding("directory", FAIL, f"{home.path} is not there yet: start with `kitestring up`")
         return
     mode = stat.S_IMODE(home.path.stat().st_mode)
     if mode & PRIVATE:
-        yield Finding("directory", "warn", f"{home.path} is open to others: run chmod 700 {home.path}")
+        yield Finding("directory", WARN, f"{home.path} is open to others: run chmod 700 {home.path}")
     else:
-        yield Finding("directory", "ok", f"{home.path} is yours alone")
+        yield Finding("directory", OK, f"{home.path} is yours alone")
     try:
         home.read_seed()
     except KitestringError as error:
-        yield Finding("key", "fail", error.message)
+        yield Finding("key", FAIL, error.message)
     else:
-        yield Finding("key", "ok", f"{home.key_file.name} is in order; keep a copy of it elsewhere")
+        yield Finding("key", OK, f"{home.key_file.name} is in order; keep a copy of it elsewhere")
 
 
 def disk(path: Path) -> Finding:
     free = shutil.disk_usage(path).free
     room = f"{free / 1e9:.1f} GB free"
     if free < NO_DISK_BYTES:
-        return Finding("disk", "fail", f"{room}: make room, or payments stop")
-    return Finding("disk", "warn", f"{room}: make room soon") if free < LOW_DISK_BYTES else Finding("disk", "ok", room)
+        return Finding("disk", FAIL, f"{room}: make room, or payments stop")
+    return Finding("disk", WARN, f"{room}: make room soon") if free < LOW_DISK_BYTES else Finding("disk", OK, room)
 
 
 def sqlite_version() -> Finding:
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info >= SAFE_SQLITE:
-        return Finding("sqlite", "ok", version)
-    return Finding("sqlite", "info", f"{version}: has a fault with two writers; kitestring has one, so this is safe")
+        return Finding("sqlite", OK, version)
+    return Finding("sqlite", INFO, f"{version}: has a fault with two writers; kitestring has one, so this is safe")
 
 
 def service(home: DataDir) -> dict[str, Any] | Finding:
@@ -94,7 +96,7 @@ def service(home: DataDir) -> dict[str, Any] | Finding:
     try:
         return ControlClient(home).call("doctor", {})
     except KitestringError as error:
-        return Finding("service", "fail", error.message)
+        return Finding("service", FAIL, error.message)
 
 
 def judge(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -102,21 +104,21 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
     node = facts["node"]
     if node["reachable"]:
         able = f"{Msat(node['spendable_msat'])} to spend, room for {Msat(node['receivable_msat'])}"
-        yield Finding("node", "ok", f"{node['alias'] or 'unnamed'} on {node['network']}, {able}")
+        yield Finding("node", OK, f"{node['alias'] or 'unnamed'} on {node['network']}, {able}")
     else:
-        yield Finding("node", "fail", f"not reachable: {node['why']}; is it running, and is its address right?")
+        yield Finding("node", FAIL, f"not reachable: {node['why']}; is it running, and is its address right?")
     for found in facts["findings"]:
-        yield Finding(found["name"], found["state"], found["message"])
+        yield Finding(found["name"], FindingState(found["state"]), found["message"])
     if facts["spending_stopped"]:
-        yield Finding("spending", "fail", f"stopped: {facts['spending_stopped']}; run `kitestring audit --node`")
+        yield Finding("spending", FAIL, f"stopped: {facts['spending_stopped']}; run `kitestring audit --node`")
     for payment_hash in facts["unknown_payments"]:
-        yield Finding("payment", "warn", f"{payment_hash} has no known end; see `kitestring resolve --help`")
+        yield Finding("payment", WARN, f"{payment_hash} has no known end; see `kitestring resolve --help`")
     for name in facts["overdrawn_accounts"]:
         if name == OWNER_ACCOUNT:
             mend = "the mark goes with the next payment that the node's balance covers"
         else:
             mend = f"fund it with `kitestring account fund {name}`"
-        yield Finding("account", "warn", f"{name} is overdrawn: {mend}")
+        yield Finding("account", WARN, f"{name} is overdrawn: {mend}")
 
 
 async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]:
@@ -130,7 +132,7 @@ async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]
             environment=config.environment,
         )
     except KitestringError as error:
-        return (Finding("node", "warn", f"the one in the settings cannot be looked at from here: {error.message}"),)
+        return (Finding("node", WARN, f"the one in the settings cannot be looked at from here: {error.message}"),)
     return await how_it_is(node)
 
 
@@ -140,16 +142,16 @@ async def relay(url: str, config: Config) -> list[Finding]:
 
     proxy = config.proxies.for_url(url)
     if proxy is not None and is_socks(proxy):
-        return [Finding("relay", "info", f"{url} is behind a SOCKS proxy and was not asked")]
+        return [Finding("relay", INFO, f"{url} is behind a SOCKS proxy and was not asked")]
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=RELAY_TIMEOUT_S)) as session:
             before = time.monotonic()
             async with asyncio.timeout(RELAY_TIMEOUT_S), session.ws_connect(url, proxy=proxy):
-                checks = [Finding("relay", "ok", f"{url} answers in {(time.monotonic() - before) * 1000:.0f} ms")]
+                checks = [Finding("relay", OK, f"{url} answers in {(time.monotonic() - before) * 1000:.0f} ms")]
             skew = _skew_s(await _date(session, url, proxy), time.time())
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         what = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        return [Finding("relay", "fail", f"{url} cannot be reached ({what}): nobody can pay or ask through it")]
+        return [Finding("relay", FAIL, f"{url} cannot be reached ({what}): nobody can pay or ask through it")]
     if skew is not None:
         checks.append(_clock(skew, url))
     return checks
@@ -169,8 +171,8 @@ async def _date(session: aiohttp.ClientSession, url: str, proxy: str | None) -> 
 
 def _clock(skew_s: int, url: str) -> Finding:
     if abs(skew_s) <= MAX_SKEW_S // 2:
-        return Finding("clock", "ok", f"agrees with {url} to {max(abs(skew_s), 1)} s")
-    state: FindingState = "fail" if abs(skew_s) > MAX_SKEW_S else "warn"
+        return Finding("clock", OK, f"agrees with {url} to {max(abs(skew_s), 1)} s")
+    state = FAIL if abs(skew_s) > MAX_SKEW_S else WARN
     where = "ahead of" if skew_s > 0 else "behind"
     return Finding("clock", state, f"this clock is {abs(skew_s)} s {where} {url}: set it, peers refuse {MAX_SKEW_S} s")
 

@@ -109,6 +109,14 @@ class OfferState(StrEnum):
     DELETED = "deleted"  # unknown to whoever asks
 
 
+#: A deleted offer never comes back: its code may be anywhere, and whoever asks it is told that there is none.
+OFFER_STEPS: Final[dict[OfferState, frozenset[OfferState]]] = {
+    OfferState.OPEN: frozenset({OfferState.MOVED, OfferState.DELETED}),
+    OfferState.MOVED: frozenset({OfferState.DELETED}),
+    OfferState.DELETED: frozenset(),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """A static payment code. ``price_msat`` None = spontaneous (the payer names the amount), else fixed.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from enum import StrEnum
+from typing import Final, Protocol
 
 import msgspec
 
@@ -94,19 +95,52 @@ class NodeInvoice(msgspec.Struct, frozen=True, gc=False):
     expires_at: int
 
 
+class NodeInvoiceState(StrEnum):
+    """The state of an invoice at the node. One whose payment is held and not taken is still open: it is no balance."""
+
+    UNKNOWN = "unknown"  # there is no such invoice
+    OPEN = "open"
+    SETTLED = "settled"
+    CANCELED = "canceled"  # also expired: the node refuses every payment of it
+
+
+class NodePaymentState(StrEnum):
+    """The state of an outgoing payment in the node's own list."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+    FAILED = "failed"
+
+
+#: The steps that an invoice takes at the node, as far as anybody may rely on it.
+INVOICE_STEPS: Final[dict[NodeInvoiceState, frozenset[NodeInvoiceState]]] = {
+    NodeInvoiceState.UNKNOWN: frozenset({NodeInvoiceState.OPEN}),
+    NodeInvoiceState.OPEN: frozenset({NodeInvoiceState.SETTLED, NodeInvoiceState.CANCELED}),
+    NodeInvoiceState.SETTLED: frozenset(),
+    NodeInvoiceState.CANCELED: frozenset(),
+}
+#: The steps of a payment there. After a failure the same hash may be sent again.
+PAYMENT_STEPS: Final[dict[NodePaymentState, frozenset[NodePaymentState]]] = {
+    NodePaymentState.OPEN: frozenset({NodePaymentState.SETTLED, NodePaymentState.FAILED}),
+    NodePaymentState.SETTLED: frozenset(),
+    NodePaymentState.FAILED: frozenset({NodePaymentState.OPEN}),
+}
+
+
 class InvoiceStatus(msgspec.Struct, frozen=True, gc=False):
-    """``state``: ``open``, ``settled``, ``canceled`` (also expired at the node) or ``unknown`` (no such invoice).
+    """``received_msat`` may be more than was asked for. What a state does not have is "" or 0."""
 
-    A payment that is held and not taken is still ``open``: it is not balance. ``received_msat`` may be more than was
-    asked for. What a state does not have is "" or 0.
-    """
-
-    state: str
+    state: NodeInvoiceState
     bolt11: str = ""
     received_msat: Msat = ZERO
     settled_at: int = 0
     preimage: str = ""
     expires_at: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a mere text with TypeError: what is compared with a state would not be it, and money not credited."""
+        if type(self.state) is not NodeInvoiceState:
+            raise TypeError("the state of an invoice is a NodeInvoiceState")
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -120,24 +154,34 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodePayment(msgspec.Struct, frozen=True, gc=False):
-    """One outgoing payment in the node's own list. ``state``: ``settled``, ``failed`` or ``open``."""
+    """One outgoing payment in the node's own list."""
 
     payment_hash: str
-    state: str
+    state: NodePaymentState
     amount_msat: Msat
     fee_msat: Msat
     preimage: str
 
+    def __post_init__(self) -> None:
+        """Refuse a mere text with TypeError, as :class:`InvoiceStatus` does."""
+        if type(self.state) is not NodePaymentState:
+            raise TypeError("the state of a payment is a NodePaymentState")
 
-FindingState = Literal["ok", "info", "warn", "fail"]
+
+class FindingState(StrEnum):
+    """The gravity of a finding: what warns should be mended, what fails does not work, the rest is well."""
+
+    OK = "ok"
+    INFO = "info"
+    WARN = "warn"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line of ``kitestring doctor``: what was looked at (one word), how it is, and what to do about it.
 
-    ``warn`` works but should be mended; ``fail`` does not work. ``info`` asks for nothing. The sentence may name files
-    and hosts, never a secret.
+    The sentence may name files and hosts, never a secret.
     """
 
     name: str

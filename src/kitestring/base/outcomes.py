@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -11,14 +12,30 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 
 
+class Direction(StrEnum):
+    """The way of the money of a transaction."""
+
+    INCOMING = "incoming"
+    OUTGOING = "outgoing"
+
+
+class TransactionState(StrEnum):
+    """The state of a payment or an invoice as its owner may see it."""
+
+    PENDING = "pending"
+    SETTLED = "settled"
+    FAILED = "failed"  # a payment alone
+    EXPIRED = "expired"  # an invoice alone
+
+
 class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One incoming or outgoing payment as its owner may see it. Times are Unix seconds, None = not (yet).
 
-    ``state`` is ``pending``, ``settled``, ``failed`` or ``expired``; ``preimage`` is set only when settled.
+    ``preimage`` is set only when settled.
     """
 
-    type: str
-    state: str
+    type: Direction
+    state: TransactionState
     payment_hash: str
     amount_msat: Msat
     fee_msat: Msat

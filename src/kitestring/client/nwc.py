@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeVar, assert_never
 
 from kitestring.base.commands import (
     AnyCommand,
@@ -23,7 +23,19 @@ from kitestring.base.commands import (
 )
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.outcomes import (
+    Balance,
+    Direction,
+    Found,
+    Info,
+    Invoiced,
+    Listed,
+    Outcome,
+    Paid,
+    Refused,
+    Transaction,
+    TransactionState,
+)
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown, preimage_fits
 from kitestring.client.in_flight import as_words, in_flight
 from kitestring.client.net import Net
@@ -142,16 +154,21 @@ class NwcClient:
             if error.reason is Reason.UNKNOWN_TARGET:
                 return NeverSeen(self._net.clock.now())
             return Unknown(error.message)
-        if found.type != "outgoing":  # somebody else may have paid this wallet's own invoice
+        if found.type is not Direction.OUTGOING:  # somebody else may have paid this wallet's own invoice
             return Unknown("its record is of an invoice, not of a payment")
-        if found.state == "settled" and preimage_fits(found.preimage, payment_hash):
-            return Settled(found.preimage, found.fee_msat)
-        if found.state == "failed":
-            return Failed("its record says failed", attempt_at=found.created_at or None)
-        if found.state == "settled":
-            _log.warning("the wallet says that %s… is settled, without a preimage that proves it", payment_hash[:16])
-        # An invoice that expired while its payment is under way says nothing about the payment.
-        return InFlight()
+        match found.state:
+            case TransactionState.SETTLED if preimage_fits(found.preimage, payment_hash):
+                return Settled(found.preimage, found.fee_msat)
+            case TransactionState.FAILED:
+                return Failed("its record says failed", attempt_at=found.created_at or None)
+            case TransactionState.SETTLED:
+                _log.warning("the wallet says that %s… is settled, without a proof", payment_hash[:16])
+                return InFlight()
+            case TransactionState.PENDING | TransactionState.EXPIRED:
+                # An invoice that expired while its payment is under way says nothing about the payment.
+                return InFlight()
+            case _:
+                assert_never(found.state)
 
     async def get_balance(self) -> Msat:
         """Raises KitestringError."""

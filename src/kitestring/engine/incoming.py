@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceStatus, Settlement
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
 from kitestring.base.records import Invoice, Message
 from kitestring.base.transactions import Credit, ExpireInvoices, More
@@ -98,8 +98,14 @@ class IncomingMoney:
 
     async def _look_at(self, payment_hash: str) -> InvoiceStatus:
         status = await reachable(self._context.backend.lookup_invoice(payment_hash))
-        if status.state == "settled":
-            await self.credit(Settlement(payment_hash, status.received_msat, status.settled_at, status.preimage, b""))
+        match status.state:
+            case NodeInvoiceState.SETTLED:
+                paid = Settlement(payment_hash, status.received_msat, status.settled_at, status.preimage, b"")
+                await self.credit(paid)
+            case NodeInvoiceState.OPEN | NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN:
+                pass
+            case _:
+                assert_never(status.state)
         return status
 
     async def credit(self, settlement: Settlement) -> None:

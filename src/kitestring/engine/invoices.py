@@ -17,7 +17,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.base.node import InvoiceOrder, NodeInvoice
-from kitestring.base.outcomes import Invoiced, Refused, Transaction
+from kitestring.base.outcomes import Direction, Invoiced, Refused, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import (
@@ -194,8 +194,8 @@ class Invoices:
 
 def _transaction(invoice: Invoice) -> Transaction:
     return Transaction(
-        type="incoming",
-        state="pending",
+        type=Direction.INCOMING,
+        state=TransactionState.PENDING,
         payment_hash=invoice.payment_hash,
         amount_msat=invoice.amount_msat or ZERO,
         fee_msat=ZERO,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec.structs import replace
 
@@ -12,26 +12,10 @@ from kitestring.base.outcomes import Outcome, Paid, Refused
 from kitestring.base.payments import Failed, FailureReason, Settled
 from kitestring.base.records import Payment, Request
 
-#: Reasons that tell a node's proof of failure; the rest is PAYMENT_FAILED.
-_FAILURES: Final = {
-    FailureReason.FEE_LIMIT: Reason.FEE_LIMIT,
-    FailureReason.INSUFFICIENT_FUNDS: Reason.INSUFFICIENT_FUNDS,
-    FailureReason.UNREACHABLE: Reason.UNAVAILABLE,
-    FailureReason.TAKEN: Reason.INVOICE_TAKEN,
-}
 #: Not PAYMENT_FAILED: the node may have paid it, or may still.
 CLOSED: Final = Refused(
     Reason.INTERNAL, "the operator closed this payment without proof; do not pay this invoice again before asking them"
 )
-_SENTENCES: Final = {
-    FailureReason.FEE_LIMIT: "no route within the fee limit was found",
-    FailureReason.NO_ROUTE: "no route to the payee was found",
-    FailureReason.EXPIRED: "the invoice has expired",
-    FailureReason.INSUFFICIENT_FUNDS: "the node's channels cannot send this amount now",
-    FailureReason.REFUSED: "the payee or the node refused the payment",
-    FailureReason.UNREACHABLE: "the Lightning node cannot be reached; nothing was sent",
-    FailureReason.TAKEN: "the invoice was paid meanwhile",
-}
 
 
 def paid(payment: Payment) -> Paid:
@@ -50,5 +34,22 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
 
 def refusal(failure: Failed) -> Refused:
     """The refusal that tells a proven failure; its message is empty where the reason says it all."""
-    reason = _FAILURES.get(failure.reason, Reason.PAYMENT_FAILED)
-    return Refused(reason, _SENTENCES.get(failure.reason, ""))
+    match failure.reason:
+        case FailureReason.FEE_LIMIT:
+            return Refused(Reason.FEE_LIMIT, "no route within the fee limit was found")
+        case FailureReason.INSUFFICIENT_FUNDS:
+            return Refused(Reason.INSUFFICIENT_FUNDS, "the node's channels cannot send this amount now")
+        case FailureReason.UNREACHABLE:
+            return Refused(Reason.UNAVAILABLE, "the Lightning node cannot be reached; nothing was sent")
+        case FailureReason.TAKEN:
+            return Refused(Reason.INVOICE_TAKEN, "the invoice was paid meanwhile")
+        case FailureReason.NO_ROUTE:
+            return Refused(Reason.PAYMENT_FAILED, "no route to the payee was found")
+        case FailureReason.EXPIRED:
+            return Refused(Reason.PAYMENT_FAILED, "the invoice has expired")
+        case FailureReason.REFUSED:
+            return Refused(Reason.PAYMENT_FAILED, "the payee or the node refused the payment")
+        case FailureReason.OTHER:
+            return Refused(Reason.PAYMENT_FAILED)
+        case _:
+            assert_never(failure.reason)

@@ -26,6 +26,7 @@ import msgspec
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO
+from kitestring.base.node import NodeInvoiceState
 from kitestring.base.outcomes import Outcome, Received
 from kitestring.base.payments import (
     OPEN,
@@ -187,7 +188,7 @@ class Pursuit:
         invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
         try:
             status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))
-            paid_from_outside = status.state == "settled"
+            paid_from_outside = _is_settled(status.state)
         except KitestringError as unclear:  # receiving twice is surplus, never a loss
             log.warning("internal payment %s: invoice not cancelled (%s)", self._name, unclear.message)
             paid_from_outside = False
@@ -340,8 +341,24 @@ async def answer_late(answers: Answers, payment: Payment, request: Request) -> N
 
 
 def _told_late(payment: Payment, request: Request) -> Outcome | None:
-    if payment.state is State.SETTLED:
-        return paid(payment)
-    if payment.state is State.FAILED:
-        return outcome_for(payment, Failed(payment.evidence), request)
-    return CLOSED if payment.state is State.RESOLVED else None
+    match payment.state:
+        case State.SETTLED:
+            return paid(payment)
+        case State.FAILED:
+            return outcome_for(payment, Failed(payment.evidence), request)
+        case State.RESOLVED:
+            return CLOSED
+        case State.RECEIVED | State.REFUSED | State.ASKED | State.RESERVED | State.DISPATCHED | State.UNKNOWN:
+            return None
+        case _:
+            assert_never(payment.state)
+
+
+def _is_settled(state: NodeInvoiceState) -> bool:
+    match state:
+        case NodeInvoiceState.SETTLED:
+            return True
+        case NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN | NodeInvoiceState.OPEN:
+            return False
+        case _:
+            assert_never(state)

@@ -11,7 +11,17 @@ from kitestring.base.commands import OWNER_ACCOUNT, AnyCommand, GetBalance, GetI
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
-from kitestring.base.outcomes import Balance, Found, Info, Listed, Outcome, Refused, Transaction
+from kitestring.base.outcomes import (
+    Balance,
+    Direction,
+    Found,
+    Info,
+    Listed,
+    Outcome,
+    Refused,
+    Transaction,
+    TransactionState,
+)
 from kitestring.base.store import Scope
 from kitestring.engine.context import Context
 from kitestring.engine.grants import Grants
@@ -80,8 +90,8 @@ class Questions:
 
     def _as_of_now(self, row: Transaction) -> Transaction:
         past = row.expires_at is not None and row.expires_at < self._context.clock.now()
-        if row.type == "incoming" and row.state == "pending" and past:
-            return replace(row, state="expired")
+        if row.type is Direction.INCOMING and row.state is TransactionState.PENDING and past:
+            return replace(row, state=TransactionState.EXPIRED)
         return row
 
 

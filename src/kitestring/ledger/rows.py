@@ -12,7 +12,7 @@ from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Account, Budget, Grant, Offer, OfferState
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Transaction
+from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.base.payments import State
 from kitestring.base.records import Invoice, Node, Payment, Request
 
@@ -219,26 +219,37 @@ def write_offer(o: Offer) -> Row:
 
 # ---------------------------------------------------------------- as their owner may see them
 
-_OUTGOING: Final = {
-    State.RESERVED: "pending",
-    State.DISPATCHED: "pending",
-    State.UNKNOWN: "pending",
-    State.SETTLED: "settled",
-    State.FAILED: "failed",
-    State.RESOLVED: "pending",  # closed by the operator's word, which proves nothing: it may still settle
-}
-_INCOMING: Final = {
-    InvoiceState.OPEN: "pending",
-    InvoiceState.SETTLED: "settled",
-    InvoiceState.EXPIRED: "expired",
-    InvoiceState.CANCELED: "expired",
-}
+
+def _payment_state(state: State) -> TransactionState:
+    match state:
+        case State.SETTLED:
+            return TransactionState.SETTLED
+        case State.FAILED | State.REFUSED:
+            return TransactionState.FAILED
+        case State.RECEIVED | State.ASKED | State.RESERVED | State.DISPATCHED | State.UNKNOWN:
+            return TransactionState.PENDING
+        case State.RESOLVED:  # closed by the operator's word, which proves nothing: it may still settle
+            return TransactionState.PENDING
+        case _:
+            assert_never(state)
+
+
+def _invoice_state(state: InvoiceState) -> TransactionState:
+    match state:
+        case InvoiceState.OPEN:
+            return TransactionState.PENDING
+        case InvoiceState.SETTLED:
+            return TransactionState.SETTLED
+        case InvoiceState.EXPIRED | InvoiceState.CANCELED:
+            return TransactionState.EXPIRED
+        case _:
+            assert_never(state)
 
 
 def outgoing(p: Payment) -> Transaction:
     return Transaction(
-        type="outgoing",
-        state=_OUTGOING[p.state],
+        type=Direction.OUTGOING,
+        state=_payment_state(p.state),
         payment_hash=p.payment_hash,
         amount_msat=p.amount_msat,
         fee_msat=p.fee_msat,
@@ -259,8 +270,8 @@ def outgoing(p: Payment) -> Transaction:
 def incoming(i: Invoice) -> Transaction:
     """An invoice as its owner sees it. The amount is the received one, before that the one asked for, or 0."""
     return Transaction(
-        type="incoming",
-        state=_INCOMING[i.state],
+        type=Direction.INCOMING,
+        state=_invoice_state(i.state),
         payment_hash=i.payment_hash,
         amount_msat=i.received_msat or i.amount_msat or Msat(0),
         fee_msat=Msat(0),

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 from msgspec.structs import replace
 
@@ -21,8 +21,8 @@ from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodePayment, PayOrder
-from kitestring.base.outcomes import Info, Paid, Transaction
+from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState, PayOrder
+from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.client.net import Net
 from kitestring.codec import bolt11
@@ -46,8 +46,6 @@ MAX_ROWS: Final = 1_000
 
 #: Advice about a proven failure, where its own sentence gives none.
 _HINTS: Final = {FailureReason.FEE_LIMIT: ": allow a higher one with max_fee"}
-_STATES: Final = {"settled": "settled", "failed": "failed", "open": "pending"}
-_INVOICE_STATES: Final = {"open": "pending", "settled": "settled", "canceled": "expired"}
 
 
 class NodeSource:
@@ -120,7 +118,9 @@ class NodeSource:
         preimage = self._entropy(32).hex() if self._backend.capabilities.own_preimage else ""
         order = InvoiceOrder(amount_msat, description, "", expiry_s, preimage)
         made = await ask_node(_writable(self._backend.make_invoice(order)))
-        return _incoming(InvoiceStatus("open", made.bolt11, expires_at=made.expires_at), made.payment_hash)
+        return _incoming(
+            InvoiceStatus(NodeInvoiceState.OPEN, made.bolt11, expires_at=made.expires_at), made.payment_hash
+        )
 
     async def balance(self) -> Msat:
         return (await ask_node(self._backend.balance())).spendable_msat
@@ -128,15 +128,15 @@ class NodeSource:
     async def lookup(self, payment_hash: str) -> Transaction:
         """An outgoing payment's amount is looked for in the node's own list. Raises KitestringError(UNKNOWN_TARGET)."""
         status = await ask_node(self._backend.lookup_invoice(payment_hash))
-        if status.state != "unknown":
+        if status.state is not NodeInvoiceState.UNKNOWN:
             return _incoming(status, payment_hash)
         answer = proven(await ask_node(self._backend.lookup_payment(payment_hash)), payment_hash)
         end = self._judge(payment_hash, answer)
         found = await ask_node(_find(self._backend.list_payments(), payment_hash), LIST_TIMEOUT_S)
-        row = _outgoing(found or NodePayment(payment_hash, "open", ZERO, ZERO, ""))
+        row = _outgoing(found or NodePayment(payment_hash, NodePaymentState.OPEN, ZERO, ZERO, ""))
         if isinstance(end, Settled):
-            return replace(row, state="settled", preimage=end.preimage, fee_msat=end.fee_msat)
-        return replace(row, state="pending" if end is None else "failed", preimage="")
+            return replace(row, state=TransactionState.SETTLED, preimage=end.preimage, fee_msat=end.fee_msat)
+        return replace(row, state=TransactionState.PENDING if end is None else TransactionState.FAILED, preimage="")
 
     def _judge(self, payment_hash: str, answer: LookupAnswer) -> Settled | Failed | None:
         """Judge a payment by the node's record; None = it may end either way. While one of our orders may be on
@@ -153,8 +153,8 @@ class NodeSource:
     def _row(self, listed: NodePayment) -> Transaction:
         """As the node lists it, except that nothing has failed while one of our orders may be on its way."""
         row, payment = _outgoing(listed), self._open.get(listed.payment_hash)
-        is_open = row.state == "failed" and payment is not None and payment.may_be_paid
-        return replace(row, state="pending") if is_open else row
+        is_open = row.state is TransactionState.FAILED and payment is not None and payment.may_be_paid
+        return replace(row, state=TransactionState.PENDING) if is_open else row
 
     async def transactions(self, query: ListTransactions) -> tuple[Transaction, ...]:
         """First the outgoing, then the incoming, each the newest first. Nodes' lists of payments carry no times here:
@@ -162,11 +162,13 @@ class NodeSource:
         found: list[Transaction] = []
         if query.direction != "incoming":
             payments = await ask_node(_last(self._backend.list_payments()), LIST_TIMEOUT_S)
-            found += [self._row(row) for row in payments if query.unpaid_outgoing or row.state == "settled"]
+            found += [
+                self._row(row) for row in payments if query.unpaid_outgoing or row.state is NodePaymentState.SETTLED
+            ]
         if query.direction != "outgoing":
             invoices = await ask_node(_last(self._backend.list_invoices()), LIST_TIMEOUT_S)
             rows = [_incoming(status, payment_hash) for payment_hash, status in invoices]
-            wanted = [row for row in rows if query.unpaid_incoming or row.state == "settled"]
+            wanted = [row for row in rows if query.unpaid_incoming or row.state is TransactionState.SETTLED]
             until = query.until or bolt11.MAX_INTEGER
             found += [row for row in wanted if query.from_ <= row.created_at <= until]
         return tuple(islice(found, query.offset, query.offset + query.limit))
@@ -205,15 +207,40 @@ async def _last(rows: AsyncIterator[T]) -> list[T]:
 
 def _outgoing(row: NodePayment) -> Transaction:
     return Transaction(
-        "outgoing", _STATES[row.state], row.payment_hash, row.amount_msat, row.fee_msat, 0, preimage=row.preimage
-    )
+        Direction.OUTGOING, _payment_state(row.state), row.payment_hash, row.amount_msat, row.fee_msat, 0,
+        preimage=row.preimage,
+    )  # fmt: skip
+
+
+def _payment_state(state: NodePaymentState) -> TransactionState:
+    match state:
+        case NodePaymentState.OPEN:
+            return TransactionState.PENDING
+        case NodePaymentState.SETTLED:
+            return TransactionState.SETTLED
+        case NodePaymentState.FAILED:
+            return TransactionState.FAILED
+        case _:
+            assert_never(state)
+
+
+def _invoice_state(state: NodeInvoiceState) -> TransactionState:
+    match state:
+        case NodeInvoiceState.OPEN:
+            return TransactionState.PENDING
+        case NodeInvoiceState.SETTLED:
+            return TransactionState.SETTLED
+        case NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN:
+            return TransactionState.EXPIRED
+        case _:
+            assert_never(state)
 
 
 def _incoming(status: InvoiceStatus, payment_hash: str) -> Transaction:
     invoice = bolt11.decode(status.bolt11, recover=False)
-    settled = status.state == "settled"
+    settled = status.state is NodeInvoiceState.SETTLED
     return Transaction(
-        "incoming", _INVOICE_STATES[status.state], payment_hash,
+        Direction.INCOMING, _invoice_state(status.state), payment_hash,
         status.received_msat if settled else invoice.amount_msat or ZERO, ZERO, invoice.timestamp,
         settled_at=status.settled_at if settled else None, expires_at=invoice.expires_at, bolt11=status.bolt11,
         description=invoice.description or "", preimage=status.preimage if settled else "",

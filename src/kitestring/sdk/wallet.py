@@ -12,7 +12,7 @@ from typing import Final, Self
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Info, Paid, Transaction
+from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.ports import Clock, Entropy
 from kitestring.client.in_flight import in_flight
@@ -133,9 +133,9 @@ class Wallet:
             if error.reason is not Reason.UNKNOWN_TARGET:
                 raise
             raise expired from error
-        if found.type != "outgoing" or found.state == "failed":
+        if found.type is not Direction.OUTGOING or found.state is TransactionState.FAILED:
             raise expired
-        if found.state == "settled" and preimage_fits(found.preimage, payment_hash):
+        if found.state is TransactionState.SETTLED and preimage_fits(found.preimage, payment_hash):
             return Paid(payment_hash, found.preimage, found.amount_msat, found.fee_msat)
         raise in_flight(payment_hash, f"its record says {found.state}, without a proof")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kitestring.app.cli.doctor import command
-from kitestring.base.node import Finding
+from kitestring.base.node import Finding, FindingState
 from tests.kit.app.console import Said, Service, run
 
 
@@ -18,12 +18,19 @@ def told(monkeypatch: pytest.MonkeyPatch, *checks: Finding) -> Said:
 
 
 def test_every_check_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = told(monkeypatch, Finding("disk", "ok", "there is room"), Finding("macaroon", "warn", "may do too much"))
+    said = told(
+        monkeypatch,
+        Finding("disk", FindingState.OK, "there is room"),
+        Finding("macaroon", FindingState.WARN, "may do too much"),
+    )
     assert (said.code, said.lines) == (0, ["ok    disk        there is room", "warn  macaroon    may do too much"])
 
 
 def test_what_fails_ends_with_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, Finding("disk", "fail", "full"), Finding("key", "ok", "there")).code == 1
+    assert (
+        told(monkeypatch, Finding("disk", FindingState.FAIL, "full"), Finding("key", FindingState.OK, "there")).code
+        == 1
+    )
 
 
 def test_everything_is_in_order_with_a_running_service(service: Service) -> None:

@@ -16,7 +16,7 @@ from kitestring.app.service.node_words import told
 from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.node import Finding
+from kitestring.base.node import Finding, FindingState
 from kitestring.transport.clock import SystemClock
 from tests.kit.app.desk import Office
 from tests.kit.changed import replace
@@ -31,7 +31,7 @@ class RefusingNode:
         raise OddError("permission denied")
 
     async def findings(self) -> tuple[Finding, ...]:
-        return (Finding("macaroon", "fail", "lacks everything"),)
+        return (Finding("macaroon", FindingState.FAIL, "lacks everything"),)
 
 
 class BrokenNode(RefusingNode):

@@ -12,7 +12,7 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceStatus, PayOrder
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState, PayOrder
 from kitestring.engine.context import Incoming
 from tests.kit.app.desk import Office
 from tests.kit.changed import replace
@@ -70,7 +70,7 @@ async def test_what_was_only_under_way_at_the_first_look_is_none(books: Books) -
     async def late() -> AsyncIterator[tuple[str, InvoiceStatus]]:
         looks.append(len(looks))
         async for payment_hash, status in listed():
-            yield payment_hash, replace(status, state="open") if len(looks) == 1 else status
+            yield payment_hash, replace(status, state=NodeInvoiceState.OPEN) if len(looks) == 1 else status
 
     books.node.replace("list_invoices", late)  # type: ignore[arg-type]  # a method that iterates
     assert (await books.look(), len(looks)) == (Findings((), payments=1, invoices=1), 2)

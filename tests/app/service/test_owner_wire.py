@@ -8,10 +8,22 @@ import pytest
 from kitestring.app.service.owner_wire import CONTROL, decode_control, encode_control
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Invoiced, Outcome, Paid, Received, Refused, Transaction
+from kitestring.base.outcomes import (
+    Balance,
+    Direction,
+    Invoiced,
+    Outcome,
+    Paid,
+    Received,
+    Refused,
+    Transaction,
+    TransactionState,
+)
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE
 
-ROW = Transaction("incoming", "pending", PAYMENT_HASH, Msat(21_000), Msat(0), 7, expires_at=9, bolt11="lnbcrt1")
+ROW = Transaction(
+    Direction.INCOMING, TransactionState.PENDING, PAYMENT_HASH, Msat(21_000), Msat(0), 7, expires_at=9, bolt11="lnbcrt1"
+)
 OUTCOMES: list[Outcome] = [
     Paid(PAYMENT_HASH, PREIMAGE, Msat(21_000), Msat(5), internal=True),
     Invoiced(ROW),

@@ -8,7 +8,7 @@ import pytest
 
 from kitestring.backend.lnd.macaroon import NEEDED, judge, read_macaroon
 from kitestring.base.errors import KitestringError
-from kitestring.base.node import Finding
+from kitestring.base.node import Finding, FindingState
 from tests.kit.backend.sides import open_url
 from tests.kit.crypto.macaroons import macaroon
 
@@ -67,7 +67,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_bytes_that_no_lnd_has_baked_are_named_with_their_place(tmp_path: Path) -> None:
     (tmp_path / "m").write_text("0301")
     assert judge(read_macaroon(str(tmp_path / "m"), {})) == Finding(
-        "macaroon", "warn", f"{tmp_path}/m cannot be looked at: this is not an lnd macaroon"
+        "macaroon", FindingState.WARN, f"{tmp_path}/m cannot be looked at: this is not an lnd macaroon"
     )
 
 

@@ -21,7 +21,9 @@ from kitestring.base.node import (
     NodeBalance,
     NodeInfo,
     NodeInvoice,
+    NodeInvoiceState,
     NodePayment,
+    NodePaymentState,
     NodeUnreachableError,
     PayOrder,
     Settlement,
@@ -42,6 +44,7 @@ ABILITIES = Capabilities(
 #: How long track waits before it says that a payment is still in flight.
 TRACK_S = 60.0
 OPENING = Msat(1_000_000_000)
+_LISTED = {Settled: NodePaymentState.SETTLED, Failed: NodePaymentState.FAILED}
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Made:
     invoice: NodeInvoice
     preimage: str
     amount: int | None
-    state: str = "open"
+    state: NodeInvoiceState = NodeInvoiceState.OPEN
     received: int = 0
     index: int = 0
 
@@ -117,9 +120,10 @@ class FaultyBackend:
     def pay_in(self, payment_hash: str, amount: int | None = None) -> bool:
         """Somebody pays an invoice of the node; False when that is not possible (any more)."""
         made = self._made[payment_hash]
-        if made.state != "open":
+        if made.state is not NodeInvoiceState.OPEN:
             return False
-        made.state, made.received, made.index = "settled", amount or made.amount or 0, next(self._indexes)
+        made.state = NodeInvoiceState.SETTLED
+        made.received, made.index = amount or made.amount or 0, next(self._indexes)
         self._ring()
         return True
 
@@ -147,7 +151,7 @@ class FaultyBackend:
         return {h: sent.amount + sent.fee for h, sent in self._sent.items() if isinstance(self._state(h), Settled)}
 
     def received(self) -> dict[str, int]:
-        return {h: made.received for h, made in self._made.items() if made.state == "settled"}
+        return {h: made.received for h, made in self._made.items() if made.state is NodeInvoiceState.SETTLED}
 
     def _balance(self) -> int:
         gone = sum(s.amount + s.fee for h, s in self._sent.items() if not isinstance(self._state(h), Failed))
@@ -253,8 +257,8 @@ class FaultyBackend:
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
         self._called("cancel_invoice")
         made = self._made.get(payment_hash)
-        if made is not None and made.state == "open":
-            made.state = "canceled"
+        if made is not None and made.state is NodeInvoiceState.OPEN:
+            made.state = NodeInvoiceState.CANCELED
         return self._status(payment_hash)
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
@@ -264,9 +268,9 @@ class FaultyBackend:
     def _status(self, payment_hash: str) -> InvoiceStatus:
         made = self._made.get(payment_hash)
         if made is None:
-            return InvoiceStatus("unknown")
-        preimage = made.preimage if made.state == "settled" else ""
-        settled_at = self._clock.now() if made.state == "settled" else 0
+            return InvoiceStatus(NodeInvoiceState.UNKNOWN)
+        preimage = made.preimage if made.state is NodeInvoiceState.SETTLED else ""
+        settled_at = self._clock.now() if made.state is NodeInvoiceState.SETTLED else 0
         bolt11, expires_at = made.invoice.bolt11, made.invoice.expires_at
         return InvoiceStatus(made.state, bolt11, Msat(made.received), settled_at, preimage, expires_at)
 
@@ -289,8 +293,8 @@ class FaultyBackend:
 
     async def list_payments(self) -> AsyncIterator[NodePayment]:
         for payment_hash, sent in self._sent.items():
-            state = {Settled: "settled", Failed: "failed"}.get(type(self._state(payment_hash)), "open")
-            preimage = sent.preimage if state == "settled" else ""
+            state = _LISTED.get(type(self._state(payment_hash)), NodePaymentState.OPEN)
+            preimage = sent.preimage if state is NodePaymentState.SETTLED else ""
             yield NodePayment(payment_hash, state, Msat(sent.amount), Msat(sent.fee), preimage)
 
     async def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:

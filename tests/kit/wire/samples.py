@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Transaction
+from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event
 from kitestring.wire.registry import OF_CONNECTIONS
@@ -31,8 +31,8 @@ def event(kind: int, *tags: list[str]) -> Event:
 
 def transaction(**changes: Any) -> Transaction:
     members: dict[str, Any] = {
-        "type": "incoming",
-        "state": "pending",
+        "type": Direction.INCOMING,
+        "state": TransactionState.PENDING,
         "payment_hash": PAYMENT_HASH,
         "amount_msat": Msat(21_000),
         "fee_msat": Msat(0),

@@ -38,7 +38,7 @@ async def test_an_invoice_is_stored_with_its_answer_and_then_settled_with_a_rece
     assert await store.running_requests() == []
     assert await store.apply(record_invoice("i", invoice("j"))) == Finished((reply("want-i", "invoice"),))
     done = await store.apply(credit("i", 600, b"", receipt("want-i")))
-    paid = invoice("i", state="settled", received_msat=Msat(600), settled_at=NOW + 2)
+    paid = invoice("i", state=InvoiceState.SETTLED, received_msat=Msat(600), settled_at=NOW + 2)
     assert done == Credited(paid)
     assert await store.invoices(InvoiceState.SETTLED) == [paid]
     assert await store.invoices(InvoiceState.OPEN) == []

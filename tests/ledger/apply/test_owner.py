@@ -3,13 +3,14 @@
 import pytest
 
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.money import Msat
 from kitestring.base.records import NodeView
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     Claimed,
     Denied,
+    Execute,
     Finished,
     SaveAccount,
     SaveGrant,
@@ -69,3 +70,23 @@ async def test_while_spending_is_stopped_credit_only_goes_back_to_the_owner(stor
         assert await store.apply(moved) == Denied(Reason.SPENDING_STOPPED)
     assert await store.apply(execute("back", move("t", "alice", "owner", 5))) == Claimed()
     assert await balance(store, "alice") == (100_000, 5, 0)
+
+
+async def test_an_offer_takes_the_steps_of_the_table_and_a_deleted_one_is_not_changed_any_more(store: Store) -> None:
+    def saved(number: int, state: OfferState, label: str) -> Execute:
+        return execute(f"{number}", SaveOffer(Offer(offer_id="tea", label=label, state=state)))
+
+    refused = Denied(Reason.UNKNOWN_TARGET)
+    steps = [
+        (OfferState.OPEN, Claimed()),
+        (OfferState.OPEN, Claimed()),  # a change of something else
+        (OfferState.MOVED, Claimed()),
+        (OfferState.OPEN, refused),
+        (OfferState.DELETED, Claimed()),
+        (OfferState.OPEN, refused),
+        (OfferState.DELETED, refused),
+    ]
+    for number, (state, answer) in enumerate(steps):
+        assert await store.apply(saved(number, state, f"tea {number}")) == answer
+    (offer,) = await store.offers()
+    assert (offer.state, offer.label) == (OfferState.DELETED, "tea 4")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceStatus, NodePayment
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState
 from kitestring.base.transactions import ResolvePayment
 from kitestring.ledger.audit.node import Books, books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -56,11 +56,11 @@ async def ours(ledger: Path) -> Books:
 
 def paid(name: str, state: str = "settled", amount: int = 1000, fee: int = 10) -> NodePayment:
     preimage = preimage_of(name) if state == "settled" else ""
-    return NodePayment(hash_of(name), state, Msat(amount), Msat(fee), preimage)
+    return NodePayment(hash_of(name), NodePaymentState(state), Msat(amount), Msat(fee), preimage)
 
 
 def received(name: str, amount: int = 500, state: str = "settled") -> tuple[str, InvoiceStatus]:
-    return hash_of(name), InvoiceStatus(state, received_msat=Msat(amount), preimage=preimage_of(name))
+    return hash_of(name), InvoiceStatus(NodeInvoiceState(state), received_msat=Msat(amount), preimage=preimage_of(name))
 
 
 PAYMENTS = [paid("paid"), paid("lost", "failed"), paid("open", "open"), paid("given-up", "failed")]
@@ -111,7 +111,10 @@ def test_a_settled_payment_the_node_has_never_seen_is_told(ours: Books) -> None:
     [
         (received("in", 499), "received 499 msat"),
         (received("in", 500, "open"), "settled in the ledger, but open at the node"),
-        ((hash_of("in"), InvoiceStatus("settled", received_msat=Msat(500), preimage="00" * 32)), "another preimage"),
+        (
+            (hash_of("in"), InvoiceStatus(NodeInvoiceState.SETTLED, received_msat=Msat(500), preimage="00" * 32)),
+            "another preimage",
+        ),
         (received("unpaid", 500), "which the ledger has not credited"),
         (received("inside", 500), "which the ledger has not credited"),
         (received("nobody", 500), "which the ledger has not credited"),

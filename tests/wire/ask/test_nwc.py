@@ -17,7 +17,19 @@ from kitestring.base.commands import (
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.outcomes import (
+    Balance,
+    Direction,
+    Found,
+    Info,
+    Invoiced,
+    Listed,
+    Outcome,
+    Paid,
+    Refused,
+    Transaction,
+    TransactionState,
+)
 from kitestring.nostr import kinds
 from kitestring.nostr.event import sign_event
 from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, read_info_event
@@ -90,8 +102,8 @@ def test_members_that_say_nothing_are_not_written() -> None:
 
 
 FULL = Transaction(
-    type="outgoing",
-    state="settled",
+    type=Direction.OUTGOING,
+    state=TransactionState.SETTLED,
     payment_hash=PAYMENT_HASH,
     amount_msat=Msat(5),
     fee_msat=Msat(1),

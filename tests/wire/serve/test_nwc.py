@@ -13,7 +13,18 @@ from kitestring.base.destinations import Bolt11, invoice_text
 from kitestring.base.errors import TABLE, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Received, Refused
+from kitestring.base.outcomes import (
+    Balance,
+    Found,
+    Info,
+    Invoiced,
+    Listed,
+    Outcome,
+    Paid,
+    Received,
+    Refused,
+    TransactionState,
+)
 from kitestring.codec.json import loads_object
 from kitestring.nostr import kinds
 from kitestring.policy.rules import PERMISSIONS
@@ -321,7 +332,7 @@ def test_a_transaction_has_its_first_members_always_and_the_others_only_when_the
         "state": "pending",
     }
     full = transaction(
-        state="settled",
+        state=TransactionState.SETTLED,
         bolt11="lnbcrt1",
         description="tea",
         description_hash="ab" * 32,

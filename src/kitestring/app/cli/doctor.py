@@ -6,6 +6,7 @@ import click
 
 from kitestring.app.cli.shell import Shell, common
 from kitestring.base.errors import Exit
+from kitestring.base.node import FindingState
 
 
 @click.command("doctor")
@@ -17,6 +18,6 @@ def command(shell: Shell) -> int:
     from kitestring.app.doctor import examine
 
     checks = asyncio.run(examine(shell.config, shell.home))
-    result = {"checks": [{"name": c.name, "state": c.state, "message": c.sentence} for c in checks]}
+    result = {"checks": [{"name": c.name, "state": c.state.value, "message": c.sentence} for c in checks]}
     shell.show(result, "\n".join(f"{c.state.ljust(4)}  {c.name.ljust(10)}  {c.sentence}" for c in checks))
-    return Exit.INTERNAL if any(c.state == "fail" for c in checks) else Exit.OK
+    return Exit.INTERNAL if any(c.state is FindingState.FAIL for c in checks) else Exit.OK

@@ -211,6 +211,7 @@ async def payment_resolve(desk: Operating, params: ResolveParams, _call: Call) -
 def show_transaction(transaction: Transaction) -> Result:
     """One row as JSON; amounts are msat, times Unix seconds, a text that is missing is empty."""
     row = msgspec.structs.asdict(transaction)
+    row["type"], row["state"] = transaction.type.value, transaction.state.value
     row["amount_msat"] = int(transaction.amount_msat)
     row["fee_msat"] = int(transaction.fee_msat)
     row["account"] = row.pop("account_id")

@@ -14,7 +14,7 @@ from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import told
-from kitestring.base.node import Backend, Finding
+from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
 
 
@@ -36,7 +36,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     payments = await desk.store.open_payments()
     return {
         "node": await _node_facts(desk),
-        "findings": [{"name": f.name, "state": f.state, "message": f.sentence} for f in await how_it_is(desk.backend)],
+        "findings": [{"name": f.name, "state": f.state.value, "message": f.sentence} for f in await how_it_is(desk.backend)],
         "relays": list(desk.relay_urls()),
         "now": desk.clock.now(),
         "open_payments": len(payments),
@@ -67,7 +67,11 @@ async def how_it_is(node: Backend) -> tuple[Finding, ...]:
     try:
         return await node.findings()
     except Exception as error:  # noqa: BLE001 - a backend of another package must not take the whole doctor with it
-        return (Finding("node", "warn", f"its backend could not be asked how it is: {error or type(error).__name__}"),)
+        return (
+            Finding(
+                "node", FindingState.WARN, f"its backend could not be asked how it is: {error or type(error).__name__}"
+            ),
+        )
 
 
 async def audit_node(desk: Asking, params: AuditParams, _call: Call) -> Result:

@@ -56,13 +56,13 @@ def judge(macaroon: Macaroon) -> Finding:
     try:
         allowed = rights(macaroon.data)
     except CodecError as error:
-        return _found("warn", f"{macaroon.where} cannot be looked at: {error}")
+        return _found(FindingState.WARN, f"{macaroon.where} cannot be looked at: {error}")
     if missing := sorted(NEEDED - allowed):
-        return _found("fail", f"lacks {', '.join(missing)}: bake one with {_bake()}")
+        return _found(FindingState.FAIL, f"lacks {', '.join(missing)}: bake one with {_bake()}")
     if wider := sorted(allowed - NEEDED):
         named = ", ".join(wider[:MAX_NAMED]) + (", …" if len(wider) > MAX_NAMED else "")
-        return _found("warn", f"allows more than is needed ({named}): bake one with {_bake()}")
-    return _found("ok", "allows what is needed, and nothing else")
+        return _found(FindingState.WARN, f"allows more than is needed ({named}): bake one with {_bake()}")
+    return _found(FindingState.OK, "allows what is needed, and nothing else")
 
 
 def _found(state: FindingState, sentence: str) -> Finding:

@@ -31,6 +31,7 @@ from kitestring.base.node import (
     NodeBalance,
     NodeInfo,
     NodeInvoice,
+    NodeInvoiceState,
     NodePayment,
     NodeUnreachableError,
     PayOrder,
@@ -188,7 +189,7 @@ class Lnd:
             await self._http.call("POST", "/v2/invoices/cancel", wire.Nothing, body)
         except NodeRefusedError as refused:
             status = await self.lookup_invoice(payment_hash)
-            if status.state == "open":
+            if status.state is NodeInvoiceState.OPEN:
                 raise NodeAnswerError(f"lnd did not cancel an open invoice: {refused}") from refused
             return status
         return await self.lookup_invoice(payment_hash)
@@ -198,7 +199,7 @@ class Lnd:
             invoice = await self._http.call("GET", f"/v1/invoice/{payment_hash}", wire.Invoice)
         except NodeRefusedError as refused:
             if refused.code == NOT_FOUND or "unable to locate invoice" in refused.message:
-                return InvoiceStatus("unknown")
+                return InvoiceStatus(NodeInvoiceState.UNKNOWN)
             raise
         return wire.invoice_status(invoice)
 
@@ -291,7 +292,7 @@ class Lnd:
             raise refused
         payment_hash = wire.hash_of(preimage)
         status = await self.lookup_invoice(payment_hash)
-        if status.state == "unknown":
+        if status.state is NodeInvoiceState.UNKNOWN:
             raise refused
         return NodeInvoice(status.bolt11, payment_hash, status.expires_at)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from kitestring.backend.http import NodeAnswerError
 from kitestring.base.money import MAX_MSAT, Msat
-from kitestring.base.node import InvoiceStatus, NodePayment
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, Settled, Unknown, preimage_fits
 
 #: lnd's own names for the networks where they differ from ours.
@@ -27,8 +27,13 @@ FAILURES: Final = {
     "FAILURE_REASON_INSUFFICIENT_BALANCE": FailureReason.INSUFFICIENT_FUNDS,
     "FAILURE_REASON_CANCELED": FailureReason.OTHER,
 }
-_INVOICE_STATES: Final = {"OPEN": "open", "ACCEPTED": "open", "SETTLED": "settled", "CANCELED": "canceled"}
-_PAYMENT_STATES: Final = {"SUCCEEDED": "settled", "FAILED": "failed"}
+_INVOICE_STATES: Final = {
+    "OPEN": NodeInvoiceState.OPEN,
+    "ACCEPTED": NodeInvoiceState.OPEN,
+    "SETTLED": NodeInvoiceState.SETTLED,
+    "CANCELED": NodeInvoiceState.CANCELED,
+}
+_PAYMENT_STATES: Final = {"SUCCEEDED": NodePaymentState.SETTLED, "FAILED": NodePaymentState.FAILED}
 
 
 class Payment(msgspec.Struct):
@@ -159,7 +164,7 @@ def listed_payment(payment: Payment) -> NodePayment:
     settled = payment.status == "SUCCEEDED"
     return NodePayment(
         payment_hash=payment.payment_hash,
-        state=_PAYMENT_STATES.get(payment.status, "open"),
+        state=_PAYMENT_STATES.get(payment.status, NodePaymentState.OPEN),
         amount_msat=msat(payment.value_msat),
         fee_msat=msat(payment.fee_msat),
         preimage=payment.payment_preimage if settled else "",

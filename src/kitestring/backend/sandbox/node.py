@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, open_file
-from kitestring.backend.sandbox.payments import Sent, attempt, read_answer
+from kitestring.backend.sandbox.payments import Sent, attempt, read_answer, state_of
 from kitestring.backend.sandbox.world import Books, World
 from kitestring.backend.sandbox.writer import Writer
 from kitestring.base.destinations import invoice_text
@@ -33,6 +33,7 @@ from kitestring.base.node import (
     NodeBalance,
     NodeInfo,
     NodeInvoice,
+    NodeInvoiceState,
     NodePayment,
     NodeUnreachableError,
     PayOrder,
@@ -205,7 +206,7 @@ class Sandbox:
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         now = self._moment()
         row = self._reader.execute("SELECT * FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
-        return InvoiceStatus("unknown") if row is None else _status(row, now)
+        return InvoiceStatus(NodeInvoiceState.UNKNOWN) if row is None else _status(row, now)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         """``cursor`` is a settle index in decimal; b"" is the beginning of this world."""
@@ -304,9 +305,10 @@ def _cancel(connection: sqlite3.Connection, payment_hash: str) -> None:
 
 
 def _status(row: sqlite3.Row, now: int) -> InvoiceStatus:
-    expired = row["state"] == "open" and row["expires_at"] * 1000 <= now
+    state = NodeInvoiceState(row["state"])
+    expired = state is NodeInvoiceState.OPEN and row["expires_at"] * 1000 <= now
     return InvoiceStatus(
-        state="canceled" if expired else row["state"],
+        state=NodeInvoiceState.CANCELED if expired else state,
         bolt11=row["bolt11"],
         received_msat=Msat(row["received_msat"]),
         settled_at=row["settled_at"],
@@ -320,7 +322,7 @@ def _node_payment(row: sqlite3.Row, now: int) -> NodePayment:
     settled = isinstance(answer, Settled)
     return NodePayment(
         payment_hash=row["payment_hash"],
-        state="settled" if settled else "open" if isinstance(answer, InFlight) else "failed",
+        state=state_of(answer),
         amount_msat=Msat(row["amount_msat"]),
         fee_msat=Msat(row["fee_msat"] if settled else 0),
         preimage=row["preimage"] if settled else "",

@@ -6,14 +6,14 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from kitestring.backend.sandbox.file import NETWORK, advance
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError
 from kitestring.base.money import Msat
-from kitestring.base.node import NodeUnreachableError, PayOrder
-from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled
+from kitestring.base.node import NodePaymentState, NodeUnreachableError, PayOrder
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.codec.bolt11 import Invoice, check_payable, decode
 
 #: One hop of a cheap network: half a sat and 100 millionths of the amount, rounded up.
@@ -173,6 +173,19 @@ def resolve_at_ms(behaviour: Behaviour, delay_ms: int | None, now: int, latency_
     if delay_ms is not None:
         return now + delay_ms
     return now + (LATE_MS if behaviour is Behaviour.LATE else latency_ms)
+
+
+def state_of(answer: LookupAnswer) -> NodePaymentState:
+    """The state of a payment that is in the file, as the node lists it."""
+    match answer:
+        case Settled():
+            return NodePaymentState.SETTLED
+        case Failed():
+            return NodePaymentState.FAILED
+        case InFlight() | Unknown() | NeverSeen():
+            return NodePaymentState.OPEN
+        case _:
+            assert_never(answer)
 
 
 def read_answer(row: sqlite3.Row | None, now: int) -> LookupAnswer:

@@ -16,10 +16,11 @@ from typing import Self
 
 from kitestring.backend.registry import wall_clock_ms
 from kitestring.backend.sandbox.file import NETWORK, advance, due_refunds, moment_ms, open_file, transaction
-from kitestring.backend.sandbox.payments import Behaviour, read_answer
+from kitestring.backend.sandbox.payments import Behaviour, read_answer, state_of
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.payments import Failed, InFlight, Settled
+from kitestring.base.node import NodeInvoiceState, NodePaymentState
+from kitestring.base.payments import InFlight, Settled
 from kitestring.base.ports import Entropy
 from kitestring.codec import bolt11
 from kitestring.codec.bolt11_write import encode
@@ -27,12 +28,11 @@ from kitestring.codec.bolt11_write import encode
 
 @dataclass(frozen=True, slots=True)
 class WorldPayment:
-    """One payment as the outside saw it. ``direction``: ``out`` of the node or ``in`` to it; ``state``: ``settled``,
-    ``failed`` or ``open``."""
+    """One payment as the outside saw it. ``direction``: ``out`` of the node or ``in`` to it;"""
 
     direction: str
     payment_hash: str
-    state: str
+    state: NodePaymentState
     amount_msat: Msat
     fee_msat: Msat
     preimage: str
@@ -151,13 +151,7 @@ class World:
         received = self._connection.execute(
             "SELECT * FROM invoices WHERE state = 'settled' ORDER BY settle_index"
         ).fetchall()
-        return [
-            *(_outgoing(row, now) for row in sent),
-            *(
-                WorldPayment("in", row["payment_hash"], "settled", Msat(row["received_msat"]), ZERO, row["preimage"])
-                for row in received
-            ),
-        ]
+        return [*(_outgoing(row, now) for row in sent), *(_incoming(row) for row in received)]
 
     def books(self) -> Books:
         """The sums of :meth:`payments` beside the balance that the node keeps."""
@@ -166,8 +160,10 @@ class World:
             node = connection.execute("SELECT opening_msat, balance_msat FROM node").fetchone()
             balance_msat = Msat(node["balance_msat"] + due_refunds(connection, now))
             payments = self.payments()
-        sent = [payment for payment in payments if payment.direction == "out" and payment.state == "settled"]
-        held = [payment for payment in payments if payment.state == "open"]
+        sent = [
+            payment for payment in payments if payment.direction == "out" and payment.state is NodePaymentState.SETTLED
+        ]
+        held = [payment for payment in payments if payment.state is NodePaymentState.OPEN]
         return Books(
             opening_msat=Msat(node["opening_msat"]),
             received_msat=Msat(sum(payment.amount_msat for payment in payments if payment.direction == "in")),
@@ -182,9 +178,9 @@ def _amount_to_pay(row: sqlite3.Row | None, amount_msat: Msat | None, now: int) 
     """Raises KitestringError unless the node's invoice may be paid with this amount now."""
     if row is None:
         raise KitestringError(Reason.UNKNOWN_TARGET, "this invoice was not made by the node of this sandbox")
-    if row["state"] == "settled":
+    if row["state"] == NodeInvoiceState.SETTLED:
         raise KitestringError(Reason.ALREADY_USED, "this invoice was paid already")
-    if row["state"] == "canceled":
+    if row["state"] == NodeInvoiceState.CANCELED:
         raise KitestringError(Reason.PAYMENT_FAILED, "this invoice was cancelled")
     if row["expires_at"] * 1000 <= now:
         raise KitestringError(Reason.PAYMENT_FAILED, "this invoice has expired")
@@ -214,14 +210,18 @@ def _receive(connection: sqlite3.Connection, payment_hash: str, paid_msat: Msat,
     )
 
 
+def _incoming(row: sqlite3.Row) -> WorldPayment:
+    received = Msat(row["received_msat"])
+    return WorldPayment("in", row["payment_hash"], NodePaymentState.SETTLED, received, ZERO, row["preimage"])
+
+
 def _outgoing(row: sqlite3.Row, now: int) -> WorldPayment:
     answer = read_answer(row, now)
-    states = {Settled: "settled", Failed: "failed", InFlight: "open"}
     settled = isinstance(answer, Settled)
     return WorldPayment(
         "out",
         row["payment_hash"],
-        states[type(answer)],
+        state_of(answer),
         Msat(row["amount_msat"]),
         Msat(row["fee_msat"]) if settled or isinstance(answer, InFlight) else ZERO,
         row["preimage"] if settled else "",

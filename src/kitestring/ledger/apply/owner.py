@@ -11,6 +11,7 @@ from typing import Any, Final
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
+from kitestring.base.grants import OFFER_STEPS, OfferState
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.transactions import (
     Claimed,
@@ -38,6 +39,7 @@ _NEW_ACCOUNT: Final = (
     "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
 )
 _RENAME: Final = "UPDATE accounts SET name = ? WHERE service = ? AND account_id = ?"
+_OFFER_STATE: Final = "SELECT state FROM offers WHERE service = ? AND offer_id = ?"
 _SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES (?{', ?' * 10})"
 _TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
 _SAVE_NODE: Final = f"""
@@ -106,6 +108,12 @@ def _save_account(batch: Batch, write: SaveAccount, _now: int) -> Refusal | None
 
 
 def _save_offer(batch: Batch, write: SaveOffer, _now: int) -> Refusal | None:
+    """Write an offer. One that was deleted is not changed any more, and no other step leaves the table."""
+    row = batch.execute(_OFFER_STATE, (batch.service, write.offer.offer_id)).fetchone()
+    if row is not None:
+        before, after = OfferState(row[0]), write.offer.state
+        if before is OfferState.DELETED or after not in {before, *OFFER_STEPS[before]}:
+            return Denied(Reason.UNKNOWN_TARGET)
     batch.execute(_SAVE_OFFER, (batch.service, *write_offer(write.offer)))
     return None
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceStatus, NodePayment
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState
 from kitestring.base.payments import HOLDING, OPEN, State
 from kitestring.base.records import Invoice, Payment
 from kitestring.ledger.audit.subject import Violation
@@ -20,7 +21,7 @@ from kitestring.ledger.sqlite.store import connect_readonly, service_number
 
 _INVARIANT: Final = "I2"
 #: The node's state for each of ours, as long as nobody is wrong.
-_AGREES: Final = {State.SETTLED: "settled", State.FAILED: "failed"}
+_AGREES: Final = {State.SETTLED: NodePaymentState.SETTLED, State.FAILED: NodePaymentState.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _paid_there(payments: Iterable[NodePayment]) -> dict[str, NodePayment]:
     """A node may list failed attempts of a hash beside the one that counts."""
     found: dict[str, NodePayment] = {}
     for payment in payments:
-        if payment.payment_hash not in found or found[payment.payment_hash].state == "failed":
+        if payment.payment_hash not in found or found[payment.payment_hash].state is NodePaymentState.FAILED:
             found[payment.payment_hash] = payment
     return found
 
@@ -95,7 +96,7 @@ def _paid_here(payments: Iterable[Payment]) -> dict[str, Payment]:
 def _only_there(at_node: dict[str, NodePayment], held: dict[str, Payment], whole_node: bool) -> Iterator[str]:
     for payment_hash, payment in at_node.items():
         mine = held.get(payment_hash)
-        if payment.state != "settled":
+        if payment.state is not NodePaymentState.SETTLED:
             continue
         if mine is not None and mine.internal:
             yield f"payment {payment_hash} was settled inside the service, but the node paid it too"
@@ -105,7 +106,7 @@ def _only_there(at_node: dict[str, NodePayment], held: dict[str, Payment], whole
 
 def _payment(own: Payment, at_node: dict[str, NodePayment]) -> Iterator[str]:
     name, other = f"payment {own.payment_hash}", at_node.get(own.payment_hash)
-    if own.state in OPEN or (other is not None and other.state == "open"):
+    if own.state in OPEN or (other is not None and other.state is NodePaymentState.OPEN):
         if own.state is State.FAILED:
             yield f"{name} is failed in the ledger, but the node is still trying"
         return
@@ -113,8 +114,8 @@ def _payment(own: Payment, at_node: dict[str, NodePayment]) -> Iterator[str]:
         if own.state is State.SETTLED:
             yield f"{name} is settled in the ledger, but the node does not know it"
         return
-    if own.state is State.RESOLVED or _AGREES[own.state] != other.state:
-        if not (own.state is State.RESOLVED and other.state == "failed"):
+    if own.state is State.RESOLVED or _AGREES[own.state] is not other.state:
+        if not (own.state is State.RESOLVED and other.state is NodePaymentState.FAILED):
             yield f"{name} is {own.state.value} in the ledger, but {other.state} at the node"
         return
     if own.state is State.SETTLED:
@@ -134,10 +135,10 @@ def _invoices(ours: Books, at_node: dict[str, InvoiceStatus], whole_node: bool) 
     held = {invoice.payment_hash: invoice for invoice in ours.invoices if invoice.payment_hash}
     credited = dict(ours.credits)
     for payment_hash, own in held.items():
-        if own.state == "settled" and not own.internal:
+        if own.state is InvoiceState.SETTLED and not own.internal:
             yield from _invoice(own, at_node.get(payment_hash))
     for payment_hash, status in at_node.items():
-        if status.state != "settled" or (payment_hash not in held and not whole_node):
+        if status.state is not NodeInvoiceState.SETTLED or (payment_hash not in held and not whole_node):
             continue
         booked = credited.get(payment_hash)
         received = f"the node received {int(status.received_msat)} msat for {payment_hash}"
@@ -149,7 +150,7 @@ def _invoices(ours: Books, at_node: dict[str, InvoiceStatus], whole_node: bool) 
 
 def _invoice(own: Invoice, status: InvoiceStatus | None) -> Iterator[str]:
     name = f"invoice {own.payment_hash}"
-    if status is None or status.state != "settled":
+    if status is None or status.state is not NodeInvoiceState.SETTLED:
         yield f"{name} is settled in the ledger, but {'unknown' if status is None else status.state} at the node"
     elif status.preimage and own.preimage and status.preimage.lower() != own.preimage.lower():
         yield f"{name} has another preimage at the node"

@@ -31,7 +31,7 @@ MAX_NAMES: Final = 100
 MAX_TRANSACTIONS: Final = 1000
 
 _NETWORKS: Final = {"mainnet": "bitcoin"}
-_STATES: Final = frozenset({"pending", "settled", "failed", "expired"})
+_STATES: Final = {state.value: state for state in o.TransactionState}
 _REASONS: Final = {
     "RATE_LIMITED": Reason.RATE_LIMITED,
     "NOT_IMPLEMENTED": Reason.UNSUPPORTED,
@@ -174,12 +174,12 @@ def _read_entry(entry: object) -> o.Transaction:
     amount, settled_at = _number(entry, "amount"), _number(entry, "settled_at") or None
     if amount is None:
         raise CodecError("the wallet's transaction has no amount")
-    state = _text(entry, "state", MAX_CODE_CHARS).lower()
-    if state not in _STATES:  # older wallets have none, hold invoices have more
-        state = "settled" if settled_at else "pending"
+    state = _STATES.get(_text(entry, "state", MAX_CODE_CHARS).lower())
+    if state is None:  # older wallets have none, hold invoices have more
+        state = o.TransactionState.SETTLED if settled_at else o.TransactionState.PENDING
     metadata = entry.get("metadata")
     return o.Transaction(
-        type="outgoing" if entry.get("type") == "outgoing" else "incoming",
+        type=o.Direction.OUTGOING if entry.get("type") == "outgoing" else o.Direction.INCOMING,
         state=state,
         payment_hash=_hex(entry, "payment_hash"),
         amount_msat=Msat(amount),
@@ -190,7 +190,7 @@ def _read_entry(entry: object) -> o.Transaction:
         bolt11=_text(entry, "invoice", MAX_TEXT_CHARS),
         description=_text(entry, "description", MAX_DESCRIPTION_BYTES),
         description_hash=_hex(entry, "description_hash"),
-        preimage=_hex(entry, "preimage") if state == "settled" else "",
+        preimage=_hex(entry, "preimage") if state is o.TransactionState.SETTLED else "",
         metadata=escape_unsafe(dumps(metadata)) if metadata and isinstance(metadata, dict) else "",
     )
 

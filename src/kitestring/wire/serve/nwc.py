@@ -342,7 +342,7 @@ def _entry(record: o.Transaction) -> Entry:
         record.bolt11,
         record.description,
         record.description_hash,
-        record.preimage if record.state == "settled" else "",
+        record.preimage if record.state is o.TransactionState.SETTLED else "",
         record.expires_at,
         record.settled_at,
         msgspec.Raw(record.metadata.encode()) if record.metadata else msgspec.UNSET,
