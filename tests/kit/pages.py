@@ -18,5 +18,5 @@ def blocks(name: str, language: str = "python") -> list[str]:
 def names_of(code: str, module: str) -> dict[str, Any]:
     """The names that a block defines, as the module of that name would."""
     names: dict[str, Any] = {"__name__": module}
-    exec(compile(code, f"{module}.py", "exec", dont_inherit=True), names)
+    exec(compile(code, f"<{module}>", "exec", dont_inherit=True), names)
     return names
