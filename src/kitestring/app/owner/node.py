@@ -36,7 +36,9 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     payments = await desk.store.open_payments()
     return {
         "node": await _node_facts(desk),
-        "findings": [{"name": f.name, "state": f.state.value, "message": f.sentence} for f in await how_it_is(desk.backend)],
+        "findings": [
+            {"name": f.name, "state": f.state.value, "message": f.sentence} for f in await how_it_is(desk.backend)
+        ],
         "relays": list(desk.relay_urls()),
         "now": desk.clock.now(),
         "open_payments": len(payments),
