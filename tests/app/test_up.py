@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import aiohttp
@@ -10,6 +12,7 @@ from kitestring.app import up as service
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.service import own_relay
+from kitestring.app.service.core import Core
 from kitestring.relay.limits import Limits
 
 
@@ -25,3 +28,20 @@ async def test_a_relay_full_of_strangers_still_takes_what_its_own_service_announ
                 await socket.send_str('["REQ","info",{"kinds":[13194]}]')
                 stored = [await socket.receive_json() for _ in range(2)]
     assert [frame[0] for frame in stored] == ["EVENT", "EOSE"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_start_that_waits_for_a_relay_ends_at_once_when_it_is_asked_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    async def asked_while_nobody_answers(_core: Core, _timeout_s: float) -> bool:
+        os.kill(os.getpid(), number)
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(Core, "listening", asked_while_nobody_answers)
+    home, shown = DataDir(tmp_path, tmp_path), list[object]()
+    with home.locked():
+        async with asyncio.timeout(60):
+            await service._serve(Config(tmp_path, runtime_dir=tmp_path), home, shown.append)
+        assert shown == []
+        assert not home.control_path().exists()

@@ -41,9 +41,24 @@ def run(config: Config, show: Callable[[Card], None]) -> None:
 
 async def _serve(config: Config, home: DataDir, show: Callable[[Card], None]) -> None:
     stop = asked_to_stop()
-    async with serving(config, home) as card:
-        show(card)
-        await stop.wait()
+    breaking_off = asyncio.create_task(_break_off(asyncio.current_task(), stop))
+    try:
+        async with serving(config, home) as card:
+            breaking_off.cancel()
+            show(card)
+            await stop.wait()
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    finally:
+        breaking_off.cancel()
+
+
+async def _break_off(start: asyncio.Task[None] | None, stop: asyncio.Event) -> None:
+    """Cancel a start as soon as it is asked to stop: a node or a relay that does not answer is not waited for."""
+    await stop.wait()
+    if start is not None:
+        start.cancel()
 
 
 @asynccontextmanager
