@@ -10,8 +10,10 @@ import pytest
 from kitestring.app.doctor import examine, judge
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.keyring import Keyring
 from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.node import Finding, FindingState
+from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
 from tests.kit.crypto.macaroons import macaroon
 
@@ -66,6 +68,33 @@ async def test_settings_that_name_no_usable_node_are_a_finding_and_no_failure_of
 async def test_a_sandbox_has_nothing_to_find_and_is_not_made_by_looking(home: DataDir) -> None:
     assert await found_at(home, "sandbox://") == {}
     assert not (home.path / "sandbox.db").exists()
+
+
+async def ledger_at(home: DataDir) -> Finding | None:
+    config = Config(home.path, runtime_dir=home.path / "run")
+    return next((found for found in await examine(config, home) if found.name == "ledger"), None)
+
+
+async def test_the_ledger_of_a_stopped_service_is_looked_at(home: DataDir) -> None:
+    assert await ledger_at(home) is None
+    keyring = Keyring(home.seed(bytes))
+    lost = await ledger_at(home)
+    assert lost == Finding(
+        "ledger", FindingState.WARN,
+        "there is none beside service.key: the next start begins an empty one; put kitestring.db back first, if you"
+        " had one",
+    )  # fmt: skip
+    await (await SqliteStore.open(home.ledger, keyring.service_id)).close()
+    assert await ledger_at(home) == Finding("ledger", FindingState.OK, "can be read; `kitestring audit` proves it")
+    home.ledger.write_bytes(b"no ledger at all")
+    broken = await ledger_at(home)
+    assert broken is not None
+    assert (broken.state, "put it back from your backup" in broken.sentence) == (FindingState.FAIL, True)
+
+
+async def test_the_embedded_relay_of_a_stopped_service_is_not_called_broken(home: DataDir) -> None:
+    home.keep_relay_port(1)
+    assert await found_at(home, "sandbox://") == {}
 
 
 def facts(**more: Any) -> dict[str, Any]:

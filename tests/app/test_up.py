@@ -30,6 +30,20 @@ async def test_a_relay_full_of_strangers_still_takes_what_its_own_service_announ
     assert [frame[0] for frame in stored] == ["EVENT", "EOSE"]
 
 
+async def test_a_ledger_that_is_gone_is_not_replaced_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = DataDir(tmp_path, tmp_path)
+    words = []
+    for _start in range(2):
+        caplog.clear()
+        with home.locked():
+            async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home):
+                words.append([record.getMessage() for record in caplog.records if record.name == "kitestring"])
+        home.ledger.unlink()
+    assert words == [[], ["there is no ledger beside service.key: an empty one begins now"]]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_start_that_waits_for_a_relay_ends_at_once_when_it_is_asked_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals

@@ -17,7 +17,7 @@ from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import PRIVATE, DataDir
 from kitestring.app.owner.node import how_it_is
-from kitestring.app.service.own_relay import own_relays
+from kitestring.app.owner.offline import run_offline
 from kitestring.backend.registry import open_backend
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError
@@ -48,8 +48,8 @@ async def examine(config: Config, home: DataDir) -> list[Finding]:
     checks += [disk(home.path), sqlite_version()]
     facts = service(home)
     if isinstance(facts, Finding):
-        checks += [facts, *await node_in_settings(config, home)]
-        relays = own_relays(config, home)
+        checks += [*await ledger(config, home), facts, *await node_in_settings(config, home)]
+        relays = config.relays  # the embedded one stands and falls with the service
     else:
         checks += [Finding("service", OK, "running, and it answers"), *judge(facts)]
         relays = tuple(facts["relays"])  # what it was started with may be more than what is in the settings file
@@ -89,6 +89,20 @@ def sqlite_version() -> Finding:
     if sqlite3.sqlite_version_info >= SAFE_SQLITE:
         return Finding("sqlite", OK, version)
     return Finding("sqlite", INFO, f"{version}: has a fault with two writers; kitestring has one, so this is safe")
+
+
+async def ledger(config: Config, home: DataDir) -> tuple[Finding, ...]:
+    """Judge the ledger of a stopped service by reading it; nothing is said where there is no key for one yet."""
+    if not home.key_file.exists():
+        return ()
+    if not home.ledger.exists():
+        lost = f"there is none beside {home.key_file.name}: the next start begins an empty one"
+        return (Finding("ledger", WARN, f"{lost}; put {home.ledger.name} back first, if you had one"),)
+    try:
+        await run_offline(config, "account_list", {})
+    except KitestringError as error:
+        return (Finding("ledger", FAIL, error.message),)
+    return (Finding("ledger", OK, "can be read; `kitestring audit` proves it"),)
 
 
 def service(home: DataDir) -> dict[str, Any] | Finding:

@@ -65,6 +65,8 @@ async def _break_off(start: asyncio.Task[None] | None, stop: asyncio.Event) -> N
 async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     """The whole service while the context lasts. The directory must be locked."""
     clock = SystemClock()
+    if home.key_file.exists() and not home.ledger.exists():
+        log.warning("there is no ledger beside %s: an empty one begins now", home.key_file.name)
     keyring = Keyring(home.seed(os.urandom))
     home.check_owner(keyring.service_id)
     own_keys = {keyring.service_id}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.grants import Account
 from kitestring.base.payments import State
 from kitestring.base.transactions import Claimed, Denied, SaveAccount
@@ -149,8 +149,9 @@ async def test_a_database_with_another_checksum_is_not_opened(ledger: Path) -> N
     raw.commit()
     raw.close()
     for readonly in (True, False):
-        with pytest.raises(KitestringError, match="unreleased kitestring of another day: keep it"):
+        with pytest.raises(KitestringError, match="unreleased kitestring of another day: keep it") as refused:
             await SqliteStore.open(ledger, SERVICE, readonly=readonly)
+        assert refused.value.exit_code is Exit.USAGE  # systemd is told not to start it again
 
 
 async def test_a_writer_that_another_process_keeps_out_says_so(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,9 @@ class DataDir:
         except BlockingIOError as error:
             pid = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             raise KitestringError(
-                Reason.ALREADY_USED, f"another kitestring is running on {self.path} (pid {pid})", pid=pid
+                Reason.ALREADY_USED,
+                f"another kitestring is running on {self.path} (pid {pid}): stop it first, or use another directory",
+                pid=pid,
             ) from error
 
     def _no_directory(self) -> KitestringError:
@@ -120,10 +122,7 @@ class DataDir:
         if self.key_file.exists():
             return self.read_seed()
         if self.ledger.exists():
-            raise _refused(
-                f"{self.path} holds the ledger of a service but not its {self.key_file.name}: put that file back from "
-                "your backup, or name another directory with --data-dir"
-            )
+            raise self._no_seed()
         seed = entropy(SEED_LENGTH)
         write_whole(self.key_file, f"{seed.hex()}\n".encode())
         return seed
@@ -135,9 +134,7 @@ class DataDir:
                 raise _refused(f"{self.key_file} can be read by others: run chmod 600 {self.key_file}")
             text = self.key_file.read_text(encoding="ascii").strip()
         except FileNotFoundError as error:
-            raise KitestringError(
-                Reason.UNAVAILABLE, f"there is no service in {self.path} yet: start one with `kitestring up`"
-            ) from error
+            raise self._no_seed() from error
         except NotADirectoryError as error:
             raise self._no_directory() from error
         except PermissionError as error:
@@ -151,6 +148,16 @@ class DataDir:
         if len(seed) != SEED_LENGTH:
             raise _refused(f"{self.key_file} is damaged: it must hold 64 hex digits; put it back from your backup")
         return seed
+
+    def _no_seed(self) -> KitestringError:
+        if self.ledger.exists():
+            return _refused(
+                f"{self.path} holds the ledger of a service but not its {self.key_file.name}: put that file back from "
+                "your backup, or name another directory with --data-dir"
+            )
+        return KitestringError(
+            Reason.UNAVAILABLE, f"there is no service in {self.path} yet: start one with `kitestring up`"
+        )
 
     def check_owner(self, service_id: str) -> None:
         """Raise KitestringError when the ledger here has services in it, and ``service_id`` is not among them."""

@@ -37,7 +37,7 @@ def migrations() -> list[Migration]:
 
 
 def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> None:
-    """Bring the database to this version. Raises KitestringError(INTERNAL) if it is newer or was made otherwise."""
+    """Bring the database to this version. Raises KitestringError(MALFORMED) if it is newer or was made otherwise."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(
@@ -56,13 +56,13 @@ def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> None:
 
 
 def check(connection: sqlite3.Connection, steps: list[Migration]) -> int:
-    """The number of ``steps`` that the database has. Raises KitestringError(INTERNAL) where it differs from them."""
+    """The number of ``steps`` that the database has. Raises KitestringError(MALFORMED) where it differs from them."""
     done = connection.execute("SELECT number, checksum FROM migrations ORDER BY number").fetchall()
     if any((number, sum_) != (step.number, step.checksum) for (number, sum_), step in zip(done, steps, strict=False)):
-        raise KitestringError(Reason.INTERNAL, _OTHER_DAY)
+        raise KitestringError(Reason.MALFORMED, _OTHER_DAY)
     if len(done) > len(steps):
         raise KitestringError(
-            Reason.INTERNAL, "the database was written by a newer kitestring: install that version, or a later one"
+            Reason.MALFORMED, "the database was written by a newer kitestring: install that version, or a later one"
         )
     return len(done)
 

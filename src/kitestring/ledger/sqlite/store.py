@@ -52,8 +52,8 @@ class SqliteStore(SqliteReads):
         ``cache_kib`` is the page cache of the writer, None for SQLite's own; it is filled as the ledger grows.
 
         A new service starts with the owner's account and the owner's grant. Raises KitestringError(INTERNAL) with a
-        sentence when the file cannot be used, KitestringError(UNKNOWN_TARGET) when it is read only and has no such
-        ledger.
+        sentence when the file cannot be used, KitestringError(MALFORMED) when another version made it,
+        KitestringError(UNKNOWN_TARGET) when it is read only and has no such ledger.
         """
         path = Path(path)
         try:
@@ -84,7 +84,7 @@ class SqliteStore(SqliteReads):
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises KitestringError(INTERNAL) if the file is not this version's ledger."""
+    """A connection that cannot write. Raises KitestringError if the file is not this version's ledger."""
     if not path.is_file():
         raise KitestringError(Reason.INTERNAL, f"there is no ledger at {path}: start the service first")
     connection = sqlite3.connect(
