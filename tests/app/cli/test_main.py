@@ -194,6 +194,26 @@ def test_no_failure_ends_in_a_traceback(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("code", "exit_code", "sentence"),
+    [
+        (INVOICE, 1, "done, but the answer could not be written (no space left on device)"),
+        ("nothing", 2, "this is no invoice, offer, address, key or wallet connection that kitestring knows"),
+    ],
+    ids=["answer", "error"],
+)
+def test_an_answer_that_cannot_be_written_is_one_sentence(
+    code: str, exit_code: int, sentence: str, more: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "kitestring", "decode", code, *more],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (told.returncode, told.stderr) == (exit_code, f"error: {sentence}\n")
+
+
 def test_a_full_disk_under_the_ledger_is_named(failing: Callable[[BaseException], Result]) -> None:
     import sqlite3
 

@@ -7,9 +7,10 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import singledispatch
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn, TextIO
 
 import click
 
@@ -112,9 +113,21 @@ def _tell(error: BaseException) -> int:
         return told.code
     if SHELL.as_json:
         problem = {"reason": told.reason, "message": told.sentence, "details": dict(told.details)}
-        SHELL.print_json({"error": problem})
+        with suppress(KitestringError):  # standard output is full; standard error says it all
+            SHELL.print_json({"error": problem})
     click.echo(f"error: {told.sentence}", err=True)
+    _give_up_what_cannot_be_written()
     return told.code
+
+
+def _give_up_what_cannot_be_written() -> None:
+    """Forget what standard output did not take: tried once more at the exit, it would fail with a traceback."""
+    out: TextIO | None = sys.stdout  # None where the shell has closed it
+    try:
+        if out is not None:
+            out.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _full_disk(error: BaseException) -> KitestringError | None:
@@ -168,7 +181,7 @@ def _(error: click.ClickException) -> _Told:
 @_explain.register(OSError)
 def _(error: OSError) -> _Told:
     if error.errno == errno.EPIPE:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_what_cannot_be_written()
         return _Told(Exit.INTERNAL)
     where = f" ({error.filename})" if error.filename else ""
     sentence = _OF_THE_SYSTEM.get(error.errno or 0, f"{(error.strerror or 'the system refused').lower()}{{}}")

@@ -84,7 +84,7 @@ class Shell:
         if self.as_json:
             self.print_json(result)
         elif text:
-            click.echo(text)
+            _write(text)
 
     def note(self, text: str) -> None:
         """A remark for people, on standard error, so that the answer itself can be piped on."""
@@ -94,7 +94,7 @@ class Shell:
     def print_json(self, value: Result) -> None:
         import json
 
-        click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+        _write(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
     def code(self, text: str, *, drawn: str = "") -> str:
         """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``."""
@@ -106,6 +106,17 @@ class Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+
+def _write(answer: str) -> None:
+    """The answer on standard output. Raises KitestringError where it does not fit: by then the command is done."""
+    try:
+        click.echo(answer)
+    except BrokenPipeError:  # the reader has seen enough
+        raise
+    except OSError as error:
+        why = (error.strerror or "refused").lower()
+        raise KitestringError(Reason.INTERNAL, f"done, but the answer could not be written ({why})") from error
 
 
 def qr_code(text: str) -> str:
