@@ -25,6 +25,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import Finding, FindingState
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import is_socks
+from kitestring.transport.trouble import trouble
 
 if TYPE_CHECKING:
     import aiohttp
@@ -164,8 +165,7 @@ async def relay(url: str, config: Config) -> list[Finding]:
                 checks = [Finding("relay", OK, f"{url} answers in {(time.monotonic() - before) * 1000:.0f} ms")]
             skew = _skew_s(await _date(session, url, proxy), time.time())
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        what = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        return [Finding("relay", FAIL, f"{url} cannot be reached ({what}): nobody can pay or ask through it")]
+        return [Finding("relay", FAIL, f"{url} cannot be reached ({trouble(error)}): nobody can pay or ask through it")]
     if skew is not None:
         checks.append(_clock(skew, url))
     return checks

@@ -33,6 +33,7 @@ from kitestring.backend.registry import BackendUrl
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import NodeUnreachableError
 from kitestring.base.text import one_line
+from kitestring.transport.trouble import trouble
 
 S = TypeVar("S")
 
@@ -254,7 +255,7 @@ def _told_as_ours(site: Site) -> Iterator[None]:
     except aiohttp.ClientError as error:
         meaning, sentence = next(_MEANINGS[kind] for kind in type(error).__mro__ if kind in _MEANINGS)
         kind = type(error).__name__
-        why = one_line(str(error) or kind, MAX_WORDS)
+        why = one_line(trouble(error), MAX_WORDS)
         raise meaning(sentence.format(site=site, kind=kind, why=why)) from error
 
 

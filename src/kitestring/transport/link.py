@@ -33,6 +33,7 @@ from kitestring.nostr.relay import (
 )
 from kitestring.transport.dial import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Dialer, Socket
 from kitestring.transport.subscriptions import Chunk, is_final
+from kitestring.transport.trouble import trouble
 
 #: Pauses between attempts to connect, in seconds: doubled from the first to the longest, then jittered by half.
 FIRST_PAUSE_S: Final = 1.0
@@ -123,7 +124,7 @@ class Link:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S) as self._limit:
                     await self._once(self._limit)
             except FAILURES as error:
-                why = one_line(str(error) or repr(error))
+                why = one_line(trouble(error))
                 self._last_error = "the relay reads too slowly" if self._overflow else why
             except Exception:  # noqa: BLE001 - whatever a caller's filters or callbacks raise must not leave us deaf
                 self._last_error = "an error on our side, see the log"
