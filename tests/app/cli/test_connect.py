@@ -51,6 +51,7 @@ def test_one_that_exists_is_shown_without_its_link_and_it_is_said_how_to_get_a_n
     said = run(command, "agent", answer={**MADE, "nwc_uri": None})
     assert said.out.startswith("agent: account owner; 5,000 sat per day")
     assert "kitestring revoke agent" in said.err
+    assert "kitestring revoke 'my app'" in run(command, "my app", answer={**MADE, "nwc_uri": None}).err
 
 
 @pytest.mark.parametrize(

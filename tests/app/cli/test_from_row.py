@@ -65,6 +65,12 @@ def test_a_mistake_is_told_before_the_service_is_asked(words: tuple[str, ...], s
     assert said in output
 
 
+def test_the_help_of_an_option_is_the_description_of_its_parameter() -> None:
+    helps = {one.name: getattr(one, "help", None) for one in from_row._command(ROWS["events"]).params}
+    assert helps["after"] == "The number of the last event that was seen (default: show the newest)."
+    assert helps["limit"] == "How many (default: 20, at most 500)."
+
+
 def test_a_result_is_shown_as_facts_and_tables() -> None:
     answer = {
         "spent_msat": 21_000,

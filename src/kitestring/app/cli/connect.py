@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 import click
@@ -49,9 +50,8 @@ def command(
         params["per_payment_msat"] = msat(per_payment)
     made = shell.call("connect", params, key)
     if made["nwc_uri"] is None:
-        shell.note(
-            f"{name} exists already. Its link was shown when it was made; for a new one: kitestring revoke {name}"
-        )
+        again = f"kitestring revoke {quote(name)}"
+        shell.note(f"{name} exists already. Its link was shown when it was made; for a new one: {again}")
         shell.show(made, describe(made))
         return
     shell.note(f"connection {describe(made)}\nkeep this link secret; it is not shown again:")

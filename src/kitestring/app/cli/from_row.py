@@ -8,7 +8,18 @@ from typing import Any, Final
 
 import click
 import msgspec
-from msgspec.inspect import BoolType, Field, IntType, ListType, LiteralType, NoneType, StrType, Type, UnionType
+from msgspec.inspect import (
+    BoolType,
+    Field,
+    IntType,
+    ListType,
+    LiteralType,
+    Metadata,
+    NoneType,
+    StrType,
+    Type,
+    UnionType,
+)
 
 from kitestring.app.cli.shell import Group, Result, Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, facts, label, msat, shown, table
@@ -63,18 +74,18 @@ def _json(name: str, value: Any) -> object:
 
 
 def _parameter(field: Field) -> Callable[[Any], Any]:
-    kind = _without_none(field.type)
+    kind, words = _plain(field.type)
     several = isinstance(kind, ListType)
     if isinstance(kind, ListType):
-        kind = _without_none(kind.item_type)
+        kind, _ = _plain(kind.item_type)
     name = field.name.removesuffix(_MSAT).replace("_", "-")
     if isinstance(kind, BoolType):
-        return click.option(f"--{name}/--no-{name}", field.name, default=None)
+        return click.option(f"--{name}/--no-{name}", field.name, default=None, help=words)
     typed = _click_type(field.name, kind)
     metavar = f"{name}-sat" if isinstance(typed, Sats) else name
     if field.required and not several:
         return click.argument(field.name, type=typed, metavar=metavar.replace("-", "_").upper())
-    return click.option(f"--{name}", field.name, type=typed, multiple=several, required=field.required)
+    return click.option(f"--{name}", field.name, type=typed, multiple=several, required=field.required, help=words)
 
 
 def _click_type(name: str, kind: Type) -> object:
@@ -90,11 +101,13 @@ def _click_type(name: str, kind: Type) -> object:
     raise TypeError(f"the parameter {name} needs a command line that is written by hand")
 
 
-def _without_none(kind: Type) -> Type:
-    if not isinstance(kind, UnionType):
-        return kind
-    (found,) = (one for one in kind.types if not isinstance(one, NoneType))
-    return found
+def _plain(kind: Type) -> tuple[Type, str | None]:
+    """A type without None and without its description, which is the help of its option."""
+    if isinstance(kind, UnionType):
+        (kind,) = (one for one in kind.types if not isinstance(one, NoneType))
+    if isinstance(kind, Metadata):
+        return kind.type, (kind.extra_json_schema or {}).get("description")
+    return kind, None
 
 
 def _for_people(result: Result) -> str:

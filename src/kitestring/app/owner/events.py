@@ -18,10 +18,18 @@ DEFAULT_ROWS: Final = 20
 
 
 class EventsParams(msgspec.Struct, forbid_unknown_fields=True):
-    """``after`` is the number of the last event that was seen; left out = show the newest."""
-
-    after: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
+    after: (
+        Annotated[
+            int,
+            Meta(
+                ge=0, le=2**53 - 1, description="The number of the last event that was seen (default: show the newest)."
+            ),
+        ]
+        | None
+    ) = None
+    limit: Annotated[
+        int, Meta(ge=1, le=MAX_ROWS, description=f"How many (default: {DEFAULT_ROWS}, at most {MAX_ROWS}).")
+    ] = DEFAULT_ROWS
 
 
 async def events(desk: Reading, params: EventsParams, _call: Call) -> Result:
