@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -212,6 +213,29 @@ def test_an_answer_that_cannot_be_written_is_one_sentence(
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (told.returncode, told.stderr) == (exit_code, f"error: {sentence}\n")
+
+
+@pytest.mark.parametrize(
+    ("loading", "code", "said"),
+    [("kitestring.app.cli.main", -signal.SIGINT, ""), ("kitestring.app.cli.init", 130, "\nerror: interrupted\n")],
+    ids=["of the program", "of a command"],
+)
+def test_ctrl_c_while_something_is_loaded_ends_without_a_traceback(loading: str, code: int, said: str) -> None:
+    interrupted = f"""
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {loading!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ["init"]
+from kitestring.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, said)
 
 
 def test_a_full_disk_under_the_ledger_is_named(failing: Callable[[BaseException], Result]) -> None:
