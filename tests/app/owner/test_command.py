@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.owner.command import read_params
+from kitestring.app.owner.commands import OwnerCommands, all_commands, command
 from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -156,3 +157,18 @@ async def test_two_processes_that_carry_out_one_key_at_once_do_it_once_and_tell_
         told = await door(first).run(owner, "offer_create", {"label": "tea"}, "k")
         assert told == meanwhile[1]
         assert len(await rig.store.offers()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "words"),
+    [
+        ("connect", {"name": ""}, "connect: name must not be empty"),
+        ("connect", {"name": "x" * 65}, "connect: name has at most 64 characters"),
+        ("offer_create", {"label": "tea", "payer_data": [""]}, "offer_create: payer data must not be empty"),
+        ("connect", {"name": 5}, "connect: expected `str`, got `int` - at `$.name`"),
+    ],
+)
+def test_a_text_of_the_wrong_length_is_told_in_plain_words(name: str, params: dict[str, object], words: str) -> None:
+    with pytest.raises(KitestringError) as refusal:
+        read_params(command(name), params)
+    assert (refusal.value.reason, refusal.value.message) == (Reason.MALFORMED, words)

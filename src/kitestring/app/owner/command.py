@@ -31,6 +31,9 @@ P = TypeVar("P", bound=msgspec.Struct)
 _ASKED: Final = "asked"
 #: A UUID has 36; a script may use an order number of its own.
 _KEY: Final = re.compile(r"[!-~]{1,128}")
+#: msgspec's words about a text that is too short or too long.
+_LENGTH: Final = re.compile(r"Expected `str` of length (>=|<=) (\d+) - at `\$\.(\w+)(?:\[(?:\d+|\.\.\.)\])?`")
+_BOUNDS: Final = {">=": "at least", "<=": "at most"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,17 @@ def read_params(spec: CommandSpec[D_contra, P], params: Mapping[str, object]) ->
     try:
         return msgspec.convert(dict(params), spec.params)
     except msgspec.ValidationError as error:
-        raise KitestringError(Reason.MALFORMED, f"{spec.name}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+        raise KitestringError(Reason.MALFORMED, f"{spec.name}: {_plain(str(error))}") from error
+
+
+def _plain(words: str) -> str:
+    """Turn msgspec's words about the length of a text, which people meet, into plain ones; others stay."""
+    found = _LENGTH.fullmatch(words)
+    if found is None:
+        return words[:1].lower() + words[1:]
+    bound, number, field = found.groups()
+    needs = "must not be empty" if (bound, number) == (">=", "1") else f"has {_BOUNDS[bound]} {number} characters"
+    return f"{field.replace('_', ' ')} {needs}"
 
 
 def _refuse_floats(params: Mapping[str, object]) -> None:
