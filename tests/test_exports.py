@@ -19,35 +19,10 @@ MODULES = sorted(
 )
 #: Public types that share their name with another one, and how many they are. A row may only go, or count less.
 SHARED = {
-    "Answer": 2,
-    "Balance": 2,
-    "Books": 2,
-    "Change": 2,
-    "Cipher": 2,
-    "Command": 2,
-    "Commands": 2,
     "Context": 2,
-    "Done": 3,
-    "Entry": 2,
     "Event": 2,
-    "Found": 2,
-    "Hub": 2,
-    "Info": 2,
-    "Invoice": 4,
-    "Kind": 3,
+    "Invoice": 3,
     "Limits": 2,
-    "Payment": 2,
-    "Place": 2,
-    "Received": 2,
-    "Refused": 2,
-    "Result": 3,
-    "Row": 3,
-    "SecretKey": 2,
-    "Socket": 2,
-    "Subject": 2,
-    "Time": 2,
-    "Verdict": 2,
-    "Writer": 2,
 }
 
 

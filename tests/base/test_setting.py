@@ -19,8 +19,8 @@ from kitestring.base.setting import (
     SWITCH,
     TEXT,
     TEXTS,
-    Kind,
     Setting,
+    ValueKind,
     choice,
     setting,
     whole,
@@ -63,7 +63,7 @@ def test_a_field_has_the_default_of_its_row_and_carries_the_row() -> None:
         (SATS, 2_100_000_000_000_000, Msat(MAX_MSAT)),
     ],
 )
-def test_what_a_kind_takes_is_the_value_of_the_field(kind: Kind[Any], held: object, value: object) -> None:
+def test_what_a_kind_takes_is_the_value_of_the_field(kind: ValueKind[Any], held: object, value: object) -> None:
     checked = kind.check(held)
     assert checked == value
     assert type(checked) is type(value)
@@ -95,7 +95,7 @@ def test_what_a_kind_takes_is_the_value_of_the_field(kind: Kind[Any], held: obje
         (SATS, 2_100_000_000_000_001),
     ],
 )
-def test_anything_else_is_refused(kind: Kind[Any], held: object) -> None:
+def test_anything_else_is_refused(kind: ValueKind[Any], held: object) -> None:
     assert kind.check(held) is None
 
 
@@ -108,7 +108,7 @@ def test_anything_else_is_refused(kind: Kind[Any], held: object) -> None:
         (choice("red", "green"), "one of red, green"),
     ],
 )
-def test_people_are_told_the_bounds(kind: Kind[Any], expected: str) -> None:
+def test_people_are_told_the_bounds(kind: ValueKind[Any], expected: str) -> None:
     assert kind.expected == expected
 
 
@@ -138,7 +138,9 @@ def test_a_list_has_an_end() -> None:
         (SATS, "10", sat(10)),
     ],
 )
-def test_the_text_of_a_variable_is_read_as_the_file_would_hold_it(kind: Kind[Any], text: str, value: object) -> None:
+def test_the_text_of_a_variable_is_read_as_the_file_would_hold_it(
+    kind: ValueKind[Any], text: str, value: object
+) -> None:
     assert kind.check(kind.parse(text)) == value
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kitestring.base.errors import CodecError
 from kitestring.codec import bech32, nip19, tlv
-from kitestring.codec.nip19 import Address, EventPointer, Note, Profile, PublicKey, SecretKey
+from kitestring.codec.nip19 import Address, EventPointer, Note, Nsec, Profile, PublicKey
 from tests.kit.vectors import load
 
 VECTORS = load("nip19.json")
@@ -25,7 +25,7 @@ def expected(decoded: dict[str, Any]) -> nip19.Entity:
         case "npub":
             return PublicKey(decoded["hex"])
         case "nsec":
-            return SecretKey(bytes.fromhex(decoded["hex"]))
+            return Nsec(bytes.fromhex(decoded["hex"]))
         case "note":
             return Note(decoded["hex"])
         case "nprofile":
@@ -103,7 +103,7 @@ def test_more_than_5000_characters_are_refused() -> None:
 
 def test_a_secret_key_never_shows_itself() -> None:
     entity = nip19.decode(NSEC)
-    assert isinstance(entity, SecretKey)
+    assert isinstance(entity, Nsec)
     assert entity.secret.hex()[:8] not in repr(entity)
     assert str(entity.secret) not in repr(entity)
 
@@ -111,7 +111,7 @@ def test_a_secret_key_never_shows_itself() -> None:
 def test_a_secret_key_is_read_from_both_forms() -> None:
     secret = nip19.decode_secret(NSEC)
     assert nip19.decode_secret(secret.hex()) == secret
-    assert nip19.encode(SecretKey(secret)) == NSEC
+    assert nip19.encode(Nsec(secret)) == NSEC
     for wrong in ("00" * 32, "ff" * 32, "zz" * 32, nip19.encode(PublicKey(KEY)), ""):
         with pytest.raises(CodecError):
             nip19.decode_secret(wrong)

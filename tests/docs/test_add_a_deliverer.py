@@ -10,7 +10,7 @@ import pytest
 
 from kitestring.app.service.delivery import RETRY_S, Route
 from kitestring.app.service.notices import NOTICES, Notice, give_notice
-from kitestring.app.service.routes import ROWS, Row, routes
+from kitestring.app.service.routes import ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
 from kitestring.base.events import EventKind
 from kitestring.base.records import Message
@@ -24,8 +24,8 @@ CODE, ROW, NOTICE = blocks("add-a-deliverer")
 PAGE: dict[str, Any] = names_of(CODE, "till_carrier")
 
 
-def row() -> Row:
-    found: Row = eval(ROW, {"Row": Row, **PAGE})
+def row() -> RouteRow:
+    found: RouteRow = eval(ROW, {"RouteRow": RouteRow, **PAGE})
     return found
 
 

@@ -13,7 +13,7 @@ from kitestring.app.cli import from_row
 from kitestring.app.owner import command as classes
 from kitestring.app.owner import commands, table
 from kitestring.app.owner.command import CommandSpec
-from kitestring.app.owner.table import Row
+from kitestring.app.owner.table import CommandRow
 from kitestring.base.errors import Reason
 from tests.kit.app.console import run
 from tests.kit.app.desk import open_office
@@ -25,12 +25,12 @@ CODE, ROWS = blocks("add-an-owner-command")
 
 
 @pytest.fixture
-def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Row, ...]]:
+def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[CommandRow, ...]]:
     """The module of the page, with its rows in the table."""
     module = ModuleType(MODULE)
     vars(module).update(names_of(CODE, MODULE))
     monkeypatch.setitem(sys.modules, MODULE, module)
-    found: tuple[Row, ...] = tuple(eval(line, {"Row": Row}) for line in ROWS.splitlines())
+    found: tuple[CommandRow, ...] = tuple(eval(line, {"CommandRow": CommandRow}) for line in ROWS.splitlines())
     monkeypatch.setattr(table, "TABLE", (*table.TABLE, *found))
     for row in found:
         monkeypatch.setitem(commands._MODULES, row.name, row.module)
@@ -59,7 +59,7 @@ async def test_the_commands_of_the_page_read_and_change_a_real_ledger(tmp_path: 
     life.audit()
 
 
-def test_the_rows_of_the_page_are_commands_of_the_command_line(rows: tuple[Row, ...]) -> None:
+def test_the_rows_of_the_page_are_commands_of_the_command_line(rows: tuple[CommandRow, ...]) -> None:
     show, rename = (from_row._command(row) for row in rows)
     assert run(show, "bob", answer={"account": "bob"}).asked == [("account_show", {"name": "bob"})]
     said = run(rename, "bob", "Bob", "--idempotency-key", "k")

@@ -16,10 +16,10 @@ from kitestring.nostr.inbox import (
     HOUR_S,
     MAX_AGE_S,
     Accept,
+    Admission,
     Drop,
     Inbox,
     Lookup,
-    Verdict,
     Why,
     Window,
     has_expired,
@@ -56,7 +56,7 @@ def inbox() -> Inbox[str]:
     return Inbox(OURS.__eq__, lambda _kind, _recipient, author: names.get(author), WINDOWS)
 
 
-def age(verdict: Verdict[str]) -> tuple[int, int, bool] | str:
+def age(verdict: Admission[str]) -> tuple[int, int, bool] | str:
     """The numbers of a lookup, or the name of another verdict."""
     if isinstance(verdict, Lookup):
         return verdict.max_delta_s, verdict.actual_delta_s, verdict.answerable

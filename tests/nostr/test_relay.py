@@ -26,7 +26,7 @@ from kitestring.nostr.relay import (
     NoticeMessage,
     OkMessage,
     Publish,
-    Refused,
+    RefusedFrame,
     ServerConversation,
     Subscribe,
     auth_event,
@@ -234,14 +234,14 @@ def test_a_frame_of_a_client_becomes_its_command() -> None:
 )
 def test_a_malformed_command_is_answered_in_the_form_that_fits(frame: bytes, reply: list[object]) -> None:
     command = server().receive(frame)
-    assert isinstance(command, Refused)
+    assert isinstance(command, RefusedFrame)
     assert json.loads(command.reply) == reply
 
 
 def test_a_malformed_filter_closes_the_subscription() -> None:
     for bad in (b"1", b'{"kinds":["1"]}', b'{"ids":["zz"]}', b'{"#emoji":[]}', b'{"since":-1}'):
         command = server().receive(b'["REQ","s",' + bad + b"]")
-        assert isinstance(command, Refused)
+        assert isinstance(command, RefusedFrame)
         assert json.loads(command.reply)[:2] == ["CLOSED", "s"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kitestring.nostr.filter import Filter
-from kitestring.relay.index import EVERYTHING, Index, Place, event_places, filter_places, matches, tag_sets
+from kitestring.relay.index import EVERYTHING, Index, IndexKey, event_places, filter_places, matches, tag_sets
 from tests.kit.clock import NOW
 from tests.kit.transport.relays import ALICE, BOB, note
 
@@ -40,7 +40,7 @@ BOTH = {ALICE.public_hex, BOB.public_hex}
         (Filter(since=NOW, until=NOW), [EVERYTHING]),
     ],
 )
-def test_a_filter_is_found_by_its_most_selective_condition(wanted: Filter, places: list[Place]) -> None:
+def test_a_filter_is_found_by_its_most_selective_condition(wanted: Filter, places: list[IndexKey]) -> None:
     assert sorted(filter_places(wanted)) == sorted(places)
 
 

@@ -8,15 +8,17 @@ from kitestring.transport.publications import (
     MAX_RETRY_PAUSE_S,
     OK_TIMEOUT_S,
     UNANSWERED,
-    Answer,
     Publication,
     PublishResult,
+    RelayAnswer,
     Verdict,
     read_ok,
 )
 
 A, B = "wss://a.example", "wss://b.example"
-YES, NO, LATER, AUTH = (Verdict(answer) for answer in (Answer.ACCEPTED, Answer.REFUSED, Answer.LATER, Answer.AUTH))
+YES, NO, LATER, AUTH = (
+    Verdict(answer) for answer in (RelayAnswer.ACCEPTED, RelayAnswer.REFUSED, RelayAnswer.LATER, RelayAnswer.AUTH)
+)
 
 
 def publication(*verdicts: Verdict, every: bool = False) -> Publication:
@@ -27,21 +29,21 @@ def publication(*verdicts: Verdict, every: bool = False) -> Publication:
 @pytest.mark.parametrize(
     ("accepted", "message", "answer"),
     [
-        (True, "", Answer.ACCEPTED),
-        (True, "mute: nobody listens", Answer.ACCEPTED),
-        (False, "duplicate: have it", Answer.ACCEPTED),
-        (False, "rate-limited: slow down", Answer.LATER),
-        (False, "error: disk", Answer.LATER),
-        (False, "", Answer.LATER),
-        (False, "no machine-readable word here", Answer.LATER),
-        (False, "auth-required: who are you", Answer.AUTH),
-        (False, "restricted: members only", Answer.REFUSED),
-        (False, "blocked: not you", Answer.REFUSED),
-        (False, "pow: too cheap", Answer.REFUSED),
-        (False, "invented: a word of tomorrow", Answer.REFUSED),
+        (True, "", RelayAnswer.ACCEPTED),
+        (True, "mute: nobody listens", RelayAnswer.ACCEPTED),
+        (False, "duplicate: have it", RelayAnswer.ACCEPTED),
+        (False, "rate-limited: slow down", RelayAnswer.LATER),
+        (False, "error: disk", RelayAnswer.LATER),
+        (False, "", RelayAnswer.LATER),
+        (False, "no machine-readable word here", RelayAnswer.LATER),
+        (False, "auth-required: who are you", RelayAnswer.AUTH),
+        (False, "restricted: members only", RelayAnswer.REFUSED),
+        (False, "blocked: not you", RelayAnswer.REFUSED),
+        (False, "pow: too cheap", RelayAnswer.REFUSED),
+        (False, "invented: a word of tomorrow", RelayAnswer.REFUSED),
     ],
 )
-def test_what_the_word_in_an_ok_means(accepted: bool, message: str, answer: Answer) -> None:
+def test_what_the_word_in_an_ok_means(accepted: bool, message: str, answer: RelayAnswer) -> None:
     assert read_ok(accepted, message) == Verdict(answer, message)
 
 
@@ -86,9 +88,9 @@ def test_the_pauses_before_it_is_sent_again_double_up_to_a_minute() -> None:
 
 
 def test_a_relay_whose_authentication_came_to_nothing_gets_another_chance() -> None:
-    sent = publication(Verdict(Answer.AUTH, "auth-required: who"), NO)
+    sent = publication(Verdict(RelayAnswer.AUTH, "auth-required: who"), NO)
     sent.postpone(0)
-    assert sent.verdicts == {A: Verdict(Answer.LATER, "auth-required: who"), B: NO}
+    assert sent.verdicts == {A: Verdict(RelayAnswer.LATER, "auth-required: who"), B: NO}
     assert sent.wants(A)
 
 

@@ -6,7 +6,7 @@ import nostr_sdk
 import pytest
 
 from kitestring.nostr.event import decode_event, encode_event
-from kitestring.transport.publications import Answer
+from kitestring.transport.publications import RelayAnswer
 from kitestring.transport.relays import PoolOptions, RelayPool
 from tests.kit.chance import entropy
 from tests.kit.clock import ManualClock, StandingClock
@@ -116,8 +116,8 @@ async def test_one_relay_that_says_true_is_enough() -> None:
         await caller.send("OK", event.id, True, "")
         result = await within(task)
     assert result.accepted
-    assert result.relays[good.url].answer is Answer.ACCEPTED
-    assert result.relays[silent.url].answer is Answer.NONE
+    assert result.relays[good.url].answer is RelayAnswer.ACCEPTED
+    assert result.relays[silent.url].answer is RelayAnswer.NONE
 
 
 async def test_every_relay_can_be_asked_for() -> None:
@@ -134,14 +134,14 @@ async def test_every_relay_can_be_asked_for() -> None:
 @pytest.mark.parametrize(
     ("accepted", "message", "answer"),
     [
-        (False, "duplicate: have it", Answer.ACCEPTED),
-        (True, "", Answer.ACCEPTED),
-        (False, "blocked: not you", Answer.REFUSED),
-        (False, "invalid: too old", Answer.REFUSED),
-        (False, "restricted: members only", Answer.REFUSED),
+        (False, "duplicate: have it", RelayAnswer.ACCEPTED),
+        (True, "", RelayAnswer.ACCEPTED),
+        (False, "blocked: not you", RelayAnswer.REFUSED),
+        (False, "invalid: too old", RelayAnswer.REFUSED),
+        (False, "restricted: members only", RelayAnswer.REFUSED),
     ],
 )
-async def test_a_final_answer_ends_the_publication(accepted: bool, message: str, answer: Answer) -> None:
+async def test_a_final_answer_ends_the_publication(accepted: bool, message: str, answer: RelayAnswer) -> None:
     async with scene() as (relay, pool, _):
         event = note()
         task, joined = publishing(pool, event), publishing(pool, event)
@@ -150,7 +150,7 @@ async def test_a_final_answer_ends_the_publication(accepted: bool, message: str,
         await caller.send("OK", event.id, accepted, message)
         result = await within(task)
         assert result == await within(joined)
-        assert result.accepted is (answer is Answer.ACCEPTED)
+        assert result.accepted is (answer is RelayAnswer.ACCEPTED)
         assert result.relays[relay.url].answer is answer
         assert result.relays[relay.url].message == message
 
@@ -182,7 +182,7 @@ async def test_an_event_that_nobody_takes_is_handed_back_at_the_deadline() -> No
         await clock.pass_sleep(1, 1)
         result = await within(task)
     assert not result.accepted
-    assert result.relays["ws://127.0.0.1:9"].answer is Answer.NONE
+    assert result.relays["ws://127.0.0.1:9"].answer is RelayAnswer.NONE
 
 
 async def test_an_unanswered_event_is_sent_again_on_the_next_connection() -> None:

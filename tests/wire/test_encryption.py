@@ -44,7 +44,7 @@ def request(tag: str | None, shape: Cipher | None) -> Event:
     ],
 )
 def test_the_cipher_of_a_request(
-    tag: str | None, shape: Cipher | None, setting: grants.Cipher, seen: bool, expected: tuple[Cipher, bool]
+    tag: str | None, shape: Cipher | None, setting: grants.CipherSetting, seen: bool, expected: tuple[Cipher, bool]
 ) -> None:
     choice = choose_cipher(request(tag, shape), setting, seen)
     assert (choice.cipher, choice.allowed) == expected
@@ -61,7 +61,7 @@ def test_the_cipher_of_a_request(
     ],
 )
 def test_what_nobody_has_read_is_answered_in_a_cipher_that_the_connection_may_use(
-    tag: str | None, setting: grants.Cipher, seen: bool, preferred: Cipher, unread: Cipher
+    tag: str | None, setting: grants.CipherSetting, seen: bool, preferred: Cipher, unread: Cipher
 ) -> None:
     choice = choose_cipher(request(tag, None), setting, seen)
     assert (choice.preferred, choice.unread) == (preferred, unread)

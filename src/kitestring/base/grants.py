@@ -11,7 +11,7 @@ from kitestring.base.money import ZERO, Msat
 
 DAY_S: Final = 86_400
 Period = Literal["rolling", "day", "week", "month", "year", "never"]
-Cipher = Literal["auto", "nip44", "legacy"]
+CipherSetting = Literal["auto", "nip44", "legacy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Grant:
     budget: Budget | None = None
     per_payment_msat: Msat | None = None
     expires_at: int | None = None
-    cipher: Cipher = "auto"
+    cipher: CipherSetting = "auto"
     nip44_seen: bool = False
     revoked_at: int | None = None
     created_at: int = 0

@@ -31,7 +31,7 @@ def _same(value: Value) -> Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class ValueKind(Generic[T]):
     """The values that a setting may have. ``expected`` completes "it must be …"; ``unit`` is what a number counts.
 
     ``check`` turns what a file holds into the value of the field: None for anything that is not ``expected``, a
@@ -51,13 +51,13 @@ class Setting(Generic[T]):
     """``key`` is the dotted name in the file. Of the environment ``variables``, the first that is set overrides it."""
 
     key: str
-    kind: Kind[T]
+    kind: ValueKind[T]
     default: T
     doc: str
     variables: tuple[str, ...] = ()
 
 
-def setting(key: str, kind: Kind[T], default: T, doc: str, *, variables: tuple[str, ...] = ()) -> T:
+def setting(key: str, kind: ValueKind[T], default: T, doc: str, *, variables: tuple[str, ...] = ()) -> T:
     """A field of a frozen dataclass that is a setting: its default, with the row in its metadata."""
     return field(default=default, metadata={ROW: Setting(key, kind, default, doc, variables)})
 
@@ -65,24 +65,24 @@ def setting(key: str, kind: Kind[T], default: T, doc: str, *, variables: tuple[s
 # ------------------------------------------------------------ kinds
 
 
-def whole(unit: str, least: int = 0, most: int = MAX_WHOLE) -> Kind[int]:
+def whole(unit: str, least: int = 0, most: int = MAX_WHOLE) -> ValueKind[int]:
     """Whole numbers of ``unit`` from ``least`` to ``most``."""
     span = f"of at least {least}" if most == MAX_WHOLE else f"from {least} to {most}"
 
     def check(value: object) -> int | None:
         return value if _is_whole(value, least, most) else None
 
-    return Kind(f"a whole number {span}", check, _parse_whole, unit=unit)
+    return ValueKind(f"a whole number {span}", check, _parse_whole, unit=unit)
 
 
-def choice(*names: str) -> Kind[str]:
+def choice(*names: str) -> ValueKind[str]:
     """One of ``names``."""
-    return Kind(
+    return ValueKind(
         f"one of {', '.join(names)}", lambda value: value if isinstance(value, str) and value in names else None
     )
 
 
-def list_of(item: Kind[S], expected: str) -> Kind[tuple[S, ...]]:
+def list_of(item: ValueKind[S], expected: str) -> ValueKind[tuple[S, ...]]:
     """At most :data:`MAX_LIST` values of one kind; commas or spaces separate them in an environment variable."""
 
     def check(value: object) -> tuple[S, ...] | None:
@@ -93,7 +93,7 @@ def list_of(item: Kind[S], expected: str) -> Kind[tuple[S, ...]]:
         items = tuple(checked for member in value if (checked := item.check(member)) is not None)
         return items if len(items) == len(value) else None
 
-    return Kind(expected, check, lambda text: tuple(map(item.parse, text.replace(",", " ").split())))
+    return ValueKind(expected, check, lambda text: tuple(map(item.parse, text.replace(",", " ").split())))
 
 
 def _is_whole(value: object, least: int, most: int) -> TypeGuard[int]:
@@ -113,10 +113,10 @@ def _sats(value: object) -> Msat | None:
     return sat(value) if _is_whole(value, 0, MAX_MSAT // MSAT_PER_SAT) else None
 
 
-TEXT: Final = Kind("a text", lambda value: value if isinstance(value, str) else None)
+TEXT: Final = ValueKind("a text", lambda value: value if isinstance(value, str) else None)
 TEXTS: Final = list_of(TEXT, "a list of texts")
-SWITCH: Final = Kind("true or false", lambda value: value if isinstance(value, bool) else None, _parse_switch)
+SWITCH: Final = ValueKind("true or false", lambda value: value if isinstance(value, bool) else None, _parse_switch)
 #: Written in sats, held in msat.
-SATS: Final = Kind("a whole number of sats", _sats, _parse_whole, Msat.sats_down, unit="sat")
+SATS: Final = ValueKind("a whole number of sats", _sats, _parse_whole, Msat.sats_down, unit="sat")
 PORT: Final = whole("TCP port", 0, 65_535)
 EVENT_KINDS: Final = list_of(whole("event kind", 0, 65_535), "a list of event kinds (whole numbers from 0 to 65535)")

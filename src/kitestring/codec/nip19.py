@@ -25,7 +25,7 @@ class PublicKey:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretKey:
+class Nsec:
     """``nsec``: a secret key, which never shows itself."""
 
     secret: bytes = field(repr=False)
@@ -66,7 +66,7 @@ class Address:
     relays: tuple[str, ...] = ()
 
 
-Entity = PublicKey | SecretKey | Note | Profile | EventPointer | Address
+Entity = PublicKey | Nsec | Note | Profile | EventPointer | Address
 
 
 def decode(text: str) -> Entity:
@@ -93,7 +93,7 @@ def decode_secret(text: str) -> bytes:
         secret = b""
     if not secret:
         entity = decode(text)
-        secret = entity.secret if isinstance(entity, SecretKey) else b""
+        secret = entity.secret if isinstance(entity, Nsec) else b""
     if not secp.is_valid_secret(secret):
         raise CodecError("this is not a secret key")
     return secret
@@ -164,10 +164,10 @@ class _Parts:
         return None if value is None else int.from_bytes(value, "big")
 
 
-def _read_secret(data: bytes) -> SecretKey:
+def _read_secret(data: bytes) -> Nsec:
     if not secp.is_valid_secret(data):
         raise CodecError("this is not a secret key")
-    return SecretKey(data)
+    return Nsec(data)
 
 
 def _read_profile(data: bytes) -> Profile:
@@ -223,7 +223,7 @@ _READERS: Final[dict[str, Callable[[bytes], Entity]]] = {
 }
 _WRITERS: Final[dict[type[Entity], Callable[[Any], tuple[str, bytes]]]] = {
     PublicKey: lambda entity: ("npub", hex32(entity.pubkey)),
-    SecretKey: lambda entity: ("nsec", entity.secret),
+    Nsec: lambda entity: ("nsec", entity.secret),
     Note: lambda entity: ("note", hex32(entity.event_id)),
     Profile: lambda entity: (
         "nprofile",

@@ -76,7 +76,7 @@ class Drop:
     why: Why
 
 
-Verdict = Accept[Speaker] | Lookup[Speaker] | Drop
+Admission = Accept[Speaker] | Lookup[Speaker] | Drop
 _DROP: Final = {why: Drop(why) for why in Why}
 
 
@@ -100,7 +100,7 @@ class Inbox(Generic[Speaker]):
         self._windows = windows
         self._working: dict[str, None] = {}
 
-    def check(self, event: Event, now: int) -> Verdict[Speaker]:
+    def check(self, event: Event, now: int) -> Admission[Speaker]:
         """The verdict on an event of the right shape; ``now`` in Unix seconds."""
         window = self._windows.get(event.kind)
         if window is None:

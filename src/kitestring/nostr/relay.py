@@ -1,7 +1,7 @@
 """The relay conversation (NIP-01, NIP-42) without any IO: frames in, typed messages out, and the frames to send.
 
 :class:`ClientConversation` is one socket seen from the client, :class:`ServerConversation` the same from the relay.
-A frame is parsed once, straight into its type; what cannot be parsed becomes ``Ignored`` or ``Refused``, no error.
+A frame is parsed once, straight into its type; what cannot be parsed becomes ``Ignored`` or ``RefusedFrame``, no error.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
 
 
 _FromRelay = EventMessage | OkMessage | EoseMessage | ClosedMessage | NoticeMessage | AuthChallenge
-Received = _FromRelay | Authenticated | Ignored
+ReceivedFrame = _FromRelay | Authenticated | Ignored
 _from_relay: Final = msgspec.json.Decoder(_FromRelay).decode
 
 
@@ -131,7 +131,7 @@ class ClientConversation:
         self._blocked.pop(subscription_id, None)
         return b'["CLOSE",' + _json(subscription_id) + b"]"
 
-    def receive(self, frame: bytes | str) -> Received:
+    def receive(self, frame: bytes | str) -> ReceivedFrame:
         """Read one frame from the relay. Never raises."""
         if len(frame) > MAX_FRAME_BYTES:
             return Ignored(f"a frame of more than {MAX_FRAME_BYTES} bytes")
@@ -143,7 +143,7 @@ class ClientConversation:
             return message if message.subscription_id in self._open else Ignored("an event that was not asked for")
         return self._note(message)
 
-    def _note(self, message: _FromRelay) -> Received:
+    def _note(self, message: _FromRelay) -> ReceivedFrame:
         match message:
             case AuthChallenge():
                 self._new_challenge(message.challenge)
@@ -221,7 +221,7 @@ class Auth(msgspec.Struct, frozen=True, array_like=True, tag="AUTH", gc=False):
     event: Event
 
 
-class Refused(msgspec.Struct, frozen=True, gc=False):
+class RefusedFrame(msgspec.Struct, frozen=True, gc=False):
     """A frame that is no command; ``reply`` is the frame to answer with."""
 
     reply: bytes
@@ -231,7 +231,7 @@ class _Req(msgspec.Struct, frozen=True, array_like=True, tag="REQ", gc=False):
     subscription_id: str
 
 
-Command = Publish | Subscribe | Close | Auth | Refused
+RelayCommand = Publish | Subscribe | Close | Auth | RefusedFrame
 _from_client: Final = msgspec.json.Decoder(Publish | _Req | Close | Auth).decode
 
 
@@ -271,14 +271,14 @@ class ServerConversation:
     def greeting(self) -> bytes:
         return _json(("AUTH", self.challenge))
 
-    def receive(self, frame: bytes | str) -> Command:
+    def receive(self, frame: bytes | str) -> RelayCommand:
         """Read one frame from the client. Never raises."""
         if len(frame) > MAX_FRAME_BYTES:
-            return Refused(notice(f"invalid: a frame must not exceed {MAX_FRAME_BYTES} bytes"))
+            return RefusedFrame(notice(f"invalid: a frame must not exceed {MAX_FRAME_BYTES} bytes"))
         try:
             command = _from_client(frame)
         except _PARSE_ERRORS:
-            return Refused(_complaint(frame))
+            return RefusedFrame(_complaint(frame))
         return _subscribe(frame, command.subscription_id) if type(command) is _Req else command
 
     def authenticate(self, event: Event, now: int) -> str:
@@ -301,16 +301,16 @@ def _host(url: str) -> str:
     return host.removesuffix(":443" if scheme == "wss" else ":80")
 
 
-def _subscribe(frame: bytes | str, subscription_id: str) -> Command:
+def _subscribe(frame: bytes | str, subscription_id: str) -> RelayCommand:
     if not 0 < len(subscription_id) <= MAX_SUBSCRIPTION_ID_CHARS:
-        return Refused(notice(f"invalid: a subscription id has 1 to {MAX_SUBSCRIPTION_ID_CHARS} characters"))
+        return RefusedFrame(notice(f"invalid: a subscription id has 1 to {MAX_SUBSCRIPTION_ID_CHARS} characters"))
     filters = _loose(frame)[2:]
     if not 0 < len(filters) <= MAX_FILTERS:
-        return Refused(closed(subscription_id, f"invalid: a REQ has 1 to {MAX_FILTERS} filters"))
+        return RefusedFrame(closed(subscription_id, f"invalid: a REQ has 1 to {MAX_FILTERS} filters"))
     try:
         return Subscribe(subscription_id, tuple(decode_filter(each) for each in filters))
     except CodecError as error:
-        return Refused(closed(subscription_id, f"invalid: {error}"))
+        return RefusedFrame(closed(subscription_id, f"invalid: {error}"))
 
 
 def _complaint(frame: bytes | str) -> bytes:

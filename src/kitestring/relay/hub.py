@@ -25,7 +25,7 @@ from kitestring.relay.limits import (
 )
 from kitestring.relay.query import query
 from kitestring.relay.shares import Shares
-from kitestring.relay.store import Change, Entry, EventStore, Fate
+from kitestring.relay.store import Entry, EventStore, Fate, StoreChange
 
 _log: Final = logging.getLogger(__name__)
 ACCEPTED: Final = frozenset({Fate.KEPT, Fate.PASSED_ON, Fate.DUPLICATE, Fate.OUTDATED})
@@ -255,7 +255,7 @@ class Hub:
                 return reader
         return None
 
-    async def _keep(self, event: Event, now: int) -> Change | None:
+    async def _keep(self, event: Event, now: int) -> StoreChange | None:
         """None when the disk could not be written: then all is as before, also what the event would have replaced."""
         async with self._writing:
             change = self._store.plan(event, now)

@@ -11,13 +11,13 @@ from kitestring.nostr.filter import Filter
 Item = TypeVar("Item")
 #: A name that events and filters have in common: ``("id", id)``, ``("#p", key)``, ``("author", key)``,
 #: ``("kind", number)``.
-Place = tuple[str, str | int]
-EVERYTHING: Final[Place] = ("", 0)
+IndexKey = tuple[str, str | int]
+EVERYTHING: Final[IndexKey] = ("", 0)
 #: Tags by which a filter is indexed if it has several, most selective first; any other one after these.
 SELECTIVE_TAGS: Final = ("e", "p", "a", "d")
 
 
-def filter_places(wanted: Filter) -> list[Place]:
+def filter_places(wanted: Filter) -> list[IndexKey]:
     """The places where everything that matches the filter can be found: those of its most selective condition."""
     if wanted.ids is not None:
         return [("id", each) for each in wanted.ids]
@@ -35,9 +35,9 @@ _NONE: Final[frozenset[str]] = frozenset()
 _TAG_PLACE: Final = {letter: f"#{letter}" for letter in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
-def event_places(event: Event) -> list[Place]:
+def event_places(event: Event) -> list[IndexKey]:
     """Every place under which the event can be looked for."""
-    places: list[Place] = [("id", event.id), ("author", event.pubkey), ("kind", event.kind), EVERYTHING]
+    places: list[IndexKey] = [("id", event.id), ("author", event.pubkey), ("kind", event.kind), EVERYTHING]
     places.extend([(_TAG_PLACE[tag[0]], tag[1]) for tag in event.tags if len(tag) > 1 and tag[0] in _TAG_PLACE])
     return places
 
@@ -69,9 +69,9 @@ class Index(Generic[Item]):
     __slots__ = ("_at",)
 
     def __init__(self) -> None:
-        self._at: dict[Place, dict[Item, None]] = {}
+        self._at: dict[IndexKey, dict[Item, None]] = {}
 
-    def add(self, item: Item, places: Iterable[Place]) -> None:
+    def add(self, item: Item, places: Iterable[IndexKey]) -> None:
         at = self._at
         for place in places:
             here = at.get(place)
@@ -80,7 +80,7 @@ class Index(Generic[Item]):
             else:
                 here[item] = None
 
-    def remove(self, item: Item, places: Iterable[Place]) -> None:
+    def remove(self, item: Item, places: Iterable[IndexKey]) -> None:
         for place in places:
             here = self._at.get(place)
             if here is not None:
@@ -88,7 +88,7 @@ class Index(Generic[Item]):
                 if not here:
                     del self._at[place]
 
-    def find(self, places: Iterable[Place]) -> dict[Item, None]:
+    def find(self, places: Iterable[IndexKey]) -> dict[Item, None]:
         """Items at any of the places, each once."""
         at, found = self._at, dict[Item, None]()
         for place in places:
@@ -97,7 +97,7 @@ class Index(Generic[Item]):
                 found |= here
         return found
 
-    def weight(self, places: Iterable[Place]) -> int:
+    def weight(self, places: Iterable[IndexKey]) -> int:
         """The number of items that :meth:`find` would come across."""
         at = self._at
         return sum(len(at.get(place, ())) for place in places)

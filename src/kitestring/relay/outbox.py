@@ -13,7 +13,7 @@ from aiohttp import ClientError, WSMsgType, web
 from kitestring.relay.limits import PACE_BYTES, PACE_FRAMES, PACE_S, STALLED_S, WINDOW_BYTES, Limits
 from kitestring.relay.shares import Shares
 
-Socket = web.WebSocketResponse[bool]
+PeerSocket = web.WebSocketResponse[bool]
 
 
 class Outbox:
@@ -22,7 +22,7 @@ class Outbox:
     can wait awaits :meth:`room`; a publisher to this reader awaits :meth:`headroom` while it is ``behind``.
     """
 
-    def __init__(self, socket: Socket, limits: Limits, unread: Shares[Outbox], abort: Callable[[], None]) -> None:
+    def __init__(self, socket: PeerSocket, limits: Limits, unread: Shares[Outbox], abort: Callable[[], None]) -> None:
         self._socket: Final = socket
         self._limits: Final = limits
         self._unread: Final = unread

@@ -21,7 +21,7 @@ from kitestring.relay.disk import Disk
 from kitestring.relay.hub import Hub
 from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, REQUEST_TIMEOUT_S, Limits
 from kitestring.relay.listener import Listener, affordable_connections
-from kitestring.relay.outbox import Outbox, Socket
+from kitestring.relay.outbox import Outbox, PeerSocket
 from kitestring.relay.session import Session
 from kitestring.relay.shares import Shares
 from kitestring.relay.store import EventStore
@@ -53,7 +53,7 @@ class Relay:
         self._hub: Final = Hub(self._store, self._disk, self._limits, auth=auth, own=own_keys)
         self._hosts: Final = {url.partition("://")[2].partition("/")[0].lower() for url in public_urls}
         self._unread: Final[Shares[Outbox]] = Shares(self._limits.max_total_queued_bytes, Outbox.cut)
-        self._sockets: Final[set[Socket]] = set()
+        self._sockets: Final[set[PeerSocket]] = set()
         self._runner: web.ServerRunner | None = None
         self._listener: Listener | None = None
         self._expiry: asyncio.Task[None] | None = None
@@ -160,7 +160,7 @@ class Relay:
         return document
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        socket: Socket = web.WebSocketResponse(
+        socket: PeerSocket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False, timeout=CLOSE_TIMEOUT_S,
             decode_text=False,
         )  # fmt: skip

@@ -13,9 +13,9 @@ from kitestring.nostr.event import Event
 from kitestring.nostr.relay import (
     Auth,
     Close,
-    Command,
     Publish,
-    Refused,
+    RefusedFrame,
+    RelayCommand,
     ServerConversation,
     Subscribe,
     closed,
@@ -26,14 +26,14 @@ from kitestring.nostr.relay import (
 from kitestring.relay.bucket import Bucket
 from kitestring.relay.hub import Hub, Watch
 from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, WORK_PER_TOKEN, Limits
-from kitestring.relay.outbox import Outbox, Socket
+from kitestring.relay.outbox import Outbox, PeerSocket
 
 
 class Session:
     """Commands are obeyed one after the other, and none is read while the reader is behind with its answers."""
 
     def __init__(
-        self, socket: Socket, talk: ServerConversation, hub: Hub, outbox: Outbox, *, limits: Limits, clock: Clock
+        self, socket: PeerSocket, talk: ServerConversation, hub: Hub, outbox: Outbox, *, limits: Limits, clock: Clock
     ) -> None:
         self._socket: Final = socket
         self._talk: Final = talk
@@ -82,12 +82,12 @@ class Session:
             if message.type is WSMsgType.TEXT:
                 await self._take(self._talk.receive(message.data), len(message.data))
             elif message.type is WSMsgType.BINARY:
-                await self._take(Refused(notice("invalid: frames are text")), 0)
+                await self._take(RefusedFrame(notice("invalid: frames are text")), 0)
             else:
                 return
             await outbox.room()
 
-    async def _take(self, command: Command, size_bytes: int) -> None:
+    async def _take(self, command: RelayCommand, size_bytes: int) -> None:
         """Obey at the pace that every connection may keep. What is too fast for it is refused, if an event, and in any
         case made to wait: refusing at full speed would cost as much.
         """
@@ -107,7 +107,7 @@ class Session:
             self._obeyed = self._obeyed_bytes = 0
             await asyncio.sleep(0)  # what has arrived already is read without a pause otherwise
 
-    async def _obey(self, command: Command, size_bytes: int) -> None:
+    async def _obey(self, command: RelayCommand, size_bytes: int) -> None:
         match command:
             case Publish(event=event):
                 await self._publish(event, size_bytes - len('["EVENT",]'))
@@ -118,7 +118,7 @@ class Session:
             case Auth(event=event):
                 why_not = self._talk.authenticate(event, self._clock.now())
                 self._send(ok(event.id, not why_not, why_not))
-            case Refused(reply=reply):
+            case RefusedFrame(reply=reply):
                 self._send(reply)
 
     async def _publish(self, event: Event, size_bytes: int) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from kitestring.nostr.event import Event, encode_event, first_tag, tag_values
 from kitestring.nostr.filter import Filter
 from kitestring.nostr.kinds import DELETE, is_addressable, is_ephemeral, is_replaceable
-from kitestring.relay.index import Index, Place, event_places, filter_places
+from kitestring.relay.index import Index, IndexKey, event_places, filter_places
 from kitestring.relay.limits import Limits
 
 #: Places under which one event is kept. An event with more tags is still delivered live, and found by its first ones.
@@ -52,7 +52,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StoreChange:
     """``entry`` is the new event where it is to be kept; ``gone`` are those that go because of it."""
 
     fate: Fate
@@ -101,21 +101,21 @@ class EventStore:
 
     # ------------------------------------------------------------ adding
 
-    def plan(self, event: Event, now: int) -> Change:
+    def plan(self, event: Event, now: int) -> StoreChange:
         """The fate that :meth:`apply` would give a verified event at Unix second ``now``; nothing has changed yet, so
         that a disk that cannot be written loses nothing. No other durable event may be applied in between.
         """
         if event.id in self._by_id:
-            return Change(Fate.DUPLICATE)
+            return StoreChange(Fate.DUPLICATE)
         ends_at = expiration(event)
         if ends_at <= now:
-            return Change(Fate.EXPIRED)
+            return StoreChange(Fate.EXPIRED)
         if is_ephemeral(event.kind):
             ends_at = min(ends_at, now + self._limits.ephemeral_ttl_s)
-            return Change(Fate.PASSED_ON, Entry(event, encode_event(event), ends_at))
+            return StoreChange(Fate.PASSED_ON, Entry(event, encode_event(event), ends_at))
         return self._plan_durable(Entry(event, encode_event(event), ends_at))
 
-    def apply(self, change: Change, now: int) -> None:
+    def apply(self, change: StoreChange, now: int) -> None:
         for each in change.gone:
             self._remove_durable(each)
         if change.entry is not None and change.fate is Fate.KEPT:
@@ -123,7 +123,7 @@ class EventStore:
         elif change.entry is not None:
             self._pass_on(change.entry, now)
 
-    def add(self, event: Event, now: int) -> Change:
+    def add(self, event: Event, now: int) -> StoreChange:
         """:meth:`plan` and :meth:`apply`, for what is kept in memory only."""
         change = self.plan(event, now)
         self.apply(change, now)
@@ -146,18 +146,18 @@ class EventStore:
         self._ephemeral_bytes -= entry.size_bytes
         self._unlink(entry)
 
-    def _plan_durable(self, entry: Entry) -> Change:
+    def _plan_durable(self, entry: Entry) -> StoreChange:
         event, where = entry.event, address(entry.event)
         if self._is_deleted(event, where):
-            return Change(Fate.DELETED)
+            return StoreChange(Fate.DELETED)
         older = self._by_address.get(where) if where is not None else None
         if older is not None:
             if (older.event.created_at, event.id) > (event.created_at, older.event.id):
-                return Change(Fate.OUTDATED)
-            return Change(Fate.KEPT, entry, (older,))
+                return StoreChange(Fate.OUTDATED)
+            return StoreChange(Fate.KEPT, entry, (older,))
         if (full := self._no_room(event.pubkey)) is not None:
-            return Change(full)
-        return Change(Fate.KEPT, entry, tuple(self._deleted_by(event)) if event.kind == DELETE else ())
+            return StoreChange(full)
+        return StoreChange(Fate.KEPT, entry, tuple(self._deleted_by(event)) if event.kind == DELETE else ())
 
     def _no_room(self, author: str) -> Fate | None:
         if author in self._own:
@@ -186,7 +186,7 @@ class EventStore:
     # ------------------------------------------------------------ NIP-09
 
     def _is_deleted(self, event: Event, where: str | None) -> bool:
-        places: list[Place] = [("#e", event.id)]
+        places: list[IndexKey] = [("#e", event.id)]
         if where is not None:
             places.append(("#a", where))
         return any(

@@ -27,7 +27,7 @@ from kitestring.nostr.relay import (
     Ignored,
     NoticeMessage,
     OkMessage,
-    Received,
+    ReceivedFrame,
     auth_event,
     reason_prefix,
 )
@@ -72,7 +72,7 @@ class RelayStatus:
     auth_error: str
 
 
-class Hub(Protocol):
+class LinkHub(Protocol):
     """The pool as a link tells it what happens."""
 
     def link_up(self, link: Link) -> None: ...
@@ -85,7 +85,7 @@ class Link:
     """Owned by the pool, which starts :meth:`run` as a task and cancels it."""
 
     def __init__(
-        self, url: str, *, foreign: bool, hub: Hub, dialer: Dialer, clock: Clock, entropy: Entropy,
+        self, url: str, *, foreign: bool, hub: LinkHub, dialer: Dialer, clock: Clock, entropy: Entropy,
         signers: Mapping[str, SecretKey],
     ) -> None:  # fmt: skip
         self.url: Final = url
@@ -298,7 +298,7 @@ class Link:
             self.send(frame)
 
 
-_ACTIONS: Final[dict[type[Received], Callable[[Link, Any], None]]] = {
+_ACTIONS: Final[dict[type[ReceivedFrame], Callable[[Link, Any], None]]] = {
     OkMessage: Link._on_ok,  # noqa: SLF001 - the table of this class
     EoseMessage: Link._on_eose,  # noqa: SLF001 - as above
     ClosedMessage: Link._on_closed,  # noqa: SLF001 - as above

@@ -20,7 +20,7 @@ MAX_PUBLICATIONS: Final = 8192
 MAX_PUBLICATION_BYTES: Final = 32 * 1_048_576
 
 
-class Answer(Enum):
+class RelayAnswer(Enum):
     """The word of one relay about an event so far."""
 
     NONE = "no answer"
@@ -31,7 +31,7 @@ class Answer(Enum):
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    answer: Answer
+    answer: RelayAnswer
     message: str = ""
 
 
@@ -42,24 +42,26 @@ class PublishResult(msgspec.Struct, frozen=True):
     relays: Mapping[str, Verdict]
 
 
-UNANSWERED: Final = Verdict(Answer.NONE)
-_ACCEPTED: Final = Verdict(Answer.ACCEPTED)
+UNANSWERED: Final = Verdict(RelayAnswer.NONE)
+_ACCEPTED: Final = Verdict(RelayAnswer.ACCEPTED)
 
-Done = Callable[[PublishResult], None]
+OnPublished = Callable[[PublishResult], None]
+#: Answers of relays that should (still) be sent the event.
+_WANTING: Final = frozenset({RelayAnswer.NONE, RelayAnswer.LATER})
 _BY_PREFIX: Final = {
-    "duplicate": Answer.ACCEPTED,
-    "rate-limited": Answer.LATER,
-    "error": Answer.LATER,
-    "": Answer.LATER,
-    "auth-required": Answer.AUTH,
+    "duplicate": RelayAnswer.ACCEPTED,
+    "rate-limited": RelayAnswer.LATER,
+    "error": RelayAnswer.LATER,
+    "": RelayAnswer.LATER,
+    "auth-required": RelayAnswer.AUTH,
 }
 
 
 def read_ok(accepted: bool, message: str) -> Verdict:
     """The verdict in an OK. ``duplicate:`` counts as accepted; ``restricted:``, ``blocked:`` and the like are final."""
     if accepted:
-        return Verdict(Answer.ACCEPTED, message) if message else _ACCEPTED
-    return Verdict(_BY_PREFIX.get(reason_prefix(message), Answer.REFUSED), message)
+        return Verdict(RelayAnswer.ACCEPTED, message) if message else _ACCEPTED
+    return Verdict(_BY_PREFIX.get(reason_prefix(message), RelayAnswer.REFUSED), message)
 
 
 class Publication(msgspec.Struct):
@@ -72,22 +74,26 @@ class Publication(msgspec.Struct):
     every: bool
     due: float
     deadline: float
-    done: list[Done]
+    done: list[OnPublished]
     pause_s: float = OK_TIMEOUT_S
 
     def wants(self, url: str) -> bool:
         """Whether it should (still) be sent to that relay."""
         verdict = self.verdicts.get(url)
-        return verdict is not None and verdict.answer not in {Answer.ACCEPTED, Answer.REFUSED, Answer.AUTH}
+        return verdict is not None and verdict.answer not in {
+            RelayAnswer.ACCEPTED,
+            RelayAnswer.REFUSED,
+            RelayAnswer.AUTH,
+        }
 
     def outcome(self) -> bool | None:
         """True or False once that is certain, else None."""
         answers = [verdict.answer for verdict in self.verdicts.values()]
-        if Answer.ACCEPTED in answers and not self.every:
+        if RelayAnswer.ACCEPTED in answers and not self.every:
             return True
-        refused = answers.count(Answer.REFUSED)
+        refused = answers.count(RelayAnswer.REFUSED)
         if self.every:
-            return refused == 0 if refused + answers.count(Answer.ACCEPTED) == len(answers) else None
+            return refused == 0 if refused + answers.count(RelayAnswer.ACCEPTED) == len(answers) else None
         return False if refused == len(answers) else None
 
     def postpone(self, now: float) -> None:
@@ -95,8 +101,8 @@ class Publication(msgspec.Struct):
         self.pause_s = min(2 * self.pause_s, MAX_RETRY_PAUSE_S)
         self.due = now + self.pause_s
         for url, verdict in self.verdicts.items():
-            if verdict.answer is Answer.AUTH:
-                self.verdicts[url] = Verdict(Answer.LATER, verdict.message)
+            if verdict.answer is RelayAnswer.AUTH:
+                self.verdicts[url] = Verdict(RelayAnswer.LATER, verdict.message)
 
     def finish(self, accepted: bool) -> None:
         result = PublishResult(accepted, dict(self.verdicts))

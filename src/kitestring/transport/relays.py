@@ -25,10 +25,10 @@ from kitestring.transport.publications import (
     OK_TIMEOUT_S,
     PUBLISH_DEADLINE_S,
     UNANSWERED,
-    Answer,
-    Done,
+    OnPublished,
     Publication,
     PublishResult,
+    RelayAnswer,
     Verdict,
     read_ok,
 )
@@ -172,7 +172,7 @@ class RelayPool:
         return await result
 
     def send(
-        self, event_id: str, pubkey: str, event_json: bytes, done: Done, relays: Iterable[str] | None = None, *,
+        self, event_id: str, pubkey: str, event_json: bytes, done: OnPublished, relays: Iterable[str] | None = None, *,
         deadline_s: float = PUBLISH_DEADLINE_S, every: bool = False,
     ) -> None:  # fmt: skip
         """As :meth:`publish`, for encoded events: ``done`` is called once, from the reader, and must not block."""
@@ -227,11 +227,11 @@ class RelayPool:
             return
         verdict = read_ok(message.accepted, one_line(message.message))
         publication.verdicts[link.url] = verdict
-        if verdict.answer is Answer.AUTH:
+        if verdict.answer is RelayAnswer.AUTH:
             if link.authenticate({publication.pubkey: None}):
                 link.hold_event(publication.event_id, publication.frame)
             else:
-                publication.verdicts[link.url] = Verdict(Answer.REFUSED, verdict.message)
+                publication.verdicts[link.url] = Verdict(RelayAnswer.REFUSED, verdict.message)
         outcome = publication.outcome()
         if outcome is not None:
             self._finish(publication, outcome)

@@ -39,12 +39,12 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
         return self.cipher if self.allowed else "nip44"
 
 
-def allowed_ciphers(setting: grants.Cipher, nip44_seen: bool) -> tuple[Cipher, ...]:
+def allowed_ciphers(setting: grants.CipherSetting, nip44_seen: bool) -> tuple[Cipher, ...]:
     """The ciphers of a connection, preferred first. ``auto`` never goes back to NIP-04 once NIP-44 was seen."""
     return ("nip44",) if setting == "auto" and nip44_seen else _ALLOWED[setting]
 
 
-def choose_cipher(event: Event, setting: grants.Cipher, nip44_seen: bool) -> Choice:
+def choose_cipher(event: Event, setting: grants.CipherSetting, nip44_seen: bool) -> Choice:
     """The cipher of a request: its tag (absent = NIP-04), unless the text has another shape that is allowed."""
     allowed = allowed_ciphers(setting, nip44_seen)
     tagged = _TAGGED.get(first_tag(event, "encryption"))

@@ -14,7 +14,7 @@ from kitestring.app.cli.shell import Group
 from kitestring.app.owner import commands, table
 from kitestring.app.owner.command import Call, Read
 from kitestring.app.owner.desk import Reading
-from kitestring.app.owner.table import TABLE, Row
+from kitestring.app.owner.table import TABLE, CommandRow
 from kitestring.app.service.execute import Result
 from tests.kit.app.console import Noted
 
@@ -101,7 +101,7 @@ async def greet(_desk: Reading, params: GreetParams, _call: Call) -> Result:
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = {"greet": Read("greet", GreetParams, greet)}
-    rows = (Row("greet", "greetings", "greetings say"), Row("greet", "greetings", "account greet"))
+    rows = (CommandRow("greet", "greetings", "greetings say"), CommandRow("greet", "greetings", "account greet"))
     monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))
     monkeypatch.setitem(table.GROUPS, "greetings", "Greetings: say.")
     monkeypatch.setattr(from_row, "command", lambda name: specs.get(name) or commands.command(name))

@@ -156,7 +156,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result
         def command() -> None:
             raise error
 
-        monkeypatch.setattr(program.Commands, "get_command", lambda *_: command)
+        monkeypatch.setattr(program.CommandGroup, "get_command", lambda *_: command)
         return run("init")
 
     return fail

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kitestring.app.owner.node_audit import SECOND_LOOK_S, Findings, Subject, examine
+from kitestring.app.owner.node_audit import SECOND_LOOK_S, AuditedService, Findings, examine
 from kitestring.base.commands import MakeInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
@@ -38,7 +38,7 @@ class Books:
         await self.rig.engine._incoming.sweep()
 
     async def look(self, *, whole_node: bool = True) -> Findings:
-        return await examine(Subject(self.rig.life.path, SERVICE, whole_node), self.rig.backend, self.clock)
+        return await examine(AuditedService(self.rig.life.path, SERVICE, whole_node), self.rig.backend, self.clock)
 
     @property
     def waited_s(self) -> float:

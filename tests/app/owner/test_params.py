@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, Time, one_line
+from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, UnixTime, one_line
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_MSAT
 
@@ -14,7 +14,7 @@ from kitestring.base.money import MAX_MSAT
     ("kind", "good", "bad"),
     [
         (AmountMsat, (1, MAX_MSAT), (0, -1, MAX_MSAT + 1, True, "1", 1.0, None)),
-        (Time, (0, 2**35), (-1, 2**35 + 1, "0")),
+        (UnixTime, (0, 2**35), (-1, 2**35 + 1, "0")),
         (Name, ("a", "x" * 64), ("", "x" * 65, 1)),
     ],
 )

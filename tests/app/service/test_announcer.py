@@ -25,7 +25,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.transport.changes import Changes
 from kitestring.transport.clock import SystemClock
-from kitestring.transport.publications import Answer, PublishResult, Verdict
+from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from tests.kit.chance import Counted
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH as NOW
@@ -78,15 +78,15 @@ class FakePool:
         assert every
         self.published.append(event)
         verdicts = {url: self._verdict(url, event) for url in (self.on if relays is None else relays)}
-        return PublishResult(all(one.answer is Answer.ACCEPTED for one in verdicts.values()), verdicts)
+        return PublishResult(all(one.answer is RelayAnswer.ACCEPTED for one in verdicts.values()), verdicts)
 
     def _verdict(self, url: str, event: Event) -> Verdict:
         if url in self.down:
-            return Verdict(Answer.NONE)
+            return Verdict(RelayAnswer.NONE)
         if url in self.refusing:
-            return Verdict(Answer.REFUSED)
+            return Verdict(RelayAnswer.REFUSED)
         self.on[url].append(event)
-        return Verdict(Answer.ACCEPTED)
+        return Verdict(RelayAnswer.ACCEPTED)
 
     def subscribe(self, _name: str, _filters: object, handler: Any, *, keys: list[str]) -> Any:
         assert keys == [GRANT.service_pubkey]

@@ -8,7 +8,7 @@ import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import delivery
-from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.delivery import OnTaken, Route
 from kitestring.app.service.routes import REPLY_GIVE_UP_S
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Message
@@ -106,7 +106,7 @@ async def test_messages_beyond_those_under_way_wait_in_the_ledger_and_leave_in_o
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delivery, "MAX_UNDER_WAY", 4)
         async with life.service(start=False) as rig:
-            waiting: list[tuple[Message, Done]] = []
+            waiting: list[tuple[Message, OnTaken]] = []
             rig.delivery._routes = {"note": Route(lambda message, done: waiting.append((message, done)))}
             for number in range(11):
                 await rig.store.apply(Tell("test", number + 1, rig.clock.now(), (note(number),)))
@@ -146,7 +146,7 @@ async def test_a_message_that_no_route_carries_is_kept_and_goes_out_when_there_i
         assert await unsent(rig) == 1
     sent: list[Message] = []
 
-    def carry(message: Message, done: Done) -> None:
+    def carry(message: Message, done: OnTaken) -> None:
         sent.append(message)
         done(True)
 
@@ -170,9 +170,9 @@ async def test_marks_that_the_disk_refuses_are_written_later(life: Life) -> None
         assert await rig.store.outbox(await rig.store.sent_position(), 10) == []
 
 
-def held(rig: Rig) -> list[tuple[Message, Done]]:
+def held(rig: Rig) -> list[tuple[Message, OnTaken]]:
     """From now on nothing is taken until the test says so."""
-    waiting: list[tuple[Message, Done]] = []
+    waiting: list[tuple[Message, OnTaken]] = []
     rig.delivery._routes = {"note": Route(lambda message, done: waiting.append((message, done)))}
     return waiting
 

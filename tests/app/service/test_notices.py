@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.delivery import OnTaken, Route
 from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.notices import CONSUMER, NOTICES, Notice, give_notice
 from kitestring.base.errors import KitestringError, Reason
@@ -33,7 +33,7 @@ async def noticing(rig: Rig, notices: tuple[Notice, ...], kind: str) -> AsyncIte
     """Messages of ``kind`` as they are carried, while notices are given."""
     carried: list[Message] = []
 
-    def carry(message: Message, done: Done) -> None:
+    def carry(message: Message, done: OnTaken) -> None:
         carried.append(message)
         done(True)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.delivery import Done
+from kitestring.app.service.delivery import OnTaken
 from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.relay_carrier import RelayCarrier
-from kitestring.app.service.routes import REPLY_GIVE_UP_S, ROWS, Row, routes
+from kitestring.app.service.routes import REPLY_GIVE_UP_S, ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
 
@@ -23,7 +23,7 @@ class Announced:
     def __init__(self) -> None:
         self.carried: list[Message] = []
 
-    def carry(self, message: Message, done: Done) -> None:
+    def carry(self, message: Message, done: OnTaken) -> None:
         self.carried.append(message)
         done(True)
 
@@ -59,7 +59,7 @@ def test_every_kind_has_one_row() -> None:
 
 def test_a_new_kind_of_message_is_one_more_row() -> None:
     sent: list[Message] = []
-    row = Row("webhook", lambda _: lambda message, _done: sent.append(message), give_up_s=60)
+    row = RouteRow("webhook", lambda _: lambda message, _done: sent.append(message), give_up_s=60)
     table = routes(seams(Announced()), (*ROWS, row))
     table["webhook"].send(MESSAGE, lambda _: None)
     assert (sent, table["webhook"].give_up_s) == ([MESSAGE], 60)

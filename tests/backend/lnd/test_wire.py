@@ -12,9 +12,9 @@ from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.lnd.wire import (
     FAILURES,
     Chain,
-    Info,
-    Invoice,
-    Payment,
+    LndInfo,
+    LndInvoice,
+    LndPayment,
     from_base64,
     hash_of,
     int64,
@@ -32,8 +32,8 @@ from tests.kit.changed import replace
 
 PREIMAGE = "5a" * 32
 HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
-PAID = Payment(HASH, "SUCCEEDED", PREIMAGE, "50000", "1005", "FAILURE_REASON_NONE", "1800000000999999999")
-OPEN = Invoice(to_base64(HASH), "OPEN", to_base64(PREIMAGE), "lnbcrt1", "0", "0", "0", "1800000000", "3600")
+PAID = LndPayment(HASH, "SUCCEEDED", PREIMAGE, "50000", "1005", "FAILURE_REASON_NONE", "1800000000999999999")
+OPEN = LndInvoice(to_base64(HASH), "OPEN", to_base64(PREIMAGE), "lnbcrt1", "0", "0", "0", "1800000000", "3600")
 
 
 # ------------------------------------------------------------ payments
@@ -141,7 +141,7 @@ def test_bytes_that_are_no_base64_are_no_answer(text: str) -> None:
     [(["mainnet"], "bitcoin"), (["regtest"], "regtest"), (["signet", "mainnet"], "signet"), ([], "")],
 )
 def test_the_network_has_our_name(chains: list[str], name: str) -> None:
-    assert network(Info("02" + "ab" * 32, [Chain(chain) for chain in chains])) == name
+    assert network(LndInfo("02" + "ab" * 32, [Chain(chain) for chain in chains])) == name
 
 
 def test_a_hash_belongs_to_its_preimage() -> None:
@@ -150,4 +150,4 @@ def test_a_hash_belongs_to_its_preimage() -> None:
 
 def test_what_lnd_leaves_out_because_it_is_zero_is_zero_and_what_we_do_not_know_is_passed_over() -> None:
     text = f'{{"payment_hash": "{HASH}", "status": "IN_FLIGHT", "htlcs": [], "fee_sat": "7"}}'
-    assert msgspec.json.decode(text, type=Payment) == Payment(HASH, "IN_FLIGHT")
+    assert msgspec.json.decode(text, type=LndPayment) == LndPayment(HASH, "IN_FLIGHT")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.sandbox.writer import Writer
+from kitestring.backend.sandbox.writer import WorldWriter
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -16,7 +16,7 @@ def connect(path: Path) -> sqlite3.Connection:
 async def test_a_member_that_raises_is_undone_alone(tmp_path: Path) -> None:
     connection = connect(tmp_path / "x.db")
     connection.execute("CREATE TABLE t (n INTEGER)")
-    writer = Writer(connection)
+    writer = WorldWriter(connection)
 
     def work(number: int, shared: sqlite3.Connection) -> int:
         shared.execute("INSERT INTO t VALUES (?)", (number,))
@@ -33,7 +33,7 @@ async def test_what_waits_is_done_before_it_closes_and_shares_commits(tmp_path: 
     connection = connect(tmp_path / "x.db")
     commits: list[str] = []
     connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
-    writer, gate = Writer(connection), threading.Event()
+    writer, gate = WorldWriter(connection), threading.Event()
     waiting = [asyncio.ensure_future(writer.run(lambda _: gate.wait()))]
     await asyncio.sleep(0)
     waiting += [asyncio.ensure_future(writer.run(lambda shared: bool(shared.total_changes == 0))) for _ in range(50)]
@@ -52,7 +52,7 @@ async def test_a_commit_that_fails_fails_all_its_members(tmp_path: Path) -> None
         "PRAGMA foreign_keys = ON; CREATE TABLE a (id INTEGER PRIMARY KEY);"
         "CREATE TABLE b (a INTEGER REFERENCES a DEFERRABLE INITIALLY DEFERRED)"
     )
-    writer = Writer(connection)
+    writer = WorldWriter(connection)
     with pytest.raises(sqlite3.IntegrityError):
         await writer.run(lambda shared: shared.execute("INSERT INTO b VALUES (1)"))
     assert await writer.run(lambda shared: shared.execute("SELECT * FROM b").fetchall()) == []

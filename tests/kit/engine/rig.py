@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kitestring.app.service.delivery import Delivery, Done, Route
+from kitestring.app.service.delivery import Delivery, OnTaken, Route
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Budget, Grant, Offer
@@ -126,7 +126,7 @@ class Rig:
         with loop.outside() if isinstance(loop, VirtualLoop) else nullcontext():
             await self._sqlite.close()
 
-    def _carry(self, message: Message, done: Done) -> None:
+    def _carry(self, message: Message, done: OnTaken) -> None:
         if not message.request_id.startswith("ctl:"):  # what the test itself has written
             self._deliver((message,))
         done(True)

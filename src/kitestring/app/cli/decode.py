@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import facts, label, msat, shown
 
-Result = dict[str, Any]
+if TYPE_CHECKING:
+    from kitestring.app.service.execute import Result
 
 
 @click.command("decode")

@@ -21,10 +21,11 @@ from msgspec.inspect import (
     UnionType,
 )
 
-from kitestring.app.cli.shell import Group, Result, Shell, common, key_option
+from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, facts, label, msat, shown, table
 from kitestring.app.owner.commands import command
-from kitestring.app.owner.table import GROUPS, Row, rows_of
+from kitestring.app.owner.table import GROUPS, CommandRow, rows_of
+from kitestring.app.service.execute import Result
 
 #: The largest number that every JSON reader keeps exactly.
 MAX_WHOLE: Final = 2**53 - 1
@@ -44,7 +45,7 @@ def complete(group: click.Group) -> click.Group:
     return group
 
 
-def _command(row: Row) -> click.Command:
+def _command(row: CommandRow) -> click.Command:
     """Required parameters are arguments, all others are options; amounts are typed in sats."""
     spec = command(row.name)
 

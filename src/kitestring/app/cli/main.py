@@ -47,7 +47,7 @@ _OF_THE_SYSTEM: Final[Mapping[int, str]] = {
 }
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """A group that knows its commands by name alone, and turns every failure into one sentence and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -215,7 +215,7 @@ def _tell_bug(error: Exception) -> int:
 SHELL: Final = Shell()
 
 
-@click.group("kitestring", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "obj": SHELL})
+@click.group("kitestring", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "obj": SHELL})
 @click.version_option(__version__, prog_name="kitestring")
 @data_dir_option
 @json_option

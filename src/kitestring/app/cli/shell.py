@@ -13,10 +13,10 @@ from kitestring.base.errors import KitestringError, Reason
 if TYPE_CHECKING:
     from kitestring.app.home.config import Config
     from kitestring.app.home.datadir import DataDir
+    from kitestring.app.service.execute import Result
     from kitestring.base.setting import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Result = dict[str, Any]
 #: The same as in the service, which refuses other keys; here the key also becomes an HTTP header.
 IDEMPOTENCY_KEY: Final = r"[!-~]{1,128}"
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.

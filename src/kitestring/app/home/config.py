@@ -16,7 +16,7 @@ from typing import Final
 
 from kitestring.app.home.settings import FILE_NAME, build, read_environment, read_table, read_value, rows_of
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.setting import EVENT_KINDS, PORT, SWITCH, TEXT, TEXTS, Kind, Value, choice, setting, whole
+from kitestring.base.setting import EVENT_KINDS, PORT, SWITCH, TEXT, TEXTS, Value, ValueKind, choice, setting, whole
 from kitestring.engine.limits import Limits
 from kitestring.transport.proxies import LOOPBACK, Proxies
 
@@ -58,8 +58,8 @@ def _check_proxy(value: object) -> str | None:
     return proxy
 
 
-RELAYS: Final = Kind(TEXTS.expected, _check_relays, TEXTS.parse)
-PROXY: Final = Kind(TEXT.expected, _check_proxy)
+RELAYS: Final = ValueKind(TEXTS.expected, _check_relays, TEXTS.parse)
+PROXY: Final = ValueKind(TEXT.expected, _check_proxy)
 
 
 # ------------------------------------------------------------ the settings

@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, UnsetType
 from kitestring.app.owner.accounts import need_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
 from kitestring.app.owner.desk import Managing, Reading
-from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NameParams, NoParams, Time, one_line
+from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NameParams, NoParams, UnixTime, one_line
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Budget, Cipher, Grant, Period
+from kitestring.base.grants import Budget, CipherSetting, Grant, Period
 from kitestring.base.money import Msat
 from kitestring.base.transactions import SaveGrant
 from kitestring.codec.uri import NwcUri, encode_nwc
@@ -35,8 +35,8 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     period: Period = "never"
     length_s: Annotated[int, Meta(ge=0, le=366 * 86_400)] = 0
     per_payment_msat: AmountMsat | None = None
-    expires_at: Time | None = None
-    cipher: Cipher = "auto"
+    expires_at: UnixTime | None = None
+    cipher: CipherSetting = "auto"
 
 
 def nwc_methods() -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
 from kitestring.client.payable import Payable, Terms
 
-Kind = TypeVar("Kind")
+T = TypeVar("T")
 
 
 class Reading(Protocol):
@@ -121,7 +121,7 @@ class Desk(Asking, Receiving, Spending, Operating, Protocol):
     """All roles: the running service."""
 
 
-def expect(outcome: Outcome, kind: type[Kind]) -> Kind:
+def expect(outcome: Outcome, kind: type[T]) -> T:
     """``outcome`` if it is of ``kind``; a refusal is raised as KitestringError."""
     if isinstance(outcome, kind):
         return outcome

@@ -10,7 +10,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account, show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
 from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
-from kitestring.app.owner.params import DEFAULT_WAIT_S, AmountMsat, NoParams, Time
+from kitestring.app.owner.params import DEFAULT_WAIT_S, AmountMsat, NoParams, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
     OWNER_ACCOUNT,
@@ -60,8 +60,8 @@ class TransactionsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
 
     limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
     offset: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
-    since: Time = 0
-    until: Time = 0
+    since: UnixTime = 0
+    until: UnixTime = 0
     direction: Literal["", "incoming", "outgoing"] = ""
     unpaid: bool = False
     account: Annotated[str, Meta(max_length=64)] = ""

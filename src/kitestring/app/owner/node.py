@@ -9,7 +9,7 @@ import msgspec
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.command import Ask, Call, Commands, Read
 from kitestring.app.owner.desk import Asking, Reading
-from kitestring.app.owner.node_audit import Subject, examine
+from kitestring.app.owner.node_audit import AuditedService, examine
 from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
@@ -79,7 +79,7 @@ async def how_it_is(node: Backend) -> tuple[Finding, ...]:
 async def audit_node(desk: Asking, params: AuditParams, _call: Call) -> Result:
     """Compare every payment and invoice in the ledger with the node's own lists."""
     home = DataDir(desk.config.data_dir, desk.config.runtime_dir)
-    subject = Subject(home.ledger, desk.service_id, params.whole_node)
+    subject = AuditedService(home.ledger, desk.service_id, params.whole_node)
     found = await examine(subject, desk.backend, desk.clock)
     violations = [*found.violations, *await told(desk.backend.own_books())]
     return {"violations": violations, "payments": found.payments, "invoices": found.invoices}

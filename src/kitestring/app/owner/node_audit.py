@@ -29,7 +29,7 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class AuditedService:
     """One service in one ledger. ``whole_node``: nobody else uses the node, so what only the node knows is wrong."""
 
     ledger: Path
@@ -37,7 +37,7 @@ class Subject:
     whole_node: bool
 
 
-async def examine(subject: Subject, backend: Backend, clock: Clock) -> Findings:
+async def examine(subject: AuditedService, backend: Backend, clock: Clock) -> Findings:
     """Compare the ledger with the node it stands on now; rows of earlier nodes are left alone. Raises KitestringError
     when the node cannot be asked."""
     first = await _look(subject, backend)
@@ -49,7 +49,7 @@ async def examine(subject: Subject, backend: Backend, clock: Clock) -> Findings:
     return Findings(lasting, again.payments, again.invoices)
 
 
-async def _look(subject: Subject, backend: Backend) -> Findings:
+async def _look(subject: AuditedService, backend: Backend) -> Findings:
     node_id = (await told(backend.info())).node_id
     paid, received = await told(_all(backend.list_payments())), await told(_all(backend.list_invoices()))
     ours = await asyncio.to_thread(books, subject.ledger, subject.service_id, node_id)

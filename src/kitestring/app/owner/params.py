@@ -12,7 +12,7 @@ from kitestring.base.money import MAX_MSAT
 
 AmountMsat = Annotated[int, Meta(ge=1, le=MAX_MSAT)]
 #: A year 3000 that a typing mistake does not reach.
-Time = Annotated[int, Meta(ge=0, le=2**35)]
+UnixTime = Annotated[int, Meta(ge=0, le=2**35)]
 #: Names are shown in lists and typed on command lines.
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 #: Seconds a command waits for the end of a payment, unless it is told; the node itself searches for at most 60.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 VERSION: Final = 1
 
 
-class Row(NamedTuple):
+class CommandRow(NamedTuple):
     """``module`` of this room holds the command ``name`` in its ``COMMANDS``.
 
     ``words`` are what is typed on the command line ("" = not there), ``summary`` is its line in the list of commands; a
@@ -27,26 +27,26 @@ class Row(NamedTuple):
 
 
 TABLE: Final = (
-    Row("card", "node", "card", "Show how to reach this service: relays, key, offer."),
-    Row("connect", "connections", "connect", "Make a wallet connection (NWC) for an app."),
-    Row("connections", "connections", "connections", "List the wallet connections."),
-    Row("revoke", "connections", "revoke", "End a wallet connection for ever."),
-    Row("account_create", "accounts", "account create"),
-    Row("account_list", "accounts", "account list"),
-    Row("account_fund", "accounts", "account fund"),
-    Row("offer_create", "offers", "offer create"),
-    Row("offer_list", "offers", "offer list"),
-    Row("offer_show", "offers", "offer show"),
-    Row("offer_delete", "offers", "offer delete"),
-    Row("pay", "money", "pay", "Pay an invoice or an offer."),
-    Row("invoice", "money", "invoice", "Make an invoice to be paid."),
-    Row("balance", "money", "balance", "Show what can be spent."),
-    Row("transactions", "money", "transactions", "List payments in and out."),
-    Row("events", "events", "events", "List what became true, the newest last."),
-    Row("payment_resolve", "money", "resolve", "Decide about a payment of unknown outcome."),
-    Row("info", "money", "info", "Show the node and the service's counters."),
-    Row("doctor", "node"),
-    Row("audit_node", "node"),
+    CommandRow("card", "node", "card", "Show how to reach this service: relays, key, offer."),
+    CommandRow("connect", "connections", "connect", "Make a wallet connection (NWC) for an app."),
+    CommandRow("connections", "connections", "connections", "List the wallet connections."),
+    CommandRow("revoke", "connections", "revoke", "End a wallet connection for ever."),
+    CommandRow("account_create", "accounts", "account create"),
+    CommandRow("account_list", "accounts", "account list"),
+    CommandRow("account_fund", "accounts", "account fund"),
+    CommandRow("offer_create", "offers", "offer create"),
+    CommandRow("offer_list", "offers", "offer list"),
+    CommandRow("offer_show", "offers", "offer show"),
+    CommandRow("offer_delete", "offers", "offer delete"),
+    CommandRow("pay", "money", "pay", "Pay an invoice or an offer."),
+    CommandRow("invoice", "money", "invoice", "Make an invoice to be paid."),
+    CommandRow("balance", "money", "balance", "Show what can be spent."),
+    CommandRow("transactions", "money", "transactions", "List payments in and out."),
+    CommandRow("events", "events", "events", "List what became true, the newest last."),
+    CommandRow("payment_resolve", "money", "resolve", "Decide about a payment of unknown outcome."),
+    CommandRow("info", "money", "info", "Show the node and the service's counters."),
+    CommandRow("doctor", "node"),
+    CommandRow("audit_node", "node"),
 )
 #: The line of each group of commands.
 GROUPS: Final = {
@@ -55,6 +55,6 @@ GROUPS: Final = {
 }
 
 
-def rows_of(word: str) -> list[Row]:
+def rows_of(word: str) -> list[CommandRow]:
     """The rows whose words on the command line begin with ``word``."""
     return [row for row in TABLE if row.words.split(" ")[0] == word]

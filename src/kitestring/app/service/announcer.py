@@ -12,7 +12,7 @@ from typing import Final
 
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.background import Background
-from kitestring.app.service.delivery import Done
+from kitestring.app.service.delivery import OnTaken
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock, Entropy
@@ -21,7 +21,7 @@ from kitestring.base.store import Reads
 from kitestring.nostr.event import Event, sign_event, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.transport.changes import Changes
-from kitestring.transport.publications import UNANSWERED, Answer, PublishResult
+from kitestring.transport.publications import UNANSWERED, PublishResult, RelayAnswer
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.grammar import Draft
 from kitestring.wire.registry import ANNOUNCED
@@ -67,10 +67,10 @@ class _Announced:
 
     def note(self, asked: Iterable[str], result: PublishResult) -> None:
         """Note who took ``event``. What was refused for good is not sent again soon: that would only annoy."""
-        taken = {url for url in asked if _answer(result, url) is Answer.ACCEPTED}
+        taken = {url for url in asked if _answer(result, url) is RelayAnswer.ACCEPTED}
         if taken:
             self.version = max(self.version, self.made_for)
-        self.missing -= taken | {url for url in asked if _answer(result, url) is Answer.REFUSED}
+        self.missing -= taken | {url for url in asked if _answer(result, url) is RelayAnswer.REFUSED}
         if not self.missing:
             self.event = None
 
@@ -101,11 +101,11 @@ class Announcer:
 
     # ------------------------------------------------------------ one connection
 
-    def carry(self, message: Message, done: Done) -> None:
+    def carry(self, message: Message, done: OnTaken) -> None:
         """Announce the grant that ``message.address`` names as it is stored now; taken as soon as one relay has it."""
         self._background.spawn(self._carry(message.address.decode(), done))
 
-    async def _carry(self, grant_id: str, done: Done) -> None:
+    async def _carry(self, grant_id: str, done: OnTaken) -> None:
         is_taken = False
         try:
             grant = await self._store.grant(grant_id)
@@ -267,7 +267,7 @@ class Announcer:
             await self._clock.sleep(READ_BACK_ROUND_S)
 
 
-def _answer(result: PublishResult, url: str) -> Answer:
+def _answer(result: PublishResult, url: str) -> RelayAnswer:
     return result.relays.get(url, UNANSWERED).answer
 
 

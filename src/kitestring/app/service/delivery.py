@@ -39,17 +39,17 @@ LOOK_S: Final = 1.0
 UNROUTED_S: Final = 600
 
 #: Called once with whether the message was taken.
-Done = Callable[[bool], None]
+OnTaken = Callable[[bool], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way of one kind of message. ``send`` must not block and calls its ``Done`` once.
+    """The way of one kind of message. ``send`` must not block and calls its ``OnTaken`` once.
 
     ``give_up_s`` is the age at which nobody waits for it any more, None for never.
     """
 
-    send: Callable[[Message, Done], None]
+    send: Callable[[Message, OnTaken], None]
     give_up_s: int | None = None
     retry_s: tuple[int, ...] = RETRY_S
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.app.service.delivery import Done
+from kitestring.app.service.delivery import OnTaken
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import Message
 from kitestring.nostr.event import read_head
@@ -22,7 +22,7 @@ class RelayCarrier:
         self._wires = seams.wires
         self._clock = seams.clock
 
-    def __call__(self, message: Message, done: Done) -> None:
+    def __call__(self, message: Message, done: OnTaken) -> None:
         if not message.event:
             done(True)
             return

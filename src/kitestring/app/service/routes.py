@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.delivery import OnTaken, Route
 from kitestring.app.service.log_carrier import LOG, write_line
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
 
-Carry = Callable[[Message, Done], None]
+Carry = Callable[[Message, OnTaken], None]
 
 #: Nobody waits longer for a reply: a client that comes later asks again, and gets the stored one.
 REPLY_GIVE_UP_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RouteRow:
     """``give_up_s`` as in :class:`Route`; receipts are proofs of payment and are tried until they are taken."""
 
     kind: str
@@ -33,13 +33,13 @@ class Row:
 
 
 ROWS: Final = (
-    Row(REPLY, RelayCarrier, give_up_s=REPLY_GIVE_UP_S),
-    Row(RECEIPT, RelayCarrier),
-    Row(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
-    Row(LOG, lambda _: write_line),
+    RouteRow(REPLY, RelayCarrier, give_up_s=REPLY_GIVE_UP_S),
+    RouteRow(RECEIPT, RelayCarrier),
+    RouteRow(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
+    RouteRow(LOG, lambda _: write_line),
 )
 
 
-def routes(seams: Seams, rows: tuple[Row, ...] = ROWS) -> Mapping[str, Route]:
+def routes(seams: Seams, rows: tuple[RouteRow, ...] = ROWS) -> Mapping[str, Route]:
     """The table for one service."""
     return {row.kind: Route(row.carrier(seams), row.give_up_s) for row in rows}

@@ -117,7 +117,7 @@ class Lnd:
         return ()
 
     async def info(self) -> NodeInfo:
-        info = await self._http.call("GET", "/v1/getinfo", wire.Info)
+        info = await self._http.call("GET", "/v1/getinfo", wire.LndInfo)
         return NodeInfo(
             info.identity_pubkey,
             one_line(info.alias, MAX_WORDS),
@@ -196,7 +196,7 @@ class Lnd:
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         try:
-            invoice = await self._http.call("GET", f"/v1/invoice/{payment_hash}", wire.Invoice)
+            invoice = await self._http.call("GET", f"/v1/invoice/{payment_hash}", wire.LndInvoice)
         except NodeRefusedError as refused:
             if refused.code == NOT_FOUND or "unable to locate invoice" in refused.message:
                 return InvoiceStatus(NodeInvoiceState.UNKNOWN)
@@ -256,7 +256,7 @@ class Lnd:
         try:
             async with (
                 asyncio.timeout(limit_s),
-                results(self._http, method, path, wire.Payment, body, lane=lane) as states,
+                results(self._http, method, path, wire.LndPayment, body, lane=lane) as states,
             ):
                 async for state in states:
                     answer = wire.payment_answer(state, payment_hash)
@@ -296,7 +296,7 @@ class Lnd:
             raise refused
         return NodeInvoice(status.bolt11, payment_hash, status.expires_at)
 
-    async def _settled_since(self, index: int, idle_s: float) -> AsyncGenerator[wire.Invoice, None]:
+    async def _settled_since(self, index: int, idle_s: float) -> AsyncGenerator[wire.LndInvoice, None]:
         """The stream after ``index`` until it is silent for ``idle_s``; at index 0 what is settled already comes first,
         in order."""
         if index == 0:
@@ -306,7 +306,7 @@ class Lnd:
             if settled:
                 return
         async with AsyncExitStack() as stack:
-            opening = results(self._http, "GET", f"/v1/invoices/subscribe?settle_index={index}", wire.Invoice)
+            opening = results(self._http, "GET", f"/v1/invoices/subscribe?settle_index={index}", wire.LndInvoice)
             try:
                 async with asyncio.timeout(idle_s):
                     invoices = await stack.enter_async_context(opening)
@@ -327,7 +327,7 @@ class Lnd:
                 return newest
             offset = page.first_index_offset
 
-    async def _invoices(self) -> AsyncIterator[wire.Invoice]:
+    async def _invoices(self) -> AsyncIterator[wire.LndInvoice]:
         offset = "0"
         while True:
             path = f"/v1/invoices?num_max_invoices={INVOICE_PAGE}&index_offset={offset}"
@@ -359,7 +359,7 @@ def _spendable_sat(channel: wire.Channel) -> int:
     return max(0, wire.int64(channel.local_balance) - kept)
 
 
-def _settlement(invoice: wire.Invoice, index: int) -> Settlement:
+def _settlement(invoice: wire.LndInvoice, index: int) -> Settlement:
     return Settlement(
         wire.from_base64(invoice.r_hash),
         wire.msat(invoice.amt_paid_msat),

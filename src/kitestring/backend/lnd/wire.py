@@ -36,7 +36,7 @@ _INVOICE_STATES: Final = {
 _PAYMENT_STATES: Final = {"SUCCEEDED": NodePaymentState.SETTLED, "FAILED": NodePaymentState.FAILED}
 
 
-class Payment(msgspec.Struct):
+class LndPayment(msgspec.Struct):
     payment_hash: str
     status: str
     payment_preimage: str = ""
@@ -46,7 +46,7 @@ class Payment(msgspec.Struct):
     creation_time_ns: str = "0"
 
 
-class Invoice(msgspec.Struct):
+class LndInvoice(msgspec.Struct):
     r_hash: str
     state: str
     r_preimage: str = ""
@@ -64,12 +64,12 @@ class AddedInvoice(msgspec.Struct):
 
 
 class PaymentPage(msgspec.Struct):
-    payments: list[Payment] = []
+    payments: list[LndPayment] = []
     last_index_offset: str = "0"
 
 
 class InvoicePage(msgspec.Struct):
-    invoices: list[Invoice] = []
+    invoices: list[LndInvoice] = []
     first_index_offset: str = "0"
     last_index_offset: str = "0"
 
@@ -78,7 +78,7 @@ class Chain(msgspec.Struct):
     network: str
 
 
-class Info(msgspec.Struct):
+class LndInfo(msgspec.Struct):
     identity_pubkey: str
     chains: list[Chain]
     alias: str = ""
@@ -136,12 +136,12 @@ def from_base64(text: str) -> str:
         raise NodeAnswerError("bytes in lnd's answer are no base64") from None
 
 
-def network(info: Info) -> str:
+def network(info: LndInfo) -> str:
     name = info.chains[0].network if info.chains else ""
     return _NETWORKS.get(name, name)
 
 
-def payment_answer(payment: Payment, payment_hash: str) -> LookupAnswer:
+def payment_answer(payment: LndPayment, payment_hash: str) -> LookupAnswer:
     """Read lnd's word about one payment. Failed only for its terminal FAILED, Settled only with the right preimage."""
     if payment.payment_hash != payment_hash:
         return Unknown("lnd answered about another payment")
@@ -160,7 +160,7 @@ def payment_answer(payment: Payment, payment_hash: str) -> LookupAnswer:
     return Settled(preimage, msat(payment.fee_msat))
 
 
-def listed_payment(payment: Payment) -> NodePayment:
+def listed_payment(payment: LndPayment) -> NodePayment:
     settled = payment.status == "SUCCEEDED"
     return NodePayment(
         payment_hash=payment.payment_hash,
@@ -171,7 +171,7 @@ def listed_payment(payment: Payment) -> NodePayment:
     )
 
 
-def invoice_status(invoice: Invoice) -> InvoiceStatus:
+def invoice_status(invoice: LndInvoice) -> InvoiceStatus:
     state = _INVOICE_STATES.get(invoice.state)
     if state is None:
         raise NodeAnswerError("lnd names a state of invoices that is not known here")

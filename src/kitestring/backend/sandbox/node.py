@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, open_file
 from kitestring.backend.sandbox.payments import Sent, attempt, read_answer, state_of
-from kitestring.backend.sandbox.world import Books, World
-from kitestring.backend.sandbox.writer import Writer
+from kitestring.backend.sandbox.world import World, WorldBooks
+from kitestring.backend.sandbox.writer import WorldWriter
 from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat
@@ -97,7 +97,7 @@ class Sandbox:
         self._now_ms: Final = context.now_ms
         self._opening_msat: Final = opening_msat
         self._latency_ms: Final = latency_ms
-        self._opened: tuple[sqlite3.Connection, Writer] | None = None
+        self._opened: tuple[sqlite3.Connection, WorldWriter] | None = None
         self._secret = b""
 
     def __repr__(self) -> str:
@@ -107,7 +107,7 @@ class Sandbox:
         reader = open_file(self.path, entropy=self._entropy, opening_msat=self._opening_msat)
         reader.execute("PRAGMA query_only = ON")
         self._secret = reader.execute("SELECT node_secret FROM node").fetchone()[0]
-        self._opened = reader, Writer(open_file(self.path, shared=True))
+        self._opened = reader, WorldWriter(open_file(self.path, shared=True))
 
     async def close(self) -> None:
         if self._opened is not None:
@@ -127,7 +127,7 @@ class Sandbox:
             return ()
         return (f"the sandbox node holds {int(books.balance_msat)} msat, which its own payments do not explain",)
 
-    def _add_up(self) -> Books:
+    def _add_up(self) -> WorldBooks:
         with World(self.path, now_ms=self._now_ms) as world:
             return world.books()
 
@@ -248,10 +248,10 @@ class Sandbox:
         return self._both()[0]
 
     @property
-    def _writer(self) -> Writer:
+    def _writer(self) -> WorldWriter:
         return self._both()[1]
 
-    def _both(self) -> tuple[sqlite3.Connection, Writer]:
+    def _both(self) -> tuple[sqlite3.Connection, WorldWriter]:
         if self._opened is None:
             raise NodeUnreachableError("the sandbox is not open")
         return self._opened

@@ -39,7 +39,7 @@ class WorldPayment:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class WorldBooks:
     """The node's money: ``opening + received − sent − fees − held = balance``, always."""
 
     opening_msat: Msat
@@ -153,7 +153,7 @@ class World:
         ).fetchall()
         return [*(_outgoing(row, now) for row in sent), *(_incoming(row) for row in received)]
 
-    def books(self) -> Books:
+    def books(self) -> WorldBooks:
         """The sums of :meth:`payments` beside the balance that the node keeps."""
         with transaction(self._connection) as connection:
             now = moment_ms(connection, self._now_ms)
@@ -164,7 +164,7 @@ class World:
             payment for payment in payments if payment.direction == "out" and payment.state is NodePaymentState.SETTLED
         ]
         held = [payment for payment in payments if payment.state is NodePaymentState.OPEN]
-        return Books(
+        return WorldBooks(
             opening_msat=Msat(node["opening_msat"]),
             received_msat=Msat(sum(payment.amount_msat for payment in payments if payment.direction == "in")),
             sent_msat=Msat(sum(payment.amount_msat for payment in sent)),

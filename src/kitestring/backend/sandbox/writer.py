@@ -30,7 +30,7 @@ class _Done(NamedTuple):
     error: BaseException | None
 
 
-class Writer:
+class WorldWriter:
     """Runs work inside transactions, in order. A member that raises is undone alone; a failed commit fails all."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

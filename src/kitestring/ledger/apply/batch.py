@@ -82,7 +82,7 @@ class Sums:
 
 
 @dataclass(slots=True)
-class Balance:
+class AccountBalance:
     """One row of ``accounts``, in msat."""
 
     kind: str
@@ -116,7 +116,7 @@ class Batch:
         self.connection, self.service, self.execute, self.memory = connection, service, connection.execute, memory
         self.sums = Sums(*connection.execute(_BEGIN, (service,)).fetchone())
         self._before = replace(self.sums)
-        self.accounts: dict[str, Balance] = {}
+        self.accounts: dict[str, AccountBalance] = {}
         self._open_invoices: dict[str, int] = {}
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
@@ -141,14 +141,14 @@ class Batch:
             )
             self._open_invoices = {}
 
-    def balance(self, account_id: str) -> Balance | None:
+    def balance(self, account_id: str) -> AccountBalance | None:
         """The account as this batch has left it so far; what is changed in it is written by :meth:`flush`."""
         known = self.accounts.get(account_id)
         if known is None:
             row = self.execute(_ACCOUNT, (self.service, account_id)).fetchone()
             if row is None:
                 return None
-            known = self.accounts[account_id] = Balance(*row)
+            known = self.accounts[account_id] = AccountBalance(*row)
         return known
 
     # ------------------------------------------------------------ invoices that wait for a payer
@@ -276,7 +276,7 @@ class Batch:
         if self.sums.node_balance is not None:
             self.sums.node_balance -= amount + fee if credited == WORLD else -amount if debited == WORLD else 0
 
-    def _credit(self, account_id: str, account: Balance, amount: int) -> None:
+    def _credit(self, account_id: str, account: AccountBalance, amount: int) -> None:
         """An overdrawn account that is covered by it may spend again; that it was overdrawn stays noted."""
         covers = account.overdrawn and account.kind == "sub" and account.available + amount >= 0
         if covers:
@@ -293,14 +293,14 @@ class Batch:
             self._write(account_id, account)
         self._mark(account_id, account, int(overdrawn))
 
-    def _write(self, account_id: str, a: Balance) -> None:
+    def _write(self, account_id: str, a: AccountBalance) -> None:
         self.execute(_SET_ACCOUNT, (a.credits, a.posted, a.pending, self.service, account_id))
 
-    def _mark(self, account_id: str, a: Balance, overdrawn: int) -> None:
+    def _mark(self, account_id: str, a: AccountBalance, overdrawn: int) -> None:
         a.overdrawn = overdrawn
         self.execute(_MARK, (a.credits, a.posted, a.pending, overdrawn, self.service, account_id))
 
-    def of(self, account_id: str) -> Balance:
+    def of(self, account_id: str) -> AccountBalance:
         """As :meth:`balance`, for an account that must exist. Raises KitestringError(INTERNAL)."""
         found = self.balance(account_id)
         if found is None:

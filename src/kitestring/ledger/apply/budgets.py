@@ -35,25 +35,25 @@ _CORRECT_PERIOD: Final = f"{_CORRECT} AND oldest = ?"
 Known = tuple[int | None, int | None]
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Used before a charge, and whether the budget's window begins anew with it."""
 
     used: int
     moves: bool
 
 
-def find(batch: Batch, charge: Charge, known: Known | None) -> Found:
+def find(batch: Batch, charge: Charge, known: Known | None) -> Usage:
     """Look up what a charge finds in its budget. A budget that was never used begins with it."""
     key = (batch.service, charge.grant_id)
     used, oldest = known or batch.execute(_BUDGET, key).fetchone() or (None, None)
     if used is None or oldest is None:
-        return Found(0, True)
+        return Usage(0, True)
     if charge.oldest <= oldest:
-        return Found(used, False)
-    return Found(int(batch.execute(_LEFT, (*key, charge.oldest)).fetchone()[0]), True)
+        return Usage(used, False)
+    return Usage(int(batch.execute(_LEFT, (*key, charge.oldest)).fetchone()[0]), True)
 
 
-def reserve(batch: Batch, charge: Charge, found: Found) -> None:
+def reserve(batch: Batch, charge: Charge, found: Usage) -> None:
     """Add a charge to its budget. The database refuses one that goes beyond the limit."""
     service, grant_id = batch.service, charge.grant_id
     amount, limit, after = int(charge.amount_msat), int(charge.limit_msat), found.used + int(charge.amount_msat)

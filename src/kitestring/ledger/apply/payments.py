@@ -30,7 +30,7 @@ from kitestring.base.transactions import (
     Stale,
 )
 from kitestring.ledger.apply import budgets
-from kitestring.ledger.apply.batch import USERS, Balance, Batch
+from kitestring.ledger.apply.batch import USERS, AccountBalance, Batch
 from kitestring.ledger.apply.memory import Reservation
 from kitestring.ledger.rows import (
     CLAIMED,
@@ -141,7 +141,7 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
     return bool(is_open and (amount is None or amount <= int(p.amount_msat)))
 
 
-def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: Balance) -> Denied | None:
+def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: AccountBalance) -> Denied | None:
     """The refusal where money is missing. An overdrawn sub-account waits for a credit that covers it, the owner for a
     fresh view of the node."""
     overdrawn, available = account.overdrawn, account.available
@@ -157,7 +157,7 @@ def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: Balance) -> D
     return None
 
 
-def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Found]) -> None:
+def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage]) -> None:
     p, request = tx.payment, tx.request
     # An internal payment stays reserved; any other is dispatched by this very commit.
     state = State.RESERVED if p.internal else step(State.RESERVED, State.DISPATCHED)
@@ -172,7 +172,7 @@ def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Found]) -> 
     batch.memory.claimed(Reservation(p, state, number, tx.charges, waiting, request.request_id))
 
 
-def _write_charges(charges: tuple[Charge, ...], found: list[budgets.Found]) -> str:
+def _write_charges(charges: tuple[Charge, ...], found: list[budgets.Usage]) -> str:
     """The charges in the payment's row: grant, bucket, oldest, amount, limit, and the budget right after."""
     rows = [
         (c.grant_id, c.bucket, c.oldest, int(c.amount_msat), int(c.limit_msat), before.used + int(c.amount_msat))

@@ -273,7 +273,7 @@ def _metadata(params: Params) -> str:
 # ---------------------------------------------------------------- responses
 
 
-class Entry(msgspec.Struct, omit_defaults=True):
+class TransactionEntry(msgspec.Struct, omit_defaults=True):
     """The transaction object. The first five members are always there, the others only when they say something."""
 
     type: str
@@ -331,8 +331,8 @@ def _paid(paid: o.Paid) -> object:
     return {"preimage": paid.preimage, "fees_paid": int(paid.fee_msat)}
 
 
-def _entry(record: o.Transaction) -> Entry:
-    return Entry(
+def _entry(record: o.Transaction) -> TransactionEntry:
+    return TransactionEntry(
         record.type,
         record.payment_hash,
         int(record.amount_msat),
