@@ -186,6 +186,13 @@ async def test_where_the_past_is_not_known_nothing_is_sent(make: Make, before: A
     assert fake.orders == []
 
 
+@virtual
+async def test_whoever_asks_the_node_directly_reads_its_own_words(make: Make) -> None:
+    source, _ = make(before=NodeUnreachableError("nobody listens on 10.0.0.1:8080"))
+    error = await refused(source)
+    assert error.message.startswith("the Lightning node cannot be used: nobody listens on 10.0.0.1:8080; ")
+
+
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [

@@ -39,10 +39,9 @@ async def ask_node(call: Awaitable[T], limit_s: float = READ_TIMEOUT_S) -> T:
     try:
         return await reachable(call, limit_s)
     except KitestringError as failure:
-        if "why" not in failure.details:
+        if not failure.private:
             raise
-        why = failure.details["why"]
-        text = f"the Lightning node cannot be used: {why}; check that it runs and that its address is right"
+        text = f"the Lightning node cannot be used: {failure.private}; check that it runs and that its address is right"
         raise KitestringError(failure.reason, text) from failure
 
 
