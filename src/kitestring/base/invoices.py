@@ -5,7 +5,7 @@ an invoice at the node whose text nobody has seen: nobody can pay it, and the sa
 commit is enough where a payment needs two: nothing is spent by asking for an invoice twice.
 
 Money may arrive in any state but ``settled``: a node may take a payment of an invoice that we call expired. Only the
-node's word ends an invoice; what it settled is credited.
+node's word ends an invoice; what it settled is credited. The database keeps to the table as well.
 """
 
 from __future__ import annotations
@@ -29,8 +29,3 @@ TRANSITIONS: Final[dict[InvoiceState, frozenset[InvoiceState]]] = {
     InvoiceState.CANCELED: frozenset({InvoiceState.SETTLED}),
     InvoiceState.SETTLED: frozenset(),
 }
-
-
-def may_become(before: InvoiceState, after: InvoiceState) -> bool:
-    """Whether the table leads from ``before`` to ``after``."""
-    return after in TRANSITIONS[before]

@@ -6,17 +6,30 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.grants import Account
+from kitestring.base.invoices import TRANSITIONS, InvoiceState
 from kitestring.base.payments import State
 from kitestring.base.transactions import Claimed, Denied, SaveAccount
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.ledger.values import SERVICE, answered, claim, execute, move, payment, setting, settle
+from tests.kit.ledger.values import (
+    SERVICE,
+    answered,
+    claim,
+    execute,
+    move,
+    payment,
+    record_invoice,
+    setting,
+    settle,
+)
 
 OTHER = "07" * 32
 
@@ -201,4 +214,22 @@ async def test_what_was_overdrawn_and_what_covered_it_stays_noted(ledger: Path) 
     ]
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute("DELETE FROM overdrafts")
+    raw.close()
+
+
+async def test_the_database_lets_an_invoice_take_the_steps_of_its_table_and_no_other(ledger: Path) -> None:
+    store = await SqliteStore.open(ledger, SERVICE)
+    await store.apply(setting(alice=0))
+    await store.apply(record_invoice("i"))
+    await store.close()
+    raw = sqlite3.connect(ledger, isolation_level=None)
+    raw.execute("UPDATE invoices SET received_msat = 1")
+    for before, after in product(InvoiceState, InvoiceState):
+        raw.execute("BEGIN")
+        if before is not InvoiceState.OPEN:
+            raw.execute("UPDATE invoices SET state = ?", (before,))
+        allowed = after in TRANSITIONS[before]
+        with nullcontext() if allowed else pytest.raises(sqlite3.IntegrityError, match="settled, once"):
+            raw.execute("UPDATE invoices SET state = ?", (after,))
+        raw.execute("ROLLBACK")
     raw.close()

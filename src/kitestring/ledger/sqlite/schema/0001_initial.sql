@@ -377,6 +377,11 @@ CREATE INDEX settled_invoices_by_grant ON invoices (service, grant_id, created_a
 CREATE INDEX settled_invoices_by_account ON invoices (service, account_id, created_at) WHERE state = 'settled';
 CREATE INDEX settled_invoices_by_time ON invoices (service, created_at) WHERE state = 'settled';
 
+-- The table of base/invoices.py.
+CREATE TRIGGER invoices_settle_once BEFORE UPDATE OF state ON invoices
+WHEN NEW.state = OLD.state OR OLD.state <> 'open' AND NEW.state <> 'settled'
+BEGIN SELECT RAISE(ABORT, 'an invoice that has ended may only be settled, once'); END;
+
 -- How many invoices of a grant, or of an offer (holder 'offer:' + its id), wait for a payer: kept, never summed.
 CREATE TABLE open_invoices (
   service INTEGER NOT NULL,
