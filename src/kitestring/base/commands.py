@@ -1,4 +1,4 @@
-"""Neutral commands and outcomes: what every wire decodes to and encodes from.
+"""Neutral commands: every wire reads its requests into one of these.
 
 Commands that change state are journaled in this form, so that they can be carried on after a crash without the wire.
 """
@@ -15,6 +15,8 @@ from kitestring.base.money import Msat
 #: The account that is the node itself, and the grant of its owner (no limits, every method).
 OWNER_ACCOUNT: Final = "owner"
 OWNER_GRANT: Final = "owner"
+#: The wire of grants that may use the owner's commands; their ``methods`` name rights.
+OWNER_WIRE: Final = "owner"
 #: The name under which a payer's free text stands among what payers of an offer tell about themselves.
 NOTE: Final = "note"
 

@@ -59,7 +59,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A NWC connection (``wire`` "nwc") or the owner (``wire`` "owner").
+    """A connection of the protocol ``wire``, or the owner (``wire`` = ``OWNER_WIRE``).
 
     ``caller`` is the client's public key, ``service_pubkey`` the key it talks to (both x-only hex, "" for the owner).
     ``version`` grows with every change; a transaction that was decided on an older one answers ``Stale``.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from kitestring.base.destinations import Destination
@@ -27,9 +29,11 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     payment_id: str = ""
 
 
+#: The wire of requests that are commands of the owner, by whatever door.
+CONTROL_WIRE: Final = "control"
 #: Kinds of messages that answer a request: its one reply, and the receipt of the invoice it asked for.
-REPLY = "reply"
-RECEIPT = "receipt"
+REPLY: Final[str] = "reply"
+RECEIPT: Final[str] = "receipt"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

@@ -216,7 +216,7 @@ class Prune(Tx[Done | More], frozen=True):
     Events and messages about no request from before then go too, and the oldest of more than ``max_events`` and
     ``max_notices`` of them.
 
-    Requests of wire ``control`` stay for ever: an idempotency key has no age that could refuse it.
+    Requests of ``CONTROL_WIRE`` stay for ever: an idempotency key has no age that could refuse it.
     """
 
     before: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, assert_never
 
-from kitestring.base.commands import OWNER_ACCOUNT, PayInvoice
+from kitestring.base.commands import OWNER_ACCOUNT, OWNER_WIRE, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
@@ -82,7 +82,7 @@ class Payments:
         if grant is None:
             await self._answers.refuse(incoming, Refused(Reason.CONNECTION_ENDED))
             return
-        full = self._slots.take(grant.grant_id, is_owner=grant.wire == "owner")  # before anything else is waited for
+        full = self._slots.take(grant.grant_id, is_owner=grant.wire == OWNER_WIRE)  # before anything else is waited for
         try:
             decided = await self._decide(_Asked(incoming, command, until, full), grant)
         finally:

@@ -7,7 +7,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from kitestring.base.commands import OWNER_ACCOUNT, AnyCommand, GetBalance, GetInfo, ListTransactions, LookupInvoice
+from kitestring.base.commands import (
+    OWNER_ACCOUNT,
+    OWNER_WIRE,
+    AnyCommand,
+    GetBalance,
+    GetInfo,
+    ListTransactions,
+    LookupInvoice,
+)
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
@@ -65,7 +73,7 @@ class Questions:
     async def _info(self, grant: Grant, _: object) -> Outcome:
         """Always granted; facts about the node only with the permission (the network is in every invoice)."""
         methods = tuple(sorted({*grant.methods, "get_info"}))
-        if "get_info" not in grant.methods and grant.wire != "owner":
+        if "get_info" not in grant.methods and grant.wire != OWNER_WIRE:
             return Info("", "", "", self._context.node.network, 0, "", methods)
         node = await self._gate.info()
         return Info(
@@ -97,4 +105,4 @@ class Questions:
 
 def _scope(grant: Grant) -> Scope:
     """A connection sees what it did itself; the owner sees everything."""
-    return Scope() if grant.wire == "owner" else Scope(grant_id=grant.grant_id)
+    return Scope() if grant.wire == OWNER_WIRE else Scope(grant_id=grant.grant_id)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from kitestring.base.commands import (
+    OWNER_WIRE,
     AnyCommand,
     AskOffer,
     GetBalance,
@@ -19,9 +20,6 @@ from kitestring.base.commands import (
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Refused
-
-#: The wire of grants that may use the owner's commands; their ``methods`` name rights.
-OWNER_WIRE: Final = "owner"
 
 
 class Right(Enum):

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 import msgspec
 
 from kitestring.base.commands import (
+    OWNER_WIRE,
     AnyCommand,
     GetBalance,
     GetInfo,
@@ -24,7 +25,7 @@ from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Charge
-from kitestring.policy.access import NEEDED, OWNER_WIRE, refuse_right
+from kitestring.policy.access import NEEDED, refuse_right
 from kitestring.policy.budget import charge, per_period, renews_at
 from kitestring.policy.calendar import utc_text
 from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM

@@ -8,7 +8,7 @@ import msgspec
 
 from kitestring.app.service.owner_wire import CONTROL
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.records import Message, Request
+from kitestring.base.records import CONTROL_WIRE, REPLY, Message, Request
 from kitestring.base.store import Reads, Store
 from kitestring.base.transactions import Denied, Execute, Finished, Running, Stale, Write
 
@@ -25,8 +25,8 @@ async def execute(
     Raises KitestringError when the store denies a write, when somebody changed the same row meanwhile, or when the id
     is that of a request under way.
     """
-    request = Request(request_id, "control", grant_id, b"", CONTROL, now, now)
-    message = Message(request_id, "reply", msgspec.json.encode(result), b"", now, CONTROL)
+    request = Request(request_id, CONTROL_WIRE, grant_id, b"", CONTROL, now, now)
+    message = Message(request_id, REPLY, msgspec.json.encode(result), b"", now, CONTROL)
     answer = await store.apply(Execute(request, writes, message))
     if isinstance(answer, Denied):
         left = None if answer.remaining_msat is None else int(answer.remaining_msat)

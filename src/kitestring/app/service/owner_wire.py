@@ -9,10 +9,10 @@ import msgspec
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Refused
 from kitestring.base.ports import Encoded
-from kitestring.base.records import REPLY
+from kitestring.base.records import CONTROL_WIRE, REPLY
 
 #: The ``reply_to`` of the owner's commands: there is no peer to publish to.
-CONTROL: Final = b"control"
+CONTROL: Final = CONTROL_WIRE.encode()
 
 _KINDS: Final[dict[str, type]] = {"paid": Paid, "invoiced": Invoiced, "refused": Refused}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}

@@ -17,7 +17,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Clock, Entropy
-from kitestring.base.records import NodeView
+from kitestring.base.records import CONTROL_WIRE, NodeView
 from kitestring.base.store import Store
 from kitestring.base.transactions import Write
 from kitestring.client import payable
@@ -70,7 +70,7 @@ class ServiceDesk:
     async def _perform(self, request_id: str, grant_id: str, command: Journaled, wait_s: float) -> Outcome | None:
         """Hand the command to the engine and wait; the wait decides nothing."""
         until = self.clock.monotonic() + wait_s
-        incoming = Incoming(request_id, "control", grant_id, command, CONTROL, self.clock.now())
+        incoming = Incoming(request_id, CONTROL_WIRE, grant_id, command, CONTROL, self.clock.now())
         with self.waiters.expecting(request_id) as answer:
             await self.engine.handle(incoming)
             await asyncio.wait((answer,), timeout=max(0.0, until - self.clock.monotonic()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.records import REPLY, Request
+from kitestring.base.records import CONTROL_WIRE, REPLY, Request
 from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Running
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.feed import forget_news
@@ -16,19 +16,16 @@ from kitestring.ledger.apply.feed import forget_news
 PRUNE_LIMIT: Final = 1_000
 
 _AWAITED: Final = "SELECT payment_id FROM requests WHERE service = ? AND request_id = ?"
-#: Requests of the owner's control socket. Their ``sent_at`` is the service's own clock, so that no age refuses an old
-#: idempotency key: each stays for ever, or it would pay a second time. A person's commands are few.
-OWNERS_WIRE: Final = "control"
-
 #: Owner's requests are stamped by our own clock, the only one that can be wrong.
 _NEWEST: Final = f"""
 SELECT min(received_at, sent_at) FROM requests
-WHERE service = ? AND wire <> '{OWNERS_WIRE}' ORDER BY received_at DESC LIMIT 1"""
+WHERE service = ? AND wire <> '{CONTROL_WIRE}' ORDER BY received_at DESC LIMIT 1"""
 #: Kept beyond the horizon: the owner's, the unanswered, those that a receipt will still need, those with a fresh one.
+#: No age refuses an old idempotency key: forgotten, it would pay a second time. A person's commands are few.
 _OLD: Final = f"""
 SELECT request_id FROM requests r
 WHERE service = ?1 AND received_at < ?2 AND sent_at < ?3 AND finished_at IS NOT NULL
-  AND wire <> '{OWNERS_WIRE}'
+  AND wire <> '{CONTROL_WIRE}'
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.message = r.reply AND m.signed_at >= ?4)
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.request = r.request AND m.kind <> 'reply' AND m.signed_at >= ?4)
   AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.invoice = r.invoice AND i.state = 'open')

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT
+from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, OWNER_WIRE
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.transactions import Committed, Tx
@@ -33,7 +33,7 @@ _HOUSE: Final = (
     (WORLD, "everything outside", "world"),
     (FEES, "routing fees", "fees"),
 )
-_OWNER: Final = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
+_OWNER: Final = Grant(grant_id=OWNER_GRANT, name="owner", wire=OWNER_WIRE)
 
 
 class SqliteStore(SqliteReads):
