@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kitestring.base.events import (
     GRANT_CHANGES,
-    KEEP_EVENTS_S,
     MAX_CONSUMERS,
     MAX_EVENTS,
     MAX_NOTICES,
@@ -37,6 +36,5 @@ def test_what_was_missed_has_the_number_that_the_next_read_goes_on_from() -> Non
     assert first.number == missed.number + 1
 
 
-def test_the_feed_is_bounded_in_age_in_number_and_in_those_who_follow_it() -> None:
-    assert KEEP_EVENTS_S == 30 * 24 * 60 * 60
+def test_the_feed_is_bounded_in_number_and_in_those_who_follow_it() -> None:
     assert 0 < MAX_CONSUMERS < MAX_NOTICES < MAX_EVENTS

@@ -11,9 +11,8 @@ from typing import Final
 
 import msgspec
 
-#: Rows older than this are forgotten, seen or not: a consumer that was away longer is told how many it missed.
-KEEP_EVENTS_S: Final = 30 * 86_400
-#: More rows than this are not kept (about 150 bytes each): a million payments, or the refusals of a long fault.
+#: More rows than this are not kept (about 150 bytes each): a million payments, or the refusals of a long fault. What is
+#: older than a month goes as well (the service's housekeeping); a consumer that was away is told how many it missed.
 MAX_EVENTS: Final = 1_000_000
 #: Messages about no request that are kept in the outbox, sent or not: the oldest are forgotten first.
 MAX_NOTICES: Final = 100_000

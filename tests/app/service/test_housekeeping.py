@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from kitestring.app.service.housekeeping import KEEP_REQUESTS_S, PRUNE_EVERY_S, prune_daily
+from kitestring.app.service.housekeeping import KEEP_S, PRUNE_EVERY_S, prune_daily
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.transactions import Answer, Prune
 from tests.kit.changed import replace
@@ -24,7 +24,7 @@ async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(life: L
         await rig.clock.sleep(2.5 * PRUNE_EVERY_S)
         pruning.cancel()
         done = [tx.before for tx in rig.store.applied if isinstance(tx, Prune)]
-        assert done == [begun + 2 * PRUNE_EVERY_S - KEEP_REQUESTS_S]
+        assert done == [begun + 2 * PRUNE_EVERY_S - KEEP_S]
 
 
 @virtual
@@ -35,7 +35,7 @@ async def test_much_that_is_old_is_forgotten_in_steps_of_one_round(life: Life, m
             asked = request(f"r{number}", grant_id="owner", sent_at=rig.clock.now(), received_at=rig.clock.now())
             await rig.store.apply(Answer(asked, (replace(reply(f"r{number}"), signed_at=rig.clock.now()),), 0))
         pruning = asyncio.create_task(prune_daily(rig.store, rig.clock))
-        await rig.clock.sleep(KEEP_REQUESTS_S)
+        await rig.clock.sleep(KEEP_S)
         newest = request("newest", grant_id="owner", sent_at=rig.clock.now(), received_at=rig.clock.now())
         await rig.store.apply(Answer(newest, (reply("newest"),), 0))
         await rig.clock.sleep(PRUNE_EVERY_S + 1)

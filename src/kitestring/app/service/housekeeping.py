@@ -12,18 +12,18 @@ from kitestring.base.transactions import More, Prune
 
 log = logging.getLogger("kitestring")
 
-#: Finished requests and replies are kept this long (protocols: at least 7 days for money).
-KEEP_REQUESTS_S: Final = 30 * 86_400
+#: How long what has ended is kept: requests with their replies (protocols: at least 7 days for money), events, notices.
+KEEP_S: Final = 30 * 86_400
 PRUNE_EVERY_S: Final = 86_400
 
 
 async def prune_daily(store: Store, clock: Clock) -> None:
-    """Forget old requests, for ever."""
+    """Forget old requests, events and notices, for ever."""
     while True:
         await clock.sleep(PRUNE_EVERY_S)
-        old = Prune(clock.now() - KEEP_REQUESTS_S)
+        old = Prune(clock.now() - KEEP_S)
         try:
             while isinstance(await store.apply(old), More):
                 pass  # payments went in between
         except KitestringError as failure:
-            log.warning("old requests are not forgotten yet: %s", failure.message)
+            log.warning("what is old is not forgotten yet: %s", failure.message)
