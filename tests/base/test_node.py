@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -36,6 +37,14 @@ def test_a_backend_says_itself_what_money_relies_on_and_is_trusted_with_nothing_
     trusting = {field.name for field in fields(Capabilities) if getattr(modest, field.name)}
     assert trusting == {"sub_sat"}  # an amount that a node rounds is refused by it, and no money is lost
     assert {field.name for field in fields(Capabilities)} - NEEDED == {"sub_sat", "hold", "keysend", "bolt12"}
+
+
+@pytest.mark.parametrize(("authoritative", "idempotent"), list(product([False, True], repeat=2)))
+def test_an_order_is_sent_again_only_where_the_look_counts_and_the_node_pays_a_hash_once(
+    authoritative: bool, idempotent: bool
+) -> None:
+    said = {"authoritative_lookup": authoritative, "idempotent_by_hash": idempotent}
+    assert Capabilities(**dict.fromkeys(NEEDED, True) | said).repeats_safely is (authoritative and idempotent)
 
 
 def test_an_invoice_that_is_not_there_has_received_nothing_and_proves_nothing() -> None:

@@ -43,6 +43,11 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     keysend: bool = False
     bolt12: bool = False
 
+    @property
+    def repeats_safely(self) -> bool:
+        """Whether an order whose answer got lost may be sent again once the node shows that it is not at work on it."""
+        return self.authoritative_lookup and self.idempotent_by_hash
+
 
 class NodeInfo(msgspec.Struct, frozen=True, gc=False):
     """``network`` is ``bitcoin``, ``testnet``, ``signet`` or ``regtest``; ``node_id`` is the node's public key."""

@@ -220,7 +220,7 @@ class Pursuit:
         answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
         if payment.state is State.RESOLVED:
             return Watching(answer)
-        may_be_several = payment.state is State.UNKNOWN and self._may_send_again()
+        may_be_several = payment.state is State.UNKNOWN and self._context.backend.capabilities.repeats_safely
         first_at = await first_claimed_at(self._context, payment)
         orders = Orders.of_the_dead(
             payment, clock.now(), clock.monotonic(), may_be_several=may_be_several, first_at=first_at
@@ -283,16 +283,12 @@ class Pursuit:
         """The failure that ends the payment, if there is one; and whether its order may be sent again now."""
         now_s, can = self._context.clock.monotonic(), self._context.backend.capabilities
         end = orders.end(answer, now_s, is_authoritative=can.authoritative_lookup)
-        if end is not None or not isinstance(answer, NeverSeen | Failed) or not self._may_send_again():
+        if end is not None or not isinstance(answer, NeverSeen | Failed) or not can.repeats_safely:
             return end, False
         stale = await why_not_again(self._context, self.payment, answer)
         if stale is not None:
             return (stale if orders.is_over(now_s) else None), False
         return None, orders.may_send(answer, now_s)
-
-    def _may_send_again(self) -> bool:
-        can = self._context.backend.capabilities
-        return can.authoritative_lookup and can.idempotent_by_hash
 
     # ------------------------------------------------------------ record and reply
 

@@ -166,8 +166,7 @@ class OpenPayment:
 
     def _is_repeatable(self, seen: LookupAnswer) -> TypeGuard[NeverSeen | Failed]:
         """Whether the node certainly is not at work on it, and would pay it once however often it is ordered."""
-        can = self._backend.capabilities
-        return isinstance(seen, NeverSeen | Failed) and can.authoritative_lookup and can.idempotent_by_hash
+        return isinstance(seen, NeverSeen | Failed) and self._backend.capabilities.repeats_safely
 
     def _may_send_again(self, orders: Orders, seen: LookupAnswer) -> bool:
         may_repeat = self._is_repeatable(seen) and orders.may_send(seen, self._clock.monotonic())
