@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import MAX_MSAT, Msat, sat
+from kitestring.base.money import MAX_MSAT, MAX_WHOLE, Msat, sat
 from kitestring.base.setting import (
     EVENT_KINDS,
     MAX_LIST,
-    MAX_WHOLE,
     PORT,
     ROW,
     SATS,

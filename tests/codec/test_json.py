@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.base.errors import CodecError
-from kitestring.base.money import Msat
-from kitestring.codec.json import MAX_DEPTH, MAX_SAFE_INTEGER, MAX_SIZE, dumps, int_member, loads_object, text_member
+from kitestring.base.money import MAX_WHOLE, Msat
+from kitestring.codec.json import MAX_DEPTH, MAX_SIZE, dumps, int_member, loads_object, text_member
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-LEAF = st.none() | st.booleans() | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) | TEXT
+LEAF = st.none() | st.booleans() | st.integers(-MAX_WHOLE, MAX_WHOLE) | TEXT
 VALUE = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
 
 

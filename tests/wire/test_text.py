@@ -7,7 +7,8 @@ import json
 import pytest
 
 from kitestring.base.text import UNSAFE
-from kitestring.wire.text import MAX_DESCRIPTION_BYTES, clean_description, escape_unsafe
+from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
+from kitestring.wire.text import clean_description, escape_unsafe
 from tests.kit.codec.invoices import invoice
 
 TRICKS = "\x00\x1b\x7f\x85\u2028\u200e\u202e\u2066"

@@ -19,6 +19,10 @@ OWNER_GRANT: Final = "owner"
 OWNER_WIRE: Final = "owner"
 #: The name under which a payer's free text stands among what payers of an offer tell about themselves.
 NOTE: Final = "note"
+#: Seconds for which an invoice may be asked to be valid, and for which it is if nobody says.
+MIN_EXPIRY_S: Final = 60
+MAX_EXPIRY_S: Final = 604_800
+DEFAULT_EXPIRY_S: Final = 3_600
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -52,7 +56,7 @@ class MakeInvoice(Command, frozen=True, kw_only=True):
     amount_msat: Msat | None
     description: str = ""
     description_hash: str = ""
-    expiry_s: int = 3600
+    expiry_s: int = DEFAULT_EXPIRY_S
     metadata: str = ""
     offer_id: str = ""
     payer_data: dict[str, str] = {}
@@ -69,7 +73,7 @@ class AskOffer(Command, frozen=True, kw_only=True):
     amount_msat: Msat | None = None
     payer_data: dict[str, str] = {}
     description: str = ""
-    expiry_s: int = 3600
+    expiry_s: int = DEFAULT_EXPIRY_S
     zap: bool = False
     amountless: bool = False
 

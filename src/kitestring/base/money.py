@@ -10,7 +10,10 @@ from typing import Final
 
 MSAT_PER_SAT: Final = 1000
 #: All bitcoin there will ever be, the upper bound of every amount on every wire.
-MAX_MSAT: Final = 21_000_000 * 100_000_000 * MSAT_PER_SAT
+MAX_SATS: Final = 21_000_000 * 100_000_000
+MAX_MSAT: Final = MAX_SATS * MSAT_PER_SAT
+#: The largest number that every reader of JSON, JavaScript's included, keeps exact.
+MAX_WHOLE: Final = 2**53 - 1
 
 
 class Msat(int):

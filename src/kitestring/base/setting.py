@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeGuard, TypeVar
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, Msat, sat
+from kitestring.base.money import MAX_SATS, MAX_WHOLE, Msat, sat
 
 #: A setting as a file, an option of a command or an environment variable gives it.
 Value = str | int | bool | tuple[str | int, ...]
 T = TypeVar("T", bound=Value)
 S = TypeVar("S", str, int)
 
-#: Larger whole numbers do not survive other programs' JSON.
-MAX_WHOLE: Final = 2**53 - 1
 #: Longer lists are a mistake; the longest useful one (hosts without a proxy) has a dozen members.
 MAX_LIST: Final = 64
 #: The key of a field's row in its metadata.
@@ -110,7 +108,7 @@ def _parse_switch(text: str) -> object:
 
 
 def _sats(value: object) -> Msat | None:
-    return sat(value) if _is_whole(value, 0, MAX_MSAT // MSAT_PER_SAT) else None
+    return sat(value) if _is_whole(value, 0, MAX_SATS) else None
 
 
 TEXT: Final = ValueKind("a text", lambda value: value if isinstance(value, str) else None)

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.money import MAX_MSAT, MAX_WHOLE, Msat
 from kitestring.codec import bech32
 from kitestring.crypto import secp
 
@@ -23,8 +23,8 @@ DEFAULT_EXPIRY_S: Final = 3600
 DEFAULT_MIN_FINAL_CLTV: Final = 18
 #: The limit of lnd, so that nothing longer travels; 4,296 characters fit a QR code.
 MAX_INVOICE_LENGTH: Final = 7_089
-#: Times and counts beyond this are not kept exact by every JSON reader.
-MAX_INTEGER: Final = 2**53 - 1
+#: A field carries at most 1,023 symbols of 5 bits.
+MAX_DESCRIPTION_BYTES: Final = 639
 
 PREFIXES: Final[Mapping[str, str]] = {"bitcoin": "bc", "testnet": "tb", "signet": "tbs", "regtest": "bcrt"}
 NETWORKS: Final[Mapping[str, str]] = {prefix: network for network, prefix in PREFIXES.items()}
@@ -248,7 +248,7 @@ def _read_text(digits: bytes) -> str:
 
 def _read_integer(digits: bytes) -> int:
     value = int(digits, 32) if digits else 0
-    if value > MAX_INTEGER:
+    if value > MAX_WHOLE:
         raise CodecError("the invoice has a time or count beyond 2^53")
     return value
 

@@ -7,12 +7,12 @@ from hashlib import sha256
 from typing import Final
 
 from kitestring.base.errors import CodecError
-from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.money import MAX_MSAT, MAX_WHOLE, Msat
 from kitestring.codec import bech32
 from kitestring.codec.bolt11 import (
     DEFAULT_EXPIRY_S,
     DEFAULT_MIN_FINAL_CLTV,
-    MAX_INTEGER,
+    MAX_DESCRIPTION_BYTES,
     MAX_INVOICE_LENGTH,
     PAYMENT_SECRET,
     PREFIXES,
@@ -22,7 +22,6 @@ from kitestring.codec.bolt11 import (
 from kitestring.crypto import secp
 
 #: A field carries at most 1,023 symbols of 5 bits.
-MAX_DESCRIPTION_BYTES: Final = 639
 MAX_ROUTE_HOPS: Final = 12
 
 #: Tenths of a millisatoshi per unit, the largest first: the shortest form is written.
@@ -148,7 +147,7 @@ def _field(letter: str, data: bytes) -> bytes:
     return _tagged(letter, _symbols(int.from_bytes(data, "big") << 5 * length - 8 * len(data), length))
 
 
-def _integer_field(letter: str, value: int, *, limit: int = MAX_INTEGER) -> bytes:
+def _integer_field(letter: str, value: int, *, limit: int = MAX_WHOLE) -> bytes:
     if not 0 <= value <= limit:
         raise CodecError("a number of the invoice is out of range")
     return _tagged(letter, _symbols(value, -(-value.bit_length() // 5)))

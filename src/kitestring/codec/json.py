@@ -15,20 +15,18 @@ from typing import Final
 import msgspec
 
 from kitestring.base.errors import CodecError
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_WHOLE, Msat
 
 #: Bytes of a decrypted payload; also the most that NIP-44 could carry before its extension.
 MAX_SIZE: Final = 65_536
 #: The deepest payload we know has 5 levels; 16 leaves room and keeps every later recursion harmless.
 MAX_DEPTH: Final = 16
-#: The largest number that every JSON reader, JavaScript's included, keeps exact.
-MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 _BLANK: Final = " \t\n\r"
 #: Possessive, and an unfinished string runs to the end: hostile text is still read in one pass.
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _DECIMAL: Final = re.compile(r"0|-?[1-9][0-9]{0,15}", re.ASCII)
-_LONGEST_INTEGER: Final = len(str(-MAX_SAFE_INTEGER))
+_LONGEST_INTEGER: Final = len(str(-MAX_WHOLE))
 
 
 def loads_object(text: str) -> dict[str, object]:
@@ -63,7 +61,7 @@ def int_member(
     name: str,
     *,
     low: int = 0,
-    high: int = MAX_SAFE_INTEGER,
+    high: int = MAX_WHOLE,
     decimal_text: bool = False,
 ) -> int | None:
     """The integer ``name``, or None if it is absent or null.
@@ -118,7 +116,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _safe_integer(digits: str) -> int:
-    if len(digits) <= _LONGEST_INTEGER and -MAX_SAFE_INTEGER <= (value := int(digits)) <= MAX_SAFE_INTEGER:
+    if len(digits) <= _LONGEST_INTEGER and -MAX_WHOLE <= (value := int(digits)) <= MAX_WHOLE:
         return value
     raise CodecError("the payload has a number beyond 2^53")
 

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from kitestring.base.commands import AskOffer, MakeInvoice
+from kitestring.base.commands import MIN_EXPIRY_S, AskOffer, MakeInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
@@ -119,7 +119,11 @@ class Invoices:
         own_preimage = self._context.backend.capabilities.own_preimage
         preimage = self._context.entropy(32).hex() if own_preimage else ""
         order = InvoiceOrder(
-            command.amount_msat, command.description, command.description_hash, max(60, command.expiry_s), preimage
+            command.amount_msat,
+            command.description,
+            command.description_hash,
+            max(MIN_EXPIRY_S, command.expiry_s),
+            preimage,
         )
         try:
             made = await reachable(self._context.backend.make_invoice(order))

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from kitestring.base.errors import CodecError
+from kitestring.base.money import MAX_WHOLE
 from kitestring.crypto.keys import NO_AUX, SecretKey
 from kitestring.crypto.secp import schnorr_verify
 
@@ -17,7 +18,7 @@ MAX_EVENT_BYTES: Final = 131_072
 #: Largest event we publish, in bytes (the common limit of relays).
 MAX_OUTGOING_EVENT_BYTES: Final = 65_536
 #: NIP-01 has no bound for times; JSON numbers above this are not exact everywhere.
-MAX_TIME: Final = 2**53 - 1
+MAX_TIME: Final = MAX_WHOLE
 MAX_KIND: Final = 65_535
 
 _HEX_256: Final = re.compile("[0-9a-f]{256}").fullmatch

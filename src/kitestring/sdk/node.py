@@ -20,7 +20,7 @@ from kitestring.backend.registry import open_backend
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
-from kitestring.base.money import ZERO, Msat
+from kitestring.base.money import MAX_WHOLE, ZERO, Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState, PayOrder
 from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown
@@ -169,7 +169,7 @@ class NodeSource:
             invoices = await ask_node(_last(self._backend.list_invoices()), LIST_TIMEOUT_S)
             rows = [_incoming(status, payment_hash) for payment_hash, status in invoices]
             wanted = [row for row in rows if query.unpaid_incoming or row.state is TransactionState.SETTLED]
-            until = query.until or bolt11.MAX_INTEGER
+            until = query.until or MAX_WHOLE
             found += [row for row in wanted if query.from_ <= row.created_at <= until]
         return tuple(islice(found, query.offset, query.offset + query.limit))
 

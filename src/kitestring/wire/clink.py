@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from kitestring.base.errors import TABLE, KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT
 from kitestring.base.outcomes import Refused
 from kitestring.base.text import clean
 from kitestring.codec.json import dumps
@@ -17,8 +16,6 @@ from kitestring.wire.grammar import Code
 from kitestring.wire.reply_to import ReplyTo, Version
 
 CLINK_VERSION: Final = ["clink_version", "1"]
-#: 21 million bitcoin in sats.
-MAX_SATS: Final = MAX_MSAT // MSAT_PER_SAT
 MAX_ERROR_CHARS: Final = 200
 #: Details of a refusal that go on the wire.
 SHOWN_DETAILS: Final = ("range", "latest", "payer_data", "delta", "retry_after")

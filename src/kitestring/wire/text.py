@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.text import UNSAFE, clean
+from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 
 #: The largest text whose encrypted event stays below what relays take: the last NIP-44 padding step that fits.
 MAX_PLAINTEXT_BYTES: Final = 40_960
 #: What a peer's error text may fill on a screen or in a log line, in characters.
 MAX_PEER_MESSAGE: Final = 200
-#: BOLT #11 descriptions have at most 1,023 groups of five bits.
-MAX_DESCRIPTION_BYTES: Final = 639
 
 
 def clean_description(text: str) -> str:

@@ -26,9 +26,8 @@ from kitestring.app.cli.values import Sats, Whole, facts, label, msat, shown, ta
 from kitestring.app.owner.commands import command
 from kitestring.app.owner.table import GROUPS, CommandRow, rows_of
 from kitestring.app.service.execute import Result
+from kitestring.base.money import MAX_WHOLE
 
-#: The largest number that every JSON reader keeps exactly.
-MAX_WHOLE: Final = 2**53 - 1
 _MSAT: Final = "_msat"
 
 

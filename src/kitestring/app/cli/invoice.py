@@ -6,6 +6,7 @@ import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, when
+from kitestring.base.commands import DEFAULT_EXPIRY_S, MAX_EXPIRY_S, MIN_EXPIRY_S
 
 
 @click.command("invoice")
@@ -13,10 +14,10 @@ from kitestring.app.cli.values import Sats, Whole, amount, msat, when
 @click.option("--description", default="", help="What it is for; the payer sees it.")
 @click.option(
     "--expiry",
-    type=Whole(60, 604_800),
-    default=3_600,
+    type=Whole(MIN_EXPIRY_S, MAX_EXPIRY_S),
+    default=DEFAULT_EXPIRY_S,
     metavar="S",
-    help="Seconds it is valid, 60 to 604800 (default: 3600).",
+    help=f"Seconds it is valid, {MIN_EXPIRY_S} to {MAX_EXPIRY_S} (default: {DEFAULT_EXPIRY_S}).",
 )
 @key_option
 @common

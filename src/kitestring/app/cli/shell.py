@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
+from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from kitestring.base.setting import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-#: The same as in the service, which refuses other keys; here the key also becomes an HTTP header.
-IDEMPOTENCY_KEY: Final = r"[!-~]{1,128}"
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
 _OPEN: Final = frozenset({Reason.PAYMENT_IN_FLIGHT, Reason.INTERNAL})
 

@@ -9,14 +9,12 @@ from typing import Final
 
 import click
 
-#: All bitcoin there will ever be, in sat.
-MAX_SATS: Final = 21_000_000 * 100_000_000
+from kitestring.base.money import MAX_SATS
+
 _WHOLE: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
 _PERIODS: Final = {"day": "day", "week": "week", "month": "month", "year": "year", "total": "never"}
 _UNITS_S: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LENGTH: Final = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
-#: The longest window of a rolling budget.
-MAX_WINDOW_S: Final = 366 * 86_400
 
 
 class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
@@ -65,6 +63,8 @@ class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
         if _WHOLE.fullmatch(amount) and 1 <= int(amount) <= MAX_SATS:
             if period in _PERIODS:
                 return int(amount), _PERIODS[period], 0
+            from kitestring.app.owner.params import MAX_WINDOW_S
+
             length_s = _length_s(period)
             if 0 < length_s <= MAX_WINDOW_S:
                 return int(amount), "rolling", length_s

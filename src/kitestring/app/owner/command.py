@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import msgspec
 
 from kitestring.app.owner.desk import Asking, Desk, Managing, Operating, Reading, Receiving, Spending
+from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result, stored_result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -29,8 +30,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 #: The member under which a stored result remembers what it was asked for.
 _ASKED: Final = "asked"
-#: A UUID has 36; a script may use an order number of its own.
-_KEY: Final = re.compile(r"[!-~]{1,128}")
+_KEY: Final = re.compile(IDEMPOTENCY_KEY)
 #: msgspec's words about a text that is too short or too long.
 _LENGTH: Final = re.compile(r"Expected `str` of length (>=|<=) (\d+) - at `\$\.(\w+)(?:\[(?:\d+|\.\.\.)\])?`")
 _BOUNDS: Final = {">=": "at least", "<=": "at most"}

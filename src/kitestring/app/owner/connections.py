@@ -12,7 +12,16 @@ from msgspec import UNSET, Meta, UnsetType
 from kitestring.app.owner.accounts import need_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
 from kitestring.app.owner.desk import Managing, Reading
-from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NameParams, NoParams, UnixTime, one_line
+from kitestring.app.owner.params import (
+    ID_BYTES,
+    MAX_WINDOW_S,
+    AmountMsat,
+    Name,
+    NameParams,
+    NoParams,
+    UnixTime,
+    one_line,
+)
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
@@ -33,7 +42,7 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     account: Name = OWNER_ACCOUNT
     budget_msat: AmountMsat | None = None
     period: Period = "never"
-    length_s: Annotated[int, Meta(ge=0, le=366 * 86_400)] = 0
+    length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
     per_payment_msat: AmountMsat | None = None
     expires_at: UnixTime | None = None
     cipher: CipherSetting = "auto"

@@ -11,6 +11,7 @@ from kitestring.app.owner.command import Call, Commands, Read
 from kitestring.app.owner.desk import Reading
 from kitestring.app.service.execute import Result
 from kitestring.base.events import Event, Missed
+from kitestring.base.money import MAX_WHOLE
 
 #: Rows in one answer.
 MAX_ROWS: Final = 500
@@ -22,7 +23,7 @@ class EventsParams(msgspec.Struct, forbid_unknown_fields=True):
         Annotated[
             int,
             Meta(
-                ge=0, le=2**53 - 1, description="The number of the last event that was seen (default: show the newest)."
+                ge=0, le=MAX_WHOLE, description="The number of the last event that was seen (default: show the newest)."
             ),
         ]
         | None

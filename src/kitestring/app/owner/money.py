@@ -13,6 +13,9 @@ from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spe
 from kitestring.app.owner.params import DEFAULT_WAIT_S, AmountMsat, NoParams, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
+    DEFAULT_EXPIRY_S,
+    MAX_EXPIRY_S,
+    MIN_EXPIRY_S,
     OWNER_ACCOUNT,
     GetInfo,
     ListTransactions,
@@ -21,11 +24,12 @@ from kitestring.base.commands import (
     thaw,
 )
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Balance, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
 from kitestring.base.store import Scope
 from kitestring.client.payable import Terms
+from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.codec.json import dumps, loads_object
 from kitestring.codec.target import classify
 
@@ -35,7 +39,7 @@ MAX_WAIT_S: Final = 600
 DEFAULT_ROWS: Final = 20
 MAX_ROWS: Final = 1_000
 
-MaxFeeMsat = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+MaxFeeMsat = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 
 
 class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -50,8 +54,8 @@ class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class InvoiceParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     amount_msat: AmountMsat
-    description: Annotated[str, Meta(max_length=639)] = ""
-    expiry_s: Annotated[int, Meta(ge=60, le=604_800)] = 3_600
+    description: Annotated[str, Meta(max_length=MAX_DESCRIPTION_BYTES)] = ""
+    expiry_s: Annotated[int, Meta(ge=MIN_EXPIRY_S, le=MAX_EXPIRY_S)] = DEFAULT_EXPIRY_S
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
 
 
@@ -59,7 +63,7 @@ class TransactionsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     """``unpaid``: also invoices nobody has paid and payments that failed or are open."""
 
     limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
-    offset: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    offset: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] = 0
     since: UnixTime = 0
     until: UnixTime = 0
     direction: Literal["", "incoming", "outgoing"] = ""

@@ -17,6 +17,8 @@ UnixTime = Annotated[int, Meta(ge=0, le=2**35)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 #: Seconds a command waits for the end of a payment, unless it is told; the node itself searches for at most 60.
 DEFAULT_WAIT_S: Final = 75
+#: The longest window of a rolling budget.
+MAX_WINDOW_S: Final = 366 * 86_400
 #: 64 random bits: ids are compared within one service only.
 ID_BYTES: Final = 8
 

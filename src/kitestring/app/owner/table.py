@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 #: Grows when a command changes in a way that an older caller would misread.
 VERSION: Final = 1
+#: The form of an idempotency key. A UUID has 36 characters; a script may use an order number of its own.
+IDEMPOTENCY_KEY: Final = r"[!-~]{1,128}"
 
 
 class CommandRow(NamedTuple):

@@ -17,10 +17,11 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.text import clean
+from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.codec.json import dumps, int_member, loads_object
 from kitestring.nostr.event import Event
 from kitestring.wire.reply_to import Cipher
-from kitestring.wire.text import MAX_DESCRIPTION_BYTES, MAX_PEER_MESSAGE, escape_unsafe
+from kitestring.wire.text import MAX_PEER_MESSAGE, escape_unsafe
 
 #: Longest invoice, hash, name and the like that is taken over from a wallet, in characters.
 MAX_TEXT_CHARS: Final = 8192

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import sat
+from kitestring.base.money import MAX_WHOLE, sat
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.text import clean
 from kitestring.codec import bolt11
-from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, loads_object
+from kitestring.codec.json import dumps, loads_object
 from kitestring.wire.serve.offers import MAX_DESCRIPTION, MAX_PAYER_KEY, MAX_PAYER_KEYS
 from kitestring.wire.text import MAX_PEER_MESSAGE
 
@@ -154,7 +154,7 @@ def _names(wanted: list[object]) -> tuple[str, ...]:
 def _number(value: object) -> int | None:
     if isinstance(value, str) and _DECIMAL(value):
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SAFE_INTEGER else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_WHOLE else None
 
 
 # ---------------------------------------------------------------- before and after paying

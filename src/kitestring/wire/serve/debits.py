@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_SATS, Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.codec import bolt11
 from kitestring.codec.json import int_member, loads_object, text_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import HOUR_S, Window
-from kitestring.wire.clink import CLINK_VERSION, MAX_SATS, always_nip44, read_version, refuser
+from kitestring.wire.clink import CLINK_VERSION, always_nip44, read_version, refuser
 from kitestring.wire.grammar import Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import ReplyTo

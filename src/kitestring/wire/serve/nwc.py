@@ -16,11 +16,11 @@ from kitestring.base import outcomes as o
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.text import clean
 from kitestring.codec import bolt11
-from kitestring.codec.json import MAX_SAFE_INTEGER, dumps, int_member, loads_object, text_member
+from kitestring.codec.json import dumps, int_member, loads_object, text_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import DAY_S, Window
@@ -30,9 +30,6 @@ from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, escape_unsafe
 
-MIN_EXPIRY_S: Final = 60
-MAX_EXPIRY_S: Final = 604_800
-DEFAULT_EXPIRY_S: Final = 3600
 DEFAULT_LIMIT: Final = 20
 #: Fifty transactions with ordinary invoices fill about half of the largest reply.
 MAX_LIMIT: Final = 50
@@ -49,7 +46,7 @@ NETWORK_NAMES: Final = {"bitcoin": "mainnet"}
 MAX_CANONICAL_CHARS: Final = 16_384
 
 Params = dict[str, object]
-_SafeInteger = Annotated[int, msgspec.Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+_SafeInteger = Annotated[int, msgspec.Meta(ge=-MAX_WHOLE, le=MAX_WHOLE)]
 _Scalar = str | _SafeInteger | bool | None
 
 
@@ -207,7 +204,7 @@ def _make_invoice(params: Params, _: str) -> c.MakeInvoice:
         # An invoice carries one of the two; the hash wins.
         description="" if described_by_hash else clean_description(text_member(params, "description") or ""),
         description_hash=described_by_hash,
-        expiry_s=min(max(expiry, MIN_EXPIRY_S), MAX_EXPIRY_S) if expiry else DEFAULT_EXPIRY_S,
+        expiry_s=min(max(expiry, c.MIN_EXPIRY_S), c.MAX_EXPIRY_S) if expiry else c.DEFAULT_EXPIRY_S,
         metadata=_metadata(params),
     )
 

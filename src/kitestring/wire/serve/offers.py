@@ -10,22 +10,22 @@ from typing import Final
 
 import msgspec
 
-from kitestring.base.commands import NOTE, AskOffer
+from kitestring.base.commands import DEFAULT_EXPIRY_S, MIN_EXPIRY_S, NOTE, AskOffer
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import sat
+from kitestring.base.money import MAX_SATS, sat
 from kitestring.base.outcomes import Invoiced, Outcome, Received
 from kitestring.base.text import clean
 from kitestring.codec.json import dumps, int_member, loads_object, text_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import HOUR_S, Window
-from kitestring.wire.clink import CLINK_VERSION, MAX_SATS, always_nip44, read_version, refuser
+from kitestring.wire.clink import CLINK_VERSION, always_nip44, read_version, refuser
 from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import ReplyTo, Version
 
-MIN_EXPIRY_S: Final = 60
-MAX_EXPIRY_S: Final = 3600
+#: An hour: strangers' unpaid invoices are counted and looked up until they expire.
+MAX_OFFER_EXPIRY_S: Final = DEFAULT_EXPIRY_S
 #: Length of a payer's description in characters, as the specification has it.
 MAX_DESCRIPTION: Final = 100
 #: What strangers may make us store with one invoice: 32 short texts.
@@ -144,8 +144,8 @@ def _expires_in(value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        return MAX_EXPIRY_S
-    return min(max(value, MIN_EXPIRY_S), MAX_EXPIRY_S)
+        return MAX_OFFER_EXPIRY_S
+    return min(max(value, MIN_EXPIRY_S), MAX_OFFER_EXPIRY_S)
 
 
 # ---------------------------------------------------------------- replies
