@@ -117,16 +117,6 @@ def test_a_secret_key_is_read_from_both_forms() -> None:
             nip19.decode_secret(wrong)
 
 
-def test_a_public_key_is_read_from_every_form_that_names_one() -> None:
-    for entity in (PublicKey(KEY), Profile(KEY, ("wss://a.example",))):
-        assert nip19.decode_public(nip19.encode(entity)) == KEY
-    assert nip19.decode_public(KEY.upper()) == KEY
-    off_curve = "eefdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34"
-    for wrong in (off_curve, nip19.encode(PublicKey(off_curve)), nip19.encode(Note(KEY)), NSEC, "x" * 64, ""):
-        with pytest.raises(CodecError):
-            nip19.decode_public(wrong)
-
-
 @pytest.mark.parametrize(
     "entity",
     [

@@ -8,7 +8,6 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.transport.guard import (
     MAX_FOREIGN_RELAYS,
     check_foreign,
-    check_url,
     foreign_relays,
     is_public,
     normalise,
@@ -44,7 +43,7 @@ def test_an_address_on_the_open_internet_is_public(address: str) -> None:
      "wss://host:99999", "wss://host/#x", "wss://host\n", "wss://[::1", "wss://" + "x" * 600],
 )  # fmt: skip
 def test_what_is_no_relay_address_is_malformed(url: str) -> None:
-    for check in (check_url, normalise, check_foreign):
+    for check in (normalise, check_foreign):
         with pytest.raises(KitestringError) as caught:
             check(url)
         assert caught.value.reason is Reason.MALFORMED

@@ -60,28 +60,15 @@ def test_a_question_without_keys_is_one_request_and_one_with_many_is_cut() -> No
     assert pool.take() == [("REQ", "in:0", 200), ("REQ", "in:1", 200), ("REQ", "in:2", 1)]
 
 
-def test_only_requests_that_change_are_sent_again_and_an_empty_one_is_closed() -> None:
+def test_only_requests_that_change_are_sent_again() -> None:
     pool = Pool()
     asked = subscription(pool)
     asked.begin(keys(250))
     pool.take()
     asked.add_keys(keys(3))
-    asked.remove_keys(["ff" * 32])
     assert pool.take() == []
     asked.add_keys(keys(1, 250))
     assert pool.take() == [("REQ", "in:1", 51)]
-    asked.remove_keys([*keys(1), *keys(51, 200)])
-    assert pool.take() == [("REQ", "in:0", 199), ("CLOSE", "in:1", 0)]
-
-
-def test_the_number_of_a_closed_request_is_not_that_of_a_living_one() -> None:
-    pool = Pool()
-    asked = subscription(pool)
-    asked.begin(keys(600))
-    asked.remove_keys(keys(200))
-    pool.take()
-    asked.add_keys(keys(1, 900))
-    assert pool.take() == [("REQ", "in:3", 1)]
 
 
 def test_more_keys_than_the_limit_are_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,21 +99,6 @@ def decode_secret(text: str) -> bytes:
     return secret
 
 
-def decode_public(text: str) -> str:
-    """The key in ``npub``, ``nprofile`` or 64 hex digits, in lower-case hex. Raises CodecError."""
-    text = strip_scheme(text)
-    if len(text) == 64:
-        key = text.lower()
-    else:
-        entity = decode(text)
-        if not isinstance(entity, PublicKey | Profile):
-            raise CodecError("this is not a public key")
-        key = entity.pubkey
-    if not secp.is_valid_public(hex32(key)):
-        raise CodecError("the public key is not a point of the curve")
-    return key
-
-
 def strip_scheme(text: str) -> str:
     """Without white space around it and without ``nostr:`` (NIP-21)."""
     text = text.strip()

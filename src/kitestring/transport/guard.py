@@ -43,11 +43,6 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def check_url(url: str) -> None:
-    """Raise KitestringError (malformed) unless ``url`` is a plain ``ws://`` or ``wss://`` address."""
-    _split(url)
-
-
 def normalise(url: str) -> str:
     """The form under which two spellings of one relay are equal. Raises KitestringError (malformed)."""
     parts = _split(url)

@@ -65,7 +65,7 @@ class Subscription:
         self.refusals: Final[dict[str, str]] = {}
         self._pool: Final = pool
         self._changes: Final = changes
-        self._by_key: Final[dict[str, Chunk]] = {}
+        self._keys: Final[set[str]] = set()
         self._answered: Final[dict[str, set[str]]] = {}
 
     def begin(self, keys: Iterable[str]) -> None:
@@ -77,28 +77,13 @@ class Subscription:
         """Also listen for these keys. Only REQs that change are sent again. Raises ValueError above 100,000 keys."""
         touched: dict[str, Chunk] = {}
         for key in keys:
-            if key not in self._by_key:
+            if key not in self._keys:
                 chunk = self._roomy_chunk()
                 chunk.keys[key] = None
-                self._by_key[key] = chunk
+                self._keys.add(key)
                 touched[chunk.subscription_id] = chunk
         for chunk in touched.values():
             self._pool.open_chunk(chunk)
-
-    def remove_keys(self, keys: Iterable[str]) -> None:
-        """Stop listening for these keys; unknown ones are ignored."""
-        touched: dict[str, Chunk] = {}
-        for key in keys:
-            chunk = self._by_key.pop(key, None)
-            if chunk is not None:
-                del chunk.keys[key]
-                touched[chunk.subscription_id] = chunk
-        for chunk in touched.values():
-            if chunk.keys:
-                self._pool.open_chunk(chunk)
-            else:
-                del self.chunks[chunk.subscription_id]
-                self._pool.close_chunk(chunk)
 
     def _roomy_chunk(self) -> Chunk:
         last = next(reversed(self.chunks.values()), None)
@@ -107,8 +92,7 @@ class Subscription:
     def _new_chunk(self) -> Chunk:
         if len(self.chunks) >= MAX_REQS:
             raise ValueError(f"a subscription has at most {MAX_REQS * MAX_KEYS_PER_REQ} keys")
-        number = 1 + max((int(name.rpartition(":")[2]) for name in self.chunks), default=-1)
-        chunk = Chunk(self, f"{self.name}:{number}")
+        chunk = Chunk(self, f"{self.name}:{len(self.chunks)}")
         self.chunks[chunk.subscription_id] = chunk
         return chunk
 
@@ -117,7 +101,7 @@ class Subscription:
         for chunk in self.chunks.values():
             self._pool.close_chunk(chunk)
         self.chunks.clear()
-        self._by_key.clear()
+        self._keys.clear()
         self._pool.forget(self)
 
     def note_asked(self, url: str, subscription_id: str) -> None:
