@@ -6,21 +6,15 @@ import json
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from kitestring.app.cli.decode import explain
-from kitestring.app.cli.main import cli
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.codec.pointers import Ndebit, Nmanage, Noffer, PriceType, encode
 from kitestring.crypto import secp
+from tests.kit.app.console import kitestring
 from tests.kit.app.desk import RELAY
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import NODE_KEY, PAYMENT_HASH, invoice
-
-
-def run(*args: str, **environment: str) -> Result:
-    return CliRunner().invoke(cli, args, env={"KITESTRING_DATA_DIR": "/nowhere/kitestring", **environment})
-
 
 KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
 LINK = (
@@ -48,9 +42,9 @@ DECODED: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", DECODED)
 def test_decode_explains_a_code_without_its_secret(name: str) -> None:
     code, expected = DECODED[name]
-    told = json.loads(run("--json", "decode", code).stdout)
+    told = json.loads(kitestring("--json", "decode", code).stdout)
     assert expected.items() <= told.items()
-    for text in (run("decode", code).output, json.dumps(told)):
+    for text in (kitestring("decode", code).output, json.dumps(told)):
         assert "71a8c14c1407c113601079c4302dab36460f0ccd0ad506f1f2dc73b5100e4f3c" not in text
         assert "67dea2ed018072d675f5415ecfaed7d2597555e202d85b3d65ea4e58d2d92ffa" not in text
 

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from click.testing import CliRunner, Result
-
-from kitestring.app.cli.main import cli
 from kitestring.app.home.config import load
 from kitestring.app.home.manual import commented_toml
+from tests.kit.app.console import kitestring
 from tests.kit.changed import replace
-
-
-def run(*args: str, **environment: str) -> Result:
-    return CliRunner().invoke(cli, args, env={"KITESTRING_DATA_DIR": "/nowhere/kitestring", **environment})
 
 
 def test_init_writes_the_settings_once(tmp_path: Path) -> None:
     home = str(tmp_path / "new")
-    assert run("init", "--data-dir", home).exit_code == 0
+    assert kitestring("init", "--data-dir", home).exit_code == 0
     written = tmp_path / "new" / "kitestring.toml"
     assert written.stat().st_mode & 0o077 == 0
-    again = run("init", "--data-dir", home)
+    again = kitestring("init", "--data-dir", home)
     assert again.exit_code == 2
     assert "exists already" in again.stderr
 
 
 def test_the_settings_that_are_written_are_the_defaults_in_words(tmp_path: Path) -> None:
-    told = run("init", "--data-dir", str(tmp_path))
+    told = kitestring("init", "--data-dir", str(tmp_path))
     written = tmp_path / "kitestring.toml"
     assert told.stdout == f"wrote {written}\nnow: kitestring up\n"
     assert written.read_text() == commented_toml()

@@ -12,36 +12,21 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from kitestring.app.cli import main as program
-from kitestring.app.cli.main import SUMMARIES, cli
+from kitestring.app.cli.main import SUMMARIES
 from kitestring.app.home.datadir import DataDir
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.crypto.keys import SecretKey
+from tests.kit.app.console import commands, kitestring
 from tests.kit.codec.invoices import invoice
 
 INVOICE = invoice(sat(5))
 KEY = "ab" * 32
 FULL = "error: the disk is full (/nowhere/kitestring): make room, at least 1 MB, and try again"
 CONNECTION = f"nostr+walletconnect://{SecretKey(bytes([7]) * 32).public_hex}?relay=ws://127.0.0.1:9&secret={'08' * 32}"
-
-
-def run(*args: str, **environment: str) -> Result:
-    return CliRunner().invoke(cli, args, env={"KITESTRING_DATA_DIR": "/nowhere/kitestring", **environment})
-
-
-def commands() -> dict[str, click.Command]:
-    """Every command that can be run, by its words."""
-    context = click.Context(cli)
-    found: dict[str, click.Command] = {}
-    for name in SUMMARIES:
-        command = cli.get_command(context, name)
-        assert command is not None
-        inner = command.commands if isinstance(command, click.Group) else None
-        found |= {f"{name} {word}": sub for word, sub in inner.items()} if inner else {name: command}
-    return found
 
 
 def test_help_loads_neither_the_network_nor_the_ledger() -> None:
@@ -67,14 +52,14 @@ def test_a_command_through_the_socket_loads_no_event_loop() -> None:
 
 
 def test_the_list_of_commands_is_the_help() -> None:
-    output = run("--help").stdout
+    output = kitestring("--help").stdout
     assert all(f"  {name} " in output and summary in output for name, summary in SUMMARIES.items())
-    assert run("-h").stdout == output
+    assert kitestring("-h").stdout == output
 
 
 @pytest.mark.parametrize("words", commands())
 def test_every_command_explains_itself_and_takes_the_common_options(words: str) -> None:
-    result = run(*words.split(), "--help")
+    result = kitestring(*words.split(), "--help")
     assert result.exit_code == 0
     assert "--json" in result.stdout
     assert "--data-dir" in result.stdout
@@ -84,7 +69,7 @@ def test_every_command_explains_itself_and_takes_the_common_options(words: str) 
 def test_the_version_is_told() -> None:
     from kitestring import __version__
 
-    assert run("--version").stdout == f"kitestring, version {__version__}\n"
+    assert kitestring("--version").stdout == f"kitestring, version {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -131,18 +116,18 @@ def test_the_version_is_told() -> None:
     ],
 )
 def test_a_mistake_is_one_sentence(args: list[str], code: int, sentence: str) -> None:
-    result = run(*args)
+    result = kitestring(*args)
     assert (result.exit_code, result.stdout) == (code, "")
     *warnings, said = result.stderr.splitlines()
     assert said.startswith("error: ")
     assert sentence in said
     assert all(line.startswith("warning: ") for line in warnings)
-    told = json.loads(run("--json", *args).stdout)["error"]
+    told = json.loads(kitestring("--json", *args).stdout)["error"]
     assert said == f"error: {told['message']}"
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:
-    result = run("offer")
+    result = kitestring("offer")
     assert result.exit_code == 2
     assert result.stderr.index("create") < result.stderr.index("list") < result.stderr.index("delete")
 
@@ -157,7 +142,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result
             raise error
 
         monkeypatch.setattr(program.CommandGroup, "get_command", lambda *_: command)
-        return run("init")
+        return kitestring("init")
 
     return fail
 
@@ -266,7 +251,7 @@ def test_a_full_disk_is_named_whatever_sqlite_calls_it(
 
 def test_a_wrong_setting_is_told_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "kitestring.toml").write_text("[relay]\nporte = 1\n")
-    result = run("balance", "--data-dir", str(tmp_path))
+    result = kitestring("balance", "--data-dir", str(tmp_path))
     assert result.exit_code == 2
     assert result.stderr == (
         f"error: {tmp_path}/kitestring.toml: relay.porte is not a setting; did you mean relay.port?\n"

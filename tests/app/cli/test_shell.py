@@ -8,29 +8,23 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from kitestring.app.cli.main import cli
 from kitestring.base.money import sat
-from tests.kit.app.console import Service
+from tests.kit.app.console import Service, kitestring
 from tests.kit.codec.invoices import invoice
-
-
-def run(*args: str, **environment: str) -> Result:
-    return CliRunner().invoke(cli, args, env={"KITESTRING_DATA_DIR": "/nowhere/kitestring", **environment})
 
 
 @pytest.mark.parametrize("key", ["", "a b", "order\n17", "заказ-17", "k" * 129, "\x7f"])
 def test_a_key_that_the_service_would_refuse_is_refused_before_it_is_asked(key: str) -> None:
-    result = run("invoice", "5", "--idempotency-key", key)
+    result = kitestring("invoice", "5", "--idempotency-key", key)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "an idempotency key has 1 to 128 visible ASCII characters" in result.stderr
-    assert run("invoice", "5", "--idempotency-key", "order-17").exit_code == 4
+    assert kitestring("invoice", "5", "--idempotency-key", "order-17").exit_code == 4
 
 
 def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) -> None:
-    before = run("--data-dir", str(tmp_path), "--json", "balance")
-    after = run("balance", "--json", "--data-dir", str(tmp_path))
+    before = kitestring("--data-dir", str(tmp_path), "--json", "balance")
+    after = kitestring("balance", "--json", "--data-dir", str(tmp_path))
     assert before.output == after.output
     assert str(tmp_path) in before.stderr
 

@@ -14,8 +14,25 @@ from typing import Any
 import click
 from click.testing import CliRunner, Result
 
-from kitestring.app.cli.main import cli
+from kitestring.app.cli.main import SUMMARIES, cli
 from kitestring.app.cli.shell import Shell
+
+
+def kitestring(*args: str, **environment: str) -> Result:
+    """What comes of one command in this process, on a directory that is not there unless ``args`` name one."""
+    return CliRunner().invoke(cli, args, env={"KITESTRING_DATA_DIR": "/nowhere/kitestring", **environment})
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command that can be run, by its words."""
+    context = click.Context(cli)
+    found: dict[str, click.Command] = {}
+    for name in SUMMARIES:
+        command = cli.get_command(context, name)
+        assert command is not None
+        inner = command.commands if isinstance(command, click.Group) else None
+        found |= {f"{name} {word}": sub for word, sub in inner.items()} if inner else {name: command}
+    return found
 
 
 class Noted(Shell):
