@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitestring.base.money import MAX_MSAT, ZERO, Msat, sat
+from kitestring.base.money import MAX_MSAT, ZERO, Msat, from_stored, sat, to_stored
 
 AMOUNTS = st.integers(-MAX_MSAT, MAX_MSAT)
 NO_MONEY: list[Any] = [1.0, 0.5, float("nan"), True, False, "21", b"21", None, [21], 1j]
@@ -123,3 +123,14 @@ def test_an_amount_is_equal_to_its_number_and_found_by_it() -> None:
 def test_an_amount_holds_nothing_but_its_number() -> None:
     with pytest.raises(AttributeError):
         setattr(Msat(5), "note", "for tea")  # noqa: B010  # mypy knows that there is no such attribute
+
+
+def test_an_amount_is_stored_as_a_plain_number_and_read_back_as_an_amount() -> None:
+    assert to_stored(Msat(210)) == 210
+    assert type(to_stored(Msat(210))) is int
+    assert type(from_stored(Msat, 210)) is Msat
+    with pytest.raises(TypeError):
+        to_stored(object())
+    for kind, value in ((Msat, "210"), (bytes, 210)):
+        with pytest.raises(TypeError):
+            from_stored(kind, value)

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.destinations import Destination
-from kitestring.base.money import Msat
+from kitestring.base.money import Msat, from_stored, to_stored
 
 #: The account that is the node itself, and the grant of its owner (no limits, every method).
 OWNER_ACCOUNT: Final = "owner"
@@ -109,20 +109,8 @@ Journaled = PayInvoice | MakeInvoice | AskOffer
 AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetInfo
 
 
-def _plain(value: object) -> int:
-    if isinstance(value, Msat):
-        return int(value)
-    raise TypeError(f"no stored form for {type(value).__name__}")
-
-
-def _typed(kind: type, value: object) -> object:
-    if kind is Msat and isinstance(value, int):
-        return Msat(value)
-    raise TypeError(f"cannot read {kind.__name__}")
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-_decoder = msgspec.msgpack.Decoder(Journaled, dec_hook=_typed)
+_encoder = msgspec.msgpack.Encoder(enc_hook=to_stored)
+_decoder = msgspec.msgpack.Decoder(Journaled, dec_hook=from_stored)
 
 
 def freeze(command: Journaled) -> bytes:

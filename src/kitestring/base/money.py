@@ -78,3 +78,17 @@ ZERO: Final = Msat(0)
 def sat(amount: int) -> Msat:
     """``amount`` whole satoshis as :class:`Msat`. Raises TypeError for a float, a bool or a string."""
     return Msat(amount) * MSAT_PER_SAT
+
+
+def to_stored(value: object) -> int:
+    """The ``enc_hook`` of msgspec for values with amounts in them. Raises TypeError for any other type."""
+    if isinstance(value, Msat):
+        return int(value)
+    raise TypeError(f"no stored form for {type(value).__name__}")
+
+
+def from_stored(kind: type, value: object) -> Msat:
+    """The ``dec_hook`` that reads what :func:`to_stored` wrote. Raises TypeError for any other type."""
+    if kind is Msat and isinstance(value, int):
+        return Msat(value)
+    raise TypeError(f"cannot read {kind.__name__}")

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.errors import CodecError
-from kitestring.base.money import MAX_WHOLE, Msat
+from kitestring.base.money import MAX_WHOLE, to_stored
 
 #: Bytes of a decrypted payload; also the most that NIP-44 could carry before its extension.
 MAX_SIZE: Final = 65_536
@@ -53,7 +53,7 @@ def loads_object(text: str) -> dict[str, object]:
 
 def dumps(value: object) -> str:
     """Compact JSON. ``value`` consists of dict, list, str, int, Msat, bool and None."""
-    return msgspec.json.encode(value, enc_hook=_plain_integer).decode()
+    return msgspec.json.encode(value, enc_hook=to_stored).decode()
 
 
 def int_member(
@@ -130,12 +130,6 @@ def _finite(digits: str) -> float:
 
 def _refuse_constant(name: str) -> object:
     raise CodecError(f"the payload has {name}, which is not JSON")
-
-
-def _plain_integer(value: object) -> int:
-    if isinstance(value, Msat):
-        return int(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 _STEPS: Final = {"{": 1, "[": 1, "}": -1, "]": -1}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kitestring.base.money import Msat
+from kitestring.base.money import from_stored, to_stored
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Refused
 from kitestring.base.ports import Encoded
 from kitestring.base.records import CONTROL_WIRE, REPLY
@@ -22,24 +22,12 @@ def encode_control(kind: str, outcome: Outcome, now: int) -> Encoded | None:
     """The stored form; None for receipts, which the owner reads in the list of transactions."""
     if kind != REPLY or type(outcome) not in _NAMES:
         return None
-    body = {"kind": _NAMES[type(outcome)], "outcome": msgspec.to_builtins(outcome, enc_hook=_plain)}
+    body = {"kind": _NAMES[type(outcome)], "outcome": msgspec.to_builtins(outcome, enc_hook=to_stored)}
     return Encoded(msgspec.json.encode(body), b"", now)
 
 
 def decode_control(plaintext: bytes) -> Outcome:
     """The outcome that :func:`encode_control` stored."""
     body: dict[str, Any] = msgspec.json.decode(plaintext)
-    outcome: Outcome = msgspec.convert(body["outcome"], _KINDS[body["kind"]], dec_hook=_typed)
+    outcome: Outcome = msgspec.convert(body["outcome"], _KINDS[body["kind"]], dec_hook=from_stored)
     return outcome
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Msat):
-        return int(value)
-    raise TypeError(f"no stored form for {type(value).__name__}")
-
-
-def _typed(kind: type, value: object) -> object:
-    if kind is Msat and isinstance(value, int):
-        return Msat(value)
-    raise TypeError(f"cannot read {kind.__name__}")
