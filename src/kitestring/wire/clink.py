@@ -1,4 +1,4 @@
-"""What all wires of CLINK have in common: the version tag, NIP-44 alone, and how they refuse."""
+"""Common to all wires of CLINK: the version tag, NIP-44 alone, and how they refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which encryption a NWC request uses, and whether its connection may (NIP-47, `encryption` tag)."""
+"""The encryption of a NWC request, and whether its connection may use it (NIP-47, `encryption` tag)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MAX_AHEAD_S: Final = 60
 
 
 def shared_secret(key: SecretKey, peer: str, cipher: Cipher) -> bytes:
-    """What :func:`encrypt` and :func:`decrypt` need for one pair of keys; worth caching. Raises CodecError."""
+    """The secret of :func:`encrypt` and :func:`decrypt` for one pair of keys; worth caching. Raises CodecError."""
     return nip44.conversation_key(key, peer) if cipher == "nip44" else key.shared_x(peer)
 
 

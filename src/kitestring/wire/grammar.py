@@ -1,4 +1,4 @@
-"""What a wire is: one value, in the same form for every protocol. Each file of ``wire/serve`` exports one as ``WIRE``.
+"""A wire is one value, in the same form for every protocol. Each file of ``wire/serve`` exports one as ``WIRE``.
 
 A wire reads a decrypted text into a neutral command, and writes outcomes and refusals back into texts. It knows no key,
 no clock and no relay; whoever carries requests (the gateway) asks the value what it needs and names no protocol.
@@ -27,7 +27,7 @@ Code = str | int | None
 
 
 class Speakers(Enum):
-    """Who may speak over a wire, and to which key of the service. Everybody else is met with silence."""
+    """The callers of a wire, and the key of the service that they speak to. Everybody else is met with silence."""
 
     STRANGERS = "strangers"  # anybody, to the service's own key
     CONNECTIONS = "connections"  # the caller of a connection, to the key of that connection
@@ -35,7 +35,7 @@ class Speakers(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What wires are told about the service behind them: its network (``bitcoin``, ``regtest``, …) and its settings."""
+    """Told to every wire about the service behind it: its network (``bitcoin``, ``regtest``, …) and its settings."""
 
     network: str
     accept_legacy_offers: bool = True

@@ -1,4 +1,4 @@
-"""What a wire raises when a decrypted text is not a request that it can pass on."""
+"""The error of a wire whose decrypted text is not a request that it can pass on."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class WireRefusalError(Exception):
 
 
 def refusal(failure: CodecError | KitestringError) -> Refused:
-    """What a request is refused with that could not be read for ``failure``."""
+    """The refusal of a request that could not be read for ``failure``."""
     return Refused.of(failure) if isinstance(failure, KitestringError) else Refused(Reason.MALFORMED, str(failure))

@@ -1,4 +1,4 @@
-"""How to answer a request: kept with the request row, so that a reply can still be made after a crash."""
+"""The way of an answer: kept with the request row, so that a reply can still be made after a crash."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ _decode: Final = msgspec.msgpack.Decoder(ReplyTo).decode
 
 
 def thaw(stored: bytes) -> ReplyTo:
-    """What :meth:`ReplyTo.freeze` stored. Raises msgspec.MsgspecError for anything else."""
+    """Read what :meth:`ReplyTo.freeze` stored. Raises msgspec.MsgspecError for anything else."""
     return _decode(stored)

@@ -111,7 +111,7 @@ _WRITERS: Final[dict[type[c.AnyCommand], tuple[str, Callable[[Any], dict[str, ob
 
 
 def decode_response(plaintext: str, command: c.AnyCommand) -> Outcome:
-    """What a wallet answered to ``command``.
+    """Read the answer of a wallet to ``command``.
 
     An error becomes Refused with ``details["code"]``; a code this text does not know is ``OTHER``, with the wallet's
     own word in ``details["raw_code"]`` and its sentence, capped, as the message. Raises CodecError when the response
@@ -236,7 +236,7 @@ def _names(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfo:
-    """What a wallet's info event (kind 13194) says. Empty ``extensions`` means that it does not say."""
+    """The contents of a wallet's info event (kind 13194). Empty ``extensions`` means that it does not say."""
 
     methods: tuple[str, ...]
     ciphers: tuple[Cipher, ...]

@@ -161,7 +161,7 @@ def _number(value: object) -> int | None:
 
 
 def next_step(error: OfferError, *, same_service: bool, followed: bool) -> Literal["follow", "ask", "stop"]:
-    """What to do about a moved offer: follow ``latest`` once, by itself only to the same service key (TLV 0)."""
+    """The step after an offer has moved: follow ``latest`` once, by itself only to the same service key (TLV 0)."""
     if error.code != 3 or not error.latest or followed:
         return "stop"
     return "follow" if same_service else "ask"

@@ -136,7 +136,7 @@ _write: Final = msgspec.json.Encoder().encode
 
 
 def read_canonical(plaintext: str) -> Params | None:
-    """What the strict loader reads, in a third of its time, from the texts that most clients send; None for others.
+    """Read as the strict loader does, in a third of its time, the texts that most clients send; None for others.
 
     The proof that nothing was read differently is that writing it again gives the same bytes: no name twice, no float,
     no other spelling, nothing unknown. Numbers and lengths are bounded as the strict loader bounds them.
