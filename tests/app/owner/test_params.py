@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, UnixTime, one_line
+from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, UnixTime, plain_line
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_MSAT
 
@@ -34,12 +34,12 @@ def test_a_parameter_that_nobody_knows_is_not_passed_over(kind: type[msgspec.Str
 
 
 @pytest.mark.parametrize("text", ["tea", "Grüße ☕", "a  b"])
-def test_one_line_is_taken_as_it_is(text: str) -> None:
-    assert one_line(text) == text
+def test_a_plain_line_is_taken_as_it_is(text: str) -> None:
+    assert plain_line(text) == text
 
 
 @pytest.mark.parametrize("text", [" tea", "tea ", "te\na", "te\ta", "\x1b[31mtea", "tea\u202e"])
 def test_what_would_not_look_like_itself_in_a_list_is_refused(text: str) -> None:
     with pytest.raises(KitestringError, match="one line") as caught:
-        one_line(text)
+        plain_line(text)
     assert caught.value.reason is Reason.MALFORMED

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Operate, Read
 from kitestring.app.owner.desk import Managing, Operating, Reading
-from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, one_line
+from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, plain_line
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
@@ -58,7 +58,7 @@ async def account_fund(desk: Operating, params: FundParams, call: Call) -> Chang
         from_account=OWNER_ACCOUNT,
         to_account=params.account,
         amount_msat=Msat(params.amount_msat),
-        note=one_line(params.note),
+        note=plain_line(params.note),
         now=desk.clock.now(),
         view=await desk.node_view(),
     )

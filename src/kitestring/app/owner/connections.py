@@ -20,7 +20,7 @@ from kitestring.app.owner.params import (
     NameParams,
     NoParams,
     UnixTime,
-    one_line,
+    plain_line,
 )
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
@@ -85,7 +85,7 @@ async def _new_grant(desk: Managing, params: ConnectParams, caller: str) -> Gran
     grant_id = desk.entropy(ID_BYTES).hex()
     return Grant(
         grant_id=grant_id,
-        name=one_line(params.name),
+        name=plain_line(params.name),
         wire=NWC,
         caller=caller,
         service_pubkey=desk.connection_pubkey(grant_id),
@@ -145,7 +145,7 @@ def show_grant(grant: Grant) -> Result:
 
 
 async def _by_name(desk: Reading, name: str) -> Grant | None:
-    return await desk.store.grant_named(NWC, one_line(name))
+    return await desk.store.grant_named(NWC, plain_line(name))
 
 
 def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:

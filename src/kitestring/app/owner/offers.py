@@ -11,7 +11,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
 from kitestring.app.owner.desk import Managing, Reading
-from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams
+from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams, plain_line
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
@@ -125,8 +125,7 @@ def _check(params: OfferParams) -> None:
         raise KitestringError(Reason.MALFORMED, "an offer has either a price or a range, not both")
     if params.min_msat is not None and params.max_msat is not None and params.min_msat > params.max_msat:
         raise KitestringError(Reason.MALFORMED, "the smallest amount is larger than the largest")
-    if not params.label.isprintable() or params.label != params.label.strip():
-        raise KitestringError(Reason.MALFORMED, "a label is one line without white space around it")
+    plain_line(params.label, "a label")
 
 
 async def _find(desk: Reading, name: str) -> Offer | None:

@@ -31,8 +31,8 @@ class NameParams(msgspec.Struct, forbid_unknown_fields=True):
     name: Name
 
 
-def one_line(text: str) -> str:
-    """``text``, if it is one line without white space around it. Raises KitestringError."""
+def plain_line(text: str, what: str = "a name or note") -> str:
+    """``text``, if it is one line without white space around it. Raises KitestringError that begins with ``what``."""
     if not text.isprintable() or text != text.strip():
-        raise KitestringError(Reason.MALFORMED, "a name or note is one line without white space around it")
+        raise KitestringError(Reason.MALFORMED, f"{what} is one line without white space around it")
     return text
