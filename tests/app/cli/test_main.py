@@ -205,9 +205,13 @@ def test_an_answer_that_cannot_be_written_is_one_sentence(
     [("kitestring.app.cli.main", -signal.SIGINT, ""), ("kitestring.app.cli.init", 130, "\nerror: interrupted\n")],
     ids=["of the program", "of a command"],
 )
-def test_ctrl_c_while_something_is_loaded_ends_without_a_traceback(loading: str, code: int, said: str) -> None:
+def test_ctrl_c_while_something_is_loaded_ends_without_a_traceback(
+    tmp_path: Path, loading: str, code: int, said: str
+) -> None:
     interrupted = f"""
 import os, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 
 class Interrupting:
     def find_spec(self, name, *_):
@@ -215,7 +219,7 @@ class Interrupting:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupting())
-sys.argv[1:] = ["init"]
+sys.argv[1:] = ["init", "--data-dir", {str(tmp_path)!r}]
 from kitestring.__main__ import main
 main()
 """
