@@ -100,3 +100,14 @@ def test_all_who_wait_for_it_are_told_the_same_and_what_comes_later_does_not_cha
     sent.finish(True)
     sent.verdicts[B] = LATER
     assert told == [PublishResult(True, {A: YES, B: NO})] * 2
+
+
+def test_one_whose_callback_raises_keeps_no_other_from_being_told(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: PublishResult) -> None:
+        raise ValueError("a bug")
+
+    sent, told = publication(YES), list[PublishResult]()
+    sent.done += [broken, told.append]
+    sent.finish(True)
+    assert told == [PublishResult(True, {A: YES})]
+    assert "a callback of publication abab" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final
@@ -9,6 +10,8 @@ from typing import Final
 import msgspec
 
 from kitestring.nostr.relay import reason_prefix
+
+_log: Final = logging.getLogger(__name__)
 
 #: Seconds to wait for an OK before sending again (then doubled each time).
 OK_TIMEOUT_S: Final = 5.0
@@ -105,6 +108,10 @@ class Publication(msgspec.Struct):
                 self.verdicts[url] = Verdict(RelayAnswer.LATER, verdict.message)
 
     def finish(self, accepted: bool) -> None:
+        """Tell all who wait for it. One whose callback raises is logged, and the others are told."""
         result = PublishResult(accepted, dict(self.verdicts))
         for done in self.done:
-            done(result)
+            try:
+                done(result)
+            except Exception:  # noqa: BLE001 - one caller's fault must not keep the others waiting
+                _log.exception("a callback of publication %s failed", self.event_id)

@@ -200,10 +200,7 @@ class RelayPool:
     def _finish(self, publication: Publication, accepted: bool) -> None:
         del self._publications[publication.event_id]
         self._publication_bytes -= len(publication.frame)
-        try:
-            publication.finish(accepted)
-        except Exception:  # noqa: BLE001 - one caller's fault must not stop the others' events
-            _log.exception("a callback of publication %s failed", publication.event_id)
+        publication.finish(accepted)
 
     # ------------------------------------------------------------ what links tell
 
