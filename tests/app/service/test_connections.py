@@ -301,3 +301,26 @@ async def test_a_change_that_somebody_else_makes_is_followed_also_after_many_wer
         await until(lambda: key in set(core.gateway.keys()))
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_request_that_is_still_in_hand_at_a_stop_may_raise_its_connection_to_nip44(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as (_, core):
+        await add_connection(core)
+        await core.start()
+        grant = await core.store.grant("app")
+        assert grant is not None
+
+        async def is_raised() -> bool:
+            stored = await core.store.grant("app")
+            return stored is not None and stored.nip44_seen
+
+        async def drain(_: float) -> None:
+            core.connections.nip44_seen(grant)
+            await until(is_raised)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(core.gateway, "drain", drain)
+            await core.stop(1)
+        assert core.connections._background._tasks == set()

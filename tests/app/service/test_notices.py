@@ -91,7 +91,9 @@ async def test_what_happened_while_nobody_noticed_is_noticed_at_the_next_start_a
 
 
 @virtual
-async def test_a_step_that_the_disk_refuses_is_taken_again(life: Life) -> None:
+async def test_a_step_that_the_disk_refuses_is_taken_again_and_said_once(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
     async with life.service() as rig:
         await rig.grant("app")
         async with noticing(rig, TOYS, "toy") as carried:
@@ -100,6 +102,7 @@ async def test_a_step_that_the_disk_refuses_is_taken_again(life: Life) -> None:
             await rig.answer("r1")
             await rig.clock.sleep(10)
             assert (len(carried), rig.store.broken["Tell"]) == (1, [])
+        assert caplog.text.count("notices are not in the outbox yet") == 1
 
 
 @virtual

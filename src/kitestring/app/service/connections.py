@@ -13,6 +13,7 @@ from kitestring.app.service.announcer import AGAIN_S, MISSING_S, Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
+from kitestring.app.service.seldom import Seldom
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES, Event
@@ -60,6 +61,7 @@ class Connections:
         self._own_keys: Final = own_keys
         self._requests: Subscription | None = None
         self._background = Background(clock)
+        self._log = Seldom(log, clock)
         self._followed = 0  # grants are served as every event up to here has left them
 
     # ------------------------------------------------------------ life
@@ -83,10 +85,13 @@ class Connections:
         """Whether a relay has taken our subscription."""
         return self._requests is not None and bool(self._requests.live_on())
 
-    async def stop(self) -> None:
-        """Listen no more. What is in hand is the gateway's."""
+    def listen_no_more(self) -> None:
+        """Have no more requests received. What is in hand is the gateway's, and may still change a connection."""
         if self._requests is not None:
             self._requests.close()
+
+    async def stop(self) -> None:
+        """End what changes connections on its own."""
         await self._background.cancel()
 
     async def announce(self) -> None:
@@ -99,7 +104,7 @@ class Connections:
                 else:
                     await self._announcer.keep_announcing(await self._stored())
             except KitestringError as failure:
-                log.warning("connections are not announced yet: %s", failure.message)
+                self._log.warning("connections are not announced yet: %s", failure.message)
             await self._clock.sleep(MISSING_S)
 
     # ------------------------------------------------------------ changes

@@ -13,6 +13,7 @@ from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.log_carrier import LOG
+from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
 from kitestring.base.ports import Clock
@@ -54,24 +55,25 @@ NOTICES: Final = (
 async def give_notice(feed: Feed, clock: Clock, notices: tuple[Notice, ...] = NOTICES) -> None:
     """Follow the feed, for ever."""
     kinds = frozenset[EventKind]().union(*(notice.kinds for notice in notices))
+    lines = Seldom(log, clock)
     with await feed.consumer(CONSUMER, kinds) as consumer:
         while True:
             try:
                 rows = await consumer.read()
-                await _tell(consumer, [message for row in rows for message in _made(row, notices)], clock)
+                await _tell(consumer, [message for row in rows for message in _made(row, notices)], clock, lines)
             except KitestringError as failure:
-                log.warning("the feed cannot be read: %s", failure.message)
+                lines.warning("the feed cannot be read: %s", failure.message)
                 await clock.sleep(AGAIN_S)
 
 
-async def _tell(consumer: Consumer, messages: list[Message], clock: Clock) -> None:
+async def _tell(consumer: Consumer, messages: list[Message], clock: Clock, lines: Seldom) -> None:
     """Store the messages, however often the disk refuses: the events that were read are not read again."""
     while True:
         try:
             await consumer.done(messages)
             return
         except KitestringError as failure:
-            log.warning("notices are not in the outbox yet: %s", failure.message)
+            lines.warning("notices are not in the outbox yet: %s", failure.message)
             await clock.sleep(AGAIN_S)
 
 
