@@ -36,6 +36,8 @@ def test_older_forms_of_offers_are_accepted_unless_the_owner_says_otherwise() ->
     assert Facts("bitcoin").accept_legacy_offers
 
 
-def test_what_was_announced_is_deleted_by_its_id_and_kind() -> None:
+def test_what_was_announced_is_deleted_by_its_address_and_by_its_id_where_that_is_known() -> None:
     announcement = Announcement(13194, lambda grant: Draft(13194, [], grant.name))
-    assert announcement.deletion("ab" * 32) == Draft(5, [["e", "ab" * 32], ["k", "13194"]], "")
+    address, kind = ["a", f"13194:{'cd' * 32}:"], ["k", "13194"]
+    assert announcement.deletion("cd" * 32, "ab" * 32) == Draft(5, [["e", "ab" * 32], address, kind], "")
+    assert announcement.deletion("cd" * 32) == Draft(5, [address, kind], "")

@@ -62,15 +62,18 @@ class Draft(msgspec.Struct, frozen=True):
 class Announcement:
     """The words of a wire to everybody about a connection: a replaceable event of ``kind``, by the connection's key.
 
-    ``write`` makes it of the grant, as long as that is not revoked; :meth:`deletion` takes back what was published.
+    ``write`` makes it of the grant, as long as that is not revoked; :meth:`deletion` takes back what was published, by
+    whatever process that was.
     """
 
     kind: int
     write: Callable[[Grant], Draft]
 
-    def deletion(self, event_id: str) -> Draft:
-        """The end of the event ``event_id`` (NIP-09): clients that look for the connection find out that it is gone."""
-        return Draft(kinds.DELETE, [["e", event_id], ["k", str(self.kind)]])
+    def deletion(self, pubkey: str, event_id: str = "") -> Draft:
+        """The end of all that ``pubkey`` has announced (NIP-09), and of ``event_id`` if that is known: clients that
+        look for the connection find out that it is gone."""
+        tags = [["e", event_id]] if event_id else []
+        return Draft(kinds.DELETE, [*tags, ["a", f"{self.kind}:{pubkey}:"], ["k", str(self.kind)]])
 
 
 def nameless(_: str) -> str:

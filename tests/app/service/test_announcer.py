@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service.announcer import ANNOUNCEMENT, OTHERS_S, Announcer
+from kitestring.app.service.announcer import ANNOUNCEMENT, DELETE_S, OTHERS_S, Announcer
 from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -322,14 +322,20 @@ async def test_what_every_relay_refuses_is_warned_of_until_one_takes_it(
     assert announce._behind == set()
 
 
-async def test_a_deletion_that_every_relay_refuses_is_given_up(store: SqliteStore) -> None:
-    pool = FakePool()
-    announce = announcer(pool, store)
+async def test_a_deletion_that_every_relay_refuses_is_given_up_after_a_day(store: SqliteStore) -> None:
+    clock, pool = WalkingClock(), FakePool()
+    announce = Announcer(pool, store, KEYRING, clock, Counted())  # type: ignore[arg-type]  # a pool of paper
     await announce.announce(GRANT)
     pool.refusing = {FIRST, SECOND}
-    assert not await announce.announce(REVOKED)
+    for _ in range(3):
+        assert not await announce.announce(REVOKED)
+        await announce.keep_announcing([REVOKED])
+    clock.ms += 1_000 * (DELETE_S + 1)
     assert await announce.announce(REVOKED)
     assert announce._behind == set()
+    count = len(pool.published)
+    await announce.keep_announcing([REVOKED])
+    assert len(pool.published) == count
 
 
 async def test_a_round_looks_at_those_that_miss_something_and_at_no_others(store: SqliteStore) -> None:
@@ -449,3 +455,75 @@ async def test_what_is_said_again_late_does_not_count_for_what_was_said_meanwhil
     assert [event.content for event in pool.on[SECOND]] == ["pay_invoice get_info"]
     await announce.publish_missing()
     assert pool.on[SECOND][-1].content == "get_info"
+
+
+# ------------------------------------------------------------ after a crash
+
+
+async def test_a_revocation_is_told_also_by_a_process_that_has_announced_nothing(store: SqliteStore) -> None:
+    pool = FakePool()
+    await announcer(pool, store).announce(GRANT)
+    await save(store, REVOKED)  # and the process died
+    announce = announcer(pool, store)
+    assert await carried(announce, "g1")
+    for events in pool.on.values():
+        assert [event.kind for event in events] == [kinds.NWC_INFO, kinds.DELETE]
+        assert events[1].tags == [["a", f"{kinds.NWC_INFO}:{GRANT.service_pubkey}:"], ["k", str(kinds.NWC_INFO)]]
+    await announce.keep_announcing([REVOKED])
+    assert len(pool.published) == 2
+
+
+# ------------------------------------------------------------ a clock that was ahead
+
+
+class SkewedClock(WalkingClock):
+    """Ahead of the relays' clock by ``skew_s``."""
+
+    skew_s = 0
+
+    def now(self) -> int:
+        return super().now() + self.skew_s
+
+
+class StrictPool(FakePool):
+    """Relays that refuse what is from the future by more than a quarter of an hour, for good or as ``word`` says."""
+
+    def __init__(self, clock: SkewedClock, word: RelayAnswer = RelayAnswer.REFUSED) -> None:
+        super().__init__()
+        self.clock, self.word = clock, word
+
+    def _verdict(self, url: str, event: Event) -> Verdict:
+        if url not in self.down and event.created_at > self.clock.now() - self.clock.skew_s + 900:
+            return Verdict(self.word)
+        return super()._verdict(url, event)
+
+
+@pytest.mark.parametrize(
+    ("word", "down"), [(RelayAnswer.REFUSED, ()), (RelayAnswer.REFUSED, (SECOND,)), (RelayAnswer.LATER, ())],
+    ids=["refused", "refused, the other away", "asked to try later"],
+)  # fmt: skip
+@pytest.mark.parametrize("grant", [GRANT, REVOKED], ids=["alive", "revoked"])
+async def test_what_a_clock_that_was_ahead_has_announced_is_announced_anew_once_the_clock_is_right(
+    store: SqliteStore, grant: Grant, word: RelayAnswer, down: tuple[str, ...]
+) -> None:
+    clock = SkewedClock()
+    pool = StrictPool(clock, word)
+    pool.down = set(down)
+    announce = Announcer(pool, store, KEYRING, clock, Counted())  # type: ignore[arg-type]  # a pool of paper
+    clock.skew_s = 86_400
+    assert not await announce.announce(grant)
+    clock.skew_s = 0
+    await announce.keep_announcing([grant])
+    assert await announce.announce(grant)
+    assert pool.on[FIRST][0].created_at <= clock.now() + 1
+
+
+async def test_what_a_relay_has_taken_from_the_future_is_still_surpassed(store: SqliteStore) -> None:
+    clock, pool = SkewedClock(), FakePool()
+    announce = Announcer(pool, store, KEYRING, clock, Counted())  # type: ignore[arg-type]  # a pool of paper
+    clock.skew_s = 86_400
+    await announce.announce(GRANT)
+    clock.skew_s = 0
+    await announce.announce(replace(GRANT, version=2, methods=frozenset()))
+    old, new = pool.published
+    assert new.created_at == old.created_at + 1

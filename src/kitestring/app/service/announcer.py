@@ -13,6 +13,7 @@ from typing import Final
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.background import Background
 from kitestring.app.service.delivery import OnTaken
+from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock, Entropy
@@ -40,6 +41,11 @@ READ_BACK_S: Final = 10.0
 READ_BACK_ROUND_S: Final = 0.05
 #: Once one relay is connected, the others get so many seconds to be connected too.
 OTHERS_S: Final = 3.0
+#: Relays that refuse a deletion are asked again for so many seconds after the end of the connection: they may only have
+#: refused a clock that was ahead.
+DELETE_S: Final = 86_400
+#: An event whose time is further ahead is signed anew: relays refuse those from the future.
+AHEAD_S: Final = 60
 #: Events that are signed and sent in one go (some 5 ms): requests have their turn in between.
 TOGETHER: Final = 50
 
@@ -51,15 +57,20 @@ class _Announced:
 
     version: int = 0
     signed_at: int = 0
+    taken_at: int = 0  # the time of the newest event that a relay has
     said_id: str = ""
     event: Event | None = None
     made_for: int = 0
     missing: frozenset[str] = frozenset()
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def has_ready(self, version: int) -> bool:
+    def has_said_before(self, version: int) -> bool:
+        """Whether this process has announced the connection, and relays do not know ``version`` yet."""
+        return bool(self.said_id) and self.version < version
+
+    def has_ready(self, version: int, now: int) -> bool:
         """Whether the event of this version is signed, and some relay may still take it."""
-        return self.event is not None and self.made_for == version
+        return self.event is not None and self.made_for == version and self.event.created_at <= now + AHEAD_S
 
     def misses(self, urls: frozenset[str]) -> frozenset[str]:
         """The relays that lack the announcement: all of ``urls`` as long as none has it, for they may have refused."""
@@ -93,6 +104,7 @@ class Announcer:
         self._reported: set[str] = set()  # relays of which the log says already that they miss something
         self._changes = Changes(clock)
         self._background = Background(clock)
+        self._log = Seldom(log, clock)
         self._checks = 0
 
     async def stop(self) -> None:
@@ -111,9 +123,9 @@ class Announcer:
             grant = await self._store.grant(grant_id)
             is_taken = grant is None or grant.wire not in ANNOUNCED or await self.announce(grant)
         except KitestringError as failure:
-            log.warning("a connection is not announced yet: %s", failure.message)
-        except Exception:
-            log.exception("a connection is not announced yet")
+            self._log.warning("a connection is not announced yet: %s", failure.message)
+        except Exception:  # noqa: BLE001 - not hidden: it is logged, and the outbox tries again
+            self._log.exception("a connection is not announced yet")
         done(is_taken)
 
     async def announce(self, grant: Grant) -> bool:
@@ -127,11 +139,20 @@ class Announcer:
         return known.version >= grant.version
 
     async def _say_new(self, grant: Grant, known: _Announced) -> None:
-        if not known.has_ready(grant.version):
+        if not known.has_ready(grant.version, self._clock.now()):
             self._prepare(grant, known)
         if known.event is not None:
             await self._relays_there()
             await self._send(known)
+        if known.version < grant.version and known.event is None:
+            self._stop_deleting(grant, known)
+
+    def _stop_deleting(self, grant: Grant, known: _Announced) -> None:
+        """Every relay has refused for good what was said: of an end that is long ago it is not said again."""
+        if grant.revoked_at is not None and self._clock.now() - grant.revoked_at > DELETE_S:
+            log.warning("no relay deletes what was announced about connection %s, which was revoked", grant.name)
+            known.version = grant.version
+            self._settle(known)
 
     async def announced(self, grant: Grant) -> bool:
         """Wait until a relay has taken the announcement of this version, at most :data:`PUBLISH_S`; whether it has."""
@@ -142,7 +163,9 @@ class Announcer:
     async def keep_announcing(self, grants: Sequence[Grant]) -> None:
         """One refresh round of every connection that is alive, once a relay is there. What is being announced, waits
         for a relay, or was announced since this began is passed over."""
-        wanted = [grant for grant in grants if grant.revoked_at is None or self._of(grant).said_id]
+        wanted = [
+            grant for grant in grants if grant.revoked_at is None or self._of(grant).has_said_before(grant.version)
+        ]
         before = {grant.grant_id: self._of(grant).version for grant in wanted}
         await self._relays_there()
         for start in range(0, len(wanted), TOGETHER):
@@ -153,7 +176,9 @@ class Announcer:
 
     def _is_due(self, grant: Grant, before: int) -> bool:
         known = self._of(grant)
-        on_its_way = known.turn.locked() or (known.version < grant.version and known.has_ready(grant.version))
+        on_its_way = known.turn.locked() or (
+            known.version < grant.version and known.has_ready(grant.version, self._clock.now())
+        )
         return known.version == before <= grant.version and not on_its_way
 
     async def _refresh(self, grant: Grant) -> None:
@@ -197,18 +222,14 @@ class Announcer:
             await self._pool.connected(len(self._pool.status()), OTHERS_S)
 
     def _prepare(self, grant: Grant, known: _Announced) -> None:
-        """Sign what is to be said of ``grant``; all relays miss it then. Of an end there may be nothing to be said."""
+        """Sign what is to be said of ``grant``; all relays miss it then. Of what another process has announced before a
+        crash nothing is known here: an end is always said."""
         announcement = ANNOUNCED[grant.wire]
         if grant.revoked_at is None:
             event = self._sign(grant, known, announcement.write(grant))
             known.said_id = event.id
-        elif known.said_id:
-            event = self._sign(grant, known, announcement.deletion(known.said_id))
-            known.said_id = ""
         else:
-            known.version = grant.version
-            self._settle(known)
-            return
+            event = self._sign(grant, known, announcement.deletion(grant.service_pubkey, known.said_id))
         known.event, known.made_for, known.missing = event, grant.version, self._urls()
         self._behind.add(known)
 
@@ -218,6 +239,8 @@ class Announcer:
         if event is None or not urls:
             return
         result = await self._pool.publish(event, urls, deadline_s=PUBLISH_S, every=True)
+        if any(_answer(result, url) is RelayAnswer.ACCEPTED for url in urls):
+            known.taken_at = max(known.taken_at, event.created_at)
         if known.event is event:
             known.note(urls, result)
             self._settle(known)
@@ -230,7 +253,9 @@ class Announcer:
     def _sign(self, grant: Grant, known: _Announced, draft: Draft) -> Event:
         key = self._keyring.connection_key(grant.grant_id)
         # Of two replaceable events of one second relays keep the lower id: a change would be lost half of the time.
-        known.signed_at = max(self._clock.now(), known.signed_at + 1)
+        # What a clock that was ahead has signed, and no relay has taken, is no reason to stay ahead.
+        now = self._clock.now()
+        known.signed_at = max(now, known.taken_at + 1, min(known.signed_at, now) + 1)
         return sign_event(
             key, kind=draft.kind, tags=draft.tags, content=draft.content, created_at=known.signed_at,
             aux=self._entropy(32),
