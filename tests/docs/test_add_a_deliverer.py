@@ -109,5 +109,10 @@ def test_the_row_of_the_page_is_new_and_the_waits_are_those_of_the_code() -> Non
     assert row().kind not in {one.kind for one in ROWS}
     assert row().give_up_s == 3_600
     text = (HOW_TO / "add-a-deliverer.md").read_text(encoding="utf-8")
-    *first, last = RETRY_S
-    assert f"{', '.join(map(str, first))} and {last} seconds" in text
+    waits = sorted(set(RETRY_S))
+    assert list(RETRY_S) == sorted(RETRY_S)
+    for part in (waits[: waits.index(60) + 1], waits[waits.index(60) + 1 :]):
+        *first, last = part
+        assert f"{', '.join(map(str, first))} and {last} seconds" in " ".join(text.split())
+    assert RETRY_S.count(60) * 60 == 15 * 60
+    assert f"every {RETRY_S[-1]} seconds from then on" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +15,9 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Transaction
 from kitestring.base.records import Invoice, Message, Node, Outgoing, Payment, Request
 from kitestring.base.transactions import Committed, Tx
+
+#: No message of the outbox is planned to be tried again later than after so many seconds.
+LONGEST_PAUSE_S: Final = 600
 
 A = TypeVar("A")
 
@@ -131,7 +134,7 @@ class Reads(Protocol):
 
     async def due(self, now: int, limit: int) -> list[Outgoing]:
         """Messages to be tried again by ``now``, the one that has waited longest first. One that is planned for more
-        than an hour ahead was written by a clock that has stepped back, and is due."""
+        than :data:`LONGEST_PAUSE_S` ahead was written by a clock that has stepped back, and is due."""
         ...
 
     async def has_due(self) -> bool:

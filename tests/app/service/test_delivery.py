@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import delivery
-from kitestring.app.service.delivery import OnTaken, Route
+from kitestring.app.service.delivery import RETRY_S, UNROUTED_S, Delivery, OnTaken, Route
 from kitestring.app.service.routes import REPLY_GIVE_UP_S
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.records import Message
-from kitestring.base.transactions import MarkSent, Tell
+from kitestring.base.records import Message, Outgoing
+from kitestring.base.store import LONGEST_PAUSE_S
+from kitestring.base.transactions import Committed, MarkSent, Tell
 from kitestring.nostr.event import Event, first_tag
 from tests.kit.app.door import Door
 from tests.kit.clock import virtual
@@ -134,7 +136,7 @@ async def test_a_reply_is_given_up_when_nobody_can_wait_for_it_any_more(life: Li
         await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
         await door.clock.sleep(REPLY_GIVE_UP_S - 100)
         assert await unsent(rig) == 1
-        await door.clock.sleep(300)
+        await door.clock.sleep(100 + LONGEST_PAUSE_S)
         assert await unsent(rig) == 0
 
 
@@ -260,3 +262,275 @@ async def test_what_is_committed_while_the_ledger_is_read_is_not_overheard(life:
         rig.delivery._behind.set()
         await rig.clock.sleep(1)
         assert [message for message, _ in waiting] == [note(1)]
+
+
+# ------------------------------------------------------------ a clock that steps
+
+
+@virtual
+async def test_an_answer_signed_while_the_clock_was_ahead_goes_out_once_the_clock_is_right(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        right = life.clock.now() - int(life.clock.monotonic())
+        door.pool.takes = lambda event: event.created_at <= right + int(life.clock.monotonic()) + 900
+        life.clock.skew_s = 3_000
+        event = door.request("pay_invoice", {"invoice": door.invoice()})
+        assert await door.tell(event) == []
+        await door.clock.sleep(5)
+        life.clock.skew_s = 0
+        await door.clock.sleep(5)
+        assert [first_tag(sent, "e") for sent in door.pool.sent] == [event.id]
+        assert await unsent(rig) == 0
+
+
+def test_no_pause_is_longer_than_what_the_ledger_takes_for_planned() -> None:
+    assert max(RETRY_S) == UNROUTED_S == LONGEST_PAUSE_S
+    with pytest.raises(ValueError, match="600 seconds at the latest"):
+        Route(lambda _message, _done: None, retry_s=(1, LONGEST_PAUSE_S + 1))
+
+
+# ------------------------------------------------------------ a carrier with a fault
+
+
+def broken_for(poison: bytes, sent: list[bytes]) -> Route:
+    """A route that raises for one message and takes all others."""
+
+    def send(message: Message, done: OnTaken) -> None:
+        if message.plaintext == poison:
+            raise ValueError("a bug")
+        sent.append(message.plaintext)
+        done(True)
+
+    return Route(send)
+
+
+@virtual
+async def test_a_carrier_that_raises_has_not_taken_the_message_and_holds_up_no_other(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        sent: list[bytes] = []
+        rig.delivery._routes = {"note": broken_for(b"1", sent)}
+        await rig.clock.sleep(1)
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), tuple(map(note, range(4)))))
+        await rig.store.apply(Tell("test", 2, rig.clock.now(), (note(4),)))
+        await rig.clock.sleep(1)
+        assert sent == [b"0", b"2", b"3", b"4"]
+        await rig.clock.sleep(100)
+        assert await rig.store.outbox(await rig.store.sent_position(), 10) == []
+        rig.delivery._routes = {"note": broken_for(b"", sent)}
+        await rig.clock.sleep(70)
+        assert sent[4:] == [b"1"]
+        assert await unsent(rig) == 0
+
+
+@virtual
+async def test_a_carrier_that_raises_holds_up_nothing_that_is_sent_beside_the_outbox(
+    life: Life,
+) -> None:
+    async with life.service(start=False) as rig:
+        sent: list[bytes] = []
+        rig.delivery._routes = {"note": broken_for(b"1", sent)}
+        rig.delivery.send_once([note(1), note(2)])
+        assert sent == [b"2"]
+
+
+@virtual
+async def test_the_first_word_about_an_attempt_counts_and_no_further_one(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        sent: list[Message] = []
+
+        def send(message: Message, done: OnTaken) -> None:
+            sent.append(message)
+            done(True)
+            done(False)
+            raise ValueError("a bug")
+
+        rig.delivery._routes = {"note": Route(send)}
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+        await rig.clock.sleep(5)
+        assert sent == [note(1)]
+        assert await unsent(rig) == 0
+
+
+# ------------------------------------------------------------ after a stop
+
+
+@virtual
+async def test_after_a_stop_nothing_is_begun_written_or_waited_for(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        waiting = held(rig)
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+        await rig.clock.sleep(1)
+        await rig.delivery.stop(0, lambda: False)
+        (_, done), marks = waiting.pop(), len(rig.store.applied)
+        done(False)  # as the pool does it, which is stopped later
+        await rig.store.apply(Tell("test", 2, rig.clock.now(), (note(2),)))
+        await rig.clock.sleep(5)
+        assert (waiting, rig.delivery._background._tasks) == ([], set())
+        assert len(rig.store.applied) == marks + 1
+        assert [one.message for one in await rig.store.outbox(0, 9)] == [note(1), note(2)]
+
+
+# ------------------------------------------------------------ once
+
+
+@virtual
+async def test_what_is_committed_before_and_while_a_delivery_catches_up_is_begun_once(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.delivery.stop(0, lambda: False)
+        sent: list[bytes] = []
+        late = Delivery(rig.store, rig.clock, {"note": broken_for(b"", sent)})
+        rig.store.subscribe(late.hear)
+        for number in range(120):
+            if number == 60:
+                await late.start()
+            await rig.store.apply(Tell("test", number + 1, rig.clock.now(), (note(number),)))
+        await rig.clock.sleep(2)
+        await late.stop(0, lambda: False)
+        assert sent == [b"%d" % number for number in range(120)]
+
+
+@virtual
+async def test_news_of_what_was_read_from_the_ledger_already_begin_nothing(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        waiting, late = held(rig), list[Committed]()
+        rig.store.subscribe(late.append)
+        for number in range(2):
+            await rig.store.apply(Tell("test", number + 1, rig.clock.now(), (note(number),)))
+        await rig.clock.sleep(1)
+        for news in late:
+            rig.delivery.hear(news)
+        assert [message for message, _ in waiting] == [note(0), note(1)]
+
+
+@virtual
+async def test_what_was_taken_at_a_further_try_is_not_sent_again_while_the_disk_refuses_the_mark(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        waiting = held(rig)
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+        await rig.clock.sleep(1)
+        waiting.pop()[1](False)
+        await rig.clock.sleep(3)
+        _, done = waiting.pop()
+        rig.store.broken["MarkSent"] = [KitestringError(Reason.INTERNAL, "the disk is full")] * 100
+        done(True)
+        await rig.clock.sleep(10)
+        assert waiting == []
+        rig.store.broken.clear()
+        await rig.clock.sleep(10)
+        assert (waiting, await unsent(rig)) == ([], 0)
+
+
+# ------------------------------------------------------------ marks
+
+
+@virtual
+async def test_a_plan_whose_write_was_refused_after_its_writer_was_gone_is_written_with_the_next_one(
+    life: Life,
+) -> None:
+    async with life.service(start=False) as rig:
+        waiting, apply = held(rig), rig.store.apply
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1), note(2))))
+        await rig.clock.sleep(1)
+        slow = [KitestringError(Reason.INTERNAL, "another process is writing")]
+
+        async def refuse_late(tx: object) -> object:
+            if isinstance(tx, MarkSent) and slow:
+                fault = slow.pop()
+                await rig.clock.sleep(3)
+                raise fault
+            return await apply(tx)
+
+        rig.store.apply = refuse_late
+        (_, first), (_, second) = waiting
+        first(False)
+        second(True)
+        await rig.clock.sleep(0.5)
+        await rig.delivery.stop(0, lambda: False)  # cancels the mark that is on its way
+        assert [one.message for one in await rig.store.due(rig.clock.now() + 100, 9)] == [note(1)]
+
+
+@virtual
+async def test_one_mark_is_written_at_a_time(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        waiting, apply, under_way = held(rig), rig.store.apply, [0]
+        await rig.store.apply(Tell("test", 1, rig.clock.now(), tuple(map(note, range(3)))))
+        await rig.clock.sleep(1)
+
+        async def slow(tx: object) -> object:
+            under_way[0] += 1
+            assert under_way[0] == 1
+            await rig.clock.sleep(1)
+            under_way[0] -= 1
+            return await apply(tx)
+
+        rig.store.apply = slow
+        for _, done in waiting:
+            done(False)
+            await rig.clock.sleep(0.4)
+        await asyncio.gather(rig.delivery.flush(), rig.delivery.flush())
+        assert len(await rig.store.due(rig.clock.now() + 1_000, 9)) == 3
+
+
+def test_a_full_disk_is_a_line_a_minute(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service(start=False) as rig:
+            waiting = held(rig)
+            await rig.clock.sleep(1)
+            await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+            await rig.clock.sleep(1)
+            rig.store.broken["MarkSent"] = [KitestringError(Reason.INTERNAL, "the disk is full")] * 100_000
+            waiting.pop()[1](False)
+            await rig.clock.sleep(601)
+
+    story()
+    lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert 10 <= len(lines) <= 11
+
+
+# ------------------------------------------------------------ how long, and how often
+
+
+def test_the_pauses_grow_up_to_the_longest_one() -> None:
+    route = Route(lambda _message, _done: None)
+    assert [route.pause_s(attempts) for attempts in (0, 4, 5, 19, 20, 21, 22, 500)] == [
+        1, 30, 60, 60, 120, 300, LONGEST_PAUSE_S, LONGEST_PAUSE_S,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("age_s", "attempts", "is_given_up"),
+    [(600, 0, False), (601, 0, True), (-86_400, 13, False), (-86_400, 15, True), (-86_400, 500, True)],
+)
+def test_a_message_is_given_up_by_its_age_or_by_its_pauses_where_the_clock_was_ahead(
+    age_s: int, attempts: int, is_given_up: bool
+) -> None:
+    route = Route(lambda _message, _done: None, give_up_s=lambda _: 600)
+    old = Outgoing(1, note(1), attempts)
+    assert route.is_given_up(old, note(1).signed_at + age_s) is is_given_up
+    assert not Route(route.send).is_given_up(old, note(1).signed_at + age_s)
+
+
+@virtual
+async def test_strangers_to_whom_nobody_takes_our_answers_have_us_sign_for_ten_minutes_and_no_longer(
+    life: Life,
+) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        await rig.offer("coffee")
+        tries: list[Event] = []
+
+        def refused(event: Event) -> bool:
+            tries.append(event)
+            return False
+
+        door.pool.takes = refused
+        await door.tell(door.offer_request())
+        await door.clock.sleep(700)
+        assert await unsent(rig) == 0
+        count = len(tries)
+        assert count < 20
+        await door.clock.sleep(3_600)
+        assert len(tries) == count

@@ -9,6 +9,7 @@ from kitestring.app.service.delivery import Route
 from kitestring.app.service.relay_carrier import RESIGN_AFTER_S, RelayCarrier
 from kitestring.base.records import Message
 from kitestring.nostr.event import decode_event
+from kitestring.wire.envelope import MAX_AHEAD_S
 from tests.kit.app.door import Door
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
@@ -82,3 +83,26 @@ async def test_what_nobody_is_to_be_told_is_done_without_a_relay(life: Life) -> 
         there = await answered(Door(rig, RequestRates()))
         assert there.carry(replace(there.answer, event=b""))
         assert there.door.pool.sent == []
+
+
+@virtual
+async def test_one_from_the_future_is_signed_anew(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        life.clock.skew_s = 3_000
+        there = await answered(Door(rig, RequestRates()))
+        life.clock.skew_s = 0
+        assert there.carry(there.answer)
+        (sent,) = there.door.pool.sent
+        assert sent.created_at <= rig.clock.now() + MAX_AHEAD_S
+
+
+@virtual
+async def test_one_to_a_client_whose_clock_is_ahead_keeps_its_signature(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        door = Door(rig, RequestRates())
+        await door.open()
+        event = door.request("pay_invoice", {"invoice": door.invoice()}, age_s=-MAX_AHEAD_S)
+        await door.tell(event)
+        (sent,), (answer,) = door.pool.sent, await rig.store.messages(event.id)
+        assert sent == decode_event(answer.event)
+        assert sent.created_at == event.created_at

@@ -10,9 +10,10 @@ from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import OnTaken
 from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.relay_carrier import RelayCarrier
-from kitestring.app.service.routes import REPLY_GIVE_UP_S, ROWS, RouteRow, routes
+from kitestring.app.service.routes import REPLY_GIVE_UP_S, ROWS, STRANGER_GIVE_UP_S, RouteRow, routes
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
+from kitestring.wire.reply_to import ReplyTo
 
 MESSAGE = Message("", ANNOUNCEMENT, b"", b"", 0, b"g1")
 
@@ -36,7 +37,7 @@ def seams(announcer: object = None) -> Seams:
 
 def test_a_reply_is_given_up_after_a_day_and_a_proof_of_payment_or_an_announcement_never() -> None:
     table = routes(seams(Announced()))
-    assert {kind: route.give_up_s for kind, route in table.items()} == {
+    assert {kind: route.give_up_s(MESSAGE) for kind, route in table.items()} == {
         REPLY: REPLY_GIVE_UP_S, RECEIPT: None, ANNOUNCEMENT: None, LOG: None,
     }  # fmt: skip
 
@@ -62,4 +63,16 @@ def test_a_new_kind_of_message_is_one_more_row() -> None:
     row = RouteRow("webhook", lambda _: lambda message, _done: sent.append(message), give_up_s=60)
     table = routes(seams(Announced()), (*ROWS, row))
     table["webhook"].send(MESSAGE, lambda _: None)
-    assert (sent, table["webhook"].give_up_s) == ([MESSAGE], 60)
+    assert (sent, table["webhook"].give_up_s(MESSAGE)) == ([MESSAGE], 60)
+
+
+@pytest.mark.parametrize(("key_id", "limit_s"), [("service", STRANGER_GIVE_UP_S), ("nwc:app", REPLY_GIVE_UP_S)])
+def test_a_stranger_waits_for_a_reply_for_ten_minutes_and_for_a_receipt_for_ever(key_id: str, limit_s: int) -> None:
+    address = ReplyTo("offers", key_id, "ab" * 32, "nip44", "cd" * 32, 0).freeze()
+    table = routes(seams(Announced()))
+    assert table[REPLY].give_up_s(Message("r", REPLY, b"", b"event", 0, address)) == limit_s
+    assert table[RECEIPT].give_up_s(Message("r", RECEIPT, b"", b"event", 0, address)) is None
+
+
+def test_an_answer_that_goes_to_nobody_has_no_address_that_is_read() -> None:
+    assert routes(seams(Announced()))[REPLY].give_up_s(Message("r", REPLY, b"", b"", 0, b"control")) == REPLY_GIVE_UP_S

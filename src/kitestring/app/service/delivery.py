@@ -17,16 +17,18 @@ from functools import partial
 from typing import Final
 
 from kitestring.app.service.background import Background
+from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message, Outgoing
-from kitestring.base.store import Store
+from kitestring.base.store import LONGEST_PAUSE_S, Store
 from kitestring.base.transactions import Committed, MarkSent
 
 log = logging.getLogger(__name__)
 
-#: Waits between attempts for one message; after the last one once a minute.
-RETRY_S: Final = (1, 2, 5, 10, 30, 60)
+#: Waits between attempts for one message: once a minute for a quarter of an hour, then more and more seldom. The last
+#: one is repeated.
+RETRY_S: Final = (1, 2, 5, 10, 30, *[60] * 15, 120, 300, LONGEST_PAUSE_S)
 #: The position is written this often: losing it only means that some messages are sent once more after a crash.
 MARK_EVERY_S: Final = 0.25
 #: First attempts under way at once (about 2 kB each): the newer ones wait in the ledger until half of these are over.
@@ -36,22 +38,48 @@ SLICE: Final = 32
 #: While something is to be tried again, the ledger is looked at this often for what is due.
 LOOK_S: Final = 1.0
 #: A kind without a route (written by another version, or by a part that is gone) is looked at again after this.
-UNROUTED_S: Final = 600
+UNROUTED_S: Final = LONGEST_PAUSE_S
 
 #: Called once with whether the message was taken.
 OnTaken = Callable[[bool], None]
 
 
+#: The age in seconds at which nobody waits for a message any more, None for never.
+GiveUp = Callable[[Message], int | None]
+
+
+def never(_: Message) -> None:
+    """For messages that are tried until they are taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way of one kind of message. ``send`` must not block and calls its ``OnTaken`` once.
+    """The way of one kind of message. ``send`` must not block, and calls its ``OnTaken`` once or raises.
 
-    ``give_up_s`` is the age at which nobody waits for it any more, None for never.
+    Raises ValueError for a pause of more than :data:`LONGEST_PAUSE_S`.
     """
 
     send: Callable[[Message, OnTaken], None]
-    give_up_s: int | None = None
+    give_up_s: GiveUp = never
     retry_s: tuple[int, ...] = RETRY_S
+
+    def __post_init__(self) -> None:
+        if max(self.retry_s) > LONGEST_PAUSE_S:
+            raise ValueError(f"a message is tried again after {LONGEST_PAUSE_S} seconds at the latest")
+
+    def pause_s(self, attempts: int) -> int:
+        """Seconds to wait after so many attempts that had failed before this one."""
+        return self.retry_s[min(attempts, len(self.retry_s) - 1)]
+
+    def is_given_up(self, outgoing: Outgoing, now: int) -> bool:
+        """Whether nobody waits any more. The pauses count too: what a clock that was ahead has signed looks young for
+        long."""
+        limit_s = self.give_up_s(outgoing.message)
+        if limit_s is None:
+            return False
+        repeated = max(0, outgoing.attempts - len(self.retry_s))
+        waited_s = sum(self.retry_s[: outgoing.attempts]) + repeated * self.retry_s[-1]
+        return max(now - outgoing.message.signed_at, waited_s) > limit_s
 
 
 class Delivery:
@@ -65,23 +93,28 @@ class Delivery:
         self._later: set[int] = set()  # further attempts under way
         self._seen = 0  # every message up to here was begun
         self._marked = 0
-        self._again: list[tuple[int, int, int]] = []
-        self._ended: list[int] = []
+        self._again: list[tuple[int, int, int]] = []  # planned, and not written yet
+        self._ended: list[int] = []  # over after further attempts, and not written yet
         self._behind = asyncio.Event()  # set: there may be messages that were not begun, they are read from the ledger
+        self._behind.set()  # until the start, which knows where to begin
         self._was_deaf = False  # something was committed since that reading began
         self._due = asyncio.Event()  # set: there may be messages to be tried again
+        self._unmarked = asyncio.Event()  # set: there may be something to be written
+        self._writing = asyncio.Lock()
         self._background = Background(clock)
-        self._marking: asyncio.Task[None] | None = None
+        self._log = Seldom(log, clock)
+        self._unrouted = Route(self._send_nowhere, retry_s=(UNROUTED_S,))
+        self._is_stopped = False
 
     # ------------------------------------------------------------ life
 
     async def start(self) -> None:
         """Go on where the last delivery has come to."""
         self._seen = self._marked = await self._store.sent_position()
-        self._behind.set()
         self._due.set()
         self._background.keep(self._catch_up)
         self._background.keep(self._retry)
+        self._background.keep(self._mark)
 
     async def stop(self, grace_s: float, can_send: Callable[[], bool]) -> None:
         """Give first attempts ``grace_s`` seconds to be taken, as long as anybody can take them. The rest is in the
@@ -90,19 +123,24 @@ class Delivery:
         while self._first and self._clock.monotonic() < until and can_send():
             await self._clock.sleep(0.05)
         await self._background.cancel()
+        self._is_stopped = True
         await self.flush()
 
     # ------------------------------------------------------------ in
 
     def hear(self, news: Committed) -> None:
         """Take the news of a commit; to be subscribed to the ledger."""
+        if self._is_stopped:
+            return
         if self._behind.is_set():
             self._was_deaf = True
             return
         for outgoing in news.outgoing:
+            if outgoing.number <= self._seen:  # read from the ledger before its news came
+                continue
             if len(self._first) >= MAX_UNDER_WAY:
                 self._behind.set()
-                log.warning("too many unsent messages: those after number %d wait in the ledger", self._seen)
+                self._log.warning("too many unsent messages: those after number %d wait in the ledger", self._seen)
                 return
             self._begin(outgoing)
 
@@ -111,7 +149,7 @@ class Delivery:
         for message in messages:
             route = self._routes.get(message.kind)
             if route is not None:
-                route.send(message, _unheeded)
+                self._carry(route, message, _unheeded)
 
     def _begin(self, outgoing: Outgoing) -> None:
         self._seen = outgoing.number
@@ -119,37 +157,36 @@ class Delivery:
         self._send(outgoing)
 
     def _send(self, outgoing: Outgoing) -> None:
-        route = self._routes.get(outgoing.message.kind)
-        if route is None:
-            log.error("there is no way to deliver a message of kind %r", outgoing.message.kind)
-            self._plan(outgoing, UNROUTED_S)
-            self._over(outgoing.number)
-            return
-        route.send(outgoing.message, partial(self._done, outgoing, route))
+        route = self._routes.get(outgoing.message.kind, self._unrouted)
+        self._carry(route, outgoing.message, partial(self._done, outgoing, route))
+
+    def _carry(self, route: Route, message: Message, done: OnTaken) -> None:
+        """A carrier that raises has not taken the message; that is no reason for other messages to wait."""
+        try:
+            route.send(message, done)
+        except Exception:  # noqa: BLE001 - not hidden: it is logged, and the message is tried again
+            self._log.exception("a message of kind %s is not sent yet", message.kind)
+            done(False)
+
+    def _send_nowhere(self, message: Message, done: OnTaken) -> None:
+        self._log.error("there is no way to deliver a message of kind %r", message.kind)
+        done(False)
 
     def _done(self, outgoing: Outgoing, route: Route, taken: bool) -> None:
-        message = outgoing.message
-        if not taken and route.give_up_s is not None and self._clock.now() - message.signed_at > route.give_up_s:
-            log.info("a message of kind %s was taken by nobody and is given up", message.kind)
+        number, now = outgoing.number, self._clock.now()
+        if self._is_stopped or (number not in self._first and number not in self._later):
+            return
+        if not taken and route.is_given_up(outgoing, now):
+            log.info("a message of kind %s was taken by nobody and is given up", outgoing.message.kind)
             taken = True
         if not taken:
-            self._plan(outgoing, route.retry_s[min(outgoing.attempts, len(route.retry_s) - 1)])
-        elif outgoing.number in self._later:
-            self._ended.append(outgoing.number)
-        self._over(outgoing.number)
-
-    def _plan(self, outgoing: Outgoing, pause_s: int) -> None:
-        self._again.append((outgoing.number, outgoing.attempts + 1, self._clock.now() + pause_s))
-        self._due.set()
-
-    def _over(self, number: int) -> None:
-        """The attempt is over, whatever came of it."""
-        if number in self._later:
-            self._later.discard(number)
-        else:
-            self._first.pop(number, None)
-        if self._marking is None or self._marking.done():
-            self._marking = self._background.spawn(self._mark())
+            self._again.append((number, outgoing.attempts + 1, now + route.pause_s(outgoing.attempts)))
+            self._due.set()
+        elif number in self._later:
+            self._ended.append(number)
+        self._first.pop(number, None)
+        self._later.discard(number)
+        self._unmarked.set()
 
     # ------------------------------------------------------------ catching up
 
@@ -162,7 +199,7 @@ class Delivery:
             try:
                 await self._begin_more()
             except KitestringError as failure:
-                log.warning("unsent messages are not read: %s", failure.message)
+                self._log.warning("unsent messages are not read: %s", failure.message)
                 await self._clock.sleep(LOOK_S)
 
     async def _begin_more(self) -> None:
@@ -181,13 +218,15 @@ class Delivery:
             try:
                 await self._send_due()
             except KitestringError as failure:
-                log.warning("messages to be tried again are not read: %s", failure.message)
+                self._log.warning("messages to be tried again are not read: %s", failure.message)
             await self._clock.sleep(LOOK_S)
 
     async def _send_due(self) -> None:
         await self.flush()
-        room = MAX_UNDER_WAY - len(self._later)
-        due = [one for one in await self._store.due(self._clock.now(), room) if one.number not in self._later]
+        found = await self._store.due(self._clock.now(), MAX_UNDER_WAY - len(self._later))
+        # Of what is not written yet the ledger shows an older state: it may be taken already.
+        busy = self._later.union(self._ended, (number for number, _, _ in self._again))
+        due = [one for one in found if one.number not in busy]
         if not due and not self._again and not await self._store.has_due():
             self._due.clear()
         for start in range(0, len(due), SLICE):
@@ -199,7 +238,9 @@ class Delivery:
     # ------------------------------------------------------------ marks
 
     async def _mark(self) -> None:
-        while self._again or self._ended or self._position() != self._marked:
+        """Write what has come of attempts, shortly after it came."""
+        while True:
+            await self._unmarked.wait()
             await self._clock.sleep(MARK_EVERY_S)
             await self.flush()
 
@@ -209,17 +250,20 @@ class Delivery:
         return self._seen if oldest is None else oldest - 1
 
     async def flush(self) -> None:
-        """Write what has come of the attempts. A failure loses nothing: it is written later, or sent once more."""
-        position, again, ended = self._position(), self._again, self._ended
-        if not again and not ended and position == self._marked:
-            return
-        self._again, self._ended = [], []
-        try:
-            await self._store.apply(MarkSent(position, tuple(again), tuple(ended)))
+        """Write what has come of the attempts, one write at a time. A failure loses nothing, nor does whoever waits for
+        it and goes away: what was not seen to be written is written again."""
+        async with self._writing:
+            position, again, ended = self._position(), tuple(self._again), tuple(self._ended)
+            if not again and not ended and position == self._marked:
+                self._unmarked.clear()
+                return
+            try:
+                await self._store.apply(MarkSent(position, again, ended))
+            except KitestringError as failure:
+                self._log.warning("what was delivered is not written yet: %s", failure.message)
+                return
             self._marked = position
-        except KitestringError as failure:
-            self._again, self._ended = again + self._again, ended + self._ended
-            log.warning("what was delivered is not written yet: %s", failure.message)
+            del self._again[: len(again)], self._ended[: len(ended)]
 
 
 def _unheeded(taken: bool) -> None:

@@ -1,4 +1,4 @@
-"""Replies and receipts go to the relays of the service, signed anew when they have grown too old for relays."""
+"""Replies and receipts go to the relays of the service, signed anew when relays would not take their time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from kitestring.app.service.seams import Seams
 from kitestring.base.records import Message
 from kitestring.nostr.event import read_head
 from kitestring.transport.publications import PublishResult
+from kitestring.wire.envelope import MAX_AHEAD_S
 
 #: Relays refuse ephemeral events that are older than a minute; the content of an answer never changes.
 RESIGN_AFTER_S: Final = 45
@@ -27,7 +28,7 @@ class RelayCarrier:
             done(True)
             return
         now = self._clock.now()
-        if now - message.signed_at > RESIGN_AFTER_S:
+        if not -MAX_AHEAD_S <= now - message.signed_at <= RESIGN_AFTER_S:  # further ahead was a clock that stepped back
             message = self._wires.resign(message, now)
 
         def answered(result: PublishResult) -> None:

@@ -16,24 +16,35 @@ from kitestring.app.service.log_carrier import LOG, write_line
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
+from kitestring.wire.reply_to import SERVICE_KEY, thaw
 
 Carry = Callable[[Message, OnTaken], None]
 
 #: Nobody waits longer for a reply: a client that comes later asks again, and gets the stored one.
 REPLY_GIVE_UP_S: Final = 86_400
+#: The same for a stranger, who has not paid anything yet: whoever sends us requests must not have us sign all day.
+STRANGER_GIVE_UP_S: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:
-    """``give_up_s`` as in :class:`Route`; receipts are proofs of payment and are tried until they are taken."""
+    """``give_up_s`` is the age at which nobody waits any more, None for never; ``stranger_give_up_s`` the same for what
+    goes to a stranger. Receipts are proofs of payment and are tried until they are taken."""
 
     kind: str
     carrier: Callable[[Seams], Carry]
     give_up_s: int | None = None
+    stranger_give_up_s: int | None = None
+
+    def give_up_of(self, message: Message) -> int | None:
+        """The age at which nobody waits for this message any more."""
+        if self.stranger_give_up_s is not None and message.event and thaw(message.address).key_id == SERVICE_KEY:
+            return self.stranger_give_up_s
+        return self.give_up_s
 
 
 ROWS: Final = (
-    RouteRow(REPLY, RelayCarrier, give_up_s=REPLY_GIVE_UP_S),
+    RouteRow(REPLY, RelayCarrier, give_up_s=REPLY_GIVE_UP_S, stranger_give_up_s=STRANGER_GIVE_UP_S),
     RouteRow(RECEIPT, RelayCarrier),
     RouteRow(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
     RouteRow(LOG, lambda _: write_line),
@@ -42,4 +53,4 @@ ROWS: Final = (
 
 def routes(seams: Seams, rows: tuple[RouteRow, ...] = ROWS) -> Mapping[str, Route]:
     """The table for one service."""
-    return {row.kind: Route(row.carrier(seams), row.give_up_s) for row in rows}
+    return {row.kind: Route(row.carrier(seams), row.give_up_of) for row in rows}

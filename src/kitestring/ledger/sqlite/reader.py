@@ -16,7 +16,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Transaction
 from kitestring.base.records import Invoice, Message, Node, Outgoing, Payment, Request
-from kitestring.base.store import Scope, Totals
+from kitestring.base.store import LONGEST_PAUSE_S, Scope, Totals
 from kitestring.ledger import rows
 from kitestring.ledger.apply.batch import message_id, message_number
 from kitestring.ledger.apply.feed import OUTBOX
@@ -24,8 +24,6 @@ from kitestring.ledger.apply.feed import OUTBOX
 #: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
 #: (a few milliseconds at this limit). A caller that wants older rows bounds them by time.
 LIST_LIMIT: Final = 10_000
-#: No attempt of a message is planned further ahead.
-PLANNED_AHEAD_S: Final = 3_600
 #: Beyond every time there will be.
 _EVER: Final = 1 << 62
 
@@ -229,7 +227,7 @@ class SqliteReads:
     async def due(self, now: int, limit: int) -> list[Outgoing]:
         when = "(m.next_at <= ? OR m.next_at > ?)"
         which = f"m.service = ? AND m.next_at IS NOT NULL AND {when} ORDER BY m.next_at, m.message LIMIT ?"
-        return self._outgoing(which, (self._service, now, now + PLANNED_AHEAD_S, limit))
+        return self._outgoing(which, (self._service, now, now + LONGEST_PAUSE_S, limit))
 
     async def has_due(self) -> bool:
         return self._one("SELECT 1 FROM outbox WHERE service = ? AND next_at IS NOT NULL") is not None
