@@ -164,6 +164,23 @@ async def test_a_record_that_says_failed_ends_it() -> None:
     assert error.reason is Reason.PAYMENT_FAILED
 
 
+@pytest.mark.parametrize("second", [None, ("INTERNAL", "out of order")], ids=["lost", "unclear"])
+async def test_a_date_does_not_make_a_failure_that_of_a_second_attempt(second: object) -> None:
+    """A clock that was set back, or that of a wallet that is ahead, dates the first failure after the second order."""
+    first, failed = ("PAYMENT_FAILED", "no route"), settled(state="failed", preimage=None, created_at=NOW + 60)
+    replies = iter((first, second))
+
+    def answer(request: Request) -> Iterable[Event]:
+        said = next(replies) if request.method == "pay_invoice" else failed
+        return script(**{request.method: said})(request)
+
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay, IMPATIENT) as wallet:
+        for reason in (Reason.PAYMENT_FAILED, Reason.PAYMENT_IN_FLIGHT):
+            with pytest.raises(KitestringError) as caught:
+                await wallet.pay_invoice(invoice())
+            assert caught.value.reason is reason
+
+
 async def test_a_reply_that_comes_during_the_look_ups_counts() -> None:
     first: list[Request] = []
 

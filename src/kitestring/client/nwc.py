@@ -55,6 +55,8 @@ T = TypeVar("T", bound=Outcome)
 
 #: A wallet that says one of these about a payment may have sent it already: its hash is looked up first.
 _UNCLEAR: Final = frozenset({Reason.INTERNAL, Reason.MALFORMED})
+#: Hashes of unpaid payments remembered (about 200 bytes each). With more, none counts as one that was never asked for.
+MAX_ASKED: Final = 10_000
 
 
 class NwcClient:
@@ -72,6 +74,7 @@ class NwcClient:
         self.service: ServiceInfo | None = None
         self._net: Final = net
         self._legacy: Final = legacy
+        self._asked: Final[set[str]] = set()  # hashes that the wallet was asked to pay, and that it has not paid
         self._key: Final = SecretKey(self.uri.secret)
         self._pool: Final[RelayPool] = net.pool(self.uri.relays, self._key)
         self._dialog: Dialog | None = None
@@ -118,7 +121,7 @@ class NwcClient:
     async def pay(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
         """As :meth:`pay_invoice`, for a command that is already decoded."""
         read = partial(decode_response, command=command)
-        sent_at = self._net.clock.now()
+        sent_at = self._first_sent_at(command.payment_hash)
         async with self._exchange(command) as exchange:
             outcome = await exchange.next(read, self._net.waits.pay_s if timeout_s is None else timeout_s)
             if outcome is None:
@@ -126,7 +129,17 @@ class NwcClient:
         self._note_cipher()
         if isinstance(outcome, Refused):
             outcome = await self._settle_refusal(outcome, command, sent_at)
+        if isinstance(outcome, Paid):
+            self._asked.discard(command.payment_hash)
         return _expect(outcome, Paid)
+
+    def _first_sent_at(self, payment_hash: str) -> int | None:
+        """The time (Unix seconds) of the first order of this hash, None for a second one: a date is then no proof that
+        a failure is of this attempt, because the clock here may have been set back, or the wallet's be ahead."""
+        if payment_hash in self._asked or len(self._asked) >= MAX_ASKED:
+            return None
+        self._asked.add(payment_hash)
+        return self._net.clock.now()
 
     async def make_invoice(
         self, amount_msat: Msat | None, *, description: str = "", description_hash: str = "", expiry_s: int = 3600,
@@ -231,7 +244,7 @@ class NwcClient:
     # ------------------------------------------------------------ payments whose end is unclear
 
     async def _find_out(
-        self, exchange: Exchange, read: Callable[[str], Outcome], command: PayInvoice, sent_at: int
+        self, exchange: Exchange, read: Callable[[str], Outcome], command: PayInvoice, sent_at: int | None
     ) -> Outcome:
         """After a lost reply: the late reply or the wallet's own record, whichever comes first."""
         record: LookupAnswer = Unknown("its reply did not come")
@@ -246,7 +259,7 @@ class NwcClient:
                 return Refused(Reason.PAYMENT_FAILED, "its record says failed")
         raise in_flight(command.payment_hash, f"{as_words(record)}{exchange.trouble()}")
 
-    async def _settle_refusal(self, refused: Refused, command: PayInvoice, sent_at: int) -> Outcome:
+    async def _settle_refusal(self, refused: Refused, command: PayInvoice, sent_at: int | None) -> Outcome:
         """A clear refusal stands. An unclear one may have come after the payment was sent: the record decides, and
         where it tells nothing, the wallet's code."""
         if refused.reason not in _UNCLEAR:
@@ -265,10 +278,13 @@ def _paid(command: PayInvoice, settled: Settled) -> Paid:
     return Paid(command.payment_hash, settled.preimage, command.amount_msat, settled.fee_msat)
 
 
-def _is_of_this_attempt(record: LookupAnswer, sent_at: int) -> bool:
-    """Whether the record shows a failure that is not older than the request. There is no tolerance for clocks: a wallet
-    whose clock is behind leaves the payment in flight, which is a nuisance and no loss."""
-    return isinstance(record, Failed) and record.attempt_at is not None and record.attempt_at >= sent_at
+def _is_of_this_attempt(record: LookupAnswer, sent_at: int | None) -> bool:
+    """Whether the record shows a failure that is not older than the request, the first of its hash (``sent_at`` None:
+    it is not). There is no tolerance for clocks: a wallet whose clock is behind leaves the payment in flight, which is
+    a nuisance and no loss."""
+    if sent_at is None or not isinstance(record, Failed) or record.attempt_at is None:
+        return False
+    return record.attempt_at >= sent_at
 
 
 def _check_made(made: Transaction, amount_msat: Msat | None) -> Transaction:

@@ -25,7 +25,7 @@ several, the last one lost          failed, as in the rows of one,   ends
                                     otherwise                        send again when it is time
 those of a dead process             failed, as in the rows above     ends
                                     failed otherwise, before the     wait: an order of its may still arrive
-                                    answer limit
+                                    answer limit since it was found
                                     failed otherwise, after it,      ends: nobody sends any more
                                     from an authoritative node
                                     never seen                       send the same one again at once, if somebody
@@ -33,6 +33,9 @@ those of a dead process             failed, as in the rows above     ends
 any, and nobody wants it any more   failed or never seen, after      ends: it was not sent again, because …
 (expired, revoked, stopped)         the answer limit
 ==================================  ===============================  =================================================
+
+Every wait is of this process's monotonic clock. The wall clock may have been set: a wait that it shortens gives money
+back that an order on its way still spends.
 
 "Seen" is judged by :class:`~kitestring.engine.evidence.Evidence`. "Never seen" counts only where the backend declares
 authoritative look-ups, and the same order is sent again only where it is idempotent by hash; elsewhere a payment stays
@@ -45,7 +48,6 @@ import itertools
 from typing import Final
 
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen
-from kitestring.base.records import Payment
 from kitestring.engine.evidence import Evidence
 from kitestring.engine.node import ANSWER_LIMIT_S
 
@@ -63,7 +65,8 @@ class Orders:
 
     No order is on its way any more at ``over_at_s``, the answer limit of a call after the last one. A dead process
     sends nothing more: from then on a failure that an authoritative node shows is final, whichever attempt
-    it belongs to.
+    it belongs to. When it died is known from the wall clock alone, which may have been set meanwhile. So its orders are
+    waited for as if the last one had been sent when this process found them, however old the claim looks.
 
     ``first_at`` (Unix seconds, None where there was an earlier one) is when the first payment of its hash that this
     service ever knew was claimed. As long as only one order was sent for it, a failure that the node dates after that
@@ -91,18 +94,15 @@ class Orders:
         return cls(now_s, over_at_s=now_s + ANSWER_LIMIT_S, first_at=first_at)
 
     @classmethod
-    def of_the_dead(
-        cls, payment: Payment, now: int, now_s: float, *, may_be_several: bool, first_at: int | None
-    ) -> Orders:
+    def of_the_dead(cls, now_s: float, *, may_be_several: bool, first_at: int | None) -> Orders:
         """Sent by a process that is gone: once, when the payment was claimed, or again at any time until its end."""
-        age_s = 0.0 if may_be_several else max(0.0, now - payment.created_at)
-        left_s = max(0.0, ANSWER_LIMIT_S - age_s)
-        return cls(now_s, over_at_s=now_s + left_s, is_dead=True, are_several=may_be_several, first_at=first_at)
+        over_at_s = now_s + ANSWER_LIMIT_S
+        return cls(now_s, over_at_s=over_at_s, is_dead=True, are_several=may_be_several, first_at=first_at)
 
     @classmethod
     def of_others(cls, now_s: float) -> Orders:
         """Sent by a process of which nothing is known: any number of times, until now."""
-        return cls(now_s, over_at_s=now_s + ANSWER_LIMIT_S, is_dead=True, are_several=True)
+        return cls.of_the_dead(now_s, may_be_several=True, first_at=None)
 
     def sent(self, answer: LookupAnswer, now_s: float) -> None:
         """The order was sent again, and its call ended just now with ``answer``."""

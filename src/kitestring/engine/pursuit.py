@@ -209,7 +209,7 @@ class Pursuit:
 
     async def _carry_on(self) -> Phase:
         """Ask by hash; "never seen" counts only where the adapter says its word is final."""
-        payment, clock = await self._reread(), self._context.clock
+        payment = await self._reread()
         self._pauses = pauses()
         if payment.state not in OPEN and payment.state is not State.RESOLVED:
             return await self._answer_late()
@@ -222,9 +222,7 @@ class Pursuit:
             return Watching(answer)
         may_be_several = payment.state is State.UNKNOWN and self._context.backend.capabilities.repeats_safely
         first_at = await first_claimed_at(self._context, payment)
-        orders = Orders.of_the_dead(
-            payment, clock.now(), clock.monotonic(), may_be_several=may_be_several, first_at=first_at
-        )
+        orders = Orders.of_the_dead(self._context.clock.monotonic(), may_be_several=may_be_several, first_at=first_at)
         return self._sought(orders, answer)
 
     async def _reread(self) -> Payment:
