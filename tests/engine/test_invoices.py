@@ -73,6 +73,27 @@ async def test_open_invoices_of_one_connection_are_bounded(life: Life) -> None:
 
 
 @virtual
+async def test_open_invoices_of_a_node_that_is_gone_count_against_nobody(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invoices_module, "MAX_OPEN_PER_OFFER", 1)
+    life.limits = Limits(open_invoices=1)
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.offer("tips")
+        await rig.invoice("i1", "app", 1_000)
+        await rig.invoice("o1", "", 1_000, offer_id="tips")
+    async with life.service(start=False) as rig:
+        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
+        await rig.engine.start()
+        await rig.invoice("i2", "app", 1_000)
+        await rig.invoice("o2", "", 1_000, offer_id="tips")
+        await rig.handle("i3", "app", MakeInvoice(amount_msat=Msat(1_000)))
+        assert (await rig.answer("i3")).reason is Reason.RATE_LIMITED
+    life.audit()
+
+
+@virtual
 async def test_open_invoices_of_one_offer_are_bounded_and_the_payer_is_told_when_to_come_again(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:

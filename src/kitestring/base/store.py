@@ -111,9 +111,9 @@ class Reads(Protocol):
         """
         ...
 
-    async def before_invoice(self, request_id: str, grant_id: str, offer_id: str) -> tuple[bool, int]:
+    async def before_invoice(self, request_id: str, node_id: str, grant_id: str, offer_id: str) -> tuple[bool, int]:
         """Whether this request is in the ledger already, and how many invoices of the grant (of the offer, for a
-        stranger's) wait for a payer."""
+        stranger's) wait for a payer at this node."""
         ...
 
     async def request(self, request_id: str) -> Request | None:

@@ -154,7 +154,7 @@ class ResolvePayment(Tx[Recorded], frozen=True):
 class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
     """Store an invoice that the node has made, with its request and the reply: nobody has seen its text before this
     commit, so one that is refused here or lost in a crash can be paid by nobody. ``max_open`` bounds the open invoices
-    of this grant or offer (0: no bound). ``messages`` begin with the reply."""
+    of this grant or offer at the invoice's node (0: no bound). ``messages`` begin with the reply."""
 
     request: Request
     grant_version: int

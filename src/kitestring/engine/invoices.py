@@ -82,8 +82,8 @@ class Invoices:
         terms = await self._terms(incoming, command, self._grants.get)
         if isinstance(terms, Refused):
             return terms
-        offer_id = terms.command.offer_id
-        is_known, number = await self._context.store.before_invoice(incoming.request_id, incoming.grant_id, offer_id)
+        node_id, offer_id, store = self._context.node.node_id, terms.command.offer_id, self._context.store
+        is_known, number = await store.before_invoice(incoming.request_id, node_id, incoming.grant_id, offer_id)
         if is_known:
             await self._answers.known(incoming.request_id)
             return None

@@ -140,9 +140,13 @@ def read_invoice(row: Row) -> Invoice:
     )
 
 
-def holder_of(grant_id: str, offer_id: str) -> str:
-    """The grant or offer whose open invoices an invoice is counted with."""
-    return grant_id or f"offer:{offer_id}"
+#: Whose open invoices are counted together: those of one node, and there of one grant or offer.
+Holder = tuple[str, str]
+
+
+def holder_of(node_id: str, grant_id: str, offer_id: str) -> Holder:
+    """The node, and the grant or offer, with whose open invoices an invoice is counted."""
+    return node_id, grant_id or f"offer:{offer_id}"
 
 
 def write_invoice(i: Invoice) -> Row:

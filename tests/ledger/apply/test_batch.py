@@ -188,17 +188,20 @@ async def test_nothing_is_booked_on_an_account_that_is_not_there(store: Store, l
             one.pend("nobody", 1)
 
 
+APP, TEA = (NODE, "app"), (NODE, "offer:tea")
+
+
 async def test_open_invoices_are_counted_per_holder_within_a_batch_and_over_it(store: Store, ledger: Path) -> None:
     with batch(ledger) as one:
-        assert one.open_invoices("app") == 0
-        one.count_invoice("app", 1)
-        one.count_invoice("app", 1)
-        one.count_invoice("offer:tea", 1)
-        assert (one.open_invoices("app"), one.open_invoices("offer:tea")) == (2, 1)
+        assert one.open_invoices(APP) == 0
+        one.count_invoice(APP, 1)
+        one.count_invoice(APP, 1)
+        one.count_invoice(TEA, 1)
+        assert (one.open_invoices(APP), one.open_invoices(TEA)) == (2, 1)
     with batch(ledger) as one:
-        assert one.open_invoices("app") == 2
-        one.count_invoice("app", -2)
-        one.count_invoice("offer:tea", -1)
+        assert one.open_invoices(APP) == 2
+        one.count_invoice(APP, -2)
+        one.count_invoice(TEA, -1)
 
 
 @pytest.mark.parametrize(("service", "number"), [(1, 1), (1, 2**48 - 1), (7, 123_456), (2**15, 5)])

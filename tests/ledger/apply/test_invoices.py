@@ -1,5 +1,7 @@
 """Incoming invoices: stored with their answer, credited once, bounded, and expired."""
 
+from pathlib import Path
+
 from kitestring.base.errors import Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
@@ -17,10 +19,12 @@ from kitestring.base.transactions import (
     RecordInvoice,
     SaveNode,
 )
+from kitestring.ledger.audit.checks import audit
 from tests.kit.ledger.steps import balance, internal, open_invoice
 from tests.kit.ledger.values import (
     NODE,
     NOW,
+    SERVICE,
     answered,
     credit,
     hash_of,
@@ -30,6 +34,8 @@ from tests.kit.ledger.values import (
     reply,
     settle,
 )
+
+OTHER_NODE = "03" + "cd" * 32
 
 
 async def test_an_invoice_is_stored_with_its_answer_and_then_settled_with_a_receipt(store: Store) -> None:
@@ -52,18 +58,29 @@ async def test_open_invoices_of_a_grant_or_an_offer_are_bounded_until_they_end(s
         made = invoice(name, grant_id="", offer_id="tea", account_id="owner")
         return record_invoice(name, made, max_open=1)
 
-    assert await store.before_invoice("want-i", "app", "") == (False, 0)
+    assert await store.before_invoice("want-i", NODE, "app", "") == (False, 0)
     assert await store.apply(record_invoice("i", max_open=1)) == Claimed()
     assert await store.apply(record_invoice("j", max_open=1)) == Denied(Reason.RATE_LIMITED)
-    assert await store.before_invoice("want-i", "app", "") == (True, 1)
-    assert await store.before_invoice("want-k", "", "tea") == (False, 0)
+    assert await store.before_invoice("want-i", NODE, "app", "") == (True, 1)
+    assert await store.before_invoice("want-k", NODE, "", "tea") == (False, 0)
     assert await store.apply(of_offer("k")) == Claimed()
     assert await store.apply(of_offer("l")) == Denied(Reason.RATE_LIMITED)
     await store.apply(ExpireInvoices(NOW + 9_999, 0, NODE, NOW, (hash_of("k"),)))
     assert await store.apply(record_invoice("j", max_open=1)) == Claimed()
     await store.apply(credit("k"))
-    assert await store.before_invoice("want-k", "", "tea") == (True, 0)
+    assert await store.before_invoice("want-k", NODE, "", "tea") == (True, 0)
     assert await store.apply(of_offer("l")) == Claimed()
+
+
+async def test_open_invoices_are_counted_apart_for_each_node(store: Store, ledger: Path) -> None:
+    other = invoice("k", node_id=OTHER_NODE)
+    assert await store.apply(record_invoice("i", max_open=1)) == Claimed()
+    assert await store.before_invoice("want-k", OTHER_NODE, "app", "") == (False, 0)
+    assert await store.apply(record_invoice("k", other, max_open=1)) == Claimed()
+    await store.apply(ExpireInvoices(NOW + 9_999, 0, OTHER_NODE, NOW))
+    counts = [(await store.before_invoice("want-l", node, "app", ""))[1] for node in (NODE, OTHER_NODE)]
+    assert counts == [1, 0]
+    assert audit(ledger, SERVICE) == []
 
 
 async def test_a_refused_invoice_leaves_no_row(store: Store) -> None:

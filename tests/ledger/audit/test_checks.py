@@ -95,6 +95,7 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "open invoices that were forgotten": ("I4", ("UPDATE open_invoices SET number = 0 WHERE service = 1",)),
     "open invoices that nobody counted": ("I4", ("DELETE FROM open_invoices WHERE service = 1",)),
+    "open invoices counted at another node": ("I4", ("UPDATE open_invoices SET node_id = 'x' WHERE service = 1",)),
     "a finished request without a reply": (
         "I6",
         (

@@ -19,7 +19,7 @@ from kitestring.base.events import Event, EventKind
 from kitestring.base.records import REPLY, Message, NodeView, Outgoing, Request
 from kitestring.base.transactions import Finished, Running
 from kitestring.ledger.apply.memory import Memory
-from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD
+from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD, Holder
 
 _BEGIN: Final = """
 SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.node_balance_msat,
@@ -53,8 +53,8 @@ _HAS: Final = "SELECT 1 FROM outbox WHERE request = ? AND kind = ? AND kind <> '
 _REPLY: Final = f"SELECT {MESSAGE} FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?)"
 _OTHERS: Final = f"SELECT {MESSAGE} FROM outbox WHERE request = ? AND kind <> 'reply' ORDER BY message"
 _FINISHED: Final = "SELECT request, finished_at FROM requests WHERE service = ? AND request_id = ?"
-_OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND holder = ?"
-_SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
+_OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
+_SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
 _TELL: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _BOOK: Final = (
     "INSERT INTO transfers (service, reference, kind, debited, credited, amount_msat, note, created_at)"
@@ -117,7 +117,7 @@ class Batch:
         self.sums = Sums(*connection.execute(_BEGIN, (service,)).fetchone())
         self._before = replace(self.sums)
         self.accounts: dict[str, AccountBalance] = {}
-        self._open_invoices: dict[str, int] = {}
+        self._open_invoices: dict[Holder, int] = {}
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
         self.events: list[Event] = []
@@ -137,7 +137,7 @@ class Batch:
         self.accounts = {}
         if self._open_invoices:
             self.connection.executemany(
-                _SET_OPEN, [(service, holder, number) for holder, number in self._open_invoices.items()]
+                _SET_OPEN, [(service, *holder, number) for holder, number in self._open_invoices.items()]
             )
             self._open_invoices = {}
 
@@ -153,15 +153,15 @@ class Batch:
 
     # ------------------------------------------------------------ invoices that wait for a payer
 
-    def open_invoices(self, holder: str) -> int:
-        """The number of unpaid invoices of one grant or offer."""
+    def open_invoices(self, holder: Holder) -> int:
+        """The number of unpaid invoices of one grant or offer at one node."""
         number = self._open_invoices.get(holder)
         if number is None:
-            row = self.execute(_OPEN_INVOICES, (self.service, holder)).fetchone()
+            row = self.execute(_OPEN_INVOICES, (self.service, *holder)).fetchone()
             number = row[0] if row is not None else 0
         return number
 
-    def count_invoice(self, holder: str, more: int) -> None:
+    def count_invoice(self, holder: Holder, more: int) -> None:
         """One more (1) or one less (-1)."""
         self._open_invoices[holder] = self.open_invoices(holder) + more
 

@@ -75,7 +75,7 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
         return Stale()
     if not is_users:
         return Stale()
-    holder = holder_of(invoice.grant_id, invoice.offer_id)
+    holder = holder_of(invoice.node_id, invoice.grant_id, invoice.offer_id)
     if 0 < tx.max_open <= batch.open_invoices(holder):
         return Denied(Reason.RATE_LIMITED)
     number = batch.insert(_INSERT, (service, *write_invoice(invoice)))
@@ -106,7 +106,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
         return Credited(invoice, surplus=True)
     batch.store(tx.messages, tx.settled_at)
     if invoice.state is InvoiceState.OPEN:
-        batch.count_invoice(holder_of(invoice.grant_id, invoice.offer_id), -1)
+        batch.count_invoice(holder_of(tx.node_id, invoice.grant_id, invoice.offer_id), -1)
     return Credited(read_invoice(_settle(batch, tx, invoice)))
 
 
@@ -145,6 +145,6 @@ def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
     past = (service, tx.before, tx.node_id, json.dumps(tx.keep), SWEEP_LIMIT)
     expired = batch.execute(_EXPIRE, past).fetchall()
     for invoice_id, grant_id, account_id, offer_id in expired:
-        batch.count_invoice(holder_of(grant_id, offer_id), -1)
+        batch.count_invoice(holder_of(tx.node_id, grant_id, offer_id), -1)
         batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
     return More() if SWEEP_LIMIT in (len(expired), len(abandoned)) else Done()

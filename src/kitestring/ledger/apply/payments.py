@@ -263,7 +263,7 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
     if found is None or found[0] != "open":
         return None
     *_, account_id, invoice_id, grant_id, offer_id = found
-    batch.count_invoice(holder_of(grant_id, offer_id), -1)
+    batch.count_invoice(holder_of(payment.node_id, grant_id, offer_id), -1)
     batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, invoice_id))
     batch.tell(EventKind.RECEIVED, invoice_id, now, grant_id=grant_id, account_id=account_id)
     return str(account_id)

@@ -140,13 +140,14 @@ _settled_without_credit = listed(
 _open_invoices = listed(
     """
 WITH counted AS (
-  SELECT iif(grant_id = '', 'offer:' || offer_id, grant_id) AS holder, count(*) AS number FROM invoices
-  WHERE service = ?1 AND state = 'open' GROUP BY 1),
-kept AS (SELECT holder, number FROM open_invoices WHERE service = ?1)
-SELECT coalesce(k.holder, c.holder), coalesce(k.number, 0), coalesce(c.number, 0)
-FROM kept k LEFT JOIN counted c ON c.holder = k.holder WHERE k.number <> coalesce(c.number, 0)
-UNION ALL SELECT c.holder, 0, c.number FROM counted c WHERE c.holder NOT IN (SELECT holder FROM kept)""",
-    "{0} is said to have {1} open invoices, and has {2}",
+  SELECT node_id, iif(grant_id = '', 'offer:' || offer_id, grant_id) AS holder, count(*) AS number FROM invoices
+  WHERE service = ?1 AND state = 'open' GROUP BY 1, 2),
+kept AS (SELECT node_id, holder, number FROM open_invoices WHERE service = ?1)
+SELECT k.holder, k.node_id, k.number, coalesce(c.number, 0) FROM kept k
+LEFT JOIN counted c ON c.holder = k.holder AND c.node_id = k.node_id WHERE k.number <> coalesce(c.number, 0)
+UNION ALL SELECT holder, node_id, 0, number FROM counted
+WHERE (holder, node_id) NOT IN (SELECT holder, node_id FROM kept)""",
+    "{0} is said to have {2} open invoices at node {1}, and has {3}",
 )
 _too_little = listed(
     "SELECT payment_hash, received_msat, amount_msat FROM invoices"

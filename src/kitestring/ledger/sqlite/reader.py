@@ -29,7 +29,7 @@ _EVER: Final = 1 << 62
 
 _BEFORE_INVOICE: Final = (
     "SELECT EXISTS (SELECT 1 FROM requests WHERE service = ?1 AND request_id = ?2),"
-    " (SELECT number FROM open_invoices WHERE service = ?1 AND holder = ?3)"
+    " (SELECT number FROM open_invoices WHERE service = ?1 AND node_id = ?3 AND holder = ?4)"
 )
 _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
 #: As the index of open payments says it.
@@ -179,8 +179,8 @@ class SqliteReads:
         )
         return [rows.read_invoice(row) for row in found]
 
-    async def before_invoice(self, request_id: str, grant_id: str, offer_id: str) -> tuple[bool, int]:
-        values = (self._service, request_id, rows.holder_of(grant_id, offer_id))
+    async def before_invoice(self, request_id: str, node_id: str, grant_id: str, offer_id: str) -> tuple[bool, int]:
+        values = (self._service, request_id, *rows.holder_of(node_id, grant_id, offer_id))
         is_known, number = self._run(_BEFORE_INVOICE, values)[0]
         return bool(is_known), number or 0
 

@@ -382,10 +382,12 @@ CREATE TRIGGER invoices_settle_once BEFORE UPDATE OF state ON invoices
 WHEN NEW.state = OLD.state OR OLD.state <> 'open' AND NEW.state <> 'settled'
 BEGIN SELECT RAISE(ABORT, 'an invoice that has ended may only be settled, once'); END;
 
--- How many invoices of a grant, or of an offer (holder 'offer:' + its id), wait for a payer: kept, never summed.
+-- How many invoices of a grant, or of an offer (holder 'offer:' + its id), wait for a payer at a node: kept, never
+-- summed. Apart for each node, because only its own node ends an invoice: those of a node that is gone stay open.
 CREATE TABLE open_invoices (
   service INTEGER NOT NULL,
+  node_id TEXT NOT NULL,
   holder TEXT NOT NULL,
   number INTEGER NOT NULL CHECK (number >= 0),
-  PRIMARY KEY (service, holder)
+  PRIMARY KEY (service, node_id, holder)
 ) STRICT, WITHOUT ROWID;
