@@ -13,12 +13,14 @@ from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
+from kitestring.base.node import NodeUnreachableError
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.client.net import Net
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.engine.orders import QUIET_S
 from kitestring.sdk import node as node_module
 from kitestring.sdk.node import ANSWER_SLACK_S, NodeSource
+from kitestring.sdk.open_payment import ask_node
 from tests.kit.chance import entropy
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH, VirtualClock, virtual
@@ -70,6 +72,30 @@ def arrives_late(node: FaultyBackend, command: PayInvoice) -> None:
     node._sent[command.payment_hash] = replace(
         node._sent[command.payment_hash], fails="", due=node._clock.monotonic() + 1, at=node._clock.now()
     )
+
+
+# ---------------------------------------------------------------- questions
+
+
+@pytest.mark.parametrize("cause", [RuntimeError("permission denied"), NodeUnreachableError("no route to 10.0.0.7")])
+async def test_who_asks_its_own_node_is_told_what_the_node_says(cause: Exception) -> None:
+    async def broken() -> None:
+        raise cause
+
+    with pytest.raises(KitestringError, match=f"cannot be used: .*{cause}; check that it runs") as caught:
+        await ask_node(broken())
+    assert (caught.value.reason, caught.value.private) == (Reason.UNAVAILABLE, str(cause))
+
+
+async def test_a_sentence_of_the_backend_itself_is_told_as_it_is() -> None:
+    own = KitestringError(Reason.MALFORMED, "the macaroon cannot be read", path="/nope")
+
+    async def broken() -> None:
+        raise own
+
+    with pytest.raises(KitestringError) as caught:
+        await ask_node(broken())
+    assert caught.value is own
 
 
 # ---------------------------------------------------------------- several orders

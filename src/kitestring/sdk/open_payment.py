@@ -42,7 +42,7 @@ async def ask_node(call: Awaitable[T], limit_s: float = READ_TIMEOUT_S) -> T:
         if not failure.private:
             raise
         text = f"the Lightning node cannot be used: {failure.private}; check that it runs and that its address is right"
-        raise KitestringError(failure.reason, text) from failure
+        raise KitestringError(failure.reason, text, private=failure.private, **failure.details) from failure
 
 
 class OpenPayment:
