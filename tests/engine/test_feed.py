@@ -9,7 +9,7 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import MAX_CONSUMERS, Event, EventKind, Missed
 from kitestring.base.records import Message
-from kitestring.base.transactions import Prune, Tell
+from kitestring.base.transactions import ForgetNews, Tell
 from kitestring.engine.feed import IDLE_MOVE_S, PAGE, Consumer, Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
@@ -110,7 +110,7 @@ async def test_a_consumer_that_was_away_too_long_is_told_how_many_it_missed(life
         await rig.grant("app")
         for _ in range(6):
             await rig.change("app", per_payment_msat=None)
-        await rig.store.apply(Prune(0, max_events=2))
+        await rig.store.apply(ForgetNews(0, 0, max_events=2))
         with await Feed(rig.store, rig.clock).consumer("late") as consumer:
             rows = await consumer.read()
             assert kinds(rows) == ["missed 5", "changed", "changed"]
@@ -124,7 +124,7 @@ async def test_a_consumer_that_was_away_too_long_is_told_how_many_it_missed(life
 async def test_when_everything_was_forgotten_a_consumer_is_told_that_too(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")
-        await rig.store.apply(Prune(rig.clock.now() + 1))
+        await rig.store.apply(ForgetNews(rig.clock.now(), 0, max_events=0))
         with await Feed(rig.store, rig.clock).consumer("late") as consumer:
             assert await consumer.read() == [Missed(1, 1)]
 

@@ -280,7 +280,7 @@ async def test_a_request_that_is_older_than_what_the_ledger_remembers_is_shown_n
         await rig.grant("app")
         await rig.clock.sleep(60)
         await rig.invoice("newest", "app", 1_000)
-        await rig.store.apply(Prune(rig.clock.now()))
+        await rig.store.apply(Prune(rig.clock.now(), 0))
         old = Incoming("old", "nwc", "app", MakeInvoice(amount_msat=Msat(1_000)), NWC, rig.clock.now() - 1)
         await rig.engine.handle(old)
         assert (await rig.answer("old")).reason is Reason.STALE_REQUEST

@@ -212,14 +212,26 @@ class Answer(Tx[Done | Finished | Running], frozen=True):
 
 
 class Prune(Tx[Done | More], frozen=True):
-    """Forget finished requests and their messages received before ``before``; the horizon moves forward with them.
-    Events and messages about no request from before then go too, and the oldest of more than ``max_events`` and
-    ``max_notices`` of them.
+    """Forget finished requests and their messages that are more than ``keep_s`` seconds older than ``now``, or than the
+    newest request if that is earlier; the horizon moves forward with them.
 
     Requests of ``CONTROL_WIRE`` stay for ever: an idempotency key has no age that could refuse it.
     """
 
-    before: int
+    now: int
+    keep_s: int
+
+
+class ForgetNews(Tx[Done | More], frozen=True):
+    """Forget events and messages about no request that are more than ``keep_s`` seconds older than ``now``, or than the
+    newest of their sort if that is earlier, and the oldest of more than ``max_events`` and ``max_notices``.
+
+    Of the events only the oldest go, by number, up to the first that is to stay. A message that may still be sent
+    stays, unless there are too many. More: some were forgotten, and there may be others.
+    """
+
+    now: int
+    keep_s: int
     max_events: int = MAX_EVENTS
     max_notices: int = MAX_NOTICES
 

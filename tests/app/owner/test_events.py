@@ -12,7 +12,7 @@ import pytest
 from kitestring.app.owner.command import Call
 from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.events import EventsParams, events
-from kitestring.base.transactions import Prune, SetSpending
+from kitestring.base.transactions import ForgetNews, SetSpending
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.values import NOW, SERVICE, answered, claim, setting, settle
 
@@ -48,7 +48,7 @@ async def test_whoever_names_the_last_number_he_saw_gets_what_came_after(store: 
 
 
 async def test_what_was_forgotten_meanwhile_is_counted(store: SqliteStore) -> None:
-    await store.apply(Prune(NOW, max_events=1))
+    await store.apply(ForgetNews(NOW, 0, max_events=1))
     found = await asked(store, after=1)
     assert (found["missed"], [row["number"] for row in found["events"]]) == (2, [4])
     assert (await asked(store))["missed"] == 0

@@ -21,7 +21,7 @@ from kitestring.app.service.gateway import Gateway
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Request
-from kitestring.base.transactions import Claimed, Execute, Prune, SaveGrant
+from kitestring.base.transactions import Claimed, Execute, ForgetNews, SaveGrant
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed
 from kitestring.nostr import kinds
@@ -291,7 +291,7 @@ async def test_a_change_is_followed_also_when_the_ledger_could_not_be_read_just_
 async def test_a_change_that_somebody_else_makes_is_followed_also_after_many_were_missed(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, core), asyncio.timeout(20):
         await add_connection(core)
-        await core.store.apply(Prune(core.clock.now() + 1, max_events=0))
+        await core.store.apply(ForgetNews(core.clock.now() + 1, 0, max_events=0))
         feed, key = Feed(core.store, core.clock), KEYRING.connection_key("app").public_hex
         following = asyncio.create_task(core.connections.follow(feed))
         await until(lambda: feed._views)

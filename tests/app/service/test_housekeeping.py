@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from kitestring.app.service.housekeeping import KEEP_S, PRUNE_EVERY_S, prune_daily
+from kitestring.app.service.housekeeping import FIRST_PRUNE_S, KEEP_S, PRUNE_EVERY_S, prune_daily
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import Answer, Prune
+from kitestring.base.transactions import Answer, ForgetNews, Prune
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life
@@ -23,8 +23,20 @@ async def test_a_disk_that_is_full_once_does_not_end_forgetting_for_ever(life: L
         pruning = asyncio.create_task(prune_daily(rig.store, rig.clock))
         await rig.clock.sleep(2.5 * PRUNE_EVERY_S)
         pruning.cancel()
-        done = [tx.before for tx in rig.store.applied if isinstance(tx, Prune)]
-        assert done == [begun + 2 * PRUNE_EVERY_S - KEEP_S]
+        rounds = [FIRST_PRUNE_S + number * PRUNE_EVERY_S for number in range(3)]
+        for kind, done in ((Prune, rounds[1:]), (ForgetNews, rounds)):
+            assert [tx.now - begun for tx in rig.store.applied if isinstance(tx, kind)] == done
+
+
+@virtual
+async def test_a_service_that_is_restarted_every_night_forgets_all_the_same(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        for _ in range(3):
+            pruning = asyncio.create_task(prune_daily(rig.store, rig.clock))
+            await rig.clock.sleep(PRUNE_EVERY_S - 60)
+            pruning.cancel()
+        done = [type(tx) for tx in rig.store.applied]
+        assert (done.count(Prune), done.count(ForgetNews)) == (3, 3)
 
 
 @virtual
@@ -35,12 +47,12 @@ async def test_much_that_is_old_is_forgotten_in_steps_of_one_round(life: Life, m
             asked = request(f"r{number}", grant_id="owner", sent_at=rig.clock.now(), received_at=rig.clock.now())
             await rig.store.apply(Answer(asked, (replace(reply(f"r{number}"), signed_at=rig.clock.now()),), 0))
         pruning = asyncio.create_task(prune_daily(rig.store, rig.clock))
-        await rig.clock.sleep(KEEP_S)
+        await rig.clock.sleep(KEEP_S + PRUNE_EVERY_S)
         newest = request("newest", grant_id="owner", sent_at=rig.clock.now(), received_at=rig.clock.now())
         await rig.store.apply(Answer(newest, (reply("newest"),), 0))
         await rig.clock.sleep(PRUNE_EVERY_S + 1)
         pruning.cancel()
         kept = [await rig.store.request(name) for name in ("r0", "r4", "newest")]
         assert [one is not None for one in kept] == [False, False, True]
-        horizons = [tx.before for tx in rig.store.applied if isinstance(tx, Prune)]
+        horizons = [tx.now for tx in rig.store.applied if isinstance(tx, Prune)]
         assert horizons.count(max(horizons)) == 3  # of two, two and one

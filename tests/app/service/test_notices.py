@@ -15,7 +15,7 @@ from kitestring.app.service.notices import CONSUMER, NOTICES, Notice, give_notic
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.records import Message
-from kitestring.base.transactions import Prune, SetSpending
+from kitestring.base.transactions import ForgetNews, SetSpending
 from kitestring.engine.feed import Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import AMOUNT, Life, Rig
@@ -113,7 +113,7 @@ async def test_events_that_were_forgotten_first_are_said_in_the_log(
         await rig.grant("app")
         for _ in range(3):
             await rig.change("app", per_payment_msat=None)
-        await rig.store.apply(Prune(0, max_events=1))
+        await rig.store.apply(ForgetNews(0, 0, max_events=1))
         async with noticing(rig, TOYS, "toy"):
             await rig.clock.sleep(1)
         assert "3 events were forgotten" in caplog.text

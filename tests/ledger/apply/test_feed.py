@@ -1,5 +1,9 @@
 """The outbox and the feed: what was sent, what is tried again, how far consumers have come, what is forgotten."""
 
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from kitestring.base.errors import KitestringError
@@ -11,12 +15,13 @@ from kitestring.base.transactions import (
     Answer,
     Done,
     Execute,
+    ForgetNews,
     MarkSent,
     More,
-    Prune,
     SaveGrant,
     Tell,
 )
+from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import all_sent
 from tests.kit.ledger.values import (
@@ -97,20 +102,20 @@ async def test_an_old_notice_is_forgotten_once_it_was_sent_or_given_up(store: St
     await all_sent(store)
     await store.apply(Tell("books", 1, NOW, (notice("old"), notice("waits"), notice("young", NOW + 100))))
     old, waits, _ = await store.outbox(await store.sent_position(), 10)
-    await store.apply(Prune(NOW + 50))
+    await store.apply(ForgetNews(NOW + 50, 0))
     assert await contents(store) == [b"old", b"waits", b"young"]  # none was tried yet
     await store.apply(MarkSent(waits.number, again=((waits.number, 1, NOW + 60),)))
-    await store.apply(Prune(NOW + 50))
+    await store.apply(ForgetNews(NOW + 50, 0))
     assert await store.outbox(old.number - 1, 10) != []
     assert await contents(store) == [b"young", b"waits"]
     await store.apply(MarkSent(waits.number, ended=(waits.number,)))
-    await store.apply(Prune(NOW + 50))
+    await store.apply(ForgetNews(NOW + 50, 0))
     assert await contents(store) == [b"young"]
 
 
 async def test_too_many_notices_are_forgotten_whether_they_were_sent_or_not_the_oldest_first(store: Store) -> None:
     await store.apply(Tell("books", 1, NOW, tuple(notice(str(number)) for number in range(5))))
-    await store.apply(Prune(0, max_notices=2))
+    await store.apply(ForgetNews(0, 0, max_notices=2))
     assert await contents(store) == [b"3", b"4"]
 
 
@@ -120,16 +125,77 @@ async def test_events_are_forgotten_by_age_and_by_number_and_who_comes_later_is_
         asked = request(f"c{number}", wire="owner", grant_id="owner", received_at=NOW + number)
         await store.apply(Execute(asked, (SaveGrant(grant),), reply(f"c{number}", event=b"")))
     newest = await store.last_event()
-    await store.apply(Prune(NOW + 2))
+    await store.apply(ForgetNews(NOW + 2, 0))
     first, *rest = await store.events(0, 100)
     assert first == Missed(newest - 2, newest - 2)
     assert [row.number for row in rest] == [newest - 1, newest]
-    await store.apply(Prune(0, max_events=1))
+    await store.apply(ForgetNews(0, 0, max_events=1))
     assert await store.events(0, 100) == [Missed(newest - 1, newest - 1), rest[-1]]
 
 
 async def test_what_is_forgotten_is_forgotten_in_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kitestring.ledger.apply.feed.FORGET_LIMIT", 2)
     await store.apply(Tell("books", 1, NOW, tuple(notice(str(number)) for number in range(5))))
-    answers = [type(await store.apply(Prune(0, max_notices=0))) for _ in range(3)]
-    assert (answers, await contents(store)) == ([More, More, Done], [])
+    answers = [type(await store.apply(ForgetNews(0, 0, max_notices=0))) for _ in range(4)]
+    assert (answers, await contents(store)) == ([More, More, More, Done], [])
+
+
+def fill(ledger: Path, times: Sequence[int]) -> None:
+    """Put an event of each of these times into the feed."""
+    raw = sqlite3.connect(ledger)
+    service, last = raw.execute("SELECT service, last_event FROM totals ORDER BY service LIMIT 1").fetchone()
+    rows = [(service, last + n, at, "expired", f"inv-{n}", "", "", "") for n, at in enumerate(times, 1)]
+    raw.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    raw.execute("UPDATE totals SET last_event = ? WHERE service = ?", (last + len(rows), service))
+    raw.commit()
+    raw.close()
+
+
+async def kept(store: Store) -> int:
+    """The number of events in the feed."""
+    oldest = (await store.events(0, 1))[0]
+    return await store.last_event() - oldest.number + (0 if isinstance(oldest, Missed) else 1)
+
+
+async def test_a_step_of_forgetting_looks_at_no_more_than_it_may_delete(
+    store: SqliteStore, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.feed.FORGET_LIMIT", 100)
+    fill(ledger, [NOW] * 250 + [NOW + 10] * 20_000)
+    assert store._writer is not None
+    work, steps = list[None](), list[int]()
+    store._writer.connection.set_progress_handler(lambda: work.append(None), 100)
+    while isinstance(await store.apply(ForgetNews(NOW + 11, 5)), More):
+        steps.append(len(work))
+        work.clear()
+    assert (len(steps), await kept(store)) == (3, 20_000)
+    assert max(*steps, len(work)) < 100  # hundreds of instructions; a walk through all of it is a thousand
+
+
+async def test_old_notices_are_forgotten_in_steps_around_one_that_waits(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.feed.FORGET_LIMIT", 2)
+    notices = [notice("old"), notice("old"), notice("waits"), notice("old"), notice("young", NOW + 10)]
+    await store.apply(Tell("books", 1, NOW, tuple(notices)))
+    last = (await store.outbox(0, 10))[-1].number
+    await store.apply(MarkSent(last, again=((last - 2, 1, NOW + 60),)))
+    answers = [type(await store.apply(ForgetNews(NOW + 11, 5))) for _ in range(3)]
+    assert answers == [More, More, Done]
+    assert await contents(store) == [b"young", b"waits"]
+
+
+async def test_an_event_dated_by_a_clock_that_was_ahead_keeps_those_behind_it(store: SqliteStore, ledger: Path) -> None:
+    fill(ledger, [NOW] * 5 + [NOW + 99] + [NOW] * 5 + [NOW + 9])
+    assert isinstance(await store.apply(ForgetNews(NOW + 9, 5)), More)
+    assert isinstance(await store.apply(ForgetNews(NOW + 9, 5)), Done)
+    assert await kept(store) == 7
+
+
+async def test_a_clock_that_is_ahead_makes_nothing_old_that_is_not_older_than_the_newest(store: Store) -> None:
+    await store.apply(Tell("books", 1, NOW, (notice("sent"), notice("too"))))
+    await all_sent(store)
+    news = (await store.events(0, 100), await contents(store))
+    for ahead_s in (40 * 86_400, 400 * 86_400):
+        assert await store.apply(ForgetNews(NOW + ahead_s, 30 * 86_400)) == Done()
+    assert (await store.events(0, 100), await contents(store)) == news

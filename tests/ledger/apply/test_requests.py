@@ -65,7 +65,7 @@ async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:
     await store.apply(Answer(fresh, (replace(reply("fresh"), signed_at=NOW + 20),), NOW + 20))
     ahead = request("ahead", sent_at=NOW + 20)
     await store.apply(Answer(ahead, (reply("ahead"),), NOW))
-    await store.apply(Prune(NOW + 10))
+    await store.apply(Prune(NOW + 10, 0))
     assert (await store.totals()).pruned_before == NOW + 10
     assert await store.request("ask-old") is None
     assert await store.messages("ask-old") == ()
@@ -74,7 +74,7 @@ async def test_what_is_pruned_is_refused_for_ever(store: Store) -> None:
     assert await store.apply(claim("old")) == Denied(Reason.STALE_REQUEST)
     assert await store.apply(record_invoice("i")) == Denied(Reason.STALE_REQUEST)
     assert await store.apply(execute("setting")) == Denied(Reason.STALE_REQUEST)
-    await store.apply(Prune(NOW))
+    await store.apply(Prune(NOW, 0))
     assert (await store.totals()).pruned_before == NOW + 10
     await store.apply(fail("open", answered("open")))
 
@@ -86,13 +86,22 @@ async def test_a_clock_that_is_wrong_by_a_year_moves_the_horizon_no_further_than
     await store.apply(Answer(request("r"), (reply("r"),), NOW))
     own = request("ctl:1", wire="control", sent_at=NOW + year, received_at=NOW + year)
     await store.apply(Answer(own, (reply("ctl:1"),), NOW + year))
-    await store.apply(Prune(NOW + year))
+    await store.apply(Prune(NOW + year, 0))
     assert (await store.totals()).pruned_before == NOW
     received = request("s", sent_at=NOW + 1, received_at=NOW + year)
     await store.apply(Answer(received, (reply("s"),), NOW))
-    await store.apply(Prune(NOW + year))
+    await store.apply(Prune(NOW + year, 0))
     assert (await store.totals()).pruned_before == NOW + 1
     assert await store.apply(claim("a", asked=request("ask-a", sent_at=NOW + 2))) == Claimed()
+
+
+async def test_a_clock_that_is_ahead_makes_no_request_old_that_is_not_older_than_the_newest(store: Store) -> None:
+    for number in (0, 60):
+        asked = request(f"r{number}", sent_at=NOW + number, received_at=NOW + number)
+        await store.apply(Answer(asked, (replace(reply(f"r{number}"), signed_at=NOW + number),), NOW + number))
+    await store.apply(Prune(NOW + 40 * 86_400, 30 * 86_400))
+    assert await store.request("r0") is not None
+    assert (await store.totals()).pruned_before == NOW + 60 - 30 * 86_400
 
 
 async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
@@ -100,7 +109,7 @@ async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
     await store.apply(claim("a", asked=asked))
     await store.apply(settle("a", 10, reply("ctl:order-17")))
     await store.apply(Answer(request("newest", received_at=NOW + 99, sent_at=NOW + 99), (reply("newest"),), NOW))
-    await store.apply(Prune(NOW + 50))
+    await store.apply(Prune(NOW + 50, 0))
     later = replace(asked, sent_at=NOW + 100, received_at=NOW + 100)
     assert await store.apply(claim("b", asked=later)) == Finished((reply("ctl:order-17"),))
     assert await store.payment("pay-b") is None
@@ -121,5 +130,5 @@ async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
     assert [await store.apply(ExpireInvoices(end, 0, NODE, NOW)) for _ in range(2)] == [More(), Done()]
     assert [await store.apply(ExpireInvoices(end, end, NODE, NOW)) for _ in range(2)] == [More(), Done()]
     assert await store.invoices(InvoiceState.EXPIRED) == []
-    assert [await store.apply(Prune(NOW + 1)) for _ in range(3)] == [More(), More(), Done()]
+    assert [await store.apply(Prune(NOW + 1, 0)) for _ in range(3)] == [More(), More(), Done()]
     assert await store.request("r2") is None

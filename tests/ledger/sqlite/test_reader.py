@@ -13,11 +13,14 @@ from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import InvoiceState
+from kitestring.base.records import Message
 from kitestring.base.store import Scope, Store
 from kitestring.base.transactions import (
     ExpireInvoices,
+    ForgetNews,
     ResolvePayment,
     SaveGrant,
+    Tell,
 )
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.reader import LIST_LIMIT
@@ -81,6 +84,17 @@ async def test_no_transaction_walks_a_table(plans: Plans) -> None:
         await store.apply(tx)
     steps = explained()
     assert len(steps) > 50
+    assert [step for step in steps if WALK.search(step[1])] == []
+
+
+async def test_forgetting_walks_neither_the_feed_nor_the_outbox(plans: Plans) -> None:
+    store, explained = plans
+    for tx in BUSY:
+        await store.apply(tx)
+    await store.apply(Tell("books", 1, NOW, (Message("", "notice", b"", b"", NOW),)))
+    await store.apply(ForgetNews(NOW, 0))
+    steps = [step for step in explained() if re.search("FROM (events|outbox)", step[0])]
+    assert len(steps) > 8
     assert [step for step in steps if WALK.search(step[1])] == []
 
 

@@ -8,22 +8,27 @@ from typing import Final
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
-from kitestring.base.transactions import More, Prune
+from kitestring.base.transactions import ForgetNews, More, Prune
 
 log = logging.getLogger("kitestring")
 
 #: How long what has ended is kept: requests with their replies (protocols: at least 7 days for money), events, notices.
 KEEP_S: Final = 30 * 86_400
 PRUNE_EVERY_S: Final = 86_400
+#: The first time after a start: once it has caught up with what came while it was away.
+FIRST_PRUNE_S: Final = 300
 
 
 async def prune_daily(store: Store, clock: Clock) -> None:
-    """Forget old requests, events and notices, for ever."""
+    """Forget old requests, events and notices, for ever. The first round comes soon: a service that is restarted every
+    night never lives a day."""
+    wait_s = FIRST_PRUNE_S
     while True:
-        await clock.sleep(PRUNE_EVERY_S)
-        old = Prune(clock.now() - KEEP_S)
-        try:
-            while isinstance(await store.apply(old), More):
-                pass  # payments went in between
-        except KitestringError as failure:
-            log.warning("what is old is not forgotten yet: %s", failure.message)
+        await clock.sleep(wait_s)
+        wait_s, now = PRUNE_EVERY_S, clock.now()
+        for old in (Prune(now, KEEP_S), ForgetNews(now, KEEP_S)):
+            try:
+                while isinstance(await store.apply(old), More):
+                    pass  # payments went in between
+            except KitestringError as failure:
+                log.warning("what is old is not forgotten yet: %s", failure.message)

@@ -6,12 +6,12 @@ from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import MAX_CONSUMERS
-from kitestring.base.transactions import Done, MarkSent, Prune, Tell
+from kitestring.base.transactions import Done, ForgetNews, MarkSent, More, Tell
 from kitestring.ledger.apply.batch import Batch, message_id
 
 #: The consumer that is the delivery of the outbox. No consumer of the feed has a name that begins with "@".
 OUTBOX: Final = "@outbox"
-#: Rows of the feed, and messages about no request, that one Prune deletes at most.
+#: Rows of the feed, and messages about no request, that one ForgetNews deletes at most.
 FORGET_LIMIT: Final = 5_000
 
 _MOVE: Final = """
@@ -21,16 +21,23 @@ WHERE excluded.position > position"""
 _KNOWN: Final = "SELECT name = ?2, count(*) OVER () FROM consumers WHERE service = ?1 ORDER BY name = ?2 DESC LIMIT 1"
 _AGAIN: Final = "UPDATE outbox SET attempts = ?, next_at = ? WHERE message = ?"
 _ENDED: Final = "UPDATE outbox SET next_at = NULL WHERE message = ?"
-_FORGET_EVENTS: Final = """
-DELETE FROM events WHERE service = ?1 AND event IN (
-  SELECT event FROM events WHERE service = ?1 AND (at < ?2 OR event <= ?3) ORDER BY event LIMIT ?4)"""
+#: The bound changes nothing but the plan: it begins at the first row, and stops there.
+_OLDEST_EVENT: Final = "SELECT event FROM events WHERE service = ? AND event > 0 ORDER BY event LIMIT 1"
+_EVENT_AT: Final = "SELECT at FROM events WHERE service = ? AND event = ?"
+_FIRST_YOUNG: Final = """
+SELECT event FROM events WHERE service = ? AND event BETWEEN ? AND ? AND at >= ? ORDER BY event LIMIT 1"""
+_FORGET_EVENTS: Final = "DELETE FROM events WHERE service = ? AND event BETWEEN ? AND ?"
+_NEWEST_NOTICE: Final = """
+SELECT message, signed_at FROM outbox
+WHERE service = ? AND message > 0 AND request IS NULL ORDER BY message DESC LIMIT 1"""
 _FORGET_NOTICES: Final = """
-DELETE FROM outbox WHERE message IN (
-  SELECT message FROM outbox WHERE service = ?1 AND request IS NULL
-    AND (signed_at < ?2 AND next_at IS NULL AND message <= ?3 OR message <= ?4) LIMIT ?5)"""
-#: The newest of those that are too many.
-_TOO_MANY: Final = """
-SELECT message FROM outbox WHERE service = ? AND request IS NULL ORDER BY message DESC LIMIT 1 OFFSET ?"""
+DELETE FROM outbox INDEXED BY outbox_of_no_request
+WHERE service = ?1 AND request IS NULL AND message <= ?2
+  AND (signed_at < ?3 AND next_at IS NULL AND message <= ?4 OR message <= ?5)"""
+_NEWEST_BUT: Final = """
+SELECT message FROM outbox
+WHERE service = ? AND message > 0 AND request IS NULL ORDER BY message DESC LIMIT 1 OFFSET ?"""
+_OLDEST_BUT: Final = _NEWEST_BUT.replace(" DESC", "")
 _POSITION: Final = "SELECT position FROM consumers WHERE service = ? AND name = ?"
 
 
@@ -57,16 +64,34 @@ def tell(batch: Batch, tx: Tell) -> Done:
     return Done()
 
 
-def forget_news(batch: Batch, tx: Prune) -> bool:
-    """Delete events and messages about no request that are too old or too many; True when none is left to delete."""
-    events = (batch.service, tx.before, batch.sums.last_event - tx.max_events, FORGET_LIMIT)
-    return max(batch.execute(_FORGET_EVENTS, events).rowcount, _forget_notices(batch, tx)) < FORGET_LIMIT
+def forget_news(batch: Batch, tx: ForgetNews) -> Done | More:
+    """Delete events and messages about no request that are too old or too many. Each step looks at so many rows at most
+    as it may delete, however many there are: payments wait for it."""
+    return More() if _forget_events(batch, tx) + _forget_notices(batch, tx) else Done()
 
 
-def _forget_notices(batch: Batch, tx: Prune) -> int:
-    """Delete old messages about no request. One that may still be sent stays, unless there are too many."""
+def _forget_events(batch: Batch, tx: ForgetNews) -> int:
+    """Delete the oldest events up to the first that stays, and tell how many."""
+    service, newest = batch.service, batch.sums.last_event
+    oldest = batch.execute(_OLDEST_EVENT, (service,)).fetchone()
+    if oldest is None:
+        return 0
+    first, last = oldest[0], min(oldest[0] + FORGET_LIMIT - 1, newest)
+    before = min(tx.now, batch.execute(_EVENT_AT, (service, newest)).fetchone()[0]) - tx.keep_s
+    not_too_many = max(first, newest - tx.max_events + 1)
+    young = batch.execute(_FIRST_YOUNG, (service, not_too_many, last, before)).fetchone()
+    return batch.execute(_FORGET_EVENTS, (service, first, young[0] - 1 if young else last)).rowcount
+
+
+def _forget_notices(batch: Batch, tx: ForgetNews) -> int:
+    """Delete old messages about no request, and tell how many. One that may still be sent stays, unless there are too
+    many."""
+    newest = batch.execute(_NEWEST_NOTICE, (batch.service,)).fetchone()
+    if newest is None:
+        return 0
+    before = min(tx.now, newest[1]) - tx.keep_s
     position = batch.execute(_POSITION, (batch.service, OUTBOX)).fetchone()
     sent = message_id(batch.service, position[0] if position else 0)
-    too_many = batch.execute(_TOO_MANY, (batch.service, tx.max_notices)).fetchone()
-    which = (batch.service, tx.before, sent, too_many[0] if too_many else -1, FORGET_LIMIT)
-    return batch.execute(_FORGET_NOTICES, which).rowcount
+    too_many = batch.execute(_NEWEST_BUT, (batch.service, tx.max_notices)).fetchone() or (-1,)
+    until = batch.execute(_OLDEST_BUT, (batch.service, FORGET_LIMIT - 1)).fetchone() or newest
+    return batch.execute(_FORGET_NOTICES, (batch.service, until[0], before, sent, too_many[0])).rowcount

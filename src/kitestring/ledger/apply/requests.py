@@ -10,7 +10,6 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import CONTROL_WIRE, REPLY, Request
 from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Running
 from kitestring.ledger.apply.batch import Batch
-from kitestring.ledger.apply.feed import forget_news
 
 #: Requests one Prune deletes at most: a few hundredths of a second, so that payments go in between.
 PRUNE_LIMIT: Final = 1_000
@@ -56,15 +55,14 @@ def _may_end(batch: Batch, request: Request) -> bool:
 def prune(batch: Batch, tx: Prune) -> Done | More:
     """Forget. What is forgotten must be refused from then on, so the horizon never moves back.
 
-    Nor does it pass the newest request there is, by its sender's clock as well as by ours: one look at a wrong clock
-    would refuse everything until that time has come.
+    Nor is it counted from a time beyond the newest request there is, by its sender's clock as well as by ours: one look
+    at a wrong clock would forget what is fresh, and refuse everything until that time has come.
     """
-    is_done = forget_news(batch, tx)
     newest = batch.execute(_NEWEST, (batch.service,)).fetchone()
     if newest is None:
-        return Done() if is_done else More()
-    before = min(tx.before, newest[0])
+        return Done()
+    before = min(tx.now, newest[0]) - tx.keep_s
     batch.sums.pruned_before = max(batch.sums.pruned_before, before)
     old = batch.execute(_OLD, (batch.service, before, before, before, PRUNE_LIMIT)).fetchall()
     batch.forget(request_id for (request_id,) in old)
-    return Done() if is_done and len(old) < PRUNE_LIMIT else More()
+    return Done() if len(old) < PRUNE_LIMIT else More()

@@ -19,6 +19,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.ExpireInvoices: invoices.expire_invoices,
     t.Answer: requests.answer,
     t.Prune: requests.prune,
+    t.ForgetNews: feed.forget_news,
     t.Execute: owner.execute,
     t.MarkSent: feed.mark_sent,
     t.Tell: feed.tell,
