@@ -27,7 +27,7 @@ class EventKind(StrEnum):
     FAILED = "failed"  # payment
     RESOLVED = "resolved"  # payment, closed by the operator without proof
     RECEIVED = "received"  # invoice, or the payment hash of what came for none of ours
-    EXPIRED = "expired"  # invoice
+    EXPIRED = "expired"  # invoice of a grant; what a stranger asked for and never paid leaves no row
     GRANTED = "granted"  # grant
     CHANGED = "changed"  # grant
     REVOKED = "revoked"  # grant

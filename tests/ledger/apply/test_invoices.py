@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kitestring.base.errors import Reason
+from kitestring.base.events import Event, EventKind
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.records import Node
@@ -150,6 +151,19 @@ async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store
     assert [one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)] == ["inv-i"]
     assert isinstance(await store.apply(credit("i")), Credited)
     assert await balance(store, "alice") == (100_500, 0, 0)
+
+
+async def test_an_unpaid_invoice_of_a_stranger_leaves_no_event_and_one_that_is_paid_does(store: Store) -> None:
+    """Strangers ask for as many as they like: what nobody paid must not push out of the feed what others need."""
+    began_at = await store.last_event()
+    await open_invoice(store, "i")
+    for name in ("o", "paid"):
+        await store.apply(record_invoice(name, invoice(name, grant_id="", offer_id="tea", account_id="owner")))
+    await store.apply(credit("paid"))
+    await store.apply(ExpireInvoices(NOW + 3601, 0, NODE, NOW))
+    assert {one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)} == {"inv-i", "inv-o"}
+    told = [(row.kind, row.subject) for row in await store.events(began_at, 10) if isinstance(row, Event)]
+    assert told == [(EventKind.RECEIVED, "inv-paid"), (EventKind.EXPIRED, "inv-i")]
 
 
 async def test_a_second_payment_of_an_internally_settled_invoice_is_surplus_once(store: Store) -> None:
