@@ -128,6 +128,43 @@ async def test_a_stored_answer_is_given_although_the_handler_would_refuse_by_now
 
 
 @virtual
+async def test_a_node_or_a_relay_that_hangs_keeps_no_other_command_waiting(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        desk, hangs, waiting = real_desk(rig), asyncio.Event(), list[str]()
+        commands, owner = door(desk), await door(desk).owner()
+
+        async def never(grant_id: str) -> None:
+            waiting.append(grant_id)
+            await hangs.wait()
+
+        await rig.grant("rogue")
+        await rig.account("kid", 0)
+        life.node.replace("balance", hangs.wait)
+        funding = asyncio.create_task(commands.run(owner, "account_fund", {"account": "kid", "amount_msat": 1}, "f"))
+        await rig.clock.sleep(1)
+        desk.connections.grant_changed = never  # type: ignore[method-assign]
+        making = asyncio.create_task(commands.run(owner, "connect", {"name": "alice"}, "c"))
+        await rig.clock.sleep(1)
+        desk.connections.grant_changed = Heard().grant_changed  # type: ignore[method-assign]
+        async with asyncio.timeout(1):
+            await commands.run(owner, "revoke", {"name": "rogue"}, "r")
+        assert (funding.done(), making.done(), len(waiting)) == (False, False, 1)
+        for task in (funding, making):
+            task.cancel()
+
+
+@virtual
+async def test_two_fundings_under_one_key_at_the_same_time_move_the_money_once(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        commands, params = door(real_desk(rig)), {"account": "kid", "amount_msat": 5_000}
+        owner = await commands.owner()
+        await rig.account("kid", 0)
+        answers = await asyncio.gather(*(commands.run(owner, "account_fund", params, "f") for _ in range(3)))
+        assert answers == [answers[0]] * 3
+        assert await rig.available("kid") == 5_000
+
+
+@virtual
 async def test_an_owner_that_was_revoked_behind_the_service_loses_all_doors_at_once(life: Life) -> None:
     async with life.service(start=False) as rig:
         commands = door(real_desk(rig))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from hashlib import sha256
 from typing import Any
@@ -252,6 +253,15 @@ async def test_only_a_payment_of_unknown_outcome_is_resolved_by_its_id_or_its_ha
     again = await office.run("payment_resolve", "k2", payment=told["payment_id"], note="again")
     assert again == {"payment_id": told["payment_id"], "payment_hash": payment_hash, "state": "resolved"}
     assert (await office.store.payment(told["payment_id"])).evidence == "the channel is gone"
+
+
+async def test_of_two_words_about_one_payment_at_the_same_time_the_second_finds_the_first(office: Office) -> None:
+    payment_hash = await pending(office)
+    payment = await office.store.payment_by_hash(office.rig.context.node.node_id, payment_hash)
+    asked = (office.run("payment_resolve", key, payment=payment.payment_id, note=key) for key in ("one", "two"))
+    first, second = await asyncio.gather(*asked)
+    assert (first["state"], second) == ("resolved", {name: first[name] for name in second})
+    assert (await office.store.payment(payment.payment_id)).evidence == "one"
 
 
 async def test_a_refusal_of_the_engine_is_told_as_one_and_not_as_an_unknown_balance(

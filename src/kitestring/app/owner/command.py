@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -125,30 +126,40 @@ class Spend(_Direct[Spending, P]):
 
 @dataclass(frozen=True)
 class _Managed(CommandSpec[M_contra, P]):
-    """Commands that change rows, one at a time. The handler only decides; a plain result means that nothing changes.
+    """Commands that change rows. The handler only decides; a plain result means that nothing changes.
 
-    A call whose id has a stored result gets that, and the handler is not asked.
+    A call whose id has a stored result gets that, and the handler is not asked. What is changed is announced when the
+    command has had its turn: a relay that hangs keeps no other command waiting.
     """
 
     right = Right.MANAGE
     handler: Callable[[M_contra, P, Call], Awaitable[Change | Result]]
 
     async def carry_out(self, desk: M_contra, params: P, call: Call) -> Result:
+        async with self._turn(desk):
+            done = await self._decide(desk, params, call)
+        if not isinstance(done, Change):
+            return done
+        if done.grant_id:
+            await desk.grant_changed(done.grant_id)
+        return {**done.result, **done.once}
+
+    @abstractmethod
+    def _turn(self, desk: M_contra) -> AbstractAsyncContextManager[object]:
+        """The turn of this command among the others that change rows."""
+
+    async def _decide(self, desk: M_contra, params: P, call: Call) -> Change | Result:
+        """The change that was made now; otherwise the result of a call that changes nothing (any more)."""
         asked = sha256(dumps(msgspec.to_builtins(params)).encode()).hexdigest()[:16]
-        async with desk.one_at_a_time:
-            stored = await stored_result(desk.store, call.request_id)
-            if stored is not None:
-                return self._repeated(stored, asked)
-            change = await self.handler(desk, params, call)
-            if not isinstance(change, Change):
-                return change
-            result = {**change.result, _ASKED: asked}
-            stored = await desk.execute(call.request_id, call.caller.grant_id, change.writes, result)
-            if stored is not None:
-                return self._repeated(stored, asked)
-            if change.grant_id:
-                await desk.grant_changed(change.grant_id)
-        return {**change.result, **change.once}
+        stored = await stored_result(desk.store, call.request_id)
+        if stored is not None:
+            return self._repeated(stored, asked)
+        change = await self.handler(desk, params, call)
+        if not isinstance(change, Change):
+            return change
+        result = {**change.result, _ASKED: asked}
+        stored = await desk.execute(call.request_id, call.caller.grant_id, change.writes, result)
+        return change if stored is None else self._repeated(stored, asked)
 
     def _repeated(self, stored: Result, asked: str) -> Result:
         if stored.get(_ASKED) != asked:
@@ -157,11 +168,18 @@ class _Managed(CommandSpec[M_contra, P]):
 
 
 class Manage(_Managed[Managing, P]):
-    """A command that changes rows and needs neither node nor relay."""
+    """A command that changes rows and needs neither node nor relay. One at a time, from its first look on."""
+
+    def _turn(self, desk: Managing) -> AbstractAsyncContextManager[object]:
+        return desk.one_at_a_time
 
 
 class Operate(_Managed[Operating, P]):
-    """A command that changes rows and looks at the node before."""
+    """A command about the node's money. It waits for no turn, and nobody for it, because the node may hang: the ledger
+    looks and writes in one transaction. A handler that looks at rows before it writes takes a turn for that itself."""
+
+    def _turn(self, desk: Operating) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
 
 
 #: The type of ``COMMANDS``, which a module of this room exports.

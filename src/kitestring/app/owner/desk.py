@@ -83,7 +83,8 @@ class Managing(Reading, Protocol):
 
     @property
     def one_at_a_time(self) -> asyncio.Lock:
-        """Held by a command from its first look to its last write: two that look for one name would both take it."""
+        """Held by a command from its first look to its last write: two that look for one name would both take it. While
+        it is held, neither node nor relay is asked."""
         ...
 
     @property

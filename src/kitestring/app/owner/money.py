@@ -193,6 +193,11 @@ async def info(desk: Asking, _params: NoParams, call: Call) -> Result:
 
 async def payment_resolve(desk: Operating, params: ResolveParams, _call: Call) -> Result:
     """Take the operator's word about a payment whose end nobody can tell: its reservation is released, with a note."""
+    async with desk.one_at_a_time:  # of two words at once, the second finds the first
+        return await _resolve(desk, params)
+
+
+async def _resolve(desk: Operating, params: ResolveParams) -> Result:
     unknown = [payment for payment in await desk.store.open_payments() if payment.state is State.UNKNOWN]
     wanted = params.payment
     found = next((payment for payment in unknown if wanted in (payment.payment_id, payment.payment_hash)), None)
