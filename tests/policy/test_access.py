@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
-from kitestring.base.commands import AnyCommand
+from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Grant
-from kitestring.policy.access import NEEDED, Right, refuse_right, rights_of
+from kitestring.base.grants import Budget, Grant
+from kitestring.base.money import sat
+from kitestring.base.outcomes import Refused
+from kitestring.policy.access import NEEDED, Right, refuse_gift, refuse_right, rights_of
 from tests.kit.changed import replace
 
 NOW = 1_800_000_000
@@ -65,6 +67,24 @@ def test_a_missing_right_is_told_in_one_sentence(grant: Grant, why: str) -> None
     assert refused is not None
     assert refused.reason is Reason.NOT_PERMITTED
     assert refused.message == f"`pay` needs the right to spend: {why}"
+
+
+def test_what_is_given_away_must_be_held() -> None:
+    assert refuse_gift(OWNER, PayInvoice, NOW, "`connect`") is None
+    assert refuse_gift(holding("spend"), PayInvoice, NOW, "`connect`") is None
+    refused = refuse_gift(holding("manage"), PayInvoice, NOW, "`connect`")
+    assert refused == Refused(
+        Reason.NOT_PERMITTED, "`connect` needs the right to spend: the grant owner does not have it"
+    )
+
+
+@pytest.mark.parametrize("bound", [{"budget": Budget.daily(sat(5))}, {"per_payment_msat": sat(5)}])
+def test_bounds_on_spending_are_not_given_away_with_the_right(bound: dict[str, Any]) -> None:
+    bounded = replace(OWNER, **bound)
+    refused = refuse_gift(bounded, PayInvoice, NOW, "`connect`")
+    assert refused is not None
+    assert refused.message == "`connect` needs the right to spend without bounds: the grant owner has bounds of its own"
+    assert refuse_gift(bounded, MakeInvoice, NOW, "`connect`") is None
 
 
 def test_every_command_of_the_engine_needs_a_right_of_an_owner() -> None:

@@ -25,7 +25,8 @@ from kitestring.base.outcomes import Refused
 class Right(Enum):
     """One right to the owner's commands. The value is what a grant names in its ``methods``; no right implies another.
 
-    ``read`` looks, ``receive`` makes invoices, ``spend`` pays, ``manage`` changes who may do what.
+    ``read`` looks, ``receive`` makes invoices, ``spend`` pays, ``manage`` changes who may do what, but lets nobody do
+    more than its holder may.
     """
 
     READ = "read"
@@ -34,7 +35,8 @@ class Right(Enum):
     MANAGE = "manage"
 
 
-#: The right that an owner's grant needs before the engine carries a command out for it.
+#: The right that an owner's grant needs before the engine carries a command out for it, and before it lets others give
+#: such commands.
 NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
     PayInvoice: Right.SPEND,
     MakeInvoice: Right.RECEIVE,
@@ -66,6 +68,17 @@ def refuse_right(grant: Grant, right: Right, now: int, wanted: str) -> Refused |
     if ended := _ended(grant, now):
         return Refused(Reason.NOT_PERMITTED, f"{lacking}: the grant {grant.name} {ended}")
     return Refused(Reason.NOT_PERMITTED, f"{lacking}: the grant {grant.name} does not have it")
+
+
+def refuse_gift(grant: Grant, command: type[AnyCommand], now: int, wanted: str) -> Refused | None:
+    """The refusal to a ``grant`` that would let others give a ``command``, None if it may give it itself. Bounds on its
+    own spending would not bind the others, so that a grant that has some lets nobody pay."""
+    right = NEEDED[command]
+    refused = refuse_right(grant, right, now, wanted)
+    if refused is None and right is Right.SPEND and (grant.budget is not None or grant.per_payment_msat is not None):
+        why = f"the grant {grant.name} has bounds of its own"
+        return Refused(Reason.NOT_PERMITTED, f"{wanted} needs the right to spend without bounds: {why}")
+    return refused
 
 
 def _ended(grant: Grant, now: int) -> str:

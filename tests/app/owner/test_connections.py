@@ -75,6 +75,40 @@ async def test_a_wrong_connection_is_explained(office: Office, params: dict[str,
     assert await made(office) == []
 
 
+@pytest.mark.parametrize(
+    ("rights", "methods", "lacks"),
+    [
+        ({"manage"}, ["pay_invoice", "get_balance"], "pay_invoice needs the right to spend"),
+        ({"manage", "spend"}, ["pay_invoice", "get_balance"], "get_balance needs the right to read"),
+        ({"manage", "read", "spend"}, ["pay_invoice", "make_invoice"], "make_invoice needs the right to receive"),
+        ({"manage", "read", "receive"}, None, "pay_invoice needs the right to spend"),
+        ({"manage", "read", "receive"}, ["make_invoice", "lookup_invoice"], ""),
+        ({"manage", "spend"}, ["pay_invoice"], ""),
+        ((), None, ""),
+    ],
+)
+async def test_nobody_gives_a_connection_what_he_may_not_do_himself(
+    office: Office, rights: set[str], methods: list[str] | None, lacks: str
+) -> None:
+    await office.set_owner(methods=frozenset(rights))
+    params: dict[str, Any] = {"name": "me"} if methods is None else {"name": "me", "methods": methods}
+    if not lacks:
+        assert (await office.run("connect", **params))["created"]
+        return
+    refused = await office.refused("connect", **params)
+    assert refused.reason is Reason.NOT_PERMITTED
+    assert refused.message == f"`connect` with {lacks}: the grant owner does not have it"
+    assert await made(office) == []
+
+
+@pytest.mark.parametrize("bound", [{"budget": Budget.daily(sat(5))}, {"per_payment_msat": sat(5)}])
+async def test_who_has_a_budget_of_his_own_gives_no_right_to_spend(office: Office, bound: dict[str, Any]) -> None:
+    await office.set_owner(**bound)
+    refused = await office.refused("connect", name="me", methods=["pay_invoice"])
+    assert (refused.reason, "bounds of its own" in refused.message) == (Reason.NOT_PERMITTED, True)
+    assert (await office.run("connect", name="me", methods=["make_invoice"]))["created"]
+
+
 async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Office) -> None:
     await office.run("account_create", name="bob")
     asked = {

@@ -51,6 +51,15 @@ async def test_a_wrong_offer_is_refused(office: Office, params: dict[str, Any], 
     assert await office.store.offers() == []
 
 
+async def test_who_may_not_make_invoices_lets_no_stranger_ask_for_them(office: Office) -> None:
+    await office.set_owner(methods=frozenset({"manage"}))
+    refused = await office.refused("offer_create", label="tea")
+    assert refused.reason is Reason.NOT_PERMITTED
+    assert refused.message == "`offer_create` needs the right to receive: the grant owner does not have it"
+    await office.set_owner(methods=frozenset({"manage", "receive"}))
+    assert (await office.run("offer_create", label="tea"))["label"] == "tea"
+
+
 async def test_a_range_of_one_amount_is_a_range(office: Office) -> None:
     made = await office.run("offer_create", label="tea", min_msat=1_000, max_msat=1_000)
     assert (made["min_msat"], made["max_msat"], made["price_msat"]) == (1_000, 1_000, None)

@@ -19,11 +19,12 @@ import msgspec
 from kitestring.app.owner.desk import Asking, Desk, Managing, Operating, Reading, Receiving, Spending
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result, stored_result
+from kitestring.base.commands import AnyCommand
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.transactions import Write
 from kitestring.codec.json import dumps
-from kitestring.policy.access import Right
+from kitestring.policy.access import Right, refuse_gift
 
 D_contra = TypeVar("D_contra", contravariant=True)
 M_contra = TypeVar("M_contra", bound=Managing, contravariant=True)
@@ -200,6 +201,13 @@ def key_reused(name: str) -> KitestringError:
     return KitestringError(
         Reason.ALREADY_USED, f"this idempotency key was used for another `{name}`: take a new key for a new command"
     )
+
+
+def permit_gift(caller: Grant, command: type[AnyCommand], now: int, wanted: str) -> None:
+    """Raise KitestringError(NOT_PERMITTED) if ``caller`` may not let others give ``command``, which ``wanted`` does."""
+    refused = refuse_gift(caller, command, now, wanted)
+    if refused is not None:
+        raise KitestringError(refused.reason, refused.message)
 
 
 def read_params(spec: CommandSpec[D_contra, P], params: Mapping[str, object]) -> P:

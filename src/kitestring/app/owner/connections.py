@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
+from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import (
     ID_BYTES,
@@ -55,16 +55,26 @@ def nwc_methods() -> tuple[str, ...]:
     return tuple(dict.fromkeys(method.permission for method in METHODS.values()))
 
 
-async def connect(desk: Managing, params: ConnectParams, _call: Call) -> Change | Result:
+async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change | Result:
     """Make a connection. Its URI holds the client's secret, is in the first answer only and stored nowhere."""
     found = await _by_name(desk, params.name)
     if found is not None:
         return _without_secret(found)
     secret = SecretKey.generate(desk.entropy)
     grant = await _new_grant(desk, params, secret.public_hex)
+    _refuse_gifts(call.caller, grant.methods, desk.clock.now())
     uri = encode_nwc(NwcUri(grant.service_pubkey, desk.relay_urls(), bytes.fromhex(secret.hex())))
     once = {"nwc_uri": uri, "created": True}
     return Change((SaveGrant(grant),), _without_secret(grant), once, grant.grant_id)
+
+
+def _refuse_gifts(caller: Grant, methods: Collection[str], now: int) -> None:
+    """Raise KitestringError(NOT_PERMITTED) where ``caller`` would give away what it may not do itself."""
+    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
+
+    for row in METHODS.values():
+        if row.permission in methods:
+            permit_gift(caller, row.command, now, f"`connect` with {row.permission}")
 
 
 def _without_secret(grant: Grant) -> Result:

@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.command import Call, Change, Commands, Manage, Read
+from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams, plain_line
 from kitestring.app.service.execute import Result
-from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.commands import OWNER_ACCOUNT, AskOffer
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import MSAT_PER_SAT, Msat
@@ -41,8 +41,9 @@ class OfferName(msgspec.Struct, forbid_unknown_fields=True):
     offer: Name
 
 
-async def offer_create(desk: Managing, params: OfferParams, _call: Call) -> Change:
+async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Change:
     """Make an offer. Two offers may not have the same label."""
+    permit_gift(call.caller, AskOffer, desk.clock.now(), "`offer_create`")
     _check(params)
     account = await need_account(desk, params.account)
     if await _find(desk, params.label):
