@@ -128,7 +128,9 @@ async def test_a_stored_answer_is_given_although_the_handler_would_refuse_by_now
 
 
 @virtual
-async def test_a_node_or_a_relay_that_hangs_keeps_no_other_command_waiting(life: Life) -> None:
+async def test_a_node_or_a_relay_that_hangs_keeps_no_other_command_waiting(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with life.service(start=False) as rig:
         desk, hangs, waiting = real_desk(rig), asyncio.Event(), list[str]()
         commands, owner = door(desk), await door(desk).owner()
@@ -142,10 +144,10 @@ async def test_a_node_or_a_relay_that_hangs_keeps_no_other_command_waiting(life:
         life.node.replace("balance", hangs.wait)
         funding = asyncio.create_task(commands.run(owner, "account_fund", {"account": "kid", "amount_msat": 1}, "f"))
         await rig.clock.sleep(1)
-        desk.connections.grant_changed = never  # type: ignore[method-assign]
-        making = asyncio.create_task(commands.run(owner, "connect", {"name": "alice"}, "c"))
-        await rig.clock.sleep(1)
-        desk.connections.grant_changed = Heard().grant_changed  # type: ignore[method-assign]
+        with monkeypatch.context() as relay:
+            relay.setattr(desk.connections, "grant_changed", never)
+            making = asyncio.create_task(commands.run(owner, "connect", {"name": "alice"}, "c"))
+            await rig.clock.sleep(1)
         async with asyncio.timeout(1):
             await commands.run(owner, "revoke", {"name": "rogue"}, "r")
         assert (funding.done(), making.done(), len(waiting)) == (False, False, 1)
