@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.base.commands import PayInvoice
-from kitestring.base.destinations import Bolt11
 from kitestring.base.money import Msat, sat
 from kitestring.engine.limits import Limits
-from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
-from kitestring.policy.rules import fee_cap_of
+from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
 
 
 @pytest.mark.parametrize(
@@ -17,7 +14,7 @@ from kitestring.policy.rules import fee_cap_of
     [(Msat(1), sat(10)), (sat(999), sat(10)), (sat(1_000), sat(10)), (sat(1_001), Msat(10_010)), (sat(5_000), sat(50))],
 )
 def test_routing_may_cost_one_percent_and_ten_sats_are_always_allowed(amount: Msat, cap: Msat) -> None:
-    assert fee_cap_of(PayInvoice(destination=Bolt11(""), payment_hash="", amount_msat=amount)) == cap
+    assert default_fee_cap(amount) == cap
 
 
 def test_an_engine_that_nobody_has_set_up_allows_the_same() -> None:

@@ -14,7 +14,7 @@ from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
-from kitestring.policy.rules import Allow, decide, fee_cap_of, over_budget, refuse_caller, refuse_invoice
+from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller, refuse_invoice
 from tests.kit.changed import replace
 
 NOW = 1_760_000_000
@@ -58,14 +58,27 @@ def reason(outcome: Allow | Refused | None) -> Reason | None:
         (5_000_000, None, 50_000),
         (100, 0, 0),
         (100, 7, 7),
+        (1, 10_001, 10_000),
+        (1, 500_000_000, 10_000),
+        (5_000_000, 50_001, 50_000),
     ],
 )
-def test_the_fee_cap_is_the_callers_or_one_percent_or_ten_sats(
+def test_an_app_may_lower_the_fee_cap_of_one_percent_or_ten_sats_and_never_lift_it(
     amount_msat: int, max_fee_msat: int | None, fee_cap_msat: int
 ) -> None:
     max_fee = None if max_fee_msat is None else Msat(max_fee_msat)
-    assert fee_cap_of(pay(amount_msat, max_fee_msat=max_fee)) == fee_cap_msat
     assert decided(pay(amount_msat, max_fee_msat=max_fee)) == Allow((), Msat(fee_cap_msat))
+
+
+@pytest.mark.parametrize(("max_fee_msat", "fee_cap_msat"), [(None, 70_000), (1, 1), (70_001, 70_000)])
+def test_a_fee_cap_of_its_own_replaces_that_of_the_service(max_fee_msat: int | None, fee_cap_msat: int) -> None:
+    max_fee = None if max_fee_msat is None else Msat(max_fee_msat)
+    generous = replace(GRANT, fee_cap_msat=sat(70))
+    assert decided(pay(max_fee_msat=max_fee), generous) == Allow((), Msat(fee_cap_msat))
+
+
+def test_only_the_owner_may_pay_more_for_routing_than_the_settings_say() -> None:
+    assert decided(pay(max_fee_msat=sat(500)), OWNER) == Allow((), sat(500))
 
 
 def test_an_internal_payment_reserves_no_fee() -> None:
@@ -86,9 +99,20 @@ def test_a_payment_that_no_empty_budget_could_cover_is_refused_at_once() -> None
     assert reason(decided(pay(), replace(GRANT, budget=Budget.total(sat(0))))) is Reason.OVER_BUDGET
 
 
-def test_the_cap_of_one_payment_is_on_its_amount() -> None:
-    assert isinstance(decided(pay(), replace(GRANT, per_payment_msat=sat(100))), Allow)
-    assert reason(decided(pay(100_001), replace(GRANT, per_payment_msat=sat(100)))) is Reason.OVER_BUDGET
+def test_the_cap_of_one_payment_is_on_all_that_it_may_cost() -> None:
+    capped = replace(GRANT, per_payment_msat=sat(110))
+    assert isinstance(decided(pay(), capped), Allow)
+    refused = decided(pay(100_001), capped)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.details) == (Reason.OVER_BUDGET, {"per_payment_msat": 110_000})
+    assert refused.message == (
+        "one payment may cost at most 110 sat: this one is 100.001 sat and a fee reserve of 10 sat"
+    )
+    assert isinstance(decided(pay(110_000, max_fee_msat=Msat(0)), capped), Allow)
+    assert isinstance(decided(pay(110_000), capped, internal=True), Allow)
+    beyond = decided(pay(110_001), capped, internal=True)
+    assert isinstance(beyond, Refused)
+    assert beyond.message == "one payment may cost at most 110 sat: this one is 110.001 sat"
 
 
 @pytest.mark.parametrize(
@@ -198,8 +222,9 @@ def test_what_is_allowed_fits_every_limit_with_its_fee(
 ) -> None:
     grant = replace(GRANT, budget=Budget.daily(Msat(limit)), per_payment_msat=None if cap is None else Msat(cap))
     outcome = decided(pay(amount, max_fee_msat=None if max_fee is None else Msat(max_fee)), grant)
-    fee_cap = max(-(-amount // 100), 10_000) if max_fee is None else max_fee
-    fits = amount + fee_cap <= limit and (cap is None or amount <= cap)
+    owners = max(-(-amount // 100), 10_000)
+    fee_cap = owners if max_fee is None else min(max_fee, owners)
+    fits = amount + fee_cap <= min(limit, limit if cap is None else cap)
     assert isinstance(outcome, Allow) == fits
     if isinstance(outcome, Allow):
         assert outcome.fee_cap_msat == fee_cap

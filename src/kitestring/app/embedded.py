@@ -83,13 +83,15 @@ class Service:
 
     def grant(
         self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | None = None,
-        per_payment: Msat | None = None, account: str = "owner", expires_at: int | None = None,
+        per_payment: Msat | None = None, max_fee: Msat | None = None, account: str = "owner",
+        expires_at: int | None = None,
     ) -> Connection:  # fmt: skip
         """Make a connection, or return the one of that name (then with ``nwc_uri=None``). ``methods`` None = all.
 
-        ``expires_at`` in Unix seconds. Raises KitestringError for what cannot be granted.
+        ``per_payment`` bounds what one payment may cost with its routing fee, ``max_fee`` the fee (None = the limit of
+        the settings). ``expires_at`` in Unix seconds. Raises KitestringError for what cannot be granted.
         """
-        params = _grant_params(name, methods, budget, per_payment, account, expires_at)
+        params = _grant_params(name, methods, budget, per_payment, max_fee, account, expires_at)
         return _connection(self._alone("connect", params))
 
     def offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
@@ -156,10 +158,11 @@ class Service:
 
     async def add_grant(
         self, name: str, *, methods: Iterable[str] | None = None, budget: Budget | None = None,
-        per_payment: Msat | None = None, account: str = "owner", expires_at: int | None = None,
+        per_payment: Msat | None = None, max_fee: Msat | None = None, account: str = "owner",
+        expires_at: int | None = None,
     ) -> Connection:  # fmt: skip
         """As :meth:`grant`, while the service runs: returns when a relay shows the connection."""
-        params = _grant_params(name, methods, budget, per_payment, account, expires_at)
+        params = _grant_params(name, methods, budget, per_payment, max_fee, account, expires_at)
         return _connection(await _run(self._commands, "connect", params))
 
     async def add_offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
@@ -219,8 +222,8 @@ async def _need_offer(commands: OwnerCommands[Any], label: str, price: Msat | No
 
 
 def _grant_params(
-    name: str, methods: Iterable[str] | None, budget: Budget | None, per_payment: Msat | None, account: str,
-    expires_at: int | None,
+    name: str, methods: Iterable[str] | None, budget: Budget | None, per_payment: Msat | None,
+    max_fee: Msat | None, account: str, expires_at: int | None,
 ) -> dict[str, object]:  # fmt: skip
     params: dict[str, object] = {"name": name, "account": account, "expires_at": expires_at}
     if methods is not None:
@@ -229,6 +232,8 @@ def _grant_params(
         params |= {"budget_msat": int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
     if per_payment is not None:
         params["per_payment_msat"] = int(per_payment)
+    if max_fee is not None:
+        params["fee_cap_msat"] = int(max_fee)
     return params
 
 

@@ -63,7 +63,9 @@ class Grant:
 
     ``caller`` is the client's public key, ``service_pubkey`` the key it talks to (both x-only hex, "" for the owner).
     ``version`` grows with every change; a transaction that was decided on an older one answers ``Stale``.
-    ``methods`` of an owner's grant name rights (``policy.access``): empty means all four.
+    ``methods`` of an owner's grant name rights (``policy.access``): empty means all four. ``per_payment_msat`` bounds
+    what one payment may cost, its routing fee included; ``fee_cap_msat`` is the most that routing may cost, in place of
+    what the service allows everybody.
     """
 
     grant_id: str
@@ -75,6 +77,7 @@ class Grant:
     methods: frozenset[str] = frozenset()
     budget: Budget | None = None
     per_payment_msat: Msat | None = None
+    fee_cap_msat: Msat | None = None
     expires_at: int | None = None
     cipher: CipherSetting = "auto"
     nip44_seen: bool = False

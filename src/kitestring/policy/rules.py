@@ -28,7 +28,7 @@ from kitestring.base.records import Charge
 from kitestring.policy.access import NEEDED, refuse_right
 from kitestring.policy.budget import charge, per_period, renews_at
 from kitestring.policy.calendar import utc_text
-from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
+from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
 
 #: The name that a grant lists to allow a command. None = every grant may.
 PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
@@ -68,11 +68,10 @@ def decide(
     refused = refuse_caller(grant, now, command) or _refuse_payment(command, now, network, keysend)
     if refused is not None or grant is None:
         return refused or _no_grant()
+    fee_cap = ZERO if internal else fee_cap_of(command, grant, fee_ppm, fee_min_msat)
     limit = grant.per_payment_msat
-    if limit is not None and command.amount_msat > limit:
-        details = {"per_payment_msat": int(limit)}
-        return Refused(Reason.OVER_BUDGET, f"one payment may be at most {_sats(limit)}", details)
-    fee_cap = ZERO if internal else fee_cap_of(command, fee_ppm, fee_min_msat)
+    if limit is not None and command.amount_msat + fee_cap > limit:
+        return _over_payment_limit(command.amount_msat, fee_cap, limit)
     charged = charge(grant, command.amount_msat + fee_cap, now)
     if charged is None:
         return Allow((), fee_cap)
@@ -116,11 +115,17 @@ def refuse_invoice(
     return None
 
 
-def fee_cap_of(command: PayInvoice, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT) -> Msat:
-    """The routing fee to allow and reserve: the caller's own, else the larger of a share and a floor."""
-    if command.max_fee_msat is not None:
-        return command.max_fee_msat
-    return Msat(max(-(-int(command.amount_msat) * fee_ppm // 1_000_000), fee_min_msat))
+def fee_cap_of(
+    command: PayInvoice, grant: Grant, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT
+) -> Msat:
+    """The routing fee to allow and reserve: the cap of the grant, else of the service. A caller may ask for less, and
+    only the owner for more."""
+    cap, asked = grant.fee_cap_msat, command.max_fee_msat
+    if cap is None:
+        cap = default_fee_cap(command.amount_msat, fee_ppm, fee_min_msat)
+    if asked is None:
+        return cap
+    return asked if grant.wire == OWNER_WIRE else min(asked, cap)
 
 
 def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None) -> Refused:
@@ -140,6 +145,13 @@ def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None) -> R
     if renews is not None:
         text += f", renews {utc_text(renews)}"
     return Refused(Reason.OVER_BUDGET, text, details)
+
+
+def _over_payment_limit(amount: Msat, fee_cap: Msat, limit: Msat) -> Refused:
+    text = f"one payment may cost at most {_sats(limit)}: this one is {_sats(amount)}"
+    if fee_cap:
+        text += f" and a fee reserve of {_sats(fee_cap)}"
+    return Refused(Reason.OVER_BUDGET, text, {"per_payment_msat": int(limit)})
 
 
 def _sats(amount: Msat) -> str:

@@ -28,7 +28,7 @@ from kitestring.client.net import Net
 from kitestring.codec import bolt11
 from kitestring.engine.node import proven
 from kitestring.engine.outcomes import refusal
-from kitestring.policy.rules import fee_cap_of
+from kitestring.policy.fees import default_fee_cap
 from kitestring.sdk.open_payment import OpenPayment, ask_node
 
 T = TypeVar("T")
@@ -78,26 +78,32 @@ class NodeSource:
     # ------------------------------------------------------------ paying
 
     async def pay(self, command: PayInvoice, timeout_s: float | None) -> Paid:
-        """Pay once per hash: what is settled is answered again, what is under way is joined."""
+        """Pay once per hash: what is settled is answered again, what is under way is joined.
+
+        Raises KitestringError(INVOICE_TAKEN) where that was, or is, with another amount.
+        """
         limit_s = PAY_TIMEOUT_S if timeout_s is None else timeout_s
         payment = self._open.get(command.payment_hash) or self._begin(command, max(1, int(limit_s)))
+        _same_amount(command, payment.order.amount_msat)
         end = await payment.end(limit_s + ANSWER_SLACK_S)
         if isinstance(end, Failed):
             refused = refusal(end)
             sentence = (refused.message or TABLE[refused.reason].sentence) + _HINTS.get(end.reason, "")
             raise KitestringError(refused.reason, sentence, payment_hash=command.payment_hash, evidence=end.evidence)
-        amount_msat = payment.order.amount_msat
         named_by_us = not isinstance(command.destination, Bolt11) or command.destination.amountless
         if named_by_us and not payment.is_sent:
-            amount_msat = await self._amount_paid(command.payment_hash, amount_msat)
-        return Paid(command.payment_hash, end.preimage, amount_msat, end.fee_msat)
+            _same_amount(command, await self._amount_paid(command.payment_hash, command.amount_msat))
+        return Paid(command.payment_hash, end.preimage, command.amount_msat, end.fee_msat)
 
     def _begin(self, command: PayInvoice, timeout_s: int) -> OpenPayment:
         if len(self._open) >= MAX_OPEN_PAYMENTS:
             text = "the end of too many payments is not known yet: look them up, then try again"
             raise KitestringError(Reason.RATE_LIMITED, text)
         payment_hash = command.payment_hash
-        order = PayOrder(command.destination, payment_hash, command.amount_msat, fee_cap_of(command), timeout_s)
+        amount_msat, fee_cap_msat = command.amount_msat, command.max_fee_msat
+        if fee_cap_msat is None:
+            fee_cap_msat = default_fee_cap(amount_msat)
+        order = PayOrder(command.destination, payment_hash, amount_msat, fee_cap_msat, timeout_s)
         payment = OpenPayment(
             order, command.expires_at, self._backend, self._clock, lambda: self._open.pop(payment_hash, None)
         )
@@ -245,3 +251,14 @@ def _incoming(status: InvoiceStatus, payment_hash: str) -> Transaction:
         settled_at=status.settled_at if settled else None, expires_at=invoice.expires_at, bolt11=status.bolt11,
         description=invoice.description or "", preimage=status.preimage if settled else "",
     )  # fmt: skip
+
+
+def _same_amount(command: PayInvoice, paid_msat: Msat) -> None:
+    if paid_msat == command.amount_msat:
+        return
+    raise KitestringError(
+        Reason.INVOICE_TAKEN,
+        f"this invoice was paid, or is being paid, with {int(paid_msat)} msat and not with {int(command.amount_msat)}",
+        payment_hash=command.payment_hash,
+        amount_msat=int(paid_msat),
+    )

@@ -11,7 +11,7 @@ from tests.kit.app.console import Service, run
 
 MADE = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0,
-    "per_payment_msat": 1_000_000, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
+    "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
     "nwc_uri": "nostr+walletconnect://secret",
 }  # fmt: skip
 
@@ -29,9 +29,12 @@ def test_what_is_not_said_is_left_to_the_service() -> None:
 
 
 def test_limits_are_typed_in_sats() -> None:
-    params = asked("--budget", "5000/24h", "--per-payment", "21", "--account", "bob", "--encryption", "legacy")
+    params = asked(
+        "--budget", "5000/24h", "--per-payment", "21", "--max-fee", "3", "--account", "bob", "--encryption", "legacy"
+    )
     assert (params["budget_msat"], params["period"], params["length_s"]) == (5_000_000, "rolling", 86_400)
-    assert (params["per_payment_msat"], params["account"], params["cipher"]) == (21_000, "bob", "legacy")
+    assert (params["per_payment_msat"], params["fee_cap_msat"]) == (21_000, 3_000)
+    assert (params["account"], params["cipher"]) == ("bob", "legacy")
     assert asked("--expires", "2027-01-31")["expires_at"] == 1_801_353_600
 
 
@@ -63,6 +66,7 @@ def test_one_that_exists_is_shown_without_its_link_and_it_is_said_how_to_get_a_n
         ),
         ({"account": "bob", "period": "never"}, "agent: account bob; 5,000 sat in total; at most"),
         ({"expires_at": 0}, "; until 19"),
+        ({"fee_cap_msat": 3_000}, "at most 1,000 sat a payment; fees of at most 3 sat a payment; may"),
     ],
 )
 def test_a_connection_is_one_line(changes: dict[str, Any], line: str) -> None:

@@ -16,7 +16,10 @@ from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, 
 @click.option("--budget", "limit", type=BudgetType(), metavar="SAT/PERIOD", help="Such as 5000/day, 5000/24h.")
 @click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
 @click.option("--account", default="owner", metavar="NAME", help="The account it uses (default: the node itself).")
-@click.option("--per-payment", type=Sats(), metavar="SAT", help="The most that one payment may be.")
+@click.option("--per-payment", type=Sats(), metavar="SAT", help="The most that one payment may cost with its fee.")
+@click.option(
+    "--max-fee", type=Sats(), metavar="SAT", help="The most that routing one may cost (default: fees.cap_ppm)."
+)
 @click.option("--expires", type=Moment(), metavar="WHEN", help="When it ends: 30d, 12h, or a day such as 2027-01-31.")
 @click.option(
     "--encryption",
@@ -33,6 +36,7 @@ def command(
     methods: str | None,
     account: str,
     per_payment: int | None,
+    max_fee: int | None,
     expires: int | None,
     encryption: str,
     key: str,
@@ -48,6 +52,8 @@ def command(
         params["methods"] = methods.replace(",", " ").split()
     if per_payment is not None:
         params["per_payment_msat"] = msat(per_payment)
+    if max_fee is not None:
+        params["fee_cap_msat"] = msat(max_fee)
     made = shell.call("connect", params, key)
     if made["nwc_uri"] is None:
         again = f"kitestring revoke {quote(name)}"
@@ -64,6 +70,7 @@ def describe(connection: dict[str, Any]) -> str:
         f"{connection['name']}: account {connection['account']}",
         budget(connection["budget_msat"], connection["period"], connection["length_s"]),
         "" if connection["per_payment_msat"] is None else f"at most {amount(connection['per_payment_msat'])} a payment",
+        "" if connection["fee_cap_msat"] is None else f"fees of at most {amount(connection['fee_cap_msat'])} a payment",
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",
         f"may {', '.join(connection['methods'])}",
     ]

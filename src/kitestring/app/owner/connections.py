@@ -44,6 +44,7 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     period: Period = "never"
     length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
     per_payment_msat: AmountMsat | None = None
+    fee_cap_msat: AmountMsat | None = None
     expires_at: UnixTime | None = None
     cipher: CipherSetting = "auto"
 
@@ -103,6 +104,7 @@ async def _new_grant(desk: Managing, params: ConnectParams, caller: str) -> Gran
         methods=frozenset(methods),
         budget=_budget(params),
         per_payment_msat=None if params.per_payment_msat is None else Msat(params.per_payment_msat),
+        fee_cap_msat=None if params.fee_cap_msat is None else Msat(params.fee_cap_msat),
         expires_at=params.expires_at,
         cipher=params.cipher,
         created_at=now,
@@ -149,6 +151,7 @@ def show_grant(grant: Grant) -> Result:
         "period": None if budget is None else budget.period,
         "length_s": None if budget is None else budget.length_s,
         "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
+        "fee_cap_msat": None if grant.fee_cap_msat is None else int(grant.fee_cap_msat),
         "expires_at": grant.expires_at,
         "created_at": grant.created_at,
     }

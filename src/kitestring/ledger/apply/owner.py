@@ -31,10 +31,10 @@ from kitestring.base.transactions import (
     Write,
 )
 from kitestring.ledger.apply.batch import USERS, Batch
-from kitestring.ledger.rows import GRANT, NODE, OFFER, write_grant, write_offer
+from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer
 
 _VERSION: Final = "SELECT version FROM grants WHERE service = ? AND grant_id = ?"
-_SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES (?{', ?' * 17})"
+_SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES ({marks(GRANT)})"
 _NEW_ACCOUNT: Final = (
     "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
 )

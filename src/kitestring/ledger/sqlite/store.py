@@ -14,7 +14,7 @@ from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, OWNER_WIRE
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.transactions import Committed, Tx
-from kitestring.ledger.rows import FEES, GRANT, WORLD, write_grant
+from kitestring.ledger.rows import FEES, GRANT, WORLD, marks, write_grant
 from kitestring.ledger.sqlite.migrations import check, migrate, migrations
 from kitestring.ledger.sqlite.reader import SqliteReads
 from kitestring.ledger.sqlite.writer import Writer
@@ -184,7 +184,7 @@ def _found(connection: sqlite3.Connection, service_id: str) -> int:
             [(service, *row) for row in _HOUSE],
         )
         connection.execute(
-            f"INSERT INTO grants (service, {GRANT}) VALUES (?{', ?' * 17}) ON CONFLICT DO NOTHING",
+            f"INSERT INTO grants (service, {GRANT}) VALUES ({marks(GRANT)}) ON CONFLICT DO NOTHING",
             (service, *write_grant(_OWNER)),
         )
         connection.execute("COMMIT")

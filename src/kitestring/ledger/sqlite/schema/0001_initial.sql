@@ -63,6 +63,7 @@ CREATE TABLE grants (
   budget_period TEXT,
   budget_length_s INTEGER,
   per_payment_msat INTEGER CHECK (per_payment_msat >= 0),
+  fee_cap_msat INTEGER CHECK (fee_cap_msat >= 0),
   expires_at INTEGER,
   cipher TEXT NOT NULL,
   nip44_seen INTEGER NOT NULL CHECK (nip44_seen IN (0, 1)),
