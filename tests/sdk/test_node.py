@@ -143,14 +143,27 @@ async def test_what_is_settled_is_answered_and_not_sent_again(make: Make) -> Non
 
 
 @virtual
-async def test_what_was_paid_before_has_the_amount_that_was_paid_and_not_the_one_asked_for_now(make: Make) -> None:
+async def test_what_was_paid_before_with_another_amount_is_not_called_paid(make: Make) -> None:
     source, fake = make(before=SETTLED)
     fake.list = [
         NodePayment("ab" * 32, NodePaymentState.SETTLED, sat(1), ZERO, ""),
         NodePayment(PAYMENT_HASH, NodePaymentState.SETTLED, sat(5), ZERO, ""),
     ]
-    again = await paid(source, text=invoice(None, at=EPOCH), amount=sat(9))
+    with pytest.raises(KitestringError, match="with 5000 msat and not with 9000") as refused:
+        await paid(source, text=invoice(None, at=EPOCH), amount=sat(9))
+    assert (refused.value.reason, refused.value.details["amount_msat"]) == (Reason.INVOICE_TAKEN, 5_000)
+    again = await paid(source, text=invoice(None, at=EPOCH), amount=sat(5))
     assert (again.amount_msat, again.fee_msat) == (sat(5), Msat(7))
+
+
+@virtual
+async def test_what_is_under_way_is_not_joined_with_another_amount(make: Make) -> None:
+    source, _ = make(before=InFlight(), tracks=[InFlight(), SETTLED])
+    first = asyncio.create_task(paid(source, text=invoice(None, at=EPOCH), amount=sat(5)))
+    await asyncio.sleep(0)
+    with pytest.raises(KitestringError, match="with 5000 msat and not with 9000"):
+        await paid(source, text=invoice(None, at=EPOCH), amount=sat(9))
+    assert (await first).amount_msat == sat(5)
 
 
 @virtual

@@ -67,7 +67,9 @@ TABLE: Final[dict[Reason, Meaning]] = {
     Reason.MOVED_OR_EXPIRED_OFFER: Meaning(Exit.USAGE, "the offer has moved or expired"),
     Reason.STALE_REQUEST: Meaning(Exit.USAGE, "the request is too old or from the future"),
     Reason.ALREADY_USED: Meaning(Exit.USAGE, "this was used already"),
-    Reason.INVOICE_TAKEN: Meaning(Exit.USAGE, "the invoice is being paid or was paid by somebody else"),
+    Reason.INVOICE_TAKEN: Meaning(
+        Exit.USAGE, "the invoice is being paid or was paid by somebody else, or with another amount"
+    ),
     Reason.AMOUNT_OUT_OF_RANGE: Meaning(Exit.USAGE, "the amount is out of range"),
     Reason.OVER_BUDGET: Meaning(Exit.REFUSED, "the budget does not allow it"),
     Reason.NOT_PERMITTED: Meaning(Exit.REFUSED, "this is not permitted"),

@@ -45,8 +45,8 @@ from kitestring.ledger.rows import (
 )
 
 _FACTS: Final = """
-SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.state, b.used_msat, b.oldest,
-  i.state = 'open' AND i.bolt11 = ?
+SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.amount_msat, h.state,
+  b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
@@ -91,7 +91,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     key = (p.payment_hash, p.node_id)
     keys = (invoice_text(p.destination), request.request_id, caller, *key, caller, *key, batch.service)
     facts = batch.execute(_FACTS, keys).fetchone()
-    known, finished_at, version, revoked_at, held_id, held_grant, held_state, used, oldest, is_ours = facts
+    known, finished_at, version, revoked_at, held_id, held_grant, held_msat, held_state, used, oldest, is_ours = facts
     if known is not None:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
     if request.sent_at < batch.sums.pruned_before:
@@ -100,7 +100,8 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:
         return Stale()
     if held_id is not None:
-        return _held(batch, request, held_id, held_grant == p.grant_id, STATES[held_state])
+        is_the_same = held_grant == p.grant_id and held_msat == int(p.amount_msat)
+        return _held(batch, request, held_id, is_the_same, STATES[held_state])
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
         return Denied(Reason.SPENDING_STOPPED)
     if not _is_payable(batch, p) if p.internal else is_ours:
@@ -119,9 +120,11 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
 
 
 def _held(
-    batch: Batch, request: Request, payment_id: str, same_grant: bool, state: State
+    batch: Batch, request: Request, payment_id: str, is_the_same: bool, state: State
 ) -> Denied | AlreadyPaid | Joined:
-    if not same_grant or state is State.RESOLVED:
+    """The answer to a claim of a hash that a payment holds: the same payment is what the same grant wants to pay with
+    the same amount."""
+    if not is_the_same or state is State.RESOLVED:
         return Denied(Reason.INVOICE_TAKEN)
     batch.memory.take(payment_id)  # it does not know of a second request
     payment = _look_up(batch, payment_id).payment
