@@ -138,6 +138,31 @@ async def test_a_list_is_bounded_whatever_is_asked_for(plans: Plans) -> None:
     assert {sql.rpartition(" LIMIT ")[2] for sql, _ in explained()} == {f"7 OFFSET {LIST_LIMIT - 7}"}
 
 
+@pytest.mark.parametrize("scope", [Scope(), Scope(grant_id="app"), Scope(account_id="alice")])
+async def test_a_list_of_what_was_paid_costs_the_same_whatever_has_failed_meanwhile(plans: Plans, scope: Scope) -> None:
+    store, _ = plans
+    steps: list[int] = []
+
+    async def cost() -> int:
+        before = len(steps)
+        paid = await store.transactions(scope, ListTransactions(direction="outgoing"))
+        assert [one.payment_hash for one in paid] == [hash_of("good")]
+        return len(steps) - before
+
+    await store.apply(setting())
+    await store.apply(claim("good"))
+    await store.apply(settle("good", 10, answered("good")))
+    store._connection.set_progress_handler(lambda: steps.append(1), 10)
+    few = await cost()
+    for number in range(200):
+        await store.apply(claim(f"bad{number}"))
+        await store.apply(fail(f"bad{number}", answered(f"bad{number}")))
+    assert await cost() <= few + 5, "in tens of steps; each failure walked through costs five"
+    store._connection.set_progress_handler(None, 10)
+    everything = await store.transactions(scope, ListTransactions(unpaid_outgoing=True, limit=1_000))
+    assert len(everything) == 201
+
+
 async def test_only_the_rows_of_the_page_are_read_whole(plans: Plans) -> None:
     store, explained = plans
     for tx in BUSY:

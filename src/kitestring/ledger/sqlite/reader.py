@@ -323,18 +323,19 @@ class SqliteReads:
         return [one for one in found if one is not None]
 
     def _page(self, scope: Scope, query: ListTransactions) -> list[tuple[str, int]]:
-        """Table and row id of each transaction on the page. What lies before it is only counted off, in two indexes
+        """Table and row id of each transaction on the page. What lies before it is only counted off, in the indexes
         that SQLite merges."""
         where, values = _within(scope)
-        parts = []
+        parts: tuple[_Part, ...] = ()
         if query.direction != "incoming":
-            parts.append(("payments", "" if query.unpaid_outgoing else " AND state = 'settled'"))
+            parts += _OUTGOING if query.unpaid_outgoing else _PAID
         if query.direction != "outgoing":
-            parts.append(("invoices", "" if query.unpaid_incoming else " AND state = 'settled'"))
+            parts += _INCOMING if query.unpaid_incoming else _RECEIVED
+        order = "grant" if scope.grant_id else "account" if scope.account_id else "time"
         keys = " UNION ALL ".join(
-            f"SELECT '{table}' AS kind, rowid AS number, created_at AS made FROM {table}"
-            f" WHERE service = ?{where} AND created_at BETWEEN ? AND ?{state}"
-            for table, state in parts
+            f"SELECT '{table}' AS kind, rowid AS number, created_at AS made FROM {table} INDEXED BY {index}_by_{order}"
+            f" WHERE service = ?{where} AND created_at BETWEEN ? AND ? AND {which}"
+            for table, index, which in parts
         )
         if query.offset >= LIST_LIMIT:
             return []
@@ -351,6 +352,12 @@ class SqliteReads:
         return show(row[0]) if row else None
 
 
+#: What a list walks through: a table, an index of it by grant, account or time, and the rows in that index.
+_Part = tuple[str, str, str]
+_PAID: Final[tuple[_Part, ...]] = (("payments", "payments", "holding = 1 AND state = 'settled'"),)
+_OUTGOING: Final = (("payments", "payments", "holding = 1"), ("payments", "failed_payments", "holding = 0"))
+_RECEIVED: Final[tuple[_Part, ...]] = (("invoices", "settled_invoices", "state = 'settled'"),)
+_INCOMING: Final[tuple[_Part, ...]] = (("invoices", "invoices", "true"),)
 #: Per table: what of a row is read, and how its owner sees it.
 _SHOWN: Final[dict[str, tuple[str, Callable[[rows.Row], Transaction]]]] = {
     "payments": (rows.PAYMENT, lambda row: rows.outgoing(rows.read_payment(row))),

@@ -247,9 +247,13 @@ CREATE INDEX payments_failed ON payments (service, payment_hash, created_at) WHE
 CREATE INDEX payments_open ON payments (service) WHERE state = 'reserved' OR state = 'dispatched' OR state = 'unknown';
 -- Payments the operator closed without proof are asked about at every start: few rows among millions.
 CREATE INDEX payments_resolved ON payments (service) WHERE state = 'resolved';
-CREATE INDEX payments_by_grant ON payments (service, grant_id, created_at);
-CREATE INDEX payments_by_account ON payments (service, account_id, created_at);
-CREATE INDEX payments_by_time ON payments (service, created_at);
+-- Lists of what was paid do not walk through what has failed, which an app can make without end.
+CREATE INDEX payments_by_grant ON payments (service, grant_id, created_at) WHERE holding = 1;
+CREATE INDEX payments_by_account ON payments (service, account_id, created_at) WHERE holding = 1;
+CREATE INDEX payments_by_time ON payments (service, created_at) WHERE holding = 1;
+CREATE INDEX failed_payments_by_grant ON payments (service, grant_id, created_at) WHERE holding = 0;
+CREATE INDEX failed_payments_by_account ON payments (service, account_id, created_at) WHERE holding = 0;
+CREATE INDEX failed_payments_by_time ON payments (service, created_at) WHERE holding = 0;
 
 CREATE TRIGGER payments_are_never_deleted BEFORE DELETE ON payments
 BEGIN SELECT RAISE(ABORT, 'payments are append-only'); END;
