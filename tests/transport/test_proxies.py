@@ -21,9 +21,21 @@ def test_loopback_is_never_proxied_unless_asked_for() -> None:
     assert [proxies.for_url(f"ws://{host}:7") for host in ("127.0.0.1", "localhost", "[::1]")] == [None] * 3
 
 
-def test_an_unknown_kind_of_proxy_is_refused() -> None:
-    with pytest.raises(KitestringError, match="must begin with"):
-        Proxies(wss="ftp://one:1")
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("ftp://secret@one:1", "must begin with"),
+        ("one:1", "must begin with"),
+        ("http://[::1:3128", "cannot be read"),
+        ("http://me:secret@one:99999", "cannot be read"),
+        ("socks5://:9050", "lacks its host"),
+        ("http://", "lacks its host"),
+    ],
+)
+def test_what_is_no_proxy_is_refused_in_one_sentence_without_its_secrets(url: str, what: str) -> None:
+    with pytest.raises(KitestringError, match=what) as refused:
+        Proxies(wss=url)
+    assert "secret" not in refused.value.message
 
 
 def test_the_repr_does_not_show_a_password() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from kitestring.base.text import UNSAFE
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
-from kitestring.wire.text import clean_description, escape_unsafe
+from kitestring.wire import text as text_module
+from kitestring.wire.text import clean_description, escape_unsafe, metadata_text
 from tests.kit.codec.invoices import invoice
 
 TRICKS = "\x00\x1b\x7f\x85\u2028\u200e\u202e\u2066"
@@ -38,3 +39,23 @@ def test_json_keeps_its_value_and_loses_its_tricks(value: object) -> None:
     assert json.loads(escaped) == value
     assert UNSAFE.search(escaped) is None
     assert (escaped == text) is (UNSAFE.search(text) is None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "text"),
+    [
+        ({"a": "\x7f"}, '{"a":"\\u007f"}'),
+        ({"a": "x" * 21}, ""),
+        ({"a": "\x7f" * 12}, ""),
+        ({}, ""),
+        ("a", ""),
+        (None, ""),
+    ],
+)
+def test_metadata_is_a_short_object_without_tricks_or_nothing(metadata: object, text: str) -> None:
+    assert metadata_text(metadata, 28) == text
+
+
+def test_long_metadata_is_thrown_away_before_it_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "escape_unsafe", lambda _: pytest.fail("it was escaped"))
+    assert metadata_text({"a": "\x7f" * 60_000}, 4_096) == ""

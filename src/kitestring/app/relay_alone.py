@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.home.open_files import raise_open_files
+from kitestring.app.home.process_limits import set_process_limits
 from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.service.own_relay import own_relay
 from kitestring.transport.clock import SystemClock
@@ -18,7 +18,7 @@ async def serve(config: Config, ready: Callable[[str], None], *, memory: bool = 
 
     Raises KitestringError when the directory or the port is taken.
     """
-    raise_open_files()
+    set_process_limits()
     home = None if memory else DataDir(config.data_dir, config.runtime_dir)
     with nullcontext() if home is None else home.locked():
         stop = asked_to_stop()

@@ -14,7 +14,7 @@ from kitestring.app.doors.unix import ControlServer
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.home.open_files import raise_open_files
+from kitestring.app.home.process_limits import set_process_limits
 from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
@@ -34,7 +34,7 @@ def run(config: Config, show: Callable[[Card], None]) -> None:
     """Serve until SIGTERM or SIGINT. Raises KitestringError with one sentence when it cannot start."""
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     home = DataDir(config.data_dir, config.runtime_dir)
-    raise_open_files()
+    set_process_limits()
     with home.locked():
         asyncio.run(_serve(config, home, show))
 

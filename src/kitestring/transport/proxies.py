@@ -21,7 +21,8 @@ class Proxies:
     Settings fill them from HTTPS_PROXY and HTTP_PROXY: aiohttp's own look-up knows no proxy for ``wss``.
     ``bypass`` are hosts, or domain suffixes with a leading dot, that are dialled directly (NO_PROXY); ``*`` is all.
     ``allow_foreign`` lets relays of foreign codes through although no address can be checked behind a proxy.
-    The repr shows no URL, because a proxy URL may carry a password. Raises KitestringError for an unknown proxy scheme.
+    The repr shows no URL, because a proxy URL may carry a password. Raises KitestringError for what is no
+    proxy URL, without repeating it.
     """
 
     wss: str | None = None
@@ -31,10 +32,7 @@ class Proxies:
 
     def __post_init__(self) -> None:
         for proxy in filter(None, (self.wss, self.ws)):
-            if urlsplit(proxy).scheme not in (*SOCKS_SCHEMES, *HTTP_SCHEMES):
-                raise KitestringError(
-                    Reason.MALFORMED, "a proxy must begin with http://, https://, socks5:// or socks4://"
-                )
+            _check(proxy)
 
     def for_url(self, url: str) -> str | None:
         """The proxy that leads to a relay URL, or None for a direct connection."""
@@ -46,6 +44,18 @@ class Proxies:
 
     def __repr__(self) -> str:
         return f"Proxies(wss={self.wss is not None}, ws={self.ws is not None}, bypass={self.bypass})"
+
+
+def _check(proxy: str) -> None:
+    try:
+        parts = urlsplit(proxy)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise KitestringError(Reason.MALFORMED, "a proxy URL cannot be read: check its host and port") from None
+    if parts.scheme not in (*SOCKS_SCHEMES, *HTTP_SCHEMES):
+        raise KitestringError(Reason.MALFORMED, "a proxy must begin with http://, https://, socks5:// or socks4://")
+    if not is_whole:
+        raise KitestringError(Reason.MALFORMED, "a proxy URL lacks its host: write socks5://127.0.0.1:9050, say")
 
 
 def _covers(rule: str, host: str) -> bool:

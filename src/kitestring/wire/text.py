@@ -6,6 +6,7 @@ from typing import Final
 
 from kitestring.base.text import UNSAFE, clean
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
+from kitestring.codec.json import dumps
 
 #: The largest text whose encrypted event stays below what relays take: the last NIP-44 padding step that fits.
 MAX_PLAINTEXT_BYTES: Final = 40_960
@@ -27,3 +28,15 @@ def escape_unsafe(json_text: str) -> str:
     if json_text.isprintable():
         return json_text
     return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
+
+
+def metadata_text(metadata: object, max_chars: int) -> str:
+    """A JSON object as text without control characters; "" for anything else, and where that is longer than
+    ``max_chars``."""
+    if not metadata or not isinstance(metadata, dict):
+        return ""
+    text = dumps(metadata)
+    if len(text) > max_chars:
+        return ""  # escaping only makes it longer, and takes time for each character
+    text = escape_unsafe(text)
+    return text if len(text) <= max_chars else ""

@@ -74,3 +74,10 @@ def test_bytes_that_no_lnd_has_baked_are_named_with_their_place(tmp_path: Path) 
 def test_it_is_in_no_repr(tmp_path: Path) -> None:
     assert SMALLEST.hex() not in repr(read_macaroon("env:LND", {"LND": SMALLEST.hex()}))
     assert repr(SMALLEST)[2:20] not in repr(read_macaroon("env:LND", {"LND": SMALLEST.hex()}))
+
+
+def test_one_that_stands_in_the_url_itself_is_refused_and_not_repeated() -> None:
+    baked = macaroon(sorted(NEEDED)).hex()
+    with pytest.raises(KitestringError, match="does not belong into a URL") as refused:
+        read_macaroon(baked, {})
+    assert baked not in str(refused.value)

@@ -256,6 +256,8 @@ def _read_file(path: Path) -> dict[str, Value]:
         return {}
     except PermissionError as error:
         raise KitestringError(Reason.MALFORMED, f"{path} cannot be read: give yourself the right to") from error
+    except RecursionError:
+        raise KitestringError(Reason.MALFORMED, f"{path} is nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KitestringError(Reason.MALFORMED, f"{path} is not valid TOML: {error}") from error
     return read_table(ROWS, table, str(path))

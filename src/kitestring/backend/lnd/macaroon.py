@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from kitestring.crypto.macaroon import VERSION, rights
 NEEDED: Final = frozenset({"info:read", "invoices:read", "invoices:write", "offchain:read", "offchain:write"})
 #: A macaroon that is in the service's environment and not in a file.
 ENVIRONMENT: Final = "env:"
+#: The macaroon itself where its place is asked for: an error that named the file would show it.
+_HEX: Final = re.compile("[0-9A-Fa-f]{64,}")
 #: Rights beyond the needed ones that a finding names.
 MAX_NAMED: Final = 4
 
@@ -37,6 +40,11 @@ def read_macaroon(where: str, environment: Mapping[str, str]) -> Macaroon:
         if name not in environment:
             raise KitestringError(Reason.MALFORMED, f"macaroon={where} leads to no macaroon: {name} is not set here")
         return Macaroon(where, _from_hex(environment[name]))
+    if _HEX.fullmatch(where):
+        raise KitestringError(
+            Reason.MALFORMED,
+            "macaroon= takes a path or env:NAME; the macaroon itself does not belong into a URL: use a variable",
+        )
     raw = read_file(Path(where), "the macaroon")
     return Macaroon(where, raw if raw[:1] == bytes([VERSION]) else _from_hex(raw.decode("latin-1")))
 

@@ -21,7 +21,7 @@ from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.codec.json import dumps, int_member, loads_object
 from kitestring.nostr.event import Event
 from kitestring.wire.reply_to import Cipher
-from kitestring.wire.text import MAX_PEER_MESSAGE, escape_unsafe
+from kitestring.wire.text import MAX_PEER_MESSAGE, metadata_text
 
 #: Longest invoice, hash, name and the like that is taken over from a wallet, in characters.
 MAX_TEXT_CHARS: Final = 8192
@@ -192,7 +192,7 @@ def _read_entry(entry: object) -> o.Transaction:
         description=_text(entry, "description", MAX_DESCRIPTION_BYTES),
         description_hash=_hex(entry, "description_hash"),
         preimage=_hex(entry, "preimage") if state is o.TransactionState.SETTLED else "",
-        metadata=escape_unsafe(dumps(metadata)) if metadata and isinstance(metadata, dict) else "",
+        metadata=metadata_text(metadata, MAX_TEXT_CHARS),
     )
 
 

@@ -20,7 +20,7 @@ from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.text import clean
 from kitestring.codec import bolt11
-from kitestring.codec.json import dumps, int_member, loads_object, text_member
+from kitestring.codec.json import int_member, loads_object, text_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import DAY_S, Window
@@ -28,7 +28,7 @@ from kitestring.wire.encryption import Choice, allowed_ciphers, choose_cipher
 from kitestring.wire.grammar import Announcement, Asked, Draft, Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import Cipher, ReplyTo
-from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, escape_unsafe
+from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
 
 DEFAULT_LIMIT: Final = 20
 #: Fifty transactions with ordinary invoices fill about half of the largest reply.
@@ -260,11 +260,7 @@ def _hash(params: Params, name: str) -> str:
 
 
 def _metadata(params: Params) -> str:
-    metadata = params.get("metadata")
-    if not metadata or not isinstance(metadata, dict):
-        return ""
-    text = escape_unsafe(dumps(metadata))
-    return text if len(text) <= MAX_METADATA_CHARS else ""
+    return metadata_text(params.get("metadata"), MAX_METADATA_CHARS)
 
 
 # ---------------------------------------------------------------- responses

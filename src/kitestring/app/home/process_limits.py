@@ -1,4 +1,4 @@
-"""The limit of this process on open files and sockets."""
+"""The limits that this process sets itself: open files and sockets, and no picture of its memory on the disk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Final
 OPEN_FILES: Final = 16_384
 
 
-def raise_open_files() -> None:
-    """Raise the limit as far as the system allows; where that is too little, the relay takes fewer connections."""
+def set_process_limits() -> None:
+    """Ask for more open files, as far as the system allows: where that is too little, the relay takes fewer
+    connections. A crash must leave no core file: the keys are in it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
