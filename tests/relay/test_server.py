@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import aiohttp
@@ -218,6 +218,18 @@ async def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
         await relay.start()
     await relay.stop()
     assert path.read_bytes().startswith(b"something else")
+
+
+async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    relay = new_relay(path)
+    with pytest.raises(KitestringError, match="belongs to another program"):
+        await relay.start()
+    await relay.stop()
+    assert path.read_bytes() == before
 
 
 async def test_a_port_in_use_is_one_clear_sentence() -> None:

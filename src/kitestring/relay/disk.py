@@ -69,7 +69,9 @@ class Disk:
         self._db = db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if application not in {0, APPLICATION_ID} or version > SCHEMA_VERSION:
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        is_foreign = application != APPLICATION_ID and (application or tables)
+        if is_foreign or version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError("it belongs to another program or a newer version")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")

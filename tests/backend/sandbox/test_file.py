@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.sandbox.file import INBOUND_MSAT, advance, moment_ms, open_file, transaction
+from kitestring.backend.sandbox.file import INBOUND_MSAT, SCHEMA_VERSION, advance, moment_ms, open_file, transaction
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError
 from kitestring.base.money import sat
@@ -19,11 +19,11 @@ async def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> N
     (tmp_path / "sandbox.db").write_text("a diary, not a database; long enough to be looked at by anybody")
     with pytest.raises(KitestringError, match="cannot be opened"):
         await make(tmp_path, WalkingClock()).open()
-    with sqlite3.connect(tmp_path / "other.db") as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(KitestringError, match="no sandbox of this version"):
-        World(tmp_path / "other.db")
+    for name, version in (("other.db", 99), ("theirs.db", SCHEMA_VERSION)):
+        with closing(sqlite3.connect(tmp_path / name)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+        with pytest.raises(KitestringError, match="no sandbox of this version"):
+            World(tmp_path / name)
     with pytest.raises(KitestringError, match="start its node first"):
         World(tmp_path / "missing.db")
     assert not (tmp_path / "missing.db").exists()

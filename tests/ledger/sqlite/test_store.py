@@ -154,6 +154,21 @@ async def test_reading_a_ledger_that_is_none_says_what_to_do(ledger: Path) -> No
     assert unknown.value.reason is Reason.UNKNOWN_TARGET
 
 
+@pytest.mark.parametrize("mark", [0, 0x6B697465])
+async def test_a_database_of_another_program_is_not_taken_over(ledger: Path, mark: int) -> None:
+    raw = sqlite3.connect(ledger)
+    raw.execute("CREATE TABLE theirs (a)")
+    raw.execute(f"PRAGMA application_id = {mark}")
+    raw.commit()
+    raw.close()
+    with pytest.raises(KitestringError, match="belongs to another program: move it away"):
+        await SqliteStore.open(ledger, SERVICE)
+    raw = sqlite3.connect(ledger)
+    assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    assert raw.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    raw.close()
+
+
 async def test_a_database_with_another_checksum_is_not_opened(ledger: Path) -> None:
     store = await SqliteStore.open(ledger, SERVICE)
     await store.close()

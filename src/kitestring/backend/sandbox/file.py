@@ -26,6 +26,8 @@ INBOUND_MSAT: Final = sat(100_000_000)
 #: A transaction here takes a millisecond or two; who waits longer than this meets a process that hangs.
 BUSY_LIMIT_S: Final = 10.0
 SCHEMA_VERSION: Final = 2
+#: "kits", so that a file of another program is not taken for one.
+APPLICATION_ID: Final = 0x6B697473
 
 _SCHEMA: Final = """
 CREATE TABLE node (
@@ -92,12 +94,13 @@ def open_file(
                 raise KitestringError(Reason.UNAVAILABLE, f"there is no sandbox at {path}: start its node first")
             _make(path, entropy, opening_msat)
         connection = _connect(path, shared=shared)
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
     except (sqlite3.Error, OSError) as error:
         raise KitestringError(
             Reason.UNAVAILABLE, f"the sandbox file {path} cannot be opened: {error}; choose another data directory"
         ) from error
-    if version != SCHEMA_VERSION:
+    if (mark, version) != (APPLICATION_ID, SCHEMA_VERSION):
         connection.close()
         raise KitestringError(
             Reason.UNAVAILABLE, f"{path} is no sandbox of this version; move it away to begin with a new one"
@@ -120,7 +123,8 @@ def _make(path: Path, entropy: Entropy, opening_msat: Msat) -> None:
     try:
         with contextlib.closing(_connect(draft)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+            marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+            connection.executescript(f"BEGIN; {_SCHEMA} {marks} COMMIT")
             connection.execute(
                 "INSERT INTO node (id, node_secret, outside_secret, opening_msat, capacity_msat, balance_msat)"
                 " VALUES (1, ?, ?, ?, ?, ?)",

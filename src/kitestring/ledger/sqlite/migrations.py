@@ -10,6 +10,9 @@ from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
 
+#: "kitl", so that a file of another program is not taken over.
+APPLICATION_ID: Final = 0x6B69746C
+_OTHER_PROGRAM: Final = "the database belongs to another program: move it away, or start with another --data-dir"
 _OTHER_DAY: Final = (
     "this ledger was made by an unreleased kitestring of another day: keep it, and start with another --data-dir"
 )
@@ -37,9 +40,12 @@ def migrations() -> list[Migration]:
 
 
 def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> None:
-    """Bring the database to this version. Raises KitestringError(MALFORMED) if it is newer or was made otherwise."""
+    """Bring the database to this version. Raises KitestringError(MALFORMED) if it is another program's, newer, or was
+    made otherwise."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        refuse_foreign(connection)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations"
             " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT"
@@ -53,6 +59,17 @@ def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def refuse_foreign(connection: sqlite3.Connection) -> None:
+    """Raise KitestringError(MALFORMED) if the file is another program's. Nothing is written, not even a header.
+
+    A ledger of the days before the mark has its migrations.
+    """
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if mark not in {0, APPLICATION_ID} or (not mark and tables and "migrations" not in tables):
+        raise KitestringError(Reason.MALFORMED, _OTHER_PROGRAM)
 
 
 def check(connection: sqlite3.Connection, steps: list[Migration]) -> int:

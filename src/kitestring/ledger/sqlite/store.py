@@ -15,7 +15,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.transactions import Committed, Tx
 from kitestring.ledger.rows import FEES, GRANT, WORLD, marks, write_grant
-from kitestring.ledger.sqlite.migrations import check, migrate, migrations
+from kitestring.ledger.sqlite.migrations import check, migrate, migrations, refuse_foreign
 from kitestring.ledger.sqlite.reader import SqliteReads
 from kitestring.ledger.sqlite.writer import Writer
 
@@ -141,6 +141,7 @@ def _open_writer(path: Path, service_id: str, cache_kib: int | None) -> tuple[sq
         timeout=BUSY_TIMEOUT_S,
     )
     try:
+        refuse_foreign(connection)
         _harden(connection)
         if cache_kib is not None:
             connection.execute(f"PRAGMA cache_size = -{cache_kib}").fetchall()
