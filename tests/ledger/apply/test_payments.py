@@ -278,10 +278,10 @@ async def test_what_another_grant_pays_is_taken_without_its_preimage(store: Stor
 
 @pytest.mark.parametrize("end", [None, settle("a", 10, answered("a"))])
 async def test_with_another_amount_it_is_not_the_same_payment(store: Store, end: Tx[object] | None) -> None:
-    await store.apply(claim("a", payment("a", 1_000, amountless=True)))
+    await store.apply(claim("a", payment("a", 1_000)))
     if end is not None:
         await store.apply(end)
-    more = payment("a", 5_000, payment_id="x", amountless=True)
+    more = payment("a", 5_000, payment_id="x")
     assert await store.apply(claim("a", more, asked=request("ask-more"))) == Denied(Reason.INVOICE_TAKEN)
     assert await store.request("ask-more") is None
 
