@@ -117,7 +117,8 @@ class Cycles:
         payment = Payment(
             payment_id=payment_id, node_id=world.NODE_ID, epoch=1, account_id=OWNER_ACCOUNT, grant_id=grant_id,
             payment_hash=payment_hash, destination=Bolt11("lnbcrt" + 261 * "q"), amount_msat=sat(1_000),
-            fee_cap_msat=sat(10), created_at=now, state=State.DISPATCHED, description=f"order {number}",
+            fee_cap_msat=sat(10), created_at=now, send_until=now + 120,
+            state=State.DISPATCHED, description=f"order {number}",
         )  # fmt: skip
         day = now - now % DAY_S
         charge = Charge(grant_id, payment.amount_msat + payment.fee_cap_msat, world.BUDGET.limit_msat, day, day)

@@ -16,6 +16,7 @@ from kitestring.base.outcomes import Paid
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.client.net import Waits
 from kitestring.client.nwc import NwcClient
+from kitestring.client.session import CLOCKS_S
 from kitestring.nostr.event import Event
 from tests.kit.client.hostile import (
     CLIENT,
@@ -85,6 +86,16 @@ async def test_the_limits_go_with_the_request_and_an_amount_only_where_the_invoi
         await wallet.pay_invoice(invoice(None), sat(5))
         params = [request.members["params"] for request in relay.requests]
     assert params == [{"invoice": invoice(), "max_fee": 1000}, {"invoice": invoice(None), "amount": 5000}]
+
+
+async def test_a_payment_that_nobody_waits_for_any_more_expires_and_a_question_does_not() -> None:
+    answer = script(pay_invoice={"preimage": PREIMAGE}, get_balance={"balance": 1_000})
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay) as wallet:
+        await wallet.pay_invoice(invoice(), timeout_s=20.5)
+        await wallet.get_balance()
+        pay, ask = (request.event for request in relay.requests)
+    assert [tag for tag in pay.tags if tag[0] == "expiration"] == [["expiration", str(pay.created_at + 21 + CLOCKS_S)]]
+    assert [tag for tag in ask.tags if tag[0] == "expiration"] == []
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def test_what_the_owner_sets_has_a_key_a_unit_and_the_default_of_the_engine() ->
         "open_invoices": "limits.open_invoices",
         "fee_ppm": "fees.cap_ppm",
         "fee_min_msat": "fees.cap_min_sat",
+        "send_within_s": "payments.send_within_s",
     }
     for name, row in ROWS.items():
         assert row.default == getattr(Limits(), name)

@@ -11,6 +11,7 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import PayOrder
+from kitestring.base.outcomes import Refused
 from kitestring.base.payments import (
     Failed,
     FailureReason,
@@ -28,7 +29,7 @@ from kitestring.engine.recovery import recover
 from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock, virtual
 from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
-from tests.kit.engine.rig import AMOUNT, Life, Rig, is_paid
+from tests.kit.engine.rig import AMOUNT, PATIENT, Life, Rig, is_paid
 from tests.kit.ledger.values import NOW
 
 FAILED = Failed("no route", FailureReason.NO_ROUTE)
@@ -285,6 +286,7 @@ async def test_a_refusal_told_to_a_resend_is_believed_after_a_quiet_time(life: L
 
 @virtual
 async def test_a_refusal_that_nobody_recognises_is_sent_again_ever_more_rarely(life: Life) -> None:
+    life.limits = PATIENT
     async with life.service() as rig:
         await rig.grant("app")
         invoice = life.node.outside_invoice(Script(answers=["dropped"]))
@@ -377,7 +379,7 @@ async def test_what_the_node_never_saw_is_sent_again_after_a_restart(life: Life)
         assert life.node.sends == [invoice[1]]
 
 
-@pytest.mark.parametrize("why", ["expired", "revoked", "stopped"])
+@pytest.mark.parametrize("why", ["expired", "revoked", "stopped", "late"])
 def test_what_the_node_never_saw_and_nobody_wants_any_more_is_a_failure(life: Life, why: str) -> None:
     @virtual
     async def story() -> None:
@@ -396,6 +398,49 @@ def test_what_the_node_never_saw_and_nobody_wants_any_more_is_a_failure(life: Li
             payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
             assert payment.evidence.startswith("never seen by the node (authoritative), as of ")
             assert why in payment.evidence
+            assert life.node.sends == []
+
+    story()
+
+
+@virtual
+async def test_an_order_that_died_with_its_process_is_not_sent_hours_later(life: Life) -> None:
+    """The invoice is good for a day, and who asked has paid in another way by now."""
+    invoice = await die_before_the_order_is_sent(life, is_known=False, expires_at=life.clock.now() + 86_400)
+    await life.clock.sleep(20 * 3_600)
+    async with life.service() as rig:
+        assert await rig.answer("r2") == Refused(Reason.PAYMENT_FAILED, "not sent: too late; nothing was paid")
+        assert (life.node.sends, await rig.state(invoice[1])) == ([], "failed")
+
+
+@virtual
+async def test_an_order_is_not_sent_when_the_node_comes_back_after_hours(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["dropped"]))
+        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=rig.clock.now() + 86_400)
+        await rig.clock.sleep(1)
+        life.node.offline = True
+        await rig.clock.sleep(int(3.5 * 3_600))
+        life.node.offline = False
+        assert (await rig.answer("r1")).message == "not sent: too late; nothing was paid"
+        assert life.node.sends == []
+
+
+@pytest.mark.parametrize("step_s", [-26 * 3_600, -3_600, 3_600, 26 * 3_600])
+def test_a_clock_that_steps_meanwhile_makes_no_late_order_a_fresh_one(life: Life, step_s: int) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoice = life.node.outside_invoice(Script(answers=["dropped"]))
+            await rig.pay("r1", "app", invoice, AMOUNT, expires_at=rig.clock.now() + 400 * 86_400)
+            await rig.clock.sleep(1)
+            life.node.offline = True
+            rig.clock.skew_s = step_s
+            await rig.clock.sleep(600)
+            life.node.offline = False
+            await rig.answer("r1")
             assert life.node.sends == []
 
     story()

@@ -21,6 +21,7 @@ REASONS = {
     FailureReason.REFUSED: Reason.PAYMENT_FAILED,
     FailureReason.UNREACHABLE: Reason.UNAVAILABLE,
     FailureReason.TAKEN: Reason.INVOICE_TAKEN,
+    FailureReason.TOO_LATE: Reason.PAYMENT_FAILED,
     FailureReason.OTHER: Reason.PAYMENT_FAILED,
 }
 PAY = PayInvoice(destination=Bolt11("lnbcrt-a"), payment_hash="aa" * 32, amount_msat=Msat(1_000))

@@ -25,7 +25,7 @@ from tests.kit.chance import entropy
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH, VirtualClock, virtual
 from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
-from tests.kit.engine.rig import Life
+from tests.kit.engine.rig import PATIENT, Life
 
 AMOUNT = 50_000
 #: Virtual seconds after which every payment of these tests has ended at the node.
@@ -391,6 +391,7 @@ def test_a_payment_ends_here_as_it_ends_in_the_engine(
     @virtual
     async def story() -> None:
         node = FaultyBackend(VirtualClock(skew_s))
+        life.limits = PATIENT  # a wallet sends as long as somebody waits
         life.node._clock = VirtualClock(skew_s)
         command = order(node, Script(fails, after_s, answers=answers.split()))
         theirs = life.node.outside_invoice(Script(fails, after_s, answers=answers.split()))

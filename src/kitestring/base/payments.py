@@ -108,6 +108,7 @@ class FailureReason(StrEnum):
     EXPIRED = "expired"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"  # no connection to the node came about: it was never asked
+    TOO_LATE = "too_late"  # never sent, and its time to be sent is over
     TAKEN = "taken"  # our own invoice was settled or cancelled before an internal payment of it
     OTHER = "other"
 

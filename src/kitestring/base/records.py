@@ -61,7 +61,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One outgoing payment. ``fee_cap_msat`` is reserved with the amount; ``fee_msat`` is what it really cost."""
+    """One outgoing payment. ``fee_cap_msat`` is reserved with the amount; ``fee_msat`` is what it really cost. After
+    ``send_until`` (Unix seconds) its order is not given to the node any more."""
 
     payment_id: str
     node_id: str
@@ -73,6 +74,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     amount_msat: Msat
     fee_cap_msat: Msat
     created_at: int
+    send_until: int
     state: State = State.RESERVED
     internal: bool = False
     expires_at: int = 0

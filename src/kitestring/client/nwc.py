@@ -122,8 +122,9 @@ class NwcClient:
         """As :meth:`pay_invoice`, for a command that is already decoded."""
         read = partial(decode_response, command=command)
         sent_at = self._first_sent_at(command.payment_hash)
-        async with self._exchange(command) as exchange:
-            outcome = await exchange.next(read, self._net.waits.pay_s if timeout_s is None else timeout_s)
+        wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
+        async with self._exchange(command, lasts_s=wait_s) as exchange:
+            outcome = await exchange.next(read, wait_s)
             if outcome is None:
                 outcome = await self._find_out(exchange, read, command, sent_at)
         self._note_cipher()
@@ -207,11 +208,11 @@ class NwcClient:
         self._note_cipher()
         return outcome
 
-    def _exchange(self, command: AnyCommand) -> Exchange:
+    def _exchange(self, command: AnyCommand, *, lasts_s: float | None = None) -> Exchange:
         cipher = client_cipher(self.service, legacy=self._legacy, nip44_seen=self.nip44_seen)
         if self._dialog is None or self._dialog.cipher != cipher:
             self._dialog = Dialog.nwc(self._key, self.uri.service_pubkey, cipher)
-        return Exchange(self._pool, self._dialog, encode_request(command), self._net)
+        return Exchange(self._pool, self._dialog, encode_request(command), self._net, lasts_s=lasts_s)
 
     def _note_cipher(self) -> None:
         if self._dialog is not None and self._dialog.cipher == "nip44":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -34,6 +35,8 @@ SINCE_S: Final = 60
 MAX_REPLIES: Final = 16
 #: Characters of relay trouble that an error shows.
 MAX_TROUBLE_CHARS: Final = 200
+#: Room for a service whose clock is ahead of ours, on top of the time that somebody waits for a payment.
+CLOCKS_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,14 @@ class Dialog:
         """To the service of an offer. Raises CodecError when ``service`` is no public key."""
         return cls(key, service, "nip44", kinds.OFFER, kinds.OFFER, shared_secret(key, service, "nip44"))
 
-    def request(self, plaintext: str, net: Net) -> Event:
-        """Raises CodecError when the text is too long."""
+    def request(self, plaintext: str, net: Net, lasts_s: float | None = None) -> Event:
+        """A request that nobody carries out when it is older than ``lasts_s`` (None = that is up to the service).
+        Raises CodecError when the text is too long."""
+        now = net.clock.now()
         return request_event(
             self.key, kind=self.request_kind, service=self.service, plaintext=plaintext, cipher=self.cipher,
-            shared=self.shared, entropy=net.entropy, now=net.clock.now(),
+            shared=self.shared, entropy=net.entropy, now=now,
+            expires_at=None if lasts_s is None else now + ceil(lasts_s) + CLOCKS_S,
         )  # fmt: skip
 
 
@@ -87,8 +93,10 @@ class Exchange:
     nothing: it may have passed the request on.
     """
 
-    def __init__(self, pool: RelayPool, dialog: Dialog, plaintext: str, net: Net) -> None:
-        self.request: Final = dialog.request(plaintext, net)
+    def __init__(
+        self, pool: RelayPool, dialog: Dialog, plaintext: str, net: Net, *, lasts_s: float | None = None
+    ) -> None:
+        self.request: Final = dialog.request(plaintext, net, lasts_s)
         self.undelivered = ""
         self.unreadable = ""
         self._pool: Final = pool

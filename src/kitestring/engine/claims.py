@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kitestring.base.commands import PayInvoice
 from kitestring.base.destinations import invoice_text
 from kitestring.base.grants import Grant
@@ -9,13 +11,17 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
 from kitestring.base.records import Invoice, Payment
-from kitestring.engine.context import Context
+from kitestring.engine.context import Context, Incoming
 from kitestring.policy.rules import Allow
+
+#: A claim that is dated further ahead of our clock than this was made at an unknown time: the clock has been set back.
+AHEAD_S: Final = 60
 
 
 def new_payment(
-    context: Context, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None, now: int
+    context: Context, incoming: Incoming, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None, now: int
 ) -> Payment:
+    ends = (now + context.limits.send_within_s, incoming.expires_at, command.expires_at)
     return Payment(
         payment_id=context.new_id(now),
         node_id=context.node.node_id,
@@ -27,6 +33,7 @@ def new_payment(
         amount_msat=command.amount_msat,
         fee_cap_msat=allow.fee_cap_msat,
         created_at=now,
+        send_until=min(filter(None, ends)),
         state=State.RESERVED if own is not None else State.DISPATCHED,
         internal=own is not None,
         expires_at=command.expires_at,
@@ -54,7 +61,14 @@ def pay_order(payment: Payment, timeout_s: int) -> PayOrder:
     )
 
 
-async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Failed) -> Failed | None:
+def is_late(payment: Payment, now: int, waited_s: float) -> bool:
+    """Whether its order must not be sent any more. ``waited_s`` is how long this process has had it: the clock may step
+    either way, and then says nothing."""
+    is_dated_ahead = now < payment.created_at - AHEAD_S
+    return now > payment.send_until or is_dated_ahead or waited_s > payment.send_until - payment.created_at
+
+
+async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Failed, waited_s: float) -> Failed | None:
     """None while an order that the node has not taken may still be sent; else the failure that this becomes as soon as
     no order is on its way any more. Ask only where the node's look-ups are authoritative."""
     now, grant = context.clock.now(), await context.store.grant(payment.grant_id)
@@ -65,6 +79,8 @@ async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Fa
         why = "the connection was revoked"
     elif (await context.store.totals()).spending_stopped:
         why = "spending is stopped"
+    elif is_late(payment, now, waited_s):
+        reason, why = FailureReason.TOO_LATE, "it is too late"
     else:
         return None
     if isinstance(seen, NeverSeen):

@@ -35,7 +35,8 @@ def pauses() -> Iterator[float]:
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """A journaled command on its way in. ``request_id`` is claimed once, for ever; ``reply_to`` belongs to the wire."""
+    """A journaled command on its way in. ``request_id`` is claimed once, for ever; ``reply_to`` belongs to the wire.
+    After ``expires_at`` (Unix seconds, where the sender gave one) it is not carried out any more."""
 
     request_id: str
     wire: str
@@ -43,6 +44,7 @@ class Incoming(msgspec.Struct, frozen=True):
     command: Journaled
     reply_to: bytes
     sent_at: int
+    expires_at: int | None = None
 
 
 @dataclass(slots=True)

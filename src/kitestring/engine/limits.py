@@ -47,5 +47,12 @@ class Limits:
         DEFAULT_FEE_MIN_MSAT,
         "The routing fee that is allowed even where fees.cap_ppm gives less.",
     )
+    send_within_s: int = setting(
+        "payments.send_within_s",
+        whole("seconds", least=1, most=86_400),
+        120,
+        "An order that has not reached the node so long after its payment was decided is not sent any more: whoever"
+        " asked has stopped waiting, and may have paid in another way.",
+    )
     pay_timeout_s: int = 60
     view_age_s: float = 30.0

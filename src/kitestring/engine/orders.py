@@ -31,7 +31,7 @@ those of a dead process             failed, as in the rows above     ends
                                     never seen                       send the same one again at once, if somebody
                                                                      still wants it
 any, and nobody wants it any more   failed or never seen, after      ends: it was not sent again, because …
-(expired, revoked, stopped)         the answer limit
+(expired, too late, revoked, …)     the answer limit
 ==================================  ===============================  =================================================
 
 Every wait is of this process's monotonic clock. The wall clock may have been set: a wait that it shortens gives money

@@ -49,6 +49,8 @@ def refusal(failure: Failed) -> Refused:
             return Refused(Reason.PAYMENT_FAILED, "the invoice has expired")
         case FailureReason.REFUSED:
             return Refused(Reason.PAYMENT_FAILED, "the payee or the node refused the payment")
+        case FailureReason.TOO_LATE:
+            return Refused(Reason.PAYMENT_FAILED, "not sent: too late; nothing was paid")
         case FailureReason.OTHER:
             return Refused(Reason.PAYMENT_FAILED)
         case _:

@@ -120,7 +120,7 @@ class Payments:
             view = await self._view(grant, view_age_s, asked.until)
         except KitestringError as unavailable:
             return await self._known_or(asked, grant, Refused.of(unavailable))
-        payment = new_payment(self._context, asked.command, grant, verdict, own, now)
+        payment = new_payment(self._context, asked.incoming, asked.command, grant, verdict, own, now)
         request = new_request(asked.incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, verdict.charges, view))
         if isinstance(answer, Claimed):
@@ -153,7 +153,7 @@ class Payments:
             return refusal
         # This claim can join or find the payment, but its charge fits no budget: it can never start one.
         never = Charge(grant.grant_id, Msat(1), ZERO, 0, 0)
-        payment = new_payment(self._context, command, grant, Allow((never,), ZERO), None, now)
+        payment = new_payment(self._context, asked.incoming, command, grant, Allow((never,), ZERO), None, now)
         request = new_request(asked.incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
         assert not isinstance(answer, Claimed), "a payment that fits no budget was claimed"  # noqa: S101 - of our own ledger

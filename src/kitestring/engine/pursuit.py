@@ -43,7 +43,7 @@ from kitestring.base.payments import (
 from kitestring.base.records import Message, Payment, Request
 from kitestring.base.transactions import InvoiceNotOpen, RecordPayment
 from kitestring.engine.answers import Answers
-from kitestring.engine.claims import first_claimed_at, pay_order, why_not_again
+from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again
 from kitestring.engine.context import Context, pauses
 from kitestring.engine.node import ask_about, ask_to_pay, reachable
 from kitestring.engine.orders import Orders
@@ -112,6 +112,7 @@ class Pursuit:
         self._is_under_way = payment.state in OPEN and payment.node_id == context.node.node_id
         self._word = Word.GIVEN if payment.state is State.RESOLVED else Word.NONE
         self._pauses = pauses()
+        self._begun_s = context.clock.monotonic()
 
     # ------------------------------------------------------------ life
 
@@ -152,6 +153,10 @@ class Pursuit:
             case Watching():
                 return await self._watch(phase)
         assert_never(phase)
+
+    @property
+    def _waited_s(self) -> float:
+        return self._context.clock.monotonic() - self._begun_s
 
     @property
     def _name(self) -> str:
@@ -200,6 +205,10 @@ class Pursuit:
 
     async def _send(self) -> Phase:
         """Send the only order there ever was: its failure is final at once."""
+        if is_late(self.payment, self._context.clock.now(), self._waited_s):
+            return await self._record(
+                Failed("not sent: too late, no order was given to the node", FailureReason.TOO_LATE)
+            )
         order = pay_order(self.payment, self._context.limits.pay_timeout_s)
         answer = await ask_to_pay(self._context.backend.pay(order), self.payment.payment_hash)
         if isinstance(answer, Settled | Failed):
@@ -283,7 +292,7 @@ class Pursuit:
         end = orders.end(answer, now_s, is_authoritative=can.authoritative_lookup)
         if end is not None or not isinstance(answer, NeverSeen | Failed) or not can.repeats_safely:
             return end, False
-        stale = await why_not_again(self._context, self.payment, answer)
+        stale = await why_not_again(self._context, self.payment, answer, self._waited_s)
         if stale is not None:
             return (stale if orders.is_over(now_s) else None), False
         return None, orders.may_send(answer, now_s)

@@ -134,13 +134,19 @@ class Inbox(Generic[Speaker]):
         self._working[event_id] = None
 
 
-def has_expired(event: Event, now: int) -> bool:
-    """Whether the NIP-40 ``expiration`` has passed. An unreadable one counts as passed: nothing is paid for it."""
+def expires_at(event: Event) -> int | None:
+    """The NIP-40 ``expiration`` in Unix seconds, None without one; 0 where nobody can read it."""
     expiration = first_tag(event, "expiration")
     if expiration is None:
-        return False
+        return None
     readable = expiration.isascii() and expiration.isdigit() and len(expiration) <= MAX_TIME_DIGITS
-    return not readable or int(expiration) < now
+    return int(expiration) if readable else 0
+
+
+def has_expired(event: Event, now: int) -> bool:
+    """Whether the NIP-40 ``expiration`` has passed. An unreadable one counts as passed: nothing is paid for it."""
+    end = expires_at(event)
+    return end is not None and end < now
 
 
 def _place(event: Event, speaker: Speaker, window: Window, now: int) -> Accept[Speaker] | Lookup[Speaker]:

@@ -40,6 +40,8 @@ NWC = b"nwc"
 #: A kind of message of the tests: what a consumer of the feed tells.
 NOTE = "notice"
 AMOUNT = 50_000
+#: A service that sends an order again for a day: for tests of what a node may do meanwhile.
+PATIENT = Limits(send_within_s=86_400)
 
 
 def encode(reply_to: bytes, part: str, outcome: Outcome, now: int) -> Encoded | None:

@@ -63,6 +63,7 @@ def payment(name: str, amount: int = 1000, fee_cap: int = 100, **changes: Any) -
         amount_msat=Msat(amount),
         fee_cap_msat=Msat(fee_cap),
         created_at=NOW,
+        send_until=NOW + 120,
     )
     return replace(made, **changes)
 

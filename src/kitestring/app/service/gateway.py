@@ -25,7 +25,7 @@ from kitestring.base.ports import Clock, Encoded
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.nostr.event import Event
-from kitestring.nostr.inbox import Accept, Inbox, Lookup
+from kitestring.nostr.inbox import Accept, Inbox, Lookup, expires_at
 from kitestring.wire.encryption import Choice
 from kitestring.wire.envelope import decrypt
 from kitestring.wire.grammar import Asked, Facts
@@ -176,7 +176,9 @@ class Gateway:
         grant_id = "" if caller.grant is None else caller.grant.grant_id
         command = asked.command
         if isinstance(command, Journaled):
-            incoming = Incoming(event.id, asked.to.wire, grant_id, command, asked.to.freeze(), event.created_at)
+            incoming = Incoming(
+                event.id, asked.to.wire, grant_id, command, asked.to.freeze(), event.created_at, expires_at(event)
+            )
             refused = await self._engine.handle(incoming)
             if refused is None:
                 self._served.add(event.id)

@@ -39,6 +39,7 @@ from kitestring.ledger.rows import (
     STATES,
     WORLD,
     holder_of,
+    marks,
     read_payment,
     read_request,
     write_claimed,
@@ -56,7 +57,7 @@ LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_
 WHERE s.service = ?"""
 _INSERT: Final = (
     f"INSERT INTO payments (service, {CLAIMED}, charges, state, fee_msat, preimage, evidence, steps)"
-    f" VALUES (?{', ?' * 17}, ?, ?, 0, '', '', ?)"
+    f" VALUES ({marks(CLAIMED)}, ?, ?, 0, '', '', ?)"
 )
 _BY_ID: Final = f"SELECT {PAYMENT}, payment, charges FROM payments WHERE service = ? AND payment_id = ?"
 _UPDATE: Final = (

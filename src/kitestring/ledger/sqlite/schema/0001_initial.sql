@@ -222,6 +222,7 @@ CREATE TABLE payments (
   metadata TEXT NOT NULL,
   -- What is sent to a key without an invoice, as JSON; "" for an invoice.
   keysend TEXT NOT NULL,
+  send_until INTEGER NOT NULL,
   charges TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state = 'reserved' OR state = 'dispatched' OR state = 'settled' OR state = 'failed'
     OR state = 'unknown' OR state = 'resolved'),
