@@ -22,6 +22,9 @@ NOW = 1_760_000_000
 EPOCH = 1_800_000_000
 #: Seconds of real time after which a wait in a test has failed.
 PATIENCE_S = 20
+#: Steps of a wall clock that every part must bear, in seconds, either way: a leap, a wrong summer time, a wrong zone and
+#: date, a dead battery.
+STEPS_S = (1, 3_600, 26 * 3_600, 400 * 86_400)
 #: Real seconds that work outside may take before the loop calls itself stuck.
 STUCK_S = 20.0
 
@@ -90,6 +93,23 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Clocks:
+    """The wall clocks of the three sides, on one loop: they wait alike and are set apart."""
+
+    def __init__(self) -> None:
+        self.app, self.node, self.service = VirtualClock(), VirtualClock(), VirtualClock()
+
+    def step(self, side: str, seconds: int) -> None:
+        """Set the clock of ``app``, ``node`` or ``service`` by so many seconds, once."""
+        clock: VirtualClock = getattr(self, side)
+        clock.skew_s += seconds
+
+    def right(self) -> None:
+        """All of them show the true time again."""
+        for clock in (self.app, self.node, self.service):
+            clock.skew_s = 0
 
 
 def virtual(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

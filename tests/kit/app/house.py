@@ -1,0 +1,271 @@
+"""A real service in virtual time: the real :class:`Core` on a real data directory, between a relay that keeps
+everything, a node that can be exchanged, and three clocks.
+
+Only three things are not its own: the relay pool, the backend, and the ledger's ``apply``, which can be the last thing a
+process does. Services can be killed at any point, their directories copied and restored at any moment, and a copy can
+be started beside its original (:meth:`House.twin`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from kitestring.app.home.config import Config
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.service import core as core_module
+from kitestring.app.service.core import Core, Place
+from kitestring.base.errors import KitestringError
+from kitestring.base.records import Payment
+from kitestring.ledger.audit.checks import audit
+from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.app.client import App
+from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
+from tests.kit.clock import Clocks, VirtualLoop
+from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
+from tests.kit.engine.hostile import Address, HostileNode
+
+#: Which running service a task belongs to; tasks inherit it from whoever spawns them.
+_LIFE: contextvars.ContextVar[list[asyncio.Task[Any]] | None] = contextvars.ContextVar("life", default=None)
+#: Files of a data directory that are no part of a copy: SQLite makes them anew.
+_OWN = ("-shm",)
+
+Files = dict[str, bytes]
+Spoil = Callable[[Any], Any]
+
+
+class House:
+    """What outlives a service. ``spoil_store`` and ``spoil_backend`` wrap what the next service is given: by them faults
+    are planted (:mod:`tests.kit.app.faults`)."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.clocks = Clocks()
+        self.node: Any = Address(HostileNode(self.clocks.node))
+        self.relay = KeepingRelay()
+        self.root, self.home = root, root / "home"
+        self.settings = settings
+        self.apps: dict[str, App] = {}
+        self.spoil_store: list[Spoil] = []
+        self.spoil_backend: list[Spoil] = []
+        self.spoil_restore: list[Callable[[House], None]] = []
+        self._numbers = itertools.count(1)
+
+    def entropy(self, size: int) -> bytes:
+        return sha256(b"house %d" % next(self._numbers)).digest()[:size]
+
+    @property
+    def ledger(self) -> Path:
+        return DataDir(self.home, self.root).ledger
+
+    # ------------------------------------------------------------ running
+
+    @asynccontextmanager
+    async def service(self, crossings: Crossings | None = None) -> AsyncIterator[Service]:
+        """One life. However it ends, nothing of it goes on afterwards: leaving the context is a kill. Raises
+        KitestringError where the service refuses to start."""
+        service = Service(self, crossings or Crossings())
+        try:
+            await service.begin()
+            yield service
+        finally:
+            await service.kill()
+
+    # ------------------------------------------------------------ files
+
+    def copy(self) -> Files:
+        """Every file of the data directory as it is at this moment, write-ahead log and key included."""
+        files = (path for path in sorted(self.home.rglob("*")) if path.is_file() and not path.name.endswith(_OWN))
+        return {str(path.relative_to(self.home)): path.read_bytes() for path in files}
+
+    def restore(self, files: Files) -> None:
+        """Put these files in place of all that are there. No service may be running on them."""
+        for path in sorted(self.home.rglob("*"), reverse=True):
+            if path.is_file():
+                path.unlink()
+        self._write(self.home, files)
+        for spoil in self.spoil_restore:
+            spoil(self)
+
+    def twin(self, files: Files) -> House:
+        """Another machine with a copy of the directory: the same node, relay, clocks and apps."""
+        other = House(self.root / f"twin{next(self._numbers)}", **self.settings)
+        other.clocks, other.node, other.relay, other.apps = self.clocks, self.node, self.relay, self.apps
+        other._numbers = self._numbers
+        self._write(other.home, files)
+        return other
+
+    @staticmethod
+    def _write(home: Path, files: Files) -> None:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, data in files.items():
+            path = home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_bytes(data)
+
+    def violations(self) -> list[str]:
+        """What the audit finds in the ledger, and what the node's books say against everybody (I1)."""
+        service_id = Keyring(DataDir(self.home, self.root).read_seed()).service_id
+        found = [str(violation) for violation in audit(self.ledger, service_id)]
+        return found + [f"paid twice: {payment_hash}" for payment_hash in sorted(self.node.paid_twice())]
+
+
+class Service:
+    """One running service and what its owner does with it."""
+
+    def __init__(self, house: House, crossings: Crossings) -> None:
+        self.house, self.crossings = house, crossings
+        self.core: Any = None
+        self.store: Any = None
+        self.sqlite: SqliteStore | None = None
+        self.tasks: list[asyncio.Task[Any]] = []
+        self._context = contextvars.copy_context()
+        self._context.run(_LIFE.set, self.tasks)
+        self._keys = itertools.count()
+
+    # ------------------------------------------------------------ life
+
+    async def begin(self) -> None:
+        _count_tasks()
+        await self.do(self._start())
+
+    async def do(self, work: Any) -> Any:
+        """Carry it out as the service's own work: it dies with the service."""
+        return await asyncio.get_running_loop().create_task(work, context=self._context.copy())
+
+    async def _start(self) -> None:
+        house = self.house
+        home = DataDir(house.home, house.root)
+        home.create()
+        keyring = Keyring(home.seed(house.entropy))
+        home.check_owner(keyring.service_id)
+        place = Place(home.ledger, home.path, (URL,), {keyring.service_id})
+        config = Config(house.home, runtime_dir=house.root, **house.settings)
+        with self._wired():
+            self.core = await Core.open(config, place, keyring, clock=house.clocks.service, entropy=house.entropy)
+        await self.core.start()
+
+    @contextmanager
+    def _wired(self) -> Iterator[None]:
+        """The three parts that are not the service's own."""
+        house, crossings = self.house, self.crossings
+
+        def backend(*_: Any, **__: Any) -> Any:
+            made: Any = CrossedBackend(house.node, crossings)
+            for spoil in house.spoil_backend:
+                made = spoil(made)
+            return made
+
+        def pool(*_: Any, **__: Any) -> RelayDouble:
+            return RelayDouble(house.relay)
+
+        with (
+            patch.object(core_module, "open_backend", backend),
+            patch.object(core_module, "RelayPool", pool),
+            patch.object(core_module, "SqliteStore", self),
+        ):
+            yield
+
+    async def open(self, *values: Any, **named: Any) -> Any:
+        """In the place of ``SqliteStore.open``."""
+        self.sqlite = await SqliteStore.open(*values, **named)
+        self.store = _ListenedStore(self.sqlite, self.crossings)
+        for spoil in self.house.spoil_store:
+            self.store = spoil(self.store)
+        return self.store
+
+    async def kill(self) -> None:
+        """End every task of it, wherever it is, as SIGKILL does; only the file is closed as is proper."""
+        if self.core is not None:
+            self.core.pool.end()
+        while left := [task for task in self.tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*self.tasks, return_exceptions=True)  # what they raised is known now
+        loop = asyncio.get_running_loop()
+        if self.sqlite is not None:
+            with loop.outside() if isinstance(loop, VirtualLoop) else nullcontext():
+                await self.sqlite.close()
+
+    # ------------------------------------------------------------ the owner
+
+    async def command(self, name: str, /, **params: Any) -> Any:
+        """Carry an owner's command out. Raises KitestringError as any door would tell it."""
+        commands = OwnerCommands(self.core.desk, all_commands())
+        caller = await commands.owner()
+        key = f"k{next(self.house._numbers)}"
+        return await self.do(commands.run(caller, name, params, key))
+
+    async def account(self, name: str, amount_msat: int) -> None:
+        await self.command("account_create", name=name)
+        if amount_msat:
+            await self.command("account_fund", account=name, amount_msat=amount_msat)
+
+    async def connect(self, name: str, **params: Any) -> App:
+        """A connection, and the app that holds it."""
+        made = await self.command("connect", name=name, **params)
+        app = self.house.apps[name] = App(made["nwc_uri"], self.house.relay, self.house.clocks.app, self.house.entropy)
+        return app
+
+    # ------------------------------------------------------------ looking
+
+    async def payment(self, payment_hash: str) -> Payment | None:
+        found: Payment | None = await self.store.payment_by_hash(self.core.engine._context.node.node_id, payment_hash)
+        return found
+
+    async def state(self, payment_hash: str) -> str:
+        found = await self.payment(payment_hash)
+        return "" if found is None else found.state.value
+
+    async def available(self, account: str) -> int:
+        found = await self.store.account(account)
+        return int(found.available_msat)
+
+    async def stopped(self) -> str:
+        """Why spending is stopped, "" where it is not."""
+        return str((await self.store.totals()).spending_stopped)
+
+
+class _ListenedStore(CrossedStore):
+    """Who listens to it does so as part of the service it was opened in."""
+
+    def subscribe(self, listener: Callable[[Any], None]) -> None:
+        context = contextvars.copy_context()
+        self._store.subscribe(lambda news: context.copy().run(listener, news))
+
+
+def _count_tasks() -> None:
+    """From now on every task is entered with the service it belongs to."""
+    loop = asyncio.get_running_loop()
+    if loop.get_task_factory() is _made:
+        return
+    loop.set_task_factory(_made)
+
+
+def _made(
+    loop: asyncio.AbstractEventLoop, work: Any, context: contextvars.Context | None = None, **more: Any
+) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context, **more)
+    life = context.get(_LIFE) if context is not None else _LIFE.get()
+    if life is not None:
+        life.append(task)
+    return task
+
+
+async def refused_to_start(house: House) -> KitestringError | None:
+    """The sentence with which the service does not start, None when it does."""
+    try:
+        async with house.service():
+            return None
+    except KitestringError as refused:
+        return refused

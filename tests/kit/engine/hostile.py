@@ -1,0 +1,120 @@
+"""Nodes that lose what they knew, and an address behind which they are exchanged."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from kitestring.base.money import Msat
+from kitestring.base.node import Capabilities, NodeInfo, PayOrder
+from kitestring.base.ports import Clock
+from tests.kit.engine.node import ABILITIES, OPENING, FaultyBackend, Made, Script, Sent
+
+#: The identities of nodes, in the order in which they come.
+NAMES = tuple("02" + digits * 32 for digits in ("ab", "cd", "ef", "12"))
+
+
+class HostileNode(FaultyBackend):
+    """A :class:`FaultyBackend` with an identity, whose records can be lost while its money is gone all the same.
+
+    ``ever`` is the book that nobody can touch: what it has really paid, with the time of each (monotonic seconds).
+    """
+
+    def __init__(
+        self, clock: Clock, node_id: str = NAMES[0], capabilities: Capabilities = ABILITIES, opening: Msat = OPENING
+    ) -> None:
+        super().__init__(clock, capabilities, opening)
+        self.node_id = node_id
+        self.ever: list[tuple[str, Sent, float]] = []
+
+    async def info(self) -> NodeInfo:
+        self._called("info")
+        return NodeInfo(self.node_id, "faulty", "#000000", "regtest", 1, "00" * 32)
+
+    def _send(self, order: PayOrder, script: Script) -> None:
+        before = self._sent.get(order.payment_hash)
+        super()._send(order, script)
+        after = self._sent[order.payment_hash]
+        if after is not before:
+            self.ever.append((order.payment_hash, after, self._clock.monotonic()))
+
+    def times_paid(self) -> list[str]:
+        """The hash of every payment that has left it, forgotten ones too, or that still may."""
+        return [payment_hash for payment_hash, sent, _ in self.ever if not sent.fails]
+
+    def lend_world(self, other: FaultyBackend) -> None:
+        """The network is the same for both: either can pay what the other was asked to pay."""
+        other.scripts, other._preimages = self.scripts, self._preimages
+        other._numbers = self._numbers
+
+    # ------------------------------------------------------------ losing
+
+    def forget(self, *hashes: str) -> None:
+        """Delete its records of these payments, of all without any; it has paid all the same."""
+        for payment_hash in hashes or tuple(self._sent):
+            self._sent.pop(payment_hash, None)
+
+    def state(self) -> tuple[dict[str, Sent], dict[str, Made]]:
+        """Its records as they are now."""
+        return copy.deepcopy(self._sent), copy.deepcopy(self._made)
+
+    def restore(self, state: tuple[dict[str, Sent], dict[str, Made]]) -> None:
+        """Put older records in place of its own."""
+        self._sent, self._made = copy.deepcopy(state[0]), copy.deepcopy(state[1])
+        self._ring()
+
+    def new_invoice_database(self) -> None:
+        """What was settled is gone, what is open stays, and the settle index begins again."""
+        self._made = {name: made for name, made in self._made.items() if made.state != "settled"}
+        self._indexes = iter(range(1, 1_000_000))  # type: ignore[assignment]  # both are asked for the next one only
+
+    def received_all(self, payment_hash: str, amount: int) -> bool:
+        """As :meth:`pay_in`, with an amount that may be 0 or too little."""
+        if not self.pay_in(payment_hash, max(1, amount)):
+            return False
+        self._made[payment_hash].received = amount
+        return True
+
+
+class Address:
+    """What the service is configured with: one node now, another one later, without a restart.
+
+    Everything that :class:`HostileNode` has is reached through it; ``nodes`` are all that ever stood here.
+    """
+
+    def __init__(self, node: HostileNode) -> None:
+        self.node = node
+        self.nodes = [node]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.node, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ("node", "nodes"):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.node, name, value)
+
+    def exchange(self, node_id: str = "") -> HostileNode:
+        """Another node takes the place of the present one, which it tells from now on. Streams break."""
+        old = self.node
+        new = HostileNode(old._clock, node_id or NAMES[len(self.nodes)], old.capabilities, old._opening)
+        old.lend_world(new)
+        self.node = new
+        self.nodes.append(new)
+        old.break_streams()
+        return new
+
+    def back_to(self, node: HostileNode) -> None:
+        """One that stood here before."""
+        self.node.break_streams()
+        self.node = node
+
+    def times_paid(self) -> list[str]:
+        """Of all nodes together."""
+        return [payment_hash for node in self.nodes for payment_hash in node.times_paid()]
+
+    def paid_twice(self) -> set[str]:
+        """Hashes that more than one order has paid, by whichever node."""
+        found = self.times_paid()
+        return {payment_hash for payment_hash in found if found.count(payment_hash) > 1}
