@@ -24,6 +24,8 @@ from tests.rig.network import LightningRig
 from tests.rig.process import Process, free_port, spawn, stop_all
 
 _FIXTURES_OF_PARTS = {"rig", "node_js"}
+#: Where a test may be expected to fail: it plays a finding that is not mended yet.
+_FINDINGS = "tests/sim/findings/"
 #: What asyncio logs when a result that nobody has looked at is thrown away.
 _FORGOTTEN = ("was never retrieved", "was never awaited", "was destroyed but it is pending")
 
@@ -177,7 +179,8 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 
 def _without_skips(report: _Report) -> _Report:
-    if report.skipped and in_ci():
+    known = hasattr(report, "wasxfail") and report.nodeid.startswith(_FINDINGS)
+    if report.skipped and in_ci() and not known:
         report.outcome = "failed"
         vars(report).pop("wasxfail", None)
         report.longrepr = f"{report.nodeid} was skipped, and with CI=true nothing is: {report.longrepr}"

@@ -13,45 +13,79 @@ from kitestring.nostr.event import Event, first_tag
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from tests.kit.app.relay import KeepingRelay
 
+STRANGER = SecretKey(b"\x0d" * 32)
 
-class App:
-    """``uri`` is the connection's. What it sends is on the relay for ever."""
 
-    def __init__(self, uri: str, relay: KeepingRelay, clock: Clock, entropy: Entropy) -> None:
-        found = decode_nwc(uri)
-        self.key, self.service = SecretKey(found.secret), found.service_pubkey
+class Peer:
+    """Somebody who asks a service by events of one kind. What it sends is on the relay for ever."""
+
+    kind: int
+    answer_kind: int
+
+    def __init__(self, key: SecretKey, service: str, relay: KeepingRelay, clock: Clock, entropy: Entropy) -> None:
+        self.key, self.service = key, service
         self._relay, self._clock, self._entropy = relay, clock, entropy
         self._shared = shared_secret(self.key, self.service, "nip44")
 
-    def request(self, method: str, params: Any = None, *, expires_at: int | None = None) -> Event:
-        """A signed request that nobody has seen yet."""
+    def signed(self, plaintext: str, *, expires_at: int | None = None) -> Event:
+        """A request that nobody has seen yet."""
         return request_event(
-            self.key, kind=kinds.NWC_REQUEST, service=self.service, cipher="nip44", shared=self._shared,
-            plaintext=json.dumps({"method": method, "params": params or {}}), entropy=self._entropy,
-            now=self._clock.now(), expires_at=expires_at,
+            self.key, kind=self.kind, service=self.service, cipher="nip44", shared=self._shared, plaintext=plaintext,
+            entropy=self._entropy, now=self._clock.now(), expires_at=expires_at,
         )  # fmt: skip
 
-    def send(self, method: str, params: Any = None, **how: Any) -> Event:
-        """Publish a request; the event that was asked with."""
-        event = self.request(method, params, **how)
+    def publish(self, event: Event) -> Event:
         self._relay.publish(event)
         return event
-
-    def pay(self, bolt11: str, **params: Any) -> Event:
-        return self.send("pay_invoice", {"invoice": bolt11, **params})
-
-    def again(self, event: Event) -> None:
-        """The very same event once more."""
-        self._relay.publish(event)
 
     def replies(self, event: Event) -> list[Any]:
         """Every answer that the relay shows, the first one first."""
         found = [
             other
             for other in self._relay.events
-            if other.pubkey == self.service and other.kind == kinds.NWC_RESPONSE and first_tag(other, "e") == event.id
+            if other.pubkey == self.service and other.kind == self.answer_kind and first_tag(other, "e") == event.id
         ]
         return [json.loads(decrypt(other.content, "nip44", self._shared)) for other in found]
+
+    async def first(self, event: Event, limit_s: float = 3_600.0) -> Any:
+        """The first answer, waiting for it; None when there is none within ``limit_s`` virtual seconds."""
+        until = self._clock.monotonic() + limit_s
+        while not (replies := self.replies(event)) and self._clock.monotonic() < until:
+            await self._clock.sleep(0.5)
+        return replies[0] if replies else None
+
+
+class Stranger(Peer):
+    """Asks an offer of the service for an invoice."""
+
+    kind = answer_kind = kinds.OFFER
+
+    async def invoice(self, offer_id: str, amount_sats: int) -> tuple[Event, str]:
+        """The request, and the bolt11 that it was answered with."""
+        event = self.publish(self.signed(json.dumps({"offer": offer_id, "amount_sats": amount_sats})))
+        answer = await self.first(event)
+        return event, str(answer["bolt11"])
+
+
+class App(Peer):
+    """``uri`` is the connection's."""
+
+    kind, answer_kind = kinds.NWC_REQUEST, kinds.NWC_RESPONSE
+
+    def __init__(self, uri: str, relay: KeepingRelay, clock: Clock, entropy: Entropy) -> None:
+        found = decode_nwc(uri)
+        super().__init__(SecretKey(found.secret), found.service_pubkey, relay, clock, entropy)
+
+    def request(self, method: str, params: Any = None, *, expires_at: int | None = None) -> Event:
+        """A signed request that nobody has seen yet."""
+        return self.signed(json.dumps({"method": method, "params": params or {}}), expires_at=expires_at)
+
+    def send(self, method: str, params: Any = None, **how: Any) -> Event:
+        """Publish a request; the event that was asked with."""
+        return self.publish(self.request(method, params, **how))
+
+    def pay(self, bolt11: str, **params: Any) -> Event:
+        return self.send("pay_invoice", {"invoice": bolt11, **params})
 
     def code(self, event: Event) -> str:
         """What the first answer says: an error's code, ``ok``, or "" while there is none."""
@@ -62,7 +96,5 @@ class App:
 
     async def answer(self, event: Event, limit_s: float = 3_600.0) -> str:
         """As :meth:`code`, waiting for it; "" when there is none within ``limit_s`` virtual seconds."""
-        until = self._clock.monotonic() + limit_s
-        while not (code := self.code(event)) and self._clock.monotonic() < until:
-            await self._clock.sleep(0.5)
-        return code
+        await self.first(event, limit_s)
+        return self.code(event)

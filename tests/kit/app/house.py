@@ -28,7 +28,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.records import Payment
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.app.client import App
+from tests.kit.app.client import STRANGER, App, Stranger
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
 from tests.kit.clock import Clocks, VirtualLoop
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
@@ -216,6 +216,11 @@ class Service:
         made = await self.command("connect", name=name, **params)
         app = self.house.apps[name] = App(made["nwc_uri"], self.house.relay, self.house.clocks.app, self.house.entropy)
         return app
+
+    def stranger(self) -> Stranger:
+        """Somebody who has no connection."""
+        house = self.house
+        return Stranger(STRANGER, self.core.desk.service_id, house.relay, house.clocks.app, house.entropy)
 
     # ------------------------------------------------------------ looking
 

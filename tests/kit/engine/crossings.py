@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 from kitestring.base.node import Backend, InvoiceOrder, PayOrder, Settlement
@@ -19,16 +19,25 @@ class KilledError(BaseException):
 
 
 class Crossings:
-    """Counts labelled points; at the ``fatal``-th (from 1, 0 = never) and at all later ones the process is dead."""
+    """Counts labelled points; at the ``fatal``-th (from 1, 0 = never) and at all later ones the process is dead.
 
-    def __init__(self, fatal: int = 0) -> None:
+    ``at`` kills at the first point of that label instead. ``doing`` is called at the first point of a label, once.
+    """
+
+    def __init__(
+        self, fatal: int = 0, *, at: str = "", doing: Mapping[str, Callable[[], object]] | None = None
+    ) -> None:
         self.fatal = fatal
         self.labels: list[str] = []
         self.killed = asyncio.Event()
+        self._at = at
+        self._doing = dict(doing or {})
 
     def cross(self, label: str) -> None:
         self.labels.append(label)
-        if self.fatal and len(self.labels) >= self.fatal:
+        if label in self._doing:
+            self._doing.pop(label)()
+        if self.killed.is_set() or label == self._at or (self.fatal and len(self.labels) >= self.fatal):
             self.killed.set()
             raise KilledError(label)
 

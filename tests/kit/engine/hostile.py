@@ -6,8 +6,10 @@ import copy
 from typing import Any
 
 from kitestring.base.money import Msat
-from kitestring.base.node import Capabilities, NodeInfo, PayOrder
+from kitestring.base.node import Capabilities, InvoiceOrder, NodeInfo, NodeInvoice, PayOrder
 from kitestring.base.ports import Clock
+from tests.kit.changed import replace
+from tests.kit.codec.invoices import invoice
 from tests.kit.engine.node import ABILITIES, OPENING, FaultyBackend, Made, Script, Sent
 
 #: The identities of nodes, in the order in which they come.
@@ -30,6 +32,16 @@ class HostileNode(FaultyBackend):
     async def info(self) -> NodeInfo:
         self._called("info")
         return NodeInfo(self.node_id, "faulty", "#000000", "regtest", 1, "00" * 32)
+
+    async def make_invoice(self, order: InvoiceOrder) -> NodeInvoice:
+        """As a text that can be read."""
+        made = await super().make_invoice(order)
+        kept = self._made[made.payment_hash]
+        if kept.invoice.bolt11.startswith("lnbcrt-"):
+            amount = None if order.amount_msat is None else int(order.amount_msat)
+            text = invoice(amount, payment_hash=made.payment_hash, at=self._clock.now(), expiry_s=order.expiry_s)
+            kept.invoice = replace(made, bolt11=text)
+        return kept.invoice
 
     def _send(self, order: PayOrder, script: Script) -> None:
         before = self._sent.get(order.payment_hash)

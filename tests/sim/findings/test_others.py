@@ -1,0 +1,51 @@
+"""F7, F14, F15, F17, F21, F22, F23: the wrong account, too late, or a service that should not spend."""
+
+import pytest
+
+from tests.sim.findings import others
+from tests.sim.findings.playing import finding, play
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL")
+
+
+@finding("F7", "the fee cap of the app replaces that of the owner, and is not counted in the limit of one payment")
+def test_f7_the_owners_limits_hold_whatever_an_app_sends() -> None:
+    play(others.a_fee_beyond_the_owners_limit)
+
+
+@finding("F14", "what was looked up is called expired, whatever the node has said")
+def test_f14_an_invoice_that_is_open_at_the_node_stays_open() -> None:
+    play(others.an_open_invoice_is_called_expired)
+
+
+@finding("F14", "an invoice of an offer is deleted although the node calls it open")
+def test_f14_an_invoice_of_an_offer_that_is_open_at_the_node_is_not_forgotten() -> None:
+    play(others.the_invoice_of_an_offer_is_forgotten)
+
+
+@finding("F15", "a settlement whose index is behind the cursor is dropped")
+def test_f15_what_settles_under_indexes_that_begin_again_is_credited() -> None:
+    play(others.settle_indexes_begin_again)
+
+
+@finding("F17", "two services on copies of one ledger both answer and both spend")
+def test_f17_two_copies_that_are_alive_stop_spending() -> None:
+    play(others.two_copies_are_alive)
+
+
+@finding("F21", "a key without its ledger begins an empty one")
+def test_f21_a_lost_ledger_is_not_replaced_by_an_empty_one_without_a_word() -> None:
+    play(others.the_ledger_is_gone)
+
+
+@finding("F22", "a payment of one amount is told as the answer about another one")
+def test_f22_an_invoice_without_an_amount_is_not_paid_by_another_amount() -> None:
+    play(others.paid_again_with_another_amount)
+
+
+@finding("F23", "the stream breaks for ever at a settlement that cannot be booked")
+def test_f23_a_settlement_that_cannot_be_booked_holds_nothing_up() -> None:
+    play(others.a_settlement_of_nothing)
