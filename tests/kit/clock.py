@@ -22,8 +22,8 @@ NOW = 1_760_000_000
 EPOCH = 1_800_000_000
 #: Seconds of real time after which a wait in a test has failed.
 PATIENCE_S = 20
-#: Steps of a wall clock that every part must bear, in seconds, either way: a leap, a wrong summer time, a wrong zone and
-#: date, a dead battery.
+#: Steps of a wall clock that every part must bear, in seconds, either way: a leap, a wrong summer time, a wrong zone
+#: and date, a dead battery.
 STEPS_S = (1, 3_600, 26 * 3_600, 400 * 86_400)
 #: Real seconds that work outside may take before the loop calls itself stuck.
 STUCK_S = 20.0

@@ -1,9 +1,10 @@
 """A real service in virtual time: the real :class:`Core` on a real data directory, between a relay that keeps
 everything, a node that can be exchanged, and three clocks.
 
-Only three things are not its own: the relay pool, the backend, and the ledger's ``apply``, which can be the last thing a
-process does. Services can be killed at any point, their directories copied and restored at any moment, and a copy can
-be started beside its original (:meth:`House.twin`).
+Only three things are not its own: the relay pool, the backend, and the ledger's ``apply``, which can be the last thing
+a process does. A consumer of the feed is there besides, that tells of everything that happens to money. Services can be
+killed at any point, their directories copied and restored at any moment, and a copy can be started beside its original
+(:meth:`House.twin`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextvars
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,14 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.service import core as core_module
 from kitestring.app.service.core import Core, Place
+from kitestring.app.service.delivery import Done, Route
+from kitestring.app.service.notices import NOTICES, Notice, give_notice
+from kitestring.app.service.routes import routes
 from kitestring.base.errors import KitestringError
-from kitestring.base.records import Payment
+from kitestring.base.events import Event, EventKind
+from kitestring.base.records import Message, Payment
 from kitestring.ledger.audit.checks import audit
+from kitestring.ledger.audit.node import books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.client import STRANGER, App, Stranger
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
@@ -38,14 +45,27 @@ from tests.kit.engine.hostile import Address, HostileNode
 _LIFE: contextvars.ContextVar[list[asyncio.Task[Any]] | None] = contextvars.ContextVar("life", default=None)
 #: Files of a data directory that are no part of a copy: SQLite makes them anew.
 _OWN = ("-shm",)
+#: A kind of message of the tests: what the consumer of the feed tells.
+NOTE = "money"
 
 Files = dict[str, bytes]
 Spoil = Callable[[Any], Any]
 
 
+def _note_of(event: Event) -> Iterator[Message]:
+    yield Message("", NOTE, f"{event.number} {event.kind.value} {event.subject}".encode(), b"", event.at)
+
+
+#: Whatever happens to money is told to somebody.
+MONEY = Notice(frozenset({EventKind.SETTLED, EventKind.FAILED, EventKind.RECEIVED}), _note_of)
+
+
 class House:
-    """What outlives a service. ``spoil_store`` and ``spoil_backend`` wrap what the next service is given: by them faults
-    are planted (:mod:`tests.kit.app.faults`)."""
+    """What outlives a service. ``noted`` is what was told of money by the feed's consumer.
+
+    ``spoil_store``, ``spoil_backend`` and ``spoil_restore`` wrap what the next service is given, and what a restore
+    leaves: by them faults are planted (:mod:`tests.kit.app.faults`).
+    """
 
     def __init__(self, root: Path, **settings: Any) -> None:
         self.clocks = Clocks()
@@ -54,6 +74,7 @@ class House:
         self.root, self.home = root, root / "home"
         self.settings = settings
         self.apps: dict[str, App] = {}
+        self.noted: list[str] = []
         self.spoil_store: list[Spoil] = []
         self.spoil_backend: list[Spoil] = []
         self.spoil_restore: list[Callable[[House], None]] = []
@@ -112,11 +133,22 @@ class House:
             path.touch(mode=0o600)
             path.write_bytes(data)
 
+    @property
+    def service_id(self) -> str:
+        return Keyring(DataDir(self.home, self.root).read_seed()).service_id
+
     def violations(self) -> list[str]:
-        """What the audit finds in the ledger, and what the node's books say against everybody (I1)."""
-        service_id = Keyring(DataDir(self.home, self.root).read_seed()).service_id
-        found = [str(violation) for violation in audit(self.ledger, service_id)]
+        """What the audit finds in the ledger, and what the nodes have really paid more than once."""
+        found = [str(violation) for violation in audit(self.ledger, self.service_id)]
         return found + [f"paid twice: {payment_hash}" for payment_hash in sorted(self.node.paid_twice())]
+
+    async def differences(self) -> list[str]:
+        """What ``audit --node`` finds: the ledger against the lists of the present node."""
+        node = self.node
+        payments = [payment async for payment in node.list_payments()]
+        invoices = [row async for row in node.list_invoices()]
+        ours = books(self.ledger, self.service_id, node.node_id)
+        return [str(violation) for violation in compare(ours, payments, invoices)]
 
 
 class Service:
@@ -152,7 +184,7 @@ class Service:
         config = Config(house.home, runtime_dir=house.root, **house.settings)
         with self._wired():
             self.core = await Core.open(config, place, keyring, clock=house.clocks.service, entropy=house.entropy)
-        await self.core.start()
+            await self.core.start()
 
     @contextmanager
     def _wired(self) -> Iterator[None]:
@@ -172,8 +204,17 @@ class Service:
             patch.object(core_module, "open_backend", backend),
             patch.object(core_module, "RelayPool", pool),
             patch.object(core_module, "SqliteStore", self),
+            patch.object(core_module, "routes", self._routes),
+            patch.object(core_module, "give_notice", partial(give_notice, notices=(*NOTICES, MONEY))),
         ):
             yield
+
+    def _routes(self, seams: Any) -> dict[str, Route]:
+        return {**routes(seams), NOTE: Route(self._note)}
+
+    def _note(self, message: Message, done: Done) -> None:
+        self.house.noted.append(message.plaintext.decode())
+        done(True)
 
     async def open(self, *values: Any, **named: Any) -> Any:
         """In the place of ``SqliteStore.open``."""
@@ -199,12 +240,11 @@ class Service:
 
     # ------------------------------------------------------------ the owner
 
-    async def command(self, name: str, /, **params: Any) -> Any:
-        """Carry an owner's command out. Raises KitestringError as any door would tell it."""
+    async def command(self, name: str, /, key: str = "", **params: Any) -> Any:
+        """Carry an owner's command out, by a new idempotency key unless one is given. Raises KitestringError."""
         commands = OwnerCommands(self.core.desk, all_commands())
         caller = await commands.owner()
-        key = f"k{next(self.house._numbers)}"
-        return await self.do(commands.run(caller, name, params, key))
+        return await self.do(commands.run(caller, name, params, key or f"k{next(self.house._numbers)}"))
 
     async def account(self, name: str, amount_msat: int) -> None:
         await self.command("account_create", name=name)

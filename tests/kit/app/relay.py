@@ -53,7 +53,7 @@ class KeepingRelay:
         return subscription
 
     def _show(self, subscription: _Subscription) -> None:
-        newest_first = sorted(reversed(self.events), key=lambda event: -event.created_at)
+        newest_first = sorted(self.events[::-1], key=lambda event: -event.created_at)
         for wanted in subscription.filters():
             found = [event for event in newest_first if matches(wanted, event, tag_sets(event))]
             for event in found[: wanted.limit]:
@@ -111,7 +111,7 @@ class _Subscription:
     def live_on(self) -> list[str]:
         return [URL]
 
-    async def wait_eose(self, timeout_s: float = 0.0) -> bool:  # noqa: ASYNC109 - as the real one
+    async def wait_eose(self, timeout_s: float = 0.0) -> bool:
         return True
 
 
@@ -146,7 +146,7 @@ class RelayDouble:
     def connected_urls(self) -> list[str]:
         return [URL]
 
-    async def connected(self, count: int = 1, timeout_s: float = 0.0) -> bool:  # noqa: ASYNC109 - as the real one
+    async def connected(self, count: int = 1, timeout_s: float = 0.0) -> bool:
         return count <= 1
 
     def subscribe(

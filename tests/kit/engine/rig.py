@@ -69,10 +69,9 @@ class Life:
     delivered: list[Message] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)
     numbers: Any = field(default_factory=itertools.count)
-    node: Any = None
 
     def __post_init__(self) -> None:
-        self.node = self.node or FaultyBackend(self.clock)
+        self.node = FaultyBackend(self.clock)
 
     def entropy(self, length: int) -> bytes:
         return sha256(b"entropy %d" % next(self.numbers)).digest()[:length]

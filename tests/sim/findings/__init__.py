@@ -1,1 +1,1 @@
-"""One scenario per finding of the attack on the money: docs/explanation/money-safety.md says which rule each one breaks."""
+"""One scenario per finding of the attack on the money. The rules that they break: docs/explanation/money-safety.md."""

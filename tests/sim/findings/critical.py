@@ -6,7 +6,8 @@ the planted faults (``tests/sim/test_faults.py``) play the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from kitestring.app.home.config import RequestRates
 from tests.kit.app.client import App
@@ -23,17 +24,17 @@ LONG_S = 1_200.0
 #: A payment that begins later than this after it was claimed is one that its payer has given up.
 LATE_S = 300
 
-Scenario = Callable[[House], Awaitable[None]]
+Scenario = Callable[[House], Coroutine[Any, Any, None]]
 
 
-class Violation(AssertionError):
+class ViolationError(AssertionError):
     """The money is not whole. Any other error says that the scenario was not played as it was meant."""
 
 
 def must(holds: object, sentence: str) -> None:
-    """Raise :class:`Violation` unless it holds."""
+    """Raise :class:`ViolationError` unless it holds."""
     if not holds:
-        raise Violation(sentence)
+        raise ViolationError(sentence)
 
 
 async def ready(service: Service, **params: object) -> App:

@@ -10,7 +10,7 @@ import pytest
 from tests.kit.app.house import House
 from tests.kit.clock import virtual
 from tests.kit.ledger.place import ledger_path
-from tests.sim.findings.critical import Scenario, Violation
+from tests.sim.findings.critical import Scenario, ViolationError
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -22,6 +22,6 @@ def play(scenario: Scenario) -> None:
 
 
 def finding(number: str, what: str) -> Callable[[F], F]:
-    """A finding that is not mended: its test must fail, by this very violation. Whoever mends it takes the mark away."""
-    mark: Callable[[F], F] = pytest.mark.xfail(strict=True, raises=Violation, reason=f"{number}: {what}")
+    """A finding that is not mended: its test must fail, by this violation. Whoever mends it takes the mark away."""
+    mark: Callable[[F], F] = pytest.mark.xfail(strict=True, raises=ViolationError, reason=f"{number}: {what}")
     return mark

@@ -58,7 +58,7 @@ def _an_order() -> PayOrder:
     return order(stranger_invoice(1000, int(time.time())))
 
 
-async def _looked_up(tmp_path: Path, body: dict[str, object]) -> object:
+async def _looked_up(tmp_path: Path, body: object) -> object:
     async with FakeLnd(tmp_path) as fake:
         fake.track = (404, json.dumps(body).encode())
         lnd = open_url(fake.url, tmp_path)

@@ -1,0 +1,151 @@
+"""Every flow of money, one row each. A new one (a new wire, a new kind of payment) is a row here."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Final
+
+from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import Msat
+from kitestring.base.node import InvoiceOrder
+from tests.kit.engine.node import Script
+from tests.prove.stage import AMOUNT, FEE, FUNDED, Flow, Play, Stage, command
+
+LONG_S: Final = 400.0
+UNASKED: Final = InvoiceOrder(Msat(AMOUNT), "", "", 3_600, "")
+
+
+def _pays(script: Script) -> Play:
+    async def play(stage: Stage) -> None:
+        stage.pay("pay", stage.bill("bill", copy.deepcopy(script)))
+        await stage.told("pay")
+
+    return play
+
+
+async def _joins(stage: Stage) -> None:
+    """The same invoice twice, while it is under way."""
+    text = stage.bill("bill", Script(settles_after_s=3))
+    stage.pay("pay", text)
+    stage.pay("join", text, max_fee=5_000)
+    await stage.told("pay")
+    await stage.told("join")
+
+
+async def _sells(stage: Stage) -> str:
+    till = stage.app("till")
+    stage.ask("sell", till, lambda: till.request("make_invoice", {"amount": AMOUNT}))
+    made = await stage.told("sell")
+    return str(made["result"]["invoice"])
+
+
+async def _pays_inside(stage: Stage) -> None:
+    stage.pay("pay", await _sells(stage))
+    await stage.told("pay")
+
+
+async def _is_paid(stage: Stage) -> None:
+    stage.paid_in("in", await _sells(stage))
+
+    async def credited() -> bool:
+        return await stage.service.available("shop") >= AMOUNT
+
+    await stage.until(credited, "what came in was never credited")
+
+
+async def _offers(stage: Stage) -> str:
+    payer = stage.service.stranger()
+    text = json.dumps({"offer": stage.made["offer"], "amount_sats": AMOUNT // 1_000})
+    stage.ask("offer", payer, lambda: payer.signed(text))
+    return str((await stage.told("offer"))["bolt11"])
+
+
+async def _is_paid_by_offer(stage: Stage) -> None:
+    stage.paid_in("in", await _offers(stage))
+    await stage.told("offer", 2)
+
+
+async def _pays_own_offer(stage: Stage) -> None:
+    """A payer of this service pays an offer of this service."""
+    stage.pay("pay", await _offers(stage))
+    await stage.told("pay")
+    await stage.told("offer", 2)
+
+
+async def _is_refused(stage: Stage) -> None:
+    stage.pay("pay", stage.bill("bill", amount=FUNDED))
+    await stage.told("pay")
+
+
+async def _resolves(stage: Stage) -> None:
+    """Nobody knows; the owner decides; then the truth comes after all."""
+    stage.pay("pay", stage.bill("bill", Script(settles_after_s=None, answers=["lost"])))
+    payment_hash = stage.bills["bill"][1]
+    await stage.until(lambda: payment_hash in stage.node._sent, "the order was never sent")
+    stage.node.deaf = "late" not in stage.made
+
+    async def is_unknown() -> bool:
+        return await stage.service.state(payment_hash) in ("unknown", "resolved", "settled")
+
+    await stage.until(is_unknown, "a lost answer was never called unknown")
+    if await stage.service.state(payment_hash) == "unknown":
+        await command(stage, "payment_resolve", "resolve", payment=payment_hash, note="the node was lost")
+    await stage.told("pay")
+    stage.made["late"], stage.node.deaf = True, False
+    stage.node.release(payment_hash)
+
+    async def is_settled() -> bool:
+        return await stage.service.state(payment_hash) == "settled"
+
+    await stage.until(is_settled, "a late truth was never booked")
+
+
+async def _transfers(stage: Stage) -> None:
+    await command(stage, "account_fund", "fund", account="shop", amount_msat=AMOUNT)
+
+
+async def _expires(stage: Stage) -> None:
+    """Nobody pays, and the node says so; afterwards nobody can."""
+    till = stage.app("till")
+    stage.ask("sell", till, lambda: till.request("make_invoice", {"amount": AMOUNT, "expiry": 60}))
+    made = (await stage.told("sell"))["result"]
+    clock, payment_hash = stage.house.clocks.service, made["payment_hash"]
+    await stage.until(lambda: clock.now() >= made["expires_at"], "time stands still")
+    await stage.node.cancel_invoice(payment_hash)
+
+    async def has_expired() -> bool:
+        found = await stage.service.store.invoice_by_hash(stage.node.node_id, payment_hash)
+        return bool(found.state is InvoiceState.EXPIRED)
+
+    await stage.until(has_expired, "an invoice that the node has cancelled never expired")
+
+
+async def _receives_unasked(stage: Stage) -> None:
+    """Money for an invoice that somebody made at the node itself: it is the owner's."""
+    made = await stage.once("unasked", lambda: stage.node.make_invoice(UNASKED))
+    stage.paid_in("in", made.bolt11)
+    await stage.until(lambda: "received" in " ".join(stage.house.noted), "what came unasked was never booked")
+
+
+COST: Final = -AMOUNT - FEE
+FLOWS: Final = (
+    Flow("pay out", _pays(Script(settles_after_s=1)), {"purse": COST}, {"pay": "ok"}, ("bill",)),
+    Flow("pay out, fails", _pays(Script(settles_after_s=1, fails="no_route")), {}, {"pay": "PAYMENT_FAILED"}),
+    Flow(
+        "pay out, answer lost",
+        _pays(Script(settles_after_s=2, answers=["lost"])), {"purse": COST}, {"pay": "ok"}, ("bill",),
+    ),
+    Flow("pay out, hangs", _pays(Script(settles_after_s=LONG_S)), {"purse": COST}, {"pay": "ok"}, ("bill",)),
+    Flow("pay out, joined", _joins, {"purse": COST}, {"pay": "ok", "join": "ok"}, ("bill",)),
+    Flow("pay inside", _pays_inside, {"purse": -AMOUNT, "shop": AMOUNT}, {"sell": "ok", "pay": "ok"}),
+    Flow("pay an own offer", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT}, {"offer": "ok", "pay": "ok"}),
+    Flow("receive", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}),
+    Flow("receive by offer", _is_paid_by_offer, {"shop": AMOUNT}, {"offer": "ok"}),
+    Flow("receive unasked", _receives_unasked),
+    Flow("refused", _is_refused, {}, {"pay": "QUOTA_EXCEEDED"}),
+    Flow("resolve", _resolves, {"purse": COST}, {"pay": "INTERNAL"}, ("bill",)),
+    Flow("transfer", _transfers, {"shop": AMOUNT}),
+    Flow("expiry", _expires, {}, {"sell": "ok"}),
+)  # fmt: skip
+BY_NAME: Final = {flow.name: flow for flow in FLOWS}

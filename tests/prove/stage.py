@@ -1,0 +1,240 @@
+"""One flow of money, played to its end through any number of kills."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from kitestring.base.errors import KitestringError
+from kitestring.codec import bolt11
+from kitestring.nostr.event import Event
+from tests.kit.app.client import App, Peer
+from tests.kit.app.house import MONEY, House, Service
+from tests.kit.engine.crossings import Crossings
+from tests.kit.engine.node import Script
+from tests.kit.waiting import until
+
+FUNDED = 1_000_000
+AMOUNT = 10_000
+FEE = 1_000
+DAY_S = 86_400
+#: Virtual seconds after everything is told until everything must have come to rest: beyond every time limit.
+REST_S = 700.0
+#: The second death comes within this many points after the restart.
+EARLY = 11
+#: A wait in a flow is never longer, in virtual seconds.
+PATIENCE_S = 7_200.0
+
+
+class Stage:
+    """What a flow needs. Everything it does is done once, however often it is played again after a kill."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.service: Service
+        self.bills: dict[str, tuple[str, str]] = {}
+        self.asked: dict[str, tuple[Peer, Event]] = {}
+        self.made: dict[str, Any] = {}
+        self.lives = 0
+
+    @property
+    def node(self) -> Any:
+        return self.house.node
+
+    def app(self, name: str = "app") -> App:
+        return self.house.apps[name]
+
+    def bill(self, name: str, script: Script | None = None, amount: int = AMOUNT) -> str:
+        """The invoice of somebody outside, made once; its text."""
+        if name not in self.bills:
+            text = self.node.outside_bolt11(amount, script, expiry_s=7 * DAY_S)
+            self.bills[name] = (text, bolt11.decode(text, recover=False).payment_hash)
+        return self.bills[name][0]
+
+    def ask(self, name: str, peer: Peer, signed: Callable[[], Event]) -> None:
+        """Send a request, once. Afterwards the relay has it, and shows it to every service that starts."""
+        if name not in self.asked:
+            event = signed()
+            self.asked[name] = (peer, event)
+            peer.publish(event)
+
+    def pay(self, name: str, text: str, app: str = "app", **params: Any) -> None:
+        peer = self.app(app)
+        self.ask(name, peer, lambda: peer.request("pay_invoice", {"invoice": text, **params}))
+
+    async def told(self, name: str, number: int = 1) -> Any:
+        """The ``number``-th different answer to a request, waiting for it. Raises AssertionError after a long time."""
+        await self.until(lambda: len(self.answers(name)) >= number, f"{name} was never answered")
+        return self.answers(name)[number - 1]
+
+    async def until(self, holds: Callable[[], object], what: str) -> None:
+        """Wait until ``holds()`` is true, or what it returns to be awaited. Raises AssertionError after a long time."""
+        await until(holds, what, limit_s=PATIENCE_S, pause_s=0.5)
+
+    def answers(self, name: str) -> list[Any]:
+        """The different answers to a request, in their order."""
+        peer, event = self.asked[name]
+        found: list[Any] = []
+        for reply in peer.replies(event):
+            if reply not in found:
+                found.append(reply)
+        return found
+
+    async def once(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """What ``work`` gives, kept. It is done again only if the process died in it."""
+        if name not in self.made:
+            self.made[name] = await work()
+        return self.made[name]
+
+    def paid_in(self, name: str, text: str) -> None:
+        """Somebody outside pays one of our invoices."""
+        if name not in self.made:
+            self.made[name] = self.node.pay_in(bolt11.decode(text, recover=False).payment_hash)
+            assert self.made[name], f"{name}: the node does not take this payment"
+
+
+Play = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+async def _nothing(_: Stage) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One row of the table. ``play`` is begun again after each kill and ends when everything is told. ``moved`` is
+    what the accounts have gained, ``told`` the code of each request's answer ("ok" where there is no error), ``paid``
+    and ``left`` the bills that have left the node for good and those that must not."""
+
+    name: str
+    play: Play
+    moved: Mapping[str, int] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
+    paid: tuple[str, ...] = ()
+    prepare: Play = _nothing
+    check: Play = _nothing
+    open_payments: int = 0
+
+
+async def run(flow: Flow, root: Path, fatal: int, again: int = 0) -> list[str] | None:
+    """Die at the ``fatal``-th point, once more at the ``again``-th of the recovery, then finish and look at
+    everything. Gives the labels of the points crossed by the first death; None when the flow was over before.
+
+    Raises AssertionError, with the flow and the points in it, where anything is not as the row says.
+    """
+    stage = Stage(House(root))
+    labels: list[str] = []
+    try:
+        async with stage.house.service() as stage.service:
+            await _prepare(stage)
+            await flow.prepare(stage)
+        for deadly in (fatal, again or fatal % EARLY + 1):
+            crossings = Crossings(deadly)
+            died = await _life(stage, flow, crossings)
+            labels = labels or crossings.labels
+            if not died and deadly == fatal:
+                return None
+        async with stage.house.service() as stage.service:
+            await flow.play(stage)
+            await stage.house.clocks.service.sleep(REST_S)
+            await _check(stage, flow)
+            await flow.check(stage)
+    except AssertionError as wrong:
+        where = f"{flow.name}: killed at point {fatal} ({labels[-1] if labels else '-'}), then {again or 'early'}"
+        raise AssertionError(f"{where}: {wrong}") from wrong
+    return labels
+
+
+async def points(flow: Flow, root: Path) -> list[str]:
+    """The labels of all points that the flow crosses when nobody kills it."""
+    stage = Stage(House(root))
+    async with stage.house.service() as stage.service:
+        await _prepare(stage)
+        await flow.prepare(stage)
+    crossings = Crossings()
+    assert not await _life(stage, flow, crossings)
+    return crossings.labels
+
+
+async def _prepare(stage: Stage) -> None:
+    service = stage.service
+    await service.account("purse", FUNDED)
+    await service.account("shop", 0)
+    await service.connect("app", account="purse", budget_msat=FUNDED // 2)
+    await service.connect("till", account="shop")
+    stage.made["offer"] = (await service.command("offer_create", label="coffee", account="shop"))["offer_id"]
+
+
+async def _life(stage: Stage, flow: Flow, crossings: Crossings) -> bool:
+    """One life of the service while the flow is played; whether it was killed."""
+
+    async def live() -> None:
+        async with stage.house.service(crossings) as stage.service:
+            await flow.play(stage)
+
+    stage.lives += 1
+    living = asyncio.create_task(live())
+    dying = asyncio.create_task(crossings.killed.wait())
+    await asyncio.wait((living, dying), return_when=asyncio.FIRST_COMPLETED)
+    for task in (living, dying):
+        task.cancel()
+    ended = await asyncio.gather(living, dying, return_exceptions=True)
+    if not crossings.killed.is_set() and isinstance(ended[0], Exception):
+        raise ended[0]
+    return crossings.killed.is_set()
+
+
+async def _check(stage: Stage, flow: Flow) -> None:
+    house, store = stage.house, stage.service.store
+    assert house.violations() == []
+    assert await house.differences() == []
+    for name, code in flow.told.items():
+        first = stage.answers(name)[0]
+        assert code == ((first.get("error") or {}).get("code", "ok") if "error" in first else "ok"), (name, first)
+    _preimages(stage)
+    out = sorted(house.node.paid_out())
+    assert out == sorted(stage.bills[name][1] for name in flow.paid), "the node has paid what it should not, or has not"
+    for account in ("purse", "shop"):
+        expected = {"purse": FUNDED, "shop": 0}[account] + flow.moved.get(account, 0)
+        assert await stage.service.available(account) == expected, (account, expected)
+    assert len(await store.open_payments()) == flow.open_payments
+    assert await store.running_requests() == []
+    _notes(stage, await store.events(0, 1_000))
+
+
+def _preimages(stage: Stage) -> None:
+    """Who was told of a payment holds its proof; nobody was told two things."""
+    for name in stage.asked:
+        answers = stage.answers(name)
+        replies = [answer for answer in answers if "result_type" in answer]
+        assert len(replies) <= 1, (name, "was told two things", replies)
+        for reply in replies:
+            preimage = (reply["result"] or {}).get("preimage") if reply["result_type"] == "pay_invoice" else None
+            if preimage:
+                payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+                known = {one for _, one in stage.bills.values()} | set(stage.node.received()) | _internal(stage)
+                assert payment_hash in known, (name, "holds a proof of nothing")
+
+
+def _internal(stage: Stage) -> set[str]:
+    return {name for name, made in stage.node._made.items() if made.state == "canceled"}
+
+
+def _notes(stage: Stage, rows: list[Any]) -> None:
+    """Told of everything that happened to money: once, and for each death at most once more."""
+    happened = {f"{row.number} {row.kind.value} {row.subject}" for row in rows if row.kind in MONEY.kinds}
+    noted = stage.house.noted
+    assert set(noted) == happened
+    assert max((noted.count(note) for note in happened), default=0) <= 1 + stage.lives
+
+
+async def command(stage: Stage, name: str, key: str, **params: Any) -> Any:
+    """An owner's command by a fixed key, as whoever is not answered repeats it; a refusal is an answer too."""
+    try:
+        return await stage.service.command(name, key, **params)
+    except KitestringError as refused:
+        return refused
