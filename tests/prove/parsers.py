@@ -1,0 +1,236 @@
+"""Every parser of what others send, one row each: what it may raise, and where a random walk through it begins."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from kitestring.app.home import config
+from kitestring.backend.http import NodeAnswerError
+from kitestring.backend.http import decode as node_decode
+from kitestring.backend.lnd import wire as lnd
+from kitestring.backend.registry import BackendUrl
+from kitestring.base.commands import GetInfo, ListTransactions, MakeInvoice, PayInvoice
+from kitestring.base.errors import CodecError, KitestringError
+from kitestring.base.money import Msat
+from kitestring.client import payable
+from kitestring.codec import bech32, bolt11, nip19, pointers, relay_url, target, tlv, uri
+from kitestring.codec import json as strict_json
+from kitestring.crypto import macaroon, nip04, nip44
+from kitestring.nostr import filter as filters
+from kitestring.nostr import kinds, pow
+from kitestring.nostr.event import decode_event
+from kitestring.nostr.relay import ClientConversation, ServerConversation
+from kitestring.transport import guard
+from kitestring.wire.ask import nwc as ask_nwc
+from kitestring.wire.ask import offers as ask_offers
+from kitestring.wire.grammar import Facts
+from kitestring.wire.refusal import WireRefusalError
+from kitestring.wire.serve import debits, nwc, offers
+from kitestring.wire.text import clean_description, escape_unsafe
+from tests.kit import vectors
+from tests.kit.clock import NOW
+from tests.kit.codec.invoices import PAYMENT_HASH, invoice
+from tests.kit.wire.samples import event, reply_to
+
+KEY: Final = bytes(range(32))
+HASH: Final = "ab" * 32
+FACTS: Final = Facts("regtest", accept_legacy_offers=True)
+PAY: Final = PayInvoice(
+    bolt11=invoice(), payment_hash=PAYMENT_HASH, amount_msat=Msat(21_000), expires_at=NOW + 3_600, network="regtest"
+)
+CLINK: Final = ["clink_version", "1"]
+
+
+@dataclass(frozen=True)
+class Parser:
+    """``call`` is given the bytes, and may raise ``raises`` and nothing else. ``seeds`` are valid inputs."""
+
+    name: str
+    call: Callable[[bytes], object]
+    seeds: Callable[[], tuple[bytes, ...]]
+    raises: tuple[type[Exception], ...] = (CodecError,)
+
+
+def _text(call: Callable[[str], object]) -> Callable[[bytes], object]:
+    """Broken UTF-8 becomes lone surrogates: JSON can say those too."""
+    return lambda data: call(data.decode("utf-8", "surrogateescape"))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _strings(member)
+
+
+@cache
+def _vectors(*names: str) -> tuple[bytes, ...]:
+    """Every text of these vectors that is long enough to be an input."""
+    found = {text for name in names for text in _strings(vectors.load(name)) if 8 <= len(text) <= 4_000}
+    return tuple(text.encode("utf-8", "surrogatepass") for text in sorted(found))
+
+
+def _of(*names: str) -> Callable[[], tuple[bytes, ...]]:
+    return lambda: _vectors(*names)
+
+
+def _these(*values: object) -> Callable[[], tuple[bytes, ...]]:
+    made = [value if isinstance(value, bytes) else value if isinstance(value, str) else json.dumps(value) for value in values]
+    return lambda: tuple(value.encode() if isinstance(value, str) else value for value in made)
+
+
+def _events() -> tuple[bytes, ...]:
+    rows = vectors.load("events.json")["events"]
+    return tuple(json.dumps(row["event"]).encode() for row in rows)
+
+
+def _config(data: bytes) -> object:
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / config.FILE_NAME).write_bytes(data)
+        return config.load(Path(home), environment={})
+
+
+def _proxy(text: str) -> object:
+    return config.load(Path("/nowhere"), environment={"HTTPS_PROXY": text.replace("\0", "")})
+
+
+def _after_the_mac(data: bytes) -> object:
+    """What only somebody who knows the key can send: the padding is spoiled, the code is right."""
+    return nip44.decrypt(nip44.seal(data, KEY, KEY), KEY)
+
+
+def _read_info(text: str) -> object:
+    return ask_nwc.read_info_event(msgspec.structs.replace(event(kinds.NWC_INFO, ["encryption", text]), content=text))
+
+
+def _tags(text: str) -> object:
+    tags = [[part] for part in text.split(",")]
+    return pow.committed_target(tags), pow.has_work(HASH, tags, 8)
+
+
+def _payment(data: bytes) -> object:
+    found = node_decode(data, lnd.Payment, "lnd")
+    return lnd.payment_answer(found, HASH), lnd.listed_payment(found)
+
+
+def _lnd(answer: Any) -> Callable[[bytes], object]:
+    return lambda data: node_decode(data, answer, "lnd")
+
+
+def _wire(read: Any, kind: int, wire: str) -> Callable[[bytes], object]:
+    to = reply_to(wire)
+    return _text(lambda text: read(text, event(kind, CLINK), to, FACTS))
+
+
+_REFUSED: Final = (WireRefusalError,)
+_SAID: Final = (CodecError, KitestringError)
+_NODE: Final = (NodeAnswerError,)
+_LND_PAYMENT: Final = {
+    "payment_hash": HASH, "status": "SUCCEEDED", "payment_preimage": "07" * 32, "fee_msat": "1005",
+    "value_msat": "5000", "creation_time_ns": "1800000000999999999", "failure_reason": "FAILURE_REASON_NO_ROUTE",
+}  # fmt: skip
+_LND_INVOICE: Final = {
+    "r_hash": "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=", "state": "SETTLED", "settle_index": "7",
+    "amt_paid_msat": "5000", "settle_date": "1800000000", "r_preimage": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
+    "payment_request": "lnbcrt1", "expiry": "3600", "creation_date": "1800000000",
+}  # fmt: skip
+_FILTER: Final = {"kinds": [23194], "#p": [HASH], "since": NOW, "until": NOW + 5, "limit": 10, "authors": [HASH]}
+_TOML: Final = (
+    'node = "sandbox://"\nrelays = ["wss://relay.example.com"]\n[limits]\nopen_payments = 10\n'
+    '[relay]\nport = 7777\nkinds = [1, 2]\nauth = true\n[network]\nproxy_wss = "http://proxy.lan:3128"\n'
+)
+_OFFER: Final = {"offer": "coffee", "amount_sats": 21, "payer_data": {"name": "x"}, "expires_in_seconds": 600}
+_DEBIT: Final = {"pointer": "p", "amount_sats": 21, "bolt11": invoice(), "frequency": {"number": 1, "unit": "day"}}
+
+PARSERS: Final = (
+    Parser("bech32", _text(lambda text: bech32.decode(text, limit=5_000)), _of("bech32.json", "nip19.json")),
+    Parser("bolt11", _text(bolt11.decode), lambda: (*_vectors("bolt11.json"), invoice().encode())),
+    Parser("bolt11, not recovered", _text(lambda text: bolt11.decode(text, recover=False)), _of("bolt11.json")),
+    Parser("nip19", _text(nip19.decode), _of("nip19.json")),
+    Parser("nip19 secret", _text(nip19.decode_secret), _of("nip19.json")),
+    Parser("nip19 public", _text(nip19.decode_public), _of("nip19.json")),
+    Parser("tlv", tlv.decode, _these(b"\x00\x20" + KEY + b"\x01\x03abc", b"\x02\x00")),
+    Parser("pointers", _text(pointers.decode), _of("clink_pointers.json")),
+    Parser("targets", _text(target.classify), _of("clink_pointers.json", "nip19.json", "bolt11.json")),
+    Parser("payable", _text(payable.read), _of("clink_pointers.json", "bolt11.json"), _SAID),
+    Parser("wallet links", _text(uri.decode_nwc), _of("nwc_uris.json")),
+    Parser(
+        "bitcoin links",
+        _text(lambda text: uri.bip321_values(text, "lightning")),
+        _these("bitcoin:bc1q?amount=0.1&lightning=lnbc1&lno=x", "bitcoin:?lightning=a&req-x=1"),
+    ),
+    Parser("relay urls", _text(relay_url.require_relay_url), _these("wss://relay.example.com:7/x?y#z", "ws://[::1]:1")),
+    Parser("foreign relays", _text(guard.check_foreign), _these("wss://relay.example.com:7/x", "wss://[2001:db8::1]"), _SAID),
+    Parser("strict json", _text(strict_json.loads_object), _of("nwc_payloads.json", "clink_payloads.json")),
+    Parser("nip44", _text(lambda text: nip44.decrypt(text, KEY)), _these(nip44.encrypt("hello", KEY, KEY), "A" * 200)),
+    Parser("nip44, after the mac", _after_the_mac, _these(b"\x00\x05hello" + bytes(27), bytes(66))),
+    Parser("nip04", _text(lambda text: nip04.decrypt(text, KEY)), _these(nip04.encrypt("hello", KEY, KEY[:16]))),
+    Parser("events", decode_event, _events),
+    Parser("filters", lambda data: filters.decode_filter(_json(data)), _these(_FILTER)),
+    Parser("proof of work", _text(_tags), _these("nonce,1,20", "nonce")),
+    Parser(
+        "messages of a relay",
+        lambda data: ClientConversation("wss://relay.example.com").receive(data),
+        lambda: (*_frames(b'["EVENT","a",%s]'), b'["OK","%s",true,""]' % HASH.encode(), b'["AUTH","x"]', b'["EOSE","a"]'),
+        (),
+    ),
+    Parser(
+        "messages to a relay",
+        lambda data: ServerConversation("challenge", ("relay.example.com",)).receive(data),
+        lambda: (*_frames(b'["EVENT",%s]'), *_frames(b'["AUTH",%s]'), b'["REQ","a",%s]' % json.dumps(_FILTER).encode()),
+        (),
+    ),
+    Parser("nwc requests", _wire(nwc.read, kinds.NWC_REQUEST, "nwc"), _of("nwc_payloads.json"), _REFUSED),
+    Parser("nwc method", _text(nwc.read_method), _of("nwc_payloads.json"), ()),
+    Parser("offer requests", _wire(offers.read, kinds.OFFER, "offers"), _these(_OFFER, {"offer": "x", "amount": "7"}), _REFUSED),
+    Parser("debit requests", _wire(debits.read, kinds.DEBIT, "debits"), _these(_DEBIT, {"k1": HASH}), _REFUSED),
+    *(
+        Parser(
+            f"nwc responses to {type(asked).__name__}",
+            _text(lambda text, asked=asked: ask_nwc.decode_response(text, asked)),  # type: ignore[misc]
+            _of("nwc_payloads.json"),
+        )
+        for asked in (PAY, MakeInvoice(amount_msat=Msat(1_000)), ListTransactions(), GetInfo())
+    ),
+    Parser("nwc info", _text(_read_info), _these("pay_invoice get_balance", "nip44_v2 nip04"), ()),
+    Parser("offer replies", _text(ask_offers.decode_reply), _of("clink_payloads.json", "lightning_pub_offers.json")),
+    Parser("descriptions", _text(clean_description), _of("nwc_payloads.json"), ()),
+    Parser("escapes", _text(escape_unsafe), _of("nwc_payloads.json"), ()),
+    Parser("config", _config, _these(_TOML, "relays = "), (KitestringError,)),
+    Parser("proxies", _text(_proxy), _these("http://proxy.lan:3128", "socks5://u:p@[::1]:9050"), (KitestringError,)),
+    Parser(
+        "node urls",
+        _text(BackendUrl.parse),
+        _these("lnd+https://127.0.0.1:8080?cert=/a&macaroon=/b&x=1", "sandbox://"), (KitestringError,),
+    ),
+    Parser("macaroons", macaroon.rights, _these(b"\x02\x01\x03lnd\x02\x10\x03\x0a\x06nonce1\x12\x03abc\x00\x00\x06" + KEY)),
+    Parser("lnd payments", _payment, _these(_LND_PAYMENT, {**_LND_PAYMENT, "status": "FAILED"}), _NODE),
+    Parser("lnd payment pages", _lnd(lnd.PaymentPage), _these({"payments": [_LND_PAYMENT], "last_index_offset": "3"}), _NODE),
+    Parser(
+        "lnd invoices",
+        lambda data: lnd.invoice_status(node_decode(data, lnd.Invoice, "lnd")), _these(_LND_INVOICE), _NODE,
+    ),
+    Parser("lnd channels", _lnd(lnd.Channels), _these({"channels": [{"local_balance": "5", "active": True}]}), _NODE),
+    Parser("lnd info", _lnd(lnd.Info), _these({"identity_pubkey": "02" + HASH, "chains": [{"network": "regtest"}]}), _NODE),
+)  # fmt: skip
+BY_NAME: Final = {parser.name: parser for parser in PARSERS}
+
+
+def _frames(around: bytes) -> tuple[bytes, ...]:
+    return tuple(around % one for one in _events())
+
+
+def _json(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
