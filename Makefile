@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PYTHON := $(BIN)/python
 PIP    := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test coverage asyncio-debug check bench rig docs clean
+.PHONY: help run test prove coverage asyncio-debug check bench rig docs clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -14,6 +14,7 @@ help:
 	@echo "make run            install kitestring and start it            (ARGS=\"--data-dir DIR\")"
 	@echo "make test           run the tests                              (ARGS=\"-k words\")"
 	@echo "make test REAL=1    the same, with real nodes and clients, built on the first run"
+	@echo "make prove          the money, attacked for long on all cores     (SEEDS=… STEPS=… KILLS=… INPUTS=…)"
 	@echo "make coverage       the same as REAL=1, and how much of each room the tests reach"
 	@echo "make asyncio-debug  tests of engine and transport in asyncio's debug mode"
 	@echo "make check          linters, types, import contract, exports, docstrings, escapes"
@@ -32,6 +33,15 @@ else
 	@$(PYTHON) -m tests.rig.parts hint
 endif
 	@$(PYTHON) -m pytest $(ARGS)
+
+# Worlds, transactions on the ledger, kills in the flows of money, spoilt inputs. The short lane of it is in `make test`.
+SEEDS  ?= 100
+STEPS  ?= 5000
+KILLS  ?= 100
+INPUTS ?= 20000
+
+prove: $(VENV)/.test
+	@$(PYTHON) -m tests.prove --seeds $(SEEDS) --steps $(STEPS) --kills $(KILLS) --inputs $(INPUTS) $(ARGS)
 
 # Programs that tests start are not counted: many of them are killed, fill a disk, or must load next to nothing.
 coverage: $(VENV)/.test

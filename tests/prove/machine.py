@@ -93,10 +93,10 @@ def word(answer: object) -> str:
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """``hazards`` are those that are played; ``steps`` counts what was ever done."""
+    """``hazards`` are those that are played; ``done`` counts the transactions of this process."""
 
     hazards: ClassVar[frozenset[str]] = HAZARDS
-    steps: ClassVar[int] = 0
+    done: ClassVar[int] = 0
 
     @initialize(budgets=st.lists(BUDGETS, min_size=2, max_size=2))
     def begin(self, budgets: list[Budget]) -> None:
@@ -118,7 +118,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.store = self.runner.run(SqliteStore.open(self.path, SERVICE))
 
     def apply(self, tx: Tx[object]) -> object:
-        type(self).steps += 1
+        LedgerMachine.done += 1
         return self.runner.run(self.store.apply(tx))
 
     def number(self) -> int:
@@ -148,7 +148,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(account=ACCOUNT, amount=st.integers(1, 60_000))
     def fund(self, account: str, amount: int) -> None:
-        answer = self.apply(execute(f"fund{self.number()}", replace(move(f"t{self.count}", "owner", account, amount), view=RICH)))
+        answer = self.apply(
+            execute(f"fund{self.number()}", replace(move(f"t{self.count}", "owner", account, amount), view=RICH))
+        )
         assert word(answer) == ("spending_stopped" if self.model.stopped else "Claimed")
         if not self.model.stopped:
             self.model.gain(account, amount)
@@ -226,7 +228,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ what comes in
 
-    @rule(name=NAMES, account=ACCOUNT, amount=st.none() | AMOUNT, of_offer=st.booleans(), life_s=st.integers(60, 90_000))
+    @rule(
+        name=NAMES, account=ACCOUNT, amount=st.none() | AMOUNT, of_offer=st.booleans(), life_s=st.integers(60, 90_000)
+    )
     def invoice(self, name: str, account: str, amount: int | None, of_offer: bool, life_s: int) -> None:
         if name in self.model.invoices or any(of == name for of, _ in self.model.credits):
             return
@@ -327,15 +331,14 @@ class LedgerMachine(RuleBasedStateMachine):
             self.room.close()
 
 
-def run_machine(number: int, examples: int, steps: int, *, without: frozenset[str] = frozenset()) -> int:
-    """Play ``examples`` × ``steps`` random steps, the same ones for the same ``number``; how many were done.
+def run_machine(number: int, examples: int, steps: int, *, without: frozenset[str] = frozenset()) -> None:
+    """Play ``examples`` × ``steps`` random steps, the same ones for the same ``number``.
 
     ``without`` are hazards that are left out. Raises what went wrong, with the steps in its notes.
     """
 
     class Machine(LedgerMachine):
         hazards = HAZARDS - without
-        steps = 0
 
     chosen = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, database=None, phases=(Phase.generate,),
@@ -343,7 +346,6 @@ def run_machine(number: int, examples: int, steps: int, *, without: frozenset[st
         report_multiple_bugs=False,
     )  # fmt: skip
     run_state_machine_as_test(seed(number)(Machine), settings=chosen)
-    return Machine.steps
 
 
 #: What the short lane leaves out.

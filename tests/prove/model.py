@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kitestring.base.money import Msat
 from kitestring.base.records import Charge
 
 OPEN = ("dispatched", "reserved", "unknown")
@@ -193,7 +192,9 @@ class Model:
         return "Credited"
 
     def expire(self, before: int, drop_before: int) -> None:
-        gone = [n for n, m in self.invoices.items() if m.of_offer and m.state == "expired" and m.expires_at < drop_before]
+        gone = [
+            n for n, m in self.invoices.items() if m.of_offer and m.state == "expired" and m.expires_at < drop_before
+        ]
         for name in gone:
             del self.invoices[name]
         for made in self.invoices.values():
@@ -212,5 +213,3 @@ class Model:
 
 def _covers(made: Made, paid: Paid) -> bool:
     return made.amount is None or made.amount <= paid.amount
-
-

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from kitestring.app.home import config
+from kitestring.app.home.settings import FILE_NAME
 from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.http import decode as node_decode
 from kitestring.backend.lnd import wire as lnd
@@ -25,7 +26,8 @@ from kitestring.codec import bech32, bolt11, nip19, pointers, relay_url, target,
 from kitestring.codec import json as strict_json
 from kitestring.crypto import macaroon, nip04, nip44
 from kitestring.nostr import filter as filters
-from kitestring.nostr import kinds, pow
+from kitestring.nostr import kinds
+from kitestring.nostr import pow as work
 from kitestring.nostr.event import decode_event
 from kitestring.nostr.relay import ClientConversation, ServerConversation
 from kitestring.transport import guard
@@ -84,7 +86,10 @@ def _of(*names: str) -> Callable[[], tuple[bytes, ...]]:
 
 
 def _these(*values: object) -> Callable[[], tuple[bytes, ...]]:
-    made = [value if isinstance(value, bytes) else value if isinstance(value, str) else json.dumps(value) for value in values]
+    made = [
+        value if isinstance(value, bytes) else value if isinstance(value, str) else json.dumps(value)
+        for value in values
+    ]
     return lambda: tuple(value.encode() if isinstance(value, str) else value for value in made)
 
 
@@ -95,7 +100,7 @@ def _events() -> tuple[bytes, ...]:
 
 def _config(data: bytes) -> object:
     with tempfile.TemporaryDirectory() as home:
-        (Path(home) / config.FILE_NAME).write_bytes(data)
+        (Path(home) / FILE_NAME).write_bytes(data)
         return config.load(Path(home), environment={})
 
 
@@ -114,7 +119,7 @@ def _read_info(text: str) -> object:
 
 def _tags(text: str) -> object:
     tags = [[part] for part in text.split(",")]
-    return pow.committed_target(tags), pow.has_work(HASH, tags, 8)
+    return work.committed_target(tags), work.has_work(HASH, tags, 8)
 
 
 def _payment(data: bytes) -> object:
@@ -169,7 +174,12 @@ PARSERS: Final = (
         _these("bitcoin:bc1q?amount=0.1&lightning=lnbc1&lno=x", "bitcoin:?lightning=a&req-x=1"),
     ),
     Parser("relay urls", _text(relay_url.require_relay_url), _these("wss://relay.example.com:7/x?y#z", "ws://[::1]:1")),
-    Parser("foreign relays", _text(guard.check_foreign), _these("wss://relay.example.com:7/x", "wss://[2001:db8::1]"), _SAID),
+    Parser(
+        "foreign relays",
+        _text(guard.check_foreign),
+        _these("wss://relay.example.com:7/x", "wss://[2001:db8::1]"),
+        _SAID,
+    ),
     Parser("strict json", _text(strict_json.loads_object), _of("nwc_payloads.json", "clink_payloads.json")),
     Parser("nip44", _text(lambda text: nip44.decrypt(text, KEY)), _these(nip44.encrypt("hello", KEY, KEY), "A" * 200)),
     Parser("nip44, after the mac", _after_the_mac, _these(b"\x00\x05hello" + bytes(27), bytes(66))),
@@ -180,7 +190,12 @@ PARSERS: Final = (
     Parser(
         "messages of a relay",
         lambda data: ClientConversation("wss://relay.example.com").receive(data),
-        lambda: (*_frames(b'["EVENT","a",%s]'), b'["OK","%s",true,""]' % HASH.encode(), b'["AUTH","x"]', b'["EOSE","a"]'),
+        lambda: (
+            *_frames(b'["EVENT","a",%s]'),
+            b'["OK","%s",true,""]' % HASH.encode(),
+            b'["AUTH","x"]',
+            b'["EOSE","a"]',
+        ),
         (),
     ),
     Parser(
@@ -191,7 +206,12 @@ PARSERS: Final = (
     ),
     Parser("nwc requests", _wire(nwc.read, kinds.NWC_REQUEST, "nwc"), _of("nwc_payloads.json"), _REFUSED),
     Parser("nwc method", _text(nwc.read_method), _of("nwc_payloads.json"), ()),
-    Parser("offer requests", _wire(offers.read, kinds.OFFER, "offers"), _these(_OFFER, {"offer": "x", "amount": "7"}), _REFUSED),
+    Parser(
+        "offer requests",
+        _wire(offers.read, kinds.OFFER, "offers"),
+        _these(_OFFER, {"offer": "x", "amount": "7"}),
+        _REFUSED,
+    ),
     Parser("debit requests", _wire(debits.read, kinds.DEBIT, "debits"), _these(_DEBIT, {"k1": HASH}), _REFUSED),
     *(
         Parser(
@@ -210,18 +230,30 @@ PARSERS: Final = (
     Parser(
         "node urls",
         _text(BackendUrl.parse),
-        _these("lnd+https://127.0.0.1:8080?cert=/a&macaroon=/b&x=1", "sandbox://"), (KitestringError,),
+        _these("lnd+https://127.0.0.1:8080?cert=/a&macaroon=/b&x=1", "sandbox://"),
+        (KitestringError,),
     ),
-    Parser("macaroons", macaroon.rights, _these(b"\x02\x01\x03lnd\x02\x10\x03\x0a\x06nonce1\x12\x03abc\x00\x00\x06" + KEY)),
+    Parser(
+        "macaroons", macaroon.rights, _these(b"\x02\x01\x03lnd\x02\x10\x03\x0a\x06nonce1\x12\x03abc\x00\x00\x06" + KEY)
+    ),
     Parser("lnd payments", _payment, _these(_LND_PAYMENT, {**_LND_PAYMENT, "status": "FAILED"}), _NODE),
-    Parser("lnd payment pages", _lnd(lnd.PaymentPage), _these({"payments": [_LND_PAYMENT], "last_index_offset": "3"}), _NODE),
+    Parser(
+        "lnd payment pages",
+        _lnd(lnd.PaymentPage),
+        _these({"payments": [_LND_PAYMENT], "last_index_offset": "3"}),
+        _NODE,
+    ),
     Parser(
         "lnd invoices",
-        lambda data: lnd.invoice_status(node_decode(data, lnd.Invoice, "lnd")), _these(_LND_INVOICE), _NODE,
+        lambda data: lnd.invoice_status(node_decode(data, lnd.Invoice, "lnd")),
+        _these(_LND_INVOICE),
+        _NODE,
     ),
     Parser("lnd channels", _lnd(lnd.Channels), _these({"channels": [{"local_balance": "5", "active": True}]}), _NODE),
-    Parser("lnd info", _lnd(lnd.Info), _these({"identity_pubkey": "02" + HASH, "chains": [{"network": "regtest"}]}), _NODE),
-)  # fmt: skip
+    Parser(
+        "lnd info", _lnd(lnd.Info), _these({"identity_pubkey": "02" + HASH, "chains": [{"network": "regtest"}]}), _NODE
+    ),
+)
 BY_NAME: Final = {parser.name: parser for parser in PARSERS}
 
 

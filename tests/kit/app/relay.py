@@ -53,7 +53,7 @@ class KeepingRelay:
         return subscription
 
     def _show(self, subscription: _Subscription) -> None:
-        newest_first = sorted(self.events[::-1], key=lambda event: -event.created_at)
+        newest_first = sorted(self.events, key=lambda event: event.created_at)[::-1]
         for wanted in subscription.filters():
             found = [event for event in newest_first if matches(wanted, event, tag_sets(event))]
             for event in found[: wanted.limit]:

@@ -12,8 +12,8 @@ from tests.kit.changed import replace
 from tests.kit.codec.invoices import invoice
 from tests.kit.engine.node import ABILITIES, OPENING, FaultyBackend, Made, Script, Sent
 
-#: The identities of nodes, in the order in which they come.
-NAMES = tuple("02" + digits * 32 for digits in ("ab", "cd", "ef", "12"))
+#: The identity of the first node, unless it is given another one.
+FIRST = "02" + "ab" * 32
 
 
 class HostileNode(FaultyBackend):
@@ -23,7 +23,7 @@ class HostileNode(FaultyBackend):
     """
 
     def __init__(
-        self, clock: Clock, node_id: str = NAMES[0], capabilities: Capabilities = ABILITIES, opening: Msat = OPENING
+        self, clock: Clock, node_id: str = FIRST, capabilities: Capabilities = ABILITIES, opening: Msat = OPENING
     ) -> None:
         super().__init__(clock, capabilities, opening)
         self.node_id = node_id
@@ -110,7 +110,7 @@ class Address:
     def exchange(self, node_id: str = "") -> HostileNode:
         """Another node takes the place of the present one, which it tells from now on. Streams break."""
         old = self.node
-        new = HostileNode(old._clock, node_id or NAMES[len(self.nodes)], old.capabilities, old._opening)
+        new = HostileNode(old._clock, node_id or f"02{len(self.nodes):064x}", old.capabilities, old._opening)
         old.lend_world(new)
         self.node = new
         self.nodes.append(new)

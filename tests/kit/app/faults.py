@@ -1,0 +1,177 @@
+"""Faults that are planted: each blinds the service where it would see, so that money goes wrong unless somebody looks.
+
+They are planted at the seams of :class:`House` (what the store, the node, the files and the relay say), not in the
+code: so they mean the same before and after a mend, however it was made. Where the fault is there anyway, planting
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from typing import Any, Final
+
+import msgspec
+
+from kitestring.base.node import Settlement
+from kitestring.base.payments import NeverSeen, Unknown
+from tests.kit.app.house import House
+
+Plant = Callable[[House], None]
+
+#: Tables in which an answer that moved no money may be kept.
+_REFUSALS: Final = (
+    "DELETE FROM requests WHERE payment_id = '' AND invoice IS NULL AND wire <> 'control' AND wire <> 'owner'",
+    "DELETE FROM refusals",
+    "DELETE FROM tombstones",
+)
+#: A truth that the ledger is made to refuse: that a payment cost more than was held for it.
+_REFUSES: Final = """
+CREATE TRIGGER IF NOT EXISTS planted BEFORE UPDATE OF state ON payments
+WHEN NEW.state = 'settled' AND NEW.fee_msat > OLD.fee_cap_msat
+BEGIN SELECT RAISE(ABORT, 'planted'); END"""
+#: Seconds until a deadline that never comes.
+_NEVER_S: Final = 10**9
+
+
+class _Through:
+    """Everything of another one, but what a subclass says itself."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+# ------------------------------------------------------------ the store
+
+
+class _Forgetful(_Through):
+    """What was answered without moving money is not in the ledger any more at the next start."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        connection = inner._store._writer.connection
+        for statement in _REFUSALS:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as absent:
+                if "no such table" not in str(absent):
+                    raise
+
+
+class _WithoutDeadline(_Through):
+    """Every claim may be sent for ever."""
+
+    async def open_payments(self) -> Any:
+        return [_endless(payment) for payment in await self._inner.open_payments()]
+
+    async def payment(self, payment_id: str) -> Any:
+        found = await self._inner.payment(payment_id)
+        return None if found is None else _endless(found)
+
+    async def apply(self, tx: Any) -> Any:
+        paid = getattr(tx, "payment", None)
+        return await self._inner.apply(tx if paid is None else msgspec.structs.replace(tx, payment=_endless(paid)))
+
+
+def _endless(payment: Any) -> Any:
+    if not hasattr(payment, "send_until"):
+        return payment
+    return msgspec.structs.replace(payment, send_until=payment.created_at + _NEVER_S)
+
+
+def _refuses_a_truth(inner: Any) -> Any:
+    inner._store._writer.connection.execute(_REFUSES)
+    return inner
+
+
+# ------------------------------------------------------------ the node
+
+
+class _Absent(_Through):
+    """Whatever the node does not answer for certain is told as "never seen", by every kind of look-up, at any age."""
+
+    async def lookup_payment(self, payment_hash: str) -> Any:
+        return _absent(await self._inner.lookup_payment(payment_hash))
+
+    async def track(self, payment_hash: str) -> Any:
+        return _absent(await self._inner.track(payment_hash))
+
+    async def payment_index(self, *_: Any, **__: Any) -> int:
+        """The node's own count never shows that one is missing."""
+        return 0
+
+
+def _absent(answer: Any) -> Any:
+    return NeverSeen(0) if isinstance(answer, Unknown) else answer
+
+
+class _Masked(_Through):
+    """Whoever stands behind the address bears the name of the first one."""
+
+    def __init__(self, inner: Any, node_id: str) -> None:
+        super().__init__(inner)
+        self._node_id = node_id
+
+    async def info(self) -> Any:
+        return msgspec.structs.replace(await self._inner.info(), node_id=self._node_id)
+
+    async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
+        async for settlement in self._inner.settlements(cursor):
+            yield settlement
+
+
+# ------------------------------------------------------------ the table
+
+
+def a_refusal_is_not_stored(house: House) -> None:
+    house.spoil_store.append(_Forgetful)
+
+
+def a_constraint_refuses_a_truth(house: House) -> None:
+    house.spoil_store.append(_refuses_a_truth)
+
+
+def never_seen_is_believed(house: House) -> None:
+    house.spoil_backend.append(_Absent)
+
+
+def an_order_is_sent_late(house: House) -> None:
+    house.spoil_store.append(_WithoutDeadline)
+
+
+def a_restored_ledger_pays(house: House) -> None:
+    """No witness tells that the ledger is old: the relay's events and the ledger's own mark are gone."""
+    house.spoil_restore.append(_silence)
+    an_order_is_sent_late(house)
+
+
+def an_exchanged_node_is_not_noticed(house: House) -> None:
+    first = house.node.node_id
+    house.spoil_backend.append(lambda inner: _Masked(inner, first))
+    never_seen_is_believed(house)
+    an_order_is_sent_late(house)
+
+
+def _silence(house: House) -> None:
+    """Every witness is set back to what it would say of this ledger, as if it had always been there."""
+    own = {house.service_id}
+    house.relay.restore([event for event in house.relay.events if event.pubkey not in own])
+    with closing(sqlite3.connect(house.ledger)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if "totals" in tables:
+            connection.execute("UPDATE totals SET spending_stopped = '', stopped_at = NULL")
+        connection.commit()
+
+
+FAULTS: Final[dict[str, Plant]] = {
+    "a refusal is not stored": a_refusal_is_not_stored,
+    "a constraint refuses a truth": a_constraint_refuses_a_truth,
+    "never seen is believed": never_seen_is_believed,
+    "an order is sent late": an_order_is_sent_late,
+    "a restored ledger pays": a_restored_ledger_pays,
+    "an exchanged node is not noticed": an_exchanged_node_is_not_noticed,
+}

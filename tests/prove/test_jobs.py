@@ -1,0 +1,52 @@
+"""The long lane in small: what it counts, what it tells, and that everything can be done again by its name."""
+
+import pytest
+
+from tests.prove import jobs
+from tests.prove.__main__ import main
+from tests.prove.jobs import Amounts, do
+
+
+def test_the_work_is_cut_into_jobs_of_every_kind() -> None:
+    names = [name for job in jobs.jobs(Amounts(7, 1_200, 25, 1)) for name in job]
+    assert [name for name in names if name.startswith("world")] == [f"world:{at}" for at in range(1, 8)]
+    assert [name for name in names if name.startswith("steps")] == ["steps:1", "steps:2", "steps:3"]
+    assert len([name for name in names if name.startswith("kill")]) == 13
+    assert {name.partition(":")[0] for name in names} == {"world", "steps", "kill", "fuzz", "growth"}
+    assert len(set(names)) == len(names)
+
+
+def test_nothing_asked_is_nothing_done() -> None:
+    assert list(jobs.jobs(Amounts(0, 0, 0, 0))) == []
+
+
+def test_jobs_count_what_they_did() -> None:
+    done = do(("world:2", "kill:7", "fuzz:tlv:1"), True)
+    assert done.violations == []
+    assert dict(done.counts) == {"seeds": 1, "kills": 2, "fuzz inputs": jobs.INPUTS}
+
+
+def test_what_is_known_is_left_out_only_where_it_is_asked() -> None:
+    assert not do(("fuzz:proxies:1",), True).violations
+    ((name, what),) = do(("fuzz:proxies:1",), False).violations
+    assert name == "fuzz:proxies:1"
+    assert "seed 1, input" in what
+
+
+def test_a_violation_is_told_with_how_to_see_it_again_and_ends_with_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(jobs._KINDS, "fuzz", _break)
+    assert main(["--repeat", "fuzz:tlv:1", "kill:1"]) == 1
+    out = capsys.readouterr().out
+    assert "--repeat fuzz:tlv:1\n" in out
+    assert "proved: 0 seeds, 0 steps, 2 kills, 0 fuzz inputs, 1 violations" in out
+
+
+def test_without_violations_it_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--repeat", "fuzz:tlv:1"]) == 0
+    assert "500 fuzz inputs, 0 violations" in capsys.readouterr().out
+
+
+def _break(what: str, *_: object) -> None:
+    raise AssertionError(f"{what}: it is broken")

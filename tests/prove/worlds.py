@@ -1,0 +1,298 @@
+"""A seeded world: a node, a relay, clocks and a disk that misbehave, kills in between, and then fair weather.
+
+Weather is what every service must bear at any time. Hazards are worse: records that are lost, a node that is another
+one, a ledger from yesterday. Each world has the weather and a few hazards; in fair weather everything must have ended,
+and whoever was told something was told the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kitestring.app.home.config import RequestRates
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.codec import bolt11
+from kitestring.nostr.event import Event
+from tests.kit.app.client import App
+from tests.kit.app.house import Files, House, Service
+from tests.kit.clock import STEPS_S
+from tests.kit.engine.crossings import Crossings
+from tests.kit.engine.node import Script
+from tests.prove.known import KNOWN
+
+FUNDED: Final = 50_000_000
+AMOUNT: Final = 10_000
+DAY_S: Final = 86_400
+PAYMENTS: Final = 8
+INVOICES: Final = 3
+LIVES: Final = 4
+LIFE_S: Final = 90.0
+#: Virtual seconds of fair weather: beyond every time limit.
+REST_S: Final = 1_500.0
+#: Nobody pays later than so many seconds after it was asked, whatever has happened.
+LATE_S: Final = 900.0
+#: Answers of a node that is not well.
+ODD: Final = ("lost", "dropped", "lie", "inflight", "unreachable", "never")
+
+
+@dataclass
+class Asked:
+    """One payment that an app wants, and when it asked (monotonic)."""
+
+    event: Event
+    payment_hash: str
+    at: float
+
+
+class World:
+    """One seed's run. ``done`` names what has happened, in order: with the seed it is all that a failure needs."""
+
+    def __init__(self, root: Path, seed: int, without: frozenset[str] = frozenset()) -> None:
+        self.chance = random.Random(seed)
+        self.seed = seed
+        self.house = House(root, rates=RequestRates(10_000, 10_000))
+        number = self.chance.choice((0, 1, 1, 2))
+        drawn = self.chance.sample(sorted(HAZARDS), number)
+        self.hazards = [name for name in drawn if name not in without]
+        self.done: list[str] = [f"hazards: {', '.join(self.hazards) or 'none'}"]
+        self.asked: list[Asked] = []
+        self.sold: list[str] = []
+        self.copies: list[Files] = []
+        self.stormy = True
+        self.app: App
+        self.till: App
+        self.service: Service
+
+    def note(self, what: str) -> None:
+        self.done.append(f"{self.house.clocks.service.monotonic():.0f} s: {what}")
+
+    async def sleep(self, least: float, most: float) -> None:
+        await self.house.clocks.service.sleep(self.chance.uniform(least, most))
+
+    # ------------------------------------------------------------ who asks
+
+    def script(self) -> Script:
+        chance = self.chance
+        answers = [chance.choice(ODD) for _ in range(chance.choice((0, 0, 1, 2)))]
+        fails = chance.choice(("", "", "", "no_route"))
+        fee = chance.choice((-5, 0, 10**7)) if "odd fees" in self.hazards else 1_000
+        return Script(fails, chance.choice((0.0, 1.0, 30.0, 400.0)), fee, [*answers, "true"])
+
+    async def pays(self) -> None:
+        for _ in range(PAYMENTS):
+            await self.sleep(1, LIVES * LIFE_S / PAYMENTS)
+            text = self.house.node.outside_bolt11(AMOUNT, self.script(), expiry_s=2 * DAY_S)
+            payment_hash = bolt11.decode(text, recover=False).payment_hash
+            event = self.app.pay(text)
+            self.asked.append(Asked(event, payment_hash, self.house.clocks.app.monotonic()))
+            self.note(f"asked to pay {payment_hash[:8]}")
+
+    async def sells(self) -> None:
+        for _ in range(INVOICES):
+            await self.sleep(1, LIVES * LIFE_S / INVOICES)
+            asked = self.till.send("make_invoice", {"amount": AMOUNT, "expiry": DAY_S})
+            made = await self.till.first(asked, 200.0)
+            if made is not None and made["error"] is None:
+                payment_hash = made["result"]["payment_hash"]
+                if payment_hash in self.house.node._made and self.house.node.pay_in(payment_hash):
+                    self.sold.append(payment_hash)
+                    self.note(f"{payment_hash[:8]} was paid in")
+
+    # ------------------------------------------------------------ weather
+
+    async def storm(self) -> None:
+        """For ever: the node goes and comes, its stream breaks, the disk is full for a moment, the relay repeats."""
+        chance, node = self.chance, self.house.node
+        while True:
+            await self.sleep(1, 15)
+            node.offline, node.deaf = chance.random() < 0.2, chance.random() < 0.3
+            if chance.random() < 0.3:
+                node.break_streams()
+            if chance.random() < 0.3:
+                self.house.relay.show_again()
+            if chance.random() < 0.3:
+                name = chance.choice(("ClaimPayment", "RecordPayment", "Credit", "RecordInvoice", "Answer"))
+                full = KitestringError(Reason.INTERNAL, "the disk is full")
+                self.service.store.broken.setdefault(name, []).append(full)
+
+    def calm(self) -> None:
+        self.stormy = False
+        self.house.node.offline = self.house.node.deaf = False
+        self.house.clocks.right()
+
+    # ------------------------------------------------------------ lives
+
+    async def live(self, seconds: float, crossings: Crossings) -> None:
+        self.house.node.offline = False  # nothing starts without its node
+        async with self.house.service(crossings) as self.service:
+            storm = asyncio.create_task(self.storm())
+            killed = asyncio.create_task(crossings.killed.wait())
+            hazard = asyncio.create_task(self.trouble(True))
+            await asyncio.wait((killed,), timeout=seconds)
+            self.note("killed" if crossings.killed.is_set() else "ended")
+            self.copies.append(self.house.copy())
+            await _end(storm, killed, hazard)
+
+    async def trouble(self, alive: bool) -> None:
+        """The hazards of this world that come while a service is alive, or between two lives."""
+        for name in self.hazards:
+            hazard = HAZARDS[name]
+            if hazard.while_alive == alive and self.chance.random() < 0.6:
+                if alive:
+                    await self.sleep(1, LIFE_S / 2)
+                self.note(name)
+                await hazard.strike(self)
+
+    async def run(self) -> None:
+        """Raises AssertionError with the seed and all that was done."""
+        try:
+            await self._run()
+        except Exception as wrong:
+            raise AssertionError(
+                f"seed {self.seed}: {wrong or type(wrong).__name__}\n  " + "\n  ".join(self.done)
+            ) from wrong
+
+    async def _run(self) -> None:
+        async with self.house.service() as service:
+            await service.account("purse", FUNDED)
+            await service.account("shop", 0)
+            self.app = await service.connect("app", account="purse", budget_msat=FUNDED, period="day")
+            self.till = await service.connect("till", account="shop")
+        if "low rates" in self.hazards:
+            self.house.settings["rates"] = RequestRates(10_000, 1)
+        clients = [asyncio.create_task(self.pays()), asyncio.create_task(self.sells())]
+        try:
+            for _ in range(LIVES):
+                await self.live(LIFE_S, Crossings(self.chance.randrange(5, 150)))
+                await self.trouble(False)
+            self.calm()
+            await asyncio.gather(*clients)
+            async with self.house.service() as self.service:
+                await self.house.clocks.service.sleep(REST_S)
+                await self.check()
+        finally:
+            await _end(*clients)
+
+    # ------------------------------------------------------------ afterwards
+
+    async def check(self) -> None:
+        house, hazards = self.house, set(self.hazards)
+        assert not house.violations(), house.violations()
+        store = self.service.store
+        stopped = await self.service.stopped()
+        excused = bool(stopped) or bool(hazards & LOSING)
+        open_payments = {payment.payment_hash for payment in await store.open_payments()}
+        assert not open_payments or excused, f"open for ever: {open_payments}"
+        paid = house.node.times_paid()
+        for asked in self.asked:
+            self._told_the_truth(asked, paid, open_payments)
+        for node in house.node.nodes:
+            for payment_hash, _, at in node.ever:
+                waited = min(at - asked.at for asked in self.asked if asked.payment_hash == payment_hash)
+                assert waited <= LATE_S, f"{payment_hash[:8]} was sent {waited:.0f} s after it was asked for"
+        if not hazards & LOSING:
+            assert await self.service.available("shop") == AMOUNT * len(self.sold), (
+                "what came in is not where it belongs"
+            )
+            differences = await house.differences()
+            assert not differences, differences
+
+    def _told_the_truth(self, asked: Asked, paid: list[str], open_payments: set[str]) -> None:
+        code, name = self.app.code(asked.event), asked.payment_hash[:8]
+        if code == "ok":
+            assert asked.payment_hash in paid, f"{name}: called paid, and nobody has paid it"
+        elif code:
+            assert asked.payment_hash not in paid, f"{name}: called {code}, and it has left a node"
+        else:
+            known = asked.payment_hash in open_payments or bool(set(self.hazards) & LOSING)
+            assert known or asked.payment_hash not in paid, f"{name}: paid, and nobody was told"
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception):
+            raise error
+
+
+# ------------------------------------------------------------ hazards
+
+
+@dataclass(frozen=True)
+class Hazard:
+    strike: Callable[[World], Coroutine[Any, Any, None]]
+    while_alive: bool = True
+
+
+async def _nothing(_: World) -> None:
+    """It is in the settings or in the scripts."""
+
+
+async def _steps(world: World) -> None:
+    clocks, chance = world.house.clocks, world.chance
+    side, seconds = chance.choice(("app", "node", "service")), chance.choice(STEPS_S) * chance.choice((1, -1))
+    world.note(f"the clock of the {side} is set by {seconds} s")
+    clocks.step(side, seconds)
+    try:
+        await world.sleep(5, 130)
+    finally:
+        clocks.step(side, -seconds)
+
+
+async def _forgets(world: World) -> None:
+    world.house.node.forget()
+
+
+async def _exchanged(world: World) -> None:
+    first = world.house.node.node
+    world.house.node.exchange()
+    try:
+        await world.sleep(1, 400)
+    finally:
+        world.house.node.back_to(first)
+
+
+async def _restored(world: World) -> None:
+    world.house.restore(world.chance.choice(world.copies))
+
+
+async def _hours(world: World) -> None:
+    await world.sleep(3_600, DAY_S)
+
+
+async def _twin(world: World) -> None:
+    twin = world.house.twin(world.house.copy())
+    world.house.node.offline = False
+    with suppress(KitestringError):  # it may refuse to start
+        async with twin.service():
+            await world.sleep(10, 120)
+
+
+async def _indexes(world: World) -> None:
+    world.house.node.new_invoice_database()
+    world.house.node.break_streams()
+
+
+HAZARDS: Final = {
+    "low rates": Hazard(_nothing),
+    "odd fees": Hazard(_nothing),
+    "clock steps": Hazard(_steps),
+    "node forgets": Hazard(_forgets),
+    "node exchanged": Hazard(_exchanged),
+    "ledger restored": Hazard(_restored, while_alive=False),
+    "hours pass": Hazard(_hours, while_alive=False),
+    "two alive": Hazard(_twin),
+    "settle index": Hazard(_indexes),
+}
+#: After these the books of one side are not complete: what is open may stay so, for the operator to decide.
+LOSING: Final = frozenset({"node forgets", "node exchanged", "ledger restored", "two alive", "settle index"})
+#: What the short lane leaves out.
+NOT_MENDED: Final = frozenset(HAZARDS) & KNOWN.keys()

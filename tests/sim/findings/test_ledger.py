@@ -1,0 +1,28 @@
+"""F2 and F23 on the ledger alone, found by random transactions."""
+
+from tests.prove.machine import HAZARDS, run_machine
+from tests.sim.findings.critical import ViolationError
+from tests.sim.findings.playing import finding
+
+
+def _plays(hazard: str) -> None:
+    """With this hazard alone. Raises ViolationError for whatever goes wrong: the store refuses, or a sum is wrong."""
+    try:
+        run_machine(2, 20, 40, without=HAZARDS - {hazard})
+    except Exception as wrong:
+        raise ViolationError(f"{hazard}: {wrong!r}") from wrong
+
+
+@finding("F2", "budget time goes back: what was used of a budget is not what was charged")
+def test_a_budget_is_used_as_far_as_it_was_although_time_goes_back() -> None:
+    _plays("time goes back")
+
+
+@finding("F2", "a CHECK refuses a fee below zero")
+def test_a_fee_below_zero_can_be_recorded_in_every_state() -> None:
+    _plays("fee below zero")
+
+
+@finding("F23", "a CHECK refuses that nothing was received")
+def test_that_nothing_was_received_can_be_recorded_in_every_state() -> None:
+    _plays("nothing received")
