@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ PROGRESS_S = 10.0
 SHOWN = 5
 #: Jobs that wait for each process: a finished one never waits for its next.
 AHEAD = 4
+_VARIES = re.compile(r"\b(?:[0-9a-f]{8,}|\d+)\b")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,7 +79,7 @@ def _counted(done: Done) -> str:
 
 
 def _tell(done: Done, seconds: float, without_known: bool) -> None:
-    by_sentence = Counter(what.partition("\n")[0].partition(": ")[2][:80] for _, what in done.violations)
+    by_sentence = Counter(_sentence(what) for _, what in done.violations)
     if by_sentence:
         print("\nviolations by what was wrong:")
         for sentence, number in by_sentence.most_common(30):
@@ -86,6 +88,11 @@ def _tell(done: Done, seconds: float, without_known: bool) -> None:
         print(f"\nsee them again: python -m tests.prove --repeat {names}")
     left_out = " (without what is known)" if without_known else ""
     print(f"\nproved{left_out}: {_counted(done)}, in {seconds:.0f} s")
+
+
+def _sentence(what: str) -> str:
+    """The first line without what differs from one seed to the next."""
+    return _VARIES.sub("…", what.partition("\n")[0])[:100]
 
 
 if __name__ == "__main__":

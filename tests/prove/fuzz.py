@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from types import FrameType
 from typing import Any, Final
@@ -18,8 +19,8 @@ from tests.prove.parsers import Parser
 #: Pieces that mean something to somebody.
 PIECES: Final = (
     b"", b"\x00", b"\xff", b"\x7f", b"[", b"{", b'{"a":', b'"', b"\\", b"\\u0000", b"\\ud800", b"%", b"%00", b"&a=b",
-    b"?", b"#", b"//", b"@", b":", b"[::1", b"1", b"-1", b"0", b"1e309", b"18446744073709551616", b"99999999999999999999999",
-    b"null", b"true", b" ", b"\n", b"q", b",", b"=", b"\xc2\xa0",
+    b"?", b"#", b"//", b"@", b":", b"[::1", b"1", b"-1", b"0", b"1e309", b"18446744073709551616",
+    b"99999999999999999999999", b"null", b"true", b" ", b"\n", b"q", b",", b"=", b"\xc2\xa0",
     b"\xe2\x80\xae", b"\xf0\x9f\x98\x80", b"\xed\xa0\x80",
 )  # fmt: skip
 #: What is repeated when input grows.
@@ -111,19 +112,17 @@ def _wrong(parser: Parser, data: bytes) -> BaseException | None:
 
 
 def grown(parser: Parser) -> Iterator[tuple[str, Callable[[int], bytes]]]:
-    """Shapes of input that grow: a piece repeated alone, and in the middle of a valid input."""
+    """Shapes of input that grow: a piece repeated alone, after a short input, and in the middle of a long one."""
     middle, short = max(parser.seeds(), key=len), min(parser.seeds(), key=len)
     half = len(middle) // 2
+    around = {"alone": (b"", b""), "after": (short, b""), "inside": (middle[:half], middle[half:])}
     for piece in GROWING:
-        yield f"{piece!r} alone", lambda size, piece=piece: piece * (size // len(piece))  # type: ignore[misc]
-        yield (
-            f"{piece!r} after",
-            lambda size, piece=piece: short + piece * (size // len(piece)),  # type: ignore[misc]
-        )
-        yield (
-            f"{piece!r} inside",
-            lambda size, piece=piece: middle[:half] + piece * (size // len(piece)) + middle[half:],  # type: ignore[misc]
-        )
+        for where, (before, behind) in around.items():
+            yield f"{piece!r} {where}", partial(_repeated, before, piece, behind)
+
+
+def _repeated(before: bytes, piece: bytes, behind: bytes, size: int) -> bytes:
+    return before + piece * (size // len(piece)) + behind
 
 
 def growth(parser: Parser) -> int:

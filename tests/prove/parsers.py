@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -216,7 +216,7 @@ PARSERS: Final = (
     *(
         Parser(
             f"nwc responses to {type(asked).__name__}",
-            _text(lambda text, asked=asked: ask_nwc.decode_response(text, asked)),  # type: ignore[misc]
+            _text(partial(ask_nwc.decode_response, command=asked)),
             _of("nwc_payloads.json"),
         )
         for asked in (PAY, MakeInvoice(amount_msat=Msat(1_000)), ListTransactions(), GetInfo())

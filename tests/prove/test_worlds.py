@@ -35,7 +35,7 @@ def test_the_same_seed_is_the_same_world() -> None:
 
 def test_what_goes_wrong_is_told_with_its_seed_and_what_was_done(tmp_path: Path) -> None:
     world = World(tmp_path, 5, frozenset(HAZARDS))
-    world.check = _lie  # type: ignore[method-assign]
+    world.check = _lie  # type: ignore[method-assign]  # in place of the real one
     with pytest.raises(AssertionError, match=r"(?s)seed 5: a lie\n  hazards: none\n.*: asked to pay"):
         virtual(World.run)(world)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from kitestring.app.home.config import RequestRates
+from kitestring.nostr.event import Event
 from tests.kit.app.client import App
 from tests.kit.app.house import Files, House, Service
 from tests.kit.engine.crossings import Crossings
@@ -43,7 +44,9 @@ async def ready(service: Service, **params: object) -> App:
     return await service.connect("app", account="purse", **params)
 
 
-def bill(house: House, script: Script | None = None, amount: int = AMOUNT, expiry_s: int = DAY_S) -> tuple[str, str]:
+def bill(
+    house: House, script: Script | None = None, amount: int | None = AMOUNT, expiry_s: int = DAY_S
+) -> tuple[str, str]:
     """(bolt11, payment hash) of somebody outside."""
     text = house.node.outside_bolt11(amount, script, expiry_s=expiry_s)
     return text, next(reversed(house.node.scripts))
@@ -132,7 +135,7 @@ async def a_fee_below_zero(house: House) -> None:
 # ------------------------------------------------------------ F3: "never seen" believed
 
 
-async def _paid_and_forgotten(house: House, expiry_s: int) -> tuple[App, object, str]:
+async def _paid_and_forgotten(house: House, expiry_s: int) -> tuple[App, Event, str]:
     """The node pays at once, its answer is lost in a crash, and then its record is deleted."""
     text, payment_hash = bill(house, Script(answers=["never", "true"]), expiry_s=expiry_s)
     async with house.service() as service:
@@ -159,7 +162,7 @@ async def a_paid_payment_is_deleted_and_its_invoice_expires(house: House) -> Non
     async with house.service() as service:
         await house.clocks.service.sleep(LONG_S)
         must(await service.state(payment_hash) in ("dispatched", "unknown"), "a paid payment was released")
-    must(app.code(asked) == "", "a paid payment was called failed")  # type: ignore[arg-type]
+    must(app.code(asked) == "", "a paid payment was called failed")
 
 
 # ------------------------------------------------------------ F4: an order is sent hours later

@@ -137,7 +137,7 @@ async def the_ledger_is_gone(house: House) -> None:
 
 async def paid_again_with_another_amount(house: House) -> None:
     """An invoice without an amount was paid with 1 sat; asked again with 5,000 sat it is not "paid"."""
-    text, _ = bill(house, amount=None)  # type: ignore[arg-type]  # it names none
+    text, _ = bill(house, amount=None)
     async with house.service() as service:
         app = await ready(service)
         assert await app.answer(app.pay(text, amount=1_000)) == "ok"
