@@ -34,6 +34,17 @@ def test_a_test_left_out_fails_the_run_with_ci_true(body: str, tmp_path: Path) -
     assert _exit_code(tmp_path, CI="true") in {pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED}
 
 
+def test_a_finding_may_be_expected_to_fail_even_with_ci_true(tmp_path: Path) -> None:
+    findings = tmp_path / "tests" / "sim" / "findings"
+    findings.mkdir(parents=True)
+    _write(findings / "test_it.py", "@pytest.mark.xfail(strict=True)\ndef test_it(): assert False")
+    assert _exit_code(tmp_path, CI="true") == pytest.ExitCode.OK
+    _write(findings / "test_it.py", "@pytest.mark.xfail(strict=True)\ndef test_it(): pass")
+    assert _exit_code(tmp_path, CI="true") == pytest.ExitCode.TESTS_FAILED
+    _write(findings / "test_it.py", "@pytest.mark.skip\ndef test_it(): pass")
+    assert _exit_code(tmp_path, CI="true") == pytest.ExitCode.TESTS_FAILED
+
+
 def test_without_ci_a_test_left_out_is_no_failure(tmp_path: Path) -> None:
     for number, body in enumerate(WAYS_TO_LEAVE_A_TEST_OUT):
         _write(tmp_path / f"test_{number}.py", body)

@@ -15,6 +15,7 @@ KNOWN: Final[dict[str, str]] = {
     "odd fees": "F2",
     "clock steps": "F1, F2, F14",
     "node forgets": "F3",
+    "node restored": "F3",
     "node exchanged": "F6",
     "ledger restored": "F5",
     "hours pass": "F4",

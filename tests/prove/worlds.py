@@ -251,6 +251,13 @@ async def _forgets(world: World) -> None:
     world.house.node.forget()
 
 
+async def _node_restored(world: World) -> None:
+    """Its records are those of a while ago."""
+    state = world.house.node.state()
+    await world.sleep(5, 60)
+    world.house.node.restore(state)
+
+
 async def _exchanged(world: World) -> None:
     first = world.house.node.node
     world.house.node.exchange()
@@ -286,6 +293,7 @@ HAZARDS: Final = {
     "odd fees": Hazard(_nothing),
     "clock steps": Hazard(_steps),
     "node forgets": Hazard(_forgets),
+    "node restored": Hazard(_node_restored),
     "node exchanged": Hazard(_exchanged),
     "ledger restored": Hazard(_restored, while_alive=False),
     "hours pass": Hazard(_hours, while_alive=False),
@@ -293,6 +301,8 @@ HAZARDS: Final = {
     "settle index": Hazard(_indexes),
 }
 #: After these the books of one side are not complete: what is open may stay so, for the operator to decide.
-LOSING: Final = frozenset({"node forgets", "node exchanged", "ledger restored", "two alive", "settle index"})
+LOSING: Final = frozenset(
+    {"node forgets", "node restored", "node exchanged", "ledger restored", "two alive", "settle index"}
+)
 #: What the short lane leaves out.
 NOT_MENDED: Final = frozenset(HAZARDS) & KNOWN.keys()

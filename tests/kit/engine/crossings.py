@@ -21,7 +21,8 @@ class KilledError(BaseException):
 class Crossings:
     """Counts labelled points; at the ``fatal``-th (from 1, 0 = never) and at all later ones the process is dead.
 
-    ``at`` kills at the first point of that label instead. ``doing`` is called at the first point of a label, once.
+    ``labels`` are those that were crossed, the fatal one the last. ``at`` kills at the first point of that label
+    instead. ``doing`` is called at the first point of a label, once.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Crossings:
         self._doing = dict(doing or {})
 
     def cross(self, label: str) -> None:
+        if self.killed.is_set():
+            raise KilledError(label)
         self.labels.append(label)
         if label in self._doing:
             self._doing.pop(label)()
-        if self.killed.is_set() or label == self._at or (self.fatal and len(self.labels) >= self.fatal):
+        if label == self._at or (self.fatal and len(self.labels) >= self.fatal):
             self.killed.set()
             raise KilledError(label)
 
