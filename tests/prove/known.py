@@ -9,6 +9,7 @@ from typing import Final
 #: hazard, or name of a parser -> finding. N1 is none of the list: this harness found it.
 KNOWN: Final[dict[str, str]] = {
     "time goes back": "F2",
+    "budget edited": "F2",
     "fee below zero": "F2",
     "nothing received": "F23",
     "low rates": "F1",

@@ -5,10 +5,10 @@ from tests.sim.findings.critical import ViolationError
 from tests.sim.findings.playing import finding
 
 
-def _plays(hazard: str) -> None:
+def _plays(hazard: str, number: int = 2, examples: int = 20) -> None:
     """With this hazard alone. Raises ViolationError for whatever goes wrong: the store refuses, or a sum is wrong."""
     try:
-        run_machine(2, 20, 40, without=HAZARDS - {hazard})
+        run_machine(number, examples, 50, without=HAZARDS - {hazard})
     except Exception as wrong:
         raise ViolationError(f"{hazard}: {wrong!r}") from wrong
 
@@ -16,6 +16,11 @@ def _plays(hazard: str) -> None:
 @finding("F2", "budget time goes back: what was used of a budget is not what was charged")
 def test_a_budget_is_used_as_far_as_it_was_although_time_goes_back() -> None:
     _plays("time goes back")
+
+
+@finding("F2", "another period takes a budget back in time, and what was used is counted twice or not at all")
+def test_a_budget_is_used_as_far_as_it_was_although_its_period_is_edited() -> None:
+    _plays("budget edited", 14_001, 5)
 
 
 @finding("F2", "a CHECK refuses a fee below zero")
