@@ -19,6 +19,7 @@ from kitestring.backend.http import decode as node_decode
 from kitestring.backend.lnd import wire as lnd
 from kitestring.backend.registry import BackendUrl
 from kitestring.base.commands import GetInfo, ListTransactions, MakeInvoice, PayInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
 from kitestring.client import payable
@@ -46,7 +47,11 @@ KEY: Final = bytes(range(32))
 HASH: Final = "ab" * 32
 FACTS: Final = Facts("regtest", accept_legacy_offers=True)
 PAY: Final = PayInvoice(
-    bolt11=invoice(), payment_hash=PAYMENT_HASH, amount_msat=Msat(21_000), expires_at=NOW + 3_600, network="regtest"
+    destination=Bolt11(invoice()),
+    payment_hash=PAYMENT_HASH,
+    amount_msat=Msat(21_000),
+    expires_at=NOW + 3_600,
+    network="regtest",
 )
 CLINK: Final = ["clink_version", "1"]
 
@@ -123,7 +128,7 @@ def _tags(text: str) -> object:
 
 
 def _payment(data: bytes) -> object:
-    found = node_decode(data, lnd.Payment, "lnd")
+    found = node_decode(data, lnd.LndPayment, "lnd")
     return lnd.payment_answer(found, HASH), lnd.listed_payment(found)
 
 
@@ -162,7 +167,6 @@ PARSERS: Final = (
     Parser("bolt11, not recovered", _text(lambda text: bolt11.decode(text, recover=False)), _of("bolt11.json")),
     Parser("nip19", _text(nip19.decode), _of("nip19.json")),
     Parser("nip19 secret", _text(nip19.decode_secret), _of("nip19.json")),
-    Parser("nip19 public", _text(nip19.decode_public), _of("nip19.json")),
     Parser("tlv", tlv.decode, _these(b"\x00\x20" + KEY + b"\x01\x03abc", b"\x02\x00")),
     Parser("pointers", _text(pointers.decode), _of("clink_pointers.json")),
     Parser("targets", _text(target.classify), _of("clink_pointers.json", "nip19.json", "bolt11.json")),
@@ -245,13 +249,16 @@ PARSERS: Final = (
     ),
     Parser(
         "lnd invoices",
-        lambda data: lnd.invoice_status(node_decode(data, lnd.Invoice, "lnd")),
+        lambda data: lnd.invoice_status(node_decode(data, lnd.LndInvoice, "lnd")),
         _these(_LND_INVOICE),
         _NODE,
     ),
     Parser("lnd channels", _lnd(lnd.Channels), _these({"channels": [{"local_balance": "5", "active": True}]}), _NODE),
     Parser(
-        "lnd info", _lnd(lnd.Info), _these({"identity_pubkey": "02" + HASH, "chains": [{"network": "regtest"}]}), _NODE
+        "lnd info",
+        _lnd(lnd.LndInfo),
+        _these({"identity_pubkey": "02" + HASH, "chains": [{"network": "regtest"}]}),
+        _NODE,
     ),
 )
 BY_NAME: Final = {parser.name: parser for parser in PARSERS}

@@ -11,7 +11,7 @@ from typing import Any
 from kitestring.nostr.event import Event, decode_event, encode_event, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.index import matches, tag_sets
-from kitestring.transport.publications import Answer, PublishResult, Verdict
+from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from kitestring.transport.subscriptions import FilterSource, Handler
 
 URL = "ws://127.0.0.1:1"
@@ -167,4 +167,4 @@ class RelayDouble:
 
     def _published(self, event: Event) -> PublishResult:
         taken = not self.dead and self._relay.publish(event)
-        return PublishResult(taken, {URL: Verdict(Answer.ACCEPTED if taken else Answer.LATER)})
+        return PublishResult(taken, {URL: Verdict(RelayAnswer.ACCEPTED if taken else RelayAnswer.LATER)})
