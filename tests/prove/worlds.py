@@ -37,6 +37,14 @@ LIFE_S: Final = 90.0
 REST_S: Final = 1_500.0
 #: Nobody pays later than so many seconds after it was asked, whatever has happened.
 LATE_S: Final = 900.0
+#: A clock is set by one of these: besides what is far off, what is a little beyond the window of a request.
+SET_S: Final = (*STEPS_S, 90, 200, 500)
+PERIODS: Final[tuple[dict[str, Any], ...]] = (
+    {"period": "day"},
+    {"period": "never"},
+    {"period": "rolling", "length_s": 3_600},
+    {"period": "rolling", "length_s": 60},
+)
 #: Answers of a node that is not well.
 ODD: Final = ("lost", "dropped", "lie", "inflight", "unreachable", "never")
 
@@ -162,7 +170,8 @@ class World:
         async with self.house.service() as service:
             await service.account("purse", FUNDED)
             await service.account("shop", 0)
-            self.app = await service.connect("app", account="purse", budget_msat=FUNDED, period="day")
+            period = self.chance.choice(PERIODS)
+            self.app = await service.connect("app", account="purse", budget_msat=FUNDED, **period)
             self.till = await service.connect("till", account="shop")
         if "low rates" in self.hazards:
             self.house.settings["rates"] = RequestRates(10_000, 1)
@@ -238,7 +247,7 @@ async def _nothing(_: World) -> None:
 
 async def _steps(world: World) -> None:
     clocks, chance = world.house.clocks, world.chance
-    side, seconds = chance.choice(("app", "node", "service")), chance.choice(STEPS_S) * chance.choice((1, -1))
+    side, seconds = chance.choice(("app", "node", "service")), chance.choice(SET_S) * chance.choice((1, -1))
     world.note(f"the clock of the {side} is set by {seconds} s")
     clocks.step(side, seconds)
     try:
