@@ -222,6 +222,7 @@ def test_a_frame_of_a_client_becomes_its_command() -> None:
         (b'["REQ"]', ["NOTICE", "invalid: the REQ message is malformed"]),
         (b'["REQ","",{}]', ["NOTICE", "invalid: a subscription id has 1 to 64 characters"]),
         (b'["REQ","' + b"x" * 65 + b'",{}]', ["NOTICE", "invalid: a subscription id has 1 to 64 characters"]),
+        (b'["REQ","s",{"since":1e4000}]', ["CLOSED", "s", "invalid: a filter that cannot be read"]),
         (b'["REQ","s"]', ["CLOSED", "s", f"invalid: a REQ has 1 to {MAX_FILTERS} filters"]),
         (b'["REQ","s"' + b",{}" * 21 + b"]", ["CLOSED", "s", f"invalid: a REQ has 1 to {MAX_FILTERS} filters"]),
         (

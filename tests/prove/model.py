@@ -141,7 +141,8 @@ class Model:
         return next((p for p in self.payments.values() if p.name == name and p.state != "failed"), None)
 
     def _held(self, request: str, paid: Paid, holder: Paid) -> str:
-        if holder.account != paid.account or holder.state == "resolved":
+        is_the_same = (holder.account, holder.amount) == (paid.account, paid.amount)
+        if not is_the_same or holder.state == "resolved":
             return "invoice_taken"
         if holder.state == "settled":
             return "AlreadyPaid"

@@ -1,10 +1,14 @@
 """The long lane in small: what it counts, what it tells, and that everything can be done again by its name."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.prove import jobs
 from tests.prove.__main__ import main
 from tests.prove.jobs import Amounts, do
+from tests.prove.known import KNOWN
+from tests.prove.parsers import BY_NAME
 
 
 def test_the_work_is_cut_into_jobs_of_every_kind() -> None:
@@ -26,7 +30,10 @@ def test_jobs_count_what_they_did() -> None:
     assert dict(done.counts) == {"seeds": 1, "kills": 2, "fuzz inputs": jobs.INPUTS}
 
 
-def test_what_is_known_is_left_out_only_where_it_is_asked() -> None:
+def test_what_is_known_is_left_out_only_where_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = replace(BY_NAME["proxies"], raises=(), call=lambda _: int("it is broken"))
+    monkeypatch.setitem(BY_NAME, "proxies", broken)
+    monkeypatch.setitem(KNOWN, "proxies", "F0")
     assert not do(("fuzz:proxies:1",), True).violations
     ((name, what),) = do(("fuzz:proxies:1",), False).violations
     assert name == "fuzz:proxies:1"

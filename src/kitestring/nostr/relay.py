@@ -304,7 +304,10 @@ def _host(url: str) -> str:
 def _subscribe(frame: bytes | str, subscription_id: str) -> RelayCommand:
     if not 0 < len(subscription_id) <= MAX_SUBSCRIPTION_ID_CHARS:
         return RefusedFrame(notice(f"invalid: a subscription id has 1 to {MAX_SUBSCRIPTION_ID_CHARS} characters"))
-    filters = _loose(frame)[2:]
+    try:
+        filters = _loose(frame)[2:]
+    except _PARSE_ERRORS:  # a number that nothing can hold
+        return RefusedFrame(closed(subscription_id, "invalid: a filter that cannot be read"))
     if not 0 < len(filters) <= MAX_FILTERS:
         return RefusedFrame(closed(subscription_id, f"invalid: a REQ has 1 to {MAX_FILTERS} filters"))
     try:

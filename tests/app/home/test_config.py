@@ -99,6 +99,7 @@ def test_who_allows_private_relays_allows_them_behind_a_proxy_too(tmp_path: Path
         ("log_level = 'loud'", ("one of debug, info, warning, error",)),
         ("log_level = loud", ("not valid TOML", "line 1")),
         ("log_level = " + 5_000 * "[" + 5_000 * "]", ("kitestring.toml is nested too deeply",)),
+        ("[relay]\nport = " + 5_000 * "9", ("kitestring.toml has a number of too many digits",)),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_expected(tmp_path: Path, toml: str, words: tuple[str, ...]) -> None:

@@ -89,6 +89,7 @@ class FaultyBackend:
         self.capabilities = capabilities
         self.scripts: dict[str, Script] = {}
         self.sends: list[str] = []  # hashes that reached the node
+        self.fee_caps: dict[str, int] = {}  # the most that each order allowed
         self.calls: list[str] = []  # method names, in order
         self.offline = False
         self.deaf = False  # look-ups fail, everything else works
@@ -216,6 +217,7 @@ class FaultyBackend:
 
     def _send(self, order: PayOrder, script: Script) -> None:
         self.sends.append(order.payment_hash)
+        self.fee_caps[order.payment_hash] = int(order.fee_cap_msat)
         if isinstance(self._state(order.payment_hash), Settled | InFlight):
             return  # idempotent by hash
         due = None if script.settles_after_s is None else self._clock.monotonic() + script.settles_after_s

@@ -15,6 +15,7 @@ from tests.kit.app.client import App
 from tests.kit.app.house import Files, House, Service
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import Script
+from tests.kit.engine.rig import PATIENT
 
 FUNDED = 400_000_000
 AMOUNT = 5_000_000
@@ -220,7 +221,9 @@ async def a_restored_ledger_pays(house: House) -> None:
 
 
 async def the_node_is_exchanged(house: House) -> None:
-    """Node A has paid and its answer hangs; then node B stands behind the address, which never saw the payment."""
+    """Node A has paid and its answer hangs; then node B stands behind the address, which never saw the payment. Orders
+    are sent again for a day."""
+    house.settings["limits"] = PATIENT
     text, payment_hash = bill(house, Script(answers=["never", "true"]))
     async with house.service() as service:
         app = await ready(service)

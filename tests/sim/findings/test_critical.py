@@ -80,12 +80,10 @@ def test_f3_the_nodes_own_word_is_never_seen(tmp_path: Path) -> None:
     assert isinstance(asyncio.run(_looked_up(tmp_path, body)), NeverSeen)
 
 
-@finding("F4", "a claim has no deadline: what was never sent is sent twenty hours later")
 def test_f4_an_order_is_not_sent_after_a_restart_hours_later() -> None:
     play(critical.killed_before_the_order)
 
 
-@finding("F4", "a claim has no deadline: what got lost is sent when the node returns")
 def test_f4_an_order_is_not_sent_when_the_node_returns_hours_later() -> None:
     play(critical.the_node_is_away_for_hours)
 

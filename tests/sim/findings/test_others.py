@@ -11,7 +11,6 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")
 
 
-@finding("F7", "the fee cap of the app replaces that of the owner, and is not counted in the limit of one payment")
 def test_f7_the_owners_limits_hold_whatever_an_app_sends() -> None:
     play(others.a_fee_beyond_the_owners_limit)
 
@@ -41,7 +40,6 @@ def test_f21_a_lost_ledger_is_not_replaced_by_an_empty_one_without_a_word() -> N
     play(others.the_ledger_is_gone)
 
 
-@finding("F22", "a payment of one amount is told as the answer about another one")
 def test_f22_an_invoice_without_an_amount_is_not_paid_by_another_amount() -> None:
     play(others.paid_again_with_another_amount)
 

@@ -260,6 +260,8 @@ def _read_file(path: Path) -> dict[str, Value]:
         raise KitestringError(Reason.MALFORMED, f"{path} is nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KitestringError(Reason.MALFORMED, f"{path} is not valid TOML: {error}") from error
+    except ValueError as error:
+        raise KitestringError(Reason.MALFORMED, f"{path} has a number of too many digits") from error
     return read_table(ROWS, table, str(path))
 
 
