@@ -102,6 +102,7 @@ def facts(**more: Any) -> dict[str, Any]:
     return {
         "node": node,
         "findings": [],
+        "alarms": [],
         "spending_stopped": "",
         "unknown_payments": [],
         "overdrawn_accounts": [],
@@ -120,16 +121,26 @@ def test_what_the_backend_of_a_running_service_has_found_follows_the_node() -> N
 def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
     away = {"reachable": False, "why": "no route"}
     found = list(
-        judge(facts(node=away, spending_stopped="drift", unknown_payments=["ab"], overdrawn_accounts=["owner", "shop"]))
+        judge(
+            facts(
+                node=away,
+                spending_stopped="drift",
+                alarms=[{"at": 0, "sentence": "a fee of -5 msat cannot be"}],
+                unknown_payments=["ab"],
+                overdrawn_accounts=["owner", "shop"],
+            )
+        )
     )
     assert [(entry.name, entry.state) for entry in found] == [
         ("node", "fail"),
         ("spending", "fail"),
+        ("alarm", "warn"),
         ("payment", "warn"),
         ("account", "warn"),
         ("account", "warn"),
     ]
     assert "no route" in found[0].sentence
     assert "kitestring audit --node" in found[1].sentence
-    assert "kitestring resolve" in found[2].sentence
-    assert "kitestring account fund shop" in found[4].sentence
+    assert found[2].sentence == "1970-01-01 00:00 UTC: a fee of -5 msat cannot be"
+    assert "kitestring resolve" in found[3].sentence
+    assert "kitestring account fund shop" in found[5].sentence

@@ -364,3 +364,19 @@ async def test_the_log_says_what_broke_the_stream_in_its_own_words(
         life.node.break_streams()
         await rig.clock.sleep(1)
         assert "the stream of settled invoices broke: ConnectionResetError: the stream broke" in caplog.text
+
+
+@virtual
+async def test_a_settlement_over_nothing_is_told_and_those_after_it_are_credited(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        empty = await rig.invoice("i1", "app", None)
+        full = await rig.invoice("i2", "app", 21_000)
+        life.node.pay_in(empty[1])
+        life.node._made[empty[1]].received = 0
+        life.node.pay_in(full[1])
+        await rig.clock.sleep(1)
+        assert [await state_of(rig, one) for one in (empty, full)] == ["open", "settled"]
+        assert life.node.calls.count("settlements") == 1
+        (alarm,) = await rig.store.alarms(0, 10)
+        assert "paid with 0 msat, which cannot be: nothing is booked" in alarm.detail

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event
 from kitestring.base.grants import Budget
@@ -15,6 +16,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
+from kitestring.base.store import Scope
 from kitestring.base.transactions import RecordPayment, ResolvePayment
 from kitestring.engine.pursuit import answer_late
 from tests.kit.changed import replace
@@ -609,3 +611,32 @@ async def test_an_internal_payment_that_finds_the_service_on_another_node_gives_
         assert await rig.available("payer") == 50_000
         payment = await rig.store.payment_by_hash(old, invoice[1])
         assert payment.evidence == "no node was ever asked, and the service stands on another node now"
+
+
+@virtual
+async def test_a_node_that_tells_a_fee_below_nothing_has_paid_all_the_same(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(fee=-5))
+        await rig.pay("r1", "app", invoice, 10_000)
+        paid = await rig.answer("r1")
+        (payment,) = await rig.store.transactions(Scope(), ListTransactions())
+        assert is_paid(paid, invoice[1])
+        assert (payment.state.value, payment.fee_msat) == ("settled", paid.fee_msat)
+        assert paid.fee_msat >= 0
+        (alarm,) = await rig.store.alarms(0, 10)
+        assert "a fee of -5 msat cannot be" in alarm.detail
+
+
+@virtual
+@pytest.mark.parametrize("evidence", ["", "\ud800"])
+async def test_a_failure_in_words_that_cannot_be_kept_is_a_failure(life: Life, evidence: str) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+
+        async def fail(_order: object) -> Failed:
+            return Failed(evidence)
+
+        life.node.replace("pay", fail)
+        await rig.pay("r1", "app", life.node.outside_invoice(), 10_000)
+        assert isinstance(await rig.answer("r1"), Refused)

@@ -126,6 +126,9 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(found["name"], FindingState(found["state"]), found["message"])
     if facts["spending_stopped"]:
         yield Finding("spending", FAIL, f"stopped: {facts['spending_stopped']}; run `kitestring audit --node`")
+    for alarm in facts["alarms"]:
+        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["at"]))
+        yield Finding("alarm", WARN, f"{at}: {alarm['sentence']}")
     for payment_hash in facts["unknown_payments"]:
         yield Finding("payment", WARN, f"{payment_hash} has no known end; see `kitestring resolve --help`")
     for name in facts["overdrawn_accounts"]:

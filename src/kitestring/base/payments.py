@@ -42,7 +42,7 @@ from typing import Final
 
 import msgspec
 
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_MSAT, Msat
 
 
 class State(StrEnum):
@@ -158,6 +158,12 @@ def preimage_fits(preimage: str, payment_hash: str) -> bool:
         return False
     has_length = len(secret) == PREIMAGE_BYTES and len(preimage) == 2 * PREIMAGE_BYTES  # blanks are no digits
     return has_length and sha256(secret).hexdigest() == payment_hash.lower()
+
+
+def booked_fee(said: Msat, fee_cap: Msat) -> Msat:
+    """The fee that is booked and told. In place of one that cannot be, it is the fee cap: no node was told to pay more,
+    and the doubt is not the owner's."""
+    return said if 0 <= said <= MAX_MSAT else fee_cap
 
 
 PayAnswer = Settled | Failed | InFlight | Unknown

@@ -149,6 +149,10 @@ class Reads(Protocol):
         """Rows of the feed with a number beyond ``after``; first a Missed where some of them were forgotten."""
         ...
 
+    async def alarms(self, since: int, limit: int) -> list[Event]:
+        """The newest alarms of the feed that are not older than ``since`` (Unix seconds), oldest first."""
+        ...
+
     async def last_event(self) -> int:
         """The number of the newest row of the feed, 0 before the first."""
         ...

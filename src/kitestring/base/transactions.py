@@ -93,6 +93,10 @@ class AlreadyCredited(msgspec.Struct, frozen=True, gc=False):
     """The same settlement was booked before; only the cursor has moved."""
 
 
+class NotCredited(msgspec.Struct, frozen=True, gc=False):
+    """The amount cannot be true (nothing, less, or more than there is): an alarm tells it, and the cursor has moved."""
+
+
 A_co = TypeVar("A_co", covariant=True)
 
 
@@ -130,7 +134,8 @@ class RecordPayment(Tx[Recorded | InvoiceNotOpen], frozen=True):
     credits its account. ``messages`` may carry the receipt of that invoice's request.
 
     InvoiceNotOpen (internal only): nothing was changed. An illegal step raises IllegalStepError. After Settled or
-    Failed every further one must fail.
+    Failed every further one must fail. Nothing else about an outcome is refused: in place of a fee that cannot be true
+    the fee cap is booked, with an alarm.
     """
 
     payment_id: str
@@ -164,11 +169,12 @@ class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=Tr
     max_open: int = 0
 
 
-class Credit(Tx[Credited | AlreadyCredited], frozen=True):
+class Credit(Tx[Credited | AlreadyCredited | NotCredited], frozen=True):
     """A settlement the node has confirmed. Unique by (service, node, hash); the cursor moves in the same commit.
 
     An unknown hash is the owner's money. A second payment of an invoice that was settled internally is booked to its
-    account as surplus, once. ``messages`` are stored only if this settles an invoice.
+    account as surplus, once. ``messages`` are stored only if this settles an invoice. A preimage that is none is not
+    kept. Nothing about a settlement is refused with an error.
     """
 
     node_id: str

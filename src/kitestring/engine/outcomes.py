@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from kitestring.base.commands import PayInvoice, thaw
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Outcome, Paid, Refused
-from kitestring.base.payments import Failed, FailureReason, Settled
+from kitestring.base.payments import Failed, FailureReason, Settled, booked_fee
 from kitestring.base.records import Payment, Request
 
 #: Not PAYMENT_FAILED: the node may have paid it, or may still.
@@ -24,7 +24,8 @@ def paid(payment: Payment) -> Paid:
 
 def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> Outcome:
     if isinstance(truth, Settled):
-        return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, truth.fee_msat, payment.internal)
+        fee = booked_fee(truth.fee_msat, payment.fee_cap_msat)
+        return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, fee, payment.internal)
     details: dict[str, int] = {}
     command = thaw(request.command)
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:

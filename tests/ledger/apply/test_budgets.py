@@ -74,3 +74,34 @@ async def test_a_payment_may_be_charged_to_several_budgets_and_each_has_to_cover
     assert [await store.budget_used(name, 0) for name in ("app", "bobs")] == [1100, 1100]
     await store.apply(settle("b", 10, answered("b")))
     assert [await store.budget_used(name, 0) for name in ("app", "bobs")] == [1010, 1010]
+
+
+async def test_a_clock_that_was_ahead_and_is_right_again_keeps_no_truth_out(store: Store) -> None:
+    """The bucket of the first payment is forgotten; the third must not make it anew, or the first ends below zero."""
+    await store.apply(claim("a", payment("a", 1000, 0), charge(1000, 5000, bucket=10, oldest=5)))
+    await store.apply(claim("b", payment("b", 1, 0), charge(1, 5000, bucket=20, oldest=15)))
+    await store.apply(claim("c", payment("c", 1, 0), charge(1, 5000, bucket=10, oldest=5)))
+    assert await store.budget_used("app", 15) == 2
+    await store.apply(fail("a", answered("a")))
+    assert await store.budget_used("app", 15) == 2
+    await store.apply(fail("c", answered("c")))
+    assert await store.budget_used("app", 15) == 1
+
+
+async def test_a_charge_from_before_the_period_counts_in_it_and_is_released_from_it(store: Store) -> None:
+    await store.apply(claim("a", payment("a"), charge(1100, 5000, 200, 200)))
+    await store.apply(claim("b", payment("b"), charge(1100, 5000, 100, 100)))
+    assert await store.budget_used("app", 200) == 2200
+    await store.apply(fail("b", answered("b")))
+    assert await store.budget_used("app", 200) == 1100
+
+
+async def test_a_budget_that_is_edited_to_a_longer_period_still_gives_back_what_fails(store: Store) -> None:
+    day, month, hour = 200, 100, 150
+    await store.apply(claim("a", payment("a"), charge(1100, 9000, day, day)))
+    await store.apply(claim("b", payment("b"), charge(1100, 9000, month, month)))
+    await store.apply(claim("c", payment("c"), charge(1100, 9000, hour + 10, hour)))
+    assert await store.budget_used("app", 200) == 3300
+    for name in ("c", "a", "b"):
+        await store.apply(fail(name, answered(name)))
+    assert await store.budget_used("app", 200) == 0

@@ -23,7 +23,7 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
 
     from kitestring.app.home.datadir import not_running
     from kitestring.app.home.keyring import Keyring
-    from kitestring.ledger.audit.checks import audit
+    from kitestring.ledger.audit.checks import alarms, audit
 
     home = shell.home
     service_id = Keyring(home.read_seed()).service_id
@@ -34,7 +34,8 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
         "violations": [
             {"invariant": found.invariant, "sentence": found.sentence}
             for found in audit(home.ledger, service_id, stuck_before=int(time.time()) - STUCK_AFTER_S)
-        ]
+        ],
+        "alarms": alarms(home.ledger, service_id),
     }
     if node or whole_node:
         seen = shell.call("audit_node", {"whole_node": whole_node}, wait_s=600)
@@ -46,6 +47,7 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
 
 def _text(result: dict[str, Any]) -> str:
     lines = [f"{found['invariant']}: {found['sentence']}" for found in result["violations"]]
+    lines += [f"alarm: {sentence}" for sentence in result["alarms"]]
     seen = result.get("node")
     if seen:
         lines.append(f"compared with the node; payments: {seen['payments']}, invoices: {seen['invoices']}")

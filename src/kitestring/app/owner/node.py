@@ -17,6 +17,10 @@ from kitestring.app.service.node_words import told
 from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
 
+#: `doctor` shows the newest alarms of the last week: enough for whoever looks once a week, and no log.
+ALARMS_S: Final = 7 * 86_400
+MAX_ALARMS: Final = 10
+
 
 class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
     """``whole_node``: nobody but this service uses the node."""
@@ -34,6 +38,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     """Gather the facts about the running service that `kitestring doctor` judges."""
     totals = await desk.store.totals()
     payments = await desk.store.open_payments()
+    alarms = await desk.store.alarms(desk.clock.now() - ALARMS_S, MAX_ALARMS)
     return {
         "node": await _node_facts(desk),
         "findings": [
@@ -44,6 +49,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
         "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
+        "alarms": [{"at": alarm.at, "sentence": alarm.detail} for alarm in alarms],
         "spending_stopped": totals.spending_stopped,
     }
 

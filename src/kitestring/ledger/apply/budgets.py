@@ -2,6 +2,10 @@
 
 A budget keeps one running sum. Of a calendar budget that is all: its period is one bucket. A rolling one has a row per
 bucket besides, so that what has left the window can be taken out when the next charge comes.
+
+**A budget's time never goes back.** A clock that was set back, another worker's clock and an edit from days to months
+all bring a charge from before the window. It counts in the oldest bucket there is: a bucket that was forgotten is never
+made again, or what is released later would be more than what it holds.
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ UPDATE budgets SET used_msat = used_msat + ?1, reserved_msat = used_msat + ?1, l
 WHERE service = ?3 AND grant_id = ?4"""
 _FILL: Final = """
 INSERT INTO buckets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
+_IN_BUCKET: Final = "SELECT used_msat FROM buckets WHERE service = ? AND grant_id = ? AND bucket = ?"
 _CORRECT_BUCKET: Final = (
     "UPDATE buckets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ? AND bucket = ?"
 )
-_CORRECT: Final = "UPDATE budgets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ?"
+_CORRECT: Final = "UPDATE budgets SET used_msat = max(0, used_msat + ?) WHERE service = ? AND grant_id = ?"
 _CORRECT_PERIOD: Final = f"{_CORRECT} AND oldest = ?"
 
 #: used, oldest: a budget's row as far as somebody has looked it up already.
@@ -36,10 +41,16 @@ Known = tuple[int | None, int | None]
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Used before a charge, and whether the budget's window begins anew with it."""
+    """The charge in the time of its budget, what was used before it, and whether the window begins anew with it."""
 
+    charge: Charge
     used: int
     moves: bool
+
+    @property
+    def after(self) -> int:
+        """Used with the charge, in msat."""
+        return self.used + int(self.charge.amount_msat)
 
 
 def find(batch: Batch, charge: Charge, known: Known | None) -> Usage:
@@ -47,16 +58,24 @@ def find(batch: Batch, charge: Charge, known: Known | None) -> Usage:
     key = (batch.service, charge.grant_id)
     used, oldest = known or batch.execute(_BUDGET, key).fetchone() or (None, None)
     if used is None or oldest is None:
-        return Usage(0, True)
+        return Usage(charge, 0, True)
     if charge.oldest <= oldest:
-        return Usage(used, False)
-    return Usage(int(batch.execute(_LEFT, (*key, charge.oldest)).fetchone()[0]), True)
+        return Usage(_not_before(charge, oldest), used, False)
+    return Usage(charge, int(batch.execute(_LEFT, (*key, charge.oldest)).fetchone()[0]), True)
 
 
-def reserve(batch: Batch, charge: Charge, found: Usage) -> None:
+def _not_before(charge: Charge, oldest: int) -> Charge:
+    """The charge in a bucket that the budget still counts. A period stays one bucket, a window stays a window."""
+    if charge.bucket >= oldest and not is_period(charge):
+        return charge
+    return msgspec.structs.replace(charge, bucket=oldest, oldest=oldest if is_period(charge) else charge.oldest)
+
+
+def reserve(batch: Batch, found: Usage) -> None:
     """Add a charge to its budget. The database refuses one that goes beyond the limit."""
+    charge = found.charge
     service, grant_id = batch.service, charge.grant_id
-    amount, limit, after = int(charge.amount_msat), int(charge.limit_msat), found.used + int(charge.amount_msat)
+    amount, limit, after = int(charge.amount_msat), int(charge.limit_msat), found.after
     if found.moves:
         batch.execute(_FORGET_BUCKETS, (service, grant_id, charge.oldest))
         batch.execute(_MOVE, (service, grant_id, after, charge.oldest, after, limit))
@@ -68,11 +87,15 @@ def reserve(batch: Batch, charge: Charge, found: Usage) -> None:
 
 def correct(batch: Batch, charge: Charge, more: int) -> None:
     """Add the difference between the truth and what was reserved. A bucket that has left the window is gone, and
-    nothing is corrected in it."""
+    nothing is corrected in it. None goes below zero: a budget may keep more than was used, never less."""
     key = (batch.service, charge.grant_id)
     if is_period(charge):
         batch.execute(_CORRECT_PERIOD, (more, *key, charge.bucket))
-    elif batch.execute(_CORRECT_BUCKET, (more, *key, charge.bucket)).rowcount:
+        return
+    row = batch.execute(_IN_BUCKET, (*key, charge.bucket)).fetchone()
+    if row is not None:
+        more = max(more, -row[0])
+        batch.execute(_CORRECT_BUCKET, (more, *key, charge.bucket))
         batch.execute(_CORRECT, (more, *key))
 
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 import json
 from typing import Final
 
+import msgspec
+
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
 from kitestring.base.invoices import InvoiceState
+from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
 from kitestring.base.transactions import (
     AlreadyCredited,
@@ -22,10 +25,12 @@ from kitestring.base.transactions import (
     ExpireInvoices,
     Finished,
     More,
+    NotCredited,
     RecordInvoice,
     Running,
     Stale,
 )
+from kitestring.ledger.apply import truth
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import INVOICE, WORLD, Row, holder_of, read_invoice, write_invoice
 
@@ -84,9 +89,11 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
     return Claimed()
 
 
-def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
-    """Book what the node received, once; the cursor moves in the same commit, also when it is old news."""
+def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited:
+    """Book what the node received, once; the cursor moves in the same commit, also when it is old news or cannot be
+    true: what comes after it is not kept waiting."""
     service = batch.service
+    tx = msgspec.structs.replace(tx, settled_at=truth.settled_at(tx.settled_at), preimage=_proven(tx))
     if tx.cursor:
         batch.execute(_CURSOR, (tx.cursor, service, tx.node_id))
     row = batch.execute(_BY_HASH, (service, tx.payment_hash, tx.node_id)).fetchone()
@@ -95,6 +102,12 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited:
     kind = _kind(tx, invoice)
     if kinds & {kind, "invoice", "unknown"}:
         return AlreadyCredited()
+    account_id = OWNER_ACCOUNT if invoice is None or kind == "unknown" else invoice.account_id
+    if not truth.is_bookable(batch, account_id, int(tx.received_msat)):
+        if "refused" not in kinds:  # told once, however often the node says it
+            _note(batch, tx, "refused", None, 0)
+            truth.refuse_amount(batch, tx, tx.settled_at)
+        return NotCredited()
     if invoice is None or kind == "unknown":
         _book(batch, tx, kind, OWNER_ACCOUNT)
         batch.tell(EventKind.RECEIVED, tx.payment_hash, tx.settled_at, account_id=OWNER_ACCOUNT, detail=kind)
@@ -129,9 +142,19 @@ def _settle(batch: Batch, tx: Credit, invoice: Invoice) -> Row:
 
 
 def _book(batch: Batch, tx: Credit, kind: str, account_id: str) -> None:
-    received, service = int(tx.received_msat), batch.service
-    number = batch.book(kind, WORLD, account_id, received, tx.settled_at)
-    batch.execute(_INSERT_CREDIT, (service, tx.node_id, tx.payment_hash, kind, number, received, tx.settled_at))
+    received = int(tx.received_msat)
+    _note(batch, tx, kind, batch.book(kind, WORLD, account_id, received, tx.settled_at), received)
+
+
+def _note(batch: Batch, tx: Credit, kind: str, transfer: int | None, received: int) -> None:
+    """Note a settlement, so that it counts once."""
+    key = (batch.service, tx.node_id, tx.payment_hash)
+    batch.execute(_INSERT_CREDIT, (*key, kind, transfer, received, tx.settled_at))
+
+
+def _proven(tx: Credit) -> str:
+    """The preimage that the node told, if it is one."""
+    return tx.preimage if preimage_fits(tx.preimage, tx.payment_hash) else ""
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:

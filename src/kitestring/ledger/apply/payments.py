@@ -29,7 +29,7 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
-from kitestring.ledger.apply import budgets
+from kitestring.ledger.apply import budgets, truth
 from kitestring.ledger.apply.batch import USERS, AccountBalance, Batch
 from kitestring.ledger.apply.memory import Reservation
 from kitestring.ledger.rows import (
@@ -113,9 +113,10 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     found = [
         budgets.find(batch, charge, (used, oldest) if charge.grant_id == caller else None) for charge in tx.charges
     ]
-    for charge, before in zip(tx.charges, found, strict=True):
-        if before.used + int(charge.amount_msat) > int(charge.limit_msat):
-            return Denied(Reason.OVER_BUDGET, Msat(max(0, int(charge.limit_msat) - before.used)))
+    for usage in found:
+        limit = int(usage.charge.limit_msat)
+        if usage.after > limit:
+            return Denied(Reason.OVER_BUDGET, Msat(max(0, limit - usage.used)))
     _write_claim(batch, tx, found)
     return Claimed()
 
@@ -167,20 +168,22 @@ def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage]) -> 
     state = State.RESERVED if p.internal else step(State.RESERVED, State.DISPATCHED)
     batch.pend(p.account_id, int(p.amount_msat) + int(p.fee_cap_msat))
     waiting = batch.insert_request(request, p.payment_id)
-    values = (batch.service, *write_claimed(p), _write_charges(tx.charges, found), state.value, state.value)
+    values = (batch.service, *write_claimed(p), _write_charges(found), state.value, state.value)
+    charges = tuple(usage.charge for usage in found)
     number = batch.execute(_INSERT, values).lastrowid or 0
-    for charge, before in zip(tx.charges, found, strict=True):
-        budgets.reserve(batch, charge, before)
+    for usage in found:
+        budgets.reserve(batch, usage)
     if tx.view is not None and p.account_id == OWNER_ACCOUNT:
         batch.remember_view(tx.view)
-    batch.memory.claimed(Reservation(p, state, number, tx.charges, waiting, request.request_id))
+    batch.memory.claimed(Reservation(p, state, number, charges, waiting, request.request_id))
 
 
-def _write_charges(charges: tuple[Charge, ...], found: list[budgets.Usage]) -> str:
+def _write_charges(found: list[budgets.Usage]) -> str:
     """The charges in the payment's row: grant, bucket, oldest, amount, limit, and the budget right after."""
     rows = [
-        (c.grant_id, c.bucket, c.oldest, int(c.amount_msat), int(c.limit_msat), before.used + int(c.amount_msat))
-        for c, before in zip(charges, found, strict=True)
+        (c.grant_id, c.bucket, c.oldest, int(c.amount_msat), int(c.limit_msat), usage.after)
+        for usage in found
+        for c in (usage.charge,)
     ]
     return msgspec.json.encode(rows).decode()
 
@@ -196,7 +199,8 @@ def _read_charges(stored: str) -> tuple[Charge, ...]:
 
 
 def record_payment(batch: Batch, tx: RecordPayment) -> Recorded | InvoiceNotOpen:
-    """Transaction 2: compare-and-set the outcome. Raises IllegalStepError where the table does not lead."""
+    """Transaction 2: compare-and-set the outcome. Raises IllegalStepError where the table does not lead; nothing else
+    about an outcome is refused, see :mod:`kitestring.ledger.apply.truth`."""
     held, outcome = batch.memory.take(tx.payment_id) or _look_up(batch, tx.payment_id), tx.outcome
     overdrawn = False
     if isinstance(outcome, Settled):
@@ -206,22 +210,23 @@ def record_payment(batch: Batch, tx: RecordPayment) -> Recorded | InvoiceNotOpen
             payee = _settle_our_invoice(batch, held.payment, outcome, tx.now)
         if payee is None:
             return InvoiceNotOpen()
-        _write(batch, held, state, _SETTLE, int(outcome.fee_msat), outcome.preimage, tx.now, payee)
-        overdrawn = _post(batch, held, int(outcome.fee_msat), payee, tx.now)
+        fee = truth.paid_fee(batch, held.payment, int(outcome.fee_msat), tx.now)
+        _write(batch, held, state, _SETTLE, fee, outcome.preimage, tx.now, payee)
+        overdrawn = _post(batch, held, fee, payee, tx.now)
         _tell(batch, held.payment, EventKind.SETTLED, tx.now)
     elif isinstance(outcome, Failed):
-        _write(batch, held, step(held.state, State.FAILED), _FAIL, outcome.evidence)
+        _write(batch, held, step(held.state, State.FAILED), _FAIL, truth.words(outcome.evidence))
         _release(batch, held)
         _tell(batch, held.payment, EventKind.FAILED, tx.now)
     else:
-        _write(batch, held, step(held.state, State.UNKNOWN), _EXPLAIN, outcome.why)
+        _write(batch, held, step(held.state, State.UNKNOWN), _EXPLAIN, truth.words(outcome.why))
     return Recorded(None, _answer(batch, held, tx), overdrawn)
 
 
 def resolve_payment(batch: Batch, tx: ResolvePayment) -> Recorded:
     """The operator's word: the reservation goes, the hash stays taken."""
     held = batch.memory.take(tx.payment_id) or _look_up(batch, tx.payment_id)
-    _write(batch, held, step(held.state, State.RESOLVED), _EXPLAIN, tx.note)
+    _write(batch, held, step(held.state, State.RESOLVED), _EXPLAIN, truth.words(tx.note))
     _release(batch, held)
     _tell(batch, held.payment, EventKind.RESOLVED, tx.now)
     return Recorded(_look_up(batch, tx.payment_id).payment, _unanswered(batch, tx.payment_id))

@@ -11,6 +11,7 @@ import itertools
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +20,14 @@ from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, tot
 from kitestring.ledger.audit.subject import Subject, Violation, listed
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
 
-__all__ = ["CHECKS", "Violation", "audit"]
+__all__ = ["CHECKS", "Violation", "alarms", "audit"]
 
 #: Findings listed per check: enough to see a pattern, few enough to be read.
 FINDINGS_LIMIT: Final = 100
+#: Alarms that are shown: they are no violations, and what they tell may be settled long since.
+ALARMS_LIMIT: Final = 10
+
+_ALARMS: Final = "SELECT detail FROM events WHERE service = ? AND kind = 'alarm' ORDER BY event DESC LIMIT ?"
 
 _SECRET: Final = re.compile(
     rb"\bnsec1[02-9ac-hj-np-z]{58}\b"
@@ -53,6 +58,14 @@ def audit(
             connection.execute("ROLLBACK")
         if connection is not source:
             connection.close()
+
+
+def alarms(path: Path, service_id: str) -> list[str]:
+    """The newest alarms, oldest first, at most :data:`ALARMS_LIMIT`: what was booked is the truth, and was not what was
+    to be expected. Raises KitestringError when there is no such ledger."""
+    with closing(connect_readonly(path)) as connection:
+        found = connection.execute(_ALARMS, (service_number(connection, service_id), ALARMS_LIMIT)).fetchall()
+    return [detail for (detail,) in reversed(found)]
 
 
 _one_holder = listed(

@@ -43,7 +43,8 @@ def books(source: str | Path | sqlite3.Connection, service_id: str, node_id: str
         payments = connection.execute(f"SELECT {PAYMENT} FROM payments {where}", key).fetchall()
         invoices = connection.execute(f"SELECT {INVOICE} FROM invoices {where}", key).fetchall()
         credited = connection.execute(
-            "SELECT payment_hash, received_msat FROM credits WHERE service = ? AND node_id = ?", key
+            "SELECT payment_hash, received_msat FROM credits WHERE service = ? AND node_id = ? AND kind <> 'refused'",
+            key,
         ).fetchall()
     finally:
         if connection.in_transaction:

@@ -258,6 +258,15 @@ class SqliteReads:
         missed = oldest - after - 1
         return [Missed(oldest - 1, missed), *found] if missed > 0 else found
 
+    async def alarms(self, since: int, limit: int) -> list[Event]:
+        found = self._all(
+            f"SELECT {rows.EVENT} FROM events WHERE service = ? AND kind = 'alarm' AND at >= ?"
+            " ORDER BY event DESC LIMIT ?",
+            since,
+            limit,
+        )
+        return [rows.read_event(row) for row in reversed(found)]
+
     async def last_event(self) -> int:
         row = self._one("SELECT last_event FROM totals WHERE service = ?")
         return 0 if row is None else int(row[0])

@@ -146,6 +146,8 @@ CREATE TABLE events (
   detail TEXT NOT NULL,
   PRIMARY KEY (service, event)
 ) STRICT, WITHOUT ROWID;
+-- What doctor and audit show: few rows among millions.
+CREATE INDEX events_alarms ON events (service, event) WHERE kind = 'alarm';
 CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
@@ -181,16 +183,17 @@ CREATE TRIGGER transfers_are_never_changed BEFORE UPDATE ON transfers
 BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END;
 
 -- Each settlement a node has confirmed, once. `unknown` is the owner's money, `surplus` a second payment of an invoice
--- that was settled inside this service.
+-- that was settled inside this service. Of a `refused` one nothing was booked, because its amount cannot be true.
 CREATE TABLE credits (
   service INTEGER NOT NULL,
   node_id TEXT NOT NULL,
   payment_hash TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind = 'invoice' OR kind = 'surplus' OR kind = 'unknown'),
-  transfer INTEGER NOT NULL,
-  received_msat INTEGER NOT NULL CHECK (received_msat > 0),
+  kind TEXT NOT NULL CHECK (kind = 'invoice' OR kind = 'surplus' OR kind = 'unknown' OR kind = 'refused'),
+  transfer INTEGER,
+  received_msat INTEGER NOT NULL CHECK (received_msat >= 0),
   settled_at INTEGER NOT NULL,
-  PRIMARY KEY (service, node_id, payment_hash, kind)
+  PRIMARY KEY (service, node_id, payment_hash, kind),
+  CHECK ((kind = 'refused') = (transfer IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- ------------------------------------------------------------ payments
