@@ -24,7 +24,7 @@ from kitestring.base.payments import (
 )
 from kitestring.base.transactions import SetSpending
 from kitestring.engine.node import ANSWER_LIMIT_S
-from kitestring.engine.orders import QUIET_S, SEND_AGAIN_S, Orders
+from kitestring.engine.orders import SEND_AGAIN_S, Orders
 from kitestring.engine.recovery import recover
 from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock, virtual
@@ -74,13 +74,13 @@ def test_a_dated_failure_ends_the_only_order_of_a_hash_that_was_never_claimed_be
 
 def test_a_failure_that_may_be_an_earlier_attempts_never_ends_a_living_order_however_long_it_is_shown() -> None:
     orders = Orders.lost(0, None)
-    assert [end(orders, OLD, s) for s in (1, QUIET_S, ANSWER_LIMIT_S, 10 * ANSWER_LIMIT_S)] == [None] * 4
+    assert [end(orders, OLD, s) for s in (1, ANSWER_LIMIT_S, 10 * ANSWER_LIMIT_S)] == [None] * 3
 
 
 def test_what_was_never_seen_may_be_on_its_way_and_is_sent_again_after_a_quiet_time() -> None:
     orders = Orders.lost(0, NOW)
-    assert end(orders, NeverSeen(NOW), QUIET_S) is None
-    assert [orders.may_send(NeverSeen(NOW), s) for s in (QUIET_S - 1, QUIET_S)] == [False, True]
+    assert end(orders, NeverSeen(NOW), SEND_AGAIN_S[0]) is None
+    assert [orders.may_send(NeverSeen(NOW), s) for s in (SEND_AGAIN_S[0] - 1, SEND_AGAIN_S[0])] == [False, True]
 
 
 @pytest.mark.parametrize("answer", [Settled("11" * 32, ZERO), InFlight(), Unknown("no answer")])
@@ -96,30 +96,38 @@ def test_no_other_word_is_a_failure(answer: LookupAnswer) -> None:
 def test_a_refusal_told_to_the_last_order_ends_all_after_a_quiet_time(seen: Failed | NeverSeen) -> None:
     orders = Orders.lost(0, None)
     orders.sent(REFUSAL, 100)
-    assert end(orders, seen, 99 + QUIET_S) is None
-    assert end(orders, seen, 100 + QUIET_S) == REFUSAL
+    assert end(orders, seen, 99 + ANSWER_LIMIT_S) is None
+    assert end(orders, seen, 100 + ANSWER_LIMIT_S) == REFUSAL
+
+
+def test_a_refusal_is_waited_out_and_not_repeated() -> None:
+    orders = Orders.lost(0, None)
+    orders.sent(REFUSAL, 100)
+    assert not orders.may_send(NeverSeen(NOW), 99 + ANSWER_LIMIT_S)
+    orders.sent(Unknown("lost"), 200)
+    assert orders.may_send(NeverSeen(NOW), 200 + SEND_AGAIN_S[2])
 
 
 def test_an_earlier_order_that_is_seen_on_its_way_makes_the_refusal_of_the_last_one_worthless() -> None:
     orders = Orders.lost(0, None)
     orders.sent(REFUSAL, 100)
     assert end(orders, InFlight(), 120) is None
-    assert end(orders, NeverSeen(NOW), 100 + QUIET_S) is None
-    assert end(orders, FAILED, 101 + QUIET_S) == FAILED  # which has failed in its turn
+    assert end(orders, NeverSeen(NOW), 100 + ANSWER_LIMIT_S) is None
+    assert end(orders, FAILED, 101 + ANSWER_LIMIT_S) == FAILED  # which has failed in its turn
 
 
 def test_the_proof_of_a_failure_waits_for_the_quiet_time_where_several_were_sent() -> None:
     orders = Orders.lost(0, None)
     orders.sent(Unknown("lost again"), 100)
     assert end(orders, InFlight(), 101) is None
-    assert end(orders, FAILED, 99 + QUIET_S) is None
-    assert end(orders, FAILED, 100 + QUIET_S) == FAILED
+    assert end(orders, FAILED, 99 + ANSWER_LIMIT_S) is None
+    assert end(orders, FAILED, 100 + ANSWER_LIMIT_S) == FAILED
 
 
 def test_a_date_proves_nothing_where_several_were_sent() -> None:
     orders = Orders.lost(0, NOW)
     orders.sent(Unknown("lost again"), 100)
-    assert end(orders, NEW, 100 + QUIET_S) is None
+    assert end(orders, NEW, 100 + ANSWER_LIMIT_S) is None
 
 
 def test_the_waits_before_the_same_order_is_sent_again_grow_to_ten_minutes() -> None:
@@ -159,7 +167,7 @@ def test_what_the_node_never_saw_of_a_dead_process_is_sent_again_at_once_and_the
     orders = of_the_dead()
     assert orders.may_send(NeverSeen(NOW), 0)
     orders.sent(Unknown("lost"), 5)
-    assert not orders.may_send(NeverSeen(NOW), 4 + QUIET_S)
+    assert not orders.may_send(NeverSeen(NOW), 4 + SEND_AGAIN_S[0])
     assert end(orders, OLD, 10 * ANSWER_LIMIT_S) is None  # no dead process any more: an old failure proves nothing
 
 
@@ -247,9 +255,38 @@ async def test_a_refusal_told_to_a_resend_is_not_believed_while_the_first_order_
         node.replace("pay", broke)
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert is_paid(await rig.answer("r1"), invoice[1])
-        assert sent_at[1] - sent_at[0] >= QUIET_S
+        assert sent_at[1] - sent_at[0] >= SEND_AGAIN_S[0]
         node.replace("pay", pay)
         assert len(node.paid_out()) == 1
+
+
+@pytest.mark.parametrize("delay_s", [90, 200, 290])
+def test_an_order_that_arrives_minutes_after_a_resend_was_refused_is_not_called_failed(
+    life: Life, delay_s: int
+) -> None:
+    """A proxy delivers what it had taken: nothing is over before the answer limit of the last call."""
+
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoice = life.node.outside_invoice()
+            orders = list[PayOrder]()
+
+            async def pay(order: PayOrder) -> PayAnswer:
+                orders.append(order)
+                if len(orders) == 1:
+                    script = life.node.scripts[order.payment_hash]
+                    asyncio.get_running_loop().call_later(delay_s, life.node._send, order, script)
+                    raise ConnectionResetError("the answer is lost")
+                return REFUSAL
+
+            life.node.replace("pay", pay)
+            await rig.pay("r1", "app", invoice, AMOUNT)
+            assert is_paid(await rig.answer("r1"), invoice[1])
+            assert len(orders) == 2
+
+    story()
 
 
 @virtual
@@ -280,7 +317,7 @@ async def test_a_refusal_told_to_a_resend_is_believed_after_a_quiet_time(life: L
         began_at = rig.clock.monotonic()
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert (await rig.answer("r1")).reason is Reason.INSUFFICIENT_FUNDS
-        assert rig.clock.monotonic() - began_at >= 2 * QUIET_S
+        assert rig.clock.monotonic() - began_at >= SEND_AGAIN_S[0] + ANSWER_LIMIT_S
         assert answers == []
 
 

@@ -19,7 +19,7 @@ one, its answer was lost            failed, seen trying before       ends: it is
                                     never seen                       may be on its way: send the same one again when
                                                                      it is time
 several, the last one refused       failed or never seen, and        ends, with the words of the refusal: nothing else
-by ``pay``                          quiet for :data:`QUIET_S`        was seen on its way since
+by ``pay``                          quiet for the answer limit       was seen on its way since
 several, the last one lost          failed, as in the rows of one,   ends
                                     and quiet
                                     otherwise                        send again when it is time
@@ -37,6 +37,11 @@ any, and nobody wants it any more   failed or never seen, after      ends: it wa
 Every wait is of this process's monotonic clock. The wall clock may have been set: a wait that it shortens gives money
 back that an order on its way still spends.
 
+An order whose connection broke may still reach the node: a proxy or the kernel delivers what it had taken. None is
+expected to after the answer limit of a call, :data:`~kitestring.engine.node.ANSWER_LIMIT_S`, has passed without one:
+that is the one quiet time for all rows. Beyond it a residual risk stays: an order that some proxy delivers even later
+is paid though its payment is recorded as failed; the audit against the node finds it.
+
 "Seen" is judged by :class:`~kitestring.engine.evidence.Evidence`. "Never seen" counts only where the backend declares
 authoritative look-ups, and the same order is sent again only where it is idempotent by hash; elsewhere a payment stays
 unknown until the node or the operator says more.
@@ -51,13 +56,8 @@ from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen
 from kitestring.engine.evidence import Evidence
 from kitestring.engine.node import ANSWER_LIMIT_S
 
-#: An order whose connection broke may still reach the node: a proxy or the kernel delivers what it had taken. After so
-#: long without a call nothing is expected to. Beyond it a residual risk stays: an order that some proxy delivers even
-#: later, after a re-send was refused and a look-up confirmed it, is paid though its payment is recorded as failed; the
-#: audit against the node finds it.
-QUIET_S: Final = 60.0
 #: Waits before the same order is sent again, the last one for ever: a refusal that no adapter recognises stays one.
-SEND_AGAIN_S: Final = (QUIET_S, 120.0, 300.0, 600.0)
+SEND_AGAIN_S: Final = (60.0, 120.0, 300.0, 600.0)
 
 
 class Orders:
@@ -112,9 +112,11 @@ class Orders:
         self._next_s = now_s + next(self._waits)
 
     def may_send(self, seen: NeverSeen | Failed, now_s: float) -> bool:
-        """Whether it is time for the same order again. After a restart a failure is no reason to send: first the time
-        passes in which an order of the previous process may still arrive."""
-        return now_s >= self._next_s and not (self._is_dead and isinstance(seen, Failed))
+        """Whether it is time for the same order again. A refusal of the last one is waited out, not repeated. After a
+        restart a failure is no reason to send: first the time passes in which an order of the previous process may
+        still arrive."""
+        is_told = self._told is not None or (self._is_dead and isinstance(seen, Failed))
+        return now_s >= self._next_s and not is_told
 
     def is_over(self, now_s: float) -> bool:
         return now_s >= self._over_at_s
@@ -129,7 +131,7 @@ class Orders:
             self._told = None  # an earlier one has arrived
         if not isinstance(answer, Failed | NeverSeen):
             return None
-        is_quiet = not self._are_several or now_s - self._last_s >= QUIET_S
+        is_quiet = not self._are_several or now_s - self._last_s >= ANSWER_LIMIT_S
         if self._told is not None:
             return self._told if is_quiet else None
         if isinstance(answer, NeverSeen):
