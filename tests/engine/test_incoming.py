@@ -88,6 +88,7 @@ async def test_too_many_that_cannot_be_looked_up_end_the_round_and_nothing_unask
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kitestring.engine.incoming.MAX_SICK", 2)
+    monkeypatch.setattr("kitestring.engine.incoming.AT_ONCE", 1)
     async with life.service() as rig:
         await rig.grant("app")
         made = [await rig.invoice(f"i{n}", "app", 1_000, expiry_s=60 + n) for n in range(4)]
@@ -162,6 +163,54 @@ async def test_many_open_invoices_are_read_by_the_page_and_all_looked_at_and_exp
         assert {await state_of(rig, one) for one in made} == {"expired"}
         assert life.node.calls.count("lookup_invoice") >= 5
     assert max(pages) == 2
+
+
+@pytest.mark.parametrize("step_s", [1, 3_600, 26 * 3_600, 400 * DAY_S, -26 * 3_600])
+def test_no_step_of_our_clock_ends_or_forgets_an_invoice_that_the_node_calls_open(life: Life, step_s: int) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            await rig.account("alice", 0)
+            await rig.offer("tea", "alice")
+            await rig.grant("till", account="alice")
+            offered = await rig.invoice("o", "", 50_000, expiry_s=600, offer_id="tea")
+            asked = await rig.invoice("i", "till", 7_000, expiry_s=600)
+            rig.clock.skew_s = step_s
+            await rig.clock.sleep(3 * HOUSEKEEPING_S)
+            rig.clock.skew_s = 0
+            assert [await state_of(rig, one) for one in (offered, asked)] == ["open", "open"]
+            assert life.node.pay_in(offered[1])
+            assert life.node.pay_in(asked[1])
+            assert (await rig.receipt("o")).amount_msat == 50_000
+            await rig.clock.sleep(5)
+            assert await rig.available("alice") == 57_000
+
+    story()
+
+
+@virtual
+async def test_what_the_node_calls_open_long_after_its_expiry_stays_open_and_is_credited(life: Life) -> None:
+    """A payment that the node holds, for example: it has arrived in time and is taken later."""
+    async with life.service() as rig:
+        await rig.account("alice", 0)
+        await rig.offer("tea", "alice")
+        invoice = await rig.invoice("o", "", 50_000, expiry_s=60, offer_id="tea")
+        life.node.is_patient = True
+        await rig.clock.sleep(3 * DAY_S)
+        assert await state_of(rig, invoice) == "open"
+        assert life.node.pay_in(invoice[1])
+        assert (await rig.receipt("o")).amount_msat == 50_000
+
+
+@virtual
+async def test_an_invoice_of_a_stranger_is_forgotten_a_day_after_the_node_has_ended_it(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.offer("tea")
+        invoice = await rig.invoice("o", "", 50_000, expiry_s=60, offer_id="tea")
+        await rig.clock.sleep(60 + EXPIRY_GRACE_S + 2 * HOUSEKEEPING_S)
+        assert await state_of(rig, invoice) == "expired"
+        await rig.clock.sleep(DAY_S)
+        assert await rig.store.invoice_by_hash(rig.context.node.node_id, invoice[1]) is None
 
 
 # ------------------------------------------------------------ from the stream
@@ -308,9 +357,10 @@ async def test_a_settlement_that_the_node_tells_after_the_expiry_still_counts(li
     async with life.service() as rig:
         await rig.offer("coffee")
         _, payment_hash = await rig.invoice("o1", "", 21_000, offer_id="coffee", expiry_s=60)
-        life.node.deaf = True
         await rig.clock.sleep(60 + EXPIRY_GRACE_S + 3 * HOUSEKEEPING_S)
-        life.node.pay_in(payment_hash)
+        assert await state_of(rig, ("", payment_hash)) == "expired"
+        life.node.is_patient = True
+        assert life.node.pay_in(payment_hash)
         assert (await rig.receipt("o1")).amount_msat == 21_000
 
 

@@ -187,19 +187,20 @@ class Credit(Tx[Credited | AlreadyCredited | NotCredited], frozen=True):
 
 
 class ExpireInvoices(Tx[Done | More], frozen=True):
-    """Invoices of ``node_id``: those of offers that expired before ``drop_offers_before`` are deleted with their
-    requests and replies (strangers leave no rows behind); open ones whose ``expires_at`` is before ``before`` become
-    expired. What has one of the payment hashes in ``keep`` stays open: the node has not said that it is unpaid.
+    """Invoices of ``node_id``: open ones that have one of the payment hashes in ``ended`` become expired, because the
+    node has said that they can be paid no more. No time ends an invoice: our clock may be wrong.
+
+    Those of offers that ended in an earlier step, and whose expiry lies before ``drop_offers_before``, are deleted with
+    their requests and replies (strangers leave no rows behind).
 
     A request id of an offer is then known no more; its age window, which must be shorter than the time an unpaid
     invoice is kept, refuses it. Only a clock that is set back makes another invoice of it: nobody's money moves.
     """
 
-    before: int
+    ended: tuple[str, ...]
     drop_offers_before: int
     node_id: str
     now: int
-    keep: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------- requests

@@ -23,10 +23,10 @@ log = logging.getLogger("kitestring.engine")
 #: Housekeeping of invoices: how often, and how long an unpaid invoice of an offer stays after its expiry.
 HOUSEKEEPING_S: Final = 60
 KEEP_UNPAID_OFFER_INVOICES_S: Final = 86_400
-#: An invoice is looked up at the node this long after its expiry before it is called expired (late settlement).
+#: The node is asked about an unpaid invoice so long after its expiry: before, it would call it open in vain.
 EXPIRY_GRACE_S: Final = 60
-#: So many invoices that the node stumbles over stay open beside later ones that expire; after them a round of
-#: housekeeping ends, for then it is the node that is ill, and each look-up may take a minute.
+#: After so many invoices that the node stumbles over, a round of housekeeping ends: then it is the node that is ill,
+#: and each look-up may take a minute.
 MAX_SICK: Final = 500
 #: Invoices that the node is asked about at once: ten thousand at a start do not wait for a round trip each, and the
 #: node is not flooded.
@@ -67,7 +67,8 @@ class IncomingMoney:
         for pause_s in pauses():
             asked, waiting = waiting, []
             for part in _parts(asked):
-                waiting += await self._not_looked_at(part)
+                seen = await self._looked_at_all(part)
+                waiting += [payment_hash for payment_hash, status in seen if status is None]
             if not waiting:
                 return
             await self._context.clock.sleep(pause_s)
@@ -82,19 +83,18 @@ class IncomingMoney:
             await asyncio.sleep(0)
         return found
 
-    async def _not_looked_at(self, hashes: Sequence[str]) -> list[str]:
-        """Look at all of them at once; which must be looked at again."""
-        looked_at = await asyncio.gather(*(self._looked_at(payment_hash) for payment_hash in hashes))
-        return [payment_hash for payment_hash, is_done in zip(hashes, looked_at, strict=True) if not is_done]
+    async def _looked_at_all(self, hashes: Sequence[str]) -> list[tuple[str, InvoiceStatus | None]]:
+        """Look at all of them at once; each with what the node says, None where it must be looked at again."""
+        statuses = await asyncio.gather(*(self._looked_at(payment_hash) for payment_hash in hashes))
+        return list(zip(hashes, statuses, strict=True))
 
-    async def _looked_at(self, payment_hash: str) -> bool:
-        """Look at one invoice; whether that worked. A failure must not keep the others from being looked at."""
+    async def _looked_at(self, payment_hash: str) -> InvoiceStatus | None:
+        """Look at one invoice, None if that failed: a failure must not keep the others from being looked at."""
         try:
-            await self._look_at(payment_hash)
+            return await self._look_at(payment_hash)
         except Exception as failure:  # noqa: BLE001 - it is looked at again, whatever went wrong
             log.warning("invoice %s: not looked at: %s: %s", payment_hash[:16], type(failure).__name__, failure)
-            return False
-        return True
+            return None
 
     async def _look_at(self, payment_hash: str) -> InvoiceStatus:
         status = await reachable(self._context.backend.lookup_invoice(payment_hash))
@@ -134,7 +134,7 @@ class IncomingMoney:
         return await self._answers.receipt(invoice, received)
 
     async def housekeeping(self) -> None:
-        """For ever: look once more at invoices past their expiry, then call them expired."""
+        """For ever: ask the node about unpaid invoices past their expiry."""
         while True:
             await self._context.clock.sleep(HOUSEKEEPING_S)
             try:
@@ -143,18 +143,31 @@ class IncomingMoney:
                 log.warning("housekeeping stopped early: %s: %s", type(failure).__name__, failure)
 
     async def expire(self) -> None:
-        """Call invoices expired, but none before the node has said that it is unpaid: so none is forgotten early."""
+        """Call those invoices expired that the node itself calls ended. What it calls open stays open, whatever our
+        clock says: a payment of it may be on its way, or held."""
         now = self._context.clock.now()
-        before, sick = now - EXPIRY_GRACE_S, list[str]()
-        for part in _parts(await self._open(before)):
-            sick += await self._not_looked_at([invoice.payment_hash for invoice in part])
-            if len(sick) >= MAX_SICK:
-                before = part[-1].expires_at
+        sick, ended = 0, list[str]()
+        for part in _parts(await self._open(now - EXPIRY_GRACE_S)):
+            seen = await self._looked_at_all([invoice.payment_hash for invoice in part])
+            ended += [payment_hash for payment_hash, status in seen if status is not None and _has_ended(status)]
+            sick += sum(status is None for _, status in seen)
+            if sick >= MAX_SICK:
                 break
+            if len(ended) >= PAGE:
+                await self._expire(ended, now)
+                ended = []
+        await self._expire(ended, now)
+
+    async def _expire(self, ended: Sequence[str], now: int) -> None:
         drop_before = now - KEEP_UNPAID_OFFER_INVOICES_S
-        expire = ExpireInvoices(before, drop_before, self._context.node.node_id, now, tuple(sick))
+        expire = ExpireInvoices(tuple(ended), drop_before, self._context.node.node_id, now)
         while isinstance(await self._context.store.apply(expire), More):
             pass  # payments went in between
+
+
+def _has_ended(status: InvoiceStatus) -> bool:
+    """Whether the node has said that nobody can pay it any more."""
+    return status.state in {NodeInvoiceState.CANCELED, NodeInvoiceState.UNKNOWN}
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:

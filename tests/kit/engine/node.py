@@ -93,6 +93,7 @@ class FaultyBackend:
         self.calls: list[str] = []  # method names, in order
         self.offline = False
         self.deaf = False  # look-ups fail, everything else works
+        self.is_patient = False  # it takes payments of invoices that have expired
         self._clock = clock
         self._opening = opening
         self._preimages: dict[str, str] = {}
@@ -121,7 +122,7 @@ class FaultyBackend:
     def pay_in(self, payment_hash: str, amount: int | None = None) -> bool:
         """Somebody pays an invoice of the node; False when that is not possible (any more)."""
         made = self._made[payment_hash]
-        if made.state is not NodeInvoiceState.OPEN:
+        if self._invoice_state(made) is not NodeInvoiceState.OPEN:
             return False
         made.state = NodeInvoiceState.SETTLED
         made.received, made.index = amount or made.amount or 0, next(self._indexes)
@@ -167,6 +168,15 @@ class FaultyBackend:
         if sent.fails:
             return Failed(f"the node says: {sent.fails}", FailureReason(sent.fails), sent.at)
         return Settled(sent.preimage, Msat(sent.fee))
+
+    def _now(self) -> int:
+        """The time by the node's own clock, which nobody sets."""
+        return self._clock.now() - int(getattr(self._clock, "skew_s", 0))
+
+    def _invoice_state(self, made: Made) -> NodeInvoiceState:
+        has_expired = made.invoice.expires_at <= self._now() and not self.is_patient
+        is_open = made.state is NodeInvoiceState.OPEN
+        return NodeInvoiceState.CANCELED if is_open and has_expired else made.state
 
     # ------------------------------------------------------------ the port
 
@@ -252,7 +262,7 @@ class FaultyBackend:
         payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
         if payment_hash not in self._made:
             text = f"lnbcrt-ours-{next(self._numbers)}-{payment_hash}"
-            invoice = NodeInvoice(text, payment_hash, self._clock.now() + order.expiry_s)
+            invoice = NodeInvoice(text, payment_hash, self._now() + order.expiry_s)
             self._made[payment_hash] = Made(invoice, preimage, order.amount_msat)
         return self._made[payment_hash].invoice
 
@@ -274,7 +284,7 @@ class FaultyBackend:
         preimage = made.preimage if made.state is NodeInvoiceState.SETTLED else ""
         settled_at = self._clock.now() if made.state is NodeInvoiceState.SETTLED else 0
         bolt11, expires_at = made.invoice.bolt11, made.invoice.expires_at
-        return InvoiceStatus(made.state, bolt11, Msat(made.received), settled_at, preimage, expires_at)
+        return InvoiceStatus(self._invoice_state(made), bolt11, Msat(made.received), settled_at, preimage, expires_at)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         self._called("settlements")

@@ -30,6 +30,7 @@ from tests.kit.ledger.values import (
     claim,
     credit,
     execute,
+    hash_of,
     invoice,
     move,
     payment,
@@ -121,7 +122,7 @@ async def test_no_number_of_a_message_comes_twice_even_when_the_newest_is_forgot
     *_, newest = await store.outbox(0, 10)
     end = NOW + 3601
     for _ in range(2):
-        await store.apply(ExpireInvoices(end, end, NODE, NOW))
+        await store.apply(ExpireInvoices((hash_of("o"),), end, NODE, NOW))
     assert newest not in await store.outbox(0, 10)
     await store.apply(Answer(request("a"), (reply("a"),), NOW))
     *_, after = await store.outbox(0, 10)

@@ -66,7 +66,7 @@ async def test_open_invoices_of_a_grant_or_an_offer_are_bounded_until_they_end(s
     assert await store.before_invoice("want-k", NODE, "", "tea") == (False, 0)
     assert await store.apply(of_offer("k")) == Claimed()
     assert await store.apply(of_offer("l")) == Denied(Reason.RATE_LIMITED)
-    await store.apply(ExpireInvoices(NOW + 9_999, 0, NODE, NOW, (hash_of("k"),)))
+    await store.apply(ExpireInvoices((hash_of("i"),), 0, NODE, NOW))
     assert await store.apply(record_invoice("j", max_open=1)) == Claimed()
     await store.apply(credit("k"))
     assert await store.before_invoice("want-k", NODE, "", "tea") == (True, 0)
@@ -129,22 +129,16 @@ async def test_invoices_expire_and_those_of_strangers_leave_no_rows(store: Store
     await open_invoice(store, "i")
     offered = invoice("o", grant_id="", offer_id="tea", account_id="owner")
     await store.apply(record_invoice("o", offered))
-    end = NOW + 3600
-    await store.apply(ExpireInvoices(end, end, NODE, NOW))
+    end, both = NOW + 3600, (hash_of("i"), hash_of("o"))
+    for ended, node_id in (((), NODE), ((hash_of("nobody"), ""), NODE), (both, "another node")):
+        await store.apply(ExpireInvoices(ended, 2 * end, node_id, 2 * end))
     assert len(await store.invoices(InvoiceState.OPEN)) == 2
-    await store.apply(ExpireInvoices(end + 1, end + 1, "another node", NOW))
-    await store.apply(
-        ExpireInvoices(
-            end + 1, end, NODE, NOW, tuple(one.payment_hash for one in await store.invoices(InvoiceState.OPEN))
-        )
-    )
-    assert len(await store.invoices(InvoiceState.OPEN)) == 2
-    await store.apply(ExpireInvoices(end + 1, end + 1, NODE, NOW))
+    await store.apply(ExpireInvoices(both, end, NODE, NOW))
     assert {one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)} == {"inv-i", "inv-o"}
     assert await store.messages("want-o") == (reply("want-o", "invoice"),)
-    await store.apply(ExpireInvoices(end + 1, end + 1, "another node", NOW))
+    await store.apply(ExpireInvoices((), end + 1, "another node", NOW))
     assert len(await store.invoices(InvoiceState.EXPIRED)) == 2
-    assert await store.apply(ExpireInvoices(end + 1, end + 1, NODE, NOW)) == Done()
+    assert await store.apply(ExpireInvoices((), end + 1, NODE, NOW)) == Done()
     assert await store.request("want-o") is None
     assert await store.messages("want-o") == ()
     assert await store.request("want-i") is not None

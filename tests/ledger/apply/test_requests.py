@@ -25,6 +25,7 @@ from tests.kit.ledger.values import (
     claim,
     execute,
     fail,
+    hash_of,
     invoice,
     record_invoice,
     reply,
@@ -127,8 +128,9 @@ async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(
     late = request("late", received_at=NOW + 99, sent_at=NOW + 99)
     await store.apply(Answer(late, (reply("late"),), NOW + 99))
     end = NOW + 3601
-    assert [await store.apply(ExpireInvoices(end, 0, NODE, NOW)) for _ in range(2)] == [More(), Done()]
-    assert [await store.apply(ExpireInvoices(end, end, NODE, NOW)) for _ in range(2)] == [More(), Done()]
+    ended = tuple(hash_of(f"o{number}") for number in range(3))
+    assert await store.apply(ExpireInvoices(ended, 0, NODE, NOW)) == Done()
+    assert [await store.apply(ExpireInvoices((), end, NODE, NOW)) for _ in range(2)] == [More(), Done()]
     assert await store.invoices(InvoiceState.EXPIRED) == []
     assert [await store.apply(Prune(NOW + 1, 0)) for _ in range(3)] == [More(), More(), Done()]
     assert await store.request("r2") is None

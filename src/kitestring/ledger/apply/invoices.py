@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import msgspec
@@ -34,8 +33,8 @@ from kitestring.ledger.apply import truth
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import INVOICE, WORLD, Row, holder_of, read_invoice, write_invoice
 
-#: Invoices one sweep expires, and strangers' invoices it deletes: a few hundredths of a second, so that payments go in
-#: between; More tells the rest.
+#: Strangers' invoices that one sweep deletes: a few hundredths of a second, so that payments go in between; More tells
+#: the rest.
 SWEEP_LIMIT: Final = 1_000
 
 _FACTS: Final = """
@@ -56,10 +55,8 @@ _CREDITS: Final = "SELECT kind FROM credits WHERE service = ? AND node_id = ? AN
 _INSERT_CREDIT: Final = "INSERT INTO credits VALUES (?, ?, ?, ?, ?, ?, ?)"
 _CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EXPIRE: Final = """
-UPDATE invoices SET state = 'expired' WHERE rowid IN (
-  SELECT rowid FROM invoices
-  WHERE service = ? AND state = 'open' AND expires_at < ? AND node_id = ?
-    AND payment_hash NOT IN (SELECT value FROM json_each(?)) LIMIT ?)
+UPDATE invoices SET state = 'expired'
+WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> '' AND state = 'open'
 RETURNING invoice_id, grant_id, account_id, offer_id"""
 _ABANDONED: Final = """
 SELECT rowid, request_id FROM invoices INDEXED BY invoices_abandoned
@@ -158,17 +155,16 @@ def _proven(tx: Credit) -> str:
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
-    """Expire invoices, and delete those that strangers asked for and never paid, with request and reply. These were
-    called expired in an earlier step, so that none is called unpaid and forgotten in one."""
+    """Expire what the node has ended, and delete what strangers asked for and never paid, with request and reply. The
+    node has ended these in an earlier step, so that none is called unpaid and forgotten in one."""
     service = batch.service
     gone = (service, tx.drop_offers_before, tx.node_id, SWEEP_LIMIT)
     abandoned = batch.execute(_ABANDONED, gone).fetchall()
     batch.connection.executemany(_FORGET, [(row,) for row, _ in abandoned])
     batch.forget(request_id for _, request_id in abandoned)
-    past = (service, tx.before, tx.node_id, json.dumps(tx.keep), SWEEP_LIMIT)
-    expired = batch.execute(_EXPIRE, past).fetchall()
+    expired = [row for key in tx.ended for row in batch.execute(_EXPIRE, (service, key, tx.node_id)).fetchall()]
     for invoice_id, grant_id, account_id, offer_id in expired:
         batch.count_invoice(holder_of(tx.node_id, grant_id, offer_id), -1)
         if grant_id:  # strangers ask for as many as they like: nobody waits for them, and they would fill the feed
             batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
-    return More() if SWEEP_LIMIT in (len(expired), len(abandoned)) else Done()
+    return More() if len(abandoned) == SWEEP_LIMIT else Done()
