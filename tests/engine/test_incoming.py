@@ -416,17 +416,51 @@ async def test_the_log_says_what_broke_the_stream_in_its_own_words(
         assert "the stream of settled invoices broke: ConnectionResetError: the stream broke" in caplog.text
 
 
+# ------------------------------------------------------------ what cannot be booked
+
+
+async def alarms(rig: Rig) -> list[str]:
+    return [event.detail for event in await rig.store.events(0, 1_000) if event.kind == "alarm"]
+
+
 @virtual
-async def test_a_settlement_over_nothing_is_told_and_those_after_it_are_credited(life: Life) -> None:
+async def test_a_settlement_of_nothing_is_parked_with_an_alarm_and_what_is_behind_it_is_booked(life: Life) -> None:
     async with life.service() as rig:
-        await rig.grant("app")
-        empty = await rig.invoice("i1", "app", None)
-        full = await rig.invoice("i2", "app", 21_000)
-        life.node.pay_in(empty[1])
-        life.node._made[empty[1]].received = 0
-        life.node.pay_in(full[1])
-        await rig.clock.sleep(1)
-        assert [await state_of(rig, one) for one in (empty, full)] == ["open", "settled"]
-        assert life.node.calls.count("settlements") == 1
-        (alarm,) = await rig.store.alarms(0, 10)
-        assert "paid with 0 msat, which cannot be: nothing is booked" in alarm.detail
+        await rig.grant("till")
+        ours = await rig.invoice("i", "till", None)
+        empty, behind = [await life.node.make_invoice(InvoiceOrder(None, "", "", 3_600, "")) for _ in range(2)]
+        for payment_hash, amount in ((empty.payment_hash, 0), (ours[1], 0), (behind.payment_hash, 5_000)):
+            life.node.pay_in(payment_hash, amount)
+        before = (await rig.store.account("owner")).credits_msat
+        await rig.clock.sleep(60)
+        assert (await rig.store.account("owner")).credits_msat == before + 5_000
+        assert [detail[:24] for detail in await alarms(rig)] == ["a settlement of 0 msat c"] * 2
+        assert (await rig.store.node(rig.context.node.node_id)).cursor.startswith(b"3")
+    async with life.service() as rig:
+        await rig.clock.sleep(60)
+        assert len(await alarms(rig)) == 3  # our own open one was looked at again
+
+
+@virtual
+async def test_a_settlement_that_the_ledger_refuses_for_ever_is_parked_and_one_that_it_refuses_at_first_is_booked(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        made = [await life.node.make_invoice(InvoiceOrder(Msat(5_000), "", "", 3_600, "")) for _ in range(3)]
+        apply, tries = rig.store.apply, dict[str, int]()
+
+        async def refusing(tx: Any) -> Any:
+            if isinstance(tx, Credit):
+                number = tries[tx.payment_hash] = tries.get(tx.payment_hash, 0) + 1
+                if tx.payment_hash == made[0].payment_hash or (tx.payment_hash == made[1].payment_hash and number < 3):
+                    raise KitestringError(Reason.INTERNAL, "CHECK constraint failed")
+            return await apply(tx)
+
+        rig.store.apply = refusing
+        before = (await rig.store.account("owner")).credits_msat
+        for one in made:
+            life.node.pay_in(one.payment_hash)
+        await rig.clock.sleep(60)
+        assert (await rig.store.account("owner")).credits_msat == before + 10_000
+        (alarm,) = await alarms(rig)
+        assert alarm.startswith("a settlement of 5000 msat cannot be booked: CHECK constraint failed")

@@ -186,6 +186,17 @@ class Credit(Tx[Credited | AlreadyCredited | NotCredited], frozen=True):
     messages: tuple[Message, ...] = ()
 
 
+class ParkSettlement(Tx[Done], frozen=True):
+    """A settlement that cannot be booked: the cursor moves beyond it, so that what is behind it can be. ``why`` is a
+    sentence for the owner, told as an alarm; "" where that was told before. An empty cursor stays where it is."""
+
+    node_id: str
+    payment_hash: str
+    cursor: bytes
+    why: str
+    now: int
+
+
 class ExpireInvoices(Tx[Done | More], frozen=True):
     """Invoices of ``node_id``: open ones that have one of the payment hashes in ``ended`` become expired, because the
     node has said that they can be paid no more. No time ends an invoice: our clock may be wrong.
@@ -324,13 +335,6 @@ class SaveNode(Tx[Done], frozen=True):
     """Insert or update the row of a node; an empty cursor keeps the stored one."""
 
     node: Node
-
-
-class MoveCursor(Tx[Done], frozen=True):
-    """Remember how far the stream of settled invoices was read."""
-
-    node_id: str
-    cursor: bytes
 
 
 class SetSpending(Tx[Done], frozen=True):

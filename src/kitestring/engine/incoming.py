@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar, assert_never
 
+from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
 from kitestring.base.records import Invoice, Message
-from kitestring.base.transactions import Credit, ExpireInvoices, More
+from kitestring.base.transactions import Credit, ExpireInvoices, More, ParkSettlement
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
 from kitestring.engine.node import reachable
@@ -31,6 +33,11 @@ MAX_SICK: Final = 500
 #: Invoices that the node is asked about at once: ten thousand at a start do not wait for a round trip each, and the
 #: node is not flooded.
 AT_ONCE: Final = 16
+#: Waits before a settlement that the ledger refuses is tried again. One that it refuses every time, while it takes
+#: something else, is parked: what has settled behind it must not wait for it.
+TRY_AGAIN_S: Final = (0.2, 0.5, 1, 2, 5)
+#: Parked settlements of which the alarm is not repeated while this process lives.
+MAX_PARKED: Final = 1_000
 #: Open invoices read in one go, a few milliseconds: payments do not wait until thousands of them are read.
 PAGE: Final = 200
 
@@ -41,6 +48,7 @@ class IncomingMoney:
     def __init__(self, context: Context, answers: Answers) -> None:
         self._context = context
         self._answers = answers
+        self._parked: deque[str] = deque(maxlen=MAX_PARKED)
 
     async def listen(self) -> None:
         """For ever: follow the stream from the stored cursor, with a sweep beside it; again after every break."""
@@ -113,6 +121,36 @@ class IncomingMoney:
         await asyncio.shield(self._context.spawn(self._credit(settlement)))
 
     async def _credit(self, settlement: Settlement) -> None:
+        """Book it, or park what cannot be booked. Raises KitestringError when the ledger takes neither."""
+        if not 0 < settlement.received_msat <= MAX_MSAT:
+            await self._park(settlement, "nothing can be booked of such an amount")
+            return
+        for pause_s in TRY_AGAIN_S:
+            try:
+                await self._book(settlement)
+            except KitestringError as failure:
+                log.warning("a settlement is not booked yet: %s", failure.message)
+                await self._context.clock.sleep(pause_s)
+            else:
+                return
+        try:
+            await self._book(settlement)
+        except KitestringError as failure:
+            await self._park(settlement, failure.message)
+
+    async def _park(self, settlement: Settlement, why: str) -> None:
+        payment_hash, is_told = settlement.payment_hash, settlement.payment_hash in self._parked
+        alarm = f"a settlement of {int(settlement.received_msat)} msat cannot be booked: {why}; hash {payment_hash}"
+        park = ParkSettlement(
+            self._context.node.node_id, payment_hash, settlement.cursor, "" if is_told else alarm,
+            self._context.clock.now(),
+        )  # fmt: skip
+        if settlement.cursor or not is_told:
+            await self._context.store.apply(park)
+        if not is_told:
+            self._parked.append(payment_hash)
+
+    async def _book(self, settlement: Settlement) -> None:
         messages = await self._receipt(settlement)
         credit = Credit(
             self._context.node.node_id,

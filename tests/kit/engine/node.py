@@ -125,7 +125,7 @@ class FaultyBackend:
         if self._invoice_state(made) is not NodeInvoiceState.OPEN:
             return False
         made.state = NodeInvoiceState.SETTLED
-        made.received, made.index = amount or made.amount or 0, next(self._indexes)
+        made.received, made.index = (made.amount or 0 if amount is None else amount), next(self._indexes)
         self._ring()
         return True
 

@@ -25,6 +25,7 @@ from kitestring.base.transactions import (
     Finished,
     More,
     NotCredited,
+    ParkSettlement,
     RecordInvoice,
     Running,
     Stale,
@@ -152,6 +153,15 @@ def _note(batch: Batch, tx: Credit, kind: str, transfer: int | None, received: i
 def _proven(tx: Credit) -> str:
     """The preimage that the node told, if it is one."""
     return tx.preimage if preimage_fits(tx.preimage, tx.payment_hash) else ""
+
+
+def park_settlement(batch: Batch, tx: ParkSettlement) -> Done:
+    """Go on behind what cannot be booked, and say so."""
+    if tx.cursor:
+        batch.execute(_CURSOR, (tx.cursor, batch.service, tx.node_id))
+    if tx.why:
+        batch.tell(EventKind.ALARM, tx.payment_hash, tx.now, detail=tx.why)
+    return Done()
 
 
 def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:

@@ -19,7 +19,6 @@ from kitestring.base.transactions import (
     Done,
     Execute,
     Finished,
-    MoveCursor,
     Running,
     SaveAccount,
     SaveGrant,
@@ -46,7 +45,6 @@ _SAVE_NODE: Final = f"""
 INSERT INTO nodes (service, {NODE}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET epoch = excluded.epoch, backend = excluded.backend, network = excluded.network,
   cursor = iif(excluded.cursor = x'', cursor, excluded.cursor)"""
-_CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EPOCH: Final = "SELECT epoch FROM nodes WHERE service = ? AND node_id = ?"
 
 Refusal = Denied | Stale
@@ -162,11 +160,6 @@ def save_node(batch: Batch, tx: SaveNode) -> Done:
     if row is None or row[0] != node.epoch:
         batch.sums.node_balance = None
     batch.execute(_SAVE_NODE, (service, node.node_id, node.epoch, node.backend, node.network, node.cursor))
-    return Done()
-
-
-def move_cursor(batch: Batch, tx: MoveCursor) -> Done:
-    batch.execute(_CURSOR, (tx.cursor, batch.service, tx.node_id))
     return Done()
 
 

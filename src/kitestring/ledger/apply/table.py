@@ -16,6 +16,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.ResolvePayment: payments.resolve_payment,
     t.RecordInvoice: invoices.record_invoice,
     t.Credit: invoices.credit,
+    t.ParkSettlement: invoices.park_settlement,
     t.ExpireInvoices: invoices.expire_invoices,
     t.Answer: requests.answer,
     t.Prune: requests.prune,
@@ -24,6 +25,5 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.MarkSent: feed.mark_sent,
     t.Tell: feed.tell,
     t.SaveNode: owner.save_node,
-    t.MoveCursor: owner.move_cursor,
     t.SetSpending: owner.set_spending,
 }
