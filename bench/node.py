@@ -75,7 +75,7 @@ class BenchNode:
         return _INFO
 
     async def balance(self) -> NodeBalance:
-        return NodeBalance(sat(1_000_000_000), sat(1_000_000_000))
+        return NodeBalance(sat(1_000_000_000), sat(1_000_000_000), sat(1_000_000_000))
 
     async def findings(self) -> tuple[Finding, ...]:
         return ()

@@ -96,6 +96,20 @@ async def check_a_payment_settles_with_its_preimage_and_a_fee_within_the_cap(sid
     assert after.spendable_msat < before.spendable_msat
 
 
+async def check_what_is_owned_covers_what_can_be_sent_and_falls_by_what_was_paid(side: Side) -> None:
+    before = await side.backend.balance()
+    assert before.owned_msat >= before.spendable_msat > 0
+    wanted = order(await side.invoice(5_000_000))
+    settled = await pays(side, wanted)
+    gone = int(wanted.amount_msat + settled.fee_msat)
+
+    async def has_left() -> bool:
+        left = before.owned_msat - (await side.backend.balance()).owned_msat
+        return gone - 1_000 < left < gone + 1_000  # channels count whole sats
+
+    await until(has_left, pause_s=0.1)
+
+
 async def check_the_same_hash_is_paid_once(side: Side) -> None:
     wanted = order(await side.invoice(2000))
     answers = [await pays(side, wanted), *await asyncio.gather(*(pays(side, wanted) for _ in range(3)))]
@@ -300,6 +314,16 @@ async def check_an_invoice_takes_the_steps_of_the_table_and_no_other(side: Side)
         assert await seen(payment_hash) is states[-1]
         assert all(after in INVOICE_STEPS[before] for before, after in itertools.pairwise(states)), states
         assert not INVOICE_STEPS[states[-1]]
+
+
+async def check_an_invoice_that_has_expired_is_canceled_by_the_node_itself(side: Side) -> None:
+    """Nothing but the node's word ends an invoice."""
+    made = await side.backend.make_invoice(invoice_order(expiry_s=1))
+
+    async def has_ended() -> bool:
+        return (await side.backend.lookup_invoice(made.payment_hash)).state == "canceled"
+
+    await until(has_ended, pause_s=0.1)
 
 
 async def check_an_invoice_that_is_not_there_is_unknown(side: Side) -> None:

@@ -10,7 +10,6 @@ from kitestring.base.errors import Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Paid
-from kitestring.base.records import NodeView
 from kitestring.base.store import Totals
 from kitestring.engine.drift import WATCH_S, shortfall
 from tests.kit.clock import virtual
@@ -96,7 +95,7 @@ def test_what_came_or_went_or_is_in_flight_excuses_a_difference(
     before, after = [
         Totals(ZERO, Msat(sum_), ZERO, Msat(held), "", 0) for sum_, held in zip(owed, pending, strict=True)
     ]
-    assert shortfall(before, NodeView(Msat(holds), ZERO), after) == missing
+    assert shortfall(before, Msat(holds), after) == missing
 
 
 @virtual
@@ -108,6 +107,19 @@ async def test_spending_is_allowed_again_as_soon_as_the_accounts_are_covered_to_
             await rig.clock.sleep(1)
             await rig.engine._drift.compare()
             assert bool((await rig.store.totals()).spending_stopped) == is_stopped
+
+
+@virtual
+async def test_a_node_whose_peers_are_away_misses_nothing(life: Life) -> None:
+    """Right after a start of the node no channel is active."""
+    async with life.service() as rig:
+        await rig.account("shop", 999_000_000)
+        await rig.grant("till", account="shop")
+        life.node.has_peers = False
+        await rig.clock.sleep(3 * WATCH_S)
+        assert (await rig.store.totals()).spending_stopped == ""
+        await rig.pay("r1", "till", life.node.outside_invoice(), 1_000)
+        assert isinstance(await rig.answer("r1"), Paid)
 
 
 @virtual

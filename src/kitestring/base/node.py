@@ -61,10 +61,15 @@ class NodeInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeBalance(msgspec.Struct, frozen=True, gc=False):
-    """The amounts that can go out and come in now. Rounded against the owner: never more than is really possible."""
+    """The amounts that can go out and come in now. Rounded against the owner: never more than is really possible.
+
+    ``owned_msat`` is what is on the node's own side of all its channels, also of those that are not active now, and
+    with what they must keep back: where the money is, whether or not it can be sent.
+    """
 
     spendable_msat: Msat
     receivable_msat: Msat
+    owned_msat: Msat
 
 
 class PayOrder(msgspec.Struct, frozen=True, gc=False):
@@ -242,10 +247,11 @@ class Backend(Protocol):
         ...
 
     async def balance(self) -> NodeBalance:
-        """The amounts that can be sent and received now, without those in flight and those the channels must keep back.
+        """The amounts that can be sent and received now, without those in flight and those the channels must keep back;
+        and what is owned, without what is in flight.
 
-        While it is less than the accounts are owed, the service stops spending: say rather too little than too much,
-        but not 0 because the question failed. That raises.
+        While less is owned than the accounts are owed, the service stops spending: say rather too little than too
+        much, but not 0 because the question failed, nor because the peers are not connected yet.
         """
         ...
 

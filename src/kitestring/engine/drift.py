@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from kitestring.base.errors import KitestringError
-from kitestring.base.records import NodeView
+from kitestring.base.money import Msat
 from kitestring.base.store import Totals
 from kitestring.base.transactions import SetSpending
 from kitestring.engine.context import Context
@@ -21,15 +21,16 @@ WATCH_S: Final = 60
 CONFIRM_S: Final = 1
 
 
-def shortfall(before: Totals, view: NodeView, after: Totals) -> int:
-    """By how many msat at least the node's balance misses what sub-accounts own; ≤ 0 is covered.
+def shortfall(before: Totals, owned_msat: Msat, after: Totals) -> int:
+    """By how many msat at least the node's own money misses what sub-accounts own; ≤ 0 is covered. What a channel keeps
+    back, or cannot send because its peer is away, is there all the same.
 
     The ledger is read before and after the node is asked. What came or went in between may or may not be in the
     node's answer, so it excuses a difference; and what is in flight counts as there: the node has taken it from its
     balance already, the ledger has not.
     """
     owed = min(before.sub_accounts_msat, after.sub_accounts_msat)
-    return int(owed - max(before.pending_msat, after.pending_msat) - view.spendable_msat)
+    return int(owed - max(before.pending_msat, after.pending_msat) - owned_msat)
 
 
 class Drift:
@@ -66,5 +67,5 @@ class Drift:
         before = await self._context.store.totals()
         if not before.sub_accounts_msat:
             return 0
-        view = await self._gate.view(0)
-        return shortfall(before, view, await self._context.store.totals())
+        owned_msat = await self._gate.owned()
+        return shortfall(before, owned_msat, await self._context.store.totals())

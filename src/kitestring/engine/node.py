@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.node import NodeInfo, NodeUnreachableError
+from kitestring.base.node import NodeBalance, NodeInfo, NodeUnreachableError
 from kitestring.base.payments import Failed, FailureReason, LookupAnswer, Settled, Unknown, preimage_fits
 from kitestring.base.records import NodeView
 from kitestring.engine.context import Context
@@ -73,7 +73,7 @@ class NodeGate:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._view: NodeView | None = None
-        self._receivable = ZERO
+        self._balance = NodeBalance(ZERO, ZERO, ZERO)
         self._view_at = 0.0
         self._question: asyncio.Task[None] | None = None
         self._failure: KitestringError | None = None
@@ -118,7 +118,7 @@ class NodeGate:
             self._failure, self._failed_at = failure, self._context.clock.monotonic()
             return
         self._view, self._view_at, self._failure = NodeView(balance.spendable_msat, mark), began_at, None
-        self._receivable = balance.receivable_msat
+        self._balance = balance
 
     def close(self) -> None:
         """End the question under way, if any: a stop does not wait for it."""
@@ -128,7 +128,12 @@ class NodeGate:
     async def receivable(self) -> Msat:
         """The amount that can come in now, as of the last few seconds. Raises KitestringError(UNAVAILABLE)."""
         await self.view(RECEIVABLE_AGE_S)
-        return self._receivable
+        return self._balance.receivable_msat
+
+    async def owned(self) -> Msat:
+        """The amount that the node owns, asked now. Raises KitestringError(UNAVAILABLE)."""
+        await self.view(0)
+        return self._balance.owned_msat
 
     async def info(self) -> NodeInfo:
         now = self._context.clock.monotonic()

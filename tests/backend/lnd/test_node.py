@@ -13,8 +13,8 @@ from kitestring.backend import http
 from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.lnd.node import REFUSALS
 from kitestring.base.destinations import Bolt11, invoice_text
-from kitestring.base.money import Msat
-from kitestring.base.node import Backend, NodeUnreachableError, PayOrder
+from kitestring.base.money import Msat, sat
+from kitestring.base.node import Backend, NodeBalance, NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, Settled, Unknown
 from tests.kit.backend.lnd import FakeLnd, make_certificate
 from tests.kit.backend.sides import open_url, order, stranger_invoice
@@ -162,6 +162,20 @@ async def test_payments_that_last_leave_room_for_questions(
     fake.released.set()
     await asyncio.gather(*paying)
     await lnd.close()
+
+
+async def test_a_channel_whose_peer_is_away_can_send_nothing_and_is_owned_all_the_same(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    """Right after a start of lnd no channel is active."""
+    channel: dict[str, object] = {
+        "initiator": True, "local_balance": "5000", "remote_balance": "900", "commit_fee": "30",
+        "local_chan_reserve_sat": "100", "remote_chan_reserve_sat": "100",
+    }  # fmt: skip
+    fake.channels = [{**channel, "active": True}, channel]
+    assert await backend.balance() == NodeBalance(sat(4_870), sat(800), sat(10_000))
+    fake.channels = [channel]
+    assert await backend.balance() == NodeBalance(sat(0), sat(0), sat(5_000))
 
 
 async def test_a_failure_is_dated_by_lnd(fake: FakeLnd, backend: Backend) -> None:

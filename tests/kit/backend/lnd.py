@@ -76,6 +76,7 @@ class FakeLnd:
         self.fault = ""
         self.track: tuple[int, bytes] = (404, _error(5, "payment isn't initiated"))
         self.send: tuple[int, bytes] | None = None
+        self.channels: list[dict[str, object]] = []
         self.sent: list[dict[str, object]] = []
         self.last = False
         self.released = asyncio.Event()
@@ -107,7 +108,7 @@ class FakeLnd:
         await self._runner.cleanup()
 
     async def _channels(self, request: web.Request) -> web.Response:
-        return web.json_response({"channels": []})
+        return web.json_response({"channels": self.channels})
 
     async def _track(self, request: web.Request) -> web.StreamResponse:
         if self.fault == "refused, then gone":

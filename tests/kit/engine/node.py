@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from kitestring.base.money import Msat
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import (
     Capabilities,
     Finding,
@@ -93,6 +93,7 @@ class FaultyBackend:
         self.calls: list[str] = []  # method names, in order
         self.offline = False
         self.deaf = False  # look-ups fail, everything else works
+        self.has_peers = True  # otherwise no channel is active
         self.is_patient = False  # it takes payments of invoices that have expired
         self._clock = clock
         self._opening = opening
@@ -203,7 +204,8 @@ class FaultyBackend:
 
     async def balance(self) -> NodeBalance:
         self._called("balance")
-        return NodeBalance(Msat(self._balance()), Msat(10 * int(self._opening)))
+        owned, room = Msat(self._balance()), Msat(10 * int(self._opening))
+        return NodeBalance(owned, room, owned) if self.has_peers else NodeBalance(ZERO, ZERO, owned)
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         self._called("pay")

@@ -129,14 +129,16 @@ class Lnd:
 
     async def balance(self) -> NodeBalance:
         """Over the active channels, less the reserve of each, and where we pay its fees, less those once more, because
-        lnd keeps that much back for a rise. So it is never more than what can be sent."""
-        answer = await self._http.call("GET", "/v1/channels?active_only=true", wire.Channels)
-        spendable = sum(_spendable_sat(channel) for channel in answer.channels)
+        lnd keeps that much back for a rise. So it is never more than what can be sent. Owned is our side of every open
+        channel: right after a start of lnd none is active yet."""
+        channels = (await self._http.call("GET", "/v1/channels", wire.Channels)).channels
+        active = [channel for channel in channels if channel.active]
         receivable = sum(
             max(0, wire.int64(channel.remote_balance) - wire.int64(channel.remote_chan_reserve_sat))
-            for channel in answer.channels
+            for channel in active
         )
-        return NodeBalance(sat(spendable), sat(receivable))
+        owned = sum(wire.int64(channel.local_balance) for channel in channels)
+        return NodeBalance(sat(sum(map(_spendable_sat, active))), sat(receivable), sat(owned))
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         """Failed only for lnd's own FAILED, or for a refusal from :data:`REFUSALS` about a payment that it does not

@@ -88,6 +88,7 @@ class LndInfo(msgspec.Struct):
 
 
 class Channel(msgspec.Struct):
+    active: bool = False
     initiator: bool = False
     local_balance: str = "0"
     remote_balance: str = "0"

@@ -144,7 +144,7 @@ class Sandbox:
             (now,),
         ).fetchone()
         spendable = Msat(node["balance_msat"] + node["refunds"])
-        return NodeBalance(spendable, Msat(node["capacity_msat"]) - spendable)
+        return NodeBalance(spendable, Msat(node["capacity_msat"]) - spendable, spendable)
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         """Waits ``order.timeout_s`` for the end, then says InFlight. Raises NodeUnreachableError when nothing was sent,
