@@ -77,6 +77,9 @@ class BenchNode:
     async def balance(self) -> NodeBalance:
         return NodeBalance(sat(1_000_000_000), sat(1_000_000_000), sat(1_000_000_000))
 
+    async def payment_index(self) -> int:
+        return 0
+
     async def findings(self) -> tuple[Finding, ...]:
         return ()
 

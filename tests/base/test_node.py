@@ -36,7 +36,13 @@ def test_a_backend_says_itself_what_money_relies_on_and_is_trusted_with_nothing_
     modest = Capabilities(**dict.fromkeys(NEEDED, False))
     trusting = {field.name for field in fields(Capabilities) if getattr(modest, field.name)}
     assert trusting == {"sub_sat"}  # an amount that a node rounds is refused by it, and no money is lost
-    assert {field.name for field in fields(Capabilities)} - NEEDED == {"sub_sat", "hold", "keysend", "bolt12"}
+    assert {field.name for field in fields(Capabilities)} - NEEDED == {
+        "sub_sat",
+        "hold",
+        "keysend",
+        "bolt12",
+        "payment_index",
+    }
 
 
 @pytest.mark.parametrize(("authoritative", "idempotent"), list(product([False, True], repeat=2)))

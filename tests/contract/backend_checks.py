@@ -154,6 +154,28 @@ async def check_a_hash_that_was_never_seen_is_named_so(side: Side) -> None:
         assert asked_at <= answer.as_of <= time.time()
 
 
+async def check_the_nodes_own_count_of_payments_grows_with_each_that_it_has_not_known(side: Side) -> None:
+    assert side.backend.capabilities.payment_index
+    counts = [await side.backend.payment_index()]
+    for wanted in (order(await side.invoice(1_100)), order(await side.refused_invoice(1_200))):
+        await side.backend.pay(wanted)
+        counts.append(await side.backend.payment_index())
+    assert counts == sorted(set(counts)), counts
+    await side.backend.pay(wanted)  # which has failed before
+    assert await side.backend.payment_index() >= counts[-1]
+
+
+async def check_the_nodes_own_count_of_payments_falls_when_records_are_lost(side: Side) -> None:
+    """Also when there are new ones since: a number that goes on growing proves nothing."""
+    for _ in range(3):
+        await pays(side, order(await side.invoice(1_300)))
+    before = await side.backend.payment_index()
+    await side.forget_payments()
+    assert await side.backend.payment_index() < before
+    await pays(side, order(await side.invoice(1_300)))
+    assert 0 < await side.backend.payment_index() < before
+
+
 async def check_a_refused_payment_fails_with_evidence_and_can_be_tried_again(side: Side) -> None:
     before = await side.backend.balance()
     wanted = order(await side.refused_invoice(2500))

@@ -99,6 +99,10 @@ class LndNode:
         """The answer, the last one where lnd streams several. Raises NodeError."""
         return await self._call("POST", path, body, macaroon)
 
+    async def delete(self, path: str) -> dict[str, Any]:
+        """As the node's owner. Raises NodeError."""
+        return await self._call("DELETE", path, None, None)
+
     async def pubkey(self) -> str:
         return str((await self.get("/v1/getinfo"))["identity_pubkey"])
 

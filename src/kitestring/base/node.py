@@ -21,8 +21,10 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
       payment inside the service has no preimage to show
     - ``idempotent_by_hash``: the same hash sent twice pays once, also at the same moment, also after a restart of the
       node. Only then is an order sent again whose answer got lost
-    - ``authoritative_lookup``: NeverSeen proves that the node does not have the payment: no second database, no
-      pruning, no replica. Only then may "never sent" be concluded
+    - ``authoritative_lookup``: NeverSeen is the word of the database that orders are written to before they are sent
+      on: no second database, no replica. Only then may "never sent" be concluded
+    - ``payment_index``: the node counts its payments, and the count falls when records are lost. Without it "never
+      seen" is believed by the process alone that has sent the order, and by nobody after a restart
     - ``fee_cap``: the node never spends more on fees than the order allows. Nothing asks for it yet: the engine always
       sends the cap, reserves it, and books the truth if the node spends more
     - ``amountless``: makes and pays invoices without an amount
@@ -42,6 +44,7 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     hold: bool = False
     keysend: bool = False
     bolt12: bool = False
+    payment_index: bool = False
 
     @property
     def repeats_safely(self) -> bool:
@@ -283,6 +286,16 @@ class Backend(Protocol):
     async def track(self, payment_hash: str) -> LookupAnswer:
         """As :meth:`lookup_payment`, but wait for the end of a payment that is in flight; may give up after a while
         with InFlight or Unknown, and is then asked again. Of a payment that the node does not know it says so at once.
+        """
+        ...
+
+    async def payment_index(self) -> int:
+        """The node's own count of outgoing payments, failed and unfinished ones too. With ``payment_index`` only.
+
+        It never falls while the node keeps what it knows, and a new attempt of a hash that has failed may leave it
+        where it is. It falls when records are deleted, when the node is restored from a copy, and when it begins with
+        an empty database: a *number* that goes on growing after such a loss, as sequence numbers do, is no count. It
+        is stored with each claim, at most some minutes old; 0 stands for an empty list and proves nothing.
         """
         ...
 

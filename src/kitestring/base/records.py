@@ -62,7 +62,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One outgoing payment. ``fee_cap_msat`` is reserved with the amount; ``fee_msat`` is what it really cost. After
-    ``send_until`` (Unix seconds) its order is not given to the node any more."""
+    ``send_until`` (Unix seconds) its order is not given to the node any more. ``payment_index`` is the node's own count
+    of payments, seen some time before the claim; None where the node has none or could not tell."""
 
     payment_id: str
     node_id: str
@@ -81,6 +82,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     description: str = ""
     description_hash: str = ""
     metadata: str = ""
+    payment_index: int | None = None
     fee_msat: Msat = ZERO
     preimage: str = ""
     evidence: str = ""
@@ -125,10 +127,12 @@ class Node(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeView(msgspec.Struct, frozen=True, gc=False):
-    """The node's spendable balance, and the service's ``spent`` counter read *before* the node was asked."""
+    """The node's spendable balance, and the service's ``spent`` counter read *before* the node was asked; beside them
+    the node's count of payments, as of then or a little earlier, if it has one."""
 
     spendable_msat: Msat
     spent_mark_msat: Msat
+    payment_index: int | None = None
 
 
 class Charge(msgspec.Struct, frozen=True, gc=False):

@@ -84,6 +84,10 @@ class Reads(Protocol):
         """Whether a payment of this hash has failed at this node."""
         ...
 
+    async def payment_index(self, node_id: str) -> int | None:
+        """The highest count of the node's payments that was stored with the newest claims; None if there is none."""
+        ...
+
     async def open_payments(self) -> list[Payment]:
         """Payments of all nodes that hold money (``payments.OPEN``), oldest first."""
         ...

@@ -19,8 +19,9 @@ AHEAD_S: Final = 60
 
 
 def new_payment(
-    context: Context, incoming: Incoming, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None, now: int
-) -> Payment:
+    context: Context, incoming: Incoming, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None,
+    now: int, payment_index: int | None = None,
+) -> Payment:  # fmt: skip
     ends = (now + context.limits.send_within_s, incoming.expires_at, command.expires_at)
     return Payment(
         payment_id=context.new_id(now),
@@ -40,6 +41,7 @@ def new_payment(
         description=command.description,
         description_hash=command.description_hash,
         metadata=command.metadata,
+        payment_index=payment_index,
     )
 
 

@@ -24,6 +24,9 @@ INFO_AGE_S: Final = 15.0
 ANSWER_LIMIT_S: Final = 300.0
 #: A question that decides about no money in flight is given up sooner: the caller can ask again.
 QUESTION_LIMIT_S: Final = 60.0
+#: The node's count of payments may be so old when it is stored with a claim: an older one is lower, and proves less,
+#: but never too much. Some nodes walk through their list for it.
+INDEX_AGE_S: Final = 300.0
 #: A failed question about the balance is not repeated sooner.
 FAILURE_AGE_S: Final = 2.0
 #: Characters of the node's own words about a failure.
@@ -75,6 +78,8 @@ class NodeGate:
         self._view: NodeView | None = None
         self._balance = NodeBalance(ZERO, ZERO, ZERO)
         self._view_at = 0.0
+        self._index: int | None = None
+        self._index_at = -INDEX_AGE_S
         self._question: asyncio.Task[None] | None = None
         self._failure: KitestringError | None = None
         self._failed_at = 0.0
@@ -82,7 +87,8 @@ class NodeGate:
         self._info_at = 0.0
 
     async def view(self, max_age_s: float) -> NodeView:
-        """The node's spendable balance, not older than ``max_age_s``. Raises KitestringError(UNAVAILABLE).
+        """The node's spendable balance, not older than ``max_age_s``, and its count of payments, if it has one. Raises
+        KitestringError(UNAVAILABLE).
 
         All who wait share one question and its answer. A failure answers all of them, and whoever comes within the
         next :data:`FAILURE_AGE_S`: asking in turn, the last of many would wait for hours.
@@ -113,12 +119,22 @@ class NodeGate:
         began_at = self._context.clock.monotonic()
         mark = (await self._context.store.totals()).spent_msat
         try:
-            balance = await reachable(self._context.backend.balance())
+            balance, index = await asyncio.gather(reachable(self._context.backend.balance()), self._count())
         except KitestringError as failure:
             self._failure, self._failed_at = failure, self._context.clock.monotonic()
             return
-        self._view, self._view_at, self._failure = NodeView(balance.spendable_msat, mark), began_at, None
+        self._view, self._view_at, self._failure = NodeView(balance.spendable_msat, mark, index), began_at, None
         self._balance = balance
+
+    async def _count(self) -> int | None:
+        """The node's count of payments. One that cannot be had keeps nobody from paying: it is a proof less."""
+        now = self._context.clock.monotonic()
+        if self._context.backend.capabilities.payment_index and now - self._index_at >= INDEX_AGE_S:
+            try:
+                self._index, self._index_at = await reachable(self._context.backend.payment_index()), now
+            except KitestringError as failure:
+                log.warning("the node does not count its payments: %s", failure.message)
+        return self._index
 
     def close(self) -> None:
         """End the question under way, if any: a stop does not wait for it."""

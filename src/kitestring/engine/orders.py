@@ -18,6 +18,7 @@ one, its answer was lost            failed, seen trying before       ends: it is
                                                                      the same one again when it is time
                                     never seen                       may be on its way: send the same one again when
                                                                      it is time
+any, after it was seen trying       never seen                       proves nothing: the node has lost its record
 several, the last one refused       failed or never seen, and        ends, with the words of the refusal: nothing else
 by ``pay``                          quiet for the answer limit       was seen on its way since
 several, the last one lost          failed, as in the rows of one,   ends
@@ -80,6 +81,7 @@ class Orders:
     ) -> None:  # fmt: skip
         self._first_at = first_at
         self._evidence = Evidence()
+        self._was_seen = False
         self._told: Failed | None = None
         self._last_s = now_s
         self._over_at_s = over_at_s
@@ -116,7 +118,11 @@ class Orders:
         restart a failure is no reason to send: first the time passes in which an order of the previous process may
         still arrive."""
         is_told = self._told is not None or (self._is_dead and isinstance(seen, Failed))
-        return now_s >= self._next_s and not is_told
+        return now_s >= self._next_s and not is_told and not self.has_lost(seen)
+
+    def has_lost(self, seen: LookupAnswer) -> bool:
+        """Whether the node denies what it has shown before: it has lost its record, and proves nothing."""
+        return self._was_seen and isinstance(seen, NeverSeen)
 
     def is_over(self, now_s: float) -> bool:
         return now_s >= self._over_at_s
@@ -128,8 +134,8 @@ class Orders:
         of them, and a look-up after a quiet time still shows no other. A dead process: see the class."""
         is_proven = self._evidence.proves(answer)
         if isinstance(answer, InFlight):
-            self._told = None  # an earlier one has arrived
-        if not isinstance(answer, Failed | NeverSeen):
+            self._told, self._was_seen = None, True  # an earlier one has arrived
+        if not isinstance(answer, Failed | NeverSeen) or self.has_lost(answer):
             return None
         is_quiet = not self._are_several or now_s - self._last_s >= ANSWER_LIMIT_S
         if self._told is not None:

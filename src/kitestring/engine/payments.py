@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Final, assert_never
 
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_WIRE, PayInvoice
@@ -116,13 +117,18 @@ class Payments:
         verdict = asked.full or self._verdict(asked.command, grant, now, own)
         if isinstance(verdict, Refused):
             return await self._known_or(asked, grant, verdict) if may_be_ours else Stale()
+        is_owners = grant.account_id == OWNER_ACCOUNT
         try:
-            view = await self._view(grant, view_age_s, asked.until)
+            view = await self._view(view_age_s, asked.until, is_owners=is_owners, is_ours=own is not None)
         except KitestringError as unavailable:
+            if not is_owners and not may_be_ours:
+                return Stale()  # if the invoice is our own, the node need not be asked
             return await self._known_or(asked, grant, Refused.of(unavailable))
-        payment = new_payment(self._context, asked.incoming, asked.command, grant, verdict, own, now)
+        index = None if view is None else view.payment_index
+        payment = new_payment(self._context, asked.incoming, asked.command, grant, verdict, own, now, index)
         request = new_request(asked.incoming, now, payment.payment_id)
-        answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, verdict.charges, view))
+        claim = ClaimPayment(request, grant.version, payment, verdict.charges, view if is_owners else None)
+        answer = await self._context.store.apply(claim)
         if isinstance(answer, Claimed):
             return self._begin(payment, (request,), Moving() if payment.internal else Sending())
         return answer
@@ -159,10 +165,12 @@ class Payments:
         assert not isinstance(answer, Claimed), "a payment that fits no budget was claimed"  # noqa: S101 - of our own ledger
         return refusal if isinstance(answer, Denied | Stale) else answer
 
-    async def _view(self, grant: Grant, age_s: float, until: float) -> NodeView | None:
-        if grant.account_id != OWNER_ACCOUNT:
+    async def _view(self, age_s: float, until: float, *, is_owners: bool, is_ours: bool) -> NodeView | None:
+        """The owner pays from the node's balance. Of anybody else's order only the node's count of payments is needed,
+        of whatever age, and of a payment inside this service nothing."""
+        if not is_owners and (is_ours or not self._context.backend.capabilities.payment_index):
             return None
-        view = await self._gate.view(age_s)
+        view = await self._gate.view(age_s if is_owners else math.inf)
         if self._context.clock.monotonic() > until:
             raise KitestringError(Reason.UNAVAILABLE, "the node took too long; nothing was sent, try again")
         return view

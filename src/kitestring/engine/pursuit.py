@@ -42,6 +42,7 @@ from kitestring.base.payments import (
 )
 from kitestring.base.records import Message, Payment, Request
 from kitestring.base.transactions import InvoiceNotOpen, RecordPayment
+from kitestring.engine.absence import doubt
 from kitestring.engine.answers import Answers
 from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again
 from kitestring.engine.context import Context, pauses
@@ -113,6 +114,8 @@ class Pursuit:
         self._word = Word.GIVEN if payment.state is State.RESOLVED else Word.NONE
         self._pauses = pauses()
         self._begun_s = context.clock.monotonic()
+        self._is_inherited = False
+        self._doubt = ""  # why "never seen" proves nothing: once is for good
 
     # ------------------------------------------------------------ life
 
@@ -218,6 +221,7 @@ class Pursuit:
 
     async def _carry_on(self) -> Phase:
         """Ask by hash; "never seen" counts only where the adapter says its word is final."""
+        self._is_inherited = True
         payment = await self._reread()
         self._pauses = pauses()
         if payment.state not in OPEN and payment.state is not State.RESOLVED:
@@ -264,7 +268,7 @@ class Pursuit:
         if end is not None:
             return await self._record(end)
         if not isinstance(answer, InFlight):
-            await self._record_unknown(answer)
+            await self._record_unknown(Unknown(self._doubt) if self._doubt else answer)
         if may_send and self._word is Word.NONE:
             # Not `ask_to_pay`: a node that cannot be reached now may have been reached before.
             order = pay_order(self.payment, self._context.limits.pay_timeout_s)
@@ -287,11 +291,31 @@ class Pursuit:
         return await ask_about(self._context.backend.track(self.payment.payment_hash), self.payment.payment_hash)
 
     async def _judge(self, answer: LookupAnswer, orders: Orders) -> tuple[Failed | None, bool]:
-        """The failure that ends the payment, if there is one; and whether its order may be sent again now."""
+        """The failure that ends the payment, if there is one; and whether its order may be sent again now. Nothing
+        follows from a "never seen" that is doubted."""
+        end, may_send = await self._verdict(answer, orders)
+        if (end is None and not may_send) or not isinstance(answer, NeverSeen):
+            return end, may_send
+        return (None, False) if await self._is_doubted() else (end, may_send)
+
+    async def _is_doubted(self) -> bool:
+        if not self._doubt:
+            try:
+                self._doubt = await doubt(self._context, self.payment, self._waited_s, is_inherited=self._is_inherited)
+            except KitestringError as failure:
+                log.warning("payment %s: never seen, and not confirmed: %s", self._name, failure.message)
+                return True
+            if self._doubt:
+                log.error("payment %s: %s", self._name, self._doubt)
+        return bool(self._doubt)
+
+    async def _verdict(self, answer: LookupAnswer, orders: Orders) -> tuple[Failed | None, bool]:
         now_s, can = self._context.clock.monotonic(), self._context.backend.capabilities
         end = orders.end(answer, now_s, is_authoritative=can.authoritative_lookup)
-        if end is not None or not isinstance(answer, NeverSeen | Failed) or not can.repeats_safely:
+        if end is not None or not isinstance(answer, NeverSeen | Failed) or orders.has_lost(answer):
             return end, False
+        if not can.repeats_safely:
+            return None, False
         stale = await why_not_again(self._context, self.payment, answer, self._waited_s)
         if stale is not None:
             return (stale if orders.is_over(now_s) else None), False

@@ -36,7 +36,8 @@ EVENT: Final = "event, at, kind, subject, grant_id, account_id, detail"
 #: As it was claimed, then what an outcome changes.
 CLAIMED: Final = (
     "payment_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, fee_cap_msat, created_at,"
-    " internal, amountless, expires_at, description, description_hash, metadata, keysend, send_until"
+    " internal, amountless, expires_at, description, description_hash, metadata, keysend, send_until,"
+    " payment_index"
 )
 PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
@@ -92,11 +93,12 @@ def read_payment(row: Row) -> Payment:
         description_hash=row[14],
         metadata=row[15],
         send_until=row[17],
-        state=STATES[row[18]],
-        fee_msat=Msat(row[19]),
-        preimage=row[20],
-        evidence=row[21],
-        settled_at=row[22],
+        payment_index=row[18],
+        state=STATES[row[19]],
+        fee_msat=Msat(row[20]),
+        preimage=row[21],
+        evidence=row[22],
+        settled_at=row[23],
     )
 
 
@@ -111,7 +113,7 @@ def write_claimed(p: Payment) -> Row:
     return (
         *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, text, int(p.amount_msat)),
         *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if amountless else 0, p.expires_at),
-        *(p.description, p.description_hash, p.metadata, keysend, p.send_until),
+        *(p.description, p.description_hash, p.metadata, keysend, p.send_until, p.payment_index),
     )
 
 

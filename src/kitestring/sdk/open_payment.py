@@ -106,7 +106,8 @@ class OpenPayment:
             return None
         now_s, is_authoritative = self._clock.monotonic(), self._backend.capabilities.authoritative_lookup
         end = self._orders.end(answer, now_s, is_authoritative=is_authoritative)
-        if end is None and self._is_repeatable(answer) and self._has_expired() and self._orders.is_over(now_s):
+        may_end = self._is_repeatable(answer) and not self._orders.has_lost(answer)
+        if end is None and may_end and self._has_expired() and self._orders.is_over(now_s):
             return Failed("the node shows no order that may still be carried out", FailureReason.EXPIRED)
         return end
 

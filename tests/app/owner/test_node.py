@@ -20,6 +20,7 @@ from kitestring.base.node import Finding, FindingState
 from kitestring.transport.clock import SystemClock
 from tests.kit.app.desk import Office
 from tests.kit.changed import replace
+from tests.kit.engine.rig import AMOUNT
 
 
 class OddError(Exception):
@@ -60,6 +61,32 @@ async def test_doctor_reports_a_node_that_refuses(desk: Office) -> None:
 async def test_doctor_hands_on_what_the_backend_finds_also_while_the_node_is_away(desk: Office) -> None:
     facts = await desk.run("doctor")
     assert facts["findings"] == [{"name": "macaroon", "state": "fail", "message": "lacks everything"}]
+
+
+class ForgetfulNode(RefusingNode):
+    count = 41
+
+    async def payment_index(self) -> int:
+        if not self.count:
+            raise OddError("cannot count")
+        return self.count
+
+
+async def test_doctor_warns_of_a_node_whose_list_of_payments_became_shorter(desk: Office) -> None:
+    node = ForgetfulNode()
+    before(desk, node)
+    told_before = len((await desk.run("doctor"))["findings"])
+    await desk.rig.grant("app")
+    desk.rig.life.node.earlier = 42
+    invoice = desk.rig.life.node.outside_invoice()
+    await desk.rig.pay("r1", "app", invoice, AMOUNT)
+    assert await desk.rig.state(invoice[1]) in {"dispatched", "settled"}
+    (found,) = (await desk.run("doctor"))["findings"][told_before:]
+    assert (found["name"], found["state"]) == ("records", "warn")
+    assert "(42 before, 41 now): never delete payments there" in found["message"]
+    for count in (42, 43, 0):
+        node.count = count
+        assert len((await desk.run("doctor"))["findings"]) == told_before
 
 
 async def test_a_backend_that_cannot_say_how_it_is_does_not_take_the_doctor_with_it(desk: Office) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.backend import http
-from kitestring.backend.http import NodeAnswerError
+from kitestring.backend.http import NodeAnswerError, NodeRefusedError
 from kitestring.backend.lnd.node import REFUSALS
 from kitestring.base.destinations import Bolt11, invoice_text
 from kitestring.base.money import Msat, sat
@@ -49,6 +49,10 @@ def line(**members: object) -> bytes:
 
 def error(code: int, message: str) -> bytes:
     return json.dumps({"code": code, "message": message, "details": []}).encode()
+
+
+def ends_stream(code: int, message: str) -> bytes:
+    return json.dumps({"error": {"code": code, "message": message, "details": []}}).encode() + b"\n"
 
 
 FAILED = line(status="FAILED", failure_reason="FAILURE_REASON_NO_ROUTE", creation_time_ns="1800000000999999999")
@@ -203,11 +207,58 @@ async def test_the_end_of_another_order_for_the_same_hash_is_the_end_of_this_one
     assert await backend.pay(an_order()) == Failed("lnd: FAILURE_REASON_NO_ROUTE", FailureReason.NO_ROUTE)
 
 
-async def test_only_not_found_means_never_seen(fake: FakeLnd, backend: Backend) -> None:
+async def test_only_lnds_own_word_in_a_stream_means_never_seen(fake: FakeLnd, backend: Backend) -> None:
     assert isinstance(await backend.lookup_payment(HASH), NeverSeen)
-    for status, body in ((404, b"404 page not found"), (500, error(2, "context canceled")), (404, b"{}")):
+    fake.track = 200, ends_stream(5, "payment isn't initiated")
+    assert isinstance(await backend.lookup_payment(HASH), NeverSeen)
+    for status, body in (
+        (404, error(5, "Not Found")),  # grpc-gateway, about a route that it does not have
+        (404, ends_stream(5, "Not Found")),
+        (404, error(5, "payment isn't initiated")),
+        (404, ends_stream(2, "payment isn't initiated")),
+        (404, ends_stream(5, "payment isn't initiated yet")),
+        (404, b"404 page not found"),
+        (500, error(2, "context canceled")),
+        (404, b"{}"),
+    ):
         fake.track = status, body
-        assert isinstance(await backend.lookup_payment(HASH), Unknown)
+        for look in (backend.lookup_payment, backend.track):
+            assert isinstance(await look(HASH), Unknown), body
+
+
+async def test_a_route_that_is_missing_makes_no_refusal_final(fake: FakeLnd, backend: Backend) -> None:
+    fake.send = 500, error(2, "invoice expired. Valid until yesterday")
+    fake.track = 404, error(5, "Not Found")
+    assert isinstance(await backend.pay(an_order()), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words", "state"),
+    [(404, 5, "unable to locate invoice", "unknown"), (404, 5, "there are no existing invoices", "unknown"),
+     (404, 5, "Not Found", ""), (500, 2, "unable to locate invoice: the database is closed", "")],
+)  # fmt: skip
+async def test_only_lnds_own_word_means_that_there_is_no_such_invoice(
+    fake: FakeLnd, backend: Backend, status: int, code: int, words: str, state: str
+) -> None:
+    fake.invoice = status, error(code, words)
+    if state:
+        assert (await backend.lookup_invoice(HASH)).state == state
+        return
+    for ask in (backend.lookup_invoice, backend.cancel_invoice):
+        with pytest.raises(NodeRefusedError, match=words):
+            await ask(HASH)
+
+
+async def test_the_count_of_payments_is_lnds_own_and_nothing_that_it_does_not_say(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    assert await backend.payment_index() == 0
+    fake.payments = {"payments": [{"payment_hash": HASH, "status": "FAILED"}], "total_num_payments": "7"}
+    assert await backend.payment_index() == 7
+    assert fake.asked[-1].query["include_incomplete"] == fake.asked[-1].query["count_total_payments"] == "true"
+    fake.payments = {"payments": [{"payment_hash": HASH, "status": "FAILED"}], "last_index_offset": "1001"}
+    with pytest.raises(NodeAnswerError, match="does not count"):
+        await backend.payment_index()
 
 
 async def test_another_certificate_is_not_spoken_to(fake: FakeLnd, tmp_path: Path) -> None:

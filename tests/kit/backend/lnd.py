@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from yarl import URL
 
 from tests.rig.process import free_port
 
@@ -76,6 +77,9 @@ class FakeLnd:
         self.fault = ""
         self.track: tuple[int, bytes] = (404, _error(5, "payment isn't initiated"))
         self.send: tuple[int, bytes] | None = None
+        self.invoice: tuple[int, bytes] = (404, b"")
+        self.payments: dict[str, object] = {}
+        self.asked: list[URL] = []
         self.channels: list[dict[str, object]] = []
         self.sent: list[dict[str, object]] = []
         self.last = False
@@ -95,6 +99,9 @@ class FakeLnd:
         app.router.add_post("/v2/router/send", self._send)
         app.router.add_get("/v2/router/track/{hash}", self._track)
         app.router.add_get("/v1/channels", self._channels)
+        app.router.add_get("/v1/payments", self._payments)
+        app.router.add_get("/v1/invoice/{hash}", self._invoice)
+        app.router.add_post("/v2/invoices/cancel", self._invoice)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.cert, self._key)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -109,6 +116,13 @@ class FakeLnd:
 
     async def _channels(self, request: web.Request) -> web.Response:
         return web.json_response({"channels": self.channels})
+
+    async def _payments(self, request: web.Request) -> web.Response:
+        self.asked.append(request.url)
+        return web.json_response(self.payments)
+
+    async def _invoice(self, request: web.Request) -> web.Response:
+        return web.Response(status=self.invoice[0], body=self.invoice[1])
 
     async def _track(self, request: web.Request) -> web.StreamResponse:
         if self.fault == "refused, then gone":

@@ -1,9 +1,10 @@
 """A backend and the outside world around it, the same for every backend: what the contract suite speaks to."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -48,6 +49,10 @@ class Side(Protocol):
 
     async def receive(self, text: str, amount_msat: int | None = None) -> None:
         """An outsider pays an invoice of the backend."""
+        ...
+
+    async def forget_payments(self) -> None:
+        """The node loses the records of payments that have ended; the money stays where it is."""
         ...
 
     def unreachable(self) -> Backend: ...
@@ -143,6 +148,13 @@ class SandboxSide:
     async def receive(self, text: str, amount_msat: int | None = None) -> None:
         self.world.pay(text, None if amount_msat is None else Msat(amount_msat))
 
+    async def forget_payments(self) -> None:
+        """The file of a sandbox can only be exchanged: as if an older copy had been put back."""
+        with closing(sqlite3.connect(self.directory / "sandbox.db")) as file, file:
+            gone = "(SELECT coalesce(sum(amount_msat + fee_msat), 0) FROM payments WHERE outcome = 'settled')"
+            file.execute(f"UPDATE node SET opening_msat = opening_msat - {gone}")
+            file.execute("DELETE FROM payments")
+
     def unreachable(self) -> Backend:
         open_file(self.directory / "offline.db", opening_msat=OPENING_BALANCE_MSAT).close()
         with World(self.directory / "offline.db") as world:
@@ -208,6 +220,9 @@ class LndSide:
     async def receive(self, text: str, amount_msat: int | None = None) -> None:
         payment = await self.rig.c.pay(text, amount_msat or 0)
         assert payment.status == "SUCCEEDED", payment
+
+    async def forget_payments(self) -> None:
+        await self.rig.a.delete("/v1/payments?all_payments=true")
 
     def unreachable(self) -> Backend:
         url = self.rig.a.backend_url.replace(f":{self.rig.a.rest_port}", ":1")

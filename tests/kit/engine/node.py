@@ -40,6 +40,7 @@ ABILITIES = Capabilities(
     fee_cap=True,
     amountless=True,
     description_hash=True,
+    payment_index=True,
 )
 #: How long track waits before it says that a payment is still in flight.
 TRACK_S = 60.0
@@ -93,12 +94,14 @@ class FaultyBackend:
         self.calls: list[str] = []  # method names, in order
         self.offline = False
         self.deaf = False  # look-ups fail, everything else works
+        self.earlier = 100  # payments in its list that were made before the test
         self.has_peers = True  # otherwise no channel is active
         self.is_patient = False  # it takes payments of invoices that have expired
         self._clock = clock
         self._opening = opening
         self._preimages: dict[str, str] = {}
         self._sent: dict[str, Sent] = {}
+        self._forgotten: list[Sent] = []
         self._made: dict[str, Made] = {}
         self._indexes = itertools.count(1)
         self._numbers = itertools.count(1)
@@ -130,6 +133,13 @@ class FaultyBackend:
         self._ring()
         return True
 
+    def forget_payments(self) -> None:
+        """As ``lncli deletepayments --all``: whatever has ended is in no list any more. The money stays where it is."""
+        for payment_hash in [h for h in self._sent if not isinstance(self._state(h), InFlight)]:
+            sent = self._sent.pop(payment_hash)
+            self._forgotten.append(sent)
+        self.earlier = 0
+
     def release(self, payment_hash: str) -> None:
         """End a payment that hangs."""
         self._sent[payment_hash].due = self._clock.monotonic()
@@ -158,6 +168,7 @@ class FaultyBackend:
 
     def _balance(self) -> int:
         gone = sum(s.amount + s.fee for h, s in self._sent.items() if not isinstance(self._state(h), Failed))
+        gone += sum(sent.amount + sent.fee for sent in self._forgotten if not sent.fails)
         return int(self._opening) - gone + sum(self.received().values())
 
     def _state(self, payment_hash: str) -> LookupAnswer:
@@ -206,6 +217,10 @@ class FaultyBackend:
         self._called("balance")
         owned, room = Msat(self._balance()), Msat(10 * int(self._opening))
         return NodeBalance(owned, room, owned) if self.has_peers else NodeBalance(ZERO, ZERO, owned)
+
+    async def payment_index(self) -> int:
+        self._called("payment_index")
+        return self.earlier + len(self._sent)
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         self._called("pay")

@@ -175,6 +175,23 @@ async def test_only_the_rows_of_the_page_are_read_whole(plans: Plans) -> None:
     assert [sql for sql, _ in explained() if "BETWEEN" in sql and "preimage" in sql] == []
 
 
+async def test_the_count_of_a_nodes_payments_is_the_highest_of_its_newest_claims(
+    plans: Plans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.sqlite.reader.NEWEST_CLAIMS", 3)
+    store, explained = plans
+    await store.apply(setting())
+    assert await store.payment_index(NODE) is None
+    seen = list[int | None]()
+    for number, count in enumerate((None, 7, 9, 4, None, 5, 1)):
+        await store.apply(claim(f"p{number}", payment(f"p{number}", payment_index=count, created_at=NOW + number)))
+        seen.append(await store.payment_index(NODE))
+    assert seen == [None, 7, 9, 9, 9, 5, 5]
+    assert await store.payment_index("another node") is None
+    (plan,) = {step[1] for step in explained() if "max(payment_index)" in step[0] and "payments" in step[1]}
+    assert plan == "SEARCH payments USING INDEX payments_by_time (service=?)"  # in its order, and no further than 3
+
+
 async def test_pages_of_invoices_bring_each_once_and_also_when_the_last_one_went_meanwhile(plans: Plans) -> None:
     store, explained = plans
     await store.apply(setting())

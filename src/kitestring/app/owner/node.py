@@ -42,7 +42,8 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     return {
         "node": await _node_facts(desk),
         "findings": [
-            {"name": f.name, "state": f.state.value, "message": f.sentence} for f in await how_it_is(desk.backend)
+            {"name": f.name, "state": f.state.value, "message": f.sentence}
+            for f in (*await how_it_is(desk.backend), *await _lost_records(desk))
         ],
         "relays": list(desk.relay_urls()),
         "now": desk.clock.now(),
@@ -68,6 +69,28 @@ async def _node_facts(desk: Asking) -> Result:
         "spendable_msat": int(money.spendable_msat),
         "receivable_msat": int(money.receivable_msat),
     }
+
+
+async def _lost_records(desk: Asking) -> tuple[Finding, ...]:
+    """Whether the node lists fewer payments than it did at a claim."""
+    known = await desk.store.nodes()
+    before = await desk.store.payment_index(known[-1].node_id) if known else None
+    if before is None:
+        return ()
+    try:
+        present = await desk.backend.payment_index()
+    except Exception:  # noqa: BLE001 - why the node cannot be asked is told in another line
+        return ()
+    if present >= before:
+        return ()
+    return (
+        Finding(
+            "records",
+            FindingState.WARN,
+            f"the node's list of payments became shorter ({before} before, {present} now): never delete payments there,"
+            " the service needs them to tell what was paid",
+        ),
+    )
 
 
 async def how_it_is(node: Backend) -> tuple[Finding, ...]:

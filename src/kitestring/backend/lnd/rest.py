@@ -21,6 +21,10 @@ NOT_FOUND: Final = 5
 ALREADY_EXISTS: Final = 6
 
 
+class StreamRefusedError(NodeRefusedError):
+    """The error that ends a stream, in its own envelope: a gateway that lacks the route has no such answer."""
+
+
 class _RpcError(msgspec.Struct):
     code: int = 0
     message: str = ""
@@ -73,7 +77,7 @@ async def _read(lines: AsyncIterator[bytes], answer: type[S]) -> AsyncGenerator[
     async for line in lines:
         envelope = decode(line, _Line, NODE)
         if envelope.error is not None:
-            raise NodeRefusedError(NODE, 200, envelope.error.code, envelope.error.message)
+            raise StreamRefusedError(NODE, 200, envelope.error.code, envelope.error.message)
         if not bytes(envelope.result):
             raise NodeAnswerError("a line of the stream has neither result nor error")
         yield decode(bytes(envelope.result), answer, NODE)
@@ -85,5 +89,6 @@ def _refusal(status: int, body: bytes) -> NodeRefusedError | None:
         parsed = decode(body, _ErrorBody, NODE)
     except NodeAnswerError:
         return None
-    said = parsed.error if isinstance(parsed.error, _RpcError) and parsed.error.code else parsed
-    return NodeRefusedError(NODE, status, said.code, said.message) if said.code else None
+    if isinstance(parsed.error, _RpcError) and parsed.error.code:
+        return StreamRefusedError(NODE, status, parsed.error.code, parsed.error.message)
+    return NodeRefusedError(NODE, status, parsed.code, parsed.message) if parsed.code else None

@@ -66,6 +66,7 @@ class AddedInvoice(msgspec.Struct):
 class PaymentPage(msgspec.Struct):
     payments: list[LndPayment] = []
     last_index_offset: str = "0"
+    total_num_payments: str = "0"
 
 
 class InvoicePage(msgspec.Struct):

@@ -61,6 +61,7 @@ _CAPABILITIES: Final = Capabilities(
     fee_cap=True,
     amountless=True,
     description_hash=True,
+    payment_index=True,
 )
 
 
@@ -145,6 +146,13 @@ class Sandbox:
         ).fetchone()
         spendable = Msat(node["balance_msat"] + node["refunds"])
         return NodeBalance(spendable, Msat(node["capacity_msat"]) - spendable, spendable)
+
+    async def payment_index(self) -> int:
+        """The newest number of a payment, and one for the beginning of this world, whose list was empty for certain.
+        Nothing is ever deleted here, so it falls only when an older copy of the file is put back."""
+        self._moment()
+        newest: int = self._reader.execute("SELECT coalesce(max(seq), 0) FROM payments").fetchone()[0]
+        return newest + 1
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         """Waits ``order.timeout_s`` for the end, then says InFlight. Raises NodeUnreachableError when nothing was sent,

@@ -24,6 +24,8 @@ from kitestring.ledger.apply.feed import OUTBOX
 #: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
 #: (a few milliseconds at this limit). A caller that wants older rows bounds them by time.
 LIST_LIMIT: Final = 10_000
+#: Claims among which the highest count of the node's payments is looked for: a loss is told until so many followed.
+NEWEST_CLAIMS: Final = 1_000
 #: Beyond every time there will be.
 _EVER: Final = 1 << 62
 
@@ -139,6 +141,14 @@ class SqliteReads:
             node_id,
         )
         return None if row is None else rows.read_payment(row)
+
+    async def payment_index(self, node_id: str) -> int | None:
+        newest = (
+            "SELECT payment_index FROM payments INDEXED BY payments_by_time WHERE service = ? AND node_id = ?"
+            f" AND holding = 1 ORDER BY created_at DESC LIMIT {NEWEST_CLAIMS}"
+        )
+        row = self._one(f"SELECT max(payment_index) FROM ({newest})", node_id)
+        return None if row is None else row[0]
 
     async def open_payments(self) -> list[Payment]:
         found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN} ORDER BY rowid")

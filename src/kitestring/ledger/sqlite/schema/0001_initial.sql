@@ -226,6 +226,8 @@ CREATE TABLE payments (
   -- What is sent to a key without an invoice, as JSON; "" for an invoice.
   keysend TEXT NOT NULL,
   send_until INTEGER NOT NULL,
+  -- The node's own count of payments, seen before the claim.
+  payment_index INTEGER,
   charges TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state = 'reserved' OR state = 'dispatched' OR state = 'settled' OR state = 'failed'
     OR state = 'unknown' OR state = 'resolved'),
@@ -262,7 +264,8 @@ CREATE INDEX failed_payments_by_time ON payments (service, created_at) WHERE hol
 CREATE TRIGGER payments_are_never_deleted BEFORE DELETE ON payments
 BEGIN SELECT RAISE(ABORT, 'payments are append-only'); END;
 CREATE TRIGGER payments_keep_what_was_claimed
-BEFORE UPDATE OF account_id, grant_id, payment_hash, node_id, bolt11, keysend, amount_msat, fee_cap_msat, charges ON payments
+BEFORE UPDATE OF account_id, grant_id, payment_hash, node_id, bolt11, keysend, amount_msat, fee_cap_msat, charges,
+  payment_index ON payments
 BEGIN SELECT RAISE(ABORT, 'what was claimed never changes'); END;
 CREATE TRIGGER payments_end_once_and_tell_each_step
 BEFORE UPDATE OF state, fee_msat, credited, steps ON payments BEGIN
