@@ -251,7 +251,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(grace_s=st.sampled_from([0, 60]), keep_s=st.sampled_from([3_600, 86_400]))
     def expire(self, grace_s: int, keep_s: int) -> None:
-        self.apply(ExpireInvoices(self.now - grace_s, self.now - keep_s, NODE, self.now))
+        ended = tuple(
+            hash_of(name)
+            for name, made in self.model.invoices.items()
+            if made.state == "open" and made.expires_at < self.now - grace_s
+        )
+        self.apply(ExpireInvoices(ended, self.now - keep_s, NODE, self.now))
         self.model.expire(self.now - grace_s, self.now - keep_s)
 
     # ------------------------------------------------------------ after each step

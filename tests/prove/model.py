@@ -158,7 +158,7 @@ class Model:
             return "InvoiceNotOpen"
         paid.state = state
         if state == "settled":
-            self._settle(paid, max(0, fee))
+            self._settle(paid, fee if fee >= 0 else paid.cap)  # what cannot be is booked as the most that was allowed
         return "Recorded"
 
     def _settle(self, paid: Paid, fee: int) -> None:

@@ -294,7 +294,8 @@ class Pursuit:
         """The failure that ends the payment, if there is one; and whether its order may be sent again now. Nothing
         follows from a "never seen" that is doubted."""
         end, may_send = await self._verdict(answer, orders)
-        if (end is None and not may_send) or not isinstance(answer, NeverSeen):
+        follows = end is not None or may_send or self._is_inherited  # of those the row says at once why nothing follows
+        if not follows or not isinstance(answer, NeverSeen):
             return end, may_send
         return (None, False) if await self._is_doubted() else (end, may_send)
 

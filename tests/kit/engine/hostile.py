@@ -63,6 +63,8 @@ class HostileNode(FaultyBackend):
 
     def forget(self, *hashes: str) -> None:
         """Delete its records of these payments, of all without any; it has paid all the same."""
+        if not hashes:
+            self.earlier = 0
         for payment_hash in hashes or tuple(self._sent):
             self._sent.pop(payment_hash, None)
 

@@ -78,7 +78,7 @@ async def test_open_invoices_are_counted_apart_for_each_node(store: Store, ledge
     assert await store.apply(record_invoice("i", max_open=1)) == Claimed()
     assert await store.before_invoice("want-k", OTHER_NODE, "app", "") == (False, 0)
     assert await store.apply(record_invoice("k", other, max_open=1)) == Claimed()
-    await store.apply(ExpireInvoices(NOW + 9_999, 0, OTHER_NODE, NOW))
+    await store.apply(ExpireInvoices((other.payment_hash,), 0, OTHER_NODE, NOW))
     counts = [(await store.before_invoice("want-l", node, "app", ""))[1] for node in (NODE, OTHER_NODE)]
     assert counts == [1, 0]
     assert audit(ledger, SERVICE) == []
@@ -158,7 +158,7 @@ async def test_an_unpaid_invoice_of_a_stranger_leaves_no_event_and_one_that_is_p
     for name in ("o", "paid"):
         await store.apply(record_invoice(name, invoice(name, grant_id="", offer_id="tea", account_id="owner")))
     await store.apply(credit("paid"))
-    await store.apply(ExpireInvoices(NOW + 3601, 0, NODE, NOW))
+    await store.apply(ExpireInvoices((hash_of("i"), hash_of("o")), 0, NODE, NOW))
     assert {one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)} == {"inv-i", "inv-o"}
     told = [(row.kind, row.subject) for row in await store.events(began_at, 10) if isinstance(row, Event)]
     assert told == [(EventKind.RECEIVED, "inv-paid"), (EventKind.EXPIRED, "inv-i")]

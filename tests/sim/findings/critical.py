@@ -137,14 +137,14 @@ async def a_fee_below_zero(house: House) -> None:
 
 
 async def _paid_and_forgotten(house: House, expiry_s: int) -> tuple[App, Event, str]:
-    """The node pays at once, its answer is lost in a crash, and then its record is deleted."""
+    """The node pays at once, its answer is lost in a crash, and then its records are deleted."""
     text, payment_hash = bill(house, Script(answers=["never", "true"]), expiry_s=expiry_s)
     async with house.service() as service:
         app = await ready(service)
         asked = app.pay(text)
         await house.clocks.service.sleep(1)
         assert house.node.times_paid() == [payment_hash]
-    house.node.forget(payment_hash)
+    house.node.forget()
     return app, asked, payment_hash
 
 

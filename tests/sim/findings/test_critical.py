@@ -30,12 +30,10 @@ def test_f1_a_request_that_was_refused_as_from_the_future_is_not_paid_later() ->
     play(critical.refused_as_from_the_future)
 
 
-@finding("F2", "a bucket made anew by a clock that went back goes below zero, and a CHECK refuses the truth")
 def test_f2_a_payment_ends_although_the_time_of_its_budget_went_back() -> None:
     play(critical.a_budgets_time_goes_back)
 
 
-@finding("F2", "a CHECK refuses what the node says it has cost")
 def test_f2_a_payment_ends_although_its_fee_is_below_zero() -> None:
     play(critical.a_fee_below_zero)
 
@@ -44,12 +42,10 @@ def test_f2_a_payment_ends_although_the_day_of_its_budget_went_back() -> None:
     play(critical.a_day_goes_back)
 
 
-@finding("F3", "an order is sent again because the node does not know the payment any more")
 def test_f3_a_payment_whose_record_was_deleted_is_not_sent_again() -> None:
     play(critical.a_paid_payment_is_deleted_at_the_node)
 
 
-@finding("F3", "a payment is called failed because the node does not know it any more")
 def test_f3_a_payment_whose_record_was_deleted_is_not_called_failed() -> None:
     play(critical.a_paid_payment_is_deleted_and_its_invoice_expires)
 
@@ -69,7 +65,6 @@ async def _looked_up(tmp_path: Path, body: object) -> object:
             await lnd.close()
 
 
-@finding("F3", "any answer with code 5 is taken for lnd's word")
 def test_f3_a_route_that_is_not_there_proves_nothing_about_a_payment(tmp_path: Path) -> None:
     found = asyncio.run(_looked_up(tmp_path, {"code": 5, "message": "Not Found", "details": []}))
     critical.must(isinstance(found, Unknown), f"a proxy's 404 is taken for {found}")

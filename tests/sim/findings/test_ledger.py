@@ -2,7 +2,6 @@
 
 from tests.prove.machine import HAZARDS, run_machine
 from tests.sim.findings.critical import ViolationError
-from tests.sim.findings.playing import finding
 
 
 def _plays(hazard: str, number: int = 2, examples: int = 20) -> None:
@@ -13,21 +12,17 @@ def _plays(hazard: str, number: int = 2, examples: int = 20) -> None:
         raise ViolationError(f"{hazard}: {wrong!r}") from wrong
 
 
-@finding("F2", "budget time goes back: what was used of a budget is not what was charged")
 def test_a_budget_is_used_as_far_as_it_was_although_time_goes_back() -> None:
     _plays("time goes back")
 
 
-@finding("F2", "another period takes a budget back in time, and what was used is counted twice or not at all")
 def test_a_budget_is_used_as_far_as_it_was_although_its_period_is_edited() -> None:
     _plays("budget edited", 14_001, 5)
 
 
-@finding("F2", "a CHECK refuses a fee below zero")
 def test_a_fee_below_zero_can_be_recorded_in_every_state() -> None:
     _plays("fee below zero")
 
 
-@finding("F23", "a CHECK refuses that nothing was received")
 def test_that_nothing_was_received_can_be_recorded_in_every_state() -> None:
     _plays("nothing received")

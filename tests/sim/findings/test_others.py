@@ -15,12 +15,10 @@ def test_f7_the_owners_limits_hold_whatever_an_app_sends() -> None:
     play(others.a_fee_beyond_the_owners_limit)
 
 
-@finding("F14", "what was looked up is called expired, whatever the node has said")
 def test_f14_an_invoice_that_is_open_at_the_node_stays_open() -> None:
     play(others.an_open_invoice_is_called_expired)
 
 
-@finding("F14", "an invoice of an offer is deleted although the node calls it open")
 def test_f14_an_invoice_of_an_offer_that_is_open_at_the_node_is_not_forgotten() -> None:
     play(others.the_invoice_of_an_offer_is_forgotten)
 
@@ -44,6 +42,5 @@ def test_f22_an_invoice_without_an_amount_is_not_paid_by_another_amount() -> Non
     play(others.paid_again_with_another_amount)
 
 
-@finding("F23", "the stream breaks for ever at a settlement that cannot be booked")
 def test_f23_a_settlement_that_cannot_be_booked_holds_nothing_up() -> None:
     play(others.a_settlement_of_nothing)
