@@ -14,6 +14,7 @@ from kitestring.base.node import (
     INVOICE_STEPS,
     FindingState,
     InvoiceOrder,
+    NodeInvoice,
     NodeInvoiceState,
     NodeUnreachableError,
     PayOrder,
@@ -367,6 +368,29 @@ async def check_the_stream_of_settlements_resumes_without_a_gap_or_a_repetition(
     assert [entry.payment_hash for entry in found] == hashes
     assert {entry.received_msat for entry in found} == {2000}
     assert await take(side, found[0].cursor, hashes[2]) == found[1:]
+
+
+async def check_a_cursor_of_another_epoch_hides_no_settlement(side: Side) -> None:
+    """A node whose database of invoices is a new one numbers them from the beginning again; its identity stays."""
+    await newest_cursor(side)
+    made = await side.backend.make_invoice(invoice_order())
+    await side.receive(made.bolt11)
+    for cursor in side.cursors_of_another_epoch():
+        found = await take(side, cursor, made.payment_hash)
+        assert found[-1].received_msat == 2000
+        stream = side.backend.settlements(cursor)
+        waiting = asyncio.ensure_future(until_told(stream, live := await side.backend.make_invoice(invoice_order())))
+        await asyncio.sleep(0.3)
+        await side.receive(live.bolt11)
+        async with asyncio.timeout(30):
+            await waiting
+        await end(stream)
+
+
+async def until_told(stream: AsyncIterator[Settlement], made: NodeInvoice) -> None:
+    async for settlement in stream:
+        if settlement.payment_hash == made.payment_hash:
+            return
 
 
 async def check_payments_and_invoices_are_listed(side: Side) -> None:

@@ -416,6 +416,23 @@ async def test_the_log_says_what_broke_the_stream_in_its_own_words(
         assert "the stream of settled invoices broke: ConnectionResetError: the stream broke" in caplog.text
 
 
+@virtual
+async def test_settlements_are_credited_when_the_node_numbers_them_from_the_beginning_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("till", account="shop")
+        for number in range(5):
+            _, payment_hash = await rig.invoice(f"i{number}", "till", 1_000)
+            life.node.pay_in(payment_hash)
+        await rig.clock.sleep(5)
+        life.node.forget_invoices()
+        await rig.clock.sleep(5)
+        _, payment_hash = await rig.invoice("after", "till", 7_000)
+        life.node.pay_in(payment_hash)
+        await rig.clock.sleep(5)
+        assert await rig.available("shop") == 12_000
+
+
 # ------------------------------------------------------------ what cannot be booked
 
 

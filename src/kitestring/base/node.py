@@ -322,8 +322,10 @@ class Backend(Protocol):
         """Settled invoices after ``cursor``, each once, in the order in which they settled, for ever.
 
         Each carries the cursor to resume right after it, opaque to everybody else and stored with the credit. b"" =
-        from now on, or from the beginning where the node can. Missing one loses a receipt; naming one twice, or one
-        that is not ours, is harmless. Raises when the connection breaks; it is called again with the last cursor, and
+        from now on, or from the beginning where the node can. A cursor whose settlement the node does not know any more
+        is of another epoch (a new database numbers from the beginning again): then everything that is settled is told.
+        Nothing is left out because of its number. Missing one loses a receipt; naming one twice, or one that is not
+        ours, is harmless. Raises when the connection breaks; it is called again with the last cursor, and
         every open invoice is looked up besides. A stream that may be dead without a sign is made again in silence.
         """
         ...

@@ -31,7 +31,7 @@ async def test_outsiders_pay_while_the_node_is_dead(tmp_path: Path) -> None:
     await again.open()
     settlement = await anext(aiter(again.settlements(b"")))
     assert (settlement.payment_hash, settlement.preimage) == (made.payment_hash, preimage)
-    assert (settlement.received_msat, settlement.cursor) == (5000, b"1")
+    assert (settlement.received_msat, settlement.cursor) == (5000, f"1 {made.payment_hash}".encode())
     await again.close()
 
 

@@ -51,6 +51,10 @@ class Side(Protocol):
         """An outsider pays an invoice of the backend."""
         ...
 
+    def cursors_of_another_epoch(self) -> tuple[bytes, ...]:
+        """Cursors whose settlement this node does not know: numbered beyond its newest, and below it."""
+        ...
+
     async def forget_payments(self) -> None:
         """The node loses the records of payments that have ended; the money stays where it is."""
         ...
@@ -125,8 +129,15 @@ async def _pass_on(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> No
     to.close()
 
 
+class NumberedSettlements:
+    """Of a node whose cursor is a number and a payment hash."""
+
+    def cursors_of_another_epoch(self) -> tuple[bytes, ...]:
+        return (b"5000", *(f"{number} {entropy(32).hex()}".encode() for number in (5_000, 1)))
+
+
 @dataclass
-class SandboxSide:
+class SandboxSide(NumberedSettlements):
     backend: Backend
     world: World
     directory: Path
@@ -188,7 +199,7 @@ async def sandbox_side(directory: Path) -> AsyncIterator[SandboxSide]:
 
 
 @dataclass
-class LndSide:
+class LndSide(NumberedSettlements):
     backend: Backend
     rig: LightningRig
     directory: Path

@@ -133,6 +133,11 @@ class FaultyBackend:
         self._ring()
         return True
 
+    def forget_invoices(self) -> None:
+        """The database of invoices is a new one, as after a recovery of the node: numbers begin again."""
+        self._made, self._indexes = {}, itertools.count(1)
+        self.break_streams()
+
     def forget_payments(self) -> None:
         """As ``lncli deletepayments --all``: whatever has ended is in no list any more. The money stays where it is."""
         for payment_hash in [h for h in self._sent if not isinstance(self._state(h), InFlight)]:
@@ -305,7 +310,8 @@ class FaultyBackend:
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         self._called("settlements")
-        index, breaks = int(cursor or b"0"), self._breaks
+        known = {self._place(made): made.index for made in self._made.values()}
+        index, breaks = known.get(cursor, 0), self._breaks
         while True:
             news = self._news
             for made in sorted(self._made.values(), key=lambda made: made.index):
@@ -313,12 +319,15 @@ class FaultyBackend:
                     index = made.index
                     yield Settlement(
                         made.invoice.payment_hash, Msat(made.received), self._clock.now(), made.preimage,
-                        str(index).encode(),
+                        self._place(made),
                     )  # fmt: skip
             if breaks != self._breaks:
                 raise ConnectionResetError("the stream broke")
             if news is self._news:
                 await news.wait()
+
+    def _place(self, made: Made) -> bytes:
+        return f"{made.index} {made.invoice.payment_hash}".encode()
 
     async def list_payments(self) -> AsyncIterator[NodePayment]:
         for payment_hash, sent in self._sent.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -90,6 +90,22 @@ def from_url(url: BackendUrl, context: Context) -> Backend:
     macaroon = read_macaroon(url.query.get("macaroon", ""), context.environment)
     http = connect(url, macaroon.data)
     return Lnd(http, macaroon, context.clock, private_hints=url.integer("private_hints", 1) == 1)
+
+
+class _Settled(NamedTuple):
+    """A place in lnd's order of settlements: the number and the invoice that has it, which no other database gives it
+    too. ``payment_hash`` is "" where only the number is known, and then it is no place."""
+
+    number: int
+    payment_hash: str
+
+    @classmethod
+    def of(cls, cursor: bytes) -> _Settled:
+        number, _, payment_hash = cursor.decode().partition(" ")
+        return cls(int(number), payment_hash)
+
+    def __bytes__(self) -> bytes:
+        return f"{self.number} {self.payment_hash}".encode()
 
 
 class Lnd:
@@ -220,23 +236,29 @@ class Lnd:
         try:
             invoice = await self._http.call("GET", f"/v1/invoice/{payment_hash}", wire.LndInvoice)
         except NodeRefusedError as refused:
-            if refused.code == NOT_FOUND and refused.message in NO_INVOICE:
+            if _is_no_invoice(refused):
                 return InvoiceStatus(NodeInvoiceState.UNKNOWN)
             raise
         return wire.invoice_status(invoice)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
-        """``cursor`` is lnd's settle index in decimal; b"" begins at the newest one known, or a little before it.
-        Raises when the connection breaks; the caller goes on from its last cursor."""
-        index = int(cursor) if cursor else await self._recent_settle_index()
+        """``cursor`` is lnd's settle index in decimal and the payment hash of the invoice that has it; b"" begins at
+        the newest one known, or a little before it. If lnd has another invoice there, or none, its numbers have begun
+        again (a new database of invoices), and everything that is settled is told. Raises when the connection breaks;
+        the caller goes on from its last cursor."""
+        last = _Settled.of(cursor) if cursor else await self._recently_settled()
         idle_s = EMPTY_IDLE_S
         while True:
+            if last.number and not await self._still_has(last):
+                last = _Settled(0, "")
             # Closed here and not by the garbage collector, so that the connection goes when the caller goes.
-            async with aclosing(self._settled_since(index, idle_s if index == 0 else STREAM_IDLE_S)) as invoices:
-                async for invoice in invoices:
-                    if invoice.state == "SETTLED" and wire.int64(invoice.settle_index) > index:
-                        index = wire.int64(invoice.settle_index)
-                        yield _settlement(invoice, index)
+            async with aclosing(
+                self._settled_since(last.number, idle_s if not last.number else STREAM_IDLE_S)
+            ) as found:
+                async for invoice in found:
+                    if invoice.state == "SETTLED":
+                        last = _Settled(wire.int64(invoice.settle_index), wire.from_base64(invoice.r_hash))
+                        yield _settlement(invoice, last)
             idle_s = min(2 * idle_s, STREAM_IDLE_S)
 
     async def list_payments(self) -> AsyncIterator[NodePayment]:
@@ -338,16 +360,26 @@ class Lnd:
             while (following := await _next(invoices, idle_s)) is not None:
                 yield following
 
-    async def _recent_settle_index(self) -> int:
-        """A settle index that is not above the last one: the highest among the newest invoices of which one is settled.
-        lnd orders its list by creation, so the very last one would need all of it."""
+    async def _still_has(self, last: _Settled) -> bool:
+        try:
+            invoice = await self._http.call("GET", f"/v1/invoice/{last.payment_hash}", wire.LndInvoice)
+        except NodeRefusedError as refused:
+            if _is_no_invoice(refused):
+                return False
+            raise
+        return wire.int64(invoice.settle_index) == last.number
+
+    async def _recently_settled(self) -> _Settled:
+        """An invoice that is not settled after the last one: the latest among the newest of which one is settled. lnd
+        orders its list by creation, so the very last one would need all of it."""
         offset = "0"
         while True:
             path = f"/v1/invoices?reversed=true&num_max_invoices={INVOICE_PAGE}&index_offset={offset}"
             page = await self._http.call("GET", path, wire.InvoicePage)
-            newest = max((wire.int64(invoice.settle_index) for invoice in page.invoices), default=0)
-            if newest or not page.invoices or wire.int64(page.first_index_offset) <= 1:
-                return newest
+            settled = [(wire.int64(invoice.settle_index), invoice.r_hash) for invoice in page.invoices]
+            index, r_hash = max(settled, default=(0, ""))
+            if index or not page.invoices or wire.int64(page.first_index_offset) <= 1:
+                return _Settled(index, wire.from_base64(r_hash))
             offset = page.first_index_offset
 
     async def _invoices(self) -> AsyncIterator[wire.LndInvoice]:
@@ -382,11 +414,15 @@ def _spendable_sat(channel: wire.Channel) -> int:
     return max(0, wire.int64(channel.local_balance) - kept)
 
 
-def _settlement(invoice: wire.LndInvoice, index: int) -> Settlement:
+def _is_no_invoice(refused: NodeRefusedError) -> bool:
+    return refused.code == NOT_FOUND and refused.message in NO_INVOICE
+
+
+def _settlement(invoice: wire.LndInvoice, place: _Settled) -> Settlement:
     return Settlement(
-        wire.from_base64(invoice.r_hash),
+        place.payment_hash,
         wire.msat(invoice.amt_paid_msat),
         wire.int64(invoice.settle_date),
         wire.from_base64(invoice.r_preimage),
-        str(index).encode(),
+        bytes(place),
     )

@@ -217,8 +217,10 @@ class Sandbox:
         return InvoiceStatus(NodeInvoiceState.UNKNOWN) if row is None else _status(row, now)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
-        """``cursor`` is a settle index in decimal; b"" is the beginning of this world."""
-        index, version = int(cursor or b"0"), -1
+        """``cursor`` is a settle index in decimal and the payment hash of the invoice that has it; b"" is the beginning
+        of this world, and so is a cursor of another one."""
+        self._moment()
+        index, version = self._resumed(cursor), -1
         while True:
             self._moment()
             seen: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
@@ -233,9 +235,15 @@ class Sandbox:
                     Msat(row["received_msat"]),
                     row["settled_at"],
                     row["preimage"],
-                    str(index).encode(),
+                    f"{index} {row['payment_hash']}".encode(),
                 )
             version = seen if len(rows) < PAGE else -1
+
+    def _resumed(self, cursor: bytes) -> int:
+        index, _, payment_hash = cursor.decode().partition(" ")
+        sql = "SELECT settle_index FROM invoices WHERE settle_index = ? AND payment_hash = ?"
+        row = self._reader.execute(sql, (int(index or 0), payment_hash)).fetchone()
+        return 0 if row is None else int(row[0])
 
     async def list_payments(self) -> AsyncIterator[NodePayment]:
         seq = 0
