@@ -35,11 +35,12 @@ async def test_the_same_invoice_is_paid_once_whichever_program_pays_it(rig: Ligh
     assert (await rig.a.payments())[bill.payment_hash].fee_msat == first.fee
 
 
-async def test_an_amountless_invoice_that_was_paid_before_has_the_amount_that_was_paid(rig: LightningRig) -> None:
+async def test_an_amountless_invoice_that_was_paid_with_another_amount_is_not_called_paid(rig: LightningRig) -> None:
     bill = await rig.c.invoice(0)
     async with Wallet.open(rig.a.backend_url) as one, Wallet.open(rig.a.backend_url) as two:
         assert (await one.pay(bill.bolt11, sat(30))).amount == sat(30)
-        assert (await two.pay(bill.bolt11, sat(99))).amount == sat(30)
+        assert (await refusal(two, bill.bolt11, amount=sat(99))).reason is Reason.INVOICE_TAKEN
+        assert (await two.pay(bill.bolt11, sat(30))).amount == sat(30)
 
 
 async def test_a_failure_that_the_node_itself_tells_is_one_and_may_be_tried_again(rig: LightningRig) -> None:

@@ -89,8 +89,17 @@ def _of_parsers(amounts: Amounts) -> Iterator[tuple[str, ...]]:
 
 def do(names: tuple[str, ...], without_known: bool) -> Done:
     """Do some of them. Violations are told, never raised."""
-    logging.disable(logging.CRITICAL)
     done = Done()
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        _do(names, done, without_known=without_known)
+    finally:
+        logging.disable(before)
+    return done
+
+
+def _do(names: tuple[str, ...], done: Done, *, without_known: bool) -> None:
     for name in names:
         kind, _, what = name.partition(":")
         counts: Counter[str] = Counter()
@@ -100,7 +109,6 @@ def do(names: tuple[str, ...], without_known: bool) -> Done:
             notes = "\n".join(getattr(wrong, "__notes__", []))
             done.violations.append((name, f"{wrong or type(wrong).__name__}\n{notes}"[:SHOWN_CHARS].rstrip()))
         done.counts += counts
-    return done
 
 
 def _world(what: str, without_known: bool, counts: Counter[str]) -> None:
