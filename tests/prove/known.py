@@ -15,5 +15,4 @@ KNOWN: Final[dict[str, str]] = {
     "node exchanged": "F6",
     "ledger restored": "F5",
     "two alive": "F17",
-    "settle index": "F15",
 }

@@ -23,7 +23,6 @@ def test_f14_an_invoice_of_an_offer_that_is_open_at_the_node_is_not_forgotten() 
     play(others.the_invoice_of_an_offer_is_forgotten)
 
 
-@finding("F15", "a settlement whose index is behind the cursor is dropped")
 def test_f15_what_settles_under_indexes_that_begin_again_is_credited() -> None:
     play(others.settle_indexes_begin_again)
 
