@@ -56,6 +56,8 @@ class BenchNode:
         description_hash=True,
     )  # fmt: skip
 
+    node_id = _INFO.node_id
+
     def __init__(self, payable: range, invoices: Path, lookup_s: float = 0) -> None:
         self._numbers = {int(world.payment_hash(number)[:_HASH_DIGITS], 16): number for number in payable}
         self._invoices = invoices.open(encoding="ascii")

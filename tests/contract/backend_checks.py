@@ -469,6 +469,32 @@ async def check_only_the_node_itself_says_never_seen_or_failed(side: Side) -> No
                 assert isinstance(answer, (Unknown, Exception)), answer
 
 
+async def check_another_node_at_the_address_is_told_nothing_and_the_first_one_goes_on_when_it_is_back(
+    side: Side,
+) -> None:
+    refused, wanted = order(await side.refused_invoice(2_900)), order(await side.invoice(2_900))
+    made = await side.backend.make_invoice(invoice_order())
+    async with side.exchanged() as (backend, put_another, put_back):
+        here = (await backend.info()).node_id
+        assert isinstance(await backend.pay(refused), Failed)
+        assert backend.node_id == here
+        put_another()
+        for look in (backend.lookup_payment, backend.track, backend.lookup_invoice, backend.cancel_invoice):
+            for payment_hash in (refused.payment_hash, made.payment_hash, entropy(32).hex()):
+                (answer,) = await asyncio.gather(look(payment_hash), return_exceptions=True)
+                assert isinstance(answer, (Unknown, Exception)), answer
+        for ask in (backend.pay(wanted), backend.make_invoice(invoice_order()), backend.balance()):
+            with pytest.raises(NodeUnreachableError):
+                await ask
+        with pytest.raises(NodeUnreachableError):
+            await anext(aiter(backend.settlements(b"")))
+        put_back()
+        assert (await backend.info()).node_id == backend.node_id == here
+        assert isinstance(await backend.lookup_payment(wanted.payment_hash), NeverSeen)
+        assert isinstance(await backend.pay(wanted), Settled)
+    assert (await side.backend.lookup_invoice(made.payment_hash)).state == "open"
+
+
 async def check_a_spoiled_answer_is_never_a_failure(side: Side) -> None:
     """Whatever the node did, nobody can know it: an exception (read as Unknown by the engine), Unknown or InFlight."""
     async for how, backend, text in side.broken():

@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -46,6 +46,8 @@ CALL_LIMIT_S: Final = 60.0
 MAX_PAYMENTS: Final = 1_024
 #: Connections for everything else, so that a balance or a look-up never waits for a payment to end.
 MAX_CALLS: Final = 64
+#: Greetings at once: each is one short question on a connection of its own.
+MAX_GREETINGS: Final = 16
 #: aiohttp forgets the connection of a cancelled request while its TLS is still saying goodbye. :meth:`NodeHttp.close`
 #: looks every FAREWELL_LOOK_S whether all are gone, and at most for FAREWELL_LIMIT_S: a node far away needs that long.
 FAREWELL_LIMIT_S: Final = 1.0
@@ -82,6 +84,11 @@ class Lane(Enum):
 
     CALLS = "calls"
     PAYMENTS = "payments"
+    GREETINGS = "greetings"  # each on a new connection, so that it reaches whoever is at the address now
+
+
+def _limit(lane: Lane) -> int:
+    return {Lane.CALLS: MAX_CALLS, Lane.PAYMENTS: MAX_PAYMENTS, Lane.GREETINGS: MAX_GREETINGS}[lane]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,38 +136,67 @@ def read_file(path: Path, what: str) -> bytes:
 
 
 class NodeHttp:
-    """Two aiohttp sessions to one node, for calls and for payments, between :meth:`open` and :meth:`close`.
+    """An aiohttp session to one node for each lane, between :meth:`open` and :meth:`close`.
 
     ``refusal`` reads an error answer (status, body) in the node's own form, and gives None for anything else, such as
     the error page of a proxy.
+
+    ``greet`` asks who is at the address, by a call in the lane of greetings. It is awaited before each new connection
+    of another lane is made, those made at the same moment share it, and whatever it raises keeps the request from being
+    sent. So a proxy or another machine at the address gets no order that was meant for the node.
     """
 
     def __init__(self, site: Site, refusal: Callable[[int, bytes], NodeRefusedError | None]) -> None:
         self._site: Final = site
         self._refusal: Final = refusal
         self._sessions: dict[Lane, aiohttp.ClientSession] = {}
+        self._greet: Callable[[], Awaitable[None]] | None = None
+        self._greeting: asyncio.Task[None] | None = None
         self._sockets: Final = WeakSet[socket.socket]()
 
     def __repr__(self) -> str:
         return f"NodeHttp({self._site.origin!r})"
 
-    async def open(self) -> None:
+    async def open(self, greet: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connects to nothing yet, so that a node that is down does not keep a service from starting."""
-        limits = {Lane.CALLS: MAX_CALLS, Lane.PAYMENTS: MAX_PAYMENTS}
-        self._sessions = {lane: self._session(limit) for lane, limit in limits.items()}
+        self._greet = greet
+        self._sessions = {lane: self._session(lane) for lane in Lane}
 
-    def _session(self, limit: int) -> aiohttp.ClientSession:
+    def _session(self, lane: Lane) -> aiohttp.ClientSession:
         trust = aiohttp.Fingerprint(self._site.pin) if self._site.pin else True
+        is_greeting, connections = lane is Lane.GREETINGS, aiohttp.TraceConfig()
+        if not is_greeting:
+            connections.on_connection_create_start.append(self._greet_first)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trust, limit=limit, socket_factory=self._make_socket),
+            connector=aiohttp.TCPConnector(
+                ssl=trust, limit=_limit(lane), socket_factory=self._make_socket, force_close=is_greeting
+            ),
             headers=self._site.headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT_S),
+            trace_configs=[connections],
         )
+
+    async def _greet_first(self, *_: object) -> None:
+        if self._greet is None:
+            return
+        if self._greeting is None or self._greeting.done():
+            self._greeting = asyncio.ensure_future(self._greet())
+            self._greeting.add_done_callback(lambda task: task.cancelled() or task.exception())  # all may have gone
+        await asyncio.shield(self._greeting)
+
+    async def renew(self) -> None:
+        """Break every connection that is kept or in use, so that all are made anew: another node is at the address."""
+        before = [session for lane, session in self._sessions.items() if lane is not Lane.GREETINGS]
+        self._sessions |= {lane: self._session(lane) for lane in self._sessions if lane is not Lane.GREETINGS}
+        for session in before:
+            await session.close()
 
     async def close(self) -> None:
         """End every connection, and wait until the sockets are gone."""
         sessions, self._sessions = self._sessions, {}
+        if self._greeting is not None:
+            self._greeting.cancel()
         for session in sessions.values():
             await session.close()
         with contextlib.suppress(TimeoutError):

@@ -209,6 +209,10 @@ class NodeUnreachableError(Exception):
     """
 
 
+class OtherNodeError(NodeUnreachableError):
+    """Another node answers at the address than the one that this backend spoke to first: it was asked nothing."""
+
+
 class Backend(Protocol):
     """One Lightning node or wallet, and one connection to it.
 
@@ -223,6 +227,17 @@ class Backend(Protocol):
     """
 
     capabilities: Capabilities
+
+    @property
+    def node_id(self) -> str:
+        """The node that was spoken to last, as :attr:`NodeInfo.node_id`; "" before the first conversation.
+
+        Whoever keeps connections asks for it on each new one, **before** anything else is sent there, and drops the
+        kept ones where it is another than before. While it is another than the first, everything but :meth:`info` and
+        :meth:`findings` raises OtherNodeError, and no node is asked: the other one knows nothing of our payments, and
+        would carry out what the first one has carried out already.
+        """
+        ...
 
     async def open(self) -> None:
         """Make ready to ask. Raises KitestringError where it can never work (a file that is something else).
@@ -245,8 +260,9 @@ class Backend(Protocol):
         ...
 
     async def info(self) -> NodeInfo:
-        """The node's identity, asked anew at each call. ``node_id`` names the books: another id is another node, whose
-        payments and invoices are not ours, so it is never a placeholder and never changes with the address."""
+        """The node's identity, asked anew at each call, on a connection of its own. ``node_id`` names the books:
+        another id is another node, whose payments and invoices are not ours, so it is never a placeholder and never
+        changes with the address."""
         ...
 
     async def balance(self) -> NodeBalance:

@@ -19,6 +19,7 @@ from kitestring.base.records import Node
 from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
 from kitestring.engine.limits import Limits
+from kitestring.engine.same_node import SameNode
 
 A = TypeVar("A")
 log = logging.getLogger("kitestring.engine")
@@ -52,6 +53,7 @@ class Context:
     """Injected once at start; the parts of the engine share it and own nothing else in common."""
 
     store: Store
+    #: Of the node below alone: see :mod:`kitestring.engine.same_node`.
     backend: Backend
     node: Node
     clock: Clock
@@ -60,6 +62,10 @@ class Context:
     deliver: Deliver
     limits: Limits = field(default_factory=Limits)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    same_node: SameNode = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.backend = self.same_node = SameNode(self.backend, lambda: self.node.node_id)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` on its own: nobody who waits for it can cancel it by going away."""

@@ -1,4 +1,4 @@
-"""The breaker: when the node holds less than the sub-accounts are owed, spending stops until it is covered again."""
+"""The breaker: spending stops while the node owns less than the sub-accounts are owed, or another node answers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Final
 
 from kitestring.base.errors import KitestringError
 from kitestring.base.money import Msat
+from kitestring.base.node import OtherNodeError
 from kitestring.base.store import Totals
 from kitestring.base.transactions import SetSpending
 from kitestring.engine.context import Context
-from kitestring.engine.node import NodeGate
+from kitestring.engine.node import NodeGate, reachable
 
 log = logging.getLogger("kitestring.engine")
 
@@ -34,7 +35,7 @@ def shortfall(before: Totals, owned_msat: Msat, after: Totals) -> int:
 
 
 class Drift:
-    """Receiving goes on; only spending stops, and starts again by itself."""
+    """Receiving goes on; only spending stops, and starts again by itself when the cause has gone."""
 
     def __init__(self, context: Context, gate: NodeGate) -> None:
         self._context = context
@@ -51,17 +52,30 @@ class Drift:
 
     async def compare(self) -> None:
         """Look, and correct the switch if it is wrong. Raises KitestringError when node or ledger cannot be asked."""
-        missing = await self._missing()
         is_stopped = bool((await self._context.store.totals()).spending_stopped)
-        if missing > 0 and not is_stopped:
-            await self._context.clock.sleep(CONFIRM_S)
-            missing = min(missing, await self._missing())
-        if (missing > 0) == is_stopped:
+        why = self._context.same_node.other() or await self._shortage(is_stopped=is_stopped)
+        if bool(why) == is_stopped:
             return
-        why = f"the node holds {missing} msat less than the accounts are owed" if missing > 0 else ""
         if not why:
             log.warning("spending is allowed again")
         await self._context.store.apply(SetSpending(bool(why), why, self._context.clock.now()))
+
+    async def confirm_node(self) -> None:
+        """Ask the node who it is. Raises OtherNodeError where it is another one, and spending has stopped then."""
+        await reachable(self._context.backend.info())
+        why = self._context.same_node.other()
+        if not why:
+            return
+        if not (await self._context.store.totals()).spending_stopped:
+            await self._context.store.apply(SetSpending(True, why, self._context.clock.now()))
+        raise OtherNodeError(why)
+
+    async def _shortage(self, *, is_stopped: bool) -> str:
+        missing = await self._missing()
+        if missing > 0 and not is_stopped:
+            await self._context.clock.sleep(CONFIRM_S)
+            missing = min(missing, await self._missing())
+        return f"the node holds {missing} msat less than the accounts are owed" if missing > 0 else ""
 
     async def _missing(self) -> int:
         before = await self._context.store.totals()

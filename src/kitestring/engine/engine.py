@@ -32,9 +32,9 @@ class Engine:
         self._gate = NodeGate(context)
         self._payments = Payments(context, self._answers, self._grants, self._gate)
         self._invoices = Invoices(context, self._answers, self._grants, self._gate)
-        self._incoming = IncomingMoney(context, self._answers)
-        self._questions = Questions(context, self._grants, self._gate)
         self._drift = Drift(context, self._gate)
+        self._incoming = IncomingMoney(context, self._answers, self._drift)
+        self._questions = Questions(context, self._grants, self._gate)
         self._loops: list[asyncio.Task[None]] = []
         self._deciding: set[str] = set()
         self._handlers: dict[type, Callable[[Incoming, Any], Awaitable[Refused | None]]] = {

@@ -17,6 +17,7 @@ from kitestring.base.records import Invoice, Message
 from kitestring.base.transactions import Credit, ExpireInvoices, More, ParkSettlement
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
+from kitestring.engine.drift import Drift
 from kitestring.engine.node import reachable
 
 T = TypeVar("T")
@@ -45,8 +46,9 @@ PAGE: Final = 200
 class IncomingMoney:
     """Credits what the node has confirmed, once, with the receipt in the same commit."""
 
-    def __init__(self, context: Context, answers: Answers) -> None:
+    def __init__(self, context: Context, answers: Answers, drift: Drift) -> None:
         self._context = context
+        self._drift = drift
         self._answers = answers
         self._parked: deque[str] = deque(maxlen=MAX_PARKED)
 
@@ -55,6 +57,7 @@ class IncomingMoney:
         delays = iter(LOOK_AGAIN_S)
         while True:
             try:
+                await self._drift.confirm_node()
                 async with asyncio.TaskGroup() as both:  # a long sweep must not keep what is paid now waiting
                     both.create_task(self.sweep())
                     async for settlement in self._context.backend.settlements(await self._cursor()):

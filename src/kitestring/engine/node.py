@@ -154,7 +154,10 @@ class NodeGate:
     async def info(self) -> NodeInfo:
         now = self._context.clock.monotonic()
         if self._info is None or now - self._info_at > INFO_AGE_S:
-            self._info, self._info_at = await reachable(self._context.backend.info()), now
+            info = await reachable(self._context.backend.info())
+            if why := self._context.same_node.other():
+                raise KitestringError(Reason.UNAVAILABLE, _AWAY, private=why)
+            self._info, self._info_at = info, now
         return self._info
 
     async def owner_available(self) -> Msat:

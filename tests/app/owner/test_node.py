@@ -89,6 +89,14 @@ async def test_doctor_warns_of_a_node_whose_list_of_payments_became_shorter(desk
         assert len((await desk.run("doctor"))["findings"]) == told_before
 
 
+async def test_doctor_names_another_node_that_answers(office: Office) -> None:
+    here, there = office.rig.context.node.node_id, "03" + "cd" * 32
+    office.rig.life.node.exchange(there)
+    facts = await office.run("doctor")
+    assert not facts["node"]["reachable"]
+    assert facts["node"]["why"].startswith(f"another node ({there[:16]}…) answers at the address of {here[:16]}…")
+
+
 async def test_a_backend_that_cannot_say_how_it_is_does_not_take_the_doctor_with_it(desk: Office) -> None:
     before(desk, BrokenNode())
     (found,) = (await desk.run("doctor"))["findings"]

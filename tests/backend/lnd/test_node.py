@@ -14,7 +14,7 @@ from kitestring.backend.http import NodeAnswerError, NodeRefusedError
 from kitestring.backend.lnd.node import REFUSALS
 from kitestring.base.destinations import Bolt11, invoice_text
 from kitestring.base.money import Msat, sat
-from kitestring.base.node import Backend, NodeBalance, NodeUnreachableError, PayOrder
+from kitestring.base.node import Backend, NodeBalance, NodeUnreachableError, OtherNodeError, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, Settled, Unknown
 from tests.kit.backend.lnd import FakeLnd, make_certificate
 from tests.kit.backend.sides import open_url, order, stranger_invoice
@@ -261,6 +261,42 @@ async def test_the_count_of_payments_is_lnds_own_and_nothing_that_it_does_not_sa
         await backend.payment_index()
 
 
+async def test_another_node_at_the_address_gets_no_order_and_the_first_one_does_when_it_is_back(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    """The same certificate and macaroon: a failover, another volume, a proxy that leads elsewhere."""
+    fake.send, here = (200, SUCCEEDED), fake.node_id
+    assert isinstance(await backend.pay(an_order()), Settled)
+    assert backend.node_id == (await backend.info()).node_id == here
+    fake.node_id = "03" + "ee" * 32
+    assert (await backend.info()).node_id == backend.node_id == fake.node_id
+    for ask in (backend.pay(an_order()), backend.lookup_payment(HASH), backend.track(HASH), backend.balance(),
+                backend.lookup_invoice(HASH), backend.payment_index()):  # fmt: skip
+        with pytest.raises(OtherNodeError, match="another lnd answers"):
+            await ask
+    assert len(fake.sent) == 1
+    fake.node_id = here
+    with pytest.raises(NodeUnreachableError, match="is back at this address"):
+        await backend.pay(an_order())
+    assert isinstance(await backend.pay(an_order()), Settled)
+    assert (backend.node_id, len(fake.sent)) == (here, 2)
+
+
+async def test_whoever_is_at_the_address_is_asked_before_each_new_connection_and_not_on_a_kept_one(
+    fake: FakeLnd, backend: Backend
+) -> None:
+    fake.send = 200, SUCCEEDED
+    for _ in range(3):
+        await backend.pay(an_order())
+    assert fake.greetings == 1
+    fake.node_id = "03" + "ee" * 32
+    await asyncio.gather(*(backend.balance() for _ in range(3)), return_exceptions=True)  # new connections
+    assert backend.node_id == fake.node_id
+    with pytest.raises(OtherNodeError):  # the kept ones are dropped
+        await backend.pay(an_order())
+    assert len(fake.sent) == 3
+
+
 async def test_another_certificate_is_not_spoken_to(fake: FakeLnd, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other, _ = make_certificate(tmp_path / "other")
@@ -278,9 +314,10 @@ async def test_a_wrong_macaroon_is_never_shown_and_proves_nothing(fake: FakeLnd,
     (tmp_path / "wrong").write_text("0201beef")
     lnd = open_url(f"{fake.url.partition('macaroon=')[0]}macaroon={tmp_path / 'wrong'}", tmp_path)
     await lnd.open()
-    answer = await lnd.pay(an_order())
-    assert answer == Unknown("lnd: verification failed (code 2)")
-    with pytest.raises(NodeAnswerError) as raised:
+    with pytest.raises(NodeUnreachableError, match=r"does not say who it is: lnd: verification failed \(code 2\)"):
+        await lnd.pay(an_order())
+    with pytest.raises(NodeRefusedError) as raised:
         await lnd.info()
     assert "beef" not in f"{raised.value}{lnd!r}"
+    assert fake.sent == []
     await lnd.close()

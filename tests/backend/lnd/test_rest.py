@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.http import NodeAnswerError
 from kitestring.base.node import NodeUnreachableError
 from tests.kit.backend.lnd import FakeLnd, make_certificate
 from tests.kit.backend.sides import open_url
@@ -33,7 +32,7 @@ async def test_the_grpc_port_is_told_from_the_rest_port(tmp_path: Path) -> None:
         lnd = open_url(url, tmp_path)
         await lnd.open()
         try:
-            with pytest.raises(NodeAnswerError, match=r"is lnd's gRPC port; use its REST port \(8080 by default\)"):
+            with pytest.raises(NodeUnreachableError, match=r"lnd's gRPC port; use its REST port \(8080 by default\)"):
                 await lnd.balance()
         finally:
             await lnd.close()

@@ -75,6 +75,8 @@ class FakeLnd:
 
     def __init__(self, directory: Path) -> None:
         self.fault = ""
+        self.node_id = "02" + "cd" * 32
+        self.greetings = 0
         self.track: tuple[int, bytes] = (404, _error(5, "payment isn't initiated"))
         self.send: tuple[int, bytes] | None = None
         self.invoice: tuple[int, bytes] = (404, b"")
@@ -98,6 +100,7 @@ class FakeLnd:
         app = web.Application()
         app.router.add_post("/v2/router/send", self._send)
         app.router.add_get("/v2/router/track/{hash}", self._track)
+        app.router.add_get("/v1/getinfo", self._getinfo)
         app.router.add_get("/v1/channels", self._channels)
         app.router.add_get("/v1/payments", self._payments)
         app.router.add_get("/v1/invoice/{hash}", self._invoice)
@@ -113,6 +116,12 @@ class FakeLnd:
     async def __aexit__(self, *_: object) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
+
+    async def _getinfo(self, request: web.Request) -> web.Response:
+        if request.headers["Grpc-Metadata-macaroon"] != "020166616b65":
+            return web.Response(status=500, body=_error(2, "verification failed"))
+        self.greetings += 1
+        return web.json_response({"identity_pubkey": self.node_id, "chains": [{"network": "regtest"}]})
 
     async def _channels(self, request: web.Request) -> web.Response:
         return web.json_response({"channels": self.channels})

@@ -64,6 +64,10 @@ class Side(Protocol):
         """An open backend of the same node, and how to cut it off from the node until the end of the context."""
         ...
 
+    def exchanged(self) -> AbstractAsyncContextManager[tuple[Backend, Callable[[], None], Callable[[], None]]]:
+        """An open backend of the same node, how to put another node in its place, and how to put it back."""
+        ...
+
     def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
         """(how it is broken, backend, an invoice to pay)"""
         ...
@@ -112,6 +116,11 @@ class Wire:
     def cut(self) -> None:
         assert self._server is not None
         self._server.close()
+        self.turn(self._target)
+
+    def turn(self, target: int) -> None:
+        """Break all connections, and lead new ones to another port."""
+        self._target = target
         for end in self._ends:
             end.transport.abort()
 
@@ -182,6 +191,20 @@ class SandboxSide(NumberedSettlements):
             self.world.set_offline(False)
             await backend.close()
 
+    @asynccontextmanager
+    async def exchanged(self) -> AsyncIterator[tuple[Backend, Callable[[], None], Callable[[], None]]]:
+        with closing(sqlite3.connect(self.directory / "sandbox.db", isolation_level=None)) as file:
+            (secret,) = file.execute("SELECT node_secret FROM node").fetchone()
+
+            def put(key: bytes) -> None:
+                file.execute("UPDATE node SET node_secret = ?", (key,))
+
+            async with self.on_a_wire() as (backend, _):
+                try:
+                    yield backend, lambda: put(b"\x07" * 32), lambda: put(secret)
+                finally:
+                    put(secret)
+
     async def broken(self) -> AsyncIterator[tuple[str, Backend, str]]:
         for behaviour in (Behaviour.LOST, Behaviour.LOST_FAIL, Behaviour.ERROR):
             yield behaviour.value, self.backend, self.world.invoice(Msat(1000), behaviour=behaviour)
@@ -248,6 +271,19 @@ class LndSide(NumberedSettlements):
             await backend.open()
             try:
                 yield backend, wire.cut
+            finally:
+                await backend.close()
+
+    @asynccontextmanager
+    async def exchanged(self) -> AsyncIterator[tuple[Backend, Callable[[], None], Callable[[], None]]]:
+        """C at the address of A: it shows another certificate. One that shows the same is a fake's business."""
+        a, c = self.rig.a, self.rig.c
+        async with Wire(a.rest_port) as wire:
+            url = a.backend_url.replace(f":{a.rest_port}", f":{wire.port}")
+            backend = open_url(url, self.directory)
+            await backend.open()
+            try:
+                yield backend, lambda: wire.turn(c.rest_port), lambda: wire.turn(a.rest_port)
             finally:
                 await backend.close()
 

@@ -93,6 +93,8 @@ class FaultyBackend:
         self.fee_caps: dict[str, int] = {}  # the most that each order allowed
         self.calls: list[str] = []  # method names, in order
         self.offline = False
+        self.there = "02" + "ab" * 32  # who answers
+        self.node_id = ""  # whom the backend spoke to last
         self.deaf = False  # look-ups fail, everything else works
         self.earlier = 100  # payments in its list that were made before the test
         self.has_peers = True  # otherwise no channel is active
@@ -102,6 +104,7 @@ class FaultyBackend:
         self._preimages: dict[str, str] = {}
         self._sent: dict[str, Sent] = {}
         self._forgotten: list[Sent] = []
+        self._books: dict[str, tuple[dict[str, Sent], dict[str, Made]]] = {}
         self._made: dict[str, Made] = {}
         self._indexes = itertools.count(1)
         self._numbers = itertools.count(1)
@@ -132,6 +135,13 @@ class FaultyBackend:
         made.received, made.index = (made.amount or 0 if amount is None else amount), next(self._indexes)
         self._ring()
         return True
+
+    def exchange(self, node_id: str) -> None:
+        """Another node takes the place of this one, with books of its own; exchanged again, the first one is back."""
+        self._books[self.there] = self._sent, self._made
+        self.there = node_id
+        self._sent, self._made = self._books.get(node_id, ({}, {}))
+        self.break_streams()
 
     def forget_invoices(self) -> None:
         """The database of invoices is a new one, as after a recovery of the node: numbers begin again."""
@@ -201,6 +211,8 @@ class FaultyBackend:
         self.calls.append(name)
         if self.offline:
             raise NodeUnreachableError("the node is switched off")
+        if name != "open":
+            self.node_id = self.there
 
     async def open(self) -> None:
         self._called("open")
@@ -216,7 +228,7 @@ class FaultyBackend:
 
     async def info(self) -> NodeInfo:
         self._called("info")
-        return NodeInfo("02" + "ab" * 32, "faulty", "#000000", "regtest", 1, "00" * 32)
+        return NodeInfo(self.there, "faulty", "#000000", "regtest", 1, "00" * 32)
 
     async def balance(self) -> NodeBalance:
         self._called("balance")

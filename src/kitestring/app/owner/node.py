@@ -16,6 +16,7 @@ from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import told
 from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
+from kitestring.engine.same_node import another
 
 #: `doctor` shows the newest alarms of the last week: enough for whoever looks once a week, and no log.
 ALARMS_S: Final = 7 * 86_400
@@ -56,8 +57,11 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
 
 
 async def _node_facts(desk: Asking) -> Result:
+    known = await desk.store.nodes()
     try:
         found = await desk.backend.info()
+        if known and found.node_id != known[-1].node_id:
+            return {"reachable": False, "why": another(found.node_id, known[-1].node_id)}
         money = await desk.backend.balance()
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner asked what is wrong with the node
         return {"reachable": False, "why": str(error) or type(error).__name__}

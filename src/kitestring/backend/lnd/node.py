@@ -34,6 +34,7 @@ from kitestring.base.node import (
     NodeInvoiceState,
     NodePayment,
     NodeUnreachableError,
+    OtherNodeError,
     PayOrder,
     Settlement,
 )
@@ -118,13 +119,15 @@ class Lnd:
         self._macaroon: Final = macaroon
         self._clock: Final = clock
         self._private_hints: Final = private_hints
+        self.node_id = ""
+        self._first = ""
 
     def __repr__(self) -> str:
         return f"Lnd({self._http!r})"
 
     async def open(self) -> None:
         """Connects to nothing yet, so that a node that is down does not keep a service from starting."""
-        await self._http.open()
+        await self._http.open(self._greet)
 
     async def close(self) -> None:
         await self._http.close()
@@ -136,8 +139,29 @@ class Lnd:
     async def own_books(self) -> tuple[str, ...]:
         return ()
 
+    async def _greet(self) -> None:
+        """Ask who is at the address, before a new connection is made there. Raises NodeUnreachableError where nobody
+        says so, OtherNodeError for another node than the first: nothing is sent then."""
+        before = self.node_id
+        try:
+            await self._meet()
+        except (NodeRefusedError, NodeAnswerError) as error:
+            raise NodeUnreachableError(f"lnd does not say who it is: {error}") from error
+        if self.node_id != self._first:
+            raise OtherNodeError(f"another lnd answers at this address: {self.node_id}, and not {self._first}")
+        if before not in {"", self.node_id}:
+            raise NodeUnreachableError("the first lnd is back at this address; its connections are new: try again")
+
+    async def _meet(self) -> wire.LndInfo:
+        info = await self._http.call("GET", "/v1/getinfo", wire.LndInfo, lane=Lane.GREETINGS)
+        before, self.node_id = self.node_id, info.identity_pubkey
+        self._first = self._first or self.node_id
+        if before not in {"", self.node_id}:
+            await self._http.renew()  # some of the kept connections lead to the one, some to the other
+        return info
+
     async def info(self) -> NodeInfo:
-        info = await self._http.call("GET", "/v1/getinfo", wire.LndInfo)
+        info = await self._meet()
         return NodeInfo(
             info.identity_pubkey,
             one_line(info.alias, MAX_WORDS),

@@ -36,6 +36,7 @@ from kitestring.base.node import (
     NodeInvoiceState,
     NodePayment,
     NodeUnreachableError,
+    OtherNodeError,
     PayOrder,
     Settlement,
 )
@@ -99,7 +100,8 @@ class Sandbox:
         self._opening_msat: Final = opening_msat
         self._latency_ms: Final = latency_ms
         self._opened: tuple[sqlite3.Connection, WorldWriter] | None = None
-        self._secret = b""
+        self._secret = self._first = b""
+        self.node_id = ""
 
     def __repr__(self) -> str:
         return f"Sandbox({str(self.path)!r})"
@@ -107,7 +109,7 @@ class Sandbox:
     async def open(self) -> None:
         reader = open_file(self.path, entropy=self._entropy, opening_msat=self._opening_msat)
         reader.execute("PRAGMA query_only = ON")
-        self._secret = reader.execute("SELECT node_secret FROM node").fetchone()[0]
+        self._meet(reader.execute("SELECT node_secret FROM node").fetchone()[0])
         self._opened = reader, WorldWriter(open_file(self.path, shared=True))
 
     async def close(self) -> None:
@@ -133,9 +135,8 @@ class Sandbox:
             return world.books()
 
     async def info(self) -> NodeInfo:
-        self._moment()
-        node_id = secp.compressed_public(self._secret).hex()
-        return NodeInfo(node_id, "sandbox", "#3399ff", NETWORK, 0, _GENESIS)
+        self._moment(of_any=True)
+        return NodeInfo(self.node_id, "sandbox", "#3399ff", NETWORK, 0, _GENESIS)
 
     async def balance(self) -> NodeBalance:
         now = self._moment()
@@ -161,6 +162,7 @@ class Sandbox:
             invoice = bolt11.decode(invoice_text(order.destination), recover=False)
         except CodecError:
             invoice = None
+        self._moment()
         work = partial(attempt, order=order, invoice=invoice, now_ms=self._now_ms, latency_ms=self._latency_ms)
         sent = await self._writer.run(work)
         if not isinstance(sent, Sent):
@@ -272,12 +274,21 @@ class Sandbox:
             raise NodeUnreachableError("the sandbox is not open")
         return self._opened
 
-    def _moment(self) -> int:
-        """The time of this world in milliseconds. Raises NodeUnreachableError when the node is offline."""
-        seen, offline = self._reader.execute("SELECT seen_ms, offline FROM node").fetchone()
+    def _moment(self, *, of_any: bool = False) -> int:
+        """The time of this world in milliseconds. Raises NodeUnreachableError when the node is offline, OtherNodeError
+        when another one lives in the file now, unless ``of_any`` node is asked."""
+        seen, offline, secret = self._reader.execute("SELECT seen_ms, offline, node_secret FROM node").fetchone()
         if offline:
             raise NodeUnreachableError("the sandbox node is offline, as it was told")
+        self._meet(secret)
+        if secret != self._first and not of_any:
+            raise OtherNodeError(f"another node lives in the sandbox now: {self.node_id[:16]}…")
         return max(int(seen), self._now_ms())
+
+    def _meet(self, secret: bytes) -> None:
+        if secret != self._secret:
+            self._secret, self.node_id = secret, secp.compressed_public(secret).hex()
+            self._first = self._first or secret
 
     def _payment(self, payment_hash: str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._reader.execute(
