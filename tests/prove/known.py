@@ -11,8 +11,6 @@ KNOWN: Final[dict[str, str]] = {
     "time goes back": "F2",
     "low rates": "F1",
     "clock steps": "F1",
-    "node restored": "F3",
-    "node exchanged": "F6",
     "ledger restored": "F5",
     "two alive": "F17",
 }

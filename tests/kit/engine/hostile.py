@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from kitestring.base.money import Msat
-from kitestring.base.node import Capabilities, InvoiceOrder, NodeInfo, NodeInvoice, PayOrder
+from kitestring.base.node import Capabilities, InvoiceOrder, NodeInvoice, PayOrder
 from kitestring.base.ports import Clock
 from tests.kit.changed import replace
 from tests.kit.codec.invoices import invoice
@@ -26,12 +26,8 @@ class HostileNode(FaultyBackend):
         self, clock: Clock, node_id: str = FIRST, capabilities: Capabilities = ABILITIES, opening: Msat = OPENING
     ) -> None:
         super().__init__(clock, capabilities, opening)
-        self.node_id = node_id
+        self.there = self.node_id = node_id
         self.ever: list[tuple[str, Sent, float]] = []
-
-    async def info(self) -> NodeInfo:
-        self._called("info")
-        return NodeInfo(self.node_id, "faulty", "#000000", "regtest", 1, "00" * 32)
 
     async def make_invoice(self, order: InvoiceOrder) -> NodeInvoice:
         """As a text that can be read."""

@@ -88,6 +88,5 @@ def test_f5_a_restored_ledger_pays_nothing_by_itself() -> None:
     play(critical.a_restored_ledger_pays)
 
 
-@finding("F6", "the node's identity is read once, at the start")
 def test_f6_an_exchanged_node_is_not_sent_the_orders_of_the_other() -> None:
     play(critical.the_node_is_exchanged)
