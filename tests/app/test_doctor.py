@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kitestring.app.doctor import examine, judge
+from kitestring.app.doctor import examine, judge, marker
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.home.marker import write_marker
 from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.node import Finding, FindingState
+from kitestring.base.records import Generation, StopCause
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
 from tests.kit.crypto.macaroons import macaroon
@@ -85,11 +88,18 @@ async def test_the_ledger_of_a_stopped_service_is_looked_at(home: DataDir) -> No
         " had one",
     )  # fmt: skip
     await (await SqliteStore.open(home.ledger, keyring.service_id)).close()
+    assert [found.name for found in marker(home)] == ["marker"]
+    write_marker(home.marker_file, Generation("ab", 0, 0, 0, 0))
+    assert list(marker(home)) == []
     assert await ledger_at(home) == Finding("ledger", FindingState.OK, "can be read; `kitestring audit` proves it")
     home.ledger.write_bytes(b"no ledger at all")
     broken = await ledger_at(home)
     assert broken is not None
     assert (broken.state, "put it back from your backup" in broken.sentence) == (FindingState.FAIL, True)
+    await asyncio.to_thread(home.ledger.unlink)
+    gone = await ledger_at(home)
+    assert gone is not None
+    assert (gone.state, "kitestring.marker tells that there was one" in gone.sentence) == (FindingState.FAIL, True)
 
 
 async def test_the_embedded_relay_of_a_stopped_service_is_not_called_broken(home: DataDir) -> None:
@@ -103,7 +113,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "node": node,
         "findings": [],
         "alarms": [],
-        "spending_stopped": "",
+        "spending_stopped": [],
         "unknown_payments": [],
         "overdrawn_accounts": [],
         **more,
@@ -124,7 +134,7 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
         judge(
             facts(
                 node=away,
-                spending_stopped="drift",
+                spending_stopped=[{"cause": "drift", "why": "drift"}],
                 alarms=[{"at": 0, "sentence": "a fee of -5 msat cannot be"}],
                 unknown_payments=["ab"],
                 overdrawn_accounts=["owner", "shop"],
@@ -144,3 +154,12 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
     assert found[2].sentence == "1970-01-01 00:00 UTC: a fee of -5 msat cannot be"
     assert "kitestring resolve" in found[3].sentence
     assert "kitestring account fund shop" in found[5].sentence
+
+
+def test_each_cause_for_which_nothing_is_spent_has_a_name_and_a_way_out() -> None:
+    stopped = [{"cause": cause.value, "why": f"because of {cause.value}"} for cause in StopCause]
+    _, *found = judge(facts(spending_stopped=stopped))
+    assert [(one.name, one.state) for one in found] == [
+        ("spending", "fail"), ("ledger", "fail"), ("ledger", "fail"), ("copy", "fail"),
+    ]  # fmt: skip
+    assert all(f"because of {cause.value}; " in one.sentence for cause, one in zip(StopCause, found, strict=True))

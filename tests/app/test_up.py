@@ -13,6 +13,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.service import own_relay
 from kitestring.app.service.core import Core
+from kitestring.base.errors import KitestringError
 from kitestring.relay.limits import Limits
 
 
@@ -30,18 +31,22 @@ async def test_a_relay_full_of_strangers_still_takes_what_its_own_service_announ
     assert [frame[0] for frame in stored] == ["EVENT", "EOSE"]
 
 
-async def test_a_ledger_that_is_gone_is_not_replaced_without_a_word(
+async def test_a_ledger_that_is_gone_is_not_replaced_as_long_as_its_marker_is_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     home = DataDir(tmp_path, tmp_path)
-    words = []
-    for _start in range(2):
-        caplog.clear()
-        with home.locked():
-            async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home):
-                words.append([record.getMessage() for record in caplog.records if record.name == "kitestring"])
-        home.ledger.unlink()
-    assert words == [[], ["there is no ledger beside service.key: an empty one begins now"]]
+    with home.locked():
+        async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home):
+            assert [record.getMessage() for record in caplog.records if record.name == "kitestring"] == []
+    home.ledger.unlink()
+    with home.locked(), pytest.raises(KitestringError, match="is gone"):
+        async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home):
+            pass
+    assert not home.ledger.exists()
+    home.marker_file.unlink()
+    with home.locked():
+        async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home):
+            assert "there is no ledger beside service.key: an empty one begins now" in caplog.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import PRIVATE, DataDir
+from kitestring.app.home.marker import read_marker
 from kitestring.app.owner.node import how_it_is
 from kitestring.app.owner.offline import run_offline
 from kitestring.backend.registry import open_backend
@@ -39,6 +40,15 @@ MAX_SKEW_S: Final = 30
 #: Below the first, the ledger may soon fail to write; below the second it is about to.
 LOW_DISK_BYTES, NO_DISK_BYTES = 1_000_000_000, 50_000_000
 RELAY_TIMEOUT_S: Final = 8.0
+
+#: The name and the way out of each cause for which spending is stopped.
+_STOPPED: Final = {"drift": "spending", "ledger": "ledger", "file": "ledger", "twin": "copy"}
+_MEND: Final = {
+    "drift": "run `kitestring audit --node`",
+    "ledger": "run `kitestring audit --node`, which allows it again, or decide with `kitestring allow-spending`",
+    "file": "stop the service and look for the file before you start it again",
+    "twin": "end one of the two, then run `kitestring allow-spending`",
+}
 
 
 async def examine(config: Config, home: DataDir) -> list[Finding]:
@@ -96,6 +106,10 @@ async def ledger(config: Config, home: DataDir) -> tuple[Finding, ...]:
     """Judge the ledger of a stopped service by reading it; nothing is said where there is no key for one yet."""
     if not home.key_file.exists():
         return ()
+    try:
+        home.need_ledger()
+    except KitestringError as gone:
+        return (Finding("ledger", FAIL, gone.message),)
     if not home.ledger.exists():
         lost = f"there is none beside {home.key_file.name}: the next start begins an empty one"
         return (Finding("ledger", WARN, f"{lost}; put {home.ledger.name} back first, if you had one"),)
@@ -103,7 +117,17 @@ async def ledger(config: Config, home: DataDir) -> tuple[Finding, ...]:
         await run_offline(config, "account_list", {})
     except KitestringError as error:
         return (Finding("ledger", FAIL, error.message),)
-    return (Finding("ledger", OK, "can be read; `kitestring audit` proves it"),)
+    return (Finding("ledger", OK, "can be read; `kitestring audit` proves it"), *marker(home))
+
+
+def marker(home: DataDir) -> Iterator[Finding]:
+    """Say beforehand that the next start will not spend: there is no marker to compare the ledger with."""
+    if read_marker(home.marker_file) is None:
+        yield Finding(
+            "marker", WARN,
+            f"{home.marker_file.name} is not there: if money was moved before, the next start does not spend until "
+            "`kitestring audit --node` is clean",
+        )  # fmt: skip
 
 
 def service(home: DataDir) -> dict[str, Any] | Finding:
@@ -124,8 +148,8 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("node", FAIL, f"not reachable: {node['why']}; is it running, and is its address right?")
     for found in facts["findings"]:
         yield Finding(found["name"], FindingState(found["state"]), found["message"])
-    if facts["spending_stopped"]:
-        yield Finding("spending", FAIL, f"stopped: {facts['spending_stopped']}; run `kitestring audit --node`")
+    for stop in facts["spending_stopped"]:
+        yield Finding(_STOPPED[stop["cause"]], FAIL, f"spending is stopped: {stop['why']}; {_MEND[stop['cause']]}")
     for alarm in facts["alarms"]:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["at"]))
         yield Finding("alarm", WARN, f"{at}: {alarm['sentence']}")

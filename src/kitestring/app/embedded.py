@@ -117,6 +117,7 @@ class Service:
             return asyncio.run(done())
 
     def _keyring(self) -> Keyring:
+        self._home.need_ledger()
         keyring = Keyring(self._home.seed(os.urandom))
         self._home.check_owner(keyring.service_id)
         return keyring
@@ -136,8 +137,11 @@ class Service:
         async with AsyncExitStack() as started:
             started.enter_context(self._home.locked())
             place = Place(self._home.ledger, self._home.path, self._relays)
+            is_new = not self._home.ledger.exists()
             core = await Core.open(self._config, place, self._keyring(), clock=SystemClock(), entropy=os.urandom)
             started.push_async_callback(core.stop)
+            if is_new:
+                self._home.hold_ledger()
             await core.start()
             self._core = core
             started.callback(self._forget)

@@ -65,6 +65,7 @@ async def _break_off(start: asyncio.Task[None] | None, stop: asyncio.Event) -> N
 async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     """The whole service while the context lasts. The directory must be locked."""
     clock = SystemClock()
+    home.need_ledger()
     if home.key_file.exists() and not home.ledger.exists():
         log.warning("there is no ledger beside %s: an empty one begins now", home.key_file.name)
     keyring = Keyring(home.seed(os.urandom))
@@ -72,9 +73,12 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     own_keys = {keyring.service_id}
     async with _relays(config, home, clock, own_keys) as relays:
         place = Place(home.ledger, home.path, relays, own_keys)
+        is_new = not home.ledger.exists()
         core = await Core.open(config, place, keyring, clock=clock, entropy=os.urandom)
         grace = GRACE_S
         try:
+            if is_new:
+                home.hold_ledger()
             await core.start()
             commands = OwnerCommands[Desk](core.desk, all_commands())
             async with _door(commands, home):

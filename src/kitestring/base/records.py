@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -133,6 +134,45 @@ class NodeView(msgspec.Struct, frozen=True, gc=False):
     spendable_msat: Msat
     spent_mark_msat: Msat
     payment_index: int | None = None
+
+
+class StopCause(StrEnum):
+    """The causes for which spending stops. Each cause stops and allows for itself."""
+
+    DRIFT = "drift"  # the node holds less than the accounts are owed; goes by itself
+    NODE = "node"  # another node answers at the address of ours; goes by itself when ours is back
+    LEDGER = "ledger"  # not provably the ledger that served last; goes with a clean audit, or by the owner's word
+    FILE = "file"  # the file under the running service is gone or another one; goes with a start on the right file
+    TWIN = "twin"  # another service with this key is alive; goes by the owner's word
+
+
+class Stop(msgspec.Struct, frozen=True, gc=False):
+    """Spending is stopped since ``at`` (Unix seconds), and ``why`` in a sentence."""
+
+    cause: StopCause
+    why: str
+    at: int
+
+
+class Generation(msgspec.Struct, frozen=True, gc=False):
+    """The point to which a ledger has come. The numbers only grow; ``ledger_id`` was drawn when the ledger was made."""
+
+    ledger_id: str
+    events: int
+    messages: int
+    payments: int
+    transfers: int
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no money was ever moved in it, so that nothing can have been lost."""
+        return not (self.payments or self.transfers)
+
+    def misses(self, other: Generation) -> int:
+        """The number of rows that ``other`` has and that were never written here, at least; 0 for none."""
+        mine = (self.events, self.messages, self.payments, self.transfers)
+        theirs = (other.events, other.messages, other.payments, other.transfers)
+        return sum(max(0, there - here) for here, there in zip(mine, theirs, strict=True))
 
 
 class Charge(msgspec.Struct, frozen=True, gc=False):

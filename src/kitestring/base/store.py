@@ -13,7 +13,7 @@ from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Transaction
-from kitestring.base.records import Invoice, Message, Node, Outgoing, Payment, Request
+from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
 from kitestring.base.transactions import Committed, Tx
 
 #: No message of the outbox is planned to be tried again later than after so many seconds.
@@ -31,7 +31,7 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
 
 class Totals(msgspec.Struct, frozen=True, gc=False):
     """``spent_msat`` only grows (amount + fee of settled outgoing payments); ``sub_accounts_msat`` is their sum of
-    credits − posted; ``spending_stopped`` is why the drift breaker is open, or ""."""
+    credits − posted; ``spending_stopped`` is why nothing is spent, or ""."""
 
     spent_msat: Msat
     sub_accounts_msat: Msat
@@ -180,6 +180,14 @@ class Reads(Protocol):
 
     async def totals(self) -> Totals:
         """The running sums of the service."""
+        ...
+
+    async def stops(self) -> list[Stop]:
+        """The reasons why spending is stopped, one row per cause, the oldest first."""
+        ...
+
+    async def generation(self) -> Generation:
+        """The point to which the ledger has come, as of the last commit that is on disk."""
         ...
 
     async def node(self, node_id: str) -> Node | None:

@@ -19,7 +19,7 @@ from kitestring.base.events import MAX_EVENTS, MAX_NOTICES, Event
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled, Unknown
-from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Outgoing, Payment, Request
+from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Outgoing, Payment, Request, StopCause
 
 # ---------------------------------------------------------------- answers
 
@@ -338,11 +338,13 @@ class SaveNode(Tx[Done], frozen=True):
 
 
 class SetSpending(Tx[Done], frozen=True):
-    """The drift breaker: stop or allow spending, with the reason that audit and doctor show."""
+    """Stop or allow spending for one cause, with the reason that audit and doctor show. A stop, and an allowance with a
+    reason, are told as alarms. To allow a ledger that was restored makes another ledger of it (``ledger_id``)."""
 
     stopped: bool
     why: str
     now: int
+    cause: StopCause = StopCause.DRIFT
 
 
 class Committed(msgspec.Struct, frozen=True):

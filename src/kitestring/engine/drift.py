@@ -8,6 +8,7 @@ from typing import Final
 from kitestring.base.errors import KitestringError
 from kitestring.base.money import Msat
 from kitestring.base.node import OtherNodeError
+from kitestring.base.records import StopCause
 from kitestring.base.store import Totals
 from kitestring.base.transactions import SetSpending
 from kitestring.engine.context import Context
@@ -51,24 +52,31 @@ class Drift:
                 log.warning("ledger and node are not compared: %s", failure.message)
 
     async def compare(self) -> None:
-        """Look, and correct the switch if it is wrong. Raises KitestringError when node or ledger cannot be asked."""
-        is_stopped = bool((await self._context.store.totals()).spending_stopped)
-        why = self._context.same_node.other() or await self._shortage(is_stopped=is_stopped)
-        if bool(why) == is_stopped:
-            return
-        if not why:
-            log.warning("spending is allowed again")
-        await self._context.store.apply(SetSpending(bool(why), why, self._context.clock.now()))
+        """Look, and correct the switches if they are wrong. Raises KitestringError when node or ledger cannot be
+        asked."""
+        other = self._context.same_node.other()
+        await self._switch(StopCause.NODE, other)
+        if not other:
+            is_stopped = await self._is_stopped(StopCause.DRIFT)
+            await self._switch(StopCause.DRIFT, await self._shortage(is_stopped=is_stopped))
 
     async def confirm_node(self) -> None:
         """Ask the node who it is. Raises OtherNodeError where it is another one, and spending has stopped then."""
         await reachable(self._context.backend.info())
         why = self._context.same_node.other()
-        if not why:
+        if why:
+            await self._switch(StopCause.NODE, why)
+            raise OtherNodeError(why)
+
+    async def _switch(self, cause: StopCause, why: str) -> None:
+        if bool(why) == await self._is_stopped(cause):
             return
-        if not (await self._context.store.totals()).spending_stopped:
-            await self._context.store.apply(SetSpending(True, why, self._context.clock.now()))
-        raise OtherNodeError(why)
+        if not why:
+            log.warning("spending is not stopped any more for this: %s", cause.value)
+        await self._context.store.apply(SetSpending(bool(why), why, self._context.clock.now(), cause))
+
+    async def _is_stopped(self, cause: StopCause) -> bool:
+        return any(stop.cause is cause for stop in await self._context.store.stops())
 
     async def _shortage(self, *, is_stopped: bool) -> str:
         missing = await self._missing()

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,4 +197,32 @@ def test_the_port_of_the_relay_is_kept(home: DataDir) -> None:
 def test_something_else_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(KitestringError, match="not a directory"), DataDir(tmp_path / "file", tmp_path).locked():
+        pass
+
+
+def test_a_ledger_that_is_gone_while_its_marker_is_there_is_asked_for(home: DataDir) -> None:
+    home.need_ledger()
+    home.marker_file.write_bytes(b"{}")
+    with pytest.raises(KitestringError, match=r"kitestring\.db is gone, kitestring\.marker tells .*kitestring restore"):
+        home.need_ledger()
+    home.ledger.touch()
+    home.need_ledger()
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_one_ledger_is_served_once_whatever_directory_or_name_leads_to_it(
+    home: DataDir, tmp_path: Path, link: Any
+) -> None:
+    other = DataDir(tmp_path / "other", tmp_path / "run")
+    other.create()
+    with home.locked():
+        home.ledger.touch()  # made after the lock was taken, as at a first start
+        home.hold_ledger()
+        link(other.ledger, home.ledger)
+        with pytest.raises(KitestringError, match="is served by another kitestring") as caught, other.locked():
+            pass
+        assert caught.value.reason is Reason.ALREADY_USED
+    with other.locked(), pytest.raises(KitestringError, match="is served by another kitestring"), home.locked():
+        pass
+    with home.locked():
         pass

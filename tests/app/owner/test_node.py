@@ -136,6 +136,7 @@ async def test_what_is_wrong_in_the_nodes_own_books_is_a_violation_beside_those_
         "violations": ["a payment is unknown", "3 sat are missing", "2 sat are too much"],
         "payments": 7,
         "invoices": 3,
+        "stopped_by": [],
     }
 
 

@@ -47,7 +47,8 @@ class Model:
             (p for p in self.payments.values() if p.hash_name == paid.hash_name and p.state != "failed"), None
         )
         if holder is not None:
-            if holder.account != paid.account or holder.state == "resolved":
+            is_the_same = (holder.account, holder.amount) == (paid.account, paid.amount)
+            if not is_the_same or holder.state == "resolved":
                 return "invoice_taken"
             if holder.state == "settled":
                 return "AlreadyPaid"

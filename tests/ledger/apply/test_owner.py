@@ -5,7 +5,7 @@ import pytest
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.money import Msat
-from kitestring.base.records import NodeView
+from kitestring.base.records import Generation, NodeView, Stop, StopCause
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     Claimed,
@@ -90,3 +90,28 @@ async def test_an_offer_takes_the_steps_of_the_table_and_a_deleted_one_is_not_ch
         assert await store.apply(saved(number, state, f"tea {number}")) == answer
     (offer,) = await store.offers()
     assert (offer.state, offer.label) == (OfferState.DELETED, "tea 4")
+
+
+async def test_each_cause_stops_and_allows_for_itself_and_the_first_is_the_one_that_is_told(store: Store) -> None:
+    before = await store.generation()
+    await store.apply(SetSpending(True, "an old ledger", NOW, StopCause.LEDGER))
+    await store.apply(SetSpending(True, "drift", NOW + 1))
+    await store.apply(SetSpending(False, "", NOW + 2))
+    assert (await store.totals()).spending_stopped == "an old ledger"
+    assert await store.stops() == [Stop(StopCause.LEDGER, "an old ledger", NOW)]
+    assert (await store.generation()).ledger_id == before.ledger_id
+    await store.apply(SetSpending(False, "the owner is sure", NOW + 3, StopCause.LEDGER))
+    assert (await store.totals()).spending_stopped == ""
+    assert (await store.generation()).ledger_id != before.ledger_id
+    await store.apply(SetSpending(False, "once more", NOW + 4, StopCause.LEDGER))
+    assert [alarm.detail for alarm in await store.alarms(0, 10)] == [
+        "spending stops: an old ledger", "spending stops: drift", "spending is allowed again: the owner is sure",
+    ]  # fmt: skip
+
+
+def test_what_a_ledger_misses_is_counted_by_what_only_grows() -> None:
+    newest = Generation("ab", 5, 4, 3, 2)
+    assert newest.misses(newest) == 0
+    assert newest.misses(Generation("ab", 5, 4, 4, 2)) == 1
+    assert Generation("ab", 9, 0, 0, 0).misses(newest) == 9
+    assert [newest.is_blank, Generation("ab", 9, 9, 0, 0).is_blank] == [False, True]

@@ -19,6 +19,7 @@ STUCK_AFTER_S: Final = 14 * 86_400
 @common
 def command(shell: Shell, node: bool, whole_node: bool) -> int:
     """Check every invariant of the ledger; the exit code is 1 when one is broken."""
+    import secrets
     import time
 
     from kitestring.app.home.datadir import not_running
@@ -41,6 +42,8 @@ def command(shell: Shell, node: bool, whole_node: bool) -> int:
         seen = shell.call("audit_node", {"whole_node": whole_node}, wait_s=600)
         result["violations"] += [{"invariant": "node", "sentence": sentence} for sentence in seen.pop("violations")]
         result["node"] = seen
+        if "ledger" in seen["stopped_by"] and not result["violations"]:
+            result["allowed"] = shell.call("spending_allow", {}, secrets.token_hex(16), wait_s=600)["allowed"]
     shell.show(result, _text(result))
     return Exit.INTERNAL if result["violations"] else Exit.OK
 
@@ -51,5 +54,7 @@ def _text(result: dict[str, Any]) -> str:
     seen = result.get("node")
     if seen:
         lines.append(f"compared with the node; payments: {seen['payments']}, invoices: {seen['invoices']}")
+    if result.get("allowed"):
+        lines.append("spending is allowed again")
     lines.append(f"{len(result['violations'])} violations" if result["violations"] else "the books are right")
     return "\n".join(lines)

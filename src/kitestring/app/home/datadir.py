@@ -1,7 +1,7 @@
 """The data directory: who may use it, the seed, and where the control socket is.
 
-``kitestring.toml``, ``service.key``, ``kitestring.db``, ``relay.db``, ``sandbox.db``, ``relay.port``, ``control.sock``
-(or ``control.addr``, naming a socket elsewhere) and ``lock``.
+``kitestring.toml``, ``service.key``, ``kitestring.db`` and its ``kitestring.marker``, ``relay.db``, ``sandbox.db``,
+``relay.port``, ``control.sock`` (or ``control.addr``, naming a socket elsewhere) and ``lock``.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ class DataDir:
         self.ledger: Final = store or path / "kitestring.db"
         self.relay_db: Final = path / "relay.db"
         self.sandbox_db: Final = path / "sandbox.db" if store is None else store.with_suffix(".sandbox.db")
+        self.marker_file: Final = self.ledger.with_suffix(".marker")
         self.port_file: Final = path / "relay.port"
         self.address_file: Final = path / "control.addr"
+        self._held: list[int] = []
         self.lock_file: Final = path / "lock" if store is None else store.with_suffix(".lock")
 
     def create(self) -> None:
@@ -66,14 +68,36 @@ class DataDir:
             handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except PermissionError as error:
             raise _refused(f"{self.path} belongs to another user; name another one with --data-dir") from error
+        self._held = [handle]
         try:
             self._lock(handle)
             self.need_room()
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            if self.ledger.exists():
+                self.hold_ledger()
             yield
         finally:
-            os.close(handle)  # which lets the lock go; the file stays, or two services could hold two files
+            for held in self._held:
+                os.close(held)  # which lets the lock go; the file stays, or two services could hold two files
+            self._held = []
+
+    def hold_ledger(self) -> None:
+        """Lock the ledger's own file, whatever it is called elsewhere: another data directory may lead to it. Call it
+        while :meth:`locked`, also after the ledger was made. Raises KitestringError when another process has it.
+
+        The handle is closed after SQLite's own: to close any handle of a file ends all its POSIX locks.
+        """
+        handle = os.open(self.ledger, os.O_RDONLY | os.O_CLOEXEC)
+        self._held.append(handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise KitestringError(
+                Reason.ALREADY_USED,
+                f"the ledger {self.ledger} is served by another kitestring, from another directory or under another "
+                "name: stop that one first",
+            ) from error
 
     def _lock(self, handle: int) -> None:
         try:
@@ -148,6 +172,15 @@ class DataDir:
         if len(seed) != SEED_LENGTH:
             raise _refused(f"{self.key_file} is damaged: it must hold 64 hex digits; put it back from your backup")
         return seed
+
+    def need_ledger(self) -> None:
+        """Raise KitestringError when a ledger has served here and is gone: an empty one would know of no account, no
+        budget, and no invoice that was paid."""
+        if self.marker_file.exists() and not self.ledger.exists():
+            raise _refused(
+                f"the ledger {self.ledger} is gone, {self.marker_file.name} tells that there was one: put it back, or "
+                "run `kitestring restore` with a backup, or name another directory with --data-dir"
+            )
 
     def _no_seed(self) -> KitestringError:
         if self.ledger.exists():

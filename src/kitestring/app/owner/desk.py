@@ -16,7 +16,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Entropy
-from kitestring.base.records import NodeView
+from kitestring.base.records import NodeView, StopCause
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
 from kitestring.client.payable import Payable, Terms
@@ -106,8 +106,12 @@ class Managing(Reading, Protocol):
         ...
 
 
-class Operating(Managing, Protocol):
+class Operating(Asking, Managing, Protocol):
     """Managing that looks at the node: moving the node's money between accounts, and the operator's own word."""
+
+    async def allow_spending(self, cause: StopCause, why: str) -> None:
+        """Take back one stop; what another cause has stopped stays so."""
+        ...
 
     async def node_view(self) -> NodeView:
         """The node's balance, asked now. Raises KitestringError(UNAVAILABLE)."""
@@ -118,7 +122,7 @@ class Operating(Managing, Protocol):
         ...
 
 
-class Desk(Asking, Receiving, Spending, Operating, Protocol):
+class Desk(Receiving, Spending, Operating, Protocol):
     """All roles: the running service."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.command import Ask, Call, Commands, Read
 from kitestring.app.owner.desk import Asking, Reading
-from kitestring.app.owner.node_audit import AuditedService, examine
+from kitestring.app.owner.node_audit import AuditedService, Findings, examine
 from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
@@ -37,7 +38,6 @@ async def card(desk: Reading, _params: NoParams, _call: Call) -> Result:
 
 async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     """Gather the facts about the running service that `kitestring doctor` judges."""
-    totals = await desk.store.totals()
     payments = await desk.store.open_payments()
     alarms = await desk.store.alarms(desk.clock.now() - ALARMS_S, MAX_ALARMS)
     return {
@@ -52,7 +52,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
         "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
         "alarms": [{"at": alarm.at, "sentence": alarm.detail} for alarm in alarms],
-        "spending_stopped": totals.spending_stopped,
+        "spending_stopped": [{"cause": stop.cause.value, "why": stop.why} for stop in await desk.store.stops()],
     }
 
 
@@ -111,11 +111,20 @@ async def how_it_is(node: Backend) -> tuple[Finding, ...]:
 
 async def audit_node(desk: Asking, params: AuditParams, _call: Call) -> Result:
     """Compare every payment and invoice in the ledger with the node's own lists."""
+    found = await against_node(desk, whole_node=params.whole_node)
+    return {
+        "violations": list(found.violations),
+        "payments": found.payments,
+        "invoices": found.invoices,
+        "stopped_by": [stop.cause.value for stop in await desk.store.stops()],
+    }
+
+
+async def against_node(desk: Asking, *, whole_node: bool) -> Findings:
+    """The ledger compared with the node's lists, and the node's own books. Raises KitestringError(UNAVAILABLE)."""
     home = DataDir(desk.config.data_dir, desk.config.runtime_dir)
-    subject = AuditedService(home.ledger, desk.service_id, params.whole_node)
-    found = await examine(subject, desk.backend, desk.clock)
-    violations = [*found.violations, *await told(desk.backend.own_books())]
-    return {"violations": violations, "payments": found.payments, "invoices": found.invoices}
+    found = await examine(AuditedService(home.ledger, desk.service_id, whole_node), desk.backend, desk.clock)
+    return replace(found, violations=(*found.violations, *await told(desk.backend.own_books())))
 
 
 COMMANDS: Final[Commands] = (

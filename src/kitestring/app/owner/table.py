@@ -46,6 +46,7 @@ TABLE: Final = (
     CommandRow("transactions", "money", "transactions", "List payments in and out."),
     CommandRow("events", "events", "events", "List what became true, the newest last."),
     CommandRow("payment_resolve", "money", "resolve", "Decide about a payment of unknown outcome."),
+    CommandRow("spending_allow", "spending", "allow-spending", "Let spending go on that was stopped by a doubt."),
     CommandRow("info", "money", "info", "Show the node and the service's counters."),
     CommandRow("doctor", "node"),
     CommandRow("audit_node", "node"),

@@ -25,6 +25,7 @@ from kitestring.app.service.seams import Seams
 from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
+from kitestring.app.service.witness import Witness
 from kitestring.backend.registry import open_backend
 from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
@@ -99,6 +100,7 @@ class Core:
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
             place.relays, node.network,
         )  # fmt: skip
+        self._witness: Final = Witness(store, place.ledger, clock)
         self._background = Background(clock)
 
     def _nip44_seen(self, grant: Grant) -> None:
@@ -125,6 +127,7 @@ class Core:
 
     async def start(self) -> None:
         """Connect, recover, listen. Returns when requests are being served; relays may connect later."""
+        await self._witness.begin()
         await self.connections.know()
         await self.pool.start()
         await self.engine.start()
@@ -134,6 +137,7 @@ class Core:
         self._background.keep(partial(self.connections.follow, self.feed))
         self._background.keep(self.connections.announce)
         self._background.keep(partial(prune_daily, self.store, self.clock))
+        self._background.keep(self._witness.watch)
 
     async def listening(self, timeout_s: float) -> bool:
         """Whether a relay has taken our subscription within ``timeout_s`` seconds."""
@@ -161,7 +165,8 @@ class Core:
             await self._background.cancel()
             await self.gateway.drain(grace_s)
             left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
-        return left  # noqa: RET504 - inside, the end of the stack would seem to swallow errors
+            await self._witness.look()
+        return left
 
     def _deliver(self, messages: tuple[Message, ...]) -> None:
         """Answers beside the outbox: stored ones that are asked for again, and those that nobody stores."""

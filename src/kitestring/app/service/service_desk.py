@@ -17,9 +17,9 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Clock, Entropy
-from kitestring.base.records import CONTROL_WIRE, NodeView
+from kitestring.base.records import CONTROL_WIRE, NodeView, StopCause
 from kitestring.base.store import Store
-from kitestring.base.transactions import Write
+from kitestring.base.transactions import SetSpending, Write
 from kitestring.client import payable
 from kitestring.client.net import Net
 from kitestring.client.payable import Payable, Terms
@@ -102,6 +102,9 @@ class ServiceDesk:
         except KitestringError as failure:
             message = in_its_words(failure.message, failure.private)
             raise KitestringError(failure.reason, message, private=failure.private, **failure.details) from failure
+
+    async def allow_spending(self, cause: StopCause, why: str) -> None:
+        await self.store.apply(SetSpending(False, why, self.clock.now(), cause))
 
     async def resolve_payment(self, payment_id: str, note: str) -> None:
         await self.engine.resolve(payment_id, note)

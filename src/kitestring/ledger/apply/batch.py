@@ -23,11 +23,11 @@ from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD, Holder
 
 _BEGIN: Final = """
 SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.node_balance_msat,
-  t.spending_stopped, t.stopped_at, t.pruned_before, t.last_message, t.last_event
+  t.spending_stopped, t.pruned_before, t.last_message, t.last_event
 FROM totals t WHERE t.service = ?"""
 _FLUSH: Final = """
 UPDATE totals SET spent_msat = ?, sub_accounts_msat = ?, owner_pending_msat = ?, pending_msat = ?,
-  node_balance_msat = ?, spending_stopped = ?, stopped_at = ?, pruned_before = ?, last_message = ?, last_event = ?
+  node_balance_msat = ?, spending_stopped = ?, pruned_before = ?, last_message = ?, last_event = ?
 WHERE service = ?"""
 _ACCOUNT: Final = (
     "SELECT kind, overdrawn, credits_msat, posted_msat, pending_msat FROM accounts WHERE service = ? AND account_id = ?"
@@ -75,7 +75,6 @@ class Sums:
     pending: int
     node_balance: int | None
     stopped: str
-    stopped_at: int | None
     pruned_before: int
     last_message: int
     last_event: int
@@ -128,7 +127,7 @@ class Batch:
         if now != self._before:
             figures = (now.spent, now.sub_accounts, now.owner_pending, now.pending, now.node_balance)
             numbers = (now.pruned_before, now.last_message, now.last_event)
-            self.execute(_FLUSH, (*figures, now.stopped, now.stopped_at, *numbers, service))
+            self.execute(_FLUSH, (*figures, now.stopped, *numbers, service))
             self._before = replace(now)
         self.connection.executemany(
             _SET_ACCOUNT,

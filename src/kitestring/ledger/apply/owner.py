@@ -13,6 +13,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import OFFER_STEPS, OfferState
 from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.records import StopCause
 from kitestring.base.transactions import (
     Claimed,
     Denied,
@@ -46,6 +47,12 @@ INSERT INTO nodes (service, {NODE}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET epoch = excluded.epoch, backend = excluded.backend, network = excluded.network,
   cursor = iif(excluded.cursor = x'', cursor, excluded.cursor)"""
 _EPOCH: Final = "SELECT epoch FROM nodes WHERE service = ? AND node_id = ?"
+
+_STOP: Final = "SELECT why FROM stops WHERE service = ? AND cause = ?"
+_SET_STOP: Final = "INSERT INTO stops VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET why = excluded.why"
+_NO_STOP: Final = "DELETE FROM stops WHERE service = ? AND cause = ?"
+_FIRST_STOP: Final = "SELECT why FROM stops WHERE service = ? ORDER BY at, cause LIMIT 1"
+_NEW_LEDGER: Final = "UPDATE services SET ledger_id = lower(hex(randomblob(16))) WHERE service = ?"
 
 Refusal = Denied | Stale
 
@@ -164,8 +171,19 @@ def save_node(batch: Batch, tx: SaveNode) -> Done:
 
 
 def set_spending(batch: Batch, tx: SetSpending) -> Done:
-    if tx.stopped and not batch.sums.stopped:
-        batch.tell(EventKind.ALARM, "spending", tx.now, detail=f"spending stops: {tx.why}")
-    batch.sums.stopped = (tx.why or "stopped") if tx.stopped else ""
-    batch.sums.stopped_at = tx.now if tx.stopped else None
+    """Stop or allow for one cause; what another has stopped stays so."""
+    key = (batch.service, tx.cause.value)
+    was_stopped = batch.execute(_STOP, key).fetchone() is not None
+    if tx.stopped:
+        batch.execute(_SET_STOP, (*key, tx.why or "stopped", tx.now))
+        if not was_stopped:
+            batch.tell(EventKind.ALARM, "spending", tx.now, detail=f"spending stops: {tx.why}")
+    elif was_stopped:
+        batch.execute(_NO_STOP, key)
+        if tx.cause is StopCause.LEDGER:
+            batch.execute(_NEW_LEDGER, (batch.service,))
+        if tx.why:
+            batch.tell(EventKind.ALARM, "spending", tx.now, detail=f"spending is allowed again: {tx.why}")
+    first = batch.execute(_FIRST_STOP, (batch.service,)).fetchone()
+    batch.sums.stopped = first[0] if first is not None else ""
     return Done()

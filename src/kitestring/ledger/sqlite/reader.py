@@ -15,7 +15,7 @@ from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Transaction
-from kitestring.base.records import Invoice, Message, Node, Outgoing, Payment, Request
+from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop, StopCause
 from kitestring.base.store import LONGEST_PAUSE_S, Scope, Totals
 from kitestring.ledger import rows
 from kitestring.ledger.apply.batch import message_id, message_number
@@ -305,6 +305,19 @@ class SqliteReads:
         assert row is not None  # noqa: S101 - written when the service was
         spent, sub_accounts, owner_pending, pending, stopped, pruned_before = row
         return Totals(Msat(spent), Msat(sub_accounts), Msat(owner_pending), Msat(pending), stopped, pruned_before)
+
+    async def stops(self) -> list[Stop]:
+        found = self._all("SELECT cause, why, at FROM stops WHERE service = ? ORDER BY at, cause")
+        return [Stop(StopCause(cause), why, at) for cause, why, at in found]
+
+    async def generation(self) -> Generation:
+        row = self._one(
+            "SELECT s.ledger_id, t.last_event, t.last_message, (SELECT coalesce(max(payment), 0) FROM payments),"
+            " (SELECT coalesce(max(transfer), 0) FROM transfers)"
+            " FROM services s JOIN totals t ON t.service = s.service WHERE s.service = ?"
+        )
+        assert row is not None  # noqa: S101 - written when the service was
+        return Generation(*row)
 
     # ------------------------------------------------------------ transactions
 

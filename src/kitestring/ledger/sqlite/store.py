@@ -33,6 +33,9 @@ _HOUSE: Final = (
     (WORLD, "everything outside", "world"),
     (FEES, "routing fees", "fees"),
 )
+_FOUND: Final = (
+    "INSERT INTO services (service_id, ledger_id) VALUES (?, lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING"
+)
 _OWNER: Final = Grant(grant_id=OWNER_GRANT, name="owner", wire=OWNER_WIRE)
 
 
@@ -176,7 +179,7 @@ def _found(connection: sqlite3.Connection, service_id: str) -> int:
     """The number of this service; its house accounts and the owner's grant are there afterwards."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute("INSERT INTO services (service_id) VALUES (?) ON CONFLICT DO NOTHING", (service_id,))
+        connection.execute(_FOUND, (service_id,))
         service = service_number(connection, service_id)
         connection.execute("INSERT INTO totals (service) VALUES (?) ON CONFLICT DO NOTHING", (service,))
         connection.executemany(

@@ -3,9 +3,12 @@
 -- Written for few and cheap writes per payment: rows are numbered in the order they come, what belongs together is one
 -- row, and a list of more than two texts is spelled with OR (SQLite builds a table in memory for IN, at every write).
 
+-- `ledger_id` is drawn when the ledger is made, and anew when one that was restored goes on: two histories are never
+-- taken for one.
 CREATE TABLE services (
   service INTEGER PRIMARY KEY,
-  service_id TEXT NOT NULL UNIQUE
+  service_id TEXT NOT NULL UNIQUE,
+  ledger_id TEXT NOT NULL
 ) STRICT;
 
 -- One row per service, so that no request ever sums anything. `audit` rebuilds every sum in it.
@@ -19,11 +22,19 @@ CREATE TABLE totals (
   pending_msat INTEGER NOT NULL DEFAULT 0 CHECK (pending_msat >= 0),
   node_balance_msat INTEGER,
   spending_stopped TEXT NOT NULL DEFAULT '',
-  stopped_at INTEGER,
   pruned_before INTEGER NOT NULL DEFAULT 0,
   last_message INTEGER NOT NULL DEFAULT 0,
   last_event INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- Why nothing is spent, one row per cause; totals.spending_stopped is the sentence of the first.
+CREATE TABLE stops (
+  service INTEGER NOT NULL,
+  cause TEXT NOT NULL,
+  why TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (service, cause)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE nodes (
   service INTEGER NOT NULL,

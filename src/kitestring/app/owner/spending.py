@@ -1,0 +1,67 @@
+"""The owner's command about spending that was stopped by a doubt: about the ledger, or about who else serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.owner.command import Call, Commands, Operate
+from kitestring.app.owner.desk import Operating
+from kitestring.app.owner.node import against_node
+from kitestring.app.service.execute import Result
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.records import Stop, StopCause
+from kitestring.ledger.audit.checks import audit
+
+#: What ends the stop of each cause apart from the owner's word.
+_ENDS: Final = {
+    StopCause.DRIFT: "it goes by itself as soon as the node holds what the accounts are owed",
+    StopCause.NODE: "put the right node back, and it goes by itself; or start the service again on the new one",
+    StopCause.FILE: "stop the service, put the file back, and start it again",
+}
+
+
+class AllowParams(msgspec.Struct, forbid_unknown_fields=True):
+    note: Annotated[
+        str, Meta(max_length=500, description="Why you are sure; without it the books must agree with the node.")
+    ] = ""
+
+
+async def spending_allow(desk: Operating, params: AllowParams, _call: Call) -> Result:
+    """Let spending go on that was stopped by a doubt: a restored ledger, or a second service with the same key.
+
+    Without a note only after a doubt about the ledger, and only if its books agree with the node's (`audit --node`).
+    """
+    stops = await desk.store.stops()
+    allowed = [stop for stop in stops if stop.cause not in _ENDS and (params.note or stop.cause is StopCause.LEDGER)]
+    if allowed and not params.note:
+        await _need_right_books(desk)
+    for stop in allowed:
+        await desk.allow_spending(stop.cause, params.note or "the books agree with the node")
+    left = [stop for stop in stops if stop not in allowed]
+    if left and not allowed:
+        raise _still_stopped(left[0])
+    return {"allowed": [stop.cause.value for stop in allowed], "spending_stopped": left[0].why if left else ""}
+
+
+async def _need_right_books(desk: Operating) -> None:
+    home = DataDir(desk.config.data_dir, desk.config.runtime_dir)
+    wrong = [found.sentence for found in await asyncio.to_thread(audit, home.ledger, desk.service_id)]
+    wrong += (await against_node(desk, whole_node=False)).violations
+    if wrong:
+        raise KitestringError(
+            Reason.SPENDING_STOPPED,
+            f"the books are not right ({len(wrong)} violations): see `kitestring audit --node`, or decide with --note",
+        )
+
+
+def _still_stopped(stop: Stop) -> KitestringError:
+    end = _ENDS.get(stop.cause, "end the other service, then say why you are sure with --note")
+    return KitestringError(Reason.SPENDING_STOPPED, f"spending stays stopped, {stop.why}: {end}")
+
+
+COMMANDS: Final[Commands] = (Operate("spending_allow", AllowParams, spending_allow),)
