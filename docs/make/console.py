@@ -1,8 +1,8 @@
 """Console blocks of the pages, run for real: what a page shows is what the program printed.
 
 A page asks for it by the line :data:`MARK`. Its ``console`` blocks are then run in order, in a data directory of the
-page's own, where the service runs; ``$ make run`` starts it anew and shows its card, ``$ export`` is for all later
-commands. Keys, codes, times and the like differ from
+page's own, where the service runs; ``$ make run`` starts it anew and shows its card, :data:`UNIT` before ``stop`` or
+``start`` does so without one, ``$ export`` is for all later commands. Keys, codes, times and the like differ from
 run to run: they are compared by kind, and a command that repeats one from the page is given the one of this run.
 """
 
@@ -23,9 +23,12 @@ from typing import Final, Self
 
 MARK: Final = "<!-- the console blocks of this page are run by `make docs` -->"
 #: Shown instead of the temporary directory in which the page is run.
-SHOWN_HOME: Final = "/home/you/.local/share/kitestring"
+SHOWN_USER: Final = "/home/you"
+SHOWN_HOME: Final = f"{SHOWN_USER}/.local/share/kitestring"
 ROOT: Final = Path(__file__).parents[2]
 START: Final = "make run"
+#: The service of a page as its reader runs it all day.
+UNIT: Final = "systemctl --user"
 #: The last line of the card.
 CARD_END: Final = "Ctrl-C stops it."
 #: For one command; a payment needs less than a second.
@@ -94,7 +97,9 @@ class Session:
         self._home = Path(self._scratch.name) / "home"
         self._codes: dict[str, str] = {}
         self._service: subprocess.Popen[str] | None = None
-        self._environment = {**os.environ, "KITESTRING_DATA_DIR": str(self._home), "PATH": self._path()}
+        self._is_stopped = False
+        places = {"HOME": self._scratch.name, "KITESTRING_DATA_DIR": str(self._home)}
+        self._environment = {**os.environ, **places, "PATH": self._path()}
 
     def _path(self) -> str:
         """Where ``kitestring`` is the program of this checkout, whatever else is installed."""
@@ -128,8 +133,13 @@ class Session:
     def _do(self, typed: str) -> str:
         if typed == START:
             return self.start()
-        if self._service is None:
+        if typed.startswith(UNIT):
+            self._stop()
+            self._is_stopped = " stop " in typed
+        if self._service is None and not self._is_stopped:
             self.start()
+        if typed.startswith(UNIT):
+            return ""
         if not typed.startswith("export "):
             return self._run(typed)
         for word in shlex.split(typed)[1:]:
@@ -173,7 +183,7 @@ class Session:
         return self._shown(done.stdout)
 
     def _shown(self, text: str) -> str:
-        return text.replace(str(self._home), SHOWN_HOME)
+        return text.replace(str(self._home), SHOWN_HOME).replace(self._scratch.name, SHOWN_USER)
 
     def _as_of_this_run(self, typed: str) -> str:
         return _VARIES.sub(lambda found: self._codes.get(found[0], found[0]), typed)

@@ -29,6 +29,8 @@ _AFTER: Final[Mapping[str, str]] = {
     "decode": "Explain a code: invoice, offer, connection, key.",
     "relay": "Run the relay alone.",
     "audit": "Prove that the books are right.",
+    "backup": "Copy key, settings and ledger, also while the service runs.",
+    "restore": "Put a backup back.",
     "doctor": "Check that everything is in order.",
     "sandbox": "The outside world of a sandbox: pay, invoice.",
 }

@@ -47,6 +47,8 @@ class Witness:
         why = _doubt(await self._store.generation(), read_marker(self._marker))
         if why and not await self._is_doubted():  # what was found first stays: since then it has received
             await self._stop(StopCause.LEDGER, why)
+        for stop in await self._store.stops():
+            log.error("nothing is spent: %s", stop.why)
         self._has_begun = True
         await self.look()
 
@@ -81,7 +83,6 @@ class Witness:
             self._written = generation
 
     async def _stop(self, cause: StopCause, why: str) -> None:
-        log.error("spending stops: %s", why)
         await self._store.apply(SetSpending(True, why, self._clock.now(), cause))
 
 

@@ -1,0 +1,109 @@
+"""Backups: the key, the settings and the ledger of a service in a directory of their own, and back again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from kitestring.app.home.datadir import DataDir, write_whole
+from kitestring.app.home.keyring import Keyring
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.ledger.sqlite.copy import copy_ledger
+
+#: The ending of files that a restore has put aside.
+ASIDE: Final = ".before-restore"
+#: SQLite's files beside a database.
+_BESIDE: Final = ("", "-wal", "-shm")
+
+
+def back_up(home: DataDir, target: Path, now: int) -> None:
+    """Write key, settings and ledger into the new directory ``target``: all of it, or nothing is there.
+
+    The service may run. Raises KitestringError when there is no service, or ``target`` holds something.
+    """
+    seed = home.read_seed()
+    service_id = Keyring(seed).service_id
+    home.check_owner(service_id)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise KitestringError(Reason.ALREADY_USED, f"{target} is there already: name a directory that is new")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))  # for its owner alone
+    try:
+        copy = DataDir(draft, draft)
+        why = f"this ledger comes from the backup of {_date(now)}; what happened since then is not in it"
+        copy_ledger(home.ledger, copy.ledger, service_id, why, now)
+        if home.config_file.exists():
+            write_whole(copy.config_file, home.config_file.read_bytes())
+        write_whole(copy.key_file, f"{seed.hex()}\n".encode())
+        draft.replace(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _sync(target.parent)
+
+
+def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]:
+    """Put a backup into a data directory whose service is stopped. Returns the files that were put aside.
+
+    Raises KitestringError when ``source`` is no backup, a service runs, or, without ``force``, there is one already.
+    """
+    backup = DataDir(source, source)
+    if not backup.ledger.exists() or not backup.key_file.exists():
+        raise KitestringError(
+            Reason.UNKNOWN_TARGET,
+            f"{source} is no backup: it must hold {backup.key_file.name} and {backup.ledger.name}",
+        )
+    seed = backup.read_seed()
+    service_id = Keyring(seed).service_id
+    backup.check_owner(service_id)
+    with home.locked():
+        present = [path.name for path in (home.key_file, home.ledger) if path.exists()]
+        if present and not force:
+            raise KitestringError(
+                Reason.ALREADY_USED,
+                f"{home.path} holds a service already ({', '.join(present)}): name another directory with --data-dir, "
+                f"or add --force, which puts its files aside as *{ASIDE}",
+            )
+        draft = home.ledger.with_name(f"{home.ledger.name}.new")
+        draft.unlink(missing_ok=True)  # left by a restore that was killed
+        why = f"the ledger was restored on {_date(now)}; what happened since the backup is not in it"
+        copy_ledger(backup.ledger, draft, service_id, why, now)
+        takes_settings = backup.config_file.exists() and (force or not home.config_file.exists())
+        aside = list(_put_aside(home, [home.config_file] if takes_settings else []))
+        # The ledger first: without its key it does not start, while a key alone would begin an empty ledger.
+        draft.replace(home.ledger)
+        write_whole(home.key_file, f"{seed.hex()}\n".encode())
+        if takes_settings:
+            write_whole(home.config_file, backup.config_file.read_bytes())
+    return aside
+
+
+def _put_aside(home: DataDir, more: list[Path]) -> Iterator[Path]:
+    """Move key and ledger out of the way, and what is named, each with a name that tells why. The marker stays: it is
+    the witness of what was here."""
+    files = [*((path, "") for path in (home.key_file, *more)), *((home.ledger, beside) for beside in _BESIDE)]
+    for path, beside in files:
+        found = path.with_name(path.name + beside)
+        kept = path.with_name(f"{path.name}{ASIDE}{beside}")  # SQLite finds the log of a ledger by its name
+        kept.unlink(missing_ok=True)
+        if found.exists():
+            found.replace(kept)
+            if not beside:
+                yield kept
+    _sync(home.path)
+
+
+def _date(now: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

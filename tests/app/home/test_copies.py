@@ -1,0 +1,142 @@
+"""A backup is all of a service or nothing; a restore takes nothing away."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kitestring.app.home import copies
+from kitestring.app.home.copies import ASIDE, back_up, restore
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.keyring import Keyring
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.ledger.sqlite.store import SqliteStore
+
+NOW = 1_795_920_000
+
+
+async def service_at(path: Path) -> DataDir:
+    """A directory in which a service ran once."""
+    home = DataDir(path, path)
+    home.create()
+    await (await SqliteStore.open(home.ledger, Keyring(home.seed(os.urandom)).service_id)).close()
+    home.marker_file.write_bytes(b"{}")
+    return home
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> DataDir:
+    made = await service_at(tmp_path / "home")
+    made.config_file.write_text("[fees]\n")
+    return made
+
+
+def stops(ledger: Path) -> list[str]:
+    with closing(sqlite3.connect(ledger)) as connection:
+        return [why for (why,) in connection.execute("SELECT why FROM stops")]
+
+
+async def test_a_backup_holds_key_settings_and_ledger_for_their_owner_alone(home: DataDir, tmp_path: Path) -> None:
+    target = tmp_path / "backups" / "monday"
+    before = os.umask(0)
+    try:
+        back_up(home, target, NOW)
+    finally:
+        os.umask(before)
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in target.iterdir()} == {
+        "service.key": 0o600, "kitestring.toml": 0o600, "kitestring.db": 0o600,
+    }  # fmt: skip
+    assert stat.S_IMODE(target.stat().st_mode) == 0o700
+    assert DataDir(target, target).read_seed() == home.read_seed()
+    assert (stops(home.ledger), stops(target / "kitestring.db")) == (
+        [], ["this ledger comes from the backup of 2026-11-29 02:40 UTC; what happened since then is not in it"],
+    )  # fmt: skip
+    assert [path.name for path in target.parent.iterdir()] == ["monday"]
+
+
+async def test_a_backup_that_breaks_off_leaves_nothing(
+    home: DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise home.full()
+
+    monkeypatch.setattr(copies, "write_whole", full)
+    with pytest.raises(KitestringError, match="the disk is full"):
+        back_up(home, tmp_path / "backups" / "monday", NOW)
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+async def test_a_backup_goes_into_a_new_directory_alone(home: DataDir, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    back_up(home, tmp_path / "empty", NOW)
+    with pytest.raises(KitestringError, match="is there already"):
+        back_up(home, tmp_path / "empty", NOW)
+    with pytest.raises(KitestringError, match=r"no service in .* yet"):
+        back_up(DataDir(tmp_path / "nobody", tmp_path), tmp_path / "new", NOW)
+
+
+async def test_a_restored_service_is_the_old_one_and_says_that_it_was_restored(home: DataDir, tmp_path: Path) -> None:
+    back_up(home, tmp_path / "monday", NOW)
+    there = DataDir(tmp_path / "new", tmp_path)
+    assert restore(there, tmp_path / "monday", NOW, force=False) == []
+    assert there.read_seed() == home.read_seed()
+    assert there.config_file.read_text() == "[fees]\n"
+    assert "backup of 2026-11-29" in stops(there.ledger)[0]
+    assert stat.S_IMODE(there.ledger.stat().st_mode) == 0o600
+    there.check_owner(Keyring(home.read_seed()).service_id)
+
+
+async def test_a_ledger_that_was_copied_by_hand_is_marked_when_it_is_restored(home: DataDir, tmp_path: Path) -> None:
+    there = DataDir(tmp_path / "new", tmp_path)
+    restore(there, home.path, NOW, force=False)
+    assert stops(there.ledger) == [
+        "the ledger was restored on 2026-11-29 02:40 UTC; what happened since the backup is not in it"
+    ]
+    assert stops(home.ledger) == []
+
+
+async def test_a_restore_overwrites_nothing_and_with_force_keeps_what_was_there(home: DataDir, tmp_path: Path) -> None:
+    back_up(home, tmp_path / "monday", NOW)
+    there = await service_at(tmp_path / "new")
+    there.config_file.write_text("# mine\n")
+    own, key = there.ledger.read_bytes(), there.key_file.read_bytes()
+    with pytest.raises(KitestringError, match=r"holds a service already \(service.key, kitestring.db\)") as caught:
+        restore(there, tmp_path / "monday", NOW, force=False)
+    assert caught.value.reason is Reason.ALREADY_USED
+    assert (there.ledger.read_bytes(), there.key_file.read_bytes()) == (own, key)
+    kept = restore(there, tmp_path / "monday", NOW, force=True)
+    assert [path.read_bytes() for path in kept] == [key, b"# mine\n", own]
+    assert all(path.name.endswith(ASIDE) for path in kept)
+    assert there.read_seed() == home.read_seed()
+    assert there.marker_file.read_bytes() == b"{}"  # the witness of what was here
+
+
+async def test_settings_of_ones_own_stay_where_there_was_no_service(home: DataDir, tmp_path: Path) -> None:
+    there = DataDir(tmp_path / "new", tmp_path)
+    there.create()
+    there.config_file.write_text("# mine\n")
+    assert restore(there, home.path, NOW, force=False) == []
+    assert there.config_file.read_text() == "# mine\n"
+
+
+async def test_the_log_of_the_old_ledger_is_never_read_as_one_of_the_new(home: DataDir, tmp_path: Path) -> None:
+    back_up(home, tmp_path / "monday", NOW)
+    log = home.ledger.with_name("kitestring.db-wal")
+    log.write_bytes(b"of the old one")
+    restore(home, tmp_path / "monday", NOW, force=True)
+    assert not log.exists()
+    assert home.ledger.with_name(f"kitestring.db{ASIDE}-wal").read_bytes() == b"of the old one"
+
+
+async def test_what_is_no_backup_and_a_service_that_runs_are_refused(home: DataDir, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KitestringError, match=r"is no backup: it must hold service\.key and kitestring\.db"):
+        restore(home, tmp_path / "empty", NOW, force=True)
+    back_up(home, tmp_path / "monday", NOW)
+    with home.locked(), pytest.raises(KitestringError, match="another kitestring is running"):
+        restore(DataDir(home.path, home.path), tmp_path / "monday", NOW, force=True)
