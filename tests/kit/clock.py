@@ -69,6 +69,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def leap(self, seconds: float) -> None:
         self._virtual_s += seconds
 
+    def run_in_executor(  # type: ignore[override]  # the types of its base need more words than this is worth
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
+        """As in real time; a thread is at work until it is done."""
+        work = super().run_in_executor(executor, func, *args)
+        self.busy += 1
+        work.add_done_callback(self._is_back)
+        return work
+
+    async def shutdown_default_executor(self, *limit: Any) -> None:
+        with self.outside():
+            await super().shutdown_default_executor(*limit)
+
+    def _is_back(self, _: object) -> None:
+        self.busy -= 1
+
     @contextmanager
     def outside(self) -> Iterator[None]:
         """A thread is at work: time stands still."""

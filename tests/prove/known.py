@@ -12,5 +12,4 @@ KNOWN: Final[dict[str, str]] = {
     "low rates": "F1",
     "clock steps": "F1",
     "ledger restored": "F5",
-    "two alive": "F17",
 }

@@ -163,7 +163,8 @@ def _silence(house: House) -> None:
     with closing(sqlite3.connect(house.ledger)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if "totals" in tables:
-            connection.execute("UPDATE totals SET spending_stopped = '', stopped_at = NULL")
+            connection.execute("UPDATE totals SET spending_stopped = ''")
+            connection.execute("DELETE FROM stops")
         connection.commit()
 
 

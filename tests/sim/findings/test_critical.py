@@ -83,7 +83,7 @@ def test_f4_an_order_is_not_sent_when_the_node_returns_hours_later() -> None:
     play(critical.the_node_is_away_for_hours)
 
 
-@finding("F5", "a ledger that is older than it should be pays before anybody can compare")
+@finding("F5", "a directory that is restored with its marker pays what its claim still may, within two minutes")
 def test_f5_a_restored_ledger_pays_nothing_by_itself() -> None:
     play(critical.a_restored_ledger_pays)
 

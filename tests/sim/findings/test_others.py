@@ -27,12 +27,10 @@ def test_f15_what_settles_under_indexes_that_begin_again_is_credited() -> None:
     play(others.settle_indexes_begin_again)
 
 
-@finding("F17", "two services on copies of one ledger both answer and both spend")
 def test_f17_two_copies_that_are_alive_stop_spending() -> None:
     play(others.two_copies_are_alive)
 
 
-@finding("F21", "a key without its ledger begins an empty one")
 def test_f21_a_lost_ledger_is_not_replaced_by_an_empty_one_without_a_word() -> None:
     play(others.the_ledger_is_gone)
 

@@ -90,6 +90,13 @@ class Connections:
         if self._requests is not None:
             self._requests.close()
 
+    def leave_to_another(self) -> None:
+        """Leave all requests to another service with the same keys, until the next start."""
+        if self._requests is not None:
+            log.error("another service with this key was there before: this one hears no requests any more")
+            self.listen_no_more()
+            self._requests = None
+
     async def stop(self) -> None:
         """End what changes connections on its own."""
         await self._background.cancel()

@@ -23,6 +23,7 @@ from kitestring.app.service.rates import Rates
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.service_desk import ServiceDesk
+from kitestring.app.service.twins import Twins
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
 from kitestring.app.service.witness import Witness
@@ -100,6 +101,9 @@ class Core:
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
             place.relays, node.network,
         )  # fmt: skip
+        self._twins: Final = Twins(
+            self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
+        )
         self._witness: Final = Witness(store, place.ledger, clock)
         self._background = Background(clock)
 
@@ -133,6 +137,8 @@ class Core:
         await self.engine.start()
         await self.delivery.start()
         self.connections.listen()
+        self._twins.listen()
+        self._background.keep(self._twins.watch)
         self._background.keep(partial(give_notice, self.feed, self.clock))
         self._background.keep(partial(self.connections.follow, self.feed))
         self._background.keep(self.connections.announce)
@@ -162,6 +168,7 @@ class Core:
             closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             closing.push_async_callback(self.connections.stop)
             self.connections.listen_no_more()
+            self._twins.stop()
             await self._background.cancel()
             await self.gateway.drain(grace_s)
             left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
