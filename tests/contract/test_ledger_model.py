@@ -34,6 +34,7 @@ from tests.kit.ledger.values import (
     payment,
     preimage_of,
     record_invoice,
+    refuse,
     reply,
     request,
     setting,
@@ -80,6 +81,11 @@ class LedgerMachine(RuleBasedStateMachine):
         answer = self.apply(claim(name, paid, charged, asked=request(f"ask-{asked}", grant_id=GRANTS[account])))
         expected = self.model.claim(f"ask-{asked}", new, Paid(name, account, amount, cap, "dispatched"))
         assert _word(answer) == expected
+
+    @rule(asked=st.integers(0, 30), text=st.sampled_from([None, "no"]), max_bytes=st.sampled_from([0, 1_000]))
+    def refuse(self, asked: int, text: str | None, max_bytes: int) -> None:
+        answer = self.apply(refuse(f"ask-{asked}", text, max_bytes=max_bytes))
+        assert _word(answer) == self.model.refuse(f"ask-{asked}", has_room=text is None or max_bytes > 0)
 
     @precondition(lambda self: self.model.payments)
     @rule(data=st.data(), state=OUTCOMES, fee=st.integers(0, 60))

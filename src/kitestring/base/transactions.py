@@ -78,6 +78,10 @@ class More(msgspec.Struct, frozen=True, gc=False):
     """A part is done, so that payments need not wait for it; apply the same value again for the rest."""
 
 
+class Unstored(msgspec.Struct, frozen=True, gc=False):
+    """The refusal is remembered without its words, which are too many: whoever applied it says them, once."""
+
+
 class InvoiceNotOpen(msgspec.Struct, frozen=True, gc=False):
     """Our own invoice was settled or cancelled meanwhile; the internal payment did not happen."""
 
@@ -229,9 +233,32 @@ class Answer(Tx[Done | Finished | Running], frozen=True):
     now: int
 
 
+class Refuse(Tx[Done | Unstored | Finished | Running], frozen=True):
+    """Refuse a request that was never claimed, so that it never will be: until ``until`` (Unix seconds), its id and its
+    reply are kept, and nothing else of it. ``until`` must lie behind the end of its age window, by every clock.
+
+    ``reply`` None is silence. The replies kept of one grant have at most ``max_bytes``; beyond that only the id is.
+    """
+
+    request: Request
+    until: int
+    now: int
+    reply: Message | None
+    max_bytes: int
+
+
+class ForgetRefusals(Tx[Done | More], frozen=True):
+    """Forget refusals that were to be kept until before ``before``, once they have been sent or ``unsent_before``
+    (Unix seconds) has passed. What is as old as one of them is refused from then on, also if our clock goes back."""
+
+    before: int
+    unsent_before: int
+
+
 class Prune(Tx[Done | More], frozen=True):
     """Forget finished requests and their messages that are more than ``keep_s`` seconds older than ``now``, or than the
     newest request if that is earlier; the horizon moves forward with them.
+    Refusals are not its affair.
 
     Requests of ``CONTROL_WIRE`` stay for ever: an idempotency key has no age that could refuse it.
     """

@@ -17,6 +17,7 @@ from tests.kit.ledger.values import (
     payment,
     receipt,
     record_invoice,
+    refuse,
     reply,
     request,
     setting,
@@ -67,4 +68,7 @@ BUSY: tuple[Tx[object], ...] = (
     ),
     claim("short", payment("short", 1000, 1, account_id="short", grant_id="shorts")),
     settle("short", 500, answered("short")),
+    refuse("refused"),
+    refuse("refused in silence", None),
+    refuse("refused once more", max_bytes=10),
 )

@@ -65,6 +65,12 @@ class Model:
         self.answered[request] = False
         return "Claimed"
 
+    def refuse(self, request: str, *, has_room: bool) -> str:
+        if request in self.answered:
+            return "Finished" if self.answered[request] else "Running"
+        self.answered[request] = True
+        return "Done" if has_room else "Unstored"
+
     def end(self, payment_id: str, state: str, fee: int) -> str:
         paid = self.payments[payment_id]
         allowed = {

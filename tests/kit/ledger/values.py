@@ -16,6 +16,7 @@ from kitestring.base.transactions import (
     Execute,
     RecordInvoice,
     RecordPayment,
+    Refuse,
     SaveAccount,
     SaveGrant,
     Transfer,
@@ -115,6 +116,11 @@ def invoice(name: str, amount: int | None = 500, **changes: Any) -> Invoice:
 def record_invoice(name: str, made: Invoice | None = None, max_open: int = 0) -> RecordInvoice:
     made, asked = made or invoice(name), request(f"want-{name}", grant_id=(made or invoice(name)).grant_id)
     return RecordInvoice(asked, 1, made, (reply(f"want-{name}", "invoice"),), NOW, max_open)
+
+
+def refuse(name: str, text: str | None = "no", *, until: int = NOW + 360, max_bytes: int = 1_000, **of: Any) -> Refuse:
+    """With ``text`` None in silence."""
+    return Refuse(request(name, **of), until, NOW, None if text is None else reply(name, text), max_bytes)
 
 
 def credit(name: str, received: int = 500, cursor: bytes = b"", *messages: Message) -> Credit:

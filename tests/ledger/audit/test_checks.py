@@ -105,6 +105,18 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
             ),
         ),
     ),
+    "a refusal that has lost its reply": (
+        "I6",
+        (
+            (
+                "DELETE FROM outbox WHERE message ="
+                " (SELECT reply FROM requests WHERE service = 1 AND request_id = 'refused')"
+            ),
+            "UPDATE refusals SET bytes = 0 WHERE service = 1",
+        ),
+    ),
+    "refusals whose bytes were forgotten": ("I6", ("UPDATE refusals SET bytes = 0 WHERE service = 1",)),
+    "refusals whose bytes nobody counted": ("I6", ("DELETE FROM refusals WHERE service = 1",)),
     "a reply that is not the request's own": (
         "I6",
         (
@@ -228,6 +240,9 @@ def test_an_audit_of_what_is_not_there_says_so(tmp_path: Path, busy: Path) -> No
         ("UPDATE events SET at = 0", "append-only"),
         ("UPDATE budgets SET reserved_msat = limit_msat + 1", "CHECK"),
         ("UPDATE requests SET reply = NULL WHERE finished_at IS NOT NULL", "CHECK"),
+        ("UPDATE requests SET payment_id = 'pay-paid' WHERE request_id = 'refused'", "CHECK"),
+        ("UPDATE requests SET invoice = 1 WHERE request_id = 'refused'", "CHECK"),
+        ("UPDATE requests SET finished_at = NULL, reply = NULL WHERE request_id = 'refused'", "CHECK"),
         ("UPDATE payments SET state = 'dispatched' WHERE state = 'settled'", "never changes"),
         ("UPDATE payments SET steps = 'dispatched' WHERE state = 'unknown'", "append-only"),
         ("UPDATE payments SET state = 'dispatched' WHERE state = 'unknown'", "append-only"),

@@ -10,7 +10,17 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.payments import IllegalStepError
-from kitestring.base.transactions import Claimed, Denied, ExpireInvoices, ForgetNews, Prune, Recorded, Running, Tx
+from kitestring.base.transactions import (
+    Claimed,
+    Denied,
+    ExpireInvoices,
+    ForgetNews,
+    ForgetRefusals,
+    Prune,
+    Recorded,
+    Running,
+    Tx,
+)
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite import writer as writer_module
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -260,7 +270,7 @@ def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
     raw.close()
 
 
-@pytest.mark.parametrize("tx", [Prune(0, 0), ForgetNews(0, 0), ExpireInvoices((), 0, "node", 0)])
+@pytest.mark.parametrize("tx", [Prune(0, 0), ForgetNews(0, 0), ForgetRefusals(0, 0), ExpireInvoices((), 0, "node", 0)])
 async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx[object]) -> None:
     connection = faulty(store)
     await store.apply(claim("a"))

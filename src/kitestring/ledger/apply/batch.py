@@ -16,18 +16,18 @@ from typing import Final
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, EventKind
-from kitestring.base.records import REPLY, Message, NodeView, Outgoing, Request
+from kitestring.base.records import CONTROL_WIRE, REPLY, Message, NodeView, Outgoing, Request
 from kitestring.base.transactions import Finished, Running
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD, Holder
 
 _BEGIN: Final = """
 SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.node_balance_msat,
-  t.spending_stopped, t.pruned_before, t.last_message, t.last_event
+  t.spending_stopped, t.pruned_before, t.refused_before, t.last_message, t.last_event
 FROM totals t WHERE t.service = ?"""
 _FLUSH: Final = """
 UPDATE totals SET spent_msat = ?, sub_accounts_msat = ?, owner_pending_msat = ?, pending_msat = ?,
-  node_balance_msat = ?, spending_stopped = ?, pruned_before = ?, last_message = ?, last_event = ?
+  node_balance_msat = ?, spending_stopped = ?, pruned_before = ?, refused_before = ?, last_message = ?, last_event = ?
 WHERE service = ?"""
 _ACCOUNT: Final = (
     "SELECT kind, overdrawn, credits_msat, posted_msat, pending_msat FROM accounts WHERE service = ? AND account_id = ?"
@@ -39,6 +39,10 @@ _MARK: Final = _SET_ACCOUNT.replace("WHERE", ", overdrawn = ? WHERE")
 _INSERT_REQUEST: Final = f"INSERT INTO requests (service, {REQUEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_ANSWERED: Final = (
     f"INSERT INTO requests (service, {REQUEST}, invoice, finished_at, reply) VALUES (?{', ?' * 11})"
+)
+_INSERT_REFUSED: Final = (
+    f"INSERT INTO requests (service, {REQUEST}, finished_at, reply, until)"
+    f" VALUES (?{', ?' * 11}) ON CONFLICT DO NOTHING"
 )
 _NUMBER: Final = "SELECT request FROM requests WHERE service = ? AND request_id = ?"
 _FORGET: Final = (
@@ -55,6 +59,8 @@ _OTHERS: Final = f"SELECT {MESSAGE} FROM outbox WHERE request = ? AND kind <> 'r
 _FINISHED: Final = "SELECT request, finished_at FROM requests WHERE service = ? AND request_id = ?"
 _OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
+_REFUSED: Final = "SELECT bytes FROM refusals WHERE service = ? AND grant_id = ?"
+_SET_REFUSED: Final = "INSERT INTO refusals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes"
 _TELL: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _BOOK: Final = (
     "INSERT INTO transfers (service, reference, kind, debited, credited, amount_msat, note, created_at)"
@@ -76,6 +82,7 @@ class Sums:
     node_balance: int | None
     stopped: str
     pruned_before: int
+    refused_before: int
     last_message: int
     last_event: int
 
@@ -101,6 +108,7 @@ class Batch:
     __slots__ = (
         "_before",
         "_open_invoices",
+        "_refused_bytes",
         "accounts",
         "connection",
         "events",
@@ -117,6 +125,7 @@ class Batch:
         self._before = replace(self.sums)
         self.accounts: dict[str, AccountBalance] = {}
         self._open_invoices: dict[Holder, int] = {}
+        self._refused_bytes: dict[str, int] = {}
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
         self.events: list[Event] = []
@@ -126,7 +135,7 @@ class Batch:
         now, service = self.sums, self.service
         if now != self._before:
             figures = (now.spent, now.sub_accounts, now.owner_pending, now.pending, now.node_balance)
-            numbers = (now.pruned_before, now.last_message, now.last_event)
+            numbers = (now.pruned_before, now.refused_before, now.last_message, now.last_event)
             self.execute(_FLUSH, (*figures, now.stopped, *numbers, service))
             self._before = replace(now)
         self.connection.executemany(
@@ -139,6 +148,11 @@ class Batch:
                 _SET_OPEN, [(service, *holder, number) for holder, number in self._open_invoices.items()]
             )
             self._open_invoices = {}
+        if self._refused_bytes:
+            self.connection.executemany(
+                _SET_REFUSED, [(service, grant_id, size) for grant_id, size in self._refused_bytes.items()]
+            )
+            self._refused_bytes = {}
 
     def balance(self, account_id: str) -> AccountBalance | None:
         """The account as this batch has left it so far; what is changed in it is written by :meth:`flush`."""
@@ -163,6 +177,20 @@ class Batch:
     def count_invoice(self, holder: Holder, more: int) -> None:
         """One more (1) or one less (-1)."""
         self._open_invoices[holder] = self.open_invoices(holder) + more
+
+    # ------------------------------------------------------------ what was refused
+
+    def refused_bytes(self, grant_id: str) -> int:
+        """The bytes of the replies that are kept of what a grant was refused."""
+        size = self._refused_bytes.get(grant_id)
+        if size is None:
+            row = self.execute(_REFUSED, (self.service, grant_id)).fetchone()
+            size = self._refused_bytes[grant_id] = row[0] if row is not None else 0
+        return size
+
+    def count_refused(self, grant_id: str, more: int) -> None:
+        """So many bytes more, or less."""
+        self._refused_bytes[grant_id] = self.refused_bytes(grant_id) + more
 
     # ------------------------------------------------------------ requests and messages
 
@@ -189,6 +217,21 @@ class Batch:
         number = self.insert(_INSERT_ANSWERED, (*self._values(r), r.payment_id, invoice, now, reply))
         for message in messages:
             self._put(message, number)
+
+    def insert_refused(self, r: Request, reply: Message | None, now: int, until: int) -> bool:
+        """Note that a request was refused, and in which words; None = no words are kept. False, and nothing is noted,
+        if it is known."""
+        kept = None if reply is None else message_id(self.service, self.sums.last_message + 1)
+        what = (r.request_id, r.wire, r.grant_id, b"", b"", r.sent_at, r.received_at, "")
+        done = self.execute(_INSERT_REFUSED, (self.service, *what, now, kept, until))
+        if done.rowcount and reply is not None:
+            self._put(reply, done.lastrowid)
+        return done.rowcount == 1
+
+    def is_too_old(self, r: Request) -> bool:
+        """Whether a request may be one that was answered and forgotten. Only peers' are forgotten as refused ones."""
+        sums = self.sums
+        return r.sent_at < sums.pruned_before or (r.sent_at < sums.refused_before and r.wire != CONTROL_WIRE)
 
     def _values(self, r: Request) -> tuple[object, ...]:
         return (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)

@@ -70,6 +70,12 @@ def forget_news(batch: Batch, tx: ForgetNews) -> Done | More:
     return More() if _forget_events(batch, tx) + _forget_notices(batch, tx) else Done()
 
 
+def sent_position(batch: Batch) -> int:
+    """Up to which number delivery has tried every message."""
+    row = batch.execute(_POSITION, (batch.service, OUTBOX)).fetchone()
+    return row[0] if row else 0
+
+
 def _forget_events(batch: Batch, tx: ForgetNews) -> int:
     """Delete the oldest events up to the first that stays, and tell how many."""
     service, newest = batch.service, batch.sums.last_event
@@ -90,8 +96,7 @@ def _forget_notices(batch: Batch, tx: ForgetNews) -> int:
     if newest is None:
         return 0
     before = min(tx.now, newest[1]) - tx.keep_s
-    position = batch.execute(_POSITION, (batch.service, OUTBOX)).fetchone()
-    sent = message_id(batch.service, position[0] if position else 0)
+    sent = message_id(batch.service, sent_position(batch))
     too_many = batch.execute(_NEWEST_BUT, (batch.service, tx.max_notices)).fetchone() or (-1,)
     until = batch.execute(_OLDEST_BUT, (batch.service, FORGET_LIMIT - 1)).fetchone() or newest
     return batch.execute(_FORGET_NOTICES, (batch.service, until[0], before, sent, too_many[0])).rowcount

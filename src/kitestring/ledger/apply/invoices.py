@@ -72,7 +72,7 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
     known, finished_at, version, revoked_at, is_users = batch.execute(_FACTS, keys).fetchone()
     if known is not None:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
-    if request.sent_at < batch.sums.pruned_before:
+    if batch.is_too_old(request):
         return Denied(Reason.STALE_REQUEST)
     if request.grant_id and (version != tx.grant_version or revoked_at is not None):
         return Stale()

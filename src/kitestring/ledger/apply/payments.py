@@ -95,7 +95,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     known, finished_at, version, revoked_at, held_id, held_grant, held_msat, held_state, used, oldest, is_ours = facts
     if known is not None:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
-    if request.sent_at < batch.sums.pruned_before:
+    if batch.is_too_old(request):
         return Denied(Reason.STALE_REQUEST)
     account = batch.balance(p.account_id)
     if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:

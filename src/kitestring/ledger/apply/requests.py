@@ -18,12 +18,12 @@ _AWAITED: Final = "SELECT payment_id FROM requests WHERE service = ? AND request
 #: Owner's requests are stamped by our own clock, the only one that can be wrong.
 _NEWEST: Final = f"""
 SELECT min(received_at, sent_at) FROM requests
-WHERE service = ? AND wire <> '{CONTROL_WIRE}' ORDER BY received_at DESC LIMIT 1"""
+WHERE service = ? AND until IS NULL AND wire <> '{CONTROL_WIRE}' ORDER BY received_at DESC LIMIT 1"""
 #: Kept beyond the horizon: the owner's, the unanswered, those that a receipt will still need, those with a fresh one.
 #: No age refuses an old idempotency key: forgotten, it would pay a second time. A person's commands are few.
 _OLD: Final = f"""
 SELECT request_id FROM requests r
-WHERE service = ?1 AND received_at < ?2 AND sent_at < ?3 AND finished_at IS NOT NULL
+WHERE service = ?1 AND received_at < ?2 AND sent_at < ?3 AND finished_at IS NOT NULL AND until IS NULL
   AND wire <> '{CONTROL_WIRE}'
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.message = r.reply AND m.signed_at >= ?4)
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.request = r.request AND m.kind <> 'reply' AND m.signed_at >= ?4)

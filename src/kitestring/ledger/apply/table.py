@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kitestring.base import transactions as t
-from kitestring.ledger.apply import feed, invoices, owner, payments, requests
+from kitestring.ledger.apply import feed, invoices, owner, payments, refusals, requests
 from kitestring.ledger.apply.batch import Batch
 
 #: The type of a value says what its function answers; mypy checks each function against it, this table only pairs them.
@@ -19,6 +19,8 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.ParkSettlement: invoices.park_settlement,
     t.ExpireInvoices: invoices.expire_invoices,
     t.Answer: requests.answer,
+    t.Refuse: refusals.refuse,
+    t.ForgetRefusals: refusals.forget_refusals,
     t.Prune: requests.prune,
     t.ForgetNews: feed.forget_news,
     t.Execute: owner.execute,

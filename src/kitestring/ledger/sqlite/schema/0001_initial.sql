@@ -12,6 +12,7 @@ CREATE TABLE services (
 ) STRICT;
 
 -- One row per service, so that no request ever sums anything. `audit` rebuilds every sum in it.
+-- What was sent before pruned_before is refused; what peers sent before refused_before is, too.
 -- node_balance_msat: the last view an owner's claim was granted on, plus what was open then, moved by what came and went.
 -- last_message and last_event are the numbers given last: none is ever given twice, whatever is deleted.
 CREATE TABLE totals (
@@ -23,6 +24,7 @@ CREATE TABLE totals (
   node_balance_msat INTEGER,
   spending_stopped TEXT NOT NULL DEFAULT '',
   pruned_before INTEGER NOT NULL DEFAULT 0,
+  refused_before INTEGER NOT NULL DEFAULT 0,
   last_message INTEGER NOT NULL DEFAULT 0,
   last_event INTEGER NOT NULL DEFAULT 0
 ) STRICT;
@@ -103,7 +105,8 @@ CREATE TABLE offers (
 
 -- ------------------------------------------------------------ requests
 
--- `reply` is the message that finished it, `invoice` the invoice that it asked for.
+-- `reply` is the message that finished it, `invoice` the invoice that it asked for. One with `until` was refused and never
+-- claimed: it keeps its id, and its reply if there was room for it, until that time.
 CREATE TABLE requests (
   request INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -118,11 +121,22 @@ CREATE TABLE requests (
   invoice INTEGER,
   finished_at INTEGER,
   reply INTEGER,
+  until INTEGER,
   UNIQUE (service, request_id),
-  CHECK ((finished_at IS NULL) = (reply IS NULL))
+  CHECK ((finished_at IS NULL) = (reply IS NULL) OR finished_at IS NOT NULL AND until IS NOT NULL),
+  CHECK (until IS NULL OR finished_at IS NOT NULL AND payment_id = '' AND invoice IS NULL)
 ) STRICT;
-CREATE INDEX requests_by_time ON requests (service, received_at);
+CREATE INDEX requests_by_time ON requests (service, received_at) WHERE until IS NULL;
 CREATE INDEX requests_unanswered ON requests (service, payment_id, received_at) WHERE finished_at IS NULL;
+CREATE INDEX requests_refused ON requests (service, until) WHERE until IS NOT NULL;
+
+-- The bytes of the replies that are kept of what each grant was refused.
+CREATE TABLE refusals (
+  service INTEGER NOT NULL,
+  grant_id TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  PRIMARY KEY (service, grant_id)
+) STRICT, WITHOUT ROWID;
 
 -- ------------------------------------------------------------ outbox and feed
 
