@@ -8,17 +8,18 @@ import itertools
 import pytest
 
 from kitestring.base.commands import MakeInvoice, freeze
-from kitestring.base.errors import Reason
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Received, Refused
+from kitestring.base.transactions import ForgetRefusals
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import Incoming
 from kitestring.engine.limits import Limits
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
-from tests.kit.engine.rig import AMOUNT, PAYER_OF_OFFERS, Life, is_paid
+from tests.kit.engine.rig import AMOUNT, NWC, PAYER_OF_OFFERS, Life, is_paid
 from tests.kit.ledger.values import request
 
 GET_PAID = MakeInvoice(amount_msat=Msat(1_000))
@@ -146,6 +147,45 @@ async def test_a_request_that_gets_silence_is_finished_with_an_empty_reply(life:
         (reply,) = await rig.store.messages("r1")
         assert (reply.kind, reply.plaintext, reply.event) == ("reply", b"", b"")
         assert await answers.known("r1")
+
+
+@virtual
+async def test_a_refusal_keeps_id_and_reply_until_its_time_and_nothing_of_what_was_asked(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        answers, now, refused = Answers(rig.context), rig.clock.now(), Refused(Reason.RATE_LIMITED)
+        asked = Incoming("r1", "nwc", "app", GET_PAID, NWC, now, None, now + 360)
+        await answers.refuse(asked, refused)
+        await answers.refuse(replace(asked, request_id="r2", refused_until=None), refused)
+        await rig.delivery.flush()
+        assert (rig.told("r1"), rig.told("r2")) == ([refused], [refused])
+        kept = [await rig.store.request(name) for name in ("r1", "r2")]
+        assert [one.command for one in kept] == [b"", b""]
+        await rig.store.apply(ForgetRefusals(now + 361, 0))
+        assert [await rig.store.request(name) is None for name in ("r1", "r2")] == [True, False]
+
+
+@virtual
+async def test_what_the_disk_has_not_taken_is_told_to_nobody(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        rig.store.broken = {"Refuse": [KitestringError(Reason.INTERNAL, "the disk is full")]}
+        answers, now = Answers(rig.context), rig.clock.now()
+        asked = request("r1", grant_id="app", reply_to=NWC)
+        with pytest.raises(KitestringError):
+            await answers.refuse_until(now + 360, asked, Refused(Reason.RATE_LIMITED))
+        await rig.delivery.flush()
+        assert rig.told("r1") == []
+        assert not await answers.known("r1")
+
+
+@virtual
+async def test_a_refusal_of_what_was_refused_before_says_the_first_words_again(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        answers, now = Answers(rig.context), rig.clock.now()
+        asked = request("r1", grant_id="app", reply_to=NWC)
+        for reason in (Reason.RATE_LIMITED, Reason.STALE_REQUEST, None):
+            await answers.refuse_until(now + 360, asked, None if reason is None else Refused(reason))
+            await rig.delivery.flush()
+        assert rig.told("r1") == [Refused(Reason.RATE_LIMITED)] * 3
 
 
 @virtual

@@ -211,3 +211,12 @@ def test_memory_is_bounded_and_the_event_taken_first_is_forgotten_first(monkeypa
     assert len(box) == 2
     assert box.check(third, NOW) == Drop(Why.IN_HAND)
     assert box.check(first, NOW) == Accept(first, "friend")
+
+
+def test_a_window_is_over_by_every_clock_when_it_is_over_for_the_later_of_two() -> None:
+    window = Window(300, 60, HOUR_S)
+    assert [window.over_at(NOW + off_s, NOW) for off_s in (-DAY_S, 0, DAY_S)] == [
+        NOW + 360,
+        NOW + 360,
+        NOW + DAY_S + 360,
+    ]

@@ -6,13 +6,23 @@ nowhere, is handed to ``deliver`` from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from kitestring.base.commands import freeze
 from kitestring.base.outcomes import Outcome, Received, Refused
 from kitestring.base.records import RECEIPT, REPLY, Invoice, Message, Request
-from kitestring.base.transactions import Answer, Done, Finished, Running
+from kitestring.base.transactions import Answer, Done, Finished, Refuse, Running, Unstored
 from kitestring.engine.context import Context, Incoming
+
+#: Bytes of the replies that are kept of what one grant was refused, about 800 of them: an app that is refused more
+#: than that within minutes hears each of them once.
+MAX_REFUSAL_BYTES: Final = 1_048_576
+
+
+def always() -> bool:
+    """Say it again whoever asks."""
+    return True
 
 
 class Answers:
@@ -59,18 +69,32 @@ class Answers:
         """Refuse a request, so that a replay of the same event never executes later. A stranger's leaves no row."""
         if await self.known(incoming.request_id):
             return
-        request = new_request(incoming, self._context.clock.now())
-        if incoming.grant_id:
+        request = unclaimed_request(incoming, self._context.clock.now())
+        if not incoming.grant_id:
+            self._context.deliver(self.replies((request,), (refused,)))
+        elif incoming.refused_until is None:
             await self.store(request, refused)
         else:
-            self._context.deliver(self.replies((request,), (refused,)))
+            await self.refuse_until(incoming.refused_until, request, refused)
 
-    async def known(self, request_id: str) -> bool:
-        """Whether the request was claimed before. Then its stored answer is delivered again. A request that is still
-        running is answered by the task that carries it out: a refusal would deny what is under way."""
+    async def refuse_until(self, until: int, request: Request, refused: Refused | None) -> None:
+        """Refuse a request until its age does (``until``, Unix seconds), with silence if ``refused`` is None. Raises
+        KitestringError when the disk refuses; then nothing was said."""
+        now = self._context.clock.now()
+        reply = None if refused is None else self._make(request, refused, REPLY)
+        answer = await self._context.store.apply(Refuse(request, until, now, reply, MAX_REFUSAL_BYTES))
+        if isinstance(answer, Unstored) and reply is not None:
+            self._context.deliver((reply,))
+        elif not isinstance(answer, Unstored):
+            self._repeat(answer)
+
+    async def known(self, request_id: str, may_say: Callable[[], bool] = always) -> bool:
+        """Whether the request was claimed or refused before. Then its stored answer is delivered again, if it ``may``
+        be. A request that is still running is answered by the task that carries it out: a refusal would deny what is
+        under way."""
         if await self._context.store.request(request_id) is None:
             return False
-        messages = await self._context.store.messages(request_id)
+        messages = await self._context.store.messages(request_id) if may_say() else ()
         if messages:
             self._context.deliver(messages)
         return True
@@ -94,3 +118,8 @@ def new_request(incoming: Incoming, now: int, payment_id: str = "") -> Request:
         now,
         payment_id,
     )
+
+
+def unclaimed_request(incoming: Incoming, now: int) -> Request:
+    """The row of a request that is answered without having been claimed: what it asked for is not kept."""
+    return Request(incoming.request_id, incoming.wire, incoming.grant_id, b"", incoming.reply_to, incoming.sent_at, now)

@@ -37,7 +37,10 @@ def pauses() -> Iterator[float]:
 
 class Incoming(msgspec.Struct, frozen=True):
     """A journaled command on its way in. ``request_id`` is claimed once, for ever; ``reply_to`` belongs to the wire.
-    After ``expires_at`` (Unix seconds, where the sender gave one) it is not carried out any more."""
+    After ``expires_at`` (Unix seconds, where the sender gave one) it is not carried out any more.
+
+    A refusal of it is kept until ``refused_until`` (Unix seconds), when its age refuses it; None = as long as answers
+    are, for what has no age."""
 
     request_id: str
     wire: str
@@ -46,6 +49,7 @@ class Incoming(msgspec.Struct, frozen=True):
     reply_to: bytes
     sent_at: int
     expires_at: int | None = None
+    refused_until: int | None = None
 
 
 @dataclass(slots=True)

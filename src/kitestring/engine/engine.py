@@ -9,8 +9,8 @@ from typing import Any
 from kitestring.base.commands import AnyCommand, AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
-from kitestring.base.records import NodeView
-from kitestring.engine.answers import Answers
+from kitestring.base.records import NodeView, Request
+from kitestring.engine.answers import Answers, always
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.drift import Drift
 from kitestring.engine.grants import Grants
@@ -86,9 +86,18 @@ class Engine:
         """Answer a question; changes nothing. Never raises for the caller's or the node's sake."""
         return await self._questions.ask(grant_id, command)
 
-    async def known(self, request_id: str) -> bool:
-        """Whether a request was claimed before; its answer, if it has one, is delivered again."""
-        return await self._answers.known(request_id)
+    async def refuse(self, request: Request, until: int, refused: Refused | None) -> None:
+        """Refuse a known caller's request that is not to be carried out, for good: it is forgotten after ``until``
+        (Unix seconds), when its age refuses it. None = with silence. What is known already keeps its answer.
+
+        Raises KitestringError when the ledger cannot be written; then nothing was said.
+        """
+        await self._answers.refuse_until(until, request, refused)
+
+    async def known(self, request_id: str, may_say: Callable[[], bool] = always) -> bool:
+        """Whether a request was claimed or refused before; its answer, if it has one and ``may_say``, is delivered
+        again."""
+        return await self._answers.known(request_id, may_say)
 
     async def resolve(self, payment_id: str, note: str) -> None:
         """The operator's word about a payment of unknown outcome. Raises KitestringError if it has another state."""

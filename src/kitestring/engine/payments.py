@@ -24,7 +24,7 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
-from kitestring.engine.answers import Answers, new_request
+from kitestring.engine.answers import Answers, new_request, unclaimed_request
 from kitestring.engine.claims import new_payment, own_invoice
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
@@ -182,7 +182,7 @@ class Payments:
             case Finished():
                 self._context.deliver(decided.messages)
             case AlreadyPaid():
-                request = new_request(incoming, self._context.clock.now())
+                request = unclaimed_request(incoming, self._context.clock.now())
                 await self._answers.store(request, paid(decided.payment))
             case Refused():
                 await self._answers.refuse(incoming, decided)

@@ -36,6 +36,10 @@ class Window:
     ahead_s: int
     answer_s: int
 
+    def over_at(self, created_at: int, now: int) -> int:
+        """The time (Unix seconds) when an event is outside for good, although its clock or ours may be wrong."""
+        return max(created_at, now) + self.back_s + self.ahead_s
+
 
 class Why(Enum):
     """The reason why an event is dropped, always without an answer."""

@@ -6,7 +6,7 @@ no clock and no relay; whoever carries requests (the gateway) asks the value wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -94,6 +94,9 @@ class Wire:
     name under which a text that is not read any further gets its refusal. ``encode`` writes the answer or the receipt,
     ``refuse`` a refusal, both as plaintext; None = nothing is published.
 
+    ``questions`` are the methods that change nothing: any other request, and one that nobody could read, may move
+    money.
+
     ``announces`` is what everybody may know about its connections; None = nothing.
     """
 
@@ -108,6 +111,7 @@ class Wire:
     cipher: Callable[[Event, Grant | None], Choice]
     unreadable: Reason
     method: Callable[[str], str] = nameless
+    questions: Collection[str] = ()
     read: Callable[[str, Event, ReplyTo, Facts], Asked]
     encode: Callable[[Outcome, ReplyTo], bytes | None]
     refuse: Callable[[Refused, ReplyTo], bytes | None]

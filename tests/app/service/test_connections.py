@@ -112,7 +112,7 @@ def late(kind: int, key: SecretKey, plaintext: str, age_s: int) -> Event:
 async def replies(peer: Client, count: int) -> dict[str | None, Any]:
     """What the service has told the app, by request."""
     found: list[Event] = []
-    while len(found) < count:
+    while len({reply.id for reply in found}) < count:
         wanted = {"kinds": [kinds.OFFER, kinds.NWC_RESPONSE], "#p": [APP.public_hex]}
         found = await peer.ask("replies", wanted)
     return {
@@ -163,12 +163,12 @@ async def test_all_fresh_requests_that_came_in_meanwhile_are_received(
 async def test_callers_without_a_version_are_served_unless_the_owner_says_no(
     tmp_path: Path, accept: bool, code: int
 ) -> None:
-    versioned = late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 0)
-    event = sign_event(
-        APP, kind=kinds.OFFER, tags=versioned.tags[:1], content=versioned.content, created_at=versioned.created_at
-    )
     async with opened(tmp_path, accept_legacy_offers=accept) as (relay, core), client(relay) as peer:
         await core.start()
+        versioned = late(kinds.OFFER, KEYRING.service_key, '{"offer":"x"}', 0)
+        event = sign_event(
+            APP, kind=kinds.OFFER, tags=versioned.tags[:1], content=versioned.content, created_at=versioned.created_at
+        )
         async with asyncio.timeout(20):
             await peer.publish(event)
             assert (await replies(peer, 1))[event.id]["code"] == code

@@ -6,13 +6,20 @@ import asyncio
 
 import pytest
 
-from kitestring.app.service.housekeeping import FIRST_PRUNE_S, KEEP_S, PRUNE_EVERY_S, prune_daily
+from kitestring.app.service.housekeeping import (
+    FIRST_PRUNE_S,
+    FORGET_EVERY_S,
+    KEEP_S,
+    PRUNE_EVERY_S,
+    forget_refusals,
+    prune_daily,
+)
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.transactions import Answer, ForgetNews, Prune
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life
-from tests.kit.ledger.values import reply, request
+from tests.kit.ledger.values import refuse, reply, request
 
 
 @virtual
@@ -56,3 +63,16 @@ async def test_much_that_is_old_is_forgotten_in_steps_of_one_round(life: Life, m
         assert [one is not None for one in kept] == [False, False, True]
         horizons = [tx.now for tx in rig.store.applied if isinstance(tx, Prune)]
         assert horizons.count(max(horizons)) == 3  # of two, two and one
+
+
+@virtual
+async def test_refusals_are_forgotten_within_minutes_after_their_time(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        now = rig.clock.now()
+        await rig.store.apply(refuse("r", None, sent_at=now, received_at=now, until=now + 360))
+        forgetting = asyncio.create_task(forget_refusals(rig.store, rig.clock))
+        await rig.clock.sleep(361)
+        assert await rig.store.request("r") is not None
+        await rig.clock.sleep(FORGET_EVERY_S)
+        assert await rig.store.request("r") is None
+        forgetting.cancel()

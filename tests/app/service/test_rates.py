@@ -97,6 +97,21 @@ def test_refusals_of_strangers_are_bounded_all_together_too(monkeypatch: pytest.
     assert sum(rates.may_tell(str(number), Reason.MALFORMED, read=True) for number in range(9)) == 5
 
 
+def test_an_answer_is_said_again_once_in_ten_seconds_and_all_of_them_have_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SAID_AGAIN_ALL", Rate(6, 3))
+    clock = ManualClock()
+    rates = Rates(RequestRates(), clock)
+    for callers in (rates.connections, rates.strangers):
+        assert [callers.may_repeat("a", "r") for _ in range(2)] == [True, False]
+    clock.advance(10)
+    assert rates.connections.may_repeat("a", "r")
+    assert [rates.connections.may_repeat("a", name) for name in "stu"] == [True, True, False]
+    assert rates.connections.may_repeat("b", "v")
+    assert [rates.strangers.may_repeat(name, name) for name in "abcd"] == [True, True, True, False]
+
+
 # ------------------------------------------------------------ through the gateway
 
 

@@ -122,7 +122,7 @@ async def test_a_payment_that_was_told_it_is_too_many_is_not_paid_by_a_later_cop
     (refused,) = await door.tell(event)
     assert code(refused) == "RATE_LIMITED"
     await door.clock.sleep(200)
-    assert await door.tell(event) == []
+    assert await door.tell(event) == [refused]
     assert len(life.node.sends) == 1
 
 

@@ -20,12 +20,10 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")
 
 
-@finding("F1", "a refusal by rate is stored nowhere, and a restart forgets it")
 def test_f1_a_request_that_was_refused_by_its_rate_is_not_paid_after_a_restart() -> None:
     play(critical.refused_by_rate_then_restarted)
 
 
-@finding("F1", "what is refused as from the future may be paid once its time has come")
 def test_f1_a_request_that_was_refused_as_from_the_future_is_not_paid_later() -> None:
     play(critical.refused_as_from_the_future)
 

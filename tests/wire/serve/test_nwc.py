@@ -454,3 +454,7 @@ def test_a_connection_is_announced_with_the_ciphers_that_it_may_use(
     )
     assert WIRE.announces is not None
     assert WIRE.announces.write(grant) == Draft(kinds.NWC_INFO, tags, "get_balance get_info")
+
+
+def test_only_what_changes_nothing_is_a_question() -> None:
+    assert {"get_info", "get_balance", "lookup_invoice", "list_transactions"} == WIRE.questions

@@ -16,7 +16,7 @@ from kitestring.app.service.background import Background
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
-from kitestring.app.service.housekeeping import prune_daily
+from kitestring.app.service.housekeeping import forget_refusals, prune_daily
 from kitestring.app.service.node_words import told
 from kitestring.app.service.notices import give_notice
 from kitestring.app.service.rates import Rates
@@ -144,6 +144,7 @@ class Core:
         self._background.keep(self.connections.announce)
         self._background.keep(partial(prune_daily, self.store, self.clock))
         self._background.keep(self._witness.watch)
+        self._background.keep(partial(forget_refusals, self.store, self.clock))
 
     async def listening(self, timeout_s: float) -> bool:
         """Whether a relay has taken our subscription within ``timeout_s`` seconds."""

@@ -1,7 +1,8 @@
 """Between the relays and the engine: an event becomes a command, once, and its answer finds the way back.
 
 Every protocol goes through the same steps: receive → check → who → known → decrypt → rates → read → carry out → answer.
-What differs between them is in the value of each wire. Nothing here decides about money.
+What differs between them is in the value of each wire. Nothing here decides about money, and nothing that could move
+money is refused here but by the ledger: who was told no, or was passed over in silence, is never served by a late copy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from kitestring.app.service.callers import Caller, Callers
 from kitestring.app.service.rates import Rates
+from kitestring.app.service.refused import RefusedStrangers
 from kitestring.app.service.served import Served
 from kitestring.app.service.wires import Wires
 from kitestring.base.commands import Journaled
@@ -22,6 +24,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Encoded
+from kitestring.base.records import Request
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.nostr.event import Event
@@ -62,6 +65,7 @@ class Gateway:
         self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._served: Final = Served(clock)
+        self._refused: Final = RefusedStrangers(clock)
         self._looked_up: Final = Served(clock)
         self._dropped = 0
         self._dropped_line_due = 0.0
@@ -122,6 +126,7 @@ class Gateway:
         to = _reply_to(event, caller, choice.cipher)
         try:
             text = self._decrypt(event, choice, caller, to)
+            self._heed_start(event, caller, to)
             self._admit(text, caller, to)
             self._heed_cipher(choice, caller, to)
             asked = caller.wire.read(text, event, to, self._facts)
@@ -132,13 +137,26 @@ class Gateway:
             await self._carry_out(event, caller, asked)
 
     async def _is_answered(self, event: Event, caller: Caller) -> bool:
-        """Whether this is a copy: then the stored answer is sent again, whatever rates or prices are now, or nothing if
-        its answer was not stored. After a restart a stranger's is looked for at once. That of a
-        connection is met by the claim itself, and nothing is refused before it was looked for."""
-        if event.id in self._served:
-            await self._engine.known(event.id)
+        """Whether this is a copy: then the stored answer is said again, whatever rates or prices are now, or nothing if
+        none was stored or it was said just now. What an earlier run may have answered is looked for before it costs
+        anything; any other copy of a connection's is met by the claim itself."""
+        if event.id in self._refused:
             return True
-        return caller.grant is None and await self._engine.known(event.id)
+        if event.id in self._served:
+            if caller.rates.may_repeat(caller.name, event.id):
+                await self._engine.known(event.id)
+            return True
+        may_be_older = event.created_at <= self._refused.since + WINDOWS[event.kind].ahead_s or caller.grant is None
+        return may_be_older and await self._is_known(event, caller)
+
+    async def _is_known(self, event: Event, caller: Caller) -> bool:
+        """Whether the ledger has an answer, or will: then it is said again, not more often than is good."""
+        return await self._engine.known(event.id, lambda: caller.rates.may_repeat(caller.name, event.id))
+
+    def _heed_start(self, event: Event, caller: Caller, to: ReplyTo) -> None:
+        """Of strangers nothing is stored: what was asked before this service was started may have been refused."""
+        if caller.grant is None and event.created_at < self._refused.since:
+            raise WireRefusalError(to, Refused(Reason.STALE_REQUEST, "the service was away: ask again"))
 
     def _decrypt(self, event: Event, choice: Choice, caller: Caller, to: ReplyTo) -> str:
         try:
@@ -165,40 +183,62 @@ class Gateway:
             raise WireRefusalError(asked.to, limited)
 
     async def _refuse(self, event: Event, caller: Caller, refusal: WireRefusalError) -> None:
-        """Refuse, unless the request was answered before. Where the wire has no word for the reason, nobody looks."""
-        reason = refusal.refused.reason
-        if caller.wire.codes[reason] is None or (caller.grant is not None and await self._engine.known(event.id)):
-            return
-        if caller.rates.may_tell(caller.name, reason, read=refusal.read):
-            self._reply(refusal.to, refusal.refused)
+        """Refuse in words, or in silence where the wire has none or there were too many lately."""
+        wire, reason, to = caller.wire, refusal.refused.reason, refusal.to
+        is_told = wire.codes[reason] is not None and caller.rates.may_tell(caller.name, reason, read=refusal.read)
+        refused = refusal.refused if is_told else None
+        if caller.grant is not None and to.method not in wire.questions:
+            await self._refuse_for_good(event, caller, to, refused)
+        elif refused is not None:
+            self._turn_away(event, caller, to, refused)
+
+    async def _refuse_for_good(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused | None) -> None:
+        """The ledger keeps it from being carried out, before anybody is told. What was answered before, which memory
+        may have lost, keeps its answer."""
+        now, grant_id = self._clock.now(), "" if caller.grant is None else caller.grant.grant_id
+        reply_to = b"" if refused is None else to.freeze()
+        request = Request(event.id, to.wire, grant_id, b"", reply_to, event.created_at, now)
+        await self._engine.refuse(request, WINDOWS[event.kind].over_at(event.created_at, now), refused)
+        self._served.add(event.id)
+
+    def _turn_away(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused) -> None:
+        """Refuse a question, or a stranger, of whom nothing is stored."""
+        if caller.grant is None:
+            self._refused.add(event.id, event.created_at)
+        self._reply(to, refused)
 
     async def _carry_out(self, event: Event, caller: Caller, asked: Asked) -> None:
         grant_id = "" if caller.grant is None else caller.grant.grant_id
-        command = asked.command
+        command, sent_at = asked.command, event.created_at
         if isinstance(command, Journaled):
+            refused_until = WINDOWS[event.kind].over_at(sent_at, self._clock.now())
             incoming = Incoming(
-                event.id, asked.to.wire, grant_id, command, asked.to.freeze(), event.created_at, expires_at(event)
+                event.id, asked.to.wire, grant_id, command, asked.to.freeze(), sent_at, expires_at(event), refused_until
             )
             refused = await self._engine.handle(incoming)
             if refused is None:
                 self._served.add(event.id)
             else:
-                self._reply(asked.to, refused)
+                self._turn_away(event, caller, asked.to, refused)
         else:
             self._reply(asked.to, await self._engine.ask(grant_id, command))
 
     async def _serve_late(self, event: Event, caller: Caller, late: Lookup[Caller]) -> None:
-        """Too old, from the future or expired: only a stored answer is sent again; otherwise the sender learns about
+        """Too old, from the future or expired: only a stored answer is said again; otherwise the sender learns about
         its clock. Relays that keep requests show all of them at every reconnect: that is looked at once."""
         if event.id in self._looked_up:
             return
-        known = await self._engine.known(event.id)
+        is_known = await self._is_known(event, caller)
         self._looked_up.add(event.id)
-        if known or not late.answerable or event.id in self._served:
+        if is_known or event.id in self._served or event.id in self._refused:
             return
-        if caller.rates.may_tell(caller.name, Reason.STALE_REQUEST, read=True):
-            to = _reply_to(event, caller, caller.wire.cipher(event, caller.grant).unread)
-            self._reply(to, _stale(late))
+        is_told = late.answerable and caller.rates.may_tell(caller.name, Reason.STALE_REQUEST, read=True)
+        to = _reply_to(event, caller, caller.wire.cipher(event, caller.grant).unread)
+        if caller.grant is None:
+            if is_told:
+                self._turn_away(event, caller, to, _stale(late))
+        else:
+            await self._refuse_for_good(event, caller, to, _stale(late) if is_told else None)
 
     # ------------------------------------------------------------ answer
 

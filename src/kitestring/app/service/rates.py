@@ -22,6 +22,10 @@ RATE_REFUSALS: Final = Rate(12, 1)
 STALE_REFUSALS: Final = Rate(60, 60)
 #: Refusals of strangers' requests that reach no target, all together.
 STRANGER_REFUSALS: Final = Rate(600, 600)
+#: The same answer said again, per request: a client that asks again has waited longer, and copies are no echo.
+SAID_AGAIN: Final = Rate(6, 1)
+#: Answers said again to one connection, and to all strangers together: what relays show after an outage.
+SAID_AGAIN_ALL: Final = Rate(600, 600)
 TOGETHER: Final = ""
 
 
@@ -40,6 +44,10 @@ class CallerRates(Protocol):
         """Whether a refusal is answered now; otherwise silence. ``read`` is False for what nobody can decrypt."""
         ...
 
+    def may_repeat(self, caller: str, request_id: str) -> bool:
+        """Whether the answer to a request is said once more; otherwise silence."""
+        ...
+
 
 class ConnectionRates:
     """Of a connection each request costs, well-formed or not, and a payment costs more."""
@@ -49,6 +57,7 @@ class ConnectionRates:
         self._requests = _limiter(rates.requests_per_min)
         self._payments = _limiter(rates.payments_per_min)
         self._unread = Limiter(UNDECRYPTABLE)
+        self._again, self._again_all = Limiter(SAID_AGAIN), Limiter(SAID_AGAIN_ALL)
         self._told = {Reason.RATE_LIMITED: Limiter(RATE_REFUSALS), Reason.STALE_REQUEST: Limiter(STALE_REFUSALS)}
 
     def admit(self, caller: str) -> Refused | None:
@@ -60,6 +69,9 @@ class ConnectionRates:
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
         """A request that was read has paid for its answer: only some refusals have limits of their own."""
         return self._buckets.take((self._told.get(reason) if read else self._unread, caller)) is None
+
+    def may_repeat(self, caller: str, request_id: str) -> bool:
+        return self._buckets.take((self._again, request_id), (self._again_all, caller)) is None
 
 
 class StrangerRates:
@@ -73,6 +85,7 @@ class StrangerRates:
         self._all = _limiter(rates.all_offers_requests_per_min)
         self._limit_told = Limiter(RATE_REFUSALS)
         self._refusals = Limiter(STRANGER_REFUSALS)
+        self._again, self._again_all = Limiter(SAID_AGAIN), Limiter(SAID_AGAIN_ALL)
 
     def admit(self, caller: str) -> Refused | None:
         """Nothing yet: the target is not known."""
@@ -84,6 +97,9 @@ class StrangerRates:
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
         own = self._limit_told if reason is Reason.RATE_LIMITED else self._author
         return self._buckets.take((own, caller), (self._refusals, TOGETHER)) is None
+
+    def may_repeat(self, caller: str, request_id: str) -> bool:
+        return self._buckets.take((self._again, request_id), (self._again_all, TOGETHER)) is None
 
 
 class Rates:

@@ -6,8 +6,8 @@ from typing import Final
 
 from kitestring.base.ports import Clock
 
-#: Seconds: as long as the age window would take a copy (300 s back, and 60 s ahead). What was refused and is not
-#: stored must not be carried out by a late copy after all. An id is kept for once to twice this time.
+#: Seconds: as long as the age window would take a copy (300 s back, and 60 s ahead). It only saves work: what must not
+#: be carried out is in the ledger, or among the refused strangers. An id is kept for once to twice this time.
 SERVED_S: Final = 360
 #: Ids kept (about 90 bytes each); beyond it the older half is forgotten. The ledger knows those that count.
 MAX_SERVED: Final = 65_536
@@ -29,12 +29,12 @@ class Served:
         self._turn()
         if len(self._new) >= MAX_SERVED // 2:
             self._old, self._new = self._new, set()
-        self._new.add(_beginning(event_id))
+        self._new.add(beginning(event_id))
 
     def __contains__(self, event_id: str) -> bool:
         self._turn()
-        beginning = _beginning(event_id)
-        return beginning in self._new or beginning in self._old
+        name = beginning(event_id)
+        return name in self._new or name in self._old
 
     def __len__(self) -> int:
         return len(self._new) + len(self._old)
@@ -49,5 +49,6 @@ class Served:
         self._turn_at = self._clock.monotonic() + SERVED_S
 
 
-def _beginning(event_id: str) -> int:
+def beginning(event_id: str) -> int:
+    """The part of an event id that is kept, see :data:`DIGITS`."""
     return int(event_id[:DIGITS], 16)

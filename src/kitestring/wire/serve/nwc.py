@@ -428,6 +428,7 @@ WIRE: Final = Wire(
     cipher=_cipher,
     unreadable=Reason.MALFORMED,
     method=read_method,
+    questions=frozenset(row.name for row in METHODS.values() if not issubclass(row.command, c.Journaled)),
     read=read,
     encode=encode,
     refuse=refuse,
