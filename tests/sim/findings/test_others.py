@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sim.findings import others
-from tests.sim.findings.playing import finding, play
+from tests.sim.findings.playing import play
 
 
 @pytest.fixture(autouse=True)
