@@ -86,6 +86,7 @@ async def test_open_invoices_of_a_node_that_is_gone_count_against_nobody(
     async with life.service(start=False) as rig:
         rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
         life.node.exchange("03" + "cd" * 32)
+        await life.node.info()
         await rig.engine.start()
         await rig.invoice("i2", "app", 1_000)
         await rig.invoice("o2", "", 1_000, offer_id="tips")

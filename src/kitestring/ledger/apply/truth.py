@@ -1,4 +1,4 @@
-"""What has happened, in a form that no constraint refuses.
+"""The form in which what has happened is booked: one that no constraint refuses.
 
 A claim may be refused; what a node or the operator says afterwards may not: the money has moved, whatever the books
 think of it. So all that comes from outside into an outcome, a resolution or a credit passes through here first. What
