@@ -88,6 +88,22 @@ async def test_a_payment_whose_record_the_node_has_lost_is_not_called_failed_whe
 
 
 @virtual
+async def test_a_loss_that_another_claim_shows_counts_for_all_that_are_open(life: Life) -> None:
+    """Restored to a state that the first claim has seen, and the second one has not."""
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["never"]))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(60)
+        for number in range(2):
+            await rig.pay(f"later {number}", "app", life.node.outside_invoice(), 1_000)
+            await rig.answer(f"later {number}")
+            await rig.clock.sleep(60)
+    life.node._sent.clear()
+    await is_left_to_the_operator(life, invoice)
+
+
+@virtual
 async def test_what_the_process_that_sent_it_is_told_is_compared_as_well(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")

@@ -138,8 +138,8 @@ async def moment(number: int, service: Kitestring, street: Street, held: list[Bi
 
 
 async def buy_and_die(number: int, service: Kitestring, street: Street, shopper: Shopper) -> None:
-    # Money that comes back after a kill before lnd had the order is told after a quiet minute: once is enough here.
-    comes_back = number % 3 == 0 or number == 1
+    # Money that comes back after a kill before lnd had the order is told after five quiet minutes: too long for here.
+    comes_back = number % 3 == 0
     held = [await street.bill(held=True, given_back=given_back) for given_back in (False, comes_back, False)]
     plain = [await street.bill() for _ in range(4)]
     bills = [bill for pair in zip(held, plain, strict=False) for bill in pair] + plain[-1:]

@@ -311,7 +311,7 @@ class Backend(Protocol):
         It never falls while the node keeps what it knows, and a new attempt of a hash that has failed may leave it
         where it is. It falls when records are deleted, when the node is restored from a copy, and when it begins with
         an empty database: a *number* that goes on growing after such a loss, as sequence numbers do, is no count. It
-        is stored with each claim, at most some minutes old; 0 stands for an empty list and proves nothing.
+        is stored with each claim, at most a minute old; 0 stands for an empty list and proves nothing.
         """
         ...
 

@@ -7,13 +7,15 @@ deleted, when the node is restored from a copy, and when it begins with an empty
 * in the young life of a claim: the older it is, the more may have happened to the node's memory
 * while the node has not shown a payment of this hash itself (:mod:`kitestring.engine.orders` keeps that)
 * confirmed by a look-up of another kind, asked for *after* the word: the node's own count of its payments
-  (``Backend.payment_index``) is not below the one that was stored with the claim.
+  (``Backend.payment_index``) is not below the one that was stored with the claim, nor below the highest one that was
+  stored with others.
 
 A count of 0 at the claim proves nothing, because an empty list cannot be told from an emptied one. A process that has
 sent the order itself, and lives since, believes a node without a count; after a restart nobody does.
 
-What is left: one record that is deleted by itself, and as many new payments as records were deleted. So the guides say
-that payments are never to be deleted, and the doctor looks at the count.
+What is left: one record that is deleted by itself; as many new payments as records were deleted; and a node that is
+restored to the moment between the count and the order, before which nothing was lost. So the guides say that payments
+are never to be deleted and a node never to be put back to an old state, and the doctor looks at the count.
 """
 
 from __future__ import annotations
@@ -41,10 +43,11 @@ async def doubt(context: Context, payment: Payment, waited_s: float, *, is_inher
     can_count = context.backend.capabilities.payment_index
     if not can_count or not payment.payment_index:
         return "the node has never seen it, and after a restart nothing confirms that" if is_inherited else ""
+    before = max(payment.payment_index, await context.store.payment_index(payment.node_id) or 0)
     present = await reachable(context.backend.payment_index())
-    if present >= payment.payment_index:
+    if present >= before:
         return ""
     return (
-        f"the node has never seen it, but its list of payments became shorter ({payment.payment_index} at the claim,"
+        f"the node has never seen it, but its list of payments became shorter ({before} before,"
         f" {present} now): records were deleted, or it was restored; look at the node, then `kitestring resolve`"
     )

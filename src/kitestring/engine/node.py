@@ -24,9 +24,6 @@ INFO_AGE_S: Final = 15.0
 ANSWER_LIMIT_S: Final = 300.0
 #: A question that decides about no money in flight is given up sooner: the caller can ask again.
 QUESTION_LIMIT_S: Final = 60.0
-#: The node's count of payments may be so old when it is stored with a claim: an older one is lower, and proves less,
-#: but never too much. Some nodes walk through their list for it.
-INDEX_AGE_S: Final = 300.0
 #: A failed question about the balance is not repeated sooner.
 FAILURE_AGE_S: Final = 2.0
 #: Characters of the node's own words about a failure.
@@ -78,8 +75,6 @@ class NodeGate:
         self._view: NodeView | None = None
         self._balance = NodeBalance(ZERO, ZERO, ZERO)
         self._view_at = 0.0
-        self._index: int | None = None
-        self._index_at = -INDEX_AGE_S
         self._question: asyncio.Task[None] | None = None
         self._failure: KitestringError | None = None
         self._failed_at = 0.0
@@ -128,13 +123,13 @@ class NodeGate:
 
     async def _count(self) -> int | None:
         """The node's count of payments. One that cannot be had keeps nobody from paying: it is a proof less."""
-        now = self._context.clock.monotonic()
-        if self._context.backend.capabilities.payment_index and now - self._index_at >= INDEX_AGE_S:
-            try:
-                self._index, self._index_at = await reachable(self._context.backend.payment_index()), now
-            except KitestringError as failure:
-                log.warning("the node does not count its payments: %s", failure.message)
-        return self._index
+        if not self._context.backend.capabilities.payment_index:
+            return None
+        try:
+            return await reachable(self._context.backend.payment_index())
+        except KitestringError as failure:
+            log.warning("the node does not count its payments: %s", failure.message)
+            return None
 
     def close(self) -> None:
         """End the question under way, if any: a stop does not wait for it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Final, assert_never
 
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_WIRE, PayInvoice
@@ -36,6 +35,9 @@ from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
 
 #: A balance younger than this is not asked again after "insufficient funds".
 FRESH_VIEW_S: Final = 1.0
+#: The node's count of payments may be so old when it is stored with a claim. An older one is lower, so that the loss of
+#: what came in between is not noticed; a newer one costs a busy service more questions.
+COUNT_AGE_S: Final = 60.0
 #: A request that waited longer than this for its decision is refused: its sender may have paid in another way by now.
 DECIDE_LIMIT_S: Final = 30.0
 
@@ -167,10 +169,10 @@ class Payments:
 
     async def _view(self, age_s: float, until: float, *, is_owners: bool, is_ours: bool) -> NodeView | None:
         """The owner pays from the node's balance. Of anybody else's order only the node's count of payments is needed,
-        of whatever age, and of a payment inside this service nothing."""
+        which may be older, and of a payment inside this service nothing."""
         if not is_owners and (is_ours or not self._context.backend.capabilities.payment_index):
             return None
-        view = await self._gate.view(age_s if is_owners else math.inf)
+        view = await self._gate.view(age_s if is_owners else COUNT_AGE_S)
         if self._context.clock.monotonic() > until:
             raise KitestringError(Reason.UNAVAILABLE, "the node took too long; nothing was sent, try again")
         return view
