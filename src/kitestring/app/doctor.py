@@ -42,9 +42,10 @@ LOW_DISK_BYTES, NO_DISK_BYTES = 1_000_000_000, 50_000_000
 RELAY_TIMEOUT_S: Final = 8.0
 
 #: The name and the way out of each cause for which spending is stopped.
-_STOPPED: Final = {"drift": "spending", "ledger": "ledger", "file": "ledger", "twin": "copy"}
+_STOPPED: Final = {"drift": "spending", "node": "node", "ledger": "ledger", "file": "ledger", "twin": "copy"}
 _MEND: Final = {
     "drift": "run `kitestring audit --node`",
+    "node": "put the right one back, and it goes by itself; or start the service again on the new one",
     "ledger": "run `kitestring audit --node`, which allows it again, or decide with `kitestring allow-spending`",
     "file": "stop the service and look for the file before you start it again",
     "twin": "end one of the two, then run `kitestring allow-spending`",

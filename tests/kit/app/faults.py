@@ -114,14 +114,14 @@ class _Masked(_Through):
 
     def __init__(self, inner: Any, node_id: str) -> None:
         super().__init__(inner)
-        self._node_id = node_id
+        self.node_id = node_id
 
     @property
     def node_id(self) -> str:
         return self._node_id
 
     async def info(self) -> Any:
-        return msgspec.structs.replace(await self._inner.info(), node_id=self._node_id)
+        return msgspec.structs.replace(await self._inner.info(), node_id=self.node_id)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         async for settlement in self._inner.settlements(cursor):
