@@ -160,6 +160,6 @@ def test_each_cause_for_which_nothing_is_spent_has_a_name_and_a_way_out() -> Non
     stopped = [{"cause": cause.value, "why": f"because of {cause.value}"} for cause in StopCause]
     _, *found = judge(facts(spending_stopped=stopped))
     assert [(one.name, one.state) for one in found] == [
-        ("spending", "fail"), ("ledger", "fail"), ("ledger", "fail"), ("copy", "fail"),
+        ("spending", "fail"), ("node", "fail"), ("ledger", "fail"), ("ledger", "fail"), ("copy", "fail"),
     ]  # fmt: skip
     assert all(f"because of {cause.value}; " in one.sentence for cause, one in zip(StopCause, found, strict=True))

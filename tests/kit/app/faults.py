@@ -116,10 +116,6 @@ class _Masked(_Through):
         super().__init__(inner)
         self.node_id = node_id
 
-    @property
-    def node_id(self) -> str:
-        return self._node_id
-
     async def info(self) -> Any:
         return msgspec.structs.replace(await self._inner.info(), node_id=self.node_id)
 
