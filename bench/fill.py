@@ -16,6 +16,7 @@ from typing import Final
 
 from bench import world
 from bench.node import EXPIRY_S
+from kitestring.app.home.marker import write_marker
 from kitestring.app.service.notices import CONSUMER
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.destinations import Bolt11
@@ -70,6 +71,8 @@ async def ledger(directory: Path) -> AsyncIterator[SqliteStore]:
         yield store
         await store.apply(Tell(CONSUMER, last_event, int(time.time())))
         await store.apply(MarkSent(last))
+        marker = (directory / LEDGER).with_suffix(".marker")
+        write_marker(marker, await store.generation())  # as the service that wrote it would have
     finally:
         await store.close()
 
