@@ -24,8 +24,10 @@ def test_a_file_counts_for_its_room_and_in_app_for_its_floor(file: str, room: st
 
 
 def test_what_is_below_its_floor_or_has_none_or_is_gone_is_told() -> None:
-    told = list(faults({"base": 98, "wire": 90, "gone": 50}, {"base": 97.99, "wire": 90.0, "new": 77.7}))
+    measured = {"": 44.7, "base": 97.99, "wire": 90.0, "new": 77.7}
+    told = list(faults({"": 85, "base": 98, "wire": 90, "gone": 50}, measured))
     assert [sentence.split(":")[0] for sentence in told] == [
+        "top is at 44.7 %, its floor is 85",
         "base is at 97.9 %, its floor is 98",
         "gone is no room any more",
         "new has no floor",

@@ -34,6 +34,9 @@ FLOORS = {
     "wire": 98,
 }
 
+#: What the files beside the rooms are called.
+TOP = "top"
+
 
 def room_of(file: str) -> str:
     """The first folder below the package, inside `app` the second one, too; "" for the files at the top."""
@@ -60,20 +63,21 @@ def measured() -> dict[str, float]:
 def faults(floors: Mapping[str, int], rooms: Mapping[str, float]) -> Iterable[str]:
     """One sentence for each room below its floor, without a floor, or gone."""
     for room in sorted({*floors, *rooms}):
+        name = room or TOP
         if room not in floors:
-            yield f"{room} has no floor: give it {int(rooms[room])} in tools/coverage_floors.py"
+            yield f"{name} has no floor: give it {int(rooms[room])} in tools/coverage_floors.py"
         elif room not in rooms:
-            yield f"{room} is no room any more: take its floor out of tools/coverage_floors.py"
+            yield f"{name} is no room any more: take its floor out of tools/coverage_floors.py"
         elif rooms[room] < floors[room]:
             percent = math.floor(10 * rooms[room]) / 10
-            yield f"{room} is at {percent} %, its floor is {floors[room]}: `coverage report -m` names the lines"
+            yield f"{name} is at {percent} %, its floor is {floors[room]}: `coverage report -m` names the lines"
 
 
 def main() -> int:
     """Prints the table; returns the exit code."""
     rooms = measured()
     for room, percent in sorted(rooms.items()):
-        sys.stdout.write(f"{room or 'top':16} {percent:6.1f} %   floor {FLOORS.get(room, '–')}\n")
+        sys.stdout.write(f"{room or TOP:16} {percent:6.1f} %   floor {FLOORS.get(room, '–')}\n")
     found = list(faults(FLOORS, rooms))
     sys.stderr.writelines(f"{sentence}\n" for sentence in found)
     return 1 if found else 0
