@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.service.delivery import RETRY_S, Route
+from kitestring.app.service.delivery import Route
 from kitestring.app.service.notices import NOTICES, Notice, give_notice
+from kitestring.app.service.receptions import RETRY_S, Reception, Rule, until_taken
 from kitestring.app.service.routes import ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
 from kitestring.base.events import EventKind
@@ -25,7 +26,7 @@ PAGE: dict[str, Any] = names_of(CODE, "till_carrier")
 
 
 def row() -> RouteRow:
-    found: RouteRow = eval(ROW, {"RouteRow": RouteRow, **PAGE})
+    found: RouteRow = eval(ROW, {"RouteRow": RouteRow, "Rule": Rule, "until_taken": until_taken, **PAGE})
     return found
 
 
@@ -41,22 +42,24 @@ def message() -> Message:
     return Message("", PAGE["TILL"], b"invoice-1", b"", 0, f"127.0.0.1:{free_port()}".encode())
 
 
-async def sent(message: Message) -> list[bool]:
-    taken: list[bool] = []
+async def sent(message: Message) -> list[Reception]:
+    said: list[Reception] = []
     over = asyncio.Event()
 
-    def done(is_taken: bool) -> None:
-        taken.append(is_taken)
+    def done(reception: Reception) -> None:
+        said.append(reception)
         over.set()
 
     carry()(message, done)
-    assert taken == []  # it does not block
+    assert said == []  # it does not block
     await over.wait()
-    return taken
+    return said
 
 
-@pytest.mark.parametrize(("said", "is_taken"), [(b"OK\n", True), (b"no\n", False), (b"", False)])
-async def test_a_message_is_taken_when_the_till_says_so(message: Message, said: bytes, is_taken: bool) -> None:
+@pytest.mark.parametrize(
+    ("said", "reception"), [(b"OK\n", Reception.TAKEN), (b"no\n", Reception.REFUSED), (b"", Reception.REFUSED)]
+)
+async def test_a_message_is_taken_when_the_till_says_so(message: Message, said: bytes, reception: Reception) -> None:
     shown: list[bytes] = []
 
     async def till(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,12 +70,12 @@ async def test_a_message_is_taken_when_the_till_says_so(message: Message, said: 
 
     port = int(message.address.rpartition(b":")[2])
     async with await asyncio.start_server(till, "127.0.0.1", port):
-        assert await sent(message) == [is_taken]
+        assert await sent(message) == [reception]
     assert shown == [b"invoice-1\n"]
 
 
 async def test_a_till_that_is_not_there_has_taken_nothing(message: Message) -> None:
-    assert await sent(message) == [False]
+    assert await sent(message) == [Reception.UNSENT]
 
 
 @virtual
@@ -82,7 +85,7 @@ async def _money_arrives(life: Life) -> list[Message]:
 
     def collect(message: Message, done: Any) -> None:
         carried.append(message)
-        done(True)
+        done(Reception.TAKEN)
 
     async with life.service() as rig:
         rig.delivery._routes = {**rig.delivery._routes, PAGE["TILL"]: Route(collect)}
@@ -107,7 +110,7 @@ def test_money_that_arrives_becomes_a_message_for_the_till(tmp_path: Path) -> No
 
 def test_the_row_of_the_page_is_new_and_the_waits_are_those_of_the_code() -> None:
     assert row().kind not in {one.kind for one in ROWS}
-    assert row().give_up_s == 3_600
+    assert row().rules[Reception.UNSENT].give_up_s == 3_600
     text = (HOW_TO / "add-a-deliverer.md").read_text(encoding="utf-8")
     waits = sorted(set(RETRY_S))
     assert list(RETRY_S) == sorted(RETRY_S)

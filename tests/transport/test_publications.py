@@ -16,8 +16,8 @@ from kitestring.transport.publications import (
 )
 
 A, B = "wss://a.example", "wss://b.example"
-YES, NO, LATER, AUTH = (
-    Verdict(answer) for answer in (RelayAnswer.ACCEPTED, RelayAnswer.REFUSED, RelayAnswer.LATER, RelayAnswer.AUTH)
+YES, NO, LATER, AUTH, SENT, UNHEARD = (
+    Verdict(RelayAnswer[name]) for name in ("ACCEPTED", "REFUSED", "LATER", "AUTH", "SENT", "UNHEARD")
 )
 
 
@@ -32,6 +32,7 @@ def publication(*verdicts: Verdict, every: bool = False) -> Publication:
         (True, "", RelayAnswer.ACCEPTED),
         (True, "mute: nobody listens", RelayAnswer.ACCEPTED),
         (False, "duplicate: have it", RelayAnswer.ACCEPTED),
+        (False, "mute: no one was listening", RelayAnswer.UNHEARD),
         (False, "rate-limited: slow down", RelayAnswer.LATER),
         (False, "error: disk", RelayAnswer.LATER),
         (False, "", RelayAnswer.LATER),
@@ -57,6 +58,9 @@ def test_what_the_word_in_an_ok_means(accepted: bool, message: str, answer: Rela
         (NO, LATER, None, None),
         (NO, AUTH, None, None),
         (NO, NO, False, False),
+        (UNHEARD, NO, False, False),
+        (UNHEARD, UNANSWERED, None, None),
+        (SENT, NO, None, None),
         (YES, AUTH, True, None),
         (UNANSWERED, UNANSWERED, None, None),
     ],
@@ -71,11 +75,29 @@ def test_it_is_over_when_one_relay_has_it_or_none_will_and_with_every_when_all_h
 
 
 @pytest.mark.parametrize(
-    ("verdict", "wanted"), [(UNANSWERED, True), (LATER, True), (YES, False), (NO, False), (AUTH, False)]
+    ("verdict", "wanted"),
+    [(UNANSWERED, True), (SENT, True), (LATER, True), (YES, False), (NO, False), (AUTH, False), (UNHEARD, False)],
 )
 def test_it_is_sent_again_only_to_who_has_not_said_the_last_word(verdict: Verdict, wanted: bool) -> None:
     assert publication(verdict).wants(A) is wanted
     assert not publication(verdict).wants("wss://elsewhere.example")
+
+
+def test_it_counts_as_sent_while_the_connection_that_it_went_out_on_stands() -> None:
+    sent = publication(UNANSWERED, NO)
+    sent.note_sent(A)
+    assert sent.verdicts == {A: SENT, B: NO}
+    sent.note_lost(A)
+    sent.note_lost(B)
+    sent.note_lost("wss://elsewhere.example")
+    assert sent.verdicts == {A: UNANSWERED, B: NO}
+
+
+def test_what_a_relay_has_said_stays_said_when_the_event_is_sent_again_or_the_connection_breaks() -> None:
+    sent = publication(LATER)
+    sent.note_sent(A)
+    sent.note_lost(A)
+    assert sent.verdicts == {A: LATER}
 
 
 def test_the_pauses_before_it_is_sent_again_double_up_to_a_minute() -> None:

@@ -6,7 +6,7 @@ import nostr_sdk
 import pytest
 
 from kitestring.nostr.event import decode_event, encode_event
-from kitestring.transport.publications import RelayAnswer
+from kitestring.transport.publications import PUBLISH_DEADLINE_S, RelayAnswer
 from kitestring.transport.relays import PoolOptions, RelayPool
 from tests.kit.chance import entropy
 from tests.kit.clock import ManualClock, StandingClock
@@ -113,7 +113,30 @@ async def test_one_relay_that_says_true_is_enough() -> None:
         result = await within(task)
     assert result.accepted
     assert result.relays[good.url].answer is RelayAnswer.ACCEPTED
-    assert result.relays[silent.url].answer is RelayAnswer.NONE
+    assert result.relays[silent.url].answer is RelayAnswer.SENT
+
+
+async def test_events_to_a_relay_that_confirms_nothing_are_sent_three_times_and_end_as_sent() -> None:
+    async with scene() as (relay, pool, clock):
+        caller = await relay.caller()
+        tasks = [publishing(pool, note(content=str(number))) for number in range(150)]
+        for _ in range(int(PUBLISH_DEADLINE_S)):
+            await clock.pass_sleep(1, 1)
+        results = [await within(task) for task in tasks]
+        assert {result.relays[relay.url].answer for result in results} == {RelayAnswer.SENT}
+        pool.subscribe("in", to_keys(), Inbox())
+        assert [(await caller.receive())[0] for _ in range(451)] == ["EVENT"] * 450 + ["REQ"]
+
+
+async def test_what_nobody_is_listening_for_is_not_sent_again() -> None:
+    async with scene() as (relay, pool, _):
+        caller = await relay.caller()
+        event = note()
+        task = publishing(pool, event)
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "mute: no one was listening for this")
+        result = await within(task)
+        assert (result.accepted, result.relays[relay.url].answer) == (False, RelayAnswer.UNHEARD)
 
 
 async def test_every_relay_can_be_asked_for() -> None:

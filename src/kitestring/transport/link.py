@@ -171,16 +171,18 @@ class Link:
 
     # ------------------------------------------------------------ writing
 
-    def send(self, frame: bytes) -> None:
-        """Queue a frame. On overflow the connection ends; what it carried is sent again on the next one."""
+    def send(self, frame: bytes) -> bool:
+        """Queue a frame; whether there is a connection. On overflow it ends, and what it carried is sent again on the
+        next one."""
         if not self.connected:
-            return
+            return False
         self._queued_bytes += len(frame)
         self._queue.append(frame)
         if len(self._queue) > MAX_QUEUED_FRAMES or self._queued_bytes > MAX_QUEUED_BYTES:
             self._end_slow_connection()
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+        return True
 
     def _end_slow_connection(self) -> None:
         if not self._overflow and self._limit is not None:

@@ -26,8 +26,10 @@ MAX_PUBLICATION_BYTES: Final = 32 * 1_048_576
 class RelayAnswer(Enum):
     """The word of one relay about an event so far."""
 
-    NONE = "no answer"
+    NONE = "not connected"
+    SENT = "no answer"
     ACCEPTED = "accepted"
+    UNHEARD = "nobody is listening"
     LATER = "asked to try later"
     AUTH = "wants authentication"
     REFUSED = "refused"
@@ -46,13 +48,17 @@ class PublishResult(msgspec.Struct, frozen=True):
 
 
 UNANSWERED: Final = Verdict(RelayAnswer.NONE)
+_SENT: Final = Verdict(RelayAnswer.SENT)
 _ACCEPTED: Final = Verdict(RelayAnswer.ACCEPTED)
 
 OnPublished = Callable[[PublishResult], None]
 #: Answers of relays that should (still) be sent the event.
-_WANTING: Final = frozenset({RelayAnswer.NONE, RelayAnswer.LATER})
+_WANTING: Final = frozenset({RelayAnswer.NONE, RelayAnswer.SENT, RelayAnswer.LATER})
+#: Answers that sending again does not change.
+_FINAL: Final = frozenset({RelayAnswer.REFUSED, RelayAnswer.UNHEARD})
 _BY_PREFIX: Final = {
     "duplicate": RelayAnswer.ACCEPTED,
+    "mute": RelayAnswer.UNHEARD,
     "rate-limited": RelayAnswer.LATER,
     "error": RelayAnswer.LATER,
     "": RelayAnswer.LATER,
@@ -61,7 +67,8 @@ _BY_PREFIX: Final = {
 
 
 def read_ok(accepted: bool, message: str) -> Verdict:
-    """The verdict in an OK. ``duplicate:`` counts as accepted; ``restricted:``, ``blocked:`` and the like are final."""
+    """The verdict in an OK. ``duplicate:`` counts as accepted; ``mute:``, ``restricted:``, ``blocked:`` and the
+    like are final."""
     if accepted:
         return Verdict(RelayAnswer.ACCEPTED, message) if message else _ACCEPTED
     return Verdict(_BY_PREFIX.get(reason_prefix(message), RelayAnswer.REFUSED), message)
@@ -83,21 +90,27 @@ class Publication(msgspec.Struct):
     def wants(self, url: str) -> bool:
         """Whether it should (still) be sent to that relay."""
         verdict = self.verdicts.get(url)
-        return verdict is not None and verdict.answer not in {
-            RelayAnswer.ACCEPTED,
-            RelayAnswer.REFUSED,
-            RelayAnswer.AUTH,
-        }
+        return verdict is not None and verdict.answer in _WANTING
+
+    def note_sent(self, url: str) -> None:
+        """It is on a live connection now."""
+        if self.verdicts[url].answer is RelayAnswer.NONE:
+            self.verdicts[url] = _SENT
+
+    def note_lost(self, url: str) -> None:
+        """The connection to that relay broke: whether it has read the event is not known."""
+        if self.verdicts.get(url) is _SENT:
+            self.verdicts[url] = UNANSWERED
 
     def outcome(self) -> bool | None:
         """True or False once that is certain, else None."""
         answers = [verdict.answer for verdict in self.verdicts.values()]
         if RelayAnswer.ACCEPTED in answers and not self.every:
             return True
-        refused = answers.count(RelayAnswer.REFUSED)
+        ended = sum(answer in _FINAL for answer in answers)
         if self.every:
-            return refused == 0 if refused + answers.count(RelayAnswer.ACCEPTED) == len(answers) else None
-        return False if refused == len(answers) else None
+            return ended == 0 if ended + answers.count(RelayAnswer.ACCEPTED) == len(answers) else None
+        return False if ended == len(answers) else None
 
     def postpone(self, now: float) -> None:
         """Plan the next sending; a relay whose authentication came to nothing gets another chance then."""

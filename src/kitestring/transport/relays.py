@@ -195,7 +195,11 @@ class RelayPool:
         self._publication_bytes += len(frame)
         self._busy.set()
         for url in urls:
-            self._links[url].send(frame)
+            self._put(publication, url)
+
+    def _put(self, publication: Publication, url: str) -> None:
+        if self._links[url].send(publication.frame):
+            publication.note_sent(url)
 
     def _finish(self, publication: Publication, accepted: bool) -> None:
         del self._publications[publication.event_id]
@@ -210,12 +214,14 @@ class RelayPool:
                 link.subscribe(chunk)
         for publication in self._publications.values():
             if publication.wants(link.url):
-                link.send(publication.frame)
+                self._put(publication, link.url)
         self._changes.notify()
 
     def link_down(self, link: Link) -> None:
         for key in [key for key in self._later if key[0] == link.url]:
             del self._later[key]
+        for publication in self._publications.values():
+            publication.note_lost(link.url)
         self._changes.notify()
 
     def link_ok(self, link: Link, message: OkMessage) -> None:
@@ -256,7 +262,7 @@ class RelayPool:
             elif now >= publication.due:
                 publication.postpone(now)
                 for url in filter(publication.wants, publication.verdicts):
-                    self._links[url].send(publication.frame)
+                    self._put(publication, url)
 
     def _retry_subscriptions(self, now: float) -> None:
         for key, (due, chunk) in list(self._later.items()):

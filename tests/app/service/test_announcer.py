@@ -15,6 +15,7 @@ import pytest
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import ANNOUNCEMENT, DELETE_S, OTHERS_S, Announcer
 from kitestring.app.service.execute import execute
+from kitestring.app.service.receptions import Reception
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
@@ -369,9 +370,9 @@ async def test_a_stop_leaves_what_waits_for_a_relay_to_the_outbox_of_the_next_st
 
 async def carried(announce: Announcer, grant_id: str) -> bool:
     """Whether an announcement of that grant is taken."""
-    taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    announce.carry(Message("", ANNOUNCEMENT, b"", b"", NOW, grant_id.encode()), taken.set_result)
-    return await taken
+    said: asyncio.Future[Reception] = asyncio.get_running_loop().create_future()
+    announce.carry(Message("", ANNOUNCEMENT, b"", b"", NOW, grant_id.encode()), said.set_result)
+    return await said is Reception.TAKEN
 
 
 async def test_an_announcement_tells_the_grant_as_it_is_stored_now(store: SqliteStore) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import delivery
-from kitestring.app.service.delivery import RETRY_S, UNROUTED_S, Delivery, OnTaken, Route
+from kitestring.app.service.delivery import UNROUTED_S, Delivery, Route
+from kitestring.app.service.receptions import DONE, OnReception, Reception, Rule, until_taken
 from kitestring.app.service.routes import REPLY_GIVE_UP_S
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.records import Message, Outgoing
+from kitestring.base.records import Message
 from kitestring.base.store import LONGEST_PAUSE_S
 from kitestring.base.transactions import Committed, MarkSent, Tell
 from kitestring.nostr.event import Event, first_tag
@@ -108,7 +109,7 @@ async def test_messages_beyond_those_under_way_wait_in_the_ledger_and_leave_in_o
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delivery, "MAX_UNDER_WAY", 4)
         async with life.service(start=False) as rig:
-            waiting: list[tuple[Message, OnTaken]] = []
+            waiting: list[tuple[Message, OnReception]] = []
             rig.delivery._routes = {"note": Route(lambda message, done: waiting.append((message, done)))}
             for number in range(11):
                 await rig.store.apply(Tell("test", number + 1, rig.clock.now(), (note(number),)))
@@ -118,7 +119,7 @@ async def test_messages_beyond_those_under_way_wait_in_the_ledger_and_leave_in_o
             while waiting:
                 message, done = waiting.pop(0)
                 seen.append(message.plaintext)
-                done(True)
+                done(Reception.TAKEN)
                 await rig.clock.sleep(2)
             assert seen == [b"%d" % number for number in range(11)]
 
@@ -148,9 +149,9 @@ async def test_a_message_that_no_route_carries_is_kept_and_goes_out_when_there_i
         assert await unsent(rig) == 1
     sent: list[Message] = []
 
-    def carry(message: Message, done: OnTaken) -> None:
+    def carry(message: Message, done: OnReception) -> None:
         sent.append(message)
-        done(True)
+        done(Reception.TAKEN)
 
     async with life.service(start=False) as rig:
         rig.delivery._routes = {"note": Route(carry)}
@@ -172,9 +173,9 @@ async def test_marks_that_the_disk_refuses_are_written_later(life: Life) -> None
         assert await rig.store.outbox(await rig.store.sent_position(), 10) == []
 
 
-def held(rig: Rig) -> list[tuple[Message, OnTaken]]:
+def held(rig: Rig) -> list[tuple[Message, OnReception]]:
     """From now on nothing is taken until the test says so."""
-    waiting: list[tuple[Message, OnTaken]] = []
+    waiting: list[tuple[Message, OnReception]] = []
     rig.delivery._routes = {"note": Route(lambda message, done: waiting.append((message, done)))}
     return waiting
 
@@ -189,7 +190,7 @@ async def test_a_stop_gives_what_is_on_its_way_its_grace_and_no_longer(life: Lif
         begun = rig.clock.monotonic()
         stopping = asyncio.create_task(rig.delivery.stop(10, lambda: True))
         await rig.clock.sleep(2)
-        waiting[0][1](True)
+        waiting[0][1](Reception.TAKEN)
         await stopping
         assert 10 <= rig.clock.monotonic() - begun < 11
         assert [one.message for one in await rig.store.outbox(await rig.store.sent_position(), 9)] == [note(1)]
@@ -226,7 +227,7 @@ def test_a_ledger_that_cannot_be_read_for_a_while_loses_no_message(
             waiting = held(rig)
             await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
             await rig.clock.sleep(1)
-            waiting.pop()[1](False)  # to be tried again
+            waiting.pop()[1](Reception.UNSENT)  # to be tried again
             await rig.clock.sleep(1)
         async with life.service(start=False) as rig:
             waiting, reading, faults = held(rig), getattr(rig.store, read), [1, 1]
@@ -284,10 +285,8 @@ async def test_an_answer_signed_while_the_clock_was_ahead_goes_out_once_the_cloc
         assert await unsent(rig) == 0
 
 
-def test_no_pause_is_longer_than_what_the_ledger_takes_for_planned() -> None:
-    assert max(RETRY_S) == UNROUTED_S == LONGEST_PAUSE_S
-    with pytest.raises(ValueError, match="600 seconds at the latest"):
-        Route(lambda _message, _done: None, retry_s=(1, LONGEST_PAUSE_S + 1))
+def test_a_message_without_a_way_out_is_looked_at_as_seldom_as_the_ledger_can_plan() -> None:
+    assert UNROUTED_S == LONGEST_PAUSE_S
 
 
 # ------------------------------------------------------------ a carrier with a fault
@@ -296,11 +295,11 @@ def test_no_pause_is_longer_than_what_the_ledger_takes_for_planned() -> None:
 def broken_for(poison: bytes, sent: list[bytes]) -> Route:
     """A route that raises for one message and takes all others."""
 
-    def send(message: Message, done: OnTaken) -> None:
+    def send(message: Message, done: OnReception) -> None:
         if message.plaintext == poison:
             raise ValueError("a bug")
         sent.append(message.plaintext)
-        done(True)
+        done(Reception.TAKEN)
 
     return Route(send)
 
@@ -339,10 +338,10 @@ async def test_the_first_word_about_an_attempt_counts_and_no_further_one(life: L
     async with life.service(start=False) as rig:
         sent: list[Message] = []
 
-        def send(message: Message, done: OnTaken) -> None:
+        def send(message: Message, done: OnReception) -> None:
             sent.append(message)
-            done(True)
-            done(False)
+            done(Reception.TAKEN)
+            done(Reception.UNSENT)
             raise ValueError("a bug")
 
         rig.delivery._routes = {"note": Route(send)}
@@ -363,7 +362,7 @@ async def test_after_a_stop_nothing_is_begun_written_or_waited_for(life: Life) -
         await rig.clock.sleep(1)
         await rig.delivery.stop(0, lambda: False)
         (_, done), marks = waiting.pop(), len(rig.store.applied)
-        done(False)  # as the pool does it, which is stopped later
+        done(Reception.UNSENT)  # as the pool does it, which is stopped later
         await rig.store.apply(Tell("test", 2, rig.clock.now(), (note(2),)))
         await rig.clock.sleep(5)
         assert (waiting, rig.delivery._background._tasks) == ([], set())
@@ -409,11 +408,11 @@ async def test_what_was_taken_at_a_further_try_is_not_sent_again_while_the_disk_
         waiting = held(rig)
         await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
         await rig.clock.sleep(1)
-        waiting.pop()[1](False)
+        waiting.pop()[1](Reception.UNSENT)
         await rig.clock.sleep(3)
         _, done = waiting.pop()
         rig.store.broken["MarkSent"] = [KitestringError(Reason.INTERNAL, "the disk is full")] * 100
-        done(True)
+        done(Reception.TAKEN)
         await rig.clock.sleep(10)
         assert waiting == []
         rig.store.broken.clear()
@@ -443,8 +442,8 @@ async def test_a_plan_whose_write_was_refused_after_its_writer_was_gone_is_writt
 
         rig.store.apply = refuse_late
         (_, first), (_, second) = waiting
-        first(False)
-        second(True)
+        first(Reception.UNSENT)
+        second(Reception.TAKEN)
         await rig.clock.sleep(0.5)
         await rig.delivery.stop(0, lambda: False)  # cancels the mark that is on its way
         assert [one.message for one in await rig.store.due(rig.clock.now() + 100, 9)] == [note(1)]
@@ -466,7 +465,7 @@ async def test_one_mark_is_written_at_a_time(life: Life) -> None:
 
         rig.store.apply = slow
         for _, done in waiting:
-            done(False)
+            done(Reception.UNSENT)
             await rig.clock.sleep(0.4)
         await asyncio.gather(rig.delivery.flush(), rig.delivery.flush())
         assert len(await rig.store.due(rig.clock.now() + 1_000, 9)) == 3
@@ -481,7 +480,7 @@ def test_a_full_disk_is_a_line_a_minute(life: Life, caplog: pytest.LogCaptureFix
             await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
             await rig.clock.sleep(1)
             rig.store.broken["MarkSent"] = [KitestringError(Reason.INTERNAL, "the disk is full")] * 100_000
-            waiting.pop()[1](False)
+            waiting.pop()[1](Reception.UNSENT)
             await rig.clock.sleep(601)
 
     story()
@@ -492,24 +491,27 @@ def test_a_full_disk_is_a_line_a_minute(life: Life, caplog: pytest.LogCaptureFix
 # ------------------------------------------------------------ how long, and how often
 
 
-def test_the_pauses_grow_up_to_the_longest_one() -> None:
-    route = Route(lambda _message, _done: None)
-    assert [route.pause_s(attempts) for attempts in (0, 4, 5, 19, 20, 21, 22, 500)] == [
-        1, 30, 60, 60, 120, 300, LONGEST_PAUSE_S, LONGEST_PAUSE_S,
-    ]  # fmt: skip
+@pytest.mark.parametrize("reception", [Reception.REFUSED, Reception.SILENT])
+def test_the_rule_of_the_fate_says_whether_and_when_a_message_goes_again(reception: Reception, life: Life) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service(start=False) as rig:
+            sent: list[Message] = []
 
+            def send(message: Message, done: OnReception) -> None:
+                sent.append(message)
+                done(reception)
 
-@pytest.mark.parametrize(
-    ("age_s", "attempts", "is_given_up"),
-    [(600, 0, False), (601, 0, True), (-86_400, 13, False), (-86_400, 15, True), (-86_400, 500, True)],
-)
-def test_a_message_is_given_up_by_its_age_or_by_its_pauses_where_the_clock_was_ahead(
-    age_s: int, attempts: int, is_given_up: bool
-) -> None:
-    route = Route(lambda _message, _done: None, give_up_s=lambda _: 600)
-    old = Outgoing(1, note(1), attempts)
-    assert route.is_given_up(old, note(1).signed_at + age_s) is is_given_up
-    assert not Route(route.send).is_given_up(old, note(1).signed_at + age_s)
+            rules = {**until_taken(DONE), Reception.REFUSED: Rule(None, (7,))}
+            rig.delivery._routes = {"note": Route(send, rules)}
+            await rig.store.apply(Tell("test", 1, rig.clock.now(), (note(1),)))
+            await rig.clock.sleep(6)
+            assert sent == [note(1)]
+            await rig.clock.sleep(30)
+            assert len(sent) > 3 if reception is Reception.REFUSED else sent == [note(1)]
+            assert await unsent(rig) == (reception is Reception.REFUSED)
+
+    story()
 
 
 @virtual

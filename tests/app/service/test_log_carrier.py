@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from kitestring.app.service.log_carrier import LOG, MAX_CHARS, write_line
+from kitestring.app.service.receptions import Reception
 from kitestring.base.records import Message
 
 
 def test_a_message_is_one_line_of_the_log_without_control_characters(caplog: pytest.LogCaptureFixture) -> None:
-    taken: list[bool] = []
-    write_line(Message("", LOG, b"spending stops\x1b[2J\nnow", b"", 0), taken.append)
-    assert taken == [True]
+    said: list[Reception] = []
+    write_line(Message("", LOG, b"spending stops\x1b[2J\nnow", b"", 0), said.append)
+    assert said == [Reception.TAKEN]
     assert [(row.levelname, row.getMessage()) for row in caplog.records] == [("ERROR", "spending stops[2Jnow")]
 
 

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.delivery import OnTaken, Route
+from kitestring.app.service.delivery import Route
 from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.notices import CONSUMER, NOTICES, Notice, give_notice
+from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.records import Message
@@ -33,9 +34,9 @@ async def noticing(rig: Rig, notices: tuple[Notice, ...], kind: str) -> AsyncIte
     """Messages of ``kind`` as they are carried, while notices are given."""
     carried: list[Message] = []
 
-    def carry(message: Message, done: OnTaken) -> None:
+    def carry(message: Message, done: OnReception) -> None:
         carried.append(message)
-        done(True)
+        done(Reception.TAKEN)
 
     rig.delivery._routes = {**rig.delivery._routes, kind: Route(carry)}
     work = asyncio.ensure_future(give_notice(Feed(rig.store, rig.clock), rig.clock, notices))

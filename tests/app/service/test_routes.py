@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.delivery import OnTaken
 from kitestring.app.service.log_carrier import LOG
+from kitestring.app.service.receptions import OnReception, Reception, Rule, until_taken
 from kitestring.app.service.relay_carrier import RelayCarrier
-from kitestring.app.service.routes import REPLY_GIVE_UP_S, ROWS, STRANGER_GIVE_UP_S, RouteRow, routes
+from kitestring.app.service.routes import ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
-from kitestring.wire.reply_to import ReplyTo
 
 MESSAGE = Message("", ANNOUNCEMENT, b"", b"", 0, b"g1")
 
@@ -24,9 +23,9 @@ class Announced:
     def __init__(self) -> None:
         self.carried: list[Message] = []
 
-    def carry(self, message: Message, done: OnTaken) -> None:
+    def carry(self, message: Message, done: OnReception) -> None:
         self.carried.append(message)
-        done(True)
+        done(Reception.TAKEN)
 
 
 def seams(announcer: object = None) -> Seams:
@@ -35,11 +34,18 @@ def seams(announcer: object = None) -> Seams:
     return Seams(nothing, nothing, nothing, nothing, given)
 
 
-def test_a_reply_is_given_up_after_a_day_and_a_proof_of_payment_or_an_announcement_never() -> None:
+#: Kind → the age in seconds after which it is not sent again, by reception; None for never, 0 for done.
+TABLE = {
+    REPLY: {"TAKEN": 0, "UNHEARD": 0, "SILENT": 0, "REFUSED": 600, "UNSENT": 600},
+    RECEIPT: {"TAKEN": 0, "UNHEARD": 600, "SILENT": 0, "REFUSED": None, "UNSENT": None},
+    ANNOUNCEMENT: {"TAKEN": 0, "UNHEARD": None, "SILENT": None, "REFUSED": None, "UNSENT": None},
+    LOG: {"TAKEN": 0, "UNHEARD": None, "SILENT": None, "REFUSED": None, "UNSENT": None},
+}
+
+
+def test_every_kind_has_a_rule_for_every_reception() -> None:
     table = routes(seams(Announced()))
-    assert {kind: route.give_up_s(MESSAGE) for kind, route in table.items()} == {
-        REPLY: REPLY_GIVE_UP_S, RECEIPT: None, ANNOUNCEMENT: None, LOG: None,
-    }  # fmt: skip
+    assert {kind: {end.name: rule.give_up_s for end, rule in table[kind].rules.items()} for kind in table} == TABLE
 
 
 @pytest.mark.parametrize("kind", [REPLY, RECEIPT])
@@ -48,9 +54,9 @@ def test_what_a_peer_is_told_goes_to_the_relays(kind: str) -> None:
 
 
 def test_an_announcement_is_made_by_the_announcer() -> None:
-    announcer, taken = Announced(), list[bool]()
-    routes(seams(announcer))[ANNOUNCEMENT].send(MESSAGE, taken.append)
-    assert (announcer.carried, taken) == ([MESSAGE], [True])
+    announcer, said = Announced(), list[Reception]()
+    routes(seams(announcer))[ANNOUNCEMENT].send(MESSAGE, said.append)
+    assert (announcer.carried, said) == ([MESSAGE], [Reception.TAKEN])
 
 
 def test_every_kind_has_one_row() -> None:
@@ -60,19 +66,7 @@ def test_every_kind_has_one_row() -> None:
 
 def test_a_new_kind_of_message_is_one_more_row() -> None:
     sent: list[Message] = []
-    row = RouteRow("webhook", lambda _: lambda message, _done: sent.append(message), give_up_s=60)
+    row = RouteRow("webhook", lambda _: lambda message, _done: sent.append(message), until_taken(Rule(60)))
     table = routes(seams(Announced()), (*ROWS, row))
     table["webhook"].send(MESSAGE, lambda _: None)
-    assert (sent, table["webhook"].give_up_s(MESSAGE)) == ([MESSAGE], 60)
-
-
-@pytest.mark.parametrize(("key_id", "limit_s"), [("service", STRANGER_GIVE_UP_S), ("nwc:app", REPLY_GIVE_UP_S)])
-def test_a_stranger_waits_for_a_reply_for_ten_minutes_and_for_a_receipt_for_ever(key_id: str, limit_s: int) -> None:
-    address = ReplyTo("offers", key_id, "ab" * 32, "nip44", "cd" * 32, 0).freeze()
-    table = routes(seams(Announced()))
-    assert table[REPLY].give_up_s(Message("r", REPLY, b"", b"event", 0, address)) == limit_s
-    assert table[RECEIPT].give_up_s(Message("r", RECEIPT, b"", b"event", 0, address)) is None
-
-
-def test_an_answer_that_goes_to_nobody_has_no_address_that_is_read() -> None:
-    assert routes(seams(Announced()))[REPLY].give_up_s(Message("r", REPLY, b"", b"", 0, b"control")) == REPLY_GIVE_UP_S
+    assert (sent, table["webhook"].rules[Reception.REFUSED].give_up_s) == ([MESSAGE], 60)

@@ -20,7 +20,7 @@ from kitestring.base.records import Message
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, first_tag, verify_event
-from kitestring.transport.publications import PublishResult
+from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from kitestring.wire.grammar import Facts
 from tests.kit.clock import virtual
@@ -30,6 +30,7 @@ from tests.kit.engine.rig import Life, Rig
 APP = SecretKey(b"\x01" * 32)
 STRANGER = SecretKey(b"\x02" * 32)
 NODE_KEY = b"\x03" * 32
+URL = "ws://127.0.0.1:1"
 
 
 class Pool:
@@ -46,10 +47,10 @@ class Pool:
         taken = self.takes(event)
         if taken:
             self.sent.append(event)
-        done(PublishResult(taken, {}))
+        done(PublishResult(taken, {URL: Verdict(RelayAnswer.ACCEPTED if taken else RelayAnswer.LATER)}))
 
     def connected_urls(self) -> list[str]:
-        return ["ws://127.0.0.1:1"]
+        return [URL]
 
 
 class Door:

@@ -26,8 +26,9 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.service import core as core_module
 from kitestring.app.service.core import Core, Place
-from kitestring.app.service.delivery import OnTaken, Route
+from kitestring.app.service.delivery import Route
 from kitestring.app.service.notices import NOTICES, Notice, give_notice
+from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.routes import routes
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import Event, EventKind
@@ -212,9 +213,9 @@ class Service:
     def _routes(self, seams: Any) -> dict[str, Route]:
         return {**routes(seams), NOTE: Route(self._note)}
 
-    def _note(self, message: Message, done: OnTaken) -> None:
+    def _note(self, message: Message, done: OnReception) -> None:
         self.house.noted.append(message.plaintext.decode())
-        done(True)
+        done(Reception.TAKEN)
 
     async def open(self, *values: Any, **named: Any) -> Any:
         """In the place of ``SqliteStore.open``."""

@@ -12,7 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kitestring.app.service.delivery import Delivery, OnTaken, Route
+from kitestring.app.service.delivery import Delivery, Route
+from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Budget, Grant, Offer
@@ -128,10 +129,10 @@ class Rig:
         with loop.outside() if isinstance(loop, VirtualLoop) else nullcontext():
             await self._sqlite.close()
 
-    def _carry(self, message: Message, done: OnTaken) -> None:
+    def _carry(self, message: Message, done: OnReception) -> None:
         if not message.request_id.startswith("ctl:"):  # what the test itself has written
             self._deliver((message,))
-        done(True)
+        done(Reception.TAKEN)
 
     def _deliver(self, messages: tuple[Message, ...]) -> None:
         self.life.delivered.extend(messages)

@@ -12,7 +12,7 @@ from typing import Final
 
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.background import Background
-from kitestring.app.service.delivery import OnTaken
+from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -113,11 +113,11 @@ class Announcer:
 
     # ------------------------------------------------------------ one connection
 
-    def carry(self, message: Message, done: OnTaken) -> None:
+    def carry(self, message: Message, done: OnReception) -> None:
         """Announce the grant that ``message.address`` names as it is stored now; taken as soon as one relay has it."""
         self._background.spawn(self._carry(message.address.decode(), done))
 
-    async def _carry(self, grant_id: str, done: OnTaken) -> None:
+    async def _carry(self, grant_id: str, done: OnReception) -> None:
         is_taken = False
         try:
             grant = await self._store.grant(grant_id)
@@ -126,7 +126,7 @@ class Announcer:
             self._log.warning("a connection is not announced yet: %s", failure.message)
         except Exception:  # noqa: BLE001 - not hidden: it is logged, and the outbox tries again
             self._log.exception("a connection is not announced yet")
-        done(is_taken)
+        done(Reception.TAKEN if is_taken else Reception.UNSENT)
 
     async def announce(self, grant: Grant) -> bool:
         """Publish what a connection may do now, or delete what was said of one that was revoked; whether a relay has

@@ -1,8 +1,9 @@
 """The outbox on its way out: every message is tried until it is taken, over crashes, in the order of the commits.
 
 Delivery is a consumer of the outbox and keeps one position: every message up to it was tried to an end. Taken is done;
-what was not taken gets a time to be tried again, and is passed. So a message that is taken at the first try, which is
-nearly every one, costs no write of its own. After a crash the messages beyond the position are tried once more.
+what was not taken is done too, or gets a time to be tried again and is passed, as the rule of its kind says. So a
+message that is taken at the first try, which is nearly every one, costs no write of its own. After a crash the messages
+beyond the position are tried once more.
 
 A row of a table says how a kind of message is carried, and how often: see :mod:`kitestring.app.service.routes`.
 """
@@ -12,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from kitestring.app.service.background import Background
+from kitestring.app.service.receptions import OnReception, Reception, Rule, Rules, until_taken
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
@@ -26,9 +28,6 @@ from kitestring.base.transactions import Committed, MarkSent
 
 log = logging.getLogger(__name__)
 
-#: Waits between attempts for one message: once a minute for a quarter of an hour, then more and more seldom. The last
-#: one is repeated.
-RETRY_S: Final = (1, 2, 5, 10, 30, *[60] * 15, 120, 300, LONGEST_PAUSE_S)
 #: The position is written this often: losing it only means that some messages are sent once more after a crash.
 MARK_EVERY_S: Final = 0.25
 #: First attempts under way at once (about 2 kB each): the newer ones wait in the ledger until half of these are over.
@@ -40,46 +39,13 @@ LOOK_S: Final = 1.0
 #: A kind without a route (written by another version, or by a part that is gone) is looked at again after this.
 UNROUTED_S: Final = LONGEST_PAUSE_S
 
-#: Called once with whether the message was taken.
-OnTaken = Callable[[bool], None]
-
-
-#: The age in seconds at which nobody waits for a message any more, None for never.
-GiveUp = Callable[[Message], int | None]
-
-
-def never(_: Message) -> None:
-    """For messages that are tried until they are taken."""
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way of one kind of message. ``send`` must not block, and calls its ``OnTaken`` once or raises.
+    """The way of one kind of message. ``send`` must not block, and calls its ``OnReception`` once or raises."""
 
-    Raises ValueError for a pause of more than :data:`LONGEST_PAUSE_S`.
-    """
-
-    send: Callable[[Message, OnTaken], None]
-    give_up_s: GiveUp = never
-    retry_s: tuple[int, ...] = RETRY_S
-
-    def __post_init__(self) -> None:
-        if max(self.retry_s) > LONGEST_PAUSE_S:
-            raise ValueError(f"a message is tried again after {LONGEST_PAUSE_S} seconds at the latest")
-
-    def pause_s(self, attempts: int) -> int:
-        """Seconds to wait after so many attempts that had failed before this one."""
-        return self.retry_s[min(attempts, len(self.retry_s) - 1)]
-
-    def is_given_up(self, outgoing: Outgoing, now: int) -> bool:
-        """Whether nobody waits any more. The pauses count too: what a clock that was ahead has signed looks young for
-        long."""
-        limit_s = self.give_up_s(outgoing.message)
-        if limit_s is None:
-            return False
-        repeated = max(0, outgoing.attempts - len(self.retry_s))
-        waited_s = sum(self.retry_s[: outgoing.attempts]) + repeated * self.retry_s[-1]
-        return max(now - outgoing.message.signed_at, waited_s) > limit_s
+    send: Callable[[Message, OnReception], None]
+    rules: Rules = field(default_factory=until_taken)
 
 
 class Delivery:
@@ -103,7 +69,7 @@ class Delivery:
         self._writing = asyncio.Lock()
         self._background = Background(clock)
         self._log = Seldom(log, clock)
-        self._unrouted = Route(self._send_nowhere, retry_s=(UNROUTED_S,))
+        self._unrouted = Route(self._send_nowhere, until_taken(Rule(None, (UNROUTED_S,))))
         self._is_stopped = False
 
     # ------------------------------------------------------------ life
@@ -160,27 +126,27 @@ class Delivery:
         route = self._routes.get(outgoing.message.kind, self._unrouted)
         self._carry(route, outgoing.message, partial(self._done, outgoing, route))
 
-    def _carry(self, route: Route, message: Message, done: OnTaken) -> None:
+    def _carry(self, route: Route, message: Message, done: OnReception) -> None:
         """A carrier that raises has not taken the message; that is no reason for other messages to wait."""
         try:
             route.send(message, done)
         except Exception:  # noqa: BLE001 - not hidden: it is logged, and the message is tried again
             self._log.exception("a message of kind %s is not sent yet", message.kind)
-            done(False)
+            done(Reception.UNSENT)
 
-    def _send_nowhere(self, message: Message, done: OnTaken) -> None:
+    def _send_nowhere(self, message: Message, done: OnReception) -> None:
         self._log.error("there is no way to deliver a message of kind %r", message.kind)
-        done(False)
+        done(Reception.UNSENT)
 
-    def _done(self, outgoing: Outgoing, route: Route, taken: bool) -> None:
-        number, now = outgoing.number, self._clock.now()
+    def _done(self, outgoing: Outgoing, route: Route, reception: Reception) -> None:
+        number, now, rule = outgoing.number, self._clock.now(), route.rules[reception]
         if self._is_stopped or (number not in self._first and number not in self._later):
             return
-        if not taken and route.is_given_up(outgoing, now):
-            log.info("a message of kind %s was taken by nobody and is given up", outgoing.message.kind)
-            taken = True
-        if not taken:
-            self._again.append((number, outgoing.attempts + 1, now + route.pause_s(outgoing.attempts)))
+        is_over = reception is Reception.TAKEN or rule.is_over(outgoing, now)
+        if is_over and reception is not Reception.TAKEN:
+            log.info("a message of kind %s is not sent again: %s", outgoing.message.kind, reception.value)
+        if not is_over:
+            self._again.append((number, outgoing.attempts + 1, now + rule.pause_s(outgoing.attempts)))
             self._due.set()
         elif number in self._later:
             self._ended.append(number)
@@ -266,6 +232,6 @@ class Delivery:
             del self._again[: len(again)], self._ended[: len(ended)]
 
 
-def _unheeded(taken: bool) -> None:
-    if not taken:
-        log.info("an answer that was said again, or is stored nowhere, was taken by nobody")
+def _unheeded(reception: Reception) -> None:
+    if reception is not Reception.TAKEN:
+        log.info("an answer that was said again, or is stored nowhere: %s", reception.value)

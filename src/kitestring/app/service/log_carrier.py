@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from kitestring.app.service.delivery import OnTaken
+from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.base.records import Message
 from kitestring.base.text import clean
 
@@ -17,7 +17,7 @@ LOG: Final = "log"
 MAX_CHARS: Final = 1_000
 
 
-def write_line(message: Message, done: OnTaken) -> None:
+def write_line(message: Message, done: OnReception) -> None:
     """Write one line. The message is taken once it is written."""
     log.error("%s", clean(message.plaintext.decode(), MAX_CHARS))
-    done(True)
+    done(Reception.TAKEN)

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.app.service.delivery import OnTaken
+from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import Message
 from kitestring.nostr.event import read_head
-from kitestring.transport.publications import PublishResult
+from kitestring.transport.publications import PublishResult, RelayAnswer
 from kitestring.wire.envelope import MAX_AHEAD_S
 
 #: Relays refuse ephemeral events that are older than a minute; the content of an answer never changes.
 RESIGN_AFTER_S: Final = 45
+
+
+#: The reception that one relay's word stands for, the best first. What one relay has passed on is not kept for another.
+_RECEPTIONS: Final = {
+    RelayAnswer.ACCEPTED: Reception.TAKEN,
+    RelayAnswer.UNHEARD: Reception.UNHEARD,
+    RelayAnswer.SENT: Reception.SILENT,
+    RelayAnswer.LATER: Reception.REFUSED,
+    RelayAnswer.AUTH: Reception.REFUSED,
+    RelayAnswer.REFUSED: Reception.REFUSED,
+}
+
+
+def reception_of(result: PublishResult) -> Reception:
+    """The best word of any relay."""
+    said = {verdict.answer for verdict in result.relays.values()}
+    return next((reception for answer, reception in _RECEPTIONS.items() if answer in said), Reception.UNSENT)
 
 
 class RelayCarrier:
@@ -23,16 +40,16 @@ class RelayCarrier:
         self._wires = seams.wires
         self._clock = seams.clock
 
-    def __call__(self, message: Message, done: OnTaken) -> None:
+    def __call__(self, message: Message, done: OnReception) -> None:
         if not message.event:
-            done(True)
+            done(Reception.TAKEN)
             return
         now = self._clock.now()
         if not -MAX_AHEAD_S <= now - message.signed_at <= RESIGN_AFTER_S:  # further ahead was a clock that stepped back
             message = self._wires.resign(message, now)
 
         def answered(result: PublishResult) -> None:
-            done(result.accepted)
+            done(reception_of(result))
 
         event = read_head(message.event)
         self._pool.send(event.id, event.pubkey, message.event, answered)

@@ -1,4 +1,4 @@
-"""Routes of the outbox: a table, one row per kind of message.
+"""Routes of the outbox: a table, one row per kind of message, one rule in it for each reception of an attempt.
 
 A carrier is made from the :class:`Seams` of the service and sends one message; a new one is a file of its own and a row
 here.
@@ -7,45 +7,55 @@ here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.delivery import OnTaken, Route
+from kitestring.app.service.delivery import Route
 from kitestring.app.service.log_carrier import LOG, write_line
+from kitestring.app.service.receptions import ALWAYS, DONE, OnReception, Reception, Rule, Rules, until_taken
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
-from kitestring.wire.reply_to import SERVICE_KEY, thaw
 
-Carry = Callable[[Message, OnTaken], None]
+Carry = Callable[[Message, OnReception], None]
 
-#: Nobody waits longer for a reply: a client that comes later asks again, and gets the stored one.
-REPLY_GIVE_UP_S: Final = 86_400
-#: The same for a stranger, who has not paid anything yet: whoever sends us requests must not have us sign all day.
-STRANGER_GIVE_UP_S: Final = 600
+#: Nobody waits longer for a reply: who comes later asks again, and gets the stored one.
+REPLY_GIVE_UP_S: Final = 600
+#: A receipt that found nobody listening is tried for so long: its payer may be between two connections.
+RECEIPT_UNHEARD_S: Final = 600
+
+#: To be sent, and heard or lost: a relay that had it on a live connection is not given it again. Many confirm nothing
+#: of a kind that they do not keep; the pool has sent it three times by then.
+REPLY_RULES: Final[Rules] = {
+    Reception.TAKEN: DONE,
+    Reception.UNHEARD: DONE,
+    Reception.SILENT: DONE,
+    Reception.REFUSED: Rule(REPLY_GIVE_UP_S),
+    Reception.UNSENT: Rule(REPLY_GIVE_UP_S),
+}
+#: A proof of payment is tried until some relay was there and did not refuse it.
+RECEIPT_RULES: Final[Rules] = {
+    Reception.TAKEN: DONE,
+    Reception.UNHEARD: Rule(RECEIPT_UNHEARD_S),
+    Reception.SILENT: DONE,
+    Reception.REFUSED: ALWAYS,
+    Reception.UNSENT: ALWAYS,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:
-    """``give_up_s`` is the age at which nobody waits any more, None for never; ``stranger_give_up_s`` the same for what
-    goes to a stranger. Receipts are proofs of payment and are tried until they are taken."""
+    """The way out of one kind of message. Without rules it is tried until it is taken."""
 
     kind: str
     carrier: Callable[[Seams], Carry]
-    give_up_s: int | None = None
-    stranger_give_up_s: int | None = None
-
-    def give_up_of(self, message: Message) -> int | None:
-        """The age at which nobody waits for this message any more."""
-        if self.stranger_give_up_s is not None and message.event and thaw(message.address).key_id == SERVICE_KEY:
-            return self.stranger_give_up_s
-        return self.give_up_s
+    rules: Rules = field(default_factory=until_taken)
 
 
 ROWS: Final = (
-    RouteRow(REPLY, RelayCarrier, give_up_s=REPLY_GIVE_UP_S, stranger_give_up_s=STRANGER_GIVE_UP_S),
-    RouteRow(RECEIPT, RelayCarrier),
+    RouteRow(REPLY, RelayCarrier, REPLY_RULES),
+    RouteRow(RECEIPT, RelayCarrier, RECEIPT_RULES),
     RouteRow(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
     RouteRow(LOG, lambda _: write_line),
 )
@@ -53,4 +63,4 @@ ROWS: Final = (
 
 def routes(seams: Seams, rows: tuple[RouteRow, ...] = ROWS) -> Mapping[str, Route]:
     """The table for one service."""
-    return {row.kind: Route(row.carrier(seams), row.give_up_of) for row in rows}
+    return {row.kind: Route(row.carrier(seams), row.rules) for row in rows}
