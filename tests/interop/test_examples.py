@@ -15,8 +15,9 @@ import kitestring
 from kitestring import Wallet, sat
 from kitestring.backend.sandbox.world import World
 from kitestring.codec import bolt11
+from kitestring.codec.uri import decode_nwc
 from tests.interop.test_nostr_sdk import order, wallet
-from tests.kit.interop.program import Kitestring
+from tests.kit.interop.program import Kitestring, witnessing
 from tests.rig.network import LightningRig
 from tests.rig.process import Process, wait_until
 
@@ -85,9 +86,9 @@ async def test_serve_prints_a_connection_that_pays_and_does_nothing_else(
     wait_until(lambda: "nostr+walletconnect://" in process.log.read_text(), "the URI is printed", process)
     uri = process.log.read_text().strip()
     assert len(uri.splitlines()) == 1
-    client = wallet(uri)
-    sandbox = tmp_path / "kite.sandbox.db"
-    wait_until(sandbox.exists, "the node is there", process)
+    async with witnessing(f"ws://127.0.0.1:{SERVE_PORT}") as onlooker:  # the link is printed before the service listens
+        await onlooker.one(13194, author=decode_nwc(uri).service_pubkey)
+    client, sandbox = wallet(uri), tmp_path / "kite.sandbox.db"
     with World(sandbox) as world:
         paid = await client.pay_invoice(order(world.invoice(sat(50), "tea")))
         assert len(paid.preimage) == 64
