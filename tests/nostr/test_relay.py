@@ -159,6 +159,35 @@ def test_a_request_that_needs_authentication_is_sent_again_after_it() -> None:
     assert isinstance(talk.receive(event_message()), EventMessage)
 
 
+def test_a_request_can_wait_for_an_authentication_before_it_is_sent_at_all() -> None:
+    talk = opened()
+    before = talk.wants_auth
+    talk.receive(b'["AUTH","c1"]')
+    talk.subscribe("s", [])
+    talk.receive(b'["CLOSED","s","auth-required: who are you"]')
+    assert (before, talk.wants_auth) == (False, True)
+    assert talk.want_auth([KEY.public_hex])
+    req = talk.subscribe("t", [Filter(kinds={21001})])
+    talk.block_subscription("t")
+    assert (talk.is_blocked("t"), talk.is_blocked("u")) == (True, False)
+    answered(talk, KEY)
+    assert req in talk.resend()
+    assert not talk.is_blocked("t")
+
+
+def test_where_no_answer_to_an_authentication_comes_what_waits_for_it_is_given_all_the_same() -> None:
+    talk = opened()
+    talk.receive(b'["AUTH","c1"]')
+    req = talk.subscribe("s", [])
+    assert talk.want_auth([KEY.public_hex, OTHER.public_hex])
+    talk.block_subscription("s")
+    talk.authenticate(auth_event(KEY, "wss://relay.example", "c1", 1_760_000_000))
+    assert talk.resend() == []
+    talk.end_auth()
+    assert talk.resend() == [req]
+    assert (talk.want_auth([KEY.public_hex, OTHER.public_hex]), talk.next_auth()) == (False, None)
+
+
 def test_only_the_newest_challenge_is_answered_and_each_key_once_per_challenge() -> None:
     talk = opened()
     assert talk.want_auth([KEY.public_hex])

@@ -13,6 +13,7 @@ from kitestring.nostr.relay import MAX_FRAME_BYTES
 from kitestring.transport import link as link_module
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import RelayPool
+from kitestring.transport.subscriptions import Subscription
 from tests.kit.clock import ManualClock
 from tests.kit.transport.relays import (
     ALICE,
@@ -20,6 +21,7 @@ from tests.kit.transport.relays import (
     CAROL,
     Caller,
     Inbox,
+    ScriptedRelay,
     note,
     publishing,
     scene,
@@ -63,6 +65,43 @@ async def test_pauses_between_attempts_grow_to_a_minute_and_are_jittered() -> No
             assert await clock.pass_sleep(0.9 * longest, longest) > 0.99 * longest
         assert not pool.status()[0].connected
         assert pool.status()[0].last_error
+
+
+async def test_a_relay_that_was_of_use_and_closes_now_and_then_is_back_after_the_first_pause() -> None:
+    async with scene() as (relay, pool, clock):
+        pool.subscribe("in", to_keys(), Inbox())
+        for longest_s in (1, 1, 1):
+            caller = await relay.caller()
+            await caller.expect("REQ")
+            await caller.send("EOSE", "in:0")
+            await within(caller_heard(pool))
+            clock.advance(61)
+            closing = asyncio.create_task(caller.socket.close())
+            await clock.pass_sleep(0.5 * longest_s, longest_s)
+            await closing
+
+
+@pytest.mark.parametrize("is_of_use", [True, False])
+async def test_a_relay_that_closes_at_once_or_was_of_no_use_is_waited_for_longer_and_longer(is_of_use: bool) -> None:
+    async with scene() as (relay, pool, clock):
+        pool.subscribe("in", to_keys(), Inbox())
+        for longest_s in (1, 2, 4, 8):
+            caller = await relay.caller()
+            await caller.expect("REQ")
+            if is_of_use:
+                await caller.send("EOSE", "in:0")
+                await within(caller_heard(pool))
+            else:
+                clock.advance(600)
+            closing = asyncio.create_task(caller.socket.close())
+            await clock.pass_sleep(0.5 * longest_s, longest_s)
+            await closing
+
+
+async def caller_heard(pool: RelayPool) -> None:
+    """Until the pool has read what the relay has sent."""
+    (subscription,) = pool._subscriptions.values()
+    assert await subscription.wait_eose()
 
 
 async def test_filters_are_made_anew_for_every_connection() -> None:
@@ -262,3 +301,42 @@ async def test_a_restricted_key_is_not_tried_again() -> None:
         result = await within(task)
         assert not result.accepted
         assert pool.status()[0].auth_error == "restricted: members only"
+
+
+# ------------------------------------------------------------ keys that come later
+
+
+async def wanting_auth(relay: ScriptedRelay, pool: RelayPool) -> tuple[Caller, Subscription]:
+    """A relay that has wanted to know who listens, and serves the first key."""
+    subscription = pool.subscribe("in", to_keys(), Inbox(), keys=[BOB.public_hex])
+    caller = await relay.caller()
+    await caller.send("AUTH", "c1")
+    await caller.expect("REQ")
+    await caller.send("CLOSED", "in:0", "auth-required: who are you")
+    assert (await answer_auth(caller)).pubkey == BOB.public_hex
+    await caller.expect("REQ")
+    await caller.send("EOSE", "in:0")
+    assert await within(subscription.wait_eose())
+    return caller, subscription
+
+
+async def test_a_key_that_comes_later_is_authenticated_before_its_request_where_the_relay_wants_that() -> None:
+    async with scene(signers=dict(SIGNERS)) as (relay, pool, clock):
+        caller, subscription = await wanting_auth(relay, pool)
+        await clock.pass_sleep(0.02, 0.02)
+        subscription.add_keys([ALICE.public_hex])
+        assert (await answer_auth(caller)).pubkey == ALICE.public_hex
+        assert (await caller.expect("REQ"))[2]["#p"] == sorted([ALICE.public_hex, BOB.public_hex])
+
+
+async def test_a_relay_that_does_not_answer_an_authentication_is_asked_without_it_after_ten_seconds() -> None:
+    async with scene(signers=dict(SIGNERS)) as (relay, pool, clock):
+        caller, subscription = await wanting_auth(relay, pool)
+        await clock.pass_sleep(0.02, 0.02)
+        subscription.add_keys([ALICE.public_hex])
+        await caller.expect("AUTH")
+        began, request = clock.monotonic(), asyncio.create_task(caller.expect("REQ"))
+        while clock.monotonic() < began + 10:
+            assert not request.done()
+            await clock.pass_sleep(0.02, 1)
+        await request

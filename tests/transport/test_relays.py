@@ -64,19 +64,28 @@ async def test_keys_are_cut_into_requests_of_200_and_only_changed_ones_are_sent_
         assert ALICE.public_hex in changed[2]["#p"]
 
 
-async def test_a_subscription_that_the_relay_closed_in_trouble_is_asked_again() -> None:
-    async with scene() as (relay, pool, clock):
+@pytest.mark.parametrize(("words", "ticks"), [("error: stopping", 5), ("blocked: slow", 20), ("restricted: no", 20)])
+async def test_a_subscription_that_the_relay_closed_is_asked_again_whatever_the_words(words: str, ticks: int) -> None:
+    clock = ManualClock()
+    async with (
+        scripted_relay() as relay,
+        RelayPool([relay.url], clock=clock, entropy=lambda size: b"\xff" * size) as pool,
+    ):
         subscription = pool.subscribe("in", to_keys(), Inbox())
         caller = await relay.caller()
         await caller.expect("REQ")
-        await caller.send("CLOSED", "in:0", "error: shutting down")
-        for _ in range(5):
+        await caller.send("CLOSED", "in:0", words)
+        for _ in range(ticks):
             await clock.pass_sleep(1, 1)
         await caller.expect("REQ")
-        assert subscription.refusals == {}
+        assert subscription.refusals == {relay.url: words}
+        assert pool.status()[0].refused == words
+        await caller.send("EOSE", "in:0")
+        assert await within(subscription.wait_eose())
+        assert (subscription.refusals, pool.status()[0].refused) == ({}, "")
 
 
-async def test_a_final_refusal_is_shown_and_ends_the_wait() -> None:
+async def test_a_refusal_is_shown_and_ends_the_wait() -> None:
     async with scene() as (relay, pool, _):
         subscription = pool.subscribe("in", to_keys(), Inbox())
         caller = await relay.caller()

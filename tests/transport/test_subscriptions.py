@@ -9,7 +9,7 @@ import pytest
 from kitestring.nostr.relay import MAX_SUBSCRIPTION_ID_CHARS
 from kitestring.transport import subscriptions as module
 from kitestring.transport.changes import Changes
-from kitestring.transport.subscriptions import MAX_KEYS_PER_REQ, Chunk, Subscription, is_final
+from kitestring.transport.subscriptions import MAX_KEYS_PER_REQ, Chunk, Subscription
 from tests.kit.clock import ManualClock
 from tests.kit.transport.relays import Inbox, to_keys, within
 
@@ -121,13 +121,47 @@ def test_a_relay_is_live_when_it_has_answered_every_request_and_no_more_when_one
     assert asked.live_on() == []
 
 
-def test_a_refusal_is_kept_until_the_relay_is_asked_again() -> None:
+def test_a_refusal_is_shown_until_the_relay_has_answered_every_request() -> None:
+    asked = subscription(Pool(A))
+    asked.begin(keys(201))
+    first, second = asked.chunks.values()
+    asked.note_refused(A, first, "restricted: members only")
+    asked.note_refused(A, second, "rate-limited: slow down")
+    asked.note_asked(A, "in:0")
+    asked.note_eose(A, "in:0")
+    assert asked.refusals == {A: "rate-limited: slow down"}
+    asked.note_eose(A, "in:1")
+    assert (asked.refusals, asked.live_on()) == ({}, [A])
+
+
+def test_a_relay_that_closes_a_request_is_not_live_any_more() -> None:
     asked = subscription(Pool(A))
     asked.begin(())
-    asked.note_refused(A, "restricted: members only")
-    assert asked.refusals == {A: "restricted: members only"}
-    asked.note_asked(A, "in:0")
-    assert asked.refusals == {}
+    asked.note_eose(A, "in:0")
+    assert asked.is_live(A, "in:0")
+    asked.note_refused(A, asked.chunks["in:0"], "error: shutting down")
+    assert (asked.live_on(), asked.is_live(A, "in:0")) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("message", "pauses_s"),
+    [
+        ("error: disk", [5, 10, 20, 40, 80, 160, 300, 300]),
+        ("good bye", [5, 10, 20, 40, 80, 160, 300, 300]),
+        ("blocked: too many requests", [20, 40, 80, 160, 300, 300, 300, 300]),
+        ("unsupported: no", [20, 40, 80, 160, 300, 300, 300, 300]),
+    ],
+)
+def test_no_refusal_is_final_and_the_pauses_grow_up_to_five_minutes_until_the_relay_answers(
+    message: str, pauses_s: list[float]
+) -> None:
+    asked = subscription(Pool(A))
+    asked.begin(())
+    (chunk,) = asked.chunks.values()
+    assert [asked.note_refused(A, chunk, message) for _ in pauses_s] == pauses_s
+    assert asked.note_refused(B, chunk, message) == pauses_s[0]
+    asked.note_eose(A, "in:0")
+    assert asked.note_refused(A, chunk, message) == pauses_s[0]
 
 
 @pytest.mark.parametrize("other", ["eose", "refused", "gone"])
@@ -143,7 +177,7 @@ async def test_the_wait_ends_when_every_connected_relay_has_answered_refused_or_
     if other == "eose":
         asked.note_eose(B, "in:0")
     elif other == "refused":
-        asked.note_refused(B, "unsupported: no")
+        asked.note_refused(B, asked.chunks["in:0"], "unsupported: no")
     else:
         pool.urls.remove(B)
         asked.note_lost(B)
@@ -156,16 +190,6 @@ async def test_where_nobody_is_live_at_the_limit_the_wait_says_so() -> None:
     asked.begin(())
     waiting = asyncio.create_task(asked.wait_eose(5))
     await clock.asleep(5, 5)
-    asked.note_refused(A, "unsupported: no")
+    asked.note_refused(A, asked.chunks["in:0"], "unsupported: no")
     clock.advance(5)
     assert not await within(waiting)
-
-
-@pytest.mark.parametrize(
-    ("message", "final"),
-    [("restricted: no", True), ("unsupported: no", True), ("invalid: no", True), ("blocked: no", True),
-     ("auth-required: who", True), ("error: disk", False), ("rate-limited: slow", False), ("good bye", False),
-     ("", False)],
-)  # fmt: skip
-def test_a_refusal_that_asking_again_will_not_change(message: str, final: bool) -> None:
-    assert is_final(message) is final

@@ -104,12 +104,14 @@ def auth_event(key: SecretKey, relay_url: str, challenge: str, now: int) -> Even
 class ClientConversation:
     """One socket from the client's side: open subscriptions, NIP-42 (newest challenge, each key once per challenge).
 
-    Requests that were answered ``auth-required:`` are kept: ask :meth:`resend` after the answers to our AUTHs.
+    Requests that were answered ``auth-required:`` are kept: ask :meth:`resend` after the answers to our AUTHs. From
+    then on ``wants_auth`` is true: what the relay gives may depend on the keys that it knows us by.
     """
 
     def __init__(self, relay_url: str) -> None:
         self.relay_url: Final = relay_url
         self.challenge: str | None = None
+        self.wants_auth = False
         self._open: dict[str, bytes] = {}
         self._blocked: dict[str, bytes] = {}
         self._wanted: dict[str, None] = {}
@@ -156,6 +158,7 @@ class ClientConversation:
             case ClosedMessage():
                 closed = self._open.pop(message.subscription_id)
                 if reason_prefix(message.message) == "auth-required":
+                    self.wants_auth = True
                     self._blocked[message.subscription_id] = closed
         return message
 
@@ -168,7 +171,21 @@ class ClientConversation:
 
     def block_event(self, event_id: str, frame: bytes) -> None:
         """Keep an EVENT frame that was answered ``auth-required:``, to be sent once more by :meth:`resend`."""
+        self.wants_auth = True
         self._blocked[event_id] = frame
+
+    def block_subscription(self, subscription_id: str) -> None:
+        """Keep an open REQ that is not sent yet: :meth:`resend` gives it."""
+        self._blocked[subscription_id] = self._open.pop(subscription_id)
+
+    def is_blocked(self, subscription_id: str) -> bool:
+        return subscription_id in self._blocked
+
+    def end_auth(self) -> None:
+        """Wait no longer for answers to our AUTHs: :meth:`resend` gives what is kept."""
+        self._pending.clear()
+        self._asked.update(self._wanted)
+        self._wanted.clear()
 
     def want_auth(self, pubkeys: Iterable[str]) -> bool:
         """Ask to authenticate with these keys; False when all of them have had their chance at this challenge."""

@@ -32,22 +32,20 @@ from kitestring.nostr.relay import (
     reason_prefix,
 )
 from kitestring.transport.dial import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Dialer, Socket
-from kitestring.transport.subscriptions import Chunk, is_final
+from kitestring.transport.subscriptions import Chunk
 from kitestring.transport.trouble import trouble
 
 #: Pauses between attempts to connect, in seconds: doubled from the first to the longest, then jittered by half.
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
-#: A connection that lived this long, in seconds, was good: the next attempt starts with the first pause again.
-STABLE_AFTER_S: Final = 30.0
 #: Frames and bytes that wait for one socket. A relay that reads slower than this is dropped; nothing is lost, because
 #: subscriptions are asked again and unanswered events sent again on the next connection.
 MAX_QUEUED_FRAMES: Final = 16_384
 MAX_QUEUED_BYTES: Final = 32 * 1_048_576
 #: NIP-42 answers per second and socket, so that a service with many keys does not look like an attack.
 MAX_AUTHS_PER_S: Final = 50
-#: Seconds before a REQ that the relay closed without a final reason is sent again.
-RESUBSCRIBE_AFTER_S: Final = 5.0
+#: Seconds for the answers to our AUTHs: then a REQ that waits for them is sent without.
+AUTH_TIMEOUT_S: Final = 10.0
 
 #: Failures of a connection. A failed dial says why in its text.
 FAILURES: Final = (OSError, TimeoutError, aiohttp.ClientError, KitestringError, ValueError)
@@ -59,8 +57,9 @@ _log: Final = logging.getLogger(__name__)
 class RelayStatus:
     """``last_error`` is the reason of the latest failure, also after a reconnect; ``connects`` counts successes.
 
-    ``ignored`` counts frames without effect, ``notice`` is the relay's latest NOTICE, ``auth_error`` its last refusal
-    of one of our keys.
+    ``refused`` are its words about a subscription that it does not serve now, ``rejected`` those about the latest event
+    of ours if it did not take it. ``ignored`` counts frames without effect, ``notice`` is the relay's latest NOTICE,
+    ``auth_error`` its last refusal of one of our keys.
     """
 
     url: str
@@ -70,6 +69,8 @@ class RelayStatus:
     ignored: int
     notice: str
     auth_error: str
+    rejected: str
+    refused: str = ""
 
 
 class LinkHub(Protocol):
@@ -102,16 +103,18 @@ class Link:
         self._queued_bytes = 0
         self._wake: asyncio.Future[None] | None = None
         self._overflow = False
+        self._was_of_use = False
         self._limit: asyncio.Timeout | None = None
         self._auth_task: asyncio.Task[None] | None = None
         self._connects = 0
         self._ignored = 0
-        self._last_error = self._notice = self._auth_error = ""
+        self._last_error = self._notice = self._auth_error = self._rejected = ""
 
     def status(self) -> RelayStatus:
         return RelayStatus(
-            self.url, self.connected, self._connects, self._last_error, self._ignored, self._notice, self._auth_error
-        )
+            self.url, self.connected, self._connects, self._last_error, self._ignored, self._notice, self._auth_error,
+            self._rejected,
+        )  # fmt: skip
 
     # ------------------------------------------------------------ connecting
 
@@ -129,11 +132,15 @@ class Link:
             except Exception:  # noqa: BLE001 - whatever a caller's filters or callbacks raise must not leave us deaf
                 self._last_error = "an error on our side, see the log"
                 _log.exception("the conversation with %s failed", self.url)
-            if self._clock.monotonic() - began >= STABLE_AFTER_S:
+            # A relay that closes now and then is no broken one: what counts is that it was of use, for longer than it
+            # was waited for. One that drops everybody at once is not asked each second.
+            if self._was_of_use and self._clock.monotonic() - began >= pause_s:
                 pause_s = FIRST_PAUSE_S
-            jitter = int.from_bytes(self._entropy(2)) / 65536
-            await self._clock.sleep(pause_s * (0.5 + jitter / 2))
+            await self._clock.sleep(self._jittered(pause_s))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _jittered(self, pause_s: float) -> float:
+        return pause_s * (0.5 + int.from_bytes(self._entropy(2)) / 131_072)
 
     async def _once(self, limit: asyncio.Timeout) -> None:
         socket = await self._dialer.open(self.url, foreign=self._foreign)
@@ -155,6 +162,7 @@ class Link:
         self._queue.clear()
         self._queued_bytes = 0
         self._overflow = False
+        self._was_of_use = False
         self.connected = True
         self._connects += 1
         self._hub.link_up(self)
@@ -210,6 +218,7 @@ class Link:
                 raise ConnectionError(_why_ended(socket, message.type))
             received = self._talk.receive(message.data)
             if type(received) is EventMessage:
+                self._was_of_use = True
                 await self._deliver(received)
             else:
                 _ACTIONS[type(received)](self, received)
@@ -226,11 +235,14 @@ class Link:
             _log.exception("the handler of subscription %s failed", chunk.owner.name)
 
     def _on_ok(self, message: OkMessage) -> None:
+        self._was_of_use |= message.accepted
+        self._rejected = "" if message.accepted else one_line(message.message)
         self._hub.link_ok(self, message)
 
     def _on_eose(self, message: EoseMessage) -> None:
         chunk = self._chunks.get(message.subscription_id)
         if chunk is not None:
+            self._was_of_use = True
             chunk.owner.note_eose(self.url, message.subscription_id)
 
     def _on_closed(self, message: ClosedMessage) -> None:
@@ -238,11 +250,12 @@ class Link:
         if chunk is None:
             return
         if reason_prefix(message.message) == "auth-required" and self.authenticate(chunk.keys):
+            self._later(chunk, AUTH_TIMEOUT_S)
             return
-        if is_final(message.message):
-            chunk.owner.note_refused(self.url, one_line(message.message))
-        else:
-            self._hub.link_wants_later(self, chunk, self._clock.monotonic() + RESUBSCRIBE_AFTER_S)
+        self._later(chunk, self._jittered(chunk.owner.note_refused(self.url, chunk, one_line(message.message))))
+
+    def _later(self, chunk: Chunk, pause_s: float) -> None:
+        self._hub.link_wants_later(self, chunk, self._clock.monotonic() + pause_s)
 
     def _on_notice(self, message: NoticeMessage) -> None:
         self._notice = one_line(message.message)
@@ -261,11 +274,26 @@ class Link:
     # ------------------------------------------------------------ subscriptions and NIP-42
 
     def subscribe(self, chunk: Chunk) -> None:
-        """Send (again) the REQ of a chunk."""
-        if self.connected:
-            self._chunks[chunk.subscription_id] = chunk
-            chunk.owner.note_asked(self.url, chunk.subscription_id)
-            self.send(self._talk.subscribe(chunk.subscription_id, chunk.filters()))
+        """Send (again) the REQ of a chunk. A relay that wants to know who asks is told all keys of the chunk before: it
+        may give each of them only what is addressed to it, and say nothing about the others."""
+        if not self.connected:
+            return
+        self._chunks[chunk.subscription_id] = chunk
+        chunk.owner.note_asked(self.url, chunk.subscription_id)
+        frame = self._talk.subscribe(chunk.subscription_id, chunk.filters())
+        if self._talk.wants_auth and self.authenticate(chunk.keys):
+            self._talk.block_subscription(chunk.subscription_id)
+            self._later(chunk, AUTH_TIMEOUT_S)
+        else:
+            self.send(frame)
+
+    def ask_again(self, chunk: Chunk) -> None:
+        """Send the REQ of a chunk once more, or at last where it still waits for an authentication."""
+        if self._talk.is_blocked(chunk.subscription_id):
+            self._talk.end_auth()
+            self._resend()
+        elif not chunk.owner.is_live(self.url, chunk.subscription_id):
+            self.subscribe(chunk)
 
     def unsubscribe(self, chunk: Chunk) -> None:
         if self._chunks.pop(chunk.subscription_id, None) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -115,7 +115,11 @@ class RelayPool:
 
     def status(self) -> list[RelayStatus]:
         """One row per relay, for ``doctor``."""
-        return [link.status() for link in self._links.values()]
+        return [replace(link.status(), refused=self._refused(url)) for url, link in self._links.items()]
+
+    def _refused(self, url: str) -> str:
+        """The words of a relay about a subscription that it does not serve now, "" without one."""
+        return next((one.refusals[url] for one in self._subscriptions.values() if url in one.refusals), "")
 
     def connected_urls(self) -> list[str]:
         return [url for url, link in self._links.items() if link.connected]
@@ -268,4 +272,4 @@ class RelayPool:
         for key, (due, chunk) in list(self._later.items()):
             if now >= due:
                 del self._later[key]
-                self._links[key[0]].subscribe(chunk)
+                self._links[key[0]].ask_again(chunk)

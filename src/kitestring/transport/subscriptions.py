@@ -16,8 +16,13 @@ MAX_KEYS_PER_REQ: Final = 200
 MAX_REQS: Final = 500
 #: Seconds to wait for EOSE before going on without it.
 EOSE_TIMEOUT_S: Final = 5.0
-#: CLOSED with these words is final; anything else (``error:``, ``rate-limited:``) is asked again after a pause.
-FINAL_PREFIXES: Final = frozenset({"restricted", "unsupported", "invalid", "blocked", "auth-required"})
+#: Seconds before a REQ that the relay closed is sent again: doubled up to the longest, jittered by half. No word of a
+#: relay is final, for a service that is not heard again is deaf; these only begin later.
+FIRST_AGAIN_S: Final = 5.0
+FIRST_AGAIN_REFUSED_S: Final = 20.0
+LONGEST_AGAIN_S: Final = 300.0
+#: CLOSED with these words will rarely change by asking again.
+FIRM_PREFIXES: Final = frozenset({"restricted", "unsupported", "invalid", "blocked", "auth-required"})
 
 #: Called for every event of a subscription, in the reader, with the relay's URL; signatures are not yet checked, and
 #: the same event may come from several relays. It must be quick. To slow a relay down it may return an awaitable (room
@@ -30,14 +35,15 @@ FilterSource = Callable[[Sequence[str]], Sequence[Filter]]
 
 
 class Chunk:
-    """One REQ: its subscription id and keys."""
+    """One REQ: its subscription id and keys. ``refused`` counts how often in a row each relay (URL) has closed it."""
 
-    __slots__ = ("keys", "owner", "subscription_id")
+    __slots__ = ("keys", "owner", "refused", "subscription_id")
 
     def __init__(self, owner: Subscription, subscription_id: str) -> None:
         self.owner: Final = owner
         self.subscription_id: Final = subscription_id
         self.keys: Final[dict[str, None]] = {}
+        self.refused: Final[dict[str, int]] = {}
 
     def filters(self) -> Sequence[Filter]:
         return self.owner.source(tuple(self.keys))
@@ -53,7 +59,8 @@ class Requests(Protocol):
 
 
 class Subscription:
-    """Made by ``RelayPool.subscribe``. ``refusals`` maps relay URL to its words when it closed a REQ for good."""
+    """Made by ``RelayPool.subscribe``. ``refusals`` maps relay URL to its words since it closed a REQ; they go when it
+    has answered with EOSE."""
 
     def __init__(self, name: str, source: FilterSource, handler: Handler, pool: Requests, changes: Changes) -> None:
         if not name or len(name) > MAX_SUBSCRIPTION_ID_CHARS - 4:
@@ -106,19 +113,32 @@ class Subscription:
 
     def note_asked(self, url: str, subscription_id: str) -> None:
         self._answered.setdefault(url, set()).discard(subscription_id)
-        self.refusals.pop(url, None)
 
     def note_eose(self, url: str, subscription_id: str) -> None:
         self._answered.setdefault(url, set()).add(subscription_id)
+        chunk = self.chunks.get(subscription_id)
+        if chunk is not None:
+            chunk.refused.pop(url, None)
+        if url in self.refusals and not any(url in one.refused for one in self.chunks.values()):
+            del self.refusals[url]
         self._changes.notify()
 
-    def note_refused(self, url: str, message: str) -> None:
+    def note_refused(self, url: str, chunk: Chunk, message: str) -> float:
+        """The relay has closed a REQ; returns the seconds after which it is asked again, without jitter."""
+        times = chunk.refused[url] = chunk.refused.get(url, 0) + 1
+        self._answered.setdefault(url, set()).discard(chunk.subscription_id)
         self.refusals[url] = message
         self._changes.notify()
+        first_s = FIRST_AGAIN_REFUSED_S if reason_prefix(message) in FIRM_PREFIXES else FIRST_AGAIN_S
+        return min(first_s * 2.0 ** min(times - 1, 10), LONGEST_AGAIN_S)
 
     def note_lost(self, url: str) -> None:
         self._answered.pop(url, None)
         self._changes.notify()
+
+    def is_live(self, url: str, subscription_id: str) -> bool:
+        """Whether the relay has answered this REQ with EOSE."""
+        return subscription_id in self._answered.get(url, ())
 
     def live_on(self) -> list[str]:
         """The relays that have answered every REQ with EOSE: all that they stored has arrived, news will."""
@@ -136,8 +156,3 @@ class Subscription:
 
         await self._changes.until(settled, timeout_s)
         return bool(self.live_on())
-
-
-def is_final(message: str) -> bool:
-    """Whether a CLOSED with this text will not change by asking again."""
-    return reason_prefix(message) in FINAL_PREFIXES

@@ -30,11 +30,22 @@ from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from tests.kit.changed import replace
-from tests.kit.relay.client import Client, client
+from tests.kit.clock import STEPS_S
+from tests.kit.relay.client import Client, as_object, client
 from tests.kit.waiting import until
 
 KEYRING = Keyring(b"\x07" * 32)
 APP = SecretKey(b"\x01" * 32)
+
+
+class SteppedClock(SystemClock):
+    """The clock of the machine, whose wall was set wrong."""
+
+    def __init__(self, skew_s: int) -> None:
+        self.skew_s = skew_s
+
+    def now(self) -> int:
+        return super().now() + self.skew_s
 
 
 @asynccontextmanager
@@ -99,6 +110,31 @@ async def test_a_relay_that_comes_back_is_told_about_the_connections(
         finally:
             await core.stop(1)
             await gone.stop()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("step_s", STEPS_S)
+async def test_a_clock_that_was_wrong_at_the_start_leaves_the_service_hearing(
+    tmp_path: Path, step_s: int, sign: int
+) -> None:
+    clock = SteppedClock(sign * step_s)
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as relay:
+        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,))
+        core = await Core.open(Config(tmp_path), place, KEYRING, clock=clock, entropy=os.urandom)
+        try:
+            await add_connection(core, APP.public_hex)
+            await core.start()
+            assert await core.listening(20)
+            clock.skew_s = 0
+            key = KEYRING.connection_key("app")
+            async with client(relay) as app:
+                await app.ask("r", {"kinds": [kinds.NWC_RESPONSE]})
+                await app.send("EVENT", as_object(late(kinds.NWC_REQUEST, key, '{"method":"get_balance"}', 0)))
+                frames = [await app.receive() for _ in range(2)]
+            (reply,) = [frame[2] for frame in frames if frame[0] == "EVENT"]
+            assert ["p", APP.public_hex] in reply["tags"]
+        finally:
+            await core.stop(1)
 
 
 def late(kind: int, key: SecretKey, plaintext: str, age_s: int) -> Event:

@@ -30,12 +30,10 @@ from kitestring.wire.registry import OF_CONNECTIONS, WINDOWS
 
 log = logging.getLogger("kitestring")
 
-#: Requests up to this age get an answer, even if it says that they are too old.
-LISTEN_BACK_S: Final = max(window.answer_s for window in WINDOWS.values())
 #: Requests that may still be carried out are wanted without a number: their age window. Our own relay gives all it has
 #: of them; a foreign one may cap what it gives, and then a client without an answer sends its request again.
 LISTEN_FRESH_S: Final = max(window.back_s for window in WINDOWS.values())
-#: Of older ones only the newest, per REQ: a relay that keeps them all would flood the service at every reconnect.
+#: Of all others only the newest, per REQ: a relay that keeps them all would flood the service at every reconnect.
 LISTEN_BACK_EVENTS: Final = 500
 REQUEST_KINDS: Final = frozenset(WINDOWS)
 
@@ -173,9 +171,9 @@ class Connections:
         self._own_keys.add(key.public_hex)
 
     def _request_filters(self, keys: Sequence[str]) -> list[Filter]:
-        now, tags = self._clock.now(), {"p": frozenset(keys)}
-        fresh, oldest = now - LISTEN_FRESH_S, now - LISTEN_BACK_S
+        tags = {"p": frozenset(keys)}
         return [
-            Filter(kinds=REQUEST_KINDS, tags=tags, since=fresh),
-            Filter(kinds=REQUEST_KINDS, tags=tags, since=oldest, until=fresh - 1, limit=LISTEN_BACK_EVENTS),
+            Filter(kinds=REQUEST_KINDS, tags=tags, since=self._clock.now() - LISTEN_FRESH_S),
+            # Without times: a clock that is wrong, or steps while this stands, must not leave the service deaf.
+            Filter(kinds=REQUEST_KINDS, tags=tags, limit=LISTEN_BACK_EVENTS),
         ]
