@@ -242,6 +242,27 @@ async def test_a_handler_may_hold_the_reader_of_its_relay() -> None:
         await after.next()
 
 
+@pytest.mark.parametrize(
+    ("accepted", "words", "rejected"),
+    [
+        (True, "", ""),
+        (False, "duplicate: have it", ""),
+        (False, "mute: nobody listens", "before"),
+        (False, "blocked: kind not allowed", "blocked: kind not allowed"),
+    ],
+)
+async def test_the_words_of_a_relay_about_the_latest_event_are_kept(accepted: bool, words: str, rejected: str) -> None:
+    async with scene() as (relay, pool, _):
+        inbox = Inbox()
+        pool.subscribe("in", to_keys(), inbox)
+        caller = await relay.caller()
+        await caller.send("OK", "ab" * 32, False, "before")
+        await caller.send("OK", "cd" * 32, accepted, words)
+        await caller.deliver("in:0", note())
+        await inbox.next()
+        assert pool.status()[0].rejected == rejected
+
+
 # ------------------------------------------------------------ authentication
 
 

@@ -32,6 +32,7 @@ from kitestring.nostr.relay import (
     reason_prefix,
 )
 from kitestring.transport.dial import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Dialer, Socket
+from kitestring.transport.publications import RelayAnswer, read_ok
 from kitestring.transport.subscriptions import Chunk
 from kitestring.transport.trouble import trouble
 
@@ -236,7 +237,9 @@ class Link:
 
     def _on_ok(self, message: OkMessage) -> None:
         self._was_of_use |= message.accepted
-        self._rejected = "" if message.accepted else one_line(message.message)
+        answer = read_ok(message.accepted, message.message).answer
+        if answer is not RelayAnswer.UNHEARD:  # that is no word about the event
+            self._rejected = "" if answer is RelayAnswer.ACCEPTED else one_line(message.message)
         self._hub.link_ok(self, message)
 
     def _on_eose(self, message: EoseMessage) -> None:

@@ -19,6 +19,8 @@ BY_NAME: Final = {wire.name: wire for wire in WIRES}
 BY_KIND: Final = {kind: wire for wire in WIRES for kind in wire.windows}
 #: The age windows of all requests.
 WINDOWS: Final = {kind: window for wire in WIRES for kind, window in wire.windows.items()}
+#: The kinds of requests, by who sends them.
+KINDS_OF: Final = {who: frozenset(kind for kind, wire in BY_KIND.items() if wire.speakers is who) for who in Speakers}
 #: The names of the wires that connections are made for.
 OF_CONNECTIONS: Final = frozenset(wire.name for wire in WIRES if wire.speakers is Speakers.CONNECTIONS)
 #: What is announced about connections, by the name of their wire.

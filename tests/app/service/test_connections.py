@@ -29,6 +29,7 @@ from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
+from kitestring.wire.registry import KINDS_OF
 from tests.kit.changed import replace
 from tests.kit.clock import STEPS_S
 from tests.kit.relay.client import Client, as_object, client
@@ -110,6 +111,21 @@ async def test_a_relay_that_comes_back_is_told_about_the_connections(
         finally:
             await core.stop(1)
             await gone.stop()
+
+
+async def test_where_a_relay_wants_to_know_who_listens_a_connection_made_while_running_is_heard(tmp_path: Path) -> None:
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom, auth=True) as relay:
+        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,))
+        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        try:
+            await core.start()
+            assert await core.listening(20)
+            await add_connection(core)
+            await core.connections.grant_changed("app")
+            (carried,) = await core.connections.carried()
+            assert (carried.asked, carried.unheard) == (sum(map(len, KINDS_OF.values())), set())
+        finally:
+            await core.stop(1)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -13,16 +13,19 @@ from kitestring.app.service.announcer import AGAIN_S, MISSING_S, Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
+from kitestring.app.service.probe import Carried, Probe, chosen
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError
-from kitestring.base.events import GRANT_CHANGES, Event
+from kitestring.base.events import GRANT_CHANGES
+from kitestring.base.events import Event as FeedEvent
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
 from kitestring.base.transactions import SaveGrant
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed
+from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter
 from kitestring.transport.relays import RelayPool
 from kitestring.transport.subscriptions import Subscription
@@ -47,13 +50,14 @@ class Connections:
 
     def __init__(
         self, *, store: Store, keyring: Keyring, gateway: Gateway, pool: RelayPool,
-        announcer: Announcer, clock: Clock, signers: dict[str, SecretKey], own_keys: set[str],
+        announcer: Announcer, probe: Probe, clock: Clock, signers: dict[str, SecretKey], own_keys: set[str],
     ) -> None:  # fmt: skip
         self._store: Final = store
         self._keyring: Final = keyring
         self._gateway: Final = gateway
         self._pool: Final = pool
         self._announcer: Final = announcer
+        self._probe: Final = probe
         self._clock: Final = clock
         self._signers: Final = signers
         self._own_keys: Final = own_keys
@@ -76,8 +80,17 @@ class Connections:
     def listen(self) -> None:
         """Have requests to all our keys received from now on."""
         self._requests = self._pool.subscribe(
-            "requests", self._request_filters, self._gateway.receive, keys=self._gateway.keys()
+            "requests", self._request_filters, self._receive, keys=self._gateway.keys()
         )
+
+    def _receive(self, event: Event, relay_url: str) -> None:
+        if not self._probe.heard(event, relay_url):
+            self._gateway.receive(event, relay_url)
+
+    async def carried(self) -> list[Carried]:
+        """Have each relay prove that it carries what is addressed to our keys; takes some seconds."""
+        service = self._keyring.service_id
+        return await self._probe.ask(service, chosen(self._requests, service))
 
     def live(self) -> bool:
         """Whether a relay has taken our subscription."""
@@ -128,7 +141,7 @@ class Connections:
         with await feed.view(self._followed, GRANT_CHANGES) as changes:
             while True:
                 for row in await changes.read():
-                    if isinstance(row, Event):
+                    if isinstance(row, FeedEvent):
                         await self._serve(row.subject)
                         self._followed = row.number
 

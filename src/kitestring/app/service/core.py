@@ -19,7 +19,9 @@ from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import forget_refusals, prune_daily
 from kitestring.app.service.node_words import told
 from kitestring.app.service.notices import give_notice
+from kitestring.app.service.probe import Probe
 from kitestring.app.service.rates import Rates
+from kitestring.app.service.relay_watch import RelayWatch
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.service_desk import ServiceDesk
@@ -94,7 +96,7 @@ class Core:
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
-            announcer=self.announcer, clock=clock, signers=signers,
+            announcer=self.announcer, probe=Probe(self.pool, signers, clock, entropy), clock=clock, signers=signers,
             own_keys=place.own_keys,
         )  # fmt: skip
         self.desk: Final = ServiceDesk(
@@ -104,6 +106,7 @@ class Core:
         self._twins: Final = Twins(
             self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
         )
+        self._relay_watch: Final = RelayWatch(self.pool, clock)
         self._witness: Final = Witness(store, place.ledger, clock)
         self._background = Background(clock)
 
@@ -144,6 +147,7 @@ class Core:
         self._background.keep(self.connections.announce)
         self._background.keep(partial(prune_daily, self.store, self.clock))
         self._background.keep(self._witness.watch)
+        self._background.keep(self._relay_watch.watch)
         self._background.keep(partial(forget_refusals, self.store, self.clock))
 
     async def listening(self, timeout_s: float) -> bool:
