@@ -157,6 +157,19 @@ def test_a_disk_that_fills_up_refuses_payments_and_nothing_is_lost(disk: Limited
     assert ok(disk, "audit", "--node")["violations"] == []
 
 
+@pytest.mark.parametrize("disk", KINDS[1:], indirect=True)
+def test_an_app_is_told_at_once_that_nothing_was_done_and_can_pay_when_there_is_room(disk: Mounted) -> None:
+    card = start(disk)
+    first, second = (ok(disk, "sandbox", "invoice", amount)["bolt11"] for amount in ("50", "51"))
+    disk.fill()
+    refused = run(disk, "pay", "--wallet", card["nwc_uri"], first)
+    assert "the service can store nothing now: nothing was done" in refused.stderr
+    assert refused.returncode == 1
+    disk.make_room()
+    assert ok(disk, "pay", "--wallet", card["nwc_uri"], second)["amount_msat"] == 51_000
+    assert ok(disk, "audit", "--node")["violations"] == []
+
+
 def test_the_outside_world_of_a_sandbox_says_the_same_of_a_full_disk(disk: Limited | Mounted) -> None:
     start(disk)
     disk.services[0].terminate()

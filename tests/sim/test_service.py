@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from kitestring.app.home.config import RequestRates
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.transactions import ClaimPayment
@@ -74,7 +74,7 @@ class World:
                 node.break_streams()
             if chance.random() < 0.4:
                 name = chance.choice(("ClaimPayment", "RecordPayment", "Credit", "RecordInvoice", "Answer"))
-                rig.store.broken.setdefault(name, []).append(KitestringError(Reason.INTERNAL, "the disk is full"))
+                rig.store.broken.setdefault(name, []).append(NotStoredError(Reason.INTERNAL, "the disk is full"))
 
     def calm(self, rig: Rig) -> None:
         self.stormy = False

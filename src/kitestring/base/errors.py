@@ -110,5 +110,9 @@ class KitestringError(Exception):
         return TABLE[self.reason].exit
 
 
+class NotStoredError(KitestringError):
+    """The ledger has provably written nothing of it: the disk is full, or another process holds the file."""
+
+
 class CodecError(ValueError):
     """A string or byte sequence is not what it claims to be. The message is one sentence for people."""

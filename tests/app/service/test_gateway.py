@@ -12,7 +12,7 @@ import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import gateway as gateway_module
-from kitestring.base.errors import CodecError
+from kitestring.base.errors import CodecError, KitestringError, NotStoredError, Reason
 from kitestring.base.node import NodeBalance
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event
@@ -401,3 +401,62 @@ async def test_a_flood_fills_one_line_a_minute(life: Life, door: Door) -> None:
     finally:
         logging.getLogger("kitestring.gateway").removeHandler(handler)
     assert [line.partition(":")[2].split()[0] for line in lines] == ["1", "3"]
+
+
+# ------------------------------------------------------------ a disk without room
+
+FULL = NotStoredError(Reason.INTERNAL, "the disk is full")
+
+
+@door()
+async def test_a_payment_that_cannot_be_stored_is_refused_and_no_copy_of_it_is_ever_carried_out(
+    life: Life, door: Door
+) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    door.rig.store.broken["ClaimPayment"] = [FULL]
+    (reply,) = await door.tell(event)
+    assert (reply["result_type"], reply["error"]["code"]) == ("pay_invoice", "INTERNAL")
+    assert "nothing was done" in reply["error"]["message"]
+    await door.tell(event)
+    await door.forget()
+    (again,) = await door.tell(event)
+    assert again == reply
+    assert life.node.sends == []
+    assert await door.rig.store.request(event.id) is not None  # the disk has room again: it is in the ledger now
+
+
+@door()
+async def test_while_the_disk_stays_full_a_copy_is_refused_without_it(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    door.rig.store.broken.update({"ClaimPayment": [FULL] * 9, "Refuse": [FULL] * 9})
+    first = await door.tell(event)
+    await door.forget()
+    assert await door.tell(event) == first != []
+    assert life.node.sends == []
+
+
+@door()
+async def test_where_nothing_can_be_kept_of_a_refusal_nothing_is_said(life: Life, door: Door) -> None:
+    door.rig.life.path.with_suffix(".refused").unlink()
+    door.rig.life.path.with_suffix(".refused").mkdir()
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    door.rig.store.broken["ClaimPayment"] = [FULL]
+    assert await door.tell(event) == []
+    (reply,) = await door.tell(event)
+    assert reply["error"] is None
+    assert len(life.node.sends) == 1
+
+
+@door()
+async def test_an_error_that_may_have_been_stored_is_met_with_silence(life: Life, door: Door) -> None:
+    event = door.request("pay_invoice", {"invoice": door.invoice()})
+    door.rig.store.broken["ClaimPayment"] = [KitestringError(Reason.INTERNAL, "disk I/O error")]
+    assert await door.tell(event) == []
+
+
+@door()
+async def test_a_stranger_whose_request_cannot_be_stored_is_told_so(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    door.rig.store.broken["RecordInvoice"] = [FULL]
+    (reply,) = await door.tell(door.offer_request())
+    assert "nothing was done" in reply["error"]

@@ -10,6 +10,7 @@ from kitestring.app.home.config import RequestRates
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.gateway import Gateway
+from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
@@ -76,6 +77,7 @@ class Door:
         return Gateway(
             service_pubkey=self.keyring.service_id, facts=Facts("regtest"), wires=self._wires, engine=self.rig.engine,
             send_once=self._send_once, clock=self.clock, rates=Rates(self._rates, self.clock),
+            last_words=LastWords(self.rig.life.path.with_suffix(".refused"), self.clock),
             nip44_seen=lambda grant: self.raised.append(grant.grant_id),
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import KitestringError, NotStoredError, Reason
 from kitestring.base.payments import IllegalStepError
 from kitestring.base.transactions import (
     Claimed,
@@ -219,7 +219,7 @@ async def test_a_batch_that_is_kept_out_fails_as_one_and_with_it_what_came_meanw
     connection.kept_out.set()
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert len(connection.began_in) == 2  # once on the loop, once with patience
-    assert {type(answer) for answer in answers} == {KitestringError}
+    assert {type(answer) for answer in answers} == {NotStoredError}
     assert {str(answer) for answer in answers} == {"another process is writing to the database: stop it, or try again"}
     connection.kept_out = None
     assert await store.apply(claim("p0")) == Claimed()
@@ -229,7 +229,7 @@ async def test_one_that_is_kept_out_after_another_raised_ends_the_attempts_of_al
     connection = faulty(store)
     connection.failing_commits = [locked()] * 9
     answers = await together(store, settle("nobody"), *(claim(f"p{number}") for number in range(5)))
-    assert [type(answer) for answer in answers] == [KitestringError] * 6
+    assert [type(answer) for answer in answers] == [KitestringError, *[NotStoredError] * 5]
     assert len(connection.failing_commits) == 8
     connection.failing_commits.clear()
     assert await store.apply(claim("p0")) == Claimed()

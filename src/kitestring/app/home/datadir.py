@@ -1,7 +1,8 @@
 """The data directory: who may use it, the seed, and where the control socket is.
 
-``kitestring.toml``, ``service.key``, ``kitestring.db`` and its ``kitestring.marker``, ``relay.db``, ``sandbox.db``,
-``relay.port``, ``control.sock`` (or ``control.addr``, naming a socket elsewhere) and ``lock``.
+``kitestring.toml``, ``service.key``, ``kitestring.db`` with its ``kitestring.marker`` and ``kitestring.refused``,
+``relay.db``, ``sandbox.db``, ``relay.port``, ``control.sock`` (or ``control.addr``, naming a socket elsewhere) and
+``lock``.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import forget_refusals, prune_daily
+from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.node_words import told
 from kitestring.app.service.notices import give_notice
 from kitestring.app.service.probe import Probe
@@ -92,7 +93,7 @@ class Core:
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id, facts=Facts(node.network, config.accept_legacy_offers), wires=wires,
             engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
-            nip44_seen=self._nip44_seen,
+            last_words=LastWords(place.ledger.with_suffix(".refused"), clock), nip44_seen=self._nip44_seen,
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,

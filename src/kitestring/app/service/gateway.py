@@ -15,12 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from kitestring.app.service.callers import Caller, Callers
+from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.refused import RefusedStrangers
 from kitestring.app.service.served import Served
 from kitestring.app.service.wires import Wires
 from kitestring.base.commands import Journaled
-from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.errors import CodecError, KitestringError, NotStoredError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Encoded
@@ -41,6 +42,8 @@ log = logging.getLogger("kitestring.gateway")
 #: Requests being carried out at once (a task and a few kB each); beyond it new ones are dropped unread: relays and
 #: clients send again, and a claimed one is never dropped.
 MAX_IN_HAND: Final = 4_096
+#: What is said of a request that cannot be stored, and so is not carried out.
+_NOT_STORED: Final = Refused(Reason.INTERNAL, "the service can store nothing now: nothing was done")
 #: Seconds between two lines in the log about what was dropped unread: a flood must not fill the disk.
 DROPPED_LINE_S: Final = 60.0
 
@@ -53,13 +56,14 @@ class Gateway:
 
     def __init__(
         self, *, service_pubkey: str, facts: Facts, wires: Wires, engine: Engine, send_once: Callable[[Encoded], None],
-        clock: Clock, rates: Rates, nip44_seen: Callable[[Grant], None],
+        clock: Clock, rates: Rates, last_words: LastWords, nip44_seen: Callable[[Grant], None],
     ) -> None:  # fmt: skip
         self._facts: Final = facts
         self._wires: Final = wires
         self._engine: Final = engine
         self._send_once: Final = send_once
         self._clock: Final = clock
+        self._last_words: Final = last_words
         self._nip44_seen: Final = nip44_seen
         self._callers: Final = Callers(service_pubkey, rates)
         self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
@@ -126,6 +130,7 @@ class Gateway:
         to = _reply_to(event, caller, choice.cipher)
         try:
             text = self._decrypt(event, choice, caller, to)
+            self._heed_last_words(event, text, caller, to)
             self._heed_start(event, caller, to)
             self._admit(text, caller, to)
             self._heed_cipher(choice, caller, to)
@@ -152,6 +157,10 @@ class Gateway:
     async def _is_known(self, event: Event, caller: Caller) -> bool:
         """Whether the ledger has an answer, or will: then it is said again, not more often than is good."""
         return await self._engine.known(event.id, lambda: caller.rates.may_repeat(caller.name, event.id))
+
+    def _heed_last_words(self, event: Event, text: str, caller: Caller, to: ReplyTo) -> None:
+        if event.id in self._last_words:
+            raise WireRefusalError(to.named(caller.wire.method(text)), _NOT_STORED)
 
     def _heed_start(self, event: Event, caller: Caller, to: ReplyTo) -> None:
         """Of strangers nothing is stored: what was asked before this service was started may have been refused."""
@@ -198,8 +207,25 @@ class Gateway:
         now, grant_id = self._clock.now(), "" if caller.grant is None else caller.grant.grant_id
         reply_to = b"" if refused is None else to.freeze()
         request = Request(event.id, to.wire, grant_id, b"", reply_to, event.created_at, now)
-        await self._engine.refuse(request, WINDOWS[event.kind].over_at(event.created_at, now), refused)
-        self._served.add(event.id)
+        until = WINDOWS[event.kind].over_at(event.created_at, now)
+        try:
+            await self._engine.refuse(request, until, refused)
+        except NotStoredError:
+            if not await self._said_last(event, caller, to, until):
+                raise
+        else:
+            self._served.add(event.id)
+
+    async def _said_last(self, event: Event, caller: Caller, to: ReplyTo, until: int) -> bool:
+        """Refuse a request that the ledger cannot store, once it is sure that no copy of it will be carried out;
+        whether that is so. Of strangers nothing is stored anyway."""
+        if await self._engine.known(event.id, lambda: False):
+            return False
+        if caller.grant is not None and not await self._last_words.keep(event.id, until):
+            return False
+        if caller.rates.may_tell(caller.name, _NOT_STORED.reason, read=True):
+            self._turn_away(event, caller, to, _NOT_STORED)
+        return True
 
     def _turn_away(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused) -> None:
         """Refuse a question, or a stranger, of whom nothing is stored."""
@@ -215,7 +241,12 @@ class Gateway:
             incoming = Incoming(
                 event.id, asked.to.wire, grant_id, command, asked.to.freeze(), sent_at, expires_at(event), refused_until
             )
-            refused = await self._engine.handle(incoming)
+            try:
+                refused = await self._engine.handle(incoming)
+            except NotStoredError:
+                if not await self._said_last(event, caller, asked.to, refused_until):
+                    raise
+                return
             if refused is None:
                 self._served.add(event.id)
             else:

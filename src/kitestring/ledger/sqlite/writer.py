@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import KitestringError, NotStoredError, Reason
 from kitestring.base.transactions import Committed, ExpireInvoices, ForgetNews, ForgetRefusals, Prune, Tx
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Memory
@@ -267,7 +267,7 @@ class Writer:
         jobs = list(self._jobs)
         self._jobs.clear()
         for job in jobs:
-            job.error = KitestringError(Reason.INTERNAL, _BUSY)
+            job.error = NotStoredError(Reason.INTERNAL, _BUSY)
         return jobs
 
 
@@ -284,10 +284,11 @@ def _told(error: Exception) -> Exception:
     """Database errors as people may see them; what the code itself raised stays as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
-    sentence = {
-        sqlite3.SQLITE_FULL: _FULL,
-        sqlite3.SQLITE_BUSY: _BUSY,
-    }.get(_code(error), f"the database refused to write ({error}): nothing was lost; see `kitestring doctor`")
-    told = KitestringError(Reason.INTERNAL, sentence)
+    definite = {sqlite3.SQLITE_FULL: _FULL, sqlite3.SQLITE_BUSY: _BUSY}.get(_code(error))
+    if definite is not None:
+        told: KitestringError = NotStoredError(Reason.INTERNAL, definite)
+    else:
+        sentence = f"the database refused to write ({error}): nothing was lost; see `kitestring doctor`"
+        told = KitestringError(Reason.INTERNAL, sentence)
     told.__cause__ = error
     return told

@@ -1,0 +1,90 @@
+"""Ids that are kept without a disk that has room: durable, in a file of one size, for as long as they must be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kitestring.app.service.last_words import SLOTS, LastWords
+from tests.kit.clock import NOW, ManualClock
+
+SIZE = 65_536
+
+
+def size_of(file: Path) -> int:
+    return file.stat().st_size
+
+
+def event_id(number: int) -> str:
+    return f"{number:064x}"[::-1]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "kitestring.refused"
+
+
+async def test_an_id_is_known_after_a_restart_until_its_time_is_over(file: Path) -> None:
+    clock = ManualClock()
+    words = LastWords(file, clock)
+    assert event_id(1) not in words
+    assert await words.keep(event_id(1), NOW + 360)
+    for known in (words, LastWords(file, clock)):
+        assert (event_id(1) in known, event_id(2) in known) == (True, False)
+    clock.advance(360)
+    assert event_id(1) not in LastWords(file, clock)
+
+
+async def test_the_file_has_its_room_from_the_beginning_and_never_grows(file: Path) -> None:
+    words = LastWords(file, ManualClock())
+    assert size_of(file) == SIZE
+    for number in range(1, SLOTS + 1):
+        assert await words.keep(event_id(number), NOW + 360)
+    assert not await words.keep(event_id(SLOTS + 1), NOW + 360)
+    assert await words.keep(event_id(7), NOW + 360)  # it is there already
+    assert size_of(file) == SIZE
+
+
+async def test_room_whose_time_is_over_is_used_again(file: Path) -> None:
+    clock = ManualClock()
+    words = LastWords(file, clock)
+    for number in range(1, SLOTS + 1):
+        await words.keep(event_id(number), NOW + 10 * number)
+    clock.advance(10)
+    assert await words.keep(event_id(SLOTS + 1), NOW + 360)
+    again = LastWords(file, clock)
+    assert (event_id(1) in again, event_id(2) in again, event_id(SLOTS + 1) in again) == (False, True, True)
+
+
+async def test_what_cannot_be_written_is_not_kept(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = LastWords(file, ManualClock())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        assert not await words.keep(event_id(1), NOW + 360)
+    assert event_id(1) not in words
+    assert await words.keep(event_id(1), NOW + 360)
+
+
+def broken(_: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+async def test_where_the_file_cannot_be_made_nothing_is_kept_and_the_service_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = LastWords(tmp_path / "gone" / "kitestring.refused", ManualClock())
+    assert not await words.keep(event_id(1), NOW + 360)
+    assert "while the disk is full will get no answer" in caplog.text
+
+
+def written(file: Path, content: bytes) -> Path:
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(SIZE + 1)])
+async def test_a_file_of_another_size_is_made_anew(file: Path, content: bytes) -> None:
+    assert await LastWords(written(file, content), ManualClock()).keep(event_id(1), NOW + 360)
+    assert size_of(file) == SIZE
