@@ -12,8 +12,9 @@ from kitestring.nostr.event import Event, encode_event, verify_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES
 from kitestring.transport import link as link_module
 from kitestring.transport.publications import PublishResult
-from kitestring.transport.relays import RelayPool
+from kitestring.transport.relays import PoolOptions, RelayPool
 from kitestring.transport.subscriptions import Subscription
+from tests.kit.chance import entropy
 from tests.kit.clock import ManualClock
 from tests.kit.transport.relays import (
     ALICE,
@@ -25,6 +26,7 @@ from tests.kit.transport.relays import (
     note,
     publishing,
     scene,
+    scripted_relay,
     to_keys,
     within,
 )
@@ -98,6 +100,31 @@ async def test_a_relay_that_closes_at_once_or_was_of_no_use_is_waited_for_longer
             await closing
 
 
+async def test_a_relay_that_was_of_use_and_is_gone_is_waited_for_longer_and_longer() -> None:
+    """However long it takes to find out each time that it is not there."""
+    clock = ManualClock()
+    async with scripted_relay() as relay:
+        pool = RelayPool([relay.url], clock=clock, entropy=entropy)
+        await pool.start()
+        pool.subscribe("in", to_keys(), Inbox())
+        caller = await relay.caller()
+        await caller.expect("REQ")
+        await caller.send("EOSE", "in:0")
+        await within(caller_heard(pool))
+        clock.advance(61)
+
+        async def no_dial(*_: object, **__: object) -> None:
+            clock.advance(20)
+            raise OSError("nobody is there")
+
+        pool._dialer.open = no_dial  # type: ignore[assignment, method-assign]  # a dialler that finds nobody
+        closing = asyncio.create_task(caller.socket.close())
+        for longest_s in (1, 2, 4, 8):
+            await clock.pass_sleep(0.5 * longest_s, longest_s)
+        await closing
+        await pool.stop()
+
+
 async def caller_heard(pool: RelayPool) -> None:
     """Until the pool has read what the relay has sent."""
     (subscription,) = pool._subscriptions.values()
@@ -135,6 +162,24 @@ async def test_a_relay_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyP
 
 
 # ------------------------------------------------------------ reading
+
+
+async def test_a_frame_may_be_as_large_as_the_owner_of_the_pool_says() -> None:
+    event = note(content="x" * 300_000)
+    async with scripted_relay() as relay:
+        for limit, heard in ((MAX_FRAME_BYTES, False), (400_000, True)):
+            inbox = Inbox()
+            async with RelayPool(
+                [relay.url], clock=ManualClock(), entropy=entropy, options=PoolOptions(max_frame_bytes=limit)
+            ) as pool:
+                subscription = pool.subscribe("in", to_keys(), inbox, keys=[BOB.public_hex])
+                caller = await relay.caller()
+                await caller.expect("REQ")
+                await caller.deliver("in:0", event)
+                await caller.send("EOSE", "in:0")
+                assert await within(subscription.wait_eose())
+                assert inbox.queue.empty() is not heard
+                assert pool.status()[0].ignored == (not heard)
 
 
 async def test_garbage_and_bombs_are_counted_and_change_nothing() -> None:

@@ -148,6 +148,20 @@ async def test_what_nobody_is_listening_for_is_not_sent_again() -> None:
         assert (result.accepted, result.relays[relay.url].answer) == (False, RelayAnswer.UNHEARD)
 
 
+async def test_an_event_on_its_way_goes_to_further_relays_with_one_result_for_all() -> None:
+    async with scripted_relay() as first, scripted_relay() as later, pool_of(first, later) as pool:
+        event = note()
+        one = publishing(pool, event, relays=[first.url])
+        caller = await first.caller()
+        await caller.expect("EVENT")
+        two = publishing(pool, event, relays=[first.url, later.url])
+        other = await later.caller()
+        await other.expect("EVENT")
+        await other.send("OK", event.id, True, "")
+        assert (await within(one)).accepted
+        assert (await within(two)).relays.keys() == {first.url, later.url}
+
+
 async def test_every_relay_can_be_asked_for() -> None:
     async with scripted_relay() as one, scripted_relay() as two, pool_of(one, two) as pool:
         task = publishing(pool, note(), every=True)

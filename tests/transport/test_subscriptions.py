@@ -184,6 +184,20 @@ async def test_the_wait_ends_when_every_connected_relay_has_answered_refused_or_
     assert await within(waiting)
 
 
+def test_a_question_is_settled_when_every_connected_relay_has_answered_or_refused() -> None:
+    pool = Pool()
+    asked = subscription(pool)
+    asked.begin(())
+    assert not asked.settled()  # nobody is connected
+    pool.urls += [A, B]
+    asked.note_eose(A, "in:0")
+    assert not asked.settled()
+    asked.note_refused(B, asked.chunks["in:0"], "unsupported: no")
+    assert asked.settled()
+    asked.note_lost(A)
+    assert not asked.settled()
+
+
 async def test_where_nobody_is_live_at_the_limit_the_wait_says_so() -> None:
     clock = ManualClock()
     asked = subscription(Pool(A), clock=clock)

@@ -105,11 +105,13 @@ class ClientConversation:
     """One socket from the client's side: open subscriptions, NIP-42 (newest challenge, each key once per challenge).
 
     Requests that were answered ``auth-required:`` are kept: ask :meth:`resend` after the answers to our AUTHs. From
-    then on ``wants_auth`` is true: what the relay gives may depend on the keys that it knows us by.
+    then on ``wants_auth`` is true: what the relay gives may depend on the keys that it knows us by. Frames of the relay
+    above ``max_frame_bytes`` are ignored.
     """
 
-    def __init__(self, relay_url: str) -> None:
+    def __init__(self, relay_url: str, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self.relay_url: Final = relay_url
+        self._max_frame_bytes: Final = max_frame_bytes
         self.challenge: str | None = None
         self.wants_auth = False
         self._open: dict[str, bytes] = {}
@@ -135,8 +137,8 @@ class ClientConversation:
 
     def receive(self, frame: bytes | str) -> ReceivedFrame:
         """Read one frame from the relay. Never raises."""
-        if len(frame) > MAX_FRAME_BYTES:
-            return Ignored(f"a frame of more than {MAX_FRAME_BYTES} bytes")
+        if len(frame) > self._max_frame_bytes:
+            return Ignored(f"a frame of more than {self._max_frame_bytes} bytes")
         try:
             message = _from_relay(frame)
         except _PARSE_ERRORS:

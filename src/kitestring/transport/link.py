@@ -18,6 +18,7 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.base.text import one_line
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.relay import (
+    MAX_FRAME_BYTES,
     AuthChallenge,
     Authenticated,
     ClientConversation,
@@ -88,7 +89,7 @@ class Link:
 
     def __init__(
         self, url: str, *, foreign: bool, hub: LinkHub, dialer: Dialer, clock: Clock, entropy: Entropy,
-        signers: Mapping[str, SecretKey],
+        signers: Mapping[str, SecretKey], max_frame_bytes: int = MAX_FRAME_BYTES,
     ) -> None:  # fmt: skip
         self.url: Final = url
         self.connected = False
@@ -98,7 +99,8 @@ class Link:
         self._clock: Final = clock
         self._entropy: Final = entropy
         self._signers: Final = signers
-        self._talk = ClientConversation(url)
+        self._max_frame_bytes: Final = max_frame_bytes
+        self._talk = ClientConversation(url, max_frame_bytes)
         self._chunks: Final[dict[str, Chunk]] = {}
         self._queue: Final[deque[bytes]] = deque()
         self._queued_bytes = 0
@@ -124,6 +126,7 @@ class Link:
         pause_s = FIRST_PAUSE_S
         while True:
             began = self._clock.monotonic()
+            self._was_of_use = False
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S) as self._limit:
                     await self._once(self._limit)
@@ -159,11 +162,10 @@ class Link:
                     await socket.close()
 
     def _up(self) -> None:
-        self._talk = ClientConversation(self.url)
+        self._talk = ClientConversation(self.url, self._max_frame_bytes)
         self._queue.clear()
         self._queued_bytes = 0
         self._overflow = False
-        self._was_of_use = False
         self.connected = True
         self._connects += 1
         self._hub.link_up(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
@@ -13,7 +13,7 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.base.text import one_line
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event
-from kitestring.nostr.relay import OkMessage, event_frame
+from kitestring.nostr.relay import MAX_FRAME_BYTES, OkMessage, event_frame
 from kitestring.transport.changes import Changes
 from kitestring.transport.dial import Dialer
 from kitestring.transport.guard import foreign_relays, normalise
@@ -47,10 +47,12 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
-    """``allow_private`` lifts the address check from relays of foreign codes."""
+    """``allow_private`` lifts the address check from relays of foreign codes. Frames of a relay above
+    ``max_frame_bytes`` are skipped."""
 
     proxies: Proxies = field(default_factory=Proxies)
     allow_private: bool = False
+    max_frame_bytes: int = MAX_FRAME_BYTES
 
 
 class RelayPool:
@@ -82,7 +84,7 @@ class RelayPool:
         self._links: Final = {
             url: Link(
                 url, foreign=url in strangers, hub=self, dialer=self._dialer, clock=clock, entropy=entropy,
-                signers=signers if signers is not None else {},
+                signers=signers if signers is not None else {}, max_frame_bytes=options.max_frame_bytes,
             )
             for url in (*own.values(), *strangers)
         }  # fmt: skip
@@ -126,7 +128,12 @@ class RelayPool:
 
     async def connected(self, count: int = 1, timeout_s: float = CONNECTED_TIMEOUT_S) -> bool:
         """Wait until ``count`` relays are connected; whether they are."""
-        return await self._changes.until(lambda: len(self.connected_urls()) >= count, timeout_s)
+        return await self.until(lambda: len(self.connected_urls()) >= count, timeout_s)
+
+    async def until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until something holds that links and subscriptions tell; whether it does, after ``timeout_s`` seconds
+        at the latest."""
+        return await self._changes.until(holds, timeout_s)
 
     # ------------------------------------------------------------ subscribing
 
@@ -179,26 +186,31 @@ class RelayPool:
         self, event_id: str, pubkey: str, event_json: bytes, done: OnPublished, relays: Iterable[str] | None = None, *,
         deadline_s: float = PUBLISH_DEADLINE_S, every: bool = False,
     ) -> None:  # fmt: skip
-        """As :meth:`publish`, for encoded events: ``done`` is called once, from the reader, and must not block."""
+        """As :meth:`publish`, for encoded events: ``done`` is called once, from the reader, and must not block.
+
+        An event that is on its way already goes to further relays as well, and has one result for all of them.
+        """
+        urls = list(self._links) if relays is None else [self._links[url].url for url in relays]
         known = self._publications.get(event_id)
         if known is not None:
             known.done.append(done)
+            self._carry(known, [url for url in urls if url not in known.verdicts])
             return
         frame = event_frame(event_json)
-        urls = list(self._links) if relays is None else [self._links[url].url for url in relays]
         full = len(self._publications) >= MAX_PUBLICATIONS or self._publication_bytes > MAX_PUBLICATION_BYTES
         if full or not urls:
             done(PublishResult(False, {}))
             return
         now = self._clock.monotonic()
-        verdicts = dict.fromkeys(urls, UNANSWERED)
-        publication = Publication(
-            event_id, pubkey, frame, verdicts, every, now + OK_TIMEOUT_S, now + deadline_s, [done]
-        )  # fmt: skip
+        publication = Publication(event_id, pubkey, frame, {}, every, now + OK_TIMEOUT_S, now + deadline_s, [done])
         self._publications[event_id] = publication
         self._publication_bytes += len(frame)
         self._busy.set()
+        self._carry(publication, urls)
+
+    def _carry(self, publication: Publication, urls: Iterable[str]) -> None:
         for url in urls:
+            publication.verdicts[url] = UNANSWERED
             self._put(publication, url)
 
     def _put(self, publication: Publication, url: str) -> None:

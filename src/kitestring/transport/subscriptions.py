@@ -144,15 +144,16 @@ class Subscription:
         """The relays that have answered every REQ with EOSE: all that they stored has arrived, news will."""
         return [url for url, answered in self._answered.items() if self.chunks.keys() <= answered]
 
+    def settled(self) -> bool:
+        """Whether every connected relay has answered with EOSE or refused."""
+        urls, live = self._pool.connected_urls(), self.live_on()
+        return bool(urls) and all(url in live or url in self.refusals for url in urls)
+
     async def wait_eose(self, timeout_s: float = EOSE_TIMEOUT_S) -> bool:
         """Wait until every connected relay has answered with EOSE (or refused); whether at least one has.
 
         Relays that are still being connected are not waited for once another one is live.
         """
 
-        def settled() -> bool:
-            live = self.live_on()
-            return bool(live) and all(url in live or url in self.refusals for url in self._pool.connected_urls())
-
-        await self._changes.until(settled, timeout_s)
+        await self._changes.until(lambda: bool(self.live_on()) and self.settled(), timeout_s)
         return bool(self.live_on())
