@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError
 from kitestring.nostr.event import Event, encode_event, sign_event
-from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
+from kitestring.nostr.relay import MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, auth_event
 from kitestring.relay import outbox
 from kitestring.relay.disk import Disk
 from kitestring.relay.limits import Limits
@@ -51,6 +51,13 @@ async def test_the_same_event_again_is_a_duplicate_and_not_delivered_twice() -> 
         assert [(await bob.receive())[2]["content"] for _ in range(2)] == ["hello", "next"]
 
 
+LARGEST = Limits().max_event_bytes
+
+
+def sized(size_bytes: int) -> Event:
+    return note(content="x" * (size_bytes - len(encode_event(note(content="")))))
+
+
 def forged() -> Event:
     good = note()
     return Event(good.id, good.pubkey, good.created_at, good.kind, good.tags, "another text", good.sig)
@@ -63,7 +70,7 @@ def forged() -> Event:
         (note(kind=22242), "blocked: kind 22242 is not taken here"),
         (note(at=NOW + 901), "invalid: created_at is in the future, check the clock"),
         (note(tags=[["p", "x"]] * 500), "invalid: an event must not have more than 500 tags"),
-        (note(content="x" * 66_000), "invalid: an event must not exceed 65536 bytes"),
+        (sized(LARGEST + 1), f"invalid: an event must not exceed {LARGEST} bytes"),
         (note(tags=[["expiration", str(NOW - 1)]]), "invalid: the event has expired"),
         (forged(), "invalid: the id or signature is wrong"),
     ],
@@ -75,6 +82,14 @@ async def test_an_event_that_is_not_taken_says_why_and_reaches_nobody(event: Eve
         assert await sender.publish(event) == [False, message]
         assert await sender.publish(note(content="good")) == [True, ""]
         assert (await bob.receive())[2]["content"] == "good"
+
+
+async def test_the_largest_event_is_taken_and_fits_into_a_frame_on_its_way_out_too() -> None:
+    async with new_relay() as relay, client(relay) as sender, client(relay) as bob:
+        await bob.ask("x" * MAX_SUBSCRIPTION_ID_CHARS, {})
+        assert await sender.publish(sized(LARGEST)) == [True, ""]
+        frame = await within(bob.socket.receive())
+    assert LARGEST < len(frame.data) <= MAX_FRAME_BYTES
 
 
 async def test_a_relay_for_everything_takes_every_kind_but_proofs_of_identity() -> None:

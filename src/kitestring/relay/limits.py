@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kitestring.nostr import kinds
+from kitestring.nostr.relay import MAX_FRAME_BYTES
 
 #: Kinds of this product: payments, their discovery, deletion, and remote signing. Others are refused by default, so
 #: that a relay started for a wallet does not become somebody's file store.
@@ -46,13 +47,18 @@ LOOKED_AT_PER_TURN: Final = 500
 CLOSE_TIMEOUT_S: Final = 2.0
 
 
+#: Around an event in a frame: ``["EVENT",`` with a subscription's id, of which each character may take two bytes.
+FRAME_ROOM_BYTES: Final = 160
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in bytes, times in seconds. ``kinds=None`` takes every kind."""
 
     kinds: frozenset[int] | None = field(default=PRODUCT_KINDS)
-    #: The common limit of relays; what fits here fits elsewhere.
-    max_event_bytes: int = 65_536
+    #: What fits into a frame (:data:`kitestring.nostr.relay.MAX_FRAME_BYTES`, as NIP-11 tells) as it comes, and with
+    #: the name of a subscription when it goes. Others carry as much, and wallets write it.
+    max_event_bytes: int = MAX_FRAME_BYTES - FRAME_ROOM_BYTES
     #: Connections at once, of whatever state (some 50 kB each); fewer where the process may not open as many files.
     max_connections: int = 4_000
     #: Tags of one event: a relay list or a deletion has dozens, and each is a place to look at for every event.
