@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kitestring.base.errors import CodecError
 from kitestring.base.money import MAX_WHOLE, Msat
-from kitestring.codec.json import MAX_DEPTH, MAX_SIZE, dumps, int_member, loads_object, text_member
+from kitestring.codec.json import MAX_DEPTH, MAX_SIZE, dumps, int_member, loads_object, loads_reply, text_member
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 LEAF = st.none() | st.booleans() | st.integers(-MAX_WHOLE, MAX_WHOLE) | TEXT
@@ -68,6 +68,45 @@ def nested(opening: str, closing: str, levels: int) -> str:
 def test_a_loose_text_is_refused(text: str) -> None:
     with pytest.raises(CodecError):
         loads_object(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "members"),
+    [
+        ('{"a":1,"a":2}', {"a": 2}),
+        (
+            '{"a":NaN,"b":[-Infinity,1e999,9007199254740992,-9007199254740992],"c":1}',
+            {"a": None, "b": [None] * 4, "c": 1},
+        ),
+        ('{"a":' + "9" * 5000 + "}", {"a": None}),
+        ('{"a":["\\ud83e \\ud83e\\ude81"],"\\udc00":{"b":"\\udfff"}}', {"a": ["\ufffd 🪁"], "\ufffd": {"b": "\ufffd"}}),
+        ('{"a":"' + "x" * MAX_SIZE + '"}', {"a": "x" * MAX_SIZE}),
+    ],
+)
+def test_one_odd_value_does_not_spoil_a_reply(text: str, members: object) -> None:
+    with pytest.raises(CodecError):
+        loads_object(text)
+    assert loads_reply(text, 2 * MAX_SIZE) == members
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "{}x",
+        '{"a":01}',
+        '{"a":"\n"}',
+        '{"a":"\ud800"}',
+        '{"a":"' + "x" * 90 + '"}',
+        "[" * 90,
+        '{"a":' * 90,
+    ],
+)
+def test_what_is_no_object_or_too_long_is_no_reply(text: str) -> None:
+    with pytest.raises(CodecError):
+        loads_reply(text, 90)
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH, 5_000, 30_000])

@@ -81,3 +81,11 @@ def test_the_longest_text_is_read_back_and_a_longer_one_not_written() -> None:
         encrypt(longest + "x", KEY, IV)
     with pytest.raises(CodecError, match="Unicode"):
         encrypt("\udfff", KEY, IV)
+
+
+def test_the_limit_of_a_text_is_the_readers() -> None:
+    payload = encrypt("x" * 100, KEY, IV)
+    assert decrypt(payload, KEY, 100) == "x" * 100
+    for less in (99, 50):
+        with pytest.raises(DecryptError):
+            decrypt(payload, KEY, less)

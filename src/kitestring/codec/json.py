@@ -32,15 +32,34 @@ _LONGEST_INTEGER: Final = len(str(-MAX_WHOLE))
 def loads_object(text: str) -> dict[str, object]:
     """The JSON object in ``text``, read strictly. Raises CodecError for everything else."""
     try:
-        if len(text) > MAX_SIZE or len(text.encode()) > MAX_SIZE:
-            raise CodecError(f"the payload is larger than {MAX_SIZE} bytes")
-        _check_depth(text)
-        body = text.strip(_BLANK)
-        value, end = _DECODER.raw_decode(body)
-        if "\\u" in body:
+        value = _loads(text, MAX_SIZE, _DECODER)
+        if "\\u" in text:
             _check_escapes(value)
     except UnicodeEncodeError:
         raise CodecError("the payload has half of a surrogate pair") from None
+    return value
+
+
+def loads_reply(text: str, max_bytes: int) -> dict[str, object]:
+    """The JSON object in the answer of a peer, which moves no money here: where only one of its values is odd, the rest
+    is read. A number that nothing can hold is None, half of a surrogate pair is U+FFFD, and of two members of one name
+    the last one counts. Raises CodecError for everything else, and beyond ``max_bytes``."""
+    try:
+        value = _loads(text, max_bytes, _LENIENT)
+    except UnicodeEncodeError:
+        raise CodecError("the payload has half of a surrogate pair") from None
+    if "\\u" in text:
+        return {_whole(name): _whole_values(member) for name, member in value.items()}
+    return value
+
+
+def _loads(text: str, max_bytes: int, decoder: json.JSONDecoder) -> dict[str, object]:
+    try:
+        if len(text) > max_bytes or len(text.encode()) > max_bytes:
+            raise CodecError(f"the payload is larger than {max_bytes} bytes")
+        _check_depth(text)
+        body = text.strip(_BLANK)
+        value, end = decoder.raw_decode(body)
     except json.JSONDecodeError:
         raise CodecError("the payload is not valid JSON") from None
     if end != len(body):
@@ -108,6 +127,20 @@ def _check_escapes(value: object) -> None:
     json.dumps(value, ensure_ascii=False).encode()
 
 
+def _whole(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _whole_values(value: object) -> object:
+    if isinstance(value, str):
+        return _whole(value)
+    if isinstance(value, list):
+        return [_whole_values(each) for each in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole_values(each) for name, each in value.items()}
+    return value
+
+
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -128,6 +161,15 @@ def _finite(digits: str) -> float:
     return value
 
 
+def _integer_or_none(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER and abs(int(digits)) <= MAX_WHOLE else None
+
+
+def _finite_or_none(digits: str) -> float | None:
+    value = float(digits)
+    return None if math.isinf(value) else value
+
+
 def _refuse_constant(name: str) -> object:
     raise CodecError(f"the payload has {name}, which is not JSON")
 
@@ -135,4 +177,7 @@ def _refuse_constant(name: str) -> object:
 _STEPS: Final = {"{": 1, "[": 1, "}": -1, "]": -1}
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=_safe_integer, parse_float=_finite, parse_constant=_refuse_constant
+)
+_LENIENT: Final = json.JSONDecoder(
+    parse_int=_integer_or_none, parse_float=_finite_or_none, parse_constant=lambda _: None
 )

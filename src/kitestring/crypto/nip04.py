@@ -19,8 +19,6 @@ from kitestring.crypto.failure import MAX_TEXT_BYTES, DecryptError
 
 BLOCK_BYTES: Final = 16
 SEPARATOR: Final = "?iv="
-#: Base64 of the longest padded text, the separator and base64 of the IV.
-MAX_PAYLOAD_CHARS: Final = (MAX_TEXT_BYTES + BLOCK_BYTES + 2) // 3 * 4 + len(SEPARATOR) + 24
 
 
 def encrypt(plaintext: str, shared_x: bytes, iv: bytes) -> str:
@@ -37,9 +35,9 @@ def encrypt(plaintext: str, shared_x: bytes, iv: bytes) -> str:
     return f"{_base64(sealed)}{SEPARATOR}{_base64(iv)}"
 
 
-def decrypt(payload: str, shared_x: bytes) -> str:
-    """The text of a payload. Raises DecryptError, whatever is wrong."""
-    if len(payload) > MAX_PAYLOAD_CHARS:
+def decrypt(payload: str, shared_x: bytes, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """The text of a payload, at most ``max_bytes`` long. Raises DecryptError, whatever is wrong."""
+    if len(payload) > _most_chars(max_bytes):
         raise DecryptError
     body, separator, tail = payload.partition(SEPARATOR)
     try:
@@ -49,11 +47,18 @@ def decrypt(payload: str, shared_x: bytes) -> str:
     if not separator or len(iv) != BLOCK_BYTES or not sealed or len(sealed) % BLOCK_BYTES:
         raise DecryptError
     decryptor = Cipher(AES256(shared_x), CBC(iv)).decryptor()
-    return _unpad(decryptor.update(sealed) + decryptor.finalize())
+    return _unpad(decryptor.update(sealed) + decryptor.finalize(), max_bytes)
 
 
-def _unpad(padded: bytes) -> str:
+def _most_chars(max_bytes: int) -> int:
+    """Base64 of the longest padded text, the separator and base64 of the IV."""
+    return (max_bytes + BLOCK_BYTES + 2) // 3 * 4 + len(SEPARATOR) + 24
+
+
+def _unpad(padded: bytes, max_bytes: int) -> str:
     size = padded[-1]
+    if len(padded) - size > max_bytes:
+        raise DecryptError
     if not 1 <= size <= BLOCK_BYTES or not hmac.compare_digest(padded[-size:], bytes((size,)) * size):
         raise DecryptError
     try:

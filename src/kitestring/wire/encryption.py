@@ -48,18 +48,19 @@ def choose_cipher(event: Event, setting: grants.CipherSetting, nip44_seen: bool)
     """The cipher of a request: its tag (absent = NIP-04), unless the text has another shape that is allowed."""
     allowed = allowed_ciphers(setting, nip44_seen)
     tagged = _TAGGED.get(first_tag(event, "encryption"))
-    shape = _shape(event.content)
-    if shape in allowed:
-        cipher, is_allowed = shape, True
+    found = shape(event.content)
+    if found in allowed:
+        cipher, is_allowed = found, True
     elif tagged is not None:
         cipher, is_allowed = tagged, tagged in allowed
     else:
-        cipher, is_allowed = shape or "nip44", False
+        cipher, is_allowed = found or "nip44", False
     raises = cipher == "nip44" and setting == "auto" and not nip44_seen
     return Choice(cipher, is_allowed, allowed[0] if is_allowed else "nip44", raises)
 
 
-def _shape(content: str) -> Cipher | None:
+def shape(content: str) -> Cipher | None:
+    """The cipher that a content looks like, None where that cannot be told."""
     if "?iv=" in content[-64:]:
         return "nip04"
     return "nip44" if content[:1] == "A" and content[1:2] in _VERSION_2_DIGITS else None

@@ -8,6 +8,7 @@ from typing import Final
 from kitestring.base.errors import CodecError
 from kitestring.base.ports import Encoded, Entropy
 from kitestring.crypto import nip04, nip44
+from kitestring.crypto.failure import MAX_TEXT_BYTES
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import MAX_OUTGOING_EVENT_BYTES, Event, encode_event, first_tag, sign_event, verify_event
@@ -18,6 +19,9 @@ from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
 #: Relays and clients refuse events from the future; a request from further ahead than this is not followed.
 MAX_AHEAD_S: Final = 60
+#: Bytes of a text that a client reads: what relays carry at the most (some take messages of 512,000 bytes), in base64.
+#: Nothing as long is ever written.
+MAX_REPLY_BYTES: Final = 384_000
 
 
 def shared_secret(key: SecretKey, peer: str, cipher: Cipher) -> bytes:
@@ -35,9 +39,10 @@ def encrypt(plaintext: str, cipher: Cipher, shared: bytes, entropy: Entropy) -> 
     return nip04.encrypt(plaintext, shared, entropy(16))
 
 
-def decrypt(content: str, cipher: Cipher, shared: bytes) -> str:
-    """The text of a content. Raises CodecError, which never says why."""
-    return nip44.decrypt(content, shared) if cipher == "nip44" else nip04.decrypt(content, shared)
+def decrypt(content: str, cipher: Cipher, shared: bytes, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """The text of a content, at most ``max_bytes`` long. Raises CodecError, which never says why."""
+    decrypted = nip44.decrypt if cipher == "nip44" else nip04.decrypt
+    return decrypted(content, shared, max_bytes)
 
 
 def reply_time(request_created_at: int, now: int) -> int:
