@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,9 +16,9 @@ from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Paid
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.client.clocks import CLOCKS_S
 from kitestring.client.net import Waits
 from kitestring.client.nwc import NwcClient
-from kitestring.client.session import CLOCKS_S
 from kitestring.nostr.event import Event
 from tests.kit.client.hostile import (
     CLIENT,
@@ -30,7 +32,7 @@ from tests.kit.client.hostile import (
     net,
     nwc_uri,
 )
-from tests.kit.clock import NOW
+from tests.kit.clock import NOW, PATIENCE_S
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.rig.process import free_port
 
@@ -143,6 +145,7 @@ async def test_the_invoice_is_never_sent_a_second_time() -> None:
         settled(type=None),
         settled(state="failed", preimage=None, settled_at=None, created_at=NOW - 1),
         settled(state="failed", preimage=None, settled_at=None, created_at=None),
+        settled(state="failed", preimage=None, settled_at=None, payment_hash="ab" * 32),
         ("NOT_FOUND", "no such payment"),
         ("RESTRICTED", "not yours"),
         ("INTERNAL", "oops"),
@@ -157,6 +160,7 @@ async def test_the_invoice_is_never_sent_a_second_time() -> None:
         "no direction",
         "failed before",
         "failed some day",
+        "another payment",
         "not found",
         "restricted",
         "internal",
@@ -167,6 +171,55 @@ async def test_a_lost_reply_that_no_record_explains_is_in_flight_and_not_failed(
     error = await refused(script(pay_invoice=None, lookup_invoice=record))
     assert error.reason is Reason.PAYMENT_IN_FLIGHT
     assert PAYMENT_HASH in error.message
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"state": state} for state in ("pending", "failed", "expired", "accepted", "", None, 7)),
+        {"settled_at": "yesterday", "created_at": 1.5, "fees_paid": "7"},
+        {"amount": None},
+        {"payment_hash": None},
+        {"preimage": PREIMAGE.upper()},
+    ],
+    ids=str,
+)
+async def test_a_record_with_the_proof_is_a_payment_whatever_else_it_says(odd: dict[str, object]) -> None:
+    paid = await paying(script(pay_invoice=None, lookup_invoice=settled(**odd)))
+    assert paid == Paid(PAYMENT_HASH, PREIMAGE, sat(21), Msat(7))
+
+
+async def test_the_proof_counts_beside_an_error_too() -> None:
+    def answer(request: Request) -> Iterable[Event]:
+        return [request.result({"preimage": PREIMAGE}, {"code": "INTERNAL", "message": "oops"})]
+
+    assert (await paying(answer)).preimage == PREIMAGE
+
+
+async def test_a_failure_is_dated_by_the_wallets_clock() -> None:
+    """One that is ahead dates an earlier failure after our order."""
+    record = settled(state="failed", preimage=None, settled_at=None, created_at=NOW + 60)
+
+    def answer(request: Request) -> Iterable[Event]:
+        text = {"error": None, "result": record}
+        return [request.reply(text, at=NOW + 120)] if request.method == "lookup_invoice" else []
+
+    assert (await refused(answer)).reason is Reason.PAYMENT_IN_FLIGHT
+
+
+@pytest.mark.parametrize("code", ["EXPIRED", "RESTRICTED", "NOT_IMPLEMENTED", "UNAUTHORIZED"])
+async def test_a_wallet_that_does_not_let_its_record_be_read_is_asked_for_it_once(code: str) -> None:
+    answer = script(pay_invoice=None, lookup_invoice=(code, "this app has expired"))
+    waits = replace(IMPATIENT, lookup_pauses_s=(0, 3_600))
+    async with (
+        hostile_relay(answer, stored=[info_event()]) as relay,
+        client(relay, waits) as wallet,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        with pytest.raises(KitestringError, match="this app has expired") as caught:
+            await wallet.pay_invoice(invoice())
+        assert [request.method for request in relay.requests] == ["pay_invoice", "lookup_invoice"]
+    assert caught.value.reason is Reason.PAYMENT_IN_FLIGHT
 
 
 async def test_a_record_that_says_failed_ends_it() -> None:
@@ -226,13 +279,46 @@ async def test_a_relay_that_refuses_a_payment_does_not_make_it_failed() -> None:
         ("RATE_LIMITED", Reason.RATE_LIMITED),
         ("UNAUTHORIZED", Reason.CONNECTION_ENDED),
         ("FEE_LIMIT_EXCEEDED", Reason.FEE_LIMIT),
+        ("EXPIRED", Reason.CONNECTION_ENDED),
+        ("BAD_REQUEST", Reason.MALFORMED),
+        ("UNSUPPORTED_NETWORK", Reason.WRONG_NETWORK),
     ],
 )
 async def test_a_plain_refusal_stands_and_keeps_the_wallets_words(code: str, reason: Reason) -> None:
+    """It is told at once: a look-up would be refused in the same way."""
     error = await refused(script(pay_invoice=(code, "not today")), PATIENT)
     assert error.reason is reason
-    assert error.details["code"] == code
+    assert code in {error.details["code"], error.details.get("raw_code")}
     assert "not today" in error.message
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ("QUOTA_EXCEEDED", Reason.PAYMENT_IN_FLIGHT),
+        ("EXPIRED", Reason.PAYMENT_IN_FLIGHT),
+        ("INTERNAL", Reason.PAYMENT_IN_FLIGHT),
+        ("PAYMENT_FAILED", Reason.PAYMENT_FAILED),
+    ],
+)
+async def test_the_refusal_of_a_second_order_says_nothing_about_the_first_that_may_still_be_paid(
+    second: str, reason: Reason
+) -> None:
+    replies = iter((None, (second, "not twice"), ("EXPIRED", "too late")))
+
+    def answer(request: Request) -> Iterable[Event]:
+        said = next(replies) if request.method == "pay_invoice" else ("NOT_FOUND", "")
+        return script(**{request.method: said})(request)
+
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay, IMPATIENT) as wallet:
+        for expected in (Reason.PAYMENT_IN_FLIGHT, reason):
+            with pytest.raises(KitestringError) as caught:
+                await wallet.pay_invoice(invoice())
+            assert caught.value.reason is expected
+        if reason is Reason.PAYMENT_FAILED:  # then it has ended, and a third is a first one again
+            with pytest.raises(KitestringError, match="too late") as caught:
+                await wallet.pay_invoice(invoice())
+            assert caught.value.reason is Reason.CONNECTION_ENDED
 
 
 @pytest.mark.parametrize("code", ["INTERNAL", "OTHER", "SOMETHING_NEW"])
@@ -246,28 +332,24 @@ async def test_an_unclear_refusal_is_checked_against_the_record(code: str) -> No
     assert error.reason in {Reason.INTERNAL, Reason.MALFORMED}
 
 
-@pytest.mark.parametrize(("code", "reason"), [("OTHER", Reason.MALFORMED), ("INTERNAL", Reason.PAYMENT_IN_FLIGHT)])
+@pytest.mark.parametrize("code", ["OTHER", "INTERNAL", "SOMETHING_NEW"])
 @pytest.mark.parametrize(
     "record",
     [settled(type="incoming"), settled(state="failed", preimage=None, settled_at=None, created_at=NOW - 1)],
     ids=["own invoice", "failed before"],
 )
-async def test_a_record_of_something_else_does_not_decide_about_an_unclear_refusal(
-    code: str, reason: Reason, record: object
-) -> None:
+async def test_a_record_of_something_else_does_not_decide_about_an_unclear_refusal(code: str, record: object) -> None:
     error = await refused(script(pay_invoice=(code, "hm"), lookup_invoice=record), PATIENT)
-    assert error.reason is reason
+    assert error.reason is Reason.PAYMENT_IN_FLIGHT
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [("OTHER", Reason.MALFORMED), ("INTERNAL", Reason.PAYMENT_IN_FLIGHT), ("NEW", Reason.PAYMENT_IN_FLIGHT)],
-)
-async def test_an_unclear_refusal_without_a_record_is_final_only_where_the_code_says_so(
-    code: str, reason: Reason
-) -> None:
+@pytest.mark.parametrize("code", ["OTHER", "INTERNAL", "SOMETHING_NEW"])
+async def test_an_unclear_refusal_without_a_record_leaves_the_end_open_and_says_why(code: str) -> None:
     answer = script(pay_invoice=(code, "hm"), lookup_invoice=("RESTRICTED", "not yours"))
-    assert (await refused(answer, PATIENT)).reason is reason
+    error = await refused(answer, PATIENT)
+    assert error.exit_code is Exit.PENDING
+    assert f"it answered {code} (hm)" in error.message
+    assert "does not let its record be read: not yours" in error.message
 
 
 # ---------------------------------------------------------------- the record of a payment
@@ -281,8 +363,8 @@ async def test_an_unclear_refusal_without_a_record_is_final_only_where_the_code_
         (settled(state="failed", preimage=None, created_at=None), Failed("its record says failed")),
         (settled(state="pending", preimage=None, settled_at=None), InFlight()),
         (settled(state="expired", preimage=None, settled_at=None), InFlight()),
-        (settled(preimage=None), InFlight()),
-        (settled(preimage="44" * 32), InFlight()),
+        (settled(preimage=None), Unknown("its record says settled, without a proof")),
+        (settled(preimage="44" * 32), Unknown("its record says settled, without a proof")),
         (settled(type="incoming"), Unknown("its record is of an invoice, not of a payment")),
         (("NOT_FOUND", ""), NeverSeen(NOW)),
         (("RESTRICTED", "not yours"), Unknown("the wallet refused: not yours")),
@@ -323,6 +405,13 @@ async def test_the_other_methods_give_typed_answers() -> None:
         assert relay.requests[-1].members["params"] == {"limit": 5}
 
 
+async def test_the_log_says_how_much_of_a_list_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    answer = script(list_transactions={"transactions": [SETTLED, settled(amount=None), "x"]})
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay) as wallet:
+        assert len(await wallet.list_transactions()) == 1
+    assert "2 entries of the wallet's list cannot be read and are left out" in caplog.text
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -337,6 +426,74 @@ async def test_an_invoice_that_was_not_asked_for_is_refused(entry: dict[str, str
     async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay) as wallet:
         with pytest.raises(KitestringError, match="the wallet sent"):
             await wallet.make_invoice(sat(21))
+
+
+@pytest.mark.parametrize("said", ["hello", "[]", "{}", '{"result":{}}', '{"result":{"balance":"much"}}'])
+async def test_an_answer_that_cannot_be_read_is_told_at_once_and_as_such(said: str) -> None:
+    waits = replace(PATIENT, unread_s=0.05)
+    async with (
+        hostile_relay(lambda request: [request.reply(said)], stored=[info_event()]) as relay,
+        client(relay, waits) as wallet,
+        asyncio.timeout(PATIENT.read_s / 2),
+    ):
+        with pytest.raises(KitestringError, match="the wallet's reply cannot be read") as caught:
+            await wallet.get_balance()
+    assert caught.value.reason is Reason.INTERNAL
+
+
+async def test_an_answer_to_a_payment_that_cannot_be_read_is_followed_by_a_look_at_once() -> None:
+    def answer(request: Request) -> Iterable[Event]:
+        return [request.reply("hello") if request.method == "pay_invoice" else request.result(SETTLED)]
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await paying(answer, Waits(pay_s=3_600, unread_s=0.05))).preimage == PREIMAGE
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [(600, "10 minutes ahead of the one here"), (-600, "10 minutes behind the one here")],
+)
+async def test_a_clock_that_differs_is_told_with_what_it_may_have_ended(ahead_s: int, words: str) -> None:
+    def answer(request: Request) -> Iterable[Event]:
+        error = {"code": "EXPIRED", "message": "this app has expired"}
+        return [request.reply({"error": error, "result": None}, at=NOW + ahead_s)]
+
+    error = await refused(answer)
+    assert error.reason is Reason.CONNECTION_ENDED
+    assert words in error.message
+
+
+async def test_a_wallet_whose_clock_is_ahead_has_as_long_for_a_payment_as_any() -> None:
+    def answer(request: Request) -> Iterable[Event]:
+        known: dict[str, object] = {"get_balance": {"balance": -1_500}, "pay_invoice": {"preimage": PREIMAGE}}
+        return [request.reply({"result": known[request.method]}, at=NOW + 600)]
+
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay) as wallet:
+        assert await wallet.get_balance() == Msat(-1_500)
+        await wallet.pay_invoice(invoice(), timeout_s=20)
+        tags = relay.requests[-1].event.tags
+    assert ["expiration", str(NOW + 20 + CLOCKS_S + 600)] in tags
+
+
+async def test_a_silent_wallet_without_an_info_event_may_be_one_of_nip04() -> None:
+    async with hostile_relay(script(get_balance=None)) as relay:
+        async with client(relay, IMPATIENT) as wallet:
+            with pytest.raises(KitestringError, match="knows NIP-04 only"):
+                await wallet.get_balance()
+        async with client(relay, IMPATIENT, legacy=True) as wallet:
+            with pytest.raises(KitestringError) as caught:
+                await wallet.get_balance()
+    assert "NIP-04" not in caught.value.message
+
+
+async def test_a_refusal_in_nip04_does_not_raise_the_connection_to_nip44() -> None:
+    def answer(request: Request) -> Iterable[Event]:
+        return [replace(request, cipher="nip04").result(error={"code": "OTHER", "message": "what?"})]
+
+    async with hostile_relay(answer) as relay, client(relay) as wallet:
+        with pytest.raises(KitestringError, match="what"):
+            await wallet.get_balance()
+        assert not wallet.nip44_seen
 
 
 async def test_a_silent_wallet_is_unavailable() -> None:

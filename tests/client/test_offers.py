@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -77,6 +78,20 @@ async def test_an_invoice_and_its_receipt_come_over_the_embedded_relay() -> None
             assert await got.wait_receipt(PATIENCE_S) == JudgedReceipt(PREIMAGE, "proven")
 
 
+@pytest.mark.parametrize("said", ["hello", '{"res":"maybe"}', '{"res":"ok"}'])
+async def test_a_reply_that_cannot_be_read_is_told_as_such(said: str) -> None:
+    error = await refused(lambda request: [request.reply(said, tags=[CLINK_VERSION])])
+    assert error.reason is Reason.INTERNAL
+    assert "the reply of the offer's service cannot be read" in error.message
+
+
+async def test_a_request_out_of_the_services_time_is_told_with_how_much() -> None:
+    delta = {"max_delta_ms": 30_000, "actual_delta_ms": 400_000}
+    error = await refused(answering({"res": "GFY", "code": 2, "error": "Temporary Failure", "delta": delta}))
+    assert error.reason is Reason.STALE_REQUEST
+    assert "6.7 minutes from its own time" in error.message
+
+
 async def test_each_request_has_a_key_of_its_own() -> None:
     async with hostile_relay(answering({"bolt11": invoice()})) as relay:
         for _ in range(2):
@@ -109,6 +124,17 @@ class _Service:
 
     async def __aexit__(self, *_: object) -> None:
         await self._pool.stop()
+
+
+async def test_a_mute_relay_of_the_code_costs_nothing_beside_a_good_one() -> None:
+    async with (
+        hostile_relay(answering({"bolt11": invoice()})) as good,
+        hostile_relay(lambda _: None, mute=True) as mute,
+    ):
+        offer = Noffer(SERVICE.public_hex, (mute.url, good.url), "tips", noffer(good.url).price_type)
+        async with asyncio.timeout(PATIENT.eose_s / 2):
+            got = await ask_offer(offer, TWENTY_ONE, net(PATIENT, mute.url, good.url))
+        await got.close()
 
 
 # ---------------------------------------------------------------- what a running peer answers

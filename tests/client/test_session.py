@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -11,19 +13,34 @@ import pytest
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.client.net import Waits
 from kitestring.client.session import MAX_REPLIES, Dialog, Exchange
-from kitestring.codec.json import loads_object
+from kitestring.codec.json import loads_reply
+from kitestring.crypto import nip44
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
 from kitestring.transport.relays import RelayPool
-from tests.kit.client.hostile import CLIENT, IMPATIENT, SERVICE, STRANGER, Request, hostile_relay, net, pool
-from tests.kit.clock import PATIENCE_S
+from kitestring.wire.envelope import MAX_REPLY_BYTES
+from kitestring.wire.reply_to import Cipher
+from tests.kit.chance import entropy
+from tests.kit.client.hostile import (
+    CLIENT,
+    IMPATIENT,
+    PATIENT,
+    SERVICE,
+    STRANGER,
+    Request,
+    hostile_relay,
+    net,
+    pool,
+    refuses_e_tags,
+)
+from tests.kit.clock import NOW, PATIENCE_S
 from tests.rig.process import free_port
 
 RIGHT = {"answer": 42}
 
 
 def read(text: str) -> dict[str, object]:
-    members = loads_object(text)
+    members = loads_reply(text, MAX_REPLY_BYTES)
     if "answer" not in members:
         raise CodecError("no answer")
     return members
@@ -31,6 +48,17 @@ def read(text: str) -> dict[str, object]:
 
 def exchange(relays: RelayPool, dialog: Dialog | None = None, waits: Waits = IMPATIENT) -> Exchange:
     return Exchange(relays, dialog or Dialog.offers(CLIENT, SERVICE.public_hex), '{"offer":"tips"}', net(waits))
+
+
+def sealed(members: dict[str, str]) -> str:
+    """NIP-44 with the long form of the length, which nothing here writes."""
+    text = json.dumps(members).encode()
+    padded = bytes(2) + len(text).to_bytes(4) + text.ljust(nip44.padded_length(len(text)), b"\0")
+    return nip44.seal(padded, nip44.conversation_key(SERVICE, CLIENT.public_hex), entropy(32))
+
+
+def wide_pool(url: str) -> RelayPool:
+    return net().pool([url], CLIENT)
 
 
 def forged(event: Event) -> Event:
@@ -75,16 +103,12 @@ async def test_the_request_is_published_after_the_end_of_what_is_stored() -> Non
         async with exchange(relays) as asked:
             await asked.next(read, PATIENCE_S)
         assert relay.labels()[:2] == ["REQ", "EVENT"]
-        wanted = relay.log[0][2]
-        assert wanted["#e"] == [asked.request.id]
-        assert wanted["authors"] == [SERVICE.public_hex]
-        assert wanted["since"] == asked.request.created_at - 60
 
 
-async def test_a_relay_without_an_index_of_e_tags_is_asked_without() -> None:
+async def test_a_relay_without_an_index_of_e_tags_is_asked_without_and_at_once() -> None:
     script = lambda request: [WRONG["wrong e"](request), request.reply(RIGHT)]  # noqa: E731 - as the other scripts
-    async with hostile_relay(script, refuses_e=True) as relay, pool(relay.url) as relays:
-        async with exchange(relays) as asked:
+    async with hostile_relay(script, refuses_req=refuses_e_tags) as relay, pool(relay.url) as relays:
+        async with asyncio.timeout(PATIENT.eose_s / 2), exchange(relays, waits=PATIENT) as asked:
             assert await asked.next(read, PATIENCE_S) == RIGHT
         assert relay.labels()[:3] == ["REQ", "REQ", "EVENT"]
         assert "#e" not in relay.log[1][2]
@@ -169,9 +193,130 @@ async def test_one_relay_with_an_index_of_e_tags_does_not_hide_that_another_one_
     silent, right = (lambda _: None), (lambda request: [request.reply(RIGHT)])
     async with (
         hostile_relay(silent) as indexed,
-        hostile_relay(right, refuses_e=True) as plain,
+        hostile_relay(right, refuses_req=refuses_e_tags) as plain,
         pool(indexed.url, plain.url) as relays,
     ):
         assert await relays.connected(2)
         async with exchange(relays) as asked:
             assert await asked.next(read, PATIENCE_S) == RIGHT
+
+
+# ------------------------------------------------------------ one mute relay beside a good one
+
+
+async def test_a_mute_relay_beside_a_good_one_costs_nothing() -> None:
+    right = lambda request: [request.reply(RIGHT)]  # noqa: E731 - as the other scripts
+    async with (
+        hostile_relay(right) as good,
+        hostile_relay(right, mute=True) as mute,
+        pool(mute.url, good.url) as relays,
+    ):
+        assert await relays.connected(2)
+        async with asyncio.timeout(PATIENT.eose_s / 2), exchange(relays, waits=PATIENT) as asked:
+            assert await asked.next(read, PATIENCE_S) == RIGHT
+        assert "EVENT" not in mute.labels()  # nobody was known to listen there
+
+
+async def test_a_relay_that_is_slow_to_listen_is_sent_the_request_when_it_has_had_its_time() -> None:
+    async with (
+        hostile_relay(lambda _: None) as good,
+        hostile_relay(lambda request: [request.reply(RIGHT)], eose=False) as slow,
+        pool(slow.url, good.url) as relays,
+    ):
+        assert await relays.connected(2)
+        async with exchange(relays) as asked:
+            assert await asked.next(read, PATIENCE_S) == RIGHT
+        assert (good.labels().count("EVENT"), slow.labels().count("EVENT")) == (1, 1)
+
+
+async def test_the_refusal_of_the_first_relay_does_not_end_the_wait_for_one_that_is_slow_to_listen() -> None:
+    async with (
+        hostile_relay(lambda _: None, refuses="blocked: not you") as quick,
+        hostile_relay(lambda request: [request.reply(RIGHT)], eose=False) as slow,
+        pool(quick.url, slow.url) as relays,
+    ):
+        assert await relays.connected(2)
+        async with exchange(relays) as asked:
+            assert await asked.next(read, PATIENCE_S) == RIGHT
+
+
+async def test_the_words_of_all_relays_that_refused_are_told() -> None:
+    async with (
+        hostile_relay(lambda _: None, refuses="blocked: not you") as one,
+        hostile_relay(lambda _: None, refuses="invalid: no kind", eose=False) as other,
+        pool(one.url, other.url) as relays,
+    ):
+        assert await relays.connected(2)
+        async with exchange(relays) as asked:
+            assert await asked.next(read, PATIENCE_S) is None
+            assert "blocked: not you" in asked.trouble()
+            assert "invalid: no kind" in asked.trouble()
+
+
+# ------------------------------------------------------------ replies that cannot be read, and clocks
+
+
+@pytest.mark.parametrize("name", ["undecryptable", "empty content", "no JSON", "another object"])
+async def test_a_reply_that_cannot_be_read_is_told_at_once_and_as_such(name: str) -> None:
+    waits = replace(IMPATIENT, unread_s=0.05)
+    async with (
+        hostile_relay(lambda request: [WRONG[name](request)]) as relay,
+        pool(relay.url) as relays,
+        exchange(relays, waits=waits) as asked,
+    ):
+        async with asyncio.timeout(PATIENCE_S):
+            assert await asked.next(read, 10 * PATIENCE_S) is None
+        assert "cannot be read" in asked.trouble()
+
+
+async def test_an_unreadable_reply_does_not_shorten_a_patient_wait() -> None:
+    requests: list[Request] = []
+
+    def script(request: Request) -> list[Event]:
+        requests.append(request)
+        return [WRONG["no JSON"](request)]
+
+    waits = replace(IMPATIENT, unread_s=0)
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays, waits=waits) as asked:
+        assert await asked.next(read, PATIENCE_S) is None
+        wait = asyncio.create_task(asked.next(read, PATIENCE_S, patient=True))
+        await relay.deliver([requests[0].reply(RIGHT)])
+        assert await wait == RIGHT
+
+
+@pytest.mark.parametrize("cipher", ["nip04", "nip44"])
+async def test_a_nwc_wallet_may_answer_in_the_cipher_that_it_knows(cipher: Cipher) -> None:
+    asked_in: Cipher = "nip44" if cipher == "nip04" else "nip04"
+    dialog = Dialog.nwc(CLIENT, SERVICE.public_hex, asked_in)
+    script = lambda request: [replace(request, cipher=cipher).reply(RIGHT)]  # noqa: E731 - as above
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays, dialog) as asked:
+        assert await asked.next(read, PATIENCE_S) == RIGHT
+        assert asked.cipher == cipher
+
+
+async def test_an_offer_is_never_answered_in_nip04() -> None:
+    script = lambda request: [replace(request, cipher="nip04").reply(RIGHT)]  # noqa: E731 - as above
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, exchange(relays) as asked:
+        assert await asked.next(read, PATIENCE_S) is None
+
+
+@pytest.mark.parametrize(("at", "ahead_s"), [(NOW, 0), (NOW + 300, 300), (NOW - 300, -300)])
+async def test_the_clock_of_the_service_is_read_from_its_replies(at: int, ahead_s: int) -> None:
+    async with (
+        hostile_relay(lambda request: [request.reply(RIGHT, at=at)]) as relay,
+        pool(relay.url) as relays,
+        exchange(relays) as asked,
+    ):
+        assert await asked.next(read, PATIENCE_S) == RIGHT
+        assert asked.ahead_s == ahead_s
+
+
+async def test_a_reply_of_more_than_64_kilobytes_is_read() -> None:
+    long = {"answer": "x" * 300_000}
+    content = sealed(long)
+    async with (
+        hostile_relay(lambda request: [request.reply(long, content=content)]) as relay,
+        wide_pool(relay.url) as relays,
+        exchange(relays) as asked,
+    ):
+        assert await asked.next(read, PATIENCE_S) == long

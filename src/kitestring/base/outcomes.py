@@ -77,9 +77,11 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
-    """A page of the caller's payments and invoices, the newest first."""
+    """A page of the caller's payments and invoices, the newest first. ``left_out`` counts those that could not be read,
+    where the page is another wallet's."""
 
     transactions: tuple[Transaction, ...]
+    left_out: int = 0
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):

@@ -17,8 +17,11 @@ class Waits:
     """Seconds that a client waits.
 
     ``reach_s``: for a first relay while every attempt fails; ``connect_s``: while one is still being tried (Tor needs
-    most of it). ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s`` and ``offer_s``: for the reply;
-    a payment's covers the search for a route. ``lookup_pauses_s``: before each look at a payment whose reply is lost.
+    most of it). ``eose_s``: for a first relay to listen, and for each other one before it is sent the request all the
+    same. ``info_s``: for a first relay's info event, or its word that it has none; ``others_s``: then for the others.
+    ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s`` and ``offer_s``: for the reply; a payment's
+    covers the search for a route. ``unread_s``: for a better one after one that cannot be read. ``lookup_pauses_s``:
+    before each look at a payment whose reply is lost.
     """
 
     reach_s: float = 5.0
@@ -26,13 +29,17 @@ class Waits:
     eose_s: float = 5.0
     publish_s: float = 30.0
     info_s: float = 10.0
+    others_s: float = 2.0
     read_s: float = 15.0
     pay_s: float = 90.0
     offer_s: float = 30.0
+    unread_s: float = 1.0
     lookup_pauses_s: tuple[float, ...] = (0.0, 2.0, 5.0, 10.0, 20.0)
 
 
 DEFAULT_WAITS: Final = Waits()
+#: Frames that a client reads, in bytes: the largest messages of relays in the field (512,000), with their frame.
+MAX_FRAME_BYTES: Final = 524_288
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +61,5 @@ class Net:
         """A pool, not started yet, that may answer NIP-42 as ``key``. Raises KitestringError for an unusable URL."""
         return RelayPool(
             relays, foreign=foreign, clock=self.clock, entropy=self.entropy, signers={key.public_hex: key},
-            options=PoolOptions(self.proxies, self.allow_private),
+            options=PoolOptions(self.proxies, self.allow_private, MAX_FRAME_BYTES),
         )  # fmt: skip

@@ -7,10 +7,12 @@ does not tell either, the error is PAYMENT_IN_FLIGHT.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar, assert_never
+from typing import Final, Self, TypeVar
+
+from msgspec.structs import replace
 
 from kitestring.base.commands import (
     AnyCommand,
@@ -23,38 +25,28 @@ from kitestring.base.commands import (
 )
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import (
-    Balance,
-    Direction,
-    Found,
-    Info,
-    Invoiced,
-    Listed,
-    Outcome,
-    Paid,
-    Refused,
-    Transaction,
-    TransactionState,
-)
-from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown, preimage_fits
+from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.client.clocks import MAX_AHEAD_S, clock_words
 from kitestring.client.in_flight import as_words, in_flight
 from kitestring.client.net import Net
 from kitestring.client.payable import Payable
 from kitestring.client.session import Dialog, Exchange, reach
+from kitestring.client.wallet_info import WalletInfo
 from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, decode_nwc
 from kitestring.crypto.keys import SecretKey
-from kitestring.nostr import kinds
-from kitestring.nostr.event import Event, verify_event
-from kitestring.nostr.filter import Filter
 from kitestring.transport.relays import RelayPool
-from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, read_info_event
+from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_record, decode_response, encode_request
+from kitestring.wire.ask.nwc_codes import is_final, own_word
 
 _log: Final = logging.getLogger(__name__)
 T = TypeVar("T", bound=Outcome)
+A = TypeVar("A")
 
-#: A wallet that says one of these about a payment may have sent it already: its hash is looked up first.
-_UNCLEAR: Final = frozenset({Reason.INTERNAL, Reason.MALFORMED})
+#: Refusals that a clock which differs may be the cause of.
+_TIMED: Final = frozenset({Reason.CONNECTION_ENDED, Reason.STALE_REQUEST, Reason.MALFORMED})
+_FAILED: Final = Refused(Reason.PAYMENT_FAILED, "its record says failed")
 #: Hashes of unpaid payments remembered (about 200 bytes each). With more, none counts as one that was never asked for.
 MAX_ASKED: Final = 10_000
 
@@ -62,22 +54,32 @@ MAX_ASKED: Final = 10_000
 class NwcClient:
     """``uri`` is ``nostr+walletconnect://…``; its relays count as the caller's own. Use it as an async context.
 
-    ``legacy`` marks a wallet that knows only NIP-04 and publishes no info event. ``nip44_seen`` (give back what an
+    ``legacy`` marks a wallet that knows only NIP-04 and whose info event may be gone. ``nip44_seen`` (give back what an
     earlier client had at its end) keeps the connection from ever being lowered to NIP-04. Raises CodecError for a bad
     URI, and on entering KitestringError(UNAVAILABLE) when no relay can be reached.
     """
 
     def __init__(self, uri: str | NwcUri, net: Net, *, legacy: bool = False, nip44_seen: bool = False) -> None:
         self.uri: Final = decode_nwc(uri) if isinstance(uri, str) else uri
-        self.nip44_seen = nip44_seen
-        #: The contents of the wallet's info event, None when there is none.
-        self.service: ServiceInfo | None = None
         self._net: Final = net
         self._legacy: Final = legacy
-        self._asked: Final[set[str]] = set()  # hashes that the wallet was asked to pay, and that it has not paid
+        # Hashes that the wallet was asked to pay and has not paid; True where an order may still be carried out.
+        self._asked: Final[dict[str, bool]] = {}
         self._key: Final = SecretKey(self.uri.secret)
         self._pool: Final[RelayPool] = net.pool(self.uri.relays, self._key)
+        self._info: Final = WalletInfo(self._pool, self.uri.service_pubkey, nip44_seen=nip44_seen)
         self._dialog: Dialog | None = None
+        self._ahead_s = 0
+
+    @property
+    def service(self) -> ServiceInfo | None:
+        """The contents of the wallet's info event, None when there is none."""
+        return self._info.latest
+
+    @property
+    def nip44_seen(self) -> bool:
+        """Whether the wallet has ever offered NIP-44, or answered in it."""
+        return self._info.nip44_seen
 
     def __repr__(self) -> str:
         return f"NwcClient({self.uri.service_pubkey[:16]}…)"
@@ -86,7 +88,7 @@ class NwcClient:
         await self._pool.start()
         try:
             await reach(self._pool, self._net.waits)
-            self.service = await self._read_info()
+            await self._info.open(self._net.waits)
         except BaseException:
             await self._pool.stop()
             raise
@@ -121,26 +123,30 @@ class NwcClient:
     async def pay(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
         """As :meth:`pay_invoice`, for a command that is already decoded."""
         read = partial(decode_response, command=command)
-        sent_at = self._first_sent_at(command.payment_hash)
+        payment_hash = command.payment_hash
+        before = self._asked.get(payment_hash, len(self._asked) >= MAX_ASKED)
+        sent_at = self._first_sent_at(payment_hash)
         wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
         async with self._exchange(command, lasts_s=wait_s) as exchange:
             outcome = await exchange.next(read, wait_s)
+            self._note(exchange)
             if outcome is None:
                 outcome = await self._find_out(exchange, read, command, sent_at)
-        self._note_cipher()
         if isinstance(outcome, Refused):
-            outcome = await self._settle_refusal(outcome, command, sent_at)
+            outcome = await self._settle_refusal(outcome, command, sent_at, is_first=not before)
         if isinstance(outcome, Paid):
-            self._asked.discard(command.payment_hash)
-        return _expect(outcome, Paid)
+            self._asked.pop(payment_hash, None)
+        elif payment_hash in self._asked:
+            self._asked[payment_hash] = False
+        return self._expect(outcome, Paid)
 
     def _first_sent_at(self, payment_hash: str) -> int | None:
         """The time (Unix seconds) of the first order of this hash, None for a second one: a date is then no proof that
         a failure is of this attempt, because the clock here may have been set back, or the wallet's be ahead."""
-        if payment_hash in self._asked or len(self._asked) >= MAX_ASKED:
-            return None
-        self._asked.add(payment_hash)
-        return self._net.clock.now()
+        is_first = payment_hash not in self._asked and len(self._asked) < MAX_ASKED
+        if is_first or payment_hash in self._asked:
+            self._asked[payment_hash] = True
+        return self._net.clock.now() if is_first else None
 
     async def make_invoice(
         self, amount_msat: Msat | None, *, description: str = "", description_hash: str = "", expiry_s: int = 3600,
@@ -152,134 +158,147 @@ class NwcClient:
             amount_msat=amount_msat, description=description, description_hash=description_hash, expiry_s=expiry_s,
             metadata=metadata,
         )  # fmt: skip
-        made = _expect(await self._ask(command), Invoiced).transaction
+        made = (await self._expected(command, Invoiced)).transaction
         return _check_made(made, amount_msat)
 
     async def lookup_invoice(self, payment_hash: str) -> Transaction:
         """The payment or invoice with this hash (64 hex digits). Raises KitestringError, UNKNOWN_TARGET if none."""
-        return _expect(await self._ask(LookupInvoice(payment_hash=payment_hash)), Found).transaction
+        return (await self._expected(LookupInvoice(payment_hash=payment_hash), Found)).transaction
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
         """Look up a payment in the wallet's record, which may prove its end. Never raises KitestringError: a look-up
         that fails is Unknown. A record of a failure is dated (``attempt_at``): it may be that of an earlier attempt."""
+        answer = await self._look(payment_hash)
+        return Unknown(f"the wallet refused: {_said(answer)}") if isinstance(answer, Refused) else answer
+
+    async def _look(self, payment_hash: str) -> LookupAnswer | Refused:
+        read = partial(decode_record, payment_hash=payment_hash, now=self._net.clock.now())
         try:
-            found = await self.lookup_invoice(payment_hash)
+            answer = await self._ask(LookupInvoice(payment_hash=payment_hash), read)
         except KitestringError as error:
-            if error.reason is Reason.UNKNOWN_TARGET:
-                return NeverSeen(self._net.clock.now())
             return Unknown(error.message)
-        if found.type is not Direction.OUTGOING:  # somebody else may have paid this wallet's own invoice
-            return Unknown("its record is of an invoice, not of a payment")
-        match found.state:
-            case TransactionState.SETTLED if preimage_fits(found.preimage, payment_hash):
-                return Settled(found.preimage, found.fee_msat)
-            case TransactionState.FAILED:
-                return Failed("its record says failed", attempt_at=found.created_at or None)
-            case TransactionState.SETTLED:
-                _log.warning("the wallet says that %s… is settled, without a proof", payment_hash[:16])
-                return InFlight()
-            case TransactionState.PENDING | TransactionState.EXPIRED:
-                # An invoice that expired while its payment is under way says nothing about the payment.
-                return InFlight()
-            case _:
-                assert_never(found.state)
+        if isinstance(answer, Failed) and answer.attempt_at is not None:
+            return replace(answer, attempt_at=answer.attempt_at - max(self._ahead_s, 0))
+        return answer
 
     async def get_balance(self) -> Msat:
         """Raises KitestringError."""
-        return _expect(await self._ask(GetBalance()), Balance).balance_msat
+        return (await self._expected(GetBalance(), Balance)).balance_msat
 
     async def get_info(self) -> Info:
         """Raises KitestringError."""
-        return _expect(await self._ask(GetInfo()), Info)
+        return await self._expected(GetInfo(), Info)
 
     async def list_transactions(self, query: ListTransactions | None = None) -> tuple[Transaction, ...]:
-        """The newest first. Raises KitestringError."""
-        return _expect(await self._ask(query or ListTransactions()), Listed).transactions
+        """The newest first; entries that cannot be read are left out, and the log says so. Raises KitestringError."""
+        listed = await self._expected(query or ListTransactions(), Listed)
+        if listed.left_out:
+            _log.warning("%d entries of the wallet's list cannot be read and are left out", listed.left_out)
+        return listed.transactions
 
     # ------------------------------------------------------------ asking
 
-    async def _ask(self, command: AnyCommand) -> Outcome:
-        """A question without money in it. Raises KitestringError(UNAVAILABLE) when no reply comes."""
+    async def _expected(self, command: AnyCommand, kind: type[T]) -> T:
+        return self._expect(await self._ask(command, partial(decode_response, command=command)), kind)
+
+    async def _ask(self, command: AnyCommand, read: Callable[[str], A]) -> A:
+        """A question without money in it. Raises KitestringError: UNAVAILABLE when no reply comes, INTERNAL when it
+        cannot be read."""
         async with self._exchange(command) as exchange:
-            outcome = await exchange.next(partial(decode_response, command=command), self._net.waits.read_s)
-        if outcome is None:
-            text = f"the wallet did not answer{exchange.trouble()}: check that its service is running"
-            raise KitestringError(Reason.UNAVAILABLE, text)
-        self._note_cipher()
-        return outcome
+            answer = await exchange.next(read, self._net.waits.read_s)
+        self._note(exchange)
+        if answer is not None:
+            return answer
+        if exchange.unreadable:
+            raise KitestringError(Reason.INTERNAL, f"the wallet's reply cannot be read: {exchange.unreadable}")
+        hint = exchange.trouble() or self._clock_words() or self._cipher_words()
+        raise KitestringError(Reason.UNAVAILABLE, f"the wallet did not answer{hint}: check that its service is running")
 
     def _exchange(self, command: AnyCommand, *, lasts_s: float | None = None) -> Exchange:
         cipher = client_cipher(self.service, legacy=self._legacy, nip44_seen=self.nip44_seen)
         if self._dialog is None or self._dialog.cipher != cipher:
             self._dialog = Dialog.nwc(self._key, self.uri.service_pubkey, cipher)
+        if lasts_s is not None:  # until when, it decides by its own clock
+            lasts_s += min(max(self._ahead_s, 0), MAX_AHEAD_S)
         return Exchange(self._pool, self._dialog, encode_request(command), self._net, lasts_s=lasts_s)
 
-    def _note_cipher(self) -> None:
-        if self._dialog is not None and self._dialog.cipher == "nip44":
-            self.nip44_seen = True
+    def _note(self, exchange: Exchange) -> None:
+        """Keep what an exchange has shown about the wallet."""
+        if exchange.cipher == "nip44":
+            self._info.nip44_seen = True
+        if exchange.ahead_s is not None:
+            self._ahead_s = exchange.ahead_s
 
-    async def _read_info(self) -> ServiceInfo | None:
-        newest: list[Event] = []
-        service = self.uri.service_pubkey
+    def _expect(self, outcome: Outcome, kind: type[T]) -> T:
+        if isinstance(outcome, Refused):
+            words = self._clock_words() if outcome.reason in _TIMED else ""
+            raise KitestringError(outcome.reason, f"the wallet refused: {_said(outcome)}{words}", **outcome.details)
+        assert isinstance(outcome, kind), "decode_response gives the outcome of its command"  # noqa: S101 - our own
+        return outcome
 
-        def hear(event: Event, _: str) -> None:
-            if event.kind != kinds.NWC_INFO or event.pubkey != service:
-                return
-            if (not newest or event.created_at > newest[0].created_at) and verify_event(event):
-                newest[:] = [event]
+    def _clock_words(self) -> str:
+        words = clock_words(self._ahead_s)
+        return f" ({words})" if words else ""
 
-        def source(_: Sequence[str]) -> Sequence[Filter]:
-            return (Filter(kinds={kinds.NWC_INFO}, authors={service}, limit=1),)
-
-        subscription = self._pool.subscribe("info", source, hear)
-        try:
-            await subscription.wait_eose(self._net.waits.info_s)
-        finally:
-            subscription.close()
-        if not newest:
-            return None
-        info = read_info_event(newest[0])
-        self.nip44_seen = self.nip44_seen or "nip44" in info.ciphers
-        return info
+    def _cipher_words(self) -> str:
+        """A cause of silence that only the owner of the connection can know of."""
+        guessed = self.service is None and not self._legacy and not self.nip44_seen
+        return " (it publishes no info event, and may be one that knows NIP-04 only)" if guessed else ""
 
     # ------------------------------------------------------------ payments whose end is unclear
 
     async def _find_out(
         self, exchange: Exchange, read: Callable[[str], Outcome], command: PayInvoice, sent_at: int | None
     ) -> Outcome:
-        """After a lost reply: the late reply or the wallet's own record, whichever comes first."""
-        record: LookupAnswer = Unknown("its reply did not come")
+        """After a lost reply: the late reply or the wallet's own record, whichever comes first. A wallet that will not
+        let its record be read is not asked again."""
+        record: LookupAnswer | Refused = Unknown("its reply did not come")
         for pause_s in self._net.waits.lookup_pauses_s:
             late = await exchange.next(read, pause_s, patient=True)
             if late is not None:
                 return late
-            record = await self.lookup_payment(command.payment_hash)
+            record = await self._look(command.payment_hash)
             if isinstance(record, Settled):
                 return _paid(command, record)
             if _is_of_this_attempt(record, sent_at):
-                return Refused(Reason.PAYMENT_FAILED, "its record says failed")
-        raise in_flight(command.payment_hash, f"{as_words(record)}{exchange.trouble()}")
+                return _FAILED
+            if isinstance(record, Refused) and is_final(record):
+                break
+        raise self._in_flight(command, _words(record) + exchange.trouble())
 
-    async def _settle_refusal(self, refused: Refused, command: PayInvoice, sent_at: int | None) -> Outcome:
-        """A clear refusal stands. An unclear one may have come after the payment was sent: the record decides, and
-        where it tells nothing, the wallet's code."""
-        if refused.reason not in _UNCLEAR:
+    async def _settle_refusal(
+        self, refused: Refused, command: PayInvoice, sent_at: int | None, *, is_first: bool
+    ) -> Outcome:
+        """A refusal by a code that says so is final, unless an earlier order of the same hash may still be carried out.
+        Any other may have come after the payment was sent: only the record decides, and where it tells nothing,
+        nobody knows."""
+        stands = refused is _FAILED or (is_final(refused) and (is_first or refused.reason is Reason.PAYMENT_FAILED))
+        if stands:
             return refused
-        record = await self.lookup_payment(command.payment_hash)
+        record = await self._look(command.payment_hash)
         if isinstance(record, Settled):
             return _paid(command, record)
-        if isinstance(record, NeverSeen) or _is_of_this_attempt(record, sent_at):
+        if is_first and (isinstance(record, NeverSeen) or _is_of_this_attempt(record, sent_at)):
             return refused
-        if refused.details == {"code": "OTHER"} and not isinstance(record, InFlight):
-            return refused
-        raise in_flight(command.payment_hash, f"the wallet answered {refused.message!r}, and {as_words(record)}")
+        raise self._in_flight(command, f"it answered {own_word(refused)} ({_said(refused)}), and {_words(record)}")
+
+    def _in_flight(self, command: PayInvoice, known: str) -> KitestringError:
+        return in_flight(command.payment_hash, known + self._clock_words())
 
 
 def _paid(command: PayInvoice, settled: Settled) -> Paid:
     return Paid(command.payment_hash, settled.preimage, command.amount_msat, settled.fee_msat)
 
 
-def _is_of_this_attempt(record: LookupAnswer, sent_at: int | None) -> bool:
+def _said(refused: Refused) -> str:
+    return refused.message or TABLE[refused.reason].sentence
+
+
+def _words(record: LookupAnswer | Refused) -> str:
+    return f"it does not let its record be read: {_said(record)}" if isinstance(record, Refused) else as_words(record)
+
+
+def _is_of_this_attempt(record: LookupAnswer | Refused, sent_at: int | None) -> bool:
     """Whether the record shows a failure that is not older than the request, the first of its hash (``sent_at`` None:
     it is not). There is no tolerance for clocks: a wallet whose clock is behind leaves the payment in flight, which is
     a nuisance and no loss."""
@@ -297,11 +316,3 @@ def _check_made(made: Transaction, amount_msat: Msat | None) -> Transaction:
     if invoice.amount_msat != amount_msat or made.payment_hash not in ("", invoice.payment_hash):
         raise KitestringError(Reason.INTERNAL, "the wallet sent another invoice than the one asked for")
     return made
-
-
-def _expect(outcome: Outcome, kind: type[T]) -> T:
-    if isinstance(outcome, Refused):
-        said = outcome.message or TABLE[outcome.reason].sentence
-        raise KitestringError(outcome.reason, f"the wallet refused: {said}", **outcome.details)
-    assert isinstance(outcome, kind), "decode_response gives the outcome of its command"  # noqa: S101 - our own
-    return outcome

@@ -145,6 +145,9 @@ class _Asker:
             raise
         if reply is None:
             exchange.close()
+            if exchange.unreadable:
+                text = f"the reply of the offer's service cannot be read: {exchange.unreadable}"
+                raise KitestringError(Reason.INTERNAL, text)
             text = f"the service of the offer did not answer{exchange.trouble()}: it may be offline, try again later"
             raise KitestringError(Reason.UNAVAILABLE, text)
         return exchange, reply
@@ -225,6 +228,8 @@ def _raise(error: wire.OfferError) -> NoReturn:
         hint = f"; it takes {' and '.join(filter(None, parts))}" if any(parts) else ""
     elif error.payer_data:
         hint = f"; it wants to know: {', '.join(error.payer_data)}"
+    elif error.actual_delta_ms is not None:
+        hint = f"; by its clock the request is {error.actual_delta_ms / 60_000:,.1f} minutes from its own time"
     said = refused.message or f"code {error.code}"
     raise KitestringError(refused.reason, f"the service of the offer refused: {said}{hint}", **refused.details)
 

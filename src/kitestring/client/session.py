@@ -1,11 +1,13 @@
 """One request to a service over the relays and the replies to it: the exchange under NWC and offers.
 
-Subscribe, wait for EOSE, only then publish. Which replies count is decided here and not by the relays' filters; an
+A relay is sent the request once it has ended its list of stored events, or has had its time for that; one that is mute
+keeps nobody waiting beside one that is not. Which replies count is decided here and not by the relays' filters; an
 event that does not count never ends the wait.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,29 +16,25 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.client.clocks import CLOCKS_S
+from kitestring.client.hearing import Hearing
 from kitestring.client.net import Net, Waits
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, encode_event
-from kitestring.nostr.filter import Filter
-from kitestring.nostr.relay import reason_prefix
 from kitestring.transport.changes import Changes
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import RelayPool
-from kitestring.transport.subscriptions import Subscription
-from kitestring.wire.envelope import Expected, decrypt, is_reply, request_event, shared_secret
+from kitestring.wire.encryption import shape
+from kitestring.wire.envelope import MAX_REPLY_BYTES, Expected, decrypt, is_reply, request_event, shared_secret
 from kitestring.wire.reply_to import Cipher
 
 T = TypeVar("T")
 
-#: A reply's clock may be this many seconds behind ours.
-SINCE_S: Final = 60
 #: Replies taken from one exchange: an answer, a receipt, and room for a service that repeats itself.
 MAX_REPLIES: Final = 16
 #: Characters of relay trouble that an error shows.
 MAX_TROUBLE_CHARS: Final = 200
-#: Room for a service whose clock is ahead of ours, on top of the time that somebody waits for a payment.
-CLOCKS_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,15 @@ class Dialog:
     def offers(cls, key: SecretKey, service: str) -> Dialog:
         """To the service of an offer. Raises CodecError when ``service`` is no public key."""
         return cls(key, service, "nip44", kinds.OFFER, kinds.OFFER, shared_secret(key, service, "nip44"))
+
+    def read(self, content: str) -> tuple[str, Cipher]:
+        """The text of a reply, and its cipher: a NWC wallet that could not read the request may answer in the one that
+        it knows. Raises CodecError."""
+        cipher = self.cipher
+        if self.reply_kind == kinds.NWC_RESPONSE:
+            cipher = shape(content) or cipher
+        shared = self.shared if cipher == self.cipher else shared_secret(self.key, self.service, cipher)
+        return decrypt(content, cipher, shared, MAX_REPLY_BYTES), cipher
 
     def request(self, plaintext: str, net: Net, lasts_s: float | None = None) -> Event:
         """A request that nobody carries out when it is older than ``lasts_s`` (None = that is up to the service).
@@ -90,7 +97,9 @@ class Exchange:
     """Publishes one request when opened and hears the replies until closed; also an async context manager.
 
     ``undelivered`` says why no relay took the request, as far as that is known. What a relay says about that proves
-    nothing: it may have passed the request on.
+    nothing: it may have passed the request on. ``unreadable`` says what is wrong with the latest reply that the service
+    has signed and that cannot be read; ``cipher`` is that of the latest one which can. ``ahead_s`` is how far the
+    service's clock is ahead of ours at least (negative: behind), as far as its replies show it.
     """
 
     def __init__(
@@ -99,33 +108,58 @@ class Exchange:
         self.request: Final = dialog.request(plaintext, net, lasts_s)
         self.undelivered = ""
         self.unreadable = ""
+        self.cipher: Cipher | None = None
+        self.ahead_s: int | None = None
         self._pool: Final = pool
         self._dialog: Final = dialog
         self._clock: Final = net.clock
         self._waits: Final = net.waits
         self._expected: Final = Expected(dialog.reply_kind, dialog.service, dialog.key.public_hex, self.request.id)
+        self._hearing: Final = Hearing(pool, self._expected, self.request.created_at, self._hear)
         self._changes: Final = Changes(net.clock)
-        self._subscriptions: Final[list[Subscription]] = []
         self._seen: Final[set[str]] = set()
         self._heard: Final[deque[str]] = deque()
+        self._unread_at: float | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._unsent: Final[dict[str, None]] = {row.url: None for row in pool.status()}
+        self._sendings = 0
+        self._is_taken = False
+        self._words: Final[dict[str, str]] = {}
 
     async def open(self) -> None:
         """Subscribe, then publish. Raises KitestringError(UNAVAILABLE) when no relay is reachable."""
         await reach(self._pool, self._waits)
+        self._listening = asyncio.create_task(self._listen())
+        one_is_live = self._pool.until(lambda: bool(self._hearing.live_on()), self._waits.eose_s)
         try:
-            await self._listen()
+            await _first(self._listening, asyncio.ensure_future(one_is_live))
+            self._send(self._hearing.live_on() or list(self._unsent))
         except BaseException:
             self.close()
             raise
+
+    async def _listen(self) -> None:
+        await self._hearing.open(self._waits.eose_s)
+        self._send(list(self._unsent))
+
+    def _send(self, urls: Sequence[str]) -> None:
+        """To those of these relays that were not sent it yet."""
+        new = [url for url in urls if url in self._unsent]
+        if not new:
+            return
+        for url in new:
+            del self._unsent[url]
+        self._sendings += 1
         self._pool.send(
-            self.request.id, self.request.pubkey, encode_event(self.request), self._published,
+            self.request.id, self.request.pubkey, encode_event(self.request), self._published, new,
             deadline_s=self._waits.publish_s,
         )  # fmt: skip
 
     def close(self) -> None:
         """Stop listening."""
-        while self._subscriptions:
-            self._subscriptions.pop().close()
+        if self._listening is not None:
+            self._listening.cancel()
+        self._hearing.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -140,7 +174,8 @@ class Exchange:
         """The next reply that ``read`` can read, None when the time is up.
 
         A reply for which ``read`` raises CodecError is left out (its complaint is in ``unreadable``). The wait ends
-        early when no relay took the request, unless ``patient``.
+        early, unless ``patient``, when no relay took the request, and soon after a reply that cannot be read: the
+        service has spoken, and what it said again would be no better.
         """
         deadline = self._clock.monotonic() + timeout_s
         while True:
@@ -148,52 +183,61 @@ class Exchange:
                 try:
                     return read(self._heard.popleft())
                 except CodecError as error:
-                    self.unreadable = str(error)
-            left_s = deadline - self._clock.monotonic()
+                    self._note_unread(error)
+            left_s = self._deadline(deadline, patient) - self._clock.monotonic()
             if left_s <= 0 or (self.undelivered and not patient):
                 return None
-            await self._changes.until(lambda: self._is_news(patient), left_s)
+            had_unread = self._unread_at is not None
+            await self._changes.until(lambda: self._is_news(had_unread, patient), left_s)  # noqa: B023 - is awaited here
 
     def trouble(self) -> str:
         """The known causes of a reply that did not come: part of a sentence, or nothing."""
-        known = self.undelivered or (self.unreadable and f"its reply could not be read: {self.unreadable}")
+        known = (self.unreadable and f"its reply cannot be read: {self.unreadable}") or self.undelivered
         return f" ({known[:MAX_TROUBLE_CHARS]})" if known else ""
 
-    def _is_news(self, patient: bool) -> bool:
-        return bool(self._heard) or (bool(self.undelivered) and not patient)
+    def _deadline(self, latest: float, patient: bool) -> float:
+        return latest if patient or self._unread_at is None else min(latest, self._unread_at + self._waits.unread_s)
 
-    async def _listen(self) -> None:
-        narrow = self._subscribe("e", tags={"e": {self.request.id}})
-        live = await narrow.wait_eose(self._waits.eose_s)
-        if not live or any(reason_prefix(words) == "unsupported" for words in narrow.refusals.values()):
-            # Some relays have no index of e tags; the reply is found among all that is addressed to this key.
-            await self._subscribe("p", tags={}).wait_eose(self._waits.eose_s)
-
-    def _subscribe(self, name: str, tags: dict[str, set[str]]) -> Subscription:
-        wanted = Filter(
-            kinds={self._dialog.reply_kind}, authors={self._dialog.service}, since=self.request.created_at - SINCE_S,
-            tags={"p": {self._dialog.key.public_hex}, **tags},
-        )  # fmt: skip
-
-        def source(_: Sequence[str]) -> Sequence[Filter]:
-            return (wanted,)
-
-        subscription = self._pool.subscribe(f"{name}-{self.request.id[:32]}", source, self._hear)
-        self._subscriptions.append(subscription)
-        return subscription
+    def _is_news(self, had_unread: bool, patient: bool) -> bool:
+        if self._heard:
+            return True
+        return not patient and (bool(self.undelivered) or (self._unread_at is not None and not had_unread))
 
     def _hear(self, event: Event, _: str) -> None:
         if event.id in self._seen or len(self._seen) >= MAX_REPLIES or not is_reply(event, self._expected):
             return
         self._seen.add(event.id)
+        # It was written after the request was, and before it is here: only what is outside of that shows a difference.
+        now = self._clock.now()
+        self.ahead_s = max(event.created_at - now, 0) or min(event.created_at - self.request.created_at, 0)
         try:
-            self._heard.append(decrypt(event.content, self._dialog.cipher, self._dialog.shared))
+            content, self.cipher = self._dialog.read(event.content)
+            self._heard.append(content)
         except CodecError as error:
-            self.unreadable = str(error)
+            self._note_unread(error)
         self._changes.notify()
 
+    def _note_unread(self, error: CodecError) -> None:
+        self.unreadable = str(error)
+        if self._unread_at is None:
+            self._unread_at = self._clock.monotonic()
+
     def _published(self, result: PublishResult) -> None:
-        if not result.accepted:
-            words = [f"{url}: {verdict.message}" for url, verdict in result.relays.items() if verdict.message]
-            self.undelivered = "no relay took the request" + (f", {'; '.join(words)}" if words else "")
+        self._sendings -= 1
+        self._is_taken = self._is_taken or result.accepted
+        self._words.update({url: verdict.message for url, verdict in result.relays.items() if verdict.message})
+        if not (self._is_taken or self._sendings or self._unsent):
+            words = "; ".join(f"{url}: {message}" for url, message in self._words.items())
+            self.undelivered = "no relay took the request" + (f", {words}" if words else "")
             self._changes.notify()
+
+
+async def _first(listening: asyncio.Task[None], one_is_live: asyncio.Future[bool]) -> None:
+    """Wait until either is done; the second is not needed any more."""
+    try:
+        await asyncio.wait((listening, one_is_live), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        one_is_live.cancel()
+        await asyncio.gather(one_is_live, return_exceptions=True)
+    if listening.done():
+        listening.result()

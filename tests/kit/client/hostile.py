@@ -18,6 +18,7 @@ from kitestring.codec.uri import NwcUri
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, encode_event, first_tag, sign_event
+from kitestring.nostr.filter import decode_filter
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.envelope import decrypt, encrypt, shared_secret
 from kitestring.wire.reply_to import Cipher
@@ -29,7 +30,7 @@ TWENTY_ONE = sat(21)
 #: Short where a test waits until the end, long where an answer comes.
 IMPATIENT = Waits(
     reach_s=1, connect_s=1, eose_s=0.2, publish_s=1, info_s=0.2, read_s=0.3, pay_s=0.2, offer_s=0.3,
-    lookup_pauses_s=(0, 0.05),
+    others_s=0.1, unread_s=0.1, lookup_pauses_s=(0, 0.05),
 )  # fmt: skip
 PATIENT = Waits(pay_s=10, lookup_pauses_s=(0, 0.05))
 
@@ -86,6 +87,11 @@ class Request:
         return self.reply({"result_type": self.method, "error": error, "result": result})
 
 
+def refuses_e_tags(wanted: dict[str, Any]) -> str:
+    """The words of a relay without an index of e tags."""
+    return "unsupported: no such filter" if "#e" in wanted else ""
+
+
 Script = Callable[[Request], Iterable[Event] | None]
 
 
@@ -96,16 +102,19 @@ def read_request(event: Event, key: SecretKey = SERVICE) -> Request:
 
 @dataclass
 class HostileRelay:
-    """Delivers whatever the script returns to every open subscription, filters or not.
+    """Delivers whatever the script returns to every open subscription, filters or not unless it ``obeys`` them, as far
+    as that returns them.
 
-    ``refuses_e``: closes a REQ with ``#e`` as unsupported; ``eose``: whether it says EOSE; ``refuses``: the words of
-    its OK false. ``log`` is what the client sent, ``requests`` what the service was asked; ``gone`` is set when one of
-    them has hung up.
+    ``refuses_req``: the words with which it closes a REQ, by one of its filters ("" = it does not); ``mute``: it says
+    nothing at all; ``eose``: whether it says EOSE; ``refuses``: the words of its OK false. ``log`` is what the client
+    sent, ``requests`` what the service was asked; ``gone`` is set when one of them has hung up.
     """
 
     script: Script
     stored: list[Event] = field(default_factory=list)
-    refuses_e: bool = False
+    refuses_req: Callable[[dict[str, Any]], str] = lambda _: ""
+    obeys: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    mute: bool = False
     eose: bool = True
     refuses: str = ""
     url: str = ""
@@ -113,10 +122,10 @@ class HostileRelay:
     requests: list[Request] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    _sockets: list[tuple[web.WebSocketResponse, set[str]]] = field(default_factory=list)
+    _sockets: list[tuple[web.WebSocketResponse, dict[str, list[Any]]]] = field(default_factory=list)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket, open_reqs = web.WebSocketResponse(compress=False), set[str]()
+        socket, open_reqs = web.WebSocketResponse(compress=False), dict[str, list[Any]]()
         await socket.prepare(request)
         self._sockets.append((socket, open_reqs))
         async for message in socket:
@@ -125,18 +134,21 @@ class HostileRelay:
         self.gone.set()
         return socket
 
-    async def _frame(self, socket: web.WebSocketResponse, open_reqs: set[str], frame: list[Any]) -> None:
+    async def _frame(self, socket: web.WebSocketResponse, open_reqs: dict[str, list[Any]], frame: list[Any]) -> None:
         self.log.append(frame)
-        if frame[0] == "REQ" and self.refuses_e and "#e" in frame[2]:
-            await socket.send_json(["CLOSED", frame[1], "unsupported: no such filter"])
+        if self.mute:
+            return
+        words = next(filter(None, map(self.refuses_req, frame[2:])), "") if frame[0] == "REQ" else ""
+        if words:
+            await socket.send_json(["CLOSED", frame[1], words])
         elif frame[0] == "REQ":
-            open_reqs.add(frame[1])
+            open_reqs[frame[1]] = frame[2:]
             for event in self.stored:
                 await socket.send_str(f'["EVENT","{frame[1]}",{encode_event(event).decode()}]')
             if self.eose:
                 await socket.send_json(["EOSE", frame[1]])
         elif frame[0] == "CLOSE":
-            open_reqs.discard(frame[1])
+            open_reqs.pop(frame[1], None)
         elif frame[0] == "EVENT":
             await self._event(socket, decode_event(json.dumps(frame[1])))
 
@@ -151,9 +163,14 @@ class HostileRelay:
     async def deliver(self, events: Iterable[Event]) -> None:
         for event in events:
             for socket, open_reqs in self._sockets:
-                for name in open_reqs:
-                    if not socket.closed:
+                for name, filters in list(open_reqs.items()):
+                    if not socket.closed and self._lets_through(event, filters):
                         await socket.send_str(f'["EVENT","{name}",{encode_event(event).decode()}]')
+
+    def _lets_through(self, event: Event, filters: list[dict[str, Any]]) -> bool:
+        if self.obeys is None:
+            return True
+        return any(decode_filter(self.obeys(each)).matches(event) for each in filters)
 
     def labels(self) -> list[str]:
         return [frame[0] for frame in self.log]

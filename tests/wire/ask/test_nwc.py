@@ -30,9 +30,18 @@ from kitestring.base.outcomes import (
     Transaction,
     TransactionState,
 )
+from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.nostr import kinds
 from kitestring.nostr.event import sign_event
-from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, read_info_event
+from kitestring.wire.ask.nwc import (
+    ServiceInfo,
+    client_cipher,
+    decode_record,
+    decode_response,
+    encode_request,
+    read_info_event,
+)
+from kitestring.wire.envelope import MAX_REPLY_BYTES
 from kitestring.wire.grammar import Facts
 from kitestring.wire.serve.nwc import WIRE
 from tests.kit import vectors
@@ -72,7 +81,8 @@ def test_every_response_of_the_vectors_is_read_as_it_says(case: dict[str, Any]) 
     if case["id"].startswith(LATER):
         return
     parsed = case["parsed"]
-    outcome = decode_response(case["payload"], COMMANDS[parsed["method"]])
+    asked = replace(COMMANDS["lookup_invoice"], payment_hash="00" * 32)
+    outcome = decode_response(case["payload"], {**COMMANDS, "lookup_invoice": asked}[parsed["method"]])
     if "error" in parsed:
         assert isinstance(outcome, Refused)
         assert outcome.details["code"] == parsed["error"]
@@ -178,6 +188,127 @@ def test_older_wallets_leave_out_the_state() -> None:
     )
     assert isinstance(outcome, Listed)
     assert [record.state for record in outcome.transactions] == ["settled", "pending"]
+
+
+# ---------------------------------------------------------------- odd members
+
+ROW = {"type": "outgoing", "state": "settled", "payment_hash": PAYMENT_HASH, "amount": 1_000, "created_at": NOW}
+
+
+def read_list(*entries: object) -> Listed:
+    outcome = decode_response(json.dumps({"result": {"transactions": entries}}), ListTransactions())
+    assert isinstance(outcome, Listed)
+    return outcome
+
+
+def listed(*entries: object) -> tuple[Transaction, ...]:
+    return read_list(*entries).transactions
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"created_at": 1.5}, {"created_at": "2026-01-01T00:00:00Z"}, {"settled_at": -1}, {"expires_at": []},
+        {"fees_paid": "some"}, {"fees_paid": -3}, {"description": 7}, {"metadata": "x"}, {"state": 3}, {"preimage": 1},
+        {"invoice": None}, {"description_hash": "xy"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_odd_member_is_dropped_and_the_entry_kept(odd: dict[str, object]) -> None:
+    (row,) = listed({**ROW, **odd})
+    assert (row.amount_msat, row.fee_msat, row.payment_hash) == (Msat(1_000), Msat(0), PAYMENT_HASH)
+    assert row.created_at in {0, NOW}
+
+
+def test_an_entry_that_cannot_be_read_is_left_out_and_counted() -> None:
+    odd = [{**ROW, "amount": amount} for amount in (None, 1.5, -5, "some")]
+    read = read_list(ROW, "x", *odd, {**ROW, "amount": 2})
+    assert [row.amount_msat for row in read.transactions] == [1_000, 2]
+    assert read.left_out == 5
+
+
+def test_a_list_of_which_nothing_can_be_read_is_not_called_empty() -> None:
+    assert listed() == ()
+    with pytest.raises(CodecError, match="none of 2 entries can be read: the wallet's transaction has no amount"):
+        listed({**ROW, "amount": None}, {})
+
+
+def test_an_amount_that_is_not_told_is_that_of_the_invoice() -> None:
+    (row,) = listed({**ROW, "amount": None, "invoice": invoice()})
+    assert row.amount_msat == 21_000
+    made = decode_response(json.dumps({"result": {"invoice": invoice(None)}}), COMMANDS["make_invoice"])
+    assert isinstance(made, Invoiced)
+    assert made.transaction.amount_msat == 1_000
+
+
+@pytest.mark.parametrize("balance", [-1_500, "-1500", -1_500.0])
+def test_a_negative_balance_is_readable(balance: object) -> None:
+    assert decode_response(json.dumps({"result": {"balance": balance}}), GetBalance()) == Balance(Msat(-1_500))
+
+
+@pytest.mark.parametrize("balance", [None, "much", 1.5, {}])
+def test_no_balance_is_made_up(balance: object) -> None:
+    with pytest.raises(CodecError, match="no balance"):
+        decode_response(json.dumps({"result": {"balance": balance}}), GetBalance())
+
+
+def test_a_payment_with_its_proof_is_paid_whatever_is_written_beside_it() -> None:
+    paid = {"preimage": PREIMAGE, "fees_paid": "many"}
+    outcome = decode_response(json.dumps({"result": paid, "error": {"code": "INTERNAL"}}), PAY)
+    assert outcome == Paid(PAYMENT_HASH, PREIMAGE, Msat(5000), Msat(0))
+
+
+@pytest.mark.parametrize("state", ["failed", "pending", "expired", "", None, 7])
+def test_an_outgoing_entry_with_its_proof_is_settled_whatever_its_state_says(state: object) -> None:
+    (row,) = listed({**ROW, "state": state, "preimage": PREIMAGE})
+    assert (row.state, row.preimage) == ("settled", PREIMAGE)
+    (own,) = listed({**ROW, "type": "incoming", "state": state, "preimage": PREIMAGE})  # its maker always knows it
+    assert (own.state == "settled", own.preimage) == (False, "")
+
+
+def test_a_record_of_another_hash_is_not_the_one_asked_for() -> None:
+    with pytest.raises(CodecError, match="another payment"):
+        decode_response(json.dumps({"result": {**ROW, "payment_hash": "ab" * 32}}), COMMANDS["lookup_invoice"])
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "answer"),
+    [
+        ({**ROW, "preimage": PREIMAGE, "state": "failed", "amount": None}, None, Settled(PREIMAGE, Msat(0))),
+        ({"type": "outgoing", "preimage": PREIMAGE, "fees_paid": 3}, {"code": "OTHER"}, Settled(PREIMAGE, Msat(3))),
+        ({**ROW, "state": "failed"}, None, Failed("its record says failed", attempt_at=NOW)),
+        ({**ROW, "state": "failed", "created_at": 1.5}, None, Failed("its record says failed")),
+        ({**ROW, "state": "settled"}, None, Unknown("its record says settled, without a proof")),
+        ({**ROW, "state": "expired"}, None, InFlight()),
+        ({**ROW, "state": None, "amount": "x"}, None, InFlight()),
+        ({**ROW, "type": "incoming"}, None, Unknown("its record is of an invoice, not of a payment")),
+        (None, {"code": "NOT_FOUND"}, NeverSeen(NOW)),
+        (
+            {},
+            {"code": "EXPIRED"},
+            Refused(Reason.CONNECTION_ENDED, "EXPIRED", {"code": "OTHER", "raw_code": "EXPIRED"}),
+        ),
+    ],
+)
+def test_a_record_is_evidence_as_far_as_it_can_be_read(result: object, error: object, answer: object) -> None:
+    assert decode_record(json.dumps({"result": result, "error": error}), PAYMENT_HASH, NOW) == answer
+
+
+@pytest.mark.parametrize("plaintext", ["{}", "[]", '{"result":[]}', '{"result":{"payment_hash":"' + "ab" * 32 + '"}}'])
+def test_a_record_that_says_nothing_is_no_evidence(plaintext: str) -> None:
+    with pytest.raises(CodecError):
+        decode_record(plaintext, PAYMENT_HASH, NOW)
+
+
+def test_a_long_reply_with_numbers_that_nothing_can_hold_is_read() -> None:
+    rows = [{**ROW, "description": "x" * 500, "metadata": {"id": 2**70}, "settled_at": 2**70} for _ in range(150)]
+    text = json.dumps({"result": {"transactions": rows}})
+    assert len(text) > 2 * 65_536 * 0.7
+    outcome = decode_response(text, ListTransactions())
+    assert isinstance(outcome, Listed)
+    assert len(outcome.transactions) == 150
+    with pytest.raises(CodecError, match="larger than"):
+        decode_response(json.dumps({"result": {}, "x": "x" * MAX_REPLY_BYTES}), GetBalance())
 
 
 def info_event(content: str, *tags: list[str]) -> Any:

@@ -1,11 +1,13 @@
 """Nostr Wallet Connect (NIP-47), the client's side: requests out, responses and info in.
 
-Reading is tolerant where wallets differ: missing members, null times, empty texts, numbers as texts, unknown codes.
+Reading is tolerant where wallets differ: what is odd counts as absent (:mod:`kitestring.wire.ask.members`), an entry of
+a list that cannot be read is left out. One thing no wallet can get wrong: a preimage that hashes proves the payment,
+whatever is written beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,19 +15,22 @@ from kitestring.base import commands as c
 from kitestring.base import outcomes as o
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import Msat
-from kitestring.base.outcomes import Outcome, Refused
-from kitestring.base.payments import preimage_fits
+from kitestring.base.money import MAX_WHOLE, Msat
+from kitestring.base.outcomes import Outcome
+from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown, preimage_fits
 from kitestring.base.text import clean
+from kitestring.codec import bolt11
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
-from kitestring.codec.json import dumps, int_member, loads_object
+from kitestring.codec.json import dumps, loads_object, loads_reply
 from kitestring.nostr.event import Event
+from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
+from kitestring.wire.ask.nwc_codes import MAX_CODE_CHARS, read_error
+from kitestring.wire.envelope import MAX_REPLY_BYTES
 from kitestring.wire.reply_to import Cipher
 from kitestring.wire.text import MAX_PEER_MESSAGE, metadata_text
 
 #: Longest invoice, hash, name and the like that is taken over from a wallet, in characters.
 MAX_TEXT_CHARS: Final = 8192
-MAX_CODE_CHARS: Final = 40
 #: Methods and extensions that an info event or get_info may list.
 MAX_NAMES: Final = 100
 #: No wallet sends more transactions in one reply; the size of the reply bounds it as well.
@@ -33,22 +38,6 @@ MAX_TRANSACTIONS: Final = 1000
 
 _NETWORKS: Final = {"mainnet": "bitcoin"}
 _STATES: Final = {state.value: state for state in o.TransactionState}
-_REASONS: Final = {
-    "RATE_LIMITED": Reason.RATE_LIMITED,
-    "NOT_IMPLEMENTED": Reason.UNSUPPORTED,
-    "INSUFFICIENT_BALANCE": Reason.INSUFFICIENT_FUNDS,
-    "QUOTA_EXCEEDED": Reason.OVER_BUDGET,
-    "RESTRICTED": Reason.NOT_PERMITTED,
-    "UNAUTHORIZED": Reason.CONNECTION_ENDED,
-    "NOT_FOUND": Reason.UNKNOWN_TARGET,
-    "PAYMENT_FAILED": Reason.PAYMENT_FAILED,
-    "FEE_LIMIT_EXCEEDED": Reason.FEE_LIMIT,
-    "UNSUPPORTED_ENCRYPTION": Reason.UNSUPPORTED_ENCRYPTION,
-    "INTERNAL": Reason.INTERNAL,
-    "OTHER": Reason.MALFORMED,
-}
-
-Members = Mapping[str, object]
 
 
 # ---------------------------------------------------------------- requests
@@ -113,122 +102,163 @@ _WRITERS: Final[dict[type[c.AnyCommand], tuple[str, Callable[[Any], dict[str, ob
 def decode_response(plaintext: str, command: c.AnyCommand) -> Outcome:
     """Read the answer of a wallet to ``command``.
 
-    An error becomes Refused with ``details["code"]``; a code this text does not know is ``OTHER``, with the wallet's
-    own word in ``details["raw_code"]`` and its sentence, capped, as the message. Raises CodecError when the response
+    An error becomes Refused, see :func:`kitestring.wire.ask.nwc_codes.read_error`. Raises CodecError when the response
     cannot be read or a preimage does not hash to the invoice: then nothing is known about the outcome.
     """
-    members = loads_object(plaintext)
-    error = members.get("error")
-    if error:
-        return _refused(error)
-    result = members.get("result")
+    members = loads_reply(plaintext, MAX_REPLY_BYTES)
+    result, error = members.get("result"), members.get("error")
+    if error and not _is_proof(result, command):
+        return read_error(error)
     if not isinstance(result, dict):
         raise CodecError("the wallet's response has neither a result nor an error")
     return _READERS[type(command)](result, command)
 
 
-def _refused(error: object) -> Refused:
-    members = error if isinstance(error, dict) else {"message": error}
-    raw = _text(members, "code", MAX_CODE_CHARS)
-    code = raw if raw in _REASONS else "OTHER"
-    details = {"code": code} if code == raw else {"code": code, "raw_code": raw}
-    return Refused(_REASONS[code], _text(members, "message", MAX_PEER_MESSAGE) or raw, details)
+def _is_proof(result: object, command: c.AnyCommand) -> bool:
+    if not isinstance(command, c.PayInvoice) or not isinstance(result, dict):
+        return False
+    return preimage_fits(hex_in(result, "preimage"), command.payment_hash)
 
 
 def _read_paid(result: Members, command: c.PayInvoice) -> o.Paid:
-    preimage = _hex(result, "preimage")
+    preimage = hex_in(result, "preimage")
     if not preimage_fits(preimage, command.payment_hash):
         raise CodecError("the wallet's preimage does not belong to the invoice")
-    return o.Paid(command.payment_hash, preimage, command.amount_msat, Msat(_number(result, "fees_paid") or 0))
+    return o.Paid(command.payment_hash, preimage, command.amount_msat, Msat(number_in(result, "fees_paid") or 0))
+
+
+def _read_made(result: Members, command: c.MakeInvoice) -> o.Invoiced:
+    return o.Invoiced(_read_entry(result, command.amount_msat or Msat(0)))
+
+
+def _read_found(result: Members, command: c.LookupInvoice) -> o.Found:
+    _check_hash(result, command.payment_hash)
+    return o.Found(_read_entry(result))
+
+
+def _check_hash(result: Members, payment_hash: str) -> None:
+    if hex_in(result, "payment_hash") not in {"", payment_hash}:
+        raise CodecError("the wallet's record is of another payment than the one asked for")
 
 
 def _read_listed(result: Members, _: c.ListTransactions) -> o.Listed:
     entries = result.get("transactions")
     if not isinstance(entries, list):
         raise CodecError("the wallet's response has no list of transactions")
-    return o.Listed(tuple(_read_entry(entry) for entry in entries[:MAX_TRANSACTIONS]))
+    rows: list[o.Transaction] = []
+    faults: list[str] = []
+    for entry in entries[:MAX_TRANSACTIONS]:
+        try:
+            rows.append(_read_entry(entry))
+        except CodecError as error:
+            faults.append(str(error))
+    if faults and not rows:
+        raise CodecError(f"none of {len(faults)} entries can be read: {faults[0]}")
+    return o.Listed(tuple(rows), len(faults))
 
 
 def _read_balance(result: Members, _: c.GetBalance) -> o.Balance:
-    balance = _number(result, "balance")
+    balance = number_in(result, "balance", low=-MAX_WHOLE)
     if balance is None:
         raise CodecError("the wallet's response has no balance")
     return o.Balance(Msat(balance))
 
 
 def _read_info(result: Members, _: c.GetInfo) -> o.Info:
-    network = _text(result, "network", MAX_CODE_CHARS).lower()
+    network = text_in(result, "network", MAX_CODE_CHARS).lower()
     return o.Info(
-        alias=_text(result, "alias", MAX_PEER_MESSAGE),
-        color=_text(result, "color", MAX_CODE_CHARS),
-        pubkey=_text(result, "pubkey", MAX_PEER_MESSAGE),
+        alias=text_in(result, "alias", MAX_PEER_MESSAGE),
+        color=text_in(result, "color", MAX_CODE_CHARS),
+        pubkey=text_in(result, "pubkey", MAX_PEER_MESSAGE),
         network=_NETWORKS.get(network, network),
-        block_height=_number(result, "block_height") or 0,
-        block_hash=_text(result, "block_hash", MAX_PEER_MESSAGE),
-        methods=_names(result.get("methods")),
+        block_height=number_in(result, "block_height") or 0,
+        block_hash=text_in(result, "block_hash", MAX_PEER_MESSAGE),
+        methods=names_in(result, "methods", MAX_NAMES, MAX_CODE_CHARS),
     )
 
 
-def _read_entry(entry: object) -> o.Transaction:
+def _read_entry(entry: object, asked_msat: Msat | None = None) -> o.Transaction:
+    """``asked_msat`` is the amount where the wallet leaves it out."""
     if not isinstance(entry, dict):
         raise CodecError("the wallet's transaction is not an object")
-    amount, settled_at = _number(entry, "amount"), _number(entry, "settled_at") or None
+    amount = number_in(entry, "amount")
     if amount is None:
-        raise CodecError("the wallet's transaction has no amount")
-    state = _STATES.get(_text(entry, "state", MAX_CODE_CHARS).lower())
-    if state is None:  # older wallets have none, hold invoices have more
+        amount = asked_msat if asked_msat is not None else _amount_of(text_in(entry, "invoice", MAX_TEXT_CHARS))
+    settled_at = number_in(entry, "settled_at") or None
+    payment_hash, preimage = hex_in(entry, "payment_hash"), hex_in(entry, "preimage")
+    direction = o.Direction.OUTGOING if entry.get("type") == "outgoing" else o.Direction.INCOMING
+    state = _STATES.get(text_in(entry, "state", MAX_CODE_CHARS).lower())
+    if direction is o.Direction.OUTGOING and preimage_fits(preimage, payment_hash):
+        state = o.TransactionState.SETTLED
+    elif state is None:  # older wallets have none, hold invoices have more
         state = o.TransactionState.SETTLED if settled_at else o.TransactionState.PENDING
-    metadata = entry.get("metadata")
     return o.Transaction(
-        type=o.Direction.OUTGOING if entry.get("type") == "outgoing" else o.Direction.INCOMING,
+        type=direction,
         state=state,
-        payment_hash=_hex(entry, "payment_hash"),
+        payment_hash=payment_hash,
         amount_msat=Msat(amount),
-        fee_msat=Msat(_number(entry, "fees_paid") or 0),
-        created_at=_number(entry, "created_at") or 0,
+        fee_msat=Msat(number_in(entry, "fees_paid") or 0),
+        created_at=number_in(entry, "created_at") or 0,
         settled_at=settled_at,
-        expires_at=_number(entry, "expires_at") or None,
-        bolt11=_text(entry, "invoice", MAX_TEXT_CHARS),
-        description=_text(entry, "description", MAX_DESCRIPTION_BYTES),
-        description_hash=_hex(entry, "description_hash"),
-        preimage=_hex(entry, "preimage") if state is o.TransactionState.SETTLED else "",
-        metadata=metadata_text(metadata, MAX_TEXT_CHARS),
+        expires_at=number_in(entry, "expires_at") or None,
+        bolt11=text_in(entry, "invoice", MAX_TEXT_CHARS),
+        description=text_in(entry, "description", MAX_DESCRIPTION_BYTES),
+        description_hash=hex_in(entry, "description_hash"),
+        preimage=preimage if state is o.TransactionState.SETTLED else "",
+        metadata=metadata_text(entry.get("metadata"), MAX_TEXT_CHARS),
     )
+
+
+def _amount_of(invoice: str) -> Msat:
+    """The amount of a transaction that does not tell it."""
+    try:
+        amount_msat = bolt11.decode(invoice, recover=False).amount_msat
+    except CodecError:
+        amount_msat = None
+    if amount_msat is None:
+        raise CodecError("the wallet's transaction has no amount")
+    return amount_msat
 
 
 _READERS: Final[dict[type[c.AnyCommand], Callable[[Members, Any], Outcome]]] = {
     c.PayInvoice: _read_paid,
-    c.MakeInvoice: lambda result, _: o.Invoiced(_read_entry(result)),
-    c.LookupInvoice: lambda result, _: o.Found(_read_entry(result)),
+    c.MakeInvoice: _read_made,
+    c.LookupInvoice: _read_found,
     c.ListTransactions: _read_listed,
     c.GetBalance: _read_balance,
     c.GetInfo: _read_info,
 }
 
 
-def _number(members: Members, name: str) -> int | None:
-    if members.get(name) == "":
-        return None
-    return int_member(members, name, decimal_text=True)
+# ---------------------------------------------------------------- the record of a payment
 
 
-def _text(members: Members, name: str, max_length: int) -> str:
-    value = members.get(name)
-    return clean(value, max_length) if isinstance(value, str) else ""
+def decode_record(plaintext: str, payment_hash: str, now: int) -> LookupAnswer | o.Refused:
+    """The answer to a look-up as evidence about a payment, of which less has to be readable than to show it.
 
-
-def _hex(members: Members, name: str) -> str:
-    value = _text(members, name, 128).lower()
-    try:
-        return value if bytes.fromhex(value).hex() == value else ""
-    except ValueError:
-        return ""
-
-
-def _names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        return ()
-    return tuple(clean(name, MAX_CODE_CHARS) for name in value[:MAX_NAMES] if isinstance(name, str))
+    ``now`` (Unix seconds) dates the word that there is no record. A record of a failure is dated by the wallet's clock.
+    Refused is everything else that the wallet would not tell. Raises CodecError when the answer cannot be read.
+    """
+    members = loads_reply(plaintext, MAX_REPLY_BYTES)
+    result, error = members.get("result"), members.get("error")
+    preimage = hex_in(result, "preimage") if isinstance(result, dict) else ""
+    if error and not preimage_fits(preimage, payment_hash):
+        refused = read_error(error)
+        return NeverSeen(now) if refused.reason is Reason.UNKNOWN_TARGET else refused
+    if not isinstance(result, dict):
+        raise CodecError("the wallet's response has neither a result nor an error")
+    _check_hash(result, payment_hash)
+    if result.get("type") != "outgoing":  # somebody else may have paid this wallet's own invoice
+        return Unknown("its record is of an invoice, not of a payment")
+    if preimage_fits(preimage, payment_hash):
+        return Settled(preimage, Msat(number_in(result, "fees_paid") or 0))
+    state = _STATES.get(text_in(result, "state", MAX_CODE_CHARS).lower())
+    if state is o.TransactionState.FAILED:
+        return Failed("its record says failed", attempt_at=number_in(result, "created_at") or None)
+    if state is o.TransactionState.SETTLED:
+        return Unknown("its record says settled, without a proof")
+    # An invoice that expired while its payment is under way says nothing about the payment.
+    return InFlight()
 
 
 # ---------------------------------------------------------------- info event
@@ -281,5 +311,5 @@ def _listed_names(event: Event, tag: str) -> tuple[str, ...]:
 
 def _split(texts: Sequence[str]) -> tuple[str, ...]:
     """Names from one text or several, separated by blanks (some wallets use commas)."""
-    names = " ".join(clean(text, MAX_TEXT_CHARS) for text in texts[:MAX_NAMES]).replace(",", " ").split()
-    return tuple(clean(name, MAX_CODE_CHARS) for name in names[:MAX_NAMES])
+    found = " ".join(clean(each, MAX_TEXT_CHARS) for each in texts[:MAX_NAMES]).replace(",", " ").split()
+    return tuple(clean(name, MAX_CODE_CHARS) for name in found[:MAX_NAMES])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import MAX_WHOLE, sat
+from kitestring.base.money import sat
 from kitestring.base.outcomes import Refused
-from kitestring.base.payments import preimage_fits
+from kitestring.base.payments import PREIMAGE_BYTES, preimage_fits
 from kitestring.base.text import clean
 from kitestring.codec import bolt11
-from kitestring.codec.json import dumps, loads_object
+from kitestring.codec.json import dumps, loads_reply
+from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
+from kitestring.wire.envelope import MAX_REPLY_BYTES
 from kitestring.wire.serve.offers import MAX_DESCRIPTION, MAX_PAYER_KEY, MAX_PAYER_KEYS
 from kitestring.wire.text import MAX_PEER_MESSAGE
 
@@ -22,9 +23,6 @@ MIN_LEFT_S: Final = 60
 MAX_CODE_CHARS: Final = 8192
 #: ``retry_after`` below this is a number of seconds from now, above it a time.
 FIRST_ABSOLUTE_TIME: Final = 1_000_000_000
-
-_DECIMAL: Final = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
-_PREIMAGE: Final = re.compile("[0-9a-fA-F]{64}", re.ASCII).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,47 +112,37 @@ def _cut_utf16(text: str) -> str:
 
 def decode_reply(plaintext: str) -> OfferReply:
     """A decrypted reply. Raises CodecError when it is none; such a reply is ignored and the wait goes on."""
-    members = loads_object(plaintext)
-    invoice = members.get("bolt11")
-    if isinstance(invoice, str) and invoice:
-        return OfferInvoice(clean(invoice, MAX_CODE_CHARS))
+    members = loads_reply(plaintext, MAX_REPLY_BYTES)
+    invoice = text_in(members, "bolt11", MAX_CODE_CHARS)
+    if invoice:
+        return OfferInvoice(invoice)
     if members.get("res") == "GFY" or members.get("code") is not None or members.get("error") is not None:
         return _read_error(members)
     if members.get("res") != "ok":
         raise CodecError("this is no reply to an offer request")
-    preimage = members.get("preimage") or ""
-    if not isinstance(preimage, str) or (preimage and not _PREIMAGE(preimage)):
+    preimage = hex_in(members, "preimage")
+    if members.get("preimage") and len(preimage) != 2 * PREIMAGE_BYTES:
         raise CodecError("the receipt has a preimage that is not 64 hexadecimal digits")
-    return OfferReceipt(preimage.lower())
+    return OfferReceipt(preimage)
 
 
-def _read_error(members: dict[str, object]) -> OfferError:
-    bounds, delta, wanted = members.get("range"), members.get("delta"), members.get("payer_data")
+def _read_error(members: Members) -> OfferError:
+    bounds, delta = members.get("range"), members.get("delta")
     # Some peers write the two deltas beside the code.
     deltas = delta if isinstance(delta, dict) else members
-    retry_after, text, latest = _number(members.get("retry_after")), members.get("error"), members.get("latest")
+    retry_after = number_in(members, "retry_after")
     absolute = retry_after is not None and retry_after >= FIRST_ABSOLUTE_TIME
     return OfferError(
-        _number(members.get("code")),
-        clean(text, MAX_PEER_MESSAGE) if isinstance(text, str) else "",
-        (_number(bounds.get("min")), _number(bounds.get("max"))) if isinstance(bounds, dict) else None,
-        clean(latest, MAX_CODE_CHARS) if isinstance(latest, str) else "",
-        _names(wanted) if isinstance(wanted, list) else (),
+        number_in(members, "code"),
+        text_in(members, "error", MAX_PEER_MESSAGE),
+        (number_in(bounds, "min"), number_in(bounds, "max")) if isinstance(bounds, dict) else None,
+        text_in(members, "latest", MAX_CODE_CHARS),
+        names_in(members, "payer_data", MAX_PAYER_KEYS, MAX_PAYER_KEY),
         retry_after if absolute else None,
         None if absolute else retry_after,
-        _number(deltas.get("max_delta_ms")),
-        _number(deltas.get("actual_delta_ms")),
+        number_in(deltas, "max_delta_ms"),
+        number_in(deltas, "actual_delta_ms"),
     )
-
-
-def _names(wanted: list[object]) -> tuple[str, ...]:
-    return tuple(clean(name, MAX_PAYER_KEY) for name in wanted[:MAX_PAYER_KEYS] if isinstance(name, str))
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, str) and _DECIMAL(value):
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_WHOLE else None
 
 
 # ---------------------------------------------------------------- before and after paying
