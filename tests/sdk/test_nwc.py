@@ -12,6 +12,7 @@ from kitestring.client.net import Waits
 from kitestring.codec import pointers
 from kitestring.codec.uri import encode_nwc
 from kitestring.nostr.event import Event
+from kitestring.sdk.source import Encryption
 from kitestring.sdk.wallet import Wallet
 from tests.kit.client.hostile import (
     CLOCK,
@@ -46,6 +47,26 @@ def service(**results: object) -> Script:
         return [] if found is None else [request.result(found)]
 
     return answer
+
+
+@pytest.mark.parametrize(
+    ("stored", "encryption", "cipher"),
+    [
+        ([], "auto", "nip44"),
+        ([], "legacy", "nip04"),
+        ([info_event(encryption="nip44_v2 nip04")], "legacy", "nip44"),
+        ([info_event(encryption=None)], "auto", "nip04"),
+        ([info_event(encryption=None)], "nip44", "nip44"),
+    ],
+)
+async def test_the_encryption_is_that_of_the_info_event_unless_its_owner_knows_better(
+    stored: list[Event], encryption: Encryption, cipher: str
+) -> None:
+    async with hostile_relay(service(), stored=stored) as relay:
+        uri = encode_nwc(nwc_uri(relay.url))
+        async with Wallet.open(uri, clock=CLOCK, waits=PATIENT, encryption=encryption) as wallet:
+            assert (await wallet.pay(invoice())).preimage == PREIMAGE
+        assert {request.cipher for request in relay.requests} == {cipher}
 
 
 async def test_a_nwc_wallet_pays_invoices_and_offers_of_its_own_relay() -> None:

@@ -47,6 +47,11 @@ def test_any_other_uri_is_a_node_asked_directly(tmp_path: Path) -> None:
     assert source.relays == ()
 
 
+def test_a_node_has_no_encryption(tmp_path: Path) -> None:
+    with pytest.raises(KitestringError, match="only a wallet connection"):
+        Wallet.open(f"sandbox://{tmp_path / 'world.db'}", data_dir=tmp_path, encryption="legacy")
+
+
 def test_a_secret_of_the_environment_stays_there_until_it_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(KitestringError, match="MACAROON"):
         open_source("lnd+https://127.0.0.1:1?macaroon=env:MACAROON", net(), data_dir=tmp_path, environment={})

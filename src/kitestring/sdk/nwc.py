@@ -12,15 +12,18 @@ from kitestring.client.net import Net
 from kitestring.client.nwc import NwcClient
 from kitestring.codec.bolt11 import PREFIXES
 from kitestring.codec.uri import decode_nwc
+from kitestring.sdk.source import Encryption
 
 
 class NwcSource:
     """``uri`` is ``nostr+walletconnect://…``. Raises KitestringError for a bad one."""
 
-    def __init__(self, uri: str, net: Net) -> None:
+    def __init__(self, uri: str, net: Net, encryption: Encryption = "auto") -> None:
         try:
             decoded = decode_nwc(uri)
-            self._client: Final = NwcClient(decoded, net)
+            self._client: Final = NwcClient(
+                decoded, net, legacy=encryption == "legacy", nip44_seen=encryption == "nip44"
+            )
         except CodecError as error:
             raise KitestringError(Reason.MALFORMED, f"the wallet URI cannot be read: {error}") from error
         self.relays = decoded.relays

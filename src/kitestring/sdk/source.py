@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
@@ -12,6 +12,10 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info, Paid, Transaction
 from kitestring.client.net import Net
 from kitestring.codec.uri import NWC_SCHEMES
+
+#: ``auto`` follows the wallet's info event, and takes NIP-44 where there is none; ``nip44`` never takes less;
+#: ``legacy`` takes NIP-04 unless the wallet offers NIP-44.
+Encryption = Literal["auto", "nip44", "legacy"]
 
 
 class PaymentSource(Protocol):
@@ -57,18 +61,22 @@ class PaymentSource(Protocol):
         ...
 
 
-def open_source(uri: str, net: Net, *, data_dir: Path | None, environment: Mapping[str, str]) -> PaymentSource:
+def open_source(
+    uri: str, net: Net, *, data_dir: Path | None, environment: Mapping[str, str], encryption: Encryption = "auto"
+) -> PaymentSource:
     """The source that a URI names, not opened yet. ``data_dir`` None = the user's own for kitestring; ``environment``
-    serves ``env:NAME`` in a node's URL. Raises KitestringError."""
+    serves ``env:NAME`` in a node's URL, ``encryption`` a wallet connection. Raises KitestringError."""
     scheme = uri.strip().partition(":")[0].lower()
     if scheme in NWC_SCHEMES:
         from kitestring.sdk.nwc import NwcSource  # noqa: PLC0415 - a node needs no NWC client
 
-        return NwcSource(uri, net)
+        return NwcSource(uri, net, encryption)
     if "://" not in uri:
         raise KitestringError(
             Reason.UNSUPPORTED, "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://"
         )
+    if encryption != "auto":
+        raise KitestringError(Reason.MALFORMED, "only a wallet connection (nostr+walletconnect://) has an encryption")
     from kitestring.sdk.node import NodeSource  # noqa: PLC0415 - a NWC client needs no backend
 
     return NodeSource(uri.strip(), net, data_dir=data_dir, environment=environment)

@@ -19,7 +19,7 @@ from kitestring.client.in_flight import in_flight
 from kitestring.client.net import DEFAULT_WAITS, Net, Waits
 from kitestring.client.payable import Terms, ask, read
 from kitestring.codec import bolt11
-from kitestring.sdk.source import PaymentSource, open_source
+from kitestring.sdk.source import Encryption, PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 
@@ -65,16 +65,19 @@ class Wallet:
         allow_private: bool = False,
         data_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        encryption: Encryption = "auto",
     ) -> Wallet:
         """The wallet that ``uri`` names: ``nostr+walletconnect://…``, ``lnd+https://host?cert=PATH&macaroon=PATH``,
         ``sandbox:///path.db`` or ``sandbox://`` (in ``data_dir``, default the user's own for kitestring).
 
         ``relays`` are the caller's own, where offers may be asked for even at a private address (those of a NWC URI
         are among them); ``allow_private`` lifts that check for all. ``environment`` is where ``env:NAME`` in a node's
-        URL is looked up. Raises KitestringError for a bad URI here, UNAVAILABLE on entering.
+        URL is looked up. ``encryption`` is ``legacy`` for a NWC wallet that knows NIP-04 only and does not say so (its
+        info event is gone), and ``nip44`` for one that must never be asked in NIP-04. Raises KitestringError for a bad
+        URI here, UNAVAILABLE on entering.
         """
         net = Net(clock or SystemClock(), entropy, proxies or Proxies(), waits, tuple(relays), allow_private)
-        return cls(open_source(uri, net, data_dir=data_dir, environment=environment or {}), net)
+        return cls(open_source(uri, net, data_dir=data_dir, environment=environment or {}, encryption=encryption), net)
 
     async def __aenter__(self) -> Self:
         await self._source.open()

@@ -42,6 +42,11 @@ def test_a_key_is_not_promised_for_a_wallet_that_keeps_none() -> None:
         run(command, CODE, "--wallet", "env:NO_SUCH", "--idempotency-key", "order-17")
 
 
+def test_the_encryption_is_that_of_a_wallet_connection() -> None:
+    with pytest.raises(KitestringError, match="name it with --wallet"):
+        run(command, CODE, "--encryption", "legacy")
+
+
 def test_an_outside_invoice_is_paid_with_a_fee_and_once_per_key(service: Service) -> None:
     invoice = service.ok("sandbox", "invoice", "50")["bolt11"]
     before = service.ok("balance")["balance_msat"]

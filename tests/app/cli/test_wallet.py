@@ -77,6 +77,15 @@ def test_a_connection_pays_within_its_budget_and_no_further(service: Service) ->
     assert literal.stderr.startswith("warning: ")
 
 
+def test_a_wallet_that_knows_nip04_only_is_paid_from_where_its_owner_says_so(service: Service) -> None:
+    uri = service.ok("connect", "old", "--encryption", "legacy")["nwc_uri"]
+    invoice = service.ok("sandbox", "invoice", "40")["bolt11"]
+    told = service.run("pay", invoice, "--wallet", "-", "--encryption", "nip44", stdin=uri)
+    assert told.exit_code == 2
+    assert "encryption" in told.stderr
+    assert service.ok("pay", invoice, "--wallet", "-", "--encryption", "legacy", stdin=uri)["amount_msat"] == 40_000
+
+
 def test_the_payee_of_an_offer_is_told_what_the_wallet_pays_for(service: Service) -> None:
     uri = service.ok("connect", "shopper")["nwc_uri"]
     told = ("--wallet", "-", "--description", "two cups of tea", "--max-fee", "5")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount, msat
 from kitestring.base.errors import KitestringError, Reason
+
+if TYPE_CHECKING:
+    from kitestring.sdk.source import Encryption
 
 
 @click.command("pay")
@@ -17,6 +20,12 @@ from kitestring.base.errors import KitestringError, Reason
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
 @click.option(
     "--wallet", metavar="URI", help="Pay from this wallet: env:NAME, file:PATH, - (standard input), or a link."
+)
+@click.option(
+    "--encryption",
+    type=click.Choice(["auto", "nip44", "legacy"]),
+    default="auto",
+    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
 )
 @click.option("--description", default="", help="A word to the payee of an offer.")
 @key_option
@@ -27,6 +36,7 @@ def command(
     amount_sat: int | None,
     max_fee: int | None,
     wallet: str | None,
+    encryption: Encryption,
     description: str,
     key: str,
 ) -> None:
@@ -39,8 +49,10 @@ def command(
         from kitestring.app.cli.wallet import pay_from
 
         _refuse_key()
-        show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee, description))
+        show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee, description, encryption))
         return
+    if encryption != "auto":
+        raise KitestringError(Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet")
     from kitestring.app.owner.params import DEFAULT_WAIT_S
     from kitestring.client.payable import read
 

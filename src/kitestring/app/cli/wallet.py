@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kitestring.app.cli.shell import Shell
 from kitestring.base.errors import KitestringError, Reason
+
+if TYPE_CHECKING:
+    from kitestring.sdk.source import Encryption
 
 #: A connection link has a few hundred characters.
 MAX_SECRET_BYTES = 16_384
@@ -40,8 +43,9 @@ def _read_file(path: Path) -> str:
 
 
 def pay_from(
-    shell: Shell, source: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str
-) -> dict[str, Any]:
+    shell: Shell, source: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str,
+    encryption: Encryption = "auto",
+) -> dict[str, Any]:  # fmt: skip
     """Pay from any wallet that the SDK can open. Raises KitestringError."""
     import asyncio
 
@@ -49,12 +53,13 @@ def pay_from(
 
     uri = read_secret(shell, source)
     read(target)  # before the wallet is looked for
-    return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description))
+    return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description, encryption))
 
 
 async def _pay(
-    shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str
-) -> dict[str, Any]:
+    shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str,
+    encryption: Encryption,
+) -> dict[str, Any]:  # fmt: skip
     from kitestring.app.service.own_relay import own_relays
     from kitestring.base.money import sat
     from kitestring.sdk.wallet import Wallet
@@ -68,6 +73,7 @@ async def _pay(
         relays=own_relays(config, shell.home),
         allow_private=config.allow_private_relays,
         environment=config.environment,
+        encryption=encryption,
     )
     async with opened as wallet:
         receipt = await wallet.pay(target, amount, max_fee=max_fee, description=description)
