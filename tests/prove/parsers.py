@@ -185,6 +185,11 @@ PARSERS: Final = (
         _SAID,
     ),
     Parser("strict json", _text(strict_json.loads_object), _of("nwc_payloads.json", "clink_payloads.json")),
+    Parser(
+        "json of a reply",
+        _text(partial(strict_json.loads_reply, max_bytes=65_536)),
+        _of("nwc_payloads.json", "clink_payloads.json"),
+    ),
     Parser("nip44", _text(lambda text: nip44.decrypt(text, KEY)), _these(nip44.encrypt("hello", KEY, KEY), "A" * 200)),
     Parser("nip44, after the mac", _after_the_mac, _these(b"\x00\x05hello" + bytes(27), bytes(66))),
     Parser("nip04", _text(lambda text: nip04.decrypt(text, KEY)), _these(nip04.encrypt("hello", KEY, KEY[:16]))),
@@ -224,6 +229,11 @@ PARSERS: Final = (
             _of("nwc_payloads.json"),
         )
         for asked in (PAY, MakeInvoice(amount_msat=Msat(1_000)), ListTransactions(), GetInfo())
+    ),
+    Parser(
+        "nwc records of payments",
+        _text(partial(ask_nwc.decode_record, payment_hash=PAY.payment_hash, now=0)),
+        _of("nwc_payloads.json"),
     ),
     Parser("nwc info", _text(_read_info), _these("pay_invoice get_balance", "nip44_v2 nip04"), ()),
     Parser("offer replies", _text(ask_offers.decode_reply), _of("clink_payloads.json", "lightning_pub_offers.json")),
