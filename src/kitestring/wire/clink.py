@@ -18,7 +18,7 @@ from kitestring.wire.reply_to import ReplyTo, Version
 CLINK_VERSION: Final = ["clink_version", "1"]
 MAX_ERROR_CHARS: Final = 200
 #: Details of a refusal that go on the wire.
-SHOWN_DETAILS: Final = ("range", "latest", "payer_data", "delta", "retry_after")
+SHOWN_DETAILS: Final = ("range", "latest", "payer_data", "delta", "retry_after", "work_bits")
 
 _NIP44: Final = Choice("nip44", allowed=True)
 

@@ -8,7 +8,7 @@ import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import rates as module
-from kitestring.app.service.rates import Rates
+from kitestring.app.service.rates import WORK_BITS, Rates
 from kitestring.base.commands import AskOffer, GetBalance, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Reason
@@ -77,6 +77,23 @@ def test_strangers_pay_per_author_per_target_and_all_together() -> None:
     assert [per_offer.charge(name, offer("cake")) is None for name in "ab"] == [True, False]
     per_author = Rates(RequestRates(), ManualClock()).strangers
     assert sum(per_author.charge("a", offer(str(number))) is None for number in range(40)) == 30
+
+
+def test_while_others_have_taken_all_there_is_proof_of_work_opens_a_way_beside_them() -> None:
+    rates = Rates(RequestRates(offer_requests_per_min=2), ManualClock()).strangers
+    assert [rates.charge(f"flood {number}", offer("tea")) is None for number in range(3)] == [True, True, False]
+    limited = rates.charge("payer", offer("tea"), WORK_BITS - 1)
+    assert limited is not None
+    assert (limited.reason, limited.details["work_bits"]) == (Reason.RATE_LIMITED, WORK_BITS)
+    assert limited.message.endswith("or at once with 20 bits of proof of work (NIP-13)")
+    assert rates.charge("payer", offer("tea"), WORK_BITS) is None
+
+
+def test_the_way_of_those_who_have_worked_is_bounded_for_one_and_for_all() -> None:
+    rates = Rates(RequestRates(offer_requests_per_min=1), ManualClock()).strangers
+    assert rates.charge("first", offer("tea")) is None
+    assert sum(rates.charge("payer", offer("tea"), WORK_BITS) is None for _ in range(40)) == 30
+    assert sum(rates.charge(str(number), offer("tea"), WORK_BITS) is None for number in range(99)) == 30
 
 
 def test_refusals_of_strangers_cost_their_author_and_the_limit_is_told_once() -> None:

@@ -111,13 +111,13 @@ class RequestRates:
     offer_requests_per_min: int = setting(
         "limits.offer_requests_per_min",
         whole("invoices per minute", least=1),
-        60,
-        "Invoices that strangers may ask from one offer in a minute.",
+        600,
+        "Invoices that strangers may ask from one offer in a minute. What they cost is a call of the node each.",
     )
     all_offers_requests_per_min: int = setting(
         "limits.all_offers_requests_per_min",
         whole("invoices per minute", least=1),
-        600,
+        1_200,
         "Invoices that strangers may ask from all offers together in a minute.",
     )
 

@@ -30,6 +30,7 @@ from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import Accept, Inbox, Lookup, expires_at
+from kitestring.nostr.work import work_bits
 from kitestring.wire.encryption import Choice
 from kitestring.wire.envelope import decrypt
 from kitestring.wire.grammar import Asked, Facts
@@ -135,7 +136,7 @@ class Gateway:
             self._admit(text, caller, to)
             self._heed_cipher(choice, caller, to)
             asked = caller.wire.read(text, event, to, self._facts)
-            self._charge(asked, caller)
+            self._charge(event, asked, caller)
         except WireRefusalError as refusal:
             await self._refuse(event, caller, refusal)
         else:
@@ -186,8 +187,8 @@ class Gateway:
         if choice.raises and caller.grant is not None:
             self._nip44_seen(caller.grant)
 
-    def _charge(self, asked: Asked, caller: Caller) -> None:
-        limited = caller.rates.charge(caller.name, asked)
+    def _charge(self, event: Event, asked: Asked, caller: Caller) -> None:
+        limited = caller.rates.charge(caller.name, asked, work_bits(event))
         if limited is not None:
             raise WireRefusalError(asked.to, limited)
 

@@ -27,6 +27,11 @@ SAID_AGAIN: Final = Rate(6, 1)
 #: Answers said again to one connection, and to all strangers together: what relays show after an outage.
 SAID_AGAIN_ALL: Final = Rate(600, 600)
 TOGETHER: Final = ""
+#: Proof of work (NIP-13) that opens a way of its own while others have taken all there is: a million hashes, a second
+#: or two for whoever pays once, and a core for each one or two a second for a flood.
+WORK_BITS: Final = 20
+#: Requests with that work, all together, beside what all others have.
+WORKED: Final = Rate(600, 60)
 
 
 class CallerRates(Protocol):
@@ -36,8 +41,8 @@ class CallerRates(Protocol):
         """Take what any request costs before it is read; the refusal if there is no room."""
         ...
 
-    def charge(self, caller: str, asked: Asked) -> Refused | None:
-        """Take what this request costs; the refusal if there is no room."""
+    def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
+        """Take what this request costs; the refusal if there is no room. ``work_bits`` is its proof of work."""
         ...
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
@@ -63,7 +68,7 @@ class ConnectionRates:
     def admit(self, caller: str) -> Refused | None:
         return self._buckets.take((self._requests, caller))
 
-    def charge(self, caller: str, asked: Asked) -> Refused | None:
+    def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
         return self._buckets.take((self._payments, caller)) if isinstance(asked.command, PayInvoice) else None
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
@@ -75,14 +80,16 @@ class ConnectionRates:
 
 
 class StrangerRates:
-    """A stranger's request costs per author, per target, and all together. Refusals of those that reach no target are
-    bounded all together too: each costs a signature and a publication, and keys of strangers are free."""
+    """A stranger's request costs per author, per target, and all together; one with proof of work has a way beside the
+    last two, so that a flood with fresh keys closes no offer for whoever has done some. Refusals of those that reach
+    no target are bounded all together too: each costs a signature and a publication, and keys of strangers are free."""
 
     def __init__(self, rates: RequestRates, clock: Clock) -> None:
         self._buckets = _Buckets(clock)
         self._author = Limiter(PER_AUTHOR)
         self._target = _limiter(rates.offer_requests_per_min)
         self._all = _limiter(rates.all_offers_requests_per_min)
+        self._worked = Limiter(WORKED)
         self._limit_told = Limiter(RATE_REFUSALS)
         self._refusals = Limiter(STRANGER_REFUSALS)
         self._again, self._again_all = Limiter(SAID_AGAIN), Limiter(SAID_AGAIN_ALL)
@@ -91,8 +98,14 @@ class StrangerRates:
         """Nothing yet: the target is not known."""
         return None
 
-    def charge(self, caller: str, asked: Asked) -> Refused | None:
-        return self._buckets.take((self._author, caller), (self._target, asked.target), (self._all, TOGETHER))
+    def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
+        limited = self._buckets.take((self._author, caller), (self._target, asked.target), (self._all, TOGETHER))
+        if limited is None:
+            return None
+        if work_bits >= WORK_BITS:
+            return self._buckets.take((self._author, caller), (self._worked, TOGETHER))
+        more = f"{limited.message}, or at once with {WORK_BITS} bits of proof of work (NIP-13)"
+        return Refused(limited.reason, more, {**limited.details, "work_bits": WORK_BITS})
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
         own = self._limit_told if reason is Reason.RATE_LIMITED else self._author
