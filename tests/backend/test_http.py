@@ -144,6 +144,15 @@ async def test_a_call_shows_its_credential_and_its_body_as_json_and_nothing_of_t
     assert seen == [("POST", "/pay?x=1", "secret", {"amount": 5}, False)] * 2
 
 
+@pytest.mark.parametrize(
+    ("headers", "told_at"),
+    [({"Date": "Thu, 09 Oct 2025 08:53:20 GMT"}, 1_760_000_000), ({"Date": "soon"}, 0)],
+)
+async def test_an_answer_tells_the_time_of_whoever_gave_it(headers: dict[str, str], told_at: int) -> None:
+    async with node_that(saying(200, b'{"value": 7}', **headers)) as node:
+        assert await node.call_dated("GET", "/info", Answer) == (Answer(7), told_at)
+
+
 async def test_a_form_is_written_as_one() -> None:
     async def answer(request: web.Request) -> web.Response:
         assert request.content_type == "application/x-www-form-urlencoded"

@@ -284,6 +284,12 @@ async def check_an_invoice_carries_what_was_ordered(side: Side) -> None:
     assert (invoice.network, invoice.payee) == (info.network, info.node_id) == ("regtest", info.node_id)
 
 
+async def check_the_time_that_the_node_tells_is_its_own_and_now(side: Side) -> None:
+    before = int(time.time())
+    told_at = (await side.backend.info()).told_at
+    assert told_at == 0 or before - 1 <= told_at <= time.time()
+
+
 async def check_the_same_preimage_gives_the_same_invoice(side: Side) -> None:
     wanted = invoice_order()
     assert await side.backend.make_invoice(wanted) == await side.backend.make_invoice(wanted)

@@ -33,6 +33,7 @@ from kitestring.backend.registry import BackendUrl
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import NodeUnreachableError
 from kitestring.base.text import one_line
+from kitestring.transport.dates import unix_time
 from kitestring.transport.trouble import trouble
 
 S = TypeVar("S")
@@ -220,9 +221,23 @@ class NodeHttp:
         limit_s: float = CALL_LIMIT_S,
     ) -> S:
         """One answer, within ``limit_s`` seconds. Raises NodeUnreachableError, NodeRefusedError, NodeAnswerError."""
+        return (await self.call_dated(method, path, answer, body, lane=lane, limit_s=limit_s))[0]
+
+    async def call_dated(
+        self,
+        method: str,
+        path: str,
+        answer: type[S],
+        body: Mapping[str, object] | None = None,
+        *,
+        lane: Lane = Lane.CALLS,
+        limit_s: float = CALL_LIMIT_S,
+    ) -> tuple[S, int]:
+        """As :meth:`call`, with the time of whoever answered (its ``Date``, Unix seconds), 0 where it does not say."""
         try:
             async with asyncio.timeout(limit_s), self._request(lane, method, path, body) as response:
-                return decode(await _read_all(response), answer, self._site.node)
+                told_at = unix_time(response.headers) or 0
+                return decode(await _read_all(response), answer, self._site.node), told_at
         except TimeoutError as error:
             raise NodeAnswerError(f"no answer within {limit_s:.0f} s") from error
 

@@ -53,7 +53,11 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeInfo(msgspec.Struct, frozen=True, gc=False):
-    """``network`` is ``bitcoin``, ``testnet``, ``signet`` or ``regtest``; ``node_id`` is the node's public key."""
+    """``network`` is ``bitcoin``, ``testnet``, ``signet`` or ``regtest``; ``node_id`` is the node's public key.
+
+    ``told_at`` is the node's own time when it answered (Unix seconds), from its clock and nobody else's; 0 where it
+    does not say. Headers of blocks are none: their times are hours off.
+    """
 
     node_id: str
     alias: str
@@ -61,6 +65,7 @@ class NodeInfo(msgspec.Struct, frozen=True, gc=False):
     network: str
     block_height: int
     block_hash: str
+    told_at: int = 0
 
 
 class NodeBalance(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,6 +21,9 @@ CONNECT_TIMEOUT_S: Final = 20.0
 CLOSE_TIMEOUT_S: Final = 2.0
 #: Seconds between pings. Below the 60 s after which common reverse proxies cut an idle connection.
 HEARTBEAT_S: Final = 25.0
+
+#: The question of NIP-11; what a cache has kept says nothing about now.
+_ABOUT: Final = {"Accept": "application/nostr+json", "Cache-Control": "no-cache"}
 
 Socket = aiohttp.ClientWebSocketResponse[bool]
 
@@ -58,25 +62,7 @@ class Dialer:
         Raises KitestringError for a foreign URL that would go through a proxy and for a missing SOCKS extra, and
         OSError, TimeoutError or aiohttp.ClientError when the relay cannot be reached.
         """
-        proxy = self._proxies.for_url(url)
-        guarded = foreign and not self._allow_private
-        if proxy is not None and guarded and not self._proxies.allow_foreign:
-            raise KitestringError(
-                Reason.NOT_PERMITTED, f"the relay {url} of the code cannot be checked behind a proxy, so it is not used"
-            )
-        if proxy is not None and is_socks(proxy):
-            return await self._connect(self._session(proxy), url, None)
-        return await self._connect(self._session("guarded" if guarded and proxy is None else ""), url, proxy)
-
-    def _session(self, way: str) -> aiohttp.ClientSession:
-        session = self._sessions.get(way)
-        if session is None:
-            connector = _socks_connector(way) if way not in {"", "guarded"} else _direct_connector(way == "guarded")
-            session = aiohttp.ClientSession(connector=connector, middlewares=(_no_redirects,), trust_env=False)
-            self._sessions[way] = session
-        return session
-
-    async def _connect(self, session: aiohttp.ClientSession, url: str, proxy: str | None) -> Socket:
+        session, proxy = self._way(url, foreign=foreign)
         return await session.ws_connect(
             url,
             proxy=proxy,
@@ -85,6 +71,33 @@ class Dialer:
             max_msg_size=MAX_MESSAGE_BYTES,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
         )
+
+    async def ask_about(self, url: str) -> Mapping[str, str]:
+        """The head of what one of our own relays answers to the question about itself (NIP-11), by the same way.
+        Raises as :meth:`open`; the caller sets the time limit."""
+        session, proxy = self._way(url)
+        page = "http" + url.removeprefix("ws")
+        async with session.get(page, proxy=proxy, headers=_ABOUT, allow_redirects=False) as answer:
+            return answer.headers
+
+    def _way(self, url: str, *, foreign: bool = False) -> tuple[aiohttp.ClientSession, str | None]:
+        proxy = self._proxies.for_url(url)
+        guarded = foreign and not self._allow_private
+        if proxy is not None and guarded and not self._proxies.allow_foreign:
+            raise KitestringError(
+                Reason.NOT_PERMITTED, f"the relay {url} of the code cannot be checked behind a proxy, so it is not used"
+            )
+        if proxy is not None and is_socks(proxy):
+            return self._session(proxy), None
+        return self._session("guarded" if guarded and proxy is None else ""), proxy
+
+    def _session(self, way: str) -> aiohttp.ClientSession:
+        session = self._sessions.get(way)
+        if session is None:
+            connector = _socks_connector(way) if way not in {"", "guarded"} else _direct_connector(way == "guarded")
+            session = aiohttp.ClientSession(connector=connector, middlewares=(_no_redirects,), trust_env=False)
+            self._sessions[way] = session
+        return session
 
     async def close(self) -> None:
         while self._sessions:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
 
+from kitestring.base.clocks import ClockReading
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.text import one_line
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, OkMessage, event_frame
 from kitestring.transport.changes import Changes
+from kitestring.transport.dates import read_relay_clock
 from kitestring.transport.dial import Dialer
 from kitestring.transport.guard import foreign_relays, normalise
 from kitestring.transport.link import Link, RelayStatus
@@ -134,6 +136,11 @@ class RelayPool:
         """Wait until something holds that links and subscriptions tell; whether it does, after ``timeout_s`` seconds
         at the latest."""
         return await self._changes.until(holds, timeout_s)
+
+    async def read_clocks(self, urls: Iterable[str]) -> list[ClockReading]:
+        """Compare our clock with those of these relays; those that do not tell the time are left out."""
+        found = await asyncio.gather(*(read_relay_clock(self._dialer, url, self._clock) for url in urls))
+        return [reading for reading in found if reading is not None]
 
     # ------------------------------------------------------------ subscribing
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen,
 from tests.kit.backend.lnd import FakeLnd, make_certificate
 from tests.kit.backend.sides import open_url, order, stranger_invoice
 from tests.kit.changed import replace
+from tests.kit.clock import STEPS_S
 from tests.kit.waiting import until
 
 PREIMAGE = "07" * 32
@@ -295,6 +297,13 @@ async def test_whoever_is_at_the_address_is_asked_before_each_new_connection_and
     with pytest.raises(OtherNodeError):  # the kept ones are dropped
         await backend.pay(an_order())
     assert len(fake.sent) == 3
+
+
+@pytest.mark.parametrize("ahead_s", [sign * step for step in STEPS_S for sign in (1, -1)])
+async def test_lnd_tells_what_time_its_own_clock_shows(fake: FakeLnd, backend: Backend, ahead_s: int) -> None:
+    now = int(time.time())
+    fake.date = formatdate(now - ahead_s, usegmt=True)
+    assert (await backend.info()).told_at == now - ahead_s
 
 
 async def test_another_certificate_is_not_spoken_to(fake: FakeLnd, tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ def _error(code: int, message: str) -> bytes:
 
 class FakeLnd:
     """``fault`` is the name of what happens to the answer of /v2/router/send, unless ``send`` is an answer of its own;
-    look-ups answer ``track`` (status, body). With the fault "hang" there is no answer before
-    ``released``; with ``last`` no connection is taken after one that is "cut before the headers". Only requests with
-    the right macaroon reach any of it."""
+    look-ups answer ``track`` (status, body). ``date`` is what its clock shows, "" for the true time. With the fault
+    "hang" there is no answer before ``released``; with ``last`` no connection is taken after one that is "cut before
+    the headers". Only requests with the right macaroon reach any of it."""
 
     FAULTS = (
         "cut before the headers",
@@ -77,6 +77,7 @@ class FakeLnd:
         self.fault = ""
         self.node_id = "02" + "cd" * 32
         self.greetings = 0
+        self.date = ""
         self.track: tuple[int, bytes] = (404, _error(5, "payment isn't initiated"))
         self.send: tuple[int, bytes] | None = None
         self.invoice: tuple[int, bytes] = (404, b"")
@@ -121,7 +122,8 @@ class FakeLnd:
         if request.headers["Grpc-Metadata-macaroon"] != "020166616b65":
             return web.Response(status=500, body=_error(2, "verification failed"))
         self.greetings += 1
-        return web.json_response({"identity_pubkey": self.node_id, "chains": [{"network": "regtest"}]})
+        info = {"identity_pubkey": self.node_id, "chains": [{"network": "regtest"}]}
+        return web.json_response(info, headers={"Date": self.date} if self.date else {})
 
     async def _channels(self, request: web.Request) -> web.Response:
         return web.json_response({"channels": self.channels})

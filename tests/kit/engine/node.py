@@ -228,7 +228,7 @@ class FaultyBackend:
 
     async def info(self) -> NodeInfo:
         self._called("info")
-        return NodeInfo(self.there, "faulty", "#000000", "regtest", 1, "00" * 32)
+        return NodeInfo(self.there, "faulty", "#000000", "regtest", 1, "00" * 32, self._clock.now())
 
     async def balance(self) -> NodeBalance:
         self._called("balance")

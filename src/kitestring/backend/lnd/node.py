@@ -152,16 +152,18 @@ class Lnd:
         if before not in {"", self.node_id}:
             raise NodeUnreachableError("the first lnd is back at this address; its connections are new: try again")
 
-    async def _meet(self) -> wire.LndInfo:
-        info = await self._http.call("GET", "/v1/getinfo", wire.LndInfo, lane=Lane.GREETINGS)
+    async def _meet(self) -> tuple[wire.LndInfo, int]:
+        """Ask who answers, and what time it is there."""
+        info, told_at = await self._http.call_dated("GET", "/v1/getinfo", wire.LndInfo, lane=Lane.GREETINGS)
         before, self.node_id = self.node_id, info.identity_pubkey
         self._first = self._first or self.node_id
         if before not in {"", self.node_id}:
             await self._http.renew()  # some of the kept connections lead to the one, some to the other
-        return info
+        return info, told_at
 
     async def info(self) -> NodeInfo:
-        info = await self._meet()
+        """The time is that of lnd's REST server, which dates every answer; a proxy in between may put in its own."""
+        info, told_at = await self._meet()
         return NodeInfo(
             info.identity_pubkey,
             one_line(info.alias, MAX_WORDS),
@@ -169,6 +171,7 @@ class Lnd:
             wire.network(info),
             info.block_height,
             info.block_hash,
+            told_at,
         )
 
     async def balance(self) -> NodeBalance:

@@ -136,7 +136,7 @@ class Sandbox:
 
     async def info(self) -> NodeInfo:
         self._moment(of_any=True)
-        return NodeInfo(self.node_id, "sandbox", "#3399ff", NETWORK, 0, _GENESIS)
+        return NodeInfo(self.node_id, "sandbox", "#3399ff", NETWORK, 0, _GENESIS, self._now_ms() // 1000)
 
     async def balance(self) -> NodeBalance:
         now = self._moment()
