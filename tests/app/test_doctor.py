@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from aiohttp import web
 
 from kitestring.app.doctor import examine, judge, marker
 from kitestring.app.home.config import Config
@@ -14,12 +20,18 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.marker import write_marker
 from kitestring.backend.lnd.macaroon import NEEDED
+from kitestring.base.clocks import ClockReading, Wrong
 from kitestring.base.node import Finding, FindingState
 from kitestring.base.records import Generation, StopCause
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
+from tests.kit.clock import STEPS_S
 from tests.kit.crypto.macaroons import macaroon
+from tests.kit.transport.relays import served
 
+#: Of a relay elsewhere that agrees with this machine.
+RELAYS_CLOCK = ClockReading("wss://a.example", "a.example", -1, 1)
+CLOCKS_AGREE = Finding("clock", FindingState.OK, "agrees with wss://a.example to 1 s")
 #: Nobody listens there.
 NODE = "lnd+https://127.0.0.1:1"
 
@@ -36,7 +48,7 @@ async def found_at(home: DataDir, node_url: str, **environment: str) -> dict[str
     config = replace(Config(home.path, node_url=node_url), environment=environment, runtime_dir=home.path / "run")
     return {
         found.name: found
-        for found in await examine(config, home)
+        for found in (await examine(config, home)).checks
         if found.name not in {"directory", "key", "disk", "sqlite", "service"}
     }
 
@@ -75,7 +87,7 @@ async def test_a_sandbox_has_nothing_to_find_and_is_not_made_by_looking(home: Da
 
 async def ledger_at(home: DataDir) -> Finding | None:
     config = Config(home.path, runtime_dir=home.path / "run")
-    return next((found for found in await examine(config, home) if found.name == "ledger"), None)
+    return next((found for found in (await examine(config, home)).checks if found.name == "ledger"), None)
 
 
 async def test_the_ledger_of_a_stopped_service_is_looked_at(home: DataDir) -> None:
@@ -116,6 +128,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "spending_stopped": [],
         "unknown_payments": [],
         "overdrawn_accounts": [],
+        "clocks": msgspec.to_builtins([RELAYS_CLOCK]),
         **more,
     }
 
@@ -125,11 +138,12 @@ def test_what_the_backend_of_a_running_service_has_found_follows_the_node() -> N
     assert list(judge(facts(findings=found))) == [
         Finding("node", FindingState.OK, "a on regtest, 5 sat to spend, room for 0 sat"),
         Finding("macaroon", FindingState.WARN, "too much"),
+        CLOCKS_AGREE,
     ]
 
 
 def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
-    away = {"reachable": False, "why": "no route"}
+    away = {"reachable": False, "why": "no route", "mend": "; is it running?"}
     found = list(
         judge(
             facts(
@@ -143,23 +157,84 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
     )
     assert [(entry.name, entry.state) for entry in found] == [
         ("node", "fail"),
+        ("clock", "ok"),
         ("spending", "fail"),
         ("alarm", "warn"),
         ("payment", "warn"),
         ("account", "warn"),
         ("account", "warn"),
     ]
-    assert "no route" in found[0].sentence
-    assert "kitestring audit --node" in found[1].sentence
-    assert found[2].sentence == "1970-01-01 00:00 UTC: a fee of -5 msat cannot be"
-    assert "kitestring resolve" in found[3].sentence
-    assert "kitestring account fund shop" in found[5].sentence
+    assert found[0].sentence == "not reachable: no route; is it running?"
+    assert "kitestring audit --node" in found[2].sentence
+    assert found[3].sentence == "1970-01-01 00:00 UTC: a fee of -5 msat cannot be"
+    assert "kitestring resolve" in found[4].sentence
+    assert "kitestring account fund shop" in found[6].sentence
 
 
 def test_each_cause_for_which_nothing_is_spent_has_a_name_and_a_way_out() -> None:
     stopped = [{"cause": cause.value, "why": f"because of {cause.value}"} for cause in StopCause]
-    _, *found = judge(facts(spending_stopped=stopped))
+    _, _, *found = judge(facts(spending_stopped=stopped))
     assert [(one.name, one.state) for one in found] == [
         ("spending", "fail"), ("node", "fail"), ("ledger", "fail"), ("ledger", "fail"), ("copy", "fail"),
     ]  # fmt: skip
     assert all(f"because of {cause.value}; " in one.sentence for cause, one in zip(StopCause, found, strict=True))
+
+
+# ------------------------------------------------------------ the clock
+
+
+@asynccontextmanager
+async def relay_behind(seconds: int) -> AsyncIterator[str]:
+    """A relay whose clock is so many seconds behind ours."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "Upgrade" in request.headers:
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            return socket
+        return web.Response(headers={"Date": formatdate(time.time() - seconds, usegmt=True)})
+
+    async with served(answer) as address:
+        yield f"ws://{address}"
+
+
+@pytest.mark.parametrize("behind_s", [sign * step for step in STEPS_S for sign in (1, -1)])
+async def test_a_relay_in_the_settings_whose_clock_differs_is_named_although_nothing_runs(
+    home: DataDir, behind_s: int
+) -> None:
+    async with relay_behind(behind_s) as url:
+        config = Config(home.path, relays=(url,), runtime_dir=home.path / "run")
+        checks, clocks = await examine(config, home)
+    found = {one.name: one for one in checks}
+    assert found["relay"].state == "ok"
+    ((theirs, wrong),) = clocks.sides
+    assert theirs.whose == url
+    assert abs(theirs.ahead_s - behind_s) <= 1
+    if abs(behind_s) == 1:
+        assert (found["clock"].state, wrong) == ("info", Wrong.NOBODY)
+        assert found["clock"].sentence.startswith(f"agrees with {url} to ")
+    else:
+        assert (found["clock"].state, wrong) == ("fail", Wrong.UNKNOWN)
+        assert (
+            f" {'ahead of' if behind_s > 0 else 'behind'} that of {url}, and nothing tells" in found["clock"].sentence
+        )
+
+
+async def test_a_relay_that_cannot_be_reached_says_nothing_about_the_clock(home: DataDir) -> None:
+    config = Config(home.path, relays=("ws://127.0.0.1:1",), runtime_dir=home.path / "run")
+    checks, clocks = await examine(config, home)
+    found = {one.name: one.state for one in checks}
+    assert (found["relay"], found["clock"], clocks.sides) == ("fail", "info", ())
+
+
+async def test_of_a_running_service_its_own_word_about_the_clocks_counts(
+    home: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = [ClockReading(url, url, 3_599, 3_601) for url in ("wss://a.example", "wss://b.example")]
+    told = facts(clocks=msgspec.to_builtins(wrong), relays=[])
+    monkeypatch.setattr("kitestring.app.doctor.service", lambda _: told)
+    checks, clocks = await examine(Config(home.path, runtime_dir=home.path / "run"), home)
+    (found,) = (one for one in checks if one.name == "clock")
+    assert found.sentence.startswith("this clock is 60 min ahead of wss://a.example and wss://b.example")
+    assert [side for _, side in clocks.sides] == [Wrong.OURS] * 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import os
 import shutil
 import sqlite3
@@ -11,7 +10,9 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.config import Config
@@ -19,55 +20,55 @@ from kitestring.app.home.datadir import PRIVATE, DataDir
 from kitestring.app.home.marker import read_marker
 from kitestring.app.owner.node import how_it_is
 from kitestring.app.owner.offline import run_offline
+from kitestring.app.owner.stops import WAYS_OUT
+from kitestring.app.service.clock_words import findings
 from kitestring.backend.registry import open_backend
+from kitestring.base.clocks import ClockReading, Comparison, compare
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError
 from kitestring.base.money import Msat
 from kitestring.base.node import Finding, FindingState
+from kitestring.base.records import StopCause
 from kitestring.transport.clock import SystemClock
+from kitestring.transport.dates import read_relay_clock
+from kitestring.transport.dial import Dialer
 from kitestring.transport.proxies import is_socks
 from kitestring.transport.trouble import trouble
-
-if TYPE_CHECKING:
-    import aiohttp
 
 OK, INFO, WARN, FAIL = FindingState.OK, FindingState.INFO, FindingState.WARN, FindingState.FAIL
 
 #: Two writers on one WAL file could corrupt it before this version.
 SAFE_SQLITE: Final = (3, 51, 3)
-#: Clients and relays refuse events that are older or newer than this.
-MAX_SKEW_S: Final = 30
 #: Below the first, the ledger may soon fail to write; below the second it is about to.
 LOW_DISK_BYTES, NO_DISK_BYTES = 1_000_000_000, 50_000_000
 RELAY_TIMEOUT_S: Final = 8.0
 
-#: The name and the way out of each cause for which spending is stopped.
-_STOPPED: Final = {"drift": "spending", "node": "node", "ledger": "ledger", "file": "ledger", "twin": "copy"}
-_MEND: Final = {
-    "drift": "run `kitestring audit --node`",
-    "node": "put the right one back, and it goes by itself; or start the service again on the new one",
-    "ledger": "run `kitestring audit --node`, which allows it again, or decide with `kitestring allow-spending`",
-    "file": "stop the service and look for the file before you start it again",
-    "twin": "end one of the two, then run `kitestring allow-spending`",
-}
+
+class Examined(NamedTuple):
+    """The findings, in the order in which one would mend things, and the clocks that were compared."""
+
+    checks: list[Finding]
+    clocks: Comparison
 
 
-async def examine(config: Config, home: DataDir) -> list[Finding]:
-    """All checks, in the order in which one would mend things."""
+async def examine(config: Config, home: DataDir) -> Examined:
+    """All checks."""
     checks = [*directory(home)]
     if not home.path.is_dir():
-        return checks
+        return Examined(checks, compare(()))
     checks += [disk(home.path), sqlite_version()]
     facts = service(home)
     if isinstance(facts, Finding):
         checks += [*await ledger(config, home), facts, *await node_in_settings(config, home)]
         relays = config.relays  # the embedded one stands and falls with the service
+        clocks = compare(await relay_clocks(config))
+        checks += findings(clocks) if relays else []
     else:
         checks += [Finding("service", OK, "running, and it answers"), *judge(facts)]
         relays = tuple(facts["relays"])  # what it was started with may be more than what is in the settings file
-    for url in relays:
-        checks += await relay(url, config)
-    return checks
+        clocks = compare_clocks(facts)
+    checks += [await relay(url, config) for url in relays]
+    return Examined(checks, clocks)
 
 
 def directory(home: DataDir) -> Iterator[Finding]:
@@ -146,11 +147,13 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         able = f"{Msat(node['spendable_msat'])} to spend, room for {Msat(node['receivable_msat'])}"
         yield Finding("node", OK, f"{node['alias'] or 'unnamed'} on {node['network']}, {able}")
     else:
-        yield Finding("node", FAIL, f"not reachable: {node['why']}; is it running, and is its address right?")
+        yield Finding("node", FAIL, f"not reachable: {node['why']}{node['mend']}")
     for found in facts["findings"]:
         yield Finding(found["name"], FindingState(found["state"]), found["message"])
+    yield from findings(compare_clocks(facts))
     for stop in facts["spending_stopped"]:
-        yield Finding(_STOPPED[stop["cause"]], FAIL, f"spending is stopped: {stop['why']}; {_MEND[stop['cause']]}")
+        way = WAYS_OUT[StopCause(stop["cause"])]
+        yield Finding(way.check, FAIL, f"spending is stopped: {stop['why']}; {way.mend}")
     for alarm in facts["alarms"]:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["at"]))
         yield Finding("alarm", WARN, f"{at}: {alarm['sentence']}")
@@ -162,6 +165,10 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         else:
             mend = f"fund it with `kitestring account fund {name}`"
         yield Finding("account", WARN, f"{name} is overdrawn: {mend}")
+
+
+def compare_clocks(facts: dict[str, Any]) -> Comparison:
+    return compare(msgspec.convert(facts["clocks"], list[ClockReading]))
 
 
 async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]:
@@ -179,49 +186,25 @@ async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]
     return await how_it_is(node)
 
 
-async def relay(url: str, config: Config) -> list[Finding]:
-    """Whether a relay answers, and what it thinks the time is."""
+async def relay_clocks(config: Config) -> list[ClockReading]:
+    """Compare the clock with those of the relays in the settings."""
+    clock = SystemClock()
+    async with Dialer(config.proxies) as dialer:
+        found = await asyncio.gather(*(read_relay_clock(dialer, url, clock) for url in config.relays))
+    return [reading for reading in found if reading is not None]
+
+
+async def relay(url: str, config: Config) -> Finding:
+    """Whether a relay answers."""
     import aiohttp  # noqa: PLC0415 - only the doctor dials from here
 
     proxy = config.proxies.for_url(url)
     if proxy is not None and is_socks(proxy):
-        return [Finding("relay", INFO, f"{url} is behind a SOCKS proxy and was not asked")]
+        return Finding("relay", INFO, f"{url} is behind a SOCKS proxy and was not asked")
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=RELAY_TIMEOUT_S)) as session:
             before = time.monotonic()
             async with asyncio.timeout(RELAY_TIMEOUT_S), session.ws_connect(url, proxy=proxy):
-                checks = [Finding("relay", OK, f"{url} answers in {(time.monotonic() - before) * 1000:.0f} ms")]
-            skew = _skew_s(await _date(session, url, proxy), time.time())
+                return Finding("relay", OK, f"{url} answers in {(time.monotonic() - before) * 1000:.0f} ms")
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return [Finding("relay", FAIL, f"{url} cannot be reached ({trouble(error)}): nobody can pay or ask through it")]
-    if skew is not None:
-        checks.append(_clock(skew, url))
-    return checks
-
-
-async def _date(session: aiohttp.ClientSession, url: str, proxy: str | None) -> str:
-    """The relay's time, from the page about itself (NIP-11); "" from relays without one."""
-    import aiohttp  # noqa: PLC0415 - as above
-
-    headers = {"Accept": "application/nostr+json"}
-    try:
-        async with session.get("http" + url[2:], headers=headers, proxy=proxy, allow_redirects=False) as answer:
-            return answer.headers.get("Date", "")
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return ""
-
-
-def _clock(skew_s: int, url: str) -> Finding:
-    if abs(skew_s) <= MAX_SKEW_S // 2:
-        return Finding("clock", OK, f"agrees with {url} to {max(abs(skew_s), 1)} s")
-    state = FAIL if abs(skew_s) > MAX_SKEW_S else WARN
-    where = "ahead of" if skew_s > 0 else "behind"
-    return Finding("clock", state, f"this clock is {abs(skew_s)} s {where} {url}: set it, peers refuse {MAX_SKEW_S} s")
-
-
-def _skew_s(date: str, now: float) -> int | None:
-    """Seconds by which this clock is ahead; HTTP dates have whole seconds."""
-    try:
-        return int(now - email.utils.parsedate_to_datetime(date).timestamp())
-    except (ValueError, TypeError):
-        return None
+        return Finding("relay", FAIL, f"{url} cannot be reached ({trouble(error)}): nobody can pay or ask through it")

@@ -5,16 +5,32 @@ from __future__ import annotations
 import pytest
 
 from kitestring.app.cli.doctor import command
+from kitestring.app.doctor import Examined
+from kitestring.base.clocks import ClockReading, compare
 from kitestring.base.node import Finding, FindingState
 from tests.kit.app.console import Said, Service, run
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *checks: Finding) -> Said:
-    async def examine(*_: object) -> tuple[Finding, ...]:
-        return checks
+def told(
+    monkeypatch: pytest.MonkeyPatch, *checks: Finding, clocks: tuple[ClockReading, ...] = (), args: tuple[str, ...] = ()
+) -> Said:
+    async def examine(*_: object) -> Examined:
+        return Examined([*checks], compare(clocks))
 
     monkeypatch.setattr("kitestring.app.doctor.examine", examine)
-    return run(command)
+    return run(command, *args)
+
+
+def test_json_has_the_checks_and_each_clock_that_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, near = ClockReading("wss://a.example", "a.example", 3_599, 3_601), ClockReading("the node", "", -1, 1)
+    said = told(monkeypatch, Finding("disk", FindingState.OK, "there is room"), clocks=(far, near), args=("--json",))
+    assert said.json == {
+        "checks": [{"name": "disk", "state": "ok", "message": "there is room"}],
+        "clocks": [
+            {"whose": "wss://a.example", "ahead_s": 3_600, "wrong": "unknown"},
+            {"whose": "the node", "ahead_s": 0, "wrong": ""},
+        ],
+    }
 
 
 def test_every_check_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,8 @@ def before(office: Office, node: Any) -> Office:
 
 async def test_doctor_reports_a_node_that_refuses(desk: Office) -> None:
     facts = await desk.run("doctor")
-    assert facts["node"] == {"reachable": False, "why": "permission denied"}
+    mend = "; is it running, and is its address right?"
+    assert facts["node"] == {"reachable": False, "why": "permission denied", "mend": mend}
 
 
 async def test_doctor_hands_on_what_the_backend_finds_also_while_the_node_is_away(desk: Office) -> None:

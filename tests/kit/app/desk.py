@@ -13,6 +13,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
+from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.execute import Result
 from kitestring.app.service.owner_wire import encode_control
 from kitestring.app.service.service_desk import ServiceDesk
@@ -22,6 +23,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded
+from tests.kit.app.relay import KeepingRelay, RelayDouble
 from tests.kit.clock import EPOCH, StandingClock
 from tests.kit.engine.rig import Life, Rig
 from tests.kit.waiting import until
@@ -43,12 +45,14 @@ class Heard:
 
 def real_desk(rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Path("/nowhere")) -> ServiceDesk:
     heard: Any = Heard()
+    alone: Any = RelayDouble(KeepingRelay())
     waiters = Waiters()
     rig.store.subscribe(waiters.hear)
     rig.context.encode, rig.context.deliver = _encode, waiters.tell
     return ServiceDesk(
         config=Config(data_dir), keyring=Keyring(b"\x07" * 32), store=rig.store, backend=rig.backend, clock=rig.clock,
-        entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard, relays=relays,
+        entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard,
+        clocks=Clocks(alone, (), rig.backend, rig.clock), relays=relays,
         network="regtest",
     )  # fmt: skip
 

@@ -198,8 +198,8 @@ class Service:
                 made = spoil(made)
             return made
 
-        def pool(*_: Any, **__: Any) -> RelayDouble:
-            return RelayDouble(house.relay)
+        def pool(*_: Any, **named: Any) -> RelayDouble:
+            return RelayDouble(house.relay, named["clock"])
 
         with (
             patch.object(core_module, "open_backend", backend),

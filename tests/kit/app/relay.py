@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kitestring.base.clocks import ClockReading, reading
+from kitestring.base.ports import Clock
 from kitestring.nostr.event import Event, decode_event, encode_event, verify_event
 from kitestring.nostr.filter import Filter
 from kitestring.relay.index import matches, tag_sets
+from kitestring.transport.dates import machine_of
 from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from kitestring.transport.subscriptions import FilterSource, Handler
 
@@ -21,12 +24,13 @@ class KeepingRelay:
     """Takes what ``takes`` says, keeps it for ever and shows it to whoever subscribes, newest first (NIP-01).
 
     Ephemeral events are kept too, as many relays do. A replaceable event does not replace the one before: whoever reads
-    gets both, the newest first.
+    gets both, the newest first. ``clocks`` are those of other relays, by their URLs, for who asks what time it is.
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.takes: Callable[[Event], bool] = lambda _: True
+        self.clocks: dict[str, Clock] = {}
         self._subscriptions: dict[int, _Subscription] = {}
         self._numbers = itertools.count()
 
@@ -123,8 +127,9 @@ class _Status:
 class RelayDouble:
     """In the place of :class:`kitestring.transport.relays.RelayPool`: one relay, always connected."""
 
-    def __init__(self, relay: KeepingRelay) -> None:
+    def __init__(self, relay: KeepingRelay, clock: Clock | None = None) -> None:
         self._relay = relay
+        self._clock = clock
         self._open: list[_Subscription] = []
         self.dead = False
 
@@ -145,6 +150,12 @@ class RelayDouble:
 
     def connected_urls(self) -> list[str]:
         return [URL]
+
+    async def read_clocks(self, urls: Iterable[str]) -> list[ClockReading]:
+        if self._clock is None:
+            return []
+        now, clocks = self._clock.now(), self._relay.clocks
+        return [reading(url, machine_of(url), clocks[url].now(), now, now) for url in urls if url in clocks]
 
     async def connected(self, count: int = 1, timeout_s: float = 0.0) -> bool:
         return count <= 1

@@ -17,7 +17,10 @@ def command(shell: Shell) -> int:
 
     from kitestring.app.doctor import examine
 
-    checks = asyncio.run(examine(shell.config, shell.home))
-    result = {"checks": [{"name": c.name, "state": c.state.value, "message": c.sentence} for c in checks]}
+    checks, clocks = asyncio.run(examine(shell.config, shell.home))
+    result = {
+        "checks": [{"name": c.name, "state": c.state.value, "message": c.sentence} for c in checks],
+        "clocks": [{"whose": c.whose, "ahead_s": c.ahead_s, "wrong": wrong.value} for c, wrong in clocks.sides],
+    }
     shell.show(result, "\n".join(f"{c.state.ljust(4)}  {c.name.ljust(10)}  {c.sentence}" for c in checks))
     return Exit.INTERNAL if any(c.state is FindingState.FAIL for c in checks) else Exit.OK

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from kitestring.app.home.config import Config
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
+from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
@@ -55,6 +56,10 @@ class Asking(Reading, Protocol):
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         """Carry out a reading command."""
+        ...
+
+    async def read_clocks(self) -> list[ClockReading]:
+        """Compare our clock with those of the relays of others and of the node, as far as they tell the time."""
         ...
 
 

@@ -48,6 +48,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         ],
         "relays": list(desk.relay_urls()),
         "now": desk.clock.now(),
+        "clocks": msgspec.to_builtins(await desk.read_clocks()),
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
         "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
@@ -61,10 +62,11 @@ async def _node_facts(desk: Asking) -> Result:
     try:
         found = await desk.backend.info()
         if known and found.node_id != known[-1].node_id:
-            return {"reachable": False, "why": another(found.node_id, known[-1].node_id)}
+            return {"reachable": False, "why": another(found.node_id, known[-1].node_id), "mend": ""}
         money = await desk.backend.balance()
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner asked what is wrong with the node
-        return {"reachable": False, "why": str(error) or type(error).__name__}
+        mend = "; is it running, and is its address right?"
+        return {"reachable": False, "why": str(error) or type(error).__name__, "mend": mend}
     return {
         "reachable": True,
         "alias": found.alias,

@@ -12,17 +12,11 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.command import Call, Commands, Operate
 from kitestring.app.owner.desk import Operating
 from kitestring.app.owner.node import against_node
+from kitestring.app.owner.stops import WAYS_OUT, EndedBy
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.records import Stop, StopCause
+from kitestring.base.records import Stop
 from kitestring.ledger.audit.checks import audit
-
-#: What ends the stop of each cause apart from the owner's word.
-_ENDS: Final = {
-    StopCause.DRIFT: "it goes by itself as soon as the node holds what the accounts are owed",
-    StopCause.NODE: "put the right node back, and it goes by itself; or start the service again on the new one",
-    StopCause.FILE: "stop the service, put the file back, and start it again",
-}
 
 
 class AllowParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,7 +31,8 @@ async def spending_allow(desk: Operating, params: AllowParams, _call: Call) -> R
     Without a note only after a doubt about the ledger, and only if its books agree with the node's (`audit --node`).
     """
     stops = await desk.store.stops()
-    allowed = [stop for stop in stops if stop.cause not in _ENDS and (params.note or stop.cause is StopCause.LEDGER)]
+    enough = {EndedBy.BOOKS, EndedBy.WORD} if params.note else {EndedBy.BOOKS}
+    allowed = [stop for stop in stops if WAYS_OUT[stop.cause].ended_by in enough]
     if allowed and not params.note:
         await _need_right_books(desk)
     for stop in allowed:
@@ -60,8 +55,7 @@ async def _need_right_books(desk: Operating) -> None:
 
 
 def _still_stopped(stop: Stop) -> KitestringError:
-    end = _ENDS.get(stop.cause, "end the other service, then say why you are sure with --note")
-    return KitestringError(Reason.SPENDING_STOPPED, f"spending stays stopped, {stop.why}: {end}")
+    return KitestringError(Reason.SPENDING_STOPPED, f"spending stays stopped: {stop.why}; {WAYS_OUT[stop.cause].mend}")
 
 
 COMMANDS: Final[Commands] = (Operate("spending_allow", AllowParams, spending_allow),)

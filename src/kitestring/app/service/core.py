@@ -13,6 +13,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.background import Background
+from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
@@ -100,9 +101,10 @@ class Core:
             announcer=self.announcer, probe=Probe(self.pool, signers, clock, entropy), clock=clock, signers=signers,
             own_keys=place.own_keys,
         )  # fmt: skip
+        self.clocks: Final = Clocks(self.pool, config.relays, backend, clock)
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
-            place.relays, node.network,
+            self.clocks, place.relays, node.network,
         )  # fmt: skip
         self._twins: Final = Twins(
             self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
@@ -149,6 +151,7 @@ class Core:
         self._background.keep(partial(prune_daily, self.store, self.clock))
         self._background.keep(self._witness.watch)
         self._background.keep(self._relay_watch.watch)
+        self._background.keep(self.clocks.watch)
         self._background.keep(partial(forget_refusals, self.store, self.clock))
 
     async def listening(self, timeout_s: float) -> bool:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.execute import Result, execute
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.owner_wire import CONTROL, decode_control
 from kitestring.app.service.waiters import Waiters
+from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Backend
@@ -40,6 +42,7 @@ class ServiceDesk:
     engine: Engine
     waiters: Waiters
     connections: Connections
+    clocks: Clocks
     relays: tuple[str, ...]
     network: str
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -58,6 +61,9 @@ class ServiceDesk:
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         return await self.engine.ask(grant_id, command)
+
+    async def read_clocks(self) -> list[ClockReading]:
+        return await self.clocks.read()
 
     # ------------------------------------------------------------ receive and spend
 
