@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, MAX_WHOLE, Msat, sat
 from kitestring.base.setting import (
-    EVENT_KINDS,
     MAX_LIST,
+    NOSTR_KINDS,
     PORT,
     ROW,
     SATS,
@@ -56,7 +56,7 @@ def test_a_field_has_the_default_of_its_row_and_carries_the_row() -> None:
         (whole("jars"), MAX_WHOLE, MAX_WHOLE),
         (whole("jars", 1, 9), 9, 9),
         (PORT, 65_535, 65_535),
-        (EVENT_KINDS, [1, 21_001], (1, 21_001)),
+        (NOSTR_KINDS, [1, 21_001], (1, 21_001)),
         (choice("red", "green"), "green", "green"),
         (SATS, 3, sat(3)),
         (SATS, 2_100_000_000_000_000, Msat(MAX_MSAT)),
@@ -85,8 +85,8 @@ def test_what_a_kind_takes_is_the_value_of_the_field(kind: ValueKind[Any], held:
         (whole("jars", 1, 9), 0),
         (whole("jars", 1, 9), 10),
         (PORT, 65_536),
-        (EVENT_KINDS, [65_536]),
-        (EVENT_KINDS, [True]),
+        (NOSTR_KINDS, [65_536]),
+        (NOSTR_KINDS, [True]),
         (choice("red", "green"), "re"),
         (choice("red", "green"), 1),
         (SATS, 1.5),
@@ -132,8 +132,8 @@ def test_a_list_has_an_end() -> None:
         (whole("jars"), "1.0", None),
         (whole("jars"), "²", None),
         (whole("jars"), "9" * 5_000, None),
-        (EVENT_KINDS, "1, 21001", (1, 21_001)),
-        (EVENT_KINDS, "1, x", None),
+        (NOSTR_KINDS, "1, 21001", (1, 21_001)),
+        (NOSTR_KINDS, "1, x", None),
         (SATS, "10", sat(10)),
     ],
 )

@@ -20,7 +20,7 @@ from kitestring.app.owner.command import Manage, Read
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk, Managing
 from kitestring.app.owner.offline import LedgerDesk
-from kitestring.app.service.core import Core, Place
+from kitestring.app.service.core import LISTEN_S, Core, Place
 from kitestring.app.service.execute import Result, execute
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget
@@ -33,9 +33,6 @@ from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
 T = TypeVar("T")
-
-#: Seconds that a start waits for a relay; without one the service runs all the same and keeps trying.
-LISTEN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
-from typing import Final
 
 from kitestring.app.card import Card, open_card
 from kitestring.app.doors.unix import ControlServer
@@ -18,16 +17,13 @@ from kitestring.app.home.process_limits import set_process_limits
 from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
-from kitestring.app.service.core import GRACE_S, Core, Place
+from kitestring.app.service.core import GRACE_S, LISTEN_S, Core, Place
 from kitestring.app.service.own_relay import own_relay
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock
 from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
-
-#: Seconds that the card waits for a relay; without one it is shown all the same, and the service keeps trying.
-LISTEN_S: Final = 10.0
 
 
 def run(config: Config, show: Callable[[Card], None]) -> None:

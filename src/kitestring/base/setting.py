@@ -117,4 +117,4 @@ SWITCH: Final = ValueKind("true or false", lambda value: value if isinstance(val
 #: Written in sats, held in msat.
 SATS: Final = ValueKind("a whole number of sats", _sats, _parse_whole, Msat.sats_down, unit="sat")
 PORT: Final = whole("TCP port", 0, 65_535)
-EVENT_KINDS: Final = list_of(whole("event kind", 0, 65_535), "a list of event kinds (whole numbers from 0 to 65535)")
+NOSTR_KINDS: Final = list_of(whole("event kind", 0, 65_535), "a list of event kinds (whole numbers from 0 to 65535)")

@@ -17,7 +17,7 @@ from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing
 from kitestring.base.transactions import Committed, Tx
 
 #: No message of the outbox is planned to be tried again later than after so many seconds.
-LONGEST_PAUSE_S: Final = 600
+LONGEST_RETRY_S: Final = 600
 
 A = TypeVar("A")
 
@@ -138,7 +138,7 @@ class Reads(Protocol):
 
     async def due(self, now: int, limit: int) -> list[Outgoing]:
         """Messages to be tried again by ``now``, the one that has waited longest first. One that is planned for more
-        than :data:`LONGEST_PAUSE_S` ahead was written by a clock that has stepped back, and is due."""
+        than :data:`LONGEST_RETRY_S` ahead was written by a clock that has stepped back, and is due."""
         ...
 
     async def has_due(self) -> bool:

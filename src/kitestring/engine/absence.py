@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.records import Payment
-from kitestring.engine.claims import AHEAD_S
 from kitestring.engine.context import Context
 from kitestring.engine.node import reachable
 

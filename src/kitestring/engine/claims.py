@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.commands import PayInvoice
 from kitestring.base.destinations import invoice_text
 from kitestring.base.grants import Grant
@@ -13,9 +12,6 @@ from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
 from kitestring.base.records import Invoice, Payment
 from kitestring.engine.context import Context, Incoming
 from kitestring.policy.rules import Allow
-
-#: A claim that is dated further ahead of our clock than this was made at an unknown time: the clock has been set back.
-AHEAD_S: Final = 60
 
 
 def new_payment(
@@ -65,7 +61,7 @@ def pay_order(payment: Payment, timeout_s: int) -> PayOrder:
 
 def is_late(payment: Payment, now: int, waited_s: float) -> bool:
     """Whether its order must not be sent any more. ``waited_s`` is how long this process has had it: the clock may step
-    either way, and then says nothing."""
+    either way, and then says nothing. A claim that is dated ahead was made at an unknown time."""
     is_dated_ahead = now < payment.created_at - AHEAD_S
     return now > payment.send_until or is_dated_ahead or waited_s > payment.send_until - payment.created_at
 

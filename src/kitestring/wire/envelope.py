@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import CodecError
 from kitestring.base.ports import Encoded, Entropy
 from kitestring.crypto import nip04, nip44
@@ -17,8 +18,6 @@ from kitestring.wire.grammar import Wire
 from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
-#: Relays and clients refuse events from the future; a request from further ahead than this is not followed.
-MAX_AHEAD_S: Final = 60
 #: Bytes of a text that a client reads: what relays carry at the most (some take messages of 512,000 bytes), in base64.
 #: Nothing as long is ever written.
 MAX_REPLY_BYTES: Final = 384_000
@@ -46,8 +45,9 @@ def decrypt(content: str, cipher: Cipher, shared: bytes, max_bytes: int = MAX_TE
 
 
 def reply_time(request_created_at: int, now: int) -> int:
-    """Not before the request, because clients subscribe from its time on, and never far ahead of our clock."""
-    return min(max(now, request_created_at), now + MAX_AHEAD_S)
+    """Not before the request, because clients subscribe from its time on, and never so far ahead of our clock that it
+    would be refused."""
+    return min(max(now, request_created_at), now + AHEAD_S)
 
 
 def reply_event(

@@ -273,7 +273,7 @@ async def test_a_ledger_that_cannot_be_read_does_not_end_announcing_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(connections, "MISSING_S", 0.01)
-    monkeypatch.setattr(connections, "AGAIN_S", 0.02)
+    monkeypatch.setattr(connections, "REFRESH_S", 0.02)
     async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
         await add_connection(core)
         read, faults = core.store.grants, [KitestringError(Reason.INTERNAL, "the database cannot be read")] * 3

@@ -14,7 +14,7 @@ from kitestring.app.service.receptions import DONE, OnReception, Reception, Rule
 from kitestring.app.service.routes import REPLY_GIVE_UP_S
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Message
-from kitestring.base.store import LONGEST_PAUSE_S
+from kitestring.base.store import LONGEST_RETRY_S
 from kitestring.base.transactions import Committed, MarkSent, Tell
 from kitestring.nostr.event import Event, first_tag
 from tests.kit.app.door import Door
@@ -137,7 +137,7 @@ async def test_a_reply_is_given_up_when_nobody_can_wait_for_it_any_more(life: Li
         await door.tell(door.request("pay_invoice", {"invoice": door.invoice()}))
         await door.clock.sleep(REPLY_GIVE_UP_S - 100)
         assert await unsent(rig) == 1
-        await door.clock.sleep(100 + LONGEST_PAUSE_S)
+        await door.clock.sleep(100 + LONGEST_RETRY_S)
         assert await unsent(rig) == 0
 
 
@@ -286,7 +286,7 @@ async def test_an_answer_signed_while_the_clock_was_ahead_goes_out_once_the_cloc
 
 
 def test_a_message_without_a_way_out_is_looked_at_as_seldom_as_the_ledger_can_plan() -> None:
-    assert UNROUTED_S == LONGEST_PAUSE_S
+    assert UNROUTED_S == LONGEST_RETRY_S
 
 
 # ------------------------------------------------------------ a carrier with a fault

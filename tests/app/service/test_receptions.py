@@ -6,7 +6,7 @@ import pytest
 
 from kitestring.app.service.receptions import ALWAYS, DONE, RETRY_S, Reception, Rule, until_taken
 from kitestring.base.records import Message, Outgoing
-from kitestring.base.store import LONGEST_PAUSE_S
+from kitestring.base.store import LONGEST_RETRY_S
 
 SIGNED_AT = 1_800_000_000
 MESSAGE = Message("", "note", b"", b"event", SIGNED_AT)
@@ -14,14 +14,14 @@ MESSAGE = Message("", "note", b"", b"event", SIGNED_AT)
 
 def test_the_pauses_grow_up_to_the_longest_one() -> None:
     assert [ALWAYS.pause_s(attempts) for attempts in (0, 4, 5, 19, 20, 21, 22, 500)] == [
-        1, 30, 60, 60, 120, 300, LONGEST_PAUSE_S, LONGEST_PAUSE_S,
+        1, 30, 60, 60, 120, 300, LONGEST_RETRY_S, LONGEST_RETRY_S,
     ]  # fmt: skip
 
 
 def test_no_pause_is_longer_than_what_the_ledger_takes_for_planned() -> None:
-    assert max(RETRY_S) == LONGEST_PAUSE_S
+    assert max(RETRY_S) == LONGEST_RETRY_S
     with pytest.raises(ValueError, match="600 seconds at the latest"):
-        Rule(None, (1, LONGEST_PAUSE_S + 1))
+        Rule(None, (1, LONGEST_RETRY_S + 1))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from kitestring.app.home.config import RequestRates
 from kitestring.app.service.delivery import Route
 from kitestring.app.service.receptions import Reception
 from kitestring.app.service.relay_carrier import RESIGN_AFTER_S, RelayCarrier, reception_of
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.records import Message
 from kitestring.nostr.event import decode_event
 from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
-from kitestring.wire.envelope import MAX_AHEAD_S
 from tests.kit.app.door import Door
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
@@ -95,7 +95,7 @@ async def test_one_from_the_future_is_signed_anew(life: Life) -> None:
         life.clock.skew_s = 0
         assert there.carry(there.answer)
         (sent,) = there.door.pool.sent
-        assert sent.created_at <= rig.clock.now() + MAX_AHEAD_S
+        assert sent.created_at <= rig.clock.now() + AHEAD_S
 
 
 @virtual
@@ -103,7 +103,7 @@ async def test_one_to_a_client_whose_clock_is_ahead_keeps_its_signature(life: Li
     async with life.service(start=False) as rig:
         door = Door(rig, RequestRates())
         await door.open()
-        event = door.request("pay_invoice", {"invoice": door.invoice()}, age_s=-MAX_AHEAD_S)
+        event = door.request("pay_invoice", {"invoice": door.invoice()}, age_s=-AHEAD_S)
         await door.tell(event)
         (sent,), (answer,) = door.pool.sent, await rig.store.messages(event.id)
         assert sent == decode_event(answer.event)

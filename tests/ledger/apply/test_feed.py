@@ -10,7 +10,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.events import Missed
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message
-from kitestring.base.store import LONGEST_PAUSE_S, Store
+from kitestring.base.store import LONGEST_RETRY_S, Store
 from kitestring.base.transactions import (
     Answer,
     Done,
@@ -63,7 +63,7 @@ async def test_a_message_that_was_not_taken_is_due_at_its_time_until_it_has_ende
     assert await store.due(NOW + 99, 10) == []
 
 
-@pytest.mark.parametrize("step_s", [LONGEST_PAUSE_S - 59, 86_400])
+@pytest.mark.parametrize("step_s", [LONGEST_RETRY_S - 59, 86_400])
 async def test_a_clock_that_steps_back_keeps_no_message_waiting(store: Store, step_s: int) -> None:
     await all_sent(store)
     await store.apply(Answer(request("a"), (reply("a"),), NOW))

@@ -16,7 +16,7 @@ from kitestring.base.transactions import (
     Running,
     Unstored,
 )
-from kitestring.ledger.apply.refusals import AHEAD_S
+from kitestring.ledger.apply.refusals import MOST_AHEAD_S
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import all_sent
 from tests.kit.ledger.values import NOW, answered, claim, fail, record_invoice, refuse, reply, request
@@ -77,13 +77,13 @@ async def test_a_refusal_is_forgotten_after_its_time_and_refuses_all_that_is_as_
 
 
 async def test_what_was_dated_ahead_of_our_clock_moves_the_horizon_an_hour_at_most(store: Store) -> None:
-    ahead = NOW + 10 * AHEAD_S
+    ahead = NOW + 10 * MOST_AHEAD_S
     await store.apply(refuse("r", until=ahead + 360, sent_at=ahead))
     await all_sent(store)
     await store.apply(EVER)
     assert await store.request("r") is None
-    assert await store.apply(claim("a", asked=request("b", sent_at=NOW + AHEAD_S))) == Denied(Reason.STALE_REQUEST)
-    assert await store.apply(claim("a", asked=request("c", sent_at=NOW + AHEAD_S + 1))) == Claimed()
+    assert await store.apply(claim("a", asked=request("b", sent_at=NOW + MOST_AHEAD_S))) == Denied(Reason.STALE_REQUEST)
+    assert await store.apply(claim("a", asked=request("c", sent_at=NOW + MOST_AHEAD_S + 1))) == Claimed()
 
 
 async def test_a_refusal_that_no_relay_has_taken_yet_is_kept_until_nobody_waits_for_it(store: Store) -> None:

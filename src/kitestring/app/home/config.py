@@ -16,7 +16,7 @@ from typing import Final
 
 from kitestring.app.home.settings import FILE_NAME, build, read_environment, read_table, read_value, rows_of
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.setting import EVENT_KINDS, PORT, SWITCH, TEXT, TEXTS, Value, ValueKind, choice, setting, whole
+from kitestring.base.setting import NOSTR_KINDS, PORT, SWITCH, TEXT, TEXTS, Value, ValueKind, choice, setting, whole
 from kitestring.engine.limits import Limits
 from kitestring.transport.proxies import LOOPBACK, Proxies
 
@@ -79,7 +79,7 @@ class RelaySettings:
     )
     kinds: tuple[int, ...] = setting(
         "relay.kinds",
-        EVENT_KINDS,
+        NOSTR_KINDS,
         (),
         "Event kinds that the embedded relay takes. Empty: those that kitestring itself uses.",
     )

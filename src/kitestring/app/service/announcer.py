@@ -14,6 +14,7 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.background import Background
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.seldom import Seldom
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock, Entropy
@@ -32,7 +33,7 @@ log = logging.getLogger("kitestring.announce")
 #: The kind of message that a change of a connection is in the outbox.
 ANNOUNCEMENT: Final = "announcement"
 #: Published again this often, because relays forget and new relays join.
-AGAIN_S: Final = 600
+REFRESH_S: Final = 600
 #: What a relay has not taken is tried again this often, once the relay is there.
 MISSING_S: Final = 5
 #: Seconds until every relay must have taken an event, and until one must have given it back.
@@ -44,8 +45,6 @@ OTHERS_S: Final = 3.0
 #: Relays that refuse a deletion are asked again for so many seconds after the end of the connection: they may only have
 #: refused a clock that was ahead.
 DELETE_S: Final = 86_400
-#: An event whose time is further ahead is signed anew: relays refuse those from the future.
-AHEAD_S: Final = 60
 #: Events that are signed and sent in one go (some 5 ms): requests have their turn in between.
 TOGETHER: Final = 50
 
@@ -69,7 +68,7 @@ class _Announced:
         return bool(self.said_id) and self.version < version
 
     def has_ready(self, version: int, now: int) -> bool:
-        """Whether the event of this version is signed, and some relay may still take it."""
+        """Whether the event of this version is signed, and not so far ahead that every relay refuses it."""
         return self.event is not None and self.made_for == version and self.event.created_at <= now + AHEAD_S
 
     def misses(self, urls: frozenset[str]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service.announcer import AGAIN_S, MISSING_S, Announcer
+from kitestring.app.service.announcer import MISSING_S, REFRESH_S, Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
@@ -114,7 +114,7 @@ class Connections:
 
     async def announce(self) -> None:
         """Keep what is announced about all connections on all relays, for ever."""
-        rounds = AGAIN_S // MISSING_S
+        rounds = REFRESH_S // MISSING_S
         for number in itertools.count():
             try:
                 if number % rounds:

@@ -51,6 +51,8 @@ log = logging.getLogger("kitestring")
 
 #: Seconds that what is in flight gets at a stop; the rest is recovered at the next start.
 GRACE_S: Final = 10.0
+#: Seconds that a start waits for a relay; without one the service runs all the same, and keeps trying.
+LISTEN_S: Final = 10.0
 #: Seconds for the last answers to leave.
 DRAIN_S: Final = 2.0
 

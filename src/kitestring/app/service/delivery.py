@@ -23,7 +23,7 @@ from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message, Outgoing
-from kitestring.base.store import LONGEST_PAUSE_S, Store
+from kitestring.base.store import LONGEST_RETRY_S, Store
 from kitestring.base.transactions import Committed, MarkSent
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ SLICE: Final = 32
 #: While something is to be tried again, the ledger is looked at this often for what is due.
 LOOK_S: Final = 1.0
 #: A kind without a route (written by another version, or by a part that is gone) is looked at again after this.
-UNROUTED_S: Final = LONGEST_PAUSE_S
+UNROUTED_S: Final = LONGEST_RETRY_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ STRANGER_REFUSALS: Final = Rate(600, 600)
 SAID_AGAIN: Final = Rate(6, 1)
 #: Answers said again to one connection, and to all strangers together: what relays show after an outage.
 SAID_AGAIN_ALL: Final = Rate(600, 600)
-TOGETHER: Final = ""
+#: The one key of a bucket that all share.
+EVERYBODY: Final = ""
 #: Proof of work (NIP-13) that opens a way of its own while others have taken all there is: a million hashes, a second
 #: or two for whoever pays once, and a core for each one or two a second for a flood.
 WORK_BITS: Final = 20
@@ -99,20 +100,20 @@ class StrangerRates:
         return None
 
     def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
-        limited = self._buckets.take((self._author, caller), (self._target, asked.target), (self._all, TOGETHER))
+        limited = self._buckets.take((self._author, caller), (self._target, asked.target), (self._all, EVERYBODY))
         if limited is None:
             return None
         if work_bits >= WORK_BITS:
-            return self._buckets.take((self._author, caller), (self._worked, TOGETHER))
+            return self._buckets.take((self._author, caller), (self._worked, EVERYBODY))
         more = f"{limited.message}, or at once with {WORK_BITS} bits of proof of work (NIP-13)"
         return Refused(limited.reason, more, {**limited.details, "work_bits": WORK_BITS})
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
         own = self._limit_told if reason is Reason.RATE_LIMITED else self._author
-        return self._buckets.take((own, caller), (self._refusals, TOGETHER)) is None
+        return self._buckets.take((own, caller), (self._refusals, EVERYBODY)) is None
 
     def may_repeat(self, caller: str, request_id: str) -> bool:
-        return self._buckets.take((self._again, request_id), (self._again_all, TOGETHER)) is None
+        return self._buckets.take((self._again, request_id), (self._again_all, EVERYBODY)) is None
 
 
 class Rates:

@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Final
 
 from kitestring.base.records import Outgoing
-from kitestring.base.store import LONGEST_PAUSE_S
+from kitestring.base.store import LONGEST_RETRY_S
 
 #: Waits between attempts for one message: once a minute for a quarter of an hour, then more and more seldom. The last
 #: one is repeated.
-RETRY_S: Final = (1, 2, 5, 10, 30, *[60] * 15, 120, 300, LONGEST_PAUSE_S)
+RETRY_S: Final = (1, 2, 5, 10, 30, *[60] * 15, 120, 300, LONGEST_RETRY_S)
 
 
 class Reception(Enum):
@@ -36,15 +36,15 @@ OnReception = Callable[[Reception], None]
 class Rule:
     """``give_up_s`` is the age in seconds at which nobody waits for the message any more: None for never, 0 for done.
 
-    Raises ValueError for a pause of more than :data:`LONGEST_PAUSE_S`.
+    Raises ValueError for a pause of more than :data:`LONGEST_RETRY_S`.
     """
 
     give_up_s: int | None
     pauses_s: tuple[int, ...] = RETRY_S
 
     def __post_init__(self) -> None:
-        if max(self.pauses_s) > LONGEST_PAUSE_S:
-            raise ValueError(f"a message is tried again after {LONGEST_PAUSE_S} seconds at the latest")
+        if max(self.pauses_s) > LONGEST_RETRY_S:
+            raise ValueError(f"a message is tried again after {LONGEST_RETRY_S} seconds at the latest")
 
     def pause_s(self, attempts: int) -> int:
         """Seconds to wait after so many attempts that had failed before this one."""

@@ -6,10 +6,10 @@ from typing import Final
 
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.seams import Seams
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.records import Message
 from kitestring.nostr.event import read_head
 from kitestring.transport.publications import PublishResult, RelayAnswer
-from kitestring.wire.envelope import MAX_AHEAD_S
 
 #: Relays refuse ephemeral events that are older than a minute; the content of an answer never changes.
 RESIGN_AFTER_S: Final = 45
@@ -45,7 +45,7 @@ class RelayCarrier:
             done(Reception.TAKEN)
             return
         now = self._clock.now()
-        if not -MAX_AHEAD_S <= now - message.signed_at <= RESIGN_AFTER_S:  # further ahead was a clock that stepped back
+        if not -AHEAD_S <= now - message.signed_at <= RESIGN_AFTER_S:  # further ahead was a clock that stepped back
             message = self._wires.resign(message, now)
 
         def answered(result: PublishResult) -> None:

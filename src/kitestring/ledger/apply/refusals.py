@@ -13,7 +13,7 @@ from kitestring.ledger.apply.feed import sent_position
 FORGET_LIMIT: Final = 1_000
 #: Seconds that a forgotten request counts as ahead of our clock at most: one that is dated further ahead moves no
 #: horizon, or it would refuse everybody until that time has come.
-AHEAD_S: Final = 3_600
+MOST_AHEAD_S: Final = 3_600
 
 _OVER: Final = """
 SELECT r.request_id, r.grant_id, min(r.sent_at, r.received_at + ?5),
@@ -47,7 +47,7 @@ def forget_refusals(batch: Batch, tx: ForgetRefusals) -> Done | More:
     """Forget what was to be kept until now. A clock that goes back could make one of them new: what is as old as the
     newest of them is refused from then on."""
     sent = message_id(batch.service, sent_position(batch))
-    which = (batch.service, tx.before, sent, tx.unsent_before, AHEAD_S, FORGET_LIMIT)
+    which = (batch.service, tx.before, sent, tx.unsent_before, MOST_AHEAD_S, FORGET_LIMIT)
     over = batch.execute(_OVER, which).fetchall()
     horizon = max((1 + sent_at for _, _, sent_at, _ in over), default=0)
     batch.sums.refused_before = max(batch.sums.refused_before, horizon)

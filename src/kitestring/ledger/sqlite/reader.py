@@ -16,7 +16,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop, StopCause
-from kitestring.base.store import LONGEST_PAUSE_S, Scope, Totals
+from kitestring.base.store import LONGEST_RETRY_S, Scope, Totals
 from kitestring.ledger import rows
 from kitestring.ledger.apply.batch import message_id, message_number
 from kitestring.ledger.apply.feed import OUTBOX
@@ -237,7 +237,7 @@ class SqliteReads:
     async def due(self, now: int, limit: int) -> list[Outgoing]:
         when = "(m.next_at <= ? OR m.next_at > ?)"
         which = f"m.service = ? AND m.next_at IS NOT NULL AND {when} ORDER BY m.next_at, m.message LIMIT ?"
-        return self._outgoing(which, (self._service, now, now + LONGEST_PAUSE_S, limit))
+        return self._outgoing(which, (self._service, now, now + LONGEST_RETRY_S, limit))
 
     async def has_due(self) -> bool:
         return self._one("SELECT 1 FROM outbox WHERE service = ? AND next_at IS NOT NULL") is not None

@@ -13,6 +13,7 @@ import msgspec
 
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -421,7 +422,7 @@ WIRE: Final = Wire(
     name="nwc",
     title="NWC",
     speakers=Speakers.CONNECTIONS,
-    windows={kinds.NWC_REQUEST: Window(back_s=300, ahead_s=60, answer_s=DAY_S)},
+    windows={kinds.NWC_REQUEST: Window(back_s=300, ahead_s=AHEAD_S, answer_s=DAY_S)},
     reply_kind=kinds.NWC_RESPONSE,
     codes=CODES,
     older_codes=NARROW_CODES,

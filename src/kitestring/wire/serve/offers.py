@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.commands import DEFAULT_EXPIRY_S, MIN_EXPIRY_S, NOTE, AskOffer
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_SATS, sat
@@ -165,7 +166,7 @@ WIRE: Final = Wire(
     name="offers",
     title="offers",
     speakers=Speakers.STRANGERS,
-    windows={kinds.OFFER: Window(back_s=300, ahead_s=60, answer_s=HOUR_S)},
+    windows={kinds.OFFER: Window(back_s=300, ahead_s=AHEAD_S, answer_s=HOUR_S)},
     reply_kind=kinds.OFFER,
     reply_tags=(CLINK_VERSION,),
     codes=CODES,
