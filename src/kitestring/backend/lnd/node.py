@@ -8,16 +8,17 @@ of invoices. Specification: https://lightning.engineering/api-docs/api/lnd/.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from kitestring.backend.http import CALL_LIMIT_S, MAX_WORDS, Lane, NodeAnswerError, NodeHttp, NodeRefusedError, drain
 from kitestring.backend.lnd import wire
+from kitestring.backend.lnd.invoices import every_invoice, find_invoice
 from kitestring.backend.lnd.macaroon import Macaroon, judge, read_macaroon
 from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, StreamRefusedError, connect, results
+from kitestring.backend.lnd.settlements import settlements
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
@@ -43,18 +44,11 @@ from kitestring.base.ports import Clock
 from kitestring.base.text import one_line
 from kitestring.codec import bolt11
 
-S = TypeVar("S")
-
 #: lnd stops its search after the order's own limit; this is for the last attempt to come home.
 SEND_GRACE_S: Final = 10.0
 #: How long :meth:`Lnd.track` waits before it says InFlight; the engine asks again.
 TRACK_LIMIT_S: Final = 120.0
-#: A subscription that was silent for so long is made again, because the connection may be dead; nothing is missed.
-STREAM_IDLE_S: Final = 300.0
-#: The same while nothing was ever settled, doubled each time: index 0 has no backlog, so the list is looked at instead.
-EMPTY_IDLE_S: Final = 1.0
-#: Entries of one page: 2 kB each for an invoice, up to 100 kB for a payment with many attempts.
-INVOICE_PAGE: Final = 500
+#: Entries of one page: a payment with many attempts has up to 100 kB.
 PAYMENT_PAGE: Final = 100
 #: Words of lnd that refuse an order before it touches the payment, with their meaning. Trusted only when lnd knows no
 #: live payment.
@@ -71,7 +65,6 @@ REFUSALS: Final = (
 )
 #: lnd's own words for "there is none". The code alone proves nothing: a gateway that lacks the route says code 5 too.
 NO_PAYMENT: Final = "payment isn't initiated"
-NO_INVOICE: Final = ("unable to locate invoice", "there are no existing invoices")
 _CAPABILITIES: Final = Capabilities(
     own_preimage=True,
     idempotent_by_hash=True,
@@ -91,22 +84,6 @@ def from_url(url: BackendUrl, context: Context) -> Backend:
     macaroon = read_macaroon(url.query.get("macaroon", ""), context.environment)
     http = connect(url, macaroon.data)
     return Lnd(http, macaroon, context.clock, private_hints=url.integer("private_hints", 1) == 1)
-
-
-class _Settled(NamedTuple):
-    """A place in lnd's order of settlements: the number and the invoice that has it, which no other database gives it
-    too. ``payment_hash`` is "" where only the number is known, and then it is no place."""
-
-    number: int
-    payment_hash: str
-
-    @classmethod
-    def of(cls, cursor: bytes) -> _Settled:
-        number, _, payment_hash = cursor.decode().partition(" ")
-        return cls(int(number), payment_hash)
-
-    def __bytes__(self) -> bytes:
-        return f"{self.number} {self.payment_hash}".encode()
 
 
 class Lnd:
@@ -260,33 +237,11 @@ class Lnd:
         return await self.lookup_invoice(payment_hash)
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
-        try:
-            invoice = await self._http.call("GET", f"/v1/invoice/{payment_hash}", wire.LndInvoice)
-        except NodeRefusedError as refused:
-            if _is_no_invoice(refused):
-                return InvoiceStatus(NodeInvoiceState.UNKNOWN)
-            raise
-        return wire.invoice_status(invoice)
+        invoice = await find_invoice(self._http, payment_hash)
+        return InvoiceStatus(NodeInvoiceState.UNKNOWN) if invoice is None else wire.invoice_status(invoice)
 
-    async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
-        """``cursor`` is lnd's settle index in decimal and the payment hash of the invoice that has it; b"" begins at
-        the newest one known, or a little before it. If lnd has another invoice there, or none, its numbers have begun
-        again (a new database of invoices), and everything that is settled is told. Raises when the connection breaks;
-        the caller goes on from its last cursor."""
-        last = _Settled.of(cursor) if cursor else await self._recently_settled()
-        idle_s = EMPTY_IDLE_S
-        while True:
-            if last.number and not await self._still_has(last):
-                last = _Settled(0, "")
-            # Closed here and not by the garbage collector, so that the connection goes when the caller goes.
-            async with aclosing(
-                self._settled_since(last.number, idle_s if not last.number else STREAM_IDLE_S)
-            ) as found:
-                async for invoice in found:
-                    if invoice.state == "SETTLED":
-                        last = _Settled(wire.int64(invoice.settle_index), wire.from_base64(invoice.r_hash))
-                        yield _settlement(invoice, last)
-            idle_s = min(2 * idle_s, STREAM_IDLE_S)
+    def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
+        return settlements(self._http, cursor)
 
     async def list_payments(self) -> AsyncIterator[NodePayment]:
         offset = "0"
@@ -300,7 +255,7 @@ class Lnd:
             offset = page.last_index_offset
 
     async def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:
-        async for invoice in self._invoices():
+        async for invoice in every_invoice(self._http):
             yield wire.from_base64(invoice.r_hash), wire.invoice_status(invoice)
 
     async def _track(self, payment_hash: str, limit_s: float, *, first_only: bool) -> LookupAnswer:
@@ -368,69 +323,6 @@ class Lnd:
             raise refused
         return NodeInvoice(status.bolt11, payment_hash, status.expires_at)
 
-    async def _settled_since(self, index: int, idle_s: float) -> AsyncGenerator[wire.LndInvoice, None]:
-        """The stream after ``index`` until it is silent for ``idle_s``; at index 0 what is settled already comes first,
-        in order."""
-        if index == 0:
-            settled = [invoice async for invoice in self._invoices() if invoice.state == "SETTLED"]
-            for invoice in sorted(settled, key=lambda entry: wire.int64(entry.settle_index)):
-                yield invoice
-            if settled:
-                return
-        async with AsyncExitStack() as stack:
-            opening = results(self._http, "GET", f"/v1/invoices/subscribe?settle_index={index}", wire.LndInvoice)
-            try:
-                async with asyncio.timeout(idle_s):
-                    invoices = await stack.enter_async_context(opening)
-            except TimeoutError:
-                return
-            while (following := await _next(invoices, idle_s)) is not None:
-                yield following
-
-    async def _still_has(self, last: _Settled) -> bool:
-        try:
-            invoice = await self._http.call("GET", f"/v1/invoice/{last.payment_hash}", wire.LndInvoice)
-        except NodeRefusedError as refused:
-            if _is_no_invoice(refused):
-                return False
-            raise
-        return wire.int64(invoice.settle_index) == last.number
-
-    async def _recently_settled(self) -> _Settled:
-        """An invoice that is not settled after the last one: the latest among the newest of which one is settled. lnd
-        orders its list by creation, so the very last one would need all of it."""
-        offset = "0"
-        while True:
-            path = f"/v1/invoices?reversed=true&num_max_invoices={INVOICE_PAGE}&index_offset={offset}"
-            page = await self._http.call("GET", path, wire.InvoicePage)
-            settled = [(wire.int64(invoice.settle_index), invoice.r_hash) for invoice in page.invoices]
-            index, r_hash = max(settled, default=(0, ""))
-            if index or not page.invoices or wire.int64(page.first_index_offset) <= 1:
-                return _Settled(index, wire.from_base64(r_hash))
-            offset = page.first_index_offset
-
-    async def _invoices(self) -> AsyncIterator[wire.LndInvoice]:
-        offset = "0"
-        while True:
-            path = f"/v1/invoices?num_max_invoices={INVOICE_PAGE}&index_offset={offset}"
-            page = await self._http.call("GET", path, wire.InvoicePage)
-            for invoice in page.invoices:
-                yield invoice
-            if not page.invoices or wire.int64(page.last_index_offset) <= wire.int64(offset):
-                return
-            offset = page.last_index_offset
-
-
-async def _next(entries: AsyncIterator[S], idle_s: float) -> S | None:
-    """The next entry, None when the stream was silent for too long. Raises NodeAnswerError when it has ended."""
-    try:
-        async with asyncio.timeout(idle_s):
-            return await anext(entries)
-    except TimeoutError:
-        return None
-    except StopAsyncIteration:
-        raise NodeAnswerError("lnd ended the subscription") from None
-
 
 def _as_pay_answer(answer: LookupAnswer) -> PayAnswer:
     return Unknown("lnd does not know the payment it was just given") if isinstance(answer, NeverSeen) else answer
@@ -439,17 +331,3 @@ def _as_pay_answer(answer: LookupAnswer) -> PayAnswer:
 def _spendable_sat(channel: wire.Channel) -> int:
     kept = wire.int64(channel.local_chan_reserve_sat) + (wire.int64(channel.commit_fee) if channel.initiator else 0)
     return max(0, wire.int64(channel.local_balance) - kept)
-
-
-def _is_no_invoice(refused: NodeRefusedError) -> bool:
-    return refused.code == NOT_FOUND and refused.message in NO_INVOICE
-
-
-def _settlement(invoice: wire.LndInvoice, place: _Settled) -> Settlement:
-    return Settlement(
-        place.payment_hash,
-        wire.msat(invoice.amt_paid_msat),
-        wire.int64(invoice.settle_date),
-        wire.from_base64(invoice.r_preimage),
-        bytes(place),
-    )
