@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,17 +12,16 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event
 from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed
 from kitestring.base.store import Scope
-from kitestring.base.transactions import RecordPayment, ResolvePayment
+from kitestring.base.transactions import RecordPayment
 from kitestring.engine.pursuit import answer_late
 from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock, virtual
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import ABILITIES, FaultyBackend, Script
-from tests.kit.engine.rig import AMOUNT, PATIENT, Life, Rig, is_paid
+from tests.kit.engine.rig import AMOUNT, PATIENT, Life, is_paid
 
 # ------------------------------------------------------------ the node's word
 
@@ -203,6 +201,35 @@ async def test_a_payment_of_another_node_is_never_sent_through_this_one(life: Li
         assert not isinstance(payment.state, Failed)
 
 
+@virtual
+async def test_a_node_that_tells_a_fee_below_nothing_has_paid_all_the_same(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(fee=-5))
+        await rig.pay("r1", "app", invoice, 10_000)
+        paid = await rig.answer("r1")
+        (payment,) = await rig.store.transactions(Scope(), ListTransactions())
+        assert is_paid(paid, invoice[1])
+        assert (payment.state.value, payment.fee_msat) == ("settled", paid.fee_msat)
+        assert paid.fee_msat >= 0
+        (alarm,) = await rig.store.alarms(0, 10)
+        assert "a fee of -5 msat cannot be" in alarm.detail
+
+
+@virtual
+@pytest.mark.parametrize("evidence", ["", "\ud800"])
+async def test_a_failure_in_words_that_cannot_be_kept_is_a_failure(life: Life, evidence: str) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+
+        async def fail(_order: object) -> Failed:
+            return Failed(evidence)
+
+        life.node.replace("pay", fail)
+        await rig.pay("r1", "app", life.node.outside_invoice(), 10_000)
+        assert isinstance(await rig.answer("r1"), Refused)
+
+
 # ------------------------------------------------------------ what breaks off
 
 
@@ -298,345 +325,3 @@ async def test_a_payment_that_is_still_open_tells_nobody_an_end(life: Life) -> N
         payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
         await answer_late(rig.engine._answers, payment, await rig.store.request("r1"))
         assert (rig.told("r1"), await rig.store.messages("r1")) == ([], ())
-
-
-# ------------------------------------------------------------ the operator's word
-
-
-async def lose(rig: Rig, script: Script) -> tuple[tuple[str, str], str]:
-    """A payment whose outcome is unknown: its invoice and its id."""
-    invoice = rig.life.node.outside_invoice(script)
-    rig.life.node.deaf = True
-    await rig.pay("r1", "app", invoice, AMOUNT)
-    await rig.clock.sleep(5)
-    payment = await rig.store.payment_by_hash(rig.context.node.node_id, invoice[1])
-    assert payment.state.value == "unknown"
-    return invoice, payment.payment_id
-
-
-@virtual
-async def test_what_the_operator_closed_ends_its_requests_and_a_later_truth_is_still_booked(
-    life: Life, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        settles = life.node.outside_invoice(Script(answers=["lost"], settles_after_s=5))
-        fails = life.node.outside_invoice(Script(answers=["lost"], settles_after_s=5, fails="no_route"))
-        life.node.deaf = True
-        await rig.pay("r1", "app", settles, AMOUNT)
-        await rig.pay("r2", "app", fails, AMOUNT)
-        await rig.clock.sleep(30)
-        for _, payment_hash in (settles, fails):
-            payment = await rig.store.payment_by_hash(rig.context.node.node_id, payment_hash)
-            await rig.engine.resolve(payment.payment_id, "written off")
-        for request_id in ("r1", "r2"):
-            (closed,) = rig.told(request_id)  # at once, and not as a failure: nobody knows that
-            assert (closed.reason, "do not pay this invoice again" in closed.message) == (Reason.INTERNAL, True)
-        life.node.deaf = False
-        await rig.clock.sleep(60)
-        assert await rig.state(settles[1]) == "settled"
-        assert "closed by hand, but the node has paid it" in caplog.text
-        assert await rig.state(fails[1]) == "resolved"
-        assert len(rig.told("r1")) == len(rig.told("r2")) == 1
-        with pytest.raises(KitestringError, match="not unknown"):
-            await rig.engine.resolve(payment.payment_id, "again")
-
-
-@virtual
-async def test_the_late_truth_about_a_closed_payment_is_booked_after_a_restart_too(
-    life: Life, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with life.service() as rig:
-        await rig.account("alice", 1_000_000)
-        await rig.grant("app", account="alice")
-        invoice, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
-        await rig.engine.resolve(payment_id, "gave up")
-    life.node.deaf = False
-    life.node.release(invoice[1])
-    async with life.service() as rig:
-        await rig.clock.sleep(60)
-        assert await rig.state(invoice[1]) == "settled"
-        assert await rig.available("alice") == 1_000_000 - AMOUNT - 1_000
-        assert "closed by hand, but the node has paid it" in caplog.text
-        assert {answer.reason for answer in rig.told("r1")} == {Reason.INTERNAL}
-
-
-@virtual
-async def test_a_closed_payment_is_never_sent_again(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
-        await rig.engine.resolve(payment_id, "gave up")
-        life.node.deaf = False
-        await rig.clock.sleep(300)
-    async with life.service() as rig:
-        await rig.clock.sleep(300)
-        assert (await rig.state(invoice[1]), life.node.sends) == ("resolved", [])
-
-
-@virtual
-async def test_nothing_is_sent_again_while_the_operators_word_is_being_stored(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
-        apply = rig.store.apply
-
-        async def slow(tx: Any) -> Any:
-            if isinstance(tx, ResolvePayment):
-                await rig.clock.sleep(200)
-            return await apply(tx)
-
-        rig.store.apply = slow
-        life.node.deaf = False
-        await rig.engine.resolve(payment_id, "gave up")
-        assert (await rig.state(invoice[1]), life.node.sends) == ("resolved", [])
-
-
-@virtual
-async def test_an_operators_word_that_was_not_stored_stops_nothing(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["dropped", "true"]))
-        rig.store.broken = {"ResolvePayment": [KitestringError(Reason.INTERNAL, "the disk is full")]}
-        with pytest.raises(KitestringError):
-            await rig.engine.resolve(payment_id, "gave up")
-        life.node.deaf = False
-        assert is_paid(await rig.answer("r1"), invoice[1])
-
-
-@virtual
-async def test_closing_a_payment_of_another_node_answers_who_waits(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        _, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
-    async with life.service(start=False) as rig:
-        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
-        await rig.engine.start()
-        await rig.clock.sleep(5)
-        await rig.engine.resolve(payment_id, "that node is gone")
-        assert [answer.reason for answer in rig.told("r1")] == [Reason.INTERNAL]
-
-
-@virtual
-async def test_a_stop_does_not_wait_for_the_late_truth_of_a_closed_payment(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        _, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
-        await rig.engine.resolve(payment_id, "gave up")
-        began_at = rig.clock.monotonic()
-        assert await rig.engine.stop(30) == 0
-        assert rig.clock.monotonic() - began_at < 1
-    async with life.service() as rig:
-        await rig.clock.sleep(1)
-        began_at = rig.clock.monotonic()
-        await rig.engine.stop(30)
-        assert rig.clock.monotonic() - began_at < 1
-
-
-@virtual
-async def test_a_payment_is_closed_once_and_a_second_word_changes_nothing(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
-        await rig.engine.resolve(payment_id, "gave up")
-        with pytest.raises(KitestringError, match="this payment is resolved, not unknown: nothing was changed"):
-            await rig.engine.resolve(payment_id, "once more")
-        payment = await rig.store.payment(payment_id)
-        assert payment.evidence == "gave up"
-        life.node.deaf = False
-        life.node.release(invoice[1])
-        await rig.clock.sleep(60)
-        assert (await rig.state(invoice[1]), len(rig.told("r1"))) == ("settled", 1)
-
-
-@virtual
-async def test_the_operators_word_that_overtakes_a_proven_failure_stands(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=5, fails="no_route"))
-        apply, recording = rig.store.apply, asyncio.Event()
-
-        async def slow(tx: Any) -> Any:
-            if isinstance(tx, RecordPayment):
-                recording.set()
-                await rig.clock.sleep(20)
-            return await apply(tx)
-
-        rig.store.apply = slow
-        life.node.deaf = False
-        await recording.wait()
-        await rig.engine.resolve(payment_id, "gave up")
-        await rig.clock.sleep(60)
-        assert await rig.state(invoice[1]) == "resolved"
-        assert [answer.reason for answer in rig.told("r1")] == [Reason.INTERNAL]
-        assert rig.engine._payments.running == 0
-
-
-# ------------------------------------------------------------ inside one service
-
-
-@virtual
-async def test_an_internal_payment_moves_both_sides_costs_nothing_and_sends_a_receipt(life: Life) -> None:
-    async with life.service() as rig:
-        for name, amount in (("payer", 50_000), ("shop", 0)):
-            await rig.account(name, amount)
-        await rig.grant("app", account="payer")
-        await rig.offer("coffee", "shop")
-        invoice = await rig.invoice("o1", "", 50_000, offer_id="coffee")
-        await rig.pay("r1", "app", invoice, 50_000)
-        paid = await rig.answer("r1")
-        assert (paid.internal, paid.fee_msat) == (True, 0)
-        assert sha256(bytes.fromhex(paid.preimage)).hexdigest() == invoice[1]
-        receipt = await rig.receipt("o1")
-        assert (receipt.internal, receipt.preimage, receipt.amount_msat) == (True, "", 50_000)
-        assert (await rig.available("payer"), await rig.available("shop")) == (0, 50_000)
-        assert not life.node.pay_in(invoice[1])
-        assert "pay" not in life.node.calls
-
-
-@virtual
-async def test_an_outside_payment_that_was_first_wins_over_an_internal_one(life: Life) -> None:
-    async with life.service(start=False) as rig:  # nobody listens to the stream yet
-        for name, amount in (("payer", 50_000), ("shop", 0)):
-            await rig.account(name, amount)
-        await rig.grant("app", account="payer")
-        await rig.offer("coffee", "shop")
-        invoice = await rig.invoice("o1", "", 50_000, offer_id="coffee")
-        life.node.pay_in(invoice[1])
-        await rig.pay("r1", "app", invoice, 50_000)
-        assert (await rig.answer("r1")).reason is Reason.INVOICE_TAKEN
-        await rig.engine.start()
-        await rig.receipt("o1")
-        assert (await rig.available("payer"), await rig.available("shop")) == (50_000, 50_000)
-
-
-@virtual
-async def test_a_payment_from_outside_after_an_internal_one_is_surplus_and_never_lost(life: Life) -> None:
-    async with life.service() as rig:
-        for name, amount in (("payer", 50_000), ("shop", 0)):
-            await rig.account(name, amount)
-        await rig.grant("app", account="payer")
-        await rig.offer("coffee", "shop")
-        invoice = await rig.invoice("o1", "", 50_000, offer_id="coffee")
-
-        async def lost(_: str) -> object:
-            raise TimeoutError("no answer to the cancellation")
-
-        life.node.replace("cancel_invoice", lost)
-        await rig.pay("r1", "app", invoice, 50_000)
-        assert isinstance(await rig.answer("r1"), Paid)
-        assert life.node.pay_in(invoice[1])
-        await rig.clock.sleep(60)
-        assert await rig.available("shop") == 100_000
-        assert len(rig.told("o1", "receipt")) == 1
-
-
-@virtual
-async def test_the_same_hash_in_another_text_is_a_wrapped_invoice_and_goes_over_the_node(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        text, payment_hash = await rig.invoice("i1", "app", 50_000)
-        life.node.scripts[payment_hash] = Script(fails="no_route")
-        life.node._preimages[payment_hash] = "00" * 32
-        await rig.pay("r1", "app", (f"wrapped-{text}", payment_hash), 50_000)
-        assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
-        assert life.node.sends == [payment_hash]
-
-
-async def inside(rig: Rig) -> tuple[str, str]:
-    """Two accounts, and an invoice of one that the other can pay."""
-    for name, amount in (("payer", 50_000), ("shop", 0)):
-        await rig.account(name, amount)
-    await rig.grant("app", account="payer")
-    await rig.offer("coffee", "shop")
-    return await rig.invoice("o1", "", 50_000, offer_id="coffee")
-
-
-@virtual
-async def test_an_invoice_that_is_credited_while_an_internal_payment_moves_is_paid_once(life: Life) -> None:
-    """The node did not say so when it was asked to cancel: the ledger has the last look."""
-    async with life.service() as rig:
-        invoice = await inside(rig)
-        status = life.node._status(invoice[1])
-
-        async def paid_meanwhile(payment_hash: str) -> InvoiceStatus:
-            assert life.node.pay_in(payment_hash)
-            await rig.receipt("o1")
-            return status
-
-        life.node.replace("cancel_invoice", paid_meanwhile)
-        await rig.pay("r1", "app", invoice, 50_000)
-        assert (await rig.answer("r1")).reason is Reason.INVOICE_TAKEN
-        assert (await rig.available("payer"), await rig.available("shop")) == (50_000, 50_000)
-        assert len(rig.told("o1", "receipt")) == 1
-
-
-@virtual
-async def test_an_internal_payment_that_a_crash_has_left_reserved_moves_at_the_next_start(life: Life) -> None:
-    async with life.service() as rig:
-        invoice = await inside(rig)
-        cancel = life.node.cancel_invoice
-
-        async def never(payment_hash: str) -> InvoiceStatus:
-            await asyncio.Event().wait()
-            return await cancel(payment_hash)
-
-        life.node.replace("cancel_invoice", never)
-        await rig.pay("r1", "app", invoice, 50_000)
-    life.node.replace("cancel_invoice", cancel)
-    async with life.service() as rig:
-        paid = await rig.answer("r1")
-        assert (is_paid(paid, invoice[1]), paid.internal) == (True, True)
-        assert (await rig.available("payer"), await rig.available("shop")) == (0, 50_000)
-        assert "pay" not in life.node.calls
-
-
-@virtual
-async def test_an_internal_payment_that_finds_the_service_on_another_node_gives_the_money_back(life: Life) -> None:
-    async with life.service() as rig:
-        invoice = await inside(rig)
-
-        async def never(_: str) -> InvoiceStatus:
-            await asyncio.Event().wait()
-            return InvoiceStatus(NodeInvoiceState.UNKNOWN)
-
-        life.node.replace("cancel_invoice", never)
-        await rig.pay("r1", "app", invoice, 50_000)
-        assert (await rig.state(invoice[1]), await rig.available("payer")) == ("reserved", 0)
-    async with life.service(start=False) as rig:
-        old = rig.context.node.node_id
-        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
-        await rig.engine.start()
-        assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
-        assert await rig.available("payer") == 50_000
-        payment = await rig.store.payment_by_hash(old, invoice[1])
-        assert payment.evidence == "no node was ever asked, and the service stands on another node now"
-
-
-@virtual
-async def test_a_node_that_tells_a_fee_below_nothing_has_paid_all_the_same(life: Life) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-        invoice = life.node.outside_invoice(Script(fee=-5))
-        await rig.pay("r1", "app", invoice, 10_000)
-        paid = await rig.answer("r1")
-        (payment,) = await rig.store.transactions(Scope(), ListTransactions())
-        assert is_paid(paid, invoice[1])
-        assert (payment.state.value, payment.fee_msat) == ("settled", paid.fee_msat)
-        assert paid.fee_msat >= 0
-        (alarm,) = await rig.store.alarms(0, 10)
-        assert "a fee of -5 msat cannot be" in alarm.detail
-
-
-@virtual
-@pytest.mark.parametrize("evidence", ["", "\ud800"])
-async def test_a_failure_in_words_that_cannot_be_kept_is_a_failure(life: Life, evidence: str) -> None:
-    async with life.service() as rig:
-        await rig.grant("app")
-
-        async def fail(_order: object) -> Failed:
-            return Failed(evidence)
-
-        life.node.replace("pay", fail)
-        await rig.pay("r1", "app", life.node.outside_invoice(), 10_000)
-        assert isinstance(await rig.answer("r1"), Refused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -35,24 +35,18 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
 
 def refusal(failure: Failed) -> Refused:
     """The refusal that tells a proven failure; its message is empty where the reason says it all."""
-    match failure.reason:
-        case FailureReason.FEE_LIMIT:
-            return Refused(Reason.FEE_LIMIT, "no route within the fee limit was found")
-        case FailureReason.INSUFFICIENT_FUNDS:
-            return Refused(Reason.INSUFFICIENT_FUNDS, "the node's channels cannot send this amount now")
-        case FailureReason.UNREACHABLE:
-            return Refused(Reason.UNAVAILABLE, "the Lightning node cannot be reached; nothing was sent")
-        case FailureReason.TAKEN:
-            return Refused(Reason.INVOICE_TAKEN, "the invoice was paid meanwhile")
-        case FailureReason.NO_ROUTE:
-            return Refused(Reason.PAYMENT_FAILED, "no route to the payee was found")
-        case FailureReason.EXPIRED:
-            return Refused(Reason.PAYMENT_FAILED, "the invoice has expired")
-        case FailureReason.REFUSED:
-            return Refused(Reason.PAYMENT_FAILED, "the payee or the node refused the payment")
-        case FailureReason.TOO_LATE:
-            return Refused(Reason.PAYMENT_FAILED, "not sent: too late; nothing was paid")
-        case FailureReason.OTHER:
-            return Refused(Reason.PAYMENT_FAILED)
-        case _:
-            assert_never(failure.reason)
+    return Refused(*_TOLD[failure.reason])
+
+
+#: Failures as others are told of them, which is never in the node's own words.
+_TOLD: Final[dict[FailureReason, tuple[Reason, str]]] = {
+    FailureReason.FEE_LIMIT: (Reason.FEE_LIMIT, "no route within the fee limit was found"),
+    FailureReason.INSUFFICIENT_FUNDS: (Reason.INSUFFICIENT_FUNDS, "the node's channels cannot send this amount now"),
+    FailureReason.UNREACHABLE: (Reason.UNAVAILABLE, "the Lightning node cannot be reached; nothing was sent"),
+    FailureReason.TAKEN: (Reason.INVOICE_TAKEN, "the invoice was paid meanwhile"),
+    FailureReason.NO_ROUTE: (Reason.PAYMENT_FAILED, "no route to the payee was found"),
+    FailureReason.EXPIRED: (Reason.PAYMENT_FAILED, "the invoice has expired"),
+    FailureReason.REFUSED: (Reason.PAYMENT_FAILED, "the payee or the node refused the payment"),
+    FailureReason.TOO_LATE: (Reason.PAYMENT_FAILED, "not sent: too late; nothing was paid"),
+    FailureReason.OTHER: (Reason.PAYMENT_FAILED, ""),
+}
