@@ -100,6 +100,10 @@ class Reads(Protocol):
         """Unanswered requests that wait for this payment."""
         ...
 
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        """One invoice."""
+        ...
+
     async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
         """The invoice of that hash at that node, in whatever state."""
         ...

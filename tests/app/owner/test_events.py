@@ -14,7 +14,8 @@ from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.events import EventsParams, events
 from kitestring.base.transactions import ForgetNews, SetSpending
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.ledger.values import NOW, SERVICE, answered, claim, setting, settle
+from tests.kit.ledger.steps import open_invoice
+from tests.kit.ledger.values import NOW, SERVICE, answered, claim, credit, hash_of, setting, settle
 
 
 @pytest.fixture
@@ -38,7 +39,8 @@ async def test_the_newest_events_are_shown_the_oldest_of_them_first(store: Sqlit
     assert [(row["number"], row["kind"]) for row in found["events"]] == [(3, "settled"), (4, "alarm")]
     assert (found["last"], found["missed"]) == (4, 0)
     settled, alarm = found["events"]
-    assert (settled["subject"], settled["connection_id"], settled["account"]) == ("pay-a", "app", "alice")
+    assert (settled["payment_hash"], settled["connection_id"], settled["account"]) == (hash_of("a"), "app", "alice")
+    assert alarm["payment_hash"] == ""
     assert (alarm["detail"], alarm["happened_at"]) == ("spending stops: drift of 5 sat", NOW)
 
 
@@ -52,3 +54,24 @@ async def test_what_was_forgotten_meanwhile_is_counted(store: SqliteStore) -> No
     found = await asked(store, after=1)
     assert (found["missed"], [row["number"] for row in found["events"]]) == (2, [4])
     assert (await asked(store))["missed"] == 0
+
+
+async def test_what_is_about_money_has_the_hash_that_every_other_command_shows(store: SqliteStore) -> None:
+    await store.apply(SetSpending(False, "sure", NOW))
+    after = await store.last_event()
+    await open_invoice(store, "i")
+    await store.apply(credit("i"))
+    await store.apply(credit("stranger", 700))
+    await store.apply(claim("b"))
+    await store.apply(settle("b", 5_000, answered("b")))
+    found = {row["payment_hash"]: row["kind"] for row in (await asked(store, after=after))["events"]}
+    assert found[hash_of("i")] == found[hash_of("stranger")] == "received"
+    assert found[hash_of("b")] == "settled"
+    (alarm,) = (row for row in (await asked(store, after=after))["events"] if row["kind"] == "alarm")
+    assert hash_of("b") in alarm["detail"]
+    assert "pay-b" not in alarm["detail"]
+
+
+async def test_an_event_of_a_connection_has_no_hash_but_the_connection(store: SqliteStore) -> None:
+    granted = [row for row in (await asked(store, after=0))["events"] if row["kind"] == "granted"]
+    assert [(row["payment_hash"], row["connection_id"]) for row in granted] == [("", "app"), ("", "bobs")]

@@ -34,7 +34,7 @@ async def test_a_payment_with_a_fee_that_cannot_be_is_booked_with_its_cap_and_an
     assert await state_of(store, "a") is State.SETTLED
     assert await balance(store, "alice") == (100_000, 1_100, 0)
     (alarm,) = await alarms(store)
-    assert alarm.startswith("payment pay-a: a fee of ")
+    assert alarm.startswith(f"payment {hash_of('a')}: a fee of ")
     assert alarm.endswith(" cannot be; its cap of 100 msat is booked")
 
 

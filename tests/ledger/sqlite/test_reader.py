@@ -107,6 +107,7 @@ async def test_no_list_and_no_look_up_walks_or_sorts_a_table(plans: Plans, scope
     await store.transaction(scope, hash_of("a"))
     await store.payment("a")
     await store.payment_by_hash(NODE, hash_of("a"))
+    await store.invoice("a")
     await store.invoice_by_hash(NODE, hash_of("a"))
     await store.request("a")
     await store.messages("a")

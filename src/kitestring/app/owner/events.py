@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from kitestring.base.money import MAX_WHOLE
 #: Rows in one answer.
 MAX_ROWS: Final = 500
 DEFAULT_ROWS: Final = 20
+HASH: Final = re.compile("[0-9a-f]{64}")
 
 
 class EventsParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,19 +41,35 @@ async def events(desk: Reading, params: EventsParams, _call: Call) -> Result:
     after = max(0, last - params.limit) if params.after is None else params.after
     rows = await desk.store.events(after, params.limit)
     missed = sum(row.count for row in rows if isinstance(row, Missed)) if params.after is not None else 0
-    return {"last": last, "missed": missed, "events": [_shown(row) for row in rows if isinstance(row, Event)]}
+    return {
+        "last": last,
+        "missed": missed,
+        "events": [await _shown(desk, row) for row in rows if isinstance(row, Event)],
+    }
 
 
-def _shown(event: Event) -> dict[str, object]:
+async def _shown(desk: Reading, event: Event) -> dict[str, object]:
     return {
         "number": event.number,
         "happened_at": event.at,
         "kind": event.kind.value,
-        "subject": event.subject,
+        "payment_hash": await _payment_hash(desk, event.subject),
         "connection_id": event.grant_id,
         "account": event.account_id,
         "detail": event.detail,
     }
+
+
+async def _payment_hash(desk: Reading, subject: str) -> str:
+    """The hash under which every other command knows what the event is about; "" where that is no money, or forgotten.
+
+    The ledger's own ids of payments and invoices are shown nowhere else. A settlement of none of our invoices, and an
+    alarm about one, have the hash as their subject.
+    """
+    found = await desk.store.payment(subject) or await desk.store.invoice(subject)
+    if found is not None:
+        return found.payment_hash
+    return subject if HASH.fullmatch(subject) else ""
 
 
 COMMANDS: Final[Commands] = (Read("events", EventsParams, events),)

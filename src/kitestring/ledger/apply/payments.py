@@ -296,7 +296,7 @@ def _post(batch: Batch, held: Reservation, fee: int, payee: str, now: int) -> bo
     account = batch.of(account_id)
     if fee > cap or (account.kind == "sub" and account.available < 0):
         batch.mark(account_id, overdrawn=True)
-        detail = f"payment {p.payment_id} cost {total} msat, of which {reserved} were held: the account is overdrawn"
+        detail = f"payment {p.payment_hash} cost {total} msat, of which {reserved} were held: the account is overdrawn"
         batch.tell(EventKind.ALARM, account_id, now, account_id=account_id, detail=detail)
     return bool(account.overdrawn)
 

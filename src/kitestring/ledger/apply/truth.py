@@ -36,7 +36,7 @@ def paid_fee(batch: Batch, p: Payment, said: int, now: int) -> int:
     booked = int(booked_fee(Msat(said), p.fee_cap_msat))
     if booked == said and _fits(batch, p.account_id, int(p.amount_msat) + said):
         return said
-    detail = f"payment {p.payment_id}: a fee of {_shown(said)} msat cannot be; its cap of {cap} msat is booked"
+    detail = f"payment {p.payment_hash}: a fee of {_shown(said)} msat cannot be; its cap of {cap} msat is booked"
     batch.tell(EventKind.ALARM, p.payment_id, now, grant_id=p.grant_id, account_id=p.account_id, detail=detail)
     return cap
 

@@ -160,6 +160,10 @@ class SqliteReads:
         )
         return [rows.read_payment(row) for row in found]
 
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        row = self._one(f"SELECT {rows.INVOICE} FROM invoices WHERE service = ? AND invoice_id = ?", invoice_id)
+        return None if row is None else rows.read_invoice(row)
+
     async def invoice_by_hash(self, node_id: str, payment_hash: str) -> Invoice | None:
         row = self._one(
             f"SELECT {rows.INVOICE} FROM invoices"
