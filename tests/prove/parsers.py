@@ -31,7 +31,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr import pow as work
 from kitestring.nostr.event import decode_event
 from kitestring.nostr.relay import ClientConversation, ServerConversation
-from kitestring.transport import guard
+from kitestring.transport import dates, guard
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
@@ -172,6 +172,12 @@ PARSERS: Final = (
     Parser("targets", _text(target.classify), _of("clink_pointers.json", "nip19.json", "bolt11.json")),
     Parser("payable", _text(payable.read), _of("clink_pointers.json", "bolt11.json"), _SAID),
     Parser("wallet links", _text(uri.decode_nwc), _of("nwc_uris.json")),
+    Parser(
+        "dates of answers",
+        _text(lambda text: dates.unix_time({"Date": text})),
+        _these(b"Thu, 09 Oct 2025 08:53:20 GMT", b"Thursday, 09-Oct-25 08:53:20 GMT", b"9 Oct 2025 08:53 +0200"),
+        (),
+    ),
     Parser(
         "bitcoin links",
         _text(lambda text: uri.bip321_values(text, "lightning")),
