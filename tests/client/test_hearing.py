@@ -11,6 +11,7 @@ from kitestring.client.hearing import MAX_STORED, SINCE_S, WAYS, Hearing
 from kitestring.client.session import Dialog, Exchange
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
+from kitestring.transport.relays import RelayPool
 from kitestring.wire.envelope import Expected
 from tests.kit.client.hostile import (
     CLIENT,
@@ -49,6 +50,11 @@ RELAYS: dict[str, tuple[Callable[[Wanted], Wanted], Callable[[Wanted], str]]] = 
 }
 
 
+def exchange(relays: RelayPool) -> Exchange:
+    dialog, over = Dialog.nwc(CLIENT, SERVICE.public_hex, "nip44"), net(IMPATIENT)
+    return Exchange(relays, dialog, dialog.request("{}", over), over)
+
+
 @pytest.mark.parametrize("late_s", [0, 120, 1_200, 14 * 3_600, -120, -1_200])
 @pytest.mark.parametrize("tagged", [True, False], ids=["with p", "without p"])
 @pytest.mark.parametrize("name", RELAYS)
@@ -65,7 +71,7 @@ async def test_the_answer_is_heard(name: str, tagged: bool, late_s: int) -> None
     async with (
         hostile_relay(script, obeys=obeys, refuses_req=refuses_req) as relay,
         pool(relay.url) as relays,
-        Exchange(relays, Dialog.nwc(CLIENT, SERVICE.public_hex, "nip44"), "{}", net(IMPATIENT)) as asked,
+        exchange(relays) as asked,
     ):
         assert await asked.next(str, PATIENCE_S) == '{"answer": 42}'
 
@@ -100,6 +106,6 @@ async def test_what_others_say_fills_no_room_of_the_exchange() -> None:
     async with (
         hostile_relay(script) as relay,
         pool(relay.url) as relays,
-        Exchange(relays, Dialog.nwc(CLIENT, SERVICE.public_hex, "nip44"), "{}", net(IMPATIENT)) as asked,
+        exchange(relays) as asked,
     ):
         assert await asked.next(str, PATIENCE_S) == '{"answer": 42}'

@@ -16,6 +16,7 @@ from kitestring.codec import bech32, pointers, tlv
 from kitestring.codec.pointers import Noffer
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.filter import Filter
+from kitestring.nostr.work import MAX_WORK_BITS, work_bits
 from kitestring.relay.server import Relay
 from kitestring.wire.clink import CLINK_VERSION
 from tests.kit.chance import entropy
@@ -161,6 +162,33 @@ async def test_every_observed_reply_is_read(row: dict[str, Any]) -> None:
             assert caught.value.details.get("range") == members.get("range")
             assert caught.value.details.get("payer_data") == members.get("payer_data")
             assert str(members["error"]) in caught.value.message
+
+
+BUSY = {"code": 2, "error": "too many requests", "retry_after": NOW + 60}
+
+
+@pytest.mark.parametrize(
+    ("told", "asked_times", "bits"), [(8, 2, 8), (MAX_WORK_BITS + 1, 1, 0), (None, 1, 0), ("x", 1, 0)]
+)
+async def test_a_busy_service_is_shown_the_work_that_it_names_once(told: object, asked_times: int, bits: int) -> None:
+    seen: list[Event] = []
+
+    def busy(request: Request) -> Iterable[Event]:
+        seen.append(request.event)
+        return [request.reply({**BUSY, "work_bits": told}, tags=[CLINK_VERSION])]
+
+    failure = await refused(busy)
+    assert failure.reason is Reason.RATE_LIMITED
+    assert (len(seen), work_bits(seen[-1])) == (asked_times, bits)
+
+
+async def test_an_invoice_for_shown_work_is_taken() -> None:
+    def busy(request: Request) -> Iterable[Event]:
+        worked = work_bits(request.event) >= 8
+        return [request.reply({"bolt11": invoice()} if worked else {**BUSY, "work_bits": 8}, tags=[CLINK_VERSION])]
+
+    async with hostile_relay(busy) as relay, await asked(relay) as got:
+        assert got.bolt11 == invoice()
 
 
 async def test_a_range_is_told_in_words() -> None:

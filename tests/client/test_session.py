@@ -47,7 +47,8 @@ def read(text: str) -> dict[str, object]:
 
 
 def exchange(relays: RelayPool, dialog: Dialog | None = None, waits: Waits = IMPATIENT) -> Exchange:
-    return Exchange(relays, dialog or Dialog.offers(CLIENT, SERVICE.public_hex), '{"offer":"tips"}', net(waits))
+    dialog, over = dialog or Dialog.offers(CLIENT, SERVICE.public_hex), net(waits)
+    return Exchange(relays, dialog, dialog.request('{"offer":"tips"}', over), over)
 
 
 def sealed(members: dict[str, str]) -> str:

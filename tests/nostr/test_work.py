@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kitestring.nostr.work import work_bits
-from tests.kit.transport.relays import note
+from kitestring.nostr.event import sign_event, verify_event
+from kitestring.nostr.work import MAX_WORK_BITS, find_nonce, work_bits
+from tests.kit.clock import NOW
+from tests.kit.transport.relays import ALICE, BOB, note
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,18 @@ def test_leading_zero_bits_count_up_to_what_the_author_has_committed_to(
     number = 0 if zeros == 256 else 1 << (255 - zeros)
     event = msgspec.structs.replace(note(tags=tags), id=f"{number:064x}")
     assert work_bits(event) == bits
+
+
+@pytest.mark.parametrize("content", ["", 'a "nonce" [\\] in the text', '["nonce","00000000000000000000","8"]'])
+def test_work_that_was_done_is_found_in_the_event(content: str) -> None:
+    tags = [["p", BOB.public_hex], ["clink_version", "1"]]
+    tags.append(find_nonce(ALICE.public_hex, NOW, 21001, tags, content, 8))
+    event = sign_event(ALICE, kind=21001, tags=tags, content=content, created_at=NOW)
+    assert verify_event(event)
+    assert (work_bits(event), event.id[:2]) == (8, "00")
+
+
+@pytest.mark.parametrize("bits", [-1, 0, MAX_WORK_BITS + 1])
+def test_work_without_end_is_not_begun(bits: int) -> None:
+    with pytest.raises(ValueError, match="1 to 24 bits"):
+        find_nonce(ALICE.public_hex, NOW, 21001, [], "", bits)

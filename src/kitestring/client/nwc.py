@@ -220,7 +220,9 @@ class NwcClient:
             self._dialog = Dialog.nwc(self._key, self.uri.service_pubkey, cipher)
         if lasts_s is not None:  # until when, it decides by its own clock
             lasts_s += min(max(self._ahead_s, 0), MAX_AHEAD_S)
-        return Exchange(self._pool, self._dialog, encode_request(command), self._net, lasts_s=lasts_s)
+        return Exchange(
+            self._pool, self._dialog, self._dialog.request(encode_request(command), self._net, lasts_s), self._net
+        )
 
     def _note(self, exchange: Exchange) -> None:
         """Keep what an exchange has shown about the wallet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Literal, NoReturn, Self
@@ -12,6 +13,7 @@ from kitestring.client.session import Dialog, Exchange
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer
 from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.work import MAX_WORK_BITS
 from kitestring.transport.guard import foreign_relays, normalise
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.ask import offers as wire
@@ -94,7 +96,8 @@ async def ask_offer(noffer: Noffer, question: OfferQuestion, net: Net) -> AskedO
     """Ask the service of an offer for an invoice and check it; the caller closes what it gets.
 
     Asked with a fresh key over the relays in the code, as far as ``net`` lets them be dialled. A moved offer is
-    followed once, to the same service key only, over the relays of its new code. Raises KitestringError:
+    followed once, to the same service key only, over the relays of its new code. A service that is busy with others is
+    asked once more with the proof of work that it names, which takes a second or two. Raises KitestringError:
     UNAVAILABLE when no relay or no answer came in time, the service's own reason (details: code, range, latest …),
     or why the invoice is not to be paid.
     """
@@ -103,6 +106,9 @@ async def ask_offer(noffer: Noffer, question: OfferQuestion, net: Net) -> AskedO
     asker = _Asker(net)
     try:
         exchange, reply = await asker.ask(noffer, question)
+        if isinstance(reply, wire.OfferError) and (work_bits := _work_for(reply)):
+            exchange.close()
+            exchange, reply = await asker.ask(noffer, question, work_bits)
         if isinstance(reply, wire.OfferError):
             exchange.close()
             noffer = _moved_to(noffer, reply)
@@ -129,14 +135,16 @@ class _Asker:
         self._pool: RelayPool | None = None
 
     async def ask(
-        self, noffer: Noffer, question: OfferQuestion
+        self, noffer: Noffer, question: OfferQuestion, work_bits: int = 0
     ) -> tuple[Exchange, wire.OfferInvoice | wire.OfferError]:
         """One round; the exchange stays open. Raises KitestringError(UNAVAILABLE) without an answer."""
         plaintext = wire.encode_request(
             noffer.offer, amount_sats=question.amount_sats, payer_data=question.payer_data,
             description=question.description,
         )  # fmt: skip
-        exchange = Exchange(await self._reach(noffer), Dialog.offers(self._key, noffer.pubkey), plaintext, self._net)
+        dialog = Dialog.offers(self._key, noffer.pubkey)
+        request = await asyncio.to_thread(dialog.request, plaintext, self._net, None, work_bits)
+        exchange = Exchange(await self._reach(noffer), dialog, request, self._net)
         await exchange.open()
         try:
             reply = await exchange.next(_read_answer, self._net.waits.offer_s)
@@ -200,6 +208,12 @@ def _read_receipt(plaintext: str) -> wire.OfferReceipt:
     if not isinstance(reply, wire.OfferReceipt):
         raise CodecError("this is no receipt")
     return reply
+
+
+def _work_for(error: wire.OfferError) -> int:
+    """The proof of work that a busy service wants to see, if it is not too much; else 0."""
+    bits = error.work_bits or 0
+    return bits if error.refused.reason is Reason.RATE_LIMITED and 0 < bits <= MAX_WORK_BITS else 0
 
 
 def _moved_to(noffer: Noffer, error: wire.OfferError) -> Noffer:

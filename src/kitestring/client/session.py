@@ -68,14 +68,14 @@ class Dialog:
         shared = self.shared if cipher == self.cipher else shared_secret(self.key, self.service, cipher)
         return decrypt(content, cipher, shared, MAX_REPLY_BYTES), cipher
 
-    def request(self, plaintext: str, net: Net, lasts_s: float | None = None) -> Event:
+    def request(self, plaintext: str, net: Net, lasts_s: float | None = None, work_bits: int = 0) -> Event:
         """A request that nobody carries out when it is older than ``lasts_s`` (None = that is up to the service).
-        Raises CodecError when the text is too long."""
+        ``work_bits`` of proof of work take their time. Raises CodecError when the text is too long."""
         now = net.clock.now()
         return request_event(
             self.key, kind=self.request_kind, service=self.service, plaintext=plaintext, cipher=self.cipher,
             shared=self.shared, entropy=net.entropy, now=now,
-            expires_at=None if lasts_s is None else now + ceil(lasts_s) + CLOCKS_S,
+            expires_at=None if lasts_s is None else now + ceil(lasts_s) + CLOCKS_S, work_bits=work_bits,
         )  # fmt: skip
 
 
@@ -102,10 +102,8 @@ class Exchange:
     service's clock is ahead of ours at least (negative: behind), as far as its replies show it.
     """
 
-    def __init__(
-        self, pool: RelayPool, dialog: Dialog, plaintext: str, net: Net, *, lasts_s: float | None = None
-    ) -> None:
-        self.request: Final = dialog.request(plaintext, net, lasts_s)
+    def __init__(self, pool: RelayPool, dialog: Dialog, request: Event, net: Net) -> None:
+        self.request: Final = request
         self.undelivered = ""
         self.unreadable = ""
         self.cipher: Cipher | None = None

@@ -60,12 +60,18 @@ _head: Final = msgspec.json.Decoder(Head).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def event_digest(pubkey: str, created_at: int, kind: int, tags: list[list[str]], content: str) -> bytes:
-    """SHA-256 of the canonical NIP-01 serialisation. Raises CodecError for text that is not UTF-8 (lone surrogates)."""
+def canonical(pubkey: str, created_at: int, kind: int, tags: list[list[str]], content: str) -> bytes:
+    """The serialisation of NIP-01 that an id is the hash of. Raises CodecError for text that is not UTF-8 (lone
+    surrogates)."""
     try:
-        return sha256(_encode((0, pubkey, created_at, kind, tags, content))).digest()
+        return _encode((0, pubkey, created_at, kind, tags, content))
     except UnicodeEncodeError as error:
         raise CodecError("the event contains text that is not valid Unicode") from error
+
+
+def event_digest(pubkey: str, created_at: int, kind: int, tags: list[list[str]], content: str) -> bytes:
+    """SHA-256 of :func:`canonical`. Raises CodecError as it does."""
+    return sha256(canonical(pubkey, created_at, kind, tags, content)).digest()
 
 
 def event_id(pubkey: str, created_at: int, kind: int, tags: list[list[str]], content: str) -> str:

@@ -13,6 +13,7 @@ from kitestring.crypto.failure import MAX_TEXT_BYTES
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import MAX_OUTGOING_EVENT_BYTES, Event, encode_event, first_tag, sign_event, verify_event
+from kitestring.nostr.work import find_nonce
 from kitestring.wire.clink import CLINK_VERSION
 from kitestring.wire.grammar import Wire
 from kitestring.wire.reply_to import Cipher, ReplyTo
@@ -79,8 +80,10 @@ def request_event(
     entropy: Entropy,
     now: int,
     expires_at: int | None = None,
+    work_bits: int = 0,
 ) -> Event:
-    """A signed request of a client: kind 23194 (NWC) or one of CLINK. ``expires_at`` is for NWC only."""
+    """A signed request of a client: kind 23194 (NWC) or one of CLINK. ``expires_at`` is for NWC only. ``work_bits`` of
+    proof of work (NIP-13) take some 2 ** bits hashes, a second or two for 20 of them."""
     tags = [["p", service]]
     if kind in kinds.CLINK:
         tags.append(CLINK_VERSION)
@@ -89,6 +92,8 @@ def request_event(
     if expires_at is not None:
         tags.append(["expiration", str(expires_at)])
     content = encrypt(plaintext, cipher, shared, entropy)
+    if work_bits:
+        tags.append(find_nonce(key.public_hex, now, kind, tags, content, work_bits))
     return sign_event(key, kind=kind, tags=tags, content=content, created_at=now, aux=entropy(32))
 
 

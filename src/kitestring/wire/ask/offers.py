@@ -41,7 +41,10 @@ class OfferReceipt:
 
 @dataclass(frozen=True, slots=True)
 class OfferError:
-    """The service refused. Sats, Unix seconds; None and empty where the service did not say (or not readably)."""
+    """The service refused. Sats, Unix seconds; None and empty where the service did not say (or not readably).
+
+    ``work_bits`` of proof of work (NIP-13) would have served the request, although there are too many.
+    """
 
     code: int | None
     text: str = ""
@@ -52,6 +55,7 @@ class OfferError:
     retry_in_s: int | None = None
     max_delta_ms: int | None = None
     actual_delta_ms: int | None = None
+    work_bits: int | None = None
 
     @property
     def refused(self) -> Refused:
@@ -142,6 +146,7 @@ def _read_error(members: Members) -> OfferError:
         None if absolute else retry_after,
         number_in(deltas, "max_delta_ms"),
         number_in(deltas, "actual_delta_ms"),
+        number_in(members, "work_bits"),
     )
 
 
