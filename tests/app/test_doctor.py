@@ -129,6 +129,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "unknown_payments": [],
         "overdrawn_accounts": [],
         "clocks": msgspec.to_builtins([RELAYS_CLOCK]),
+        "relays": [],
         **more,
     }
 
@@ -178,6 +179,35 @@ def test_each_cause_for_which_nothing_is_spent_has_a_name_and_a_way_out() -> Non
         ("spending", "fail"), ("node", "fail"), ("ledger", "fail"), ("ledger", "fail"), ("copy", "fail"),
     ]  # fmt: skip
     assert all(f"because of {cause.value}; " in one.sentence for cause, one in zip(StopCause, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("more", "state", "sentence"),
+    [
+        ({}, "ok", "carries what is addressed to every key (7 requests came back)"),
+        (
+            {"connected": False, "asked": 0, "words": "no route"},
+            "fail",
+            "cannot be reached: no route; nobody can pay or ask through it",
+        ),
+        ({"connected": False, "asked": 0}, "fail", "cannot be reached; nobody can pay or ask through it"),
+        (
+            {"unheard": ["all offers", "app"], "words": "blocked: kind 23194"},
+            "fail",
+            "does not carry requests to all offers, app: blocked: kind 23194; choose another relay for these",
+        ),
+        (
+            {"unheard": [f"app {number}" for number in range(7)]},
+            "fail",
+            "does not carry requests to app 0, app 1, app 2, app 3, app 4 and 2 more; choose another relay for these",
+        ),
+    ],
+    ids=["good", "away", "away without a word", "refusing", "deaf to many"],
+)
+def test_each_relay_is_judged_by_what_came_back_over_it(more: dict[str, Any], state: str, sentence: str) -> None:
+    row = {"url": "wss://r.example", "connected": True, "asked": 7, "unheard": [], "words": "", **more}
+    (found,) = [one for one in judge(facts(relays=[row])) if one.name == "relay"]
+    assert (found.state, found.sentence) == (state, f"wss://r.example {sentence}")
 
 
 # ------------------------------------------------------------ the clock

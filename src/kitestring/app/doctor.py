@@ -42,6 +42,8 @@ SAFE_SQLITE: Final = (3, 51, 3)
 #: Below the first, the ledger may soon fail to write; below the second it is about to.
 LOW_DISK_BYTES, NO_DISK_BYTES = 1_000_000_000, 50_000_000
 RELAY_TIMEOUT_S: Final = 8.0
+#: Connections that one finding names.
+NAMES_SHOWN: Final = 5
 
 
 class Examined(NamedTuple):
@@ -65,7 +67,7 @@ async def examine(config: Config, home: DataDir) -> Examined:
         checks += findings(clocks) if relays else []
     else:
         checks += [Finding("service", OK, "running, and it answers"), *judge(facts)]
-        relays = tuple(facts["relays"])  # what it was started with may be more than what is in the settings file
+        relays = ()  # the service has proven what they carry
         clocks = compare_clocks(facts)
     checks += [await relay(url, config) for url in relays]
     return Examined(checks, clocks)
@@ -151,6 +153,8 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
     for found in facts["findings"]:
         yield Finding(found["name"], FindingState(found["state"]), found["message"])
     yield from findings(compare_clocks(facts))
+    for row in facts["relays"]:
+        yield carries(row)
     for stop in facts["spending_stopped"]:
         way = WAYS_OUT[StopCause(stop["cause"])]
         yield Finding(way.check, FAIL, f"spending is stopped: {stop['why']}; {way.mend}")
@@ -169,6 +173,19 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
 
 def compare_clocks(facts: dict[str, Any]) -> Comparison:
     return compare(msgspec.convert(facts["clocks"], list[ClockReading]))
+
+
+def carries(row: dict[str, Any]) -> Finding:
+    """Judge one relay by the requests that the service has sent itself over it."""
+    url, unheard, said = row["url"], row["unheard"], f": {row['words']}" if row["words"] else ""
+    if not row["connected"]:
+        return Finding("relay", FAIL, f"{url} cannot be reached{said}; nobody can pay or ask through it")
+    if not unheard:
+        return Finding("relay", OK, f"{url} carries what is addressed to every key ({row['asked']} requests came back)")
+    shown = ", ".join(unheard[:NAMES_SHOWN]) + (
+        f" and {len(unheard) - NAMES_SHOWN} more" if unheard[NAMES_SHOWN:] else ""
+    )
+    return Finding("relay", FAIL, f"{url} does not carry requests to {shown}{said}; choose another relay for these")
 
 
 async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]:

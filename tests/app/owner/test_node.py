@@ -13,6 +13,7 @@ import pytest
 from kitestring.app.owner import node as control_node
 from kitestring.app.owner.node_audit import Findings
 from kitestring.app.service.node_words import told
+from kitestring.app.service.probe import Carried
 from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
@@ -166,3 +167,20 @@ async def test_doctor_shows_a_node_that_answers_with_what_it_holds(office: Offic
     assert (node["reachable"], node["alias"], node["network"]) == (True, "faulty", "regtest")
     assert node["spendable_msat"] == int((await office.node.balance()).spendable_msat)
     assert facts["findings"] == []
+
+
+async def test_doctor_names_the_connections_that_a_relay_does_not_reach(office: Office) -> None:
+    await office.rig.grant("my app", service_pubkey="ab" * 32)
+    deaf = Carried("wss://deaf.example", True, 3, {"ab" * 32, office.desk.service_id, "cd" * 32}, "blocked: no")
+    connections: Any = office.desk.connections
+    connections.relays = [deaf, Carried("wss://away.example", False, words="no route")]
+    assert (await office.run("doctor"))["relays"] == [
+        {
+            "url": "wss://deaf.example",
+            "connected": True,
+            "asked": 3,
+            "unheard": ["all offers", "cd" * 32, "my app"],
+            "words": "blocked: no",
+        },
+        {"url": "wss://away.example", "connected": False, "asked": 0, "unheard": [], "words": "no route"},
+    ]

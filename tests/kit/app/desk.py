@@ -16,6 +16,7 @@ from kitestring.app.owner.desk import Desk
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.execute import Result
 from kitestring.app.service.owner_wire import encode_control
+from kitestring.app.service.probe import Carried
 from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.commands import OWNER_GRANT
@@ -34,10 +35,14 @@ OWNER = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
 
 
 class Heard:
-    """In the place of the connections: which grants were to be served anew."""
+    """In the place of the connections: which grants were to be served anew, and what relays have carried."""
 
     def __init__(self) -> None:
         self.changed: list[str] = []
+        self.relays: list[Carried] = []
+
+    async def carried(self) -> list[Carried]:
+        return self.relays
 
     async def grant_changed(self, grant_id: str) -> None:
         self.changed.append(grant_id)

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from kitestring.app.home.config import Config
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
+from kitestring.app.service.probe import Carried
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
@@ -56,6 +57,10 @@ class Asking(Reading, Protocol):
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         """Carry out a reading command."""
+        ...
+
+    async def carried(self) -> list[Carried]:
+        """The proof of each relay that it carries what is addressed to our keys; takes some seconds."""
         ...
 
     async def read_clocks(self) -> list[ClockReading]:

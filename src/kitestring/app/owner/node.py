@@ -22,6 +22,8 @@ from kitestring.engine.same_node import another
 #: `doctor` shows the newest alarms of the last week: enough for whoever looks once a week, and no log.
 ALARMS_S: Final = 7 * 86_400
 MAX_ALARMS: Final = 10
+#: What the key of the service is called among the names of connections.
+OFFERS: Final = "all offers"
 
 
 class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,7 +48,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
             {"name": f.name, "state": f.state.value, "message": f.sentence}
             for f in (*await how_it_is(desk.backend), *await _lost_records(desk))
         ],
-        "relays": list(desk.relay_urls()),
+        "relays": await _relay_facts(desk),
         "now": desk.clock.now(),
         "clocks": msgspec.to_builtins(await desk.read_clocks()),
         "open_payments": len(payments),
@@ -55,6 +57,20 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         "alarms": [{"at": alarm.at, "sentence": alarm.detail} for alarm in alarms],
         "spending_stopped": [{"cause": stop.cause.value, "why": stop.why} for stop in await desk.store.stops()],
     }
+
+
+async def _relay_facts(desk: Asking) -> list[Result]:
+    names = {grant.service_pubkey: grant.name for grant in await desk.store.grants()} | {desk.service_id: OFFERS}
+    return [
+        {
+            "url": relay.url,
+            "connected": relay.connected,
+            "asked": relay.asked,
+            "unheard": sorted(names.get(key, key) for key in relay.unheard),
+            "words": relay.words,
+        }
+        for relay in await desk.carried()
+    ]
 
 
 async def _node_facts(desk: Asking) -> Result:

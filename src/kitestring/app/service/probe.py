@@ -34,7 +34,7 @@ BACK_S: Final = 5.0
 @dataclass(slots=True)
 class Carried:
     """The work of one relay: of ``asked`` requests those to the keys ``unheard`` did not come back. ``words`` are
-    its own about one that it did not take, "" without any."""
+    its own about one that it did not take, or why there is no connection; "" without any."""
 
     url: str
     connected: bool
@@ -69,7 +69,8 @@ class Probe:
         relay; returns one row for each. Takes up to ten seconds."""
         drafts = [(service, kind) for kind in sorted(KINDS_OF[Speakers.STRANGERS])]
         drafts += [(key, kind) for key in connections[:MAX_KEYS] for kind in sorted(KINDS_OF[Speakers.CONNECTIONS])]
-        relays = [Carried(row.url, row.connected) for row in self._pool.status()]
+        status = self._pool.status()
+        relays = [Carried(row.url, row.connected, words="" if row.connected else row.last_error) for row in status]
         async with self._one_at_a_time:
             try:
                 await asyncio.gather(*(self._ask_over(relay, drafts) for relay in relays if relay.connected))

@@ -12,6 +12,7 @@ from kitestring.app.service.connections import Connections
 from kitestring.app.service.execute import Result, execute
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.owner_wire import CONTROL, decode_control
+from kitestring.app.service.probe import Carried
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice
@@ -61,6 +62,9 @@ class ServiceDesk:
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         return await self.engine.ask(grant_id, command)
+
+    async def carried(self) -> list[Carried]:
+        return await self.connections.carried()
 
     async def read_clocks(self) -> list[ClockReading]:
         return await self.clocks.read()
