@@ -90,7 +90,7 @@ class World:
         chance = self.chance
         answers = [chance.choice(ODD) for _ in range(chance.choice((0, 0, 1, 2)))]
         fails = chance.choice(("", "", "", "no_route"))
-        fee = chance.choice((-5, 0, 10**7)) if "odd fees" in self.hazards else 1_000
+        fee = chance.choice((-5, 0, 10**7)) if "odd amounts" in self.hazards else 1_000
         return Script(fails, chance.choice((0.0, 1.0, 30.0, 400.0)), fee, [*answers, "true"])
 
     async def pays(self) -> None:
@@ -109,9 +109,16 @@ class World:
             made = await self.till.first(asked, 200.0)
             if made is not None and made["error"] is None:
                 payment_hash = made["result"]["payment_hash"]
-                if payment_hash in self.house.node._made and self.house.node.pay_in(payment_hash):
-                    self.sold.append(payment_hash)
-                    self.note(f"{payment_hash[:8]} was paid in")
+                if payment_hash in self.house.node._made:
+                    self.is_paid(payment_hash)
+
+    def is_paid(self, payment_hash: str) -> None:
+        if "odd amounts" in self.hazards and self.chance.random() < 0.5:
+            if self.house.node.received_all(payment_hash, 0):
+                self.note(f"{payment_hash[:8]} was paid in with nothing, as the node says")
+        elif self.house.node.pay_in(payment_hash):
+            self.sold.append(payment_hash)
+            self.note(f"{payment_hash[:8]} was paid in")
 
     # ------------------------------------------------------------ weather
 
@@ -303,7 +310,7 @@ async def _indexes(world: World) -> None:
 
 HAZARDS: Final = {
     "low rates": Hazard(_nothing),
-    "odd fees": Hazard(_nothing),
+    "odd amounts": Hazard(_nothing),
     "clock steps": Hazard(_steps),
     "node forgets": Hazard(_forgets),
     "node restored": Hazard(_node_restored),

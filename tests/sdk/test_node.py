@@ -136,6 +136,12 @@ async def test_a_limit_of_the_caller_is_the_limit_also_when_it_is_nothing(make: 
 
 
 @virtual
+async def test_a_fee_that_cannot_be_is_told_as_the_most_that_was_allowed(make: Make) -> None:
+    source, _ = make(Settled(PREIMAGE, Msat(-5)))
+    assert (await paid(source, max_fee=Msat(900))).fee_msat == Msat(900)
+
+
+@virtual
 async def test_what_is_settled_is_answered_and_not_sent_again(make: Make) -> None:
     source, fake = make(before=SETTLED)
     assert (await paid(source)).preimage == PREIMAGE

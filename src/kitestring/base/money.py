@@ -80,6 +80,11 @@ def sat(amount: int) -> Msat:
     return Msat(amount) * MSAT_PER_SAT
 
 
+def is_amount(msat: int) -> bool:
+    """Whether so many msat can have been moved by anybody: more than nothing, no more than all bitcoin."""
+    return 0 < msat <= MAX_MSAT
+
+
 def to_stored(value: object) -> int:
     """The ``enc_hook`` of msgspec for values with amounts in them. Raises TypeError for any other type."""
     if isinstance(value, Msat):

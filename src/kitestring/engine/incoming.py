@@ -10,7 +10,7 @@ from typing import Final, TypeVar, assert_never
 
 from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
 from kitestring.base.records import Invoice, Message
@@ -125,9 +125,6 @@ class IncomingMoney:
 
     async def _credit(self, settlement: Settlement) -> None:
         """Book it, or park what cannot be booked. Raises KitestringError when the ledger takes neither."""
-        if not 0 < settlement.received_msat <= MAX_MSAT:
-            await self._park(settlement, "nothing can be booked of such an amount")
-            return
         for pause_s in TRY_AGAIN_S:
             try:
                 await self._book(settlement)
@@ -167,7 +164,10 @@ class IncomingMoney:
         await self._context.store.apply(credit)
 
     async def _receipt(self, settlement: Settlement) -> tuple[Message, ...]:
-        """The receipt of the invoice that this settles; what settles none (too little, a surplus) tells nobody."""
+        """The receipt of the invoice that this settles; what settles none (too little, a surplus, an amount that cannot
+        be) tells nobody."""
+        if not is_amount(settlement.received_msat):
+            return ()
         invoice = await self._context.store.invoice_by_hash(self._context.node.node_id, settlement.payment_hash)
         if invoice is None or invoice.state is InvoiceState.SETTLED:
             return ()

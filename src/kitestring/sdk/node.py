@@ -23,7 +23,7 @@ from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE, ZERO, Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState, PayOrder
 from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
-from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown, booked_fee
 from kitestring.client.net import Net
 from kitestring.codec import bolt11
 from kitestring.engine.node import proven
@@ -93,7 +93,8 @@ class NodeSource:
         named_by_us = not isinstance(command.destination, Bolt11) or command.destination.amountless
         if named_by_us and not payment.is_sent:
             _same_amount(command, await self._amount_paid(command.payment_hash, command.amount_msat))
-        return Paid(command.payment_hash, end.preimage, command.amount_msat, end.fee_msat)
+        fee_msat = booked_fee(end.fee_msat, payment.order.fee_cap_msat)
+        return Paid(command.payment_hash, end.preimage, command.amount_msat, fee_msat)
 
     def _begin(self, command: PayInvoice, timeout_s: int) -> OpenPayment:
         if len(self._open) >= MAX_OPEN_PAYMENTS:

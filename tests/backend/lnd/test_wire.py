@@ -20,7 +20,6 @@ from kitestring.backend.lnd.wire import (
     int64,
     invoice_status,
     listed_payment,
-    msat,
     network,
     payment_answer,
     to_base64,
@@ -118,11 +117,11 @@ def test_numbers_are_read_to_the_last_digit() -> None:
     assert [int64(text) for text in ("0", "-5", "9007199254740993")] == [0, -5, 9_007_199_254_740_993]
 
 
-@pytest.mark.parametrize("text", ["-1", str(MAX_MSAT + 1)])
-def test_an_amount_is_between_nothing_and_all_bitcoin(text: str) -> None:
-    with pytest.raises(NodeAnswerError, match="out of range"):
-        msat(text)
-    assert (msat("0"), msat(str(MAX_MSAT))) == (0, MAX_MSAT)
+@pytest.mark.parametrize("said", [-5, MAX_MSAT + 1])
+def test_what_was_paid_is_settled_whatever_it_is_said_to_have_cost(said: int) -> None:
+    answer = payment_answer(replace(PAID, fee_msat=str(said)), HASH)
+    assert answer == Settled(PREIMAGE, Msat(said))
+    assert listed_payment(replace(PAID, fee_msat=str(said))).fee_msat == said
 
 
 def test_bytes_go_out_as_base64_in_the_body_and_as_its_safe_form_in_a_path() -> None:

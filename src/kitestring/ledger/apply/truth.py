@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.events import EventKind
-from kitestring.base.money import MAX_MSAT, MAX_WHOLE, Msat
+from kitestring.base.money import MAX_WHOLE, Msat, is_amount
 from kitestring.base.payments import booked_fee
 from kitestring.base.records import Payment
 from kitestring.base.transactions import Credit
@@ -44,7 +44,7 @@ def paid_fee(batch: Batch, p: Payment, said: int, now: int) -> int:
 def is_bookable(batch: Batch, account_id: str, received: int) -> bool:
     """Whether so many msat can have come in."""
     sums = (batch.of(account_id).credits, batch.of(WORLD).posted, abs(batch.sums.node_balance or 0))
-    return 0 < received <= MAX_MSAT and max(sums) + received <= MAX_SUM
+    return is_amount(received) and max(sums) + received <= MAX_SUM
 
 
 def settled_at(said: int) -> int:

@@ -1,4 +1,8 @@
-"""``kitestring audit --node``: the ledger against the node's own lists, by hash and in both directions."""
+"""``kitestring audit --node``: the ledger against the node's own lists, by hash and in both directions.
+
+What the node says of a fee or of a settlement and what cannot be true was an alarm when it was booked, or not booked
+(:mod:`kitestring.ledger.apply.truth`). It is compared by the same rule, and no difference for ever.
+"""
 
 # ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
 
@@ -11,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import Msat
+from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState
-from kitestring.base.payments import HOLDING, OPEN, State
+from kitestring.base.payments import HOLDING, OPEN, State, booked_fee
 from kitestring.base.records import Invoice, Payment
 from kitestring.ledger.audit.subject import Violation
 from kitestring.ledger.rows import INVOICE, PAYMENT, read_invoice, read_payment
@@ -26,11 +30,13 @@ _AGREES: Final = {State.SETTLED: NodePaymentState.SETTLED, State.FAILED: NodePay
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The ledger's records of one node. ``credits``: (hash, received) of every settlement it has booked."""
+    """The ledger's records of one node. ``credits``: (hash, received) of every settlement it has booked; ``refused``:
+    the hashes of those of which nothing could be booked."""
 
     payments: tuple[Payment, ...]
     invoices: tuple[Invoice, ...]
     credits: tuple[tuple[str, Msat], ...]
+    refused: frozenset[str]
 
 
 def books(source: str | Path | sqlite3.Connection, service_id: str, node_id: str) -> Books:
@@ -43,8 +49,7 @@ def books(source: str | Path | sqlite3.Connection, service_id: str, node_id: str
         payments = connection.execute(f"SELECT {PAYMENT} FROM payments {where}", key).fetchall()
         invoices = connection.execute(f"SELECT {INVOICE} FROM invoices {where}", key).fetchall()
         credited = connection.execute(
-            "SELECT payment_hash, received_msat FROM credits WHERE service = ? AND node_id = ? AND kind <> 'refused'",
-            key,
+            "SELECT payment_hash, received_msat, kind = 'refused' FROM credits WHERE service = ? AND node_id = ?", key
         ).fetchall()
     finally:
         if connection.in_transaction:
@@ -54,7 +59,8 @@ def books(source: str | Path | sqlite3.Connection, service_id: str, node_id: str
     return Books(
         tuple(read_payment(row) for row in payments),
         tuple(read_invoice(row) for row in invoices),
-        tuple((payment_hash, Msat(received)) for payment_hash, received in credited),
+        tuple((payment_hash, Msat(received)) for payment_hash, received, is_refused in credited if not is_refused),
+        frozenset(payment_hash for payment_hash, _, is_refused in credited if is_refused),
     )
 
 
@@ -126,7 +132,7 @@ def _payment(own: Payment, at_node: dict[str, NodePayment]) -> Iterator[str]:
 def _differences(name: str, own: Payment, other: NodePayment) -> Iterator[str]:
     if own.amount_msat != other.amount_msat:
         yield f"{name} is of {int(own.amount_msat)} msat, at the node of {int(other.amount_msat)}"
-    if own.fee_msat != other.fee_msat:
+    if own.fee_msat != booked_fee(other.fee_msat, own.fee_cap_msat):
         yield f"{name} cost a fee of {int(own.fee_msat)} msat, at the node {int(other.fee_msat)}"
     if own.preimage.lower() != other.preimage.lower():
         yield f"{name} has another preimage at the node"
@@ -143,6 +149,8 @@ def _invoices(ours: Books, at_node: dict[str, InvoiceStatus], whole_node: bool) 
             continue
         booked = credited.get(payment_hash)
         received = f"the node received {int(status.received_msat)} msat for {payment_hash}"
+        if booked is None and payment_hash in ours.refused and not is_amount(status.received_msat):
+            continue
         if booked is None:
             yield f"{received}, which the ledger has not credited"
         elif booked != status.received_msat:
