@@ -104,6 +104,39 @@ async def test_a_loss_that_another_claim_shows_counts_for_all_that_are_open(life
 
 
 @virtual
+async def test_what_has_settled_since_the_count_must_be_in_the_list_as_well(life: Life) -> None:
+    """Restored to the very count that both claims have seen, because it is asked for once a minute."""
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.pay("r0", "app", life.node.outside_invoice(), 1_000)
+        await rig.answer("r0")
+        invoice = life.node.outside_invoice(Script(answers=["never"]))
+        await rig.pay("r1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(1)
+    life.node._sent.clear()
+    await is_left_to_the_operator(life, invoice)
+
+
+@virtual
+async def test_a_node_that_is_put_back_to_right_before_an_order_is_sent_it_again_only_as_long_as_it_may_be_sent(
+    life: Life,
+) -> None:
+    """Nobody can tell it from a node that never got the order: the deadline of the claim bounds what that costs."""
+    for waited_s, number in ((30, 2), (150, 1)):
+        async with life.service() as rig:
+            if number == 2:
+                await rig.grant("app")
+            invoice = life.node.outside_invoice(Script(answers=["never", "true"]))
+            await rig.pay(f"r{number}", "app", invoice, AMOUNT)
+            await rig.clock.sleep(1)
+        del life.node._sent[invoice[1]]
+        await life.clock.sleep(waited_s)
+        async with life.service() as rig:
+            await rig.clock.sleep(LONG_S)
+            assert (life.node.sends.count(invoice[1]), len(rig.told(f"r{number}"))) == (number, 1)
+
+
+@virtual
 async def test_what_the_process_that_sent_it_is_told_is_compared_as_well(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")

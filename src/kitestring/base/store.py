@@ -88,6 +88,11 @@ class Reads(Protocol):
         """The highest count of the node's payments that was stored with the newest claims; None if there is none."""
         ...
 
+    async def least_payments(self, node_id: str) -> int | None:
+        """The number of payments that the node must list at least: as :meth:`payment_index`, with those of ours that
+        were claimed then or later and have settled. One more than that where it had paid one of them before us."""
+        ...
+
     async def open_payments(self) -> list[Payment]:
         """Payments of all nodes that hold money (``payments.OPEN``), oldest first."""
         ...

@@ -8,14 +8,18 @@ deleted, when the node is restored from a copy, and when it begins with an empty
 * while the node has not shown a payment of this hash itself (:mod:`kitestring.engine.orders` keeps that)
 * confirmed by a look-up of another kind, asked for *after* the word: the node's own count of its payments
   (``Backend.payment_index``) is not below the one that was stored with the claim, nor below the highest one that was
-  stored with others.
+  stored with others. What of ours has settled since is added: the stored one may be a minute old, and may be the last
+  one for long.
 
 A count of 0 at the claim proves nothing, because an empty list cannot be told from an emptied one. A process that has
 sent the order itself, and lives since, believes a node without a count; after a restart nobody does.
 
-What is left: one record that is deleted by itself; as many new payments as records were deleted; and a node that is
-restored to the moment between the count and the order, before which nothing was lost. So the guides say that payments
-are never to be deleted and a node never to be put back to an old state, and the doctor looks at the count.
+What is left: one record that is deleted by itself; as many payments that are not known here to have settled as records
+were deleted; and a node that is put back to a moment right before the order, after the last payment of which anybody
+here knows. Its records are those of a node that never got the order, and so is its balance: nothing tells. Such a
+payment is sent twice if the node comes back within the time in which an order may be sent, and called failed if it
+comes back within a day. So the guides say that payments are never to be deleted and a node never to be put back to an
+old state, and the doctor looks at the count.
 """
 
 from __future__ import annotations
@@ -43,11 +47,11 @@ async def doubt(context: Context, payment: Payment, waited_s: float, *, is_inher
     can_count = context.backend.capabilities.payment_index
     if not can_count or not payment.payment_index:
         return "the node has never seen it, and after a restart nothing confirms that" if is_inherited else ""
-    before = max(payment.payment_index, await context.store.payment_index(payment.node_id) or 0)
+    before = max(payment.payment_index, await context.store.least_payments(payment.node_id) or 0)
     present = await reachable(context.backend.payment_index())
     if present >= before:
         return ""
     return (
-        f"the node has never seen it, but its list of payments became shorter ({before} before,"
-        f" {present} now): records were deleted, or it was restored; look at the node, then `kitestring resolve`"
+        f"the node has never seen it, but its list of payments became shorter ({before} or more before,"
+        f" {present} now): records were deleted, or it was restored; look at it, then `kitestring resolve`"
     )

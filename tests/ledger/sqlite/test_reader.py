@@ -13,14 +13,18 @@ from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import Msat
+from kitestring.base.payments import Settled
 from kitestring.base.records import Message
 from kitestring.base.store import Scope, Store
 from kitestring.base.transactions import (
     ExpireInvoices,
     ForgetNews,
+    RecordPayment,
     ResolvePayment,
     SaveGrant,
     Tell,
+    Tx,
 )
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.reader import LIST_LIMIT
@@ -41,7 +45,9 @@ from tests.kit.ledger.values import (
     invoice,
     lose,
     payment,
+    preimage_of,
     record_invoice,
+    request,
     setting,
     settle,
 )
@@ -191,6 +197,43 @@ async def test_the_count_of_a_nodes_payments_is_the_highest_of_its_newest_claims
     assert await store.payment_index("another node") is None
     (plan,) = {step[1] for step in explained() if "max(payment_index)" in step[0] and "payments" in step[1]}
     assert plan == "SEARCH payments USING INDEX payments_by_time (service=?)"  # in its order, and no further than 3
+
+
+async def test_what_has_settled_since_a_count_must_be_in_the_nodes_list_too(plans: Plans) -> None:
+    store, explained = plans
+    await store.apply(setting())
+    assert await store.least_payments(NODE) is None
+    seen = list[int | None]()
+
+    async def after(tx: Tx[Any]) -> None:
+        await store.apply(tx)
+        seen.append(await store.least_payments(NODE))
+
+    await after(claim("uncounted"))
+    for name in ("old", "new"):
+        await after(claim(name, payment(name, payment_index=7)))
+    assert seen == [None, 7, 7]
+    for name in ("new", "uncounted", "old"):  # what was claimed before the count may be in it
+        await after(settle(name, 1, answered(name)))
+    assert seen[3:] == [8, 8, 9]
+    await after(claim("again", payment("again", payment_index=8)))
+    await after(fail("again", answered("again")))
+    second = payment("again", payment_id="second", payment_index=8)
+    await after(claim("again", second, asked=request("ask-second", grant_id="app")))
+    settled = Settled(preimage_of("again"), Msat(1))
+    await after(RecordPayment("second", settled, NOW, (answered("second"),)))  # in the place of the first one
+    await after(record_invoice("ours"))
+    await after(claim("ours", payment("ours", 500, 0, internal=True)))
+    await after(settle("ours", 0, answered("ours")))  # no node has seen it
+    assert seen[6:] == [9] * 7
+    await after(claim("fresh", payment("fresh", payment_index=30)))
+    assert seen[-1] == 30
+    assert await store.least_payments("another node") is None
+    looked_at = {step[1] for step in explained() if "OVER" in step[0] and "INDEX" in step[1]}
+    assert looked_at == {
+        "SEARCH p USING INDEX payments_by_time (service=?)",
+        "SEARCH f USING INDEX payments_failed (service=? AND payment_hash=?)",
+    }
 
 
 async def test_pages_of_invoices_bring_each_once_and_also_when_the_last_one_went_meanwhile(plans: Plans) -> None:

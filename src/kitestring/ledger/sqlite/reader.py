@@ -150,6 +150,18 @@ class SqliteReads:
         row = self._one(f"SELECT max(payment_index) FROM ({newest})", node_id)
         return None if row is None else row[0]
 
+    async def least_payments(self, node_id: str) -> int | None:
+        newest = (
+            "SELECT payment, payment_index, state = 'settled' AND NOT internal AND NOT EXISTS (SELECT 1 FROM payments f"
+            " WHERE f.service = p.service AND f.payment_hash = p.payment_hash AND f.node_id = p.node_id"
+            " AND f.holding = 0) AS is_new"  # a new attempt takes the place of the one that has failed
+            " FROM payments p INDEXED BY payments_by_time WHERE service = ? AND node_id = ?"
+            f" AND holding = 1 ORDER BY created_at DESC LIMIT {NEWEST_CLAIMS}"
+        )
+        counted = f"SELECT payment_index + sum(is_new) OVER (ORDER BY payment DESC) AS least FROM ({newest})"
+        row = self._one(f"SELECT max(least) FROM ({counted})", node_id)
+        return None if row is None else row[0]
+
     async def open_payments(self) -> list[Payment]:
         found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN} ORDER BY rowid")
         return [rows.read_payment(row) for row in found]
