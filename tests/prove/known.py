@@ -8,8 +8,5 @@ from typing import Final
 
 #: hazard, or name of a parser -> finding.
 KNOWN: Final[dict[str, str]] = {
-    "time goes back": "F2",
-    # A node that is put back to the moment right before an order has lost nothing that anybody could count.
-    "node restored": "F3",
     "ledger restored": "F5",
 }

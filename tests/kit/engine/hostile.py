@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 from kitestring.base.money import Msat
 from kitestring.base.node import Capabilities, InvoiceOrder, NodeInvoice, PayOrder
@@ -14,6 +14,14 @@ from tests.kit.engine.node import ABILITIES, OPENING, FaultyBackend, Made, Scrip
 
 #: The identity of the first node, unless it is given another one.
 FIRST = "02" + "ab" * 32
+
+
+class Records(NamedTuple):
+    """A copy of what a node keeps; ``earlier`` is the number of payments that others made with it."""
+
+    earlier: int
+    sent: dict[str, Sent]
+    made: dict[str, Made]
 
 
 class HostileNode(FaultyBackend):
@@ -64,13 +72,13 @@ class HostileNode(FaultyBackend):
         for payment_hash in hashes or tuple(self._sent):
             self._sent.pop(payment_hash, None)
 
-    def state(self) -> tuple[dict[str, Sent], dict[str, Made]]:
+    def state(self) -> Records:
         """Its records as they are now."""
-        return copy.deepcopy(self._sent), copy.deepcopy(self._made)
+        return copy.deepcopy(Records(self.earlier, self._sent, self._made))
 
-    def restore(self, state: tuple[dict[str, Sent], dict[str, Made]]) -> None:
+    def restore(self, state: Records) -> None:
         """Put older records in place of its own."""
-        self._sent, self._made = copy.deepcopy(state[0]), copy.deepcopy(state[1])
+        self.earlier, self._sent, self._made = copy.deepcopy(state)
         self._ring()
 
     def new_invoice_database(self) -> None:
