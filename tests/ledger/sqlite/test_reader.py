@@ -18,8 +18,10 @@ from kitestring.base.payments import Settled
 from kitestring.base.records import Message
 from kitestring.base.store import Scope, Store
 from kitestring.base.transactions import (
+    Answer,
     ExpireInvoices,
     ForgetNews,
+    Prune,
     RecordPayment,
     ResolvePayment,
     SaveGrant,
@@ -47,6 +49,7 @@ from tests.kit.ledger.values import (
     payment,
     preimage_of,
     record_invoice,
+    reply,
     request,
     setting,
     settle,
@@ -180,6 +183,29 @@ async def test_only_the_rows_of_the_page_are_read_whole(plans: Plans) -> None:
     page = await store.transactions(Scope(), msgspec.structs.replace(everything, limit=2, offset=5))
     assert page == whole[5:7]
     assert [sql for sql, _ in explained() if "BETWEEN" in sql and "preimage" in sql] == []
+
+
+async def test_forgetting_requests_does_not_walk_over_the_owners_that_are_kept_for_ever(plans: Plans) -> None:
+    """A script may ask a hundred thousand times in a year, each with a key that no age refuses."""
+    store, _ = plans
+    await store.apply(setting())
+
+    async def work(kept: int) -> int:
+        """How many tens of instructions of SQLite a round of forgetting takes beside so many kept requests."""
+        for number in range(kept):
+            await store.apply(Answer(request(f"kept {number}", wire="control"), (reply(f"kept {number}"),), NOW))
+        for name, at in ((f"old {kept}", NOW + 1), ("newest", NOW + 10)):
+            await store.apply(Answer(request(name, sent_at=at, received_at=at), (reply(name),), at))
+        steps = list[None]()
+        assert store._writer is not None
+        store._writer.connection.set_progress_handler(lambda: steps.append(None), 10)
+        await store.apply(Prune(NOW + 10, 5))
+        store._writer.connection.set_progress_handler(None, 10)
+        assert await store.request(f"old {kept}") is None
+        return len(steps)
+
+    alone = await work(0)
+    assert await work(200) < 1.5 * alone
 
 
 async def test_the_count_of_a_nodes_payments_is_the_highest_of_its_newest_claims(

@@ -126,7 +126,8 @@ CREATE TABLE requests (
   CHECK ((finished_at IS NULL) = (reply IS NULL) OR finished_at IS NOT NULL AND until IS NOT NULL),
   CHECK (until IS NULL OR finished_at IS NOT NULL AND payment_id = '' AND invoice IS NULL)
 ) STRICT;
-CREATE INDEX requests_by_time ON requests (service, received_at) WHERE until IS NULL;
+-- Of what may be forgotten: the owner's keys are kept for ever, and no round of forgetting walks over them.
+CREATE INDEX requests_by_time ON requests (service, received_at) WHERE until IS NULL AND wire <> 'control';
 CREATE INDEX requests_unanswered ON requests (service, payment_id, received_at) WHERE finished_at IS NULL;
 CREATE INDEX requests_refused ON requests (service, until) WHERE until IS NOT NULL;
 
