@@ -24,7 +24,7 @@ from tests.kit.app.client import App
 from tests.kit.app.house import Files, House, Service
 from tests.kit.clock import STEPS_S
 from tests.kit.engine.crossings import Crossings
-from tests.kit.engine.hostile import Records
+from tests.kit.engine.hostile import HostileNode
 from tests.kit.engine.node import Script
 from tests.prove.known import KNOWN
 
@@ -80,7 +80,8 @@ class World:
         self.sold: list[str] = []
         self.copies: list[Files] = []
         self.twins_at: list[float] = []
-        self.last_night: Records | None = self.house.node.state()
+        self.last_night = self.house.node.state()
+        self.has_lost = False
         self.house.node.earlier += PAID_BY_OTHERS
         self.stormy = True
         self.app: App
@@ -150,6 +151,13 @@ class World:
         self.stormy = False
         self.house.node.offline = self.house.node.deaf = False
         self.house.clocks.right()
+
+    def loses(self, how: Callable[[HostileNode], None]) -> None:
+        """Lose records of the node, once: of what it makes afterwards no claim has counted enough."""
+        if self.has_lost:
+            return
+        self.has_lost = True
+        how(self.house.node)
 
     # ------------------------------------------------------------ lives
 
@@ -282,18 +290,13 @@ async def _steps(world: World) -> None:
 
 
 async def _forgets(world: World) -> None:
-    world.house.node.forget()
+    world.loses(HostileNode.forget)
 
 
 async def _node_restored(world: World) -> None:
-    """Its records are those of last night, once: others had paid with it since, so that every claim has counted more.
-
-    Not played is a copy from after the last payment that was counted, right before an order: the records of such a node
-    are those of one that never got the order. See "Absence is proof" in docs/explanation/money-safety.md.
-    """
-    if world.last_night is not None:
-        world.house.node.restore(world.last_night)
-        world.last_night = None
+    """Its records are those of last night: others had paid since, so every claim has counted more. A copy of right
+    before an order is not played: see "What no count tells" in docs/explanation/money-safety.md."""
+    world.loses(lambda node: node.restore(world.last_night))
 
 
 async def _exchanged(world: World) -> None:
