@@ -57,7 +57,7 @@ def _offer_text(number: int) -> str:
 
 
 def _result(content: Content) -> Content:
-    result: Content = content["result"] if content["error"] is None else {}
+    result: Content = content["result"] if content.get("error") is None else {}
     return result
 
 

@@ -158,7 +158,7 @@ def _check_every_answer(traffic: Traffic, wallets: list[Wallet]) -> None:
     assert set(replies) == set(traffic.paid) | traffic.made
     for request_id, found in replies.items():
         assert all(reply == found[0] for reply in found), "one request, two answers"
-        assert found[0]["error"] is None, found[0]
+        assert found[0].get("error") is None, found[0]
         if request_id in traffic.paid:
             preimage = bytes.fromhex(found[0]["result"]["preimage"])
             assert sha256(preimage).hexdigest() == traffic.paid[request_id]

@@ -57,6 +57,11 @@ def test_a_filter_object_is_read_member_by_member() -> None:
     assert decode_filter(value) == Filter(kinds=frozenset({1}), tags=tags, since=5, until=6, limit=7)
 
 
+def test_a_member_that_is_null_is_not_asked_for() -> None:
+    value = {"ids": None, "authors": None, "kinds": [1], "since": None, "until": None, "limit": None, "#p": None}
+    assert decode_filter(value) == Filter(kinds=frozenset({1}))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.builds(
@@ -84,7 +89,6 @@ def test_a_filter_survives_the_wire(wanted: Filter) -> None:
         {"ids": ["a" * 63]},
         {"ids": ["A" * 64]},
         {"authors": ["a" * 64, "g" * 64]},
-        {"authors": None},
         {"kinds": [1.0]},
         {"kinds": [True]},
         {"kinds": [65_536]},
@@ -92,7 +96,6 @@ def test_a_filter_survives_the_wire(wanted: Filter) -> None:
         {"since": "1"},
         {"until": -1},
         {"limit": 1.5},
-        {"limit": None},
         {"#p": "a"},
         {"#p": [1]},
         {"#p": ["x" * 1025]},

@@ -98,6 +98,10 @@ def _these(*values: object) -> Callable[[], tuple[bytes, ...]]:
     return lambda: tuple(value.encode() if isinstance(value, str) else value for value in made)
 
 
+def _nwc_requests() -> tuple[bytes, ...]:
+    return (*_vectors("nwc_payloads.json"), *(json.dumps(form).encode() for form in _FORMS))
+
+
 def _events() -> tuple[bytes, ...]:
     rows = vectors.load("events.json")["events"]
     return tuple(json.dumps(row["event"]).encode() for row in rows)
@@ -161,6 +165,14 @@ _TOML: Final = (
 _OFFER: Final = {"offer": "coffee", "amount_sats": 21, "payer_data": {"name": "x"}, "expires_in_seconds": 600}
 _DEBIT: Final = {"pointer": "p", "amount_sats": 21, "bolt11": invoice(), "frequency": {"number": 1, "unit": "day"}}
 
+#: Members as clients in PHP, Python and JavaScript write them.
+_FORMS: Final = (
+    {"method": "get_balance", "params": []},
+    {"method": "list_transactions", "params": {"from": 1.5e9, "until": "7", "unpaid": "true", "type": "Incoming"}},
+    {"method": "lookup_invoice", "params": {"payment_hash": "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s="}},
+    {"method": "make_invoice", "params": {"amount": "21000", "expiry": 600.5, "description": 17}},
+)
+
 PARSERS: Final = (
     Parser("bech32", _text(lambda text: bech32.decode(text, limit=5_000)), _of("bech32.json", "nip19.json")),
     Parser("bolt11", _text(bolt11.decode), lambda: (*_vectors("bolt11.json"), invoice().encode())),
@@ -219,7 +231,7 @@ PARSERS: Final = (
         lambda: (*_frames(b'["EVENT",%s]'), *_frames(b'["AUTH",%s]'), b'["REQ","a",%s]' % json.dumps(_FILTER).encode()),
         (),
     ),
-    Parser("nwc requests", _wire(nwc.read, kinds.NWC_REQUEST, "nwc"), _of("nwc_payloads.json"), _REFUSED),
+    Parser("nwc requests", _wire(nwc.read, kinds.NWC_REQUEST, "nwc"), _nwc_requests, _REFUSED),
     Parser("nwc method", _text(nwc.read_method), _of("nwc_payloads.json"), ()),
     Parser(
         "offer requests",

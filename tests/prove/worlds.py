@@ -117,7 +117,7 @@ class World:
             await self.sleep(1, LIVES * LIFE_S / INVOICES)
             asked = self.till.send("make_invoice", {"amount": AMOUNT, "expiry": DAY_S})
             made = await self.till.first(asked, 200.0)
-            if made is not None and made["error"] is None:
+            if made is not None and made.get("error") is None:
                 payment_hash = made["result"]["payment_hash"]
                 if payment_hash in self.house.node._made:
                     self.is_paid(payment_hash)

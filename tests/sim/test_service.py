@@ -192,7 +192,9 @@ class World:
             if stored:
                 assert all(reply == json.loads(stored[0].plaintext) for reply in found), request_id
             paid = [
-                reply["result"]["preimage"] for reply in found if reply["error"] is None and request_id in self.paying
+                reply["result"]["preimage"]
+                for reply in found
+                if reply.get("error") is None and request_id in self.paying
             ]
             for preimage in paid:
                 assert sha256(bytes.fromhex(preimage)).hexdigest() == self.paying[request_id]

@@ -91,13 +91,13 @@ class Balance(msgspec.Struct, frozen=True, gc=False):
 
 
 class Info(msgspec.Struct, frozen=True, gc=False):
-    """Facts about the node and the grant, as get_info tells them."""
+    """Facts about the node and the grant, as get_info tells them; "" and None are not told."""
 
     alias: str
     color: str
     pubkey: str
     network: str
-    block_height: int
+    block_height: int | None
     block_hash: str
     methods: tuple[str, ...] = ()
 

@@ -74,7 +74,7 @@ class Questions:
         """Always granted; facts about the node only with the permission (the network is in every invoice)."""
         methods = tuple(sorted({*grant.methods, "get_info"}))
         if "get_info" not in grant.methods and grant.wire != OWNER_WIRE:
-            return Info("", "", "", self._context.node.network, 0, "", methods)
+            return Info("", "", "", self._context.node.network, None, "", methods)
         node = await self._gate.info()
         return Info(
             node.alias,

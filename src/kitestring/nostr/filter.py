@@ -68,7 +68,8 @@ def _has_tag(event: Event, name: str, values: Set[str]) -> bool:
 
 
 def decode_filter(value: object) -> Filter:
-    """A filter out of a parsed JSON object. Raises CodecError; unknown members are ignored, unknown ``#`` tags not.
+    """A filter out of a parsed JSON object. Raises CodecError; unknown members and null are ignored, unknown ``#`` tags
+    not.
 
     A tag member that is no single letter is refused, because leaving it out would match more than was asked for.
     """
@@ -78,6 +79,8 @@ def decode_filter(value: object) -> Filter:
     tags: dict[str, Set[str]] = {}
     try:
         for name, content in value.items():
+            if content is None:  # some clients write what they do not ask for as null
+                continue
             if name in _MEMBERS:
                 members[name] = msgspec.convert(content, _MEMBERS[name])
             elif _TAG(name):

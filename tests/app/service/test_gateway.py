@@ -27,7 +27,7 @@ from tests.kit.engine.rig import Life
 async def test_a_payment_is_answered_with_its_preimage(life: Life, door: Door) -> None:
     reply = await door.ask("pay_invoice", {"invoice": door.invoice()})
     assert reply["result_type"] == "pay_invoice"
-    assert reply["error"] is None
+    assert reply.get("error") is None
     assert sha256(bytes.fromhex(reply["result"]["preimage"])).hexdigest() in life.node.paid_out()
 
 
@@ -75,7 +75,7 @@ async def test_a_revoked_connection_is_told_so_and_pays_nothing(life: Life, door
 @door(methods="get_balance")
 async def test_what_a_connection_may_not_do_is_restricted(life: Life, door: Door) -> None:
     assert code(await door.ask("pay_invoice", {"invoice": door.invoice()})) == "RESTRICTED"
-    assert (await door.ask("get_info"))["error"] is None
+    assert (await door.ask("get_info")).get("error") is None
 
 
 # ------------------------------------------------------------ when
@@ -84,7 +84,8 @@ async def test_what_a_connection_may_not_do_is_restricted(life: Life, door: Door
 @door()
 async def test_a_stale_request_is_told_the_delta_and_not_carried_out(life: Life, door: Door) -> None:
     invoice = door.invoice()
-    assert code(await door.ask("pay_invoice", {"invoice": invoice}, age_s=301)) == "OTHER"
+    reply = await door.ask("pay_invoice", {"invoice": invoice}, age_s=301)
+    assert (reply["result_type"], code(reply)) == ("pay_invoice", "OTHER")
     assert code(await door.ask("pay_invoice", {"invoice": invoice}, age_s=-61)) == "OTHER"
     assert await door.tell(door.request("pay_invoice", {"invoice": invoice}, age_s=86_401)) == []
     assert life.node.sends == []
@@ -125,12 +126,12 @@ async def test_a_copy_of_a_payment_under_way_is_not_called_too_many(life: Life, 
 @door(rates=RequestRates(requests_per_min=3, payments_per_min=2))
 async def test_more_requests_than_allowed_are_limited_until_the_bucket_has_room(life: Life, door: Door) -> None:
     replies = [await door.ask("pay_invoice", {"invoice": door.invoice()}) for _ in range(3)]
-    assert [reply["error"] and reply["error"]["code"] for reply in replies] == [None, None, "RATE_LIMITED"]
+    assert [code(reply) if "error" in reply else None for reply in replies] == [None, None, "RATE_LIMITED"]
     assert await door.tell(door.request("get_balance")) == []  # told once; the rest is silence
     await door.clock.sleep(5)
     assert code(await door.ask("make_invoice", {"amount": "x"})) == "RATE_LIMITED"
     await door.clock.sleep(60)
-    assert (await door.ask("pay_invoice", {"invoice": door.invoice()}))["error"] is None
+    assert (await door.ask("pay_invoice", {"invoice": door.invoice()})).get("error") is None
 
 
 # ------------------------------------------------------------ what
@@ -174,7 +175,7 @@ def test_bad_requests_get_one_typed_answer_and_the_service_goes_on(life: Life, b
     async def story(_: Life, opened: Door) -> None:
         reply = await opened.ask(method, params)
         assert (reply["result_type"], code(reply)) == (method, expected)
-        assert (await opened.ask("get_balance", None))["error"] is None
+        assert (await opened.ask("get_balance", None)).get("error") is None
 
     story(life)
 
@@ -210,9 +211,8 @@ async def test_invoices_that_must_not_be_paid_are_refused_before_the_node_is_ask
     await door.clock.sleep(61)
     assert code(await door.ask("pay_invoice", {"invoice": expired})) == "OTHER"
     assert life.node.sends == []
-    assert (await door.ask("pay_invoice", {"invoice": door.invoice(amount_msat=None), "amount": 5_000}))[
-        "error"
-    ] is None
+    reply = await door.ask("pay_invoice", {"invoice": door.invoice(amount_msat=None), "amount": 5_000})
+    assert "error" not in reply
 
 
 @door()
@@ -245,15 +245,16 @@ async def test_a_connection_answers_in_the_encryption_it_was_asked_in(life: Life
 @door(nip44_seen=True)
 async def test_who_has_spoken_nip44_is_never_lowered_to_nip04(life: Life, door: Door) -> None:
     reply = await door.ask("pay_invoice", {"invoice": door.invoice()}, cipher="nip04")
-    assert code(reply) in {"UNSUPPORTED_ENCRYPTION", "OTHER"}
+    assert (reply["result_type"], code(reply)) == ("pay_invoice", "OTHER")
     assert life.node.sends == []
-    assert (await door.ask("get_balance"))["error"] is None
+    assert (await door.ask("get_balance")).get("error") is None
 
 
 @door(cipher="legacy")
 async def test_a_legacy_connection_stays_with_nip04(life: Life, door: Door) -> None:
-    assert (await door.ask("get_balance", {}, cipher="nip04"))["error"] is None
-    assert code(await door.ask("get_balance", {}, cipher="nip44")) == "UNSUPPORTED_ENCRYPTION"
+    assert (await door.ask("get_balance", {}, cipher="nip04")).get("error") is None
+    reply = await door.ask("get_balance", {}, cipher="nip44")
+    assert (reply["result_type"], code(reply)) == ("get_balance", "UNSUPPORTED_ENCRYPTION")
     assert door.raised == []
 
 
@@ -443,7 +444,7 @@ async def test_where_nothing_can_be_kept_of_a_refusal_nothing_is_said(life: Life
     door.rig.store.broken["ClaimPayment"] = [FULL]
     assert await door.tell(event) == []
     (reply,) = await door.tell(event)
-    assert reply["error"] is None
+    assert reply.get("error") is None
     assert len(life.node.sends) == 1
 
 

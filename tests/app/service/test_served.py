@@ -112,7 +112,7 @@ async def test_copies_of_a_read_are_answered_once_and_take_no_token(life: Life, 
     event = door.request("get_balance")
     assert len(await door.tell(event)) == 1
     assert [await door.tell(event) for _ in range(5)] == [[]] * 5
-    assert (await door.ask("get_balance"))["error"] is None
+    assert (await door.ask("get_balance")).get("error") is None
 
 
 @door(rates=RequestRates(payments_per_min=1))

@@ -92,7 +92,8 @@ class App(Peer):
         replies = self.replies(event)
         if not replies:
             return ""
-        return str(replies[0]["error"]["code"]) if replies[0]["error"] else "ok"
+        error = replies[0].get("error")
+        return str(error["code"]) if error else "ok"
 
     async def answer(self, event: Event, limit_s: float = 3_600.0) -> str:
         """As :meth:`code`, waiting for it; "" when there is none within ``limit_s`` virtual seconds."""

@@ -106,7 +106,7 @@ async def two_copies_are_alive(house: House) -> None:
         await house.clocks.service.sleep(30)
         answers = {str(answer) for answer in till.replies(asked)}
         made = await till.first(asked)
-        if made is not None and made["error"] is None:
+        if made is not None and made.get("error") is None:
             paying = app.pay(made["result"]["invoice"])
             await house.clocks.service.sleep(60)
             answers_to_payment = {str(answer) for answer in app.replies(paying)}

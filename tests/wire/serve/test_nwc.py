@@ -147,6 +147,8 @@ def test_whether_anybody_signed_an_invoice_is_left_to_the_node_unless_it_names_i
 BAD_PARAMS: list[tuple[str, object]] = [
     ("pay_invoice", {}),
     ("pay_invoice", []),
+    ("get_balance", [1]),
+    ("get_balance", 0),
     ("pay_invoice", "x"),
     ("pay_invoice", {"invoice": ""}),
     ("pay_invoice", {"invoice": 5}),
@@ -168,7 +170,7 @@ BAD_PARAMS: list[tuple[str, object]] = [
     ("pay_invoice", {"invoice": invoice(None), "amount": [1]}),
     ("make_invoice", {"amount": -1}),
     ("make_invoice", {"amount": "ten"}),
-    ("make_invoice", {"amount": 1, "description": 7}),
+    ("make_invoice", {"amount": 1, "description": ["tea"]}),
     ("make_invoice", {"amount": 1, "description_hash": "zz"}),
     ("make_invoice", {"amount": 1, "description_hash": "é" * 64}),
     ("make_invoice", {"amount": 1, "expiry": -60}),
@@ -177,7 +179,7 @@ BAD_PARAMS: list[tuple[str, object]] = [
     ("list_transactions", {"type": "sideways"}),
     ("list_transactions", {"unpaid": "yes"}),
     ("list_transactions", {"limit": -1}),
-    ("list_transactions", {"from": 1.5}),
+    ("list_transactions", {"from": "1.5"}),
 ]
 
 
@@ -274,6 +276,63 @@ def test_a_lookup_by_invoice_is_one_by_its_hash() -> None:
     assert decode("lookup_invoice", {"payment_hash": PAYMENT_HASH.upper(), "invoice": invoice(1000)}) == expected
 
 
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+@pytest.mark.parametrize("method", ["get_balance", "get_info", "list_transactions", "make_invoice"])
+def test_params_that_say_nothing_may_be_written_in_many_ways(method: str, nothing: object) -> None:
+    assert decode(method, nothing) == read(f'{{"method":"{method}"}}').command
+
+
+#: As clients in PHP, Python and JavaScript write them: texts for numbers, seconds with a fraction, base64 for hex.
+FORMS: list[tuple[str, dict[str, object], dict[str, object]]] = [
+    ("make_invoice", {"amount": "21000", "expiry": "600"}, {"amount": 21_000, "expiry": 600}),
+    (
+        "make_invoice",
+        {"amount": 1, "expiry": 600.0, "description": 17},
+        {"amount": 1, "expiry": 600, "description": "17"},
+    ),
+    (
+        "make_invoice",
+        {"amount": 1, "description_hash": "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=", "metadata": []},
+        {"amount": 1, "description_hash": "ab" * 32},
+    ),
+    (
+        "lookup_invoice",
+        {"payment_hash": "__________________________________________8", "invoice": None},
+        {"payment_hash": "ff" * 32},
+    ),
+    (
+        "list_transactions",
+        {
+            "from": 1_760_000_000.123,
+            "until": "1760000100",
+            "limit": "5",
+            "offset": 0.0,
+            "unpaid": 1,
+            "type": "Incoming",
+        },
+        {"from": 1_760_000_000, "until": 1_760_000_100, "limit": 5, "offset": 0, "unpaid": True, "type": "incoming"},
+    ),
+    ("list_transactions", {"unpaid": "false", "type": None}, {}),
+    (
+        "pay_invoice",
+        {"invoice": f" lightning:{invoice().upper()} ", "amount": "", "metadata": []},
+        {"invoice": invoice()},
+    ),
+    (
+        "pay_invoice",
+        {"invoice": invoice(None), "amount": "7", "max_fee": "0"},
+        {"invoice": invoice(None), "amount": 7, "max_fee": 0},
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "written", "meant"), FORMS)
+def test_a_form_that_has_one_meaning_only_is_read(
+    method: str, written: dict[str, object], meant: dict[str, object]
+) -> None:
+    assert decode(method, written) == decode(method, meant)
+
+
 SPELLINGS = st.sampled_from([(",", ":"), (", ", ": ")])
 NUMBERS = st.integers(-(2**60), 2**60) | st.integers(-100, 100) | st.floats()
 SCALARS = st.none() | st.booleans() | NUMBERS | st.text('aä\x00\x7f"\\/\n🪁\ud800', max_size=8)
@@ -318,7 +377,7 @@ def test_whatever_could_be_read_in_two_ways_is_left_to_the_strict_loader(text: s
 def test_a_payment_answers_with_preimage_and_fee_byte_for_byte() -> None:
     outcome = Paid(PAYMENT_HASH, PREIMAGE, Msat(1000), Msat(12))
     assert answer("pay_invoice", outcome) == (
-        f'{{"result_type":"pay_invoice","error":null,"result":{{"preimage":"{PREIMAGE}","fees_paid":12}}}}'.encode()
+        f'{{"result_type":"pay_invoice","result":{{"preimage":"{PREIMAGE}","fees_paid":12}}}}'.encode()
     )
 
 
@@ -368,7 +427,12 @@ def test_balances_are_never_negative_and_networks_have_their_nip_47_names() -> N
         "block_hash": "00" * 32,
         "methods": ["get_info"],
     }
-    assert response("get_info", Info("", "", "", "", 0, "", ("get_info",)))["result"] == {"methods": ["get_info"]}
+    assert response("get_info", Info("", "", "", "", None, "", ("get_info",)))["result"] == {"methods": ["get_info"]}
+
+
+def test_a_chain_without_blocks_has_height_zero_and_says_so() -> None:
+    new = Info("", "", "", "regtest", 0, "", ("get_info",))
+    assert response("get_info", new)["result"] == {"network": "regtest", "block_height": 0, "methods": ["get_info"]}
 
 
 def test_a_list_is_cut_where_the_largest_reply_ends() -> None:

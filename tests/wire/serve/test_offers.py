@@ -77,6 +77,7 @@ def test_every_request_of_the_vectors_is_read_or_refused_as_it_says(version: Ver
         {"amount_sats": 10**15 * 3},
         {"amount": 1.0},
         {"payer_data": 5},
+        {"payer_data": ["name"]},
         {"payer_data": {"k" * 65: "v"}},
         {"payer_data": {"k": "v" * 1001}},
         {"payer_data": {f"k{number}": "v" for number in range(33)}},
@@ -93,6 +94,11 @@ def test_bad_members_are_malformed(members: dict[str, object]) -> None:
 )
 def test_an_odd_expiry_is_never_an_error(wish: object, clamped: int) -> None:
     assert ask({"offer": "tips", "expires_in_seconds": wish}).expiry_s == clamped
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+def test_payer_data_without_members_may_be_written_in_many_ways(nothing: object) -> None:
+    assert ask({"offer": "tips", "payer_data": nothing}).payer_data == {}
 
 
 def test_texts_from_payers_lose_their_control_characters() -> None:

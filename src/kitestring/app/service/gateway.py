@@ -134,7 +134,7 @@ class Gateway:
             self._heed_last_words(event, text, caller, to)
             self._heed_start(event, caller, to)
             self._admit(text, caller, to)
-            self._heed_cipher(choice, caller, to)
+            self._heed_cipher(text, choice, caller, to)
             asked = caller.wire.read(text, event, to, self._facts)
             self._charge(event, asked, caller)
         except WireRefusalError as refusal:
@@ -181,9 +181,9 @@ class Gateway:
         if limited is not None:
             raise WireRefusalError(to.named(caller.wire.method(text)), limited)
 
-    def _heed_cipher(self, choice: Choice, caller: Caller, to: ReplyTo) -> None:
+    def _heed_cipher(self, text: str, choice: Choice, caller: Caller, to: ReplyTo) -> None:
         if not choice.allowed:
-            raise WireRefusalError(to, Refused(Reason.UNSUPPORTED_ENCRYPTION))
+            raise WireRefusalError(to.named(caller.wire.method(text)), Refused(Reason.UNSUPPORTED_ENCRYPTION))
         if choice.raises and caller.grant is not None:
             self._nip44_seen(caller.grant)
 
@@ -266,11 +266,19 @@ class Gateway:
             return
         is_told = late.answerable and caller.rates.may_tell(caller.name, Reason.STALE_REQUEST, read=True)
         to = _reply_to(event, caller, caller.wire.cipher(event, caller.grant).unread)
+        to = self._named(event, caller, to) if is_told else to
         if caller.grant is None:
             if is_told:
                 self._turn_away(event, caller, to, _stale(late))
         else:
             await self._refuse_for_good(event, caller, to, _stale(late) if is_told else None)
+
+    def _named(self, event: Event, caller: Caller, to: ReplyTo) -> ReplyTo:
+        """The same with the method, if that can be read: clients pass over a refusal of a request they do not know."""
+        try:
+            return to.named(caller.wire.method(decrypt(event.content, to.cipher, self._wires.secret(to))))
+        except CodecError:
+            return to
 
     # ------------------------------------------------------------ answer
 

@@ -22,6 +22,7 @@ from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.json import int_member, loads_object, text_member
+from kitestring.codec.members import count_member, flag_member, hash_member, object_member, words_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import DAY_S, Window
@@ -113,7 +114,7 @@ def read(text: str, _: Event, to: ReplyTo, facts: Facts) -> Asked:
         method = METHODS.get(name)
         if method is None:
             raise _no_such_method(name)
-        return Asked(method.decode(_params(members), facts.network), to.named(name))
+        return Asked(method.decode(object_member(members, "params"), facts.network), to.named(name))
     except (CodecError, KitestringError) as failure:
         raise WireRefusalError(to.named(clean(name, MAX_METHOD_CHARS)), refusal(failure)) from None
 
@@ -158,16 +159,6 @@ def _no_such_method(name: str) -> KitestringError:
     return KitestringError(Reason.UNSUPPORTED, "this method is not supported")
 
 
-def _params(members: Params) -> Params:
-    """The params; some wallets and clients write an empty text where they mean nothing."""
-    params = members.get("params")
-    if params is None:
-        return {}
-    if not isinstance(params, dict):
-        raise CodecError("params must be an object")
-    return {name: value for name, value in params.items() if value is not None and value != ""}
-
-
 def _amount(params: Params, name: str = "amount", low: int = 0) -> int | None:
     return int_member(params, name, low=low, decimal_text=True)
 
@@ -198,12 +189,12 @@ def _pay_invoice(params: Params, network: str) -> c.PayInvoice:
 
 def _make_invoice(params: Params, _: str) -> c.MakeInvoice:
     amount = _amount(params)
-    described_by_hash = _hash(params, "description_hash")
-    expiry = int_member(params, "expiry", decimal_text=True)
+    described_by_hash = hash_member(params, "description_hash")
+    expiry = count_member(params, "expiry")
     return c.MakeInvoice(
         amount_msat=Msat(amount) if amount else None,
         # An invoice carries one of the two; the hash wins.
-        description="" if described_by_hash else clean_description(text_member(params, "description") or ""),
+        description="" if described_by_hash else clean_description(words_member(params, "description")),
         description_hash=described_by_hash,
         expiry_s=min(max(expiry, c.MIN_EXPIRY_S), c.MAX_EXPIRY_S) if expiry else c.DEFAULT_EXPIRY_S,
         metadata=_metadata(params),
@@ -211,7 +202,7 @@ def _make_invoice(params: Params, _: str) -> c.MakeInvoice:
 
 
 def _lookup_invoice(params: Params, _: str) -> c.LookupInvoice:
-    asked, text = _hash(params, "payment_hash"), text_member(params, "invoice")
+    asked, text = hash_member(params, "payment_hash"), text_member(params, "invoice")
     found = bolt11.decode(text, recover=False).payment_hash if text else asked
     if not found:
         raise CodecError("payment_hash or invoice is missing")
@@ -221,17 +212,17 @@ def _lookup_invoice(params: Params, _: str) -> c.LookupInvoice:
 
 
 def _list_transactions(params: Params, _: str) -> c.ListTransactions:
-    direction = text_member(params, "type") or ""
+    direction = (text_member(params, "type") or "").lower()
     if direction not in {"", "incoming", "outgoing"}:
         raise CodecError("type must be incoming or outgoing")
-    unpaid = _flag(params, "unpaid")
+    unpaid = flag_member(params, "unpaid")
     return c.ListTransactions(
-        from_=int_member(params, "from", decimal_text=True) or 0,
-        until=int_member(params, "until", decimal_text=True) or 0,
-        limit=min(int_member(params, "limit", decimal_text=True) or DEFAULT_LIMIT, MAX_LIMIT),
-        offset=int_member(params, "offset", decimal_text=True) or 0,
-        unpaid_incoming=unpaid or _flag(params, "unpaid_incoming"),
-        unpaid_outgoing=unpaid or _flag(params, "unpaid_outgoing"),
+        from_=count_member(params, "from") or 0,
+        until=count_member(params, "until") or 0,
+        limit=min(count_member(params, "limit") or DEFAULT_LIMIT, MAX_LIMIT),
+        offset=count_member(params, "offset") or 0,
+        unpaid_incoming=unpaid or flag_member(params, "unpaid_incoming"),
+        unpaid_outgoing=unpaid or flag_member(params, "unpaid_outgoing"),
         direction=direction,
     )
 
@@ -241,23 +232,6 @@ def _required(params: Params, name: str) -> str:
     if value is None:
         raise CodecError(f"{name} is missing")
     return value
-
-
-def _flag(params: Params, name: str) -> bool:
-    value = params.get(name, False)
-    if not isinstance(value, bool):
-        raise CodecError(f"{name} must be true or false")
-    return value
-
-
-def _hash(params: Params, name: str) -> str:
-    value = text_member(params, name) or ""
-    if value and (len(value) != 64 or not value.isascii() or not value.isalnum()):
-        raise CodecError(f"{name} must be 64 hexadecimal digits")
-    try:
-        return bytes.fromhex(value).hex()
-    except ValueError:
-        raise CodecError(f"{name} must be 64 hexadecimal digits") from None
 
 
 def _metadata(params: Params) -> str:
@@ -290,10 +264,17 @@ class _Error(msgspec.Struct):
     message: str
 
 
-class _Response(msgspec.Struct):
+class _Answer(msgspec.Struct):
+    """Without ``error``: its absence reads as null, and a client in use takes the bare member for a failure."""
+
     result_type: str
-    error: _Error | None
     result: object
+
+
+class _Refusal(msgspec.Struct):
+    result_type: str
+    error: _Error
+    result: None = None
 
 
 def refuse(refused: Refused, to: ReplyTo) -> bytes | None:
@@ -307,7 +288,7 @@ def refuse(refused: Refused, to: ReplyTo) -> bytes | None:
     if code is None:
         return None
     message = refused.message or TABLE[refused.reason].sentence
-    return _write(_Response(to.method, _Error(code, clean(message, MAX_MESSAGE_CHARS)), None))
+    return _write(_Refusal(to.method, _Error(code, clean(message, MAX_MESSAGE_CHARS))))
 
 
 def encode(outcome: Outcome, to: ReplyTo) -> bytes | None:
@@ -318,7 +299,7 @@ def encode(outcome: Outcome, to: ReplyTo) -> bytes | None:
     row = METHODS.get(to.method)
     if row is None or not isinstance(outcome, row.outcome):
         return None
-    return _write(_Response(to.method, None, row.encode(outcome)))
+    return _write(_Answer(to.method, row.encode(outcome)))
 
 
 def _paid(paid: o.Paid) -> object:
@@ -366,7 +347,7 @@ def _info(info: o.Info) -> object:
         "block_height": info.block_height,
         "block_hash": info.block_hash,
     }
-    return {name: fact for name, fact in facts.items() if fact} | {"methods": info.methods}
+    return {name: fact for name, fact in facts.items() if fact not in (None, "")} | {"methods": info.methods}
 
 
 def _balance(balance: o.Balance) -> object:

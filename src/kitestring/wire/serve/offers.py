@@ -116,7 +116,7 @@ def _amount_sats(members: dict[str, object]) -> int | None:
 
 
 def _payer_data(value: object) -> dict[str, str]:
-    if value is None or value == "":
+    if value is None or value in ("", []):  # an empty object as PHP writes it
         return {}
     if isinstance(value, str):
         return {NOTE: clean(value, MAX_PAYER_VALUE)}
