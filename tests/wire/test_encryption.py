@@ -30,6 +30,9 @@ def request(tag: str | None, shape: Cipher | None) -> Event:
         (None, "nip04", "auto", True, ("nip04", False)),
         (None, "nip04", "nip44", False, ("nip04", False)),
         ("nip44_v2", "nip44", "legacy", False, ("nip44", False)),
+        (None, "nip04", "both", True, ("nip04", True)),
+        ("nip44_v2", "nip44", "both", True, ("nip44", True)),
+        ("nip44_v2", "nip04", "both", True, ("nip04", True)),
         # the shape wins over the tag where the connection allows it
         (None, "nip44", "auto", True, ("nip44", True)),
         ("nip44_v2", "nip04", "auto", False, ("nip04", True)),
@@ -72,8 +75,13 @@ def test_the_first_nip44_request_raises_a_connection_that_was_made_for_both() ->
     assert not choose_cipher(request(None, "nip04"), "auto", nip44_seen=False).raises
     assert not choose_cipher(request("nip44_v2", "nip44"), "auto", nip44_seen=True).raises
     assert not choose_cipher(request("nip44_v2", "nip44"), "nip44", nip44_seen=False).raises
+    assert not choose_cipher(request("nip44_v2", "nip44"), "both", nip44_seen=False).raises
 
 
 def test_nip_44_once_seen_is_never_lowered() -> None:
     assert allowed_ciphers("auto", nip44_seen=False) == ("nip44", "nip04")
     assert allowed_ciphers("auto", nip44_seen=True) == ("nip44",)
+
+
+def test_the_owner_may_allow_both_for_an_app_that_mixes_them() -> None:
+    assert allowed_ciphers("both", nip44_seen=True) == allowed_ciphers("both", nip44_seen=False) == ("nip44", "nip04")

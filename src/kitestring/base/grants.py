@@ -11,7 +11,8 @@ from kitestring.base.money import ZERO, Msat
 
 DAY_S: Final = 86_400
 Period = Literal["rolling", "day", "week", "month", "year", "never"]
-CipherSetting = Literal["auto", "nip44", "legacy"]
+#: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it for ever, ``legacy`` nothing else.
+CipherSetting = Literal["auto", "nip44", "legacy", "both"]
 
 
 @dataclass(frozen=True, slots=True)

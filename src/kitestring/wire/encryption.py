@@ -15,6 +15,7 @@ _ALLOWED: Final[dict[str, tuple[Cipher, ...]]] = {
     "auto": ("nip44", "nip04"),
     "nip44": ("nip44",),
     "legacy": ("nip04",),
+    "both": ("nip44", "nip04"),
 }
 #: Second base64 digits of a payload whose first byte is 2.
 _VERSION_2_DIGITS: Final = frozenset("ghijklmnopqrstuv")
@@ -40,7 +41,8 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
 
 
 def allowed_ciphers(setting: grants.CipherSetting, nip44_seen: bool) -> tuple[Cipher, ...]:
-    """The ciphers of a connection, preferred first. ``auto`` never goes back to NIP-04 once NIP-44 was seen."""
+    """The ciphers of a connection, preferred first. ``auto`` never goes back to NIP-04 once NIP-44 was seen, ``both``
+    does: it is the owner's word that an app mixes them."""
     return ("nip44",) if setting == "auto" and nip44_seen else _ALLOWED[setting]
 
 

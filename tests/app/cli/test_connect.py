@@ -12,6 +12,7 @@ from tests.kit.app.console import Service, run
 MADE = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0,
     "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
+    "encryption": "auto",
     "nwc_uri": "nostr+walletconnect://secret",
 }  # fmt: skip
 
@@ -66,6 +67,7 @@ def test_one_that_exists_is_shown_without_its_link_and_it_is_said_how_to_get_a_n
         ),
         ({"account": "bob", "period": "never"}, "agent: account bob; 5,000 sat in total; at most"),
         ({"expires_at": 0}, "; until 19"),
+        ({"encryption": "both"}, "; may get_balance, pay_invoice; encryption both"),
         ({"fee_cap_msat": 3_000}, "at most 1,000 sat a payment; fees of at most 3 sat a payment; may"),
     ],
 )

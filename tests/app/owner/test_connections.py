@@ -115,9 +115,10 @@ async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Offic
         "methods": ["pay_invoice"], "account": "bob", "budget_msat": 7_000, "period": "rolling", "length_s": 3_600,
         "per_payment_msat": 1_000, "expires_at": EPOCH + 60,
     }  # fmt: skip
-    shown = await office.run("connect", "k2", name="agent", **asked)
+    shown = await office.run("connect", "k2", name="agent", cipher="both", **asked)
     (row,) = (await office.run("connections"))["connections"]
     assert {name: row[name] for name in asked} == asked
+    assert row["encryption"] == "both"
     assert {**row, "nwc_uri": shown["nwc_uri"], "created": True} == shown
 
 

@@ -258,6 +258,16 @@ async def test_a_legacy_connection_stays_with_nip04(life: Life, door: Door) -> N
     assert door.raised == []
 
 
+@door(cipher="both")
+async def test_an_app_that_mixes_encryptions_is_served_in_both_where_the_owner_has_allowed_it(
+    life: Life, door: Door
+) -> None:
+    for cipher in ("nip44", "nip04", "nip44", "nip04"):
+        assert "error" not in await door.ask("get_balance", {}, cipher=cipher)
+        assert ("?iv=" in door.pool.sent[-1].content) is (cipher == "nip04")
+    assert door.raised == []
+
+
 # ------------------------------------------------------------ offers
 
 

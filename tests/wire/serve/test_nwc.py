@@ -508,6 +508,7 @@ def test_the_info_event_lists_what_is_granted_in_the_order_of_the_table() -> Non
         ("auto", True, [["encryption", "nip44_v2"]]),
         ("nip44", False, [["encryption", "nip44_v2"]]),
         ("legacy", False, []),
+        ("both", True, [["encryption", "nip44_v2 nip04"]]),
     ],
 )
 def test_a_connection_is_announced_with_the_ciphers_that_it_may_use(

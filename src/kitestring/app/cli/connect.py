@@ -23,9 +23,9 @@ from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, 
 @click.option("--expires", type=Moment(), metavar="WHEN", help="When it ends: 30d, 12h, or a day such as 2027-01-31.")
 @click.option(
     "--encryption",
-    type=click.Choice(["auto", "nip44", "legacy"]),
+    type=click.Choice(["auto", "nip44", "legacy", "both"]),
     default="auto",
-    help="legacy is for apps that know NIP-04 only (default: auto).",
+    help="legacy is for apps that know NIP-04 only, both for apps that go back to it (default: auto).",
 )
 @key_option
 @common
@@ -73,5 +73,6 @@ def describe(connection: dict[str, Any]) -> str:
         "" if connection["fee_cap_msat"] is None else f"fees of at most {amount(connection['fee_cap_msat'])} a payment",
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",
         f"may {', '.join(connection['methods'])}",
+        "" if connection["encryption"] == "auto" else f"encryption {connection['encryption']}",
     ]
     return "; ".join(filter(None, parts))

@@ -153,6 +153,7 @@ def show_grant(grant: Grant) -> Result:
         "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
         "fee_cap_msat": None if grant.fee_cap_msat is None else int(grant.fee_cap_msat),
         "expires_at": grant.expires_at,
+        "encryption": grant.cipher,
         "created_at": grant.created_at,
     }
 
