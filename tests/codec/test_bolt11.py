@@ -173,10 +173,10 @@ def test_an_overlong_invoice_is_refused_before_it_is_read() -> None:
     [
         (1_496_314_658, "bitcoin", 0, None),
         (1_496_314_717, "bitcoin", 0, None),
-        (1_496_314_718, "bitcoin", 0, Reason.MALFORMED),
+        (1_496_314_718, "bitcoin", 0, Reason.EXPIRED_INVOICE),
         (1_496_314_700, "bitcoin", 17, None),
-        (1_496_314_700, "bitcoin", 18, Reason.MALFORMED),
-        (1_496_314_718, "bitcoin", -100, Reason.MALFORMED),
+        (1_496_314_700, "bitcoin", 18, Reason.EXPIRED_INVOICE),
+        (1_496_314_718, "bitcoin", -100, Reason.EXPIRED_INVOICE),
         (1_496_314_658, "regtest", 0, Reason.WRONG_NETWORK),
     ],
 )

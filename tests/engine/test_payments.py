@@ -13,7 +13,9 @@ from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.engine.limits import Limits
 from kitestring.engine.node import FAILURE_AGE_S
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
+from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import AMOUNT, Life, is_paid
 
@@ -214,7 +216,34 @@ async def test_an_expired_invoice_is_refused_but_a_paid_one_answers_with_its_pre
         await rig.pay("r2", "app", invoice, AMOUNT, expires_at=expires_at)
         assert await rig.answer("r2") == paid
         await rig.pay("r3", "app", life.node.outside_invoice(), AMOUNT, expires_at=expires_at)
-        assert (await rig.answer("r3")).reason is Reason.MALFORMED
+        assert (await rig.answer("r3")).reason is Reason.EXPIRED_INVOICE
+
+
+@virtual
+async def test_an_expired_invoice_is_called_unpaid_only_where_no_payment_of_it_may_still_arrive(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(settles_after_s=300))
+        expires_at = rig.clock.now() + 60
+        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=expires_at)
+        await rig.clock.sleep(120)
+        await rig.pay("r2", "app", invoice, AMOUNT + 1, expires_at=expires_at)
+        assert await rig.answer("r2") == Refused(Reason.INVOICE_TAKEN)
+
+
+@virtual
+async def test_an_expired_invoice_that_another_node_may_have_paid_is_not_called_unpaid(life: Life) -> None:
+    expires_at = life.clock.now() + 60
+    async with life.service(Crossings()) as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice(Script(answers=["never"], settles_after_s=None))
+        await rig.pay("r1", "app", invoice, AMOUNT, expires_at=expires_at)
+    async with life.service(start=False) as rig:
+        rig.context.node = replace(rig.context.node, node_id="03" + "cd" * 32)
+        await rig.engine.start()
+        await rig.clock.sleep(120)
+        await rig.pay("r2", "app", invoice, AMOUNT, expires_at=expires_at)
+        assert await rig.answer("r2") == Refused(Reason.INVOICE_TAKEN)
 
 
 @virtual

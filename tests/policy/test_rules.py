@@ -119,7 +119,7 @@ def test_the_cap_of_one_payment_is_on_all_that_it_may_cost() -> None:
     ("command", "expected"),
     [
         (pay(network="bitcoin"), Reason.WRONG_NETWORK),
-        (pay(expires_at=NOW), Reason.MALFORMED),
+        (pay(expires_at=NOW), Reason.EXPIRED_INVOICE),
         (pay(expires_at=NOW + 1), None),
         (pay(0), Reason.AMOUNT_OUT_OF_RANGE),
         (pay(-1), Reason.AMOUNT_OUT_OF_RANGE),

@@ -93,7 +93,7 @@ async def test_another_amount_another_network_and_an_expired_invoice_are_refused
     for target, amount, reason in (
         (world.invoice(sat(50)), sat(51), Reason.AMOUNT_OUT_OF_RANGE),
         (foreign, None, Reason.WRONG_NETWORK),
-        (expired, None, Reason.MALFORMED),
+        (expired, None, Reason.EXPIRED_INVOICE),
     ):
         with pytest.raises(KitestringError) as caught:
             await wallet.pay(target, amount)

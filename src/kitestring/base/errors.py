@@ -30,6 +30,7 @@ class Reason(Enum):
     UNSUPPORTED_VERSION = "unsupported_version"
     UNSUPPORTED_ENCRYPTION = "unsupported_encryption"
     WRONG_NETWORK = "wrong_network"
+    EXPIRED_INVOICE = "expired_invoice"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     FEE_LIMIT = "fee_limit"
     PAYMENT_FAILED = "payment_failed"
@@ -80,6 +81,7 @@ TABLE: Final[dict[Reason, Meaning]] = {
     Reason.UNSUPPORTED_VERSION: Meaning(Exit.USAGE, "this protocol version is not supported"),
     Reason.UNSUPPORTED_ENCRYPTION: Meaning(Exit.USAGE, "this encryption is not allowed here"),
     Reason.WRONG_NETWORK: Meaning(Exit.USAGE, "this is for another network"),
+    Reason.EXPIRED_INVOICE: Meaning(Exit.USAGE, "the invoice has expired, and nothing was paid"),
     Reason.INSUFFICIENT_FUNDS: Meaning(Exit.PAYMENT_FAILED, "the balance is too small"),
     Reason.FEE_LIMIT: Meaning(Exit.PAYMENT_FAILED, "no route within the fee limit"),
     Reason.PAYMENT_FAILED: Meaning(Exit.PAYMENT_FAILED, "the payment failed for good"),

@@ -96,12 +96,12 @@ class Invoice(msgspec.Struct, frozen=True, gc=False):
 def check_payable(invoice: Invoice, *, now: int, network: str, min_left_s: int = 0) -> Reason | None:
     """The error that keeps this invoice from being paid here and now, or None.
 
-    WRONG_NETWORK, or MALFORMED when it has expired or has less than ``min_left_s`` seconds left.
+    WRONG_NETWORK, or EXPIRED_INVOICE also when it has less than ``min_left_s`` seconds left.
     """
     if invoice.network != network:
         return Reason.WRONG_NETWORK
     if invoice.expires_at - now <= max(min_left_s, 0):
-        return Reason.MALFORMED
+        return Reason.EXPIRED_INVOICE
     return None
 
 

@@ -9,9 +9,10 @@ from kitestring.base.commands import OWNER_ACCOUNT, OWNER_WIRE, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.outcomes import Refused
+from kitestring.base.outcomes import Direction, Refused, TransactionState
 from kitestring.base.payments import HOLDING, OPEN, IllegalStepError
 from kitestring.base.records import Charge, Invoice, NodeView, Payment, Request
+from kitestring.base.store import Scope
 from kitestring.base.transactions import (
     AlreadyPaid,
     Claimed,
@@ -157,6 +158,8 @@ class Payments:
         now, command = self._context.clock.now(), asked.command
         before = await self._context.store.payment_by_hash(self._context.node.node_id, command.payment_hash)
         known = before is not None and before.grant_id == grant.grant_id and before.state in HOLDING
+        if not known and refusal.reason is Reason.EXPIRED_INVOICE and await self._may_be_paid_elsewhere(grant, command):
+            return Refused(Reason.INVOICE_TAKEN)
         if not known or refuse_caller(grant, now, command) is not None:
             return refusal
         # This claim can join or find the payment, but its charge fits no budget: it can never start one.
@@ -165,7 +168,16 @@ class Payments:
         request = new_request(asked.incoming, now, payment.payment_id)
         answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
         assert not isinstance(answer, Claimed), "a payment that fits no budget was claimed"  # noqa: S101 - of our own ledger
-        return refusal if isinstance(answer, Denied | Stale) else answer
+        if isinstance(answer, Stale):
+            return Refused(Reason.BUSY)  # the refusal may say that nothing was paid, and the payment is still there
+        if isinstance(answer, Denied):
+            return Refused(answer.reason) if answer.reason is Reason.INVOICE_TAKEN else refusal
+        return answer
+
+    async def _may_be_paid_elsewhere(self, grant: Grant, command: PayInvoice) -> bool:
+        """Whether the node before this one was asked by the same grant to pay it, and did not fail for good."""
+        found = await self._context.store.transaction(Scope(grant_id=grant.grant_id), command.payment_hash)
+        return found is not None and found.type is Direction.OUTGOING and found.state is not TransactionState.FAILED
 
     async def _view(self, age_s: float, until: float, *, is_owners: bool, is_ours: bool) -> NodeView | None:
         """The owner pays from the node's balance. Of anybody else's order only the node's count of payments is needed,

@@ -181,7 +181,7 @@ def _refuse_invoice_to_pay(command: PayInvoice, now: int, network: str) -> Refus
     if command.network != network:
         return Refused(Reason.WRONG_NETWORK, f"this invoice is for {command.network}")
     if now >= command.expires_at:
-        return Refused(Reason.MALFORMED, "the invoice has expired")
+        return Refused(Reason.EXPIRED_INVOICE)
     return None
 
 

@@ -129,7 +129,7 @@ class Wallet:
     async def _paid_before(self, command: PayInvoice) -> Paid:
         """An expired invoice may be one that was paid in time, or that is being paid."""
         payment_hash = command.payment_hash
-        expired = KitestringError(Reason.MALFORMED, "this invoice has expired: ask for a new one")
+        expired = KitestringError(Reason.EXPIRED_INVOICE, "this invoice has expired: ask for a new one")
         try:
             found = await self._source.lookup(payment_hash)
         except KitestringError as error:

@@ -202,14 +202,10 @@ async def test_invoices_that_must_not_be_paid_are_refused_before_the_node_is_ask
         {"invoice": invoice, "amount": 9_999},
         {"invoice": door.invoice(amount_msat=None)},
         {"invoice": door.invoice(amount_msat=None), "amount": 0},
-        {"invoice": door.invoice(network="bitcoin")},
         {"invoice": invoice, "max_fee": -1},
     ]
     for params in refused:
         assert code(await door.ask("pay_invoice", params)) == "OTHER", params
-    expired = door.invoice(expiry_s=60)
-    await door.clock.sleep(61)
-    assert code(await door.ask("pay_invoice", {"invoice": expired})) == "OTHER"
     assert life.node.sends == []
     reply = await door.ask("pay_invoice", {"invoice": door.invoice(amount_msat=None), "amount": 5_000})
     assert "error" not in reply
@@ -256,6 +252,18 @@ async def test_a_legacy_connection_stays_with_nip04(life: Life, door: Door) -> N
     reply = await door.ask("get_balance", {}, cipher="nip44")
     assert (reply["result_type"], code(reply)) == ("get_balance", "UNSUPPORTED_ENCRYPTION")
     assert door.raised == []
+
+
+@door(cipher="both")
+async def test_what_was_not_sent_and_never_will_be_has_failed(life: Life, door: Door) -> None:
+    """Wallets that put a payment off until they are told otherwise wait for ever after OTHER."""
+    foreign, expired = door.invoice(network="bitcoin"), door.invoice(expiry_s=60)
+    await door.clock.sleep(61)
+    for invoice, words in ((foreign, "for bitcoin"), (expired, "expired")):
+        for cipher in ("nip44", "nip04"):
+            reply = await door.ask("pay_invoice", {"invoice": invoice}, cipher=cipher)
+            assert (code(reply), words in reply["error"]["message"]) == ("PAYMENT_FAILED", True)
+    assert life.node.sends == []
 
 
 @door(cipher="both")

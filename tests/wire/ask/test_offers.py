@@ -142,8 +142,8 @@ def test_an_invoice_that_fits_is_taken() -> None:
     [
         ("lnbcrt1garbage", 21, NOW, Reason.MALFORMED),
         (invoice(21_000, network="bitcoin"), 21, NOW, Reason.WRONG_NETWORK),
-        (invoice(21_000), 21, NOW + 3600, Reason.MALFORMED),
-        (invoice(21_000), 21, NOW + 3541, Reason.MALFORMED),
+        (invoice(21_000), 21, NOW + 3600, Reason.EXPIRED_INVOICE),
+        (invoice(21_000), 21, NOW + 3541, Reason.EXPIRED_INVOICE),
         (invoice(21_001), 21, NOW, Reason.AMOUNT_OUT_OF_RANGE),
         (invoice(20_999), 21, NOW, Reason.AMOUNT_OUT_OF_RANGE),
         (invoice(None), None, NOW, Reason.AMOUNT_OUT_OF_RANGE),

@@ -55,6 +55,7 @@ CODES: Final[Mapping[Reason, int | None]] = {
     Reason.UNSUPPORTED_VERSION: 6,
     Reason.UNSUPPORTED_ENCRYPTION: None,
     Reason.WRONG_NETWORK: 6,
+    Reason.EXPIRED_INVOICE: 6,
     Reason.INSUFFICIENT_FUNDS: 5,
     Reason.FEE_LIMIT: 2,
     Reason.PAYMENT_FAILED: 2,

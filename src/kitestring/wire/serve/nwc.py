@@ -82,7 +82,9 @@ CODES: Final[Mapping[Reason, str | None]] = {
     Reason.UNSUPPORTED: "NOT_IMPLEMENTED",
     Reason.UNSUPPORTED_VERSION: "OTHER",
     Reason.UNSUPPORTED_ENCRYPTION: "UNSUPPORTED_ENCRYPTION",
-    Reason.WRONG_NETWORK: "OTHER",
+    # Of a payment only: nothing was sent and nothing ever will be. After OTHER some wallets wait for ever.
+    Reason.WRONG_NETWORK: "PAYMENT_FAILED",
+    Reason.EXPIRED_INVOICE: "PAYMENT_FAILED",
     Reason.INSUFFICIENT_FUNDS: "INSUFFICIENT_BALANCE",
     Reason.FEE_LIMIT: "FEE_LIMIT_EXCEEDED",
     Reason.PAYMENT_FAILED: "PAYMENT_FAILED",
