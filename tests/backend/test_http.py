@@ -182,7 +182,7 @@ async def test_the_nodes_own_error_is_told_with_status_code_and_words() -> None:
             await node.call("POST", "/pay", Answer)
     refused = caught.value
     assert (refused.status, refused.code) == (409, 6)
-    assert refused.message.startswith("taken   already...")
+    assert refused.message.startswith("taken already...")
     assert len(refused.message) == http.MAX_WORDS
     assert str(refused) == f"node: {refused.message} (code 6)"
     assert str(NodeRefusedError("node", 400, 0, "no")) == "node: no (HTTP status 400)"

@@ -106,6 +106,12 @@ async def test_an_invoice_is_payable_as_it_stands_and_becomes_an_order() -> None
     assert (order.description, order.metadata, order.expires_at) == ("tea", "{}", found.invoice.expires_at)
 
 
+async def test_an_invoices_words_are_kept_on_one_line_and_within_its_bytes() -> None:
+    found = await ask(invoice(description="tea\x1b[1A\npaid\u202e"), Terms(), net())
+    assert found.order().description == "tea [1A paid"
+    assert (await ask(invoice(description=""), Terms(), net())).order(description="a\nb").description == "a b"
+
+
 async def test_an_invoice_without_amount_takes_the_payers() -> None:
     found = await ask(invoice(None), Terms(Msat(1_500)), net())
     order = found.order()

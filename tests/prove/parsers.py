@@ -22,6 +22,7 @@ from kitestring.base.commands import GetInfo, ListTransactions, MakeInvoice, Pay
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
+from kitestring.base.text import clean, escape_unsafe, on_screen, unseen
 from kitestring.client import payable
 from kitestring.codec import bech32, bolt11, nip19, pointers, relay_url, target, tlv, uri
 from kitestring.codec import json as strict_json
@@ -37,7 +38,7 @@ from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve import debits, nwc, offers
-from kitestring.wire.text import clean_description, escape_unsafe
+from kitestring.wire.text import clean_description
 from tests.kit import vectors
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, invoice
@@ -257,6 +258,8 @@ PARSERS: Final = (
     Parser("offer replies", _text(ask_offers.decode_reply), _of("clink_payloads.json", "lightning_pub_offers.json")),
     Parser("descriptions", _text(clean_description), _of("nwc_payloads.json"), ()),
     Parser("escapes", _text(escape_unsafe), _of("nwc_payloads.json"), ()),
+    Parser("words of others", _text(lambda text: (clean(text, 200), unseen(text))), _of("nwc_payloads.json"), ()),
+    Parser("screens", _text(on_screen), _these("head\n\x1b[1A\x1b[2Kfalse\u202e\n\nend\r"), ()),
     Parser("config", _config, _these(_TOML, "relays = "), (KitestringError,)),
     Parser("proxies", _text(_proxy), _these("http://proxy.lan:3128", "socks5://u:p@[::1]:9050"), (KitestringError,)),
     Parser(

@@ -106,9 +106,9 @@ async def test_an_expired_invoice_that_was_paid_in_time_still_has_its_receipt() 
         (record, Reason.PAYMENT_IN_FLIGHT),
         ({**record, "state": "pending"}, Reason.PAYMENT_IN_FLIGHT),
         ({**record, "state": "expired"}, Reason.PAYMENT_IN_FLIGHT),
-        ({**record, "state": "failed"}, Reason.MALFORMED),
-        ({**record, "type": "incoming", "preimage": PREIMAGE}, Reason.MALFORMED),
-        ("NOT_FOUND", Reason.MALFORMED),
+        ({**record, "state": "failed"}, Reason.EXPIRED_INVOICE),
+        ({**record, "type": "incoming", "preimage": PREIMAGE}, Reason.EXPIRED_INVOICE),
+        ("NOT_FOUND", Reason.EXPIRED_INVOICE),
     ):
         script = service(lookup_invoice=found)
         async with hostile_relay(script, stored=[info_event()]) as relay, over(relay) as wallet:

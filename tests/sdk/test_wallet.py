@@ -162,6 +162,14 @@ async def test_an_offer_is_asked_over_its_relay_and_paid(wallet: Wallet, world: 
     assert [row.state for row in world.payments()] == ["settled"]
 
 
+async def test_a_memo_that_no_invoice_can_carry_is_refused_in_our_own_words(wallet: Wallet) -> None:
+    with pytest.raises(KitestringError, match="has 800 bytes, and an invoice carries at most 639"):
+        await wallet.invoice(sat(21), "🫖" * 200)
+    assert (
+        bolt11.decode((await wallet.invoice(sat(21), "line one\nline two")).bolt11).description == "line one line two"
+    )
+
+
 async def test_a_bare_number_is_no_amount(wallet: Wallet, world: World) -> None:
     for call in (wallet.invoice(21), wallet.pay("x", 21), wallet.pay("x", max_fee=1)):  # type: ignore[arg-type]  # the caller's mistake
         with pytest.raises(TypeError, match=r"sat\(210\)"):

@@ -204,7 +204,7 @@ async def test_garbage_and_bombs_are_counted_and_change_nothing() -> None:
         (status,) = pool.status()
         assert status.ignored == len(frames) + 1
         assert status.connects == 1
-        assert status.notice.startswith("be  [31mcareful")
+        assert status.notice.startswith("be [31mcareful")
         assert len(status.notice) == 200
 
 

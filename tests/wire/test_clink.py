@@ -20,7 +20,7 @@ TO = reply_to("offers")
 
 def test_a_refusal_names_its_code_and_shows_only_what_belongs_on_the_wire() -> None:
     refused = Refused(Reason.NOT_PERMITTED, "no\x00t you", {"retry_after": 7, "max_fee_msat": 1})
-    assert REFUSE(refused, TO) == b'{"res":"GFY","code":1,"error":"Request Denied: not you","retry_after":7}'
+    assert REFUSE(refused, TO) == b'{"res":"GFY","code":1,"error":"Request Denied: no t you","retry_after":7}'
     long = json.loads(REFUSE(Refused(Reason.MALFORMED, "x" * 500), TO) or b"")
     assert len(long["error"]) == 200
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from kitestring.base.text import UNSAFE
+from kitestring.base.errors import KitestringError
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.wire import text as text_module
-from kitestring.wire.text import clean_description, escape_unsafe, metadata_text
+from kitestring.wire.text import clean_description, fit_description, fit_offer_words, metadata_text
 from tests.kit.codec.invoices import invoice
 
 TRICKS = "\x00\x1b\x7f\x85\u2028\u200e\u202e\u2066"
@@ -32,13 +30,21 @@ def test_the_longest_description_goes_into_an_invoice() -> None:
         invoice(1_000, description="x" * (MAX_DESCRIPTION_BYTES + 1))
 
 
-@pytest.mark.parametrize("value", [TRICKS, {"a\u202eb": ["\u2067"]}, "plain", "Grüße 🫖"])
-def test_json_keeps_its_value_and_loses_its_tricks(value: object) -> None:
-    text = json.dumps(value, ensure_ascii=False)
-    escaped = escape_unsafe(text)
-    assert json.loads(escaped) == value
-    assert UNSAFE.search(escaped) is None
-    assert (escaped == text) is (UNSAFE.search(text) is None)
+@pytest.mark.parametrize("letter", ["x", "é", "茶", "🫖"])
+def test_the_owners_own_description_is_measured_in_bytes_and_never_cut(letter: str) -> None:
+    most = letter * (MAX_DESCRIPTION_BYTES // len(letter.encode()))
+    assert fit_description(most) == most
+    with pytest.raises(KitestringError, match=r"the description has 6\d\d bytes, and an invoice carries at most 639"):
+        fit_description(most + letter)
+    assert fit_description("line one\nline two") == "line one line two"
+
+
+def test_the_payers_own_words_are_measured_as_services_measure_them() -> None:
+    assert fit_offer_words("🫖" * 50) == "🫖" * 50
+    assert fit_offer_words("x" * 100) == "x" * 100
+    for words in ("🫖" * 50 + "x", "x" * 101):
+        with pytest.raises(KitestringError, match=r"has 101 characters .* at most 100"):
+            fit_offer_words(words)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from kitestring.base.money import MSAT_PER_SAT, Msat, sat
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target, classify
+from kitestring.wire.text import clean_description
 
 if TYPE_CHECKING:
     from kitestring.client.net import Net
@@ -60,7 +61,7 @@ class Payable:
             max_fee_msat=max_fee_msat,
             network=invoice.network,
             expires_at=invoice.expires_at,
-            description=invoice.description or description,
+            description=clean_description(invoice.description or description),
             description_hash=invoice.description_hash or "",
             metadata=metadata,
         )

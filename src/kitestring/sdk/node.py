@@ -30,6 +30,7 @@ from kitestring.engine.node import proven
 from kitestring.engine.outcomes import refusal
 from kitestring.policy.fees import default_fee_cap
 from kitestring.sdk.open_payment import OpenPayment, ask_node
+from kitestring.wire.text import clean_description
 
 T = TypeVar("T")
 _log: Final = logging.getLogger(__name__)
@@ -250,7 +251,7 @@ def _incoming(status: InvoiceStatus, payment_hash: str) -> Transaction:
         Direction.INCOMING, _invoice_state(status.state), payment_hash,
         status.received_msat if settled else invoice.amount_msat or ZERO, ZERO, invoice.timestamp,
         settled_at=status.settled_at if settled else None, expires_at=invoice.expires_at, bolt11=status.bolt11,
-        description=invoice.description or "", preimage=status.preimage if settled else "",
+        description=clean_description(invoice.description or ""), preimage=status.preimage if settled else "",
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from kitestring.codec import bolt11
 from kitestring.sdk.source import Encryption, PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
+from kitestring.wire.text import fit_description
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Wallet:
 
     async def invoice(self, amount: Msat | None, memo: str = "", expiry_s: int = 3600) -> Invoice:
         """An invoice to be paid by anybody; ``amount`` None leaves it to the payer. Raises KitestringError."""
-        made = await self._source.make_invoice(_positive(amount), memo, expiry_s)
+        made = await self._source.make_invoice(_positive(amount), fit_description(memo), expiry_s)
         decoded = bolt11.decode(made.bolt11, recover=False)
         return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
 

@@ -9,6 +9,8 @@ import pytest
 
 from kitestring.app.cli.decode import explain
 from kitestring.base.errors import CodecError, KitestringError
+from kitestring.base.text import is_safe
+from kitestring.codec import nip19
 from kitestring.codec.pointers import Ndebit, Nmanage, Noffer, PriceType, encode
 from kitestring.crypto import secp
 from tests.kit.app.console import kitestring
@@ -57,6 +59,22 @@ def test_an_invoice_is_explained_with_its_amount_its_payee_and_its_times() -> No
     assert (told["payment_hash"], told["created_at"], told["expires_at"]) == (PAYMENT_HASH, NOW, NOW + 3_600)
     assert told["payee"] == secp.compressed_public(NODE_KEY).hex()
     assert explain(invoice(None))["amount_msat"] is None
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "text"),
+    [
+        (invoice(description="tea\x1b[2K\npaid\u202e"), "description", "tea [2K paid"),
+        (encode(Noffer(KEY, (RELAY,), "tips\x9b2K\x00")), "offer", "tips 2K"),
+        (encode(Ndebit(KEY, (RELAY,), "a\nb")), "pointer", "a b"),
+        (nip19.encode(nip19.Address("a\nkind  1", KEY, 1)), "identifier", "a kind  1"),
+    ],
+)
+def test_the_texts_in_a_code_are_a_strangers(code: str, name: str, text: str) -> None:
+    assert explain(code)[name] == text
+    for out in (kitestring("decode", code).stdout, kitestring("--json", "decode", code).stdout):
+        assert text in out
+        assert all(is_safe(line) for line in out.split("\n"))
 
 
 @pytest.mark.parametrize(

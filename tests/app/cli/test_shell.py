@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 from contextlib import closing
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kitestring.app.cli.shell import Shell
 from kitestring.base.money import sat
+from kitestring.base.text import is_safe
 from tests.kit.app.console import Service, kitestring
 from tests.kit.codec.invoices import invoice
 
@@ -20,6 +23,25 @@ def test_a_key_that_the_service_would_refuse_is_refused_before_it_is_asked(key: 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "an idempotency key has 1 to 128 visible ASCII characters" in result.stderr
     assert kitestring("invoice", "5", "--idempotency-key", "order-17").exit_code == 4
+
+
+def test_nothing_that_is_printed_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    shell, words = Shell(), "one\x1b[2K\ntwo\u202e\x9b"
+    shell.show({"words": words}, words)
+    shell.note(words)
+    shell.as_json = True
+    shell.show({"words": words}, words)
+    text, answer = "one [2K\ntwo \n", '{"words":"one\\u001b[2K\\ntwo\\u202e\\u009b"}\n'
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (text + answer, text)
+    assert json.loads(answer)["words"] == words
+
+
+def test_an_error_is_one_line_whatever_was_typed() -> None:
+    said = kitestring("--json", "pay", "bitcoin:?req-a\x1b[2K\nb=1")
+    assert said.exit_code == 2
+    assert said.stderr.count("\n") == 1
+    assert all(is_safe(line) for line in said.output.split("\n"))
 
 
 def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ def test_a_row_has_the_time_of_its_end_or_else_of_its_beginning() -> None:
     assert _row({**ROW, "settled_at": 86_400 * 365})[0] == when(86_400 * 365)
 
 
+def test_a_memo_neither_erases_the_true_row_nor_adds_a_false_one() -> None:
+    memo = "tea\x1b[1A\x1b[2K\n2026-11-29 05:00  in  +999 sat"
+    said = run(command, answer={"transactions": [{**ROW, "description": memo}]})
+    assert len(said.lines) == 2
+    assert said.lines[1].endswith("tea [1A [2K 2026-11-29 05:00  in  +999 sat")
+    assert "\x1b" not in said.out
+
+
 def test_options_choose_what_is_listed() -> None:
     asked = run(command, "--limit", "5", "--offset", "2", "--out", "--unpaid", "--account", "bob", answer=NOTHING).asked
     params = {"limit": 5, "offset": 2, "direction": "outgoing", "unpaid": True, "account": "bob"}

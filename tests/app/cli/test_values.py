@@ -56,6 +56,13 @@ def test_amounts_have_their_unit() -> None:
     assert amount(None) == "–"
 
 
+def test_no_cell_forges_a_row_or_steers_a_terminal() -> None:
+    assert table([("a\n999 sat", "\x1b[1A\x1b[2Kb\u202e")], ("what", "note")) == (
+        "what       note\na 999 sat  [1A [2Kb"
+    )
+    assert facts([("memo", "tea\npaid  yes"), ("empty", "")]) == "memo  tea paid  yes"
+
+
 def test_tables_align_numbers_to_the_right() -> None:
     assert table([("a", "5"), ("bb", "10")], ("name", "sat ")) == "name  sat\na       5\nbb     10"
     assert facts([("a", "1"), ("long", "2"), ("none", "")]) == "a     1\nlong  2"

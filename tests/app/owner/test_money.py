@@ -176,6 +176,16 @@ async def test_an_invoice_is_made_once_per_key(office: Office) -> None:
     assert len(await office.store.invoices(InvoiceState.OPEN)) == 1
 
 
+async def test_a_description_is_measured_in_the_bytes_of_an_invoice_and_the_node_is_not_blamed(office: Office) -> None:
+    error = await office.refused("invoice", amount_msat=21_000, description="🫖" * 200)
+    assert (error.reason, error.message) == (
+        Reason.MALFORMED, "the description has 800 bytes, and an invoice carries at most 639",
+    )  # fmt: skip
+    made = await office.run("invoice", amount_msat=21_000, description="🫖" * 159)
+    assert made["description"] == "🫖" * 159
+    assert (await office.run("invoice", "k2", amount_msat=1_000, description="a\x1b\nb"))["description"] == "a b"
+
+
 async def test_a_node_that_is_away_makes_no_invoice_and_it_is_said_why(office: Office) -> None:
     office.node.offline = True
     error = await office.refused("invoice", amount_msat=21_000)

@@ -33,13 +33,28 @@ def test_a_parameter_that_nobody_knows_is_not_passed_over(kind: type[msgspec.Str
         msgspec.convert({"name": "a", "nmae": "b"}, kind)
 
 
-@pytest.mark.parametrize("text", ["tea", "Grüße ☕", "a  b"])
+#: Persian needs a mark between letters that must not join.
+PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0631\u062f"
+
+
+@pytest.mark.parametrize("text", ["tea", "Grüße ☕", "a  b", PERSIAN, "श्री क्\u200dष", "👩\u200d👧"])
 def test_a_plain_line_is_taken_as_it_is(text: str) -> None:
     assert plain_line(text) == text
 
 
-@pytest.mark.parametrize("text", [" tea", "tea ", "te\na", "te\ta", "\x1b[31mtea", "tea\u202e"])
-def test_what_would_not_look_like_itself_in_a_list_is_refused(text: str) -> None:
-    with pytest.raises(KitestringError, match="one line") as caught:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (" tea", "is one line without white space around it"),
+        ("tea ", "is one line without white space around it"),
+        ("te\na", "is one line without white space around it"),
+        ("te\ta", r"nobody sees \(U\+0009\)"),
+        ("\x1b[31mtea", r"nobody sees \(U\+001B\)"),
+        ("tea\u202e", r"nobody sees \(U\+202E\)"),
+        ("te\u200ba", r"nobody sees \(U\+200B\)"),
+    ],
+)
+def test_what_would_not_look_like_itself_in_a_list_is_refused_for_the_right_reason(text: str, why: str) -> None:
+    with pytest.raises(KitestringError, match=why) as caught:
         plain_line(text)
     assert caught.value.reason is Reason.MALFORMED

@@ -13,7 +13,7 @@ def test_a_message_is_one_line_of_the_log_without_control_characters(caplog: pyt
     said: list[Reception] = []
     write_line(Message("", LOG, b"spending stops\x1b[2J\nnow", b"", 0), said.append)
     assert said == [Reception.TAKEN]
-    assert [(row.levelname, row.getMessage()) for row in caplog.records] == [("ERROR", "spending stops[2Jnow")]
+    assert [(row.levelname, row.getMessage()) for row in caplog.records] == [("ERROR", "spending stops [2J now")]
 
 
 def test_a_long_text_is_cut(caplog: pytest.LogCaptureFixture) -> None:

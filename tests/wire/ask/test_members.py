@@ -29,7 +29,7 @@ def test_a_negative_number_is_read_where_it_can_be_meant() -> None:
 
 
 def test_a_text_is_cut_and_without_control_characters() -> None:
-    assert text_in({"t": "te\x1ba" * 9}, "t", 4) == "teat"
+    assert text_in({"t": "te\x1ba" * 9}, "t", 4) == "te a"
     assert [text_in({"t": value}, "t", 9) for value in (None, 7, ["x"])] == [""] * 3
 
 

@@ -150,7 +150,7 @@ def test_an_unknown_code_keeps_the_wallets_words_capped_and_stripped() -> None:
     outcome = decode_response(json.dumps({"error": error}), GetBalance())
     assert isinstance(outcome, Refused)
     assert (outcome.reason, outcome.message) == (Reason.MALFORMED, ("no way " + "x" * 500)[:200])
-    assert outcome.details == {"code": "OTHER", "raw_code": ("BAD_REQUEST" + "X" * 100)[:40]}
+    assert outcome.details == {"code": "OTHER", "raw_code": ("BAD _REQUEST" + "X" * 100)[:40]}
     assert decode_response('{"error":"boom"}', GetBalance()) == Refused(
         Reason.MALFORMED, "boom", {"code": "OTHER", "raw_code": ""}
     )

@@ -93,7 +93,7 @@ def test_refusals_become_reasons_with_the_services_words_capped_and_stripped() -
     assert OfferError(None, "x").refused.reason is Reason.MALFORMED
     assert OfferError(5, "x", range_sats=(1, None)).refused.details["range"] == {"min": 1, "max": None}
     hostile = decode_reply(json.dumps({"code": 77, "error": "\x1b]0;pwned\x07" + "x" * 999, "latest": "a\x00b"}))
-    assert hostile == OfferError(77, ("]0;pwned" + "x" * 999)[:200], latest="ab")
+    assert hostile == OfferError(77, ("]0;pwned " + "x" * 999)[:200], latest="a b")
 
 
 def test_the_payer_reads_what_the_service_writes_and_the_other_way_round() -> None:

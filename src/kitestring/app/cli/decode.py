@@ -9,9 +9,14 @@ import click
 
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import facts, label, msat, shown
+from kitestring.base.text import clean
 
 if TYPE_CHECKING:
     from kitestring.app.service.execute import Result
+
+
+#: An invoice's description, the longest text in a code, has 639 bytes.
+MAX_TEXT_CHARS: Final = 1_000
 
 
 @click.command("decode")
@@ -37,7 +42,14 @@ def explain(code: str) -> Result:
         raise KitestringError(
             Reason.UNSUPPORTED, f"this is of the kind {kind.value}, which kitestring does not read yet"
         )
-    return {"type": kind.value, **reader(text)}
+    return {"type": kind.value, **{name: _seen(value) for name, value in reader(text).items()}}
+
+
+def _seen(value: object) -> object:
+    """A value as it may be shown: a code is a stranger's, and so are the texts in it."""
+    if isinstance(value, str):
+        return clean(value, MAX_TEXT_CHARS)
+    return [_seen(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _invoice(text: str) -> Result:

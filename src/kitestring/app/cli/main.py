@@ -18,6 +18,7 @@ from kitestring import __version__
 from kitestring.app.cli.shell import Shell, data_dir_option, json_option
 from kitestring.app.owner.table import GROUPS, TABLE, rows_of
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
+from kitestring.base.text import clean
 
 #: Commands outside of the owner's table: their modules here have the same names.
 _BEFORE: Final[Mapping[str, str]] = {
@@ -37,6 +38,8 @@ _AFTER: Final[Mapping[str, str]] = {
 _OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in TABLE if row.words}
 #: command → what the list in ``--help`` says.
 SUMMARIES: Final[Mapping[str, str]] = {**_BEFORE, **_OWNERS, **GROUPS, **_AFTER}
+#: The longest of our own sentences have about 400 characters.
+MAX_SENTENCE_CHARS: Final = 4_000
 #: The exit code that a shell reports for a program ended by Ctrl-C.
 INTERRUPTED: Final = 130
 
@@ -117,7 +120,7 @@ def _tell(error: BaseException) -> int:
         problem = {"reason": told.reason, "message": told.sentence, "details": dict(told.details)}
         with suppress(KitestringError):  # standard output is full; standard error says it all
             SHELL.print_json({"error": problem})
-    click.echo(f"error: {told.sentence}", err=True)
+    click.echo(f"error: {clean(told.sentence, MAX_SENTENCE_CHARS)}", err=True)
     _give_up_what_cannot_be_written()
     return told.code
 

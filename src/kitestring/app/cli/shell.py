@@ -10,6 +10,7 @@ import click
 
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.text import escape_unsafe, on_screen
 
 if TYPE_CHECKING:
     from kitestring.app.home.config import Config
@@ -83,17 +84,17 @@ class Shell:
         if self.as_json:
             self.print_json(result)
         elif text:
-            _write(text)
+            _write(on_screen(text))
 
     def note(self, text: str) -> None:
         """A remark for people, on standard error, so that the answer itself can be piped on."""
         if not self.as_json:
-            click.echo(text, err=True)
+            click.echo(on_screen(text), err=True)
 
     def print_json(self, value: Result) -> None:
         import json
 
-        _write(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+        _write(escape_unsafe(json.dumps(value, separators=(",", ":"), ensure_ascii=False)))
 
     def code(self, text: str, *, drawn: str = "") -> str:
         """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import Whole, amount, table, when
+from kitestring.base.text import clean
+
+#: Of a description, in a row of a terminal; all of it is in the JSON answer.
+MAX_DESCRIPTION_CHARS: Final = 48
 
 
 @click.command("transactions")
@@ -44,5 +48,5 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         if incoming and found["state"] == "settled"
         else {"settled": "paid"}.get(found["state"], found["state"]),
         found["account"],
-        found["description"][:48],
+        clean(found["description"], MAX_DESCRIPTION_CHARS),
     )

@@ -10,6 +10,10 @@ from typing import Final
 import click
 
 from kitestring.base.money import MAX_SATS
+from kitestring.base.text import clean
+
+#: A connection link, the longest text in a cell, has a few hundred characters, a code at most 5,000.
+MAX_CELL_CHARS: Final = 16_384
 
 _WHOLE: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
 _PERIODS: Final = {"day": "day", "week": "week", "month": "month", "year": "year", "total": "never"}
@@ -152,6 +156,7 @@ def shown(name: str, value: object) -> str:
 
 def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
     """Columns of text; those whose head ends in a blank are aligned to the right."""
+    rows = [tuple(clean(cell, MAX_CELL_CHARS) for cell in row) for row in rows]  # none of them forges a row
     widths = [max(len(row[i].strip()) for row in [heads, *rows]) for i in range(len(heads))]
     lines = []
     for row in [heads, *rows]:
@@ -165,6 +170,6 @@ def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
 
 def facts(pairs: list[tuple[str, str]]) -> str:
     """Names and values under each other; pairs without a value are left out."""
-    shown = [(name, value) for name, value in pairs if value]
+    shown = [(name, clean(value, MAX_CELL_CHARS)) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown)

@@ -10,7 +10,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account, show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
 from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
-from kitestring.app.owner.params import DEFAULT_WAIT_S, AmountMsat, NoParams, UnixTime
+from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_NOTE_CHARS, AmountMsat, NoParams, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
     DEFAULT_EXPIRY_S,
@@ -28,10 +28,11 @@ from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Balance, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
 from kitestring.base.store import Scope
+from kitestring.base.text import one_line
 from kitestring.client.payable import Terms
-from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.codec.json import dumps, loads_object
 from kitestring.codec.target import classify
+from kitestring.wire.text import fit_description, fit_offer_words
 
 #: Seconds that a command may be told to wait.
 MAX_WAIT_S: Final = 600
@@ -48,13 +49,13 @@ class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     target: Annotated[str, Meta(min_length=1, max_length=16_384)]
     amount_msat: AmountMsat | None = None
     max_fee_msat: MaxFeeMsat | None = None
-    description: Annotated[str, Meta(max_length=100)] = ""
+    description: str = ""
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
 
 
 class InvoiceParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     amount_msat: AmountMsat
-    description: Annotated[str, Meta(max_length=MAX_DESCRIPTION_BYTES)] = ""
+    description: str = ""
     expiry_s: Annotated[int, Meta(ge=MIN_EXPIRY_S, le=MAX_EXPIRY_S)] = DEFAULT_EXPIRY_S
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
 
@@ -75,7 +76,7 @@ class ResolveParams(msgspec.Struct, forbid_unknown_fields=True):
     """``payment`` is the payment's id or its payment hash."""
 
     payment: Annotated[str, Meta(min_length=1, max_length=128)]
-    note: Annotated[str, Meta(min_length=1, max_length=500)]
+    note: Annotated[str, Meta(min_length=1, max_length=MAX_NOTE_CHARS)]
 
 
 async def pay(desk: Spending, params: PayParams, call: Call) -> Result:
@@ -124,14 +125,15 @@ def _asked(params: PayParams) -> dict[str, Any]:
 async def _order(desk: Spending, params: PayParams) -> PayInvoice:
     amount = None if params.amount_msat is None else Msat(params.amount_msat)
     max_fee = None if params.max_fee_msat is None else Msat(params.max_fee_msat)
-    payable = await desk.find_payable(params.target, Terms(amount, params.description))
-    return payable.order(max_fee, description=params.description, metadata=dumps(_asked(params)))
+    words = fit_offer_words(params.description)
+    payable = await desk.find_payable(params.target, Terms(amount, words))
+    return payable.order(max_fee, description=words, metadata=dumps(_asked(params)))
 
 
 async def invoice(desk: Receiving, params: InvoiceParams, call: Call) -> Result:
     """Make an invoice into the owner account."""
     command = MakeInvoice(
-        amount_msat=Msat(params.amount_msat), description=params.description, expiry_s=params.expiry_s
+        amount_msat=Msat(params.amount_msat), description=fit_description(params.description), expiry_s=params.expiry_s
     )
     stored = await desk.store.request(call.request_id)
     if stored is not None and thaw(stored.command) != command:
@@ -208,7 +210,7 @@ async def _resolve(desk: Operating, params: ResolveParams) -> Result:
         raise KitestringError(
             Reason.UNKNOWN_TARGET, "there is no payment of unknown outcome with this id or hash; nothing was changed"
         )
-    await desk.resolve_payment(found.payment_id, params.note)
+    await desk.resolve_payment(found.payment_id, one_line(params.note, MAX_NOTE_CHARS))
     return {
         "payment_id": found.payment_id,
         "payment_hash": found.payment_hash,

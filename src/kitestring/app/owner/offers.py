@@ -127,6 +127,8 @@ def _check(params: OfferParams) -> None:
     if params.min_msat is not None and params.max_msat is not None and params.min_msat > params.max_msat:
         raise KitestringError(Reason.MALFORMED, "the smallest amount is larger than the largest")
     plain_line(params.label, "a label")
+    for field in params.payer_data:
+        plain_line(field, "what a payer is asked for")
 
 
 async def _find(desk: Reading, name: str) -> Offer | None:

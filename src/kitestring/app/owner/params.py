@@ -9,12 +9,15 @@ from msgspec import Meta
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_MSAT
+from kitestring.base.text import unseen
 
 AmountMsat = Annotated[int, Meta(ge=1, le=MAX_MSAT)]
 #: A year 3000 that a typing mistake does not reach.
 UnixTime = Annotated[int, Meta(ge=0, le=2**35)]
 #: Names are shown in lists and typed on command lines.
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+#: Of the operator's word about a payment or a doubt, which is kept.
+MAX_NOTE_CHARS: Final = 500
 #: Seconds a command waits for the end of a payment, unless it is told; the node itself searches for at most 60.
 DEFAULT_WAIT_S: Final = 75
 #: The longest window of a rolling budget.
@@ -32,7 +35,10 @@ class NameParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def plain_line(text: str, what: str = "a name or note") -> str:
-    """``text``, if it is one line without white space around it. Raises KitestringError that begins with ``what``."""
-    if not text.isprintable() or text != text.strip():
+    """``text``, if it is one line without white space around it, and all of it can be seen. Raises KitestringError that
+    begins with ``what``."""
+    if text != text.strip() or "\n" in text:
         raise KitestringError(Reason.MALFORMED, f"{what} is one line without white space around it")
+    if hidden := unseen(text):
+        raise KitestringError(Reason.MALFORMED, f"{what} has a character that nobody sees (U+{ord(hidden):04X})")
     return text

@@ -12,16 +12,19 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.command import Call, Commands, Operate
 from kitestring.app.owner.desk import Operating
 from kitestring.app.owner.node import against_node
+from kitestring.app.owner.params import MAX_NOTE_CHARS
 from kitestring.app.owner.stops import WAYS_OUT, EndedBy
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import Stop
+from kitestring.base.text import one_line
 from kitestring.ledger.audit.checks import audit
 
 
 class AllowParams(msgspec.Struct, forbid_unknown_fields=True):
     note: Annotated[
-        str, Meta(max_length=500, description="Why you are sure; without it the books must agree with the node.")
+        str,
+        Meta(max_length=MAX_NOTE_CHARS, description="Why you are sure; without it the books must agree with the node."),
     ] = ""
 
 
@@ -30,13 +33,13 @@ async def spending_allow(desk: Operating, params: AllowParams, _call: Call) -> R
 
     Without a note only after a doubt about the ledger, and only if its books agree with the node's (`audit --node`).
     """
-    stops = await desk.store.stops()
-    enough = {EndedBy.BOOKS, EndedBy.WORD} if params.note else {EndedBy.BOOKS}
+    stops, note = await desk.store.stops(), one_line(params.note, MAX_NOTE_CHARS)
+    enough = {EndedBy.BOOKS, EndedBy.WORD} if note else {EndedBy.BOOKS}
     allowed = [stop for stop in stops if WAYS_OUT[stop.cause].ended_by in enough]
-    if allowed and not params.note:
+    if allowed and not note:
         await _need_right_books(desk)
     for stop in allowed:
-        await desk.allow_spending(stop.cause, params.note or "the books agree with the node")
+        await desk.allow_spending(stop.cause, note or "the books agree with the node")
     left = [stop for stop in stops if stop not in allowed]
     if left and not allowed:
         raise _still_stopped(left[0])
