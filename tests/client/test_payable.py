@@ -10,7 +10,7 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.client.net import Net
-from kitestring.client.payable import KINDS, Payable, TargetKind, Terms, agreed, ask, offer_sats, read
+from kitestring.client.payable import KINDS, Payable, TargetKind, Terms, agreed, ask, choose, offer_sats, read
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target
@@ -35,9 +35,68 @@ def test_an_offer_is_found_however_it_is_wrapped(text: str) -> None:
     assert read(text) == OFFER
 
 
+FIXED = pointers.encode(Noffer(SERVICE.public_hex, ("wss://relay.example.com",), "tea", PriceType.FIXED, 21))
+FOREIGN = invoice(network="bitcoin")
+
+
+def test_the_first_thing_of_a_link_that_can_be_paid_wins() -> None:
+    broken = invoice()[:-1]
+    assert read(f"bitcoin:?lightning={broken}&lightning={invoice()}&noffer={CODE}") == bolt11.decode(invoice())
+    assert read(f"bitcoin:?lightning={broken}&lightning=me@example.com&lno=lno1x&noffer={CODE}") == OFFER
+    with pytest.raises(KitestringError, match="cannot be read") as caught:
+        read(f"bitcoin:?lightning={broken}&lno=lno1x")
+    assert caught.value.reason is Reason.MALFORMED
+
+
+def test_of_two_invoices_in_a_link_the_one_of_the_payers_network_is_chosen() -> None:
+    link = f"bitcoin:?lightning={FOREIGN}&lightning={invoice()}"
+    assert choose(link, "regtest").text == invoice()
+    assert choose(link).text == choose(link, "bitcoin").text == FOREIGN
+    assert choose(f"bitcoin:?lightning={FOREIGN}", "regtest").text == FOREIGN  # and is refused by its network
+
+
+@pytest.mark.parametrize(
+    "link", [f"bitcoin:?amount=0.00000022&lightning={invoice()}", f"bitcoin:?amount=1&noffer={FIXED}"]
+)
+def test_a_link_that_contradicts_itself_is_refused_before_anybody_is_asked(link: str) -> None:
+    with pytest.raises(KitestringError, match="ask for a right one") as caught:
+        read(link)
+    assert caught.value.reason is Reason.AMOUNT_OUT_OF_RANGE
+    assert read(f"bitcoin:?amount=0.00000021&lightning={invoice()}") == bolt11.decode(invoice())
+    assert isinstance(read(f"bitcoin:?amount=0.00000021&noffer={FIXED}"), Noffer)
+
+
+async def test_the_amount_of_a_link_is_paid_where_its_invoice_names_none_and_no_other() -> None:
+    link = f"bitcoin:?amount=0.00000042&lightning={invoice(None)}"
+    assert (
+        (await ask(link, Terms(), net())).amount_msat == (await ask(link, Terms(sat(42)), net())).amount_msat == sat(42)
+    )
+    with pytest.raises(KitestringError, match="asks for 42 sat, not for 41 sat") as caught:
+        await ask(link, Terms(sat(41)), net())
+    assert caught.value.reason is Reason.AMOUNT_OUT_OF_RANGE
+
+
+async def test_the_amount_of_a_link_is_what_an_offer_is_asked_for() -> None:
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice()})]) as relay:
+        link = f"bitcoin:?amount=0.00000021&noffer={pointers.encode(noffer(relay.url))}"
+        async with await ask(link, Terms(), net(IMPATIENT, relay.url)) as found:
+            assert found.amount_msat == sat(21)
+        assert relay.requests[0].members["amount_sats"] == 21
+
+
+def test_two_spellings_of_one_wish_have_one_identity_and_another_amount_is_another_wish() -> None:
+    bare = invoice(None)
+    assert choose(f"\ufefflightning:{bare.upper()}\n").identity == choose(f"bitcoin:?lightning={bare}").identity == bare
+    assert (
+        choose(f"bitcoin:?amount=1&lightning={bare}").identity != choose(f"bitcoin:?amount=2&lightning={bare}").identity
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("bitcoin:?amount=x&lightning=" + invoice(), Reason.MALFORMED),
+        ("bitcoin:?req-pop=a&lightning=" + invoice(), Reason.MALFORMED),
         ("", Reason.MALFORMED),
         ("hello", Reason.MALFORMED),
         (invoice()[:-1], Reason.MALFORMED),

@@ -221,3 +221,13 @@ def test_an_amount_that_is_missing_or_another_one_is_refused(
     with pytest.raises(KitestringError) as caught:
         amount_to_pay(invoice, given)
     assert caught.value.reason is reason
+
+
+def test_an_invoice_is_read_as_pasting_leaves_it() -> None:
+    plain = bolt11.decode(COFFEE, recover=False)
+    for pasted in (
+        f"\ufeff{COFFEE}",
+        f"{COFFEE[:90]}\r\n   {COFFEE[90:]}\n",
+        f"lightning:{COFFEE[:50]}\u200b{COFFEE[50:]}",
+    ):
+        assert bolt11.decode(pasted, recover=False) == plain

@@ -76,7 +76,6 @@ def test_an_entity_survives_the_round_trip(entity: nip19.Entity) -> None:
         ("lnurl", bytes(32)),
         ("nprofile", tlv.encode([(1, b"wss://a.example")])),
         ("nprofile", tlv.encode([(0, bytes(31))])),
-        ("nprofile", tlv.encode([(0, bytes(32)), (1, b"\xff")])),
         ("nevent", tlv.encode([(0, bytes(32)), (2, bytes(31))])),
         ("nevent", tlv.encode([(0, bytes(32)), (3, bytes(2))])),
         ("naddr", tlv.encode([(0, b"x"), (2, bytes(32))])),
@@ -130,3 +129,13 @@ def test_a_secret_key_is_read_from_both_forms() -> None:
 def test_what_nobody_could_read_is_not_written(entity: nip19.Entity) -> None:
     with pytest.raises(CodecError):
         nip19.encode(entity)
+
+
+def test_a_relay_that_is_none_is_left_out() -> None:
+    data = tlv.encode([(0, bytes.fromhex(KEY)), (1, b"\xff"), (1, b"http://a"), (1, b"wss://a.example")])
+    assert nip19.decode(bech32.encode("nprofile", data, limit=5_000)) == Profile(KEY, ("wss://a.example",))
+
+
+def test_a_text_is_read_as_pasting_leaves_it() -> None:
+    text = nip19.encode(PublicKey(KEY))
+    assert nip19.decode(f"\ufeffnostr:{text[:20]}\n  {text[20:]}\u200b") == PublicKey(KEY)

@@ -177,3 +177,25 @@ def test_what_a_peer_could_misread_is_not_written(pointer: Pointer) -> None:
 def test_a_bitcoin_link_without_a_code_is_refused() -> None:
     with pytest.raises(CodecError, match="noffer"):
         pointers.decode("bitcoin:?lightning=lnbc1")
+
+
+def _code(*relays: bytes) -> str:
+    entries = [(3, b"\x02"), (2, b"tips"), *((1, relay) for relay in relays), (0, bytes.fromhex(KEY))]
+    return bech32.encode("noffer", tlv.encode(entries), limit=5_000)
+
+
+def test_one_bad_relay_among_good_ones_is_left_out_and_named() -> None:
+    found = pointers.decode(_code(b"http://a", b"wss://B.example/", b"\xff"))
+    assert (found.relays, found.left_out) == (("wss://B.example/",), ("http://a", "\udcff"))
+    for only_bad in (_code(b"http://a"), _code(b"\xff", b"wss://u@a")):
+        with pytest.raises(CodecError, match="relay"):
+            pointers.decode(only_bad)
+
+
+def test_the_first_code_of_a_link_that_can_be_read_counts() -> None:
+    good = _code(b"wss://a.example")
+    assert pointers.decode(f"bitcoin:?noffer={good[:-1]}&noffer={good}&label=%E9") == pointers.decode(good)
+    with pytest.raises(CodecError):
+        pointers.decode(f"bitcoin:?noffer={good[:-1]}&noffer=noffer1")
+    with pytest.raises(CodecError, match="carries no noffer code"):
+        pointers.decode("bitcoin:?lightning=lnbc1")

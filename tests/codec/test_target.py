@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from kitestring.base.errors import CodecError
-from kitestring.codec.target import Target, classify
+from kitestring.base.money import Msat
+from kitestring.codec.target import Target, candidates, classify, link_amount
 from tests.kit.vectors import load
 
 KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
@@ -19,7 +20,17 @@ CONNECTIONS = [case["uri"] for case in load("nwc_uris.json")["connection"]]
     ids=lambda value: value[:16],
 )
 def test_every_published_text_is_recognised_with_and_without_wrapping(kind: str, text: str) -> None:
-    wrapped = [text, f" {text}\n", f"lightning:{text}", f"LIGHTNING://{text.upper()}", f"nostr:{text}"]
+    middle = len(text) // 2
+    pasted = f"\ufeff{text[:middle]}\r\n\t{text[middle:]}\u200b\n"
+    wrapped = [
+        pasted,
+        f"bitcoin:?label=%E9&lightning={pasted}",
+        text,
+        f" {text}\n",
+        f"lightning:{text}",
+        f"LIGHTNING://{text.upper()}",
+        f"nostr:{text}",
+    ]
     wrapped.append(f"bitcoin:bc1q?amount=1&lightning={text}")
     assert {classify(form) for form in wrapped} == {(Target(kind), text.lower())}
 
@@ -57,3 +68,29 @@ def test_other_forms_are_recognised_and_mixed_case_is_left_for_the_decoder(
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(CodecError):
         classify(text)
+
+
+def test_a_link_may_carry_several_and_all_of_them_are_told_in_the_order_of_trying() -> None:
+    link = "bitcoin:?lno=lno1x&noffer=noffer1x&lightning=hello&lightning=&lightning=LNBC1A&lightning=lightning:lnbc1b"
+    assert candidates(link) == [
+        (Target.BOLT11, "lnbc1a"),
+        (Target.BOLT11, "lnbc1b"),
+        (Target.NOFFER, "noffer1x"),
+        (Target.BOLT12, "lno1x"),
+    ]
+    assert candidates("lnbc1a") == [(Target.BOLT11, "lnbc1a")]
+    with pytest.raises(CodecError, match="this is no invoice"):
+        candidates("bitcoin:?lightning=hello&noffer=hi")
+
+
+@pytest.mark.parametrize("text", ["me@pay.exam\nple", "me@pay.example\nThanks", "https://a.example/\nx"])
+def test_an_address_is_not_put_together_out_of_two_lines(text: str) -> None:
+    with pytest.raises(CodecError, match="one line"):
+        classify(text)
+
+
+def test_only_a_bitcoin_link_names_an_amount() -> None:
+    assert link_amount("\ufeffBITCOIN:?amount=0.00000021&lightning=a") == Msat(21_000)
+    assert link_amount("lightning:lnbc1?amount=5") is None
+    with pytest.raises(CodecError):
+        link_amount("bitcoin:?amount=x")

@@ -24,7 +24,7 @@ from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
 from kitestring.base.text import clean, escape_unsafe, on_screen, unseen
 from kitestring.client import payable
-from kitestring.codec import bech32, bolt11, nip19, pointers, relay_url, target, tlv, uri
+from kitestring.codec import bech32, bolt11, nip19, pasted, pointers, relay_url, target, tlv, uri
 from kitestring.codec import json as strict_json
 from kitestring.crypto import macaroon, nip04, nip44
 from kitestring.nostr import filter as filters
@@ -101,6 +101,20 @@ def _these(*values: object) -> Callable[[], tuple[bytes, ...]]:
 
 def _nwc_requests() -> tuple[bytes, ...]:
     return (*_vectors("nwc_payloads.json"), *(json.dumps(form).encode() for form in _FORMS))
+
+
+def _links() -> tuple[bytes, ...]:
+    values = f"lightning=lnbc1&lightning={invoice()}&noffer=noffer1x&lno=lno1x&label=%E9".encode()
+    codes = _vectors("clink_pointers.json", "nip19.json", "bolt11.json")
+    return (*codes, b"bitcoin:?amount=0.00000021&" + values, b"BITCOIN:?" + values)
+
+
+def _relay_lists() -> tuple[bytes, ...]:
+    return (b"wss://a.example/,http://b,wss://c:65536,wss://[::1]:7/x?y,", b"wss://caf\xe9,ws://u@b#c")
+
+
+def _pasted() -> tuple[bytes, ...]:
+    return tuple(f"\ufeff{code[:20]}\r\n\t{code[20:]}\u200b\n".encode() for code in (invoice(), "me@pay.example"))
 
 
 def _events() -> tuple[bytes, ...]:
@@ -182,9 +196,10 @@ PARSERS: Final = (
     Parser("nip19 secret", _text(nip19.decode_secret), _of("nip19.json")),
     Parser("tlv", tlv.decode, _these(b"\x00\x20" + KEY + b"\x01\x03abc", b"\x02\x00")),
     Parser("pointers", _text(pointers.decode), _of("clink_pointers.json")),
-    Parser("targets", _text(target.classify), _of("clink_pointers.json", "nip19.json", "bolt11.json")),
-    Parser("payable", _text(payable.read), _of("clink_pointers.json", "bolt11.json"), _SAID),
+    Parser("targets", _text(lambda text: (target.candidates(text), target.link_amount(text))), _links),
+    Parser("payable", _text(lambda text: payable.choose(text, "regtest")), _links, (KitestringError,)),
     Parser("wallet links", _text(uri.decode_nwc), _of("nwc_uris.json")),
+    Parser("lists of relays", _text(lambda text: relay_url.usable_relays(text.split(","), 4)), _relay_lists, ()),
     Parser(
         "dates of answers",
         _text(lambda text: dates.unix_time({"Date": text})),
@@ -193,9 +208,14 @@ PARSERS: Final = (
     ),
     Parser(
         "bitcoin links",
-        _text(lambda text: uri.bip321_values(text, "lightning")),
-        _these("bitcoin:bc1q?amount=0.1&lightning=lnbc1&lno=x", "bitcoin:?lightning=a&req-x=1"),
+        _text(uri.decode_bip321),
+        _these(
+            "bitcoin:bc1q?amount=0.1&lightning=lnbc1&lno=x",
+            "bitcoin:?lightning=a&req-x=1",
+            "BITCOIN:?AMOUNT=20999999.99999999999&label=caf%E9&lightning=a&lightning=b&pop=c%3a\r\n d#e",
+        ),
     ),
+    Parser("pasted texts", _text(lambda text: (pasted.tidy(text), pasted.is_wrapped(text))), _pasted, ()),
     Parser("relay urls", _text(relay_url.require_relay_url), _these("wss://relay.example.com:7/x?y#z", "ws://[::1]:1")),
     Parser(
         "foreign relays",

@@ -186,10 +186,13 @@ def _relays(noffer: Noffer, net: Net) -> tuple[list[str], list[str]]:
         if not configured:
             raise KitestringError(Reason.MALFORMED, "the offer names no relay: ask for a code that does")
         return list(configured.values()), []
-    named = [normalise(url) for url in noffer.relays]
-    own = [configured[url] for url in dict.fromkeys(named) if url in configured]
+    named: dict[str, str] = {}
+    for url in noffer.relays:
+        named.setdefault(normalise(url), url)  # compared in the normal form, dialled as it is written
+    own = [configured[known] for known in named if known in configured]
+    strangers = [url for known, url in named.items() if known not in configured]
     try:
-        return own, foreign_relays([url for url in named if url not in configured], allow_private=net.allow_private)
+        return own, foreign_relays(strangers, allow_private=net.allow_private)
     except KitestringError:
         if not own:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
@@ -13,7 +13,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MSAT_PER_SAT, Msat, sat
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer, PriceType
-from kitestring.codec.target import Target, classify
+from kitestring.codec.target import Target, candidates, link_amount
 from kitestring.wire.text import clean_description
 
 if TYPE_CHECKING:
@@ -91,13 +91,32 @@ class TargetKind(Generic[T]):
     ask: Callable[[T, Terms, Net], Awaitable[Payable]]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[T]):
+    """The one thing of a pasted text that is to be paid: its kind, its bare text, and what that says.
+
+    ``amount_msat`` is the amount that a ``bitcoin:`` link around it names.
+    """
+
+    kind: TargetKind[T]
+    text: str
+    source: T
+    amount_msat: Msat | None = None
+
+    @property
+    def identity(self) -> str:
+        """The form in which two spellings of the same wish are equal."""
+        return self.text if self.amount_msat is None else f"{self.text} {int(self.amount_msat)}"
+
+
 def read(text: str) -> Source:
     """Read what ``text`` asks to be paid, without asking anybody.
 
-    Takes it bare or inside ``lightning:``, ``nostr:`` and ``bitcoin:`` links. Raises KitestringError: MALFORMED, or
-    UNSUPPORTED for something known that cannot be paid.
+    Takes it bare, inside ``lightning:``, ``nostr:`` and ``bitcoin:`` links, and as pasting leaves it. Raises
+    KitestringError: MALFORMED, UNSUPPORTED for something known that cannot be paid, AMOUNT_OUT_OF_RANGE where a link
+    contradicts itself.
     """
-    source: Source = _read(text, KINDS)[1]
+    source: Source = choose(text).source
     return source
 
 
@@ -107,8 +126,8 @@ async def ask(text: str, terms: Terms, net: Net, kinds: Mapping[Target, TargetKi
     Raises KitestringError: as :func:`read`, for an amount that is missing or another one, WRONG_NETWORK, and whatever
     the payee refuses.
     """
-    kind, source = _read(text, kinds or KINDS)
-    payable = await kind.ask(source, terms, net)
+    chosen = choose(text, terms.network, kinds)
+    payable = await chosen.kind.ask(chosen.source, replace(terms, amount_msat=_amount(chosen, terms)), net)
     network = payable.invoice.network
     if terms.network not in ("", network):
         await payable.close()
@@ -118,17 +137,70 @@ async def ask(text: str, terms: Terms, net: Net, kinds: Mapping[Target, TargetKi
     return payable
 
 
-def _read(text: str, kinds: Mapping[Target, TargetKind[Any]]) -> tuple[TargetKind[Any], Any]:
+def choose(text: str, network: str = "", kinds: Mapping[Target, TargetKind[Any]] | None = None) -> Chosen[Any]:
+    """The first thing in ``text`` that can be paid, on ``network`` if there is one for it. Raises as :func:`read`."""
     try:
-        target, bare = classify(text)
-        kind = kinds.get(target)
-        if kind is not None:
-            return kind, kind.read(bare)
+        amount, found = link_amount(text), candidates(text)
     except CodecError as error:
-        raise KitestringError(Reason.MALFORMED, f"the target cannot be read: {error}") from error
-    raise KitestringError(
-        Reason.UNSUPPORTED, f"kitestring pays Lightning invoices and offers (noffer1…), not this ({target.value})"
-    )
+        raise _unreadable(error) from error
+    readable: list[Chosen[Any]] = []
+    first_error: KitestringError | None = None
+    for target, bare in found:
+        try:
+            kind = _kind(target, kinds or KINDS)
+            readable.append(Chosen(kind, bare, kind.read(bare), amount))
+        except CodecError as error:
+            first_error = first_error or _unreadable(error)
+        except KitestringError as error:
+            first_error = first_error or error
+    if not readable:
+        raise first_error or KitestringError(Reason.MALFORMED)
+    chosen = next((one for one in readable if _is_of(one.source, network)), readable[0])
+    _need_agreement(chosen)
+    return chosen
+
+
+def _unreadable(error: CodecError) -> KitestringError:
+    return KitestringError(Reason.MALFORMED, f"the target cannot be read: {error}")
+
+
+def _kind(target: Target, kinds: Mapping[Target, TargetKind[Any]]) -> TargetKind[Any]:
+    kind = kinds.get(target)
+    if kind is None:
+        raise KitestringError(
+            Reason.UNSUPPORTED, f"kitestring pays Lightning invoices and offers (noffer1…), not this ({target.value})"
+        )
+    return kind
+
+
+def _is_of(source: object, network: str) -> bool:
+    """Whether this can be paid on ``network``; of an offer only its service knows."""
+    return not isinstance(source, bolt11.Invoice) or network in ("", source.network)
+
+
+def _need_agreement(chosen: Chosen[Any]) -> None:
+    """Refuse a link whose amount is not that of what it carries: nobody could tell which of them was meant."""
+    source, asked = chosen.source, chosen.amount_msat
+    named: Msat | None = None
+    if isinstance(source, bolt11.Invoice):
+        named = source.amount_msat
+    elif isinstance(source, Noffer) and source.price_type is PriceType.FIXED and source.price_sats:
+        named = sat(source.price_sats)
+    if asked is not None and named is not None and asked != named:
+        raise KitestringError(
+            Reason.AMOUNT_OUT_OF_RANGE,
+            f"this link asks for {asked}, and what it carries for {named}: nothing was paid, ask for a right one",
+        )
+
+
+def _amount(chosen: Chosen[Any], terms: Terms) -> Msat | None:
+    """The amount to pay; None = the one that the source itself names."""
+    asked, given = chosen.amount_msat, terms.amount_msat
+    if asked is not None and given not in (None, asked):
+        raise KitestringError(
+            Reason.AMOUNT_OUT_OF_RANGE, f"this link asks for {asked}, not for {given}: leave the amount out"
+        )
+    return asked if given is None else given
 
 
 # ---------------------------------------------------------------- invoices

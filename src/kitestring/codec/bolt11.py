@@ -17,6 +17,7 @@ import msgspec
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, MAX_WHOLE, Msat
 from kitestring.codec import bech32
+from kitestring.codec.pasted import tidy
 from kitestring.crypto import secp
 
 DEFAULT_EXPIRY_S: Final = 3600
@@ -149,8 +150,8 @@ def decode(text: str, *, recover: bool = True) -> Invoice:
 
 
 def normalise(text: str) -> str:
-    """Lower case, without white space around it and without ``lightning:``. Mixed case stays, to be refused."""
-    text = text.strip()
+    """Lower case, without ``lightning:`` and without what pasting leaves. Mixed case stays, to be refused."""
+    text = text.strip() if text.isascii() and "\n" not in text and "\r" not in text else tidy(text)
     if text[:10].lower() == "lightning:":
         text = text[10:].removeprefix("//")
     return text.lower() if text.isupper() else text

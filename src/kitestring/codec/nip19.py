@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from kitestring.base.errors import CodecError
 from kitestring.codec import bech32, tlv
+from kitestring.codec.pasted import tidy
 from kitestring.codec.relay_url import is_relay_url, require_relay_url
 from kitestring.crypto import secp
 
@@ -100,8 +101,8 @@ def decode_secret(text: str) -> bytes:
 
 
 def strip_scheme(text: str) -> str:
-    """Without white space around it and without ``nostr:`` (NIP-21)."""
-    text = text.strip()
+    """Without ``nostr:`` (NIP-21) and without what pasting leaves."""
+    text = tidy(text)
     return text[6:].removeprefix("//") if text[:6].lower() == "nostr:" else text
 
 
@@ -130,7 +131,7 @@ class _Parts:
         relays: list[str] = []
         for kind, value in tlv.decode(data):
             self._first.setdefault(kind, value)
-            if kind == _RELAY and is_relay_url(url := tlv.text(value)):
+            if kind == _RELAY and is_relay_url(url := value.decode(errors="surrogateescape")):
                 relays.append(url)
         self.relays = tuple(relays)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
@@ -16,7 +16,8 @@ from kitestring.base.errors import CodecError
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT
 from kitestring.codec import bech32, tlv
 from kitestring.codec.nip19 import MAX_LENGTH, hex32
-from kitestring.codec.relay_url import require_relay_url
+from kitestring.codec.pasted import tidy
+from kitestring.codec.relay_url import require_relay_url, usable_relays
 from kitestring.codec.uri import bip321_values, is_bip321
 from kitestring.crypto import secp
 
@@ -44,7 +45,8 @@ class Noffer:
     """A static payment code. ``pubkey`` is the service in hex; the first relay is the preferred one.
 
     ``price_sats`` is None where only the service knows the price. ``fiat_price`` is a price in ``currency`` that older
-    codes carry: for display only, never an amount of satoshis, and never written.
+    codes carry: for display only, never an amount of satoshis, and never written. ``left_out`` are texts in a code that
+    stand in place of a relay and are none.
     """
 
     pubkey: str
@@ -54,6 +56,7 @@ class Noffer:
     price_sats: int | None = None
     currency: str | None = None
     fiat_price: int | None = None
+    left_out: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Ndebit:
     relays: tuple[str, ...]
     pointer: str | None = None
     k1: str | None = None
+    left_out: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +77,38 @@ class Nmanage:
     pubkey: str
     relays: tuple[str, ...]
     pointer: str | None = None
+    left_out: tuple[str, ...] = field(default=(), compare=False)
 
 
 Pointer = Noffer | Ndebit | Nmanage
 
 
 def decode(text: str) -> Pointer:
-    """Read a pointer in any form that :func:`normalise_input` knows. Raises CodecError."""
-    hrp, data = bech32.decode(normalise_input(text), limit=MAX_LENGTH)
+    """Read a pointer in any form that :func:`normalise_input` knows; of a ``bitcoin:`` link the first that can be read.
+    Raises CodecError."""
+    first_error: CodecError | None = None
+    for bare in _bare(text):
+        try:
+            return _read(bare)
+        except CodecError as error:
+            first_error = first_error or error
+    raise first_error or CodecError("the bitcoin: link carries no noffer code")
+
+
+def _read(text: str) -> Pointer:
+    hrp, data = bech32.decode(text, limit=MAX_LENGTH)
     if hrp not in {"noffer", "ndebit", "nmanage"}:
         raise CodecError("this is no noffer, ndebit or nmanage code")
-    values, relays = _collect(data)
+    values, relays, left_out = _collect(data)
     key = values.get(_KEY, b"")
     if len(key) != 32 or not secp.is_valid_public(key):
         raise CodecError("the code does not carry a valid service key")
     name = tlv.text(values.get(_ID, b"")) or None
     if hrp == "noffer":
-        return _read_offer(key.hex(), relays, name, values)
+        return replace(_read_offer(key.hex(), relays, name, values), left_out=left_out)
     if hrp == "ndebit":
-        return Ndebit(key.hex(), relays, name, _read_k1(values.get(_TYPE_OR_K1)))
-    return Nmanage(key.hex(), relays, name)
+        return Ndebit(key.hex(), relays, name, _read_k1(values.get(_TYPE_OR_K1)), left_out)
+    return Nmanage(key.hex(), relays, name, left_out)
 
 
 def encode(pointer: Pointer) -> str:
@@ -109,33 +125,44 @@ def encode(pointer: Pointer) -> str:
 
 
 def normalise_input(text: str) -> str:
-    """The bare pointer in pasted text: white space, ``lightning:``, ``nostr:``, ``noffer:``… or a ``bitcoin:`` link.
+    """The bare pointer in pasted text, out of ``lightning:``, ``nostr:``, ``noffer:``… or a ``bitcoin:`` link.
 
     Upper case becomes lower case, mixed case stays (and is refused later). Raises CodecError for a link without one.
     """
+    found = _bare(text)
+    if not found:
+        raise CodecError("the bitcoin: link carries no noffer code")
+    return found[0]
+
+
+def _bare(text: str) -> list[str]:
+    bare = tidy(text)
+    return [_unwrap(value) for value in bip321_values(bare, "noffer")] if is_bip321(bare) else [_unwrap(bare)]
+
+
+def _unwrap(text: str) -> str:
     text = text.strip()
-    if is_bip321(text):
-        found = bip321_values(text, "noffer")
-        if not found:
-            raise CodecError("the bitcoin: link carries no noffer code")
-        text = found[0].strip()
     scheme, separator, rest = text.partition(":")
     if separator and scheme.lower() in _SCHEMES:
         text = rest.removeprefix("//").strip()
     return text.lower() if text.isupper() else text
 
 
-def _collect(data: bytes) -> tuple[dict[int, bytes], tuple[str, ...]]:
+def _collect(data: bytes) -> tuple[dict[int, bytes], tuple[str, ...], tuple[str, ...]]:
+    """Single values, relays, and what stands in place of a relay."""
     values: dict[int, bytes] = {}
-    relays: list[str] = []
+    named: list[str] = []
     for kind, value in tlv.decode(data):
         if kind == _RELAY:
-            relays.append(require_relay_url(tlv.text(value)))
+            named.append(value.decode(errors="surrogateescape"))
         elif kind in values:
             raise CodecError("the code carries something twice")
         else:
             values[kind] = value
-    return values, tuple(relays)
+    relays, left_out = usable_relays(named, len(named))
+    if named and not relays:
+        require_relay_url(named[0])
+    return values, relays, left_out
 
 
 def _read_offer(key: str, relays: tuple[str, ...], name: str | None, values: dict[int, bytes]) -> Noffer:

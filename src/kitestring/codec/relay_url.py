@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 from kitestring.base.errors import CodecError
 
@@ -11,14 +13,20 @@ from kitestring.base.errors import CodecError
 MAX_RELAY_URL_LENGTH: Final = 512
 
 _RELAY_URL: Final = re.compile(
-    r"wss?://(?:[^\s\x00-\x1f\x7f/?#@:\\\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][^\s\x00-\x1f\x7f]*)?",
+    r"wss?://(?:[^\s\x00-\x1f\x7f/?#@:\\\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?][^\s\x00-\x1f\x7f#]*)?",
     re.IGNORECASE,
 )
 
 
 def is_relay_url(url: str) -> bool:
-    """``ws://`` or ``wss://``, a host, no user information, no white space or control characters."""
-    return len(url) <= MAX_RELAY_URL_LENGTH and _RELAY_URL.fullmatch(url) is not None
+    """``ws://`` or ``wss://``, a host, a port that there is, no user information, no fragment, nothing that cannot be
+    seen."""
+    if len(url) > MAX_RELAY_URL_LENGTH or _RELAY_URL.fullmatch(url) is None or not url.isprintable():
+        return False
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:  # a port beyond 65,535, brackets around no address
+        return False
 
 
 def require_relay_url(url: str) -> str:
@@ -26,3 +34,13 @@ def require_relay_url(url: str) -> str:
     if not is_relay_url(url):
         raise CodecError("a relay must be a ws:// or wss:// address without user name")
     return url
+
+
+def usable_relays(urls: Iterable[str], most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The first ``most`` addresses of relays among ``urls``, as they are written, and what was left out: one bad value
+    among good ones is no reason to refuse a link."""
+    good: list[str] = []
+    left_out: list[str] = []
+    for url in urls:
+        (good if len(good) < most and is_relay_url(url) else left_out).append(url)
+    return tuple(good), tuple(left_out)

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Final
 
 from kitestring.base.errors import CodecError
-from kitestring.codec.uri import MAX_LENGTH, NWC_SCHEMES, bip321_values, is_bip321
+from kitestring.base.money import Msat
+from kitestring.codec.pasted import is_wrapped, tidy
+from kitestring.codec.uri import MAX_LENGTH, NWC_SCHEMES, decode_bip321, is_bip321
 
 
 class Target(StrEnum):
@@ -48,15 +50,57 @@ _WRAPPERS: Final = ("lightning", "nostr", "noffer", "ndebit", "nmanage")
 _LNURL_SCHEMES: Final = ("lnurlp", "lnurlw", "lnurlc", "keyauth")
 #: In this order: an invoice is paid at once, an offer asks first.
 _LINK_VALUES: Final = ("lightning", "noffer", "lno")
+#: Kinds without a checksum: two lines joined could be somebody else's.
+_UNCHECKED: Final = frozenset({Target.ADDRESS, Target.URL})
 
 
 def classify(text: str) -> tuple[Target, str]:
-    """The kind of a text, and the text without wrapping: bech32 in lower case, links as they are.
+    """The first of :func:`candidates`."""
+    return candidates(text)[0]
 
-    The kind is told by its beginning alone; whether the rest is valid, its own decoder says. Raises CodecError if it
-    is of no known kind.
+
+def candidates(text: str) -> list[tuple[Target, str]]:
+    """Every kind that a text can be taken for, and the text without wrapping: bech32 in lower case, links as they are.
+
+    A ``bitcoin:`` link may carry several, in the order in which they are to be tried; anything else is one. The kind is
+    told by its beginning alone; whether the rest is valid, its own decoder says. Raises CodecError if it is of no known
+    kind.
     """
-    bare = _unwrap(text)
+    if len(text) > MAX_LENGTH:
+        raise CodecError(f"the text is longer than {MAX_LENGTH} characters")
+    bare = tidy(text)
+    if not is_bip321(bare):
+        found = _classify_one(_unwrap(bare))
+        if found[0] in _UNCHECKED and is_wrapped(text):
+            raise CodecError("an address stands on one line")
+        return [found]
+    link = decode_bip321(bare)
+    values = [value for name in _LINK_VALUES for value in link.values.get(name, ()) if value]
+    if not values:
+        raise CodecError("the bitcoin: link carries nothing that can be paid over Lightning")
+    return _classify_each(values)
+
+
+def link_amount(text: str) -> Msat | None:
+    """The amount that a ``bitcoin:`` link names; None for any other text. Raises CodecError as :func:`candidates`."""
+    bare = tidy(text[: MAX_LENGTH + 1])
+    return decode_bip321(bare).amount_msat if is_bip321(bare) else None
+
+
+def _classify_each(values: list[str]) -> list[tuple[Target, str]]:
+    found: list[tuple[Target, str]] = []
+    first_error: CodecError | None = None
+    for value in values:
+        try:
+            found.append(_classify_one(_unwrap(value.strip())))
+        except CodecError as error:
+            first_error = first_error or error
+    if not found and first_error is not None:
+        raise first_error
+    return found
+
+
+def _classify_one(bare: str) -> tuple[Target, str]:
     scheme = bare.partition(":")[0].lower()
     if scheme in NWC_SCHEMES:
         return Target.NWC, bare
@@ -79,14 +123,6 @@ def classify(text: str) -> tuple[Target, str]:
 
 
 def _unwrap(text: str) -> str:
-    if len(text) > MAX_LENGTH:
-        raise CodecError(f"the text is longer than {MAX_LENGTH} characters")
-    text = text.strip()
-    if is_bip321(text):
-        values = [value for name in _LINK_VALUES for value in bip321_values(text, name)]
-        if not values:
-            raise CodecError("the bitcoin: link carries nothing that can be paid over Lightning")
-        text = values[0].strip()
     scheme, separator, rest = text.partition(":")
     return rest.removeprefix("//").strip() if separator and scheme.lower() in _WRAPPERS else text
 

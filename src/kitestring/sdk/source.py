@@ -11,6 +11,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Info, Paid, Transaction
 from kitestring.client.net import Net
+from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import NWC_SCHEMES
 
 #: ``auto`` follows the wallet's info event, and takes NIP-44 where there is none; ``nip44`` never takes less;
@@ -66,7 +67,8 @@ def open_source(
 ) -> PaymentSource:
     """The source that a URI names, not opened yet. ``data_dir`` None = the user's own for kitestring; ``environment``
     serves ``env:NAME`` in a node's URL, ``encryption`` a wallet connection. Raises KitestringError."""
-    scheme = uri.strip().partition(":")[0].lower()
+    uri = tidy(uri)
+    scheme = uri.partition(":")[0].lower()
     if scheme in NWC_SCHEMES:
         from kitestring.sdk.nwc import NwcSource  # noqa: PLC0415 - a node needs no NWC client
 
@@ -79,4 +81,4 @@ def open_source(
         raise KitestringError(Reason.MALFORMED, "only a wallet connection (nostr+walletconnect://) has an encryption")
     from kitestring.sdk.node import NodeSource  # noqa: PLC0415 - a NWC client needs no backend
 
-    return NodeSource(uri.strip(), net, data_dir=data_dir, environment=environment)
+    return NodeSource(uri, net, data_dir=data_dir, environment=environment)

@@ -76,14 +76,14 @@ def is_public(address: str) -> bool:
 
 
 def check_foreign(url: str, configured: Collection[str] = (), *, allow_private: bool = False) -> str:
-    """Check a relay URL out of a foreign code as far as its text tells; return it normalised.
+    """Check a relay URL out of a foreign code as far as its text tells; return it as it is written.
 
     ``configured`` holds the caller's own relays, normalised; they are exempt. The address behind a name is checked when
     it is connected to. Raises KitestringError: malformed, or not permitted.
     """
     known = normalise(url)
     if known in configured or allow_private:
-        return known
+        return url
     parts = _split(url)
     if parts.scheme != "wss":
         raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not encrypted (wss)")
@@ -91,26 +91,26 @@ def check_foreign(url: str, configured: Collection[str] = (), *, allow_private: 
     literal = ":" in host or host.replace(".", "").isdigit()
     if (literal and not is_public(host)) or host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not on a public address")
-    return known
+    return url
 
 
 def foreign_relays(urls: Iterable[str], configured: Collection[str] = (), *, allow_private: bool = False) -> list[str]:
-    """The first relays of a pointer that may be dialled, at most 4, normalised and without repetition.
+    """The first relays of a pointer that may be dialled, at most 4, as they are written and without repetition.
 
     Refused ones are left out; raises KitestringError (of the first) when none is left.
     """
-    good: dict[str, None] = {}
+    good: dict[str, str] = {}
     first_error: KitestringError | None = None
     for url in urls:
         try:
-            good[check_foreign(url, configured, allow_private=allow_private)] = None
+            good.setdefault(normalise(url), check_foreign(url, configured, allow_private=allow_private))
         except KitestringError as error:
             first_error = first_error or error
         if len(good) == MAX_FOREIGN_RELAYS:
             break
     if not good and first_error is not None:
         raise first_error
-    return list(good)
+    return list(good.values())
 
 
 def public_socket(address_info: tuple[Any, ...]) -> socket.socket:

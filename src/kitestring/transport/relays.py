@@ -80,7 +80,8 @@ class RelayPool:
         self._busy: Final = asyncio.Event()
         self._tasks: Final[list[asyncio.Task[None]]] = []
         own = {normalise(url): url for url in relays}
-        strangers = [url for url in foreign_relays(foreign, own, allow_private=options.allow_private) if url not in own]
+        dialled = foreign_relays(foreign, own, allow_private=options.allow_private)
+        strangers = [url for url in dialled if normalise(url) not in own]
         if len(own) + len(strangers) > MAX_RELAYS:
             raise ValueError(f"a pool has at most {MAX_RELAYS} relays")
         self._links: Final = {

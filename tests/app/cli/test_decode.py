@@ -98,6 +98,12 @@ def test_a_pointer_is_explained_with_its_service_and_relays(
     assert "0a" * 32 not in str(told)
 
 
+def test_what_a_code_has_in_place_of_a_relay_is_named() -> None:
+    told = explain(f"\ufeff{LINK}&relay=http%3A%2F%2Fa%1b&label=%E9\n")
+    assert (told["relays"], told["left_out"]) == (["wss://relay.example"], ["http://a"])
+    assert "left_out" not in explain(LINK)
+
+
 def test_a_bare_key_is_shown_as_people_write_it() -> None:
     assert explain(KEY)["npub"].startswith("npub1")
 

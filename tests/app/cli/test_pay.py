@@ -7,10 +7,12 @@ import pytest
 from kitestring.app.cli.pay import command
 from kitestring.app.owner.params import DEFAULT_WAIT_S
 from kitestring.base.errors import CodecError, KitestringError
+from kitestring.codec import bech32, tlv
 from tests.kit.app.console import Service, run
 from tests.kit.codec.invoices import invoice
 
 CODE = invoice()
+KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
 PAID = {"amount_msat": 21_000, "fee_msat": 1_005, "preimage": "11" * 32, "internal": False}
 
 
@@ -35,6 +37,12 @@ def test_a_payment_inside_the_service_is_said_to_be_one() -> None:
 def test_a_wrong_code_is_told_before_anybody_is_asked(target: str) -> None:
     with pytest.raises((KitestringError, CodecError)):
         run(command, target)
+
+
+def test_a_relay_of_the_code_that_is_none_is_named_and_the_others_are_used() -> None:
+    entries = [(3, b"\x02"), (2, b"tips"), (1, b"http://a\x1b[2K"), (1, b"wss://a.example"), (0, bytes.fromhex(KEY))]
+    said = run(command, bech32.encode("noffer", tlv.encode(entries), limit=5_000), "21", answer=PAID)
+    assert said.err == "left out, because it is no relay address or one too many: http://a [2K\n"
 
 
 def test_a_key_is_not_promised_for_a_wallet_that_keeps_none() -> None:

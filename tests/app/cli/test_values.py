@@ -7,7 +7,7 @@ import time
 import click
 import pytest
 
-from kitestring.app.cli.values import BudgetType, Moment, amount, budget, facts, table
+from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, facts, table
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,22 @@ def test_budgets_are_read_and_shown(text: str, value: tuple[int, str, int]) -> N
 def test_other_budgets_are_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a budget"):
         BudgetType().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["9007199254741", "2100000000000000", "9999999999999999"])
+def test_an_amount_that_nobody_could_write_exactly_is_refused_by_the_option(text: str) -> None:
+    sentence = f"{text} sat is more than the largest amount here, 9,007,199,254,740 sat"
+    with pytest.raises(click.BadParameter, match=sentence):
+        Sats().convert(text, None, None)
+    with pytest.raises(click.BadParameter, match="is not a budget"):
+        BudgetType().convert(f"{text}/day", None, None)
+    assert Sats().convert("9007199254740", None, None) == 9_007_199_254_740
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "21 sat", "", "1,000", "x"])
+def test_what_is_no_whole_number_of_sats_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a whole number of sats, such as 21"):
+        Sats().convert(text, None, None)
 
 
 def test_a_rolling_window_is_shown_in_its_largest_unit() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from kitestring.app.cli import wallet as wallet_module
 from kitestring.app.cli.shell import Shell
 from kitestring.app.cli.wallet import pay_from, read_secret
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from tests.kit.app.console import Service
+from tests.kit.codec.invoices import invoice
+
+KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
 
 
 def shell() -> Shell:
@@ -24,7 +29,7 @@ def test_a_secret_comes_from_the_environment_a_file_or_standard_input(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WALLET", " link \n")
-    (tmp_path / "wallet").write_text("link\n")
+    (tmp_path / "wallet").write_text("\ufefflin\r\nk\u200b\n", encoding="utf-8")
     monkeypatch.setattr("sys.stdin", StringIO("link\n"))
     sources = ("env:WALLET", f"file:{tmp_path / 'wallet'}", "-")
     assert [read_secret(shell(), source) for source in sources] == ["link"] * 3
@@ -64,6 +69,16 @@ def test_a_file_of_bytes_or_of_blanks_is_no_wallet(tmp_path: Path) -> None:
 def test_a_wrong_target_is_told_before_the_wallet_is_opened() -> None:
     with pytest.raises((KitestringError, CodecError), match="no invoice"):
         pay_from(shell(), "sandbox:///nowhere/world.db", "gibberish", None, None, "")
+
+
+def test_a_relay_of_the_link_that_is_none_is_named_before_the_wallet_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = f"nostr+walletconnect://{KEY}?relay=http://a&relay=wss://a.invalid&secret={'01' * 32}"
+    monkeypatch.setenv("WALLET", link)
+    monkeypatch.setattr(wallet_module, "_pay", lambda *_: asyncio.sleep(0, {}))
+    assert pay_from(shell(), "env:WALLET", invoice(), None, None, "") == {}
+    assert capsys.readouterr().err == "left out, because it is no relay address or one too many: http://a\n"
 
 
 def test_a_connection_pays_within_its_budget_and_no_further(service: Service) -> None:

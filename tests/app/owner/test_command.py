@@ -204,10 +204,24 @@ async def test_two_processes_that_carry_out_one_key_at_once_do_it_once_and_tell_
         ("connect", {"name": ""}, "connect: name must not be empty"),
         ("connect", {"name": "x" * 65}, "connect: name has at most 64 characters"),
         ("offer_create", {"label": "tea", "payer_data": [""]}, "offer_create: payer data must not be empty"),
-        ("connect", {"name": 5}, "connect: expected `str`, got `int` - at `$.name`"),
+        ("connect", {"name": 5}, "connect: name must be a text"),
+        ("connect", {"name": None}, "connect: name must be a text"),
+        ("connect", {}, "connect: name is missing"),
+        ("connect", {"name": "a", "nmae": "b"}, "connect: there is no parameter 'nmae'"),
+        ("connect", {"name": "a", "period": "hour"}, "connect: period cannot be 'hour'"),
+        ("connect", {"name": "a", "methods": "pay_invoice"}, "connect: methods must be a list"),
+        ("connect", {"name": "a", "budget_msat": 0}, "connect: budget msat must be at least 1"),
+        ("connect", {"name": "a", "expires_at": True}, "connect: expires at must be a whole number"),
+        ("offer_create", {"label": "tea", "payer_data": ["x"] * 9}, "offer_create: payer data has at most 8 values"),
+        (
+            "offer_create",
+            {"label": "t", "price_msat": 2**70},
+            "offer_create: price msat must be at most 9007199254740991",
+        ),
+        ("transactions", {"unpaid": "yes"}, "transactions: unpaid must be true or false"),
     ],
 )
-def test_a_text_of_the_wrong_length_is_told_in_plain_words(name: str, params: dict[str, object], words: str) -> None:
+def test_a_wrong_parameter_is_told_in_plain_words(name: str, params: dict[str, object], words: str) -> None:
     with pytest.raises(KitestringError) as refusal:
         read_params(command(name), params)
     assert (refusal.value.reason, refusal.value.message) == (Reason.MALFORMED, words)

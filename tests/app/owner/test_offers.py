@@ -43,7 +43,8 @@ async def test_an_offer_of_an_account_asks_for_what_its_payer_has_to_fill_in(off
         ({"label": " tea"}, "one line"),
         ({"label": "te\na"}, "one line"),
         ({"account": "nobody"}, "no account"),
-        ({"payer_data": ["x"] * 9}, "payer_data"),
+        ({"payer_data": ["x"] * 9}, "payer data has at most 8 values"),
+        ({"payer_data": ["na\u202eme"]}, "nobody sees"),
     ],
 )
 async def test_a_wrong_offer_is_refused(office: Office, params: dict[str, Any], word: str) -> None:

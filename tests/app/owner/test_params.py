@@ -7,13 +7,13 @@ import pytest
 
 from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, UnixTime, plain_line
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import MAX_MSAT
+from kitestring.base.money import MAX_WHOLE
 
 
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (AmountMsat, (1, MAX_MSAT), (0, -1, MAX_MSAT + 1, True, "1", 1.0, None)),
+        (AmountMsat, (1, MAX_WHOLE), (0, -1, MAX_WHOLE + 1, True, "1", 1.0, None)),
         (UnixTime, (0, 2**35), (-1, 2**35 + 1, "0")),
         (Name, ("a", "x" * 64), ("", "x" * 65, 1)),
     ],

@@ -74,7 +74,7 @@ def _pointer(text: str) -> Result:
     from kitestring.codec import pointers
 
     found = pointers.decode(text)
-    shown: Result = {"service_pubkey": found.pubkey, "relays": list(found.relays)}
+    shown: Result = {"service_pubkey": found.pubkey, "relays": list(found.relays), **_left_out(found.left_out)}
     if isinstance(found, pointers.Noffer):
         price_msat = None if found.price_sats is None else msat(found.price_sats)
         shown |= {"offer": found.offer, "price_type": found.price_type.name.lower(), "price_msat": price_msat}
@@ -83,6 +83,11 @@ def _pointer(text: str) -> Result:
     if isinstance(found, pointers.Ndebit) and found.k1 is not None:
         shown["session"] = "(secret, not shown)"
     return shown
+
+
+def _left_out(texts: tuple[str, ...]) -> Result:
+    """The texts that stand in place of a relay, if there are any."""
+    return {"left_out": list(texts)} if texts else {}
 
 
 def _connection(text: str) -> Result:
@@ -94,6 +99,7 @@ def _connection(text: str) -> Result:
         "service_pubkey": found.service_pubkey,
         "client_pubkey": SecretKey(found.secret).public_hex,
         "relays": list(found.relays),
+        **_left_out(found.left_out),
         "secret": "(not shown)",
         "lud16": found.lud16,
     }

@@ -56,7 +56,7 @@ def command(
     from kitestring.app.owner.params import DEFAULT_WAIT_S
     from kitestring.client.payable import read
 
-    read(target)  # a wrong code is wrong whether or not the service runs
+    shell.note_left_out(getattr(read(target), "left_out", ()))  # a wrong code is wrong whether or not the service runs
     params: dict[str, Any] = {"target": target, "description": description, "wait_s": DEFAULT_WAIT_S}
     if amount_sat is not None:
         params["amount_msat"] = msat(amount_sat)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.text import escape_unsafe, on_screen
+from kitestring.base.text import escape_unsafe, on_screen, one_line
 
 if TYPE_CHECKING:
     from kitestring.app.home.config import Config
@@ -90,6 +90,12 @@ class Shell:
         """A remark for people, on standard error, so that the answer itself can be piped on."""
         if not self.as_json:
             click.echo(on_screen(text), err=True)
+
+    def note_left_out(self, texts: Sequence[str]) -> None:
+        """Name what a code or link has in place of a relay, where the others are used without it."""
+        if texts:
+            shown = ", ".join(one_line(text) for text in texts)
+            self.note(f"left out, because it is no relay address or one too many: {shown}")
 
     def print_json(self, value: Result) -> None:
         import json

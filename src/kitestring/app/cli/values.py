@@ -9,9 +9,11 @@ from typing import Final
 
 import click
 
-from kitestring.base.money import MAX_SATS
+from kitestring.base.money import MAX_WHOLE, MSAT_PER_SAT
 from kitestring.base.text import clean
 
+#: The largest amount whose millisatoshis JSON carries exactly: about 90,000 bitcoin.
+MAX_TYPED_SATS: Final = MAX_WHOLE // MSAT_PER_SAT
 #: A connection link, the longest text in a cell, has a few hundred characters, a code at most 5,000.
 MAX_CELL_CHARS: Final = 16_384
 
@@ -32,8 +34,12 @@ class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        if not _WHOLE.fullmatch(str(value)) or not self._least <= int(str(value)) <= MAX_SATS:
+        if not _WHOLE.fullmatch(str(value)) or int(str(value)) < self._least:
             raise click.BadParameter(f"{value!r} is not a whole number of sats, such as 21", ctx, param)
+        if int(str(value)) > MAX_TYPED_SATS:
+            raise click.BadParameter(
+                f"{value} sat is more than the largest amount here, {MAX_TYPED_SATS:,} sat", ctx, param
+            )
         return int(str(value))
 
 
@@ -64,7 +70,7 @@ class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
         if isinstance(value, tuple):
             return value
         amount, _, period = str(value).partition("/")
-        if _WHOLE.fullmatch(amount) and 1 <= int(amount) <= MAX_SATS:
+        if _WHOLE.fullmatch(amount) and 1 <= int(amount) <= MAX_TYPED_SATS:
             if period in _PERIODS:
                 return int(amount), _PERIODS[period], 0
             from kitestring.app.owner.params import MAX_WINDOW_S

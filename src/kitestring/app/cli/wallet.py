@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kitestring.app.cli.shell import Shell
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import CodecError, KitestringError, Reason
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
@@ -29,9 +29,12 @@ def read_secret(shell: Shell, source: str) -> str:
     else:
         shell.note("warning: the link on the command line can be seen by other programs; use env:NAME, file:PATH or -")
         text, missing = source, "the wallet is empty"
-    if not text.strip():
+    from kitestring.codec.pasted import tidy
+
+    found = tidy(text)
+    if not found:
         raise KitestringError(Reason.MALFORMED, missing)
-    return text.strip()
+    return found
 
 
 def _read_file(path: Path) -> str:
@@ -52,8 +55,19 @@ def pay_from(
     from kitestring.client.payable import read
 
     uri = read_secret(shell, source)
-    read(target)  # before the wallet is looked for
+    shell.note_left_out(getattr(read(target), "left_out", ()))  # before the wallet is looked for
+    shell.note_left_out(_left_out(uri))
     return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description, encryption))
+
+
+def _left_out(uri: str) -> tuple[str, ...]:
+    """The texts in place of a relay in a connection link; what else is wrong with it is said when it is opened."""
+    from kitestring.codec.uri import NWC_SCHEMES, decode_nwc
+
+    try:
+        return decode_nwc(uri).left_out if uri.partition(":")[0].lower() in NWC_SCHEMES else ()
+    except CodecError:
+        return ()
 
 
 async def _pay(

@@ -33,9 +33,37 @@ P = TypeVar("P", bound=msgspec.Struct)
 #: The member under which a stored result remembers what it was asked for.
 _ASKED: Final = "asked"
 _KEY: Final = re.compile(IDEMPOTENCY_KEY)
-#: msgspec's words about a text that is too short or too long.
-_LENGTH: Final = re.compile(r"Expected `str` of length (>=|<=) (\d+) - at `\$\.(\w+)(?:\[(?:\d+|\.\.\.)\])?`")
+_FIELD: Final = re.compile(r"\$\.(\w+)")
 _BOUNDS: Final = {">=": "at least", "<=": "at most"}
+_KINDS: Final = {
+    "str": "a text", "int": "a whole number", "bool": "true or false", "array": "a list", "object": "an object",
+}  # fmt: skip
+
+
+def _length(name: str, kind: str, bound: str, number: str) -> str:
+    if (bound, number) == (">=", "1"):
+        return f"{name} must not be empty"
+    return f"{name} has {_BOUNDS[bound]} {number} {'characters' if kind == 'str' else 'values'}"
+
+
+#: The words of msgspec, and ours for a parameter of that name.
+_PLAIN_WORDS: Final[tuple[tuple[re.Pattern[str], Callable[..., str]], ...]] = (
+    (re.compile(r"Expected `(str|array)` of length (>=|<=) (\d+)"), _length),
+    (
+        re.compile(r"Expected `int` (>=|<=) (-?\d+)"),
+        lambda name, bound, number: f"{name} must be {_BOUNDS[bound]} {number}",
+    ),
+    (
+        re.compile(r"Expected `(\w+)(?: \| null)?`, got `\w+`"),
+        lambda name, kind: f"{name} must be {_KINDS.get(kind, 'something else')}",
+    ),
+    (re.compile(r"Invalid enum value (.*)"), lambda name, value: f"{name} cannot be {value}"),
+    (
+        re.compile(r"Object missing required field `(\w+)`"),
+        lambda _, field: f"{field.replace('_', ' ')} is missing",
+    ),
+    (re.compile(r"Object contains unknown field `(.*)`"), lambda _, field: f"there is no parameter {field!r}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +248,14 @@ def read_params(spec: CommandSpec[D_contra, P], params: Mapping[str, object]) ->
 
 
 def _plain(words: str) -> str:
-    """Turn msgspec's words about the length of a text, which people meet, into plain ones; others stay."""
-    found = _LENGTH.fullmatch(words)
-    if found is None:
-        return words[:1].lower() + words[1:]
-    bound, number, field = found.groups()
-    needs = "must not be empty" if (bound, number) == (">=", "1") else f"has {_BOUNDS[bound]} {number} characters"
-    return f"{field.replace('_', ' ')} {needs}"
+    """Turn the validator's words, which nobody who types a command knows, into plain ones."""
+    what, _, where = words.partition(" - at `")
+    found = _FIELD.match(where)
+    name = found[1].replace("_", " ") if found else "a parameter"
+    for pattern, sentence in _PLAIN_WORDS:
+        if said := pattern.fullmatch(what):
+            return sentence(name, *said.groups())
+    return f"{name} is not what it must be"
 
 
 def _refuse_floats(params: Mapping[str, object]) -> None:

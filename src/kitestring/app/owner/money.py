@@ -29,9 +29,8 @@ from kitestring.base.outcomes import Balance, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
 from kitestring.base.store import Scope
 from kitestring.base.text import one_line
-from kitestring.client.payable import Terms
+from kitestring.client.payable import Terms, choose
 from kitestring.codec.json import dumps, loads_object
-from kitestring.codec.target import classify
 from kitestring.wire.text import fit_description, fit_offer_words
 
 #: Seconds that a command may be told to wait.
@@ -116,7 +115,7 @@ def _stored_order(stored: bytes, params: PayParams) -> PayInvoice:
 def _asked(params: PayParams) -> dict[str, Any]:
     """The owner's order, kept with the payment: a repeated command must ask for the same."""
     return {
-        "target": classify(params.target)[1],
+        "target": choose(params.target).identity,
         "amount_msat": params.amount_msat,
         "max_fee_msat": params.max_fee_msat,
     }

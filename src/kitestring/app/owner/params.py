@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import MAX_MSAT
+from kitestring.base.money import MAX_WHOLE
 from kitestring.base.text import unseen
 
-AmountMsat = Annotated[int, Meta(ge=1, le=MAX_MSAT)]
+#: JSON carries no larger number exactly.
+AmountMsat = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
 #: A year 3000 that a typing mistake does not reach.
 UnixTime = Annotated[int, Meta(ge=0, le=2**35)]
 #: Names are shown in lists and typed on command lines.
