@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
+from kitestring.base.shares import Share
 from kitestring.base.transactions import (
     AlreadyCredited,
     Answer,
@@ -20,6 +21,7 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.changed import replace
 from tests.kit.ledger.model import BUDGET, OPEN, Model, Paid
 from tests.kit.ledger.place import ledger_path
 from tests.kit.ledger.values import (
@@ -44,6 +46,7 @@ GRANTS = {"alice": "app", "bob": "bobs"}
 NAMES = st.sampled_from(["one", "two", "three", "four"])
 ACCOUNTS = st.sampled_from(["alice", "bob"])
 AMOUNTS = st.integers(1, 9_000)
+SHARES = st.sampled_from([Share(100), Share(4, 2), Share(3, 3), Share(2)])
 OUTCOMES = st.sampled_from(["settled", "failed", "unknown", "resolved"])
 
 
@@ -73,13 +76,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.apply(execute(f"fund{self.number()}", move(f"t{self.count}", "owner", account, amount)))
         self.model.fund(account, amount)
 
-    @rule(name=NAMES, account=ACCOUNTS, amount=AMOUNTS, cap=st.integers(0, 50), asked=st.integers(0, 30))
-    def pay(self, name: str, account: str, amount: int, cap: int, asked: int) -> None:
+    @rule(name=NAMES, account=ACCOUNTS, amount=AMOUNTS, cap=st.integers(0, 50), asked=st.integers(0, 30), share=SHARES)
+    def pay(self, name: str, account: str, amount: int, cap: int, asked: int, share: Share) -> None:
         new = f"pay-{self.number()}"
         paid = payment(name, amount, cap, payment_id=new, account_id=account, grant_id=GRANTS[account])
         charged = charge(amount + cap, BUDGET, grant=GRANTS[account])
-        answer = self.apply(claim(name, paid, charged, asked=request(f"ask-{asked}", grant_id=GRANTS[account])))
-        expected = self.model.claim(f"ask-{asked}", new, Paid(name, account, amount, cap, "dispatched"))
+        tx = claim(name, paid, charged, asked=request(f"ask-{asked}", grant_id=GRANTS[account]))
+        answer = self.apply(replace(tx, share=share))
+        made = Paid(name, account, amount, cap, "dispatched")
+        expected = self.model.claim(f"ask-{asked}", new, made, share.places, share.most)
         assert _word(answer) == expected
 
     @rule(asked=st.integers(0, 30), text=st.sampled_from([None, "no"]), max_bytes=st.sampled_from([0, 1_000]))

@@ -140,8 +140,8 @@ async def test_one_connection_cannot_take_every_open_payment(life: Life) -> None
         assert not isinstance(await rig.answer("g7"), Refused)
 
 
-@pytest.mark.parametrize("limits", [Limits(open_payments=5), Limits(open_payments_per_connection=5)])
-def test_of_many_handled_together_no_more_begin_than_may_be_open(life: Life, limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [Limits(open_payments=11), Limits(open_payments_per_connection=5)])
+def test_of_many_handled_together_no_more_begin_than_the_share_of_their_connection(life: Life, limits: Limits) -> None:
     @virtual
     async def story() -> None:
         life.limits = limits

@@ -130,6 +130,22 @@ async def test_closing_a_payment_of_another_node_answers_who_waits(life: Life) -
 
 
 @virtual
+async def test_a_closed_payment_is_looked_up_and_holds_no_stream_of_the_nodes(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice, payment_id = await lose(rig, Script(answers=["lost"], settles_after_s=None))
+        life.node.deaf = False
+        await rig.engine.resolve(payment_id, "gave up")
+        await rig.clock.sleep(600)
+        life.node.calls.clear()
+        await rig.clock.sleep(600)
+        assert set(life.node.calls) & {"track", "lookup_payment"} == {"lookup_payment"}
+        life.node.release(invoice[1])
+        await rig.clock.sleep(61)
+        assert await rig.state(invoice[1]) == "settled"
+
+
+@virtual
 async def test_a_stop_does_not_wait_for_the_late_truth_of_a_closed_payment(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")

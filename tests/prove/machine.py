@@ -25,6 +25,7 @@ from kitestring.base.grants import Account, Budget, Grant
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
 from kitestring.base.records import Charge, NodeView
+from kitestring.base.shares import ANY, Share
 from kitestring.base.transactions import (
     Answer,
     Credit,
@@ -84,6 +85,8 @@ BUDGETS = st.sampled_from(
         Budget.total(Msat(50_000)),
     ]
 )
+#: All may use all of it, small shares of little, and the owner's.
+SHARES = st.sampled_from([ANY, ANY, Share(5, 2), Share(4, 4), Share(3)])
 FEES = st.sampled_from([0, 1, 20, 50, 5_000, 10**12])
 ENDS = st.sampled_from(["settled", "settled", "failed", "unknown", "resolved"])
 
@@ -173,9 +176,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ payments
 
-    @rule(name=NAMES, account=ACCOUNT, amount=AMOUNT, cap=CAP, asked=ASKED, ours=st.booleans())
-    def pay(self, name: str, account: str, amount: int, cap: int, asked: int, ours: bool) -> None:
-        self._pay(name, account, amount, cap, asked, ours)
+    @rule(name=NAMES, account=ACCOUNT, amount=AMOUNT, cap=CAP, asked=ASKED, ours=st.booleans(), share=SHARES)
+    def pay(self, name: str, account: str, amount: int, cap: int, asked: int, ours: bool, share: Share) -> None:
+        self._pay(name, account, amount, cap, asked, ours, share)
 
     @precondition(lambda self: self.plays("time goes back"))
     @rule(name=NAMES, account=ACCOUNT, amount=AMOUNT, cap=CAP, asked=ASKED, skew_s=st.sampled_from(STEPS_S))
@@ -185,7 +188,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._pay(name, account, amount, cap, asked, ours=False)
         self.now -= skew_s
 
-    def _pay(self, name: str, account: str, amount: int, cap: int, asked: int, ours: bool) -> None:
+    def _pay(self, name: str, account: str, amount: int, cap: int, asked: int, ours: bool, share: Share = ANY) -> None:
         new, grant = f"pay-{self.number()}", self.grants[account]
         cap = 0 if ours else cap
         made = payment(
@@ -195,9 +198,9 @@ class LedgerMachine(RuleBasedStateMachine):
         charged = charge(grant, Msat(amount + cap), self.now)
         assert isinstance(charged, Charge)
         tx = claim(name, made, charged, asked=request(f"ask-{asked}", grant_id=grant.grant_id))
-        answer = self.apply(replace(tx, grant_version=grant.version))
+        answer = self.apply(replace(tx, grant_version=grant.version, share=share))
         paid = Paid(name, account, amount, cap, "reserved" if ours else "dispatched", None, ours)
-        assert word(answer) == self.model.claim(f"ask-{asked}", new, paid, charged)
+        assert word(answer) == self.model.claim(f"ask-{asked}", new, paid, charged, share)
 
     @precondition(lambda self: self.model.payments)
     @rule(data=st.data(), state=ENDS, fee=FEES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kitestring.base.records import Charge
+from kitestring.base.shares import Share
 
 OPEN = ("dispatched", "reserved", "unknown")
 #: Where each outcome may be recorded. An outcome of the node is never refused where a state leads to it.
@@ -99,8 +100,14 @@ class Model:
 
     # ------------------------------------------------------------ payments
 
-    def claim(self, request: str, new: str, paid: Paid, charge: Charge) -> str:
-        answer = self._refusal(request, paid, charge)
+    def has_place(self, account: str, share: Share) -> bool:
+        """Whether one more payment of it may be open; ``most`` 0 is the owner."""
+        open_ones = [p.account for p in self.payments.values() if p.state in OPEN]
+        own, free = open_ones.count(account), share.places - len(open_ones)
+        return free > 0 and (not share.most or (own < share.most and own < free))
+
+    def claim(self, request: str, new: str, paid: Paid, charge: Charge, share: Share) -> str:
+        answer = self._refusal(request, paid, charge, share)
         if answer is not None:
             return answer
         window = self.windows[paid.account]
@@ -110,7 +117,7 @@ class Model:
         self.answered[request] = False
         return "Claimed"
 
-    def _refusal(self, request: str, paid: Paid, charge: Charge) -> str | None:
+    def _refusal(self, request: str, paid: Paid, charge: Charge, share: Share) -> str | None:
         if request in self.answered:
             return "Finished" if self.answered[request] else "Running"
         if paid.account in self.revoked:
@@ -124,6 +131,8 @@ class Model:
         is_ours = made is not None and made.state == "open"
         if is_ours != paid.internal or (made is not None and paid.internal and not _covers(made, paid)):
             return "Stale"
+        if not self.has_place(paid.account, share):
+            return "rate_limited"
         if paid.account in self.overdrawn or paid.amount + paid.cap > self.available(paid.account):
             return "insufficient_funds"
         return "over_budget" if self._after(paid, charge) > int(charge.limit_msat) else None

@@ -42,9 +42,10 @@ S = TypeVar("S")
 CONNECT_LIMIT_S: Final = 15.0
 #: A call that is no payment: nodes answer in milliseconds, a busy one on an SD card in some seconds.
 CALL_LIMIT_S: Final = 60.0
-#: Payments at once, which have connections of their own: the engine's default limit of 1,000 open payments, and some
-#: for payments that were given up and not yet let go.
-MAX_PAYMENTS: Final = 1_024
+#: Payments at once, which have connections of their own: the engine's default limit of open payments.
+PAYMENT_SLOTS: Final = 1_000
+#: Their connections, some of them for payments that were given up and not yet let go.
+MAX_PAYMENTS: Final = PAYMENT_SLOTS + 24
 #: Connections for everything else, so that a balance or a look-up never waits for a payment to end.
 MAX_CALLS: Final = 64
 #: Greetings at once: each is one short question on a connection of its own.

@@ -31,6 +31,8 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     - ``description_hash``: makes invoices that carry only the hash of a description
     - ``sub_sat``: amounts below one sat
     - ``keysend``: pays a node by its key alone, with a preimage of ours
+    - ``payment_slots``: so many payments may be under way at once before one waits for another to end; 0: as many as
+      the service allows. A payment that waits there has been claimed, so the service begins no more than these
     - ``hold``, ``bolt12``: nothing asks for them yet
     """
 
@@ -45,6 +47,7 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     keysend: bool = False
     bolt12: bool = False
     payment_index: bool = False
+    payment_slots: int = 0
 
     @property
     def repeats_safely(self) -> bool:

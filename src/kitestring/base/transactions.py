@@ -20,6 +20,7 @@ from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Outgoing, Payment, Request, StopCause
+from kitestring.base.shares import ANY, Share
 
 # ---------------------------------------------------------------- answers
 
@@ -120,6 +121,9 @@ class ClaimPayment(Tx[Claimed | Finished | Running | Stale | Denied | Joined | A
 
     Stale also when the invoice is an open one of this service and the payment is not internal.
 
+    ``share`` is the grant's part of the payments that may be open at the payment's node: a new one beyond it is denied
+    as RATE_LIMITED.
+
     After it answered Claimed, whoever applied it must ask the node and record its answer; a claim of the same request
     or of the same hash by another grant must fail until then, over any crash.
     """
@@ -129,6 +133,7 @@ class ClaimPayment(Tx[Claimed | Finished | Running | Stale | Denied | Joined | A
     payment: Payment
     charges: tuple[Charge, ...] = ()
     view: NodeView | None = None
+    share: Share = ANY
 
 
 class RecordPayment(Tx[Recorded | InvoiceNotOpen], frozen=True):

@@ -19,15 +19,18 @@ class Limits:
 
     open_payments: int = setting(
         "limits.open_payments",
-        whole("payments"),
+        whole("payments", least=1),
         1_000,
-        "Payments under way at the same time in the whole service; bounds memory and channel slots.",
+        "Payments under way at the same time in the whole service; bounds memory and channel slots. The last twentieth"
+        " is kept for the owner's own commands, and no connection has more of the others than it leaves free. No more"
+        " than the node can carry at once: lnd 1000.",
     )
     open_payments_per_connection: int = setting(
         "limits.open_payments_per_connection",
         whole("payments"),
         100,
-        "Payments of one connection under way at the same time; more are answered with RATE_LIMITED. 0: no limit.",
+        "Payments of one connection under way at the same time; more are answered with RATE_LIMITED. 0: as many as it"
+        " leaves free.",
     )
     open_invoices: int = setting(
         "limits.open_invoices",

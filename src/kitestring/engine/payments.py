@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, assert_never
 
-from kitestring.base.commands import OWNER_ACCOUNT, OWNER_WIRE, PayInvoice
+from kitestring.base.commands import OWNER_ACCOUNT, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
@@ -31,7 +31,7 @@ from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
 from kitestring.engine.outcomes import paid
 from kitestring.engine.pursuit import Moving, Phase, Pursuit, Sending, Stored, answer_late
-from kitestring.engine.slots import Slots
+from kitestring.engine.shares import ShareTable, full
 from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
 
 #: A balance younger than this is not asked again after "insufficient funds".
@@ -47,13 +47,12 @@ Decided = Pursuit | Finished | Running | Joined | AlreadyPaid | Refused
 
 
 class _Asked:
-    """One request that is being decided, until ``until`` (monotonic seconds). ``full``: nothing more may begin, and
-    this request has no slot."""
+    """One request that is being decided, until ``until`` (monotonic seconds)."""
 
-    __slots__ = ("command", "full", "incoming", "until")
+    __slots__ = ("command", "incoming", "until")
 
-    def __init__(self, incoming: Incoming, command: PayInvoice, until: float, full: Refused | None) -> None:
-        self.incoming, self.command, self.until, self.full = incoming, command, until, full
+    def __init__(self, incoming: Incoming, command: PayInvoice, until: float) -> None:
+        self.incoming, self.command, self.until = incoming, command, until
 
 
 class Payments:
@@ -64,13 +63,13 @@ class Payments:
         self._answers = answers
         self._grants = grants
         self._gate = gate
-        self._slots = Slots(context.limits.open_payments, context.limits.open_payments_per_connection)
+        self._shares = ShareTable(context.limits, context.backend.capabilities)
         self._pursuits: dict[str, Pursuit] = {}
 
     @property
     def running(self) -> int:
         """Payments under way."""
-        return self._slots.under_way
+        return sum(pursuit.is_under_way for pursuit in self._pursuits.values())
 
     @property
     def endless(self) -> set[asyncio.Task[None]]:
@@ -86,13 +85,7 @@ class Payments:
         if grant is None:
             await self._answers.refuse(incoming, Refused(Reason.CONNECTION_ENDED))
             return
-        full = self._slots.take(grant.grant_id, is_owner=grant.wire == OWNER_WIRE)  # before anything else is waited for
-        try:
-            decided = await self._decide(_Asked(incoming, command, until, full), grant)
-        finally:
-            if full is None:
-                self._slots.give_back(grant.grant_id)
-        await self._after(incoming, decided)
+        await self._after(incoming, await self._decide(_Asked(incoming, command, until), grant))
 
     async def _decide(self, asked: _Asked, grant: Grant | None) -> Decided:
         view_age_s = self._context.limits.view_age_s
@@ -117,7 +110,7 @@ class Payments:
         """``may_be_ours``: look whether the invoice is our own. Nothing is refused before that has been looked at."""
         now = self._context.clock.now()
         own = await own_invoice(self._context, asked.command) if may_be_ours else None
-        verdict = asked.full or self._verdict(asked.command, grant, now, own)
+        verdict = self._verdict(asked.command, grant, now, own)
         if isinstance(verdict, Refused):
             return await self._known_or(asked, grant, verdict) if may_be_ours else Stale()
         is_owners = grant.account_id == OWNER_ACCOUNT
@@ -130,7 +123,8 @@ class Payments:
         index = None if view is None else view.payment_index
         payment = new_payment(self._context, asked.incoming, asked.command, grant, verdict, own, now, index)
         request = new_request(asked.incoming, now, payment.payment_id)
-        claim = ClaimPayment(request, grant.version, payment, verdict.charges, view if is_owners else None)
+        share = self._shares.payments(grant.grant_id)
+        claim = ClaimPayment(request, grant.version, payment, verdict.charges, view if is_owners else None, share)
         answer = await self._context.store.apply(claim)
         if isinstance(answer, Claimed):
             return self._begin(payment, (request,), Moving() if payment.internal else Sending())
@@ -210,16 +204,11 @@ class Payments:
         self._begin(payment, (), Stored())
 
     def _begin(self, payment: Payment, waiting: tuple[Request, ...], phase: Phase) -> Pursuit:
-        pursuit = Pursuit(self._context, self._answers, payment, waiting, phase, self._released)
-        if pursuit.is_under_way:
-            self._slots.begin(payment.grant_id)
+        pursuit = Pursuit(self._context, self._answers, payment, waiting, phase)
         self._pursuits[payment.payment_id] = pursuit
         pursuit.task = self._context.spawn(pursuit.run())
         pursuit.task.add_done_callback(lambda _: self._pursuits.pop(payment.payment_id, None))
         return pursuit
-
-    def _released(self, pursuit: Pursuit) -> None:
-        self._slots.end(pursuit.payment.grant_id)
 
     async def resolve(self, payment_id: str, note: str) -> None:
         """Take the operator's word about a payment of unknown outcome, of whichever node: its reservation goes, and
@@ -256,5 +245,7 @@ class Payments:
 def _refusal(denied: Denied, grant: Grant, now: int) -> Refused:
     if denied.reason is Reason.OVER_BUDGET:
         return over_budget(grant, now, denied.remaining_msat)
+    if denied.reason is Reason.RATE_LIMITED:
+        return full("too many payments of this connection are under way: wait until one has ended", now)
     details = {} if denied.remaining_msat is None else {"remaining_msat": int(denied.remaining_msat)}
     return Refused(denied.reason, "", details)

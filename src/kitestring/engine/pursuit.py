@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -96,20 +95,17 @@ class Word(Enum):
 
 
 class Pursuit:
-    """The only authority over its payment; no poller overrules it. ``released`` is called once, when the payment is
-    under way no longer: its end is recorded, or the operator has closed it."""
+    """The only authority over its payment; no poller overrules it."""
 
     def __init__(
-        self, context: Context, answers: Answers, payment: Payment, waiting: tuple[Request, ...], phase: Phase,
-        released: Callable[[Pursuit], None],
-    ) -> None:  # fmt: skip
+        self, context: Context, answers: Answers, payment: Payment, waiting: tuple[Request, ...], phase: Phase
+    ) -> None:
         self.payment = payment
         self.task: asyncio.Task[None] | None = None
         self._context = context
         self._answers = answers
         self._waiting = waiting
         self._phase = phase
-        self._released = released
         self._is_under_way = payment.state in OPEN and payment.node_id == context.node.node_id
         self._word = Word.GIVEN if payment.state is State.RESOLVED else Word.NONE
         self._pauses = pauses()
@@ -121,7 +117,7 @@ class Pursuit:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it takes a slot: its end is open, and it is of the node that the service stands on."""
+        """Whether its end is open, and it is of the node that the service stands on."""
         return self._is_under_way
 
     @property
@@ -141,7 +137,7 @@ class Pursuit:
                 log.exception("payment %s broke off; it is carried on in %g s", self._name, pause_s)
                 await self._context.clock.sleep(pause_s)
                 self._phase = Stored()
-        self._release()
+        self._is_under_way = False
 
     async def _next(self, phase: Moving | Sending | Stored | Seeking | Watching) -> Phase:
         match phase:
@@ -165,11 +161,6 @@ class Pursuit:
     def _name(self) -> str:
         return self.payment.payment_hash[:16]
 
-    def _release(self) -> None:
-        if self._is_under_way:
-            self._is_under_way = False
-            self._released(self)
-
     # ------------------------------------------------------------ the operator
 
     def hold_back(self) -> None:
@@ -184,8 +175,7 @@ class Pursuit:
 
     def close(self) -> None:
         """Look for the late truth alone: the word is in the ledger, and requests that waited are answered elsewhere."""
-        self._word, self._waiting = Word.GIVEN, ()
-        self._release()
+        self._word, self._waiting, self._is_under_way = Word.GIVEN, (), False
 
     # ------------------------------------------------------------ phases
 
@@ -279,12 +269,15 @@ class Pursuit:
         return self._sought(orders, answer)
 
     async def _watch(self, phase: Watching) -> Phase:
-        """Look for the late truth of a closed payment: it may still settle; a failure changes nothing any more."""
+        """Look for the late truth of a closed payment: it may still settle; a failure changes nothing any more. It has
+        no place among the payments under way, so it is looked up, and holds no stream of the node's."""
         if isinstance(phase.answer, Settled):
             return await self._record(phase.answer)
         if isinstance(phase.answer, Failed):
             return Ended()
-        return Watching(await self._look_again())
+        await self._context.clock.sleep(next(self._pauses))
+        look = self._context.backend.lookup_payment(self.payment.payment_hash)
+        return Watching(await ask_about(look, self.payment.payment_hash))
 
     async def _look_again(self) -> LookupAnswer:
         await self._context.clock.sleep(next(self._pauses))

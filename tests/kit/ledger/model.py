@@ -40,7 +40,13 @@ class Model:
         counted = [p for p in self.payments.values() if p.account == account and p.state not in ("failed", "resolved")]
         return sum(p.amount + (p.fee if p.state == "settled" else p.cap) for p in counted)
 
-    def claim(self, request: str, new: str, paid: Paid) -> str:
+    def has_place(self, account: str, places: int, most: int) -> bool:
+        """Whether one more payment of it may be open among so many places; ``most`` 0 is the owner."""
+        open_ones = [p.account for p in self.payments.values() if p.state in OPEN]
+        own, free = open_ones.count(account), places - len(open_ones)
+        return free > 0 and (not most or (own < most and own < free))
+
+    def claim(self, request: str, new: str, paid: Paid, places: int = 10**9, most: int = 0) -> str:
         if request in self.answered:
             return "Finished" if self.answered[request] else "Running"
         holder = next(
@@ -56,6 +62,8 @@ class Model:
             return "Joined"
         if paid.hash_name in self.invoices and paid.hash_name not in self.credited:
             return "Stale"
+        if not self.has_place(paid.account, places, most):
+            return "rate_limited"
         total = paid.amount + paid.cap
         if paid.account in self.overdrawn or total > self.funds[paid.account] - self.held(paid.account):
             return "insufficient_funds"

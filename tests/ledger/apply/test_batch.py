@@ -19,7 +19,7 @@ from kitestring.base.transactions import (
     Recorded,
     Tell,
 )
-from kitestring.ledger.apply.batch import Batch, message_id, message_number
+from kitestring.ledger.apply.batch import _OPEN_OF_GRANT, _OPEN_OF_NODE, Batch, message_id, message_number
 from kitestring.ledger.apply.memory import Memory
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import open_invoice, overdraw, owned
@@ -187,6 +187,27 @@ async def test_nothing_is_booked_on_an_account_that_is_not_there(store: Store, l
             one.move("alice", "nobody", 1, 0)
         with pytest.raises(KitestringError, match="no account nobody"):
             one.pend("nobody", 1)
+
+
+async def test_open_payments_are_counted_once_a_batch_and_then_carried_on(store: Store, ledger: Path) -> None:
+    for name in ("a", "b"):
+        await store.apply(claim(name))
+    with batch(ledger) as one:
+        statements: list[str] = []
+        one.count_payment(NODE, 1)  # nobody has asked yet: the rows will tell
+        one.connection.set_trace_callback(statements.append)
+        assert one.open_payments(NODE) == 2
+        one.count_payment(NODE, -1)
+        assert (one.open_payments(NODE), one.open_payments("another node")) == (1, 0)
+        assert len(statements) == 2
+        assert (one.open_payments_of(NODE, "app"), one.open_payments_of(NODE, "bobs")) == (2, 0)
+
+
+async def test_the_count_of_open_payments_reads_their_index_alone(store: Store, ledger: Path) -> None:
+    with batch(ledger) as one:
+        for statement, values in ((_OPEN_OF_NODE, (1, NODE)), (_OPEN_OF_GRANT, (1, NODE, "app"))):
+            plan = one.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+            assert ["COVERING INDEX payments_open" in step[3] for step in plan] == [True]
 
 
 APP, TEA = (NODE, "app"), (NODE, "offer:tea")

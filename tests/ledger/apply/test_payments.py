@@ -1,5 +1,8 @@
 """The two transactions around the one call to the node: claimed, recorded, resolved, and denied in a fixed order."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from kitestring.base.destinations import Bolt11
@@ -7,11 +10,13 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import IllegalStepError, Settled, State
+from kitestring.base.shares import Share
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     AlreadyPaid,
     Answer,
     Claimed,
+    ClaimPayment,
     Denied,
     Done,
     Finished,
@@ -290,6 +295,57 @@ async def test_the_same_hash_at_another_node_is_another_payment(store: Store) ->
     await store.apply(claim("a"))
     elsewhere = payment("a", payment_id="x", node_id="another node", epoch=2)
     assert await store.apply(claim("b", elsewhere)) == Claimed()
+
+
+def shared(name: str, share: Share, **of: Any) -> ClaimPayment:
+    return replace(claim(name, payment(name, 10, 0, **of)), share=share)
+
+
+async def test_a_share_holds_over_grants_until_payments_have_ended_and_the_owner_has_what_is_left(store: Store) -> None:
+    share, full = Share(4, 2), Denied(Reason.RATE_LIMITED)
+    bobs = {"grant_id": "bobs", "account_id": "bob"}
+    owners = {"grant_id": "owner", "account_id": "owner"}
+    assert [await store.apply(shared(name, share)) for name in "abc"] == [Claimed(), Claimed(), full]
+    assert await store.request("ask-c") is None
+    assert await store.apply(shared("d", share, **bobs)) == Claimed()
+    assert await store.apply(shared("e", share, **bobs)) == full  # it would leave none free
+    await store.apply(execute("owner", SaveGrant(Grant(grant_id="owner", name="owner", wire="owner"))))
+    assert [await store.apply(shared(name, Share(5), **owners)) for name in "fgh"] == [Claimed(), Claimed(), full]
+    assert await store.apply(settle("a", 0, answered("a"))) == Recorded()
+    await store.apply(lose("b"))
+    assert await store.apply(shared("h", Share(5), **owners)) == Claimed()
+    assert await store.apply(shared("i", share)) == full  # what is unknown is under way
+    for name in ("f", "g", "h"):
+        await store.apply(fail(name, answered(name)))
+    await store.apply(ResolvePayment("pay-b", "written off", NOW))
+    assert [await store.apply(shared(name, share)) for name in "ijk"] == [Claimed(), Claimed(), full]
+
+
+async def test_of_claims_in_one_commit_no_more_pass_than_there_are_places(store: Store) -> None:
+    names = [f"n{number}" for number in range(12)]
+    told = await asyncio.gather(*(store.apply(shared(name, Share(20, 5))) for name in names))
+    assert told == [Claimed()] * 5 + [Denied(Reason.RATE_LIMITED)] * 7
+    ends_and_claims = [fail("n0", answered("n0")), *(shared(f"m{number}", Share(20, 5)) for number in range(3))]
+    mixed = await asyncio.gather(*map(store.apply, ends_and_claims))
+    assert list(mixed[1:]) == [Claimed(), Denied(Reason.RATE_LIMITED), Denied(Reason.RATE_LIMITED)]
+
+
+async def test_what_is_open_at_another_node_takes_no_place_at_this_one(store: Store) -> None:
+    elsewhere = payment("a", 10, 0, node_id="another node", epoch=2)
+    assert await store.apply(replace(claim("a", elsewhere), share=Share(1))) == Claimed()
+    assert await store.apply(shared("b", Share(1))) == Claimed()
+    assert await store.apply(shared("c", Share(1))) == Denied(Reason.RATE_LIMITED)
+
+
+async def test_a_full_share_keeps_nobody_from_the_answer_of_a_payment_that_is_made_or_under_way(store: Store) -> None:
+    for name in ("paid", "flying"):
+        await store.apply(claim(name))
+    await store.apply(settle("paid", 10, answered("paid")))
+    again = [claim(n, payment(n, payment_id="x"), asked=request(f"again-{n}")) for n in ("paid", "flying", "new")]
+    paid, joined, refused = [await store.apply(replace(one, share=Share(1, 1))) for one in again]
+    assert isinstance(paid, AlreadyPaid)
+    assert joined == Joined(payment("flying", state=State.DISPATCHED))
+    assert refused == Denied(Reason.RATE_LIMITED)
 
 
 async def test_a_balance_covers_amount_and_cap_to_the_last_msat(store: Store) -> None:

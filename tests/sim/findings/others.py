@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
 from kitestring.codec import bolt11
+from tests.kit.app.client import App
 from tests.kit.app.house import House, Service, refused_to_start
-from tests.sim.findings.critical import HOUR_S, LONG_S, bill, must, ready
+from tests.kit.engine.node import Script
+from tests.sim.findings.critical import FUNDED, HOUR_S, LONG_S, bill, must, ready
 
 SALE = 50_000
+#: A payment that hangs until the node is told otherwise.
+HUNG = Script(settles_after_s=None)
 
 
 async def _shop(service: Service) -> str:
@@ -88,6 +93,44 @@ async def a_fee_beyond_the_owners_limit(house: House) -> None:
         await app.answer(app.pay(text, max_fee=100_000_000))
         allowed = 1_000 + house.node.fee_caps.get(payment_hash, 0)
         must(allowed <= 1_000_000, "one payment may take more than the owner allows for one")
+
+
+# ------------------------------------------------------------ F19: one flood closes the wallet for all
+
+
+async def hung_payments_close_the_wallet(house: House) -> None:
+    """Ten connections have a hundred payments of 1 msat each that hang, over a restart too: the owner still pays, and
+    so does an eleventh connection, more than once."""
+    async with house.service() as service:
+        await service.account("purse", FUNDED)
+        for number in range(10):
+            app = await service.connect(f"greedy{number}", account="purse")
+            for _ in range(100):
+                app.pay(bill(house, HUNG, amount=1)[0])
+        modest = await service.connect("modest", account="purse")
+        await house.clocks.service.sleep(60)
+        await _others_still_pay(house, service, modest)
+    async with house.service() as service:
+        await house.clocks.service.sleep(60)
+        await _others_still_pay(house, service, modest)
+        for number in range(10):
+            app = house.apps[f"greedy{number}"]
+            for _ in range(100):
+                app.pay(bill(house, HUNG, amount=1)[0])
+        await house.clocks.service.sleep(60)
+        await _others_still_pay(house, service, modest)
+
+
+async def _others_still_pay(house: House, service: Service, modest: App) -> None:
+    hung = [modest.pay(bill(house, HUNG, amount=1)[0]) for _ in range(3)]
+    must(await modest.answer(modest.pay(bill(house)[0])) == "ok", "the flood of others has closed a small connection")
+    must(not any(map(modest.replies, hung)), "three payments at once are too many for a small connection")
+    try:
+        paid = await service.command("pay", target=bill(house)[0])
+    except KitestringError as refused:
+        must(False, f"the owner cannot pay: {refused.message}")
+    else:
+        assert paid["preimage"]
 
 
 # ------------------------------------------------------------ F17: a copy that is alive

@@ -1,4 +1,4 @@
-"""F7, F14, F15, F17, F21, F22, F23: the wrong account, too late, or a service that should not spend."""
+"""F7, F14, F15, F17, F19, F21, F22, F23: the wrong account, too late, or a service that should not spend."""
 
 import pytest
 
@@ -29,6 +29,10 @@ def test_f15_what_settles_under_indexes_that_begin_again_is_credited() -> None:
 
 def test_f17_two_copies_that_are_alive_stop_spending() -> None:
     play(others.two_copies_are_alive)
+
+
+def test_f19_a_flood_of_hung_payments_leaves_room_for_the_owner_and_for_small_use() -> None:
+    play(others.hung_payments_close_the_wallet)
 
 
 def test_f21_a_lost_ledger_is_not_replaced_by_an_empty_one_without_a_word() -> None:

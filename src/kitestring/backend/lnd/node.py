@@ -13,7 +13,16 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from kitestring.backend.http import CALL_LIMIT_S, MAX_WORDS, Lane, NodeAnswerError, NodeHttp, NodeRefusedError, drain
+from kitestring.backend.http import (
+    CALL_LIMIT_S,
+    MAX_WORDS,
+    PAYMENT_SLOTS,
+    Lane,
+    NodeAnswerError,
+    NodeHttp,
+    NodeRefusedError,
+    drain,
+)
 from kitestring.backend.lnd import wire
 from kitestring.backend.lnd.invoices import every_invoice, find_invoice
 from kitestring.backend.lnd.macaroon import Macaroon, judge, read_macaroon
@@ -73,6 +82,7 @@ _CAPABILITIES: Final = Capabilities(
     amountless=True,
     description_hash=True,
     payment_index=True,
+    payment_slots=PAYMENT_SLOTS,
 )
 
 

@@ -57,6 +57,13 @@ _HAS: Final = "SELECT 1 FROM outbox WHERE request = ? AND kind = ? AND kind <> '
 _REPLY: Final = f"SELECT {MESSAGE} FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?)"
 _OTHERS: Final = f"SELECT {MESSAGE} FROM outbox WHERE request = ? AND kind <> 'reply' ORDER BY message"
 _FINISHED: Final = "SELECT request, finished_at FROM requests WHERE service = ? AND request_id = ?"
+#: As the index of open payments says it: it alone is read.
+_OPEN_PAYMENTS: Final = (
+    "SELECT count(*) FROM payments INDEXED BY payments_open WHERE service = ? AND node_id = ?{}"
+    " AND (state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
+)
+_OPEN_OF_NODE: Final = _OPEN_PAYMENTS.format("")
+_OPEN_OF_GRANT: Final = _OPEN_PAYMENTS.format(" AND grant_id = ?")
 _OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
 _REFUSED: Final = "SELECT bytes FROM refusals WHERE service = ? AND grant_id = ?"
@@ -108,6 +115,7 @@ class Batch:
     __slots__ = (
         "_before",
         "_open_invoices",
+        "_open_payments",
         "_refused_bytes",
         "accounts",
         "connection",
@@ -125,6 +133,7 @@ class Batch:
         self._before = replace(self.sums)
         self.accounts: dict[str, AccountBalance] = {}
         self._open_invoices: dict[Holder, int] = {}
+        self._open_payments: dict[str, int] = {}
         self._refused_bytes: dict[str, int] = {}
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
@@ -163,6 +172,27 @@ class Batch:
                 return None
             known = self.accounts[account_id] = AccountBalance(*row)
         return known
+
+    # ------------------------------------------------------------ payments under way
+
+    def open_payments(self, node_id: str) -> int:
+        """The number of payments at this node whose end is open. They are counted once a batch: there are never more
+        than a share of them allows."""
+        number = self._open_payments.get(node_id)
+        if number is None:
+            number = self.execute(_OPEN_OF_NODE, (self.service, node_id)).fetchone()[0]
+            self._open_payments[node_id] = number
+        return number
+
+    def open_payments_of(self, node_id: str, grant_id: str) -> int:
+        """The number of those of one grant among them."""
+        number: int = self.execute(_OPEN_OF_GRANT, (self.service, node_id, grant_id)).fetchone()[0]
+        return number
+
+    def count_payment(self, node_id: str, more: int) -> None:
+        """One more (1) or one less (-1) is open, and its row says so."""
+        if node_id in self._open_payments:
+            self._open_payments[node_id] += more
 
     # ------------------------------------------------------------ invoices that wait for a payer
 

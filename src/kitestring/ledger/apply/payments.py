@@ -107,7 +107,7 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
         return Denied(Reason.SPENDING_STOPPED)
     if not _is_payable(batch, p) if p.internal else is_ours:
         return Stale()
-    refusal = _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
+    refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
     if refusal is not None:
         return refusal
     found = [
@@ -146,6 +146,14 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
     return bool(is_open and (amount is None or amount <= int(p.amount_msat)))
 
 
+def _without_room(batch: Batch, tx: ClaimPayment) -> Denied | None:
+    """The refusal where its share is full. What is the grant's own is counted only where it matters."""
+    p, taken = tx.payment, batch.open_payments(tx.payment.node_id)
+    if tx.share.has_room(taken, taken) or tx.share.has_room(batch.open_payments_of(p.node_id, p.grant_id), taken):
+        return None
+    return Denied(Reason.RATE_LIMITED)
+
+
 def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: AccountBalance) -> Denied | None:
     """The refusal where money is missing. An overdrawn sub-account waits for a credit that covers it, the owner for a
     fresh view of the node."""
@@ -171,6 +179,7 @@ def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage]) -> 
     values = (batch.service, *write_claimed(p), _write_charges(found), state.value, state.value)
     charges = tuple(usage.charge for usage in found)
     number = batch.execute(_INSERT, values).lastrowid or 0
+    batch.count_payment(p.node_id, 1)
     for usage in found:
         budgets.reserve(batch, usage)
     if tx.view is not None and p.account_id == OWNER_ACCOUNT:
@@ -248,6 +257,8 @@ def _write(batch: Batch, held: Reservation, state: State, statement: str, *chang
     key = (held.number, held.payment.payment_id, held.state.value)
     if batch.execute(statement, (state.value, *key, *changes)).rowcount != 1:
         raise KitestringError(Reason.INTERNAL, f"payment {held.payment.payment_id} is not {held.state.value} any more")
+    if held.state in OPEN and state not in OPEN:
+        batch.count_payment(held.payment.node_id, -1)
 
 
 def _answer(batch: Batch, held: Reservation, tx: RecordPayment) -> tuple[Request, ...]:

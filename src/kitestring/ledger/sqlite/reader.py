@@ -163,8 +163,8 @@ class SqliteReads:
         return None if row is None else row[0]
 
     async def open_payments(self) -> list[Payment]:
-        found = self._all(f"SELECT {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN} ORDER BY rowid")
-        return [rows.read_payment(row) for row in found]
+        found = self._all(f"SELECT payment, {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN}")
+        return [rows.read_payment(row[1:]) for row in sorted(found)]  # few, and their index has them by grant
 
     async def resolved_payments(self) -> list[Payment]:
         found = self._all(

@@ -276,7 +276,10 @@ CREATE TABLE payments (
 -- look-up by hash alone uses the same index.
 CREATE UNIQUE INDEX payments_holding ON payments (service, payment_hash, node_id) WHERE holding = 1;
 CREATE INDEX payments_failed ON payments (service, payment_hash, created_at) WHERE holding = 0;
-CREATE INDEX payments_open ON payments (service) WHERE state = 'reserved' OR state = 'dispatched' OR state = 'unknown';
+-- The open ones are counted in it, by node and by grant: what decides is the rows themselves, and nothing that is kept
+-- beside them. It names the state so that no row is looked at.
+CREATE INDEX payments_open ON payments (service, node_id, grant_id, state)
+WHERE state = 'reserved' OR state = 'dispatched' OR state = 'unknown';
 -- Payments the operator closed without proof are asked about at every start: few rows among millions.
 CREATE INDEX payments_resolved ON payments (service) WHERE state = 'resolved';
 -- Lists of what was paid do not walk through what has failed, which an app can make without end.

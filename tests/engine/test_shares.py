@@ -1,0 +1,31 @@
+"""The table of shares: what the owner, a connection and a node leave to whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.errors import Reason
+from kitestring.base.shares import Share
+from kitestring.engine.limits import Limits
+from kitestring.engine.shares import TRY_AGAIN_S, ShareTable, full
+from tests.kit.changed import replace
+from tests.kit.engine.node import ABILITIES
+
+
+def test_the_last_twentieth_of_the_payments_is_the_owners_who_may_have_them_all() -> None:
+    shares = ShareTable(Limits(open_payments=1_000, open_payments_per_connection=100), ABILITIES)
+    assert shares.payments(OWNER_GRANT) == Share(1_000)
+    assert shares.payments("app") == Share(950, 100)
+
+
+@pytest.mark.parametrize(("setting", "of_node", "places"), [(1_000, 0, 1_000), (1_000, 60, 60), (40, 60, 40)])
+def test_no_more_payments_begin_than_the_node_carries_at_once(setting: int, of_node: int, places: int) -> None:
+    shares = ShareTable(Limits(open_payments=setting), replace(ABILITIES, payment_slots=of_node))
+    assert shares.payments(OWNER_GRANT).places == places
+
+
+def test_whoever_has_no_place_is_told_when_to_come_again() -> None:
+    refused = full("too many", 1_000)
+    assert (refused.reason, refused.message) == (Reason.RATE_LIMITED, "too many")
+    assert refused.details == {"retry_after": 1_000 + TRY_AGAIN_S}
