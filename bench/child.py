@@ -36,7 +36,9 @@ def _config(directory: Path, relay_url: str, cache_mib: int) -> Config:
     rates = {f"limits.{name}": _MANY for name in _RATES}
     cache = {"ledger.cache_mib": cache_mib} if cache_mib else {}
     return load(
-        directory, options={"relays": (relay_url,), "limits.open_invoices": 0, **rates, **cache}, environment={}
+        directory,
+        options={"relays": (relay_url,), "limits.open_invoices": 0, "limits.all_open_invoices": 0, **rates, **cache},
+        environment={},
     )
 
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from kitestring.base.invoices import TRANSITIONS, InvoiceState
+from kitestring.base.invoices import TRANSITIONS, InvoiceState, holders
 
 LEGAL = {
     ("open", "settled"), ("open", "expired"), ("open", "canceled"), ("expired", "settled"), ("canceled", "settled"),
@@ -22,3 +22,9 @@ def test_every_state_has_its_row_and_only_the_settled_never_change() -> None:
     assert set(TRANSITIONS) == set(InvoiceState)
     assert [state for state, after in TRANSITIONS.items() if not after] == [InvoiceState.SETTLED]
     assert all(InvoiceState.SETTLED in after for after in TRANSITIONS.values() if after)
+
+
+def test_an_open_invoice_counts_with_its_connection_or_with_its_payer_its_offer_and_all_strangers() -> None:
+    assert holders("app", "", "") == ("app", "@all")
+    assert holders("", "tea", "ann") == ("payer:ann", "offer:tea", "@offers", "@all")
+    assert holders("", "tea", "") == ("offer:tea", "@offers", "@all")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitestring.base.shares import ANY, Share, kept_for_owner, others_share, owners_share
+from kitestring.base.shares import ANY, Share, have_room, kept_for_owner, others_share, owners_share
 
 
 def take_all(share: Share, holders: int, held: Counter[str]) -> None:
@@ -72,3 +72,26 @@ def test_without_a_bound_there_is_always_room() -> None:
 @pytest.mark.parametrize(("total", "kept"), [(1, 0), (2, 1), (39, 1), (40, 2), (1_000, 50)])
 def test_one_in_twenty_is_the_owners_and_one_where_there_are_two(total: int, kept: int) -> None:
     assert kept_for_owner(total) == kept
+
+
+def test_of_what_is_left_to_a_group_each_of_its_members_has_a_part_and_whoever_comes_new_another() -> None:
+    """A payer that takes all it can, of an offer, of all offers: a quarter of all, and not what is left for others."""
+    shares = (Share(0, 10**6), Share(0, 10**6), Share(400, 10**6))
+    own = 0
+    while have_room(shares, (own, own, own, own)):
+        own += 1
+    assert own == 100
+    assert have_room(shares, (0, own, own, own))  # another payer of the same offer
+    assert have_room(shares, (0, 0, own, own))  # one of another offer
+
+
+def test_every_holder_around_it_has_to_have_room() -> None:
+    shares = (Share(0, 2), Share(0, 3), Share(100, 4))
+    assert have_room(shares, (0, 0, 3, 3))
+    assert have_room(shares, (0, 1, 1, 1))
+    assert have_room(shares, (1, 1, 1, 1))
+    assert not have_room(shares, (2, 2, 2, 2))
+    assert not have_room(shares, (0, 3, 3, 3))
+    assert not have_room(shares, (0, 0, 4, 4))
+    assert not have_room(shares, (0, 0, 0, 100))
+    assert have_room((Share(100),), (99, 99))

@@ -13,15 +13,16 @@ from kitestring.base.grants import Offer, OfferState
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder, NodeBalance
+from kitestring.base.outcomes import Invoiced
 from kitestring.base.transactions import Prune, RecordInvoice, SaveOffer, Stale
-from kitestring.engine import invoices as invoices_module
+from kitestring.engine import shares as shares_module
 from kitestring.engine.context import Incoming
 from kitestring.engine.grants import Grants
 from kitestring.engine.invoices import Invoices
 from kitestring.engine.limits import Limits
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
-from tests.kit.engine.rig import NWC, PAYER_OF_OFFERS, Life
+from tests.kit.engine.rig import NWC, PAYER_OF_OFFERS, Life, Rig
 
 # ------------------------------------------------------------ making
 
@@ -76,7 +77,7 @@ async def test_open_invoices_of_one_connection_are_bounded(life: Life) -> None:
 async def test_open_invoices_of_a_node_that_is_gone_count_against_nobody(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(invoices_module, "MAX_OPEN_PER_OFFER", 1)
+    monkeypatch.setattr(shares_module, "MAX_OPEN_PER_OFFER", 1)
     life.limits = Limits(open_invoices=1)
     async with life.service() as rig:
         await rig.grant("app")
@@ -99,7 +100,7 @@ async def test_open_invoices_of_a_node_that_is_gone_count_against_nobody(
 async def test_open_invoices_of_one_offer_are_bounded_and_the_payer_is_told_when_to_come_again(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(invoices_module, "MAX_OPEN_PER_OFFER", 2)
+    monkeypatch.setattr(shares_module, "MAX_OPEN_PER_OFFER", 2)
     async with life.service() as rig:
         await rig.offer("tips")
         await rig.offer("shop")
@@ -112,6 +113,28 @@ async def test_open_invoices_of_one_offer_are_bounded_and_the_payer_is_told_when
         await rig.invoice("i10", "", 1_000, offer_id="shop")
         await rig.clock.sleep(4_000)
         await rig.invoice("i11", "", 1_000, offer_id="tips")
+
+
+@virtual
+async def test_one_payer_of_an_offer_has_no_more_than_it_leaves_to_others_and_is_not_named_in_its_rows(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares_module, "MAX_OPEN_PER_OFFER", 4)
+
+    async def ask(rig: Rig, name: str, author: str) -> object:
+        asked = AskOffer(amount_msat=Msat(1_000), offer_id="tips")
+        await rig.engine.handle(Incoming(name, "offers", "", asked, PAYER_OF_OFFERS, rig.clock.now(), author=author))
+        return next(iter(rig.told(name)), None)
+
+    async with life.service() as rig:
+        await rig.offer("tips")
+        told = [await ask(rig, f"a{number}", "ann") for number in range(3)]
+        assert [isinstance(one, Invoiced) for one in told] == [True, True, False]
+        assert isinstance(await ask(rig, "b", "ben"), Invoiced)
+        made = await rig.store.invoices(InvoiceState.OPEN)
+        assert len({one.payer for one in made}) == 2
+        assert all(len(one.payer) == 16 and "ann" not in one.payer for one in made)
+    life.audit()
 
 
 @virtual

@@ -16,6 +16,7 @@ def test_what_the_owner_sets_has_a_key_a_unit_and_the_default_of_the_engine() ->
         "open_payments": "limits.open_payments",
         "open_payments_per_connection": "limits.open_payments_per_connection",
         "open_invoices": "limits.open_invoices",
+        "all_open_invoices": "limits.all_open_invoices",
         "fee_ppm": "fees.cap_ppm",
         "fee_min_msat": "fees.cap_min_sat",
         "send_within_s": "payments.send_within_s",

@@ -6,7 +6,7 @@ import pytest
 
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import Reason
-from kitestring.base.shares import Share
+from kitestring.base.shares import Share, have_room
 from kitestring.engine.limits import Limits
 from kitestring.engine.shares import TRY_AGAIN_S, ShareTable, full
 from tests.kit.changed import replace
@@ -29,3 +29,27 @@ def test_whoever_has_no_place_is_told_when_to_come_again() -> None:
     refused = full("too many", 1_000)
     assert (refused.reason, refused.message) == (Reason.RATE_LIMITED, "too many")
     assert refused.details == {"retry_after": 1_000 + TRY_AGAIN_S}
+
+
+def test_of_the_open_invoices_a_connection_and_all_strangers_together_have_a_share() -> None:
+    shares = ShareTable(Limits(open_invoices=200, all_open_invoices=10_000), ABILITIES)
+    assert shares.invoices((OWNER_GRANT, "@all")) == (Share(10_000),)
+    assert shares.invoices(("app", "@all")) == (Share(9_500, 200),)
+    offer = shares.invoices(("offer:tea", "@offers", "@all"))
+    payer = shares.invoices(("payer:ann", "offer:tea", "@offers", "@all"))
+    assert payer[1:] == offer
+    assert [have_room(payer, (own, own, own, own)) for own in (499, 500)] == [True, False]
+    assert [have_room(offer, (own, own, own)) for own in (999, 1_000)] == [True, False]
+    assert [have_room(offer, (0, own, own)) for own in (4_749, 4_750)] == [True, False]
+    assert [have_room(offer, (0, own, 9_500 - free)) for own, free in ((0, 1), (9, 9), (9, 10))] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_without_a_bound_on_all_invoices_an_offer_still_has_one() -> None:
+    shares = ShareTable(Limits(open_invoices=0, all_open_invoices=0), ABILITIES)
+    assert have_room(shares.invoices(("app", "@all")), (10**9, 10**9))
+    offers = shares.invoices(("offer:tea", "@offers", "@all"))
+    assert [have_room(offers, (own, 10**6, 10**6)) for own in (999, 1_000)] == [True, False]

@@ -13,6 +13,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+#: Those with whom all open invoices are counted, and all that strangers have asked of offers.
+EVERYBODY: Final = "@all"
+STRANGERS: Final = "@offers"
+
 
 class InvoiceState(StrEnum):
     """The life of one incoming invoice."""
@@ -29,3 +33,12 @@ TRANSITIONS: Final[dict[InvoiceState, frozenset[InvoiceState]]] = {
     InvoiceState.CANCELED: frozenset({InvoiceState.SETTLED}),
     InvoiceState.SETTLED: frozenset(),
 }
+
+
+def holders(grant_id: str, offer_id: str, payer: str) -> tuple[str, ...]:
+    """The names under which an open invoice counts, each one among those of the next: the connection's and everybody;
+    without one, the payer's (if it is known), the offer's, strangers together, and everybody."""
+    if grant_id:
+        return grant_id, EVERYBODY
+    known = (f"payer:{payer}",) if payer else ()
+    return *known, f"offer:{offer_id}", STRANGERS, EVERYBODY

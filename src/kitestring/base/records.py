@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.destinations import Destination
-from kitestring.base.invoices import InvoiceState
+from kitestring.base.invoices import InvoiceState, holders
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import State
 
@@ -92,7 +92,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One incoming invoice. ``request_id`` is the request that asked for it; a receipt reuses its ``reply_to``.
-    ``preimage`` is set when we drew it ourselves, or when the node told it at settlement."""
+    ``preimage`` is set when we drew it ourselves, or when the node told it at settlement. ``payer`` tells the payers of
+    an offer apart, and says nothing about any of them."""
 
     invoice_id: str
     node_id: str
@@ -115,6 +116,12 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_msat: Msat | None = None
     settled_at: int | None = None
     internal: bool = False
+    payer: str = ""
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The names under which it counts while it is open."""
+        return holders(self.grant_id, self.offer_id, self.payer)
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ follows from how many places are taken, so it is exact wherever that is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -27,8 +28,25 @@ class Share(msgspec.Struct, frozen=True, gc=False):
 
     def has_room(self, own: int, taken: int) -> bool:
         """Whether it may take one more: it has ``own`` of them now, and all together have ``taken``."""
-        free = self.places - taken
-        return own < min(self.most, free) if self.most else free > 0
+        return self.left(own, self.places - taken) > 0
+
+    def left(self, own: int, free: int) -> int:
+        """The number that is left to it, which has ``own``, where ``free`` are free. It leaves others as many as it
+        has, so the last of them may not be for it."""
+        return min(self.most, free) - own if self.most else free
+
+
+def have_room(shares: Sequence[Share], numbers: Sequence[int]) -> bool:
+    """Whether holders that are nested, each within the next, may all take one more. ``shares`` are theirs, the widest
+    one last, in whose places all share; each of the others has its part of what is left to the next. ``numbers`` are
+    what they have now, and then what all together have."""
+    *own, taken = numbers
+    free = shares[-1].places - taken
+    for share, number in zip(reversed(shares), reversed(own), strict=True):
+        free = share.left(number, free)
+        if free <= 0:
+            return False
+    return True
 
 
 #: No bound at all.

@@ -124,9 +124,11 @@ class Reads(Protocol):
         """
         ...
 
-    async def before_invoice(self, request_id: str, node_id: str, grant_id: str, offer_id: str) -> tuple[bool, int]:
-        """Whether this request is in the ledger already, and how many invoices of the grant (of the offer, for a
-        stranger's) wait for a payer at this node."""
+    async def before_invoice(
+        self, request_id: str, node_id: str, names: tuple[str, ...]
+    ) -> tuple[bool, tuple[int, ...]]:
+        """Whether this request is in the ledger already, and how many invoices of each of these holders wait for a
+        payer at this node."""
         ...
 
     async def request(self, request_id: str) -> Request | None:

@@ -167,15 +167,17 @@ class ResolvePayment(Tx[Recorded], frozen=True):
 
 class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
     """Store an invoice that the node has made, with its request and the reply: nobody has seen its text before this
-    commit, so one that is refused here or lost in a crash can be paid by nobody. ``max_open`` bounds the open invoices
-    of this grant or offer at the invoice's node (0: no bound). ``messages`` begin with the reply."""
+    commit, so one that is refused here or lost in a crash can be paid by nobody. ``messages`` begin with the reply.
+
+    ``shares`` are those of the invoice's holders in the open invoices at its node (none: no bound): one more than they
+    allow (:func:`kitestring.base.shares.have_room`) is denied as RATE_LIMITED."""
 
     request: Request
     grant_version: int
     invoice: Invoice
     messages: tuple[Message, ...]
     now: int
-    max_open: int = 0
+    shares: tuple[Share, ...] = ()
 
 
 class Credit(Tx[Credited | AlreadyCredited | NotCredited], frozen=True):

@@ -40,7 +40,7 @@ class Incoming(msgspec.Struct, frozen=True):
     After ``expires_at`` (Unix seconds, where the sender gave one) it is not carried out any more.
 
     A refusal of it is kept until ``refused_until`` (Unix seconds), when its age refuses it; None = as long as answers
-    are, for what has no age."""
+    are, for what has no age. ``author`` is the key of a stranger, "" for everybody who has a grant."""
 
     request_id: str
     wire: str
@@ -50,6 +50,7 @@ class Incoming(msgspec.Struct, frozen=True):
     sent_at: int
     expires_at: int | None = None
     refused_until: int | None = None
+    author: str = ""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Final, assert_never
 
 import msgspec
@@ -15,11 +16,13 @@ import msgspec
 from kitestring.base.commands import MIN_EXPIRY_S, AskOffer, MakeInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
+from kitestring.base.invoices import holders
 from kitestring.base.money import ZERO
 from kitestring.base.node import InvoiceOrder, NodeInvoice
 from kitestring.base.outcomes import Direction, Invoiced, Refused, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
+from kitestring.base.shares import have_room
 from kitestring.base.transactions import (
     Claimed,
     Denied,
@@ -32,29 +35,24 @@ from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate, reachable
+from kitestring.engine.shares import ShareTable, full
 from kitestring.policy.prices import price
 from kitestring.policy.rules import refuse_invoice
 
 log = logging.getLogger("kitestring.engine")
 
-#: Unpaid invoices of one offer at the same time (each a row of about 1 kB, looked at once a minute): far more payers
-#: than stand at one till within an hour, and strangers cannot fill the disk.
-MAX_OPEN_PER_OFFER: Final = 1_000
-#: Seconds after which one has probably expired: they are looked through once a minute.
-OPEN_RETRY_S: Final = 60
-
+#: Hex digits that tell the payers of one offer apart: of a hash, so that no row says who somebody was.
+PAYER_DIGITS: Final = 16
 
 _GrantOf = Callable[[str], Awaitable[Grant | None]]
 
 
 class _Terms(msgspec.Struct, frozen=True, gc=False):
-    """The invoice to make, where the money goes, and the version of the grant that says so (0: there is none). At most
-    ``max_open`` of the grant or the offer may be unpaid (0 = no bound)."""
+    """The invoice to make, where the money goes, and the version of the grant that says so (0: there is none)."""
 
     command: MakeInvoice
     account_id: str
     version: int
-    max_open: int
 
 
 class Invoices:
@@ -65,6 +63,7 @@ class Invoices:
         self._answers = answers
         self._grants = grants
         self._gate = gate
+        self._shares = ShareTable(context.limits, context.backend.capabilities)
 
     async def handle(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> Refused | None:
         """Have the invoice made and store it with its answer; returns when that is done. That an offer sells nothing is
@@ -82,12 +81,12 @@ class Invoices:
         terms = await self._terms(incoming, command, self._grants.get)
         if isinstance(terms, Refused):
             return terms
-        node_id, offer_id, store = self._context.node.node_id, terms.command.offer_id, self._context.store
-        is_known, number = await store.before_invoice(incoming.request_id, node_id, incoming.grant_id, offer_id)
+        node_id, names, store = self._context.node.node_id, _holders(incoming, terms), self._context.store
+        is_known, numbers = await store.before_invoice(incoming.request_id, node_id, names)
         if is_known:
             await self._answers.known(incoming.request_id)
             return None
-        if 0 < terms.max_open <= number:
+        if not have_room(self._shares.invoices(names), numbers):
             return self._refusal(Denied(Reason.RATE_LIMITED))
         return await self._make(incoming, command, terms)
 
@@ -101,7 +100,7 @@ class Invoices:
         refusal = refuse_invoice(command, grant, self._context.backend.capabilities, now=now)
         if refusal is not None or grant is None:
             return refusal or Refused(Reason.CONNECTION_ENDED)
-        return _Terms(command, grant.account_id, grant.version, self._context.limits.open_invoices)
+        return _Terms(command, grant.account_id, grant.version)
 
     async def _priced(self, ask: AskOffer) -> _Terms | Refused:
         """The terms of an offer. The node is asked first, so that the offer is read as it stands when the invoice is
@@ -112,7 +111,7 @@ class Invoices:
         except KitestringError as failure:
             return Refused.of(failure)
         sale = price(offer, ask, receivable_msat, amountless=self._context.backend.capabilities.amountless)
-        return sale if isinstance(sale, Refused) else _Terms(sale.command, sale.account_id, 0, MAX_OPEN_PER_OFFER)
+        return sale if isinstance(sale, Refused) else _Terms(sale.command, sale.account_id, 0)
 
     async def _make(self, incoming: Incoming, asked: MakeInvoice | AskOffer, terms: _Terms) -> Refused | None:
         command = terms.command
@@ -181,19 +180,31 @@ class Invoices:
             offer_id=command.offer_id,
             payer_data=msgspec.json.encode(command.payer_data).decode() if command.payer_data else "",
             request_id=incoming.request_id,
+            payer=_payer(incoming, command.offer_id),
         )
         if incoming.command is not command:
             incoming = msgspec.structs.replace(incoming, command=command)
         request = new_request(incoming, now)
         messages = self._answers.replies((request,), (Invoiced(_transaction(invoice)),))
-        return RecordInvoice(request, terms.version, invoice, messages, now, terms.max_open)
+        shares = self._shares.invoices(invoice.holders)
+        return RecordInvoice(request, terms.version, invoice, messages, now, shares)
 
     def _refusal(self, denied: Denied) -> Refused:
         if denied.reason is not Reason.RATE_LIMITED:
             return Refused(denied.reason)
-        retry_after = self._context.clock.now() + OPEN_RETRY_S
         text = "too many unpaid invoices are open: pay one, or wait until one expires"
-        return Refused(Reason.RATE_LIMITED, text, {"retry_after": retry_after})
+        return full(text, self._context.clock.now())
+
+
+def _payer(incoming: Incoming, offer_id: str) -> str:
+    if not incoming.author:
+        return ""
+    return sha256(f"{offer_id} {incoming.author}".encode()).hexdigest()[:PAYER_DIGITS]
+
+
+def _holders(incoming: Incoming, terms: _Terms) -> tuple[str, ...]:
+    offer_id = terms.command.offer_id
+    return holders(incoming.grant_id, offer_id, _payer(incoming, offer_id))
 
 
 def _transaction(invoice: Invoice) -> Transaction:

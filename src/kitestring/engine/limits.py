@@ -36,7 +36,15 @@ class Limits:
         "limits.open_invoices",
         whole("invoices"),
         200,
-        "Unpaid invoices that one connection may have open. 0: no limit.",
+        "Unpaid invoices that one connection may have open. 0: as many as it leaves free.",
+    )
+    all_open_invoices: int = setting(
+        "limits.all_open_invoices",
+        whole("invoices"),
+        10_000,
+        "Unpaid invoices of all connections and offers together; each is looked at after every connect to the node. The"
+        " last twentieth is kept for the owner's own, and nobody has more of the others than it leaves free; strangers"
+        " together count as one. 0: no limit.",
     )
     fee_ppm: int = setting(
         "fees.cap_ppm",

@@ -6,15 +6,20 @@ takes the place (:mod:`kitestring.base.shares` says by which rule), so no restar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import Reason
+from kitestring.base.invoices import STRANGERS
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.base.shares import Share, others_share, owners_share
 from kitestring.engine.limits import Limits
 
+#: Unpaid invoices of one offer at the same time (each a row of about 1 kB, looked at once a minute): far more payers
+#: than stand at one till within an hour, and strangers cannot fill the disk.
+MAX_OPEN_PER_OFFER: Final = 1_000
 #: Seconds after which somebody whose share is full asks again: that is how often open invoices are looked through.
 TRY_AGAIN_S: Final = 60
 
@@ -26,10 +31,21 @@ class ShareTable:
         slots = min(limits.open_payments, can.payment_slots or limits.open_payments)
         self._owners_payments: Final = owners_share(slots)
         self._payments: Final = others_share(slots, limits.open_payments_per_connection)
+        total = limits.all_open_invoices
+        self._owners_invoices: Final = owners_share(total)
+        self._invoices: Final = others_share(total, limits.open_invoices)
+        within = others_share(0, MAX_OPEN_PER_OFFER)
+        self._offers: Final = (within, within, others_share(total, 0))
 
     def payments(self, grant_id: str) -> Share:
         """Payments under way at the node."""
         return self._owners_payments if grant_id == OWNER_GRANT else self._payments
+
+    def invoices(self, names: Sequence[str]) -> tuple[Share, ...]:
+        """Invoices that wait for a payer: the shares of these holders (:func:`kitestring.base.invoices.holders`)."""
+        if STRANGERS in names:
+            return self._offers[1 - len(names) :]
+        return (self._owners_invoices if names[0] == OWNER_GRANT else self._invoices,)
 
 
 def full(message: str, now: int) -> Refused:

@@ -43,7 +43,7 @@ PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
     "invoice_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, created_at, expires_at,"
     " state, preimage, description, description_hash, metadata, offer_id, payer_data, request_id, received_msat,"
-    " settled_at, internal"
+    " settled_at, internal, payer"
 )
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budget_limit_msat, budget_period,"
@@ -140,23 +140,15 @@ def read_invoice(row: Row) -> Invoice:
         received_msat=_msat(row[18]),
         settled_at=row[19],
         internal=row[20] == 1,
+        payer=row[21],
     )
-
-
-#: Whose open invoices are counted together: those of one node, and there of one grant or offer.
-Holder = tuple[str, str]
-
-
-def holder_of(node_id: str, grant_id: str, offer_id: str) -> Holder:
-    """The node, and the grant or offer, with whose open invoices an invoice is counted."""
-    return node_id, grant_id or f"offer:{offer_id}"
 
 
 def write_invoice(i: Invoice) -> Row:
     return (
         *(i.invoice_id, i.node_id, i.epoch, i.account_id, i.grant_id, i.payment_hash, i.bolt11, _int(i.amount_msat)),
         *(i.created_at, i.expires_at, "open", i.preimage, i.description, i.description_hash, i.metadata, i.offer_id),
-        *(i.payer_data, i.request_id, None, None, 0),
+        *(i.payer_data, i.request_id, None, None, 0, i.payer),
     )
 
 

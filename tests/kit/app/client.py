@@ -13,7 +13,8 @@ from kitestring.nostr.event import Event, first_tag
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from tests.kit.app.relay import KeepingRelay
 
-STRANGER = SecretKey(b"\x0d" * 32)
+#: The byte that the key of a stranger is made of.
+STRANGER = 13
 
 
 class Peer:

@@ -33,6 +33,7 @@ from kitestring.app.service.routes import routes
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import Event, EventKind
 from kitestring.base.records import Message, Payment
+from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.audit.node import books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -258,10 +259,12 @@ class Service:
         app = self.house.apps[name] = App(made["nwc_uri"], self.house.relay, self.house.clocks.app, self.house.entropy)
         return app
 
-    def stranger(self) -> Stranger:
-        """Somebody who has no connection."""
+    def stranger(self, number: int = STRANGER) -> Stranger:
+        """Somebody who has no connection; another one for another number below 256."""
         house = self.house
-        return Stranger(STRANGER, self.core.desk.service_id, house.relay, house.clocks.app, house.entropy)
+        return Stranger(
+            SecretKey(bytes([number]) * 32), self.core.desk.service_id, house.relay, house.clocks.app, house.entropy
+        )
 
     # ------------------------------------------------------------ looking
 

@@ -40,6 +40,7 @@ requests_per_min = 1000000
 payments_per_min = 1000000
 open_payments = 100000
 open_invoices = 0
+all_open_invoices = 0
 """
 
 

@@ -10,6 +10,7 @@ from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, FailureReason, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, NodeView, Payment, Request
+from kitestring.base.shares import Share
 from kitestring.base.transactions import (
     ClaimPayment,
     Credit,
@@ -113,9 +114,9 @@ def invoice(name: str, amount: int | None = 500, **changes: Any) -> Invoice:
     return replace(made, **changes)
 
 
-def record_invoice(name: str, made: Invoice | None = None, max_open: int = 0) -> RecordInvoice:
+def record_invoice(name: str, made: Invoice | None = None, *shares: Share) -> RecordInvoice:
     made, asked = made or invoice(name), request(f"want-{name}", grant_id=(made or invoice(name)).grant_id)
-    return RecordInvoice(asked, 1, made, (reply(f"want-{name}", "invoice"),), NOW, max_open)
+    return RecordInvoice(asked, 1, made, (reply(f"want-{name}", "invoice"),), NOW, shares)
 
 
 def refuse(name: str, text: str | None = "no", *, until: int = NOW + 360, max_bytes: int = 1_000, **of: Any) -> Refuse:

@@ -210,20 +210,22 @@ async def test_the_count_of_open_payments_reads_their_index_alone(store: Store, 
             assert ["COVERING INDEX payments_open" in step[3] for step in plan] == [True]
 
 
-APP, TEA = (NODE, "app"), (NODE, "offer:tea")
-
-
 async def test_open_invoices_are_counted_per_holder_within_a_batch_and_over_it(store: Store, ledger: Path) -> None:
+    def counts(one: Batch) -> list[int]:
+        return [one.open_invoices(NODE, name) for name in ("app", "offer:tea", "@all")]
+
     with batch(ledger) as one:
-        assert one.open_invoices(APP) == 0
-        one.count_invoice(APP, 1)
-        one.count_invoice(APP, 1)
-        one.count_invoice(TEA, 1)
-        assert (one.open_invoices(APP), one.open_invoices(TEA)) == (2, 1)
+        assert counts(one) == [0, 0, 0]
+        for names in (("app", "@all"), ("app", "@all"), ("offer:tea", "@all")):
+            one.count_invoice(NODE, names, 1)
+        assert counts(one) == [2, 1, 3]
+        assert one.open_invoices("another node", "app") == 0
     with batch(ledger) as one:
-        assert one.open_invoices(APP) == 2
-        one.count_invoice(APP, -2)
-        one.count_invoice(TEA, -1)
+        assert counts(one) == [2, 1, 3]
+        for names in (("app", "@all"), ("app", "@all"), ("offer:tea", "@all")):
+            one.count_invoice(NODE, names, -1)
+    with batch(ledger) as one:
+        assert one.execute("SELECT count(*) FROM open_invoices").fetchone() == (0,)  # payers come and go
 
 
 @pytest.mark.parametrize(("service", "number"), [(1, 1), (1, 2**48 - 1), (7, 123_456), (2**15, 5)])

@@ -1,12 +1,14 @@
 """Incoming invoices: stored with their answer, credited once, bounded, and expired."""
 
 from pathlib import Path
+from typing import Any
 
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.records import Node
+from kitestring.base.records import Invoice, Node
+from kitestring.base.shares import Share
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     AlreadyCredited,
@@ -21,6 +23,7 @@ from kitestring.base.transactions import (
     SaveNode,
 )
 from kitestring.ledger.audit.checks import audit
+from tests.kit.changed import replace
 from tests.kit.ledger.steps import balance, internal, open_invoice
 from tests.kit.ledger.values import (
     NODE,
@@ -37,6 +40,13 @@ from tests.kit.ledger.values import (
 )
 
 OTHER_NODE = "03" + "cd" * 32
+FULL = Denied(Reason.RATE_LIMITED)
+#: At most one of its own, among as many as there may be.
+ONE = Share(100, 1)
+
+
+def for_tea(name: str, **of: Any) -> Invoice:
+    return replace(invoice(name, grant_id="", offer_id="tea", account_id="owner"), **of)
 
 
 async def test_an_invoice_is_stored_with_its_answer_and_then_settled_with_a_receipt(store: Store) -> None:
@@ -56,37 +66,60 @@ async def test_an_invoice_is_stored_with_its_answer_and_then_settled_with_a_rece
 
 async def test_open_invoices_of_a_grant_or_an_offer_are_bounded_until_they_end(store: Store) -> None:
     def of_offer(name: str) -> RecordInvoice:
-        made = invoice(name, grant_id="", offer_id="tea", account_id="owner")
-        return record_invoice(name, made, max_open=1)
+        return record_invoice(name, for_tea(name), ONE, ONE)
 
-    assert await store.before_invoice("want-i", NODE, "app", "") == (False, 0)
-    assert await store.apply(record_invoice("i", max_open=1)) == Claimed()
-    assert await store.apply(record_invoice("j", max_open=1)) == Denied(Reason.RATE_LIMITED)
-    assert await store.before_invoice("want-i", NODE, "app", "") == (True, 1)
-    assert await store.before_invoice("want-k", NODE, "", "tea") == (False, 0)
+    app, tea = ("app", "@all"), ("offer:tea", "@offers", "@all")
+    assert await store.before_invoice("want-i", NODE, app) == (False, (0, 0))
+    assert await store.apply(record_invoice("i", None, ONE)) == Claimed()
+    assert await store.apply(record_invoice("j", None, ONE)) == Denied(Reason.RATE_LIMITED)
+    assert await store.before_invoice("want-i", NODE, app) == (True, (1, 1))
+    assert await store.before_invoice("want-k", NODE, tea) == (False, (0, 0, 1))
     assert await store.apply(of_offer("k")) == Claimed()
     assert await store.apply(of_offer("l")) == Denied(Reason.RATE_LIMITED)
     await store.apply(ExpireInvoices((hash_of("i"),), 0, NODE, NOW))
-    assert await store.apply(record_invoice("j", max_open=1)) == Claimed()
+    assert await store.apply(record_invoice("j", None, ONE)) == Claimed()
     await store.apply(credit("k"))
-    assert await store.before_invoice("want-k", NODE, "", "tea") == (True, 0)
+    assert await store.before_invoice("want-k", NODE, tea) == (True, (0, 0, 1))
     assert await store.apply(of_offer("l")) == Claimed()
+
+
+async def test_the_open_invoices_of_a_payer_an_offer_and_all_strangers_are_parts_of_the_next(
+    store: Store, ledger: Path
+) -> None:
+    many = [Share(0, 2), Share(0, 3), Share(100, 5)]
+
+    async def ask(name: str, payer: str, offer_id: str, *shares: Share) -> object:
+        return await store.apply(record_invoice(name, for_tea(name, payer=payer, offer_id=offer_id), *shares))
+
+    assert [await ask(f"a{n}", "ann", "tea", *many) for n in range(3)] == [Claimed(), Claimed(), FULL]
+    assert [await ask(f"b{n}", "ben", "tea", *many) for n in range(2)] == [Claimed(), FULL]
+    assert [await ask(f"c{n}", "cid", "cake", *many) for n in range(2)] == [Claimed(), FULL]
+    assert await ask("d", "", "cake", *many[1:]) == FULL
+    assert await ask("d", "", "cake") == Claimed()
+    assert await store.apply(record_invoice("i", None, Share(5, 5))) == FULL
+    assert await store.apply(record_invoice("i", None, Share(6))) == Claimed()
+    assert audit(ledger, SERVICE) == []
+    await store.apply(credit("a0"))
+    await store.apply(ExpireInvoices((hash_of("a1"), hash_of("b0")), 0, NODE, NOW))
+    names = ("payer:ann", "payer:ben", "offer:tea", "payer:cid", "offer:cake", "@offers", "@all")
+    assert (await store.before_invoice("x", NODE, names))[1] == (0, 0, 0, 1, 2, 2, 3)
+    assert audit(ledger, SERVICE) == []
 
 
 async def test_open_invoices_are_counted_apart_for_each_node(store: Store, ledger: Path) -> None:
     other = invoice("k", node_id=OTHER_NODE)
-    assert await store.apply(record_invoice("i", max_open=1)) == Claimed()
-    assert await store.before_invoice("want-k", OTHER_NODE, "app", "") == (False, 0)
-    assert await store.apply(record_invoice("k", other, max_open=1)) == Claimed()
+    assert await store.apply(record_invoice("i", None, ONE)) == Claimed()
+    assert await store.before_invoice("want-k", OTHER_NODE, ("app",)) == (False, (0,))
+    assert await store.apply(record_invoice("k", other, ONE)) == Claimed()
     await store.apply(ExpireInvoices((other.payment_hash,), 0, OTHER_NODE, NOW))
-    counts = [(await store.before_invoice("want-l", node, "app", ""))[1] for node in (NODE, OTHER_NODE)]
-    assert counts == [1, 0]
+    counts = [(await store.before_invoice("want-l", node, ("app", "@all")))[1] for node in (NODE, OTHER_NODE)]
+    assert counts == [(1, 1), (0, 0)]
     assert audit(ledger, SERVICE) == []
 
 
 async def test_a_refused_invoice_leaves_no_row(store: Store) -> None:
-    await store.apply(record_invoice("i", max_open=1))
-    await store.apply(record_invoice("j", max_open=1))
+    await store.apply(record_invoice("i", None, ONE))
+    await store.apply(record_invoice("j", None, ONE))
     assert await store.request("want-j") is None
     assert await store.invoice_by_hash(NODE, hash_of("j")) is None
 

@@ -53,7 +53,8 @@ def bill(
     return text, next(reversed(house.node.scripts))
 
 
-def _whole(house: House) -> None:
+def whole(house: House) -> None:
+    """Raise :class:`ViolationError` unless the books are right."""
     must(not house.violations(), f"the books are wrong: {house.violations()}")
 
 
@@ -109,7 +110,7 @@ async def _time_goes_back(house: House, seconds: int, **budget: object) -> None:
             assert await app.answer(app.pay(text)) == "ok"
         must(await app.answer(asked) == "PAYMENT_FAILED", "the end of a payment was never told")
         assert await service.state(payment_hash) == "failed"
-    _whole(house)
+    whole(house)
 
 
 async def a_budgets_time_goes_back(house: House) -> None:
@@ -130,7 +131,7 @@ async def a_fee_below_zero(house: House) -> None:
         asked = app.pay(text)
         must(await app.answer(asked) == "ok", "a payment that was paid was never told")
         assert await service.state(payment_hash) == "settled"
-    _whole(house)
+    whole(house)
 
 
 # ------------------------------------------------------------ F3: "never seen" believed

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
 from kitestring.codec import bolt11
-from tests.kit.app.client import App
+from kitestring.engine.limits import Limits
+from tests.kit.app.client import App, Stranger
 from tests.kit.app.house import House, Service, refused_to_start
 from tests.kit.engine.node import Script
-from tests.sim.findings.critical import FUNDED, HOUR_S, LONG_S, bill, must, ready
+from tests.sim.findings.critical import FUNDED, HOUR_S, LONG_S, bill, must, ready, whole
 
 SALE = 50_000
 #: A payment that hangs until the node is told otherwise.
@@ -119,6 +122,37 @@ async def hung_payments_close_the_wallet(house: House) -> None:
                 app.pay(bill(house, HUNG, amount=1)[0])
         await house.clocks.service.sleep(60)
         await _others_still_pay(house, service, modest)
+
+
+async def strangers_fill_the_open_invoices(house: House) -> None:
+    """There is room for 60 unpaid invoices. A stranger asks an offer for as many as it can, many others ask another
+    one, and two connections make as many as they can; each time somebody else wants a few."""
+    house.settings["limits"] = Limits(all_open_invoices=60, open_invoices=0)
+    async with house.service() as service:
+        await service.account("shop", 0)
+        offers = [str((await service.command("offer_create", label=n, account="shop"))["offer_id"]) for n in "abc"]
+        await _ask_for_many(house, [service.stranger()], offers[0])
+        await service.stranger(99).invoice(offers[0], SALE // 1_000)
+        await _ask_for_many(house, [service.stranger(100 + number) for number in range(30)], offers[1])
+        await service.stranger(99).invoice(offers[2], SALE // 1_000)
+        for app in [await service.connect(f"greedy{number}", account="shop") for number in range(2)]:
+            for _ in range(50):
+                app.send("make_invoice", {"amount": SALE})
+        await house.clocks.service.sleep(60)
+        modest = await service.connect("modest", account="shop")
+        asked = [await modest.first(modest.send("make_invoice", {"amount": SALE})) for _ in range(3)]
+        must(all(answer["error"] is None for answer in asked), "the flood of others has closed a small till")
+        for _ in range(3):
+            made = await service.command("invoice", amount_msat=SALE)
+            assert made["payment_hash"]
+    whole(house)
+
+
+async def _ask_for_many(house: House, strangers: list[Stranger], offer_id: str) -> None:
+    for number in range(30):
+        who = strangers[number % len(strangers)]
+        who.publish(who.signed(json.dumps({"offer": offer_id, "amount_sats": SALE // 1_000})))
+    await house.clocks.service.sleep(60)
 
 
 async def _others_still_pay(house: House, service: Service, modest: App) -> None:

@@ -35,6 +35,10 @@ def test_f19_a_flood_of_hung_payments_leaves_room_for_the_owner_and_for_small_us
     play(others.hung_payments_close_the_wallet)
 
 
+def test_f19_strangers_and_greedy_apps_leave_room_for_a_small_till_and_for_the_owner() -> None:
+    play(others.strangers_fill_the_open_invoices)
+
+
 def test_f21_a_lost_ledger_is_not_replaced_by_an_empty_one_without_a_word() -> None:
     play(others.the_ledger_is_gone)
 

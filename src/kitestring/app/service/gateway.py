@@ -240,8 +240,9 @@ class Gateway:
         if isinstance(command, Journaled):
             refused_until = WINDOWS[event.kind].over_at(sent_at, self._clock.now())
             incoming = Incoming(
-                event.id, asked.to.wire, grant_id, command, asked.to.freeze(), sent_at, expires_at(event), refused_until
-            )
+                event.id, asked.to.wire, grant_id, command, asked.to.freeze(), sent_at,
+                expires_at(event), refused_until, "" if grant_id else event.pubkey,
+            )  # fmt: skip
             try:
                 refused = await self._engine.handle(incoming)
             except NotStoredError:

@@ -19,7 +19,7 @@ from kitestring.base.events import Event, EventKind
 from kitestring.base.records import CONTROL_WIRE, REPLY, Message, NodeView, Outgoing, Request
 from kitestring.base.transactions import Finished, Running
 from kitestring.ledger.apply.memory import Memory
-from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD, Holder
+from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD
 
 _BEGIN: Final = """
 SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.node_balance_msat,
@@ -66,6 +66,7 @@ _OPEN_OF_NODE: Final = _OPEN_PAYMENTS.format("")
 _OPEN_OF_GRANT: Final = _OPEN_PAYMENTS.format(" AND grant_id = ?")
 _OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
+_NONE_OPEN: Final = "DELETE FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _REFUSED: Final = "SELECT bytes FROM refusals WHERE service = ? AND grant_id = ?"
 _SET_REFUSED: Final = "INSERT INTO refusals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes"
 _TELL: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -132,7 +133,7 @@ class Batch:
         self.sums = Sums(*connection.execute(_BEGIN, (service,)).fetchone())
         self._before = replace(self.sums)
         self.accounts: dict[str, AccountBalance] = {}
-        self._open_invoices: dict[Holder, int] = {}
+        self._open_invoices: dict[tuple[str, str], int] = {}
         self._open_payments: dict[str, int] = {}
         self._refused_bytes: dict[str, int] = {}
         #: The news of this commit, for whoever listens; nobody is told before it.
@@ -153,9 +154,10 @@ class Batch:
         )
         self.accounts = {}
         if self._open_invoices:
-            self.connection.executemany(
-                _SET_OPEN, [(service, *holder, number) for holder, number in self._open_invoices.items()]
-            )
+            open_now = self._open_invoices
+            some = [(service, *holder, number) for holder, number in open_now.items() if number]
+            self.connection.executemany(_SET_OPEN, some)
+            self.connection.executemany(_NONE_OPEN, [(service, *holder) for holder in open_now if not open_now[holder]])
             self._open_invoices = {}
         if self._refused_bytes:
             self.connection.executemany(
@@ -196,17 +198,18 @@ class Batch:
 
     # ------------------------------------------------------------ invoices that wait for a payer
 
-    def open_invoices(self, holder: Holder) -> int:
-        """The number of unpaid invoices of one grant or offer at one node."""
-        number = self._open_invoices.get(holder)
+    def open_invoices(self, node_id: str, name: str) -> int:
+        """The number of unpaid invoices of one holder at one node."""
+        number = self._open_invoices.get((node_id, name))
         if number is None:
-            row = self.execute(_OPEN_INVOICES, (self.service, *holder)).fetchone()
+            row = self.execute(_OPEN_INVOICES, (self.service, node_id, name)).fetchone()
             number = row[0] if row is not None else 0
         return number
 
-    def count_invoice(self, holder: Holder, more: int) -> None:
-        """One more (1) or one less (-1)."""
-        self._open_invoices[holder] = self.open_invoices(holder) + more
+    def count_invoice(self, node_id: str, names: Iterable[str], more: int) -> None:
+        """One more (1) or one less (-1) of each of its holders."""
+        for name in names:
+            self._open_invoices[node_id, name] = self.open_invoices(node_id, name) + more
 
     # ------------------------------------------------------------ what was refused
 

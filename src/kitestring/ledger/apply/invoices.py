@@ -11,9 +11,10 @@ import msgspec
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
-from kitestring.base.invoices import InvoiceState
+from kitestring.base.invoices import InvoiceState, holders
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
+from kitestring.base.shares import have_room
 from kitestring.base.transactions import (
     AlreadyCredited,
     Claimed,
@@ -32,7 +33,7 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.apply import truth
 from kitestring.ledger.apply.batch import Batch
-from kitestring.ledger.rows import INVOICE, WORLD, Row, holder_of, read_invoice, write_invoice
+from kitestring.ledger.rows import INVOICE, WORLD, Row, marks, read_invoice, write_invoice
 
 #: Strangers' invoices that one sweep deletes: a few hundredths of a second, so that payments go in between; More tells
 #: the rest.
@@ -45,7 +46,7 @@ LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
 LEFT JOIN accounts a ON a.service = s.service AND a.account_id = ?
 WHERE s.service = ?"""
-_INSERT: Final = f"INSERT INTO invoices (service, {INVOICE}) VALUES (?{', ?' * 21})"
+_INSERT: Final = f"INSERT INTO invoices (service, {INVOICE}) VALUES ({marks(INVOICE)})"
 _BY_HASH: Final = (
     f"SELECT {INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
@@ -58,7 +59,7 @@ _CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EXPIRE: Final = """
 UPDATE invoices SET state = 'expired'
 WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> '' AND state = 'open'
-RETURNING invoice_id, grant_id, account_id, offer_id"""
+RETURNING invoice_id, account_id, grant_id, offer_id, payer"""
 _ABANDONED: Final = """
 SELECT rowid, request_id FROM invoices INDEXED BY invoices_abandoned
 WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND offer_id <> '' LIMIT ?"""
@@ -78,12 +79,12 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
         return Stale()
     if not is_users:
         return Stale()
-    holder = holder_of(invoice.node_id, invoice.grant_id, invoice.offer_id)
-    if 0 < tx.max_open <= batch.open_invoices(holder):
+    node_id, names = invoice.node_id, invoice.holders
+    if tx.shares and not have_room(tx.shares, [batch.open_invoices(node_id, name) for name in names]):
         return Denied(Reason.RATE_LIMITED)
     number = batch.insert(_INSERT, (service, *write_invoice(invoice)))
     batch.insert_answered(request, tx.messages, tx.now, number)
-    batch.count_invoice(holder, 1)
+    batch.count_invoice(node_id, names, 1)
     return Claimed()
 
 
@@ -117,7 +118,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
         return Credited(invoice, surplus=True)
     batch.store(tx.messages, tx.settled_at)
     if invoice.state is InvoiceState.OPEN:
-        batch.count_invoice(holder_of(tx.node_id, invoice.grant_id, invoice.offer_id), -1)
+        batch.count_invoice(tx.node_id, invoice.holders, -1)
     return Credited(read_invoice(_settle(batch, tx, invoice)))
 
 
@@ -173,8 +174,8 @@ def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
     batch.connection.executemany(_FORGET, [(row,) for row, _ in abandoned])
     batch.forget(request_id for _, request_id in abandoned)
     expired = [row for key in tx.ended for row in batch.execute(_EXPIRE, (service, key, tx.node_id)).fetchall()]
-    for invoice_id, grant_id, account_id, offer_id in expired:
-        batch.count_invoice(holder_of(tx.node_id, grant_id, offer_id), -1)
+    for invoice_id, account_id, grant_id, *of_offer in expired:
+        batch.count_invoice(tx.node_id, holders(grant_id, *of_offer), -1)
         if grant_id:  # strangers ask for as many as they like: nobody waits for them, and they would fill the feed
             batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
     return More() if len(abandoned) == SWEEP_LIMIT else Done()

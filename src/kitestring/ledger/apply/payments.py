@@ -12,6 +12,7 @@ from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
+from kitestring.base.invoices import holders
 from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
 from kitestring.base.records import REPLY, Charge, Payment, Request
@@ -38,7 +39,6 @@ from kitestring.ledger.rows import (
     REQUEST,
     STATES,
     WORLD,
-    holder_of,
     marks,
     read_payment,
     read_request,
@@ -72,7 +72,7 @@ _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
 _OUR_INVOICE: Final = (
-    "SELECT state, bolt11, amount_msat, account_id, invoice_id, grant_id, offer_id FROM invoices"
+    "SELECT state, bolt11, amount_msat, account_id, invoice_id, grant_id, offer_id, payer FROM invoices"
     " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
 _SETTLE_INVOICE: Final = """
@@ -282,8 +282,8 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
     found = batch.execute(_OUR_INVOICE, (batch.service, payment.payment_hash, payment.node_id)).fetchone()
     if found is None or found[0] != "open":
         return None
-    *_, account_id, invoice_id, grant_id, offer_id = found
-    batch.count_invoice(holder_of(payment.node_id, grant_id, offer_id), -1)
+    *_, account_id, invoice_id, grant_id, offer_id, payer = found
+    batch.count_invoice(payment.node_id, holders(grant_id, offer_id, payer), -1)
     batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, invoice_id))
     batch.tell(EventKind.RECEIVED, invoice_id, now, grant_id=grant_id, account_id=account_id)
     return str(account_id)

@@ -165,9 +165,13 @@ _settled_without_credit = listed(
 )
 _open_invoices = listed(
     """
-WITH counted AS (
-  SELECT node_id, iif(grant_id = '', 'offer:' || offer_id, grant_id) AS holder, count(*) AS number FROM invoices
-  WHERE service = ?1 AND state = 'open' GROUP BY 1, 2),
+WITH waiting AS (SELECT node_id, grant_id, offer_id, payer FROM invoices WHERE service = ?1 AND state = 'open'),
+counted AS (
+  SELECT node_id, '@all' AS holder, count(*) AS number FROM waiting GROUP BY 1
+  UNION ALL SELECT node_id, '@offers', count(*) FROM waiting WHERE grant_id = '' GROUP BY 1
+  UNION ALL SELECT node_id, iif(grant_id = '', 'offer:' || offer_id, grant_id), count(*) FROM waiting GROUP BY 1, 2
+  UNION ALL SELECT node_id, 'payer:' || payer, count(*) FROM waiting WHERE grant_id = '' AND payer <> ''
+    GROUP BY 1, 2),
 kept AS (SELECT node_id, holder, number FROM open_invoices WHERE service = ?1)
 SELECT k.holder, k.node_id, k.number, coalesce(c.number, 0) FROM kept k
 LEFT JOIN counted c ON c.holder = k.holder AND c.node_id = k.node_id WHERE k.number <> coalesce(c.number, 0)

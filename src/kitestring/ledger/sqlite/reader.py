@@ -29,9 +29,9 @@ NEWEST_CLAIMS: Final = 1_000
 #: Beyond every time there will be.
 _EVER: Final = 1 << 62
 
-_BEFORE_INVOICE: Final = (
-    "SELECT EXISTS (SELECT 1 FROM requests WHERE service = ?1 AND request_id = ?2),"
-    " (SELECT number FROM open_invoices WHERE service = ?1 AND node_id = ?3 AND holder = ?4)"
+_BEFORE_INVOICE: Final = "SELECT EXISTS (SELECT 1 FROM requests WHERE service = ?1 AND request_id = ?2)"
+_NUMBER: Final = (
+    ", coalesce((SELECT number FROM open_invoices WHERE service = ?1 AND node_id = ?3 AND holder = ?{}), 0)"
 )
 _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
 #: As the index of open payments says it.
@@ -205,10 +205,12 @@ class SqliteReads:
         )
         return [rows.read_invoice(row) for row in found]
 
-    async def before_invoice(self, request_id: str, node_id: str, grant_id: str, offer_id: str) -> tuple[bool, int]:
-        values = (self._service, request_id, *rows.holder_of(node_id, grant_id, offer_id))
-        is_known, number = self._run(_BEFORE_INVOICE, values)[0]
-        return bool(is_known), number or 0
+    async def before_invoice(
+        self, request_id: str, node_id: str, names: tuple[str, ...]
+    ) -> tuple[bool, tuple[int, ...]]:
+        sql = _BEFORE_INVOICE + "".join(_NUMBER.format(4 + place) for place in range(len(names)))
+        is_known, *numbers = self._run(sql, (self._service, request_id, node_id, *names))[0]
+        return bool(is_known), tuple(numbers)
 
     # ------------------------------------------------------------ requests and messages
 

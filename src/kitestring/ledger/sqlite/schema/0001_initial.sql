@@ -405,6 +405,8 @@ CREATE TABLE invoices (
   received_msat INTEGER CHECK (received_msat > 0),
   settled_at INTEGER,
   internal INTEGER NOT NULL CHECK (internal IN (0, 1)),
+  -- Tells the payers of an offer apart; a hash of its id and the payer's key.
+  payer TEXT NOT NULL,
   UNIQUE (service, invoice_id),
   CHECK (state <> 'settled' OR received_msat IS NOT NULL)
 ) STRICT;
@@ -423,12 +425,13 @@ CREATE TRIGGER invoices_settle_once BEFORE UPDATE OF state ON invoices
 WHEN NEW.state = OLD.state OR OLD.state <> 'open' AND NEW.state <> 'settled'
 BEGIN SELECT RAISE(ABORT, 'an invoice that has ended may only be settled, once'); END;
 
--- How many invoices of a grant, or of an offer (holder 'offer:' + its id), wait for a payer at a node: kept, never
--- summed. Apart for each node, because only its own node ends an invoice: those of a node that is gone stay open.
+-- How many invoices wait for a payer at a node: of a grant, of an offer ('offer:' + its id), of one payer of it ('payer:'
+-- + its name there), of all offers together ('@offers'), and of everybody ('@all'); none is no row. Kept, never summed.
+-- Apart for each node, because only its own node ends an invoice.
 CREATE TABLE open_invoices (
   service INTEGER NOT NULL,
   node_id TEXT NOT NULL,
   holder TEXT NOT NULL,
-  number INTEGER NOT NULL CHECK (number >= 0),
+  number INTEGER NOT NULL CHECK (number > 0),
   PRIMARY KEY (service, node_id, holder)
 ) STRICT, WITHOUT ROWID;
