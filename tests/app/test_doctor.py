@@ -126,6 +126,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "findings": [],
         "alarms": [],
         "spending_stopped": [],
+        "full_shares": [],
         "unknown_payments": [],
         "overdrawn_accounts": [],
         "clocks": msgspec.to_builtins([RELAYS_CLOCK]),
@@ -151,6 +152,10 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
                 node=away,
                 spending_stopped=[{"cause": "drift", "why": "drift"}],
                 alarms=[{"at": 0, "sentence": "a fee of -5 msat cannot be"}],
+                full_shares=[
+                    {"holder": "agent", "what": "payments", "number": 87},
+                    {"holder": "offer:ab", "what": "invoices", "number": 1_000},
+                ],
                 unknown_payments=["ab"],
                 overdrawn_accounts=["owner", "shop"],
             )
@@ -161,6 +166,8 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
         ("clock", "ok"),
         ("spending", "fail"),
         ("alarm", "warn"),
+        ("share", "warn"),
+        ("share", "warn"),
         ("payment", "warn"),
         ("account", "warn"),
         ("account", "warn"),
@@ -168,8 +175,10 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
     assert found[0].sentence == "not reachable: no route; is it running?"
     assert "kitestring audit --node" in found[2].sentence
     assert found[3].sentence == "1970-01-01 00:00 UTC: a fee of -5 msat cannot be"
-    assert "kitestring resolve" in found[4].sentence
-    assert "kitestring account fund shop" in found[6].sentence
+    assert found[4].sentence.startswith("agent: 87 payments are under way, no more begin until one ends;")
+    assert found[5].sentence.startswith("offer:ab: 1000 invoices are unpaid")
+    assert "kitestring resolve" in found[6].sentence
+    assert "kitestring account fund shop" in found[8].sentence
 
 
 def test_each_cause_for_which_nothing_is_spent_has_a_name_and_a_way_out() -> None:

@@ -326,7 +326,7 @@ async def test_two_processes_that_make_the_invoice_of_one_request_store_and_tell
 
         life.node.replace("make_invoice", slow)
         parts = (rig.context, rig.engine._answers, Grants(rig.store), rig.engine._gate)
-        await asyncio.gather(*(Invoices(*parts).handle(asked, command) for _ in "ab"))
+        await asyncio.gather(*(Invoices(*parts, rig.engine.shares).handle(asked, command) for _ in "ab"))
         await rig.answer("i1")
         (stored,) = await rig.store.invoices(InvoiceState.OPEN)
         assert {told.transaction.payment_hash for told in rig.told("i1")} == {stored.payment_hash}

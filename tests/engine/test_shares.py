@@ -7,8 +7,9 @@ import pytest
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import Reason
 from kitestring.base.shares import Share, have_room
+from kitestring.base.store import Places
 from kitestring.engine.limits import Limits
-from kitestring.engine.shares import TRY_AGAIN_S, ShareTable, full
+from kitestring.engine.shares import TRY_AGAIN_S, Full, ShareTable, full
 from tests.kit.changed import replace
 from tests.kit.engine.node import ABILITIES
 
@@ -53,3 +54,17 @@ def test_without_a_bound_on_all_invoices_an_offer_still_has_one() -> None:
     assert have_room(shares.invoices(("app", "@all")), (10**9, 10**9))
     offers = shares.invoices(("offer:tea", "@offers", "@all"))
     assert [have_room(offers, (own, 10**6, 10**6)) for own in (999, 1_000)] == [True, False]
+
+
+def test_who_has_as_much_as_it_may_is_named_with_the_one_that_has_most_first() -> None:
+    shares = ShareTable(Limits(open_payments=20, open_payments_per_connection=3, all_open_invoices=40), ABILITIES)
+    assert shares.full(Places({"app": 2, OWNER_GRANT: 9}, {})) == []
+    assert shares.full(Places({"few": 3, OWNER_GRANT: 17}, {})) == [
+        Full(OWNER_GRANT, "payments", 17),
+        Full("few", "payments", 3),
+    ]
+    invoices = {"app": 9, "small": 1, "offer:tea": 14, "payer:ann": 14, "@offers": 14, "@all": 24}
+    assert shares.full(Places({}, invoices)) == [Full("offer:tea", "invoices", 14)]
+    invoices = {"app": 19, "@all": 19}
+    assert shares.full(Places({"app": 3}, invoices)) == [Full("app", "invoices", 19), Full("app", "payments", 3)]
+    assert shares.full(Places({}, {OWNER_GRANT: 40, "@all": 40})) == [Full(OWNER_GRANT, "invoices", 40)]

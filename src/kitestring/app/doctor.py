@@ -46,6 +46,13 @@ RELAY_TIMEOUT_S: Final = 8.0
 NAMES_SHOWN: Final = 5
 
 
+#: What is said of a full share, by what it is of.
+_FULL: Final = {
+    "payments": "{} payments are under way, no more begin until one ends; see `kitestring transactions --unpaid`",
+    "invoices": "{} invoices are unpaid, no more are made until one ends; see `kitestring transactions --unpaid`",
+}
+
+
 class Examined(NamedTuple):
     """The findings, in the order in which one would mend things, and the clocks that were compared."""
 
@@ -161,6 +168,8 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
     for alarm in facts["alarms"]:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["at"]))
         yield Finding("alarm", WARN, f"{at}: {alarm['sentence']}")
+    for full in facts["full_shares"]:
+        yield Finding("share", WARN, f"{full['holder']}: {_FULL[full['what']].format(full['number'])}")
     for payment_hash in facts["unknown_payments"]:
         yield Finding("payment", WARN, f"{payment_hash} has no known end; see `kitestring resolve --help`")
     for name in facts["overdrawn_accounts"]:

@@ -16,6 +16,9 @@ from typing import Final
 #: Those with whom all open invoices are counted, and all that strangers have asked of offers.
 EVERYBODY: Final = "@all"
 STRANGERS: Final = "@offers"
+#: What the names of an offer, and of a payer of one, begin with.
+OFFER: Final = "offer:"
+PAYER: Final = "payer:"
 
 
 class InvoiceState(StrEnum):
@@ -40,5 +43,5 @@ def holders(grant_id: str, offer_id: str, payer: str) -> tuple[str, ...]:
     without one, the payer's (if it is known), the offer's, strangers together, and everybody."""
     if grant_id:
         return grant_id, EVERYBODY
-    known = (f"payer:{payer}",) if payer else ()
-    return *known, f"offer:{offer_id}", STRANGERS, EVERYBODY
+    known = (PAYER + payer,) if payer else ()
+    return *known, OFFER + offer_id, STRANGERS, EVERYBODY

@@ -41,6 +41,14 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     pruned_before: int
 
 
+class Places(msgspec.Struct, frozen=True, gc=False):
+    """The places that are taken at one node: open payments by grant, and unpaid invoices by holder
+    (:func:`kitestring.base.invoices.holders`)."""
+
+    payments: dict[str, int]
+    invoices: dict[str, int]
+
+
 class Reads(Protocol):
     """Everything that is read. Raises KitestringError(INTERNAL) when the database cannot be read."""
 
@@ -95,6 +103,10 @@ class Reads(Protocol):
 
     async def open_payments(self) -> list[Payment]:
         """Payments of all nodes that hold money (``payments.OPEN``), oldest first."""
+        ...
+
+    async def places(self, node_id: str) -> Places:
+        """The places that are taken at this node."""
         ...
 
     async def resolved_payments(self) -> list[Payment]:

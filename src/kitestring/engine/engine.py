@@ -20,6 +20,7 @@ from kitestring.engine.node import NodeGate
 from kitestring.engine.payments import Payments
 from kitestring.engine.reads import Questions
 from kitestring.engine.recovery import recover
+from kitestring.engine.shares import ShareTable
 
 
 class Engine:
@@ -30,8 +31,9 @@ class Engine:
         self._answers = Answers(context)
         self._grants = Grants(context.store)
         self._gate = NodeGate(context)
-        self._payments = Payments(context, self._answers, self._grants, self._gate)
-        self._invoices = Invoices(context, self._answers, self._grants, self._gate)
+        self.shares = ShareTable(context.limits, context.backend.capabilities)
+        self._payments = Payments(context, self._answers, self._grants, self._gate, self.shares)
+        self._invoices = Invoices(context, self._answers, self._grants, self._gate, self.shares)
         self._drift = Drift(context, self._gate)
         self._incoming = IncomingMoney(context, self._answers, self._drift)
         self._questions = Questions(context, self._grants, self._gate)

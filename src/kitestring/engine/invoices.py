@@ -58,12 +58,12 @@ class _Terms(msgspec.Struct, frozen=True, gc=False):
 class Invoices:
     """Invoices into the account of a grant, or of an offer (then the caller is a stranger)."""
 
-    def __init__(self, context: Context, answers: Answers, grants: Grants, gate: NodeGate) -> None:
+    def __init__(self, context: Context, answers: Answers, grants: Grants, gate: NodeGate, shares: ShareTable) -> None:
         self._context = context
         self._answers = answers
         self._grants = grants
         self._gate = gate
-        self._shares = ShareTable(context.limits, context.backend.capabilities)
+        self._shares = shares
 
     async def handle(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> Refused | None:
         """Have the invoice made and store it with its answer; returns when that is done. That an offer sells nothing is

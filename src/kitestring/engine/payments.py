@@ -58,12 +58,12 @@ class _Asked:
 class Payments:
     """Begins every payment of this process and knows those that are under way."""
 
-    def __init__(self, context: Context, answers: Answers, grants: Grants, gate: NodeGate) -> None:
+    def __init__(self, context: Context, answers: Answers, grants: Grants, gate: NodeGate, shares: ShareTable) -> None:
         self._context = context
         self._answers = answers
         self._grants = grants
         self._gate = gate
-        self._shares = ShareTable(context.limits, context.backend.capabilities)
+        self._shares = shares
         self._pursuits: dict[str, Pursuit] = {}
 
     @property

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import Reason
-from kitestring.base.invoices import STRANGERS
+from kitestring.base.invoices import EVERYBODY, OFFER, PAYER, STRANGERS, holders
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
-from kitestring.base.shares import Share, others_share, owners_share
+from kitestring.base.shares import Share, have_room, others_share, owners_share
+from kitestring.base.store import Places
 from kitestring.engine.limits import Limits
 
 #: Unpaid invoices of one offer at the same time (each a row of about 1 kB, looked at once a minute): far more payers
@@ -46,6 +49,37 @@ class ShareTable:
         if STRANGERS in names:
             return self._offers[1 - len(names) :]
         return (self._owners_invoices if names[0] == OWNER_GRANT else self._invoices,)
+
+    def full(self, places: Places) -> list[Full]:
+        """The holders that have no more room, by what they hold: the one with the most of it first."""
+        payments, invoices = places.payments, places.invoices
+        in_all = sum(payments.values())
+        found = [
+            Full(grant_id, "payments", own)
+            for grant_id, own in payments.items()
+            if not self.payments(grant_id).has_room(own, in_all)
+        ]
+        found += [
+            Full(names[0], "invoices", invoices[names[0]])
+            for names in map(_around, invoices)
+            if names and not have_room(self.invoices(names), [invoices.get(name, 0) for name in names])
+        ]
+        return sorted(found, key=lambda one: (one.what, -one.number, one.holder))
+
+
+class Full(msgspec.Struct, frozen=True, gc=False):
+    """A holder (a grant, or one of the names of open invoices) whose share of ``what`` has no more room."""
+
+    holder: str
+    what: str
+    number: int
+
+
+def _around(name: str) -> tuple[str, ...]:
+    """A connection or an offer with the holders around it, () for all others: a payer is nobody that one knows."""
+    if name.startswith(OFFER):
+        return holders("", name.removeprefix(OFFER), "")
+    return () if name in {EVERYBODY, STRANGERS} or name.startswith(PAYER) else holders(name, "", "")
 
 
 def full(message: str, now: int) -> Refused:

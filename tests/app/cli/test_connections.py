@@ -7,17 +7,18 @@ from tests.kit.app.console import Service, run
 
 ROW = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0, "expires_at": None,
-    "methods": ["get_balance", "pay_invoice"],
+    "methods": ["get_balance", "pay_invoice"], "open_payments": 0, "open_invoices": 0,
 }  # fmt: skip
+OPEN = {"open_payments": 3, "open_invoices": 2}
 
 
 def test_connections_are_a_table_and_none_of_them_a_hint() -> None:
-    said = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "budget_msat": None}]})
+    said = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "budget_msat": None, **OPEN}]})
     assert said.asked == [("connections", None)]
     assert said.lines == [
-        "name   account  budget             expires  may",
-        "agent  owner    5,000 sat per day  –        get_balance pay_invoice",
-        "shop   owner    no budget limit    –        get_balance pay_invoice",
+        "name   account  budget             expires  open         may",
+        "agent  owner    5,000 sat per day  –        –            get_balance pay_invoice",
+        "shop   owner    no budget limit    –        3 out, 2 in  get_balance pay_invoice",
     ]
     assert "kitestring connect NAME --budget 5000/day" in run(command, answer={"connections": []}).out
 

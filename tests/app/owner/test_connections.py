@@ -119,6 +119,7 @@ async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Offic
     (row,) = (await office.run("connections"))["connections"]
     assert {name: row[name] for name in asked} == asked
     assert row["encryption"] == "both"
+    assert (row.pop("open_payments"), row.pop("open_invoices")) == (0, 0)
     assert {**row, "nwc_uri": shown["nwc_uri"], "created": True} == shown
 
 

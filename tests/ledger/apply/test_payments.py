@@ -11,7 +11,7 @@ from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import IllegalStepError, Settled, State
 from kitestring.base.shares import Share
-from kitestring.base.store import Store
+from kitestring.base.store import Places, Store
 from kitestring.base.transactions import (
     AlreadyPaid,
     Answer,
@@ -335,6 +335,17 @@ async def test_what_is_open_at_another_node_takes_no_place_at_this_one(store: St
     assert await store.apply(replace(claim("a", elsewhere), share=Share(1))) == Claimed()
     assert await store.apply(shared("b", Share(1))) == Claimed()
     assert await store.apply(shared("c", Share(1))) == Denied(Reason.RATE_LIMITED)
+
+
+async def test_who_holds_what_is_told_by_grant_and_holder_for_one_node(store: Store) -> None:
+    await store.apply(claim("a"))
+    await store.apply(claim("b"))
+    await store.apply(claim("c", payment("c", grant_id="bobs", account_id="bob")))
+    await store.apply(claim("d", payment("d", node_id="another node", epoch=2)))
+    await store.apply(settle("a", 0, answered("a")))
+    await store.apply(record_invoice("i"))
+    assert await store.places(NODE) == Places({"app": 1, "bobs": 1}, {"app": 1, "@all": 1})
+    assert await store.places("another node") == Places({"app": 1}, {})
 
 
 async def test_a_full_share_keeps_nobody_from_the_answer_of_a_payment_that_is_made_or_under_way(store: Store) -> None:

@@ -126,6 +126,7 @@ async def test_no_list_and_no_look_up_walks_or_sorts_a_table(plans: Plans, scope
     await store.grant_named("nwc", "app")
     await store.account("alice")
     await store.open_payments()
+    await store.places(NODE)
     await store.resolved_payments()
     await store.waiting("a")
     await store.outbox(0, 10)

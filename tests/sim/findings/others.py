@@ -113,6 +113,9 @@ async def hung_payments_close_the_wallet(house: House) -> None:
         modest = await service.connect("modest", account="purse")
         await house.clocks.service.sleep(60)
         await _others_still_pay(house, service, modest)
+        full = service.core.desk.shares.full(await service.store.places(house.node.node_id))
+        greedy = [one["connection_id"] for one in (await service.command("connections"))["connections"]][:10]
+        must(sorted(one.holder for one in full) == sorted(greedy), "it is not said whose share is full")
     async with house.service() as service:
         await house.clocks.service.sleep(60)
         await _others_still_pay(house, service, modest)

@@ -19,9 +19,16 @@ def command(shell: Shell) -> None:
             found["account"],
             budget(found["budget_msat"], found["period"], found["length_s"]),
             when(found["expires_at"]),
+            _open(found["open_payments"], found["open_invoices"]),
             " ".join(found["methods"]),
         )
         for found in result["connections"]
     ]
     empty = "no connections yet; make one with: kitestring connect NAME --budget 5000/day"
-    shell.show(result, table(rows, ("name", "account", "budget", "expires", "may")) if rows else empty)
+    shell.show(result, table(rows, ("name", "account", "budget", "expires", "open", "may")) if rows else empty)
+
+
+def _open(payments: int, invoices: int) -> str:
+    """Payments under way and unpaid invoices."""
+    parts = [f"{number} {way}" for number, way in ((payments, "out"), (invoices, "in")) if number]
+    return ", ".join(parts) or "–"

@@ -27,6 +27,7 @@ from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget, CipherSetting, Grant, Period
 from kitestring.base.money import Msat
+from kitestring.base.store import Places
 from kitestring.base.transactions import SaveGrant
 from kitestring.codec.uri import NwcUri, encode_nwc
 from kitestring.crypto.keys import SecretKey
@@ -122,7 +123,15 @@ def _budget(params: ConnectParams) -> Budget | None:
 async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
     """List the connections that were not revoked."""
     grants = [grant for grant in await desk.store.grants() if grant.wire == NWC and grant.revoked_at is None]
-    return {"connections": [show_grant(grant) for grant in _oldest_first(grants)]}
+    known = await desk.store.nodes()
+    taken = await desk.store.places(known[-1].node_id) if known else Places({}, {})
+    return {"connections": [{**show_grant(grant), **_open(grant, taken)} for grant in _oldest_first(grants)]}
+
+
+def _open(grant: Grant, taken: Places) -> Result:
+    """The part that it has of what all share: payments under way, and unpaid invoices."""
+    grant_id = grant.grant_id
+    return {"open_payments": taken.payments.get(grant_id, 0), "open_invoices": taken.invoices.get(grant_id, 0)}
 
 
 async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:

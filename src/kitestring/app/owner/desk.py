@@ -22,6 +22,7 @@ from kitestring.base.records import NodeView, StopCause
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
 from kitestring.client.payable import Payable, Terms
+from kitestring.engine.shares import ShareTable
 
 T = TypeVar("T")
 
@@ -54,6 +55,10 @@ class Asking(Reading, Protocol):
     def backend(self) -> Backend: ...
     @property
     def config(self) -> Config: ...
+    @property
+    def shares(self) -> ShareTable:
+        """The part of everybody in what is shared."""
+        ...
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         """Carry out a reading command."""

@@ -24,6 +24,8 @@ ALARMS_S: Final = 7 * 86_400
 MAX_ALARMS: Final = 10
 #: What the key of the service is called among the names of connections.
 OFFERS: Final = "all offers"
+#: Lines about holders whose share is full.
+MAX_FULL: Final = 10
 
 
 class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,6 +57,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
         "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
         "alarms": [{"at": alarm.at, "sentence": alarm.detail} for alarm in alarms],
+        "full_shares": await _full_shares(desk),
         "spending_stopped": [{"cause": stop.cause.value, "why": stop.why} for stop in await desk.store.stops()],
     }
 
@@ -71,6 +74,16 @@ async def _relay_facts(desk: Asking) -> list[Result]:
         }
         for relay in await desk.carried()
     ]
+
+
+async def _full_shares(desk: Asking) -> list[Result]:
+    """The holders that may have no more payments under way, or unpaid invoices, until some have ended."""
+    known = await desk.store.nodes()
+    if not known:
+        return []
+    full = desk.shares.full(await desk.store.places(known[-1].node_id))[:MAX_FULL]
+    named = {grant.grant_id: grant.name for grant in await desk.store.grants()} if full else {}
+    return [{"holder": named.get(one.holder, one.holder), "what": one.what, "number": one.number} for one in full]
 
 
 async def _node_facts(desk: Asking) -> Result:

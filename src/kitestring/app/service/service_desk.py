@@ -28,6 +28,7 @@ from kitestring.client.net import Net
 from kitestring.client.payable import Payable, Terms
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
+from kitestring.engine.shares import ShareTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,10 @@ class ServiceDesk:
 
     def relay_urls(self) -> tuple[str, ...]:
         return self.relays
+
+    @property
+    def shares(self) -> ShareTable:
+        return self.engine.shares
 
     # ------------------------------------------------------------ read
 

@@ -16,7 +16,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop, StopCause
-from kitestring.base.store import LONGEST_RETRY_S, Scope, Totals
+from kitestring.base.store import LONGEST_RETRY_S, Places, Scope, Totals
 from kitestring.ledger import rows
 from kitestring.ledger.apply.batch import message_id, message_number
 from kitestring.ledger.apply.feed import OUTBOX
@@ -165,6 +165,15 @@ class SqliteReads:
     async def open_payments(self) -> list[Payment]:
         found = self._all(f"SELECT payment, {rows.PAYMENT} FROM payments WHERE service = ? AND {_OPEN}")
         return [rows.read_payment(row[1:]) for row in sorted(found)]  # few, and their index has them by grant
+
+    async def places(self, node_id: str) -> Places:
+        payments = self._all(
+            "SELECT grant_id, count(*) FROM payments INDEXED BY payments_open"
+            f" WHERE service = ? AND node_id = ? AND {_OPEN} GROUP BY grant_id",
+            node_id,
+        )
+        invoices = self._all("SELECT holder, number FROM open_invoices WHERE service = ? AND node_id = ?", node_id)
+        return Places(dict(payments), dict(invoices))
 
     async def resolved_payments(self) -> list[Payment]:
         found = self._all(
