@@ -80,7 +80,7 @@ class More(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unstored(msgspec.Struct, frozen=True, gc=False):
-    """The refusal is remembered without its words, which are too many: whoever applied it says them, once."""
+    """The request is refused for good, without its words, which are too many: whoever applied it says them, once."""
 
 
 class InvoiceNotOpen(msgspec.Struct, frozen=True, gc=False):
@@ -244,7 +244,9 @@ class Refuse(Tx[Done | Unstored | Finished | Running], frozen=True):
     """Refuse a request that was never claimed, so that it never will be: until ``until`` (Unix seconds), its id and its
     reply are kept, and nothing else of it. ``until`` must lie behind the end of its age window, by every clock.
 
-    ``reply`` None is silence. The replies kept of one grant have at most ``max_bytes``; beyond that only the id is.
+    ``reply`` None is silence. The replies kept of one grant have at most ``max_bytes``; beyond that only the id is. Of
+    one grant ``max_number`` refusals are kept; beyond that the oldest are forgotten, and what it has sent before them
+    is refused for ever. Unstored also for what that refuses already.
     """
 
     request: Request
@@ -252,6 +254,7 @@ class Refuse(Tx[Done | Unstored | Finished | Running], frozen=True):
     now: int
     reply: Message | None
     max_bytes: int
+    max_number: int
 
 
 class ForgetRefusals(Tx[Done | More], frozen=True):

@@ -15,9 +15,14 @@ from kitestring.base.records import RECEIPT, REPLY, Invoice, Message, Request
 from kitestring.base.transactions import Answer, Done, Finished, Refuse, Running, Unstored
 from kitestring.engine.context import Context, Incoming
 
+#: Bytes on disk of a refusal without words, measured: its row and its places in the indexes.
+REFUSAL_BYTES: Final = 300
 #: Bytes of the replies that are kept of what one grant was refused, about 800 of them: an app that is refused more
 #: than that within minutes hears each of them once.
 MAX_REFUSAL_BYTES: Final = 1_048_576
+#: Refusals that are kept of one grant, 2 MiB of them: 7,000, and they stay for some minutes. One that is refused more
+#: than that forgets its oldest, and hears "too old" of what it has sent before them.
+MAX_REFUSALS: Final = 2 * 1_048_576 // REFUSAL_BYTES
 
 
 def always() -> bool:
@@ -82,7 +87,7 @@ class Answers:
         KitestringError when the disk refuses; then nothing was said."""
         now = self._context.clock.now()
         reply = None if refused is None else self._make(request, refused, REPLY)
-        answer = await self._context.store.apply(Refuse(request, until, now, reply, MAX_REFUSAL_BYTES))
+        answer = await self._context.store.apply(Refuse(request, until, now, reply, MAX_REFUSAL_BYTES, MAX_REFUSALS))
         if isinstance(answer, Unstored) and reply is not None:
             self._context.deliver((reply,))
         elif not isinstance(answer, Unstored):

@@ -223,6 +223,34 @@ def test_beyond_its_bytes_a_refusal_is_told_once_and_kept_without_its_words(
     story(life)
 
 
+def test_of_a_flood_the_oldest_refusals_are_forgotten_and_none_of_it_is_ever_carried_out(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MAX_REFUSALS", 3)
+    monkeypatch.setattr("kitestring.ledger.apply.refusals.FORGET_OLDEST", 2)
+
+    @door(methods="get_balance")
+    async def story(_: Life, opened: Door) -> None:
+        events = []
+        for _number in range(6):
+            events.append(paying(opened))
+            await opened.tell(events[-1])
+            await opened.clock.sleep(1)
+        kept = [event for event in events if await opened.rig.store.request(event.id) is not None]
+        assert len(kept) == 2
+        await opened.rig.change("app", methods=frozenset({"pay_invoice"}))
+        await opened.forget()
+        await opened.clock.sleep(20)
+        told = [await opened.tell(event) for event in events]
+        assert [code(replies[0]) for replies in told] == ["OTHER"] * 4 + ["RESTRICTED"] * 2
+        assert life.node.sends == []
+        (paid,) = await opened.tell(paying(opened))
+        assert paid["result"]["preimage"]
+        life.audit()
+
+    story(life)
+
+
 # ------------------------------------------------------------ copies
 
 

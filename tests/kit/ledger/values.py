@@ -119,9 +119,17 @@ def record_invoice(name: str, made: Invoice | None = None, *shares: Share) -> Re
     return RecordInvoice(asked, 1, made, (reply(f"want-{name}", "invoice"),), NOW, shares)
 
 
-def refuse(name: str, text: str | None = "no", *, until: int = NOW + 360, max_bytes: int = 1_000, **of: Any) -> Refuse:
+def refuse(
+    name: str,
+    text: str | None = "no",
+    *,
+    until: int = NOW + 360,
+    max_bytes: int = 1_000,
+    max_number: int = 1_000,
+    **of: Any,
+) -> Refuse:
     """With ``text`` None in silence."""
-    return Refuse(request(name, **of), until, NOW, None if text is None else reply(name, text), max_bytes)
+    return Refuse(request(name, **of), until, NOW, None if text is None else reply(name, text), max_bytes, max_number)
 
 
 def credit(name: str, received: int = 500, cursor: bytes = b"", *messages: Message) -> Credit:

@@ -1,8 +1,12 @@
 """A refused request is never claimed, keeps its id and its reply, and is forgotten when its age refuses it."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from kitestring.base.errors import Reason
+from kitestring.base.records import CONTROL_WIRE
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     Claimed,
@@ -17,9 +21,21 @@ from kitestring.base.transactions import (
     Unstored,
 )
 from kitestring.ledger.apply.refusals import MOST_AHEAD_S
+from kitestring.ledger.audit.checks import audit
 from tests.kit.changed import replace
 from tests.kit.ledger.steps import all_sent
-from tests.kit.ledger.values import NOW, answered, claim, fail, record_invoice, refuse, reply, request
+from tests.kit.ledger.values import (
+    NOW,
+    SERVICE,
+    answered,
+    claim,
+    fail,
+    payment,
+    record_invoice,
+    refuse,
+    reply,
+    request,
+)
 
 EVER = ForgetRefusals(NOW + 10**9, 0)
 
@@ -112,3 +128,76 @@ async def test_much_is_forgotten_in_steps(store: Store, monkeypatch: pytest.Monk
         await store.apply(refuse(f"r{number}", None))
     assert [await store.apply(EVER) for _ in range(2)] == [More(), Done()]
     assert [await store.request(f"r{number}") for number in range(3)] == [None] * 3
+
+
+# ------------------------------------------------------------ too many of one grant
+
+
+async def flood(store: Store, number: int, **of: Any) -> list[object]:
+    """So many refusals of one grant, a second apart; three are kept, and the two oldest go at once."""
+    one = [refuse(f"f{n}", None, sent_at=NOW + n, max_number=3, **of) for n in range(number)]
+    return [await store.apply(each) for each in one]
+
+
+@pytest.fixture
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.refusals.FORGET_OLDEST", 2)
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_of_one_grant_no_more_than_a_number_of_refusals_are_kept_and_what_is_forgotten_is_refused_for_ever(
+    store: Store,
+) -> None:
+    assert await flood(store, 4) == [Done()] * 4
+    kept = [await store.request(f"f{n}") is not None for n in range(4)]
+    assert kept == [False, False, True, True]
+    old, new = request("f1", sent_at=NOW + 1), request("new", sent_at=NOW + 2)
+    assert await store.apply(claim("a", asked=old)) == Denied(Reason.STALE_REQUEST)
+    assert await store.apply(record_invoice("i")) == Denied(Reason.STALE_REQUEST)
+    assert await store.apply(claim("a", asked=new)) == Claimed()
+    assert await store.apply(refuse("f2", None, sent_at=NOW + 2)) == Finished(())
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_a_flood_of_one_grant_closes_nothing_to_another_nor_to_the_owner(store: Store) -> None:
+    await flood(store, 4)
+    bobs = payment("a", grant_id="bobs", account_id="bob")
+    assert await store.apply(claim("a", bobs, asked=request("b", grant_id="bobs", sent_at=NOW - 99))) == Claimed()
+    assert await store.apply(claim("b", asked=request("owners", wire=CONTROL_WIRE, sent_at=NOW - 99))) == Claimed()
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_of_what_is_refused_by_its_age_already_nothing_is_kept_and_its_earlier_answer_stays(store: Store) -> None:
+    await store.apply(claim("a", asked=request("ask-a", sent_at=NOW)))
+    await flood(store, 4)
+    assert await store.apply(refuse("late", sent_at=NOW + 1)) == Unstored()
+    assert await store.request("late") is None
+    assert await store.apply(refuse("ask-a", sent_at=NOW)) == Running()
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_a_flood_from_the_future_is_never_carried_out_when_its_time_has_come(store: Store) -> None:
+    ahead = [refuse(f"a{n}", None, sent_at=NOW + 9_000 + n, until=NOW + 9_999, max_number=3) for n in range(4)]
+    assert [await store.apply(one) for one in ahead] == [Done()] * 4
+    assert await store.request("a0") is None
+    assert await store.apply(claim("a", asked=request("a0", sent_at=NOW + 9_000))) == Denied(Reason.STALE_REQUEST)
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_a_request_from_the_future_is_kept_as_long_as_older_ones_can_go(store: Store) -> None:
+    await store.apply(refuse("ahead", None, sent_at=NOW + 9_000, max_number=3))
+    assert await flood(store, 6) == [Done()] * 6
+    assert await store.request("ahead") is not None
+    assert await store.apply(claim("a", asked=request("new", sent_at=NOW + 10))) == Claimed()
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_what_is_kept_is_counted_over_all_that_is_forgotten(store: Store, ledger: Path) -> None:
+    await flood(store, 5, max_bytes=10**6)
+    await store.apply(refuse("told", sent_at=NOW + 9, max_number=4))
+    await store.apply(refuse("told too", sent_at=NOW + 10, max_number=4))
+    assert audit(ledger, SERVICE) == []
+    await store.apply(MarkSent(await all_sent(store)))
+    await store.apply(EVER)
+    assert audit(ledger, SERVICE) == []
+    assert await store.apply(claim("a", asked=request("f0", sent_at=NOW))) == Denied(Reason.STALE_REQUEST)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
@@ -67,8 +67,11 @@ _OPEN_OF_GRANT: Final = _OPEN_PAYMENTS.format(" AND grant_id = ?")
 _OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
 _NONE_OPEN: Final = "DELETE FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
-_REFUSED: Final = "SELECT bytes FROM refusals WHERE service = ? AND grant_id = ?"
-_SET_REFUSED: Final = "INSERT INTO refusals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes"
+_REFUSED: Final = "SELECT number, bytes, refused_before FROM refusals WHERE service = ? AND grant_id = ?"
+_SET_REFUSED: Final = (
+    "INSERT INTO refusals VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET number = excluded.number, bytes = excluded.bytes, refused_before = excluded.refused_before"
+)
 _TELL: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _BOOK: Final = (
     "INSERT INTO transfers (service, reference, kind, debited, credited, amount_msat, note, created_at)"
@@ -110,6 +113,14 @@ class AccountBalance:
         return self.credits - self.posted - self.pending
 
 
+class Refusals(NamedTuple):
+    """One row of ``refusals``: their number, the bytes of their replies, and the time before which all is refused."""
+
+    number: int
+    bytes: int
+    refused_before: int
+
+
 class Batch:
     """One open transaction of one service. Every function of this room works on one of these and on nothing else."""
 
@@ -117,7 +128,7 @@ class Batch:
         "_before",
         "_open_invoices",
         "_open_payments",
-        "_refused_bytes",
+        "_refusals",
         "accounts",
         "connection",
         "events",
@@ -135,7 +146,7 @@ class Batch:
         self.accounts: dict[str, AccountBalance] = {}
         self._open_invoices: dict[tuple[str, str], int] = {}
         self._open_payments: dict[str, int] = {}
-        self._refused_bytes: dict[str, int] = {}
+        self._refusals: dict[str, Refusals] = {}
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
         self.events: list[Event] = []
@@ -159,11 +170,11 @@ class Batch:
             self.connection.executemany(_SET_OPEN, some)
             self.connection.executemany(_NONE_OPEN, [(service, *holder) for holder in open_now if not open_now[holder]])
             self._open_invoices = {}
-        if self._refused_bytes:
+        if self._refusals:
             self.connection.executemany(
-                _SET_REFUSED, [(service, grant_id, size) for grant_id, size in self._refused_bytes.items()]
+                _SET_REFUSED, [(service, grant_id, *figures) for grant_id, figures in self._refusals.items()]
             )
-            self._refused_bytes = {}
+            self._refusals = {}
 
     def balance(self, account_id: str) -> AccountBalance | None:
         """The account as this batch has left it so far; what is changed in it is written by :meth:`flush`."""
@@ -213,17 +224,19 @@ class Batch:
 
     # ------------------------------------------------------------ what was refused
 
-    def refused_bytes(self, grant_id: str) -> int:
-        """The bytes of the replies that are kept of what a grant was refused."""
-        size = self._refused_bytes.get(grant_id)
-        if size is None:
+    def refusals(self, grant_id: str) -> Refusals:
+        """The figures of what is kept of the refusals of a grant."""
+        known = self._refusals.get(grant_id)
+        if known is None:
             row = self.execute(_REFUSED, (self.service, grant_id)).fetchone()
-            size = self._refused_bytes[grant_id] = row[0] if row is not None else 0
-        return size
+            known = Refusals(0, 0, 0) if row is None else Refusals(*row)
+        return known
 
-    def count_refused(self, grant_id: str, more: int) -> None:
-        """So many bytes more, or less."""
-        self._refused_bytes[grant_id] = self.refused_bytes(grant_id) + more
+    def count_refused(self, grant_id: str, number: int, size: int, refused_before: int = 0) -> None:
+        """So many refusals more, or less, whose replies have ``size`` bytes; the horizon moves forward only."""
+        old = self.refusals(grant_id)
+        before = max(old.refused_before, refused_before)
+        self._refusals[grant_id] = Refusals(old.number + number, old.bytes + size, before)
 
     # ------------------------------------------------------------ requests and messages
 
@@ -263,8 +276,10 @@ class Batch:
 
     def is_too_old(self, r: Request) -> bool:
         """Whether a request may be one that was answered and forgotten. Only peers' are forgotten as refused ones."""
-        sums = self.sums
-        return r.sent_at < sums.pruned_before or (r.sent_at < sums.refused_before and r.wire != CONTROL_WIRE)
+        if r.wire == CONTROL_WIRE:
+            return r.sent_at < self.sums.pruned_before
+        before = max(self.sums.pruned_before, self.sums.refused_before, self.refusals(r.grant_id).refused_before)
+        return r.sent_at < before
 
     def _values(self, r: Request) -> tuple[object, ...]:
         return (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)

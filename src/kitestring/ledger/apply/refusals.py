@@ -1,4 +1,9 @@
-"""Refusals: a request that was never claimed, and never will be. Its id and its reply are kept, for a time."""
+"""Refusals: a request that was never claimed, and never will be. Its id and its reply are kept, for a time.
+
+An app may cause as many as it sends requests, so what is kept of one grant has a bound. Beyond it the oldest are
+forgotten, and everything that this grant has sent before them is refused from then on: a flood closes the past to the
+app that sends it, and nothing to others.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,8 @@ from kitestring.ledger.apply.feed import sent_position
 
 #: Refusals that one ForgetRefusals deletes at most: a few hundredths of a second, so that payments go in between.
 FORGET_LIMIT: Final = 1_000
+#: Refusals of one grant that are forgotten at once when they are too many.
+FORGET_OLDEST: Final = 64
 #: Seconds that a forgotten request counts as ahead of our clock at most: one that is dated further ahead moves no
 #: horizon, or it would refuse everybody until that time has come.
 MOST_AHEAD_S: Final = 3_600
@@ -22,21 +29,38 @@ FROM requests r LEFT JOIN outbox m ON m.message = r.reply
 WHERE r.service = ?1 AND r.until IS NOT NULL AND r.until < ?2
   AND (m.message IS NULL OR m.signed_at < ?4 OR m.message <= ?3 AND m.next_at IS NULL)
 ORDER BY r.until LIMIT ?6"""
+_OLDEST: Final = """
+SELECT r.request_id, r.sent_at, coalesce(length(m.plaintext) + length(m.event) + length(m.address), 0)
+FROM requests r INDEXED BY requests_refused_by_grant LEFT JOIN outbox m ON m.message = r.reply
+WHERE r.service = ? AND r.grant_id = ? AND r.until IS NOT NULL ORDER BY r.sent_at LIMIT ?"""
 
 
 def refuse(batch: Batch, tx: Refuse) -> Done | Unstored | Finished | Running:
-    """Note a refusal. A request that was answered or claimed before stays as it is."""
+    """Note a refusal. A request that was answered or claimed before stays as it is; of one that its age refuses already
+    nothing is kept."""
     request, reply = tx.request, tx.reply
+    before = batch.refusals(request.grant_id)
+    if request.sent_at < before.refused_before:
+        return batch.known(request.request_id) or Unstored()
     size = 0 if reply is None else _size(reply)
-    has_room = batch.refused_bytes(request.grant_id) + size <= tx.max_bytes if size else True
+    has_room = before.bytes + size <= tx.max_bytes if size else True
     if not batch.insert_refused(request, reply if has_room else None, tx.now, tx.until):
         known = batch.known(request.request_id)
         assert known is not None  # noqa: S101 - it is what was in the way
         return known
-    if not has_room:
-        return Unstored()
-    batch.count_refused(request.grant_id, size)
-    return Done()
+    batch.count_refused(request.grant_id, 1, size if has_room else 0)
+    if before.number >= tx.max_number:
+        _forget_oldest(batch, request.grant_id)
+    return Done() if has_room else Unstored()
+
+
+def _forget_oldest(batch: Batch, grant_id: str) -> None:
+    """Make room. Those of requests from the future are the last to go: once they do, everything up to that time is
+    refused, or the request would be carried out when it has come."""
+    oldest = batch.execute(_OLDEST, (batch.service, grant_id, FORGET_OLDEST)).fetchall()
+    horizon = 1 + max(sent_at for _, sent_at, _ in oldest)
+    batch.count_refused(grant_id, -len(oldest), -sum(size for *_, size in oldest), horizon)
+    batch.forget(request_id for request_id, *_ in oldest)
 
 
 def _size(reply: Message) -> int:
@@ -52,6 +76,6 @@ def forget_refusals(batch: Batch, tx: ForgetRefusals) -> Done | More:
     horizon = max((1 + sent_at for _, _, sent_at, _ in over), default=0)
     batch.sums.refused_before = max(batch.sums.refused_before, horizon)
     for _, grant_id, _, size in over:
-        batch.count_refused(grant_id, -size)
+        batch.count_refused(grant_id, -1, -size)
     batch.forget(request_id for request_id, *_ in over)
     return More() if len(over) == FORGET_LIMIT else Done()

@@ -105,17 +105,18 @@ _unmarked = listed(
     " WHERE m.service = ?1 AND m.kind = 'reply' AND r.reply IS NOT m.message",
     "request {0} has a reply that does not count as its own",
 )
-_refused_bytes = listed(
+_refusals = listed(
     """
 WITH counted AS (
-  SELECT r.grant_id, sum(length(m.plaintext) + length(m.event) + length(m.address)) AS bytes
-  FROM requests r JOIN outbox m ON m.message = r.reply
+  SELECT r.grant_id, count(*) AS number,
+    coalesce(sum(length(m.plaintext) + length(m.event) + length(m.address)), 0) AS bytes
+  FROM requests r LEFT JOIN outbox m ON m.message = r.reply
   WHERE r.service = ?1 AND r.until IS NOT NULL GROUP BY r.grant_id)
-SELECT g.grant_id, coalesce(k.bytes, 0), coalesce(c.bytes, 0)
+SELECT g.grant_id, coalesce(k.number, 0), coalesce(k.bytes, 0), coalesce(c.number, 0), coalesce(c.bytes, 0)
 FROM (SELECT grant_id FROM counted UNION SELECT grant_id FROM refusals WHERE service = ?1) g
 LEFT JOIN refusals k ON k.service = ?1 AND k.grant_id = g.grant_id LEFT JOIN counted c ON c.grant_id = g.grant_id
-WHERE coalesce(k.bytes, 0) <> coalesce(c.bytes, 0)""",
-    "the refusals of grant {0} are said to have {1} bytes, and have {2}",
+WHERE (coalesce(k.number, 0), coalesce(k.bytes, 0)) <> (coalesce(c.number, 0), coalesce(c.bytes, 0))""",
+    "the refusals of grant {0} are said to be {1} with {2} bytes, and are {3} with {4}",
 )
 _numbers = listed(
     "SELECT 'message', last_message, (SELECT max(message) & (1 << 48) - 1 FROM outbox WHERE service = ?1) AS newest"
@@ -272,7 +273,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I5", _overspend),
     ("I6", _replies),
     ("I6", _unmarked),
-    ("I6", _refused_bytes),
+    ("I6", _refusals),
     ("I6", _unanswered),
     ("I6", _numbers),
     ("I6", _gaps),

@@ -130,12 +130,16 @@ CREATE TABLE requests (
 CREATE INDEX requests_by_time ON requests (service, received_at) WHERE until IS NULL AND wire <> 'control';
 CREATE INDEX requests_unanswered ON requests (service, payment_id, received_at) WHERE finished_at IS NULL;
 CREATE INDEX requests_refused ON requests (service, until) WHERE until IS NOT NULL;
+CREATE INDEX requests_refused_by_grant ON requests (service, grant_id, sent_at) WHERE until IS NOT NULL;
 
--- The bytes of the replies that are kept of what each grant was refused.
+-- The number of refusals that are kept of each grant, and the bytes of their replies. Beyond a number the oldest are
+-- forgotten; what this grant has sent before refused_before is refused since.
 CREATE TABLE refusals (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
+  number INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
+  refused_before INTEGER NOT NULL,
   PRIMARY KEY (service, grant_id)
 ) STRICT, WITHOUT ROWID;
 
