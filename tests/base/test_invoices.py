@@ -10,6 +10,7 @@ from kitestring.base.invoices import TRANSITIONS, InvoiceState, holders
 
 LEGAL = {
     ("open", "settled"), ("open", "expired"), ("open", "canceled"), ("expired", "settled"), ("canceled", "settled"),
+    ("open", "left"), ("left", "open"), ("left", "settled"),
 }  # fmt: skip
 
 

@@ -5,7 +5,9 @@ an invoice at the node whose text nobody has seen: nobody can pay it, and the sa
 commit is enough where a payment needs two: nothing is spent by asking for an invoice twice.
 
 Money may arrive in any state but ``settled``: a node may take a payment of an invoice that we call expired. Only the
-node's word ends an invoice; what it settled is credited. The database keeps to the table as well.
+node's word ends an invoice; what it settled is credited. One of a node that is gone is left aside, not ended: nothing
+of it is forgotten, it settles like any other, and it is asked about as soon as its node is back. The database keeps to
+the table as well.
 """
 
 from __future__ import annotations
@@ -28,10 +30,14 @@ class InvoiceState(StrEnum):
     SETTLED = "settled"
     EXPIRED = "expired"  # the node has said that it is unpaid
     CANCELED = "canceled"
+    LEFT = "left"  # past its expiry, of a node on which the service does not stand: nobody can be asked about it
 
 
 TRANSITIONS: Final[dict[InvoiceState, frozenset[InvoiceState]]] = {
-    InvoiceState.OPEN: frozenset({InvoiceState.SETTLED, InvoiceState.EXPIRED, InvoiceState.CANCELED}),
+    InvoiceState.OPEN: frozenset(
+        {InvoiceState.SETTLED, InvoiceState.EXPIRED, InvoiceState.CANCELED, InvoiceState.LEFT}
+    ),
+    InvoiceState.LEFT: frozenset({InvoiceState.SETTLED, InvoiceState.OPEN}),  # open: the service stands there again
     InvoiceState.EXPIRED: frozenset({InvoiceState.SETTLED}),
     InvoiceState.CANCELED: frozenset({InvoiceState.SETTLED}),
     InvoiceState.SETTLED: frozenset(),

@@ -225,6 +225,14 @@ class ExpireInvoices(Tx[Done | More], frozen=True):
     now: int
 
 
+class LeaveInvoices(Tx[Done | More], frozen=True):
+    """The service stands on ``node_id``: open invoices of other nodes that expired before ``expired_before`` are left,
+    and those of this node that were left are open again."""
+
+    node_id: str
+    expired_before: int
+
+
 # ---------------------------------------------------------------- requests
 
 

@@ -14,7 +14,7 @@ from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
 from kitestring.base.records import Invoice, Message
-from kitestring.base.transactions import Credit, ExpireInvoices, More, ParkSettlement
+from kitestring.base.transactions import Credit, ExpireInvoices, LeaveInvoices, More, ParkSettlement
 from kitestring.engine.answers import Answers
 from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
 from kitestring.engine.drift import Drift
@@ -26,6 +26,8 @@ log = logging.getLogger("kitestring.engine")
 #: Housekeeping of invoices: how often, and how long an unpaid invoice of an offer stays after its expiry.
 HOUSEKEEPING_S: Final = 60
 KEEP_UNPAID_OFFER_INVOICES_S: Final = 86_400
+#: Seconds after the expiry of an invoice of another node: until then the service may well stand there again.
+LEAVE_AFTER_S: Final = 86_400
 #: The node is asked about an unpaid invoice so long after its expiry: before, it would call it open in vain.
 EXPIRY_GRACE_S: Final = 60
 #: After so many invoices that the node stumbles over, a round of housekeeping ends: then it is the node that is ill,
@@ -58,6 +60,7 @@ class IncomingMoney:
         while True:
             try:
                 await self._drift.confirm_node()
+                await self._leave()
                 async with asyncio.TaskGroup() as both:  # a long sweep must not keep what is paid now waiting
                     both.create_task(self.sweep())
                     async for settlement in self._context.backend.settlements(await self._cursor()):
@@ -186,6 +189,7 @@ class IncomingMoney:
     async def expire(self) -> None:
         """Call those invoices expired that the node itself calls ended. What it calls open stays open, whatever our
         clock says: a payment of it may be on its way, or held."""
+        await self._leave()
         now = self._context.clock.now()
         sick, ended = 0, list[str]()
         for part in _parts(await self._open(now - EXPIRY_GRACE_S)):
@@ -198,6 +202,13 @@ class IncomingMoney:
                 await self._expire(ended, now)
                 ended = []
         await self._expire(ended, now)
+
+    async def _leave(self) -> None:
+        """Leave aside what can be asked of no node any more, and take back what this one can be asked about again: a
+        sweep follows."""
+        leave = LeaveInvoices(self._context.node.node_id, self._context.clock.now() - LEAVE_AFTER_S)
+        while isinstance(await self._context.store.apply(leave), More):
+            pass  # payments went in between
 
     async def _expire(self, ended: Sequence[str], now: int) -> None:
         drop_before = now - KEEP_UNPAID_OFFER_INVOICES_S

@@ -246,7 +246,7 @@ def _invoice_state(state: InvoiceState) -> TransactionState:
             return TransactionState.PENDING
         case InvoiceState.SETTLED:
             return TransactionState.SETTLED
-        case InvoiceState.EXPIRED | InvoiceState.CANCELED:
+        case InvoiceState.EXPIRED | InvoiceState.CANCELED | InvoiceState.LEFT:
             return TransactionState.EXPIRED
         case _:
             assert_never(state)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.invoices import InvoiceState
@@ -18,6 +20,8 @@ from kitestring.base.transactions import (
     Done,
     ExpireInvoices,
     Finished,
+    LeaveInvoices,
+    More,
     ParkSettlement,
     RecordInvoice,
     SaveNode,
@@ -195,6 +199,46 @@ async def test_an_unpaid_invoice_of_a_stranger_leaves_no_event_and_one_that_is_p
     assert {one.invoice_id for one in await store.invoices(InvoiceState.EXPIRED)} == {"inv-i", "inv-o"}
     told = [(row.kind, row.subject) for row in await store.events(began_at, 10) if isinstance(row, Event)]
     assert told == [(EventKind.RECEIVED, "inv-paid"), (EventKind.EXPIRED, "inv-i")]
+
+
+async def test_what_is_open_at_a_node_that_is_gone_is_left_and_open_again_when_it_is_back(
+    store: Store, ledger: Path
+) -> None:
+    end, counts = NOW + 3_600, ("app", "offer:tea", "@offers", "@all")
+    await open_invoice(store, "i")
+    await store.apply(record_invoice("o", for_tea("o", payer="ann")))
+    await store.apply(record_invoice("young", invoice("young", expires_at=end + 9)))
+    await store.apply(record_invoice("here", invoice("here", node_id=OTHER_NODE)))
+    assert await store.apply(LeaveInvoices(OTHER_NODE, end + 1)) == Done()
+    assert {one.invoice_id for one in await store.invoices(InvoiceState.LEFT)} == {"inv-i", "inv-o"}
+    assert {one.invoice_id for one in await store.invoices(InvoiceState.OPEN)} == {"inv-young", "inv-here"}
+    assert (await store.before_invoice("x", NODE, counts))[1] == (1, 0, 0, 1)
+    assert audit(ledger, SERVICE) == []
+    await store.apply(ExpireInvoices((), 9 * end, NODE, NOW))  # no stranger's row goes either
+    assert await store.apply(LeaveInvoices(NODE, 0)) == Done()
+    assert len(await store.invoices(InvoiceState.OPEN)) == 4
+    assert (await store.before_invoice("x", NODE, counts))[1] == (2, 1, 1, 3)
+    assert audit(ledger, SERVICE) == []
+
+
+async def test_an_invoice_that_was_left_is_credited_like_any_other(store: Store, ledger: Path) -> None:
+    await open_invoice(store, "i")
+    await store.apply(LeaveInvoices(OTHER_NODE, NOW + 9_999))
+    assert isinstance(await store.apply(credit("i", 500, b"", receipt("want-i"))), Credited)
+    assert await balance(store, "alice") == (100_500, 0, 0)
+    await store.apply(LeaveInvoices(NODE, 0))
+    assert await store.invoices(InvoiceState.OPEN) == []
+    assert await store.apply(credit("i", 500)) == AlreadyCredited()
+    assert audit(ledger, SERVICE) == []
+
+
+async def test_many_are_left_in_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.invoices.SWEEP_LIMIT", 2)
+    for name in "abc":
+        await open_invoice(store, name)
+    for node_id, state in ((OTHER_NODE, InvoiceState.LEFT), (NODE, InvoiceState.OPEN)):
+        assert [await store.apply(LeaveInvoices(node_id, NOW + 9_999)) for _ in range(2)] == [More(), Done()]
+        assert len(await store.invoices(state)) == 3
 
 
 async def test_a_second_payment_of_an_internally_settled_invoice_is_surplus_once(store: Store) -> None:

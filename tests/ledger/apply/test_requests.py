@@ -12,6 +12,7 @@ from kitestring.base.transactions import (
     Done,
     ExpireInvoices,
     Finished,
+    LeaveInvoices,
     More,
     Prune,
     Running,
@@ -114,6 +115,19 @@ async def test_an_owners_idempotency_key_is_never_pruned(store: Store) -> None:
     later = replace(asked, sent_at=NOW + 100, received_at=NOW + 100)
     assert await store.apply(claim("b", asked=later)) == Finished((reply("ctl:order-17"),))
     assert await store.payment("pay-b") is None
+
+
+async def test_the_request_of_an_invoice_is_kept_while_it_may_be_paid_and_not_after_its_node_has_gone(
+    store: Store,
+) -> None:
+    await store.apply(record_invoice("i"))
+    late = request("late", received_at=NOW + 9_999, sent_at=NOW + 9_999)
+    await store.apply(Answer(late, (reply("late"),), NOW + 9_999))
+    await store.apply(Prune(NOW + 9_000, 0))
+    assert await store.request("want-i") is not None
+    await store.apply(LeaveInvoices("another node", NOW + 9_000))
+    await store.apply(Prune(NOW + 9_000, 0))
+    assert await store.request("want-i") is None
 
 
 async def test_housekeeping_says_that_there_is_more_until_nothing_is_left(

@@ -16,6 +16,7 @@ from kitestring.base.transactions import (
     ExpireInvoices,
     ForgetNews,
     ForgetRefusals,
+    LeaveInvoices,
     Prune,
     Recorded,
     Running,
@@ -270,7 +271,16 @@ def test_a_loop_that_ends_without_closing_the_store_leaves_a_whole_ledger(
     raw.close()
 
 
-@pytest.mark.parametrize("tx", [Prune(0, 0), ForgetNews(0, 0), ForgetRefusals(0, 0), ExpireInvoices((), 0, "node", 0)])
+@pytest.mark.parametrize(
+    "tx",
+    [
+        Prune(0, 0),
+        ForgetNews(0, 0),
+        ForgetRefusals(0, 0),
+        ExpireInvoices((), 0, "node", 0),
+        LeaveInvoices("node", 0),
+    ],
+)
 async def test_housekeeping_over_many_rows_does_not_hold_the_loop_up(store: SqliteStore, tx: Tx[object]) -> None:
     connection = faulty(store)
     await store.apply(claim("a"))

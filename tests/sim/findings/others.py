@@ -63,6 +63,28 @@ async def the_invoice_of_an_offer_is_forgotten(house: House) -> None:
         must(len(payer.replies(asked)) == 2, "the payer got no receipt")
 
 
+async def a_node_that_is_gone_comes_back(house: House) -> None:
+    """Two invoices of an offer are open when the service comes to stand on another node, and one of them is paid there.
+    Days later nobody waits for them any more. Then the service stands on the old node again."""
+    async with house.service() as service:
+        offer_id = await _shop(service)
+        bills = [await service.stranger().invoice(offer_id, SALE // 1_000) for _ in range(2)]
+        hashes = [bolt11.decode(text, recover=False).payment_hash for _, text in bills]
+    old = house.node.node
+    house.node.exchange()
+    assert old.pay_in(hashes[0])
+    async with house.service() as service:
+        await house.clocks.service.sleep(2 * 86_400)
+        must(not await service.store.invoices(InvoiceState.OPEN), "invoices of a node that is gone are open for ever")
+    house.node.back_to(old)
+    async with house.service() as service:
+        await house.clocks.service.sleep(120)
+        must(await service.available("shop") == SALE, "what the old node has received was not credited")
+        unpaid = await service.store.invoice_by_hash(old.node_id, hashes[1])
+        must(unpaid.state is InvoiceState.EXPIRED, "the old node was not asked about its other invoice")
+    whole(house)
+
+
 # ------------------------------------------------------------ F15: settle indexes that begin again
 
 

@@ -23,6 +23,10 @@ def test_f14_an_invoice_of_an_offer_that_is_open_at_the_node_is_not_forgotten() 
     play(others.the_invoice_of_an_offer_is_forgotten)
 
 
+def test_f14_invoices_of_a_node_that_is_gone_do_not_stay_open_and_are_credited_when_it_comes_back() -> None:
+    play(others.a_node_that_is_gone_comes_back)
+
+
 def test_f15_what_settles_under_indexes_that_begin_again_is_credited() -> None:
     play(others.settle_indexes_begin_again)
 

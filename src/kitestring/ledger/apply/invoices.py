@@ -24,6 +24,7 @@ from kitestring.base.transactions import (
     Done,
     ExpireInvoices,
     Finished,
+    LeaveInvoices,
     More,
     NotCredited,
     ParkSettlement,
@@ -63,6 +64,17 @@ RETURNING invoice_id, account_id, grant_id, offer_id, payer"""
 _ABANDONED: Final = """
 SELECT rowid, request_id FROM invoices INDEXED BY invoices_abandoned
 WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND offer_id <> '' LIMIT ?"""
+#: Few at any time: what is open beyond its expiry is looked at once a minute.
+_LEAVE: Final = """
+UPDATE invoices SET state = 'left' WHERE invoice IN (
+  SELECT invoice FROM invoices INDEXED BY invoices_unpaid
+  WHERE service = ? AND state = 'open' AND state <> 'settled' AND expires_at < ? AND node_id <> ? LIMIT ?)
+RETURNING node_id, grant_id, offer_id, payer"""
+_RETURN: Final = """
+UPDATE invoices SET state = 'open' WHERE invoice IN (
+  SELECT invoice FROM invoices INDEXED BY invoices_unpaid
+  WHERE service = ? AND state = 'left' AND state <> 'settled' AND node_id = ? LIMIT ?)
+RETURNING node_id, grant_id, offer_id, payer"""
 _FORGET: Final = "DELETE FROM invoices WHERE rowid = ?"
 
 
@@ -179,3 +191,13 @@ def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
         if grant_id:  # strangers ask for as many as they like: nobody waits for them, and they would fill the feed
             batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
     return More() if len(abandoned) == SWEEP_LIMIT else Done()
+
+
+def leave_invoices(batch: Batch, tx: LeaveInvoices) -> Done | More:
+    """Leave those of other nodes aside, and take those of this one back. No row goes: money of them may still come."""
+    left = batch.execute(_LEAVE, (batch.service, tx.expired_before, tx.node_id, SWEEP_LIMIT)).fetchall()
+    back = batch.execute(_RETURN, (batch.service, tx.node_id, SWEEP_LIMIT)).fetchall()
+    for rows, more in ((left, -1), (back, 1)):
+        for node_id, *names in rows:
+            batch.count_invoice(node_id, holders(*names), more)
+    return More() if SWEEP_LIMIT in {len(left), len(back)} else Done()

@@ -18,6 +18,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.Credit: invoices.credit,
     t.ParkSettlement: invoices.park_settlement,
     t.ExpireInvoices: invoices.expire_invoices,
+    t.LeaveInvoices: invoices.leave_invoices,
     t.Answer: requests.answer,
     t.Refuse: refusals.refuse,
     t.ForgetRefusals: refusals.forget_refusals,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from kitestring.base.errors import KitestringError, NotStoredError, Reason
-from kitestring.base.transactions import Committed, ExpireInvoices, ForgetNews, ForgetRefusals, Prune, Tx
+from kitestring.base.transactions import Committed, ExpireInvoices, ForgetNews, ForgetRefusals, LeaveInvoices, Prune, Tx
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.apply.table import APPLY
@@ -34,7 +34,7 @@ BATCH_LIMIT: Final = 256
 #: Values that may wait for the writer; a second's work. Whoever comes then waits in line on the loop.
 QUEUE_LIMIT: Final = 8_192
 #: These may touch thousands of rows: the loop would stand still meanwhile.
-_LONG: Final = (Prune, ForgetNews, ForgetRefusals, ExpireInvoices)
+_LONG: Final = (Prune, ForgetNews, ForgetRefusals, ExpireInvoices, LeaveInvoices)
 
 _FULL: Final = "the disk is full: free some space; nothing was lost"
 _BUSY: Final = "another process is writing to the database: stop it, or try again"

@@ -398,7 +398,8 @@ CREATE TABLE invoices (
   amount_msat INTEGER CHECK (amount_msat > 0),
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state = 'open' OR state = 'settled' OR state = 'expired' OR state = 'canceled'),
+  state TEXT NOT NULL CHECK (state = 'open' OR state = 'settled' OR state = 'expired' OR state = 'canceled'
+    OR state = 'left'),
   preimage TEXT NOT NULL,
   description TEXT NOT NULL,
   description_hash TEXT NOT NULL,
@@ -427,6 +428,7 @@ CREATE INDEX settled_invoices_by_time ON invoices (service, created_at) WHERE st
 -- The table of base/invoices.py.
 CREATE TRIGGER invoices_settle_once BEFORE UPDATE OF state ON invoices
 WHEN NEW.state = OLD.state OR OLD.state <> 'open' AND NEW.state <> 'settled'
+  AND NOT (OLD.state = 'left' AND NEW.state = 'open')
 BEGIN SELECT RAISE(ABORT, 'an invoice that has ended may only be settled, once'); END;
 
 -- How many invoices wait for a payer at a node: of a grant, of an offer ('offer:' + its id), of one payer of it ('payer:'
