@@ -1,5 +1,10 @@
 """Short looks and steps on a ledger."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from kitestring.base.payments import State
 from kitestring.base.records import NodeView
 from kitestring.base.store import Store
@@ -9,6 +14,8 @@ from kitestring.base.transactions import (
     MarkSent,
     ResolvePayment,
 )
+from kitestring.ledger.apply.batch import Batch
+from kitestring.ledger.apply.memory import Memory
 from tests.kit.changed import replace
 from tests.kit.ledger.values import (
     NOW,
@@ -62,3 +69,15 @@ async def all_sent(store: Store) -> int:
     *_, newest = await store.outbox(0, 10)
     await store.apply(MarkSent(newest.number))
     return newest.number
+
+
+@contextmanager
+def batch(path: Path) -> Iterator[Batch]:
+    """One open transaction of the service of :func:`setting`, kept in the end."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    opened = Batch(connection, 1, Memory())
+    yield opened
+    opened.flush()
+    connection.execute("COMMIT")
+    connection.close()

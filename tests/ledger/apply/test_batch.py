@@ -1,8 +1,5 @@
 """How money is booked, what an overdrawn account waits for, and that the owner's account is the node."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,10 +16,9 @@ from kitestring.base.transactions import (
     Recorded,
     Tell,
 )
-from kitestring.ledger.apply.batch import _OPEN_OF_GRANT, _OPEN_OF_NODE, Batch, message_id, message_number
-from kitestring.ledger.apply.memory import Memory
+from kitestring.ledger.apply.batch import message_id, message_number
 from tests.kit.changed import replace
-from tests.kit.ledger.steps import open_invoice, overdraw, owned
+from tests.kit.ledger.steps import batch, open_invoice, overdraw, owned
 from tests.kit.ledger.values import (
     NODE,
     NOW,
@@ -145,18 +141,6 @@ async def test_an_answer_to_a_request_that_was_forgotten_goes_to_nobody(store: S
 # ---------------------------------------------------------------- one batch
 
 
-@contextmanager
-def batch(path: Path) -> Iterator[Batch]:
-    """One open transaction of the service of :func:`setting`, kept in the end."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    opened = Batch(connection, 1, Memory())
-    yield opened
-    opened.flush()
-    connection.execute("COMMIT")
-    connection.close()
-
-
 async def test_members_of_a_batch_see_each_others_sums_and_the_database_gets_them_once(
     store: Store, ledger: Path
 ) -> None:
@@ -187,45 +171,6 @@ async def test_nothing_is_booked_on_an_account_that_is_not_there(store: Store, l
             one.move("alice", "nobody", 1, 0)
         with pytest.raises(KitestringError, match="no account nobody"):
             one.pend("nobody", 1)
-
-
-async def test_open_payments_are_counted_once_a_batch_and_then_carried_on(store: Store, ledger: Path) -> None:
-    for name in ("a", "b"):
-        await store.apply(claim(name))
-    with batch(ledger) as one:
-        statements: list[str] = []
-        one.count_payment(NODE, 1)  # nobody has asked yet: the rows will tell
-        one.connection.set_trace_callback(statements.append)
-        assert one.open_payments(NODE) == 2
-        one.count_payment(NODE, -1)
-        assert (one.open_payments(NODE), one.open_payments("another node")) == (1, 0)
-        assert len(statements) == 2
-        assert (one.open_payments_of(NODE, "app"), one.open_payments_of(NODE, "bobs")) == (2, 0)
-
-
-async def test_the_count_of_open_payments_reads_their_index_alone(store: Store, ledger: Path) -> None:
-    with batch(ledger) as one:
-        for statement, values in ((_OPEN_OF_NODE, (1, NODE)), (_OPEN_OF_GRANT, (1, NODE, "app"))):
-            plan = one.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-            assert ["COVERING INDEX payments_open" in step[3] for step in plan] == [True]
-
-
-async def test_open_invoices_are_counted_per_holder_within_a_batch_and_over_it(store: Store, ledger: Path) -> None:
-    def counts(one: Batch) -> list[int]:
-        return [one.open_invoices(NODE, name) for name in ("app", "offer:tea", "@all")]
-
-    with batch(ledger) as one:
-        assert counts(one) == [0, 0, 0]
-        for names in (("app", "@all"), ("app", "@all"), ("offer:tea", "@all")):
-            one.count_invoice(NODE, names, 1)
-        assert counts(one) == [2, 1, 3]
-        assert one.open_invoices("another node", "app") == 0
-    with batch(ledger) as one:
-        assert counts(one) == [2, 1, 3]
-        for names in (("app", "@all"), ("app", "@all"), ("offer:tea", "@all")):
-            one.count_invoice(NODE, names, -1)
-    with batch(ledger) as one:
-        assert one.execute("SELECT count(*) FROM open_invoices").fetchone() == (0,)  # payers come and go
 
 
 @pytest.mark.parametrize(("service", "number"), [(1, 1), (1, 2**48 - 1), (7, 123_456), (2**15, 5)])

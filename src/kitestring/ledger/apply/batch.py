@@ -11,13 +11,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.records import CONTROL_WIRE, REPLY, Message, NodeView, Outgoing, Request
 from kitestring.base.transactions import Finished, Running
+from kitestring.ledger.apply.counts import Counts
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD
 
@@ -57,21 +58,6 @@ _HAS: Final = "SELECT 1 FROM outbox WHERE request = ? AND kind = ? AND kind <> '
 _REPLY: Final = f"SELECT {MESSAGE} FROM outbox WHERE message = (SELECT reply FROM requests WHERE request = ?)"
 _OTHERS: Final = f"SELECT {MESSAGE} FROM outbox WHERE request = ? AND kind <> 'reply' ORDER BY message"
 _FINISHED: Final = "SELECT request, finished_at FROM requests WHERE service = ? AND request_id = ?"
-#: As the index of open payments says it: it alone is read.
-_OPEN_PAYMENTS: Final = (
-    "SELECT count(*) FROM payments INDEXED BY payments_open WHERE service = ? AND node_id = ?{}"
-    " AND (state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
-)
-_OPEN_OF_NODE: Final = _OPEN_PAYMENTS.format("")
-_OPEN_OF_GRANT: Final = _OPEN_PAYMENTS.format(" AND grant_id = ?")
-_OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
-_SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
-_NONE_OPEN: Final = "DELETE FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
-_REFUSED: Final = "SELECT number, bytes, refused_before FROM refusals WHERE service = ? AND grant_id = ?"
-_SET_REFUSED: Final = (
-    "INSERT INTO refusals VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-    " SET number = excluded.number, bytes = excluded.bytes, refused_before = excluded.refused_before"
-)
 _TELL: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _BOOK: Final = (
     "INSERT INTO transfers (service, reference, kind, debited, credited, amount_msat, note, created_at)"
@@ -113,24 +99,14 @@ class AccountBalance:
         return self.credits - self.posted - self.pending
 
 
-class Refusals(NamedTuple):
-    """One row of ``refusals``: their number, the bytes of their replies, and the time before which all is refused."""
-
-    number: int
-    bytes: int
-    refused_before: int
-
-
 class Batch:
     """One open transaction of one service. Every function of this room works on one of these and on nothing else."""
 
     __slots__ = (
         "_before",
-        "_open_invoices",
-        "_open_payments",
-        "_refusals",
         "accounts",
         "connection",
+        "counts",
         "events",
         "execute",
         "memory",
@@ -144,9 +120,7 @@ class Batch:
         self.sums = Sums(*connection.execute(_BEGIN, (service,)).fetchone())
         self._before = replace(self.sums)
         self.accounts: dict[str, AccountBalance] = {}
-        self._open_invoices: dict[tuple[str, str], int] = {}
-        self._open_payments: dict[str, int] = {}
-        self._refusals: dict[str, Refusals] = {}
+        self.counts = Counts(connection, service)
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
         self.events: list[Event] = []
@@ -164,17 +138,7 @@ class Batch:
             [(a.credits, a.posted, a.pending, service, name) for name, a in self.accounts.items()],
         )
         self.accounts = {}
-        if self._open_invoices:
-            open_now = self._open_invoices
-            some = [(service, *holder, number) for holder, number in open_now.items() if number]
-            self.connection.executemany(_SET_OPEN, some)
-            self.connection.executemany(_NONE_OPEN, [(service, *holder) for holder in open_now if not open_now[holder]])
-            self._open_invoices = {}
-        if self._refusals:
-            self.connection.executemany(
-                _SET_REFUSED, [(service, grant_id, *figures) for grant_id, figures in self._refusals.items()]
-            )
-            self._refusals = {}
+        self.counts.flush()
 
     def balance(self, account_id: str) -> AccountBalance | None:
         """The account as this batch has left it so far; what is changed in it is written by :meth:`flush`."""
@@ -185,58 +149,6 @@ class Batch:
                 return None
             known = self.accounts[account_id] = AccountBalance(*row)
         return known
-
-    # ------------------------------------------------------------ payments under way
-
-    def open_payments(self, node_id: str) -> int:
-        """The number of payments at this node whose end is open. They are counted once a batch: there are never more
-        than a share of them allows."""
-        number = self._open_payments.get(node_id)
-        if number is None:
-            number = self.execute(_OPEN_OF_NODE, (self.service, node_id)).fetchone()[0]
-            self._open_payments[node_id] = number
-        return number
-
-    def open_payments_of(self, node_id: str, grant_id: str) -> int:
-        """The number of those of one grant among them."""
-        number: int = self.execute(_OPEN_OF_GRANT, (self.service, node_id, grant_id)).fetchone()[0]
-        return number
-
-    def count_payment(self, node_id: str, more: int) -> None:
-        """One more (1) or one less (-1) is open, and its row says so."""
-        if node_id in self._open_payments:
-            self._open_payments[node_id] += more
-
-    # ------------------------------------------------------------ invoices that wait for a payer
-
-    def open_invoices(self, node_id: str, name: str) -> int:
-        """The number of unpaid invoices of one holder at one node."""
-        number = self._open_invoices.get((node_id, name))
-        if number is None:
-            row = self.execute(_OPEN_INVOICES, (self.service, node_id, name)).fetchone()
-            number = row[0] if row is not None else 0
-        return number
-
-    def count_invoice(self, node_id: str, names: Iterable[str], more: int) -> None:
-        """One more (1) or one less (-1) of each of its holders."""
-        for name in names:
-            self._open_invoices[node_id, name] = self.open_invoices(node_id, name) + more
-
-    # ------------------------------------------------------------ what was refused
-
-    def refusals(self, grant_id: str) -> Refusals:
-        """The figures of what is kept of the refusals of a grant."""
-        known = self._refusals.get(grant_id)
-        if known is None:
-            row = self.execute(_REFUSED, (self.service, grant_id)).fetchone()
-            known = Refusals(0, 0, 0) if row is None else Refusals(*row)
-        return known
-
-    def count_refused(self, grant_id: str, number: int, size: int, refused_before: int = 0) -> None:
-        """So many refusals more, or less, whose replies have ``size`` bytes; the horizon moves forward only."""
-        old = self.refusals(grant_id)
-        before = max(old.refused_before, refused_before)
-        self._refusals[grant_id] = Refusals(old.number + number, old.bytes + size, before)
 
     # ------------------------------------------------------------ requests and messages
 
@@ -278,7 +190,7 @@ class Batch:
         """Whether a request may be one that was answered and forgotten. Only peers' are forgotten as refused ones."""
         if r.wire == CONTROL_WIRE:
             return r.sent_at < self.sums.pruned_before
-        before = max(self.sums.pruned_before, self.sums.refused_before, self.refusals(r.grant_id).refused_before)
+        before = max(self.sums.pruned_before, self.sums.refused_before, self.counts.refusals(r.grant_id).refused_before)
         return r.sent_at < before
 
     def _values(self, r: Request) -> tuple[object, ...]:

@@ -92,11 +92,11 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
     if not is_users:
         return Stale()
     node_id, names = invoice.node_id, invoice.holders
-    if tx.shares and not have_room(tx.shares, [batch.open_invoices(node_id, name) for name in names]):
+    if tx.shares and not have_room(tx.shares, [batch.counts.open_invoices(node_id, name) for name in names]):
         return Denied(Reason.RATE_LIMITED)
     number = batch.insert(_INSERT, (service, *write_invoice(invoice)))
     batch.insert_answered(request, tx.messages, tx.now, number)
-    batch.count_invoice(node_id, names, 1)
+    batch.counts.count_invoice(node_id, names, 1)
     return Claimed()
 
 
@@ -130,7 +130,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
         return Credited(invoice, surplus=True)
     batch.store(tx.messages, tx.settled_at)
     if invoice.state is InvoiceState.OPEN:
-        batch.count_invoice(tx.node_id, invoice.holders, -1)
+        batch.counts.count_invoice(tx.node_id, invoice.holders, -1)
     return Credited(read_invoice(_settle(batch, tx, invoice)))
 
 
@@ -187,7 +187,7 @@ def expire_invoices(batch: Batch, tx: ExpireInvoices) -> Done | More:
     batch.forget(request_id for _, request_id in abandoned)
     expired = [row for key in tx.ended for row in batch.execute(_EXPIRE, (service, key, tx.node_id)).fetchall()]
     for invoice_id, account_id, grant_id, *of_offer in expired:
-        batch.count_invoice(tx.node_id, holders(grant_id, *of_offer), -1)
+        batch.counts.count_invoice(tx.node_id, holders(grant_id, *of_offer), -1)
         if grant_id:  # strangers ask for as many as they like: nobody waits for them, and they would fill the feed
             batch.tell(EventKind.EXPIRED, invoice_id, tx.now, grant_id=grant_id, account_id=account_id)
     return More() if len(abandoned) == SWEEP_LIMIT else Done()
@@ -199,5 +199,5 @@ def leave_invoices(batch: Batch, tx: LeaveInvoices) -> Done | More:
     back = batch.execute(_RETURN, (batch.service, tx.node_id, SWEEP_LIMIT)).fetchall()
     for rows, more in ((left, -1), (back, 1)):
         for node_id, *names in rows:
-            batch.count_invoice(node_id, holders(*names), more)
+            batch.counts.count_invoice(node_id, holders(*names), more)
     return More() if SWEEP_LIMIT in {len(left), len(back)} else Done()

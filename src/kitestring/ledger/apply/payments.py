@@ -148,8 +148,10 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
 
 def _without_room(batch: Batch, tx: ClaimPayment) -> Denied | None:
     """The refusal where its share is full. What is the grant's own is counted only where it matters."""
-    p, taken = tx.payment, batch.open_payments(tx.payment.node_id)
-    if tx.share.has_room(taken, taken) or tx.share.has_room(batch.open_payments_of(p.node_id, p.grant_id), taken):
+    p, taken = tx.payment, batch.counts.open_payments(tx.payment.node_id)
+    if tx.share.has_room(taken, taken) or tx.share.has_room(
+        batch.counts.open_payments_of(p.node_id, p.grant_id), taken
+    ):
         return None
     return Denied(Reason.RATE_LIMITED)
 
@@ -179,7 +181,7 @@ def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage]) -> 
     values = (batch.service, *write_claimed(p), _write_charges(found), state.value, state.value)
     charges = tuple(usage.charge for usage in found)
     number = batch.execute(_INSERT, values).lastrowid or 0
-    batch.count_payment(p.node_id, 1)
+    batch.counts.count_payment(p.node_id, 1)
     for usage in found:
         budgets.reserve(batch, usage)
     if tx.view is not None and p.account_id == OWNER_ACCOUNT:
@@ -258,7 +260,7 @@ def _write(batch: Batch, held: Reservation, state: State, statement: str, *chang
     if batch.execute(statement, (state.value, *key, *changes)).rowcount != 1:
         raise KitestringError(Reason.INTERNAL, f"payment {held.payment.payment_id} is not {held.state.value} any more")
     if held.state in OPEN and state not in OPEN:
-        batch.count_payment(held.payment.node_id, -1)
+        batch.counts.count_payment(held.payment.node_id, -1)
 
 
 def _answer(batch: Batch, held: Reservation, tx: RecordPayment) -> tuple[Request, ...]:
@@ -283,7 +285,7 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
     if found is None or found[0] != "open":
         return None
     *_, account_id, invoice_id, grant_id, offer_id, payer = found
-    batch.count_invoice(payment.node_id, holders(grant_id, offer_id, payer), -1)
+    batch.counts.count_invoice(payment.node_id, holders(grant_id, offer_id, payer), -1)
     batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, invoice_id))
     batch.tell(EventKind.RECEIVED, invoice_id, now, grant_id=grant_id, account_id=account_id)
     return str(account_id)

@@ -39,7 +39,7 @@ def refuse(batch: Batch, tx: Refuse) -> Done | Unstored | Finished | Running:
     """Note a refusal. A request that was answered or claimed before stays as it is; of one that its age refuses already
     nothing is kept."""
     request, reply = tx.request, tx.reply
-    before = batch.refusals(request.grant_id)
+    before = batch.counts.refusals(request.grant_id)
     if request.sent_at < before.refused_before:
         return batch.known(request.request_id) or Unstored()
     size = 0 if reply is None else _size(reply)
@@ -48,7 +48,7 @@ def refuse(batch: Batch, tx: Refuse) -> Done | Unstored | Finished | Running:
         known = batch.known(request.request_id)
         assert known is not None  # noqa: S101 - it is what was in the way
         return known
-    batch.count_refused(request.grant_id, 1, size if has_room else 0)
+    batch.counts.count_refused(request.grant_id, 1, size if has_room else 0)
     if before.number >= tx.max_number:
         _forget_oldest(batch, request.grant_id)
     return Done() if has_room else Unstored()
@@ -59,7 +59,7 @@ def _forget_oldest(batch: Batch, grant_id: str) -> None:
     refused, or the request would be carried out when it has come."""
     oldest = batch.execute(_OLDEST, (batch.service, grant_id, FORGET_OLDEST)).fetchall()
     horizon = 1 + max(sent_at for _, sent_at, _ in oldest)
-    batch.count_refused(grant_id, -len(oldest), -sum(size for *_, size in oldest), horizon)
+    batch.counts.count_refused(grant_id, -len(oldest), -sum(size for *_, size in oldest), horizon)
     batch.forget(request_id for request_id, *_ in oldest)
 
 
@@ -76,6 +76,6 @@ def forget_refusals(batch: Batch, tx: ForgetRefusals) -> Done | More:
     horizon = max((1 + sent_at for _, _, sent_at, _ in over), default=0)
     batch.sums.refused_before = max(batch.sums.refused_before, horizon)
     for _, grant_id, _, size in over:
-        batch.count_refused(grant_id, -1, -size)
+        batch.counts.count_refused(grant_id, -1, -size)
     batch.forget(request_id for request_id, *_ in over)
     return More() if len(over) == FORGET_LIMIT else Done()

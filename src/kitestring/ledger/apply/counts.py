@@ -1,0 +1,113 @@
+"""The figures of who has how much of what is bounded, in one commit: payments under way, unpaid invoices, refusals.
+
+Open payments are counted in their own rows. The other figures are kept beside theirs, read when a batch first needs
+them and written once before it commits; ``audit`` counts them again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+#: As the index of open payments says it: it alone is read.
+_OPEN_PAYMENTS: Final = (
+    "SELECT count(*) FROM payments INDEXED BY payments_open WHERE service = ? AND node_id = ?{}"
+    " AND (state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
+)
+_OPEN_OF_NODE: Final = _OPEN_PAYMENTS.format("")
+_OPEN_OF_GRANT: Final = _OPEN_PAYMENTS.format(" AND grant_id = ?")
+_OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
+_SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
+_NONE_OPEN: Final = "DELETE FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
+_REFUSED: Final = "SELECT number, bytes, refused_before FROM refusals WHERE service = ? AND grant_id = ?"
+_SET_REFUSED: Final = (
+    "INSERT INTO refusals VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET number = excluded.number, bytes = excluded.bytes, refused_before = excluded.refused_before"
+)
+
+
+class Refusals(NamedTuple):
+    """One row of ``refusals``: their number, the bytes of their replies, and the time before which all is refused."""
+
+    number: int
+    bytes: int
+    refused_before: int
+
+
+class Counts:
+    """The figures of one service in one open transaction."""
+
+    __slots__ = ("_connection", "_open_invoices", "_open_payments", "_refusals", "_service")
+
+    def __init__(self, connection: sqlite3.Connection, service: int) -> None:
+        self._connection, self._service = connection, service
+        self._open_invoices: dict[tuple[str, str], int] = {}
+        self._open_payments: dict[str, int] = {}
+        self._refusals: dict[str, Refusals] = {}
+
+    def flush(self) -> None:
+        """Write what has changed; called with the batch's."""
+        if self._open_invoices:
+            open_now = self._open_invoices
+            some = [(self._service, *holder, number) for holder, number in open_now.items() if number]
+            none = [(self._service, *holder) for holder, number in open_now.items() if not number]
+            self._connection.executemany(_SET_OPEN, some)
+            self._connection.executemany(_NONE_OPEN, none)
+            self._open_invoices = {}
+        if self._refusals:
+            rows = [(self._service, grant_id, *figures) for grant_id, figures in self._refusals.items()]
+            self._connection.executemany(_SET_REFUSED, rows)
+            self._refusals = {}
+
+    # ------------------------------------------------------------ payments under way
+
+    def open_payments(self, node_id: str) -> int:
+        """The number of payments at this node whose end is open. They are counted once a batch: there are never more
+        than a share of them allows."""
+        number = self._open_payments.get(node_id)
+        if number is None:
+            number = self._connection.execute(_OPEN_OF_NODE, (self._service, node_id)).fetchone()[0]
+            self._open_payments[node_id] = number
+        return number
+
+    def open_payments_of(self, node_id: str, grant_id: str) -> int:
+        """The number of those of one grant among them."""
+        number: int = self._connection.execute(_OPEN_OF_GRANT, (self._service, node_id, grant_id)).fetchone()[0]
+        return number
+
+    def count_payment(self, node_id: str, more: int) -> None:
+        """One more (1) or one less (-1) is open, and its row says so."""
+        if node_id in self._open_payments:
+            self._open_payments[node_id] += more
+
+    # ------------------------------------------------------------ invoices that wait for a payer
+
+    def open_invoices(self, node_id: str, name: str) -> int:
+        """The number of unpaid invoices of one holder at one node."""
+        number = self._open_invoices.get((node_id, name))
+        if number is None:
+            row = self._connection.execute(_OPEN_INVOICES, (self._service, node_id, name)).fetchone()
+            number = row[0] if row is not None else 0
+        return number
+
+    def count_invoice(self, node_id: str, names: Iterable[str], more: int) -> None:
+        """One more (1) or one less (-1) of each of its holders."""
+        for name in names:
+            self._open_invoices[node_id, name] = self.open_invoices(node_id, name) + more
+
+    # ------------------------------------------------------------ what was refused
+
+    def refusals(self, grant_id: str) -> Refusals:
+        """The figures of what is kept of the refusals of a grant."""
+        known = self._refusals.get(grant_id)
+        if known is None:
+            row = self._connection.execute(_REFUSED, (self._service, grant_id)).fetchone()
+            known = Refusals(0, 0, 0) if row is None else Refusals(*row)
+        return known
+
+    def count_refused(self, grant_id: str, number: int, size: int, refused_before: int = 0) -> None:
+        """So many refusals more, or less, whose replies have ``size`` bytes; the horizon moves forward only."""
+        old = self.refusals(grant_id)
+        before = max(old.refused_before, refused_before)
+        self._refusals[grant_id] = Refusals(old.number + number, old.bytes + size, before)
