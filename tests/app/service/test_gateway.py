@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from kitestring.app.home.config import RequestRates
-from kitestring.app.service import gateway as gateway_module
+from kitestring.app.service.in_hand import InHand
 from kitestring.base.errors import CodecError, KitestringError, NotStoredError, Reason
 from kitestring.base.node import NodeBalance
 from kitestring.nostr import kinds
@@ -403,6 +403,23 @@ def test_what_cannot_be_read_is_answered_in_the_preferred_cipher(
 
 
 @door()
+async def test_requests_of_one_connection_leave_room_for_those_of_others_and_are_heard_when_shown_again(
+    life: Life, door: Door
+) -> None:
+    await door.rig.offer("coffee")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.gateway, "_in_hand", InHand(4))
+        events = [door.request("get_balance") for _ in range(3)]
+        for event in (*events, asked := door.offer_request()):
+            door.gateway.receive(event, "ws://127.0.0.1:1")
+        await door.gateway.drain(60)
+        await door.clock.sleep(0.1)
+        told = [first_tag(reply, "e") for reply in door.pool.sent]
+        assert [told.count(event.id) for event in (*events, asked)] == [1, 1, 0, 1]
+        assert len(await door.tell(events[2])) == 1
+
+
+@door()
 async def test_a_flood_fills_one_line_a_minute(life: Life, door: Door) -> None:
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -413,7 +430,7 @@ async def test_a_flood_fills_one_line_a_minute(life: Life, door: Door) -> None:
     logging.getLogger("kitestring.gateway").addHandler(handler)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gateway_module, "MAX_IN_HAND", 0)
+            patch.setattr(door.gateway, "_in_hand", InHand(0))
             for pause_s in (0, 0, 0, 61):
                 await door.clock.sleep(pause_s)
                 await door.tell(door.request("get_balance"))

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from kitestring.app.service.callers import Caller, Callers
+from kitestring.app.service.in_hand import InHand
 from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.refused import RefusedStrangers
@@ -40,9 +41,6 @@ from kitestring.wire.reply_to import Cipher, ReplyTo
 
 log = logging.getLogger("kitestring.gateway")
 
-#: Requests being carried out at once (a task and a few kB each); beyond it new ones are dropped unread: relays and
-#: clients send again, and a claimed one is never dropped.
-MAX_IN_HAND: Final = 4_096
 #: What is said of a request that cannot be stored, and so is not carried out.
 _NOT_STORED: Final = Refused(Reason.INTERNAL, "the service can store nothing now: nothing was done")
 #: Seconds between two lines in the log about what was dropped unread: a flood must not fill the disk.
@@ -69,6 +67,7 @@ class Gateway:
         self._callers: Final = Callers(service_pubkey, rates)
         self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._in_hand: Final = InHand()
         self._served: Final = Served(clock)
         self._refused: Final = RefusedStrangers(clock)
         self._looked_up: Final = Served(clock)
@@ -87,14 +86,20 @@ class Gateway:
 
     def receive(self, event: Event, relay_url: str) -> None:
         """Called by the relay pool for every event; never blocks, never raises for what a peer sent."""
-        if len(self._tasks) >= MAX_IN_HAND:
+        if not self._in_hand.has_any_room():
             self._drop(relay_url)
             return
         verdict = self._inbox.check(event, self._clock.now())
-        if isinstance(verdict, Accept):
-            self._spawn(event.id, self._serve(event, verdict.speaker))
-        elif isinstance(verdict, Lookup):
-            self._spawn(event.id, self._serve_late(event, verdict.speaker, verdict))
+        if not isinstance(verdict, Accept | Lookup):
+            return
+        caller = verdict.speaker
+        if not self._in_hand.take(caller):
+            self._inbox.done(event.id)
+            self._drop(relay_url)
+        elif isinstance(verdict, Accept):
+            self._spawn(event.id, caller, self._serve(event, caller))
+        else:
+            self._spawn(event.id, caller, self._serve_late(event, caller, verdict))
 
     def _drop(self, relay_url: str) -> None:
         self._dropped += 1
@@ -103,13 +108,14 @@ class Gateway:
             log.warning("too many requests in hand: %d were dropped, the last from %s", self._dropped, relay_url)
             self._dropped, self._dropped_line_due = 0, now + DROPPED_LINE_S
 
-    def _spawn(self, event_id: str, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, event_id: str, caller: Caller, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(work))
         self._tasks.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             self._inbox.done(event_id)
+            self._in_hand.give_back(caller)
 
         task.add_done_callback(done)
 
