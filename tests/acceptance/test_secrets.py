@@ -142,7 +142,7 @@ class Story:
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         told: dict[str, Any] = json.loads(done.stdout)
-        made = words[0] == "connect" and told["nwc_uri"]
+        made = words[0] == "connect" and told.get("nwc_uri")
         self.said[f"{len(self.said)}: {' '.join(words)[:60]}"] = done.stderr if made else done.stdout + done.stderr
         return told
 
@@ -196,7 +196,8 @@ async def live(story: Story) -> None:
         assert (newest["amount_msat"], newest["state"]) == (40_000, "pending")
         await story.end(signal.SIGKILL)
     await story.start()
-    assert (await story.run("connect", "agent"))["nwc_uri"] is None
+    used = await story.run("connect", "agent", code=2)
+    assert used["error"]["reason"] == "already_used"
     await story.run("transactions", "--unpaid")
     await story.run("audit", "--node")
     await story.run("revoke", "legacy")

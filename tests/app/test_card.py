@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.card import FIRST_BUDGET_SAT, Card, open_card
+from kitestring.app.card import FIRST_BUDGET_SAT, FIRST_CONNECTION, Card, open_card
+from kitestring.app.service.reach import RelayWord
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import sat
 from tests.kit.app.desk import RELAY, Office
@@ -30,9 +31,18 @@ async def test_the_first_card_has_an_offer_and_a_link_and_the_second_finds_them_
     assert first.nwc_uri not in repr(first)
     second = await start(office)
     assert (second.noffer, second.nwc_uri) == (first.noffer, None)
+    assert first.unused == second.unused == FIRST_CONNECTION
     assert len(await office.store.offers()) == 1
     (grant,) = await connections(office)
     assert grant.budget == Budget.daily(sat(FIRST_BUDGET_SAT))
+    await office.rig.change(grant.grant_id, link_salt=b"")
+    assert (await start(office)).unused == ""
+
+
+async def test_the_first_link_is_shown_with_the_words_of_a_relay_that_refuses_it(office: Office) -> None:
+    office.relays_say(RelayWord(RELAY, False, "blocked: members only"))
+    card = await start(office)
+    assert (card.nwc_uri is None, card.missing_on) == (False, {RELAY: "blocked: members only"})
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from kitestring import Budget, KitestringError, Reason, Service, Wallet, sat
 from kitestring.backend.sandbox.world import World
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
+from tests.kit.waiting import until
 
 
 @pytest.fixture
@@ -35,11 +36,14 @@ async def test_a_wallet_pays_through_a_grant_made_before_the_service_ran(relay: 
     assert paid == [receipt.preimage]
 
 
-def test_a_grant_of_a_known_name_is_returned_without_its_secret(tmp_path: Path) -> None:
+def test_a_grant_of_a_known_name_is_returned_with_its_link_and_other_values_are_refused(tmp_path: Path) -> None:
     service = Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db")
     made, found = service.grant("agent", methods={"pay_invoice"}), service.grant("agent")
-    assert (found.connection_id, found.nwc_uri) == (made.connection_id, None)
+    assert found == made
     assert made.nwc_uri is not None
+    with pytest.raises(KitestringError, match="another budget") as refused:
+        service.grant("agent", budget=Budget.daily(sat(100)))
+    assert refused.value.reason is Reason.CONFLICT
     assert made.nwc_uri not in repr(made)
     assert sorted(path.name for path in tmp_path.iterdir() if "db-" not in path.name) == [
         "kite.db",
@@ -51,14 +55,22 @@ def test_a_grant_of_a_known_name_is_returned_without_its_secret(tmp_path: Path) 
 def test_an_offer_of_a_known_label_is_the_same_offer(tmp_path: Path) -> None:
     service = Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db")
     assert service.offer("tips") == service.offer("tips")
+    with pytest.raises(KitestringError, match="another price"):
+        service.offer("tips", price=sat(5))
 
 
 async def test_a_running_service_makes_connections_that_work_at_once(relay: Relay, tmp_path: Path) -> None:
     async with Service(relays=[relay.url], store=tmp_path / "kite.db") as service:
         grant = await service.add_grant("later")
         assert grant.nwc_uri is not None
+        assert grant.missing_on == {}
         async with Wallet.open(grant.nwc_uri) as wallet:
             assert await wallet.balance() == sat(1_000_000)
+
+        async def is_used() -> bool:
+            return (await service.add_grant("later")).nwc_uri is None
+
+        await until(is_used)
         with pytest.raises(KitestringError, match="add_grant"):
             service.grant("too late")
 

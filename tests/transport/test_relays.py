@@ -210,8 +210,10 @@ async def test_an_event_without_a_final_answer_is_sent_again_with_growing_pauses
             for _ in range(ticks):
                 await clock.pass_sleep(1, 1)
             await caller.expect("EVENT")
+            assert pool.verdicts(event.id)[relay.url].message == (answer or "")
         await caller.send("OK", event.id, True, "")
         assert (await within(task)).accepted
+        assert pool.verdicts(event.id) == {}
         pool.subscribe("fence", to_keys(), Inbox())
         await caller.expect("REQ")  # and no further EVENT before it
 

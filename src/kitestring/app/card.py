@@ -10,6 +10,7 @@ from kitestring.app.owner.commands import OwnerCommands
 from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Desk, Reading
 from kitestring.app.owner.offers import oldest_noffer
+from kitestring.app.service.execute import Result
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.store import Reads
@@ -25,13 +26,17 @@ FIRST_BUDGET_SAT: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """``nwc_uri`` is set at the first start only, because the secret in it is stored nowhere."""
+    """``nwc_uri`` is set at the first start only, because a card may end in a journal. As long as nobody has used the
+    link of that start, ``unused`` is the name of its connection, ``missing_on`` the relays without it and their words.
+    """
 
     relays: tuple[str, ...]
     service_pubkey: str
     noffer: str | None
     nwc_uri: str | None = field(repr=False)
     socket: Path
+    unused: str = ""
+    missing_on: dict[str, str] = field(default_factory=dict)
 
 
 async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) -> Card:
@@ -40,19 +45,22 @@ async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) 
     A service whose owner was cut off from it starts all the same: it serves others, and shows what it has.
     """
     owner = await commands.owner()
-    nwc_uri: str | None = None
+    made: Result = {"nwc_uri": None, "relays": []}
     if Right.MANAGE in rights_of(owner, desk.clock.now()):
-        nwc_uri = await _first_things(desk.store, commands, owner)
-    return Card(desk.relay_urls(), desk.service_id, await oldest_noffer(desk), nwc_uri, socket)
+        made = await _first_things(desk.store, commands, owner) or made
+    first = await desk.store.grant_named(NWC, FIRST_CONNECTION)
+    return Card(
+        desk.relay_urls(), desk.service_id, await oldest_noffer(desk), made["nwc_uri"], socket,
+        FIRST_CONNECTION if first is not None and first.link_salt else "",
+        {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]},
+    )  # fmt: skip
 
 
-async def _first_things(store: Reads, commands: OwnerCommands[Desk], owner: Grant) -> str | None:
-    """Make what is not there yet; the URI of the connection, if it was made now."""
+async def _first_things(store: Reads, commands: OwnerCommands[Desk], owner: Grant) -> Result | None:
+    """Make what is not there yet; the connection, if it was made now."""
     if not await store.offers():
         await commands.run(owner, "offer_create", {"label": FIRST_OFFER}, FIRST_START)
     if any(grant.wire == NWC for grant in await store.grants()):
         return None
     budget = {"budget_msat": int(sat(FIRST_BUDGET_SAT)), "period": "day"}
-    made = await commands.run(owner, "connect", {"name": FIRST_CONNECTION, **budget}, FIRST_START)
-    uri: str | None = made["nwc_uri"]
-    return uri
+    return await commands.run(owner, "connect", {"name": FIRST_CONNECTION, **budget}, FIRST_START)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
@@ -22,26 +22,29 @@ from kitestring.app.owner.desk import Desk, Managing
 from kitestring.app.owner.offline import LedgerDesk
 from kitestring.app.service.core import LISTEN_S, Core, Place
 from kitestring.app.service.execute import Result, execute
+from kitestring.app.service.reach import RelayWord
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Budget
+from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import Msat
 from kitestring.base.ports import Entropy
 from kitestring.base.store import Store
 from kitestring.base.transactions import Write
+from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A NWC connection. ``nwc_uri`` is set only by the call that made it: the secret in it is stored nowhere."""
+    """A NWC connection. ``nwc_uri``, which holds its secret, is None once an app has used it. ``missing_on`` names the
+    relays that do not carry the connection yet, each with its own words about it; the service goes on trying."""
 
     name: str
     connection_id: str
     nwc_uri: str | None = field(default=None, repr=False)
+    missing_on: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +86,32 @@ class Service:
         per_payment: Msat | None = None, max_fee: Msat | None = None, account: str = "owner",
         expires_at: int | None = None,
     ) -> Connection:  # fmt: skip
-        """Make a connection, or return the one of that name (then with ``nwc_uri=None``). ``methods`` None = all.
+        """Make a connection, or return the one of that name. ``methods`` None = all.
 
         ``per_payment`` bounds what one payment may cost with its routing fee, ``max_fee`` the fee (None = the limit of
-        the settings). ``expires_at`` in Unix seconds. Raises KitestringError for what cannot be granted.
+        the settings). ``expires_at`` in Unix seconds. Raises KitestringError for what cannot be granted, CONFLICT where
+        the one of that name has other values than those that are named here.
         """
         params = _grant_params(name, methods, budget, per_payment, max_fee, account, expires_at)
         return _connection(self._alone("connect", params))
 
     def offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
-        """Make an offer, or return the one of that label. ``price`` None = the payer names the amount."""
-        return _code(self._alone_with(lambda commands: _need_offer(commands, label, price)))
+        """Make an offer, or return the one of that label. ``price`` None = the payer names the amount.
+
+        Raises KitestringError(CONFLICT) where the one of that label has another price.
+        """
+        return _code(self._alone("offer_create", _offer_params(label, price)))
 
     def _alone(self, name: str, params: dict[str, object]) -> Result:
-        return self._alone_with(lambda commands: _run(commands, name, params))
-
-    def _alone_with(self, work: Callable[[OwnerCommands[Managing]], Awaitable[T]]) -> T:
         if self._core is not None:
             raise KitestringError(Reason.MALFORMED, "the service is running: await add_grant() or add_offer() instead")
 
-        async def done() -> T:
+        async def done() -> Result:
             keyring = self._keyring()
             store = await SqliteStore.open(self._home.ledger, keyring.service_id)
             try:
-                return await work(_stopped_commands(_StoppedDesk(self._home.path, keyring, store, self._relays)))
+                desk = _StoppedDesk(self._home.path, keyring, store, self._relays)
+                return await _run(_stopped_commands(desk), name, params)
             finally:
                 await store.close()
 
@@ -143,7 +148,7 @@ class Service:
             self._core = core
             started.callback(self._forget)
             if not await core.listening(LISTEN_S):
-                log.warning("no relay is reachable yet; the service keeps trying")
+                log.warning("no relay brings requests yet (%s); the service keeps trying", core.connections.why_deaf())
             self._started = started.pop_all()
         return self
 
@@ -162,13 +167,14 @@ class Service:
         per_payment: Msat | None = None, max_fee: Msat | None = None, account: str = "owner",
         expires_at: int | None = None,
     ) -> Connection:  # fmt: skip
-        """As :meth:`grant`, while the service runs: returns when a relay shows the connection."""
+        """As :meth:`grant`, while the service runs: returns when the relays have said whether they carry it, after two
+        seconds at the latest."""
         params = _grant_params(name, methods, budget, per_payment, max_fee, account, expires_at)
         return _connection(await _run(self._commands, "connect", params))
 
     async def add_offer(self, label: str, *, price: Msat | None = None) -> OfferCode:
         """As :meth:`offer`, while the service runs."""
-        return _code(await _need_offer(self._commands, label, price))
+        return _code(await _run(self._commands, "offer_create", _offer_params(label, price)))
 
     @property
     def _commands(self) -> OwnerCommands[Desk]:
@@ -199,8 +205,15 @@ class _StoppedDesk(LedgerDesk, Managing):
     async def execute(self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result) -> Result | None:
         return await execute(self._ledger, request_id, grant_id, writes, result, self.clock.now())
 
+    def client_key(self, salt: bytes) -> SecretKey:
+        return self._keyring.client_key(salt)
+
     async def grant_changed(self, grant_id: str) -> None:
         """Served from the next start on."""
+
+    async def relay_words(self, _grant: Grant) -> tuple[RelayWord, ...]:
+        """Told to no relay before the next start."""
+        return ()
 
 
 def _stopped_commands(desk: _StoppedDesk) -> OwnerCommands[Managing]:
@@ -213,13 +226,8 @@ async def _run(commands: OwnerCommands[Any], name: str, params: dict[str, object
     return await commands.run(await commands.owner(), name, params, os.urandom(16).hex())
 
 
-async def _need_offer(commands: OwnerCommands[Any], label: str, price: Msat | None) -> Result:
-    for offer in (await _run(commands, "offer_list", {}))["offers"]:
-        if offer["label"] == label:
-            found: dict[str, Any] = offer
-            return found
-    params: dict[str, object] = {"label": label, "price_msat": None if price is None else int(price)}
-    return await _run(commands, "offer_create", params)
+def _offer_params(label: str, price: Msat | None) -> dict[str, object]:
+    return {"label": label, "price_msat": None if price is None else int(price)}
 
 
 def _grant_params(
@@ -239,7 +247,8 @@ def _grant_params(
 
 
 def _connection(result: Result) -> Connection:
-    return Connection(result["name"], result["connection_id"], result["nwc_uri"])
+    missing_on = {row["relay"]: row["words"] for row in result["relays"] if not row["carries"]}
+    return Connection(result["name"], result["connection_id"], result["nwc_uri"], missing_on)
 
 
 def _code(result: Result) -> OfferCode:

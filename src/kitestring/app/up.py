@@ -92,12 +92,12 @@ async def _need_relay(core: Core) -> None:
     """A later start goes on without a relay and keeps trying; the first one must be able to show its codes."""
     if await core.listening(LISTEN_S):
         return
-    relays = ", ".join(core.desk.relay_urls())
+    why = core.connections.why_deaf()
     if not await core.store.offers():
         raise KitestringError(
-            Reason.UNAVAILABLE, f"no relay can be reached ({relays}): check the address, or start the relay first"
+            Reason.UNAVAILABLE, f"no relay can be used ({why}): check the address, start the relay, or name another one"
         )
-    log.warning("no relay is reachable yet (%s); the service keeps trying", relays)
+    log.warning("no relay brings requests yet (%s); the service keeps trying", why)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ class Reason(Enum):
     MOVED_OR_EXPIRED_OFFER = "moved_or_expired_offer"
     STALE_REQUEST = "stale_request"
     ALREADY_USED = "already_used"
+    CONFLICT = "conflict"
     INVOICE_TAKEN = "invoice_taken"
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
     OVER_BUDGET = "over_budget"
@@ -68,6 +69,7 @@ TABLE: Final[dict[Reason, Meaning]] = {
     Reason.MOVED_OR_EXPIRED_OFFER: Meaning(Exit.USAGE, "the offer has moved or expired"),
     Reason.STALE_REQUEST: Meaning(Exit.USAGE, "the request is too old or from the future"),
     Reason.ALREADY_USED: Meaning(Exit.USAGE, "this was used already"),
+    Reason.CONFLICT: Meaning(Exit.USAGE, "it exists already, with other values"),
     Reason.INVOICE_TAKEN: Meaning(
         Exit.USAGE, "the invoice is being paid or was paid by somebody else, or with another amount"
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -66,7 +66,8 @@ class Grant:
     ``version`` grows with every change; a transaction that was decided on an older one answers ``Stale``.
     ``methods`` of an owner's grant name rights (``policy.access``): empty means all four. ``per_payment_msat`` bounds
     what one payment may cost, its routing fee included; ``fee_cap_msat`` is the most that routing may cost, in place of
-    what the service allows everybody.
+    what the service allows everybody. From ``link_salt``, with the seed, follows the client's secret, so that its link
+    can be shown again; empty from the client's first request on, and where the secret was not made here.
     """
 
     grant_id: str
@@ -82,6 +83,7 @@ class Grant:
     expires_at: int | None = None
     cipher: CipherSetting = "auto"
     nip44_seen: bool = False
+    link_salt: bytes = field(default=b"", repr=False)
     revoked_at: int | None = None
     created_at: int = 0
     version: int = 1

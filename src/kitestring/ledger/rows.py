@@ -47,7 +47,8 @@ INVOICE: Final = (
 )
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budget_limit_msat, budget_period,"
-    " budget_length_s, per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, revoked_at, created_at, version"
+    " budget_length_s, per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, revoked_at,"
+    " created_at, version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
 OFFER: Final = "offer_id, label, account_id, price_msat, min_msat, max_msat, payer_data, state, latest, created_at"
@@ -159,7 +160,7 @@ def marks(columns: str) -> str:
 
 def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, limit, period, length, *rest) = row
-    per_payment, fee_cap, expires_at, cipher, nip44_seen, revoked_at, created_at, version = rest
+    per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
         name=name,
@@ -174,6 +175,7 @@ def read_grant(row: Row) -> Grant:
         expires_at=expires_at,
         cipher=cipher,
         nip44_seen=nip44_seen == 1,
+        link_salt=link_salt,
         revoked_at=revoked_at,
         created_at=created_at,
         version=version,
@@ -184,8 +186,8 @@ def write_grant(g: Grant) -> Row:
     budget = (None, None, None) if g.budget is None else (int(g.budget.limit_msat), g.budget.period, g.budget.length_s)
     return (
         *(g.grant_id, g.name, g.wire, g.caller, g.service_pubkey, g.account_id, json.dumps(sorted(g.methods)), *budget),
-        *(_int(g.per_payment_msat), _int(g.fee_cap_msat), g.expires_at, g.cipher, int(g.nip44_seen), g.revoked_at),
-        *(g.created_at, g.version),
+        *(_int(g.per_payment_msat), _int(g.fee_cap_msat), g.expires_at, g.cipher, int(g.nip44_seen), g.link_salt),
+        *(g.revoked_at, g.created_at, g.version),
     )
 
 

@@ -49,7 +49,7 @@ class PublishResult(msgspec.Struct, frozen=True):
 
 UNANSWERED: Final = Verdict(RelayAnswer.NONE)
 _SENT: Final = Verdict(RelayAnswer.SENT)
-_ACCEPTED: Final = Verdict(RelayAnswer.ACCEPTED)
+ACCEPTED: Final = Verdict(RelayAnswer.ACCEPTED)
 
 OnPublished = Callable[[PublishResult], None]
 #: Answers of relays that should (still) be sent the event.
@@ -70,7 +70,7 @@ def read_ok(accepted: bool, message: str) -> Verdict:
     """The verdict in an OK. ``duplicate:`` counts as accepted; ``mute:``, ``restricted:``, ``blocked:`` and the
     like are final."""
     if accepted:
-        return Verdict(RelayAnswer.ACCEPTED, message) if message else _ACCEPTED
+        return Verdict(RelayAnswer.ACCEPTED, message) if message else ACCEPTED
     return Verdict(_BY_PREFIX.get(reason_prefix(message), RelayAnswer.REFUSED), message)
 
 

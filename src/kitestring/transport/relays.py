@@ -225,6 +225,11 @@ class RelayPool:
         if self._links[url].send(publication.frame):
             publication.note_sent(url)
 
+    def verdicts(self, event_id: str) -> dict[str, Verdict]:
+        """The words of each relay so far about an event that is on its way; empty when it is not."""
+        publication = self._publications.get(event_id)
+        return {} if publication is None else dict(publication.verdicts)
+
     def _finish(self, publication: Publication, accepted: bool) -> None:
         del self._publications[publication.event_id]
         self._publication_bytes -= len(publication.frame)

@@ -1,19 +1,21 @@
-"""A new wallet connection: what it may do is typed, its link shown once and apart from the words about it."""
+"""A new wallet connection: what it may do is typed, its link is apart from the words about it and not lost."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from kitestring.app.cli.connect import command, describe
+from kitestring.base.errors import KitestringError, Reason
 from tests.kit.app.console import Service, run
 
-MADE = {
+MADE: dict[str, Any] = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0,
     "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
-    "encryption": "auto",
-    "nwc_uri": "nostr+walletconnect://secret",
+    "encryption": "auto", "nwc_uri": "nostr+walletconnect://secret", "created": True, "connection_id": "0a",
+    "relays": [{"relay": "wss://good.example", "carries": True, "words": ""}],
 }  # fmt: skip
 
 
@@ -26,7 +28,7 @@ def asked(*words: str) -> dict[str, Any]:
 
 
 def test_what_is_not_said_is_left_to_the_service() -> None:
-    assert asked() == {"account": "owner", "cipher": "auto", "expires_at": None}
+    assert asked() == {}
 
 
 def test_limits_are_typed_in_sats() -> None:
@@ -36,7 +38,8 @@ def test_limits_are_typed_in_sats() -> None:
     assert (params["budget_msat"], params["period"], params["length_s"]) == (5_000_000, "rolling", 86_400)
     assert (params["per_payment_msat"], params["fee_cap_msat"]) == (21_000, 3_000)
     assert (params["account"], params["cipher"]) == ("bob", "legacy")
-    assert asked("--expires", "2027-01-31")["expires_at"] == 1_801_353_600
+    assert asked("--expires", "2027-01-31") == {"expires_at": 1_801_353_600, "expires_in_s": None}
+    assert asked("--expires", "2d") == {"expires_at": None, "expires_in_s": 172_800}
 
 
 @pytest.mark.parametrize("words", ["pay_invoice,get_balance", "pay_invoice get_balance", "pay_invoice, get_balance"])
@@ -47,15 +50,28 @@ def test_what_it_may_do_is_a_list_by_commas_or_blanks(words: str) -> None:
 def test_the_link_alone_is_the_answer_and_the_words_about_it_are_a_remark() -> None:
     said = run(command, "agent", answer=MADE)
     assert said.out == "nostr+walletconnect://secret\n"
-    assert "keep this link secret; it is not shown again" in said.err
-    assert "5,000 sat per day; at most 1,000 sat a payment; may get_balance, pay_invoice" in said.err
+    assert "keep this link secret; until its first use `kitestring link agent` shows it again:" in said.err
+    assert "5,000 sat per day; at most 1,000 sat a payment; may get_balance, pay_invoice\n" in said.err
+    assert "warning" not in said.err
 
 
-def test_one_that_exists_is_shown_without_its_link_and_it_is_said_how_to_get_a_new_one() -> None:
-    said = run(command, "agent", answer={**MADE, "nwc_uri": None})
-    assert said.out.startswith("agent: account owner; 5,000 sat per day")
-    assert "kitestring revoke agent" in said.err
-    assert "kitestring revoke 'my app'" in run(command, "my app", answer={**MADE, "nwc_uri": None}).err
+def test_one_that_exists_is_shown_with_its_link_until_that_was_used() -> None:
+    said = run(command, "agent", answer={**MADE, "created": False})
+    assert (said.out, "; it was there already" in said.err) == ("nostr+walletconnect://secret\n", True)
+    with pytest.raises(KitestringError) as refused:
+        run(command, "my app", answer={**MADE, "name": "my app", "nwc_uri": None, "created": False})
+    assert (refused.value.reason, refused.value.exit_code) == (Reason.ALREADY_USED, 2)
+    assert "kitestring revoke 'my app'" in refused.value.message
+
+
+def test_relays_that_do_not_carry_it_are_quoted_after_the_link() -> None:
+    bad = {"relay": "wss://bad.example", "carries": False, "words": "blocked: members only"}
+    said = run(command, "agent", answer={**MADE, "relays": [*MADE["relays"], bad]})
+    assert said.out == "nostr+walletconnect://secret\n"
+    assert "warning: wss://bad.example does not carry it yet: blocked: members only\n" in said.err
+    assert "no relay carries it" not in said.err
+    alone = run(command, "agent", answer={**MADE, "relays": [bad]})
+    assert "warning: no relay carries it, so apps may not find it yet\n" in alone.err
 
 
 @pytest.mark.parametrize(
@@ -78,7 +94,11 @@ def test_a_connection_is_one_line(changes: dict[str, Any], line: str) -> None:
 def test_a_connection_is_made_and_found_again_and_revoked(service: Service) -> None:
     made = service.ok("connect", "agent", "--budget", "100/day", "--methods", "pay_invoice")
     assert (made["budget_msat"], made["period"], made["methods"]) == (100_000, "day", ["pay_invoice"])
-    again = service.ok("connect", "agent")
-    assert (again["nwc_uri"], again["connection_id"]) == (None, made["connection_id"])
+    assert made["relays"] == [{"relay": service.card["relay"], "carries": True, "words": ""}]
+    again = service.ok("connect", "agent", "--budget", "100/day")
+    assert again == {**made, "created": False}
+    other = service.run("--json", "connect", "agent", "--budget", "200/day")
+    error = json.loads(other.stdout)["error"]
+    assert (other.exit_code, error["reason"], error["details"]["differs"]) == (2, "conflict", ["budget"])
     assert service.ok("revoke", "agent")["name"] == "agent"
     assert service.run("revoke", "agent").exit_code == 2

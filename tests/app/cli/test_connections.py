@@ -7,7 +7,7 @@ from tests.kit.app.console import Service, run
 
 ROW = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0, "expires_at": None,
-    "methods": ["get_balance", "pay_invoice"], "open_payments": 0, "open_invoices": 0,
+    "methods": ["get_balance", "pay_invoice"], "open_payments": 0, "open_invoices": 0, "used": True,
 }  # fmt: skip
 OPEN = {"open_payments": 3, "open_invoices": 2}
 
@@ -20,6 +20,9 @@ def test_connections_are_a_table_and_none_of_them_a_hint() -> None:
         "agent  owner    5,000 sat per day  –        –            get_balance pay_invoice",
         "shop   owner    no budget limit    –        3 out, 2 in  get_balance pay_invoice",
     ]
+    assert said.err == ""
+    unused = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "used": False}]})
+    assert unused.err == "not used yet: shop; `kitestring link NAME` shows the link again\n"
     assert "kitestring connect NAME --budget 5000/day" in run(command, answer={"connections": []}).out
 
 

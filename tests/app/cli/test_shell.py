@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.app.cli.shell import Shell
+from kitestring.app.doors.unix_client import ControlClient
 from kitestring.base.money import sat
 from kitestring.base.text import is_safe
 from tests.kit.app.console import Service, kitestring
@@ -42,6 +43,18 @@ def test_an_error_is_one_line_whatever_was_typed() -> None:
     assert said.exit_code == 2
     assert said.stderr.count("\n") == 1
     assert all(is_safe(line) for line in said.output.split("\n"))
+
+
+def test_ctrl_c_during_a_command_says_that_it_may_still_be_done_and_how_to_repeat_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ControlClient, "call", interrupted)
+    result = kitestring("connect", "app", "--idempotency-key", "order-17")
+    assert result.exit_code == 130
+    assert "the service may still do it; repeat it safely with --idempotency-key order-17\n" in result.stderr
 
 
 def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) -> None:
@@ -106,5 +119,6 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
     second = Service.start(first.home)
     try:
         assert second.card == {**first.card, "nwc_uri": None}
+        assert second.ok("link", "first wallet")["nwc_uri"] == first.card["nwc_uri"]
     finally:
         assert second.stop(signal.SIGINT) == 0

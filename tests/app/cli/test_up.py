@@ -16,6 +16,7 @@ from kitestring.app.cli.up import card_text
 from kitestring.app.home.datadir import DataDir
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.console import Service
+from tests.kit.changed import replace
 
 START = [sys.executable, "-m", "kitestring", "up", "--json", "--data-dir"]
 
@@ -85,7 +86,8 @@ def closed(taken: int) -> int:
 
 def test_the_card_is_one_line_of_json(service: Service) -> None:
     card = service.card
-    assert list(card) == ["relay", "relays", "service_pubkey", "noffer", "nwc_uri", "socket"]
+    assert list(card) == ["relay", "relays", "service_pubkey", "noffer", "nwc_uri", "socket", "unused", "missing_on"]
+    assert (card["unused"], card["missing_on"]) == ("first wallet", {})
     assert card["relay"].startswith("ws://127.0.0.1:")
     assert card["noffer"].startswith("noffer1")
     assert card["nwc_uri"].startswith("nostr+walletconnect://")
@@ -101,11 +103,33 @@ def test_the_card_can_be_shown_again_without_its_secret(service: Service) -> Non
 
 
 def test_the_card_for_people_can_be_copied() -> None:
-    card = Card(("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", "nostr+walletconnect://x", Path("/d/control.sock"))
+    card = Card(
+        ("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", "nostr+walletconnect://x", Path("/d/control.sock"), "wallet"
+    )
     text = card_text(card, sandbox=True, qr=False, extra="--data-dir /d ")
+    assert "`kitestring --data-dir /d link wallet` shows it again" in text
     assert "\n  kitestring --data-dir /d sandbox pay noffer1xyz 21\n" in text
     assert "\n  kitestring --data-dir /d pay $(kitestring --data-dir /d sandbox invoice 50)\n" in text
     assert "█" in card_text(card, sandbox=True, qr=True)
+    assert "warning" not in text
+    assert "\n  kitestring --data-dir /d link" not in text
+
+
+def test_the_card_says_which_relay_does_not_carry_the_link_and_how_to_see_it_again() -> None:
+    card = Card(
+        ("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", "nostr+walletconnect://x", Path("/d/control.sock"),
+        "first wallet", {"ws://127.0.0.1:7": "blocked: members only"},
+    )  # fmt: skip
+    text = card_text(card, sandbox=False, qr=False)
+    assert "warning: ws://127.0.0.1:7 does not carry it yet: blocked: members only\nwarning: no relay" in text
+    assert "keep it secret; until its first use `kitestring link 'first wallet'` shows it again.\n" in text
+    later = card_text(replace(card, nwc_uri=None, missing_on={}), sandbox=False, qr=False)
+    assert "\n  kitestring link 'first wallet'\n" in later
+    assert "warning" not in later
+
+
+def test_the_card_of_a_sandbox_is_told_apart() -> None:
+    card = Card(("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"))
     assert "sandbox" not in card_text(card, sandbox=False, qr=False)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 import pytest
 
-from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, facts, table
+from kitestring.app.cli.values import BudgetType, Moment, MomentType, Sats, amount, budget, facts, table
 
 
 @pytest.mark.parametrize(
@@ -59,12 +57,18 @@ def test_a_rolling_window_is_shown_in_its_largest_unit() -> None:
     assert budget(None, None, None) == "no budget limit"
 
 
-def test_moments_are_days_or_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time", lambda: 1_000.0)
-    assert Moment().convert("30d", None, None) == 1_000 + 30 * 86_400
-    assert Moment().convert("2027-01-31", None, None) == 1_801_353_600
-    with pytest.raises(click.BadParameter):
-        Moment().convert("2027-13-31", None, None)
+def test_moments_are_days_or_spans() -> None:
+    assert MomentType().convert("30d", None, None) == Moment(None, 30 * 86_400)
+    assert MomentType().convert("36500d", None, None) == Moment(None, 36_500 * 86_400)
+    assert MomentType().convert("2027-01-31", None, None) == Moment(1_801_353_600, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("2027-13-31", "is no time"), ("0d", "is no time"), ("99999d", "at most 36500d")]
+)
+def test_other_moments_are_refused(text: str, words: str) -> None:
+    with pytest.raises(click.BadParameter, match=words):
+        MomentType().convert(text, None, None)
 
 
 def test_amounts_have_their_unit() -> None:

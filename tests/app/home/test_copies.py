@@ -116,6 +116,28 @@ async def test_a_restore_overwrites_nothing_and_with_force_keeps_what_was_there(
     assert there.marker_file.read_bytes() == b"{}"  # the witness of what was here
 
 
+async def test_no_restore_takes_away_what_another_one_has_put_aside(
+    home: DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(home, tmp_path / "monday", NOW)
+    there = await service_at(tmp_path / "new")
+    own, key = there.ledger.read_bytes(), there.key_file.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copies, "sync_directory", killed)
+    with pytest.raises(KeyboardInterrupt):
+        restore(there, tmp_path / "monday", NOW, force=True)
+    monkeypatch.undo()
+    assert not there.ledger.exists()
+    assert restore(there, tmp_path / "monday", NOW, force=False) == []
+    kept = [path.name for path in restore(there, tmp_path / "monday", NOW, force=True)]
+    assert kept == [f"service.key{ASIDE}-2", f"kitestring.toml{ASIDE}-2", f"kitestring.db{ASIDE}-2"]
+    assert there.ledger.with_name(f"kitestring.db{ASIDE}").read_bytes() == own
+    assert there.key_file.with_name(f"service.key{ASIDE}").read_bytes() == key
+
+
 async def test_settings_of_ones_own_stay_where_there_was_no_service(home: DataDir, tmp_path: Path) -> None:
     there = DataDir(tmp_path / "new", tmp_path)
     there.create()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from kitestring.app.home import datadir
 from kitestring.app.home.datadir import MAX_SOCKET_PATH_BYTES, DataDir
 from kitestring.base.errors import Exit, KitestringError, Reason
 
@@ -35,6 +36,18 @@ def mode(path: Path) -> int:
 
 def test_the_directory_is_its_owners_alone(home: DataDir) -> None:
     assert mode(home.path) == 0o700
+
+
+def test_a_new_directory_is_durable_before_anything_is_written_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(datadir, "sync_directory", synced.append)
+    home = DataDir(tmp_path / "a" / "b", tmp_path)
+    home.create()
+    assert sorted(synced) == [tmp_path, tmp_path / "a"]
+    home.create()
+    assert len(synced) == 2
 
 
 def test_a_second_service_is_told_who_runs(home: DataDir) -> None:

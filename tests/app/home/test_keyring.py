@@ -16,12 +16,14 @@ def test_keys_follow_from_the_seed_and_the_name() -> None:
     assert ring.service_id == derive(SEED, "service", "").public_hex == ring.service_key.public_hex
     assert ring.connection_key("a1") == derive(SEED, "connection", "a1")
     assert ring.connection_key("a1") is ring.connection_key("a1")
+    assert ring.client_key(b"salt") == derive(SEED, "client", b"salt".hex())
     assert len({ring.service_id, ring.connection_key("a1").public_hex, ring.connection_key("a2").public_hex}) == 3
 
 
 def test_the_derivation_has_not_changed() -> None:
     ring = Keyring(SEED)
     assert ring.service_id == "2621ab9ec7b528da53e0dfa4c1924ce4036a75de437d6fc57f0136426911aac3"
+    assert ring.client_key(b"salt").public_hex == "5494f733690ad23d4d8513caf50a74325df53431ffdff5690cea5a7e7e8b0fee"
     assert ring.connection_key("a1").public_hex == "72739a2839861851d3197cdb246180c0660a7d6691528e0a2f51ee45ad9a466c"
 
 

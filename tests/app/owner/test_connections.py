@@ -1,4 +1,5 @@
-"""The owner's commands about connections: the link is shown once, a name is taken once, an end is for ever."""
+"""The owner's commands about connections: a link is shown until its first use, a name is taken once, an end is for
+ever."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from kitestring.app.owner.connections import nwc_methods
+from kitestring.app.service.reach import RelayWord
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import sat
@@ -21,7 +23,7 @@ async def made(office: Office) -> list[Grant]:
     return [grant for grant in await office.store.grants() if grant.wire == "nwc"]
 
 
-async def test_a_new_connection_shows_its_link_once_and_stores_no_secret(office: Office) -> None:
+async def test_a_new_connection_shows_its_link_and_stores_no_secret(office: Office) -> None:
     shown = await office.run("connect", name="alice", budget_msat=5_000_000, period="day")
     uri = decode_nwc(shown["nwc_uri"])
     (grant,) = await made(office)
@@ -35,19 +37,85 @@ async def test_a_new_connection_shows_its_link_once_and_stores_no_secret(office:
     assert office.announced == [grant.grant_id]
 
 
-async def test_a_repeated_connect_returns_the_connection_without_its_link(office: Office) -> None:
-    first = await office.run("connect", name="alice")
-    again = await office.run("connect", name="alice")
-    assert again["nwc_uri"] is None
-    assert again["connection_id"] == first["connection_id"]
+async def test_until_its_first_use_a_link_is_shown_again_by_key_by_name_and_by_link(office: Office) -> None:
+    first = await office.run("connect", name="alice", budget_msat=5_000, expires_in_s=60)
+    office.rig.clock.advance(30)
+    assert await office.run("connect", name="alice", budget_msat=5_000, expires_in_s=60) == first
+    again = await office.run("connect", "k2", name="alice", budget_msat=5_000, expires_in_s=60)
+    shown = await office.run("link", "k3", name="alice")
+    assert again == shown == {**first, "created": False}
     assert len(await made(office)) == 1
+    assert [row["used"] for row in (await office.run("connections"))["connections"]] == [False]
 
 
-async def test_a_name_that_exists_is_returned_without_its_link(office: Office) -> None:
+async def use(office: Office, name: str) -> None:
+    """What the service does at the first request of the app."""
+    (grant,) = [grant for grant in await made(office) if grant.name == name]
+    await office.rig.change(grant.grant_id, link_salt=b"")
+
+
+async def test_a_link_that_was_used_is_shown_no_more(office: Office) -> None:
     first = await office.run("connect", name="alice")
-    other = await office.run("connect", "k2", name="alice", budget_msat=1_000)
-    assert other["nwc_uri"] is None
-    assert other["connection_id"] == first["connection_id"]
+    await use(office, "alice")
+    for key in ("k1", "k2"):
+        again = await office.run("connect", key, name="alice")
+        assert (again["nwc_uri"], again["connection_id"]) == (None, first["connection_id"])
+    refused = await office.refused("link", "k3", name="alice")
+    assert (refused.reason, "kitestring revoke alice" in refused.message) == (Reason.ALREADY_USED, True)
+    assert [row["used"] for row in (await office.run("connections"))["connections"]] == [True]
+    assert (await office.refused("link", "k4", name="nobody")).reason is Reason.UNKNOWN_TARGET
+
+
+async def test_a_link_that_was_revoked_is_shown_no_more(office: Office) -> None:
+    await office.run("connect", name="alice")
+    await office.run("revoke", "k2", name="alice")
+    assert (await office.run("connect", name="alice"))["nwc_uri"] is None
+    assert [grant.link_salt for grant in await made(office)] == [b""]
+
+
+async def test_nobody_is_shown_a_link_to_more_than_he_may_do_himself(office: Office) -> None:
+    await office.run("connect", name="alice")
+    await office.set_owner(methods=frozenset({"manage"}))
+    for command, key in (("connect", "k1"), ("connect", "k2"), ("link", "k3")):
+        assert (await office.refused(command, key, name="alice")).reason is Reason.NOT_PERMITTED
+
+
+async def test_the_answer_has_the_words_of_each_relay(office: Office) -> None:
+    office.relays_say(RelayWord(RELAY, False, "blocked: members only"))
+    shown = await office.run("connect", name="alice")
+    assert shown["nwc_uri"] is not None
+    assert shown["relays"] == [{"relay": RELAY, "carries": False, "words": "blocked: members only"}]
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"budget_msat": 9_000, "period": "day"}, ["budget"]),
+        ({"budget_msat": 5_000, "period": "week"}, ["budget"]),
+        ({"per_payment_msat": 1_000, "fee_cap_msat": 7}, ["limit of one payment", "limit of fees"]),
+        ({"methods": ["get_balance"]}, ["list of methods"]),
+        ({"account": "bob"}, ["account"]),
+        ({"expires_in_s": 60}, ["end"]),
+        ({"expires_at": EPOCH + 60}, ["end"]),
+        ({"cipher": "legacy"}, ["encryption"]),
+    ],
+)
+async def test_another_value_for_a_name_that_is_taken_is_refused_and_changes_nothing(
+    office: Office, other: dict[str, Any], differs: list[str]
+) -> None:
+    await office.run("connect", name="my app", budget_msat=5_000, period="day")
+    before = await made(office)
+    refused = await office.refused("connect", "k2", name="my app", **other)
+    assert (refused.reason, refused.exit_code, refused.details["differs"]) == (Reason.CONFLICT, 2, differs)
+    assert f"with another {' and another '.join(differs)}" in refused.message
+    assert "kitestring revoke 'my app'" in refused.message
+    assert await made(office) == before
+
+
+async def test_what_is_left_out_is_not_compared(office: Office) -> None:
+    await office.run("account_create", "k0", name="bob")
+    first = await office.run("connect", name="alice", budget_msat=5_000, account="bob", methods=["pay_invoice"])
+    assert await office.run("connect", "k2", name="alice") == {**first, "created": False}
 
 
 async def test_a_key_is_not_taken_for_two_different_commands(office: Office) -> None:
@@ -68,6 +136,8 @@ async def test_a_key_is_not_taken_for_two_different_commands(office: Office) -> 
         ({"period": "hour"}, "hour"),
         ({"cipher": "rot13"}, "rot13"),
         ({"name": "two\nlines"}, "one line"),
+        ({"name": "owner"}, "the owner's own"),
+        ({"expires_at": EPOCH + 60, "expires_in_s": 60}, "not both"),
     ],
 )
 async def test_a_wrong_connection_is_explained(office: Office, params: dict[str, Any], word: str) -> None:
@@ -119,8 +189,8 @@ async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Offic
     (row,) = (await office.run("connections"))["connections"]
     assert {name: row[name] for name in asked} == asked
     assert row["encryption"] == "both"
-    assert (row.pop("open_payments"), row.pop("open_invoices")) == (0, 0)
-    assert {**row, "nwc_uri": shown["nwc_uri"], "created": True} == shown
+    assert (row.pop("open_payments"), row.pop("open_invoices"), row.pop("used")) == (0, 0, False)
+    assert {**row, "nwc_uri": shown["nwc_uri"], "relays": [], "created": True} == shown
 
 
 async def test_a_connection_may_do_everything_unless_it_is_said_and_the_oldest_is_listed_first(office: Office) -> None:

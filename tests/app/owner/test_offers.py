@@ -66,9 +66,31 @@ async def test_a_range_of_one_amount_is_a_range(office: Office) -> None:
     assert (made["min_msat"], made["max_msat"], made["price_msat"]) == (1_000, 1_000, None)
 
 
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"price_msat": 6_000}, ["price"]),
+        ({}, ["price"]),
+        ({"min_msat": 1_000, "max_msat": 9_000}, ["price", "least amount", "largest amount"]),
+        ({"price_msat": 5_000, "account": "bob"}, ["account"]),
+        ({"price_msat": 5_000, "payer_data": ["name"]}, ["list of questions"]),
+    ],
+)
+async def test_a_label_that_is_taken_by_another_offer_is_refused_and_by_the_same_one_found_again(
+    office: Office, other: dict[str, Any], differs: list[str]
+) -> None:
+    await office.run("account_create", name="bob")
+    tea = await office.run("offer_create", "k2", label="tea", price_msat=5_000)
+    assert await office.run("offer_create", "k3", label="tea", price_msat=5_000) == tea
+    refused = await office.refused("offer_create", "k4", label="tea", **other)
+    assert (refused.reason, refused.exit_code, refused.details["differs"]) == (Reason.CONFLICT, 2, differs)
+    assert "kitestring offer delete tea" in refused.message
+    assert (await office.run("offer_list"))["offers"] == [tea]
+
+
 async def test_a_deleted_offer_is_gone_and_deleting_again_with_the_same_key_is_harmless(office: Office) -> None:
     await office.run("offer_create", label="tea")
-    assert (await office.refused("offer_create", "k2", label="tea")).reason is Reason.ALREADY_USED
+    assert (await office.refused("offer_create", "k2", label="tea", price_msat=1_000)).reason is Reason.CONFLICT
     gone = await office.run("offer_delete", offer="tea")
     assert await office.run("offer_delete", offer="tea") == gone
     assert (await office.run("offer_list"))["offers"] == []

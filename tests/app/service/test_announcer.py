@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from kitestring.app.home.keyring import Keyring
@@ -25,7 +24,6 @@ from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.transport.changes import Changes
-from kitestring.transport.clock import SystemClock
 from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from tests.kit.chance import Counted
 from tests.kit.changed import replace
@@ -58,7 +56,7 @@ class FakePool:
         self.on: dict[str, list[Event]] = {FIRST: [], SECOND: []}
         self.down: set[str] = set()
         self.refusing: set[str] = set()
-        self.shown: list[Event] = []
+        self.under_way: dict[str, Verdict] = {}
 
     def status(self) -> list[Row]:
         return [Row(url) for url in self.on]
@@ -85,18 +83,12 @@ class FakePool:
         if url in self.down:
             return Verdict(RelayAnswer.NONE)
         if url in self.refusing:
-            return Verdict(RelayAnswer.REFUSED)
+            return Verdict(RelayAnswer.REFUSED, "blocked: members only")
         self.on[url].append(event)
         return Verdict(RelayAnswer.ACCEPTED)
 
-    def subscribe(self, _name: str, _filters: object, handler: Any, *, keys: list[str]) -> Any:
-        assert keys == [GRANT.service_pubkey]
-        for event in self.shown:
-            handler(event, FIRST)
-        return self
-
-    def close(self) -> None:
-        pass
+    def verdicts(self, _event_id: str) -> dict[str, Verdict]:
+        return self.under_way
 
 
 @pytest.fixture
@@ -194,15 +186,23 @@ async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_
     assert len(pool.published) == 2
 
 
-async def test_only_a_genuine_info_event_counts_as_read_back(store: SqliteStore) -> None:
+async def test_the_words_of_each_relay_are_known_as_long_as_it_has_not_taken_what_is_said(store: SqliteStore) -> None:
     pool = FakePool()
     announce = announcer(pool, store)
+    assert announce.said(GRANT) == {}
+    pool.refusing = {FIRST}
     await announce.announce(GRANT)
-    pool.shown = [msgspec.structs.replace(pool.published[0], sig="00" * 64)]
-    with pytest.raises(KitestringError, match="no relay shows"):
-        await announce.read_back(GRANT)
-    pool.shown += pool.published
-    await announce.read_back(GRANT)
+    refused = Verdict(RelayAnswer.REFUSED, "blocked: members only")
+    assert announce.said(GRANT) == {FIRST: refused, SECOND: Verdict(RelayAnswer.ACCEPTED)}
+    pool.refusing = set()
+    await announce.keep_announcing([GRANT])
+    assert {url: word.answer for url, word in announce.said(GRANT).items()} == dict.fromkeys(
+        (FIRST, SECOND), RelayAnswer.ACCEPTED
+    )
+    pool.under_way = {FIRST: Verdict(RelayAnswer.LATER, "rate-limited: slow down")}
+    pool.down = {SECOND}
+    await announce.keep_announcing([GRANT])
+    assert announce.said(GRANT)[FIRST].message == "rate-limited: slow down"
 
 
 # ------------------------------------------------------------ at the same time
@@ -316,7 +316,7 @@ async def test_what_every_relay_refuses_is_warned_of_until_one_takes_it(
     announce = announcer(pool, store)
     assert not await announce.announce(GRANT)
     await announce.publish_missing()
-    assert [line.count("misses 1") for line in warnings(caplog)] == [2]
+    assert [line.count("misses 1 (blocked: members only)") for line in warnings(caplog)] == [2]
     pool.refusing = {FIRST}
     assert await announce.announce(GRANT)
     await announce.publish_missing()
@@ -402,17 +402,6 @@ async def test_nothing_is_announced_of_a_grant_that_is_no_connection_or_is_gone(
     assert await carried(announce, "g1")
     assert await carried(announce, "nobody")
     assert pool.published == []
-
-
-async def test_whoever_waits_for_an_announcement_waits_until_a_relay_has_it(store: SqliteStore) -> None:
-    pool = FakePool()
-    await save(store, GRANT)
-    announce = Announcer(pool, store, KEYRING, SystemClock(), Counted())  # type: ignore[arg-type]  # a pool of paper
-    waiting = asyncio.ensure_future(announce.announced(GRANT))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    assert await carried(announce, "g1")
-    assert await waiting
 
 
 @pytest.mark.parametrize(

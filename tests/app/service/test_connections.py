@@ -18,6 +18,7 @@ from kitestring.app.service import background, connections
 from kitestring.app.service.core import Core, Place
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
+from kitestring.app.service.reach import RelayWord
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Request
@@ -59,10 +60,10 @@ async def opened(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[Relay, 
         await core.stop(1)
 
 
-async def add_connection(core: Core, caller: str = "ab" * 32) -> None:
+async def add_connection(core: Core, caller: str = "ab" * 32, link_salt: bytes = b"") -> None:
     grant = Grant(
         grant_id="app", name="app", wire="nwc", caller=caller, methods=frozenset({"get_balance"}),
-        service_pubkey=KEYRING.connection_key("app").public_hex,
+        service_pubkey=KEYRING.connection_key("app").public_hex, link_salt=link_salt,
     )  # fmt: skip
     request = Request("ctl:1", "control", "owner", b"", b"", 1, 1)
     answer = await core.store.apply(Execute(request, (SaveGrant(grant),), Message("ctl:1", "reply", b"{}", b"", 1)))
@@ -243,13 +244,14 @@ async def save(core: Core, **changes: Any) -> None:
     await execute(core.store, f"v{changed.version}", "owner", (SaveGrant(changed),), {}, core.clock.now())
 
 
-async def test_a_changed_connection_can_be_found_when_the_change_returns_and_an_ended_one_no_more(
-    tmp_path: Path,
-) -> None:
+async def test_a_changed_connection_can_be_found_once_relays_say_so_and_an_ended_one_no_more(tmp_path: Path) -> None:
     async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
         await core.start()
         await add_connection(core)
         await core.connections.grant_changed("app")
+        grant = await core.store.grant("app")
+        assert grant is not None
+        assert await core.connections.relay_words(grant) == (RelayWord(relay.url, True),)
         assert [event.content for event in await shown(relay)] == ["get_balance get_info"]
         await save(core, revoked_at=core.clock.now())
         await core.connections.grant_changed("app")
@@ -306,11 +308,36 @@ async def test_the_first_nip44_request_raises_a_connection_once_and_a_full_disk_
 
         monkeypatch.setattr(core.store, "apply", full)
         for _ in range(3):
-            core.connections.nip44_seen(grant)
+            core.connections.used(grant, nip44=True)
             await asyncio.gather(*core.connections._background._tasks)
         raised = await core.store.grant("app")
         assert raised == replace(grant, nip44_seen=True, version=2)
-        assert "is not raised to NIP-44 yet: the disk is full" in caplog.text
+        assert "the first use of connection app is not noted yet: the disk is full" in caplog.text
+
+
+async def test_a_nip44_request_raises_its_connection_also_while_the_first_of_all_is_being_noted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, core), asyncio.timeout(20):
+        await add_connection(core, link_salt=b"salt")
+        grant = await core.store.grant("app")
+        assert grant is not None
+        for nip44 in (False, True, False):
+            core.connections.used(grant, nip44=nip44)
+            await asyncio.sleep(0)
+        await asyncio.gather(*core.connections._background._tasks)
+        raised = await core.store.grant("app")
+        assert raised is not None
+        assert (raised.nip44_seen, raised.link_salt, core.connections._uses) == (True, b"", {})
+
+
+async def test_the_first_request_in_any_encryption_forgets_the_link(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, core), asyncio.timeout(20):
+        await add_connection(core, link_salt=b"salt")
+        grant = await core.store.grant("app")
+        assert grant is not None
+        for nip44 in (False, False, True, True):
+            core.connections.used(grant, nip44=nip44)
+            await asyncio.gather(*core.connections._background._tasks)
+        assert await core.store.grant("app") == replace(grant, link_salt=b"", nip44_seen=True, version=3)
 
 
 async def test_a_change_is_followed_also_when_the_ledger_could_not_be_read_just_then(
@@ -369,7 +396,7 @@ async def test_a_request_that_is_still_in_hand_at_a_stop_may_raise_its_connectio
             return stored is not None and stored.nip44_seen
 
         async def drain(_: float) -> None:
-            core.connections.nip44_seen(grant)
+            core.connections.used(grant, nip44=True)
             await until(is_raised)
 
         with monkeypatch.context() as patched:

@@ -276,6 +276,14 @@ async def test_an_app_that_mixes_encryptions_is_served_in_both_where_the_owner_h
     assert door.raised == []
 
 
+@door(cipher="legacy", link_salt=b"salt")
+async def test_the_first_request_tells_that_the_link_is_in_use(life: Life, door: Door) -> None:
+    await door.ask("get_balance", {}, cipher="nip44")
+    assert door.used == []  # refused: whoever made a mistake may need the link once more
+    await door.ask("get_balance", {}, cipher="nip04")
+    assert (door.used, door.raised) == (["app"], [])
+
+
 # ------------------------------------------------------------ offers
 
 

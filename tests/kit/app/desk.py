@@ -17,6 +17,7 @@ from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.execute import Result
 from kitestring.app.service.owner_wire import encode_control
 from kitestring.app.service.probe import Carried
+from kitestring.app.service.reach import RelayWord
 from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.commands import OWNER_GRANT
@@ -35,14 +36,19 @@ OWNER = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
 
 
 class Heard:
-    """In the place of the connections: which grants were to be served anew, and what relays have carried."""
+    """In the place of the connections: which grants were to be served anew, what relays have carried, and in ``words``
+    what they say of any grant."""
 
     def __init__(self) -> None:
         self.changed: list[str] = []
         self.relays: list[Carried] = []
+        self.words: tuple[RelayWord, ...] = ()
 
     async def carried(self) -> list[Carried]:
         return self.relays
+
+    async def relay_words(self, _grant: Grant) -> tuple[RelayWord, ...]:
+        return self.words
 
     async def grant_changed(self, grant_id: str) -> None:
         self.changed.append(grant_id)
@@ -97,6 +103,10 @@ class Office:
             return await self.rig.state(payment_hash) == state
 
         await until(holds, pause_s=0.001)
+
+    def relays_say(self, *words: RelayWord) -> None:
+        assert isinstance(self.desk.connections, Heard)
+        self.desk.connections.words = words
 
     @property
     def announced(self) -> list[str]:

@@ -16,6 +16,7 @@ from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
+from kitestring.base.grants import Grant
 from kitestring.base.ports import Encoded
 from kitestring.base.records import Message
 from kitestring.crypto.keys import SecretKey
@@ -62,6 +63,7 @@ class Door:
         self.keyring = Keyring(b"\x09" * 32)
         self.pool = Pool()
         self.raised: list[str] = []
+        self.used: list[str] = []
         self._askers = {key.public_hex: key for key in (APP, STRANGER)}
         wires = Wires(self.keyring, rig.life.entropy)
         pool: Any = self.pool
@@ -77,9 +79,11 @@ class Door:
         return Gateway(
             service_pubkey=self.keyring.service_id, facts=Facts("regtest"), wires=self._wires, engine=self.rig.engine,
             send_once=self._send_once, clock=self.clock, rates=Rates(self._rates, self.clock),
-            last_words=LastWords(self.rig.life.path.with_suffix(".refused"), self.clock),
-            nip44_seen=lambda grant: self.raised.append(grant.grant_id),
+            last_words=LastWords(self.rig.life.path.with_suffix(".refused"), self.clock), used=self._note_use,
         )  # fmt: skip
+
+    def _note_use(self, grant: Grant, nip44: bool) -> None:
+        (self.raised if nip44 else self.used).append(grant.grant_id)
 
     def _deliver(self, messages: tuple[Message, ...]) -> None:
         self.waiters.tell(messages)

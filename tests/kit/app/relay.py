@@ -118,10 +118,18 @@ class _Subscription:
     async def wait_eose(self, timeout_s: float = 0.0) -> bool:
         return True
 
+    @property
+    def refusals(self) -> dict[str, str]:
+        return {}
+
 
 @dataclass(frozen=True)
 class _Status:
     url: str = URL
+    connected: bool = True
+    last_error: str = ""
+    auth_error: str = ""
+    refused: str = ""
 
 
 class RelayDouble:
@@ -166,6 +174,9 @@ class RelayDouble:
         subscription = self._relay.subscribe(name, source, handler, keys)
         self._open.append(subscription)
         return subscription
+
+    def verdicts(self, _event_id: str) -> dict[str, Verdict]:
+        return {}
 
     async def publish(self, event: Event, relays: Any = None, **_: Any) -> PublishResult:
         return self._published(event)

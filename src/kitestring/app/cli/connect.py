@@ -1,4 +1,4 @@
-"""``kitestring connect``: a wallet connection for one app."""
+"""``kitestring connect``: a wallet connection for one app, and how its link is shown."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from typing import Any
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Moment, Sats, amount, budget, msat, when
+from kitestring.app.cli.values import BudgetType, Moment, MomentType, Sats, amount, budget, msat, when
+from kitestring.base.errors import KitestringError, Reason
 
 
 @click.command("connect")
 @click.argument("name")
 @click.option("--budget", "limit", type=BudgetType(), metavar="SAT/PERIOD", help="Such as 5000/day, 5000/24h.")
 @click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
-@click.option("--account", default="owner", metavar="NAME", help="The account it uses (default: the node itself).")
+@click.option("--account", metavar="NAME", help="The account it uses (default: the node itself).")
 @click.option("--per-payment", type=Sats(), metavar="SAT", help="The most that one payment may cost with its fee.")
 @click.option(
     "--max-fee", type=Sats(), metavar="SAT", help="The most that routing one may cost (default: fees.cap_ppm)."
 )
-@click.option("--expires", type=Moment(), metavar="WHEN", help="When it ends: 30d, 12h, or a day such as 2027-01-31.")
+@click.option(
+    "--expires", type=MomentType(), metavar="WHEN", help="When it ends: 30d, 12h, or a day such as 2027-01-31."
+)
 @click.option(
     "--encryption",
     type=click.Choice(["auto", "nip44", "legacy", "both"]),
-    default="auto",
     help="legacy is for apps that know NIP-04 only, both for apps that go back to it (default: auto).",
 )
 @key_option
@@ -34,18 +36,22 @@ def command(
     name: str,
     limit: tuple[int, str, int] | None,
     methods: str | None,
-    account: str,
+    account: str | None,
     per_payment: int | None,
     max_fee: int | None,
-    expires: int | None,
-    encryption: str,
+    expires: Moment | None,
+    encryption: str | None,
     key: str,
 ) -> None:
-    """Make a wallet connection (NWC) and show its secret link, once.
+    """Make a wallet connection (NWC) and show its secret link.
 
-    A connection that exists already is shown without the link.
+    One that exists with the same values is left as it is, and its link is shown again until its first use; other values
+    are refused.
     """
-    params: dict[str, Any] = {"name": name, "account": account, "cipher": encryption, "expires_at": expires}
+    given = {"account": account, "cipher": encryption}
+    params: dict[str, Any] = {"name": name, **{member: value for member, value in given.items() if value is not None}}
+    if expires is not None:
+        params |= expires._asdict()
     if limit is not None:
         params |= {"budget_msat": msat(limit[0]), "period": limit[1], "length_s": limit[2]}
     if methods is not None:
@@ -55,13 +61,37 @@ def command(
     if max_fee is not None:
         params["fee_cap_msat"] = msat(max_fee)
     made = shell.call("connect", params, key)
+    show_link(shell, made, "" if made["created"] else "; it was there already")
+
+
+def show_link(shell: Shell, made: dict[str, Any], remark: str = "") -> None:
+    """Show the link, then what relays have against it. Raises KitestringError where the link was used already.
+
+    ``remark`` ends the line about the connection.
+    """
+    name = made["name"]
     if made["nwc_uri"] is None:
-        again = f"kitestring revoke {quote(name)}"
-        shell.note(f"{name} exists already. Its link was shown when it was made; for a new one: {again}")
-        shell.show(made, describe(made))
-        return
-    shell.note(f"connection {describe(made)}\nkeep this link secret; it is not shown again:")
-    shell.show(made, shell.code(made["nwc_uri"]))
+        sentence = f"{name!r} exists already, and its link was used, so it is kept no more"
+        raise KitestringError(
+            Reason.ALREADY_USED,
+            f"{sentence}; for a new one: kitestring revoke {quote(name)}, and connect again",
+            connection_id=made["connection_id"],
+        )
+    again = f"kitestring link {quote(name)}"
+    shell.note(f"connection {describe(made)}{remark}")
+    shell.note(f"keep this link secret; until its first use `{again}` shows it again:")
+    shell.show(made, shell.code(made["nwc_uri"]), again=again)
+    missing = {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]}
+    for line in missing_lines(missing, every=len(missing) == len(made["relays"])):
+        shell.note(line)
+
+
+def missing_lines(missing: dict[str, str], *, every: bool) -> list[str]:
+    """Warnings about relays that do not carry a connection yet, each with its own words."""
+    lines = [f"warning: {relay} does not carry it yet: {words}" for relay, words in missing.items()]
+    if missing and every:
+        lines.append("warning: no relay carries it, so apps may not find it yet")
+    return [*lines, "the service goes on trying"] if missing else []
 
 
 def describe(connection: dict[str, Any]) -> str:

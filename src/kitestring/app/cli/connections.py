@@ -25,7 +25,10 @@ def command(shell: Shell) -> None:
         for found in result["connections"]
     ]
     empty = "no connections yet; make one with: kitestring connect NAME --budget 5000/day"
+    unused = [found["name"] for found in result["connections"] if not found["used"]]
     shell.show(result, table(rows, ("name", "account", "budget", "expires", "open", "may")) if rows else empty)
+    if unused:
+        shell.note(f"not used yet: {', '.join(unused)}; `kitestring link NAME` shows the link again")
 
 
 def _open(payments: int, invoices: int) -> str:

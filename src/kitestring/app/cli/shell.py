@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import click
 
@@ -71,6 +71,10 @@ class Shell:
 
         try:
             return ControlClient(self.home).call(name, dict(params), key, wait_s=wait_s)
+        except KeyboardInterrupt:
+            if key:
+                self.note(f"\nthe service may still do it; repeat it safely with --idempotency-key {key}")
+            raise
         except KitestringError as error:
             if key and error.reason in _OPEN:
                 error.message += f"; repeat it safely with --idempotency-key {key}"
@@ -79,12 +83,13 @@ class Shell:
 
     # ------------------------------------------------------------ answers
 
-    def show(self, result: Result, text: str) -> None:
-        """``result`` as one JSON line with ``--json``, else ``text`` for people."""
+    def show(self, result: Result, text: str, *, again: str = "") -> None:
+        """``result`` as one JSON line with ``--json``, else ``text`` for people. ``again`` is the command that shows it
+        once more, for what must not be lost where it cannot be written."""
         if self.as_json:
-            self.print_json(result)
+            self.print_json(result, again=again)
         elif text:
-            _write(on_screen(text))
+            _write(on_screen(text), again)
 
     def note(self, text: str) -> None:
         """A remark for people, on standard error, so that the answer itself can be piped on."""
@@ -97,14 +102,14 @@ class Shell:
             shown = ", ".join(one_line(text) for text in texts)
             self.note(f"left out, because it is no relay address or one too many: {shown}")
 
-    def print_json(self, value: Result) -> None:
+    def print_json(self, value: Result, *, again: str = "") -> None:
         import json
 
-        _write(escape_unsafe(json.dumps(value, separators=(",", ":"), ensure_ascii=False)))
+        _write(escape_unsafe(json.dumps(value, separators=(",", ":"), ensure_ascii=False)), again)
 
     def code(self, text: str, *, drawn: str = "") -> str:
         """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``."""
-        return text if self.as_json or not sys.stdout.isatty() else f"{qr_code(drawn or text)}\n\n{text}"
+        return text if self.as_json or not person_looks() else f"{qr_code(drawn or text)}\n\n{text}"
 
 
 class Group(click.Group):
@@ -114,15 +119,30 @@ class Group(click.Group):
         return list(self.commands)
 
 
-def _write(answer: str) -> None:
+def person_looks() -> bool:
+    """Whether standard output is a terminal."""
+    out: TextIO | None = sys.stdout  # None where the shell has closed it
+    return out is not None and out.isatty()
+
+
+def _write(answer: str, again: str) -> None:
     """The answer on standard output. Raises KitestringError where it does not fit: by then the command is done."""
+    out: TextIO | None = sys.stdout
+    if out is None and again:
+        raise _unwritten("standard output is closed", again)
     try:
         click.echo(answer)
-    except BrokenPipeError:  # the reader has seen enough
-        raise
+    except BrokenPipeError as error:
+        if not again:  # the reader has seen enough
+            raise
+        raise _unwritten("nobody read it", again) from error
     except OSError as error:
-        why = (error.strerror or "refused").lower()
-        raise KitestringError(Reason.INTERNAL, f"done, but the answer could not be written ({why})") from error
+        raise _unwritten((error.strerror or "refused").lower(), again) from error
+
+
+def _unwritten(why: str, again: str) -> KitestringError:
+    remedy = f"; to see it: {again}" if again else ""
+    return KitestringError(Reason.INTERNAL, f"done, but the answer could not be written ({why}){remedy}")
 
 
 def qr_code(text: str) -> str:

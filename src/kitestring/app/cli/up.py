@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
 
-from kitestring.app.cli.shell import Shell, common, qr_code
+from kitestring.app.cli.connect import missing_lines
+from kitestring.app.cli.shell import Shell, common, person_looks, qr_code
 from kitestring.app.cli.values import facts
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | 
     sandbox = config.node_url.startswith("sandbox:")
 
     def show(card: Card) -> None:
-        wanted = _person_looks() if qr is None else qr
-        shell.show(card_json(card), card_text(card, sandbox=sandbox, qr=wanted, extra=_option(shell)))
+        wanted = person_looks() if qr is None else qr
+        extra = _option(shell)
+        again = f"{_link(card, extra)}, while it runs" if card.nwc_uri else ""
+        shell.show(card_json(card), card_text(card, sandbox=sandbox, qr=wanted, extra=extra), again=again)
 
     run(config, show)
 
@@ -48,6 +52,8 @@ def card_json(card: Card) -> dict[str, object]:
         "noffer": card.noffer,
         "nwc_uri": card.nwc_uri,
         "socket": str(card.socket),
+        "unused": card.unused or None,
+        "missing_on": card.missing_on,
     }
 
 
@@ -63,14 +69,25 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
         parts += ["", qr_code(card.noffer)] if qr else []
     if card.nwc_uri:
         parts += ["", "A wallet connection with a budget of 10,000 sat per day, for an app that pays:"]
-        parts += ["keep it secret; it is shown this once.", "", card.nwc_uri]
+        parts += [f"keep it secret; until its first use `{_link(card, extra)}` shows it again.", "", card.nwc_uri]
+        parts += ["", *missing] if (missing := missing_lines(card.missing_on, every=_nobody_has(card))) else []
     tries = [*_activation(), *_next(card, sandbox, extra)]
     parts += ["", "What to type next, in a second shell:", "", *tries, "", "Ctrl-C stops it."]
     return "\n".join(parts)
 
 
+def _link(card: Card, extra: str) -> str:
+    return f"kitestring {extra}link {shlex.quote(card.unused)}"
+
+
+def _nobody_has(card: Card) -> bool:
+    return set(card.relays) <= card.missing_on.keys()
+
+
 def _next(card: Card, sandbox: bool, extra: str) -> list[str]:
+    unused = [("the link of the first start, until an app uses it", f"link {shlex.quote(card.unused)}")]
     tries = [
+        *(unused if card.unused and not card.nwc_uri else []),
         ("a wallet connection for an app", "connect NAME --budget 5000/day"),
         ("what came and went", "transactions"),
     ]
@@ -99,12 +116,4 @@ def _activation() -> list[str]:
 
 
 def _option(shell: Shell) -> str:
-    import shlex
-
     return f"--data-dir {shlex.quote(str(shell.data_dir))} " if shell.data_dir else ""
-
-
-def _person_looks() -> bool:
-    import sys
-
-    return sys.stdout.isatty()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
@@ -83,21 +83,33 @@ class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
         )
 
 
-class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """``30d`` from now (m, h, d, w), or a day ``2027-01-31`` (its beginning in UTC), as Unix seconds."""
+class Moment(NamedTuple):
+    """An end: at a time in Unix seconds, or so many seconds after the beginning; one of them is None."""
+
+    expires_at: int | None
+    expires_in_s: int | None
+
+
+class MomentType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """``30d`` from now (m, h, d, w), or a day ``2027-01-31`` (its beginning in UTC)."""
 
     name = "time"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
+        if isinstance(value, Moment):
             return value
         length_s = _length_s(str(value))
         if length_s:
-            return int(time.time()) + length_s
+            from kitestring.app.owner.connections import MAX_EXPIRY_S
+
+            if length_s > MAX_EXPIRY_S:
+                most = f"{MAX_EXPIRY_S // _UNITS_S['d']}d"
+                raise click.BadParameter(f"{value!r} is too long: at most {most}, or leave it out", ctx, param)
+            return Moment(None, length_s)
         import calendar
 
         try:
-            return calendar.timegm(time.strptime(str(value), "%Y-%m-%d"))
+            return Moment(calendar.timegm(time.strptime(str(value), "%Y-%m-%d")), None)
         except ValueError as error:
             raise click.BadParameter(
                 f"{value!r} is no time; write 12h, 30d, 52w or a day such as 2027-01-31", ctx, param

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from kitestring.app.home.datadir import DataDir, write_whole
+from kitestring.app.home.datadir import DataDir, sync_directory, write_whole
 from kitestring.app.home.keyring import Keyring
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.ledger.sqlite.copy import copy_ledger
@@ -43,7 +43,7 @@ def back_up(home: DataDir, target: Path, now: int) -> None:
         draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    _sync(target.parent)
+    sync_directory(target.parent)
 
 
 def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]:
@@ -84,26 +84,26 @@ def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]
 
 def _put_aside(home: DataDir, more: list[Path]) -> Iterator[Path]:
     """Move key and ledger out of the way, and what is named, each with a name that tells why. The marker stays: it is
-    the witness of what was here."""
+    the witness of what was here. What was put aside before, by a restore that was killed perhaps, stays as well."""
     files = [*((path, "") for path in (home.key_file, *more)), *((home.ledger, beside) for beside in _BESIDE)]
+    ending = next(
+        ending
+        for ending in chain((ASIDE,), (f"{ASIDE}-{number}" for number in count(2)))
+        if not any(_aside(path, ending, beside).exists() for path, beside in files)
+    )
     for path, beside in files:
-        found = path.with_name(path.name + beside)
-        kept = path.with_name(f"{path.name}{ASIDE}{beside}")  # SQLite finds the log of a ledger by its name
-        kept.unlink(missing_ok=True)
+        found, kept = path.with_name(path.name + beside), _aside(path, ending, beside)
         if found.exists():
             found.replace(kept)
             if not beside:
                 yield kept
-    _sync(home.path)
+    sync_directory(home.path)
+
+
+def _aside(path: Path, ending: str, beside: str) -> Path:
+    """SQLite finds the log of a ledger by its name."""
+    return path.with_name(f"{path.name}{ending}{beside}")
 
 
 def _date(now: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -53,13 +53,17 @@ class DataDir:
         self.lock_file: Final = path / "lock" if store is None else store.with_suffix(".lock")
 
     def create(self) -> None:
-        """Make the directory for its owner alone. Raises KitestringError when there is something else in its place."""
+        """Make the directory for its owner alone, durably: a key in it is shown to others before the disk would be
+        asked again. Raises KitestringError when there is something else in its place."""
         try:
+            missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise self._no_directory() from error
         except (PermissionError, FileNotFoundError) as error:
             raise _refused(f"{self.path} cannot be made here; name another directory with --data-dir") from error
+        for made in missing:
+            sync_directory(made.parent)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -297,11 +301,16 @@ def write_whole(path: Path, data: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        os.fsync(handle)
     finally:
-        os.close(directory)
+        os.close(handle)
 
 
 def _refused(sentence: str) -> KitestringError:

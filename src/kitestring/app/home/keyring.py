@@ -9,6 +9,7 @@ from kitestring.crypto.keys import SecretKey, derive
 #: Part of every derivation; changing one changes every key that was ever handed out.
 SERVICE: Final = "service"
 CONNECTION: Final = "connection"
+CLIENT: Final = "client"
 
 
 class Keyring:
@@ -31,6 +32,11 @@ class Keyring:
         if grant_id not in self._connections:
             self._connections[grant_id] = derive(self._seed, CONNECTION, grant_id)
         return self._connections[grant_id]
+
+    def client_key(self, salt: bytes) -> SecretKey:
+        """The secret inside the link of a connection. It is gone with its salt: neither the seed alone nor the ledger
+        alone can make it."""
+        return derive(self._seed, CLIENT, salt.hex())
 
     def __repr__(self) -> str:
         return f"Keyring(service_id={self.service_id[:8]}…)"

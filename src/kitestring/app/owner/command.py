@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -78,13 +78,11 @@ class Call:
 class Change:
     """The decision of a managing command: rows to write, and the result that is stored with them.
 
-    ``once`` is told by the first answer only (a secret; it is stored nowhere). ``grant_id`` names a grant that must
-    be served anew before the command is answered.
+    ``grant_id`` names a grant that must be served anew before the command is answered.
     """
 
     writes: tuple[Write, ...]
     result: Result
-    once: Mapping[str, object] = field(default_factory=dict, repr=False)
     grant_id: str = ""
 
 
@@ -153,25 +151,29 @@ class Spend(_Direct[Spending, P]):
     right = Right.SPEND
 
 
+async def _as_stored(_desk: Managing, result: Result, _call: Call) -> Result:
+    return result
+
+
 @dataclass(frozen=True)
 class _Managed(CommandSpec[M_contra, P]):
     """Commands that change rows. The handler only decides; a plain result means that nothing changes.
 
-    A call whose id has a stored result gets that, and the handler is not asked. What is changed is announced when the
-    command has had its turn: a relay that hangs keeps no other command waiting.
+    A call whose id has a stored result gets that, and the handler is not asked. ``tell`` makes the answer out of the
+    result, the first and each repeated time: it adds what must be stored nowhere, such as a secret, and what relays
+    say. By then the command has had its turn: a relay that hangs keeps no other command waiting.
     """
 
     right = Right.MANAGE
     handler: Callable[[M_contra, P, Call], Awaitable[Change | Result]]
+    tell: Callable[[M_contra, Result, Call], Awaitable[Result]] = _as_stored
 
     async def carry_out(self, desk: M_contra, params: P, call: Call) -> Result:
         async with self._turn(desk):
             done = await self._decide(desk, params, call)
-        if not isinstance(done, Change):
-            return done
-        if done.grant_id:
+        if isinstance(done, Change) and done.grant_id:
             await desk.grant_changed(done.grant_id)
-        return {**done.result, **done.once}
+        return await self.tell(desk, done.result if isinstance(done, Change) else done, call)
 
     @abstractmethod
     def _turn(self, desk: M_contra) -> AbstractAsyncContextManager[object]:

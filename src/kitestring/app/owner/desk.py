@@ -12,9 +12,11 @@ from kitestring.app.home.config import Config
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.probe import Carried
+from kitestring.app.service.reach import RelayWord
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Entropy
@@ -22,6 +24,7 @@ from kitestring.base.records import NodeView, StopCause
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
 from kitestring.client.payable import Payable, Terms
+from kitestring.crypto.keys import SecretKey
 from kitestring.engine.shares import ShareTable
 
 T = TypeVar("T")
@@ -109,6 +112,10 @@ class Managing(Reading, Protocol):
         """The public key that the connection of this grant talks to."""
         ...
 
+    def client_key(self, salt: bytes) -> SecretKey:
+        """The secret in the link of the connection with this ``link_salt``."""
+        ...
+
     async def execute(self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result) -> Result | None:
         """Do all writes or none, once per ``request_id``; the second time the stored result is returned, else None.
 
@@ -117,7 +124,11 @@ class Managing(Reading, Protocol):
         ...
 
     async def grant_changed(self, grant_id: str) -> None:
-        """Serve the grant as it is stored now. Returns when its connection can be found, or is known to have ended."""
+        """Serve the grant as it is stored now. That relays are told goes on by itself."""
+        ...
+
+    async def relay_words(self, grant: Grant) -> tuple[RelayWord, ...]:
+        """The words of each relay about a connection, after a moment; nothing where no service runs."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from shlex import quote
 from typing import Annotated, Final
 
 import msgspec
@@ -22,6 +23,15 @@ from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, encode
 
 #: As many as a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
+#: What two offers of one label can differ in, as people call it.
+_TERMS: Final = {
+    "label": "label",
+    "price_msat": "price",
+    "min_msat": "least amount",
+    "max_msat": "largest amount",
+    "account_id": "account",
+    "payer_data": "list of questions",
+}
 
 
 class OfferParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -41,13 +51,11 @@ class OfferName(msgspec.Struct, forbid_unknown_fields=True):
     offer: Name
 
 
-async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Change:
-    """Make an offer. Two offers may not have the same label."""
+async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Change | Result:
+    """Make an offer. One of that label with the same values is returned, with other values it is refused."""
     permit_gift(call.caller, AskOffer, desk.clock.now(), "`offer_create`")
     _check(params)
     account = await need_account(desk, params.account)
-    if await _find(desk, params.label):
-        raise KitestringError(Reason.ALREADY_USED, f"there is an offer {params.label!r} already: choose another label")
     offer = Offer(
         offer_id=desk.entropy(ID_BYTES).hex(),
         label=params.label,
@@ -58,7 +66,11 @@ async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Chang
         payer_data=tuple(params.payer_data),
         created_at=desk.clock.now(),
     )
-    return Change((SaveOffer(offer),), show_offer(desk, offer))
+    found = await _find(desk, params.label)
+    if found is None:
+        return Change((SaveOffer(offer),), show_offer(desk, offer))
+    _need_same(found, offer)
+    return show_offer(desk, found)
 
 
 async def offer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
@@ -129,6 +141,20 @@ def _check(params: OfferParams) -> None:
     plain_line(params.label, "a label")
     for field in params.payer_data:
         plain_line(field, "what a payer is asked for")
+
+
+def _need_same(found: Offer, wanted: Offer) -> None:
+    """Raise KitestringError(CONFLICT) where ``wanted`` is another offer: its code would ask for another price."""
+    differs = [words for field, words in _TERMS.items() if getattr(found, field) != getattr(wanted, field)]
+    if differs:
+        raise KitestringError(
+            Reason.CONFLICT,
+            f"there is an offer {wanted.label!r} already, with another {' and another '.join(differs)}, and it was "
+            f"left as it is: choose another label, or run `kitestring offer delete {quote(wanted.label)}` first, which "
+            "ends the code that is out there",
+            offer_id=found.offer_id,
+            differs=differs,
+        )
 
 
 async def _find(desk: Reading, name: str) -> Offer | None:

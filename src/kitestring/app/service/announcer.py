@@ -1,13 +1,13 @@
-"""Announcements of connections: on every relay, read back before a URI is shown, and deleted at the end."""
+"""Announcements of connections: on every relay, said again until it has them, and deleted at the end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
@@ -15,15 +15,13 @@ from kitestring.app.service.background import Background
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.clocks import AHEAD_S
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import Message
 from kitestring.base.store import Reads
-from kitestring.nostr.event import Event, sign_event, verify_event
-from kitestring.nostr.filter import Filter
-from kitestring.transport.changes import Changes
-from kitestring.transport.publications import UNANSWERED, PublishResult, RelayAnswer
+from kitestring.nostr.event import Event, sign_event
+from kitestring.transport.publications import ACCEPTED, UNANSWERED, PublishResult, RelayAnswer, Verdict
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.grammar import Draft
 from kitestring.wire.registry import ANNOUNCED
@@ -36,10 +34,8 @@ ANNOUNCEMENT: Final = "announcement"
 REFRESH_S: Final = 600
 #: What a relay has not taken is tried again this often, once the relay is there.
 MISSING_S: Final = 5
-#: Seconds until every relay must have taken an event, and until one must have given it back.
+#: Seconds until every relay must have taken an event.
 PUBLISH_S: Final = 10.0
-READ_BACK_S: Final = 10.0
-READ_BACK_ROUND_S: Final = 0.05
 #: Once one relay is connected, the others get so many seconds to be connected too.
 OTHERS_S: Final = 3.0
 #: Relays that refuse a deletion are asked again for so many seconds after the end of the connection: they may only have
@@ -47,6 +43,9 @@ OTHERS_S: Final = 3.0
 DELETE_S: Final = 86_400
 #: Events that are signed and sent in one go (some 5 ms): requests have their turn in between.
 TOGETHER: Final = 50
+
+#: No refusals: one value for all connections, of which there may be 100,000.
+NOTHING: Final[Mapping[str, Verdict]] = MappingProxyType({})
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +60,9 @@ class _Announced:
     event: Event | None = None
     made_for: int = 0
     missing: frozenset[str] = frozenset()
+    refusals: Mapping[str, Verdict] = field(
+        default_factory=lambda: NOTHING
+    )  # the latest words of those that have not taken it
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def has_said_before(self, version: int) -> bool:
@@ -77,6 +79,8 @@ class _Announced:
 
     def note(self, asked: Iterable[str], result: PublishResult) -> None:
         """Note who took ``event``. What was refused for good is not sent again soon: that would only annoy."""
+        refusals = {**self.refusals, **result.relays}
+        self.refusals = {u: v for u, v in refusals.items() if v.answer is not RelayAnswer.ACCEPTED} or NOTHING
         taken = {url for url in asked if _answer(result, url) is RelayAnswer.ACCEPTED}
         if taken:
             self.version = max(self.version, self.made_for)
@@ -86,7 +90,7 @@ class _Announced:
 
 
 class Announcer:
-    """Publishes, refreshes, reads back and deletes what is announced about connections, on every relay of the pool.
+    """Publishes, refreshes and deletes what is announced about connections, on every relay of the pool.
 
     A change comes as a message of the outbox and goes through :meth:`carry`; each concerns one connection only. What
     is said of a connection, and in which kind of event, its wire knows.
@@ -101,10 +105,8 @@ class Announcer:
         self._known: dict[str, _Announced] = {}
         self._behind: set[_Announced] = set()  # those that a relay misses: a round costs no more than these
         self._reported: set[str] = set()  # relays of which the log says already that they miss something
-        self._changes = Changes(clock)
         self._background = Background(clock)
         self._log = Seldom(log, clock)
-        self._checks = 0
 
     async def stop(self) -> None:
         """End what is being carried: the outbox has it for the next start."""
@@ -153,9 +155,12 @@ class Announcer:
             known.version = grant.version
             self._settle(known)
 
-    async def announced(self, grant: Grant) -> bool:
-        """Wait until a relay has taken the announcement of this version, at most :data:`PUBLISH_S`; whether it has."""
-        return await self._changes.until(lambda: self._of(grant).version >= grant.version, PUBLISH_S)
+    def said(self, grant: Grant) -> dict[str, Verdict]:
+        """The latest words of each relay about the announcement of ``grant``."""
+        known = self._of(grant)
+        taken = self._urls() - known.missing if known.version >= grant.version else frozenset[str]()
+        now = {} if known.event is None else self._pool.verdicts(known.event.id)
+        return {**dict.fromkeys(taken, ACCEPTED), **known.refusals, **now}
 
     # ------------------------------------------------------------ all of them
 
@@ -203,9 +208,15 @@ class Announcer:
         if not misses.keys() <= self._reported:
             log.warning(
                 "announcements of connections are missing on relays, and are sent again: %s",
-                ", ".join(f"{url} misses {count}" for url, count in sorted(misses.items())),
+                ", ".join(f"{url} misses {count}{self._why(url)}" for url, count in sorted(misses.items())),
             )
             self._reported.update(misses)
+
+    def _why(self, url: str) -> str:
+        """The words of one relay in brackets, as far as it has said any."""
+        refused = (known.refusals[url].message for known in self._behind if url in known.refusals)
+        words = next(filter(None, refused), "")
+        return f" ({words})" if words else ""
 
     # ------------------------------------------------------------ how it is said
 
@@ -243,7 +254,6 @@ class Announcer:
         if known.event is event:
             known.note(urls, result)
             self._settle(known)
-            self._changes.notify()
 
     def _settle(self, known: _Announced) -> None:
         if not known.misses(self._urls()):
@@ -260,40 +270,6 @@ class Announcer:
             aux=self._entropy(32),
         )  # fmt: skip
 
-    # ------------------------------------------------------------ the proof
-
-    async def read_back(self, grant: Grant) -> None:
-        """Wait until a relay shows what was announced about ``grant``. Raises KitestringError(UNAVAILABLE) otherwise: a
-        URI whose service cannot be found must not be handed out."""
-        seen: set[str] = set()
-        kind = ANNOUNCED[grant.wire].kind
-
-        def note(event: Event, _relay_url: str) -> None:
-            if event.kind == kind and event.pubkey == grant.service_pubkey and verify_event(event):
-                seen.add(event.pubkey)
-
-        self._checks += 1
-        keys = [grant.service_pubkey]
-        subscription = self._pool.subscribe(f"announced-{self._checks}", partial(_filters, kind), note, keys=keys)
-        try:
-            await self._until_seen(seen)
-        finally:
-            subscription.close()
-
-    async def _until_seen(self, seen: set[str]) -> None:
-        until = self._clock.monotonic() + READ_BACK_S
-        while not seen:
-            if self._clock.monotonic() > until:
-                raise KitestringError(
-                    Reason.UNAVAILABLE,
-                    "no relay shows that the connection is there: check the relays with `kitestring doctor`",
-                )
-            await self._clock.sleep(READ_BACK_ROUND_S)
-
 
 def _answer(result: PublishResult, url: str) -> RelayAnswer:
     return result.relays.get(url, UNANSWERED).answer
-
-
-def _filters(kind: int, keys: Sequence[str]) -> list[Filter]:
-    return [Filter(kinds=frozenset({kind}), authors=frozenset(keys))]

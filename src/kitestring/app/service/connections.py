@@ -14,6 +14,7 @@ from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.probe import Carried, Probe, chosen
+from kitestring.app.service.reach import Reach, RelayWord, why_deaf
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError
@@ -58,12 +59,14 @@ class Connections:
         self._pool: Final = pool
         self._announcer: Final = announcer
         self._probe: Final = probe
+        self._reach: Final = Reach(pool, announcer, clock)
         self._clock: Final = clock
         self._signers: Final = signers
         self._own_keys: Final = own_keys
         self._requests: Subscription | None = None
         self._background = Background(clock)
         self._log = Seldom(log, clock)
+        self._uses: Final[dict[str, bool]] = {}  # being noted, by connection; whether in NIP-44
         self._followed = 0  # grants are served as every event up to here has left them
 
     # ------------------------------------------------------------ life
@@ -128,13 +131,16 @@ class Connections:
     # ------------------------------------------------------------ changes
 
     async def grant_changed(self, grant_id: str) -> None:
-        """Serve the grant as it is stored now; a connection is announced and read back before this returns. Raises
-        KitestringError(UNAVAILABLE) when no relay shows it."""
-        grant = await self._serve(grant_id)
-        if grant is not None:
-            await self._announcer.announced(grant)
-            if grant.revoked_at is None:
-                await self._announcer.read_back(grant)
+        """Serve the grant as it is stored now. To announce it is the announcer's, for as long as it takes."""
+        await self._serve(grant_id)
+
+    async def relay_words(self, grant: Grant) -> tuple[RelayWord, ...]:
+        """The words of each relay about the connection; they have a moment to answer. See :class:`Reach`."""
+        return await self._reach.words(grant)
+
+    def why_deaf(self) -> str:
+        """Say why no relay brings us requests, in the words of each."""
+        return why_deaf(self._pool.status())
 
     async def follow(self, feed: Feed) -> None:
         """Serve every grant as it changes, whoever has changed it, for ever; begun anew it goes on where it was."""
@@ -156,20 +162,34 @@ class Connections:
             self._requests.add_keys((grant.service_pubkey,))
         return grant
 
-    def nip44_seen(self, grant: Grant) -> None:
-        """Lift a connection to NIP-44 at its first such request: it never takes anything else again."""
-        self._background.spawn(self._raise_cipher(grant))
+    def used(self, grant: Grant, *, nip44: bool) -> None:
+        """Note a first request. Its sender has the link, so nobody can be shown it again; a connection for both
+        encryptions is lifted to NIP-44 by the first ``nip44`` request, and never takes anything else again."""
+        under_way = self._uses.get(grant.grant_id)
+        self._uses[grant.grant_id] = nip44 or bool(under_way)
+        if under_way is None:
+            self._background.spawn(self._note_uses(grant.grant_id))
 
-    async def _raise_cipher(self, seen: Grant) -> None:
-        grant = await self._store.grant(seen.grant_id)
-        if grant is None or grant.nip44_seen:
-            return
-        raised = replace(grant, nip44_seen=True, version=grant.version + 1)
-        claim = f"nip44:{grant.grant_id}"
+    async def _note_uses(self, grant_id: str) -> None:
+        """Note them one after the other: the first NIP-44 request may come while the first of all is being noted."""
+        noted: bool | None = None
         try:
-            await execute(self._store, claim, OWNER_GRANT, (SaveGrant(raised),), {}, self._clock.now())
+            while noted is not self._uses[grant_id]:
+                noted = self._uses[grant_id]
+                await self._note_use(grant_id, nip44=noted)
+        finally:
+            del self._uses[grant_id]
+
+    async def _note_use(self, grant_id: str, *, nip44: bool) -> None:
+        grant = await self._store.grant(grant_id)
+        if grant is None or not (grant.link_salt or (nip44 and not grant.nip44_seen)):
+            return
+        used = replace(grant, nip44_seen=grant.nip44_seen or nip44, link_salt=b"", version=grant.version + 1)
+        claim = f"used:{grant.grant_id}:{used.version}"
+        try:
+            await execute(self._store, claim, OWNER_GRANT, (SaveGrant(used),), {}, self._clock.now())
         except KitestringError as failure:
-            log.warning("connection %s is not raised to NIP-44 yet: %s", grant.name, failure.message)
+            log.warning("the first use of connection %s is not noted yet: %s", grant.name, failure.message)
             return
         await self._serve(grant.grant_id)
 

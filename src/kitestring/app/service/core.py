@@ -96,7 +96,7 @@ class Core:
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id, facts=Facts(node.network, config.accept_legacy_offers), wires=wires,
             engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
-            last_words=LastWords(place.ledger.with_suffix(".refused"), clock), nip44_seen=self._nip44_seen,
+            last_words=LastWords(place.ledger.with_suffix(".refused"), clock), used=self._used,
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
@@ -115,8 +115,8 @@ class Core:
         self._witness: Final = Witness(store, place.ledger, clock)
         self._background = Background(clock)
 
-    def _nip44_seen(self, grant: Grant) -> None:
-        self.connections.nip44_seen(grant)
+    def _used(self, grant: Grant, nip44: bool) -> None:
+        self.connections.used(grant, nip44=nip44)
 
     # ------------------------------------------------------------ life
 

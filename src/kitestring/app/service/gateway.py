@@ -50,12 +50,13 @@ DROPPED_LINE_S: Final = 60.0
 class Gateway:
     """Reads events for the service key and for every connection's key.
 
-    ``nip44_seen`` is told about the first NIP-44 request of a connection that was made for both encryptions.
+    ``used`` is told about the first request of a connection, and about the first in NIP-44 of one that was made for
+    both encryptions; its second argument says whether it was such a one.
     """
 
     def __init__(
         self, *, service_pubkey: str, facts: Facts, wires: Wires, engine: Engine, send_once: Callable[[Encoded], None],
-        clock: Clock, rates: Rates, last_words: LastWords, nip44_seen: Callable[[Grant], None],
+        clock: Clock, rates: Rates, last_words: LastWords, used: Callable[[Grant, bool], None],
     ) -> None:  # fmt: skip
         self._facts: Final = facts
         self._wires: Final = wires
@@ -63,7 +64,7 @@ class Gateway:
         self._send_once: Final = send_once
         self._clock: Final = clock
         self._last_words: Final = last_words
-        self._nip44_seen: Final = nip44_seen
+        self._used: Final = used
         self._callers: Final = Callers(service_pubkey, rates)
         self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
@@ -190,8 +191,8 @@ class Gateway:
     def _heed_cipher(self, text: str, choice: Choice, caller: Caller, to: ReplyTo) -> None:
         if not choice.allowed:
             raise WireRefusalError(to.named(caller.wire.method(text)), Refused(Reason.UNSUPPORTED_ENCRYPTION))
-        if choice.raises and caller.grant is not None:
-            self._nip44_seen(caller.grant)
+        if caller.grant is not None and (choice.raises or caller.grant.link_salt):
+            self._used(caller.grant, choice.raises)
 
     def _charge(self, event: Event, asked: Asked, caller: Caller) -> None:
         limited = caller.rates.charge(caller.name, asked, work_bits(event))

@@ -13,10 +13,12 @@ from kitestring.app.service.execute import Result, execute
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.owner_wire import CONTROL, decode_control
 from kitestring.app.service.probe import Carried
+from kitestring.app.service.reach import RelayWord
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError
+from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Clock, Entropy
@@ -26,6 +28,7 @@ from kitestring.base.transactions import SetSpending, Write
 from kitestring.client import payable
 from kitestring.client.net import Net
 from kitestring.client.payable import Payable, Terms
+from kitestring.crypto.keys import SecretKey
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.shares import ShareTable
@@ -105,11 +108,17 @@ class ServiceDesk:
     def connection_pubkey(self, grant_id: str) -> str:
         return self.keyring.connection_key(grant_id).public_hex
 
+    def client_key(self, salt: bytes) -> SecretKey:
+        return self.keyring.client_key(salt)
+
     async def execute(self, request_id: str, grant_id: str, writes: tuple[Write, ...], result: Result) -> Result | None:
         return await execute(self.store, request_id, grant_id, writes, result, self.clock.now())
 
     async def grant_changed(self, grant_id: str) -> None:
         await self.connections.grant_changed(grant_id)
+
+    async def relay_words(self, grant: Grant) -> tuple[RelayWord, ...]:
+        return await self.connections.relay_words(grant)
 
     async def node_view(self) -> NodeView:
         try:

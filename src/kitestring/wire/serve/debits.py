@@ -44,6 +44,7 @@ CODES: Final[Mapping[Reason, int | None]] = {
     Reason.MOVED_OR_EXPIRED_OFFER: 1,
     Reason.STALE_REQUEST: 3,
     Reason.ALREADY_USED: 6,
+    Reason.CONFLICT: 6,
     Reason.INVOICE_TAKEN: 6,
     Reason.AMOUNT_OUT_OF_RANGE: 5,
     Reason.OVER_BUDGET: 5,

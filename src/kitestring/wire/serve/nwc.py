@@ -72,6 +72,7 @@ CODES: Final[Mapping[Reason, str | None]] = {
     Reason.MOVED_OR_EXPIRED_OFFER: "OTHER",
     Reason.STALE_REQUEST: "OTHER",
     Reason.ALREADY_USED: "OTHER",
+    Reason.CONFLICT: "OTHER",
     Reason.INVOICE_TAKEN: "OTHER",
     Reason.AMOUNT_OUT_OF_RANGE: "OTHER",
     Reason.OVER_BUDGET: "QUOTA_EXCEEDED",

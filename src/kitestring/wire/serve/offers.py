@@ -51,6 +51,7 @@ CODES: Final[Mapping[Reason, int | None]] = {
     Reason.MOVED_OR_EXPIRED_OFFER: 3,
     Reason.STALE_REQUEST: 2,
     Reason.ALREADY_USED: 6,
+    Reason.CONFLICT: 6,
     Reason.INVOICE_TAKEN: 6,
     Reason.AMOUNT_OUT_OF_RANGE: 5,
     Reason.OVER_BUDGET: 2,

@@ -80,6 +80,7 @@ CREATE TABLE grants (
   expires_at INTEGER,
   cipher TEXT NOT NULL,
   nip44_seen INTEGER NOT NULL CHECK (nip44_seen IN (0, 1)),
+  link_salt BLOB NOT NULL,
   revoked_at INTEGER,
   created_at INTEGER NOT NULL,
   version INTEGER NOT NULL CHECK (version >= 1),

@@ -1,0 +1,30 @@
+"""The link of a connection, shown again until its first use."""
+
+from __future__ import annotations
+
+import json
+
+from kitestring.app.cli.link import command
+from tests.app.cli.test_connect import MADE
+from tests.kit.app.console import Service, run
+
+
+def test_the_link_alone_is_the_answer() -> None:
+    said = run(command, "agent", "--idempotency-key", "k", answer=MADE)
+    assert said.asked == [("link", {"name": "agent"}, "k")]
+    assert said.out == "nostr+walletconnect://secret\n"
+    assert "already" not in said.err
+
+
+def test_the_link_of_the_first_start_is_shown_again_until_an_app_has_used_it(service: Service) -> None:
+    link = service.card["nwc_uri"]
+    assert service.ok("link", "first wallet")["nwc_uri"] == link
+    assert service.run("link", "first wallet").stdout == f"{link}\n"
+    assert (
+        service.run("pay", "--wallet", "-", service.ok("sandbox", "invoice", "5")["bolt11"], stdin=link).exit_code == 0
+    )
+    refused = service.run("--json", "link", "first wallet")
+    error = json.loads(refused.stdout)["error"]
+    assert (refused.exit_code, error["reason"]) == (2, "already_used")
+    assert "kitestring revoke 'first wallet'" in error["message"]
+    assert service.run("link", "nobody").exit_code == 2
