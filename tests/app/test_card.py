@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kitestring.app.card import FIRST_BUDGET_SAT, FIRST_CONNECTION, Card, open_card
-from kitestring.app.service.reach import RelayWord
+from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import sat
 from tests.kit.app.desk import RELAY, Office

@@ -66,8 +66,7 @@ async def test_a_credential_in_the_environment_is_judged_where_it_is_set(home: D
     elsewhere = (await found_at(home, f"{NODE}?macaroon=env:LND"))["node"]
     assert elsewhere.state == "warn"
     assert elsewhere.sentence == (
-        "the one in the settings cannot be looked at from here: macaroon=env:LND leads to no macaroon:"
-        " LND is not set here"
+        "cannot be looked at from here: the setting node: macaroon=env:LND leads to no macaroon: LND is not set here"
     )
 
 
@@ -77,7 +76,7 @@ async def test_settings_that_name_no_usable_node_are_a_finding_and_no_failure_of
 ) -> None:
     found = await found_at(home, url)
     assert list(found) == ["node"]
-    assert found["node"].sentence.startswith("the one in the settings cannot be looked at from here: ")
+    assert found["node"].sentence.startswith("cannot be looked at from here: the setting node: ")
 
 
 async def test_a_sandbox_has_nothing_to_find_and_is_not_made_by_looking(home: DataDir) -> None:

@@ -37,6 +37,8 @@ def test_an_unknown_scheme_is_answered_with_those_that_exist(tmp_path: Path) -> 
         open_url(f"eclair://:{SECRET}@host", tmp_path)
     assert error.value.reason is Reason.UNSUPPORTED
     assert SECRET not in str(error.value)
+    with pytest.raises(KitestringError, match=r"no backend for snadbox://; did you mean sandbox\?"):
+        open_url("snadbox://", tmp_path)
 
 
 def test_a_backend_of_another_package_comes_in_by_its_entry_point(

@@ -9,7 +9,7 @@ import aiohttp
 import nostr_sdk
 import pytest
 
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import Exit, KitestringError
 from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, auth_event
 from kitestring.relay import outbox
@@ -250,8 +250,16 @@ async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> No
 async def test_a_port_in_use_is_one_clear_sentence() -> None:
     async with new_relay() as relay:
         port = int(relay.url.rpartition(":")[2])
-        with pytest.raises(KitestringError, match=f"port {port} on 127.0.0.1 is in use"):
+        with pytest.raises(KitestringError, match=f"port {port} on 127.0.0.1 is in use") as caught:
             await new_relay().start(port=port)
+    assert caught.value.exit_code is Exit.UNAVAILABLE  # it may be free in a moment
+
+
+@pytest.mark.parametrize(("host", "code"), [("192.0.2.1", Exit.UNAVAILABLE), ("not a host", Exit.USAGE)])
+async def test_an_address_that_may_come_is_told_apart_from_one_that_is_wrong(host: str, code: Exit) -> None:
+    with pytest.raises(KitestringError, match=f"cannot listen on {host}") as caught:
+        await new_relay().start(host)
+    assert caught.value.exit_code is code
 
 
 async def test_a_relay_on_all_addresses_names_one_that_can_be_dialled() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -40,6 +40,32 @@ async def world(wallet: Wallet, path: Path) -> AsyncIterator[World]:
     await wallet.balance()
     with World(path) as outside:
         yield outside
+
+
+NWC = f"nostr+walletconnect://{'ab' * 32}?relay=ws%3A%2F%2F127.0.0.1%3A1&secret={'11' * 32}"
+NODE = "sandbox://{}?latency_ms=1"
+
+
+@pytest.mark.parametrize("uri", [NWC, NODE], ids=["nwc", "node"])
+async def test_a_wallet_is_used_inside_async_with_and_says_so_at_once(uri: str, path: Path) -> None:
+    wallet = Wallet.open(uri.format(path))
+    uses: dict[str, Callable[[], Awaitable[object]]] = {
+        "balance": wallet.balance, "info": wallet.info, "transactions": wallet.transactions,
+        "invoice": lambda: wallet.invoice(sat(5)), "lookup": lambda: wallet.lookup("00" * 32),
+        "pay": lambda: wallet.pay(invoice(sat(5))),
+    }  # fmt: skip
+
+    async def refused() -> None:
+        for use in uses.values():
+            with pytest.raises(KitestringError, match="the wallet is not open: write `async with Wallet") as caught:
+                await use()
+            assert caught.value.reason is Reason.MALFORMED
+
+    await refused()
+    if uri is NODE:
+        async with wallet:
+            await wallet.balance()
+        await refused()
 
 
 # ---------------------------------------------------------------- on the sandbox

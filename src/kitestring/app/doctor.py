@@ -22,7 +22,7 @@ from kitestring.app.owner.node import how_it_is
 from kitestring.app.owner.offline import run_offline
 from kitestring.app.owner.stops import WAYS_OUT
 from kitestring.app.service.clock_words import findings
-from kitestring.backend.registry import open_backend
+from kitestring.app.service.node_words import node_of
 from kitestring.base.clocks import ClockReading, Comparison, compare
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError
@@ -200,15 +200,9 @@ def carries(row: dict[str, Any]) -> Finding:
 async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]:
     """Judge the node in the settings while no service runs, without connecting to it."""
     try:
-        node = open_backend(
-            config.node_url,
-            clock=SystemClock(),
-            entropy=os.urandom,
-            data_dir=home.path,
-            environment=config.environment,
-        )
+        node = node_of(config, home.path, SystemClock(), os.urandom)
     except KitestringError as error:
-        return (Finding("node", WARN, f"the one in the settings cannot be looked at from here: {error.message}"),)
+        return (Finding("node", WARN, f"cannot be looked at from here: {error.message}"),)
     return await how_it_is(node)
 
 

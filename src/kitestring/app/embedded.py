@@ -22,7 +22,7 @@ from kitestring.app.owner.desk import Desk, Managing
 from kitestring.app.owner.offline import LedgerDesk
 from kitestring.app.service.core import LISTEN_S, Core, Place
 from kitestring.app.service.execute import Result, execute
-from kitestring.app.service.reach import RelayWord
+from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import Msat

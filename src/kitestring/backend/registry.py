@@ -12,6 +12,7 @@ import pkgutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final, cast
@@ -144,7 +145,9 @@ def _find(url: BackendUrl) -> FromUrl:
     for entry in entry_points(group=GROUP, name=name):
         return cast("FromUrl", entry.load())
     known = ", ".join(names())
-    sentence = f"there is no backend for {url.scheme}://; there is one for each of {known}"
+    close = get_close_matches(name, names(), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there is one for each of {known}"
+    sentence = f"there is no backend for {url.scheme}://; {hint}"
     if not url.scheme:
         sentence = f"this is not the address of a node: it begins with one of {known}, as in lnd+https://HOST:PORT?…"
     raise KitestringError(Reason.UNSUPPORTED, sentence)

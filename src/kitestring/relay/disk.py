@@ -62,7 +62,7 @@ class Disk:
                     f"the disk of {self._path} is full ({free // 1024} KiB free): make room, then it goes on by itself"
                 )
             return f"{self._path}: {error}; check the disk, and whether a quota is used up"
-        return f"{self._path}: {error}"
+        return f"{self._path}: {getattr(error, 'strerror', None) or error}"
 
     def _open(self) -> list[Event]:
         _make_private(self._path)

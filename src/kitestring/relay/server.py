@@ -78,7 +78,7 @@ class Relay:
             port = await self._listener.open(host, port)
         except OSError as error:
             await self.stop()
-            raise KitestringError(Reason.ALREADY_USED, _why_not_listening(error, host, port)) from error
+            raise _not_listening(error, host, port) from error
         self.url = relay_url(host, port)
         self._hosts.update(f"{name}:{port}" for name in {dialled(host), *LOOPBACK})
         self._expiry = asyncio.create_task(self._expire(), name="relay expiry")
@@ -179,7 +179,12 @@ class Relay:
         return socket
 
 
-def _why_not_listening(error: OSError, host: str, port: int) -> str:
+def _not_listening(error: OSError, host: str, port: int) -> KitestringError:
+    """The error of an address that cannot be had: for now, which trying again may mend, or at all."""
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop the program that has it, or choose another port for the relay"
-    return f"the relay cannot listen on {host}:{port}: {error.strerror or error}"
+        sentence = (
+            f"port {port} on {host} is in use: stop the program that has it, or choose another port for the relay"
+        )
+        return KitestringError(Reason.UNAVAILABLE, sentence)
+    reason = Reason.UNAVAILABLE if error.errno == errno.EADDRNOTAVAIL else Reason.MALFORMED
+    return KitestringError(reason, f"the relay cannot listen on {host}:{port}: {error.strerror or error}")

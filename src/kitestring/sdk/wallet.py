@@ -50,7 +50,8 @@ class Wallet:
     """Made by :meth:`open` and used as an async context manager. Amounts are :class:`Msat`: write ``sat(210)``."""
 
     def __init__(self, source: PaymentSource, net: Net) -> None:
-        self._source: Final = source
+        self._closed_source: Final = source
+        self._opened: PaymentSource | None = None
         self._net: Final = replace(net, own_relays=(*net.own_relays, *source.relays))
 
     @classmethod
@@ -81,13 +82,23 @@ class Wallet:
         return cls(open_source(uri, net, data_dir=data_dir, environment=environment or {}, encryption=encryption), net)
 
     async def __aenter__(self) -> Self:
-        await self._source.open()
+        await self._closed_source.open()
+        self._opened = self._closed_source
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._source.close()
+        self._opened = None
+        await self._closed_source.close()
+
+    @property
+    def _source(self) -> PaymentSource:
+        """The source while it is open. Raises KitestringError outside of ``async with``."""
+        if self._opened is None:
+            sentence = "the wallet is not open: write `async with Wallet.open(…) as wallet:` and use it inside"
+            raise KitestringError(Reason.MALFORMED, sentence)
+        return self._opened
 
     # ------------------------------------------------------------ money
 

@@ -57,6 +57,15 @@ def test_ctrl_c_during_a_command_says_that_it_may_still_be_done_and_how_to_repea
     assert "the service may still do it; repeat it safely with --idempotency-key order-17\n" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words", [("connect",), ("offer", "show"), ("offer", "create"), ("invoice", "5", "--description")]
+)
+def test_words_in_another_encoding_are_refused_by_name(words: tuple[str, ...]) -> None:
+    result = kitestring(*words, "caf\udce9")
+    assert result.exit_code == 2
+    assert "is not UTF-8 text: set terminal and shell to UTF-8" in result.stderr
+
+
 def test_the_common_options_work_before_and_after_the_command(tmp_path: Path) -> None:
     before = kitestring("--data-dir", str(tmp_path), "--json", "balance")
     after = kitestring("balance", "--json", "--data-dir", str(tmp_path))

@@ -32,7 +32,7 @@ def refused(home: Path, code: int, *options: str) -> str:
 
 def test_a_port_in_use_is_named(taken: int, tmp_path: Path) -> None:
     (tmp_path / "kitestring.toml").write_text(f"[relay]\nport = {taken}\n")
-    sentence = refused(tmp_path, 2)
+    sentence = refused(tmp_path, 4)
     assert f"port {taken} on 127.0.0.1 is in use" in sentence
     assert "choose another port" in sentence
 
@@ -147,5 +147,5 @@ def test_the_card_says_how_a_shell_finds_the_program_when_it_does_not(
 
 def test_a_second_service_on_the_directory_is_refused(service: Service) -> None:
     result = service.run("up")
-    assert result.exit_code == 2
+    assert result.exit_code == 4
     assert f"(pid {service.child.pid})" in result.stderr

@@ -110,6 +110,19 @@ def test_a_wrong_setting_is_named_with_what_is_expected(tmp_path: Path, toml: st
     assert "\n" not in caught.value.message
 
 
+def test_a_settings_file_in_another_encoding_is_named_with_the_line(tmp_path: Path) -> None:
+    (tmp_path / "kitestring.toml").write_bytes("# settings\n# café\n".encode("latin-1"))
+    with pytest.raises(KitestringError, match=r"kitestring\.toml is not UTF-8 text \(line 2\): save it"):
+        load(tmp_path, environment={})
+
+
+def test_a_directory_in_the_place_of_the_settings_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kitestring.toml").mkdir()
+    with pytest.raises(KitestringError, match=r"kitestring\.toml is a directory, where the settings file is") as caught:
+        load(tmp_path, environment={})
+    assert caught.value.reason is Reason.MALFORMED
+
+
 @pytest.mark.parametrize(
     ("name", "text", "rest"),
     [

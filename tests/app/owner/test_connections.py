@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kitestring.app.owner.connections import nwc_methods
-from kitestring.app.service.reach import RelayWord
+from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import sat
@@ -131,6 +131,7 @@ async def test_a_key_is_not_taken_for_two_different_commands(office: Office) -> 
         ({"methods": []}, "needs a method"),
         ({"account": "nobody"}, "account create nobody"),
         ({"expires_at": EPOCH}, "later"),
+        ({"expires_at": EPOCH + 36_501 * 86_400}, "within a hundred years"),
         ({"period": "rolling", "budget_msat": 1_000}, "length"),
         ({"period": "day", "budget_msat": 1_000, "length_s": 60}, "length"),
         ({"period": "hour"}, "hour"),

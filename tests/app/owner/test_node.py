@@ -13,7 +13,7 @@ import pytest
 from kitestring.app.owner import node as control_node
 from kitestring.app.owner.node_audit import Findings
 from kitestring.app.service.node_words import told
-from kitestring.app.service.probe import Carried
+from kitestring.app.service.relay_word import Carried
 from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason

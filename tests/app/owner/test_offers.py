@@ -9,7 +9,8 @@ import pytest
 from kitestring.app.owner.offers import oldest_noffer
 from kitestring.base.errors import Reason
 from kitestring.base.grants import OfferState
-from kitestring.codec.pointers import Noffer, PriceType, decode
+from kitestring.codec.pointers import Noffer, PriceType, decode, encode
+from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import RELAY, Office
 
 
@@ -22,6 +23,26 @@ async def test_an_offer_becomes_a_code_with_key_relay_and_price(office: Office) 
     assert [offer["label"] for offer in (await office.run("offer_list"))["offers"]] == ["tea", "tips"]
     shown = [await office.run("offer_show", offer=name) for name in ("tips", free["offer_id"])]
     assert shown == [free, free]
+
+
+async def test_an_offer_is_found_by_its_code_in_whatever_form_that_is_pasted(office: Office) -> None:
+    tea = await office.run("offer_create", label="tea", price_msat=5_000)
+    for pasted in (
+        tea["noffer"],
+        tea["noffer"].upper(),
+        f"lightning:{tea['noffer']}",
+        f"bitcoin:?noffer={tea['noffer']}",
+    ):
+        assert await office.run("offer_show", offer=pasted) == tea
+    foreign = encode(Noffer(SecretKey(b"\x05" * 32).public_hex, (RELAY,), tea["offer_id"]))
+    other = await office.refused("offer_show", offer=foreign)
+    assert (other.reason, other.message) == (Reason.UNKNOWN_TARGET, "this code belongs to another service")
+    assert (await office.refused("offer_show", offer=tea["noffer"][:-1])).reason is Reason.MALFORMED
+    assert (await office.run("offer_delete", "k2", offer=tea["noffer"]))["label"] == "tea"
+    gone = await office.refused("offer_show", offer=tea["noffer"])
+    assert (gone.reason, "with this code" in gone.message) == (Reason.UNKNOWN_TARGET, True)
+    odd = await office.run("offer_create", "k3", label="bitcoin: noffer1")
+    assert await office.run("offer_show", offer="bitcoin: noffer1") == odd
 
 
 async def test_an_offer_of_an_account_asks_for_what_its_payer_has_to_fill_in(office: Office) -> None:

@@ -18,7 +18,7 @@ from kitestring.app.service import background, connections
 from kitestring.app.service.core import Core, Place
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
-from kitestring.app.service.reach import RelayWord
+from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Request

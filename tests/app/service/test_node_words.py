@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from kitestring.app.home.config import Config
 from kitestring.app.owner.desk import expect
-from kitestring.app.service.node_words import in_its_words
+from kitestring.app.service.node_words import in_its_words, node_of
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Balance, Refused
+from kitestring.transport.clock import SystemClock
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("lndd+https://host", "did you mean lnd?"), ("lnd+https://host?macaroon=/nowhere/m", "/nowhere/m")],
+)
+def test_a_node_that_cannot_be_right_is_refused_by_the_name_of_its_setting(
+    tmp_path: Path, url: str, words: str
+) -> None:
+    with pytest.raises(KitestringError, match=r"^the setting node: ") as caught:
+        node_of(Config(tmp_path, node_url=url), tmp_path, SystemClock(), os.urandom)
+    assert words in caught.value.message
+    assert caught.value.details == {"key": "node"}
 
 
 def test_the_owner_reads_the_words_of_the_node_instead_of_a_general_sentence() -> None:

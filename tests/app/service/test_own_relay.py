@@ -67,7 +67,7 @@ async def test_a_taken_port_is_said_and_nothing_is_kept(home: DataDir, tmp_path:
         with pytest.raises(KitestringError, match="is in use") as caught:
             async with own_relay(taken, home, CLOCK):
                 raise AssertionError("two relays on one port")
-    assert caught.value.reason is Reason.ALREADY_USED
+    assert caught.value.reason is Reason.UNAVAILABLE
     assert not home.port_file.exists()
 
 

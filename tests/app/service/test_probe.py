@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from kitestring.app.service import probe as module
-from kitestring.app.service.probe import Carried, Probe, chosen
+from kitestring.app.service.probe import Probe, chosen
+from kitestring.app.service.relay_word import Carried
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter

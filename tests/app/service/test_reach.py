@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service.reach import ANSWER_S, Reach, RelayWord, why_deaf
+from kitestring.app.service.reach import ANSWER_S, Reach, why_deaf
+from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.grants import Grant
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds

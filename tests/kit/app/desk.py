@@ -16,8 +16,7 @@ from kitestring.app.owner.desk import Desk
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.execute import Result
 from kitestring.app.service.owner_wire import encode_control
-from kitestring.app.service.probe import Carried
-from kitestring.app.service.reach import RelayWord
+from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.app.service.service_desk import ServiceDesk
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.commands import OWNER_GRANT

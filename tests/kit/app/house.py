@@ -203,7 +203,7 @@ class Service:
             return RelayDouble(house.relay, named["clock"])
 
         with (
-            patch.object(core_module, "open_backend", backend),
+            patch.object(core_module, "node_of", backend),
             patch.object(core_module, "RelayPool", pool),
             patch.object(core_module, "SqliteStore", self),
             patch.object(core_module, "routes", self._routes),

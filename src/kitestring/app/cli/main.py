@@ -48,6 +48,7 @@ _OF_THE_SYSTEM: Final[Mapping[int, str]] = {
     errno.ENOSPC: "the disk is full{}: make room and try again",
     errno.EDQUOT: "your disk quota is used up{}: make room and try again",
     errno.EACCES: "this is not allowed to you{}: look at the owner and mode of the file",
+    errno.EISDIR: "a directory is where a file is expected{}: move it away",
     errno.EROFS: "the disk is read-only{}: name another directory with --data-dir",
 }
 

@@ -57,7 +57,7 @@ def list_(shell: Shell) -> None:
 @click.argument("offer")
 @common
 def show(shell: Shell, offer: str) -> None:
-    """Show one offer and its code; OFFER is its label or id."""
+    """Show one offer and its code; OFFER is its label, its id or its code."""
     found = shell.read("offer_show", {"offer": offer})
     pairs = [
         ("label", found["label"]),
@@ -75,7 +75,7 @@ def show(shell: Shell, offer: str) -> None:
 @key_option
 @common
 def delete(shell: Shell, offer: str, key: str) -> None:
-    """End an offer; OFFER is its label or id. Invoices that were given out can still be paid."""
+    """End an offer; OFFER is its label, its id or its code. Invoices that were given out can still be paid."""
     result = shell.call("offer_delete", {"offer": offer}, key)
     shell.show(result, f"the offer {result['label']} is deleted: its code answers no more")
 

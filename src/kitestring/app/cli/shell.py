@@ -56,6 +56,7 @@ class Shell:
         """A reading command: by the service, or without one from the ledger, read-only."""
         from kitestring.app.doors.unix_client import ControlClient
 
+        _need_text(params or {})
         client = ControlClient(self.home)
         if client.is_running():
             return client.call(name, dict(params or {}))
@@ -69,6 +70,7 @@ class Shell:
         """A command that needs the running service. Raises KitestringError."""
         from kitestring.app.doors.unix_client import ControlClient
 
+        _need_text(params)
         try:
             return ControlClient(self.home).call(name, dict(params), key, wait_s=wait_s)
         except KeyboardInterrupt:
@@ -143,6 +145,15 @@ def _write(answer: str, again: str) -> None:
 def _unwritten(why: str, again: str) -> KitestringError:
     remedy = f"; to see it: {again}" if again else ""
     return KitestringError(Reason.INTERNAL, f"done, but the answer could not be written ({why}){remedy}")
+
+
+def _need_text(params: Mapping[str, object]) -> None:
+    """Raise KitestringError for what was typed in another encoding than that of the terminal's locale."""
+    for name, value in params.items():
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str) and not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+                sentence = f"{name.replace('_', ' ')} is not UTF-8 text: set terminal and shell to UTF-8"
+                raise KitestringError(Reason.MALFORMED, sentence)
 
 
 def qr_code(text: str) -> str:

@@ -254,11 +254,18 @@ def _read_file(path: Path) -> dict[str, Value]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except IsADirectoryError as error:
+        sentence = f"{path} is a directory, where the settings file is expected: move it away"
+        raise KitestringError(Reason.MALFORMED, sentence) from error
     except PermissionError as error:
         raise KitestringError(Reason.MALFORMED, f"{path} cannot be read: give yourself the right to") from error
     except RecursionError:
         raise KitestringError(Reason.MALFORMED, f"{path} is nested too deeply") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        sentence = f"{path} is not UTF-8 text (line {line}): save it in this encoding"
+        raise KitestringError(Reason.MALFORMED, sentence) from error
+    except tomllib.TOMLDecodeError as error:
         raise KitestringError(Reason.MALFORMED, f"{path} is not valid TOML: {error}") from error
     except ValueError as error:
         raise KitestringError(Reason.MALFORMED, f"{path} has a number of too many digits") from error

@@ -99,7 +99,7 @@ class DataDir:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise KitestringError(
-                Reason.ALREADY_USED,
+                Reason.BUSY,
                 f"the ledger {self.ledger} is served by another kitestring, from another directory or under another "
                 "name: stop that one first",
             ) from error
@@ -110,7 +110,7 @@ class DataDir:
         except BlockingIOError as error:
             pid = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             raise KitestringError(
-                Reason.ALREADY_USED,
+                Reason.BUSY,
                 f"another kitestring is running on {self.path} (pid {pid}): stop it first, or use another directory",
                 pid=pid,
             ) from error
@@ -159,7 +159,10 @@ class DataDir:
     def read_seed(self) -> bytes:
         """The stored seed. Raises KitestringError, which never shows what the file holds."""
         try:
-            if stat.S_IMODE(self.key_file.stat().st_mode) & PRIVATE:
+            found = self.key_file.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise _refused(f"{self.key_file} is no file: put the key back from your backup")
+            if stat.S_IMODE(found.st_mode) & PRIVATE:
                 raise _refused(f"{self.key_file} can be read by others: run chmod 600 {self.key_file}")
             text = self.key_file.read_text(encoding="ascii").strip()
         except FileNotFoundError as error:
@@ -244,7 +247,7 @@ class DataDir:
     def control_path(self) -> Path:
         """The path on which the running service listens, as far as files tell."""
         try:
-            return Path(self.address_file.read_text(encoding="utf-8").strip())
+            return Path(os.fsdecode(self.address_file.read_bytes().strip()))
         except FileNotFoundError:
             return self.path / "control.sock"
         except NotADirectoryError as error:
@@ -269,7 +272,7 @@ class DataDir:
         if path.parent == self.path:
             self.address_file.unlink(missing_ok=True)
         else:
-            write_whole(self.address_file, f"{path}\n".encode())
+            write_whole(self.address_file, os.fsencode(path) + b"\n")
 
     # ------------------------------------------------------------ embedded relay
 

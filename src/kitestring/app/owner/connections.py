@@ -152,8 +152,11 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
     )
     grant = _as_asked(plain, params)
     await need_account(desk, grant.account_id)
-    if grant.expires_at is not None and grant.expires_at <= grant.created_at:
+    lasts_s = None if grant.expires_at is None else grant.expires_at - grant.created_at
+    if lasts_s is not None and lasts_s <= 0:
         raise KitestringError(Reason.MALFORMED, "the connection would have expired already: choose a later time")
+    if lasts_s is not None and lasts_s > MAX_EXPIRY_S:
+        raise KitestringError(Reason.MALFORMED, "a connection ends within a hundred years: leave its end out")
     return grant
 
 

@@ -11,8 +11,7 @@ from typing import Protocol, TypeVar
 from kitestring.app.home.config import Config
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
-from kitestring.app.service.probe import Carried
-from kitestring.app.service.reach import RelayWord
+from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError, Reason

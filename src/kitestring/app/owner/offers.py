@@ -19,10 +19,13 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import MSAT_PER_SAT, Msat
 from kitestring.base.transactions import SaveOffer
-from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, encode
+from kitestring.codec.nip19 import MAX_LENGTH
+from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, decode, encode
 
 #: As many as a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
+#: What every code of an offer begins with, whatever link it stands in.
+CODE_START: Final = "noffer1"
 #: What two offers of one label can differ in, as people call it.
 _TERMS: Final = {
     "label": "label",
@@ -46,9 +49,9 @@ class OfferParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class OfferName(msgspec.Struct, forbid_unknown_fields=True):
-    """``offer`` is the id or the label."""
+    """``offer`` is the id, the label or the code."""
 
-    offer: Name
+    offer: Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH)]
 
 
 async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Change | Result:
@@ -162,10 +165,20 @@ async def _find(desk: Reading, name: str) -> Offer | None:
 
 
 async def _need(desk: Reading, name: str) -> Offer:
-    found = await _find(desk, name)
+    is_code = CODE_START in name.lower()
+    found = await _find(desk, name) or (await _find(desk, _own_id(desk, name)) if is_code else None)
     if found is None:
-        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no offer {name!r}; see `kitestring offer list`")
+        what = "with this code" if is_code else repr(name)
+        raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no offer {what}; see `kitestring offer list`")
     return found
+
+
+def _own_id(desk: Reading, code: str) -> str:
+    """The id in a code of ours. Raises CodecError, or KitestringError for a code of somebody else."""
+    pointer = decode(code)
+    if not isinstance(pointer, Noffer) or pointer.pubkey != desk.service_id:
+        raise KitestringError(Reason.UNKNOWN_TARGET, "this code belongs to another service")
+    return pointer.offer
 
 
 def _money(amount_msat: int | None) -> Msat | None:

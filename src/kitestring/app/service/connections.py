@@ -13,8 +13,9 @@ from kitestring.app.service.announcer import MISSING_S, REFRESH_S, Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
-from kitestring.app.service.probe import Carried, Probe, chosen
-from kitestring.app.service.reach import Reach, RelayWord, why_deaf
+from kitestring.app.service.probe import Probe, chosen
+from kitestring.app.service.reach import Reach, why_deaf
+from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError

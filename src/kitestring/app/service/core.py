@@ -19,7 +19,7 @@ from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import forget_refusals, prune_daily
 from kitestring.app.service.last_words import LastWords
-from kitestring.app.service.node_words import told
+from kitestring.app.service.node_words import node_of, told
 from kitestring.app.service.notices import give_notice
 from kitestring.app.service.probe import Probe
 from kitestring.app.service.rates import Rates
@@ -31,7 +31,6 @@ from kitestring.app.service.twins import Twins
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
 from kitestring.app.service.witness import Witness
-from kitestring.backend.registry import open_backend
 from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.ports import Clock, Encoded, Entropy
@@ -123,9 +122,7 @@ class Core:
     @classmethod
     async def open(cls, config: Config, place: Place, keyring: Keyring, *, clock: Clock, entropy: Entropy) -> Core:
         """Open ledger and node. Raises KitestringError: no node, a ledger that cannot be used."""
-        backend = open_backend(
-            config.node_url, clock=clock, entropy=entropy, data_dir=place.data_dir, environment=config.environment
-        )
+        backend = node_of(config, place.data_dir, clock, entropy)
         async with AsyncExitStack() as opened:
             opened.push_async_callback(backend.close)
             await told(backend.open())

@@ -1,11 +1,15 @@
-"""Questions to the node that the owner asks: failures are told in the node's own words, which no wire ever sees."""
+"""The node as its owner asks for it: failures are told in the node's own words, which no wire ever sees."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import TypeVar
 
+from kitestring.app.home.config import Config
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.node import Backend
+from kitestring.base.ports import Clock, Entropy
 
 T = TypeVar("T")
 
@@ -27,3 +31,15 @@ async def told(call: Awaitable[T]) -> T:
 def in_its_words(message: str, private: str) -> str:
     """The sentence for the owner: with the node's own words where the engine has kept them, else ``message``."""
     return f"the Lightning node cannot be used: {private}" if private else message
+
+
+def node_of(config: Config, data_dir: Path, clock: Clock, entropy: Entropy) -> Backend:
+    """The node that the settings name, not opened yet. Raises KitestringError that names the setting."""
+    from kitestring.backend.registry import open_backend  # noqa: PLC0415 - most commands only want the words
+
+    try:
+        return open_backend(
+            config.node_url, clock=clock, entropy=entropy, data_dir=data_dir, environment=config.environment
+        )
+    except KitestringError as error:
+        raise KitestringError(error.reason, f"the setting node: {error.message}", key="node") from error

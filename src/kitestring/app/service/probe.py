@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from kitestring.app.service.relay_word import Carried
 from kitestring.base.ports import Clock, Entropy
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event, sign_event
@@ -29,18 +29,6 @@ MAX_KEYS: Final = 200
 PER_S: Final = 50
 #: Seconds for the last of them to come back.
 BACK_S: Final = 5.0
-
-
-@dataclass(slots=True)
-class Carried:
-    """The work of one relay: of ``asked`` requests those to the keys ``unheard`` did not come back. ``words`` are
-    its own about one that it did not take, or why there is no connection; "" without any."""
-
-    url: str
-    connected: bool
-    asked: int = 0
-    unheard: set[str] = field(default_factory=set)
-    words: str = ""
 
 
 class Probe:

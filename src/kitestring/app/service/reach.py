@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-import msgspec
-
 from kitestring.app.service.announcer import Announcer
+from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.nostr.event import Event, verify_event
@@ -31,14 +30,6 @@ _SILENT: Final[Mapping[RelayAnswer, str]] = {
     RelayAnswer.SENT: "has not answered yet",
     RelayAnswer.ACCEPTED: "says that it has it, and does not show it",
 }
-
-
-class RelayWord(msgspec.Struct, frozen=True):
-    """The word of one relay. ``carries``: it shows what was announced; if not, ``words`` say why."""
-
-    relay: str
-    carries: bool
-    words: str = ""
 
 
 class Reach:

@@ -12,8 +12,7 @@ from kitestring.app.service.connections import Connections
 from kitestring.app.service.execute import Result, execute
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.owner_wire import CONTROL, decode_control
-from kitestring.app.service.probe import Carried
-from kitestring.app.service.reach import RelayWord
+from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice

@@ -1,4 +1,4 @@
-"""``lnd+https://host:port?cert=PATH&macaroon=PATH``: one lnd through its REST interface (lnd 0.18 or newer).
+"""``lnd+https://host:port?cert=PATH&macaroon=PATH``: one lnd through its REST interface (tested with lnd 0.20).
 
 ``macaroon`` may also be ``env:NAME`` (hex). Without ``cert`` the system's authorities are trusted. The macaroon needs
 invoices, offchain and info, read and write; nothing on chain. ``private_hints=0`` leaves hints to private channels out

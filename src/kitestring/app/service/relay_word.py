@@ -1,0 +1,27 @@
+"""Words and proofs of relays, for the owner. In a file of their own, because every command loads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+
+class RelayWord(msgspec.Struct, frozen=True):
+    """The word of one relay. ``carries``: it shows what was announced; if not, ``words`` say why."""
+
+    relay: str
+    carries: bool
+    words: str = ""
+
+
+@dataclass(slots=True)
+class Carried:
+    """The work of one relay: of ``asked`` requests those to the keys ``unheard`` did not come back. ``words`` are
+    its own about one that it did not take, or why there is no connection; "" without any."""
+
+    url: str
+    connected: bool
+    asked: int = 0
+    unheard: set[str] = field(default_factory=set)
+    words: str = ""
