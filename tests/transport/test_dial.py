@@ -106,6 +106,20 @@ async def test_a_foreign_name_that_leads_home_is_not_connected_to(host: str) -> 
             await socket.close()
 
 
+async def test_headers_go_to_the_relay_that_they_are_for_and_to_no_other() -> None:
+    heard: list[str | None] = []
+
+    async def hear(request: web.Request) -> web.StreamResponse:
+        heard.append(request.headers.get("Pass"))
+        raise web.HTTPForbidden
+
+    async with served(hear) as one, served(hear) as other, Dialer(headers={f"ws://{one}": {"Pass": "1"}}) as dialer:
+        for address in (one, other):
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await dialer.open(f"ws://{address}")
+    assert heard == ["1", None]
+
+
 async def test_a_redirect_is_not_followed() -> None:
     async with scripted_relay() as inside:
 

@@ -49,10 +49,15 @@ def _socks_connector(proxy: str) -> aiohttp.BaseConnector:
 
 
 class Dialer:
-    """Sessions for the three ways to a relay, made when first needed. Close it, or use it as a context."""
+    """Sessions for the three ways to a relay, made when first needed. Close it, or use it as a context. ``headers`` are
+    sent with the request to a relay, by its URL."""
 
-    def __init__(self, proxies: Proxies | None = None, *, allow_private: bool = False) -> None:
+    def __init__(
+        self, proxies: Proxies | None = None, headers: Mapping[str, Mapping[str, str]] | None = None, *,
+        allow_private: bool = False,
+    ) -> None:  # fmt: skip
         self._proxies: Final = proxies or Proxies()
+        self._headers: Final = headers or {}
         self._allow_private: Final = allow_private
         self._sessions: Final[dict[str, aiohttp.ClientSession]] = {}
 
@@ -65,6 +70,7 @@ class Dialer:
         session, proxy = self._way(url, foreign=foreign)
         return await session.ws_connect(
             url,
+            headers=self._headers.get(url),
             proxy=proxy,
             decode_text=False,
             heartbeat=HEARTBEAT_S,

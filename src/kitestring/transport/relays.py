@@ -50,11 +50,12 @@ _log: Final = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
     """``allow_private`` lifts the address check from relays of foreign codes. Frames of a relay above
-    ``max_frame_bytes`` are skipped."""
+    ``max_frame_bytes`` are skipped. ``headers`` go to a relay with each connection, by its URL as it was given."""
 
     proxies: Proxies = field(default_factory=Proxies)
     allow_private: bool = False
     max_frame_bytes: int = MAX_FRAME_BYTES
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class RelayPool:
@@ -71,7 +72,7 @@ class RelayPool:
     ) -> None:  # fmt: skip
         options = options or PoolOptions()
         self._clock: Final = clock
-        self._dialer: Final = Dialer(options.proxies, allow_private=options.allow_private)
+        self._dialer: Final = Dialer(options.proxies, options.headers, allow_private=options.allow_private)
         self._changes: Final = Changes(clock)
         self._publications: Final[dict[str, Publication]] = {}
         self._publication_bytes = 0
