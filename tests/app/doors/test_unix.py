@@ -115,3 +115,24 @@ async def test_a_fault_of_a_handler_is_told_without_its_text(
         await call(home, "connections", {})
     assert caught.value.reason is Reason.INTERNAL
     assert "TypeError" in caplog.text
+
+
+HEAD = b"POST /v1/commands/balance HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(("sent", "told"), [(b"", b""), (HEAD[:30], b""), (HEAD + b"{", b"was not complete within")])
+async def test_who_never_finishes_a_request_is_not_waited_for(
+    home: DataDir, office: Office, monkeypatch: pytest.MonkeyPatch, sent: bytes, told: bytes
+) -> None:
+    monkeypatch.setattr(control_server, "REQUEST_S", 0.05)
+    server = ControlServer(office.commands, home.bind_control())
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(home.control_path())
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(20):
+            assert told in await reader.read()
+    finally:
+        writer.close()
+        await server.stop()
+        home.release_control()

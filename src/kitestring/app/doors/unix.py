@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
@@ -25,6 +26,9 @@ from kitestring.codec.json import dumps, loads_object
 #: Parameters of one command; the longest target has 16 KB.
 MAX_BODY_BYTES: Final = 65_536
 KEY_HEADER: Final = "Idempotency-Key"
+#: Seconds for a complete request, and of a connection that asks for nothing more: whoever sends one half holds neither
+#: memory nor a descriptor for long.
+REQUEST_S: Final = 30.0
 #: Seconds that open requests get when the service stops, of the ten that the service has for all.
 SHUTDOWN_S: Final = 9.0
 
@@ -52,7 +56,9 @@ class ControlServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors, _same_user])
         app.router.add_get("/v1", self._describe)
         app.router.add_post("/v1/commands/{name}", self._command)
-        self._runner: Final = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        self._runner: Final = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=REQUEST_S
+        )
 
     async def start(self) -> None:
         await self._runner.setup()
@@ -78,7 +84,11 @@ class ControlServer:
 
     async def _command(self, request: web.Request) -> web.Response:
         try:
-            params = loads_object((await request.read()).decode() or "{}")
+            async with asyncio.timeout(REQUEST_S):
+                body = await request.read()
+            params = loads_object(body.decode() or "{}")
+        except TimeoutError as error:
+            raise KitestringError(Reason.MALFORMED, f"the command was not complete within {REQUEST_S:.0f} s") from error
         except (CodecError, UnicodeDecodeError) as error:
             raise KitestringError(Reason.MALFORMED, f"the parameters cannot be read: {error}") from error
         key, name = request.headers.get(KEY_HEADER, ""), request.match_info["name"]
