@@ -39,10 +39,16 @@ def test_a_reader_that_is_waited_for_is_given_up_before_a_dead_one_and_both_afte
 
 
 def test_one_connection_fits_into_what_there_is_for_all() -> None:
-    bounds = Limits()
-    assert MAX_FRAME_BYTES - 200 <= bounds.max_event_bytes <= MAX_FRAME_BYTES < limits.MAX_MESSAGE_BYTES
+    for bounds in (Limits(), Limits.beside_service()):
+        _fit_together(bounds)
+
+
+def _fit_together(bounds: Limits) -> None:
+    assert MAX_FRAME_BYTES < limits.MAX_MESSAGE_BYTES < bounds.max_total_received_bytes
+    assert bounds.max_connections_per_address < bounds.max_connections
+    assert limits.OWN_MAIL_COST < bounds.max_strangers_per_s <= bounds.max_strangers_burst
+    assert MAX_FRAME_BYTES - 200 <= bounds.max_event_bytes <= MAX_FRAME_BYTES
     assert limits.WINDOW_BYTES < bounds.max_queued_bytes < bounds.max_total_queued_bytes
-    assert bounds.own_queue_factor * bounds.max_queued_bytes <= bounds.max_total_queued_bytes
     assert bounds.max_filter_cost < bounds.max_total_filter_cost
     assert bounds.max_subscriptions * limits.FILTER_COST <= bounds.max_filter_cost
     assert bounds.max_results <= bounds.max_looked_at

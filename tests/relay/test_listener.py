@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 import pytest
 
-from kitestring.relay import listener, server
+from kitestring.relay import line, listener
 from kitestring.relay.limits import Limits
 from kitestring.relay.listener import RESERVED_DESCRIPTORS, affordable_connections
 from kitestring.relay.server import Relay
-from tests.kit.relay.client import client, new_relay
+from tests.kit.relay.client import FOR_BOB, FOR_CAROL, client, new_relay
 from tests.kit.transport.relays import note, within
 
 
@@ -46,9 +46,11 @@ async def refused(relay: Relay) -> bool:
         return True
 
 
-async def test_silent_connections_count_and_those_beyond_the_limit_are_reset() -> None:
+async def test_where_everybody_has_a_reason_to_be_there_a_newcomer_is_reset_until_somebody_leaves() -> None:
     async with new_relay(limits=Limits(max_connections=2)) as relay:
-        async with client(relay) as one, silent(relay):
+        async with client(relay) as one, client(relay) as two:
+            for each in (one, two):
+                await each.ask("in", FOR_CAROL)
             assert await refused(relay)
             assert await one.publish(note()) == [True, ""]
         async with asyncio.timeout(20):
@@ -56,9 +58,21 @@ async def test_silent_connections_count_and_those_beyond_the_limit_are_reset() -
                 pass
 
 
+async def test_silent_connections_of_whatever_state_give_way_to_newcomers_the_longest_silent_first() -> None:
+    async with new_relay(limits=Limits(max_connections=3)) as relay, client(relay) as app, client(relay) as idle:
+        await app.ask("in", FOR_BOB)
+        async with silent(relay) as (reader, _), client(relay) as newcomer:
+            await idle.closed()
+            assert await newcomer.publish(note()) == [True, ""]
+            async with client(relay) as next_one:
+                assert await ended(reader) == b""
+                assert await next_one.publish(note(content="2")) == [True, ""]
+            assert (await app.receive())[0] == "EVENT"
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: relay\r\nX-Slow: "], ids=["nothing", "half"])
 async def test_a_connection_without_a_complete_request_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(line, "REQUEST_TIMEOUT_S", 0.05)
     async with new_relay() as relay, client(relay) as served, silent(relay) as (reader, writer):
         writer.write(sent)
         assert await ended(reader) == b""

@@ -1,23 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import nostr_sdk
 import pytest
 
 from kitestring.base.errors import Exit, KitestringError
+from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, auth_event
 from kitestring.relay import outbox
 from kitestring.relay.disk import Disk
-from kitestring.relay.limits import Limits
-from kitestring.relay.server import EXPIRE_EVERY_S
+from kitestring.relay.limits import MAX_MESSAGE_BYTES, Limits
+from kitestring.relay.server import CORS, EXPIRE_EVERY_S
 from tests.kit.clock import NOW, ManualClock, StandingClock
-from tests.kit.relay.client import FOR_BOB, FOR_CAROL, as_object, client, new_relay
+from tests.kit.relay.client import FOR_BOB, FOR_CAROL, as_object, client, new_relay, own_client
 from tests.kit.transport.relays import ALICE, BOB, CAROL, note, within
 from tests.kit.waiting import until
 
@@ -98,9 +101,9 @@ async def test_a_relay_for_everything_takes_every_kind_but_proofs_of_identity() 
         assert (await sender.publish(note(kind=27235)))[0] is False
 
 
-async def test_a_message_beyond_a_megabyte_ends_its_connection_only() -> None:
+async def test_a_message_far_beyond_what_is_obeyed_ends_its_connection_only() -> None:
     async with new_relay() as relay, client(relay) as one, client(relay) as two:
-        await one.socket.send_str("x" * 1_100_000)
+        await one.socket.send_str("x" * MAX_MESSAGE_BYTES)
         await one.closed()
         assert one.socket.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
         assert await two.publish(note()) == [True, ""]
@@ -131,7 +134,7 @@ async def test_strangers_who_flood_a_service_wait_and_it_stays_and_misses_nothin
     frames = [f'["EVENT",{encode_event(note(content=text)).decode()}]' for text in texts]
     async with AsyncExitStack() as stack:
         relay = await stack.enter_async_context(new_relay(limits=limits, own={BOB.public_hex}))
-        service = await stack.enter_async_context(client(relay))
+        service = await stack.enter_async_context(own_client(relay))
         await service.ask("in", FOR_BOB)
         strangers = [await stack.enter_async_context(client(relay)) for _ in range(25)]
         flood = [asyncio.create_task(each.send_all(frames[place::25])) for place, each in enumerate(strangers)]
@@ -144,7 +147,7 @@ async def test_strangers_who_flood_a_service_wait_and_it_stays_and_misses_nothin
 async def test_the_owner_s_service_may_leave_more_unread_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PACE_S", 0.05)
     relay = new_relay(limits=Limits(max_queued_bytes=1_500_000), own={BOB.public_hex})
-    async with relay, client(relay) as sender, client(relay) as service:
+    async with relay, client(relay) as sender, own_client(relay) as service:
         await service.ask("in", FOR_BOB)
         for number in range(290):  # 11.7 MB
             assert await sender.publish(note(content=f"{number} " + "x" * 40_000)) == [True, ""]
@@ -179,6 +182,29 @@ async def test_durable_events_outlive_the_relay_and_ephemeral_ones_do_not(tmp_pa
         assert await reader.publish(INFO) == [True, "duplicate: a newer version is here already"]
 
 
+async def test_strangers_without_number_neither_fill_the_relay_nor_push_out_a_wallet_that_is_there(
+    tmp_path: Path,
+) -> None:
+    path, limits = tmp_path / "relay.db", Limits(max_durable_events=5)
+    junk = [
+        sign_event(SecretKey(number.to_bytes(32)), kind=13194, tags=[], content="", created_at=NOW)
+        for number in range(10, 30)
+    ]
+    for own in (set[str](), {CAROL.public_hex}):
+        async with new_relay(path, limits=limits, own=own) as relay, client(relay) as bob, client(relay) as flood:
+            assert await bob.ask("in", FOR_BOB) == []
+            for key in (BOB, CAROL):
+                await flood.publish(sign_event(key, kind=13194, tags=[], content="", created_at=NOW))
+            for event in junk:
+                assert (await flood.publish(event))[0] is True
+            authors = {event.pubkey for event in await flood.ask("all", {})}
+            assert BOB.public_hex in authors
+            assert (CAROL.public_hex in authors) is bool(own)
+            assert len(authors) == 5 + len(own)
+    async with new_relay(path, limits=limits) as relay, client(relay) as reader:
+        assert {event.pubkey for event in await reader.ask("all", {})} == authors
+
+
 async def test_a_deleted_event_is_gone_from_disk_too(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     deletion = sign_event(ALICE, kind=5, tags=[["e", INFO.id]], content="", created_at=NOW)
@@ -199,7 +225,7 @@ async def test_an_event_that_expires_leaves_memory_and_disk(tmp_path: Path) -> N
         await clock.asleep(EXPIRE_EVERY_S, EXPIRE_EVERY_S)
         assert await sender.ask("all", {}) == []
     disk = Disk(path)
-    assert await disk.open() == []
+    assert await disk.open(Limits()) == []
     await disk.close()
 
 
@@ -269,6 +295,15 @@ async def test_a_relay_on_all_addresses_names_one_that_can_be_dialled() -> None:
     await relay.stop()
 
 
+async def test_a_relay_that_stops_asks_its_clients_to_come_back() -> None:
+    async with new_relay() as relay, client(relay) as one:
+        assert await one.ask("in", FOR_BOB) == []
+        stopping = asyncio.create_task(relay.stop())
+        message = await within(one.socket.receive())
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.SERVICE_RESTART)
+        await within(stopping)
+
+
 # ---------------------------------------------------------------- NIP-11 and NIP-42
 
 
@@ -277,11 +312,31 @@ async def test_the_information_document_names_what_holds_here() -> None:
         url = relay.url.replace("ws:", "http:")
         async with session.get(url, headers={"Accept": "application/nostr+json"}) as response:
             document = await response.json(content_type="application/nostr+json")
-            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert CORS.items() <= dict(response.headers).items()
         assert document["supported_nips"] == [1, 9, 11, 40, 42]
-        assert document["limitation"]["max_message_length"] == MAX_FRAME_BYTES
         async with session.get(url) as response:
             assert (await response.text()).count("\n") == 1
+
+
+async def test_a_page_of_any_site_may_ask_for_the_document() -> None:
+    async with new_relay() as relay, aiohttp.ClientSession() as session:
+        asking = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+        async with session.options(relay.url.replace("ws:", "http:"), headers=asking) as response:
+            assert response.status == 204
+            assert CORS.items() <= dict(response.headers).items()
+            assert await response.read() == b""
+    assert {name.removeprefix("Access-Control-Allow-") for name in CORS} == {"Origin", "Headers", "Methods"}
+
+
+async def test_the_largest_message_of_the_document_is_obeyed_and_one_byte_more_is_not() -> None:
+    async with new_relay() as relay, client(relay) as one:
+        limitation: Any = relay.document()["limitation"]
+        most = limitation["max_message_length"]
+        request = json.dumps(["REQ", "in", FOR_BOB])[:-1]
+        await one.socket.send_str(request.ljust(most - 1) + "]")
+        assert await one.receive() == ["EOSE", "in"]
+        await one.socket.send_str(request.ljust(most) + "]")
+        assert await one.receive() == ["NOTICE", f"invalid: a frame must not exceed {most} bytes"]
 
 
 async def test_with_authentication_payment_events_reach_only_author_and_addressee() -> None:

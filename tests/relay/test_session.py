@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
-from kitestring.nostr.event import encode_event
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
+from kitestring.relay import gate
 from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, Limits
+from kitestring.relay.session import TOO_FAST, TOO_MANY
 from tests.kit.clock import NOW, ManualClock
-from tests.kit.relay.client import FOR_BOB, FOR_CAROL, as_object, client, new_relay
+from tests.kit.relay.client import FOR_BOB, FOR_CAROL, Client, as_object, client, new_relay, own_client
 from tests.kit.transport.relays import ALICE, BOB, CAROL, note
+
+
+def forged_by(key: SecretKey) -> Event:
+    """An event that names this key and was signed by nobody."""
+    good = note(key)
+    return Event(good.id, good.pubkey, good.created_at, good.kind, good.tags, "another text", good.sig)
 
 
 async def test_a_closed_or_replaced_subscription_hears_nothing_more() -> None:
@@ -138,7 +148,7 @@ async def test_who_sends_few_but_large_events_does_not_keep_others_waiting(monke
 async def test_one_connection_publishes_no_faster_than_the_limit_and_the_owner_does() -> None:
     clock, limits = ManualClock(), Limits(max_events_per_s=1, max_events_burst=2)
     relay = new_relay(limits=limits, clock=clock, own={BOB.public_hex})
-    async with relay, client(relay) as sender, client(relay) as service:
+    async with relay, client(relay) as sender, own_client(relay) as service:
         events = [note(content=str(number)) for number in range(4)]
         assert [(await sender.publish(event))[0] for event in events[:2]] == [True, True]
         assert await sender.publish(events[2]) == [False, "rate-limited: at most 1 events/s"]
@@ -146,11 +156,6 @@ async def test_one_connection_publishes_no_faster_than_the_limit_and_the_owner_d
             assert await service.publish(note(BOB, content=str(number))) == [True, ""]
         await clock.pass_sleep(0.1, 1)
         assert await sender.publish(events[2]) == [True, ""]
-        for _ in range(3):
-            assert (await service.publish(note(BOB, content="0")))[0] is True  # free, but a copy is charged
-        await service.send("EVENT", as_object(note(BOB, content="late")))
-        await clock.pass_sleep(0.1, 1)  # made to wait, not refused
-        assert (await service.receive())[2:] == [True, ""]
 
 
 async def test_a_proof_for_another_connection_does_not_count() -> None:
@@ -161,3 +166,91 @@ async def test_a_proof_for_another_connection_does_not_count() -> None:
         assert (await two.receive())[2] is False
         await two.send("REQ", "in", FOR_BOB)
         assert (await two.receive())[0] == "CLOSED"
+
+
+# ------------------------------------------------------------ strangers and those who are known
+
+FEW = Limits(max_strangers_per_s=1, max_strangers_burst=5)
+
+
+async def closes(one: Client, name: str) -> None:
+    """A command without an answer."""
+    await one.send("CLOSE", name)
+
+
+async def test_whoever_is_known_does_not_wait_for_strangers_who_have_used_up_what_there_is_for_them() -> None:
+    clock = ManualClock()
+    async with (
+        new_relay(limits=FEW, clock=clock, known={ALICE.public_hex}) as relay, client(relay) as app,
+        client(relay) as stranger,
+    ):  # fmt: skip
+        assert await app.publish(note()) == [True, ""]  # as any stranger's: now the connection is known
+        for number in range(3):
+            assert (await stranger.publish(note(CAROL, content=str(number))))[0] is True
+        await stranger.send("EVENT", as_object(note(CAROL, content="waits")))
+        for number in range(20):
+            assert await app.publish(note(content=str(number))) == [True, ""]
+        assert await app.ask("in", FOR_CAROL) == []
+        await clock.asleep(0.01, 3)
+        clock.advance(3)
+        assert (await stranger.receive())[2] is True
+
+
+@pytest.mark.parametrize("event", [forged_by(ALICE), note(at=NOW - 301), note(at=NOW + 301)], ids=["no", "old", "new"])
+async def test_a_name_alone_an_old_or_an_early_event_makes_nobody_known(event: Event) -> None:
+    clock = ManualClock()
+    async with new_relay(limits=FEW, clock=clock, known={ALICE.public_hex}) as relay, client(relay) as one:
+        await one.publish(event)
+        for number in range(4):
+            await closes(one, str(number))
+        await one.send("EVENT", as_object(note(content="waits")))
+        await clock.asleep(0.01, 3)  # at the gate
+        clock.advance(3)
+        assert (await one.receive())[2] is True
+
+
+async def test_a_copy_makes_nobody_known_and_a_forgery_ends_it() -> None:
+    clock = ManualClock()
+    limits = Limits(max_strangers_per_s=1, max_strangers_burst=5)
+    async with (
+        new_relay(limits=limits, clock=clock, known={ALICE.public_hex}) as relay, client(relay) as app,
+        client(relay) as thief,
+    ):  # fmt: skip
+        await app.publish(note())
+        await thief.publish(note())
+        await app.publish(forged_by(ALICE))
+        for one, number in ((thief, 1), (app, 2)):
+            for _ in range(3):
+                await closes(one, "none")
+            await one.send("EVENT", as_object(note(content=str(number))))
+        await clock.asleep(0.01, 5)
+        clock.advance(20)
+        for one in (thief, app):
+            assert (await one.receive())[2] is True
+
+
+async def test_strangers_whose_turn_does_not_come_are_told_so_and_what_they_close_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "TURN_WAIT_S", 0.01)
+    async with new_relay(limits=Limits(max_strangers_per_s=1, max_strangers_burst=2)) as relay, client(relay) as one:
+        await one.ask("in", {"kinds": [5]})
+        assert await one.publish(note()) == [False, TOO_MANY]
+        await closes(one, "in")
+        await one.send("REQ", "in", FOR_BOB)
+        assert await one.receive() == ["CLOSED", "in", TOO_MANY]
+        assert relay._hub._live._at == {}
+
+
+async def test_an_author_has_one_pace_over_all_his_connections_and_others_cannot_use_it_up() -> None:
+    limits = Limits(max_events_per_s=1, max_events_burst=3)
+    async with new_relay(limits=limits, clock=ManualClock()) as relay, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(client(relay)) for _ in range(5)]
+        forger = await stack.enter_async_context(client(relay))
+        for _ in range(2):
+            assert (await forger.publish(forged_by(ALICE)))[0] is False
+        events = [note(content=str(number)) for number in range(10)]
+        taken = [(await clients[number // 2].publish(event)) for number, event in enumerate(events)]
+        assert [answer[0] for answer in taken] == [True] * 5 + [False] * 5  # their sizes count too
+        assert taken[-1][1] == TOO_FAST
+        assert (await forger.publish(note(BOB)))[0] is True

@@ -10,6 +10,7 @@ from kitestring.nostr.filter import Filter
 from kitestring.relay.limits import Limits
 from kitestring.relay.query import query
 from kitestring.relay.store import EventStore, Fate, address, expiration
+from kitestring.relay.vouched import VouchedKeys
 from tests.kit.clock import NOW
 from tests.kit.transport.relays import ALICE, BOB, CAROL, note
 
@@ -113,19 +114,43 @@ def test_strangers_cannot_fill_the_disk() -> None:
     assert [store.add(event, NOW).fate for event in events] == [Fate.KEPT, Fate.KEPT, Fate.QUOTA]
     assert store.add(durable(30078, "newer", NOW + 1, tags=[["d", "0"]]), NOW).fate is Fate.KEPT  # replaces its own
     assert store.add(durable(key=BOB), NOW).fate is Fate.KEPT
-    assert store.add(durable(key=CAROL), NOW).fate is Fate.FULL
+    change = store.add(durable(key=CAROL), NOW)
+    assert (change.fate, change.removed) == (Fate.KEPT, (events[1].id,))  # the oldest: its place is newer than its name
     small = EventStore(Limits(max_durable_bytes=1))
-    assert [small.add(durable(key=key), NOW).fate for key in (ALICE, BOB)] == [Fate.KEPT, Fate.FULL]
+    assert small.add(durable(), NOW).fate is Fate.FULL
+
+
+def test_a_newer_version_that_is_larger_takes_its_room_too() -> None:
+    store = EventStore(Limits(max_durable_bytes=20_000))
+    for number, key in enumerate((ALICE, BOB, CAROL)):
+        store.add(durable(key=key, at=NOW + number), NOW)
+    change = store.add(durable(content="x" * 14_000, at=NOW + 9), NOW)
+    assert (change.fate, len(change.removed)) == (Fate.KEPT, 2)
+    assert store.plan(durable(content="x" * 20_000, at=NOW + 10), NOW).fate is Fate.FULL
+    assert len(found(store)) == 2
 
 
 def test_the_owner_of_the_relay_always_finds_room() -> None:
-    own: set[str] = set()
-    store = EventStore(Limits(max_durable_events=1, max_durable_events_per_author=1), own)
-    store.add(durable(key=BOB), NOW)
-    assert store.add(durable(), NOW).fate is Fate.FULL
-    own.add(ALICE.public_hex)  # a connection made while the relay runs
-    events = [durable(), *(durable(30078, tags=[["d", str(number)]]) for number in range(3))]
-    assert {store.add(event, NOW).fate for event in events} == {Fate.KEPT}
+    vouched = VouchedKeys()
+    store = EventStore(Limits(max_durable_events=1, max_durable_events_per_author=1), vouched)
+    theirs = durable(key=BOB)
+    store.add(theirs, NOW)
+    vouched.own.add(ALICE.public_hex)  # a connection made while the relay runs
+    vouched.known.add(CAROL.public_hex)
+    events = [durable(), *(durable(30078, tags=[["d", str(number)]]) for number in range(3)), durable(key=CAROL)]
+    changes = [store.add(event, NOW) for event in events]
+    assert {(change.fate, change.removed) for change in changes} == {(Fate.KEPT, ())}
+    assert store.add(durable(30078, key=CAROL), NOW).fate is Fate.QUOTA
+    assert store.add(durable(30078, key=SecretKey(bytes([9]) * 32)), NOW).removed == (theirs.id,)
+
+
+def test_what_strangers_pass_on_does_not_push_out_what_known_keys_said() -> None:
+    store = EventStore(Limits(max_ephemeral_events=2), VouchedKeys(own={ALICE.public_hex}, known={BOB.public_hex}))
+    known = [note(), note(BOB, ALICE)]
+    for event in (*known, *(note(CAROL, ALICE, str(number)) for number in range(5))):
+        store.add(event, NOW)
+    assert [event.id in store for event in known] == [True, True]
+    assert len(store) == 4
 
 
 def test_a_plan_changes_nothing_until_it_is_applied() -> None:

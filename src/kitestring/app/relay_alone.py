@@ -22,6 +22,6 @@ async def serve(config: Config, ready: Callable[[str], None], *, memory: bool = 
     home = None if memory else DataDir(config.data_dir, config.runtime_dir)
     with nullcontext() if home is None else home.locked():
         stop = asked_to_stop()
-        async with own_relay(config.relay, home, SystemClock()) as url:
-            ready(url)
+        async with own_relay(config.relay, home, SystemClock()) as relay:
+            ready(relay.url)
             await stop.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Container
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from kitestring.app.card import Card, open_card
@@ -21,6 +21,7 @@ from kitestring.app.service.core import GRACE_S, LISTEN_S, Core, Place
 from kitestring.app.service.own_relay import own_relay
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock
+from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
@@ -66,9 +67,9 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
         log.warning("there is no ledger beside %s: an empty one begins now", home.key_file.name)
     keyring = Keyring(home.seed(os.urandom))
     home.check_owner(keyring.service_id)
-    own_keys = {keyring.service_id}
-    async with _relays(config, home, clock, own_keys) as relays:
-        place = Place(home.ledger, home.path, relays, own_keys)
+    vouched = VouchedKeys(own={keyring.service_id})
+    async with _relays(config, home, clock, vouched) as relays:
+        place = Place(home.ledger, home.path, tuple(relays), vouched, relays)
         is_new = not home.ledger.exists()
         core = await Core.open(config, place, keyring, clock=clock, entropy=os.urandom)
         grace = GRACE_S
@@ -113,11 +114,12 @@ async def _door(commands: OwnerCommands[Desk], home: DataDir) -> AsyncIterator[N
 
 @asynccontextmanager
 async def _relays(
-    config: Config, home: DataDir, clock: Clock, own_keys: Container[str]
-) -> AsyncIterator[tuple[str, ...]]:
-    """The relays inside our codes: those of the settings, else the embedded one on the port it has always had."""
+    config: Config, home: DataDir, clock: Clock, vouched: VouchedKeys
+) -> AsyncIterator[Mapping[str, Mapping[str, str]]]:
+    """The relays inside our codes, each with the headers by which it knows us: those of the settings, else the embedded
+    one on the port it has always had."""
     if config.relays:
-        yield config.relays
+        yield {url: {} for url in config.relays}
         return
-    async with own_relay(config.relay, home, clock, own_keys) as url:
-        yield (url,)
+    async with own_relay(config.relay, home, clock, vouched) as relay:
+        yield {relay.url: relay.headers}

@@ -14,12 +14,17 @@ from typing import Final
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.nostr.event import Event, decode_event, encode_event
+from kitestring.relay.entry import ENTRY_OVERHEAD_BYTES, KeptEvent
+from kitestring.relay.limits import Limits
 
 #: "kite", so that a file of another program is not taken over.
 APPLICATION_ID: Final = 0x6B697465
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+#: ``number`` grows with every event: the order in which they came. ``is_vouched``: for its author there is always room.
 _SCHEMA: Final = f"""
-CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, json BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, json BLOB NOT NULL, is_vouched INTEGER NOT NULL
+) STRICT;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
@@ -44,10 +49,11 @@ class Disk:
         self._db: sqlite3.Connection | None = None
         self._closed = False
 
-    async def open(self) -> list[Event]:
-        """The stored events. Raises KitestringError when the file cannot be used."""
+    async def open(self, limits: Limits) -> list[KeptEvent]:
+        """The stored events, the oldest first. Of strangers' only the newest that the limits allow; what is beyond
+        them, because they were others before, is gone then. Raises KitestringError when the file cannot be used."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._open, limits)
         except (sqlite3.Error, OSError) as error:
             await self.close()
             raise KitestringError(Reason.INTERNAL, f"the relay cannot use its file: {self.explain(error)}") from error
@@ -64,7 +70,7 @@ class Disk:
             return f"{self._path}: {error}; check the disk, and whether a quota is used up"
         return f"{self._path}: {getattr(error, 'strerror', None) or error}"
 
-    def _open(self) -> list[Event]:
+    def _open(self, limits: Limits) -> list[KeptEvent]:
         _make_private(self._path)
         self._db = db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         (application,) = db.execute("PRAGMA application_id").fetchone()
@@ -75,21 +81,41 @@ class Disk:
             raise sqlite3.DatabaseError("it belongs to another program or a newer version")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        if 0 < version < SCHEMA_VERSION:  # what is in it is published again by its authors
+            db.executescript("DROP TABLE IF EXISTS event; VACUUM;")
         db.executescript(_SCHEMA)
-        return [event for (raw,) in db.execute("SELECT json FROM event") if (event := _read(raw)) is not None]
+        return self._load(db, limits)
 
-    async def write(self, added: Event | None, removed: Sequence[str]) -> None:
+    def _load(self, db: sqlite3.Connection, limits: Limits) -> list[KeptEvent]:
+        kept: list[KeptEvent] = []
+        left, left_bytes, beyond = limits.max_durable_events, limits.max_durable_bytes, list[tuple[int]]()
+        for number, raw, is_vouched in db.execute("SELECT number, json, is_vouched FROM event ORDER BY number DESC"):
+            if not is_vouched:
+                left, left_bytes = left - 1, left_bytes - len(raw) - ENTRY_OVERHEAD_BYTES
+            has_room = is_vouched or (left >= 0 and left_bytes >= 0)
+            event = _read(raw) if has_room else None
+            if event is None:
+                beyond.append((number,))
+            else:
+                kept.append(KeptEvent(event, bool(is_vouched)))
+        db.execute("BEGIN")
+        db.executemany("DELETE FROM event WHERE number = ?", beyond)
+        db.execute("COMMIT")
+        return kept[::-1]
+
+    async def write(self, added: KeptEvent | None, removed: Sequence[str]) -> None:
         """Commit one change. Raises sqlite3.Error (a full disk, for one)."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._write, added, removed)
 
-    def _write(self, added: Event | None, removed: Sequence[str]) -> None:
+    def _write(self, added: KeptEvent | None, removed: Sequence[str]) -> None:
         if self._db is None:
             raise sqlite3.ProgrammingError("the relay's database is closed")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany("DELETE FROM event WHERE id = ?", [(each,) for each in removed])
             if added is not None:
-                self._db.execute("INSERT OR IGNORE INTO event VALUES (?, ?)", (added.id, encode_event(added)))
+                row = (added.event.id, encode_event(added.event), int(added.is_vouched))
+                self._db.execute("INSERT OR IGNORE INTO event (id, json, is_vouched) VALUES (?, ?, ?)", row)
             self._db.execute("COMMIT")
         finally:
             if self._db.in_transaction:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Container, Set
+from collections import Counter
+from collections.abc import Container, Iterable, Set
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol
 
@@ -14,20 +15,26 @@ from kitestring.nostr.filter import Filter
 from kitestring.nostr.kinds import is_ephemeral
 from kitestring.nostr.relay import delivery_prefix
 from kitestring.relay.disk import Disk
-from kitestring.relay.index import Index, event_places, filter_places, matches, tag_sets
+from kitestring.relay.entry import Bringer, Entry, KeptEvent
+from kitestring.relay.index import Index, IndexKey, event_places, filter_places, matches, tag_sets
 from kitestring.relay.limits import (
+    BYTES_PER_TOKEN,
     FILTER_COST,
+    LISTENERS_LOOKED_AT,
     LOOKED_AT_PER_TURN,
     NEVER_PUBLISHED,
+    OWN_MAIL_COST,
     PRIVATE_KINDS,
     PUBLISH_WAIT_S,
     Limits,
 )
 from kitestring.relay.query import query
 from kitestring.relay.shares import Shares
-from kitestring.relay.store import Entry, EventStore, Fate, StoreChange
+from kitestring.relay.store import EventStore, Fate, StoreChange
+from kitestring.relay.vouched import VouchedKeys
 
 _log: Final = logging.getLogger(__name__)
+FORGED: Final = "invalid: the id or signature is wrong"
 ACCEPTED: Final = frozenset({Fate.KEPT, Fate.PASSED_ON, Fate.DUPLICATE, Fate.OUTDATED})
 
 
@@ -37,7 +44,11 @@ class Reader(Protocol):
     @property
     def authenticated(self) -> Set[str]: ...
     @property
+    def is_own(self) -> bool: ...
+    @property
     def behind(self) -> bool: ...
+    @property
+    def bringer(self) -> Bringer: ...
     def __hash__(self) -> int: ...
     def deliver(self, prefix: bytes, event_json: bytes, /) -> None: ...
     def cut(self) -> None: ...
@@ -56,9 +67,11 @@ class Interest:
 
 
 class Watch:
-    """One open subscription of one connection. ``cost`` is what its filters take up, see :func:`filter_cost`."""
+    """One open subscription of one connection. ``cost`` is what its filters take up, see :func:`filter_cost`; ``keys``
+    is the number of authors and addressees that they name.
+    """
 
-    __slots__ = ("cost", "filters", "interests", "prefix", "reader")
+    __slots__ = ("cost", "filters", "interests", "keys", "prefix", "reader")
 
     def __init__(self, reader: Reader, subscription_id: str, filters: tuple[Filter, ...], cost: int) -> None:
         self.reader: Final = reader
@@ -66,6 +79,7 @@ class Watch:
         self.filters: Final = filters
         self.cost: Final = cost
         self.interests: Final = tuple(Interest(self, wanted) for wanted in filters)
+        self.keys: Final = sum(len(wanted.authors or ()) + len(wanted.tags.get("p", ())) for wanted in filters)
 
 
 def filter_cost(wanted: Filter, own: Container[str]) -> int:
@@ -78,31 +92,35 @@ def filter_cost(wanted: Filter, own: Container[str]) -> int:
 
 
 class Hub:
-    """With ``auth``, private kinds reach only their author and addressees (NIP-42). ``own`` are keys of whoever runs
-    the relay; it may grow meanwhile.
-    """
+    """With ``auth``, private kinds reach only their author and addressees (NIP-42), and the owner what is his."""
 
-    def __init__(
-        self, store: EventStore, disk: Disk | None, limits: Limits, *, auth: bool, own: Container[str] = ()
-    ) -> None:
-        self._store: Final = store
+    def __init__(self, disk: Disk | None, limits: Limits, *, auth: bool, vouched: VouchedKeys | None = None) -> None:
+        self._vouched: Final = vouched or VouchedKeys()
+        self._own: Final = self._vouched.own
+        self._store: Final = EventStore(limits, self._vouched, self._listeners)
         self._disk: Final = disk
         self._limits: Final = limits
-        self._own: Final = own
         self._private: Final = PRIVATE_KINDS if auth else frozenset[int]()
         self._live: Final[Index[Interest]] = Index()
         self._costs: Final[Shares[Reader]] = Shares(limits.max_total_filter_cost, lambda reader: reader.cut())
+        #: The number of keys that each reader listens for.
+        self._wishes: Final[Counter[Reader]] = Counter()
         #: Sessions that were behind after a delivery: nearly always none.
         self._behind: Final[set[Reader]] = set()
         self._writing: Final = asyncio.Lock()
         self._searching: Final = asyncio.Lock()
         self._disk_fails = False
 
+    def restore(self, kept: Iterable[KeptEvent]) -> None:
+        """Put back what was on disk, the oldest first."""
+        for each in kept:
+            self._store.restore(each)
+
     # ------------------------------------------------------------ reading
 
     def needs_auth(self, reader: Reader, filters: tuple[Filter, ...]) -> bool:
         """Whether these filters ask for private kinds although the reader has not said who it is."""
-        if not self._private or reader.authenticated:
+        if not self._private or reader.authenticated or reader.is_own:
             return False
         return any(wanted.kinds is None or not self._private.isdisjoint(wanted.kinds) for wanted in filters)
 
@@ -132,16 +150,19 @@ class Hub:
         for interest in watch.interests:
             self._live.add(interest, interest.places)
         self._costs.add(reader, watch.cost)
+        self._wishes[reader] += watch.keys
         return watch
 
     def close(self, watch: Watch) -> None:
         for interest in watch.interests:
             self._live.remove(interest, interest.places)
+        self._wishes[watch.reader] -= watch.keys
         self._costs.add(watch.reader, -min(watch.cost, self._costs.of(watch.reader)))
 
     def leave(self, reader: Reader) -> None:
         """The reader is gone; its watches have been closed."""
         self._costs.drop(reader)
+        self._wishes.pop(reader, None)
         self._behind.discard(reader)
 
     def _cost(self, filters: tuple[Filter, ...]) -> int:
@@ -151,21 +172,23 @@ class Hub:
         """Ids of what is stored for the subscription at this moment, newest first. Called at once after :meth:`open`,
         it misses nothing and repeats nothing. Ids, because a slow reader must not hold events that have gone.
         """
-        found = await query(self._store, watch.filters, now, self._cap)
+        found = await query(self._store, watch.filters, now, lambda wanted: self._cap(watch.reader, wanted))
         return [entry.event.id for entry in found if self._may_read(watch.reader, entry.event)]
 
-    def _cap(self, wanted: Filter) -> int:
-        """Bound a filter's number of stored events. A subscriber to the owner's keys gets all there is: requests that
-        came in while the service was away. The store bounds them, and they go out as fast as they are read.
+    def _cap(self, reader: Reader, wanted: Filter) -> int:
+        """Bound a filter's number of stored events. The owner gets all there is for his keys: requests that came in
+        while the service was away. The store bounds them, and they go out as fast as they are read.
         """
         keys = wanted.tags.get("p", ())
-        if keys and all(key in self._own for key in keys):
+        if reader.is_own and keys and all(key in self._own for key in keys):
             return len(self._store)
         return self._limits.max_results
 
-    def is_for_owner(self, filters: tuple[Filter, ...]) -> bool:
-        """Whether any of them asks for what is addressed to the relay's owner."""
-        return any(key in self._own for wanted in filters for key in wanted.tags.get("p", ()))
+    def _listeners(self, key: str) -> int:
+        """See :data:`kitestring.relay.shelf.Listeners`."""
+        places: tuple[IndexKey, ...] = (("#p", key), ("author", key))
+        readers = {each.watch.reader for place in places for each in self._live.some(place, LISTENERS_LOOKED_AT)}
+        return min((self._wishes[reader] for reader in readers), default=0)
 
     def json_of(self, event_id: str) -> bytes | None:
         """A stored event; None when it has gone meanwhile."""
@@ -175,7 +198,7 @@ class Hub:
     def _may_read(self, reader: Reader, event: Event) -> bool:
         if event.kind not in self._private:
             return True
-        known = reader.authenticated
+        known = self._own if reader.is_own else reader.authenticated
         return event.pubkey in known or any(key in known for key in tag_values(event, "p"))
 
     def _deliver(self, entry: Entry) -> None:
@@ -190,16 +213,22 @@ class Hub:
             if watch in done or not matches(interest.wanted, event, tags):
                 continue
             done.add(watch)
-            if not private or not concerned.isdisjoint(watch.reader.authenticated):
+            known = self._own if watch.reader.is_own else watch.reader.authenticated
+            if not private or not concerned.isdisjoint(known):
                 watch.reader.deliver(watch.prefix, entry.json)
                 if watch.reader.behind:
                     self._behind.add(watch.reader)
 
     # ------------------------------------------------------------ publishing
 
-    def is_own(self, event: Event) -> bool:
-        """Whether it names a key of the relay's owner as its author; the signature is not looked at."""
-        return event.pubkey in self._own
+    def is_vouched(self, author: str) -> bool:
+        """Whether the owner of the relay knows this key; the signature is not looked at."""
+        return author in self._vouched
+
+    def cost(self, event: Event, size_bytes: int) -> float:
+        """Tokens of the gate that a stranger's event costs: what is for the owner is read by his service too."""
+        is_for_owner = any(key in self._own for key in tag_values(event, "p"))
+        return (OWN_MAIL_COST if is_for_owner else 1) + size_bytes / BYTES_PER_TOKEN
 
     def objection(self, event: Event, size_bytes: int, now: int) -> str:
         """The reason why an event is not taken, before its (dear) signature is looked at; empty if there is none."""
@@ -214,18 +243,18 @@ class Hub:
             return "invalid: created_at is in the future, check the clock"
         return ""
 
-    async def publish(self, event: Event, size_bytes: int, now: int) -> tuple[bool, str]:
+    async def publish(self, event: Event, size_bytes: int, now: int, by: Reader) -> tuple[bool, str]:
         """Check, keep and deliver one event; what its OK says. A durable one is on disk before this returns."""
         if event.id in self._store:
             return True, Fate.DUPLICATE.value
         objection = self.objection(event, size_bytes, now)
         if objection:
             return False, objection
-        if self._behind and not self.is_own(event) and not await self._readers_have_room(event):
+        if self._behind and event.pubkey not in self._own and not await self._readers_have_room(event):
             return False, "rate-limited: whoever this is for has too much to read, send it again later"
         if not verify_event(event):
-            return False, "invalid: the id or signature is wrong"
-        change = self._store.add(event, now) if is_ephemeral(event.kind) else await self._keep(event, now)
+            return False, FORGED
+        change = self._store.add(event, now) if is_ephemeral(event.kind) else await self._keep(event, now, by)
         if change is None:
             return False, "error: the relay cannot store events at the moment"
         if change.entry is not None:
@@ -233,7 +262,9 @@ class Hub:
         return change.fate in ACCEPTED, "" if change.fate is Fate.PASSED_ON else change.fate.value
 
     async def _readers_have_room(self, event: Event) -> bool:
-        """Wait for those it is addressed to: nobody loses a connection because strangers write to it. What the owner
+        """Wait for the owner, and for addressees who have proved that they are (NIP-42): none loses a connection
+        because strangers write to him. Nobody else is waited for, or two strangers could shut the relay for whom they
+        like by reading slowly what is for him; who of these reads too slowly loses his connection. What the owner
         publishes never waits, or one client that reads slowly would hold up the answers to all others.
         """
         try:
@@ -249,22 +280,25 @@ class Hub:
         if not self._behind:
             return None
         tags = tag_sets(event)
+        addressees = tags.get("p", frozenset[str]())
         for interest in self._live.find(event_places(event)):
             reader, wanted = interest.watch.reader, interest.wanted
-            if reader in self._behind and "p" in wanted.tags and matches(wanted, event, tags):
+            is_meant = not addressees.isdisjoint(self._own if reader.is_own else reader.authenticated)
+            if is_meant and reader in self._behind and matches(wanted, event, tags):
                 return reader
         return None
 
-    async def _keep(self, event: Event, now: int) -> StoreChange | None:
+    async def _keep(self, event: Event, now: int, by: Reader) -> StoreChange | None:
         """None when the disk could not be written: then all is as before, also what the event would have replaced."""
         async with self._writing:
-            change = self._store.plan(event, now)
-            if change.fate is Fate.KEPT and not await self._write(event, change.removed):
+            change = self._store.plan(event, now, by.bringer)
+            kept = KeptEvent(event, event.pubkey in self._vouched)
+            if change.fate is Fate.KEPT and not await self._write(kept, change.removed):
                 return None
             self._store.apply(change, now)
             return change
 
-    async def _write(self, added: Event | None, removed: tuple[str, ...]) -> bool:
+    async def _write(self, added: KeptEvent | None, removed: tuple[str, ...]) -> bool:
         """Told once per failure, not once per event: strangers decide how many those are."""
         if self._disk is None:
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from kitestring.nostr.event import Event
@@ -96,6 +97,10 @@ class Index(Generic[Item]):
             if here is not None:
                 found |= here
         return found
+
+    def some(self, place: IndexKey, most: int) -> list[Item]:
+        """Items at this place, at most so many: those that came first."""
+        return list(islice(self._at.get(place, ()), most))
 
     def weight(self, places: Iterable[IndexKey]) -> int:
         """The number of items that :meth:`find` would come across."""

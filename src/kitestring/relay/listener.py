@@ -9,15 +9,17 @@ import os
 import resource
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
+from kitestring.relay.limits import RECEIVE_BUFFER_BYTES
+from kitestring.relay.seats import Seat, Seats, place_of
 
 #: File descriptors that connections never get: ledgers, the control socket, the node and foreign relays need some
 #: dozens, and a service that cannot open one more can neither answer nor stop cleanly.
 RESERVED_DESCRIPTORS: Final = 128
 #: Connections taken in one turn of the event loop, so that a storm of them does not keep others waiting …
-ACCEPTS_PER_TURN: Final = 32
+ACCEPTS_PER_TURN: Final = 8
 #: … and those that wait in the kernel meanwhile: everybody comes back at once after a restart.
 BACKLOG: Final = 1_024
 #: Seconds without accepting after the system had no descriptor or memory left: asking again at once would only spin.
@@ -39,31 +41,28 @@ def affordable_connections(wanted: int) -> int:
 
 
 class Listener:
-    """Hands connections to ``server``; beyond ``max_connections`` open ones, of whatever state, new ones are reset.
+    """Makes a protocol with ``serve`` for each connection that has a seat; others are reset.
 
     An asyncio server would first make a transport for each and, without descriptors, log and retry without end.
     """
 
-    def __init__(self, server: web.Server, max_connections: int) -> None:
-        self._server: Final = server
-        self._max: Final = max_connections
+    def __init__(self, serve: Callable[[Seat], asyncio.Protocol], seats: Seats) -> None:
+        self._serve: Final = serve
+        self._seats: Final = seats
         self._sockets: Final[list[socket.socket]] = []
         self._arriving: Final[set[asyncio.Task[None]]] = set()
         self._pauses: Final[dict[socket.socket, asyncio.TimerHandle]] = {}
 
-    @property
-    def open_count(self) -> int:
-        return len(self._server.connections) + len(self._arriving)
-
     async def open(self, host: str, port: int) -> int:
         """Listen; the port. Raises OSError when the address cannot be had."""
-        bound = await asyncio.get_running_loop().create_server(self._server, host, port, start_serving=False)
+        bound = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
         try:
             self._sockets.extend(each.dup() for each in bound.sockets)
         finally:
             bound.close()
         for each in self._sockets:
             each.setblocking(False)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # its connections inherit it
             each.listen(BACKLOG)
             self._resume(each)
         return int(self._sockets[0].getsockname()[1])
@@ -87,7 +86,7 @@ class Listener:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                connection, _ = listening.accept()
+                connection, peer = listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -95,8 +94,9 @@ class Listener:
                     self._pause(listening, error)
                     return
                 continue  # the news of one connection that has ended already
-            if self.open_count < self._max:
-                self._welcome(connection)
+            seat = self._seats.take(place_of(peer))
+            if seat is not None:
+                self._welcome(connection, seat)
             else:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 connection.close()
@@ -107,14 +107,15 @@ class Listener:
         loop.remove_reader(listening)
         self._pauses[listening] = loop.call_later(ACCEPT_PAUSE_S, self._resume, listening)
 
-    def _welcome(self, connection: socket.socket) -> None:
+    def _welcome(self, connection: socket.socket, seat: Seat) -> None:
         connection.setblocking(False)
-        task = asyncio.get_running_loop().create_task(self._connect(connection))
+        task = asyncio.get_running_loop().create_task(self._connect(connection, seat))
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
 
-    async def _connect(self, connection: socket.socket) -> None:
+    async def _connect(self, connection: socket.socket, seat: Seat) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._server, connection)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: self._serve(seat), connection)
         except OSError:  # gone before it began
             connection.close()
+            seat.free()

@@ -40,8 +40,9 @@ class Outbox:
         self.cut_off = False
         #: From half of the limits on, until a quarter is left or it proves too slow to be waited for.
         self.behind = False
-        #: Listens for keys of the relay's owner.
+        #: The service of the relay's owner reads here.
         self.is_own = False
+        self._is_vouched = False
 
     def push(self, *parts: bytes) -> None:
         """One frame, in parts."""
@@ -57,7 +58,16 @@ class Outbox:
             self._fall_behind()
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-        self._unread.add(self, size)
+        self._count(size)
+
+    def vouch(self) -> None:
+        """A known key reads here: it has not to go for what strangers leave unread."""
+        self._is_vouched = True
+        self._unread.drop(self)
+
+    def _count(self, size: int) -> None:
+        if not self._is_vouched:
+            self._unread.add(self, size)
 
     def cut(self) -> None:
         """End the connection at once; what was queued is gone."""
@@ -152,6 +162,6 @@ class Outbox:
         self._sent_bytes += len(frame)
         if not self.cut_off:
             self._queued_bytes -= len(frame)
-            self._unread.add(self, -len(frame))
+            self._count(-len(frame))
             if self.behind and not self._holds_more_than(1 / 4):
                 self._catch_up()

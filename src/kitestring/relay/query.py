@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from heapq import nlargest
 
 from kitestring.nostr.filter import Filter
+from kitestring.relay.entry import Entry
 from kitestring.relay.limits import LOOKED_AT_PER_TURN
-from kitestring.relay.store import Entry, EventStore
+from kitestring.relay.store import EventStore
 
 
 async def query(store: EventStore, filters: Sequence[Filter], now: int, cap: Callable[[Filter], int]) -> list[Entry]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
+from hmac import compare_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from kitestring import __version__
 from kitestring.base.errors import KitestringError, Reason
@@ -18,17 +19,31 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.nostr.relay import MAX_FILTERS, MAX_FRAME_BYTES, MAX_SUBSCRIPTION_ID_CHARS, ServerConversation
 from kitestring.relay.address import dialled, relay_url
 from kitestring.relay.disk import Disk
+from kitestring.relay.gate import Gate
 from kitestring.relay.hub import Hub
-from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, REQUEST_TIMEOUT_S, Limits
+from kitestring.relay.inflow import Inflows
+from kitestring.relay.limits import CLOSE_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, Limits
+from kitestring.relay.line import Line
 from kitestring.relay.listener import Listener, affordable_connections
 from kitestring.relay.outbox import Outbox, PeerSocket
+from kitestring.relay.seats import Seats
 from kitestring.relay.session import Session
 from kitestring.relay.shares import Shares
-from kitestring.relay.store import EventStore
+from kitestring.relay.vouched import VouchedKeys
 
 #: Seconds between two looks for events that have ended. A query never shows an ended one, so this only frees memory.
 EXPIRE_EVERY_S: Final = 30.0
 SUPPORTED_NIPS: Final = (1, 9, 11, 40, 42)
+DOCUMENT_TYPE: Final = "application/nostr+json"
+#: NIP-11 wants these three, so that pages of any site can read the document.
+CORS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "*",
+    "Access-Control-Allow-Methods": "GET, OPTIONS",
+}
+STOPPING: Final = b"the relay is stopping"
+#: Carries what only the process knows that has started the relay.
+OWN_HEADER: Final = "Kitestring-Own"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -36,12 +51,13 @@ class Relay:
     """``path`` is the SQLite file for durable events (None: memory only). ``auth`` asks clients who they are and shows
     payment events only to their author and addressees. ``public_urls`` are further addresses under which clients know
     this relay (behind a reverse proxy, an onion); AUTH answers must name one of them or the address listened on.
-    ``own_keys`` are public keys of whoever runs it, asked for each time: no crowd of strangers takes their room.
+    ``vouched`` are the keys of whoever runs it and of those he knows, asked for each time: no crowd of strangers takes
+    their room or their turn. ``own_headers`` mark the connection of the owner's service, which everybody waits for.
     """
 
     def __init__(
         self, path: Path | None, *, clock: Clock, entropy: Entropy, limits: Limits | None = None, auth: bool = False,
-        public_urls: Iterable[str] = (), own_keys: Container[str] = (), name: str = "kitestring relay",
+        public_urls: Iterable[str] = (), vouched: VouchedKeys | None = None, name: str = "kitestring relay",
     ) -> None:  # fmt: skip
         self._clock: Final = clock
         self._entropy: Final = entropy
@@ -49,11 +65,13 @@ class Relay:
         self._auth: Final = auth
         self._name: Final = name
         self._disk: Final = Disk(path) if path is not None else None
-        self._store: Final = EventStore(self._limits, own_keys)
-        self._hub: Final = Hub(self._store, self._disk, self._limits, auth=auth, own=own_keys)
+        self._hub: Final = Hub(self._disk, self._limits, auth=auth, vouched=vouched)
+        self._gate: Final = Gate(self._limits, clock)
+        self._inflows: Final = Inflows(self._limits.max_total_received_bytes)
         self._hosts: Final = {url.partition("://")[2].partition("/")[0].lower() for url in public_urls}
         self._unread: Final[Shares[Outbox]] = Shares(self._limits.max_total_queued_bytes, Outbox.cut)
         self._sockets: Final[set[PeerSocket]] = set()
+        self.own_headers: Final = {OWN_HEADER: entropy(16).hex()}
         self._runner: web.ServerRunner | None = None
         self._listener: Listener | None = None
         self._expiry: asyncio.Task[None] | None = None
@@ -67,13 +85,12 @@ class Relay:
         Raises KitestringError when the port is taken or the file cannot be used.
         """
         if self._disk is not None:
-            for event in await self._disk.open():
-                self._store.restore(event)
-        # Counts from the first byte: a client that asks for nothing, or one letter at a time, loses the connection.
-        server = web.Server(self._get, access_log=None, keepalive_timeout=REQUEST_TIMEOUT_S)
+            self._hub.restore(await self._disk.open(self._limits))
+        server = web.Server(self._get)
         self._runner = web.ServerRunner(server, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
-        self._listener = Listener(server, affordable_connections(self._limits.max_connections))
+        seats = Seats(affordable_connections(self._limits.max_connections), self._limits.max_connections_per_address)
+        self._listener = Listener(lambda seat: Line(server, self._inflows, seat), seats)
         try:
             port = await self._listener.open(host, port)
         except OSError as error:
@@ -85,13 +102,19 @@ class Relay:
         return port
 
     async def stop(self) -> None:
-        """Close every connection and the file."""
+        """Close every connection and the file.
+
+        The code says "service restart", because that is what brings all libraries back: after "going away" (1001) some
+        take it that nobody expects them (Python's websockets, sockette), and after a line that breaks off without a
+        closing handshake nostr-tools gives up for good.
+        """
         if self._expiry is not None:
             self._expiry.cancel()
             await asyncio.gather(self._expiry, return_exceptions=True)
         if self._listener is not None:
             await self._listener.close()
-        closing = (socket.close(code=1001, message=b"the relay is stopping") for socket in list(self._sockets))
+        await self._gate.close()
+        closing = (socket.close(code=WSCloseCode.SERVICE_RESTART, message=STOPPING) for socket in list(self._sockets))
         await asyncio.gather(*closing, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -115,24 +138,22 @@ class Relay:
     # ------------------------------------------------------------ HTTP
 
     async def _get(self, request: web.BaseRequest) -> web.StreamResponse:
-        if (
-            request.method == "GET"
-            and request.path == "/"
-            and request.headers.get("Upgrade", "").lower() == "websocket"
-        ):
+        is_here, asks_for_socket = request.path == "/", request.headers.get("Upgrade", "").lower() == "websocket"
+        if request.method == "GET" and is_here and asks_for_socket:
             return await self._serve(request)
-        response = self._tell(request)
+        response = self._tell(request) if is_here else _nothing_there()
         response.force_close()  # one answer per connection: none is held without a subscription
         return response
 
     def _tell(self, request: web.BaseRequest) -> web.Response:
-        if request.method != "GET" or request.path != "/":
-            return web.Response(status=404, text="there is a Nostr relay at / and nothing else\n")
-        headers = {"Access-Control-Allow-Origin": "*"}
-        if "application/nostr+json" in request.headers.get("Accept", ""):
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers=CORS)
+        if request.method != "GET":
+            return _nothing_there()
+        if DOCUMENT_TYPE in request.headers.get("Accept", ""):
             document = msgspec.json.encode(self.document())
-            return web.Response(body=document, content_type="application/nostr+json", headers=headers)
-        return web.Response(text=f"{self._name}: a Nostr relay. Connect with a Nostr client.\n", headers=headers)
+            return web.Response(body=document, content_type=DOCUMENT_TYPE, headers=CORS)
+        return web.Response(text=f"{self._name}: a Nostr relay. Connect with a Nostr client.\n", headers=CORS)
 
     def document(self) -> dict[str, object]:
         """The NIP-11 document."""
@@ -162,21 +183,32 @@ class Relay:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         socket: PeerSocket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False, timeout=CLOSE_TIMEOUT_S,
-            decode_text=False,
+            decode_text=False, autoping=False,
         )  # fmt: skip
         await socket.prepare(request)
-        transport = request.transport
-        if transport is None:
+        line, transport = request.protocol, request.transport
+        if transport is None or not isinstance(line, Line):
             return socket
+        line.inflow.serve()
         talk = ServerConversation(self._entropy(16).hex(), self._hosts)
         outbox = Outbox(socket, self._limits, self._unread, transport.abort)
-        session = Session(socket, talk, self._hub, outbox, limits=self._limits, clock=self._clock)
+        session = Session(
+            socket, talk, self._hub, outbox, line, self._gate, limits=self._limits, clock=self._clock,
+            is_own=self._is_own(request),
+        )  # fmt: skip
         self._sockets.add(socket)
         try:
             await session.run(greet=self._auth)
         finally:
             self._sockets.discard(socket)
         return socket
+
+    def _is_own(self, request: web.BaseRequest) -> bool:
+        return compare_digest(request.headers.get(OWN_HEADER, "").encode(), self.own_headers[OWN_HEADER].encode())
+
+
+def _nothing_there() -> web.Response:
+    return web.Response(status=404, text="there is a Nostr relay at / and nothing else\n", headers=CORS)
 
 
 def _not_listening(error: OSError, host: str, port: int) -> KitestringError:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -11,31 +10,15 @@ from typing import Final
 from kitestring.nostr.event import Event, encode_event, first_tag, tag_values
 from kitestring.nostr.filter import Filter
 from kitestring.nostr.kinds import DELETE, is_addressable, is_ephemeral, is_replaceable
-from kitestring.relay.index import Index, IndexKey, event_places, filter_places
+from kitestring.relay.entry import NEVER, Bringer, Entry, KeptEvent
+from kitestring.relay.index import Index, IndexKey, filter_places
 from kitestring.relay.limits import Limits
+from kitestring.relay.ring import Ring
+from kitestring.relay.shelf import Shelf
+from kitestring.relay.vouched import VouchedKeys
 
 #: Places under which one event is kept. An event with more tags is still delivered live, and found by its first ones.
 MAX_STORED_PLACES: Final = 64
-#: Rough bytes of one kept event beyond its JSON: its parsed form and its index entries.
-ENTRY_OVERHEAD_BYTES: Final = 1_500
-PLACE_BYTES: Final = 120
-NEVER: Final = float("inf")
-
-
-class Entry:
-    """A kept event: its JSON, where it is indexed, when it ends (Unix seconds; NIP-40, or the ephemeral time)."""
-
-    __slots__ = ("ends_at", "event", "json", "places")
-
-    def __init__(self, event: Event, json: bytes, ends_at: float) -> None:
-        self.event: Final = event
-        self.json: Final = json
-        self.ends_at: Final = ends_at
-        self.places: Final = event_places(event)
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.json) + ENTRY_OVERHEAD_BYTES + PLACE_BYTES * len(self.places)
 
 
 class Fate(Enum):
@@ -78,19 +61,26 @@ def address(event: Event) -> str | None:
     return f"{event.kind}:{event.pubkey}:" if is_replaceable(event.kind) else None
 
 
-class EventStore:
-    """Not thread-safe; every method returns at once. ``own`` are authors for whom there is always room."""
+def _nobody(_: str) -> int:
+    return 0
 
-    def __init__(self, limits: Limits, own: Container[str] = ()) -> None:
+
+class EventStore:
+    """Not thread-safe; every method returns at once. For ``vouched`` authors there is always room: what strangers
+    publish takes none of it. ``listeners`` is as in :mod:`kitestring.relay.shelf`.
+    """
+
+    def __init__(
+        self, limits: Limits, vouched: VouchedKeys | None = None, listeners: Callable[[str], int] = _nobody
+    ) -> None:
         self._limits: Final = limits
-        self._own: Final = own
+        self._vouched: Final = vouched or VouchedKeys()
         self._by_id: Final[dict[str, Entry]] = {}
         self._index: Final[Index[Entry]] = Index()
         self._by_address: Final[dict[str, Entry]] = {}
-        self._fifo: Final[deque[Entry]] = deque()
-        self._ephemeral_bytes = 0
+        self._passing: Final = {True: Ring(limits), False: Ring(limits)}
+        self._shelf: Final = Shelf(limits, self._vouched, listeners)
         self._durable_by_author: Final[dict[str, int]] = {}
-        self._durable_count = self._durable_bytes = 0
         self._ending: Final[dict[Entry, None]] = {}
 
     def __contains__(self, event_id: str) -> bool:
@@ -101,7 +91,7 @@ class EventStore:
 
     # ------------------------------------------------------------ adding
 
-    def plan(self, event: Event, now: int) -> StoreChange:
+    def plan(self, event: Event, now: int, bringer: Bringer | None = None) -> StoreChange:
         """The fate that :meth:`apply` would give a verified event at Unix second ``now``; nothing has changed yet, so
         that a disk that cannot be written loses nothing. No other durable event may be applied in between.
         """
@@ -113,13 +103,14 @@ class EventStore:
         if is_ephemeral(event.kind):
             ends_at = min(ends_at, now + self._limits.ephemeral_ttl_s)
             return StoreChange(Fate.PASSED_ON, Entry(event, encode_event(event), ends_at))
-        return self._plan_durable(Entry(event, encode_event(event), ends_at))
+        return self._plan_durable(Entry(event, encode_event(event), ends_at, bringer))
 
     def apply(self, change: StoreChange, now: int) -> None:
         for each in change.gone:
             self._remove_durable(each)
         if change.entry is not None and change.fate is Fate.KEPT:
-            self._keep(change.entry, address(change.entry.event))
+            author = change.entry.event.pubkey
+            self._keep(change.entry, address(change.entry.event), is_vouched=author in self._vouched)
         elif change.entry is not None:
             self._pass_on(change.entry, now)
 
@@ -131,20 +122,8 @@ class EventStore:
 
     def _pass_on(self, entry: Entry, now: int) -> None:
         self._link(entry)
-        self._fifo.append(entry)
-        self._ephemeral_bytes += entry.size_bytes
-        limits, fifo = self._limits, self._fifo
-        while fifo and (
-            len(fifo) > limits.max_ephemeral_events
-            or self._ephemeral_bytes > limits.max_ephemeral_bytes
-            or fifo[0].ends_at <= now
-        ):
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        entry = self._fifo.popleft()
-        self._ephemeral_bytes -= entry.size_bytes
-        self._unlink(entry)
+        for gone in self._passing[entry.event.pubkey in self._vouched].add(entry, now):
+            self._unlink(gone)
 
     def _plan_durable(self, entry: Entry) -> StoreChange:
         event, where = entry.event, address(entry.event)
@@ -154,24 +133,24 @@ class EventStore:
         if older is not None:
             if (older.event.created_at, event.id) > (event.created_at, older.event.id):
                 return StoreChange(Fate.OUTDATED)
-            return StoreChange(Fate.KEPT, entry, (older,))
-        if (full := self._no_room(event.pubkey)) is not None:
-            return StoreChange(full)
-        return StoreChange(Fate.KEPT, entry, tuple(self._deleted_by(event)) if event.kind == DELETE else ())
+            return self._with_room(entry, (older,))
+        if event.pubkey not in self._vouched.own and self._has_quota(event.pubkey):
+            return StoreChange(Fate.QUOTA)
+        return self._with_room(entry, tuple(self._deleted_by(event)) if event.kind == DELETE else ())
 
-    def _no_room(self, author: str) -> Fate | None:
-        if author in self._own:
-            return None
-        if self._durable_by_author.get(author, 0) >= self._limits.max_durable_events_per_author:
-            return Fate.QUOTA
-        limits = self._limits
-        full = self._durable_count >= limits.max_durable_events or self._durable_bytes >= limits.max_durable_bytes
-        return Fate.FULL if full else None
+    def _has_quota(self, author: str) -> bool:
+        """Whether this author has as many events here as one may have."""
+        return self._durable_by_author.get(author, 0) >= self._limits.max_durable_events_per_author
 
-    def _keep(self, entry: Entry, where: str | None) -> None:
+    def _with_room(self, entry: Entry, going: tuple[Entry, ...]) -> StoreChange:
+        is_vouched = entry.event.pubkey in self._vouched
+        evicted = [] if is_vouched else self._shelf.room_for(entry.size_bytes, going)
+        return StoreChange(Fate.FULL) if evicted is None else StoreChange(Fate.KEPT, entry, (*going, *evicted))
+
+    def _keep(self, entry: Entry, where: str | None, *, is_vouched: bool) -> None:
         author = entry.event.pubkey
-        self._durable_count += 1
-        self._durable_bytes += entry.size_bytes
+        if not is_vouched:
+            self._shelf.add(entry)
         if entry.ends_at != NEVER:
             self._ending[entry] = None
         self._durable_by_author[author] = self._durable_by_author.get(author, 0) + 1
@@ -179,9 +158,12 @@ class EventStore:
             self._by_address[where] = entry
         self._link(entry)
 
-    def restore(self, event: Event) -> None:
-        """Put back an event that was on disk, without asking again whether it may be kept."""
-        self._keep(Entry(event, encode_event(event), expiration(event)), address(event))
+    def restore(self, kept: KeptEvent) -> None:
+        """Put back an event that was on disk, without asking again whether it may be kept. ``is_vouched`` is as it was
+        when it came: at a start the owner has not told all his keys yet."""
+        event = kept.event
+        entry = Entry(event, encode_event(event), expiration(event))
+        self._keep(entry, address(event), is_vouched=kept.is_vouched)
 
     # ------------------------------------------------------------ NIP-09
 
@@ -220,8 +202,9 @@ class EventStore:
 
     def expire(self, now: int) -> tuple[str, ...]:
         """Drop what has ended; the ids of the durable ones among them (for the disk)."""
-        while self._fifo and self._fifo[0].ends_at <= now:
-            self._drop_oldest()
+        for ring in self._passing.values():
+            for entry in ring.expire(now):
+                self._unlink(entry)
         ended = [entry for entry in self._ending if entry.ends_at <= now]
         for entry in ended:
             self._remove_durable(entry)
@@ -229,8 +212,7 @@ class EventStore:
 
     def _remove_durable(self, entry: Entry) -> None:
         author, where = entry.event.pubkey, address(entry.event)
-        self._durable_count -= 1
-        self._durable_bytes -= entry.size_bytes
+        self._shelf.remove(entry)
         self._ending.pop(entry, None)
         left = self._durable_by_author[author] - 1
         if left:

@@ -28,6 +28,7 @@ from kitestring.engine.feed import Feed
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, sign_event
 from kitestring.relay.server import Relay
+from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from kitestring.wire.registry import KINDS_OF
@@ -194,14 +195,15 @@ async def test_requests_that_were_sent_while_nobody_listened_are_told_that_they_
 async def test_all_fresh_requests_that_came_in_meanwhile_are_received(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own: set[str] = set()
+    vouched = VouchedKeys()
     sent = [late(kinds.NWC_REQUEST, KEYRING.connection_key("app"), f'{{"n":{number}}}', 0) for number in range(600)]
     received: set[str] = set()
     monkeypatch.setattr(Gateway, "receive", lambda _, event, url: received.add(event.id))
-    async with Relay(None, clock=SystemClock(), entropy=os.urandom, own_keys=own) as relay, client(relay) as peer:
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom, vouched=vouched) as relay, client(relay) as peer:
         for event in sent:
             assert (await peer.publish(event))[0] is True
-        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,), own)
+        headers = {relay.url: relay.own_headers}
+        place = Place(tmp_path / "ledger.db", tmp_path, (relay.url,), vouched, headers)
         core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
         try:
             await add_connection(core, APP.public_hex)
@@ -260,6 +262,24 @@ async def test_a_changed_connection_can_be_found_once_relays_say_so_and_an_ended
             return await shown(relay) == []
 
         await until(hidden)
+
+
+async def test_the_relay_of_a_service_is_told_its_keys_and_those_of_its_apps_as_long_as_they_have_a_connection(
+    tmp_path: Path,
+) -> None:
+    vouched = VouchedKeys()
+    place = Place(tmp_path / "ledger.db", tmp_path, ("ws://127.0.0.1:1",), vouched)
+    core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+    try:
+        await add_connection(core, APP.public_hex)
+        await core.connections.know()
+        assert vouched.own == {KEYRING.service_id, KEYRING.connection_key("app").public_hex}
+        assert vouched.known == {APP.public_hex}
+        await save(core, revoked_at=core.clock.now())
+        await core.connections.know()
+        assert vouched.known == set()
+    finally:
+        await core.stop(1)
 
 
 async def test_what_is_no_connection_is_served_and_announced_to_nobody(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -11,6 +12,10 @@ from kitestring.app.home.config import Config, RelaySettings
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.service.own_relay import own_relay, own_relays
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.relay import server
+from kitestring.relay.limits import Limits
+from kitestring.relay.server import Relay
+from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
 
 CLOCK: Final = SystemClock()
@@ -32,17 +37,18 @@ async def document(url: str) -> dict[str, object]:
 async def test_the_relay_keeps_its_port_and_is_named_before_it_runs_again(home: DataDir) -> None:
     config = Config(home.path)
     assert own_relays(config, home) == ()
-    async with own_relay(config.relay, home, CLOCK) as url:
-        assert own_relays(config, home) == (url,)
-    assert own_relays(config, home) == (url,)
+    async with own_relay(config.relay, home, CLOCK) as relay:
+        assert own_relays(config, home) == (relay.url,)
+    assert own_relays(config, home) == (relay.url,)
     async with own_relay(config.relay, home, CLOCK) as again:
-        assert again == url
+        assert again.url == relay.url
+        assert again.headers != relay.headers
     assert home.relay_db.exists()
 
 
 async def test_without_a_directory_it_serves_all_the_same() -> None:
-    async with own_relay(FREE, None, CLOCK) as url:
-        assert (await document(url))["name"] == "kitestring relay"
+    async with own_relay(FREE, None, CLOCK) as relay:
+        assert (await document(relay.url))["name"] == "kitestring relay"
 
 
 async def test_relays_of_the_settings_stand_for_the_embedded_one(home: DataDir) -> None:
@@ -53,17 +59,34 @@ async def test_relays_of_the_settings_stand_for_the_embedded_one(home: DataDir) 
 
 
 async def test_the_settings_say_which_kinds_it_takes_and_whether_it_asks_who_comes(home: DataDir) -> None:
-    async with own_relay(RelaySettings(kinds=(1, 21_001), auth=True), home, CLOCK) as url:
-        told = await document(url)
+    async with own_relay(RelaySettings(kinds=(1, 21_001), auth=True), home, CLOCK) as relay:
+        told = await document(relay.url)
     assert told["retention"] == [{"kinds": [1, 21_001]}, {"time": 0}]
     limitation = told["limitation"]
     assert isinstance(limitation, dict)
     assert limitation["auth_required"] is True
 
 
+async def test_beside_a_service_strangers_get_less_than_of_a_relay_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[Limits, VouchedKeys | None]] = []
+
+    class Noted(Relay):
+        def __init__(self, *args: Any, limits: Limits, vouched: VouchedKeys | None, **kwargs: Any) -> None:
+            given.append((limits, vouched))
+            super().__init__(*args, limits=limits, vouched=vouched, **kwargs)
+
+    monkeypatch.setattr(server, "Relay", Noted)
+    keys = VouchedKeys()
+    for vouched in (None, keys):
+        async with own_relay(RelaySettings(kinds=(1,)), None, CLOCK, vouched):
+            pass
+    kinds = frozenset({1})
+    assert given == [(replace(Limits(), kinds=kinds), None), (replace(Limits.beside_service(), kinds=kinds), keys)]
+
+
 async def test_a_taken_port_is_said_and_nothing_is_kept(home: DataDir, tmp_path: Path) -> None:
-    async with own_relay(FREE, None, CLOCK) as url:
-        taken = RelaySettings(port=int(url.rpartition(":")[2]))
+    async with own_relay(FREE, None, CLOCK) as relay:
+        taken = RelaySettings(port=int(relay.url.rpartition(":")[2]))
         with pytest.raises(KitestringError, match="is in use") as caught:
             async with own_relay(taken, home, CLOCK):
                 raise AssertionError("two relays on one port")

@@ -182,7 +182,7 @@ class Service:
         home.create()
         keyring = Keyring(home.seed(house.entropy))
         home.check_owner(keyring.service_id)
-        place = Place(home.ledger, home.path, (URL,), {keyring.service_id})
+        place = Place(home.ledger, home.path, (URL,))
         config = Config(house.home, runtime_dir=house.root, **house.settings)
         with self._wired():
             self.core = await Core.open(config, place, keyring, clock=house.clocks.service, entropy=house.entropy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 from kitestring.nostr.event import Event, encode_event
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
+from kitestring.relay.vouched import VouchedKeys
 from tests.kit.chance import entropy
 from tests.kit.clock import ManualClock
 from tests.kit.transport.relays import BOB, CAROL, within
@@ -69,8 +70,8 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(url: str) -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0) as socket:
+async def client_of(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=headers, max_msg_size=0) as socket:
         yield Client(socket)
 
 
@@ -80,10 +81,19 @@ async def client(relay: Relay) -> AsyncIterator[Client]:
         yield one
 
 
+@asynccontextmanager
+async def own_client(relay: Relay) -> AsyncIterator[Client]:
+    """The service of the relay's owner."""
+    async with client_of(relay.url, relay.own_headers) as one:
+        yield one
+
+
 def new_relay(
-    path: Any = None, *, limits: Limits | None = None, auth: bool = False, clock: Any = None, own: Container[str] = ()
-) -> Relay:
-    return Relay(path, clock=clock or ManualClock(), entropy=entropy, limits=limits, auth=auth, own_keys=own)
+    path: Any = None, *, limits: Limits | None = None, auth: bool = False, clock: Any = None,
+    own: set[str] | None = None, known: set[str] | None = None,
+) -> Relay:  # fmt: skip
+    vouched = VouchedKeys(own or set(), known or set())
+    return Relay(path, clock=clock or ManualClock(), entropy=entropy, limits=limits, auth=auth, vouched=vouched)
 
 
 def as_object(event: Event) -> object:

@@ -29,6 +29,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed
 from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter
+from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.relays import RelayPool
 from kitestring.transport.subscriptions import Subscription
 from kitestring.wire.registry import OF_CONNECTIONS, WINDOWS
@@ -46,13 +47,13 @@ REQUEST_KINDS: Final = frozenset(WINDOWS)
 class Connections:
     """Keeps gateway, keys, subscriptions and announcements to what is stored.
 
-    ``signers`` are the keys that the pool may sign with, ``own_keys`` those that our relay has room for always; the
-    keys of connections are added to both.
+    ``signers`` are the keys that the pool may sign with, ``vouched`` those that our own relay has room for always: the
+    keys of connections are added to both, and those of their apps to the latter.
     """
 
     def __init__(
         self, *, store: Store, keyring: Keyring, gateway: Gateway, pool: RelayPool,
-        announcer: Announcer, probe: Probe, clock: Clock, signers: dict[str, SecretKey], own_keys: set[str],
+        announcer: Announcer, probe: Probe, clock: Clock, signers: dict[str, SecretKey], vouched: VouchedKeys,
     ) -> None:  # fmt: skip
         self._store: Final = store
         self._keyring: Final = keyring
@@ -63,7 +64,8 @@ class Connections:
         self._reach: Final = Reach(pool, announcer, clock)
         self._clock: Final = clock
         self._signers: Final = signers
-        self._own_keys: Final = own_keys
+        self._vouched: Final = vouched
+        self._callers: Final[dict[str, str]] = {}
         self._requests: Subscription | None = None
         self._background = Background(clock)
         self._log = Seldom(log, clock)
@@ -76,7 +78,7 @@ class Connections:
         """Load the stored connections; before the pool connects, so that it may sign for all of them."""
         self._followed = await self._store.last_event()
         grants = await self._stored()
-        self._own_keys.update(self._signers)
+        self._vouched.own.update(self._signers)
         for grant in grants:
             self._know_key(grant)
             self._gateway.set_connection(grant)
@@ -202,7 +204,18 @@ class Connections:
     def _know_key(self, grant: Grant) -> None:
         key = self._keyring.connection_key(grant.grant_id)
         self._signers[key.public_hex] = key
-        self._own_keys.add(key.public_hex)
+        self._vouched.own.add(key.public_hex)
+        self._know_caller(grant)
+
+    def _know_caller(self, grant: Grant) -> None:
+        """An app is known as long as one of its connections is not revoked."""
+        if grant.revoked_at is None:
+            self._callers[grant.grant_id] = grant.caller
+            self._vouched.known.add(grant.caller)
+            return
+        self._callers.pop(grant.grant_id, None)
+        if grant.caller not in self._callers.values():
+            self._vouched.known.discard(grant.caller)
 
     def _request_filters(self, keys: Sequence[str]) -> list[Filter]:
         tags = {"p": frozenset(keys)}

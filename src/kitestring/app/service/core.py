@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +43,7 @@ from kitestring.engine.engine import Engine
 from kitestring.engine.feed import Feed
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr.event import read_head
+from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import PoolOptions, RelayPool
 from kitestring.wire.grammar import Facts
@@ -60,13 +62,15 @@ DRAIN_S: Final = 2.0
 class Place:
     """The places of one service: its ledger, the directory of the sandbox, and the relays in its codes.
 
-    Every public key that the service writes with is put into ``own_keys``: its own relay has room for these always.
+    Every public key that the service writes with, and those of its callers, are put into ``vouched``: its own relay has
+    room for these always. ``relay_headers`` are sent to a relay with each connection, by its URL.
     """
 
     ledger: Path
     data_dir: Path
     relays: tuple[str, ...]
-    own_keys: set[str] = field(default_factory=set)
+    vouched: VouchedKeys = field(default_factory=VouchedKeys)
+    relay_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Core:
@@ -80,7 +84,7 @@ class Core:
         self.backend: Final = backend
         self.clock: Final = clock
         signers = {keyring.service_id: keyring.service_key}
-        options = PoolOptions(config.proxies, config.allow_private_relays)
+        options = PoolOptions(config.proxies, config.allow_private_relays, headers=place.relay_headers)
         self.pool: Final = RelayPool(place.relays, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
@@ -100,7 +104,7 @@ class Core:
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
             announcer=self.announcer, probe=Probe(self.pool, signers, clock, entropy), clock=clock, signers=signers,
-            own_keys=place.own_keys,
+            vouched=place.vouched,
         )  # fmt: skip
         self.clocks: Final = Clocks(self.pool, config.relays, backend, clock)
         self.desk: Final = ServiceDesk(

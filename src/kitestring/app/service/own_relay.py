@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from kitestring.app.home.config import Config, RelaySettings
 from kitestring.app.home.datadir import DataDir
 from kitestring.base.ports import Clock
 from kitestring.relay.address import relay_url
 from kitestring.relay.limits import Limits
+from kitestring.relay.vouched import VouchedKeys
 
 
 def own_relays(config: Config, home: DataDir) -> tuple[str, ...]:
@@ -21,24 +23,35 @@ def own_relays(config: Config, home: DataDir) -> tuple[str, ...]:
     return (relay_url(config.relay.host, port),) if port else ()
 
 
+@dataclass(frozen=True, slots=True)
+class OwnRelay:
+    """The embedded relay as it runs. ``headers`` are for the service alone: the relay knows it by them."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
 @asynccontextmanager
 async def own_relay(
-    settings: RelaySettings, home: DataDir | None, clock: Clock, own_keys: Container[str] = ()
-) -> AsyncIterator[str]:
-    """The embedded relay while the context lasts, on the port it has always had; gives its URL.
+    settings: RelaySettings, home: DataDir | None, clock: Clock, vouched: VouchedKeys | None = None
+) -> AsyncIterator[OwnRelay]:
+    """The embedded relay while the context lasts, on the port it has always had.
 
-    Without a ``home`` nothing is kept, neither events nor the port. ``own_keys`` are as in
-    :class:`~kitestring.relay.server.Relay`. Raises KitestringError when the port is taken or the file is not usable.
+    Without a ``home`` nothing is kept, neither events nor the port. ``vouched`` are keys of the service in this process
+    and of its callers, as in :class:`~kitestring.relay.server.Relay`; None for a relay without a service.
+    Raises KitestringError when the port is taken or the file is not usable.
     """
     from kitestring.relay.server import Relay  # noqa: PLC0415 - most commands only ask for the URL
 
     path = None if home is None else home.relay_db
-    limits = Limits(kinds=frozenset(settings.kinds)) if settings.kinds else Limits()
-    relay = Relay(path, clock=clock, entropy=os.urandom, limits=limits, auth=settings.auth, own_keys=own_keys)
+    limits = Limits() if vouched is None else Limits.beside_service()
+    if settings.kinds:
+        limits = replace(limits, kinds=frozenset(settings.kinds))
+    relay = Relay(path, clock=clock, entropy=os.urandom, limits=limits, auth=settings.auth, vouched=vouched)
     port = await relay.start(settings.host, settings.port or (0 if home is None else home.relay_port()))
     try:
         if home is not None:
             home.keep_relay_port(port)
-        yield relay.url
+        yield OwnRelay(relay.url, relay.own_headers)
     finally:
         await relay.stop()
