@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import connections, history, ledger, protocol, relay, restart, service, startup
+from bench import connections, history, ledger, protocol, relay, restart, service, startup, strangers
 from bench.figures import OUT, Figure, print_table, write_json
 from bench.floor import Floor
 
@@ -27,6 +27,7 @@ PARTS: Final[dict[str, Callable[[Floor, Path], list[Figure]]]] = {
     "restart": lambda floor, directory: asyncio.run(restart.measure(floor, directory)),
     "ledger": lambda _, directory: asyncio.run(ledger.measure(directory)),
     "relay": lambda *_: asyncio.run(relay.measure()),
+    "strangers": lambda _, directory: asyncio.run(strangers.measure(directory)),
     "help": lambda *_: startup.measure(),
     "cache": lambda floor, directory: asyncio.run(history.measure_cache(floor, directory)),
 }

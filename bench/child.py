@@ -1,7 +1,10 @@
-"""What runs in a process of its own: the service, or the embedded relay. The bench starts it and asks it.
+"""What runs in a process of its own: the service, the embedded relay, both in one, or a crowd. The bench starts it and
+asks it.
 
     python -m bench.child service SETUP RELAY_URL
+    python -m bench.child embedded SETUP
     python -m bench.child relay
+    python -m bench.child crowd RELAY_URL
 
 Each line on standard input is a question (a word and whole numbers), each answer one JSON line; end of input stops the
 process. ``SETUP`` is a :class:`bench.setup.Setup` as JSON.
@@ -14,13 +17,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kitestring.app.home.config import Config
+    from kitestring.relay.vouched import VouchedKeys
 
 Answers = dict[str, Callable[..., Awaitable[object]]]
 
@@ -29,21 +33,48 @@ _MANY = 1_000_000_000
 _RATES = ("requests_per_min", "payments_per_min", "offer_requests_per_min", "all_offers_requests_per_min")
 
 
-def _config(directory: Path, relay_url: str, cache_mib: int) -> Config:
+def _config(directory: Path, relays: tuple[str, ...], cache_mib: int) -> Config:
     """The settings as `kitestring up` would read them."""
     from kitestring.app.home.config import load
 
     rates = {f"limits.{name}": _MANY for name in _RATES}
     cache = {"ledger.cache_mib": cache_mib} if cache_mib else {}
-    return load(
-        directory,
-        options={"relays": (relay_url,), "limits.open_invoices": 0, "limits.all_open_invoices": 0, **rates, **cache},
-        environment={},
-    )
+    unlimited = {"limits.open_invoices": 0, "limits.all_open_invoices": 0}
+    return load(directory, options={"relays": relays, **unlimited, **rates, **cache}, environment={})
 
 
 @asynccontextmanager
 async def service(setup_json: str, relay_url: str) -> AsyncIterator[Answers]:
+    """The whole service with a relay somewhere else."""
+    from kitestring.relay.vouched import VouchedKeys
+
+    async with _service(setup_json, {relay_url: {}}, VouchedKeys()) as answers:
+        yield answers
+
+
+@asynccontextmanager
+async def embedded(setup_json: str) -> AsyncIterator[Answers]:
+    """The whole service with its own relay, in memory, in one process."""
+    from bench import world
+    from kitestring.app.home.config import RelaySettings
+    from kitestring.app.service.own_relay import own_relay
+    from kitestring.relay.vouched import VouchedKeys
+    from kitestring.transport.clock import SystemClock
+
+    vouched = VouchedKeys(own={world.keyring().service_id})
+    async with own_relay(RelaySettings(), None, SystemClock(), vouched) as relay:
+
+        async def url() -> object:
+            return relay.url
+
+        async with _service(setup_json, {relay.url: relay.headers}, vouched) as answers:
+            yield {**answers, "url": url}
+
+
+@asynccontextmanager
+async def _service(
+    setup_json: str, relays: Mapping[str, Mapping[str, str]], vouched: VouchedKeys
+) -> AsyncIterator[Answers]:
     """The whole service as `kitestring up` wires it, with its door, on a node that costs nothing."""
     from bench import fill, memory, setup, world
     from bench.node import BenchNode
@@ -57,7 +88,7 @@ async def service(setup_json: str, relay_url: str) -> AsyncIterator[Answers]:
 
     what = setup.decode(setup_json)
     directory = Path(what.directory)
-    config = _config(directory, relay_url, what.cache_mib)
+    config = _config(directory, tuple(relays), what.cache_mib)
     ring, clock, home = world.keyring(), SystemClock(), DataDir(directory, config.runtime_dir)
     node = BenchNode(what.payable_numbers, what.invoices, what.lookup_s)
 
@@ -65,7 +96,8 @@ async def service(setup_json: str, relay_url: str) -> AsyncIterator[Answers]:
     cache_kib = config.ledger_cache_mib * 1_024
     store = await SqliteStore.open(home.ledger, ring.service_id, cache_kib=cache_kib)
     row = (await store.nodes())[-1]
-    core = Core(config, Place(home.ledger, home.path, (relay_url,)), ring, store, node, row, clock, os.urandom)
+    place = Place(home.ledger, home.path, tuple(relays), vouched, relays)
+    core = Core(config, place, ring, store, node, row, clock, os.urandom)
     await core.start()
     door = ControlServer(OwnerCommands[Desk](core.desk, all_commands()), home.bind_control())
     await door.start()
@@ -111,15 +143,36 @@ async def service(setup_json: str, relay_url: str) -> AsyncIterator[Answers]:
 @asynccontextmanager
 async def relay() -> AsyncIterator[Answers]:
     """The embedded relay alone, in memory, as `kitestring up` runs it inside the service."""
+    from bench import memory
     from kitestring.relay.server import Relay
     from kitestring.transport.clock import SystemClock
+
+    async def remembered() -> object:
+        return memory.resident_bytes(), memory.page_cache_bytes()
 
     async with Relay(None, clock=SystemClock(), entropy=os.urandom) as running:
 
         async def url() -> object:
             return running.url
 
-        yield {"url": url}
+        yield {"url": url, "memory": remembered}
+
+
+@asynccontextmanager
+async def crowd(relay_url: str) -> AsyncIterator[Answers]:
+    """Strangers with fresh keys who write to the service, see :mod:`bench.crowd`."""
+    from bench.crowd import Crowd
+
+    one = Crowd(relay_url)
+    yield {"prepare": one.prepare, "flood": one.flood}
+
+
+KINDS: dict[str, Callable[..., AbstractAsyncContextManager[Answers]]] = {
+    "service": service,
+    "embedded": embedded,
+    "relay": relay,
+    "crowd": crowd,
+}
 
 
 async def _cpu_ns() -> object:
@@ -129,8 +182,7 @@ async def _cpu_ns() -> object:
 async def main(what: str, *arguments: str) -> None:
     loop, lines = asyncio.get_running_loop(), asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    running = service(*arguments) if what == "service" else relay()
-    async with running as answers:
+    async with KINDS[what](*arguments) as answers:
         answers |= {"cpu_ns": _cpu_ns}
         while line := await lines.readline():
             question, *numbers = line.decode().split()
