@@ -16,6 +16,7 @@ from kitestring.app.service.seams import Seams
 from kitestring.base.events import EventKind
 from kitestring.base.records import Message
 from kitestring.engine.feed import Feed
+from tests.kit.app.door import at_once
 from tests.kit.clock import VirtualClock, virtual
 from tests.kit.engine.rig import Life
 from tests.kit.pages import HOW_TO, blocks, names_of
@@ -33,7 +34,7 @@ def row() -> RouteRow:
 def carry() -> Any:
     """The deliverer as the table of routes makes it."""
     nothing: Any = None
-    seams = Seams(nothing, nothing, nothing, VirtualClock(), nothing)
+    seams = Seams(nothing, nothing, nothing, VirtualClock(), nothing, at_once)
     return routes(seams, (row(),))[PAGE["TILL"]].send
 
 

@@ -211,3 +211,31 @@ async def test_a_receipt_goes_to_whoever_asked_for_the_invoice_where_its_wire_se
         assert await answers.receipt(rows[1], got) == ()
         for asked_by in ("", "forgotten"):
             assert await answers.receipt(replace(rows[0], request_id=asked_by), got) == ()
+
+
+@virtual
+async def test_what_refuses_is_marked_and_what_pays_is_not(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        await rig.pay("yes", "app", life.node.outside_invoice(), AMOUNT)
+        await rig.pay("no", "app", life.node.outside_invoice(Script(fails="no_route")), AMOUNT)
+        await rig.pay("never", "app", life.node.outside_invoice(), 10**12)
+        for request_id in ("yes", "no", "never"):
+            await rig.answer(request_id)
+            (message,) = await rig.store.messages(request_id)
+            assert bool(message.is_no) is (request_id != "yes"), request_id
+        assert {m.request_id for m in life.delivered if m.is_no} == {"no", "never"}
+
+
+@virtual
+async def test_what_is_passed_over_is_refused_for_good_without_a_word(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        answers, now = Answers(rig.context), rig.clock.now()
+        invoice = life.node.outside_invoice()
+        incoming = Incoming("r1", "nwc", "app", rig.paying(invoice, AMOUNT), NWC, now, refused_until=now + 1_000)
+        for _copy in range(2):
+            await answers.pass_over(incoming)
+        await rig.engine.handle(incoming)
+        await rig.clock.sleep(60)
+        assert (rig.told("r1"), life.node.sends) == ([], [])

@@ -7,6 +7,4 @@ The short lane leaves it out, so that the main branch stays green; ``make prove`
 from typing import Final
 
 #: hazard, or name of a parser -> finding.
-KNOWN: Final[dict[str, str]] = {
-    "ledger restored": "F5",
-}
+KNOWN: Final[dict[str, str]] = {}

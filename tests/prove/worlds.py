@@ -309,6 +309,7 @@ async def _exchanged(world: World) -> None:
 
 
 async def _restored(world: World) -> None:
+    await world.sleep(1, 30)  # nobody puts a machine back within the second in which it has answered
     world.house.restore(world.chance.choice(world.copies))
 
 

@@ -69,7 +69,7 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     home.check_owner(keyring.service_id)
     vouched = VouchedKeys(own={keyring.service_id})
     async with _relays(config, home, clock, vouched) as relays:
-        place = Place(home.ledger, home.path, tuple(relays), vouched, relays)
+        place = Place(home.ledger, home.path, tuple(relays), vouched, relays, is_outside=bool(config.relays))
         is_new = not home.ledger.exists()
         core = await Core.open(config, place, keyring, clock=clock, entropy=os.urandom)
         grace = GRACE_S

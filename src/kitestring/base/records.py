@@ -42,7 +42,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     (a wire's ``reply_to``, a grant, a URL). ``request_id`` is the request it answers, "" for none.
 
     ``event`` is the signed wire form, b"" when nothing is to be sent (the owner's control socket reads the stored
-    answer). ``signed_at`` is the event's own time.
+    answer). ``signed_at`` is the event's own time. ``is_no``: it refuses, so whoever reads it may pay in another way.
     """
 
     request_id: str
@@ -51,6 +51,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     event: bytes
     signed_at: int
     address: bytes = b""
+    is_no: bool = False
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
@@ -162,13 +163,15 @@ class Stop(msgspec.Struct, frozen=True, gc=False):
 
 
 class Generation(msgspec.Struct, frozen=True, gc=False):
-    """The point to which a ledger has come. The numbers only grow; ``ledger_id`` was drawn when the ledger was made."""
+    """The point to which a ledger has come. The numbers only grow; ``ledger_id`` was drawn when the ledger was made, or
+    at ``since`` (Unix seconds), when the owner let it go on in the place of a newer one."""
 
     ledger_id: str
     events: int
     messages: int
     payments: int
     transfers: int
+    since: int = 0
 
     @property
     def is_blank(self) -> bool:

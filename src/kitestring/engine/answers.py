@@ -56,7 +56,8 @@ class Answers:
         encoded = self._context.encode(request.reply_to, kind, outcome, self._context.clock.now())
         if encoded is None:
             return None
-        return Message(request.request_id, kind, encoded.plaintext, encoded.event, encoded.signed_at, request.reply_to)
+        event, at, is_no = encoded.event, encoded.signed_at, isinstance(outcome, Refused)
+        return Message(request.request_id, kind, encoded.plaintext, event, at, request.reply_to, is_no)
 
     # ------------------------------------------------------------ stored
 
@@ -81,6 +82,12 @@ class Answers:
             await self.store(request, refused)
         else:
             await self.refuse_until(incoming.refused_until, request, refused)
+
+    async def pass_over(self, incoming: Incoming) -> None:
+        """Refuse a request of a connection without a word, so that a replay of the same event never executes later."""
+        if not await self.known(incoming.request_id):
+            now = self._context.clock.now()
+            await self.refuse_until(incoming.refused_until or now, unclaimed_request(incoming, now), None)
 
     async def refuse_until(self, until: int, request: Request, refused: Refused | None) -> None:
         """Refuse a request until its age does (``until``, Unix seconds), with silence if ``refused`` is None. Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,7 @@ from kitestring.base.ports import Clock, Deliver, Encode, Entropy
 from kitestring.base.records import Node
 from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
+from kitestring.engine.earlier import EarlierLife
 from kitestring.engine.limits import Limits
 from kitestring.engine.same_node import SameNode
 
@@ -53,6 +54,10 @@ class Incoming(msgspec.Struct, frozen=True):
     author: str = ""
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class Context:
     """Injected once at start; the parts of the engine share it and own nothing else in common."""
@@ -66,11 +71,15 @@ class Context:
     encode: Encode
     deliver: Deliver
     limits: Limits = field(default_factory=Limits)
+    #: Whether somebody outside has confirmed that the ledger is as new as what anybody was told.
+    is_witnessed: Callable[[], bool] = _always
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     same_node: SameNode = field(init=False)
+    earlier: EarlierLife = field(init=False)
 
     def __post_init__(self) -> None:
         self.backend = self.same_node = SameNode(self.backend, lambda: self.node.node_id)
+        self.earlier = EarlierLife(self.clock, self.is_witnessed)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` on its own: nobody who waits for it can cancel it by going away."""

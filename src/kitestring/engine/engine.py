@@ -101,6 +101,11 @@ class Engine:
         again."""
         return await self._answers.known(request_id, may_say)
 
+    def may_have_answered(self, sent_at: int) -> bool:
+        """Whether a request of this date (Unix seconds) may have been carried out in an earlier life, which the ledger
+        has forgotten. Then nothing is said of it but what the node proves."""
+        return self._context.earlier.may_have_answered(sent_at)
+
     async def resolve(self, payment_id: str, note: str) -> None:
         """The operator's word about a payment of unknown outcome. Raises KitestringError if it has another state."""
         await self._payments.resolve(payment_id, note)

@@ -83,7 +83,7 @@ class Payments:
         until = self._context.clock.monotonic() + DECIDE_LIMIT_S
         grant = await self._grants.get(incoming.grant_id)
         if grant is None:
-            await self._answers.refuse(incoming, Refused(Reason.CONNECTION_ENDED))
+            await self._refuse(incoming, Refused(Reason.CONNECTION_ENDED))
             return
         await self._after(incoming, await self._decide(_Asked(incoming, command, until), grant))
 
@@ -127,8 +127,14 @@ class Payments:
         claim = ClaimPayment(request, grant.version, payment, verdict.charges, view if is_owners else None, share)
         answer = await self._context.store.apply(claim)
         if isinstance(answer, Claimed):
-            return self._begin(payment, (request,), Moving() if payment.internal else Sending())
+            return self._begin(payment, (request,), self._first(payment, asked.incoming.sent_at))
         return answer
+
+    def _first(self, payment: Payment, sent_at: int) -> Phase:
+        """Begin with a look at the node where an earlier life may have answered: as with a stored payment."""
+        if payment.internal:
+            return Moving()
+        return Stored() if self._context.earlier.may_have_answered(sent_at) else Sending()
 
     def _verdict(self, command: PayInvoice, grant: Grant, now: int, own: Invoice | None) -> Allow | Refused:
         limits = self._context.limits
@@ -193,9 +199,16 @@ class Payments:
                 request = unclaimed_request(incoming, self._context.clock.now())
                 await self._answers.store(request, paid(decided.payment))
             case Refused():
-                await self._answers.refuse(incoming, decided)
+                await self._refuse(incoming, decided)
             case _:
                 assert_never(decided)
+
+    async def _refuse(self, incoming: Incoming, refused: Refused) -> None:
+        """Refuse it, without a word where it may have been paid in an earlier life: who is told no pays once more."""
+        if self._context.earlier.may_have_answered(incoming.sent_at):
+            await self._answers.pass_over(incoming)
+        else:
+            await self._answers.refuse(incoming, refused)
 
     # ------------------------------------------------------------ under way
 

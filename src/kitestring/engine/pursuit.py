@@ -313,7 +313,8 @@ class Pursuit:
         stale = await why_not_again(self._context, self.payment, answer, self._waited_s)
         if stale is not None:
             return (stale if orders.is_over(now_s) else None), False
-        return None, orders.may_send(answer, now_s)
+        may_begin = not self._is_inherited or self._context.earlier.may_be_sent
+        return None, may_begin and orders.may_send(answer, now_s)
 
     # ------------------------------------------------------------ record and reply
 

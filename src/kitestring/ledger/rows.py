@@ -31,7 +31,7 @@ EVENT_KINDS: Final = {kind.value: kind for kind in EventKind}
 
 REQUEST: Final = "request_id, wire, grant_id, command, reply_to, sent_at, received_at, payment_id"
 #: Without the request it answers, which is a number in the outbox.
-MESSAGE: Final = "kind, plaintext, event, signed_at, address"
+MESSAGE: Final = "kind, plaintext, event, signed_at, address, is_no"
 EVENT: Final = "event, at, kind, subject, grant_id, account_id, detail"
 #: As it was claimed, then what an outcome changes.
 CLAIMED: Final = (

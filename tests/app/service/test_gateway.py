@@ -91,6 +91,25 @@ async def test_a_stale_request_is_told_the_delta_and_not_carried_out(life: Life,
     assert life.node.sends == []
 
 
+@pytest.mark.parametrize("is_full", [False, True])
+def test_of_what_an_earlier_life_may_have_paid_nobody_says_that_it_was_not(life: Life, is_full: bool) -> None:
+    @door()
+    async def story(life: Life, door: Door) -> None:
+        life.is_witnessed = False
+        stale = door.request("pay_invoice", {"invoice": door.invoice()}, age_s=301)
+        unread = door.event("not a request", age_s=100)
+        if is_full:
+            door.rig.store.broken["Refuse"] = [FULL, FULL]
+        assert [await door.tell(event) for event in (stale, unread)] == [[], []]
+        assert code(await door.ask("pay_invoice", {"invoice": door.invoice()}, age_s=-61)) == "OTHER"
+        life.is_witnessed = True
+        for event in (stale, unread):
+            await door.tell(event)
+        assert life.node.sends == []
+
+    story(life)
+
+
 @door()
 async def test_a_replay_gets_the_stored_reply_again_even_hours_later(life: Life, door: Door) -> None:
     event = door.request("pay_invoice", {"invoice": door.invoice()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from kitestring.app.home.config import RequestRates
@@ -29,11 +31,28 @@ class Carried:
         self._send = route.send
         door.pool.sent.clear()
 
-    def carry(self, message: Message) -> bool:
-        """Whether it counts as taken; said at once, for the pool of the tests answers at once."""
+    def hold_back(self, room: int = 1) -> list[Callable[[], None]]:
+        """Let whoever says no wait, as long as there is room; gives what waits."""
+        waiting: list[Callable[[], None]] = []
+
+        def when_witnessed(go: Callable[[], None]) -> bool:
+            if len(waiting) < room:
+                waiting.append(go)
+                return True
+            return False
+
+        self._send._when_witnessed = when_witnessed
+        return waiting
+
+    def begin(self, message: Message) -> list[Reception]:
+        """What is said of it, as soon as it is."""
         said: list[Reception] = []
         self._send(message, said.append)
-        (reception,) = said
+        return said
+
+    def carry(self, message: Message) -> bool:
+        """Whether it counts as taken; said at once, for the pool of the tests answers at once."""
+        (reception,) = self.begin(message)
         return reception is Reception.TAKEN
 
 
@@ -132,3 +151,33 @@ def test_every_word_of_a_relay_has_a_reception() -> None:
         answer: reception_of(PublishResult(False, {"wss://a.example": Verdict(answer)})) for answer in RelayAnswer
     }
     assert {answer for answer, reception in receptions.items() if reception is Reception.UNSENT} == {RelayAnswer.NONE}
+
+
+@virtual
+async def test_a_no_waits_for_the_witness_and_a_yes_for_nobody(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        there = await answered(Door(rig, RequestRates()))
+        waiting = there.hold_back()
+        assert there.carry(there.answer)
+        said = there.begin(replace(there.answer, is_no=True))
+        assert (said, len(there.door.pool.sent)) == ([], 1)
+        (go,) = waiting
+        go()
+        assert (said, len(there.door.pool.sent)) == ([Reception.TAKEN], 2)
+
+
+@virtual
+async def test_a_no_that_finds_too_many_waiting_is_tried_again(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        there = await answered(Door(rig, RequestRates()))
+        there.hold_back(room=0)
+        assert not there.carry(replace(there.answer, is_no=True))
+        assert there.door.pool.sent == []
+
+
+@virtual
+async def test_a_no_that_cannot_be_sent_in_the_end_is_tried_again(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    async with life.service(start=False) as rig:
+        there = await answered(Door(rig, RequestRates()))
+        assert not there.carry(replace(there.answer, is_no=True, event=b"no event"))
+        assert "an answer is not sent yet" in caplog.text

@@ -13,6 +13,7 @@ from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.routes import ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
 from kitestring.base.records import RECEIPT, REPLY, Message
+from tests.kit.app.door import at_once
 
 MESSAGE = Message("", ANNOUNCEMENT, b"", b"", 0, b"g1")
 
@@ -31,7 +32,7 @@ class Announced:
 def seams(announcer: object = None) -> Seams:
     nothing: Any = None
     given: Any = announcer
-    return Seams(nothing, nothing, nothing, nothing, given)
+    return Seams(nothing, nothing, nothing, nothing, given, at_once)
 
 
 #: Kind → the age in seconds after which it is not sent again, by reception; None for never, 0 for done.

@@ -35,6 +35,12 @@ NODE_KEY = b"\x03" * 32
 URL = "ws://127.0.0.1:1"
 
 
+def at_once(go: Callable[[], None]) -> bool:
+    """In the place of a witness that knows of everything already."""
+    go()
+    return True
+
+
 class Pool:
     """A relay pool whose relays take at once what ``takes`` says, by default everything."""
 
@@ -70,7 +76,7 @@ class Door:
         self.waiters = Waiters()
         announcer = Announcer(pool, rig.store, self.keyring, rig.clock, rig.life.entropy)
         rig.store.subscribe(self.waiters.hear)
-        rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock, announcer))
+        rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock, announcer, at_once))
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         self._wires, self._rates = wires, rates
         self.gateway = self._new_gateway()

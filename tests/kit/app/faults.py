@@ -14,8 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
+from kitestring.app.home.datadir import DataDir
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.relay_witness import D_TAG, Told
 from kitestring.base.node import Settlement
 from kitestring.base.payments import NeverSeen, Unknown
+from kitestring.base.records import Generation
+from kitestring.crypto import nip44
+from kitestring.nostr.event import Event, first_tag
 from tests.kit.app.house import House
 
 Plant = Callable[[House], None]
@@ -158,14 +164,33 @@ def an_exchanged_node_is_not_noticed(house: House) -> None:
 
 def _silence(house: House) -> None:
     """Every witness is set back to what it would say of this ledger, as if it had always been there."""
-    own = {house.service_id}
-    house.relay.restore([event for event in house.relay.events if event.pubkey not in own])
+    ledger, key = _generation(house), Keyring(DataDir(house.home, house.root).read_seed()).service_key
+    secret = nip44.conversation_key(key, key.public_hex)
+
+    def would_be_there(event: Event) -> bool:
+        if event.pubkey != key.public_hex:
+            return True
+        if first_tag(event, "d") != D_TAG:
+            return False
+        told = msgspec.json.decode(nip44.decrypt(event.content, secret), type=Told)
+        return not ledger.misses(told.ledger)
+
+    house.relay.restore([event for event in house.relay.events if would_be_there(event)])
     with closing(sqlite3.connect(house.ledger)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if "totals" in tables:
             connection.execute("UPDATE totals SET spending_stopped = ''")
             connection.execute("DELETE FROM stops")
         connection.commit()
+
+
+def _generation(house: House) -> Generation:
+    with closing(sqlite3.connect(house.ledger)) as connection:
+        sums = connection.execute("SELECT last_event, last_message FROM totals").fetchone()
+        rows = [
+            connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] for table in ("payments", "transfers")
+        ]
+    return Generation("", *sums, *(number or 0 for number in rows))
 
 
 FAULTS: Final[dict[str, Plant]] = {

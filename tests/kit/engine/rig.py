@@ -70,6 +70,7 @@ class Life:
     delivered: list[Message] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)
     numbers: Any = field(default_factory=itertools.count)
+    is_witnessed: bool = True
 
     def __post_init__(self) -> None:
         self.node = FaultyBackend(self.clock)
@@ -103,8 +104,9 @@ class Rig:
         self._heard = asyncio.Event()
         self._keys = itertools.count()
         self.context = Context(
-            self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits
-        )
+            self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits,
+            lambda: life.is_witnessed,
+        )  # fmt: skip
         self.engine = Engine(self.context)
         route = Route(self._carry)
         self.delivery = Delivery(self.store, life.clock, {REPLY: route, RECEIPT: route, NOTE: route})

@@ -102,7 +102,8 @@ async def test_each_cause_stops_and_allows_for_itself_and_the_first_is_the_one_t
     assert (await store.generation()).ledger_id == before.ledger_id
     await store.apply(SetSpending(False, "the owner is sure", NOW + 3, StopCause.LEDGER))
     assert (await store.totals()).spending_stopped == ""
-    assert (await store.generation()).ledger_id != before.ledger_id
+    after = await store.generation()
+    assert (after.ledger_id != before.ledger_id, before.since, after.since) == (True, 0, NOW + 3)
     await store.apply(SetSpending(False, "once more", NOW + 4, StopCause.LEDGER))
     assert [alarm.detail for alarm in await store.alarms(0, 10)] == [
         "spending stops: an old ledger", "spending stops: drift", "spending is allowed again: the owner is sure",

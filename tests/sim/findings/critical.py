@@ -218,6 +218,52 @@ async def a_restored_ledger_pays(house: House) -> None:
     _not_paid(house, payment_hash)
 
 
+async def _told_no_and_restored(house: House, *, label: str, restored: Callable[[], None] | None = None) -> None:
+    text, payment_hash = bill(house, Script(answers=["unreachable", "true"]))
+    async with house.service() as service:
+        app = await ready(service)
+    taken: list[Files] = []
+    async with house.service(Crossings(doing={label: lambda: taken.append(house.copy())})):
+        assert await app.answer(app.pay(text)) not in ("", "ok")
+    house.restore(taken[0])
+    if restored is not None:
+        restored()
+    async with house.service():
+        await house.clocks.service.sleep(LONG_S)
+    _not_paid(house, payment_hash)
+
+
+async def a_ledger_from_before_the_claim_pays(house: House) -> None:
+    """The copy was taken right before the claim: the relay shows a request that the ledger has never seen."""
+    await _told_no_and_restored(house, label="before ClaimPayment")
+
+
+async def no_relay_knows_of_the_restored_ledger(house: House) -> None:
+    """The relay was lost together with the machine: nobody tells that the ledger is old."""
+
+    def forget() -> None:
+        house.relay.restore([event for event in house.relay.events if event.pubkey != house.service_id])
+
+    await _told_no_and_restored(house, label="before pay", restored=forget)
+
+
+async def the_right_ledger_is_put_back(house: House) -> None:
+    """An old ledger was served for a moment and refused a payment; the one that is put back does not know of it."""
+    text, payment_hash = bill(house)
+    async with house.service() as service:
+        app = await ready(service)
+        old = house.copy()
+        assert await app.answer(app.pay(bill(house)[0])) == "ok"
+    right = house.copy()
+    house.restore(old)
+    async with house.service():
+        assert await app.answer(app.pay(text)) not in ("", "ok")
+    house.restore(right)
+    async with house.service():
+        await house.clocks.service.sleep(LONG_S)
+    _not_paid(house, payment_hash)
+
+
 # ------------------------------------------------------------ F6: another node behind the address
 
 

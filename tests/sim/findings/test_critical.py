@@ -12,7 +12,7 @@ from kitestring.base.payments import NeverSeen, Unknown
 from tests.kit.backend.lnd import FakeLnd
 from tests.kit.backend.sides import open_url, order, stranger_invoice
 from tests.sim.findings import critical
-from tests.sim.findings.playing import finding, play
+from tests.sim.findings.playing import play
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +81,20 @@ def test_f4_an_order_is_not_sent_when_the_node_returns_hours_later() -> None:
     play(critical.the_node_is_away_for_hours)
 
 
-@finding("F5", "a directory that is restored with its marker pays what its claim still may, within two minutes")
 def test_f5_a_restored_ledger_pays_nothing_by_itself() -> None:
     play(critical.a_restored_ledger_pays)
+
+
+def test_f5_a_ledger_from_before_the_claim_does_not_pay_what_it_has_never_seen() -> None:
+    play(critical.a_ledger_from_before_the_claim_pays)
+
+
+def test_f5_nothing_of_an_earlier_life_is_sent_while_no_relay_knows_of_the_ledger() -> None:
+    play(critical.no_relay_knows_of_the_restored_ledger)
+
+
+def test_f5_what_an_old_ledger_has_refused_is_not_paid_by_the_right_one() -> None:
+    play(critical.the_right_ledger_is_put_back)
 
 
 def test_f6_an_exchanged_node_is_not_sent_the_orders_of_the_other() -> None:

@@ -16,7 +16,7 @@ from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.node import Backend
+from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import NodeView, StopCause
@@ -60,6 +60,10 @@ class Asking(Reading, Protocol):
     @property
     def shares(self) -> ShareTable:
         """The part of everybody in what is shared."""
+        ...
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Lines of ``kitestring doctor`` about the running service itself."""
         ...
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:

@@ -48,7 +48,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         "node": await _node_facts(desk),
         "findings": [
             {"name": f.name, "state": f.state.value, "message": f.sentence}
-            for f in (*await how_it_is(desk.backend), *await _lost_records(desk))
+            for f in (*await how_it_is(desk.backend), *await _lost_records(desk), *desk.findings())
         ],
         "relays": await _relay_facts(desk),
         "now": desk.clock.now(),

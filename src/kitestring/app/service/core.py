@@ -25,6 +25,7 @@ from kitestring.app.service.notices import give_notice
 from kitestring.app.service.probe import Probe
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.relay_watch import RelayWatch
+from kitestring.app.service.relay_witness import RelayWitness
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.service_desk import ServiceDesk
@@ -64,6 +65,7 @@ class Place:
 
     Every public key that the service writes with, and those of its callers, are put into ``vouched``: its own relay has
     room for these always. ``relay_headers`` are sent to a relay with each connection, by its URL.
+    ``is_outside``: the relays are not our own one, which keeps its events on the disk of the ledger.
     """
 
     ledger: Path
@@ -71,6 +73,7 @@ class Place:
     relays: tuple[str, ...]
     vouched: VouchedKeys = field(default_factory=VouchedKeys)
     relay_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    is_outside: bool = True
 
 
 class Core:
@@ -89,13 +92,20 @@ class Core:
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
         self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy)
-        self.delivery: Final = Delivery(store, clock, routes(Seams(self.pool, store, wires, clock, self.announcer)))
+        self._relay_witness: Final = RelayWitness(
+            self.pool, store, keyring.service_key, clock, entropy, is_outside=place.is_outside
+        )
+        seams = Seams(self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed)
+        self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
         store.subscribe(self.waiters.hear)
         store.subscribe(self.delivery.hear)
         self.engine: Final = Engine(
-            Context(store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits)
-        )
+            Context(
+                store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits,
+                self._relay_witness.confirms,
+            )
+        )  # fmt: skip
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id, facts=Facts(node.network, config.accept_legacy_offers), wires=wires,
             engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
@@ -109,7 +119,7 @@ class Core:
         self.clocks: Final = Clocks(self.pool, config.relays, backend, clock)
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
-            self.clocks, place.relays, node.network,
+            self.clocks, place.relays, node.network, self._relay_witness.findings,
         )  # fmt: skip
         self._twins: Final = Twins(
             self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
@@ -143,6 +153,7 @@ class Core:
         await self._witness.begin()
         await self.connections.know()
         await self.pool.start()
+        await self._relay_witness.begin()
         await self.engine.start()
         await self.delivery.start()
         self.connections.listen()
@@ -176,6 +187,7 @@ class Core:
             closing.push_async_callback(self.backend.close)
             closing.push_async_callback(self.store.close)
             closing.push_async_callback(self.pool.stop)
+            closing.push_async_callback(self._relay_witness.stop)
             closing.push_async_callback(self.announcer.stop)
             closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             closing.push_async_callback(self.connections.stop)

@@ -211,8 +211,10 @@ class Gateway:
 
     async def _refuse_for_good(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused | None) -> None:
         """The ledger keeps it from being carried out, before anybody is told. What was answered before, which memory
-        may have lost, keeps its answer."""
+        may have lost, keeps its answer; of what an earlier life may have paid nobody says that it was not."""
         now, grant_id = self._clock.now(), "" if caller.grant is None else caller.grant.grant_id
+        if self._engine.may_have_answered(event.created_at):
+            refused = None
         reply_to = b"" if refused is None else to.freeze()
         request = Request(event.id, to.wire, grant_id, b"", reply_to, event.created_at, now)
         until = WINDOWS[event.kind].over_at(event.created_at, now)
@@ -231,7 +233,8 @@ class Gateway:
             return False
         if caller.grant is not None and not await self._last_words.keep(event.id, until):
             return False
-        if caller.rates.may_tell(caller.name, _NOT_STORED.reason, read=True):
+        is_silent = self._engine.may_have_answered(event.created_at)
+        if not is_silent and caller.rates.may_tell(caller.name, _NOT_STORED.reason, read=True):
             self._turn_away(event, caller, to, _NOT_STORED)
         return True
 

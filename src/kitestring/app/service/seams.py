@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kitestring.app.service.announcer import Announcer
@@ -20,3 +21,5 @@ class Seams:
     wires: Wires
     clock: Clock
     announcer: Announcer
+    #: Calls back when a witness outside knows how far the ledger has come; False, and never, if too much waits for it.
+    when_witnessed: Callable[[Callable[[], None]], bool]

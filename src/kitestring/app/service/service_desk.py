@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from kitestring.app.home.config import Config
@@ -18,7 +19,7 @@ from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
-from kitestring.base.node import Backend
+from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import CONTROL_WIRE, NodeView, StopCause
@@ -35,7 +36,10 @@ from kitestring.engine.shares import ShareTable
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceDesk:
-    """Made by ``Core``. ``relays`` are those inside our codes, ``network`` is the node's."""
+    """Made by ``Core``. ``relays`` are those inside our codes, ``network`` is the node's.
+
+    ``of_the_service`` gives what the doctor should know of the service itself.
+    """
 
     config: Config
     keyring: Keyring
@@ -49,6 +53,7 @@ class ServiceDesk:
     clocks: Clocks
     relays: tuple[str, ...]
     network: str
+    of_the_service: Callable[[], tuple[Finding, ...]] = tuple
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -61,6 +66,9 @@ class ServiceDesk:
     @property
     def shares(self) -> ShareTable:
         return self.engine.shares
+
+    def findings(self) -> tuple[Finding, ...]:
+        return self.of_the_service()
 
     # ------------------------------------------------------------ read
 

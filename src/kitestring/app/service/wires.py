@@ -68,9 +68,7 @@ class Wires:
     def resign(self, message: Message, now: int) -> Message:
         """The same answer with a fresh time."""
         fresh = self._sign(thaw(message.address), message.plaintext, now)
-        return Message(
-            message.request_id, message.kind, message.plaintext, fresh.event, fresh.signed_at, message.address
-        )
+        return msgspec.structs.replace(message, event=fresh.event, signed_at=fresh.signed_at)
 
     def _sign(self, to: ReplyTo, plaintext: bytes, now: int) -> Encoded:
         own = self._conversation(to)

@@ -51,7 +51,7 @@ _FORGET: Final = (
     "DELETE FROM outbox WHERE request = ?1 AND kind <> 'reply'",
     "DELETE FROM requests WHERE request = ?1",
 )
-_PUT: Final = f"INSERT INTO outbox (message, service, request, {MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT: Final = f"INSERT INTO outbox (message, service, request, {MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _FINISH: Final = "UPDATE requests SET finished_at = ?, reply = ? WHERE request = ? AND finished_at IS NULL"
 _HAS: Final = "SELECT 1 FROM outbox WHERE request = ? AND kind = ? AND kind <> 'reply'"
 #: The answers of a request: its reply by number, the others by an index that no reply is in.
@@ -220,7 +220,7 @@ class Batch:
     def _put(self, m: Message, request: int | None) -> None:
         self.sums.last_message += 1
         number = self.sums.last_message
-        values = (m.kind, m.plaintext, m.event, m.signed_at, m.address)
+        values = (m.kind, m.plaintext, m.event, m.signed_at, m.address, m.is_no)
         self.execute(_PUT, (message_id(self.service, number), self.service, request, *values))
         self.outgoing.append(Outgoing(number, m))
 

@@ -52,7 +52,7 @@ _STOP: Final = "SELECT why FROM stops WHERE service = ? AND cause = ?"
 _SET_STOP: Final = "INSERT INTO stops VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET why = excluded.why"
 _NO_STOP: Final = "DELETE FROM stops WHERE service = ? AND cause = ?"
 _FIRST_STOP: Final = "SELECT why FROM stops WHERE service = ? ORDER BY at, cause LIMIT 1"
-_NEW_LEDGER: Final = "UPDATE services SET ledger_id = lower(hex(randomblob(16))) WHERE service = ?"
+_NEW_LEDGER: Final = "UPDATE services SET ledger_id = lower(hex(randomblob(16))), since = ? WHERE service = ?"
 
 Refusal = Denied | Stale
 
@@ -181,7 +181,7 @@ def set_spending(batch: Batch, tx: SetSpending) -> Done:
     elif was_stopped:
         batch.execute(_NO_STOP, key)
         if tx.cause is StopCause.LEDGER:
-            batch.execute(_NEW_LEDGER, (batch.service,))
+            batch.execute(_NEW_LEDGER, (tx.now, batch.service))
         if tx.why:
             batch.tell(EventKind.ALARM, "spending", tx.now, detail=f"spending is allowed again: {tx.why}")
     first = batch.execute(_FIRST_STOP, (batch.service,)).fetchone()

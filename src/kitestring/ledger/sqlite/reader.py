@@ -340,7 +340,7 @@ class SqliteReads:
     async def generation(self) -> Generation:
         row = self._one(
             "SELECT s.ledger_id, t.last_event, t.last_message, (SELECT coalesce(max(payment), 0) FROM payments),"
-            " (SELECT coalesce(max(transfer), 0) FROM transfers)"
+            " (SELECT coalesce(max(transfer), 0) FROM transfers), s.since"
             " FROM services s JOIN totals t ON t.service = s.service WHERE s.service = ?"
         )
         assert row is not None  # noqa: S101 - written when the service was

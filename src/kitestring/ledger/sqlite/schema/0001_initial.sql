@@ -3,12 +3,13 @@
 -- Written for few and cheap writes per payment: rows are numbered in the order they come, what belongs together is one
 -- row, and a list of more than two texts is spelled with OR (SQLite builds a table in memory for IN, at every write).
 
--- `ledger_id` is drawn when the ledger is made, and anew when one that was restored goes on: two histories are never
--- taken for one.
+-- `ledger_id` is drawn when the ledger is made, and anew when one that was restored goes on, at `since`: two histories
+-- are never taken for one.
 CREATE TABLE services (
   service INTEGER PRIMARY KEY,
   service_id TEXT NOT NULL UNIQUE,
-  ledger_id TEXT NOT NULL
+  ledger_id TEXT NOT NULL,
+  since INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- One row per service, so that no request ever sums anything. `audit` rebuilds every sum in it.
@@ -149,6 +150,7 @@ CREATE TABLE refusals (
 -- What must be told to somebody. `message` is the service, shifted by 48 bits, plus the number in totals.last_message.
 -- `kind` chooses the deliverer, `address` is its own affair, `request` is the request that it answers, if any.
 -- A message beyond the consumer '@outbox' was not tried yet; one with `next_at` is tried again then; any other is done.
+-- `is_no`: it refuses, and is told when somebody outside knows how far the ledger has come.
 CREATE TABLE outbox (
   message INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -158,6 +160,7 @@ CREATE TABLE outbox (
   plaintext BLOB NOT NULL,
   event BLOB NOT NULL,
   signed_at INTEGER NOT NULL,
+  is_no INTEGER NOT NULL CHECK (is_no = 0 OR is_no = 1),
   attempts INTEGER NOT NULL DEFAULT 0,
   next_at INTEGER
 ) STRICT;
@@ -182,7 +185,8 @@ CREATE INDEX events_alarms ON events (service, event) WHERE kind = 'alarm';
 CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
--- How far each consumer has come: of events, and '@outbox' of messages.
+-- How far each consumer has come: of events, and '@outbox' of messages. 'relays' is the event up to which the relays know
+-- of the ledger.
 CREATE TABLE consumers (
   service INTEGER NOT NULL,
   name TEXT NOT NULL,
