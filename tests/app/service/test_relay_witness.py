@@ -419,3 +419,14 @@ async def test_a_disk_that_is_full_is_said_and_holds_no_answer_back(ledger: Path
         one.witness.when_witnessed(lambda: gone.append(True))
         await one.clock.sleep(5)
         assert gone == [True]
+
+
+@story
+async def test_a_ledger_in_which_nothing_happens_is_told_once(ledger: Path, relay: KeepingRelay) -> None:
+    await first_life(ledger, relay)
+    async with served(ledger, relay) as one:
+        await one.pay("b")
+        await one.clock.sleep(3 * RHYTHM_S)
+        before = len(relay.events)
+        await one.clock.sleep(3_600)
+        assert len(relay.events) == before

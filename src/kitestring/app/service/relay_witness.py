@@ -41,8 +41,9 @@ log = logging.getLogger("kitestring")
 
 #: The ``d`` tag of the event, which belongs to the service key alone.
 D_TAG: Final = "kitestring-generation"
-#: How often the event follows a ledger that says no to nobody. What is committed meanwhile is not witnessed.
-RHYTHM_S: Final = 2.0
+#: How often the event follows a ledger that says no to nobody: relays are not to be worn out by a busy one. What is
+#: committed meanwhile is not witnessed.
+RHYTHM_S: Final = 10.0
 #: Between two events; all that say no meanwhile wait for one of them.
 PAUSE_S: Final = 0.1
 #: Each event is dated a second after the one before, as relays keep the newest: so far may that run ahead of the clock.
