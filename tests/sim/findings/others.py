@@ -166,7 +166,7 @@ async def strangers_fill_the_open_invoices(house: House) -> None:
         await house.clocks.service.sleep(60)
         modest = await service.connect("modest", account="shop")
         asked = [await modest.first(modest.send("make_invoice", {"amount": SALE})) for _ in range(3)]
-        must(all(answer["error"] is None for answer in asked), "the flood of others has closed a small till")
+        must(all(answer.get("error") is None for answer in asked), "the flood of others has closed a small till")
         for _ in range(3):
             made = await service.command("invoice", amount_msat=SALE)
             assert made["payment_hash"]
