@@ -394,6 +394,26 @@ async def test_with_no_relay_there_the_start_waits_a_little_and_nothing_is_confi
 
 
 @story
+async def test_a_no_waits_while_every_relay_is_away_and_leaves_when_one_has_heard(
+    ledger: Path, relay: KeepingRelay
+) -> None:
+    await first_life(ledger, relay)
+    async with served(ledger, relay) as one:
+        await one.clock.sleep(60)
+        pool = one.witness._pool
+        one.witness._pool = Nowhere(relay)  # type: ignore[assignment]  # for a while
+        known: list[Told] = []
+        await one.pay("b")
+        one.witness.when_witnessed(partial(_hear_of, known, relay))
+        await one.clock.sleep(600)
+        assert known == []
+        one.witness._pool = pool
+        await one.clock.sleep(2 * RHYTHM_S)
+        assert [told.ledger for told in known] == [await one.store.generation()]
+        assert one.witness.findings() == ()
+
+
+@story
 async def test_our_own_relay_is_no_witness_and_nobody_waits_for_it(ledger: Path, relay: KeepingRelay) -> None:
     await first_life(ledger, relay)
     number = len(relay.events)

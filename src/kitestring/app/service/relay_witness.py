@@ -51,8 +51,8 @@ PAUSE_S: Final = 0.1
 AHEAD_S: Final = 20
 #: How long a start waits for what the relays show.
 HEAR_S: Final = 5.0
-#: How long a relay is given to take an event. A no leaves after that all the same, and at once until one is taken. No
-#: relay that is away takes the no either, and one that refuses these events alone must not silence us.
+#: How long a relay is given to take an event. A no leaves after that all the same, and at once until one is taken: a
+#: relay that refuses these events alone must not silence us.
 TAKE_S: Final = 10.0
 #: The same at a stop.
 LAST_S: Final = 2.0
@@ -228,7 +228,10 @@ class RelayWitness:
             await self._changes.until(lambda: bool(self._news or self._waiting), RHYTHM_S)
 
     async def _look(self) -> None:
-        """Take in what was heard, say how far the ledger has come, and let go who waited for that."""
+        """Take in what was heard, say how far the ledger has come, and let go who waited for that. While every relay is
+        away nobody hears a no either."""
+        if not await self._pool.connected(timeout_s=RHYTHM_S):
+            return
         if self._is_refused:
             self._let_go(len(self._waiting))
         waited = len(self._waiting)
