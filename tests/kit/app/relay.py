@@ -14,6 +14,7 @@ from kitestring.nostr.event import Event, decode_event, encode_event, verify_eve
 from kitestring.nostr.filter import Filter
 from kitestring.relay.index import matches, tag_sets
 from kitestring.transport.dates import machine_of
+from kitestring.transport.link import RelayStatus
 from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from kitestring.transport.subscriptions import FilterSource, Handler
 
@@ -119,17 +120,20 @@ class _Subscription:
         return True
 
     @property
+    def chunks(self) -> dict[str, _Chunk]:
+        return {f"{self.name}:0": _Chunk(dict.fromkeys(self.keys))}
+
+    @property
     def refusals(self) -> dict[str, str]:
         return {}
 
 
 @dataclass(frozen=True)
-class _Status:
-    url: str = URL
-    connected: bool = True
-    last_error: str = ""
-    auth_error: str = ""
-    refused: str = ""
+class _Chunk:
+    keys: dict[str, None]
+
+
+_STATUS = RelayStatus(URL, True, 1, "", 0, "", "", "")
 
 
 class RelayDouble:
@@ -153,8 +157,8 @@ class RelayDouble:
         for subscription in self._open:
             subscription.close()
 
-    def status(self) -> list[_Status]:
-        return [_Status()]
+    def status(self) -> list[RelayStatus]:
+        return [_STATUS]
 
     def connected_urls(self) -> list[str]:
         return [URL]
