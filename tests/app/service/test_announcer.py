@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ FIRST, SECOND = "ws://first", "ws://second"
 @dataclass
 class Row:
     url: str
+    connected: bool
+    last_error: str
 
 
 class FakePool:
@@ -55,17 +57,21 @@ class FakePool:
         self.published: list[Event] = []
         self.on: dict[str, list[Event]] = {FIRST: [], SECOND: []}
         self.down: set[str] = set()
+        self.errors: dict[str, str] = {}
         self.refusing: set[str] = set()
         self.under_way: dict[str, Verdict] = {}
 
     def status(self) -> list[Row]:
-        return [Row(url) for url in self.on]
+        return [Row(url, url not in self.down, self.errors.get(url, "")) for url in self.on]
 
     def connected_urls(self) -> list[str]:
         return [url for url in self.on if url not in self.down]
 
     async def connected(self, count: int = 1, timeout_s: float = 20.0) -> bool:
-        return await self.changes.until(lambda: len(self.connected_urls()) >= count, timeout_s)
+        return await self.until(lambda: len(self.connected_urls()) >= count, timeout_s)
+
+    async def until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        return await self.changes.until(holds, timeout_s)
 
     def connect(self, *urls: str) -> None:
         self.down -= set(urls)
@@ -282,6 +288,17 @@ async def test_at_a_start_announcements_wait_for_the_relays_and_nothing_is_warne
     assert sorted(event.pubkey for event in pool.on[FIRST]) == sorted((GRANT.service_pubkey, OTHER.service_pubkey))
     assert pool.on[FIRST] == pool.on[SECOND] == pool.published
     assert warnings(caplog) == []
+
+
+async def test_a_relay_that_has_failed_before_keeps_no_change_from_a_good_one(store: SqliteStore) -> None:
+    """Whoever makes a connection waits two seconds for the words of the relays: the good one must have been asked."""
+    clock = ManualClock()
+    pool = FakePool(clock)
+    pool.down, pool.errors = {SECOND}, {SECOND: "connection refused"}
+    await save(store, GRANT)
+    assert await announcer(pool, store).announce(GRANT)
+    assert len(pool.on[FIRST]) == 1
+    assert OTHERS_S not in clock.sleeps
 
 
 async def test_without_a_relay_one_line_says_which_relay_misses_how_many_connections_until_it_has_them(

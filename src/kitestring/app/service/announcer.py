@@ -36,7 +36,7 @@ REFRESH_S: Final = 600
 MISSING_S: Final = 5
 #: Seconds until every relay must have taken an event.
 PUBLISH_S: Final = 10.0
-#: Once one relay is connected, the others get so many seconds to be connected too.
+#: Once one relay is connected, the others get so many seconds to be connected too, or to have failed once.
 OTHERS_S: Final = 3.0
 #: Relays that refuse a deletion are asked again for so many seconds after the end of the connection: they may only have
 #: refused a clock that was ahead.
@@ -227,9 +227,14 @@ class Announcer:
         return frozenset(row.url for row in self._pool.status())
 
     async def _relays_there(self) -> None:
-        """Wait for the first relay, and shortly for the others: that a service starts is no reason for a warning."""
+        """Wait for the first relay, and shortly for the others: that a service starts is no reason for a warning. One
+        that has failed before is not waited for: it gets what it misses later, and a good one has the change at once.
+        """
         if await self._pool.connected():
-            await self._pool.connected(len(self._pool.status()), OTHERS_S)
+            await self._pool.until(self._all_tried, OTHERS_S)
+
+    def _all_tried(self) -> bool:
+        return all(row.connected or row.last_error for row in self._pool.status())
 
     def _prepare(self, grant: Grant, known: _Announced) -> None:
         """Sign what is to be said of ``grant``; all relays miss it then. Of what another process has announced before a
