@@ -18,7 +18,7 @@ from kitestring.app.cli.values import BudgetType, Moment, MomentType, Sats, amou
         ("5000/total", (5000, "never", 0)),
         ("5000/24h", (5000, "rolling", 86_400)),
         ("5000/7d", (5000, "rolling", 604_800)),
-        ("5000/90m", (5000, "rolling", 5_400)),
+        ("5000/90min", (5000, "rolling", 5_400)),
     ],
 )
 def test_budgets_are_read_and_shown(text: str, value: tuple[int, str, int]) -> None:
@@ -28,7 +28,7 @@ def test_budgets_are_read_and_shown(text: str, value: tuple[int, str, int]) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["5000", "5000/", "/day", "0/day", "-1/day", "1.5/day", "5/hour", "5/0d", "5/400d", "5 /day"]
+    "text", ["5000", "5000/", "/day", "0/day", "-1/day", "1.5/day", "5/hour", "5/1m", "5/0d", "5/400d", "5 /day"]
 )
 def test_other_budgets_are_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a budget"):
@@ -53,7 +53,7 @@ def test_what_is_no_whole_number_of_sats_is_refused(text: str) -> None:
 
 def test_a_rolling_window_is_shown_in_its_largest_unit() -> None:
     assert budget(1_000, "rolling", 86_400) == "1 sat per 1d"
-    assert budget(1_000, "rolling", 5_400) == "1 sat per 90m"
+    assert budget(1_000, "rolling", 5_400) == "1 sat per 90min"
     assert budget(None, None, None) == "no budget limit"
 
 
@@ -64,7 +64,7 @@ def test_moments_are_days_or_spans() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("2027-13-31", "is no time"), ("0d", "is no time"), ("99999d", "at most 36500d")]
+    ("text", "words"), [("2027-13-31", "is no time"), ("0d", "is no time"), ("1m", "90min"), ("99999d", "at most 36500d")]
 )
 def test_other_moments_are_refused(text: str, words: str) -> None:
     with pytest.raises(click.BadParameter, match=words):

@@ -19,8 +19,9 @@ MAX_CELL_CHARS: Final = 16_384
 
 _WHOLE: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
 _PERIODS: Final = {"day": "day", "week": "week", "month": "month", "year": "year", "total": "never"}
-_UNITS_S: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_LENGTH: Final = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+#: There is no "m": a budget per month that was taken for one per minute would be 43,200 times as large.
+_UNITS_S: Final = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_LENGTH: Final = re.compile(r"([1-9][0-9]{0,5})(min|[hdw])", re.ASCII)
 
 
 class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
@@ -79,7 +80,7 @@ class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
             if 0 < length_s <= MAX_WINDOW_S:
                 return int(amount), "rolling", length_s
         raise click.BadParameter(
-            f"{value!r} is not a budget; write 5000/day, /week, /month, /year, /24h, /total", ctx, param
+            f"{value!r} is not a budget; write 5000/day, /week, /month, /year, /24h, /90min, /total", ctx, param
         )
 
 
@@ -91,7 +92,7 @@ class Moment(NamedTuple):
 
 
 class MomentType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """``30d`` from now (m, h, d, w), or a day ``2027-01-31`` (its beginning in UTC)."""
+    """``30d`` from now (min, h, d, w), or a day ``2027-01-31`` (its beginning in UTC)."""
 
     name = "time"
 
@@ -112,7 +113,7 @@ class MomentType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
             return Moment(calendar.timegm(time.strptime(str(value), "%Y-%m-%d")), None)
         except ValueError as error:
             raise click.BadParameter(
-                f"{value!r} is no time; write 12h, 30d, 52w or a day such as 2027-01-31", ctx, param
+                f"{value!r} is no time; write 12h, 30d, 52w, 90min or a day such as 2027-01-31", ctx, param
             ) from error
 
 
