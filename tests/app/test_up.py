@@ -43,6 +43,11 @@ async def test_a_ledger_that_is_gone_is_not_replaced_as_long_as_its_marker_is_th
             pass
     assert not home.ledger.exists()
     home.marker_file.unlink()
+    wrong = Config(tmp_path, node_url="lnd+https://127.0.0.1:1", runtime_dir=tmp_path)
+    with home.locked(), pytest.raises(KitestringError, match="lacks macaroon"):
+        async with service.serving(wrong, home):
+            pass
+    assert "begins now" not in caplog.text, "nothing began"
     with home.locked():
         async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home):
             assert "there is no ledger beside service.key: an empty one begins now" in caplog.text

@@ -63,8 +63,7 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     """The whole service while the context lasts. The directory must be locked."""
     clock = SystemClock()
     home.need_ledger()
-    if home.key_file.exists() and not home.ledger.exists():
-        log.warning("there is no ledger beside %s: an empty one begins now", home.key_file.name)
+    had_key = home.key_file.exists()
     keyring = Keyring(home.seed(os.urandom))
     home.check_owner(keyring.service_id)
     vouched = VouchedKeys(own={keyring.service_id})
@@ -74,6 +73,11 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
         core = await Core.open(config, place, keyring, clock=clock, entropy=os.urandom)
         grace = GRACE_S
         try:
+            if is_new and had_key:
+                log.warning(
+                    "there is no ledger beside %s: an empty one begins now; if you had one, stop and put %s back",
+                    home.key_file.name, home.ledger.name,
+                )  # fmt: skip
             if is_new:
                 home.hold_ledger()
             await core.start()
