@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ SIZE = 65_536
 
 def size_of(file: Path) -> int:
     return file.stat().st_size
+
+
+def mode_of(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
 
 
 def event_id(number: int) -> str:
@@ -40,6 +45,7 @@ async def test_an_id_is_known_after_a_restart_until_its_time_is_over(file: Path)
 async def test_the_file_has_its_room_from_the_beginning_and_never_grows(file: Path) -> None:
     words = LastWords(file, ManualClock())
     assert size_of(file) == SIZE
+    assert mode_of(file) == 0o600, "as everything in the directory"
     for number in range(1, SLOTS + 1):
         assert await words.keep(event_id(number), NOW + 360)
     assert not await words.keep(event_id(SLOTS + 1), NOW + 360)

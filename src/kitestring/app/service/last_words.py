@@ -81,7 +81,7 @@ class LastWords:
 
 
 def _make(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as file:
         file.write(bytes(SLOTS * _SLOT.size))
         os.fsync(file.fileno())
 
