@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from kitestring.base.payments import State
 from kitestring.base.records import Stop, StopCause
 from kitestring.base.transactions import Claimed, Denied, SetSpending
 from kitestring.ledger.audit.checks import audit
+from kitestring.ledger.sqlite import copy as copy_module
 from kitestring.ledger.sqlite.copy import copy_ledger
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.steps import state_of
@@ -78,3 +81,18 @@ async def test_a_stop_that_was_there_stays_and_what_is_no_ledger_is_not_copied(l
         copy_ledger(ledger, tmp_path / "copy.db", SERVICE, "a copy", NOW)
     with pytest.raises(KitestringError, match="there is no ledger"):
         copy_ledger(tmp_path / "nothing.db", tmp_path / "new.db", SERVICE, "a copy", NOW)
+
+
+async def test_a_disk_that_is_full_is_named_by_the_copy_for_the_ledger_is_only_read(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    await (await SqliteStore.open(ledger, SERVICE)).close()
+    monkeypatch.setattr(copy_module, "service_number", full)
+    with pytest.raises(OSError, match=str(tmp_path / "copy.db")) as caught:
+        await asyncio.to_thread(copy_ledger, ledger, tmp_path / "copy.db", SERVICE, "a copy", NOW)
+    assert caught.value.errno == errno.ENOSPC

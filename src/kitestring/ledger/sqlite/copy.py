@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -23,7 +24,8 @@ def copy_ledger(source: Path, target: Path, service_id: str, why: str, now: int)
     """Copy the ledger at ``source`` to ``target``, which must not exist, durably and for its owner alone.
 
     Whoever is started on the copy does not spend, because of ``why``, until somebody allows it. Raises KitestringError
-    when there is no such ledger, or the copy cannot be written; a half copy may then be there.
+    when there is no such ledger, or the copy cannot be written, OSError when its disk is full; a half copy may then be
+    there.
     """
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
@@ -39,6 +41,8 @@ def copy_ledger(source: Path, target: Path, service_id: str, why: str, now: int)
             copy.execute(_TOTAL, (service,))
             copy.execute("COMMIT")
     except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:  # the disk of the copy: that of the ledger is only read
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
         raise KitestringError(Reason.INTERNAL, f"the ledger cannot be copied to {target}: {error}") from error
     with target.open("rb") as file:
         os.fsync(file.fileno())
