@@ -64,4 +64,4 @@ async def test_against_the_node_it_needs_the_running_service(tmp_path: Path) -> 
     await stopped(tmp_path)
     refused = CliRunner().invoke(cli, ["--data-dir", str(tmp_path), "audit", "--node"])
     assert (refused.exit_code, refused.stdout) == (4, "")
-    assert "start it with `kitestring up`" in refused.stderr
+    assert f"start it with `kitestring --data-dir {tmp_path} up`" in refused.stderr

@@ -23,7 +23,7 @@ def test_a_restored_service_receives_and_spends_after_the_books_were_compared(tm
 
     again = Service.start(home)
     refused = again.run("pay", paid_later)
-    assert "spending is stopped" in refused.stderr
+    assert "spending is stopped here at the moment; `kitestring doctor` says why and what to do" in refused.stderr
     again.ok("sandbox", "pay", again.card["noffer"], "21")
     found = {row["name"]: row for row in json.loads(again.run("--json", "doctor").stdout)["checks"]}
     assert found["ledger"]["state"] == "fail"
@@ -49,7 +49,7 @@ def test_a_directory_that_was_copied_by_hand_and_put_back_does_not_spend(tmp_pat
     shutil.copy(copy, home / "kitestring.db")
     third = Service.start(home)
     refused = third.run("pay", third.ok("sandbox", "invoice", "70")["bolt11"])
-    assert "spending is stopped" in refused.stderr
+    assert "spending is stopped here at the moment; `kitestring doctor` says why and what to do" in refused.stderr
     assert third.ok("allow-spending", "--note", "I know what I paid")["allowed"] == ["ledger"]
     third.ok("pay", third.ok("sandbox", "invoice", "70")["bolt11"])
     assert third.stop() == 0

@@ -26,6 +26,25 @@ def test_a_key_that_the_service_would_refuse_is_refused_before_it_is_asked(key: 
     assert kitestring("invoice", "5", "--idempotency-key", "order-17").exit_code == 4
 
 
+def test_a_command_to_be_typed_next_is_about_the_directory_that_was_named() -> None:
+    shell = Shell()
+    assert shell.hinted("run `kitestring up`") == "run `kitestring up`"
+    shell.data_dir = "/my kite"
+    assert shell.hinted("run `kitestring up`, see `kitestring --help`") == (
+        "run `kitestring --data-dir '/my kite' up`, see `kitestring --help`"
+    )
+
+
+def test_a_person_is_told_that_something_takes_time_and_a_program_is_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Shell().note_waiting("asking …")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    Shell().note_waiting("asking …")
+    assert capsys.readouterr() == ("", "asking …\n")
+
+
 def test_nothing_that_is_printed_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     shell, words = Shell(), "one\x1b[2K\ntwo\u202e\x9b"
     shell.show({"words": words}, words)

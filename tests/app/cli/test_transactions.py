@@ -50,6 +50,7 @@ def test_options_choose_what_is_listed() -> None:
     params = {"limit": 5, "offset": 2, "direction": "outgoing", "unpaid": True, "account": "bob"}
     assert asked == [("transactions", params)]
     assert run(command, "--in", answer=NOTHING).asked[0][1]["direction"] == "incoming"
+    assert run(command, "--in", "--out", answer=NOTHING).asked[0][1]["direction"] == ""
     assert run(command, answer=NOTHING).asked[0][1] == {
         "limit": 20, "offset": 0, "direction": "", "unpaid": False, "account": "",
     }  # fmt: skip

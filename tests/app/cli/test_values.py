@@ -64,7 +64,8 @@ def test_moments_are_days_or_spans() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("2027-13-31", "is no time"), ("0d", "is no time"), ("1m", "90min"), ("99999d", "at most 36500d")]
+    ("text", "words"),
+    [("2027-13-31", "is no time"), ("0d", "is no time"), ("1m", "90min"), ("99999d", "at most 36500d")],
 )
 def test_other_moments_are_refused(text: str, words: str) -> None:
     with pytest.raises(click.BadParameter, match=words):

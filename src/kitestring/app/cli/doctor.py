@@ -17,6 +17,7 @@ def command(shell: Shell) -> int:
 
     from kitestring.app.doctor import examine
 
+    shell.note_waiting("looking at the service, the node and the relays; who does not answer takes some seconds …")
     checks, clocks = asyncio.run(examine(shell.config, shell.home))
     result = {
         "checks": [{"name": c.name, "state": c.state.value, "message": c.sentence} for c in checks],

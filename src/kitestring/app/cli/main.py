@@ -64,7 +64,7 @@ class CommandGroup(click.Group):
             return None
         from importlib.util import find_spec
 
-        by_hand = f"kitestring.app.cli.{cmd_name}"
+        by_hand = f"kitestring.app.cli.{cmd_name.replace('-', '_')}"
         if find_spec(by_hand) is None:
             from kitestring.app.cli.from_row import make
 
@@ -117,11 +117,12 @@ def _tell(error: BaseException) -> int:
     told = _explain(_full_disk(error) or error)
     if not told.sentence:
         return told.code
+    sentence = SHELL.hinted(told.sentence)
     if SHELL.as_json:
-        problem = {"reason": told.reason, "message": told.sentence, "details": dict(told.details)}
+        problem = {"reason": told.reason, "message": sentence, "details": dict(told.details)}
         with suppress(KitestringError):  # standard output is full; standard error says it all
             SHELL.print_json({"error": problem})
-    click.echo(f"error: {clean(told.sentence, MAX_SENTENCE_CHARS)}", err=True)
+    click.echo(f"error: {clean(sentence, MAX_SENTENCE_CHARS)}", err=True)
     _give_up_what_cannot_be_written()
     return told.code
 
@@ -197,6 +198,8 @@ def _(error: OSError) -> _Told:
 def _usage(error: click.ClickException) -> str:
     """A mistake on the command line in one sentence, with the name of the argument only where it is missing."""
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+        error = click.UsageError("an amount or a number has no sign: write it as in 21", context)
     plain = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
     sentence = (error.message if plain else error.format_message()).rstrip(".")
     sentence = sentence[:1].lower() + sentence[1:]

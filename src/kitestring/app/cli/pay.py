@@ -62,7 +62,13 @@ def command(
         params["amount_msat"] = msat(amount_sat)
     if max_fee is not None:
         params["max_fee_msat"] = msat(max_fee)
-    show_paid(shell, shell.call("pay", params, key, wait_s=DEFAULT_WAIT_S))
+    try:
+        result = shell.call("pay", params, key, wait_s=DEFAULT_WAIT_S)
+    except KitestringError as error:
+        if error.reason is Reason.SPENDING_STOPPED:
+            error.message += "; `kitestring doctor` says why and what to do"
+        raise
+    show_paid(shell, result)
 
 
 def _refuse_key() -> None:

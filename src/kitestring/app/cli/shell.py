@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
 _OPEN: Final = frozenset({Reason.PAYMENT_IN_FLIGHT, Reason.INTERNAL})
+#: The beginning of a command that a sentence tells to type, without options before it.
+_HINT: Final = re.compile(r"`kitestring (?=[a-z])", re.ASCII)
 
 
 class Shell:
@@ -85,18 +89,33 @@ class Shell:
 
     # ------------------------------------------------------------ answers
 
+    @property
+    def directory_words(self) -> str:
+        """``--data-dir DIR `` where that was typed: what comes before a command that is to be typed next."""
+        return f"--data-dir {shlex.quote(self.data_dir)} " if self.data_dir else ""
+
+    def hinted(self, text: str) -> str:
+        """``text`` with that before each command in it: typed as it stands, it would be about another service."""
+        words = self.directory_words
+        return _HINT.sub(lambda found: found[0] + words, text) if words else text
+
     def show(self, result: Result, text: str, *, again: str = "") -> None:
         """``result`` as one JSON line with ``--json``, else ``text`` for people. ``again`` is the command that shows it
         once more, for what must not be lost where it cannot be written."""
         if self.as_json:
             self.print_json(result, again=again)
         elif text:
-            _write(on_screen(text), again)
+            _write(on_screen(self.hinted(text)), again)
 
     def note(self, text: str) -> None:
         """A remark for people, on standard error, so that the answer itself can be piped on."""
         if not self.as_json:
-            click.echo(on_screen(text), err=True)
+            click.echo(on_screen(self.hinted(text)), err=True)
+
+    def note_waiting(self, text: str) -> None:
+        """A remark for a person who would look at nothing for some seconds; a program is told nothing."""
+        if person_looks():
+            self.note(text)
 
     def note_left_out(self, texts: Sequence[str]) -> None:
         """Name what a code or link has in place of a relay, where the others are used without it."""

@@ -12,22 +12,24 @@ from kitestring.base.text import clean
 
 #: Of a description, in a row of a terminal; all of it is in the JSON answer.
 MAX_DESCRIPTION_CHARS: Final = 48
+#: Who asks for both gets both.
+_DIRECTIONS: Final = {(True, False): "incoming", (False, True): "outgoing"}
 
 
 @click.command("transactions")
 @click.option("--limit", type=Whole(1, 1_000), default=20, metavar="N", help="How many (default: 20, at most 1000).")
 @click.option("--offset", type=Whole(0, 10_000), default=0, metavar="N", help="How many of the newest to leave out.")
-@click.option("--in", "direction", flag_value="incoming", help="Incoming ones only.")
-@click.option("--out", "direction", flag_value="outgoing", help="Outgoing ones only.")
+@click.option("--in", "incoming", is_flag=True, help="Incoming ones only.")
+@click.option("--out", "outgoing", is_flag=True, help="Outgoing ones only.")
 @click.option("--unpaid", is_flag=True, help="Also those that are open, failed or expired.")
 @click.option("--account", default="", metavar="NAME", help="Those of one account (default: all).")
 @common
-def command(shell: Shell, limit: int, offset: int, direction: str | None, unpaid: bool, account: str) -> None:
+def command(shell: Shell, limit: int, offset: int, incoming: bool, outgoing: bool, unpaid: bool, account: str) -> None:
     """List payments in and out, the newest first."""
     params = {
         "limit": limit,
         "offset": offset,
-        "direction": direction or "",
+        "direction": _DIRECTIONS.get((incoming, outgoing), ""),
         "unpaid": unpaid,
         "account": account,
     }

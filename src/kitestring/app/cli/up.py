@@ -37,7 +37,7 @@ def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | 
 
     def show(card: Card) -> None:
         wanted = person_looks() if qr is None else qr
-        extra = _option(shell)
+        extra = shell.directory_words
         again = f"{_link(card, extra)}, while it runs" if card.nwc_uri else ""
         shell.show(card_json(card), card_text(card, sandbox=sandbox, qr=wanted, extra=extra), again=again)
 
@@ -113,7 +113,3 @@ def _activation() -> list[str]:
     if activate.is_relative_to(Path.cwd()):
         activate = activate.relative_to(Path.cwd())
     return ["  # so that this shell finds kitestring", f"  . {activate}"]
-
-
-def _option(shell: Shell) -> str:
-    return f"--data-dir {shlex.quote(str(shell.data_dir))} " if shell.data_dir else ""

@@ -57,6 +57,7 @@ def pay_from(
     uri = read_secret(shell, source)
     shell.note_left_out(getattr(read(target), "left_out", ()))  # before the wallet is looked for
     shell.note_left_out(_left_out(uri))
+    shell.note_waiting("asking the wallet over its relays …")
     return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description, encryption))
 
 
