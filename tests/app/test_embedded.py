@@ -84,3 +84,18 @@ async def test_two_services_do_not_share_a_store(relay: Relay, tmp_path: Path) -
 def test_a_service_needs_a_relay() -> None:
     with pytest.raises(KitestringError, match="at least one relay"):
         Service(relays=[])
+
+
+@pytest.mark.parametrize(
+    ("relays", "words"),
+    [
+        ("ws://127.0.0.1:7777", r"name at least one relay: relays=\['wss"),
+        (
+            ["relay.example.com"],
+            "'relay.example.com' cannot be used: a relay must be a ws:// or wss:// address",
+        ),
+    ],
+)
+def test_what_is_no_list_of_relays_is_refused_where_it_is_written(relays: list[str], words: str) -> None:
+    with pytest.raises(KitestringError, match=words):
+        Service(relays=relays)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from kitestring.app.home.config import Config
+from kitestring.app.home.config import RELAYS, Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.signals import asked_to_stop
@@ -70,9 +70,10 @@ class Service:
         self, *, relays: Iterable[str], backend: str = "sandbox://", store: str | Path = "kitestring.db"
     ) -> None:
         path = Path(store).absolute()
-        self._relays: Final = tuple(relays)
-        if not self._relays:
+        found = RELAYS.check([] if isinstance(relays, str) else list(relays))  # a text is a list of its letters
+        if not found:
             raise KitestringError(Reason.MALFORMED, "name at least one relay: relays=['wss://relay.example.com']")
+        self._relays: Final = found
         self._home: Final = DataDir(path.parent, path.parent, store=path)
         node = f"sandbox://{self._home.sandbox_db}" if backend == "sandbox://" else backend
         self._config: Final = Config(path.parent, node_url=node, relays=self._relays)

@@ -107,3 +107,16 @@ def test_the_payee_of_an_offer_is_told_what_the_wallet_pays_for(service: Service
     service.ok("pay", service.card["noffer"], "7", *told, stdin=uri)
     newest = service.ok("transactions", "--in", "--limit", "1")["transactions"][0]
     assert (newest["amount_msat"], newest["description"]) == (7_000, "two cups of tea")
+
+
+def test_ctrl_c_while_the_wallet_is_asked_proves_nothing_about_the_payment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("WALLET", "sandbox://")
+    monkeypatch.setattr(wallet_module, "_pay", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pay_from(shell(), "env:WALLET", invoice(), None, None, "")
+    assert "the wallet may have been asked, and may still pay" in capsys.readouterr().err

@@ -49,7 +49,8 @@ def pay_from(
     shell: Shell, source: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str,
     encryption: Encryption = "auto",
 ) -> dict[str, Any]:  # fmt: skip
-    """Pay from any wallet that the SDK can open. Raises KitestringError."""
+    """Pay from any wallet that the SDK can open. Raises KitestringError; KeyboardInterrupt says nothing about the
+    payment."""
     import asyncio
 
     from kitestring.client.payable import read
@@ -58,7 +59,14 @@ def pay_from(
     shell.note_left_out(getattr(read(target), "left_out", ()))  # before the wallet is looked for
     shell.note_left_out(_left_out(uri))
     shell.note_waiting("asking the wallet over its relays …")
-    return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description, encryption))
+    try:
+        return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description, encryption))
+    except KeyboardInterrupt:
+        shell.note(
+            "\nthe wallet may have been asked, and may still pay: look at its payments first; an invoice is paid once, "
+            "however often it is tried, and an offer each time"
+        )
+        raise
 
 
 def _left_out(uri: str) -> tuple[str, ...]:
