@@ -45,6 +45,7 @@ async def test_grants_accounts_and_offers_come_back_as_they_were_saved(store: St
         expires_at=NOW + 9,
         cipher="legacy",
         nip44_seen=True,
+        relays=("wss://a.example", "wss://b.example/x"),
         created_at=NOW,
     )
     offer = Offer(
@@ -54,6 +55,7 @@ async def test_grants_accounts_and_offers_come_back_as_they_were_saved(store: St
         min_msat=Msat(1),
         max_msat=Msat(9),
         payer_data=("name", "email"),
+        relays=("wss://a.example",),
         created_at=NOW,
     )
     moved = replace(offer, state=OfferState.MOVED, latest="noffer1new")

@@ -67,7 +67,8 @@ class Grant:
     ``methods`` of an owner's grant name rights (``policy.access``): empty means all four. ``per_payment_msat`` bounds
     what one payment may cost, its routing fee included; ``fee_cap_msat`` is the most that routing may cost, in place of
     what the service allows everybody. From ``link_salt``, with the seed, follows the client's secret, so that its link
-    can be shown again; empty from the client's first request on, and where the secret was not made here.
+    can be shown again; empty from the client's first request on, and where the secret was not made here. ``relays`` are
+    those inside the link, as it was made: they are served for as long as the link is good.
     """
 
     grant_id: str
@@ -84,6 +85,7 @@ class Grant:
     cipher: CipherSetting = "auto"
     nip44_seen: bool = False
     link_salt: bytes = field(default=b"", repr=False)
+    relays: tuple[str, ...] = ()
     revoked_at: int | None = None
     created_at: int = 0
     version: int = 1
@@ -127,7 +129,8 @@ OFFER_STEPS: Final[dict[OfferState, frozenset[OfferState]]] = {
 class Offer:
     """A static payment code. ``price_msat`` None = spontaneous (the payer names the amount), else fixed.
 
-    ``latest`` is the noffer string a moved offer points to.
+    ``latest`` is the noffer string a moved offer points to. ``relays`` are those inside its code, as it was made or
+    relinked: they are served for as long as the offer is open.
     """
 
     offer_id: str
@@ -137,6 +140,7 @@ class Offer:
     min_msat: Msat | None = None
     max_msat: Msat | None = None
     payer_data: tuple[str, ...] = ()
+    relays: tuple[str, ...] = ()
     state: OfferState = OfferState.OPEN
     latest: str = ""
     created_at: int = 0

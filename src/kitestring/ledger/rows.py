@@ -47,11 +47,13 @@ INVOICE: Final = (
 )
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budget_limit_msat, budget_period,"
-    " budget_length_s, per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, revoked_at,"
-    " created_at, version"
+    " budget_length_s, per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays,"
+    " revoked_at, created_at, version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
-OFFER: Final = "offer_id, label, account_id, price_msat, min_msat, max_msat, payer_data, state, latest, created_at"
+OFFER: Final = (
+    "offer_id, label, account_id, price_msat, min_msat, max_msat, payer_data, relays, state, latest, created_at"
+)
 NODE: Final = "node_id, epoch, backend, network, cursor"
 
 
@@ -160,7 +162,7 @@ def marks(columns: str) -> str:
 
 def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, limit, period, length, *rest) = row
-    per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, revoked_at, created_at, version = rest
+    per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
         name=name,
@@ -176,6 +178,7 @@ def read_grant(row: Row) -> Grant:
         cipher=cipher,
         nip44_seen=nip44_seen == 1,
         link_salt=link_salt,
+        relays=tuple(json.loads(relays)),
         revoked_at=revoked_at,
         created_at=created_at,
         version=version,
@@ -187,7 +190,7 @@ def write_grant(g: Grant) -> Row:
     return (
         *(g.grant_id, g.name, g.wire, g.caller, g.service_pubkey, g.account_id, json.dumps(sorted(g.methods)), *budget),
         *(_int(g.per_payment_msat), _int(g.fee_cap_msat), g.expires_at, g.cipher, int(g.nip44_seen), g.link_salt),
-        *(g.revoked_at, g.created_at, g.version),
+        *(json.dumps(g.relays), g.revoked_at, g.created_at, g.version),
     )
 
 
@@ -212,16 +215,17 @@ def read_offer(row: Row) -> Offer:
         min_msat=_msat(row[4]),
         max_msat=_msat(row[5]),
         payer_data=tuple(json.loads(row[6])),
-        state=OFFER_STATES[row[7]],
-        latest=row[8],
-        created_at=row[9],
+        relays=tuple(json.loads(row[7])),
+        state=OFFER_STATES[row[8]],
+        latest=row[9],
+        created_at=row[10],
     )
 
 
 def write_offer(o: Offer) -> Row:
     return (
         *(o.offer_id, o.label, o.account_id, _int(o.price_msat), _int(o.min_msat), _int(o.max_msat)),
-        *(json.dumps(o.payer_data), o.state, o.latest, o.created_at),
+        *(json.dumps(o.payer_data), json.dumps(o.relays), o.state, o.latest, o.created_at),
     )
 
 

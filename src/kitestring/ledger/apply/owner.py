@@ -40,7 +40,7 @@ _NEW_ACCOUNT: Final = (
 )
 _RENAME: Final = "UPDATE accounts SET name = ? WHERE service = ? AND account_id = ?"
 _OFFER_STATE: Final = "SELECT state FROM offers WHERE service = ? AND offer_id = ?"
-_SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES (?{', ?' * 10})"
+_SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES ({marks(OFFER)})"
 _TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
 _SAVE_NODE: Final = f"""
 INSERT INTO nodes (service, {NODE}) VALUES (?, ?, ?, ?, ?, ?)

@@ -82,6 +82,7 @@ CREATE TABLE grants (
   cipher TEXT NOT NULL,
   nip44_seen INTEGER NOT NULL CHECK (nip44_seen IN (0, 1)),
   link_salt BLOB NOT NULL,
+  relays TEXT NOT NULL, -- those inside the link, a JSON list
   revoked_at INTEGER,
   created_at INTEGER NOT NULL,
   version INTEGER NOT NULL CHECK (version >= 1),
@@ -99,6 +100,7 @@ CREATE TABLE offers (
   min_msat INTEGER CHECK (min_msat >= 0),
   max_msat INTEGER CHECK (max_msat >= 0),
   payer_data TEXT NOT NULL,
+  relays TEXT NOT NULL, -- those inside the code, a JSON list
   state TEXT NOT NULL CHECK (state = 'open' OR state = 'moved' OR state = 'deleted'),
   latest TEXT NOT NULL,
   created_at INTEGER NOT NULL,
