@@ -2,8 +2,9 @@
 
 A page asks for it by the line :data:`MARK`. Its ``console`` blocks are then run in order, in a data directory of the
 page's own, where the service runs; ``$ make run`` starts it anew and shows its card, :data:`UNIT` before ``stop`` or
-``start`` does so without one, ``$ export`` is for all later commands. Keys, codes, times and the like differ from
-run to run: they are compared by kind, and a command that repeats one from the page is given the one of this run.
+``start`` does so without one, ``$ export`` is for all later commands, and a command that ends in :data:`BESIDE` runs
+on to the end of the page. Keys, codes, times and the like differ from run to run: they are compared by kind, and a
+command that repeats one from the page is given the one of this run.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ ROOT: Final = Path(__file__).parents[2]
 START: Final = "make run"
 #: The service of a page as its reader runs it all day.
 UNIT: Final = "systemctl --user"
-#: The last line of the card.
+#: The end of a command that runs beside the others.
+BESIDE: Final = " &"
+#: The last line of the card, and of what runs beside the service.
 CARD_END: Final = "Ctrl-C stops it."
 #: For one command; a payment needs less than a second.
 PATIENCE_S: Final = 60
 
 _BLOCK: Final = re.compile(r"(?<=```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
-#: What differs from run to run; the first four kinds may be repeated in a later command.
+#: What differs from run to run; the first five kinds may be repeated in a later command.
 _KINDS: Final = {
     "connection": r"nostr\+walletconnect://[^\s']+",
     "noffer": r"noffer1[a-z0-9]+",
@@ -49,7 +52,7 @@ _KINDS: Final = {
     "sqlite": r"(?:ok|info) +sqlite .*",
     "activation": r"  # so that this shell finds kitestring\n  \. .*\n",  # where it is not found already
 }
-_REPEATED: Final = frozenset({"connection", "noffer", "bolt11", "hex"})
+_REPEATED: Final = frozenset({"connection", "noffer", "bolt11", "hex", "relay"})
 _VARIES: Final = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))
 
 
@@ -97,6 +100,7 @@ class Session:
         self._home = Path(self._scratch.name) / "home"
         self._codes: dict[str, str] = {}
         self._service: subprocess.Popen[str] | None = None
+        self._beside: list[subprocess.Popen[str]] = []
         self._is_stopped = False
         places = {"HOME": self._scratch.name, "KITESTRING_DATA_DIR": str(self._home)}
         self._environment = {**os.environ, **places, "PATH": self._path()}
@@ -117,6 +121,8 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        for one in self._beside:
+            _end(one)
         self._scratch.cleanup()
 
     def block(self, text: str) -> str:
@@ -140,6 +146,9 @@ class Session:
             self.start()
         if typed.startswith(UNIT):
             return ""
+        if typed.endswith(BESIDE):
+            self._beside.append(self._begin(["bash", "-c", f"exec {typed.removesuffix(BESIDE)}"], self._environment))
+            return self._read_card(self._beside[-1])
         if not typed.startswith("export "):
             return self._run(typed)
         for word in shlex.split(typed)[1:]:
@@ -150,24 +159,26 @@ class Session:
     def start(self) -> str:
         """Start the service, ending the one before; returns its card."""
         self._stop()
-        self._service = subprocess.Popen(
-            [sys.executable, "-m", "kitestring", "up"],
-            cwd=ROOT,
-            env={**self._environment, "PATH": os.defpath},  # as `make run` starts it
-            stdout=subprocess.PIPE,
-            text=True,
+        environment = {**self._environment, "PATH": os.defpath}  # as `make run` starts it
+        self._service = self._begin([sys.executable, "-m", "kitestring", "up"], environment)
+        return self._read_card(self._service)
+
+    def _begin(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(  # noqa: S603 - what the page shows, as in :meth:`_run`
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
         )
+
+    def _read_card(self, started: subprocess.Popen[str]) -> str:
         card = ""
-        for line in self._service.stdout or ():
+        for line in started.stdout or ():
             card += line
             if line.rstrip() == CARD_END:
                 return self._shown(card)
-        raise RuntimeError("the service did not start")
+        raise RuntimeError("it did not start")
 
     def _stop(self) -> None:
         if self._service is not None:
-            self._service.send_signal(signal.SIGINT)
-            self._service.communicate(timeout=PATIENCE_S)
+            _end(self._service)
             self._service = None
 
     def _run(self, typed: str) -> str:
@@ -191,6 +202,11 @@ class Session:
     def _learn(self, before: str, now: str) -> None:
         for kind in _REPEATED:
             self._codes |= zip(_of_kind(kind, before), _of_kind(kind, now), strict=False)
+
+
+def _end(started: subprocess.Popen[str]) -> None:
+    started.send_signal(signal.SIGINT)
+    started.communicate(timeout=PATIENCE_S)
 
 
 def _of_kind(kind: str, text: str) -> Iterator[str]:

@@ -205,15 +205,25 @@ def test_each_cause_for_which_nothing_is_spent_has_a_name_and_a_way_out() -> Non
             "does not carry requests to all offers, app: blocked: kind 23194; choose another relay for these",
         ),
         (
+            {"connected": False, "asked": 0, "words": "no route", "old": True},
+            "warn",
+            "cannot be reached: no route; nobody can pay or ask through it",
+        ),
+        (
+            {"unheard": ["all offers"], "old": True},
+            "warn",
+            "does not carry requests to all offers; choose another relay for these",
+        ),
+        (
             {"unheard": [f"app {number}" for number in range(7)]},
             "fail",
             "does not carry requests to app 0, app 1, app 2, app 3, app 4 and 2 more; choose another relay for these",
         ),
     ],
-    ids=["good", "away", "away without a word", "refusing", "deaf to many"],
+    ids=["good", "away", "away without a word", "refusing", "old and away", "old and deaf", "deaf to many"],
 )
 def test_each_relay_is_judged_by_what_came_back_over_it(more: dict[str, Any], state: str, sentence: str) -> None:
-    row = {"url": "wss://r.example", "connected": True, "asked": 7, "unheard": [], "words": "", **more}
+    row = {"url": "wss://r.example", "connected": True, "asked": 7, "unheard": [], "words": "", "old": False, **more}
     (found,) = [one for one in judge(facts(relays=[row])) if one.name == "relay"]
     assert (found.state, found.sentence) == (state, f"wss://r.example {sentence}")
 

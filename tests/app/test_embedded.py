@@ -11,6 +11,7 @@ import pytest
 
 from kitestring import Budget, KitestringError, Reason, Service, Wallet, sat
 from kitestring.backend.sandbox.world import World
+from kitestring.codec.pointers import decode
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from tests.kit.waiting import until
@@ -99,3 +100,18 @@ def test_a_service_needs_a_relay() -> None:
 def test_what_is_no_list_of_relays_is_refused_where_it_is_written(relays: list[str], words: str) -> None:
     with pytest.raises(KitestringError, match=words):
         Service(relays=relays)
+
+
+async def test_a_grant_and_a_code_over_a_relay_that_was_left_still_work(relay: Relay, tmp_path: Path) -> None:
+    before = Service(relays=[relay.url], store=tmp_path / "kite.db")
+    grant = await asyncio.to_thread(before.grant, "agent", budget=Budget.daily(sat(100)))
+    tea = await asyncio.to_thread(before.offer, "tea")
+    assert grant.nwc_uri is not None
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as other:
+        service = Service(relays=[other.url], store=tmp_path / "kite.db")
+        assert await asyncio.to_thread(service.offer, "tea") == tea
+        async with service, Wallet.open(grant.nwc_uri) as wallet:
+            with World(tmp_path / "kite.sandbox.db") as world:
+                await wallet.pay(world.invoice(sat(50)), max_fee=sat(1))
+            made = await service.add_offer("mug")
+    assert decode(made.noffer).relays == (other.url,)

@@ -11,6 +11,7 @@ from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Desk, Reading
 from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.service.execute import Result
+from kitestring.app.service.kept_relays import KeptRelay, stored_kept_relays
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.store import Reads
@@ -28,6 +29,7 @@ FIRST_BUDGET_SAT: Final = 10_000
 class Card:
     """``nwc_uri`` is set at the first start only, because a card may end in a journal. As long as nobody has used the
     link of that start, ``unused`` is the name of its connection, ``missing_on`` the relays without it and their words.
+    ``kept`` are old relays that links and codes still name.
     """
 
     relays: tuple[str, ...]
@@ -37,6 +39,7 @@ class Card:
     socket: Path
     unused: str = ""
     missing_on: dict[str, str] = field(default_factory=dict)
+    kept: tuple[KeptRelay, ...] = ()
 
 
 async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) -> Card:
@@ -53,6 +56,7 @@ async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) 
         desk.relay_urls(), desk.service_id, await oldest_noffer(desk), made["nwc_uri"], socket,
         FIRST_CONNECTION if first is not None and first.link_salt else "",
         {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]},
+        await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now()),
     )  # fmt: skip
 
 

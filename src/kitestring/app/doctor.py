@@ -18,10 +18,11 @@ from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import PRIVATE, DataDir
 from kitestring.app.home.marker import read_marker
-from kitestring.app.owner.node import how_it_is
+from kitestring.app.owner.node import about_old_relays, how_it_is
 from kitestring.app.owner.offline import run_offline
 from kitestring.app.owner.stops import WAYS_OUT
 from kitestring.app.service.clock_words import findings
+from kitestring.app.service.kept_relays import KeptRelay
 from kitestring.app.service.node_words import node_of
 from kitestring.base.clocks import ClockReading, Comparison, compare
 from kitestring.base.commands import OWNER_ACCOUNT
@@ -125,10 +126,15 @@ async def ledger(config: Config, home: DataDir) -> tuple[Finding, ...]:
         lost = f"there is none beside {home.key_file.name}: the next start begins an empty one"
         return (Finding("ledger", WARN, f"{lost}; put {home.ledger.name} back first, if you had one"),)
     try:
-        await run_offline(config, "account_list", {})
+        card = await run_offline(config, "card", {})
     except KitestringError as error:
         return (Finding("ledger", FAIL, error.message),)
-    return (Finding("ledger", OK, "can be read; `kitestring audit` proves it"), *marker(home))
+    kept = msgspec.convert(card["old_relays"], list[KeptRelay])
+    return (
+        Finding("ledger", OK, "can be read; `kitestring audit` proves it"),
+        *marker(home),
+        *about_old_relays((), kept),
+    )
 
 
 def marker(home: DataDir) -> Iterator[Finding]:
@@ -187,14 +193,15 @@ def compare_clocks(facts: dict[str, Any]) -> Comparison:
 def carries(row: dict[str, Any]) -> Finding:
     """Judge one relay by the requests that the service has sent itself over it."""
     url, unheard, said = row["url"], row["unheard"], f": {row['words']}" if row["words"] else ""
+    bad = WARN if row["old"] else FAIL  # what is made now does not name an old one
     if not row["connected"]:
-        return Finding("relay", FAIL, f"{url} cannot be reached{said}; nobody can pay or ask through it")
+        return Finding("relay", bad, f"{url} cannot be reached{said}; nobody can pay or ask through it")
     if not unheard:
         return Finding("relay", OK, f"{url} carries what is addressed to every key ({row['asked']} requests came back)")
     shown = ", ".join(unheard[:NAMES_SHOWN]) + (
         f" and {len(unheard) - NAMES_SHOWN} more" if unheard[NAMES_SHOWN:] else ""
     )
-    return Finding("relay", FAIL, f"{url} does not carry requests to {shown}{said}; choose another relay for these")
+    return Finding("relay", bad, f"{url} does not carry requests to {shown}{said}; choose another relay for these")
 
 
 async def node_in_settings(config: Config, home: DataDir) -> tuple[Finding, ...]:

@@ -22,6 +22,7 @@ from kitestring.app.owner.desk import Desk, Managing
 from kitestring.app.owner.offline import LedgerDesk
 from kitestring.app.service.core import LISTEN_S, Core, Place
 from kitestring.app.service.execute import Result, execute
+from kitestring.app.service.own_relay import relays_of
 from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget, Grant
@@ -31,6 +32,7 @@ from kitestring.base.store import Store
 from kitestring.base.transactions import Write
 from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
@@ -139,9 +141,14 @@ class Service:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as started:
             started.enter_context(self._home.locked())
-            place = Place(self._home.ledger, self._home.path, self._relays)
+            clock, keyring = SystemClock(), self._keyring()
+            vouched = VouchedKeys(own={keyring.service_id})
+            relays, own = await started.enter_async_context(
+                relays_of(self._config, self._home, keyring.service_id, clock, vouched)
+            )
+            place = Place(self._home.ledger, self._home.path, relays, vouched, own.known_by, own.url)
             is_new = not self._home.ledger.exists()
-            core = await Core.open(self._config, place, self._keyring(), clock=SystemClock(), entropy=os.urandom)
+            core = await Core.open(self._config, place, keyring, clock=clock, entropy=os.urandom)
             started.push_async_callback(core.stop)
             if is_new:
                 self._home.hold_ledger()
@@ -199,6 +206,9 @@ class _StoppedDesk(LedgerDesk, Managing):
     @property
     def entropy(self) -> Entropy:
         return os.urandom
+
+    def relays_for_codes(self) -> tuple[str, ...]:
+        return self.relay_urls()
 
     def connection_pubkey(self, grant_id: str) -> str:
         return self._keyring.connection_key(grant_id).public_hex

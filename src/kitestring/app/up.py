@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from kitestring.app.card import Card, open_card
@@ -18,9 +18,8 @@ from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
 from kitestring.app.service.core import GRACE_S, LISTEN_S, Core, Place
-from kitestring.app.service.own_relay import own_relay
+from kitestring.app.service.own_relay import relays_of
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.ports import Clock
 from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
 
@@ -67,8 +66,8 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     keyring = Keyring(home.seed(os.urandom))
     home.check_owner(keyring.service_id)
     vouched = VouchedKeys(own={keyring.service_id})
-    async with _relays(config, home, clock, vouched) as relays:
-        place = Place(home.ledger, home.path, tuple(relays), vouched, relays, is_outside=bool(config.relays))
+    async with relays_of(config, home, keyring.service_id, clock, vouched) as (relays, own):
+        place = Place(home.ledger, home.path, relays, vouched, own.known_by, own.url)
         is_new = not home.ledger.exists()
         core = await Core.open(config, place, keyring, clock=clock, entropy=os.urandom)
         grace = GRACE_S
@@ -114,16 +113,3 @@ async def _door(commands: OwnerCommands[Desk], home: DataDir) -> AsyncIterator[N
     finally:
         await server.stop()
         home.release_control()
-
-
-@asynccontextmanager
-async def _relays(
-    config: Config, home: DataDir, clock: Clock, vouched: VouchedKeys
-) -> AsyncIterator[Mapping[str, Mapping[str, str]]]:
-    """The relays inside our codes, each with the headers by which it knows us: those of the settings, else the embedded
-    one on the port it has always had."""
-    if config.relays:
-        yield {url: {} for url in config.relays}
-        return
-    async with own_relay(config.relay, home, clock, vouched) as relay:
-        yield {relay.url: relay.headers}

@@ -61,7 +61,7 @@ def test_one_that_exists_is_shown_with_its_link_until_that_was_used() -> None:
     with pytest.raises(KitestringError) as refused:
         run(command, "my app", answer={**MADE, "name": "my app", "nwc_uri": None, "created": False})
     assert (refused.value.reason, refused.value.exit_code) == (Reason.ALREADY_USED, 2)
-    assert "kitestring revoke 'my app'" in refused.value.message
+    assert "kitestring connection relink 'my app'" in refused.value.message
 
 
 def test_relays_that_do_not_carry_it_are_quoted_after_the_link() -> None:

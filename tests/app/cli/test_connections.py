@@ -8,6 +8,7 @@ from tests.kit.app.console import Service, run
 ROW = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0, "expires_at": None,
     "methods": ["get_balance", "pay_invoice"], "open_payments": 0, "open_invoices": 0, "used": True,
+    "old_relays": [],
 }  # fmt: skip
 OPEN = {"open_payments": 3, "open_invoices": 2}
 
@@ -23,6 +24,8 @@ def test_connections_are_a_table_and_none_of_them_a_hint() -> None:
     assert said.err == ""
     unused = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "used": False}]})
     assert unused.err == "not used yet: shop; `kitestring link NAME` shows the link again\n"
+    old = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "old_relays": ["wss://left.example"]}]})
+    assert "have left, and that is served for them: shop; `kitestring connection relink NAME`" in old.err
     assert "kitestring connect NAME --budget 5000/day" in run(command, answer={"connections": []}).out
 
 

@@ -11,7 +11,7 @@ from tests.kit.app.console import Service, run
 
 TEA = {
     "label": "tea", "price_msat": 5_000, "min_msat": None, "max_msat": None, "account": "owner", "payer_data": ["name"],
-    "created_at": 0, "offer_id": "0a", "noffer": "noffer1xyz",
+    "created_at": 0, "offer_id": "0a", "noffer": "noffer1xyz", "old_relays": [],
 }  # fmt: skip
 
 
@@ -69,3 +69,26 @@ def test_offers_are_made_listed_shown_and_deleted(service: Service) -> None:
     assert service.ok("sandbox", "pay", made["noffer"], "7")["amount_msat"] == 7_000
     assert service.run("sandbox", "pay", made["noffer"], "51").exit_code != 0
     assert service.ok("offer", "delete", "cake")["deleted"] is True
+
+
+LEFT = "wss://left.example"
+
+
+def test_codes_that_name_a_relay_that_was_left_are_named_and_the_relay_is_shown() -> None:
+    old = {**TEA, "old_relays": [LEFT]}
+    listed = run(command, "list", answer={"offers": [old, {**TEA, "label": "mug"}]})
+    assert "have left, and that is served for them: tea; `kitestring offer relink OFFER`" in listed.err
+    assert re.search(f"^old relay +{LEFT}$", run(command, "show", "tea", answer=old).out, re.MULTILINE)
+    assert "old relay" not in run(command, "show", "tea", answer=TEA).out
+
+
+def test_a_relinked_offer_shows_its_new_code_and_what_becomes_of_the_old_one() -> None:
+    anew = {**TEA, "changed": True, "left_relays": [LEFT]}
+    said = run(command, "relink", "tea", "--idempotency-key", "k", answer=anew)
+    assert said.asked == [("offer_relink", {"offer": "tea"}, "k")]
+    assert said.out == "noffer1xyz\n"
+    assert "print the new code of tea: the old one works as long as an old relay does" in said.err
+    more = run(command, "relink", "tea", answer={**anew, "left_relays": []})
+    assert (more.out, more.err) == ("noffer1xyz\n", "")
+    same = run(command, "relink", "tea", answer={**TEA, "changed": False, "left_relays": []})
+    assert (same.out, same.err) == ("noffer1xyz\n", "the code of tea names the relays of today already\n")

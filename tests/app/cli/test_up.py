@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from kitestring.app.card import Card
-from kitestring.app.cli.up import card_text
+from kitestring.app.cli.up import card_json, card_text
 from kitestring.app.home.datadir import DataDir
+from kitestring.app.service.kept_relays import KeptRelay
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.console import Service
 from tests.kit.changed import replace
@@ -86,8 +87,10 @@ def closed(taken: int) -> int:
 
 def test_the_card_is_one_line_of_json(service: Service) -> None:
     card = service.card
-    assert list(card) == ["relay", "relays", "service_pubkey", "noffer", "nwc_uri", "socket", "unused", "missing_on"]
-    assert (card["unused"], card["missing_on"]) == ("first wallet", {})
+    assert list(card) == [
+        "relay", "relays", "service_pubkey", "noffer", "nwc_uri", "socket", "unused", "missing_on", "old_relays",
+    ]  # fmt: skip
+    assert (card["unused"], card["missing_on"], card["old_relays"]) == ("first wallet", {}, [])
     assert card["relay"].startswith("ws://127.0.0.1:")
     assert card["noffer"].startswith("noffer1")
     assert card["nwc_uri"].startswith("nostr+walletconnect://")
@@ -95,11 +98,12 @@ def test_the_card_is_one_line_of_json(service: Service) -> None:
 
 
 def test_the_card_can_be_shown_again_without_its_secret(service: Service) -> None:
-    members = ("relays", "service_pubkey", "noffer")
+    members = ("relays", "old_relays", "service_pubkey", "noffer")
     assert service.ok("card") == {member: service.card[member] for member in members}
     shown = service.run("card").stdout
     assert shown.splitlines()[0] == f"relays          {service.card['relay']}"
     assert service.card["noffer"] in shown
+    assert "old relays" not in shown
 
 
 def test_the_card_for_people_can_be_copied() -> None:
@@ -113,6 +117,14 @@ def test_the_card_for_people_can_be_copied() -> None:
     assert "█" in card_text(card, sandbox=True, qr=True)
     assert "warning" not in text
     assert "\n  kitestring --data-dir /d link" not in text
+
+
+def test_the_card_names_old_relays_and_who_needs_them() -> None:
+    kept = (KeptRelay("wss://left.example", ("shop",), ("tea",)),)
+    card = Card(("wss://here.example",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"), kept=kept)
+    lines = card_text(card, sandbox=False, qr=False).splitlines()
+    assert "old relay    wss://left.example (for the connection shop and the offer tea)" in lines
+    assert card_json(card)["old_relays"] == ["wss://left.example"]
 
 
 def test_the_card_says_which_relay_does_not_carry_the_link_and_how_to_see_it_again() -> None:

@@ -19,7 +19,7 @@ from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Finding, FindingState
 from kitestring.transport.clock import SystemClock
-from tests.kit.app.desk import Office
+from tests.kit.app.desk import RELAY, Office
 from tests.kit.changed import replace
 from tests.kit.engine.rig import AMOUNT
 
@@ -181,6 +181,23 @@ async def test_doctor_names_the_connections_that_a_relay_does_not_reach(office: 
             "asked": 3,
             "unheard": ["all offers", "cd" * 32, "my app"],
             "words": "blocked: no",
+            "old": True,
         },
-        {"url": "wss://away.example", "connected": False, "asked": 0, "unheard": [], "words": "no route"},
+        {"url": "wss://away.example", "connected": False, "asked": 0, "unheard": [], "words": "no route", "old": True},
     ]
+
+
+async def test_the_card_and_the_doctor_name_each_old_relay_with_those_who_need_it(office: Office) -> None:
+    await office.run("connect", name="shop")
+    await office.run("offer_create", "k2", label="tea")
+    assert (await office.run("card"))["old_relays"] == []
+    office.relays_are("wss://here.example")
+    assert (await office.run("card"))["old_relays"] == [{"url": RELAY, "connections": ("shop",), "offers": ("tea",)}]
+    connections: Any = office.desk.connections
+    connections.relays = [Carried(url, True) for url in (RELAY, "wss://here.example", "wss://idle.example")]
+    facts = await office.run("doctor")
+    assert [row["old"] for row in facts["relays"]] == [True, False, True]
+    assert [(one["name"], one["state"]) for one in facts["findings"]] == [("old relay", "info")] * 2
+    assert "served for the connection shop and the offer tea" in facts["findings"][0]["message"]
+    assert "kitestring connection relink NAME" in facts["findings"][0]["message"]
+    assert facts["findings"][1]["message"].startswith("wss://idle.example is named by no link and no code any more")

@@ -130,3 +130,37 @@ async def test_where_one_code_is_shown_it_is_that_of_the_oldest_offer_that_can_b
     assert await oldest_noffer(office.desk) == codes[0]
     await office.run("offer_delete", offer="zebra")
     assert await oldest_noffer(office.desk) == codes[1]
+
+
+# ------------------------------------------------------------ the relays in a code
+
+HERE, THERE = "wss://here.example", "wss://there.example"
+
+
+async def test_a_code_stays_as_it_was_printed_when_the_relays_change_until_it_is_relinked(office: Office) -> None:
+    printed = await office.run("offer_create", label="tea", price_msat=5_000)
+    office.relays_are(HERE)
+    again = await office.run("offer_create", "k2", label="tea", price_msat=5_000)
+    assert again == {**printed, "old_relays": [RELAY]}
+    assert await oldest_noffer(office.desk) == printed["noffer"]
+    anew = await office.run("offer_relink", "k3", offer=printed["noffer"])
+    assert decode(anew["noffer"]) == Noffer(office.desk.service_id, (HERE,), printed["offer_id"], PriceType.FIXED, 5)
+    assert (anew["changed"], anew["left_relays"], anew["old_relays"]) == (True, [RELAY], [])
+    assert await office.run("offer_relink", "k3", offer=printed["noffer"]) == anew
+    assert (await office.run("offer_show", offer="tea"))["noffer"] == anew["noffer"]
+
+
+async def test_a_code_over_the_relays_of_today_is_left_as_it_is_in_whatever_order_they_are(office: Office) -> None:
+    office.relays_are(HERE, THERE)
+    printed = await office.run("offer_create", label="tea")
+    office.relays_live(THERE)
+    assert await office.run("offer_relink", "k2", offer="tea") == {**printed, "changed": False, "left_relays": []}
+    assert (await office.refused("offer_relink", "k3", offer="mug")).reason is Reason.UNKNOWN_TARGET
+
+
+async def test_relays_that_bring_requests_stand_first_in_a_new_code_of_four(office: Office) -> None:
+    many = tuple(f"wss://{number}.example" for number in range(5))
+    office.relays_are(*many)
+    office.relays_live(many[4], many[2])
+    pointer = decode((await office.run("offer_create", label="tea"))["noffer"])
+    assert pointer.relays == (many[2], many[4], many[0], many[1])

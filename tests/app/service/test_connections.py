@@ -38,7 +38,7 @@ from tests.kit.relay.client import Client, as_object, client
 from tests.kit.waiting import until
 
 KEYRING = Keyring(b"\x07" * 32)
-APP = SecretKey(b"\x01" * 32)
+APP, OTHER_APP = SecretKey(b"\x01" * 32), SecretKey(b"\x02" * 32)
 
 
 class SteppedClock(SystemClock):
@@ -253,6 +253,7 @@ async def test_a_changed_connection_can_be_found_once_relays_say_so_and_an_ended
         await core.connections.grant_changed("app")
         grant = await core.store.grant("app")
         assert grant is not None
+        grant = replace(grant, relays=(relay.url,))
         assert await core.connections.relay_words(grant) == (RelayWord(relay.url, True),)
         assert [event.content for event in await shown(relay)] == ["get_balance get_info"]
         await save(core, revoked_at=core.clock.now())
@@ -275,6 +276,9 @@ async def test_the_relay_of_a_service_is_told_its_keys_and_those_of_its_apps_as_
         await core.connections.know()
         assert vouched.own == {KEYRING.service_id, KEYRING.connection_key("app").public_hex}
         assert vouched.known == {APP.public_hex}
+        await save(core, caller=OTHER_APP.public_hex)
+        await core.connections.know()
+        assert vouched.known == {OTHER_APP.public_hex}
         await save(core, revoked_at=core.clock.now())
         await core.connections.know()
         assert vouched.known == set()
@@ -301,7 +305,7 @@ async def test_a_ledger_that_cannot_be_read_does_not_end_announcing_for_ever(
         read, faults = core.store.grants, [KitestringError(Reason.INTERNAL, "the database cannot be read")] * 3
 
         async def broken() -> list[Grant]:
-            if faults and core.connections.live():
+            if faults and core.connections.live_urls():
                 raise faults.pop()
             return await read()
 
@@ -347,6 +351,18 @@ async def test_a_nip44_request_raises_its_connection_also_while_the_first_of_all
         raised = await core.store.grant("app")
         assert raised is not None
         assert (raised.nip44_seen, raised.link_salt, core.connections._uses) == (True, b"", {})
+
+
+async def test_a_late_request_of_the_app_before_does_not_forget_the_link_of_the_next(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, core), asyncio.timeout(20):
+        await add_connection(core, APP.public_hex, link_salt=b"salt")
+        before = await core.store.grant("app")
+        assert before is not None
+        await save(core, caller=OTHER_APP.public_hex, link_salt=b"another")
+        relinked = await core.store.grant("app")
+        core.connections.used(before, nip44=True)
+        await asyncio.gather(*core.connections._background._tasks)
+        assert await core.store.grant("app") == relinked
 
 
 async def test_the_first_request_in_any_encryption_forgets_the_link(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from kitestring import Service
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.core import Core, Place
+from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError
+from kitestring.base.grants import Grant, Offer
+from kitestring.base.transactions import SaveGrant, SaveOffer
 from kitestring.engine.limits import Limits
 from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
+from kitestring.transport.relays import MAX_RELAYS
 
 KEYRING = Keyring(b"\x07" * 32)
 NOWHERE = "ws://127.0.0.1:1"
@@ -117,3 +123,66 @@ async def test_the_settings_of_ledger_and_engine_reach_them(tmp_path: Path) -> N
     assert core.store._writer.connection.execute("PRAGMA cache_size").fetchone() == (-3 * 1_024,)
     assert core.engine._context.limits is limits
     await core.stop(1)
+
+
+# ------------------------------------------------------------ old relays
+
+LEFT = "wss://left.example"
+
+
+async def name_relays(tmp_path: Path, *relays: str) -> None:
+    """Let an open offer and a connection name them."""
+    core = await open_core(tmp_path)
+    offer = SaveOffer(Offer(offer_id="tea", label="tea", relays=relays))
+    grant = SaveGrant(Grant(grant_id="shop", name="shop", wire="nwc", relays=relays[:1]))
+    await execute(core.store, "named", "owner", (offer, grant), {}, core.clock.now())
+    await core.stop(1)
+
+
+def urls(core: Core) -> list[str]:
+    return [row.url for row in core.pool.status()]
+
+
+async def test_relays_that_a_link_or_a_code_still_names_are_served_and_named_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await name_relays(tmp_path, LEFT, f"{NOWHERE}/")
+    core = await open_core(tmp_path)
+    assert urls(core) == [NOWHERE, LEFT]
+    assert (core.desk.relay_urls(), core.desk.served) == ((NOWHERE,), (NOWHERE, LEFT))
+    (line,) = [record.getMessage() for record in caplog.records if LEFT in record.getMessage()]
+    assert "is served for the connection shop and the offer tea: `kitestring connection relink NAME`" in line
+    await core.stop(1)
+
+
+async def test_of_more_relays_than_a_pool_has_some_are_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    many = [f"wss://{number}.example" for number in range(MAX_RELAYS)]
+    await name_relays(tmp_path, *many)
+    core = await open_core(tmp_path)
+    assert urls(core) == [NOWHERE, *many[:-1]]
+    assert f"{many[-1]} is not served, there are too many relays, though the offer tea needs it" in caplog.text
+    await core.stop(1)
+
+
+async def test_our_own_relay_among_the_old_ones_is_known_by_its_headers_and_is_not_outside(tmp_path: Path) -> None:
+    await name_relays(tmp_path, "ws://127.0.0.1:2/", LEFT)
+    own = "ws://127.0.0.1:2"
+    place = Place(tmp_path / "ledger.db", tmp_path, (NOWHERE,), relay_headers={own: {"X": "y"}}, own_relay=own)
+    config = Config(tmp_path, node_url=f"sandbox://{tmp_path / 'one'}.db")
+    core = await Core.open(config, place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+    assert urls(core) == [NOWHERE, own, LEFT]
+    assert core.clocks._relays == core._relay_witness._outside == (NOWHERE, LEFT)
+    await core.stop(1)
+
+
+async def test_the_other_relays_have_a_moment_to_be_there_too(tmp_path: Path) -> None:
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as relay, asyncio.timeout(20):
+        place = Place(tmp_path / "ledger.db", tmp_path, (NOWHERE, relay.url))
+        core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+        await core.start()
+        assert await core.listening(10)
+        assert core.connections.settled()
+        assert core.desk.relays_for_codes() == (relay.url, NOWHERE)
+        await core.stop(1)

@@ -10,8 +10,13 @@ import pytest
 
 from kitestring.app.home.config import Config, RelaySettings
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.service.own_relay import own_relay, own_relays
+from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.execute import execute
+from kitestring.app.service.own_relay import NO_RELAY, own_relay, own_relays, relays_of
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Offer
+from kitestring.base.transactions import SaveOffer
+from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay import server
 from kitestring.relay.limits import Limits
 from kitestring.relay.server import Relay
@@ -109,3 +114,51 @@ async def test_a_relay_whose_port_cannot_be_kept_does_not_go_on_listening(
             raise AssertionError("a relay whose port is forgotten")
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", ports[0])
+
+
+# ------------------------------------------------------------ beside the relays of the settings
+
+KEY: Final = Keyring(b"\x07" * 32).service_id
+OUTSIDE: Final = "wss://relay.example"
+
+
+async def named(home: DataDir, *relays: str) -> None:
+    """A ledger with an offer that names these relays."""
+    store = await SqliteStore.open(home.ledger, KEY)
+    offer = SaveOffer(Offer(offer_id="tea", label="tea", relays=relays))
+    await execute(store, "named", "owner", (offer,), {}, CLOCK.now())
+    await store.close()
+
+
+async def test_the_embedded_relay_is_the_only_one_where_the_settings_name_none(home: DataDir) -> None:
+    async with relays_of(Config(home.path), home, KEY, CLOCK, VouchedKeys()) as (relays, own):
+        assert relays == (own.url,)
+        assert own.known_by == {own.url: own.headers}
+
+
+async def test_it_runs_beside_those_of_the_settings_as_long_as_a_code_names_it(home: DataDir, port: int) -> None:
+    url, config = f"ws://127.0.0.1:{port}", Config(home.path, relays=(OUTSIDE,), relay=RelaySettings(port=1))
+    home.keep_relay_port(port)
+    async with relays_of(config, home, KEY, CLOCK, VouchedKeys()) as found:
+        assert found == ((OUTSIDE,), NO_RELAY)
+    await named(home, OUTSIDE, "wss://left.example")
+    async with relays_of(config, home, KEY, CLOCK, VouchedKeys()) as found:
+        assert found == ((OUTSIDE,), NO_RELAY)
+    assert NO_RELAY.known_by == {}
+    home.ledger.unlink()
+    await named(home, f"{url}/")
+    async with relays_of(config, home, KEY, CLOCK, VouchedKeys()) as (relays, own):
+        assert (relays, own.url) == ((OUTSIDE,), url)
+        assert (await document(url))["name"] == "kitestring relay"
+    assert home.relay_port() == port
+
+
+async def test_an_old_port_that_is_taken_is_a_warning_and_no_reason_not_to_start(
+    home: DataDir, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with own_relay(FREE, None, CLOCK) as other:
+        home.keep_relay_port(int(other.url.rpartition(":")[2]))
+        await named(home, other.url)
+        async with relays_of(Config(home.path, relays=(OUTSIDE,)), home, KEY, CLOCK, VouchedKeys()) as found:
+            assert found == ((OUTSIDE,), NO_RELAY)
+    assert "links and codes that name the embedded relay lead nowhere: " in caplog.text

@@ -22,8 +22,8 @@ from tests.kit.clock import WalkingClock
 
 KEYRING = Keyring(bytes(range(32)))
 KEY = KEYRING.connection_key("g1")
-GRANT = Grant(grant_id="g1", name="an app", wire="nwc", service_pubkey=KEY.public_hex)
 URL, OTHER = "wss://good.example", "wss://other.example"
+GRANT = Grant(grant_id="g1", name="an app", wire="nwc", service_pubkey=KEY.public_hex, relays=(URL, OTHER))
 
 
 def info(key: SecretKey = KEY, kind: int = kinds.NWC_INFO) -> Event:
@@ -59,7 +59,7 @@ class Relays:
         return self.closed
 
     def said(self, grant: Grant) -> dict[str, Verdict]:
-        assert grant == GRANT
+        assert grant.grant_id == GRANT.grant_id
         return self.verdicts
 
     async def ask(self, grant: Grant = GRANT) -> tuple[tuple[RelayWord, ...], float]:
@@ -136,3 +136,10 @@ async def test_nothing_is_asked_about_what_nobody_announces() -> None:
 def test_a_deaf_service_quotes_every_relay() -> None:
     rows = [status(refused="restricted: pay first"), status(OTHER, connected=False, error="connection refused")]
     assert why_deaf(rows) == (f"{URL}: restricted: pay first; {OTHER}: connection refused")
+
+
+async def test_a_relay_that_is_not_in_the_link_is_neither_quoted_nor_waited_for() -> None:
+    grant = replace(GRANT, relays=("wss://GOOD.example/",))
+    words, waited_s = await Relays([status(), status(OTHER)], [(info(), URL)]).ask(grant)
+    assert words == (RelayWord(URL, True),)
+    assert waited_s < ANSWER_S / 2

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
-from tests.kit.app.relay import KeepingRelay, RelayDouble
+from kitestring.transport.publications import PublishResult
+from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
 from tests.kit.clock import VirtualClock, VirtualLoop, virtual
 from tests.kit.engine.crossings import CrossedStore
 from tests.kit.ledger.place import ledger_path
@@ -59,14 +60,17 @@ class Nowhere(RelayDouble):
         await asyncio.sleep(timeout_s)
         return False
 
+    async def until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        return await self.connected(timeout_s=timeout_s)
+
 
 class One:
     """A ledger that is served, and its witness."""
 
-    def __init__(self, store: Any, pool: Any, *, is_outside: bool = True) -> None:
+    def __init__(self, store: Any, pool: Any, *, outside: tuple[str, ...] = (URL,)) -> None:
         self.store = store
         self.clock = VirtualClock()
-        self.witness = RelayWitness(pool, store, KEY, self.clock, entropy, is_outside=is_outside)
+        self.witness = RelayWitness(pool, store, KEY, self.clock, entropy, outside)
 
     async def why(self) -> str:
         return "".join(stop.why for stop in await self.store.stops() if stop.cause is StopCause.LEDGER)
@@ -417,7 +421,7 @@ async def test_a_no_waits_while_every_relay_is_away_and_leaves_when_one_has_hear
 async def test_our_own_relay_is_no_witness_and_nobody_waits_for_it(ledger: Path, relay: KeepingRelay) -> None:
     await first_life(ledger, relay)
     number = len(relay.events)
-    async with served(ledger, relay, is_outside=False) as one:
+    async with served(ledger, relay, outside=()) as one:
         assert not one.witness.confirms()
         assert len(one.witness.findings()) == 1
         gone: list[bool] = []
@@ -450,3 +454,29 @@ async def test_a_ledger_in_which_nothing_happens_is_told_once(ledger: Path, rela
         before = len(relay.events)
         await one.clock.sleep(3_600)
         assert len(relay.events) == before
+
+
+class OwnBeside(RelayDouble):
+    """Shows what comes from :data:`URL` although only another relay testifies, which is away; events go there alone."""
+
+    async def publish(self, event: Event, relays: Any = None, **more: Any) -> PublishResult:
+        assert list(relays) == [ELSEWHERE]
+        return PublishResult(False, {})
+
+
+ELSEWHERE = "wss://elsewhere.example"
+
+
+@story
+async def test_our_own_relay_is_no_witness_beside_those_of_others(ledger: Path, relay: KeepingRelay) -> None:
+    await first_life(ledger, relay)
+    async with served(ledger, relay, pool=OwnBeside, outside=(ELSEWHERE,)) as one:
+        relay.show_again()
+        gone: list[bool] = []
+        assert one.witness.when_witnessed(lambda: gone.append(True))
+        await one.clock.sleep(RHYTHM_S * 2)
+        assert gone == [True], "who listens at our own relay is told no although the others are away"
+        assert not one.witness.confirms()
+        assert one.witness.findings() == ()
+    async with served(ledger, relay) as one:
+        assert one.witness.confirms()

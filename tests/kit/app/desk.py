@@ -25,6 +25,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded
 from tests.kit.app.relay import KeepingRelay, RelayDouble
+from tests.kit.changed import replace
 from tests.kit.clock import EPOCH, StandingClock
 from tests.kit.engine.rig import Life, Rig
 from tests.kit.waiting import until
@@ -42,6 +43,10 @@ class Heard:
         self.changed: list[str] = []
         self.relays: list[Carried] = []
         self.words: tuple[RelayWord, ...] = ()
+        self.live: list[str] = []
+
+    def live_urls(self) -> list[str]:
+        return self.live
 
     async def carried(self) -> list[Carried]:
         return self.relays
@@ -62,7 +67,7 @@ def real_desk(rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Pat
     return ServiceDesk(
         config=Config(data_dir), keyring=Keyring(b"\x07" * 32), store=rig.store, backend=rig.backend, clock=rig.clock,
         entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard,
-        clocks=Clocks(alone, (), rig.backend, rig.clock), relays=relays,
+        clocks=Clocks(alone, (), rig.backend, rig.clock), relays=relays, served=relays,
         network="regtest",
     )  # fmt: skip
 
@@ -106,6 +111,14 @@ class Office:
     def relays_say(self, *words: RelayWord) -> None:
         assert isinstance(self.desk.connections, Heard)
         self.desk.connections.words = words
+
+    def relays_are(self, *urls: str) -> None:
+        """The settings name these from now on."""
+        self.desk = replace(self.desk, relays=urls)
+
+    def relays_live(self, *urls: str) -> None:
+        assert isinstance(self.desk.connections, Heard)
+        self.desk.connections.live = list(urls)
 
     @property
     def announced(self) -> list[str]:

@@ -172,6 +172,9 @@ class RelayDouble:
     async def connected(self, count: int = 1, timeout_s: float = 0.0) -> bool:
         return count <= 1
 
+    async def until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        return holds()
+
     def subscribe(
         self, name: str, source: FilterSource, handler: Handler, *, keys: Iterable[str] = ()
     ) -> _Subscription:

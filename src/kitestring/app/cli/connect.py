@@ -74,7 +74,7 @@ def show_link(shell: Shell, made: dict[str, Any], remark: str = "") -> None:
         sentence = f"{name!r} exists already, and its link was used, so it is kept no more"
         raise KitestringError(
             Reason.ALREADY_USED,
-            f"{sentence}; for a new one: kitestring revoke {quote(name)}, and connect again",
+            f"{sentence}; for a new one, which ends the old one: kitestring connection relink {quote(name)}",
             connection_id=made["connection_id"],
         )
     again = f"kitestring link {quote(name)}"

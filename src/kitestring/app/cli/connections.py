@@ -29,6 +29,12 @@ def command(shell: Shell) -> None:
     shell.show(result, table(rows, ("name", "account", "budget", "expires", "open", "may")) if rows else empty)
     if unused:
         shell.note(f"not used yet: {', '.join(unused)}; `kitestring link NAME` shows the link again")
+    old = [found["name"] for found in result["connections"] if found["old_relays"]]
+    if old:
+        shell.note(
+            f"the links of these name a relay that you have left, and that is served for them: {', '.join(old)}; "
+            "`kitestring connection relink NAME` makes a new link"
+        )
 
 
 def _open(payments: int, invoices: int) -> str:

@@ -51,6 +51,12 @@ def list_(shell: Shell) -> None:
     rows = [(found["label"], _price(found), found["account"], found["offer_id"]) for found in result["offers"]]
     empty = "no offers; make one with: kitestring offer create LABEL"
     shell.show(result, table(rows, ("label", "price", "account", "id")) if rows else empty)
+    old = [found["label"] for found in result["offers"] if found["old_relays"]]
+    if old:
+        shell.note(
+            f"the codes of these name a relay that you have left, and that is served for them: {', '.join(old)}; "
+            "`kitestring offer relink OFFER` makes a new code"
+        )
 
 
 @command.command("show")
@@ -65,9 +71,30 @@ def show(shell: Shell, offer: str) -> None:
         ("account", found["account"]),
         ("asks for", ", ".join(found["payer_data"])),
         ("made", when(found["created_at"])),
+        ("old relay", ", ".join(found["old_relays"])),
         ("id", found["offer_id"]),
     ]
     shell.show(found, f"{facts(pairs)}\n\n{shell.code(found['noffer'])}")
+
+
+@command.command("relink")
+@click.argument("offer")
+@key_option
+@common
+def relink(shell: Shell, offer: str, key: str) -> None:
+    """Make the code of an offer anew, over the relays of today; OFFER is its label, its id or its code.
+
+    What was printed before goes on working for as long as one of the relays in it is served: print the new one.
+    """
+    result = shell.call("offer_relink", {"offer": offer}, key)
+    if not result["changed"]:
+        shell.note(f"the code of {result['label']} names the relays of today already")
+    elif result["left_relays"]:
+        shell.note(
+            f"print the new code of {result['label']}: the old one works as long as an old relay does, and "
+            f"{', '.join(result['left_relays'])} is not served for it any more from the next start on"
+        )
+    shell.show(result, shell.code(result["noffer"]))
 
 
 @command.command("delete")

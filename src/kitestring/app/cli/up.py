@@ -24,7 +24,7 @@ def command(shell: Shell, relays: tuple[str, ...], node: str | None, qr: bool | 
     """Start the service, show its card, and serve until Ctrl-C.
 
     Without settings it runs a sandbox node with 1,000,000 sat and its own relay. With --relay it listens on no TCP
-    port at all.
+    port at all, unless a link or a code still names its own relay.
     """
     from kitestring.app.up import run
 
@@ -54,6 +54,7 @@ def card_json(card: Card) -> dict[str, object]:
         "socket": str(card.socket),
         "unused": card.unused or None,
         "missing_on": card.missing_on,
+        "old_relays": [kept.url for kept in card.kept],
     }
 
 
@@ -62,7 +63,13 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
     parts = [
         f"kitestring is up{' (sandbox: no real money)' if sandbox else ''}",
         "",
-        facts([("relay", ", ".join(card.relays)), ("service key", card.service_pubkey)]),
+        facts(
+            [
+                ("relay", ", ".join(card.relays)),
+                ("old relay", ", ".join(f"{kept.url} (for the {kept.users})" for kept in card.kept)),
+                ("service key", card.service_pubkey),
+            ]
+        ),
     ]
     if card.noffer:
         parts += ["", "Your offer: anybody can pay this code, as often as they like.", "", card.noffer]

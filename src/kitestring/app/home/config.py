@@ -142,7 +142,8 @@ class Config:
         RELAYS,
         (),
         "Relays to be reached through, the preferred one first. Empty: the embedded relay is started. "
-        "With relays named here the service listens on no TCP port at all.",
+        "With relays named here the service listens on no TCP port, unless a link or a code still names the embedded "
+        "one.",
         variables=("KITESTRING_RELAYS",),
     )
     log_level: str = setting(

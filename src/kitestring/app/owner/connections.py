@@ -24,13 +24,14 @@ from kitestring.app.owner.params import (
     plain_line,
 )
 from kitestring.app.service.execute import Result
+from kitestring.app.service.kept_relays import is_living, old_relays
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Budget, CipherSetting, Grant, Period
 from kitestring.base.money import Msat
 from kitestring.base.store import Places
 from kitestring.base.transactions import SaveGrant
-from kitestring.codec.uri import NwcUri, encode_nwc
+from kitestring.codec.uri import MAX_RELAYS, NwcUri, encode_nwc
 
 NWC: Final = "nwc"
 #: As many random bytes as the secret has that follows from them.
@@ -92,10 +93,32 @@ async def link(desk: Managing, params: NameParams, _call: Call) -> Result:
     if not found.link_salt:
         raise KitestringError(
             Reason.ALREADY_USED,
-            f"the link of {found.name!r} was used, and is kept no more; for a new one: kitestring revoke "
-            f"{quote(found.name)}, and connect again",
+            f"the link of {found.name!r} was used, and is kept no more; for a new one, which ends the old one: "
+            f"kitestring connection relink {quote(found.name)}",
         )
     return {**show_grant(found), "created": False}
+
+
+async def connection_relink(desk: Managing, params: NameParams, call: Call) -> Change:
+    """Give a connection a new secret link over the relays of today; the app with the old one stops at once."""
+    found, now = await _need(desk, params.name), desk.clock.now()
+    _refuse_gifts(call.caller, found.methods, now)
+    if not is_living(found, now):
+        raise KitestringError(
+            Reason.CONNECTION_ENDED,
+            f"{found.name!r} has expired, and a new link would not change that: run `kitestring revoke "
+            f"{quote(found.name)}`, and connect again",
+        )
+    salt = desk.entropy(SALT_BYTES)
+    anew = replace(
+        found,
+        caller=desk.client_key(salt).public_hex,
+        link_salt=salt,
+        relays=desk.relays_for_codes()[:MAX_RELAYS],
+        nip44_seen=False,  # that was another app
+        version=found.version + 1,
+    )
+    return Change((SaveGrant(anew),), {**show_grant(anew), "created": False}, anew.grant_id)
 
 
 async def with_link(desk: Managing, made: Result, call: Call) -> Result:
@@ -107,7 +130,7 @@ async def with_link(desk: Managing, made: Result, call: Call) -> Result:
     if grant is None or grant.revoked_at is not None or not grant.link_salt:
         return {**made, "nwc_uri": None, "relays": []}
     _refuse_gifts(call.caller, grant.methods, desk.clock.now())
-    uri = NwcUri(grant.service_pubkey, desk.relay_urls(), bytes.fromhex(desk.client_key(grant.link_salt).hex()))
+    uri = NwcUri(grant.service_pubkey, grant.relays, bytes.fromhex(desk.client_key(grant.link_salt).hex()))
     relays = [msgspec.to_builtins(word) for word in await desk.relay_words(grant)]
     return {**made, "nwc_uri": encode_nwc(uri), "relays": relays}
 
@@ -148,6 +171,7 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
         service_pubkey=desk.connection_pubkey(grant_id),
         methods=frozenset(nwc_methods()),
         link_salt=salt,
+        relays=desk.relays_for_codes()[:MAX_RELAYS],
         created_at=desk.clock.now(),
     )
     grant = _as_asked(plain, params)
@@ -209,9 +233,15 @@ async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
     known = await desk.store.nodes()
     taken = await desk.store.places(known[-1].node_id) if known else Places({}, {})
     rows = [
-        {**show_grant(grant), "used": not grant.link_salt, **_open(grant, taken)} for grant in _oldest_first(grants)
+        {**show_grant(grant), "used": not grant.link_salt, **_open(grant, taken), "old_relays": _old(desk, grant)}
+        for grant in _oldest_first(grants)
     ]
     return {"connections": rows}
+
+
+def _old(desk: Reading, grant: Grant) -> list[str]:
+    """The relays that are served because its link names them."""
+    return list(old_relays(grant.relays, desk.relay_urls())) if is_living(grant, desk.clock.now()) else []
 
 
 def _open(grant: Grant, taken: Places) -> Result:
@@ -267,6 +297,7 @@ def _oldest_first(grants: Iterable[Grant]) -> list[Grant]:
 COMMANDS: Final[Commands] = (
     Manage("connect", ConnectParams, connect, with_link),
     Manage("link", NameParams, link, with_link),
+    Manage("connection_relink", NameParams, connection_relink, with_link),
     Read("connections", NoParams, connections),
     Manage("revoke", NameParams, revoke),
 )

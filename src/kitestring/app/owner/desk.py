@@ -42,7 +42,8 @@ class Reading(Protocol):
         ...
 
     def relay_urls(self) -> tuple[str, ...]:
-        """The relays inside our codes, the preferred one first."""
+        """The relays of the service as it is set up now, the preferred one first. A code that was made before names
+        those of its own time."""
         ...
 
     async def balance(self, grant_id: str) -> Outcome:
@@ -110,6 +111,10 @@ class Managing(Reading, Protocol):
 
     @property
     def entropy(self) -> Entropy: ...
+
+    def relays_for_codes(self) -> tuple[str, ...]:
+        """The relays for a code that is made now: those first that bring requests, for many apps read no other."""
+        ...
 
     def connection_pubkey(self, grant_id: str) -> str:
         """The public key that the connection of this grant talks to."""

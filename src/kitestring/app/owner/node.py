@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +15,9 @@ from kitestring.app.owner.node_audit import AuditedService, Findings, examine
 from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
+from kitestring.app.service.kept_relays import KeptRelay, old_relays, stored_kept_relays
 from kitestring.app.service.node_words import told
+from kitestring.app.service.relay_word import Carried
 from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
 from kitestring.engine.same_node import another
@@ -24,6 +27,9 @@ ALARMS_S: Final = 7 * 86_400
 MAX_ALARMS: Final = 10
 #: What the key of the service is called among the names of connections.
 OFFERS: Final = "all offers"
+#: The name of the findings about relays that the service has left.
+OLD_RELAY: Final = "old relay"
+_IDLE: Final = "is named by no link and no code any more: from the next start on it is not served"
 #: Lines about holders whose share is full.
 MAX_FULL: Final = 10
 
@@ -36,21 +42,36 @@ class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
 
 async def card(desk: Reading, _params: NoParams, _call: Call) -> Result:
     """Show what others need to reach this service: its relays, its key and its oldest offer."""
-    relays = list(desk.relay_urls())
-    return {"relays": relays, "service_pubkey": desk.service_id, "noffer": await oldest_noffer(desk)}
+    return {
+        "relays": list(desk.relay_urls()),
+        "old_relays": [msgspec.to_builtins(kept) for kept in await _kept(desk)],
+        "service_pubkey": desk.service_id,
+        "noffer": await oldest_noffer(desk),
+    }
+
+
+async def _kept(desk: Reading) -> tuple[KeptRelay, ...]:
+    return await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now())
 
 
 async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     """Gather the facts about the running service that `kitestring doctor` judges."""
     payments = await desk.store.open_payments()
+    carried, kept = await desk.carried(), await _kept(desk)
+    old = old_relays((relay.url for relay in carried), desk.relay_urls())
     alarms = await desk.store.alarms(desk.clock.now() - ALARMS_S, MAX_ALARMS)
     return {
         "node": await _node_facts(desk),
         "findings": [
             {"name": f.name, "state": f.state.value, "message": f.sentence}
-            for f in (*await how_it_is(desk.backend), *await _lost_records(desk), *desk.findings())
+            for f in (
+                *await how_it_is(desk.backend),
+                *await _lost_records(desk),
+                *desk.findings(),
+                *about_old_relays(old, kept),
+            )
         ],
-        "relays": await _relay_facts(desk),
+        "relays": await _relay_facts(desk, carried, old),
         "now": desk.clock.now(),
         "clocks": msgspec.to_builtins(await desk.read_clocks()),
         "open_payments": len(payments),
@@ -62,7 +83,16 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
     }
 
 
-async def _relay_facts(desk: Asking) -> list[Result]:
+def about_old_relays(served: Collection[str], kept: Sequence[KeptRelay]) -> tuple[Finding, ...]:
+    """Tell of each old relay: of those that are ``kept``, and of those that are ``served`` without need."""
+    idle = old_relays(served, [one.url for one in kept]) if kept else served
+    return (
+        *(Finding(OLD_RELAY, FindingState.INFO, one.why) for one in kept),
+        *(Finding(OLD_RELAY, FindingState.INFO, f"{url} {_IDLE}") for url in idle),
+    )
+
+
+async def _relay_facts(desk: Asking, carried: Sequence[Carried], old: Collection[str]) -> list[Result]:
     names = {grant.service_pubkey: grant.name for grant in await desk.store.grants()} | {desk.service_id: OFFERS}
     return [
         {
@@ -71,8 +101,9 @@ async def _relay_facts(desk: Asking) -> list[Result]:
             "asked": relay.asked,
             "unheard": sorted(names.get(key, key) for key in relay.unheard),
             "words": relay.words,
+            "old": relay.url in old,
         }
-        for relay in await desk.carried()
+        for relay in carried
     ]
 
 

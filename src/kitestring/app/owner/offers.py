@@ -14,6 +14,7 @@ from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, p
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams, plain_line
 from kitestring.app.service.execute import Result
+from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.commands import OWNER_ACCOUNT, AskOffer
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState
@@ -21,6 +22,7 @@ from kitestring.base.money import MSAT_PER_SAT, Msat
 from kitestring.base.transactions import SaveOffer
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, decode, encode
+from kitestring.transport.guard import normalise
 
 #: As many as a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
@@ -67,6 +69,7 @@ async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Chang
         min_msat=_money(params.min_msat),
         max_msat=_money(params.max_msat),
         payer_data=tuple(params.payer_data),
+        relays=desk.relays_for_codes()[:MAX_RELAYS],
         created_at=desk.clock.now(),
     )
     found = await _find(desk, params.label)
@@ -84,6 +87,16 @@ async def offer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
 async def offer_show(desk: Reading, params: OfferName, _call: Call) -> Result:
     """Show one offer with its code."""
     return show_offer(desk, await _need(desk, params.offer))
+
+
+async def offer_relink(desk: Managing, params: OfferName, _call: Call) -> Change | Result:
+    """Make the code of an offer anew, over the relays of today. What was printed works as long as an old relay does."""
+    offer = await _need(desk, params.offer)
+    anew = replace(offer, relays=desk.relays_for_codes()[:MAX_RELAYS])
+    if {normalise(url) for url in anew.relays} == {normalise(url) for url in offer.relays}:
+        return {**show_offer(desk, offer), "changed": False, "left_relays": []}
+    left = list(old_relays(offer.relays, anew.relays))
+    return Change((SaveOffer(anew),), {**show_offer(desk, anew), "changed": True, "left_relays": left})
 
 
 async def offer_delete(desk: Managing, params: OfferName, _call: Call) -> Change:
@@ -111,7 +124,7 @@ def noffer_of(desk: Reading, offer: Offer) -> str:
     return encode(
         Noffer(
             pubkey=desk.service_id,
-            relays=desk.relay_urls()[:MAX_RELAYS],
+            relays=offer.relays,
             offer=offer.offer_id,
             price_type=PriceType.FIXED if fixed else PriceType.SPONTANEOUS,
             price_sats=offer.price_msat.sats_up() if offer.price_msat is not None else None,
@@ -130,6 +143,7 @@ def show_offer(desk: Reading, offer: Offer) -> Result:
         "account": offer.account_id,
         "payer_data": list(offer.payer_data),
         "created_at": offer.created_at,
+        "old_relays": list(old_relays(offer.relays, desk.relay_urls())),
     }
 
 
@@ -193,5 +207,6 @@ COMMANDS: Final[Commands] = (
     Manage("offer_create", OfferParams, offer_create),
     Read("offer_list", NoParams, offer_list),
     Read("offer_show", OfferName, offer_show),
+    Manage("offer_relink", OfferName, offer_relink),
     Manage("offer_delete", OfferName, offer_delete),
 )

@@ -34,12 +34,14 @@ TABLE: Final = (
     CommandRow("link", "connections", "link", "Show a connection's link again, until its first use."),
     CommandRow("connections", "connections", "connections", "List the wallet connections."),
     CommandRow("revoke", "connections", "revoke", "End a wallet connection for ever."),
+    CommandRow("connection_relink", "connections", "connection relink"),
     CommandRow("account_create", "accounts", "account create"),
     CommandRow("account_list", "accounts", "account list"),
     CommandRow("account_fund", "accounts", "account fund"),
     CommandRow("offer_create", "offers", "offer create"),
     CommandRow("offer_list", "offers", "offer list"),
     CommandRow("offer_show", "offers", "offer show"),
+    CommandRow("offer_relink", "offers", "offer relink"),
     CommandRow("offer_delete", "offers", "offer delete"),
     CommandRow("pay", "money", "pay", "Pay an invoice or an offer."),
     CommandRow("invoice", "money", "invoice", "Make an invoice to be paid."),
@@ -54,8 +56,9 @@ TABLE: Final = (
 )
 #: The line of each group of commands.
 GROUPS: Final = {
+    "connection": "One wallet connection: relink.",
     "account": "Sub-accounts: create, list, fund.",
-    "offer": "Static payment codes: create, list, show, delete.",
+    "offer": "Static payment codes: create, list, show, relink, delete.",
 }
 
 

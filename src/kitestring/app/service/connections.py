@@ -69,7 +69,7 @@ class Connections:
         self._requests: Subscription | None = None
         self._background = Background(clock)
         self._log = Seldom(log, clock)
-        self._uses: Final[dict[str, bool]] = {}  # being noted, by connection; whether in NIP-44
+        self._uses: Final[dict[tuple[str, str], bool]] = {}  # being noted, by connection and app; whether in NIP-44
         self._followed = 0  # grants are served as every event up to here has left them
 
     # ------------------------------------------------------------ life
@@ -98,9 +98,14 @@ class Connections:
         service = self._keyring.service_id
         return await self._probe.ask(service, chosen(self._requests, service))
 
-    def live(self) -> bool:
-        """Whether a relay has taken our subscription."""
-        return self._requests is not None and bool(self._requests.live_on())
+    def live_urls(self) -> list[str]:
+        """The relays that have taken our subscription."""
+        return [] if self._requests is None else self._requests.live_on()
+
+    def settled(self) -> bool:
+        """Whether each relay has taken our subscription, or is known not to."""
+        live = self.live_urls()
+        return all(row.url in live or row.last_error or row.refused for row in self._pool.status())
 
     def listen_no_more(self) -> None:
         """Have no more requests received. What is in hand is the gateway's, and may still change a connection."""
@@ -168,24 +173,27 @@ class Connections:
     def used(self, grant: Grant, *, nip44: bool) -> None:
         """Note a first request. Its sender has the link, so nobody can be shown it again; a connection for both
         encryptions is lifted to NIP-44 by the first ``nip44`` request, and never takes anything else again."""
-        under_way = self._uses.get(grant.grant_id)
-        self._uses[grant.grant_id] = nip44 or bool(under_way)
+        use = grant.grant_id, grant.caller
+        under_way = self._uses.get(use)
+        self._uses[use] = nip44 or bool(under_way)
         if under_way is None:
-            self._background.spawn(self._note_uses(grant.grant_id))
+            self._background.spawn(self._note_uses(*use))
 
-    async def _note_uses(self, grant_id: str) -> None:
+    async def _note_uses(self, grant_id: str, caller: str) -> None:
         """Note them one after the other: the first NIP-44 request may come while the first of all is being noted."""
         noted: bool | None = None
         try:
-            while noted is not self._uses[grant_id]:
-                noted = self._uses[grant_id]
-                await self._note_use(grant_id, nip44=noted)
+            while noted is not self._uses[grant_id, caller]:
+                noted = self._uses[grant_id, caller]
+                await self._note_use(grant_id, caller, nip44=noted)
         finally:
-            del self._uses[grant_id]
+            del self._uses[grant_id, caller]
 
-    async def _note_use(self, grant_id: str, *, nip44: bool) -> None:
+    async def _note_use(self, grant_id: str, caller: str, *, nip44: bool) -> None:
         grant = await self._store.grant(grant_id)
-        if grant is None or not (grant.link_salt or (nip44 and not grant.nip44_seen)):
+        if grant is None or grant.caller != caller:  # it has another link by now, which nobody has used
+            return
+        if not (grant.link_salt or (nip44 and not grant.nip44_seen)):
             return
         used = replace(grant, nip44_seen=grant.nip44_seen or nip44, link_salt=b"", version=grant.version + 1)
         claim = f"used:{grant.grant_id}:{used.version}"
@@ -208,14 +216,13 @@ class Connections:
         self._know_caller(grant)
 
     def _know_caller(self, grant: Grant) -> None:
-        """An app is known as long as one of its connections is not revoked."""
+        """An app is known as long as it has the link of a connection that is not revoked."""
+        before = self._callers.pop(grant.grant_id, "")
         if grant.revoked_at is None:
             self._callers[grant.grant_id] = grant.caller
             self._vouched.known.add(grant.caller)
-            return
-        self._callers.pop(grant.grant_id, None)
-        if grant.caller not in self._callers.values():
-            self._vouched.known.discard(grant.caller)
+        if before not in {"", self._callers.get(grant.grant_id)} and before not in self._callers.values():
+            self._vouched.known.discard(before)
 
     def _request_filters(self, keys: Sequence[str]) -> list[Filter]:
         tags = {"p": frozenset(keys)}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import forget_refusals, prune_daily
+from kitestring.app.service.kept_relays import WAY_OUT, served, stored_kept_relays
 from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.node_words import node_of, told
 from kitestring.app.service.notices import give_notice
@@ -45,8 +46,9 @@ from kitestring.engine.feed import Feed
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr.event import read_head
 from kitestring.relay.vouched import VouchedKeys
+from kitestring.transport.guard import normalise
 from kitestring.transport.publications import PublishResult
-from kitestring.transport.relays import PoolOptions, RelayPool
+from kitestring.transport.relays import MAX_RELAYS, PoolOptions, RelayPool
 from kitestring.wire.grammar import Facts
 
 log = logging.getLogger("kitestring")
@@ -55,17 +57,20 @@ log = logging.getLogger("kitestring")
 GRACE_S: Final = 10.0
 #: Seconds that a start waits for a relay; without one the service runs all the same, and keeps trying.
 LISTEN_S: Final = 10.0
+#: Once one relay listens, the others get so many seconds: codes name those first that are known to be there.
+OTHERS_S: Final = 1.0
 #: Seconds for the last answers to leave.
 DRAIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The places of one service: its ledger, the directory of the sandbox, and the relays in its codes.
+    """The places of one service: its ledger, the directory of the sandbox, and the relays for its codes.
 
     Every public key that the service writes with, and those of its callers, are put into ``vouched``: its own relay has
-    room for these always. ``relay_headers`` are sent to a relay with each connection, by its URL.
-    ``is_outside``: the relays are not our own one, which keeps its events on the disk of the ledger.
+    room for these always. ``relay_headers`` are sent to a relay with each connection, by its URL. ``own_relay`` is our
+    own one, which keeps its events on the disk of the ledger; "" where none runs. ``kept`` are old relays that links
+    and codes still name.
     """
 
     ledger: Path
@@ -73,7 +78,18 @@ class Place:
     relays: tuple[str, ...]
     vouched: VouchedKeys = field(default_factory=VouchedKeys)
     relay_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    is_outside: bool = True
+    own_relay: str = ""
+    kept: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """All relays at which the service listens."""
+        return *self.relays, *self.kept
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The relays among them that others run."""
+        return tuple(url for url in self.served if url != self.own_relay)
 
 
 class Core:
@@ -88,13 +104,11 @@ class Core:
         self.clock: Final = clock
         signers = {keyring.service_id: keyring.service_key}
         options = PoolOptions(config.proxies, config.allow_private_relays, headers=place.relay_headers)
-        self.pool: Final = RelayPool(place.relays, clock=clock, entropy=entropy, signers=signers, options=options)
+        self.pool: Final = RelayPool(place.served, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
         self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy)
-        self._relay_witness: Final = RelayWitness(
-            self.pool, store, keyring.service_key, clock, entropy, is_outside=place.is_outside
-        )
+        self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
         seams = Seams(self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed)
         self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
@@ -116,10 +130,10 @@ class Core:
             announcer=self.announcer, probe=Probe(self.pool, signers, clock, entropy), clock=clock, signers=signers,
             vouched=place.vouched,
         )  # fmt: skip
-        self.clocks: Final = Clocks(self.pool, config.relays, backend, clock)
+        self.clocks: Final = Clocks(self.pool, place.outside, backend, clock)
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
-            self.clocks, place.relays, node.network, self._relay_witness.findings,
+            self.clocks, place.relays, place.served, node.network, self._relay_witness.findings,
         )  # fmt: skip
         self._twins: Final = Twins(
             self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
@@ -144,6 +158,7 @@ class Core:
             store = await SqliteStore.open(place.ledger, keyring.service_id, cache_kib=cache_kib)
             opened.push_async_callback(store.close)
             node = await _know_node(config, store, backend)
+            place = replace(place, kept=await _kept(place, store, clock))
             core = cls(config, place, keyring, store, backend, node, clock, entropy)
             opened.pop_all()
         return core
@@ -169,9 +184,15 @@ class Core:
         self._background.keep(partial(forget_refusals, self.store, self.clock))
 
     async def listening(self, timeout_s: float) -> bool:
-        """Whether a relay has taken our subscription within ``timeout_s`` seconds."""
+        """Whether a relay has taken our subscription within ``timeout_s`` seconds; the others have a moment more."""
+        is_live = await self._comes_true(lambda: bool(self.connections.live_urls()), timeout_s)
+        if is_live:
+            await self._comes_true(self.connections.settled, OTHERS_S)
+        return is_live
+
+    async def _comes_true(self, holds: Callable[[], bool], timeout_s: float) -> bool:
         until = self.clock.monotonic() + timeout_s
-        while not self.connections.live():
+        while not holds():
             if self.clock.monotonic() > until:
                 return False
             await self.clock.sleep(0.02)
@@ -213,6 +234,19 @@ class Core:
 def _unheeded(result: PublishResult) -> None:
     if not result.accepted:
         log.info("an answer was taken by no relay")
+
+
+async def _kept(place: Place, store: Store, clock: Clock) -> tuple[str, ...]:
+    """The old relays that links and codes still name, as far as there is room, each with a line of the log."""
+    kept, left_out = served(place.relays, await stored_kept_relays(store, place.relays, clock.now()), MAX_RELAYS)
+    for one in kept:
+        log.warning("%s", one.why)
+    for one in left_out:
+        log.warning(
+            "%s is not served, there are too many relays, though the %s needs it: %s", one.url, one.users, WAY_OUT
+        )
+    known = {normalise(url): url for url in place.relay_headers}  # it is known by its headers in this spelling
+    return tuple(known.get(normalise(one.url), one.url) for one in kept)
 
 
 async def _know_node(config: Config, store: Store, backend: Backend) -> Node:

@@ -12,6 +12,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.nostr.event import Event, verify_event
 from kitestring.nostr.filter import Filter
+from kitestring.transport.guard import normalise
 from kitestring.transport.link import RelayStatus
 from kitestring.transport.publications import UNANSWERED, RelayAnswer, Verdict
 from kitestring.transport.relays import RelayPool
@@ -42,8 +43,8 @@ class Reach:
         self._questions = 0
 
     async def words(self, grant: Grant) -> tuple[RelayWord, ...]:
-        """One row per relay, as soon as each has shown the announcement of ``grant`` or said no, at most after
-        :data:`ANSWER_S`. Nothing is asked about what is not announced."""
+        """One row per relay in the link, as soon as each has shown the announcement of ``grant`` or said no, at most
+        after :data:`ANSWER_S`. Nothing is asked about what is not announced."""
         if grant.wire not in ANNOUNCED or grant.revoked_at is not None:
             return ()
         seen: set[str] = set()
@@ -70,16 +71,20 @@ class Reach:
     def _rows(self, grant: Grant, seen: set[str], asked: Subscription) -> tuple[RelayWord, ...]:
         """The state by now, with words for those that have said nothing."""
         verdicts, closed = self._announcer.said(grant), asked.refusals
-        silent = {status.url: _silence(status, verdicts, closed) for status in self._pool.status()}
+        silent = {status.url: _silence(status, verdicts, closed) for status in self._named(grant)}
         return tuple(
             row if row.carries or row.words else RelayWord(row.relay, False, silent[row.relay])
             for row in self._said(grant, seen)
         )
 
+    def _named(self, grant: Grant) -> list[RelayStatus]:
+        named = {normalise(url) for url in grant.relays}
+        return [status for status in self._pool.status() if normalise(status.url) in named]
+
     def _said(self, grant: Grant, seen: set[str]) -> Iterable[RelayWord]:
         """The answers of relays: by showing it, by a refusal, or by not letting us in."""
         verdicts = self._announcer.said(grant)
-        for status in self._pool.status():
+        for status in self._named(grant):
             carries = status.url in seen
             yield RelayWord(status.url, carries, "" if carries else _refusal(status, verdicts))
 

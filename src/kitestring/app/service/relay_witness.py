@@ -15,7 +15,7 @@ one, so it stops nothing. Our own relay is no witness: its events are on the dis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -79,17 +79,23 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
 
 class RelayWitness:
-    """Of one ledger. ``is_outside``: the pool's relays are not our own one."""
+    """Of one ledger. ``outside`` are the relays of the pool without our own one."""
 
     def __init__(
-        self, pool: RelayPool, store: Store, key: SecretKey, clock: Clock, entropy: Entropy, *, is_outside: bool
+        self,
+        pool: RelayPool,
+        store: Store,
+        key: SecretKey,
+        clock: Clock,
+        entropy: Entropy,
+        outside: Collection[str],
     ) -> None:
         self._pool = pool
         self._store = store
         self._key = key
         self._clock = clock
         self._entropy = entropy
-        self._is_outside = is_outside
+        self._outside = outside
         self._life: Final = entropy(16).hex()
         self._secret = nip44.conversation_key(key, key.public_hex)
         self._changes = Changes(clock)
@@ -114,7 +120,7 @@ class RelayWitness:
         ledger = await self._store.generation()
         self._marked = await self._store.position(CONSUMER) or 0
         self._is_confirmed = ledger.is_blank  # it has sent nothing that could be sent again
-        if not self._is_outside:
+        if not self._outside:
             return
         self._subscription = self._pool.subscribe("generation", self._filters, self._hear)
         if not self._is_confirmed:
@@ -125,9 +131,17 @@ class RelayWitness:
         self._background.keep(self._watch)
 
     async def _wait(self, subscription: Subscription) -> None:
-        until = self._clock.monotonic() + HEAR_S
-        if await self._pool.connected(timeout_s=HEAR_S):
-            await subscription.wait_eose(max(0.0, until - self._clock.monotonic()))
+        await self._pool.until(lambda: self._have_shown(subscription), HEAR_S)
+
+    def _have_shown(self, subscription: Subscription) -> bool:
+        """Whether one of the relays that testify has shown all it has, and each that is connected has or refuses."""
+        live = subscription.live_on()
+        return any(url in live for url in self._outside) and all(
+            url in live or url in subscription.refusals for url in self._there()
+        )
+
+    def _there(self) -> list[str]:
+        return [url for url in self._pool.connected_urls() if url in self._outside]
 
     async def stop(self) -> None:
         """Say the last word, where somebody hears it."""
@@ -135,7 +149,7 @@ class RelayWitness:
         if self._subscription is None:
             return
         self._subscription.close()
-        if self._pool.connected_urls():
+        if self._there():
             try:
                 await self._follow(LAST_S, says_no=bool(self._waiting))
             except KitestringError as failure:
@@ -150,7 +164,7 @@ class RelayWitness:
     def when_witnessed(self, go: Callable[[], None]) -> bool:
         """Call ``go`` when a relay knows of all that is committed now, or none takes it; False, and never, if too many
         wait already."""
-        if not self._is_outside:
+        if not self._outside:
             go()
             return True
         if len(self._waiting) >= MAX_WAITING:
@@ -161,7 +175,7 @@ class RelayWitness:
 
     def findings(self) -> tuple[Finding, ...]:
         """A line of ``kitestring doctor`` where nobody outside can testify."""
-        if not self._is_outside:
+        if not self._outside:
             return (Finding("witness", FindingState.INFO, _ALONE),)
         return (Finding("witness", FindingState.WARN, _REFUSED),) if self._is_refused else ()
 
@@ -171,9 +185,9 @@ class RelayWitness:
         tags = {"d": frozenset({D_TAG})}
         return [Filter(kinds=frozenset({kinds.BEACON}), authors=frozenset({self._key.public_hex}), tags=tags, limit=1)]
 
-    def _hear(self, event: Event, _relay_url: str) -> None:
+    def _hear(self, event: Event, relay_url: str) -> None:
         is_ours = event.kind == kinds.BEACON and event.pubkey == self._key.public_hex and first_tag(event, "d") == D_TAG
-        if is_ours and len(self._news) < MAX_NEWS and verify_event(event):
+        if is_ours and relay_url in self._outside and len(self._news) < MAX_NEWS and verify_event(event):
             self._news.append(event)
             self._changes.notify()
 
@@ -268,8 +282,8 @@ class RelayWitness:
         event = sign_event(
             self._key, kind=kinds.BEACON, tags=[["d", D_TAG]], content=content, created_at=at, aux=self._entropy(32)
         )
-        is_taken = (await self._pool.publish(event, deadline_s=take_s)).accepted
-        self._is_refused = not is_taken
+        is_taken = (await self._pool.publish(event, self._outside, deadline_s=take_s)).accepted
+        self._is_refused = not is_taken and bool(self._there())
         if is_taken:
             self._newest = told
         else:

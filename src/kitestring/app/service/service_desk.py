@@ -36,7 +36,8 @@ from kitestring.engine.shares import ShareTable
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceDesk:
-    """Made by ``Core``. ``relays`` are those inside our codes, ``network`` is the node's.
+    """Made by ``Core``. ``relays`` are those for our codes, ``served`` these and the old ones that codes still name;
+    ``network`` is the node's.
 
     ``of_the_service`` gives what the doctor should know of the service itself.
     """
@@ -52,6 +53,7 @@ class ServiceDesk:
     connections: Connections
     clocks: Clocks
     relays: tuple[str, ...]
+    served: tuple[str, ...]
     network: str
     of_the_service: Callable[[], tuple[Finding, ...]] = tuple
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -104,13 +106,17 @@ class ServiceDesk:
     async def find_payable(self, target: str, terms: Terms) -> Payable:
         """Ask over the relays in a code; ours are used freely, foreign ones pass the address check."""
         net = Net(
-            self.clock, self.entropy, self.config.proxies, own_relays=self.relays,
+            self.clock, self.entropy, self.config.proxies, own_relays=self.served,
             allow_private=self.config.allow_private_relays,
         )  # fmt: skip
         async with await payable.ask(target, replace(terms, network=self.network), net) as found:
             return found
 
     # ------------------------------------------------------------ manage
+
+    def relays_for_codes(self) -> tuple[str, ...]:
+        live = self.connections.live_urls()
+        return tuple(sorted(self.relays, key=lambda url: url not in live))
 
     def connection_pubkey(self, grant_id: str) -> str:
         return self.keyring.connection_key(grant_id).public_hex

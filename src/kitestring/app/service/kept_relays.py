@@ -1,0 +1,87 @@
+"""Relays that a service left and that its links and codes still name: they are served until nothing does any more.
+
+A link or a code cannot be changed once it is out there. So it remembers the relays that it was made with, and these are
+served beside the present ones.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kitestring.base.grants import Grant, Offer, OfferState
+from kitestring.base.store import Reads
+from kitestring.transport.guard import normalise
+
+#: Connections, and offers, that one sentence names.
+NAMES_SHOWN: Final = 5
+#: The commands that make what names an old relay anew.
+WAY_OUT: Final = "`kitestring connection relink NAME` and `kitestring offer relink OFFER` move them to your relays"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRelay:
+    """A relay, as it is written in the first of them, and the names of all connections and offers that name it."""
+
+    url: str
+    connections: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """Say why it is served, and what to do."""
+        return f"{self.url} is none of your relays any more, and is served for the {self.users}: {WAY_OUT}"
+
+    @property
+    def users(self) -> str:
+        """Its connections and offers, in words."""
+        groups = (("connection", self.connections), ("offer", self.offers))
+        return " and the ".join(_named(what, names) for what, names in groups if names)
+
+
+def old_relays(named: Iterable[str], present: Collection[str]) -> tuple[str, ...]:
+    """The relays among ``named`` that are not ``present`` in any spelling. Without present ones, which are not known
+    then, none is old."""
+    known = {normalise(url) for url in present}
+    return tuple(url for url in named if normalise(url) not in known) if known else ()
+
+
+def kept_relays(
+    present: Collection[str], grants: Iterable[Grant], offers: Iterable[Offer], now: int
+) -> tuple[KeptRelay, ...]:
+    """The relays that living links (not revoked, not expired) and open offers name beside the ``present`` ones, those
+    first that most of them name."""
+    spelled: dict[str, str] = {}
+    users: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    links = [(grant.name, grant.relays, 0) for grant in grants if is_living(grant, now)]
+    codes = [(offer.label, offer.relays, 1) for offer in offers if offer.state is OfferState.OPEN]
+    for name, relays, kind in (*links, *codes):
+        for url in old_relays(relays, present):
+            users[normalise(spelled.setdefault(normalise(url), url))][kind].append(name)
+    found = [KeptRelay(spelled[key], tuple(names), tuple(labels)) for key, (names, labels) in users.items()]
+    return tuple(sorted(found, key=lambda kept: -len(kept.connections) - len(kept.offers)))
+
+
+async def stored_kept_relays(store: Reads, present: Collection[str], now: int) -> tuple[KeptRelay, ...]:
+    """:func:`kept_relays` of a ledger."""
+    return kept_relays(present, await store.grants(), await store.offers(), now)
+
+
+def served(
+    present: Sequence[str], kept: Sequence[KeptRelay], most: int
+) -> tuple[tuple[KeptRelay, ...], tuple[KeptRelay, ...]]:
+    """The relays of ``kept`` that there is room for beside the present ones among ``most``, and those left out."""
+    room = max(0, most - len(present))
+    return tuple(kept[:room]), tuple(kept[room:])
+
+
+def is_living(grant: Grant, now: int) -> bool:
+    """Whether the link of a connection can still be used."""
+    return grant.revoked_at is None and (grant.expires_at is None or grant.expires_at > now)
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names[:NAMES_SHOWN])}{more}"

@@ -1,0 +1,72 @@
+"""Relays that were left are kept as long as a living link or an open code names them, and no longer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kitestring.app.service.kept_relays import NAMES_SHOWN, KeptRelay, kept_relays, old_relays, served
+from kitestring.base.grants import Grant, Offer, OfferState
+from tests.kit.clock import EPOCH as NOW
+
+HERE, LEFT, LONG_AGO = "wss://here.example", "wss://left.example", "wss://long-ago.example"
+LINK = Grant(grant_id="g1", name="shop", wire="nwc", relays=(LEFT,))
+CODE = Offer(offer_id="o1", label="tea", relays=(LEFT,))
+
+
+def kept(*grants: Grant, offers: tuple[Offer, ...] = ()) -> tuple[KeptRelay, ...]:
+    return kept_relays((HERE,), grants, offers, NOW)
+
+
+def test_every_link_and_code_that_names_a_relay_is_named_and_the_one_most_needed_stands_first() -> None:
+    other = replace(LINK, grant_id="g2", name="agent", relays=(LONG_AGO, HERE))
+    assert kept(other, LINK, offers=(CODE,)) == (KeptRelay(LEFT, ("shop",), ("tea",)), KeptRelay(LONG_AGO, ("agent",)))
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [{"revoked_at": NOW - 9}, {"expires_at": NOW}, {"relays": ()}, {"relays": (HERE,)}],
+    ids=["revoked", "expired", "none", "today's"],
+)
+def test_a_link_that_has_ended_or_names_the_relays_of_today_keeps_none(ended: dict[str, object]) -> None:
+    assert kept(replace(LINK, expires_at=NOW + 1)) != ()
+    assert kept(replace(LINK, **ended)) == ()  # type: ignore[arg-type]  # one field each
+
+
+@pytest.mark.parametrize("state", [OfferState.MOVED, OfferState.DELETED])
+def test_an_offer_that_cannot_be_paid_keeps_none(state: OfferState) -> None:
+    assert kept(offers=(replace(CODE, state=state),)) == ()
+
+
+def test_another_spelling_is_no_other_relay() -> None:
+    spelled = ("wss://HERE.example:443/", "WSS://here.example")
+    assert old_relays(spelled, (HERE,)) == ()
+    assert old_relays((LEFT, *spelled), (HERE,)) == (LEFT,)
+    twice = replace(LINK, relays=("wss://Left.example/",)), replace(LINK, name="agent")
+    assert kept(*twice) == (KeptRelay("wss://Left.example/", ("shop", "agent")),)
+
+
+def test_where_the_relays_of_today_are_not_known_none_is_old() -> None:
+    assert old_relays((LEFT,), ()) == ()
+
+
+def test_those_beyond_the_room_are_left_out_the_least_needed_ones() -> None:
+    found = tuple(KeptRelay(f"wss://{number}.example") for number in range(4))
+    assert served((HERE,), found, 4) == (found[:3], found[3:])
+    assert served((HERE, HERE), found, 1) == ((), found)
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (KeptRelay(LEFT, ("shop",), ()), "connection shop"),
+        (KeptRelay(LEFT, (), ("tea", "mug")), "offers tea, mug"),
+        (KeptRelay(LEFT, ("a", "b"), ("tea",)), "connections a, b and the offer tea"),
+        (KeptRelay(LEFT, tuple("abcdefg"), ()), "connections a, b, c, d, e and 2 more"),
+    ],
+)
+def test_those_who_need_it_are_named_in_words(one: KeptRelay, words: str) -> None:
+    assert one.users == words
+    assert NAMES_SHOWN == 5
+    assert f"is served for the {words}: `kitestring connection relink NAME`" in one.why
