@@ -43,7 +43,7 @@ def test_another_spelling_is_no_other_relay() -> None:
     spelled = ("wss://HERE.example:443/", "WSS://here.example")
     assert old_relays(spelled, (HERE,)) == ()
     assert old_relays((LEFT, *spelled), (HERE,)) == (LEFT,)
-    twice = replace(LINK, relays=("wss://Left.example/",)), replace(LINK, name="agent")
+    twice = replace(LINK, name="agent", created_at=1), replace(LINK, relays=("wss://Left.example/",))
     assert kept(*twice) == (KeptRelay("wss://Left.example/", ("shop", "agent")),)
 
 

@@ -52,11 +52,15 @@ def kept_relays(
     present: Collection[str], grants: Iterable[Grant], offers: Iterable[Offer], now: int
 ) -> tuple[KeptRelay, ...]:
     """The relays that living links (not revoked, not expired) and open offers name beside the ``present`` ones, those
-    first that most of them name."""
+    first that most of them name, each with its users from the oldest on."""
     spelled: dict[str, str] = {}
     users: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    links = [(grant.name, grant.relays, 0) for grant in grants if is_living(grant, now)]
-    codes = [(offer.label, offer.relays, 1) for offer in offers if offer.state is OfferState.OPEN]
+    living = sorted((grant for grant in grants if is_living(grant, now)), key=lambda one: (one.created_at, one.name))
+    still_open = sorted(
+        (offer for offer in offers if offer.state is OfferState.OPEN), key=lambda one: (one.created_at, one.label)
+    )
+    links = [(grant.name, grant.relays, 0) for grant in living]
+    codes = [(offer.label, offer.relays, 1) for offer in still_open]
     for name, relays, kind in (*links, *codes):
         for url in old_relays(relays, present):
             users[normalise(spelled.setdefault(normalise(url), url))][kind].append(name)
