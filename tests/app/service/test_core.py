@@ -170,7 +170,7 @@ async def test_our_own_relay_among_the_old_ones_is_known_by_its_headers_and_is_n
     await name_relays(tmp_path, "ws://127.0.0.1:2/", LEFT)
     own = "ws://127.0.0.1:2"
     place = Place(tmp_path / "ledger.db", tmp_path, (NOWHERE,), relay_headers={own: {"X": "y"}}, own_relay=own)
-    config = Config(tmp_path, node_url=f"sandbox://{tmp_path / 'one'}.db")
+    config = Config(tmp_path, node_url=f"sandbox://{tmp_path / 'one'}.db", relays=(NOWHERE,))
     core = await Core.open(config, place, KEYRING, clock=SystemClock(), entropy=os.urandom)
     assert urls(core) == [NOWHERE, own, LEFT]
     assert core.clocks._relays == core._relay_witness._outside == (NOWHERE, LEFT)

@@ -130,7 +130,8 @@ class Core:
             announcer=self.announcer, probe=Probe(self.pool, signers, clock, entropy), clock=clock, signers=signers,
             vouched=place.vouched,
         )  # fmt: skip
-        self.clocks: Final = Clocks(self.pool, place.outside, backend, clock)
+        of_others = (*config.relays, *(url for url in place.kept if url != place.own_relay))
+        self.clocks: Final = Clocks(self.pool, of_others, backend, clock)
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
             self.clocks, place.relays, place.served, node.network, self._relay_witness.findings,
