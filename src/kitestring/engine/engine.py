@@ -101,6 +101,10 @@ class Engine:
         again."""
         return await self._answers.known(request_id, may_say)
 
+    async def has_paid(self, command: AnyCommand) -> bool:
+        """Whether what is asked for is a payment that is made or under way already, whoever has asked for it."""
+        return isinstance(command, PayInvoice) and await self._payments.has(command.payment_hash)
+
     def may_have_answered(self, sent_at: int) -> bool:
         """Whether a request of this date (Unix seconds) may have been carried out in an earlier life, which the ledger
         has forgotten. Then nothing is said of it but what the node proves."""

@@ -76,6 +76,11 @@ class Payments:
         """Tasks that look for the late truth of closed payments: it may never come, a stop does not wait for it."""
         return {p.task for p in self._pursuits.values() if p.is_endless and p.task is not None}
 
+    async def has(self, payment_hash: str) -> bool:
+        """Whether a payment of this hash, at this node, is made or under way."""
+        found = await self._context.store.payment_by_hash(self._context.node.node_id, payment_hash)
+        return found is not None and found.state in HOLDING
+
     # ------------------------------------------------------------ decide and claim
 
     async def handle(self, incoming: Incoming, command: PayInvoice) -> None:

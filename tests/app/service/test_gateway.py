@@ -510,6 +510,25 @@ async def test_where_nothing_can_be_kept_of_a_refusal_nothing_is_said(life: Life
     assert len(life.node.sends) == 1
 
 
+@pytest.mark.parametrize(("pays_s", "unstored"), [(30, "ClaimPayment"), (0, "Answer")], ids=["under way", "made"])
+def test_a_second_request_for_a_payment_that_is_made_or_under_way_is_not_told_that_nothing_was_done(
+    life: Life, pays_s: int, unstored: str
+) -> None:
+    @door()
+    async def story(life: Life, door: Door) -> None:
+        invoice = door.invoice(Script(settles_after_s=pays_s))
+        await door.tell(door.request("pay_invoice", {"invoice": invoice}))
+        door.rig.store.broken[unstored] = [FULL]
+        second = door.request("pay_invoice", {"invoice": invoice})
+        assert await door.tell(second) == []
+        await door.clock.sleep(60)
+        (reply,) = await door.tell(second)
+        assert reply.get("error") is None, "the disk has room again"
+        assert len(life.node.sends) == 1
+
+    story(life)
+
+
 @door()
 async def test_an_error_that_may_have_been_stored_is_met_with_silence(life: Life, door: Door) -> None:
     event = door.request("pay_invoice", {"invoice": door.invoice()})

@@ -167,7 +167,7 @@ class Gateway:
         return await self._engine.known(event.id, lambda: caller.rates.may_repeat(caller.name, event.id))
 
     def _heed_last_words(self, event: Event, text: str, caller: Caller, to: ReplyTo) -> None:
-        if event.id in self._last_words:
+        if self._last_words.refuse(event.id, event.created_at):
             raise WireRefusalError(to.named(caller.wire.method(text)), _NOT_STORED)
 
     def _heed_start(self, event: Event, caller: Caller, to: ReplyTo) -> None:
@@ -231,7 +231,7 @@ class Gateway:
         whether that is so. Of strangers nothing is stored anyway."""
         if await self._engine.known(event.id, lambda: False):
             return False
-        if caller.grant is not None and not await self._last_words.keep(event.id, until):
+        if caller.grant is not None and not await self._last_words.keep(event.id, event.created_at, until):
             return False
         is_silent = self._engine.may_have_answered(event.created_at)
         if not is_silent and caller.rates.may_tell(caller.name, _NOT_STORED.reason, read=True):
@@ -256,7 +256,9 @@ class Gateway:
             try:
                 refused = await self._engine.handle(incoming)
             except NotStoredError:
-                if not await self._said_last(event, caller, asked.to, refused_until):
+                # "Nothing was done" would deny a payment of the same invoice, asked for in another request.
+                is_denied = await self._engine.has_paid(command)
+                if is_denied or not await self._said_last(event, caller, asked.to, refused_until):
                     raise
                 return
             if refused is None:
