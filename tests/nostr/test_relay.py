@@ -183,9 +183,20 @@ def test_where_no_answer_to_an_authentication_comes_what_waits_for_it_is_given_a
     talk.block_subscription("s")
     talk.authenticate(auth_event(KEY, "wss://relay.example", "c1", 1_760_000_000))
     assert talk.resend() == []
-    talk.end_auth()
-    assert talk.resend() == [req]
-    assert (talk.want_auth([KEY.public_hex, OTHER.public_hex]), talk.next_auth()) == (False, None)
+    assert talk.is_wanted([OTHER.public_hex])
+    assert not talk.is_wanted([KEY.public_hex])
+    assert talk.release("s", [KEY.public_hex]) == req
+    assert isinstance(talk.receive(b'["EOSE","s"]'), EoseMessage)
+    assert talk.next_auth() == OTHER.public_hex, "whose turn is still to come"
+    assert not talk.want_auth([KEY.public_hex])
+
+
+def test_an_event_that_nobody_waits_for_is_kept_no_longer() -> None:
+    talk = opened()
+    talk.block_event(EVENT.id, event_frame(encode_event(EVENT)))
+    talk.let_go(EVENT.id)
+    talk.let_go("another")
+    assert talk.resend() == []
 
 
 def test_only_the_newest_challenge_is_answered_and_each_key_once_per_challenge() -> None:

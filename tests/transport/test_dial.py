@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.transport.dial import Dialer
+from kitestring.transport.dial import HEARTBEAT_S, Dialer
 from kitestring.transport.proxies import Proxies
+from kitestring.transport.publications import PUBLISH_DEADLINE_S
 from tests.kit.transport.relays import scripted_relay, served
 
 
@@ -130,3 +131,10 @@ async def test_a_redirect_is_not_followed() -> None:
             with pytest.raises(aiohttp.ClientError, match="redirect"):
                 await dialer.open(f"ws://{address}")
         assert inside.callers.empty()
+
+
+def test_a_publication_outlasts_a_connection_that_died_before_it() -> None:
+    """Or it would be taken for one that a relay has had and never confirmed, and never be sent again. aiohttp rounds
+    both of its times up to whole seconds."""
+    dead_after_s = HEARTBEAT_S + 1 + HEARTBEAT_S / 2 + 1
+    assert dead_after_s < PUBLISH_DEADLINE_S

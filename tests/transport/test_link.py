@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event, verify_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES
 from kitestring.transport import link as link_module
@@ -406,3 +407,48 @@ async def test_a_relay_that_does_not_answer_an_authentication_is_asked_without_i
             assert not request.done()
             await clock.pass_sleep(0.02, 1)
         await request
+
+
+async def test_where_there_are_more_keys_than_go_out_in_ten_seconds_each_has_its_turn_before_its_request() -> None:
+    keys = [SecretKey(number.to_bytes(32)) for number in range(1, 601)]
+    async with scene(signers={key.public_hex: key for key in keys}) as (relay, pool, clock):
+        pool.subscribe("in", to_keys(), Inbox(), keys=[key.public_hex for key in keys])
+        caller = await relay.caller()
+        await caller.send("AUTH", "c1")
+        for number in range(3):
+            await caller.expect("REQ")
+            await caller.send("CLOSED", f"in:{number}", "auth-required: who are you")
+        told, asked = set[str](), list[str]()
+        while len(asked) < 3:
+            frame = asyncio.create_task(caller.receive())
+            while not frame.done():
+                await asyncio.sleep(0)
+                clock.advance(0.02)
+            name, *rest = await frame
+            if name == "AUTH":
+                told.add(rest[0]["pubkey"])
+            else:
+                asked.append(rest[0])
+                assert set(rest[1]["#p"]) <= told
+        assert asked == ["in:0", "in:1", "in:2"]
+
+
+async def test_an_event_that_was_given_up_is_not_sent_when_an_authentication_is_answered_late() -> None:
+    async with scene(signers=SIGNERS) as (relay, pool, clock):
+        given_up, event = note(ALICE), note(ALICE, content="later")
+        task = asyncio.create_task(pool.publish(given_up, deadline_s=1))
+        caller = await relay.caller()
+        await caller.send("AUTH", "c1")
+        await caller.expect("EVENT")
+        await caller.send("OK", given_up.id, False, "auth-required: who are you")
+        auth = Event(**(await caller.expect("AUTH"))[1])
+        while not task.done():
+            clock.advance(1)
+            await asyncio.sleep(0)
+        second = publishing(pool, event)
+        await caller.expect("EVENT")
+        await caller.send("OK", event.id, False, "auth-required: who are you")
+        await caller.send("OK", auth.id, True, "")
+        assert (await caller.expect("EVENT"))[1]["id"] == event.id
+        await caller.send("OK", event.id, True, "")
+        assert (await within(second)).accepted

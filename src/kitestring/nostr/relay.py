@@ -6,7 +6,7 @@ A frame is parsed once, straight into its type; what cannot be parsed becomes ``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -183,11 +183,23 @@ class ClientConversation:
     def is_blocked(self, subscription_id: str) -> bool:
         return subscription_id in self._blocked
 
-    def end_auth(self) -> None:
-        """Wait no longer for answers to our AUTHs: :meth:`resend` gives what is kept."""
-        self._pending.clear()
-        self._asked.update(self._wanted)
-        self._wanted.clear()
+    def let_go(self, event_id: str) -> None:
+        """Keep this EVENT frame no longer: nobody waits for it any more."""
+        self._blocked.pop(event_id, None)
+
+    def is_wanted(self, pubkeys: Iterable[str]) -> bool:
+        """Whether the turn of one of these keys to authenticate is still to come."""
+        return self.challenge is not None and not self._wanted.keys().isdisjoint(pubkeys)
+
+    def release(self, subscription_id: str, pubkeys: Collection[str]) -> bytes:
+        """Give a REQ that waits for an authentication, although no answer has come: those about these keys are not
+        waited for any longer. All others still are."""
+        for pubkey in pubkeys:
+            self._wanted.pop(pubkey, None)
+            self._asked.add(pubkey)
+        self._pending = {event_id: key for event_id, key in self._pending.items() if key not in pubkeys}
+        frame = self._open[subscription_id] = self._blocked.pop(subscription_id)
+        return frame
 
     def want_auth(self, pubkeys: Iterable[str]) -> bool:
         """Ask to authenticate with these keys; False when all of them have had their chance at this challenge."""

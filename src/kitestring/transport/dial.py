@@ -19,8 +19,9 @@ MAX_MESSAGE_BYTES: Final = 1_048_576
 CONNECT_TIMEOUT_S: Final = 20.0
 #: Seconds for the closing handshake; a relay that is silent until then is cut off.
 CLOSE_TIMEOUT_S: Final = 2.0
-#: Seconds between pings. Below the 60 s after which common reverse proxies cut an idle connection.
-HEARTBEAT_S: Final = 25.0
+#: Seconds between pings; without an answer within half of that a connection is dead. Below the 60 s after which common
+#: reverse proxies cut an idle connection, and so short that a publication outlasts a connection which died before it.
+HEARTBEAT_S: Final = 18.0
 
 #: The question of NIP-11; what a cache has kept says nothing about now.
 _ABOUT: Final = {"Accept": "application/nostr+json", "Cache-Control": "no-cache"}

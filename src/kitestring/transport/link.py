@@ -109,6 +109,7 @@ class Link:
         self._was_of_use = False
         self._limit: asyncio.Timeout | None = None
         self._auth_task: asyncio.Task[None] | None = None
+        self._auth_until = 0.0
         self._connects = 0
         self._ignored = 0
         self._last_error = self._notice = self._auth_error = self._rejected = ""
@@ -168,6 +169,8 @@ class Link:
         self._overflow = False
         self.connected = True
         self._connects += 1
+        # A relay that asks anew who we are each second keeps no REQ back for ever.
+        self._auth_until = self._clock.monotonic() + AUTH_TIMEOUT_S + len(self._signers) / MAX_AUTHS_PER_S
         self._hub.link_up(self)
 
     def _down(self) -> None:
@@ -295,10 +298,19 @@ class Link:
     def ask_again(self, chunk: Chunk) -> None:
         """Send the REQ of a chunk once more, or at last where it still waits for an authentication."""
         if self._talk.is_blocked(chunk.subscription_id):
-            self._talk.end_auth()
-            self._resend()
+            self._ask_unanswered(chunk)
         elif not chunk.owner.is_live(self.url, chunk.subscription_id):
             self.subscribe(chunk)
+
+    def _ask_unanswered(self, chunk: Chunk) -> None:
+        """Ask without the answers to our AUTHs, but not before all of its keys had their turn: a full service has more
+        of them than go out in ten seconds."""
+        keys = self._authenticating(chunk.keys)
+        if self._talk.is_wanted(keys) and self._clock.monotonic() < self._auth_until:
+            self._later(chunk, AUTH_TIMEOUT_S)
+        else:
+            self.send(self._talk.release(chunk.subscription_id, keys))
+            self._resend()
 
     def unsubscribe(self, chunk: Chunk) -> None:
         if self._chunks.pop(chunk.subscription_id, None) is not None:
@@ -306,14 +318,20 @@ class Link:
 
     def authenticate(self, pubkeys: Mapping[str, Any]) -> bool:
         """Begin to authenticate with these keys (or the first of all, if none); False if that was tried already."""
-        wanted = [key for key in pubkeys if key in self._signers] or list(islice(self._signers, 1))
-        began = self._talk.want_auth(wanted)
+        began = self._talk.want_auth(self._authenticating(pubkeys))
         self._start_auth()
         return began
+
+    def _authenticating(self, pubkeys: Mapping[str, Any]) -> dict[str, None]:
+        return dict.fromkeys(key for key in pubkeys if key in self._signers) or dict.fromkeys(islice(self._signers, 1))
 
     def hold_event(self, event_id: str, frame: bytes) -> None:
         """Send this frame once more as soon as the authentication under way is answered."""
         self._talk.block_event(event_id, frame)
+
+    def let_go(self, event_id: str) -> None:
+        """Nobody waits for this event any more."""
+        self._talk.let_go(event_id)
 
     def _start_auth(self) -> None:
         if self._auth_task is None or self._auth_task.done():

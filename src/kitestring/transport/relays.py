@@ -234,6 +234,8 @@ class RelayPool:
     def _finish(self, publication: Publication, accepted: bool) -> None:
         del self._publications[publication.event_id]
         self._publication_bytes -= len(publication.frame)
+        for url in publication.verdicts:
+            self._links[url].let_go(publication.event_id)
         publication.finish(accepted)
 
     # ------------------------------------------------------------ what links tell
