@@ -94,3 +94,17 @@ def test_only_a_bitcoin_link_names_an_amount() -> None:
     assert link_amount("lightning:lnbc1?amount=5") is None
     with pytest.raises(CodecError):
         link_amount("bitcoin:?amount=x")
+
+
+@pytest.mark.parametrize("end", ["amount=0.1\n2", "amount=0.00021\n1&lightning=a", "amount=0.0\n0021&lightning=a"])
+def test_an_amount_is_not_put_together_out_of_two_lines(end: str) -> None:
+    for read in (link_amount, classify):
+        with pytest.raises(CodecError, match="one line"):
+            read(f"bitcoin:?noffer=noffer1x&{end}")
+
+
+@pytest.mark.parametrize(
+    "rest", ["amount=1\n&noffer=noffer1x", "noffer=noff\ner1x&amount=1\n", "Amount=1&nof\nfer=noffer1x"]
+)
+def test_elsewhere_a_link_may_be_wrapped(rest: str) -> None:
+    assert link_amount(f"bitcoin:?{rest}") == Msat(100_000_000_000)

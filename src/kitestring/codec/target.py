@@ -9,7 +9,7 @@ from typing import Final
 from kitestring.base.errors import CodecError
 from kitestring.base.money import Msat
 from kitestring.codec.pasted import is_wrapped, tidy
-from kitestring.codec.uri import MAX_LENGTH, NWC_SCHEMES, decode_bip321, is_bip321
+from kitestring.codec.uri import MAX_LENGTH, NWC_SCHEMES, BitcoinLink, decode_bip321, is_bip321
 
 
 class Target(StrEnum):
@@ -48,6 +48,8 @@ _ADDRESS: Final = re.compile(
 _PUBKEY: Final = re.compile(r"[0-9a-f]{64}", re.IGNORECASE | re.ASCII)
 _WRAPPERS: Final = ("lightning", "nostr", "noffer", "ndebit", "nmanage")
 _LNURL_SCHEMES: Final = ("lnurlp", "lnurlw", "lnurlc", "keyauth")
+#: A whole amount, with what ends it, on one line.
+_AMOUNT: Final = re.compile(r"[?&]amount=[0-9.]+(?=\s*[&#]|\s*\Z)", re.IGNORECASE | re.ASCII)
 #: In this order: an invoice is paid at once, an offer asks first.
 _LINK_VALUES: Final = ("lightning", "noffer", "lno")
 #: Kinds without a checksum: two lines joined could be somebody else's.
@@ -74,7 +76,7 @@ def candidates(text: str) -> list[tuple[Target, str]]:
         if found[0] in _UNCHECKED and is_wrapped(text):
             raise CodecError("an address stands on one line")
         return [found]
-    link = decode_bip321(bare)
+    link = _link(text, bare)
     values = [value for name in _LINK_VALUES for value in link.values.get(name, ()) if value]
     if not values:
         raise CodecError("the bitcoin: link carries nothing that can be paid over Lightning")
@@ -84,7 +86,15 @@ def candidates(text: str) -> list[tuple[Target, str]]:
 def link_amount(text: str) -> Msat | None:
     """The amount that a ``bitcoin:`` link names; None for any other text. Raises CodecError as :func:`candidates`."""
     bare = tidy(text[: MAX_LENGTH + 1])
-    return decode_bip321(bare).amount_msat if is_bip321(bare) else None
+    return _link(text, bare).amount_msat if is_bip321(bare) else None
+
+
+def _link(text: str, bare: str) -> BitcoinLink:
+    """Nothing tells digits of an amount from those of the next line, and nothing checks them."""
+    link = decode_bip321(bare)
+    if link.amount_msat is not None and is_wrapped(text) and not _AMOUNT.search(text):
+        raise CodecError("the amount of a link stands on one line")
+    return link
 
 
 def _classify_each(values: list[str]) -> list[tuple[Target, str]]:
