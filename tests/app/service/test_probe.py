@@ -86,6 +86,17 @@ async def test_a_relay_that_takes_no_requests_is_named_with_its_words() -> None:
         assert carried.words.startswith("blocked: ")
 
 
+@pytest.mark.parametrize("missing", sorted(KINDS_OF[Speakers.STRANGERS]))
+async def test_a_relay_that_does_not_take_one_of_the_kinds_of_a_key_is_named(missing: int) -> None:
+    async with (
+        new_relay(frozenset(WINDOWS) - {missing}) as relay,
+        listening(relay.url) as (probe, requests, _),
+    ):
+        (carried,) = await asked(probe, requests)
+        assert carried.unheard == {SERVICE.public_hex}
+        assert carried.words.startswith("blocked: ")
+
+
 async def test_a_relay_that_takes_everything_and_gives_nothing_back_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,6 +8,7 @@ subscription stands, authentication holds.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -41,6 +42,8 @@ class Probe:
         self._entropy: Final = entropy
         self._changes: Final = Changes(clock)
         self._waiting: Final[dict[tuple[str, str], Carried]] = {}
+        #: Requests to one key over one relay that did not come back (yet): it is heard when all kinds of them are.
+        self._owed: Final[Counter[tuple[str, str]]] = Counter()
         self._one_at_a_time: Final = asyncio.Lock()
 
     def heard(self, event: Event, url: str) -> bool:
@@ -48,7 +51,9 @@ class Probe:
         carried = self._waiting.pop((event.id, url), None)
         if carried is None:
             return False
-        carried.unheard.discard(event.pubkey)
+        self._owed[url, event.pubkey] -= 1
+        if not self._owed[url, event.pubkey]:
+            carried.unheard.discard(event.pubkey)
         self._changes.notify()
         return True
 
@@ -65,6 +70,7 @@ class Probe:
                 await self._changes.until(lambda: not self._waiting, BACK_S)
             finally:
                 self._waiting.clear()
+                self._owed.clear()
         return relays
 
     async def _ask_over(self, relay: Carried, drafts: Sequence[tuple[str, int]]) -> None:
@@ -72,6 +78,7 @@ class Probe:
             event = self._sign(pubkey, kind)
             relay.asked += 1
             relay.unheard.add(pubkey)
+            self._owed[relay.url, pubkey] += 1
             self._waiting[event.id, relay.url] = relay
             done = partial(self._published, event.id, relay)
             self._pool.send(event.id, pubkey, encode_event(event), done, (relay.url,), deadline_s=BACK_S)
