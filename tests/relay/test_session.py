@@ -11,7 +11,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.relay import MAX_FRAME_BYTES, auth_event
 from kitestring.relay import gate
-from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, Limits
+from kitestring.relay.limits import BYTES_PER_TURN, COMMANDS_PER_TURN, MAX_MET, Limits
 from kitestring.relay.session import TOO_FAST, TOO_MANY
 from tests.kit.clock import NOW, ManualClock
 from tests.kit.relay.client import FOR_BOB, FOR_CAROL, Client, as_object, client, new_relay, own_client
@@ -227,6 +227,31 @@ async def test_a_copy_makes_nobody_known_and_a_forgery_ends_it() -> None:
         clock.advance(20)
         for one in (thief, app):
             assert (await one.receive())[2] is True
+
+
+async def test_who_brings_what_a_known_key_has_said_elsewhere_takes_no_seat_from_it() -> None:
+    """An app that uses other relays too is heard there by everybody."""
+    limits = Limits(max_connections=MAX_MET + 2)
+    async with AsyncExitStack() as opened:
+        relay = await opened.enter_async_context(new_relay(limits=limits, known={ALICE.public_hex}))
+        for number in range(MAX_MET + 2):
+            thief = await opened.enter_async_context(client(relay))
+            assert await thief.publish(note(content=str(number))) == [True, ""]
+        async with client(relay) as app:
+            assert await app.publish(note(content="it is me")) == [True, ""]
+
+
+async def test_who_goes_leaves_the_standing_of_a_known_key_to_others() -> None:
+    clock = ManualClock()
+    async with new_relay(limits=FEW, clock=clock, known={ALICE.public_hex}) as relay:
+        for number in range(2 * MAX_MET):
+            async with client(relay) as app:
+                clock.advance(3)
+                assert await app.publish(note(content=str(number))) == [True, ""]
+        async with client(relay) as app:
+            clock.advance(3)
+            for number in range(20):
+                assert await app.publish(note(content=f"again {number}")) == [True, ""]
 
 
 async def test_strangers_whose_turn_does_not_come_are_told_so_and_what_they_close_is_closed(

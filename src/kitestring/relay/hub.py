@@ -22,6 +22,7 @@ from kitestring.relay.limits import (
     FILTER_COST,
     LISTENERS_LOOKED_AT,
     LOOKED_AT_PER_TURN,
+    MAX_MET,
     NEVER_PUBLISHED,
     OWN_MAIL_COST,
     PRIVATE_KINDS,
@@ -107,6 +108,8 @@ class Hub:
         self._wishes: Final[Counter[Reader]] = Counter()
         #: Sessions that were behind after a delivery: nearly always none.
         self._behind: Final[set[Reader]] = set()
+        #: The number of connections that were recognised by each known key.
+        self._met: Final[Counter[str]] = Counter()
         self._writing: Final = asyncio.Lock()
         self._searching: Final = asyncio.Lock()
         self._disk_fails = False
@@ -224,6 +227,20 @@ class Hub:
     def is_vouched(self, author: str) -> bool:
         """Whether the owner of the relay knows this key; the signature is not looked at."""
         return author in self._vouched
+
+    def meet(self, key: str) -> bool:
+        """Count one more connection as recognised by this known key; False where it has enough of them."""
+        if self._met[key] >= MAX_MET:
+            return False
+        self._met[key] += 1
+        return True
+
+    def part(self, key: str) -> None:
+        """One of these is gone; "" for any other."""
+        if key:
+            self._met[key] -= 1
+            if not self._met[key]:
+                del self._met[key]
 
     def cost(self, event: Event, size_bytes: int) -> float:
         """Tokens of the gate that a stranger's event costs: what is for the owner is read by his service too."""

@@ -70,6 +70,8 @@ LOOKED_AT_PER_TURN: Final = 500
 EVICTION_LOOKS: Final = 64
 #: Readers of a key among which the smallest one is looked for.
 LISTENERS_LOOKED_AT: Final = 16
+#: Connections that have the standing of one known key at once: those of an app, on several devices.
+MAX_MET: Final = 16
 #: Seconds for a closing handshake before the connection is cut.
 CLOSE_TIMEOUT_S: Final = 2.0
 

@@ -65,6 +65,7 @@ class Session:
         self._obeyed = self._obeyed_bytes = 0
         self._watches: Final[dict[str, Watch]] = {}
         self._is_known = False
+        self._met = ""  # the known key by which it was recognised
         self.is_own: Final = is_own
         self.bringer: Final = Bringer()
         self.cut: Final = outbox.cut
@@ -106,6 +107,7 @@ class Session:
             self._watches.clear()
             self.bringer.is_here = False
             self._hub.leave(self)
+            self._hub.part(self._met)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             self._outbox.leave()
@@ -195,10 +197,17 @@ class Session:
         if message == FORGED:
             self._is_known = self.is_own
         elif not message and not self._is_known and self._hub.is_vouched(event.pubkey) and self._is_fresh(event, now):
+            self._recognise(event.pubkey)
+
+    def _recognise(self, key: str) -> None:
+        """An app that also uses other relays is heard there by others, who may be the first to bring here what it
+        says: so only so many connections have its standing."""
+        if self._met or self._hub.meet(key):
+            self._met = self._met or key
             self._meet()
 
     def _is_fresh(self, event: Event, now: int) -> bool:
-        """Whether only its author can have brought it: what others have seen here is kept as long, and is a copy."""
+        """Whether it is no copy of what was seen here: that is kept as long."""
         return abs(now - event.created_at) < self._limits.ephemeral_ttl_s
 
     async def _subscribe(self, command: Subscribe) -> None:
