@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
+from kitestring.app.service.news import MAX_NEWS
 from kitestring.app.service.relay_witness import (
     AHEAD_S,
     CONSUMER,
     D_TAG,
     HEAR_S,
-    MAX_NEWS,
     MAX_WAITING,
     RHYTHM_S,
     TAKE_S,
@@ -269,6 +269,78 @@ async def test_of_several_relays_the_one_that_knows_more_counts_however_late(led
 
 
 @story
+async def test_what_one_relay_repeats_does_not_hide_what_another_knows(ledger: Path, relay: KeepingRelay) -> None:
+    await first_life(ledger, relay)
+    async with served(ledger, relay, outside=(URL, ELSEWHERE)) as one:
+        old = relay.events[-1]
+        ahead = msgspec.structs.replace(await one.store.generation(), messages=1_000)
+        for _again in range(2 * MAX_NEWS):
+            one.witness._hear(old, URL)
+        one.witness._hear(said(Told(ahead, "another"), one.clock.now() - 50), ELSEWHERE)
+        await one.clock.sleep(1)
+        assert "older than the relays know it" in await one.why()
+
+
+@story
+async def test_what_a_relay_has_shown_counts_when_it_is_away_since(ledger: Path, relay: KeepingRelay) -> None:
+    await first_life(ledger, relay)
+    async with served(ledger, relay, pool=Nowhere) as one:
+        ahead = msgspec.structs.replace(await one.store.generation(), messages=1_000)
+        one.witness._hear(said(Told(ahead, "another"), one.clock.now() - 50), URL)
+        await one.clock.sleep(2 * RHYTHM_S)
+        assert "older than the relays know it" in await one.why()
+
+
+@story
+async def test_a_relay_that_repeats_itself_for_ever_holds_no_answer_back(ledger: Path, relay: KeepingRelay) -> None:
+    await first_life(ledger, relay)
+    async with served(ledger, relay) as one:
+        old, gone = relay.events[-1], list[float]()
+        generation: Callable[[], Awaitable[Generation]] = one.store.generation
+
+        async def once_more() -> Generation:
+            if one.clock.monotonic() - begun < 5:
+                one.witness._hear(old, URL)
+            return await generation()
+
+        await one.pay("b")
+        begun = one.clock.monotonic()
+        one.store.generation = once_more
+        one.witness.when_witnessed(partial(_note_time, gone, one))
+        await one.clock.sleep(5)
+        del one.store.generation
+        assert gone, "it is let go"
+        assert gone[0] - begun < 1
+
+
+@story
+async def test_a_start_waits_for_the_other_relays_before_it_believes_the_first(
+    ledger: Path, relay: KeepingRelay
+) -> None:
+    await first_life(ledger, relay)
+    old, known = ledger.with_suffix(".old"), relay.state()
+    shutil.copy(ledger, old)
+    async with served(ledger, relay) as one:
+        await one.pay("b")
+    ahead = relay.events[-1]
+    shutil.copy(old, ledger)
+    relay.restore(known)  # it was away since, and another one has heard more
+
+    class Second(RelayDouble):
+        """One relay is there at once, the other one after a second."""
+
+        async def until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+            if not holds():
+                await asyncio.sleep(1)
+                relay.publish(ahead)
+            return timeout_s > 1
+
+    async with served(ledger, relay, pool=Second, outside=(URL, ELSEWHERE)) as one:
+        assert not one.witness.confirms()
+        assert "older than the relays know it" in await one.why()
+
+
+@story
 async def test_what_others_say_or_nobody_has_signed_or_can_read_stops_nothing(
     ledger: Path, relay: KeepingRelay
 ) -> None:
@@ -279,12 +351,23 @@ async def test_what_others_say_or_nobody_has_signed_or_can_read_stops_nothing(
         good = said(told, late)
         forged = Event(**{**{name: getattr(good, name) for name in good.__struct_fields__}, "sig": "00" * 64})
         for event in (said(told, late, SecretKey(b"\x06" * 32)), forged, said({"ledger": 5}, late)):
-            one.witness._hear(event, "")
+            one.witness._hear(event, URL)
         await one.clock.sleep(1)
         assert await one.why() == ""
         for _again in range(2 * MAX_NEWS):
-            one.witness._hear(said({"ledger": 5}, late), "")
+            one.witness._hear(said({"ledger": 5}, late), URL)
         assert len(one.witness._news) <= MAX_NEWS
+
+
+@story
+async def test_a_doubt_that_cannot_be_stored_is_stored_later(ledger: Path, relay: KeepingRelay) -> None:
+    await first_life(ledger, relay)
+    async with served(ledger, relay) as one:
+        one.store.broken["SetSpending"] = [KitestringError(Reason.INTERNAL, "the disk is full")]
+        ahead = msgspec.structs.replace(await one.store.generation(), messages=1_000)
+        relay.publish(said(Told(ahead, "another"), one.clock.now() - 50))
+        await one.clock.sleep(60)
+        assert not await one.may_spend()
 
 
 # ------------------------------------------------------------ who is told no
@@ -347,6 +430,23 @@ async def test_a_no_leaves_late_where_no_relay_takes_the_event_and_then_at_once(
         assert "no relay takes kind 30078" in found.sentence
         relay.takes = lambda _: True
         await one.clock.sleep(60)
+        assert one.witness.findings() == ()
+        assert read(relay.events[-1]).ledger == await one.store.generation()
+
+
+@story
+async def test_a_clock_that_was_ahead_for_a_moment_leaves_the_witness_as_it_was(
+    ledger: Path, relay: KeepingRelay
+) -> None:
+    relay.takes = lambda event: event.created_at <= VirtualClock().now() + 900
+    await first_life(ledger, relay)
+    async with served(ledger, relay) as one:
+        one.clock.skew_s = 400 * 86_400
+        await one.pay("b")
+        await one.clock.sleep(2 * RHYTHM_S)
+        assert len(one.witness.findings()) == 1
+        one.clock.skew_s = 0
+        await one.clock.sleep(2 * RHYTHM_S)
         assert one.witness.findings() == ()
         assert read(relay.events[-1]).ledger == await one.store.generation()
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kitestring.app.service.twins import AT_ONCE, D_TAG, LOOK_S, Twins
+from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.records import StopCause
 from kitestring.base.transactions import SetSpending
 from kitestring.crypto.keys import SecretKey
@@ -39,7 +40,8 @@ class One:
     def __init__(self, relay: KeepingRelay, store: Any, skew_s: int = 0) -> None:
         self.store, self.pool, self.was_second = store, RelayDouble(relay), 0
         pool: Any = self.pool
-        self.twins = Twins(pool, store, KEY, VirtualClock(skew_s), entropy, self._second)
+        self.clock = VirtualClock(skew_s)
+        self.twins = Twins(pool, store, KEY, self.clock, entropy, self._second)
         self.twins.listen()
 
     def _second(self) -> None:
@@ -206,4 +208,37 @@ async def test_one_event_of_a_clock_that_was_ahead_is_outdone_and_stops_nothing(
         assert await one.stopped() == []
         newest = max(relay.events, key=lambda event: event.created_at)
         assert newest.content == one.twins.instance
+        await closed(store)
+
+
+@virtual
+async def test_a_stop_that_the_disk_refuses_is_stored_at_the_next_look() -> None:
+    with ledgers(2) as paths:
+        relay, stores = KeepingRelay(), [await opened(path) for path in paths]
+        original, copy = One(relay, stores[0]), One(relay, stores[1])
+        stores[0].broken["SetSpending"] = [NotStoredError(Reason.INTERNAL, "the disk is full")]
+        refused = 0
+        for _round in range(4):
+            for one in (original, copy):
+                try:
+                    await one.twins.look()
+                except NotStoredError:
+                    refused += 1
+                    await one.twins.look()
+                    assert len(await original.stopped()) == 1
+        assert refused == 1
+        await closed(*stores)
+
+
+@virtual
+async def test_a_clock_that_was_ahead_for_a_moment_does_not_keep_an_instance_from_being_known() -> None:
+    with ledgers(1) as (path,):
+        relay, store = KeepingRelay(), await opened(path)
+        relay.takes = lambda event: event.created_at <= VirtualClock().now() + 900
+        one = One(relay, store, 400 * 86_400)
+        await look(one, rounds=1)
+        assert relay.events == []
+        one.clock.skew_s = 0
+        await look(one)
+        assert [event.content for event in relay.events] == [one.twins.instance]
         await closed(store)

@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.app.home.marker import read_marker
 from kitestring.app.service.witness import Witness
-from kitestring.base.errors import Reason
+from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.records import StopCause
 from kitestring.base.transactions import Claimed, Denied, SetSpending
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -122,6 +122,23 @@ async def test_a_file_that_is_taken_away_or_replaced_under_the_service_stops_spe
         assert list(await why(store)) == ["file"]
         assert await store.apply(claim("a")) == Denied(Reason.SPENDING_STOPPED)
         assert [event.subject for event in await store.alarms(0, 10)] == ["spending"]
+
+
+async def test_a_stop_that_the_disk_refuses_is_stored_at_the_next_look(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(ledger) as (store, witness):
+        take_away(ledger)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "apply", full)
+            await witness.look()
+        assert await why(store) == {}
+        await witness.look()
+        assert "taken away or replaced" in (await why(store))["file"]
+
+
+async def full(_: object) -> None:
+    raise NotStoredError(Reason.INTERNAL, "the disk is full")
 
 
 async def test_a_marker_that_cannot_be_written_is_said_once_and_the_service_goes_on(

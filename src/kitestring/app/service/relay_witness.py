@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from kitestring.app.service.background import Background
+from kitestring.app.service.news import News
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.node import Finding, FindingState
@@ -58,8 +59,6 @@ TAKE_S: Final = 10.0
 LAST_S: Final = 2.0
 #: Messages that wait at once; others are tried again by the outbox.
 MAX_WAITING: Final = 5_000
-#: Events of relays that wait to be looked at: each relay has one, and sends it again at each reconnect.
-MAX_NEWS: Final = 100
 #: The consumer whose position is the ledger's last event that a relay is known to have heard of.
 CONSUMER: Final = "relays"
 
@@ -102,7 +101,7 @@ class RelayWitness:
         self._background = Background(clock)
         self._log = Seldom(log, clock)
         self._subscription: Subscription | None = None
-        self._news: list[Event] = []
+        self._news: Final = News()
         self._newest_at = 0
         self._newest: Told | None = None
         self._is_confirmed = False
@@ -134,11 +133,10 @@ class RelayWitness:
         await self._pool.until(lambda: self._have_shown(subscription), HEAR_S)
 
     def _have_shown(self, subscription: Subscription) -> bool:
-        """Whether one of the relays that testify has shown all it has, and each that is connected has or refuses."""
+        """Whether each of those that testify has shown all it has, or refuses: the one that knows most counts, and may
+        be the slowest."""
         live = subscription.live_on()
-        return any(url in live for url in self._outside) and all(
-            url in live or url in subscription.refusals for url in self._there()
-        )
+        return all(url in live or url in subscription.refusals for url in self._outside)
 
     def _there(self) -> list[str]:
         return [url for url in self._pool.connected_urls() if url in self._outside]
@@ -187,18 +185,21 @@ class RelayWitness:
 
     def _hear(self, event: Event, relay_url: str) -> None:
         is_ours = event.kind == kinds.BEACON and event.pubkey == self._key.public_hex and first_tag(event, "d") == D_TAG
-        if is_ours and relay_url in self._outside and len(self._news) < MAX_NEWS and verify_event(event):
-            self._news.append(event)
+        may_wait = is_ours and relay_url in self._outside and self._news.has_room(relay_url)
+        if may_wait and verify_event(event):
+            self._news.add(event, relay_url)
             self._changes.notify()
 
     async def _judge(self) -> None:
-        while self._news:
-            event = self._news.pop(0)
-            told = self._read(event)
-            if told is not None and event.created_at >= self._newest_at:
-                self._newest, self._newest_at = told, event.created_at
-            if told is not None:
-                await self._compare(told, event.created_at)
+        await self._news.take(self._take_in)
+
+    async def _take_in(self, event: Event) -> None:
+        told = self._read(event)
+        if told is None:
+            return
+        if event.created_at >= self._newest_at:
+            self._newest, self._newest_at = told, event.created_at
+        await self._compare(told, event.created_at)
 
     def _read(self, event: Event) -> Told | None:
         try:
@@ -244,13 +245,14 @@ class RelayWitness:
     async def _look(self) -> None:
         """Take in what was heard, say how far the ledger has come, and let go who waited for that. While every relay is
         away nobody hears a no either."""
-        if not await self._pool.connected(timeout_s=RHYTHM_S):
-            return
-        if self._is_refused:
-            self._let_go(len(self._waiting))
         waited = len(self._waiting)
         try:
-            await self._judge()
+            await self._judge()  # also what a relay has shown that is away since
+            if not await self._pool.connected(timeout_s=RHYTHM_S):
+                return
+            if self._is_refused:
+                self._let_go(waited)
+            waited = len(self._waiting)
             await self._follow(TAKE_S, says_no=waited > 0)
         except KitestringError as failure:
             self._log.warning("the relays do not know how far the ledger has come: %s", failure.message)
@@ -277,15 +279,14 @@ class RelayWitness:
     async def _say(self, told: Told, take_s: float) -> bool:
         """Publish it, newer than all that was heard; whether a relay has taken it."""
         at = max(self._clock.now(), self._newest_at + 1)
-        self._newest_at = at
         content = nip44.encrypt(msgspec.json.encode(told).decode(), self._secret, self._entropy(32))
         event = sign_event(
             self._key, kind=kinds.BEACON, tags=[["d", D_TAG]], content=content, created_at=at, aux=self._entropy(32)
         )
         is_taken = (await self._pool.publish(event, self._outside, deadline_s=take_s)).accepted
         self._is_refused = not is_taken and bool(self._there())
-        if is_taken:
-            self._newest = told
+        if is_taken:  # the date of one that nobody has, of a clock that was ahead perhaps, binds no later one
+            self._newest, self._newest_at = told, max(at, self._newest_at)
         else:
             self._log.warning("no relay takes how far the ledger has come")
         return is_taken

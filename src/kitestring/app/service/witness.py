@@ -64,8 +64,8 @@ class Witness:
             return
         try:
             if not self._is_gone and _identity(self._ledger) != self._file:
-                self._is_gone = True
                 await self._stop(StopCause.FILE, _GONE)
+                self._is_gone = True  # not before: a stop that could not be stored is stored at the next look
             if not self._is_gone and not await self._is_doubted():
                 await self._follow(await self._store.generation())
             self._failed = False
