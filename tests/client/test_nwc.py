@@ -332,6 +332,16 @@ async def test_an_unclear_refusal_is_checked_against_the_record(code: str) -> No
     assert error.reason in {Reason.INTERNAL, Reason.MALFORMED}
 
 
+async def test_a_record_that_is_written_after_an_unclear_refusal_is_waited_for() -> None:
+    looks = iter([("NOT_FOUND", ""), SETTLED])
+
+    def answer(request: Request) -> Iterable[Event]:
+        said = ("OTHER", "timeout") if request.method == "pay_invoice" else next(looks)
+        return script(**{request.method: said})(request)
+
+    assert (await paying(answer, PATIENT)).preimage == PREIMAGE
+
+
 @pytest.mark.parametrize("code", ["OTHER", "INTERNAL", "SOMETHING_NEW"])
 @pytest.mark.parametrize(
     "record",

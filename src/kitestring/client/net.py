@@ -21,7 +21,8 @@ class Waits:
     same. ``info_s``: for a first relay's info event, or its word that it has none; ``others_s``: then for the others.
     ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s`` and ``offer_s``: for the reply; a payment's
     covers the search for a route. ``unread_s``: for a better one after one that cannot be read. ``lookup_pauses_s``:
-    before each look at a payment whose reply is lost.
+    before each look at a payment whose reply is lost. ``recheck_s``: before the second look at a payment that the
+    wallet has refused, in words that prove nothing, and of which it has no record yet.
     """
 
     reach_s: float = 5.0
@@ -35,6 +36,7 @@ class Waits:
     offer_s: float = 30.0
     unread_s: float = 1.0
     lookup_pauses_s: tuple[float, ...] = (0.0, 2.0, 5.0, 10.0, 20.0)
+    recheck_s: float = 3.0
 
 
 DEFAULT_WAITS: Final = Waits()

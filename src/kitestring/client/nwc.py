@@ -278,6 +278,9 @@ class NwcClient:
         if stands:
             return refused
         record = await self._look(command.payment_hash)
+        if isinstance(record, NeverSeen):  # some wallets write their record after they have answered
+            await self._net.clock.sleep(self._net.waits.recheck_s)
+            record = await self._look(command.payment_hash)
         if isinstance(record, Settled):
             return _paid(command, record)
         if is_first and (isinstance(record, NeverSeen) or _is_of_this_attempt(record, sent_at)):
