@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     CHANGED = "changed"  # grant
     REVOKED = "revoked"  # grant
     ALARM = "alarm"  # account or service; ``detail`` is the sentence
+    ALLOWED = "allowed"  # spending; ``detail`` is the sentence
 
 
 #: Changes of a grant: caches forget it, and its connection is announced anew.

@@ -55,6 +55,11 @@ OFFER: Final = (
     "offer_id, label, account_id, price_msat, min_msat, max_msat, payer_data, relays, state, latest, created_at"
 )
 NODE: Final = "node_id, epoch, backend, network, cursor"
+#: Alarms that are still of use: that spending stopped is none any more when nothing stops it.
+ALARMS: Final = (
+    "events WHERE service = ? AND kind = 'alarm'"
+    " AND (subject <> 'spending' OR EXISTS (SELECT 1 FROM stops WHERE stops.service = events.service))"
+)
 
 
 def _msat(value: int | None) -> Msat | None:

@@ -10,6 +10,7 @@ import pytest
 from kitestring.app.owner import spending
 from kitestring.app.owner.node_audit import Findings
 from kitestring.base.errors import Reason
+from kitestring.base.events import Event, EventKind
 from kitestring.base.records import StopCause
 from kitestring.base.transactions import SetSpending
 from tests.kit.app.desk import Office
@@ -50,13 +51,15 @@ async def test_a_doubt_about_the_ledger_goes_with_books_that_agree(office: Offic
 
 
 @pytest.mark.usefixtures("agrees")
-async def test_a_second_service_is_ended_by_the_owners_word_alone_and_told_in_an_alarm(office: Office) -> None:
+async def test_a_second_service_is_ended_by_the_owners_word_alone_and_told_in_an_event(office: Office) -> None:
     await stop(office, StopCause.TWIN)
     refused = await office.refused("spending_allow")
     assert "end the other service" in refused.message
     assert await office.run("spending_allow", "k2", note="it is off") == {"allowed": ["twin"], "spending_stopped": ""}
-    *_, last = await office.store.alarms(0, 10)
-    assert last.detail == "spending is allowed again: it is off"
+    assert await office.store.alarms(0, 10) == []
+    *_, last = await office.store.events(0, 100)
+    assert isinstance(last, Event)
+    assert (last.kind, last.detail) == (EventKind.ALLOWED, "spending is allowed again: it is off")
 
 
 @pytest.mark.usefixtures("agrees")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.app.service.log_carrier import LOG, MAX_CHARS, write_line
+from kitestring.app.service.log_carrier import GOOD_NEWS, LOG, MAX_CHARS, write_line
 from kitestring.app.service.receptions import Reception
 from kitestring.base.records import Message
 
@@ -14,6 +14,11 @@ def test_a_message_is_one_line_of_the_log_without_control_characters(caplog: pyt
     write_line(Message("", LOG, b"spending stops\x1b[2J\nnow", b"", 0), said.append)
     assert said == [Reception.TAKEN]
     assert [(row.levelname, row.getMessage()) for row in caplog.records] == [("ERROR", "spending stops [2J now")]
+
+
+def test_what_is_well_again_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    write_line(Message("", LOG, b"spending is allowed again", b"", 0, GOOD_NEWS), lambda _: None)
+    assert [(row.levelname, row.getMessage()) for row in caplog.records] == [("WARNING", "spending is allowed again")]
 
 
 def test_a_long_text_is_cut(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from kitestring.base.errors import Reason
+from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.money import Msat
 from kitestring.base.records import Generation, NodeView, Stop, StopCause
@@ -97,6 +98,8 @@ async def test_each_cause_stops_and_allows_for_itself_and_the_first_is_the_one_t
     await store.apply(SetSpending(True, "an old ledger", NOW, StopCause.LEDGER))
     await store.apply(SetSpending(True, "drift", NOW + 1))
     await store.apply(SetSpending(False, "", NOW + 2))
+    stopped = ["spending stops: an old ledger", "spending stops: drift"]
+    assert [alarm.detail for alarm in await store.alarms(0, 10)] == stopped
     assert (await store.totals()).spending_stopped == "an old ledger"
     assert await store.stops() == [Stop(StopCause.LEDGER, "an old ledger", NOW)]
     assert (await store.generation()).ledger_id == before.ledger_id
@@ -105,9 +108,10 @@ async def test_each_cause_stops_and_allows_for_itself_and_the_first_is_the_one_t
     after = await store.generation()
     assert (after.ledger_id != before.ledger_id, before.since, after.since) == (True, 0, NOW + 3)
     await store.apply(SetSpending(False, "once more", NOW + 4, StopCause.LEDGER))
-    assert [alarm.detail for alarm in await store.alarms(0, 10)] == [
-        "spending stops: an old ledger", "spending stops: drift", "spending is allowed again: the owner is sure",
-    ]  # fmt: skip
+    assert await store.alarms(0, 10) == []  # nothing is wrong any more
+    *_, last = await store.events(0, 10)
+    assert isinstance(last, Event)
+    assert (last.kind, last.detail) == (EventKind.ALLOWED, "spending is allowed again: the owner is sure")
 
 
 def test_what_a_ledger_misses_is_counted_by_what_only_grows() -> None:

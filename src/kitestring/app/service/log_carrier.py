@@ -13,11 +13,14 @@ log = logging.getLogger("kitestring.alarm")
 
 #: The kind of message that is a line of the log.
 LOG: Final = "log"
+#: The address of a message that is no alarm.
+GOOD_NEWS: Final = b"good news"
 #: Of one line; the ledger keeps the whole text.
 MAX_CHARS: Final = 1_000
 
 
 def write_line(message: Message, done: OnReception) -> None:
     """Write one line. The message is taken once it is written."""
-    log.error("%s", clean(message.plaintext.decode(), MAX_CHARS))
+    level = logging.WARNING if message.address == GOOD_NEWS else logging.ERROR
+    log.log(level, "%s", clean(message.plaintext.decode(), MAX_CHARS))
     done(Reception.TAKEN)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.log_carrier import LOG
+from kitestring.app.service.log_carrier import GOOD_NEWS, LOG
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
@@ -46,9 +46,15 @@ def alarm(event: Event) -> Iterator[Message]:
     yield Message("", LOG, event.detail.encode(), b"", event.at)
 
 
+def good_news(event: Event) -> Iterator[Message]:
+    """Tell the operator, in the log, what is well again."""
+    yield Message("", LOG, event.detail.encode(), b"", event.at, GOOD_NEWS)
+
+
 NOTICES: Final = (
     Notice(GRANT_CHANGES, announcement),
     Notice(frozenset({EventKind.ALARM}), alarm),
+    Notice(frozenset({EventKind.ALLOWED}), good_news),
 )
 
 

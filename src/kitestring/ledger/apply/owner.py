@@ -183,7 +183,7 @@ def set_spending(batch: Batch, tx: SetSpending) -> Done:
         if tx.cause is StopCause.LEDGER:
             batch.execute(_NEW_LEDGER, (tx.now, batch.service))
         if tx.why:
-            batch.tell(EventKind.ALARM, "spending", tx.now, detail=f"spending is allowed again: {tx.why}")
+            batch.tell(EventKind.ALLOWED, "spending", tx.now, detail=f"spending is allowed again: {tx.why}")
     first = batch.execute(_FIRST_STOP, (batch.service,)).fetchone()
     batch.sums.stopped = first[0] if first is not None else ""
     return Done()

@@ -18,6 +18,7 @@ from typing import Final
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
 from kitestring.ledger.audit.subject import Subject, Violation, listed
+from kitestring.ledger.rows import ALARMS
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
 
 __all__ = ["CHECKS", "Violation", "alarms", "audit"]
@@ -27,7 +28,7 @@ FINDINGS_LIMIT: Final = 100
 #: Alarms that are shown: they are no violations, and what they tell may be settled long since.
 ALARMS_LIMIT: Final = 10
 
-_ALARMS: Final = "SELECT detail FROM events WHERE service = ? AND kind = 'alarm' ORDER BY event DESC LIMIT ?"
+_ALARMS: Final = f"SELECT detail FROM {ALARMS} ORDER BY event DESC LIMIT ?"
 
 _SECRET: Final = re.compile(
     rb"\bnsec1[02-9ac-hj-np-z]{58}\b"

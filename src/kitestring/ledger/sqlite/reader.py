@@ -297,8 +297,7 @@ class SqliteReads:
 
     async def alarms(self, since: int, limit: int) -> list[Event]:
         found = self._all(
-            f"SELECT {rows.EVENT} FROM events WHERE service = ? AND kind = 'alarm' AND at >= ?"
-            " ORDER BY event DESC LIMIT ?",
+            f"SELECT {rows.EVENT} FROM {rows.ALARMS} AND at >= ? ORDER BY event DESC LIMIT ?",
             since,
             limit,
         )
