@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from docs.make import card, console, drawings, sdk, tables
+from docs.make import card, console, drawings, relays, sdk, tables
 from kitestring.app.cli.reference import reference_markdown as cli_page
 from kitestring.app.home.manual import reference_markdown as configuration_page
 
@@ -38,6 +38,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "rooms": tables.rooms,
     "rooms-of-app": tables.rooms_of_app,
     "owner-commands": tables.owner_commands,
+    "foreign-relays": relays.foreign_relays,
 }
 _PART: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -23,7 +23,7 @@ from tests.rig import parts
 from tests.rig.network import LightningRig
 from tests.rig.process import Process, free_port, spawn, stop_all
 
-_FIXTURES_OF_PARTS = {"rig", "node_js"}
+_FIXTURES_OF_PARTS = {"rig", "node_js", "foreign"}
 #: Where a test may be expected to fail: it plays a finding that is not mended yet.
 _FINDINGS = "tests/sim/findings/"
 #: What asyncio logs when a result that nobody has looked at is thrown away.
@@ -52,7 +52,7 @@ class NodeJs:
 @pytest.fixture(scope="session")
 def rig() -> Iterator[LightningRig]:
     """The Lightning network A - B - C, one for the whole run; its nodes are used from any event loop."""
-    _need("lnd")
+    need("lnd")
     network = LightningRig()
     network.start()
     try:
@@ -64,7 +64,7 @@ def rig() -> Iterator[LightningRig]:
 @pytest.fixture(scope="session")
 def node_js(tmp_path_factory: pytest.TempPathFactory) -> NodeJs:
     """Node.js and the foreign clients written for it."""
-    _need("node", "clients")
+    need("node", "clients")
     node, modules = parts.find_node(), parts.find_clients()
     assert node is not None
     assert modules is not None
@@ -150,7 +150,8 @@ def nothing_forgotten() -> Iterator[None]:
     assert handler.said == []
 
 
-def _need(*names: str) -> None:
+def need(*names: str) -> None:
+    """Skip what asks for a real part that is not there; with CI=true that is a failure."""
     if absent := [name for name in names if name in parts.missing()]:
         reason = f"not built here: {', '.join(absent)}; {parts.HOW_TO_GET}"
         pytest.fail(reason) if in_ci() else pytest.skip(reason)

