@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event
 from kitestring.nostr.kinds import NWC_REQUEST, NWC_RESPONSE
 from kitestring.transport.clock import SystemClock
-from kitestring.transport.publications import PUBLISH_DEADLINE_S
+from kitestring.transport.publications import OK_TIMEOUT_S, PUBLISH_DEADLINE_S
+from kitestring.transport.relays import TICK_S
 from kitestring.wire.envelope import request_event, shared_secret
 from tests.kit.chance import entropy
 from tests.kit.interop.line import line_to
@@ -26,32 +27,38 @@ from tests.kit.waiting import until
 from tests.rig.relays import Running
 
 #: Half of them are stored, half are not.
-METHODS = {"make_invoice": {"amount": 21_000}, "get_balance": {}}
+METHODS = ("make_invoice", "get_balance")
+PARAMS: Mapping[str, Mapping[str, object]] = {
+    "make_invoice": {"amount": 21_000}, "get_balance": {}, "list_transactions": {"unpaid": True},
+}  # fmt: skip
 EACH = 75
 ANSWERS = EACH * len(METHODS)
+#: Records whose list is longer than one of the relays takes.
+MANY = 12
 #: Sendings of one answer to a relay that says nothing about it.
 MOST = 3
 #: Seconds of the service after which nothing more is sent: the pool has given the answers back twice by then.
 LONG_S = 3 * PUBLISH_DEADLINE_S
+#: Seconds after which the pool has sent what nobody confirmed a second time.
+AGAIN_S = OK_TIMEOUT_S + 3 * TICK_S
 
 
 class HastyClock:
-    """The time of this machine, so many times faster."""
+    """The time of this machine, ``speed`` times as fast."""
 
-    SPEED = 10
-
-    def __init__(self) -> None:
+    def __init__(self, speed: int) -> None:
+        self._speed = speed
         self._system = SystemClock()
         self._began, self._began_at = self._system.monotonic(), self._system.now()
 
     def monotonic(self) -> float:
-        return (self._system.monotonic() - self._began) * self.SPEED
+        return (self._system.monotonic() - self._began) * self._speed
 
     def now(self) -> int:
         return self._began_at + int(self.monotonic())
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self.SPEED)
+        await asyncio.sleep(seconds / self._speed)
 
 
 class Counted:
@@ -66,7 +73,7 @@ class Counted:
     def request(self, method: str) -> Event:
         return request_event(
             self._key, kind=NWC_REQUEST, service=self._service, cipher="nip44", shared=self._shared,
-            plaintext=json.dumps({"method": method, "params": METHODS[method]}), entropy=entropy,
+            plaintext=json.dumps({"method": method, "params": PARAMS[method]}), entropy=entropy,
             now=self.clock.now(), expires_at=None,
         )  # fmt: skip
 
@@ -85,9 +92,9 @@ class Counted:
 
 @asynccontextmanager
 async def counted(
-    relay: str, room: Path, patch: pytest.MonkeyPatch, loses: Container[str] = ()
+    relay: str, room: Path, patch: pytest.MonkeyPatch, loses: Container[str] = (), speed: int = 10
 ) -> AsyncIterator[Counted]:
-    clock = HastyClock()
+    clock = HastyClock(speed)
     patch.setattr(embedded, "SystemClock", lambda: clock)
     async with tapped(relay, loses) as tap:
         service = Service(relays=[tap.url], store=room / "shop.db")
@@ -119,3 +126,16 @@ async def test_an_answer_that_a_relay_has_nobody_for_is_sent_once(
         await there.ask(requests)
         await there.later(LONG_S)
         assert there.tap.times(NWC_RESPONSE) == {request.id: 1 for request in requests}
+
+
+@pytest.mark.parametrize("foreign", ["nostr-relay"], indirect=True)
+async def test_an_answer_that_a_relay_refuses_without_naming_it_is_sent_once(
+    foreign: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The relay takes two seconds for its refusal, so time must not be faster.
+    async with counted(foreign.url, tmp_path, monkeypatch, speed=1) as there:
+        await there.ask(made := [there.request("make_invoice") for _ in range(MANY)])
+        await there.ask([long := there.request("list_transactions")])
+        await there.later(AGAIN_S)
+        times = there.tap.times(NWC_RESPONSE)
+    assert times == {request.id: 1 for request in (*made, long)}

@@ -87,10 +87,12 @@ def test_it_counts_as_sent_while_the_connection_that_it_went_out_on_stands() -> 
     sent = publication(UNANSWERED, NO)
     sent.note_sent(A)
     assert sent.verdicts == {A: SENT, B: NO}
+    assert [sent.is_unanswered(url) for url in (A, B, "wss://elsewhere.example")] == [True, False, False]
     sent.note_lost(A)
     sent.note_lost(B)
     sent.note_lost("wss://elsewhere.example")
     assert sent.verdicts == {A: UNANSWERED, B: NO}
+    assert not sent.is_unanswered(A)
 
 
 def test_what_a_relay_has_said_stays_said_when_the_event_is_sent_again_or_the_connection_breaks() -> None:

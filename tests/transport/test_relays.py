@@ -6,7 +6,7 @@ import nostr_sdk
 import pytest
 
 from kitestring.nostr.event import decode_event, encode_event
-from kitestring.transport.publications import PUBLISH_DEADLINE_S, RelayAnswer
+from kitestring.transport.publications import OK_TIMEOUT_S, PUBLISH_DEADLINE_S, RelayAnswer, Verdict
 from kitestring.transport.relays import PoolOptions, RelayPool
 from tests.kit.chance import entropy
 from tests.kit.clock import ManualClock, StandingClock
@@ -146,6 +146,29 @@ async def test_what_nobody_is_listening_for_is_not_sent_again() -> None:
         await caller.send("OK", event.id, False, "mute: no one was listening for this")
         result = await within(task)
         assert (result.accepted, result.relays[relay.url].answer) == (False, RelayAnswer.UNHEARD)
+
+
+async def test_a_refusal_without_an_id_is_about_the_oldest_event_that_the_relay_has_not_answered() -> None:
+    async with scene() as (relay, pool, clock):
+        caller = await relay.caller()
+        events = [note(content=content) for content in ("taken", "too long", "under way")]
+        taken, too_long, under_way = [publishing(pool, event) for event in events]
+        for _ in events:
+            await caller.expect("EVENT")
+        await caller.send("OK", "", True, "")  # says nothing about anything
+        await caller.send("OK", events[0].id, True, "")
+        await caller.send("OK", "", False, "invalid: too long")
+        result = await within(too_long)
+        assert (result.accepted, result.relays[relay.url]) == (False, Verdict(RelayAnswer.REFUSED, "invalid: too long"))
+        assert (await within(taken)).accepted
+        for _ in range(int(OK_TIMEOUT_S)):
+            await clock.pass_sleep(1, 1)
+        assert (await caller.expect("EVENT"))[1]["id"] == events[2].id
+        await caller.send("OK", "", False, "")
+        await caller.send("OK", events[2].id, True, "")
+        assert (await within(under_way)).accepted
+        await caller.send("OK", "", False, "invalid: nothing is under way")
+        assert pool.connected_urls() == [relay.url]
 
 
 async def test_an_event_on_its_way_goes_to_further_relays_with_one_result_for_all() -> None:

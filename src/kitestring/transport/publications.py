@@ -97,6 +97,10 @@ class Publication(msgspec.Struct):
         if self.verdicts[url].answer is RelayAnswer.NONE:
             self.verdicts[url] = _SENT
 
+    def is_unanswered(self, url: str) -> bool:
+        """Whether it went out to that relay on a live connection, which has said nothing about it."""
+        return self.verdicts.get(url) is _SENT
+
     def note_lost(self, url: str) -> None:
         """The connection to that relay broke: whether it has read the event is not known."""
         if self.verdicts.get(url) is _SENT:

@@ -257,7 +257,7 @@ class RelayPool:
         self._changes.notify()
 
     def link_ok(self, link: Link, message: OkMessage) -> None:
-        publication = self._publications.get(message.event_id)
+        publication = self._publications.get(message.event_id) or self._refused_without_id(link, message)
         if publication is None or link.url not in publication.verdicts:
             return
         verdict = read_ok(message.accepted, one_line(message.message))
@@ -270,6 +270,14 @@ class RelayPool:
         outcome = publication.outcome()
         if outcome is not None:
             self._finish(publication, outcome)
+
+    def _refused_without_id(self, link: Link, message: OkMessage) -> Publication | None:
+        """The event that is meant by a refusal that names none: relays that write so answer in the order of what they
+        read. Sent again it would be refused again, and some slow a connection down for each refusal."""
+        if message.event_id or message.accepted:
+            return None
+        unanswered = (one for one in self._publications.values() if one.is_unanswered(link.url))
+        return next(unanswered, None)
 
     def link_wants_later(self, link: Link, chunk: Chunk, due: float) -> None:
         self._later[link.url, chunk.subscription_id] = (due, chunk)
