@@ -200,7 +200,7 @@ class Connections:
         try:
             await execute(self._store, claim, OWNER_GRANT, (SaveGrant(used),), {}, self._clock.now())
         except KitestringError as failure:
-            log.warning("the first use of connection %s is not noted yet: %s", grant.name, failure.message)
+            self._log.warning("the first use of connection %s is not noted yet: %s", grant.name, failure.message)
             return
         await self._serve(grant.grant_id)
 
