@@ -66,7 +66,7 @@ def grant(number: int, *, fresh: bool = False) -> Grant:
     return Grant(
         grant_id=name, name=f"client {number}", wire="nwc", caller=_client_key(number).public_hex,
         service_pubkey=keyring().connection_key(name).public_hex, methods=METHODS,
-        budget=BUDGET, nip44_seen=not fresh, created_at=int(time.time()),
+        budgets=(BUDGET,), nip44_seen=not fresh, created_at=int(time.time()),
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ async def test_the_first_card_has_an_offer_and_a_link_and_the_second_finds_them_
     assert first.unused == second.unused == FIRST_CONNECTION
     assert len(await office.store.offers()) == 1
     (grant,) = await connections(office)
-    assert grant.budget == Budget.daily(sat(FIRST_BUDGET_SAT))
+    assert grant.budgets == (Budget.daily(sat(FIRST_BUDGET_SAT)),)
     await office.rig.change(grant.grant_id, link_salt=b"")
     assert (await start(office)).unused == ""
 

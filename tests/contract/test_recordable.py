@@ -65,7 +65,7 @@ class RecordableMachine(RuleBasedStateMachine):
         self.store = self.runner.run(SqliteStore.open(self.path, SERVICE))
         self.apply(setting(alice=10**8, bob=10**8))
         self.now, self.count = NOW, 0
-        self.grant = Grant(grant_id="app", name="app", wire="nwc", budget=Budget(Msat(10**9), "rolling", HOUR))
+        self.grant = Grant(grant_id="app", name="app", wire="nwc", budgets=(Budget(Msat(10**9), "rolling", HOUR),))
         self.open: dict[str, str] = {}
         self.resolved: dict[str, str] = {}
         self.internal: set[str] = set()
@@ -75,15 +75,14 @@ class RecordableMachine(RuleBasedStateMachine):
 
     @rule(budget=BUDGETS)
     def edit(self, budget: Budget) -> None:
-        self.grant = Grant(grant_id="app", name="app", wire="nwc", budget=budget)
+        self.grant = Grant(grant_id="app", name="app", wire="nwc", budgets=(budget,))
 
     @rule(now=TIMES, amount=st.sampled_from([1, 5_000]), cap=st.sampled_from([0, 50]))
     def pay(self, now: int, amount: int, cap: int) -> None:
         self.now = now
         self.count += 1
         name = f"out-{self.count}"
-        charge = budgets.charge(self.grant, Msat(amount + cap), self.now)
-        assert charge is not None
+        (charge,) = budgets.charges(self.grant, Msat(amount + cap), self.now)
         asked = request(f"ask-{name}", sent_at=self.now, received_at=self.now)
         if self.apply(claim(name, payment(name, amount, cap, created_at=self.now), charge, asked=asked)) == Claimed():
             self.open[f"pay-{name}"] = name

@@ -102,7 +102,7 @@ async def test_a_sub_account_cannot_go_below_zero_and_its_money_is_not_the_owner
 @virtual
 async def test_payments_at_the_same_time_never_reserve_more_than_the_budget(life: Life) -> None:
     async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(10 * 11_000)))
+        await rig.grant("app", budgets=(Budget.total(Msat(10 * 11_000)),))
         invoices = [life.node.outside_invoice(Script(settles_after_s=3, fee=1_000)) for _ in range(25)]
         await asyncio.gather(
             *(rig.pay(f"r{i}", "app", inv, 10_000, max_fee_msat=Msat(1_000)) for i, inv in enumerate(invoices))
@@ -169,7 +169,7 @@ def test_of_many_handled_together_no_more_begin_than_the_share_of_their_connecti
 @virtual
 async def test_the_same_invoice_twice_by_one_grant_joins_and_then_gets_the_same_preimage(life: Life) -> None:
     async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(70_000)))
+        await rig.grant("app", budgets=(Budget.total(Msat(70_000)),))
         invoice = life.node.outside_invoice(Script(settles_after_s=10))
         await rig.pay("r1", "app", invoice, AMOUNT)
         await rig.pay("r2", "app", invoice, AMOUNT)

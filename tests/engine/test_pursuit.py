@@ -33,7 +33,7 @@ def without(**abilities: bool) -> FaultyBackend:
 @virtual
 async def test_a_payment_settles_with_its_true_fee_and_the_budget_keeps_exactly_that(life: Life) -> None:
     async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(100_000)))
+        await rig.grant("app", budgets=(Budget.total(Msat(100_000)),))
         invoice = life.node.outside_invoice(Script(fee=1_234))
         await rig.pay("r1", "app", invoice, AMOUNT)
         paid = await rig.answer("r1")
@@ -106,7 +106,7 @@ def test_never_seen_proves_nothing_where_the_node_cannot_promise_it(life: Life, 
 @virtual
 async def test_a_node_that_was_never_reached_is_a_proven_failure_and_the_budget_is_released(life: Life) -> None:
     async with life.service() as rig:
-        await rig.grant("app", budget=Budget.total(Msat(AMOUNT + 10_000)))
+        await rig.grant("app", budgets=(Budget.total(Msat(AMOUNT + 10_000)),))
         invoice = life.node.outside_invoice(Script(answers=["unreachable", "true"]))
         await rig.pay("r1", "app", invoice, AMOUNT)
         assert (await rig.answer("r1")).reason is Reason.UNAVAILABLE

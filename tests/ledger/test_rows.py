@@ -40,7 +40,7 @@ async def test_grants_accounts_and_offers_come_back_as_they_were_saved(store: St
         service_pubkey="5e" * 32,
         account_id="alice",
         methods=frozenset({"pay_invoice", "get_info"}),
-        budget=Budget.rolling(Msat(5), 60),
+        budgets=(Budget.rolling(Msat(5), 60),),
         per_payment_msat=Msat(3),
         expires_at=NOW + 9,
         cipher="legacy",
@@ -65,7 +65,7 @@ async def test_grants_accounts_and_offers_come_back_as_they_were_saved(store: St
     assert await store.offers() == [moved]
     assert {one.grant_id for one in await store.grants()} == {"owner", "app", "bobs", "g"}
     assert [one.account_id for one in await store.accounts()] == ["owner", "alice", "bob"]
-    changed = replace(grant, version=2, budget=None, methods=frozenset(), revoked_at=NOW)
+    changed = replace(grant, version=2, budgets=(), methods=frozenset(), revoked_at=NOW)
     await store.apply(execute("change", SaveGrant(changed)))
     assert await store.grant("g") == changed
     assert await store.grant("nobody") is None

@@ -78,7 +78,7 @@ def test_what_is_given_away_must_be_held() -> None:
     )
 
 
-@pytest.mark.parametrize("bound", [{"budget": Budget.daily(sat(5))}, {"per_payment_msat": sat(5)}])
+@pytest.mark.parametrize("bound", [{"budgets": (Budget.daily(sat(5)),)}, {"per_payment_msat": sat(5)}])
 def test_bounds_on_spending_are_not_given_away_with_the_right(bound: dict[str, Any]) -> None:
     bounded = replace(OWNER, **bound)
     refused = refuse_gift(bounded, PayInvoice, NOW, "`connect`")

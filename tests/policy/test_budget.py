@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from kitestring.base.grants import Budget, Grant, Period
 from kitestring.base.money import Msat, sat
 from kitestring.base.records import Charge
-from kitestring.policy.budget import bucket, charge, oldest, renews_at
+from kitestring.policy.budget import bucket, charges, oldest, renews_at
 
 NOW = 1_760_000_000  # Thursday 2025-10-09 08:53:20 UTC
 DAY = 86_400
 
 
-def grant(budget: Budget | None) -> Grant:
-    return Grant(grant_id="g1", name="app", wire="nwc", budget=budget)
+def grant(*budgets: Budget) -> Grant:
+    return Grant(grant_id="g1", name="app", wire="nwc", budgets=budgets)
 
 
 def spend(budget: Budget, payments: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -22,8 +22,7 @@ def spend(budget: Budget, payments: list[tuple[int, int]]) -> list[tuple[int, in
     buckets: dict[int, int] = {}
     passed = []
     for now, amount in payments:
-        charged = charge(grant(budget), Msat(amount), now)
-        assert charged is not None
+        (charged,) = charges(grant(budget), Msat(amount), now)
         used = sum(total for start, total in buckets.items() if start >= charged.oldest)
         if used + amount <= charged.limit_msat:
             buckets[charged.bucket] = buckets.get(charged.bucket, 0) + amount
@@ -33,9 +32,18 @@ def spend(budget: Budget, payments: list[tuple[int, int]]) -> list[tuple[int, in
 
 def test_a_charge_names_its_bucket_and_the_oldest_that_counts() -> None:
     day = NOW - NOW % DAY
-    assert charge(grant(Budget.daily(sat(5))), Msat(7), NOW) == Charge("g1", Msat(7), sat(5), day, day)
-    assert charge(grant(Budget.total(sat(5))), Msat(7), NOW) == Charge("g1", Msat(7), sat(5), 0, 0)
-    assert charge(grant(None), Msat(7), NOW) is None
+    assert charges(grant(Budget.daily(sat(5))), Msat(7), NOW) == (Charge("g1", Msat(7), sat(5), day, day),)
+    assert charges(grant(Budget.total(sat(5))), Msat(7), NOW) == (Charge("g1", Msat(7), sat(5), 0, 0),)
+    assert charges(grant(), Msat(7), NOW) == ()
+
+
+def test_each_budget_of_a_grant_is_charged_under_its_own_number() -> None:
+    day = NOW - NOW % DAY
+    both = grant(Budget.daily(sat(5)), Budget(sat(20), budget_id=1))
+    assert charges(both, Msat(7), NOW) == (
+        Charge("g1", Msat(7), sat(5), day, day),
+        Charge("g1", Msat(7), sat(20), 0, 0, budget_id=1),
+    )
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 60)), max_size=60)

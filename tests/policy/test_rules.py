@@ -86,17 +86,17 @@ def test_an_internal_payment_reserves_no_fee() -> None:
 
 
 def test_the_budget_is_charged_with_amount_and_fee_cap() -> None:
-    outcome = decided(pay(), replace(GRANT, budget=Budget.daily(sat(110))))
+    outcome = decided(pay(), replace(GRANT, budgets=(Budget.daily(sat(110)),)))
     assert isinstance(outcome, Allow)
     assert [charge.amount_msat for charge in outcome.charges] == [sat(110)]
 
 
 def test_a_payment_that_no_empty_budget_could_cover_is_refused_at_once() -> None:
-    outcome = decided(pay(), replace(GRANT, budget=Budget.daily(Msat(109_999))))
+    outcome = decided(pay(), replace(GRANT, budgets=(Budget.daily(Msat(109_999)),)))
     assert isinstance(outcome, Refused)
     assert outcome.reason is Reason.OVER_BUDGET
     assert outcome.message == "this payment and its fee reserve are more than the budget of 109.999 sat per day"
-    assert reason(decided(pay(), replace(GRANT, budget=Budget.total(sat(0))))) is Reason.OVER_BUDGET
+    assert reason(decided(pay(), replace(GRANT, budgets=(Budget.total(sat(0)),)))) is Reason.OVER_BUDGET
 
 
 def test_the_cap_of_one_payment_is_on_all_that_it_may_cost() -> None:
@@ -199,15 +199,17 @@ def test_an_invoice_is_made_only_where_the_backend_can(
 
 
 def test_a_refusal_for_the_budget_says_what_is_left_and_when_it_renews() -> None:
-    outcome = over_budget(replace(GRANT, budget=Budget.rolling(sat(100), 3600)), NOW, Msat(4000))
+    outcome = over_budget(replace(GRANT, budgets=(Budget.rolling(sat(100), 3600),)), NOW, Msat(4000))
     assert outcome.message.startswith(
         "the budget of 100 sat per 1h does not cover this payment and its fee reserve: 4 "
     )
     assert outcome.details["remaining_msat"] == 4000
-    daily = over_budget(replace(GRANT, budget=Budget.daily(sat(5_000))), 1_795_250_000, Msat(3_999_400))
+    daily = over_budget(replace(GRANT, budgets=(Budget.daily(sat(5_000)),)), 1_795_250_000, Msat(3_999_400))
     assert daily.message.endswith(": 3,999.4 sat left, renews 2026-11-22 00:00 UTC")
-    assert over_budget(replace(GRANT, budget=Budget.total(sat(1))), NOW, sat(0)).message.endswith(": 0 sat left")
+    assert over_budget(replace(GRANT, budgets=(Budget.total(sat(1)),)), NOW, sat(0)).message.endswith(": 0 sat left")
     assert over_budget(GRANT, NOW) == Refused(Reason.OVER_BUDGET)
+    both = replace(GRANT, budgets=(Budget.daily(sat(5)), Budget(sat(70), budget_id=1)))
+    assert over_budget(both, NOW, sat(3), budget_id=1).message.startswith("the budget of 70 sat in all does not cover")
 
 
 @settings(max_examples=100, deadline=None)
@@ -220,7 +222,7 @@ def test_a_refusal_for_the_budget_says_what_is_left_and_when_it_renews() -> None
 def test_what_is_allowed_fits_every_limit_with_its_fee(
     amount: int, limit: int, max_fee: int | None, cap: int | None
 ) -> None:
-    grant = replace(GRANT, budget=Budget.daily(Msat(limit)), per_payment_msat=None if cap is None else Msat(cap))
+    grant = replace(GRANT, budgets=(Budget.daily(Msat(limit)),), per_payment_msat=None if cap is None else Msat(cap))
     outcome = decided(pay(amount, max_fee_msat=None if max_fee is None else Msat(max_fee)), grant)
     owners = max(-(-amount // 100), 10_000)
     fee_cap = owners if max_fee is None else min(max_fee, owners)

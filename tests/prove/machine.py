@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from kitestring.base.grants import Account, Budget, Grant
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
-from kitestring.base.records import Charge, NodeView
+from kitestring.base.records import NodeView
 from kitestring.base.shares import ANY, Share
 from kitestring.base.transactions import (
     Answer,
@@ -43,7 +43,7 @@ from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.apply.table import APPLY
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
-from kitestring.policy.budget import charge
+from kitestring.policy.budget import charges
 from tests.kit.changed import replace
 from tests.kit.clock import STEPS_S
 from tests.kit.ledger.place import ledger_path
@@ -109,7 +109,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model, self.count, self.now = Model(ACCOUNTS), 0, NOW
         self._open()
         self.grants = {
-            account: Grant(grant_id=f"of-{account}", name=account, wire="nwc", account_id=account, budget=budget)
+            account: Grant(grant_id=f"of-{account}", name=account, wire="nwc", account_id=account, budgets=(budget,))
             for account, budget in zip(ACCOUNTS, budgets, strict=True)
         }
         accounts = [SaveAccount(Account(account_id=name, name=name, created_at=NOW)) for name in ACCOUNTS]
@@ -146,7 +146,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(account=ACCOUNT, budget=BUDGETS)
     def edit(self, account: str, budget: Budget) -> None:
         grant = self.grants[account]
-        self.grants[account] = replace(grant, budget=budget, version=grant.version + 1)
+        self.grants[account] = replace(grant, budgets=(budget,), version=grant.version + 1)
         self.apply(execute(f"edit{self.number()}", SaveGrant(self.grants[account])))
 
     @rule(account=ACCOUNT, amount=st.integers(1, 60_000))
@@ -195,8 +195,7 @@ class LedgerMachine(RuleBasedStateMachine):
             name, amount, cap, payment_id=new, account_id=account, grant_id=grant.grant_id, created_at=self.now,
             internal=ours,
         )  # fmt: skip
-        charged = charge(grant, Msat(amount + cap), self.now)
-        assert isinstance(charged, Charge)
+        (charged,) = charges(grant, Msat(amount + cap), self.now)
         tx = claim(name, made, charged, asked=request(f"ask-{asked}", grant_id=grant.grant_id))
         answer = self.apply(replace(tx, grant_version=grant.version, share=share))
         paid = Paid(name, account, amount, cap, "reserved" if ours else "dispatched", None, ours)

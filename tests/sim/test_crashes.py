@@ -84,7 +84,7 @@ class Story:
     async def prepare(self, rig: Rig) -> None:
         await rig.account("payer", 1_000_000)
         await rig.account("shop", 0)
-        await rig.grant("app", account="payer", budget=Budget.total(Msat(900_000)))
+        await rig.grant("app", account="payer", budgets=(Budget.total(Msat(900_000)),))
         await rig.offer("coffee", "shop")
         await rig.grant("till", account="shop")
 

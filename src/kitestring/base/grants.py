@@ -10,6 +10,8 @@ from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.money import ZERO, Msat
 
 DAY_S: Final = 86_400
+#: Budgets of one grant: a day, a week, a month, and in all.
+MAX_BUDGETS: Final = 4
 Period = Literal["rolling", "day", "week", "month", "year", "never"]
 #: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it for ever, ``legacy`` nothing else.
 CipherSetting = Literal["auto", "nip44", "legacy", "both"]
@@ -20,12 +22,14 @@ class Budget:
     """At most ``limit_msat`` (fees and open reservations included) in one period.
 
     ``rolling`` counts the last ``length_s`` seconds; ``day``, ``week`` (from Monday), ``month`` and ``year`` are
-    calendar periods in UTC; ``never`` is a budget that does not renew.
+    calendar periods in UTC; ``never`` is a budget that does not renew. ``budget_id`` tells the budgets of one grant
+    apart: what is used is counted under it, whatever becomes of the limit.
     """
 
     limit_msat: Msat
     period: Period = "never"
     length_s: int = 0
+    budget_id: int = 0
 
     @classmethod
     def daily(cls, limit: Msat) -> Budget:
@@ -63,6 +67,7 @@ class Grant:
     """A connection of the protocol ``wire``, or the owner (``wire`` = ``OWNER_WIRE``).
 
     ``caller`` is the client's public key, ``service_pubkey`` the key it talks to (both x-only hex, "" for the owner).
+    Each of the ``budgets`` has to cover a payment.
     ``version`` grows with every change; a transaction that was decided on an older one answers ``Stale``.
     ``methods`` of an owner's grant name rights (``policy.access``): empty means all four. ``per_payment_msat`` bounds
     what one payment may cost, its routing fee included; ``fee_cap_msat`` is the most that routing may cost, in place of
@@ -78,7 +83,7 @@ class Grant:
     service_pubkey: str = ""
     account_id: str = OWNER_ACCOUNT
     methods: frozenset[str] = frozenset()
-    budget: Budget | None = None
+    budgets: tuple[Budget, ...] = ()
     per_payment_msat: Msat | None = None
     fee_cap_msat: Msat | None = None
     expires_at: int | None = None

@@ -197,3 +197,4 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
     limit_msat: Msat
     bucket: int
     oldest: int
+    budget_id: int = 0

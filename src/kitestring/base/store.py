@@ -197,8 +197,8 @@ class Reads(Protocol):
         them. A store may bound how far anybody pages: beyond that the list is empty."""
         ...
 
-    async def budget_used(self, grant_id: str, oldest: int) -> Msat:
-        """The part of a grant's budget that is used or reserved, from the bucket ``oldest`` on."""
+    async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0) -> Msat:
+        """The part of one of a grant's budgets that is used or reserved, from the bucket ``oldest`` on."""
         ...
 
     async def totals(self) -> Totals:

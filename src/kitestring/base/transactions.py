@@ -44,10 +44,12 @@ class Stale(msgspec.Struct, frozen=True, gc=False):
 
 
 class Denied(msgspec.Struct, frozen=True, gc=False):
-    """``remaining_msat``: what would have fitted (budget or balance), when that is known."""
+    """``remaining_msat``: what would have fitted (budget or balance), when that is known. Where budgets are in the way,
+    ``budget_id`` is the one of the grant that has the least left."""
 
     reason: Reason
     remaining_msat: Msat | None = None
+    budget_id: int = 0
 
 
 class Joined(msgspec.Struct, frozen=True):

@@ -262,7 +262,7 @@ class Payments:
 
 def _refusal(denied: Denied, grant: Grant, now: int) -> Refused:
     if denied.reason is Reason.OVER_BUDGET:
-        return over_budget(grant, now, denied.remaining_msat)
+        return over_budget(grant, now, denied.remaining_msat, denied.budget_id)
     if denied.reason is Reason.RATE_LIMITED:
         return full("too many payments of this connection are under way: wait until one has ended", now)
     details = {} if denied.remaining_msat is None else {"remaining_msat": int(denied.remaining_msat)}

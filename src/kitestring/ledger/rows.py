@@ -46,8 +46,8 @@ INVOICE: Final = (
     " settled_at, internal, payer"
 )
 GRANT: Final = (
-    "grant_id, name, wire, caller, service_pubkey, account_id, methods, budget_limit_msat, budget_period,"
-    " budget_length_s, per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays,"
+    "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
+    " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays,"
     " revoked_at, created_at, version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
@@ -166,7 +166,7 @@ def marks(columns: str) -> str:
 
 
 def read_grant(row: Row) -> Grant:
-    (grant_id, name, wire, caller, pubkey, account_id, methods, limit, period, length, *rest) = row
+    (grant_id, name, wire, caller, pubkey, account_id, methods, budgets, *rest) = row
     per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
@@ -176,7 +176,9 @@ def read_grant(row: Row) -> Grant:
         service_pubkey=pubkey,
         account_id=account_id,
         methods=frozenset(json.loads(methods)),
-        budget=None if limit is None else Budget(Msat(limit), period, length),
+        budgets=tuple(
+            Budget(Msat(limit), period, length, number) for number, limit, period, length in json.loads(budgets)
+        ),
         per_payment_msat=_msat(per_payment),
         fee_cap_msat=_msat(fee_cap),
         expires_at=expires_at,
@@ -191,10 +193,18 @@ def read_grant(row: Row) -> Grant:
 
 
 def write_grant(g: Grant) -> Row:
-    budget = (None, None, None) if g.budget is None else (int(g.budget.limit_msat), g.budget.period, g.budget.length_s)
+    budgets = [(b.budget_id, int(b.limit_msat), b.period, b.length_s) for b in g.budgets]
     return (
-        *(g.grant_id, g.name, g.wire, g.caller, g.service_pubkey, g.account_id, json.dumps(sorted(g.methods)), *budget),
-        *(_int(g.per_payment_msat), _int(g.fee_cap_msat), g.expires_at, g.cipher, int(g.nip44_seen), g.link_salt),
+        *(g.grant_id, g.name, g.wire, g.caller, g.service_pubkey, g.account_id, json.dumps(sorted(g.methods))),
+        *(
+            json.dumps(budgets),
+            _int(g.per_payment_msat),
+            _int(g.fee_cap_msat),
+            g.expires_at,
+            g.cipher,
+            int(g.nip44_seen),
+            g.link_salt,
+        ),
         *(json.dumps(g.relays), g.revoked_at, g.created_at, g.version),
     )
 

@@ -75,7 +75,7 @@ def refuse_gift(grant: Grant, command: type[AnyCommand], now: int, wanted: str) 
     own spending would not bind the others, so that a grant that has some lets nobody pay."""
     right = NEEDED[command]
     refused = refuse_right(grant, right, now, wanted)
-    if refused is None and right is Right.SPEND and (grant.budget is not None or grant.per_payment_msat is not None):
+    if refused is None and right is Right.SPEND and (grant.budgets or grant.per_payment_msat is not None):
         why = f"the grant {grant.name} has bounds of its own"
         return Refused(Reason.NOT_PERMITTED, f"{wanted} needs the right to spend without bounds: {why}")
     return refused

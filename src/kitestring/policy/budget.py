@@ -17,12 +17,14 @@ from kitestring.policy.calendar import period_end, period_start
 ROLLING_BUCKETS: Final = 64
 
 
-def charge(grant: Grant, amount_msat: Msat, now: int) -> Charge | None:
-    """The charge of ``amount_msat`` (amount and fee cap) against the grant's budget, None if it has none."""
-    budget = grant.budget
-    if budget is None:
-        return None
-    return Charge(grant.grant_id, amount_msat, budget.limit_msat, bucket(budget, now), oldest(budget, now))
+def charges(grant: Grant, amount_msat: Msat, now: int) -> tuple[Charge, ...]:
+    """The charges of ``amount_msat`` (amount and fee cap) against each of the grant's budgets."""
+    return tuple(
+        Charge(
+            grant.grant_id, amount_msat, budget.limit_msat, bucket(budget, now), oldest(budget, now), budget.budget_id
+        )
+        for budget in grant.budgets
+    )
 
 
 def bucket(budget: Budget, now: int) -> int:

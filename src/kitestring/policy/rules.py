@@ -19,14 +19,14 @@ from kitestring.base.commands import (
 )
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Grant
+from kitestring.base.grants import Budget, Grant
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Charge
 from kitestring.policy.access import NEEDED, refuse_right
-from kitestring.policy.budget import charge, per_period, renews_at
+from kitestring.policy.budget import charges, per_period, renews_at
 from kitestring.policy.calendar import utc_text
 from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
 
@@ -72,12 +72,11 @@ def decide(
     limit = grant.per_payment_msat
     if limit is not None and command.amount_msat + fee_cap > limit:
         return _over_payment_limit(command.amount_msat, fee_cap, limit)
-    charged = charge(grant, command.amount_msat + fee_cap, now)
-    if charged is None:
-        return Allow((), fee_cap)
-    if charged.amount_msat > charged.limit_msat:
-        return over_budget(grant, now)
-    return Allow((charged,), fee_cap)
+    charged = charges(grant, command.amount_msat + fee_cap, now)
+    for one in charged:
+        if one.amount_msat > one.limit_msat:
+            return over_budget(grant, now, budget_id=one.budget_id)
+    return Allow(charged, fee_cap)
 
 
 def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused | None:
@@ -128,9 +127,9 @@ def fee_cap_of(
     return asked if grant.wire == OWNER_WIRE else min(asked, cap)
 
 
-def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None) -> Refused:
-    """The refusal of a payment that the budget does not cover; ``remaining_msat`` where the ledger has told it."""
-    budget = grant.budget
+def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None, budget_id: int | None = None) -> Refused:
+    """The refusal of a payment that a budget does not cover; ``remaining_msat`` where the ledger has told it."""
+    budget = _budget(grant, budget_id)
     if budget is None:
         return Refused(Reason.OVER_BUDGET)
     details = {"limit_msat": int(budget.limit_msat)}
@@ -145,6 +144,10 @@ def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None) -> R
     if renews is not None:
         text += f", renews {utc_text(renews)}"
     return Refused(Reason.OVER_BUDGET, text, details)
+
+
+def _budget(grant: Grant, budget_id: int | None) -> Budget | None:
+    return next((one for one in grant.budgets if budget_id is None or one.budget_id == budget_id), None)
 
 
 def _over_payment_limit(amount: Msat, fee_cap: Msat, limit: Msat) -> Refused:

@@ -53,7 +53,7 @@ async def test_typed_values_go_in_and_come_out(home: DataDir, desk: Office) -> N
 
 
 async def test_a_refusal_comes_out_as_it_went_in(home: DataDir, desk: Office) -> None:
-    await desk.set_owner(budget=Budget.total(Msat(5_000)))
+    await desk.set_owner(budgets=(Budget.total(Msat(5_000)),))
     asked = {"target": desk.node.outside_bolt11()}
     with pytest.raises(KitestringError) as caught:
         await call(home, "pay", asked, "k1")

@@ -31,7 +31,7 @@ async def test_a_new_connection_shows_its_link_and_stores_no_secret(office: Offi
     assert uri.relays == (RELAY,)
     assert grant.caller == SecretKey(uri.secret).public_hex
     assert grant.service_pubkey == uri.service_pubkey == office.desk.connection_pubkey(grant.grant_id)
-    assert grant.budget == Budget.daily(sat(5_000))
+    assert grant.budgets == (Budget.daily(sat(5_000)),)
     stored = office.rig.life.path.read_bytes() + office.rig.life.path.with_name("kitestring.db-wal").read_bytes()
     assert uri.secret.hex().encode() not in stored
     assert uri.secret not in stored
@@ -173,7 +173,7 @@ async def test_nobody_gives_a_connection_what_he_may_not_do_himself(
     assert await made(office) == []
 
 
-@pytest.mark.parametrize("bound", [{"budget": Budget.daily(sat(5))}, {"per_payment_msat": sat(5)}])
+@pytest.mark.parametrize("bound", [{"budgets": (Budget.daily(sat(5)),)}, {"per_payment_msat": sat(5)}])
 async def test_who_has_a_budget_of_his_own_gives_no_right_to_spend(office: Office, bound: dict[str, Any]) -> None:
     await office.set_owner(**bound)
     refused = await office.refused("connect", name="me", methods=["pay_invoice"])

@@ -75,7 +75,7 @@ async def test_an_open_payment_is_pending_not_failed(office: Office) -> None:
 
 
 async def test_a_refusal_keeps_its_reason_and_details(office: Office) -> None:
-    await office.set_owner(budget=Budget.total(Msat(5_000)))
+    await office.set_owner(budgets=(Budget.total(Msat(5_000)),))
     error = await office.refused("pay", target=office.node.outside_bolt11())
     assert (error.reason, error.details["limit_msat"]) == (Reason.OVER_BUDGET, 5_000)
 

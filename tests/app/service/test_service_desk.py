@@ -41,7 +41,7 @@ async def test_a_payment_is_charged_to_the_grant_of_its_caller_and_needs_its_rig
         opened = real_desk(rig)
         budget = Budget.daily(Msat(11_000))
         for name, right in (("payer", "spend"), ("payee", "receive")):
-            grant = Grant(grant_id=name, name=name, wire="owner", methods=frozenset({right}), budget=budget)
+            grant = Grant(grant_id=name, name=name, wire="owner", methods=frozenset({right}), budgets=(budget,))
             await rig.write(SaveGrant(grant))
         assert isinstance(await opened.pay("ctl:1", "payer", order(rig), 75), Paid)
         over, wrong = [await opened.pay(f"ctl:2{name}", name, order(rig), 75) for name in ("payer", "payee")]

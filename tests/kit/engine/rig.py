@@ -152,10 +152,16 @@ class Rig:
         assert isinstance(answer, Claimed), answer
 
     async def grant(
-        self, name: str, *, account: str = OWNER_ACCOUNT, budget: Budget | None = None, methods: str = "", **more: Any
+        self,
+        name: str,
+        *,
+        account: str = OWNER_ACCOUNT,
+        budgets: tuple[Budget, ...] = (),
+        methods: str = "",
+        **more: Any,
     ) -> str:
         named = frozenset((methods or "pay_invoice make_invoice lookup_invoice get_balance").split())
-        more |= {"account_id": account, "budget": budget, "methods": named}
+        more |= {"account_id": account, "budgets": budgets, "methods": named}
         await self.write(SaveGrant(Grant(grant_id=name, name=name, wire="nwc", **more)))
         return name
 

@@ -2,6 +2,7 @@
 
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
+from kitestring.base.records import Charge
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     Claimed,
@@ -74,6 +75,22 @@ async def test_a_payment_may_be_charged_to_several_budgets_and_each_has_to_cover
     assert [await store.budget_used(name, 0) for name in ("app", "bobs")] == [1100, 1100]
     await store.apply(settle("b", 10, answered("b")))
     assert [await store.budget_used(name, 0) for name in ("app", "bobs")] == [1010, 1010]
+
+
+def day_and_total(day: int, in_all: int) -> tuple[Charge, Charge]:
+    return charge(1100, 2000, day, day), charge(1100, in_all, 0, 0, budget_id=1)
+
+
+async def test_budgets_of_one_grant_are_counted_apart_and_the_tightest_says_what_is_left(store: Store) -> None:
+    assert await store.apply(claim("a", payment("a"), *day_and_total(200, 9000))) == Claimed()
+    tight = await store.apply(claim("b", payment("b"), *day_and_total(200, 9000)))
+    assert tight == Denied(Reason.OVER_BUDGET, Msat(900), budget_id=0)
+    in_all = await store.apply(claim("c", payment("c"), *day_and_total(300, 1200)))
+    assert in_all == Denied(Reason.OVER_BUDGET, Msat(100), budget_id=1)
+    await store.apply(claim("d", payment("d"), *day_and_total(300, 9000)))
+    await store.apply(fail("d", answered("d")))
+    await store.apply(settle("a", 10, answered("a")))
+    assert [await store.budget_used("app", 0, number) for number in (0, 1)] == [0, 1010]
 
 
 async def test_a_clock_that_was_ahead_and_is_right_again_keeps_no_truth_out(store: Store) -> None:

@@ -42,7 +42,7 @@ MAX_EXPIRY_S: Final = 36_500 * 86_400
 _TERMS: Final = {
     "methods": "list of methods",
     "account_id": "account",
-    "budget": "budget",
+    "budgets": "budget",
     "per_payment_msat": "limit of one payment",
     "fee_cap_msat": "limit of fees",
     "expires_at": "end",
@@ -191,7 +191,7 @@ def _as_asked(grant: Grant, params: ConnectParams) -> Grant:
         grant,
         methods=grant.methods if params.methods is UNSET else frozenset(params.methods),
         account_id=grant.account_id if params.account is UNSET else params.account,
-        budget=_budget(params) or grant.budget,
+        budgets=_budgets(params) or grant.budgets,
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
         fee_cap_msat=_money(params.fee_cap_msat) or grant.fee_cap_msat,
         expires_at=grant.expires_at if ends_at is None else ends_at,
@@ -219,12 +219,12 @@ def _money(amount_msat: int | None) -> Msat | None:
     return None if amount_msat is None else Msat(amount_msat)
 
 
-def _budget(params: ConnectParams) -> Budget | None:
+def _budgets(params: ConnectParams) -> tuple[Budget, ...]:
     if params.budget_msat is None:
-        return None
+        return ()
     if (params.period == "rolling") != (params.length_s > 0):
         raise KitestringError(Reason.MALFORMED, "a rolling budget, and only that, has a length in seconds")
-    return Budget(Msat(params.budget_msat), params.period, params.length_s)
+    return (Budget(Msat(params.budget_msat), params.period, params.length_s),)
 
 
 async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
@@ -260,7 +260,7 @@ async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
 
 def show_grant(grant: Grant) -> Result:
     """One connection as JSON. Times are Unix seconds."""
-    budget = grant.budget
+    budget = grant.budgets[0] if grant.budgets else None
     return {
         "name": grant.name,
         "connection_id": grant.grant_id,

@@ -17,23 +17,28 @@ import msgspec
 from kitestring.base.records import Charge
 from kitestring.ledger.apply.batch import Batch
 
-_BUDGET: Final = "SELECT used_msat, oldest FROM budgets WHERE service = ? AND grant_id = ?"
-_LEFT: Final = "SELECT coalesce(sum(used_msat), 0) FROM buckets WHERE service = ? AND grant_id = ? AND bucket >= ?"
-_FORGET_BUCKETS: Final = "DELETE FROM buckets WHERE service = ? AND grant_id = ? AND bucket < ?"
+_BUDGET: Final = "SELECT used_msat, oldest FROM budgets WHERE service = ? AND grant_id = ? AND budget_id = ?"
+_LEFT: Final = (
+    "SELECT coalesce(sum(used_msat), 0) FROM buckets"
+    " WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket >= ?"
+)
+_FORGET_BUCKETS: Final = "DELETE FROM buckets WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket < ?"
 _MOVE: Final = """
-INSERT INTO budgets VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO budgets VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET used_msat = excluded.used_msat, oldest = excluded.oldest,
   reserved_msat = excluded.reserved_msat, limit_msat = excluded.limit_msat"""
 _USE: Final = """
 UPDATE budgets SET used_msat = used_msat + ?1, reserved_msat = used_msat + ?1, limit_msat = ?2
-WHERE service = ?3 AND grant_id = ?4"""
+WHERE service = ?3 AND grant_id = ?4 AND budget_id = ?5"""
 _FILL: Final = """
-INSERT INTO buckets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
-_IN_BUCKET: Final = "SELECT used_msat FROM buckets WHERE service = ? AND grant_id = ? AND bucket = ?"
+INSERT INTO buckets VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
+_IN_BUCKET: Final = "SELECT used_msat FROM buckets WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket = ?"
 _CORRECT_BUCKET: Final = (
-    "UPDATE buckets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ? AND bucket = ?"
+    "UPDATE buckets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket = ?"
 )
-_CORRECT: Final = "UPDATE budgets SET used_msat = max(0, used_msat + ?) WHERE service = ? AND grant_id = ?"
+_CORRECT: Final = (
+    "UPDATE budgets SET used_msat = max(0, used_msat + ?) WHERE service = ? AND grant_id = ? AND budget_id = ?"
+)
 _CORRECT_PERIOD: Final = f"{_CORRECT} AND oldest = ?"
 
 #: used, oldest: a budget's row as far as somebody has looked it up already.
@@ -52,10 +57,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         """Used with the charge, in msat."""
         return self.used + int(self.charge.amount_msat)
 
+    @property
+    def left(self) -> int:
+        """Of the limit before the charge, in msat; below zero where it was lowered since."""
+        return int(self.charge.limit_msat) - self.used
+
 
 def find(batch: Batch, charge: Charge, known: Known | None) -> Usage:
     """Look up what a charge finds in its budget. A budget that was never used begins with it."""
-    key = (batch.service, charge.grant_id)
+    key = _key(batch, charge)
     used, oldest = known or batch.execute(_BUDGET, key).fetchone() or (None, None)
     if used is None or oldest is None:
         return Usage(charge, 0, True)
@@ -74,21 +84,21 @@ def _not_before(charge: Charge, oldest: int) -> Charge:
 def reserve(batch: Batch, found: Usage) -> None:
     """Add a charge to its budget. The database refuses one that goes beyond the limit."""
     charge = found.charge
-    service, grant_id = batch.service, charge.grant_id
+    key = _key(batch, charge)
     amount, limit, after = int(charge.amount_msat), int(charge.limit_msat), found.after
     if found.moves:
-        batch.execute(_FORGET_BUCKETS, (service, grant_id, charge.oldest))
-        batch.execute(_MOVE, (service, grant_id, after, charge.oldest, after, limit))
+        batch.execute(_FORGET_BUCKETS, (*key, charge.oldest))
+        batch.execute(_MOVE, (*key, after, charge.oldest, after, limit))
     else:
-        batch.execute(_USE, (amount, limit, service, grant_id))
+        batch.execute(_USE, (amount, limit, *key))
     if not is_period(charge):
-        batch.execute(_FILL, (service, grant_id, charge.bucket, amount))
+        batch.execute(_FILL, (*key, charge.bucket, amount))
 
 
 def correct(batch: Batch, charge: Charge, more: int) -> None:
     """Add the difference between the truth and what was reserved. A bucket that has left the window is gone, and
     nothing is corrected in it. None goes below zero: a budget may keep more than was used, never less."""
-    key = (batch.service, charge.grant_id)
+    key = _key(batch, charge)
     if is_period(charge):
         batch.execute(_CORRECT_PERIOD, (more, *key, charge.bucket))
         return
@@ -97,6 +107,10 @@ def correct(batch: Batch, charge: Charge, more: int) -> None:
         more = max(more, -row[0])
         batch.execute(_CORRECT_BUCKET, (more, *key, charge.bucket))
         batch.execute(_CORRECT, (more, *key))
+
+
+def _key(batch: Batch, charge: Charge) -> tuple[int, str, int]:
+    return batch.service, charge.grant_id, charge.budget_id
 
 
 def is_period(charge: Charge) -> bool:

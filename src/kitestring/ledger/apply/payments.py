@@ -52,7 +52,7 @@ FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
 LEFT JOIN payments h ON h.service = s.service AND h.payment_hash = ? AND h.node_id = ? AND h.holding = 1
-LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ?
+LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ? AND b.budget_id = ?
 LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_id = ? AND i.payment_hash <> ''
 WHERE s.service = ?"""
 _INSERT: Final = (
@@ -90,7 +90,8 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     p, request = tx.payment, tx.request
     caller = request.grant_id
     key = (p.payment_hash, p.node_id)
-    keys = (invoice_text(p.destination), request.request_id, caller, *key, caller, *key, batch.service)
+    budget_id = tx.charges[0].budget_id if tx.charges else 0
+    keys = (invoice_text(p.destination), request.request_id, caller, *key, caller, budget_id, *key, batch.service)
     facts = batch.execute(_FACTS, keys).fetchone()
     known, finished_at, version, revoked_at, held_id, held_grant, held_msat, held_state, used, oldest, is_ours = facts
     if known is not None:
@@ -110,15 +111,21 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
     if refusal is not None:
         return refusal
+    looked_up = (caller, budget_id)
     found = [
-        budgets.find(batch, charge, (used, oldest) if charge.grant_id == caller else None) for charge in tx.charges
+        budgets.find(batch, charge, (used, oldest) if (charge.grant_id, charge.budget_id) == looked_up else None)
+        for charge in tx.charges
     ]
-    for usage in found:
-        limit = int(usage.charge.limit_msat)
-        if usage.after > limit:
-            return Denied(Reason.OVER_BUDGET, Msat(max(0, limit - usage.used)))
+    if any(usage.after > int(usage.charge.limit_msat) for usage in found):
+        return _over_budget(found)
     _write_claim(batch, tx, found)
     return Claimed()
+
+
+def _over_budget(found: list[budgets.Usage]) -> Denied:
+    """The refusal by the budget that has the least left."""
+    least = min(found, key=lambda usage: usage.left)
+    return Denied(Reason.OVER_BUDGET, Msat(max(0, least.left)), least.charge.budget_id)
 
 
 def _held(
@@ -190,9 +197,9 @@ def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage]) -> 
 
 
 def _write_charges(found: list[budgets.Usage]) -> str:
-    """The charges in the payment's row: grant, bucket, oldest, amount, limit, and the budget right after."""
+    """The charges in the payment's row: grant, bucket, oldest, amount, limit, used right after, budget."""
     rows = [
-        (c.grant_id, c.bucket, c.oldest, int(c.amount_msat), int(c.limit_msat), usage.after)
+        (c.grant_id, c.bucket, c.oldest, int(c.amount_msat), int(c.limit_msat), usage.after, c.budget_id)
         for usage in found
         for c in (usage.charge,)
     ]
@@ -201,8 +208,8 @@ def _write_charges(found: list[budgets.Usage]) -> str:
 
 def _read_charges(stored: str) -> tuple[Charge, ...]:
     return tuple(
-        Charge(grant_id, Msat(amount), Msat(limit), bucket, oldest)
-        for grant_id, bucket, oldest, amount, limit, _ in msgspec.json.decode(stored)
+        Charge(grant_id, Msat(amount), Msat(limit), bucket, oldest, budget_id)
+        for grant_id, bucket, oldest, amount, limit, _, budget_id in msgspec.json.decode(stored)
     )
 
 

@@ -45,23 +45,27 @@ FROM totals k WHERE k.service = ?1
 _budgets = listed(
     """
 SELECT b.grant_id, b.used_msat, sum(c.taken_msat) FROM budgets b
-JOIN charges c ON c.service = b.service AND c.grant_id = b.grant_id AND c.bucket >= b.oldest
-WHERE b.service = ?1 GROUP BY b.grant_id, b.used_msat HAVING b.used_msat < sum(c.taken_msat)""",
+JOIN charges c ON c.service = b.service AND c.grant_id = b.grant_id AND c.budget_id = b.budget_id
+  AND c.bucket >= b.oldest
+WHERE b.service = ?1 GROUP BY b.grant_id, b.budget_id, b.used_msat HAVING b.used_msat < sum(c.taken_msat)""",
     "the budget of grant {0} keeps {1} msat as used, its payments say {2}",
 )
 _buckets = listed(
     """
 SELECT k.grant_id, k.bucket, k.used_msat, sum(c.taken_msat) FROM buckets k
-JOIN budgets b ON b.service = k.service AND b.grant_id = k.grant_id AND k.bucket >= b.oldest
-JOIN charges c ON c.service = k.service AND c.grant_id = k.grant_id AND c.bucket = k.bucket AND c.oldest <> c.bucket
-WHERE k.service = ?1 GROUP BY k.grant_id, k.bucket, k.used_msat HAVING k.used_msat < sum(c.taken_msat)""",
+JOIN budgets b ON b.service = k.service AND b.grant_id = k.grant_id AND b.budget_id = k.budget_id
+  AND k.bucket >= b.oldest
+JOIN charges c ON c.service = k.service AND c.grant_id = k.grant_id AND c.budget_id = k.budget_id
+  AND c.bucket = k.bucket AND c.oldest <> c.bucket
+WHERE k.service = ?1 GROUP BY k.grant_id, k.budget_id, k.bucket, k.used_msat HAVING k.used_msat < sum(c.taken_msat)""",
     "bucket {1} of grant {0} keeps {2} msat as used, its payments say {3}",
 )
 _buckets_of_budgets = listed(
     """
 SELECT b.grant_id, b.used_msat, sum(k.used_msat) FROM budgets b
-JOIN buckets k ON k.service = b.service AND k.grant_id = b.grant_id AND k.bucket >= b.oldest
-WHERE b.service = ?1 GROUP BY b.grant_id, b.used_msat HAVING b.used_msat < sum(k.used_msat)""",
+JOIN buckets k ON k.service = b.service AND k.grant_id = b.grant_id AND k.budget_id = b.budget_id
+  AND k.bucket >= b.oldest
+WHERE b.service = ?1 GROUP BY b.grant_id, b.budget_id, b.used_msat HAVING b.used_msat < sum(k.used_msat)""",
     "the budget of grant {0} keeps {1} msat as used, its buckets say {2}",
 )
 

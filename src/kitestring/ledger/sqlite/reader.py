@@ -313,13 +313,14 @@ class SqliteReads:
 
     # ------------------------------------------------------------ sums
 
-    async def budget_used(self, grant_id: str, oldest: int) -> Msat:
+    async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0) -> Msat:
         row = self._one(
             "SELECT used_msat - (SELECT coalesce(sum(used_msat), 0) FROM buckets"
-            " WHERE service = b.service AND grant_id = b.grant_id AND bucket < ?2)"
-            " FROM budgets b WHERE service = ?1 AND grant_id = ?3",
+            " WHERE service = b.service AND grant_id = b.grant_id AND budget_id = b.budget_id AND bucket < ?2)"
+            " FROM budgets b WHERE service = ?1 AND grant_id = ?3 AND budget_id = ?4",
             oldest,
             grant_id,
+            budget_id,
         )
         return ZERO if row is None else Msat(row[0])
 

@@ -73,9 +73,7 @@ CREATE TABLE grants (
   service_pubkey TEXT NOT NULL,
   account_id TEXT NOT NULL,
   methods TEXT NOT NULL,
-  budget_limit_msat INTEGER CHECK (budget_limit_msat >= 0),
-  budget_period TEXT,
-  budget_length_s INTEGER,
+  budgets TEXT NOT NULL, -- a JSON list of [budget, limit in msat, period, length in s]
   per_payment_msat INTEGER CHECK (per_payment_msat >= 0),
   fee_cap_msat INTEGER CHECK (fee_cap_msat >= 0),
   expires_at INTEGER,
@@ -240,7 +238,7 @@ CREATE TABLE credits (
 -- was held: a node that overspends is booked, and an alarm raised.
 -- `holding` says in a column what the state says, because an index that names the state would be rewritten at each
 -- settlement. `steps` names the states it has been in. `charges` is a JSON list of what it reserved of which budget:
--- [grant, bucket, oldest, amount, limit, used right after]; what it took in the end follows from the state.
+-- [grant, bucket, oldest, amount, limit, used right after, budget]; what it took in the end follows from the state.
 CREATE TABLE payments (
   payment INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -358,17 +356,18 @@ BEGIN SELECT RAISE(ABORT, 'notes are append-only'); END;
 
 -- ------------------------------------------------------------ budgets
 
--- The running sum of what a grant has used from `oldest` on; what has left the window is taken out when the next charge
+-- The running sum of what a grant has used of one of its budgets from `oldest` on; what has left the window is taken out when the next charge
 -- comes. `reserved_msat` is the sum right after the last reservation: none goes beyond its limit, while the truth about
 -- a payment may.
 CREATE TABLE budgets (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
+  budget_id INTEGER NOT NULL,
   used_msat INTEGER NOT NULL,
   oldest INTEGER NOT NULL,
   reserved_msat INTEGER NOT NULL,
   limit_msat INTEGER NOT NULL,
-  PRIMARY KEY (service, grant_id),
+  PRIMARY KEY (service, grant_id, budget_id),
   CHECK (reserved_msat <= limit_msat)
 ) STRICT, WITHOUT ROWID;
 
@@ -377,6 +376,7 @@ CREATE VIEW charges AS
   SELECT p.service, p.payment_id, json_extract(c.value, '$[0]') AS grant_id, json_extract(c.value, '$[1]') AS bucket,
     json_extract(c.value, '$[2]') AS oldest, json_extract(c.value, '$[3]') AS amount_msat,
     json_extract(c.value, '$[4]') AS limit_msat, json_extract(c.value, '$[5]') AS used_msat,
+    json_extract(c.value, '$[6]') AS budget_id,
     CASE p.state WHEN 'settled' THEN p.amount_msat + p.fee_msat WHEN 'failed' THEN 0 WHEN 'resolved' THEN 0
       ELSE json_extract(c.value, '$[3]') END AS taken_msat
   FROM payments p, json_each(p.charges) c;
@@ -385,9 +385,10 @@ CREATE VIEW charges AS
 CREATE TABLE buckets (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
+  budget_id INTEGER NOT NULL,
   bucket INTEGER NOT NULL,
   used_msat INTEGER NOT NULL CHECK (used_msat >= 0),
-  PRIMARY KEY (service, grant_id, bucket)
+  PRIMARY KEY (service, grant_id, budget_id, bucket)
 ) STRICT, WITHOUT ROWID;
 
 -- ------------------------------------------------------------ invoices
