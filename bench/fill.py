@@ -18,9 +18,9 @@ from bench import world
 from bench.node import EXPIRY_S
 from kitestring.app.home.marker import write_marker
 from kitestring.app.service.notices import CONSUMER
+from kitestring.base.budgets import DAY_S
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.destinations import Bolt11
-from kitestring.base.grants import DAY_S
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.payments import Settled, State
 from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Payment, Request

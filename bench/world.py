@@ -14,7 +14,8 @@ from hashlib import sha256
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.base.grants import Budget, Grant, Offer
+from kitestring.base.budgets import Budget
+from kitestring.base.grants import Grant, Offer
 from kitestring.base.money import sat
 from kitestring.codec import bolt11_write
 from kitestring.crypto.keys import SecretKey, derive

@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kitestring.app.embedded import Connection, OfferCode, Service
+    from kitestring.base.budgets import Budget
     from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
-    from kitestring.base.grants import Budget
     from kitestring.base.money import Msat, sat
     from kitestring.codec.bolt11 import decode as decode_bolt11
     from kitestring.codec.pointers import Noffer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kitestring.sdk.wallet import Invoice, Receipt, Wallet
 
 _PLACES = {
-    "Budget": "kitestring.base.grants",
+    "Budget": "kitestring.base.budgets",
     "CodecError": "kitestring.base.errors",
     "Connection": "kitestring.app.embedded",
     "Exit": "kitestring.base.errors",

@@ -9,7 +9,8 @@ import pytest
 
 from kitestring.app.card import FIRST_BUDGET_SAT, FIRST_CONNECTION, Card, open_card
 from kitestring.app.service.relay_word import RelayWord
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.budgets import Budget
+from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from tests.kit.app.desk import RELAY, Office
 from tests.kit.clock import EPOCH

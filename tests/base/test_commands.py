@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitestring.base.commands import AskOffer, GetBalance, Journaled, MakeInvoice, PayInvoice, freeze, thaw
+from kitestring.base.budgets import Budget
+from kitestring.base.commands import AskOffer, Debit, GetBalance, Journaled, MakeInvoice, PayInvoice, freeze, thaw
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, Msat
 
@@ -39,11 +40,17 @@ def stored(**members: Any) -> bytes:
     return msgspec.msgpack.encode({"type": "MakeInvoice", **members})
 
 
-@given(PAYMENTS | INVOICES | QUESTIONS)
+DEBITS = st.builds(
+    Debit, pointer_id=TEXT, payment=st.none() | PAYMENTS, k1=TEXT, description=TEXT,
+    budget=st.none() | st.builds(Budget, MONEY, st.sampled_from(["rolling", "never"]), SECONDS),
+)  # fmt: skip
+
+
+@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS)
 def test_a_stored_command_is_read_back_as_it_was(command: Journaled) -> None:
     back = thaw(freeze(command))
     assert (back, type(back)) == (command, type(command))
-    assert back.amount_msat is None or type(back.amount_msat) is Msat
+    assert isinstance(back, Debit) or back.amount_msat is None or type(back.amount_msat) is Msat
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.budgets import Budget
+from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, Unknown
 from kitestring.base.transactions import (

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeBalance
 from kitestring.base.outcomes import Paid, Refused

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event
-from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.base.payments import Failed

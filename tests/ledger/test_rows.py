@@ -2,8 +2,9 @@
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.destinations import Bolt11, Keysend
-from kitestring.base.grants import Budget, Grant, Offer, OfferState
+from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import HOLDING, State

@@ -5,9 +5,10 @@ from typing import Any, get_args
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Refused
 from kitestring.policy.access import NEEDED, Right, refuse_gift, refuse_right, rights_of

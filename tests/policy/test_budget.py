@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitestring.base.grants import Budget, Grant, Period
+from kitestring.base.budgets import Budget, Period
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat, sat
 from kitestring.base.records import Charge
 from kitestring.policy.budget import bucket, charges, oldest, renews_at

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, LookupInvoice, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused

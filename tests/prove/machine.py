@@ -21,7 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from kitestring.base.grants import Account, Budget, Grant
+from kitestring.base.budgets import Budget
+from kitestring.base.grants import Account, Grant
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.payments import Failed, IllegalStepError, Settled, Unknown
 from kitestring.base.records import NodeView

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from kitestring.app.service.notices import Notice, give_notice
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import AskOffer, MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
-from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
 from kitestring.base.records import Message

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from kitestring.app.home.config import RequestRates
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import NotStoredError, Reason
-from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from kitestring.base.transactions import ClaimPayment
 from kitestring.codec import bolt11

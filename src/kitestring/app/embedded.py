@@ -24,8 +24,9 @@ from kitestring.app.service.core import LISTEN_S, Core, Place
 from kitestring.app.service.execute import Result, execute
 from kitestring.app.service.own_relay import relays_of
 from kitestring.app.service.relay_word import RelayWord
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.ports import Entropy
 from kitestring.base.store import Store

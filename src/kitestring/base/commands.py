@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from kitestring.base.budgets import Budget
 from kitestring.base.destinations import Destination
 from kitestring.base.money import Msat, from_stored, to_stored
 
@@ -17,6 +18,8 @@ OWNER_ACCOUNT: Final = "owner"
 OWNER_GRANT: Final = "owner"
 #: The wire of grants that may use the owner's commands; their ``methods`` name rights.
 OWNER_WIRE: Final = "owner"
+#: The wire of grants that may take money by CLINK Debits, and of the pointers that they belong to.
+DEBITS_WIRE: Final = "debits"
 #: The name under which a payer's free text stands among what payers of an offer tell about themselves.
 NOTE: Final = "note"
 #: Seconds for which an invoice may be asked to be valid, and for which it is if nobody says.
@@ -78,6 +81,18 @@ class AskOffer(Command, frozen=True, kw_only=True):
     amountless: bool = False
 
 
+class Debit(Command, frozen=True, kw_only=True):
+    """Take money by the pointer ``pointer_id``: one ``payment``, or from now on within a ``budget``, or (neither)
+    without any limit. ``k1`` is the word of a session, good for one payment (64 hex digits), "" for none.
+    ``description`` is the caller's own text."""
+
+    pointer_id: str
+    payment: PayInvoice | None = None
+    budget: Budget | None = None
+    k1: str = ""
+    description: str = ""
+
+
 class LookupInvoice(Command, frozen=True, kw_only=True):
     """Look up one payment or invoice of the caller. ``payment_hash`` is 64 hex digits."""
 
@@ -105,7 +120,7 @@ class GetInfo(Command, frozen=True, kw_only=True):
 
 
 #: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
-Journaled = PayInvoice | MakeInvoice | AskOffer
+Journaled = PayInvoice | MakeInvoice | AskOffer | Debit
 AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetInfo
 
 

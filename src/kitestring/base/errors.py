@@ -24,6 +24,7 @@ class Reason(Enum):
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
     OVER_BUDGET = "over_budget"
     NOT_PERMITTED = "not_permitted"
+    UNDECIDED = "undecided"
     CONNECTION_ENDED = "connection_ended"
     UNKNOWN_CALLER = "unknown_caller"
     RATE_LIMITED = "rate_limited"
@@ -76,6 +77,7 @@ TABLE: Final[dict[Reason, Meaning]] = {
     Reason.AMOUNT_OUT_OF_RANGE: Meaning(Exit.USAGE, "the amount is out of range"),
     Reason.OVER_BUDGET: Meaning(Exit.REFUSED, "the budget does not allow it"),
     Reason.NOT_PERMITTED: Meaning(Exit.REFUSED, "this is not permitted"),
+    Reason.UNDECIDED: Meaning(Exit.REFUSED, "the owner was asked and has not decided in time"),
     Reason.CONNECTION_ENDED: Meaning(Exit.REFUSED, "the connection has expired or was revoked"),
     Reason.UNKNOWN_CALLER: Meaning(Exit.REFUSED, "the caller is unknown"),
     Reason.RATE_LIMITED: Meaning(Exit.RATE_LIMITED, "too many requests"),

@@ -31,6 +31,8 @@ class EventKind(StrEnum):
     GRANTED = "granted"  # grant
     CHANGED = "changed"  # grant
     REVOKED = "revoked"  # grant
+    ASKED = "asked"  # approval
+    DECIDED = "decided"  # approval, however it ended; ``detail`` is its state
     ALARM = "alarm"  # account or service; ``detail`` is the sentence
     ALLOWED = "allowed"  # spending; ``detail`` is the sentence
 

@@ -1,4 +1,4 @@
-"""Grants (what one key may do with one account), budgets, accounts and offers as values."""
+"""Grants (what one key may do with one account), accounts and offers as values."""
 
 from __future__ import annotations
 
@@ -6,60 +6,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.money import ZERO, Msat
 
-DAY_S: Final = 86_400
-#: Budgets of one grant: a day, a week, a month, and in all.
-MAX_BUDGETS: Final = 4
-Period = Literal["rolling", "day", "week", "month", "year", "never"]
 #: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it for ever, ``legacy`` nothing else.
+#: What a pointer answers to a key without a grant: no, the owner's word, or the pointer's own budget.
+Strangers = Literal["deny", "ask", "budget"]
+#: The session words that a pointer takes: none, those that we have made, or any that is new.
+Sessions = Literal["off", "minted", "any"]
 CipherSetting = Literal["auto", "nip44", "legacy", "both"]
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """At most ``limit_msat`` (fees and open reservations included) in one period.
-
-    ``rolling`` counts the last ``length_s`` seconds; ``day``, ``week`` (from Monday), ``month`` and ``year`` are
-    calendar periods in UTC; ``never`` is a budget that does not renew. ``budget_id`` tells the budgets of one grant
-    apart: what is used is counted under it, whatever becomes of the limit.
-    """
-
-    limit_msat: Msat
-    period: Period = "never"
-    length_s: int = 0
-    budget_id: int = 0
-
-    @classmethod
-    def daily(cls, limit: Msat) -> Budget:
-        """Renews at 00:00 UTC."""
-        return cls(limit, "day")
-
-    @classmethod
-    def weekly(cls, limit: Msat) -> Budget:
-        """Renews on Monday at 00:00 UTC."""
-        return cls(limit, "week")
-
-    @classmethod
-    def monthly(cls, limit: Msat) -> Budget:
-        """Renews on the first day of a month at 00:00 UTC."""
-        return cls(limit, "month")
-
-    @classmethod
-    def yearly(cls, limit: Msat) -> Budget:
-        """Renews on 1 January at 00:00 UTC."""
-        return cls(limit, "year")
-
-    @classmethod
-    def total(cls, limit: Msat) -> Budget:
-        """Never renews."""
-        return cls(limit, "never")
-
-    @classmethod
-    def rolling(cls, limit: Msat, seconds: int = DAY_S) -> Budget:
-        """Counts what was spent in the last ``seconds``."""
-        return cls(limit, "rolling", seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +30,9 @@ class Grant:
     what the service allows everybody. From ``link_salt``, with the seed, follows the client's secret, so that its link
     can be shown again; empty from the client's first request on, and where the secret was not made here. ``relays`` are
     those inside the link, as it was made: they are served for as long as the link is good.
+
+    Grants of the wire ``debits`` belong to the pointer ``pointer_id``; the one without a ``caller`` is the pointer
+    itself: what it lets ``strangers`` do, and its ``sessions``.
     """
 
     grant_id: str
@@ -91,6 +50,9 @@ class Grant:
     nip44_seen: bool = False
     link_salt: bytes = field(default=b"", repr=False)
     relays: tuple[str, ...] = ()
+    pointer_id: str = ""
+    strangers: Strangers = "deny"
+    sessions: Sessions = "off"
     revoked_at: int | None = None
     created_at: int = 0
     version: int = 1

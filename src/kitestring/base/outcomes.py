@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
@@ -111,6 +112,12 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     internal: bool = False
 
 
+class Granted(msgspec.Struct, frozen=True, gc=False):
+    """The caller may take from now on. ``budget`` is what it got, where that is less than it asked for."""
+
+    budget: Budget | None = None
+
+
 class Refused(msgspec.Struct, frozen=True):
     """Not carried out. ``details`` holds JSON values a wire may show: range, retry_after, delta, remaining_msat, …
 
@@ -128,4 +135,4 @@ class Refused(msgspec.Struct, frozen=True):
         return cls(failure.reason, failure.message, dict(failure.details), failure.private)
 
 
-Outcome = Paid | Invoiced | Found | Listed | Balance | Info | Received | Refused
+Outcome = Paid | Invoiced | Found | Listed | Balance | Info | Received | Granted | Refused

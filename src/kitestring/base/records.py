@@ -65,7 +65,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One outgoing payment. ``fee_cap_msat`` is reserved with the amount; ``fee_msat`` is what it really cost. After
     ``send_until`` (Unix seconds) its order is not given to the node any more. ``payment_index`` is the node's own count
-    of payments, seen some time before the claim; None where the node has none or could not tell."""
+    of payments, seen some time before the claim; None where the node has none or could not tell. ``requestor`` is the
+    public key that asked for it where several may use one grant, else "": nobody else is told of it."""
 
     payment_id: str
     node_id: str
@@ -89,6 +90,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     preimage: str = ""
     evidence: str = ""
     settled_at: int | None = None
+    requestor: str = ""
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):

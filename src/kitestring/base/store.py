@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from kitestring.base.approvals import Approval, Block, Dealings, DebitSession
 from kitestring.base.commands import ListTransactions
 from kitestring.base.events import Event, Missed
 from kitestring.base.grants import Account, Grant, Offer
@@ -68,6 +69,10 @@ class Reads(Protocol):
         """The owner's account first, then the sub-accounts; not those that the ledger keeps for itself."""
         ...
 
+    async def grants_of(self, wire: str, caller: str) -> list[Grant]:
+        """The grants of a public key on this wire that were not revoked, the oldest first."""
+        ...
+
     async def account(self, account_id: str) -> Account | None:
         """One of :meth:`accounts`."""
         ...
@@ -103,6 +108,10 @@ class Reads(Protocol):
 
     async def open_payments(self) -> list[Payment]:
         """Payments of all nodes that hold money (``payments.OPEN``), oldest first."""
+        ...
+
+    async def dealings(self, requestor: str) -> Dealings:
+        """The settled payments that a public key has asked for."""
         ...
 
     async def places(self, node_id: str) -> Places:
@@ -141,6 +150,32 @@ class Reads(Protocol):
     ) -> tuple[bool, tuple[int, ...]]:
         """Whether this request is in the ledger already, and how many invoices of each of these holders wait for a
         payer at this node."""
+        ...
+
+    # ------------------------------------------------------------ approvals
+
+    async def approval(self, approval_id: str) -> Approval | None:
+        """The question of that id, ended or not."""
+        ...
+
+    async def approvals(self, *, limit: int, ended: bool = False) -> list[Approval]:
+        """Questions that wait for the owner, the oldest first; with ``ended`` those that do not, the newest first."""
+        ...
+
+    async def open_approval(self, wire: str, target: str, caller: str) -> Approval | None:
+        """The question of a caller at a target that waits for the owner."""
+        ...
+
+    async def blocks(self) -> list[Block]:
+        """The blocked keys, the oldest first."""
+        ...
+
+    async def session(self, scope: str, value: str) -> DebitSession | None:
+        """The session that we have made with this word."""
+        ...
+
+    async def sessions(self, scope: str, limit: int) -> list[DebitSession]:
+        """The sessions that we have made in a scope, the newest first."""
         ...
 
     async def request(self, request_id: str) -> Request | None:

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from kitestring.base.approvals import Approval, ApprovalState, Block, DebitSession, PromptGate, Token
 from kitestring.base.errors import Reason
 from kitestring.base.events import MAX_EVENTS, MAX_NOTICES, Event
 from kitestring.base.grants import Account, Grant, Offer
@@ -85,6 +86,19 @@ class Unstored(msgspec.Struct, frozen=True, gc=False):
     """The request is refused for good, without its words, which are too many: whoever applied it says them, once."""
 
 
+class DecisionStored(msgspec.Struct, frozen=True):
+    """The owner's decision is in the ledger. ``unanswered``: requests that waited for it and were not among the
+    messages, where nothing else will answer them."""
+
+    unanswered: tuple[Request, ...] = ()
+
+
+class AlreadyDecided(msgspec.Struct, frozen=True, gc=False):
+    """It had ended before, as it is here; nothing was changed."""
+
+    approval: Approval
+
+
 class InvoiceNotOpen(msgspec.Struct, frozen=True, gc=False):
     """Our own invoice was settled or cancelled meanwhile; the internal payment did not happen."""
 
@@ -124,7 +138,8 @@ class ClaimPayment(Tx[Claimed | Finished | Running | Stale | Denied | Joined | A
     Stale also when the invoice is an open one of this service and the payment is not internal.
 
     ``share`` is the grant's part of the payments that may be open at the payment's node: a new one beyond it is denied
-    as RATE_LIMITED.
+    as RATE_LIMITED. The tokens in ``consume`` are used up by it, for ever, unless it fails: then they are free again
+    with that very commit.
 
     After it answered Claimed, whoever applied it must ask the node and record its answer; a claim of the same request
     or of the same hash by another grant must fail until then, over any crash.
@@ -136,6 +151,7 @@ class ClaimPayment(Tx[Claimed | Finished | Running | Stale | Denied | Joined | A
     charges: tuple[Charge, ...] = ()
     view: NodeView | None = None
     share: Share = ANY
+    consume: tuple[Token, ...] = ()
 
 
 class RecordPayment(Tx[Recorded | InvoiceNotOpen], frozen=True):
@@ -162,6 +178,53 @@ class ResolvePayment(Tx[Recorded], frozen=True):
     payment_id: str
     note: str
     now: int
+
+
+# ---------------------------------------------------------------- approvals
+
+
+class AskOwner(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
+    """Claim a request that has to wait for the owner's decision, and store the question.
+
+    ``replaces`` is the open question of the same caller at the same target, "" for none: it is superseded, and
+    ``messages`` are the replies to all requests that waited for it. Stale where that is not how it is any more.
+    Beyond the ``gate`` it is denied as RATE_LIMITED. The ``token`` is held until it is decided.
+    """
+
+    request: Request
+    approval: Approval
+    gate: PromptGate
+    replaces: str = ""
+    messages: tuple[Message, ...] = ()
+    token: Token | None = None
+
+
+class AwaitApproval(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
+    """Claim a request that asks for the same as an open question: it gets the same answer. Stale: that has ended."""
+
+    request: Request
+    approval_id: str
+
+
+class Decide(Tx[DecisionStored | AlreadyDecided | Stale | Denied | Joined | AlreadyPaid], frozen=True):
+    """End an open question, once: everything of it in one commit, or nothing.
+
+    ``version`` is that of the question as whoever decides has seen it. ``writes`` are done first (the grant that it
+    makes). ``claim`` is the payment that was asked for, whose id is the question's: charged, covered and claimed as of
+    now, and every request that waits goes on to wait for it; for anything but Claimed nothing is decided. Without a
+    ``claim`` the ``messages`` are the replies to the requests that wait.
+    """
+
+    approval_id: str
+    version: int
+    state: ApprovalState
+    now: int
+    decided_by: str = ""
+    decided_as: str = ""
+    decision: str = ""
+    writes: tuple[Write, ...] = ()
+    claim: ClaimPayment | None = None
+    messages: tuple[Message, ...] = ()
 
 
 # ---------------------------------------------------------------- invoices
@@ -335,7 +398,20 @@ class Transfer(msgspec.Struct, frozen=True):
     view: NodeView | None = None
 
 
-Write = SaveGrant | SaveAccount | SaveOffer | Transfer
+class SaveBlock(msgspec.Struct, frozen=True):
+    """Block a public key, or (``block`` None) unblock it. What was decided about its grants just before is stale."""
+
+    caller: str
+    block: Block | None
+
+
+class SaveSession(msgspec.Struct, frozen=True):
+    """Make a session. Denied as ALREADY_USED where there is such a one."""
+
+    session: DebitSession
+
+
+Write = SaveGrant | SaveAccount | SaveOffer | SaveBlock | SaveSession | Transfer
 
 
 class Execute(Tx[Claimed | Finished | Running | Denied | Stale], frozen=True):

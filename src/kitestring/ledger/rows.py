@@ -7,9 +7,11 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
+from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, DebitSession
+from kitestring.base.budgets import Budget
 from kitestring.base.destinations import Bolt11, Keysend, invoice_text
 from kitestring.base.events import Event, EventKind
-from kitestring.base.grants import Account, Budget, Grant, Offer, OfferState
+from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
@@ -24,6 +26,8 @@ FEES: Final = "@fees"
 
 STATES: Final = {state.value: state for state in State}
 INVOICE_STATES: Final = {state.value: state for state in InvoiceState}
+APPROVAL_KINDS: Final = {kind.value: kind for kind in ApprovalKind}
+APPROVAL_STATES: Final = {state.value: state for state in ApprovalState}
 OFFER_STATES: Final = {state.value: state for state in OfferState}
 _read_keysend: Final = msgspec.json.Decoder(Keysend).decode
 _write_keysend: Final = msgspec.json.Encoder().encode
@@ -37,7 +41,7 @@ EVENT: Final = "event, at, kind, subject, grant_id, account_id, detail"
 CLAIMED: Final = (
     "payment_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, fee_cap_msat, created_at,"
     " internal, amountless, expires_at, description, description_hash, metadata, keysend, send_until,"
-    " payment_index"
+    " requestor, payment_index"
 )
 PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
@@ -48,12 +52,17 @@ INVOICE: Final = (
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
     " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays,"
-    " revoked_at, created_at, version"
+    " pointer_id, strangers, sessions, revoked_at, created_at, version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
 OFFER: Final = (
     "offer_id, label, account_id, price_msat, min_msat, max_msat, payer_data, relays, state, latest, created_at"
 )
+APPROVAL: Final = (
+    "approval_id, kind, wire, caller, target, command, asked_at, expires_at, is_known, version, state, decided_at,"
+    " decided_by, decided_as, decision"
+)
+SESSION: Final = "scope, value, min_msat, max_msat, expires_at, minted_at, holder"
 NODE: Final = "node_id, epoch, backend, network, cursor"
 #: Alarms that are still of use: that spending stopped is none any more when nothing stops it.
 ALARMS: Final = (
@@ -101,12 +110,13 @@ def read_payment(row: Row) -> Payment:
         description_hash=row[14],
         metadata=row[15],
         send_until=row[17],
-        payment_index=row[18],
-        state=STATES[row[19]],
-        fee_msat=Msat(row[20]),
-        preimage=row[21],
-        evidence=row[22],
-        settled_at=row[23],
+        requestor=row[18],
+        payment_index=row[19],
+        state=STATES[row[20]],
+        fee_msat=Msat(row[21]),
+        preimage=row[22],
+        evidence=row[23],
+        settled_at=row[24],
     )
 
 
@@ -121,7 +131,7 @@ def write_claimed(p: Payment) -> Row:
     return (
         *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, text, int(p.amount_msat)),
         *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if amountless else 0, p.expires_at),
-        *(p.description, p.description_hash, p.metadata, keysend, p.send_until, p.payment_index),
+        *(p.description, p.description_hash, p.metadata, keysend, p.send_until, p.requestor, p.payment_index),
     )
 
 
@@ -167,7 +177,8 @@ def marks(columns: str) -> str:
 
 def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, budgets, *rest) = row
-    per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, revoked_at, created_at, version = rest
+    per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, *rest = rest
+    pointer_id, strangers, sessions, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
         name=name,
@@ -186,6 +197,9 @@ def read_grant(row: Row) -> Grant:
         nip44_seen=nip44_seen == 1,
         link_salt=link_salt,
         relays=tuple(json.loads(relays)),
+        pointer_id=pointer_id,
+        strangers=strangers,
+        sessions=sessions,
         revoked_at=revoked_at,
         created_at=created_at,
         version=version,
@@ -205,8 +219,44 @@ def write_grant(g: Grant) -> Row:
             int(g.nip44_seen),
             g.link_salt,
         ),
-        *(json.dumps(g.relays), g.revoked_at, g.created_at, g.version),
+        *(json.dumps(g.relays), g.pointer_id, g.strangers, g.sessions, g.revoked_at, g.created_at, g.version),
     )
+
+
+def read_approval(row: Row) -> Approval:
+    return Approval(
+        approval_id=row[0],
+        kind=APPROVAL_KINDS[row[1]],
+        wire=row[2],
+        caller=row[3],
+        target=row[4],
+        command=row[5],
+        asked_at=row[6],
+        expires_at=row[7],
+        is_known=row[8] == 1,
+        version=row[9],
+        state=APPROVAL_STATES[row[10]],
+        decided_at=row[11],
+        decided_by=row[12],
+        decided_as=row[13],
+        decision=row[14],
+    )
+
+
+def write_approval(a: Approval) -> Row:
+    return (
+        *(a.approval_id, a.kind.value, a.wire, a.caller, a.target, a.command, a.asked_at, a.expires_at),
+        *(int(a.is_known), a.version, a.state.value, a.decided_at, a.decided_by, a.decided_as, a.decision),
+    )
+
+
+def read_session(row: Row) -> DebitSession:
+    scope, value, least, most, expires_at, minted_at, holder = row
+    return DebitSession(scope, value, Msat(least), Msat(most), expires_at, minted_at, holder)
+
+
+def write_session(s: DebitSession) -> Row:
+    return s.scope, s.value, int(s.min_msat), int(s.max_msat), s.expires_at, s.minted_at, s.holder
 
 
 def read_account(row: Row) -> Account:

@@ -10,6 +10,7 @@ from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
     AskOffer,
+    Debit,
     GetBalance,
     GetInfo,
     ListTransactions,
@@ -39,6 +40,7 @@ class Right(Enum):
 #: such commands.
 NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
     PayInvoice: Right.SPEND,
+    Debit: Right.SPEND,
     MakeInvoice: Right.RECEIVE,
     AskOffer: Right.RECEIVE,
     LookupInvoice: Right.READ,

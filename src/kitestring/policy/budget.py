@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.base.grants import DAY_S, Budget, Grant
+from kitestring.base.budgets import DAY_S, Budget
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.records import Charge
 from kitestring.policy.calendar import period_end, period_start

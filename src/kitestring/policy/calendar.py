@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from kitestring.base.grants import DAY_S
+from kitestring.base.budgets import DAY_S
 
 CalendarPeriod = Literal["day", "week", "month", "year"]
 _DAYS_PER_ERA: Final = 146_097

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
@@ -19,7 +20,7 @@ from kitestring.base.commands import (
 )
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused

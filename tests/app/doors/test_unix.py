@@ -15,8 +15,8 @@ from kitestring.app.doors.unix import MAX_BODY_BYTES, ControlServer
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.table import TABLE, VERSION
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import Exit, KitestringError, Reason
-from kitestring.base.grants import Budget
 from kitestring.base.money import Msat
 from tests.kit.app.desk import Office
 from tests.kit.engine.node import Script

@@ -9,8 +9,9 @@ import pytest
 
 from kitestring.app.owner.connections import nwc_methods
 from kitestring.app.service.relay_word import RelayWord
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from kitestring.app.service.waiters import Waiters
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Budget
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Refused

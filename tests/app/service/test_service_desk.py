@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Budget, Grant
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
 from kitestring.base.transactions import SaveGrant

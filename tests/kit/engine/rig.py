@@ -14,9 +14,10 @@ from typing import Any
 
 from kitestring.app.service.delivery import Delivery, Route
 from kitestring.app.service.receptions import OnReception, Reception
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
-from kitestring.base.grants import Account, Budget, Grant, Offer
+from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
 from kitestring.base.ports import Encoded

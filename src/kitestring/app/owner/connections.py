@@ -25,9 +25,10 @@ from kitestring.app.owner.params import (
 )
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import is_living, old_relays
+from kitestring.base.budgets import Budget, Period
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Budget, CipherSetting, Grant, Period
+from kitestring.base.grants import CipherSetting, Grant
 from kitestring.base.money import Msat
 from kitestring.base.store import Places
 from kitestring.base.transactions import SaveGrant

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
+from kitestring.base.approvals import MAX_BLOCKED
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
@@ -22,19 +23,31 @@ from kitestring.base.transactions import (
     Finished,
     Running,
     SaveAccount,
+    SaveBlock,
     SaveGrant,
     SaveNode,
     SaveOffer,
+    SaveSession,
     SetSpending,
     Stale,
     Transfer,
     Write,
 )
+from kitestring.ledger.apply import tokens
 from kitestring.ledger.apply.batch import USERS, Batch
+from kitestring.ledger.apply.together import together
 from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer
 
 _VERSION: Final = "SELECT version FROM grants WHERE service = ? AND grant_id = ?"
+#: One key has one grant at a pointer.
+_SAME_PLACE: Final = (
+    "SELECT 1 FROM grants WHERE service = ? AND wire = ? AND caller = ? AND pointer_id = ? AND grant_id <> ?"
+    " AND revoked_at IS NULL"
+)
 _SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES ({marks(GRANT)})"
+_BLOCKS: Final = "SELECT count(*) FROM blocks WHERE service = ?"
+_BLOCK: Final = "INSERT INTO blocks VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_UNBLOCK: Final = "DELETE FROM blocks WHERE service = ? AND caller = ?"
 _NEW_ACCOUNT: Final = (
     "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
 )
@@ -64,20 +77,18 @@ def execute(batch: Batch, tx: Execute) -> Claimed | Finished | Running | Denied 
         return known
     if tx.request.sent_at < batch.sums.pruned_before:
         return Denied(Reason.STALE_REQUEST)
-    batch.flush()
-    before, news = replace(batch.sums), len(batch.events)
-    batch.execute("SAVEPOINT command")
-    for write in tx.writes:
-        refusal = WRITES[type(write)](batch, write, tx.request.received_at)
-        if refusal is not None:
-            batch.execute("ROLLBACK TO command")
-            batch.execute("RELEASE command")
-            batch.sums, batch.accounts = before, {}
-            del batch.events[news:]
-            return refusal
-    batch.insert_answered(tx.request, (tx.message,), tx.request.received_at)
-    batch.execute("RELEASE command")
+    at = tx.request.received_at
+    refusal = together(batch, steps(batch, tx.writes, at))
+    if refusal is not None:
+        return refusal
+    batch.insert_answered(tx.request, (tx.message,), at)
     return Claimed()
+
+
+def steps(batch: Batch, writes: tuple[Write, ...], at: int) -> Iterator[Callable[[], Refusal | None]]:
+    """Each write as a step of :func:`together`."""
+    for write in writes:
+        yield partial(WRITES[type(write)], batch, write, at)
 
 
 def _save_grant(batch: Batch, write: SaveGrant, now: int) -> Refusal | None:
@@ -88,6 +99,9 @@ def _save_grant(batch: Batch, write: SaveGrant, now: int) -> Refusal | None:
     account = batch.balance(grant.account_id)
     if account is None or account.kind not in USERS:
         return Denied(Reason.UNKNOWN_TARGET)
+    place = (batch.service, grant.wire, grant.caller, grant.pointer_id, grant.grant_id)
+    if grant.pointer_id and grant.revoked_at is None and batch.execute(_SAME_PLACE, place).fetchone():
+        return Stale()
     batch.execute(_SAVE_GRANT, (batch.service, *write_grant(grant)))
     kind = EventKind.GRANTED if row is None else EventKind.CHANGED
     if grant.revoked_at is not None:
@@ -123,6 +137,17 @@ def _save_offer(batch: Batch, write: SaveOffer, _now: int) -> Refusal | None:
     return None
 
 
+def _save_block(batch: Batch, write: SaveBlock, _now: int) -> Refusal | None:
+    """Block a key, or let it ask again."""
+    if write.block is None:
+        batch.execute(_UNBLOCK, (batch.service, write.caller))
+    elif batch.execute(_BLOCKS, (batch.service,)).fetchone()[0] >= MAX_BLOCKED:
+        return Denied(Reason.RATE_LIMITED)
+    else:
+        batch.execute(_BLOCK, (batch.service, write.caller, write.block.at, write.block.note))
+    return None
+
+
 def _transfer(batch: Batch, write: Transfer, _now: int) -> Refusal | None:
     """Move credit. While spending is stopped only back to the owner: that lowers what is promised to others."""
     amount, source, target = int(write.amount_msat), write.from_account, write.to_account
@@ -153,6 +178,8 @@ WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = 
     SaveGrant: _save_grant,
     SaveAccount: _save_account,
     SaveOffer: _save_offer,
+    SaveBlock: _save_block,
+    SaveSession: tokens.save_session,
     Transfer: _transfer,
 }
 

@@ -30,7 +30,7 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
-from kitestring.ledger.apply import budgets, truth
+from kitestring.ledger.apply import budgets, tokens, truth
 from kitestring.ledger.apply.batch import USERS, AccountBalance, Batch
 from kitestring.ledger.apply.memory import Reservation
 from kitestring.ledger.rows import (
@@ -46,8 +46,8 @@ from kitestring.ledger.rows import (
 )
 
 _FACTS: Final = """
-SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.amount_msat, h.state,
-  b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?
+SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.requestor, h.amount_msat,
+  h.state, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
@@ -75,6 +75,8 @@ _OUR_INVOICE: Final = (
     "SELECT state, bolt11, amount_msat, account_id, invoice_id, grant_id, offer_id, payer FROM invoices"
     " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
+_BLOCKED: Final = "SELECT 1 FROM blocks WHERE service = ? AND caller = ?"
+_HAND_OVER: Final = "UPDATE requests SET grant_id = ? WHERE service = ? AND payment_id = ? AND finished_at IS NULL"
 _SETTLE_INVOICE: Final = """
 UPDATE invoices SET state = 'settled', internal = 1, received_msat = ?, settled_at = ?,
   preimage = iif(preimage = '', ?, preimage)
@@ -82,33 +84,54 @@ WHERE service = ? AND invoice_id = ?"""
 
 # ---------------------------------------------------------------- claim
 
+ClaimRefusal = Stale | Denied | Joined | AlreadyPaid
 ClaimAnswer = Claimed | Finished | Running | Stale | Denied | Joined | AlreadyPaid
 
 
 def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     """Transaction 1. One look-up brings every fact; nothing is written before every check has passed."""
+    return _claim(batch, tx, is_waiting=False)
+
+
+def claim_asked(batch: Batch, tx: ClaimPayment) -> ClaimRefusal | None:
+    """Transaction 1 of a payment that the owner was asked for: its requests are claimed already, and wait under its id.
+    None when it is done; any other answer has changed nothing."""
+    answer = _claim(batch, tx, is_waiting=True)
+    if isinstance(answer, Stale | Denied | Joined | AlreadyPaid):
+        return answer
+    batch.execute(_HAND_OVER, (tx.payment.grant_id, batch.service, tx.payment.payment_id))
+    return None
+
+
+def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
+    """``is_waiting``: the request is in the ledger and waits for this very payment."""
     p, request = tx.payment, tx.request
     caller = request.grant_id
     key = (p.payment_hash, p.node_id)
     budget_id = tx.charges[0].budget_id if tx.charges else 0
     keys = (invoice_text(p.destination), request.request_id, caller, *key, caller, budget_id, *key, batch.service)
     facts = batch.execute(_FACTS, keys).fetchone()
-    known, finished_at, version, revoked_at, held_id, held_grant, held_msat, held_state, used, oldest, is_ours = facts
-    if known is not None:
+    known, finished_at, version, revoked_at, *held, used, oldest, is_ours = facts
+    held_id, held_grant, held_by, held_msat, held_state = held
+    if known is not None and not is_waiting:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
-    if batch.is_too_old(request):
+    if not is_waiting and batch.is_too_old(request):
         return Denied(Reason.STALE_REQUEST)
     account = batch.balance(p.account_id)
     if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:
         return Stale()
     if held_id is not None:
-        is_the_same = held_grant == p.grant_id and held_msat == int(p.amount_msat)
-        return _held(batch, request, held_id, is_the_same, STATES[held_state])
+        is_the_same = (held_grant, held_by, held_msat) == (p.grant_id, p.requestor, int(p.amount_msat))
+        return _held(batch, request, held_id, is_the_same, STATES[held_state], is_waiting)
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
         return Denied(Reason.SPENDING_STOPPED)
     if not _is_payable(batch, p) if p.internal else is_ours:
         return Stale()
-    refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
+    refusal = (
+        _without_room(batch, tx)
+        or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
+        or (_not_for_its_requestor(batch, tx) if p.requestor else None)
+    )
     if refusal is not None:
         return refusal
     looked_up = (caller, budget_id)
@@ -118,8 +141,23 @@ def claim_payment(batch: Batch, tx: ClaimPayment) -> ClaimAnswer:
     ]
     if any(usage.after > int(usage.charge.limit_msat) for usage in found):
         return _over_budget(found)
-    _write_claim(batch, tx, found)
+    _write_claim(batch, tx, found, is_waiting=is_waiting)
     return Claimed()
+
+
+def _not_for_its_requestor(batch: Batch, tx: ClaimPayment) -> Denied | None:
+    """The refusal to a blocked key, and of a word that is not good (any more)."""
+    p = tx.payment
+    if is_blocked(batch, p.requestor):
+        return Denied(Reason.NOT_PERMITTED)
+    holders = (p.payment_id,)
+    refusals = (tokens.refuse(batch, token, int(p.amount_msat), p.created_at, holders) for token in tx.consume)
+    return next(filter(None, refusals), None)
+
+
+def is_blocked(batch: Batch, caller: str) -> bool:
+    """Whether the owner has blocked this public key."""
+    return batch.execute(_BLOCKED, (batch.service, caller)).fetchone() is not None
 
 
 def _over_budget(found: list[budgets.Usage]) -> Denied:
@@ -129,7 +167,7 @@ def _over_budget(found: list[budgets.Usage]) -> Denied:
 
 
 def _held(
-    batch: Batch, request: Request, payment_id: str, is_the_same: bool, state: State
+    batch: Batch, request: Request, payment_id: str, is_the_same: bool, state: State, is_waiting: bool
 ) -> Denied | AlreadyPaid | Joined:
     """The answer to a claim of a hash that a payment holds: the same payment is what the same grant wants to pay with
     the same amount."""
@@ -139,7 +177,8 @@ def _held(
     payment = _look_up(batch, payment_id).payment
     if state is State.SETTLED:
         return AlreadyPaid(payment)
-    batch.insert_request(request, payment_id)
+    if not is_waiting:
+        batch.insert_request(request, payment_id)
     return Joined(payment)
 
 
@@ -179,21 +218,23 @@ def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: AccountBalanc
     return None
 
 
-def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage]) -> None:
+def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage], *, is_waiting: bool) -> None:
     p, request = tx.payment, tx.request
     # An internal payment stays reserved; any other is dispatched by this very commit.
     state = State.RESERVED if p.internal else step(State.RESERVED, State.DISPATCHED)
     batch.pend(p.account_id, int(p.amount_msat) + int(p.fee_cap_msat))
-    waiting = batch.insert_request(request, p.payment_id)
+    waiting = 0 if is_waiting else batch.insert_request(request, p.payment_id)
     values = (batch.service, *write_claimed(p), _write_charges(found), state.value, state.value)
     charges = tuple(usage.charge for usage in found)
     number = batch.execute(_INSERT, values).lastrowid or 0
     batch.counts.count_payment(p.node_id, 1)
     for usage in found:
         budgets.reserve(batch, usage)
+    for token in tx.consume:
+        tokens.take(batch, token, p.payment_id)
     if tx.view is not None and p.account_id == OWNER_ACCOUNT:
         batch.remember_view(tx.view)
-    batch.memory.claimed(Reservation(p, state, number, charges, waiting, request.request_id))
+    batch.memory.claimed(Reservation(p, state, number, charges, waiting, "" if is_waiting else request.request_id))
 
 
 def _write_charges(found: list[budgets.Usage]) -> str:
@@ -235,6 +276,8 @@ def record_payment(batch: Batch, tx: RecordPayment) -> Recorded | InvoiceNotOpen
     elif isinstance(outcome, Failed):
         _write(batch, held, step(held.state, State.FAILED), _FAIL, truth.words(outcome.evidence))
         _release(batch, held)
+        if held.payment.requestor:
+            tokens.release(batch, tx.payment_id)
         _tell(batch, held.payment, EventKind.FAILED, tx.now)
     else:
         _write(batch, held, step(held.state, State.UNKNOWN), _EXPLAIN, truth.words(outcome.why))

@@ -9,6 +9,7 @@ from typing import Final
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import CONTROL_WIRE, REPLY, Request
 from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Running
+from kitestring.ledger.apply import approvals, tokens
 from kitestring.ledger.apply.batch import Batch
 
 #: Requests one Prune deletes at most: a few hundredths of a second, so that payments go in between.
@@ -65,4 +66,6 @@ def prune(batch: Batch, tx: Prune) -> Done | More:
     batch.sums.pruned_before = max(batch.sums.pruned_before, before)
     old = batch.execute(_OLD, (batch.service, before, before, before, PRUNE_LIMIT)).fetchall()
     batch.forget(request_id for (request_id,) in old)
+    approvals.prune(batch, before, PRUNE_LIMIT)
+    tokens.prune(batch, before, PRUNE_LIMIT)
     return Done() if len(old) < PRUNE_LIMIT else More()

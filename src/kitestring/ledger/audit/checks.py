@@ -144,6 +144,27 @@ _unanswered = listed(
     " WHERE r.service = ?1 AND r.finished_at IS NULL AND p.state IN ('settled', 'failed')",
     "request {0} waits for payment {1}, which is {2}",
 )
+_undecided = listed(
+    "SELECT r.request_id, a.approval_id, a.state FROM requests r"
+    " JOIN approvals a ON a.service = r.service AND a.approval_id = r.payment_id"
+    " WHERE r.service = ?1 AND r.finished_at IS NULL AND a.state <> 'open'"
+    " AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = a.approval_id)",
+    "request {0} waits for the owner's decision about {1}, which is {2}",
+)
+_unasked = listed(
+    "SELECT p.payment_id, a.state FROM payments p"
+    " JOIN approvals a ON a.service = p.service AND a.approval_id = p.payment_id"
+    " WHERE p.service = ?1 AND a.state <> 'approved'",
+    "payment {0} was begun, but the owner's decision about it is {1}",
+)
+_tokens = listed(
+    "SELECT t.scope, t.holder FROM tokens t WHERE t.service = ?1 AND t.holder <> ''"
+    " AND NOT EXISTS (SELECT 1 FROM approvals a"
+    "   WHERE a.service = ?1 AND a.approval_id = t.holder AND a.state = 'open')"
+    " AND NOT EXISTS (SELECT 1 FROM payments p"
+    "   WHERE p.service = ?1 AND p.payment_id = t.holder AND p.state <> 'failed')",
+    "a session of pointer {0} is held by {1}, which is over without a payment",
+)
 _request_twice = listed(
     "SELECT request_id, count(*) FROM requests NOT INDEXED WHERE service = ?1 GROUP BY request_id HAVING count(*) > 1",
     "request {0} was consumed {1} times",
@@ -276,11 +297,13 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I6", _unmarked),
     ("I6", _refusals),
     ("I6", _unanswered),
+    ("I6", _undecided),
     ("I6", _numbers),
     ("I6", _gaps),
     ("I6", _untold),
     ("I7", _request_twice),
     ("I7", _credit_twice),
+    ("I7", _tokens),
     ("I8", _ends),
     ("I9", _preimages),
     ("I10", _credit_without_invoice),
@@ -290,6 +313,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I11", _charged_less),
     ("I12", _drift),
     ("I13", _steps),
+    ("I13", _unasked),
     ("I14", _foreign_results),
     ("I15", _stuck),
     ("I16", _secrets),

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
+from kitestring.base.approvals import Approval, Block, Dealings, DebitSession
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, Missed
@@ -82,6 +83,15 @@ class SqliteReads:
         )
         return None if row is None else rows.read_grant(row)
 
+    async def grants_of(self, wire: str, caller: str) -> list[Grant]:
+        found = self._all(
+            f"SELECT {rows.GRANT} FROM grants INDEXED BY grants_by_caller"
+            " WHERE service = ? AND revoked_at IS NULL AND wire = ? AND caller = ? ORDER BY created_at, grant_id",
+            wire,
+            caller,
+        )
+        return [rows.read_grant(row) for row in found]
+
     async def accounts(self) -> list[Account]:
         found = self._all(
             f"SELECT {rows.ACCOUNT} FROM accounts"
@@ -141,6 +151,14 @@ class SqliteReads:
             node_id,
         )
         return None if row is None else rows.read_payment(row)
+
+    async def dealings(self, requestor: str) -> Dealings:
+        row = self._one(
+            "SELECT count(*), coalesce(sum(amount_msat + fee_msat), 0), max(created_at) FROM payments"
+            " WHERE service = ? AND requestor = ? AND requestor <> '' AND state = 'settled'",
+            requestor,
+        )
+        return Dealings() if row is None else Dealings(row[0], Msat(row[1]), row[2])
 
     async def payment_index(self, node_id: str) -> int | None:
         newest = (
@@ -220,6 +238,48 @@ class SqliteReads:
         sql = _BEFORE_INVOICE + "".join(_NUMBER.format(4 + place) for place in range(len(names)))
         is_known, *numbers = self._run(sql, (self._service, request_id, node_id, *names))[0]
         return bool(is_known), tuple(numbers)
+
+    # ------------------------------------------------------------ approvals
+
+    async def approval(self, approval_id: str) -> Approval | None:
+        row = self._one(f"SELECT {rows.APPROVAL} FROM approvals WHERE service = ? AND approval_id = ?", approval_id)
+        return None if row is None else rows.read_approval(row)
+
+    async def approvals(self, *, limit: int, ended: bool = False) -> list[Approval]:
+        which = "state <> 'open' ORDER BY approval DESC" if ended else "state = 'open' ORDER BY approval"
+        found = self._all(f"SELECT {rows.APPROVAL} FROM approvals WHERE service = ? AND {which} LIMIT ?", limit)
+        return [rows.read_approval(row) for row in found]
+
+    async def open_approval(self, wire: str, target: str, caller: str) -> Approval | None:
+        row = self._one(
+            f"SELECT {rows.APPROVAL} FROM approvals"
+            " WHERE service = ? AND wire = ? AND target = ? AND caller = ? AND state = 'open'",
+            wire,
+            target,
+            caller,
+        )
+        return None if row is None else rows.read_approval(row)
+
+    async def blocks(self) -> list[Block]:
+        return [Block(*row) for row in self._all("SELECT caller, at, note FROM blocks WHERE service = ? ORDER BY at")]
+
+    async def session(self, scope: str, value: str) -> DebitSession | None:
+        row = self._one(
+            f"SELECT {rows.SESSION} FROM tokens"
+            " WHERE service = ? AND scope = ? AND value = ? AND minted_at IS NOT NULL",
+            scope,
+            value,
+        )
+        return None if row is None else rows.read_session(row)
+
+    async def sessions(self, scope: str, limit: int) -> list[DebitSession]:
+        found = self._all(
+            f"SELECT {rows.SESSION} FROM tokens"
+            " WHERE service = ? AND scope = ? AND minted_at IS NOT NULL ORDER BY minted_at DESC LIMIT ?",
+            scope,
+            limit,
+        )
+        return [rows.read_session(row) for row in found]
 
     # ------------------------------------------------------------ requests and messages
 

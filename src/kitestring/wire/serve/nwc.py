@@ -77,6 +77,7 @@ CODES: Final[Mapping[Reason, str | None]] = {
     Reason.AMOUNT_OUT_OF_RANGE: "OTHER",
     Reason.OVER_BUDGET: "QUOTA_EXCEEDED",
     Reason.NOT_PERMITTED: "RESTRICTED",
+    Reason.UNDECIDED: "RESTRICTED",
     Reason.CONNECTION_ENDED: "UNAUTHORIZED",
     Reason.UNKNOWN_CALLER: None,
     Reason.RATE_LIMITED: "RATE_LIMITED",

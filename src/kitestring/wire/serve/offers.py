@@ -56,6 +56,7 @@ CODES: Final[Mapping[Reason, int | None]] = {
     Reason.AMOUNT_OUT_OF_RANGE: 5,
     Reason.OVER_BUDGET: 2,
     Reason.NOT_PERMITTED: 1,
+    Reason.UNDECIDED: 2,
     Reason.CONNECTION_ENDED: 1,
     Reason.UNKNOWN_CALLER: 1,
     Reason.RATE_LIMITED: 2,

@@ -81,12 +81,16 @@ CREATE TABLE grants (
   nip44_seen INTEGER NOT NULL CHECK (nip44_seen IN (0, 1)),
   link_salt BLOB NOT NULL,
   relays TEXT NOT NULL, -- those inside the link, a JSON list
+  pointer_id TEXT NOT NULL,
+  strangers TEXT NOT NULL CHECK (strangers = 'deny' OR strangers = 'ask' OR strangers = 'budget'),
+  sessions TEXT NOT NULL CHECK (sessions = 'off' OR sessions = 'minted' OR sessions = 'any'),
   revoked_at INTEGER,
   created_at INTEGER NOT NULL,
   version INTEGER NOT NULL CHECK (version >= 1),
   PRIMARY KEY (service, grant_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX grants_by_caller ON grants (service, wire, caller, pointer_id) WHERE revoked_at IS NULL;
 CREATE INDEX grants_by_name ON grants (service, wire, name) WHERE revoked_at IS NULL;
 
 CREATE TABLE offers (
@@ -261,6 +265,8 @@ CREATE TABLE payments (
   -- What is sent to a key without an invoice, as JSON; "" for an invoice.
   keysend TEXT NOT NULL,
   send_until INTEGER NOT NULL,
+  -- The public key that asked for it, where several may use one grant.
+  requestor TEXT NOT NULL,
   -- The node's own count of payments, seen before the claim.
   payment_index INTEGER,
   charges TEXT NOT NULL,
@@ -299,10 +305,13 @@ CREATE INDEX failed_payments_by_grant ON payments (service, grant_id, created_at
 CREATE INDEX failed_payments_by_account ON payments (service, account_id, created_at) WHERE holding = 0;
 CREATE INDEX failed_payments_by_time ON payments (service, created_at) WHERE holding = 0;
 
+-- What a key was paid for so far is shown to the owner who is asked about it.
+CREATE INDEX payments_by_requestor ON payments (service, requestor, created_at) WHERE requestor <> '';
+
 CREATE TRIGGER payments_are_never_deleted BEFORE DELETE ON payments
 BEGIN SELECT RAISE(ABORT, 'payments are append-only'); END;
 CREATE TRIGGER payments_keep_what_was_claimed
-BEFORE UPDATE OF account_id, grant_id, payment_hash, node_id, bolt11, keysend, amount_msat, fee_cap_msat, charges,
+BEFORE UPDATE OF account_id, grant_id, requestor, payment_hash, node_id, bolt11, keysend, amount_msat, fee_cap_msat, charges,
   payment_index ON payments
 BEGIN SELECT RAISE(ABORT, 'what was claimed never changes'); END;
 CREATE TRIGGER payments_end_once_and_tell_each_step
@@ -353,6 +362,65 @@ CREATE TRIGGER overdrafts_are_never_changed BEFORE UPDATE ON overdrafts
 BEGIN SELECT RAISE(ABORT, 'notes are append-only'); END;
 CREATE TRIGGER overdrafts_are_never_deleted BEFORE DELETE ON overdrafts
 BEGIN SELECT RAISE(ABORT, 'notes are append-only'); END;
+
+-- ------------------------------------------------------------ approvals
+
+-- What waits for the owner, or has waited. The requests that wait for it have its id for their payment_id; so has the
+-- payment that follows. Each changes once, when it ends.
+CREATE TABLE approvals (
+  approval INTEGER PRIMARY KEY,
+  service INTEGER NOT NULL,
+  approval_id TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind = 'payment' OR kind = 'budget' OR kind = 'manage' OR kind = 'connection'),
+  wire TEXT NOT NULL,
+  caller TEXT NOT NULL,
+  target TEXT NOT NULL,
+  command BLOB NOT NULL,
+  asked_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  is_known INTEGER NOT NULL CHECK (is_known = 0 OR is_known = 1),
+  version INTEGER NOT NULL CHECK (version >= 1),
+  state TEXT NOT NULL CHECK (state = 'open' OR state = 'approved' OR state = 'denied' OR state = 'expired'
+    OR state = 'superseded'),
+  decided_at INTEGER,
+  decided_by TEXT NOT NULL,
+  decided_as TEXT NOT NULL,
+  decision TEXT NOT NULL,
+  UNIQUE (service, approval_id),
+  CHECK ((state = 'open') = (decided_at IS NULL))
+) STRICT;
+-- One caller has one open question at one target.
+CREATE UNIQUE INDEX approvals_open ON approvals (service, wire, target, caller) WHERE state = 'open';
+CREATE INDEX approvals_by_time ON approvals (service, asked_at);
+CREATE TRIGGER approvals_end_once BEFORE UPDATE ON approvals
+WHEN OLD.state <> 'open' OR NEW.state = 'open' OR NEW.version <> OLD.version + 1 OR NEW.command <> OLD.command
+BEGIN SELECT RAISE(ABORT, 'a question is decided once, and as it was asked'); END;
+
+CREATE TABLE blocks (
+  service INTEGER NOT NULL,
+  caller TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  note TEXT NOT NULL,
+  PRIMARY KEY (service, caller)
+) STRICT, WITHOUT ROWID;
+
+-- Words that are good once. `holder` is the approval or the payment (they have one id) that has it, '' while it is free.
+-- Those that we have made have bounds; any other is here because somebody has shown it.
+CREATE TABLE tokens (
+  service INTEGER NOT NULL,
+  scope TEXT NOT NULL,
+  value TEXT NOT NULL,
+  min_msat INTEGER,
+  max_msat INTEGER,
+  expires_at INTEGER,
+  minted_at INTEGER,
+  holder TEXT NOT NULL,
+  PRIMARY KEY (service, scope, value),
+  CHECK ((minted_at IS NULL) = (expires_at IS NULL) AND (minted_at IS NULL) = (max_msat IS NULL)
+    AND (minted_at IS NULL) = (min_msat IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_holder ON tokens (service, holder) WHERE holder <> '';
+CREATE INDEX tokens_minted ON tokens (service, scope, minted_at) WHERE minted_at IS NOT NULL;
 
 -- ------------------------------------------------------------ budgets
 

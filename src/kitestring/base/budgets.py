@@ -1,0 +1,58 @@
+"""Budgets: how much may be spent in which time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kitestring.base.money import Msat
+
+DAY_S: Final = 86_400
+#: Budgets of one grant: a day, a week, a month, and in all.
+MAX_BUDGETS: Final = 4
+Period = Literal["rolling", "day", "week", "month", "year", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most ``limit_msat`` (fees and open reservations included) in one period.
+
+    ``rolling`` counts the last ``length_s`` seconds; ``day``, ``week`` (from Monday), ``month`` and ``year`` are
+    calendar periods in UTC; ``never`` is a budget that does not renew. ``budget_id`` tells the budgets of one grant
+    apart: what is used is counted under it, whatever becomes of the limit.
+    """
+
+    limit_msat: Msat
+    period: Period = "never"
+    length_s: int = 0
+    budget_id: int = 0
+
+    @classmethod
+    def daily(cls, limit: Msat) -> Budget:
+        """Renews at 00:00 UTC."""
+        return cls(limit, "day")
+
+    @classmethod
+    def weekly(cls, limit: Msat) -> Budget:
+        """Renews on Monday at 00:00 UTC."""
+        return cls(limit, "week")
+
+    @classmethod
+    def monthly(cls, limit: Msat) -> Budget:
+        """Renews on the first day of a month at 00:00 UTC."""
+        return cls(limit, "month")
+
+    @classmethod
+    def yearly(cls, limit: Msat) -> Budget:
+        """Renews on 1 January at 00:00 UTC."""
+        return cls(limit, "year")
+
+    @classmethod
+    def total(cls, limit: Msat) -> Budget:
+        """Never renews."""
+        return cls(limit, "never")
+
+    @classmethod
+    def rolling(cls, limit: Msat, seconds: int = DAY_S) -> Budget:
+        """Counts what was spent in the last ``seconds``."""
+        return cls(limit, "rolling", seconds)

@@ -1,0 +1,168 @@
+"""Questions to the owner: asked with the claim of their request, and decided once."""
+
+# ruff: noqa: S608 - what is pasted into statements are the column lists of rows.py, never a value
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+from kitestring.base.approvals import Approval, ApprovalState, PromptGate
+from kitestring.base.commands import Debit, thaw
+from kitestring.base.errors import Reason
+from kitestring.base.events import EventKind
+from kitestring.base.records import Message, Request
+from kitestring.base.transactions import (
+    AlreadyDecided,
+    AlreadyPaid,
+    AskOwner,
+    AwaitApproval,
+    Claimed,
+    Decide,
+    DecisionStored,
+    Denied,
+    Finished,
+    Joined,
+    Running,
+    Stale,
+)
+from kitestring.ledger.apply import owner, payments, tokens
+from kitestring.ledger.apply.batch import Batch
+from kitestring.ledger.apply.together import together
+from kitestring.ledger.rows import APPROVAL, REQUEST, marks, read_approval, read_request, write_approval
+
+_BY_ID: Final = f"SELECT {APPROVAL} FROM approvals WHERE service = ? AND approval_id = ?"
+_OPEN: Final = (
+    "SELECT approval_id FROM approvals WHERE service = ? AND wire = ? AND target = ? AND caller = ? AND state = 'open'"
+)
+_INSERT: Final = f"INSERT INTO approvals (service, {APPROVAL}) VALUES ({marks(APPROVAL)})"
+_END: Final = """
+UPDATE approvals SET state = ?, version = version + 1, decided_at = ?, decided_by = ?, decided_as = ?, decision = ?
+WHERE service = ? AND approval_id = ? AND state = 'open'"""
+_OF_CALLER: Final = (
+    "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND wire = ? AND target = ? AND caller = ?"
+)
+_OF_ALL: Final = "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND is_known = ?"
+_WAITING: Final = (
+    f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
+)
+#: What became a payment stays with it: it says who has decided.
+_PRUNE: Final = """
+DELETE FROM approvals WHERE approval IN (SELECT a.approval FROM approvals a
+  WHERE a.service = ?1 AND a.asked_at < ?2 AND a.state <> 'open' AND NOT EXISTS
+    (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = a.approval_id) LIMIT ?3)"""
+
+AskAnswer = Claimed | Finished | Running | Stale | Denied
+
+
+def ask_owner(batch: Batch, tx: AskOwner) -> AskAnswer:
+    """Store a question in the place of the one that it replaces."""
+    asked = tx.approval
+    answer = _unclaimed(batch, tx.request) or _is_stale(batch, tx) or _beyond(batch, asked, tx.gate)
+    if answer is None and payments.is_blocked(batch, asked.caller):
+        answer = Denied(Reason.NOT_PERMITTED)
+    if answer is None and tx.token is not None:
+        answer = tokens.refuse(batch, tx.token, _amount(asked), asked.asked_at, (tx.replaces,))
+    if answer is not None:
+        return answer
+    if tx.replaces:
+        _end(batch, tx.replaces, ApprovalState.SUPERSEDED, asked.asked_at, tx.messages)
+    batch.insert_request(tx.request, asked.approval_id)
+    batch.execute(_INSERT, (batch.service, *write_approval(asked)))
+    if tx.token is not None:
+        tokens.take(batch, tx.token, asked.approval_id)
+    batch.tell(EventKind.ASKED, asked.approval_id, asked.asked_at, grant_id=tx.request.grant_id)
+    return Claimed()
+
+
+def await_approval(batch: Batch, tx: AwaitApproval) -> AskAnswer:
+    """Let one more request wait for an open question."""
+    answer = _unclaimed(batch, tx.request)
+    if answer is not None:
+        return answer
+    asked = _look_up(batch, tx.approval_id)
+    if asked is None or asked.state is not ApprovalState.OPEN:
+        return Stale()
+    batch.insert_request(tx.request, tx.approval_id)
+    return Claimed()
+
+
+def decide(batch: Batch, tx: Decide) -> DecisionStored | AlreadyDecided | Stale | Denied | Joined | AlreadyPaid:
+    """End a question. With a payment its requests go on to wait for that; nothing else may be left waiting."""
+    asked = _look_up(batch, tx.approval_id)
+    if asked is None:
+        return Denied(Reason.UNKNOWN_TARGET)
+    if asked.state is not ApprovalState.OPEN:
+        return AlreadyDecided(asked)
+    if asked.version != tx.version:
+        return Stale()
+    if tx.state is ApprovalState.APPROVED and tx.now >= asked.expires_at:
+        return Denied(Reason.UNDECIDED)
+    refusal: owner.Refusal | payments.ClaimRefusal | None = together(batch, _steps(batch, tx))
+    if refusal is not None:
+        return refusal
+    words = (tx.decided_by, tx.decided_as, tx.decision)
+    _end(batch, tx.approval_id, tx.state, tx.now, tx.messages, words, has_payment=tx.claim is not None)
+    return DecisionStored(() if tx.claim is not None else _waiting(batch, tx.approval_id))
+
+
+def _steps(batch: Batch, tx: Decide) -> Iterator[Callable[[], owner.Refusal | payments.ClaimRefusal | None]]:
+    yield from owner.steps(batch, tx.writes, tx.now)
+    if tx.claim is not None:
+        yield partial(payments.claim_asked, batch, tx.claim)
+
+
+def _unclaimed(batch: Batch, request: Request) -> Finished | Running | Denied | None:
+    known = batch.known(request.request_id)
+    if known is None and batch.is_too_old(request):
+        return Denied(Reason.STALE_REQUEST)
+    return known
+
+
+def _is_stale(batch: Batch, tx: AskOwner) -> Stale | None:
+    asked = tx.approval
+    row = batch.execute(_OPEN, (batch.service, asked.wire, asked.target, asked.caller)).fetchone()
+    if (row[0] if row else "") != tx.replaces:
+        return Stale()
+    waiting = _waiting(batch, tx.replaces) if tx.replaces else ()
+    return None if {r.request_id for r in waiting} == {m.request_id for m in tx.messages} else Stale()
+
+
+def _beyond(batch: Batch, asked: Approval, gate: PromptGate) -> Denied | None:
+    """The refusal where too many questions came lately. One that replaces another disturbs as much, and counts."""
+    times = (batch.service, gate.since)
+    of_caller = batch.execute(_OF_CALLER, (*times, asked.wire, asked.target, asked.caller)).fetchone()[0]
+    of_all = batch.execute(_OF_ALL, (*times, int(asked.is_known))).fetchone()[0]
+    return Denied(Reason.RATE_LIMITED) if of_caller >= gate.of_caller or of_all >= gate.of_all else None
+
+
+def _amount(asked: Approval) -> int:
+    """The amount in msat that a token has to be good for."""
+    command = thaw(asked.command)
+    return int(command.payment.amount_msat) if isinstance(command, Debit) and command.payment is not None else 0
+
+
+def _look_up(batch: Batch, approval_id: str) -> Approval | None:
+    row = batch.execute(_BY_ID, (batch.service, approval_id)).fetchone()
+    return None if row is None else read_approval(row)
+
+
+def _waiting(batch: Batch, approval_id: str) -> tuple[Request, ...]:
+    return tuple(read_request(row) for row in batch.execute(_WAITING, (batch.service, approval_id)).fetchall())
+
+
+def _end(
+    batch: Batch, approval_id: str, state: ApprovalState, now: int, messages: tuple[Message, ...],
+    words: tuple[str, str, str] = ("", "", ""), *, has_payment: bool = False,
+) -> None:  # fmt: skip
+    batch.execute(_END, (state.value, now, *words, batch.service, approval_id))
+    batch.store(messages, now)
+    if not has_payment:
+        tokens.release(batch, approval_id)
+    batch.tell(EventKind.DECIDED, approval_id, now, detail=state.value)
+
+
+def prune(batch: Batch, before: int, limit: int) -> None:
+    """Forget questions that ended without a payment, asked before ``before``."""
+    batch.execute(_PRUNE, (batch.service, before, limit))

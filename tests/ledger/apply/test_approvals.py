@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kitestring.base.approvals import (
+    MAX_BLOCKED,
+    Approval,
+    ApprovalKind,
+    ApprovalState,
+    Block,
+    Dealings,
+    DebitSession,
+    PromptGate,
+    Token,
+)
+from kitestring.base.budgets import Budget
+from kitestring.base.commands import Debit, PayInvoice, freeze
+from kitestring.base.destinations import Bolt11
+from kitestring.base.errors import Reason
+from kitestring.base.events import EventKind
+from kitestring.base.grants import Grant
+from kitestring.base.money import Msat
+from kitestring.base.payments import Settled
+from kitestring.base.records import Message, Payment, Request
+from kitestring.base.store import Store
+from kitestring.base.transactions import (
+    AlreadyDecided,
+    AlreadyPaid,
+    Answer,
+    AskOwner,
+    AwaitApproval,
+    Claimed,
+    ClaimPayment,
+    Decide,
+    DecisionStored,
+    Denied,
+    Done,
+    Finished,
+    Joined,
+    Prune,
+    RecordPayment,
+    Running,
+    SaveBlock,
+    SaveGrant,
+    SaveSession,
+    Stale,
+)
+from kitestring.policy.budget import charges
+from tests.kit.changed import replace
+from tests.kit.ledger.values import (
+    NOW,
+    PLENTY,
+    claim,
+    execute,
+    fail,
+    hash_of,
+    payment,
+    preimage_of,
+    reply,
+    request,
+    settle,
+)
+
+ALICE, POINTER = "a1" * 32, "p1"
+OPEN_GATE = PromptGate(NOW - 600, 3, 60)
+CHARGER = Grant(grant_id=POINTER, name="till", wire="debits", pointer_id=POINTER, strangers="ask")
+
+
+def asked(name: str, amount: int = 1_000, **more: Any) -> Approval:
+    wanted = PayInvoice(destination=Bolt11(f"ln{name}"), payment_hash=hash_of(name), amount_msat=Msat(amount))
+    values: dict[str, Any] = {
+        "approval_id": f"pay-{name}",
+        "kind": ApprovalKind.PAYMENT,
+        "wire": "debits",
+        "caller": ALICE,
+        "target": POINTER,
+        "command": freeze(Debit(pointer_id=POINTER, payment=wanted)),
+        "asked_at": NOW,
+        "expires_at": NOW + 600,
+    }
+    return Approval(**values | more)
+
+
+def asks(name: str, caller: str = ALICE, **more: Any) -> AskOwner:
+    return AskOwner(debit(name), asked(name, caller=caller), **{"gate": OPEN_GATE} | more)
+
+
+def debit(name: str) -> Request:
+    return request(f"ask-{name}", wire="debits", grant_id="")
+
+
+def of_owner(name: str, **more: Any) -> Payment:
+    return payment(name, 1_000, 100, account_id="owner", grant_id=POINTER, requestor=ALICE, **more)
+
+
+def approve(name: str, *, grant: Grant = CHARGER, budgets: bool = False, **more: Any) -> Decide:
+    made = replace(of_owner(name), grant_id=grant.grant_id)
+    charged = charges(grant, Msat(1_100), NOW) if budgets else ()
+    paying = ClaimPayment(replace(debit(name), grant_id=grant.grant_id), grant.version, made, charged, PLENTY)
+    return Decide(f"pay-{name}", 1, ApprovalState.APPROVED, NOW + 5, "owner", "ctl:1", "once", claim=paying, **more)
+
+
+def deny(name: str, *messages: Message, state: ApprovalState = ApprovalState.DENIED) -> Decide:
+    return Decide(f"pay-{name}", 1, state, NOW + 5, "owner", "ctl:1", "no", messages=messages)
+
+
+async def time_has_passed(store: Store) -> None:
+    """A day, in which something new was asked: what is old may be forgotten."""
+    later = NOW + 86_400
+    await store.apply(claim("new", asked=request("new", sent_at=later, received_at=later)))
+    await store.apply(Prune(later, 3_600))
+
+
+@pytest.fixture(autouse=True)
+async def _pointer(store: Store) -> None:
+    await store.apply(execute("pointer", SaveGrant(CHARGER)))
+
+
+async def test_a_question_claims_its_request_and_leaves_no_payment(store: Store) -> None:
+    assert await store.apply(asks("a")) == Claimed()
+    assert await store.payment("pay-a") is None
+    assert await store.apply(asks("a")) == Running()
+    assert await store.approvals(limit=9) == [asked("a")]
+    assert await store.open_approval("debits", POINTER, ALICE) == asked("a")
+    assert (await store.waiting("pay-a"))[0].request_id == "ask-a"
+    assert [event.kind for event in await store.events(0, 99)][-1] is EventKind.ASKED  # type: ignore[union-attr]
+
+
+async def test_an_approved_payment_is_claimed_with_the_decision_and_its_requests_wait_for_it(store: Store) -> None:
+    await store.apply(asks("a"))
+    assert await store.apply(AwaitApproval(debit("again"), "pay-a")) == Claimed()
+    assert await store.apply(approve("a")) == DecisionStored()
+    held = await store.payment("pay-a")
+    assert held is not None
+    assert (held.requestor, held.grant_id) == (ALICE, POINTER)
+    assert {(one.request_id, one.grant_id) for one in await store.waiting("pay-a")} == {
+        ("ask-a", POINTER),
+        ("ask-again", POINTER),
+    }
+    done = await store.approval("pay-a")
+    assert done is not None
+    assert (done.state, done.version, done.decided_by, done.decision) == (ApprovalState.APPROVED, 2, "owner", "once")
+    await store.apply(settle("a", 10, reply("ask-a"), reply("ask-again")))
+    assert await store.dealings(ALICE) == Dealings(1, Msat(1_010), held.created_at)
+    assert await store.waiting("pay-a") == []
+
+
+async def test_a_decision_is_made_once_and_names_what_it_saw(store: Store) -> None:
+    await store.apply(asks("a"))
+    assert await store.apply(replace(deny("a"), version=2)) == Stale()
+    assert await store.apply(deny("a", reply("ask-a"))) == DecisionStored()
+    again = await store.apply(approve("a"))
+    assert isinstance(again, AlreadyDecided)
+    assert again.approval.state is ApprovalState.DENIED
+    assert await store.payment("pay-a") is None
+    assert isinstance(await store.apply(asks("a")), Finished)
+    assert await store.apply(deny("nothing")) == Denied(Reason.UNKNOWN_TARGET)
+
+
+async def test_a_decision_after_its_time_approves_nothing(store: Store) -> None:
+    await store.apply(asks("a"))
+    assert await store.apply(replace(approve("a"), now=NOW + 600)) == Denied(Reason.UNDECIDED)
+    assert await store.payment("pay-a") is None
+    late = replace(deny("a", state=ApprovalState.EXPIRED), now=NOW + 600)
+    ended = await store.apply(late)
+    assert isinstance(ended, DecisionStored)
+    (waiting,) = ended.unanswered
+    assert await store.apply(Answer(waiting, (reply("ask-a"),), NOW + 600)) == Done()
+
+
+async def test_money_that_is_missing_by_now_leaves_the_question_open_and_nothing_written(store: Store) -> None:
+    await store.apply(asks("a"))
+    budget = Grant(grant_id="kid", name="a", wire="debits", caller=ALICE, pointer_id=POINTER,
+                   budgets=(Budget.total(Msat(1_099)),))  # fmt: skip
+    short = replace(approve("a", grant=budget, budgets=True), writes=(SaveGrant(budget),))
+    answer = await store.apply(short)
+    assert answer == Denied(Reason.OVER_BUDGET, Msat(1_099))
+    assert (await store.grant("kid"), await store.payment("pay-a")) == (None, None)
+    assert (await store.approvals(limit=9))[0].state is ApprovalState.OPEN
+    poor = approve("a")
+    assert poor.claim is not None
+    poor = replace(poor, claim=replace(poor.claim, view=replace(PLENTY, spendable_msat=Msat(5))))
+    assert await store.apply(poor) == Denied(Reason.INSUFFICIENT_FUNDS, Msat(0))
+
+
+async def test_a_budget_that_comes_with_the_payment_is_charged_with_it(store: Store) -> None:
+    await store.apply(asks("a"))
+    budget = Grant(grant_id="kid", name="a", wire="debits", caller=ALICE, pointer_id=POINTER,
+                   budgets=(Budget.total(Msat(5_000)),))  # fmt: skip
+    both = replace(approve("a", grant=budget, budgets=True), writes=(SaveGrant(budget),))
+    assert await store.apply(both) == DecisionStored()
+    assert await store.budget_used("kid", 0) == 1_100
+    assert await store.grants_of("debits", ALICE) == [budget]
+    second = replace(budget, grant_id="other")
+    assert await store.apply(execute("second", SaveGrant(second))) == Stale()
+
+
+async def test_another_question_of_the_same_caller_takes_the_place_of_the_first(store: Store) -> None:
+    await store.apply(asks("a"))
+    assert await store.apply(asks("b")) == Stale()
+    assert await store.apply(asks("b", replaces="pay-a")) == Stale()  # who waits for the first must be told
+    assert await store.apply(asks("b", replaces="pay-a", messages=(reply("ask-a"),))) == Claimed()
+    ended = await store.approval("pay-a")
+    assert ended is not None
+    assert ended.state is ApprovalState.SUPERSEDED
+    assert isinstance(await store.apply(approve("a")), AlreadyDecided)
+    assert await store.apply(AwaitApproval(debit("late"), "pay-a")) == Stale()
+    assert isinstance(await store.apply(asks("a")), Finished)
+
+
+async def test_the_gate_is_closed_by_strangers_to_strangers_alone(store: Store) -> None:
+    narrow = PromptGate(NOW - 600, 3, 2)
+    keys = [f"{number:02x}" * 32 for number in range(4)]
+    for number, key in enumerate(keys[:2]):
+        assert await store.apply(asks(f"s{number}", key, gate=narrow)) == Claimed()
+    assert await store.apply(asks("s2", keys[2], gate=narrow)) == Denied(Reason.RATE_LIMITED)
+    known = AskOwner(debit("k"), asked("k", caller=keys[3], is_known=True), narrow)
+    assert await store.apply(known) == Claimed()
+    later = PromptGate(NOW, 3, 2)
+    assert await store.apply(asks("s3", keys[2], gate=later)) == Claimed()
+
+
+async def test_one_caller_has_its_own_bound(store: Store) -> None:
+    await store.apply(asks("a"))
+    await store.apply(deny("a", reply("ask-a")))
+    assert await store.apply(asks("b", gate=PromptGate(NOW - 600, 1, 60))) == Denied(Reason.RATE_LIMITED)
+
+
+async def test_a_payment_of_the_same_hash_leaves_the_question_open_and_says_so(store: Store) -> None:
+    await store.apply(asks("a"))
+    other = of_owner("a", payment_id="pay-other")
+    await store.apply(claim("other", other, asked=replace(debit("other"), grant_id=POINTER)))
+    assert isinstance(await store.apply(approve("a")), Joined)
+    paid = Settled(preimage_of("a"), Msat(0))
+    await store.apply(RecordPayment("pay-other", paid, NOW + 1, (reply("ask-other"),)))
+    assert isinstance(await store.apply(approve("a")), AlreadyPaid)
+    assert (await store.approvals(limit=1))[0].state is ApprovalState.OPEN
+
+
+async def test_who_shares_a_grant_is_never_told_of_the_payment_of_another(store: Store) -> None:
+    await store.apply(claim("a", of_owner("a"), asked=replace(debit("a"), grant_id=POINTER)))
+    await store.apply(settle("a", 0, reply("ask-a")))
+    theirs = replace(of_owner("a", payment_id="pay-b"), requestor="b2" * 32)
+    answer = await store.apply(claim("b", theirs, asked=replace(debit("b"), grant_id=POINTER)))
+    assert answer == Denied(Reason.INVOICE_TAKEN)
+
+
+# ---------------------------------------------------------------- words that are good once
+
+WORD = Token(POINTER, "c4" * 32)
+
+
+async def test_a_word_is_held_by_a_question_goes_on_to_its_payment_and_is_free_again_when_that_fails(
+    store: Store,
+) -> None:
+    await store.apply(asks("a", token=WORD))
+    assert await store.apply(asks("b", "b2" * 32, token=WORD)) == Denied(Reason.ALREADY_USED)
+    yes = approve("a")
+    assert yes.claim is not None
+    assert await store.apply(replace(yes, claim=replace(yes.claim, consume=(WORD,)))) == DecisionStored()
+    assert await store.apply(asks("b", "b2" * 32, token=WORD)) == Denied(Reason.ALREADY_USED)
+    await store.apply(fail("a", reply("ask-a")))
+    assert await store.apply(asks("b", "b2" * 32, token=WORD)) == Claimed()
+    await store.apply(deny("b", reply("ask-b")))
+    assert await store.apply(asks("c", token=WORD)) == Claimed()
+
+
+async def test_a_word_that_was_paid_with_is_used_for_ever(store: Store) -> None:
+    made = replace(claim("a", of_owner("a"), asked=replace(debit("a"), grant_id=POINTER)), consume=(WORD,))
+    assert await store.apply(made) == Claimed()
+    await store.apply(settle("a", 0, reply("ask-a")))
+    again = replace(claim("b", of_owner("b"), asked=replace(debit("b"), grant_id=POINTER)), consume=(WORD,))
+    assert await store.apply(again) == Denied(Reason.ALREADY_USED)
+    await time_has_passed(store)
+    assert await store.apply(replace(again, request=replace(again.request, request_id="ask-z", sent_at=NOW + 86_400))) \
+        == Denied(Reason.ALREADY_USED)  # fmt: skip
+
+
+async def test_a_session_has_bounds_an_end_and_one_use(store: Store) -> None:
+    session = DebitSession(POINTER, WORD.value, Msat(500), Msat(1_500), NOW + 60, NOW)
+    minted = Token(POINTER, WORD.value, minted=True)
+
+    def take(name: str, amount: int = 1_000, at: int = NOW) -> ClaimPayment:
+        paid = replace(of_owner(name), amount_msat=Msat(amount), created_at=at)
+        return replace(claim(name, paid, asked=replace(debit(name), grant_id=POINTER)), consume=(minted,))
+
+    assert await store.apply(take("none")) == Denied(Reason.UNKNOWN_TARGET)
+    assert await store.apply(execute("mint", SaveSession(session))) == Claimed()
+    assert await store.apply(execute("twice", SaveSession(session))) == Denied(Reason.ALREADY_USED)
+    assert await store.apply(take("little", 499)) == Denied(Reason.AMOUNT_OUT_OF_RANGE)
+    assert await store.apply(take("much", 1_501)) == Denied(Reason.AMOUNT_OUT_OF_RANGE)
+    assert await store.apply(take("late", at=NOW + 60)) == Denied(Reason.UNKNOWN_TARGET)
+    assert await store.apply(take("right")) == Claimed()
+    assert await store.sessions(POINTER, 9) == [replace(session, holder="pay-right")]
+    await store.apply(fail("right", reply("ask-right")))
+    assert await store.session(POINTER, WORD.value) == session
+    await time_has_passed(store)
+    assert await store.session(POINTER, WORD.value) is None
+
+
+# ---------------------------------------------------------------- blocked keys
+
+
+async def test_a_blocked_key_asks_and_takes_nothing_until_it_is_unblocked(store: Store) -> None:
+    await store.apply(execute("block", SaveBlock(ALICE, Block(ALICE, NOW, "spam"))))
+    assert await store.blocks() == [Block(ALICE, NOW, "spam")]
+    assert await store.apply(asks("a")) == Denied(Reason.NOT_PERMITTED)
+    mine = claim("a", of_owner("a"), asked=replace(debit("a"), grant_id=POINTER))
+    assert await store.apply(mine) == Denied(Reason.NOT_PERMITTED)
+    await store.apply(execute("unblock", SaveBlock(ALICE, None)))
+    assert await store.apply(mine) == Claimed()
+
+
+async def test_there_is_room_for_so_many_blocked_keys_and_no_more(store: Store) -> None:
+    many = tuple(SaveBlock(f"{n:064x}", Block(f"{n:064x}", NOW)) for n in range(MAX_BLOCKED))
+    assert await store.apply(execute("many", *many)) == Claimed()
+    assert await store.apply(execute("more", SaveBlock(ALICE, Block(ALICE, NOW)))) == Denied(Reason.RATE_LIMITED)
+
+
+async def test_questions_that_ended_without_a_payment_are_forgotten_with_their_requests(store: Store) -> None:
+    await store.apply(asks("a"))
+    await store.apply(approve("a"))
+    await store.apply(asks("b"))
+    await store.apply(deny("b", reply("ask-b")))
+    await store.apply(asks("c"))
+    await time_has_passed(store)
+    assert await store.approval("pay-b") is None
+    assert [one.approval_id for one in await store.approvals(limit=9, ended=True)] == ["pay-a"]
+    assert [one.approval_id for one in await store.approvals(limit=9)] == ["pay-c"]
