@@ -14,7 +14,7 @@ ELSEWHERE = "03" + "cd" * 32
 
 
 async def begin_again(rig: Rig) -> None:
-    await recover(rig.context, rig.engine._payments)
+    await recover(rig.context, rig.engine._payments, rig.engine._approvals)
 
 
 async def close_by_hand(rig: Rig) -> tuple[str, str]:

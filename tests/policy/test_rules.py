@@ -93,10 +93,10 @@ def test_the_budget_is_charged_with_amount_and_fee_cap() -> None:
 
 
 def test_a_payment_that_no_empty_budget_could_cover_is_refused_at_once() -> None:
-    outcome = decided(pay(), replace(GRANT, budgets=(Budget.daily(Msat(109_999)),)))
+    outcome = decided(pay(), replace(GRANT, budgets=(Budget.daily(Msat(99_999)),)))
     assert isinstance(outcome, Refused)
     assert outcome.reason is Reason.OVER_BUDGET
-    assert outcome.message == "this payment and its fee reserve are more than the budget of 109.999 sat per day"
+    assert outcome.message == "this payment and its fee reserve are more than the budget of 99.999 sat per day"
     assert reason(decided(pay(), replace(GRANT, budgets=(Budget.total(sat(0)),)))) is Reason.OVER_BUDGET
 
 
@@ -227,8 +227,26 @@ def test_what_is_allowed_fits_every_limit_with_its_fee(
     outcome = decided(pay(amount, max_fee_msat=None if max_fee is None else Msat(max_fee)), grant)
     owners = max(-(-amount // 100), 10_000)
     fee_cap = owners if max_fee is None else min(max_fee, owners)
-    fits = amount + fee_cap <= min(limit, limit if cap is None else cap)
+    fits = amount <= limit and (cap is None or amount + fee_cap <= cap)
     assert isinstance(outcome, Allow) == fits
     if isinstance(outcome, Allow):
-        assert outcome.fee_cap_msat == fee_cap
-        assert outcome.charges[0].amount_msat == amount + fee_cap
+        assert outcome.fee_cap_msat == min(fee_cap, limit - amount)
+        assert outcome.charges[0].amount_msat == amount + outcome.fee_cap_msat
+
+
+def test_a_fee_reserve_is_lowered_to_what_the_budgets_have_left_and_never_raised() -> None:
+    tight = replace(GRANT, budgets=(Budget.daily(sat(500)), Budget(sat(104), budget_id=1)))
+    outcome = decided(pay(), tight)
+    assert isinstance(outcome, Allow)
+    assert (outcome.fee_cap_msat, {charge.amount_msat for charge in outcome.charges}) == (sat(4), {sat(104)})
+    for room, cap in ((Msat(0), Msat(0)), (sat(3), sat(3)), (sat(400), sat(4))):
+        allowed = decide(pay(), tight, now=NOW, network="regtest", fee_at_most=room)
+        assert isinstance(allowed, Allow)
+        assert allowed.fee_cap_msat == cap
+
+
+def test_an_invoice_with_less_life_than_is_wanted_counts_as_expired() -> None:
+    command = pay()
+    at = command.expires_at - 30
+    assert isinstance(decide(command, GRANT, now=at - 1, network="regtest", least_left_s=30), Allow)
+    assert reason(decide(command, GRANT, now=at, network="regtest", least_left_s=30)) is Reason.EXPIRED_INVOICE

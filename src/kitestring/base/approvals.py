@@ -69,7 +69,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     decision: str = ""
 
 
-class Verdict(StrEnum):
+class Ruling(StrEnum):
     """The owner's answers to a question."""
 
     AS_ASKED = "as_asked"  # the payment, or the budget as it was asked for; full access is never given by this word
@@ -81,12 +81,12 @@ class Verdict(StrEnum):
 
 class OwnersWord(msgspec.Struct, frozen=True, kw_only=True):
     """One decision of the owner. ``version`` is that of the question as it was shown. ``budget`` belongs to the verdict
-    of that name; ``note`` is kept with a block. ``by`` is the grant of whoever decides, ``key`` the id of the command, so
-    that the same command told twice gets the same answer."""
+    of that name; ``note`` is kept with a block. ``by`` is the grant of whoever decides, ``key`` the id of the command,
+    so that the same command told twice gets the same answer."""
 
     approval_id: str
     version: int
-    verdict: Verdict
+    verdict: Ruling
     budget: Budget | None = None
     note: str = ""
     by: str = ""
@@ -94,8 +94,8 @@ class OwnersWord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PromptGate(msgspec.Struct, frozen=True, gc=False):
-    """The number of questions that may have come after ``since`` (Unix seconds): of one caller at one target, and of all
-    that are known, or of all that are not. So strangers, whose keys cost nothing, close it to strangers alone."""
+    """The number of questions that may have come after ``since`` (Unix seconds): of one caller at one target, and of
+    all that are known, or of all that are not. So strangers, whose keys cost nothing, close it to strangers alone."""
 
     since: int
     of_caller: int

@@ -170,6 +170,10 @@ class Reads(Protocol):
         """The blocked keys, the oldest first."""
         ...
 
+    async def is_blocked(self, caller: str) -> bool:
+        """Whether the owner has blocked this key."""
+        ...
+
     async def session(self, scope: str, value: str) -> DebitSession | None:
         """The session that we have made with this word."""
         ...

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from kitestring.base.commands import AnyCommand, AskOffer, MakeInvoice, PayInvoice
+from kitestring.base.approvals import Approval, OwnersWord
+from kitestring.base.commands import AnyCommand, AskOffer, Debit, MakeInvoice, PayInvoice
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import NodeView, Request
 from kitestring.engine.answers import Answers, always
+from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import Context, Incoming
+from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
 from kitestring.engine.grants import Grants
 from kitestring.engine.incoming import IncomingMoney
@@ -34,6 +37,8 @@ class Engine:
         self.shares = ShareTable(context.limits, context.backend.capabilities)
         self._payments = Payments(context, self._answers, self._grants, self._gate, self.shares)
         self._invoices = Invoices(context, self._answers, self._grants, self._gate, self.shares)
+        self._approvals = Approvals(context, self._answers, self._grants, self._payments)
+        self._debits = Debits(context, self._answers, self._grants, self._payments, self._approvals)
         self._drift = Drift(context, self._gate)
         self._incoming = IncomingMoney(context, self._answers, self._drift)
         self._questions = Questions(context, self._grants, self._gate)
@@ -43,15 +48,18 @@ class Engine:
             PayInvoice: self._payments.handle,
             MakeInvoice: self._invoices.handle,
             AskOffer: self._invoices.handle,
+            Debit: self._debits.handle,
         }
 
     # ------------------------------------------------------------ life
 
     async def start(self) -> None:
         """Recover what a crash left, then follow the node. Recovery never waits for a node that is down."""
-        await recover(self._context, self._payments)
+        await recover(self._context, self._payments, self._approvals)
         loop = asyncio.get_running_loop()
-        loops = (self._incoming.listen(), self._incoming.housekeeping(), self._drift.watch())
+        loops = (
+            self._incoming.listen(), self._incoming.housekeeping(), self._drift.watch(), self._approvals.watch()
+        )  # fmt: skip
         self._loops = [loop.create_task(work) for work in loops]
 
     async def stop(self, grace_s: float) -> int:
@@ -103,7 +111,8 @@ class Engine:
 
     async def has_paid(self, command: AnyCommand) -> bool:
         """Whether what is asked for is a payment that is made or under way already, whoever has asked for it."""
-        return isinstance(command, PayInvoice) and await self._payments.has(command.payment_hash)
+        payment = command.payment if isinstance(command, Debit) else command
+        return isinstance(payment, PayInvoice) and await self._payments.has(payment.payment_hash)
 
     def may_have_answered(self, sent_at: int) -> bool:
         """Whether a request of this date (Unix seconds) may have been carried out in an earlier life, which the ledger
@@ -113,6 +122,10 @@ class Engine:
     async def resolve(self, payment_id: str, note: str) -> None:
         """The operator's word about a payment of unknown outcome. Raises KitestringError if it has another state."""
         await self._payments.resolve(payment_id, note)
+
+    async def decide(self, word: OwnersWord) -> Approval:
+        """The owner's decision about a question; see :meth:`Approvals.decide`."""
+        return await self._approvals.decide(word)
 
     async def grant(self, grant_id: str) -> Grant | None:
         """The grant as decisions are made on it."""

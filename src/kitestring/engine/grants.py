@@ -15,6 +15,7 @@ class Grants:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, Grant] = {}
+        self._places: dict[tuple[str, str, str], str] = {}
         store.subscribe(self._hear)
 
     async def get(self, grant_id: str) -> Grant | None:
@@ -28,6 +29,18 @@ class Grants:
         else:
             self._known[grant_id] = grant
         return grant
+
+    async def at(self, wire: str, caller: str, pointer_id: str) -> Grant | None:
+        """The grant of a public key at a pointer, if it was not revoked."""
+        key = (wire, caller, pointer_id)
+        known = self._known.get(self._places.get(key, ""))
+        if known is not None and known.revoked_at is None:
+            return known
+        found = next((one for one in await self._store.grants_of(wire, caller) if one.pointer_id == pointer_id), None)
+        if found is not None:
+            self._places[key] = found.grant_id
+            self._known[found.grant_id] = found
+        return found
 
     def _hear(self, news: Committed) -> None:
         for event in news.events:

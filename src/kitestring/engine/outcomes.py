@@ -26,7 +26,7 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
     if isinstance(truth, Settled):
         fee = booked_fee(truth.fee_msat, payment.fee_cap_msat)
         return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, fee, payment.internal)
-    details: dict[str, int] = {}
+    details: dict[str, int | str] = {"reason": "too_late"} if truth.reason is FailureReason.TOO_LATE else {}
     command = thaw(request.command)
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
         details["max_fee_msat"] = int(command.max_fee_msat)  # named only to a caller that set a limit

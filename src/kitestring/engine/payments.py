@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final, assert_never
 
+import msgspec
+
+from kitestring.base.approvals import Token
 from kitestring.base.commands import OWNER_ACCOUNT, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -14,9 +18,11 @@ from kitestring.base.payments import HOLDING, OPEN, IllegalStepError
 from kitestring.base.records import Charge, Invoice, NodeView, Payment, Request
 from kitestring.base.store import Scope
 from kitestring.base.transactions import (
+    AlreadyDecided,
     AlreadyPaid,
     Claimed,
     ClaimPayment,
+    DecisionStored,
     Denied,
     Finished,
     Joined,
@@ -42,17 +48,37 @@ COUNT_AGE_S: Final = 60.0
 #: A request that waited longer than this for its decision is refused: its sender may have paid in another way by now.
 DECIDE_LIMIT_S: Final = 30.0
 
+#: Stores the owner's decision with the claim of the payment that it allows.
+CommitAnswer = DecisionStored | AlreadyDecided | Stale | Denied | Joined | AlreadyPaid
+Commit = Callable[[ClaimPayment], Awaitable[CommitAnswer]]
+
 #: A claim that is decided: begun, known already, or refused.
 Decided = Pursuit | Finished | Running | Joined | AlreadyPaid | Refused
 
 
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment that is asked for in a request, and what else its claim has to heed.
+
+    ``requestor`` is the public key that asks, where several may use one grant; the tokens in ``consume`` are used up by
+    it. ``least_left_s``: an invoice with less life than that is not begun.
+    """
+
+    incoming: Incoming
+    command: PayInvoice
+    requestor: str = ""
+    consume: tuple[Token, ...] = ()
+    least_left_s: int = 0
+
+
 class _Asked:
-    """One request that is being decided, until ``until`` (monotonic seconds)."""
+    """An order that is being decided, until ``until`` (monotonic seconds). ``fee_at_most``: what a budget has left for
+    the routing fee."""
 
-    __slots__ = ("command", "incoming", "until")
+    __slots__ = ("command", "fee_at_most", "incoming", "order", "until")
 
-    def __init__(self, incoming: Incoming, command: PayInvoice, until: float) -> None:
-        self.incoming, self.command, self.until = incoming, command, until
+    def __init__(self, order: Order, until: float) -> None:
+        self.order, self.incoming, self.command, self.until = order, order.incoming, order.command, until
+        self.fee_at_most: Msat | None = None
 
 
 class Payments:
@@ -85,12 +111,45 @@ class Payments:
 
     async def handle(self, incoming: Incoming, command: PayInvoice) -> None:
         """Decide, claim and start the payment; returns when that is durable. The answer comes through the outbox."""
-        until = self._context.clock.monotonic() + DECIDE_LIMIT_S
         grant = await self._grants.get(incoming.grant_id)
         if grant is None:
             await self._refuse(incoming, Refused(Reason.CONNECTION_ENDED))
             return
-        await self._after(incoming, await self._decide(_Asked(incoming, command, until), grant))
+        await self._after(incoming, await self.decide(Order(incoming=incoming, command=command), grant))
+
+    async def decide(self, order: Order, grant: Grant) -> Decided:
+        """Decide about an order on this grant, and begin the payment when that is durable. Nobody is told anything."""
+        return await self._decide(_Asked(order, self._context.clock.monotonic() + DECIDE_LIMIT_S), grant)
+
+    async def known(self, order: Order, grant: Grant, refusal: Refused) -> Decided:
+        """The answer of an earlier payment, made or under way, that this order asks for once more; else ``refusal``."""
+        return await self._known_or(_Asked(order, self._context.clock.monotonic()), grant, refusal)
+
+    async def approve(self, order: Order, grant: Grant, payment_id: str, commit: Commit) -> Refused | None:
+        """Begin a payment that the owner has approved, on a grant as it will be: ``commit`` stores the decision with
+        the claim. A refusal means that nothing was decided; AlreadyPaid and Joined are told as one (INVOICE_TAKEN)."""
+        now = self._context.clock.now()
+        asked = _Asked(order, self._context.clock.monotonic() + DECIDE_LIMIT_S)
+        own = await own_invoice(self._context, order.command)
+        verdict = self._verdict(asked, grant, now, own)
+        if isinstance(verdict, Refused):
+            return verdict
+        try:
+            is_owners = grant.account_id == OWNER_ACCOUNT
+            view = await self._view(FRESH_VIEW_S, asked.until, is_owners=is_owners, is_ours=own is not None)
+        except KitestringError as unavailable:
+            return Refused.of(unavailable)
+        waiting = tuple(await self._context.store.waiting(payment_id))
+        claim = self._claim(asked, grant, verdict, own, view, now, payment_id)
+        answer = await commit(claim)
+        if isinstance(answer, DecisionStored):
+            self._begin(claim.payment, waiting, Moving() if claim.payment.internal else Sending())
+            return None
+        if isinstance(answer, Denied):
+            return _refusal(answer, grant, now)
+        if isinstance(answer, Joined | AlreadyPaid):
+            return Refused(Reason.INVOICE_TAKEN, "this invoice is being paid already, or was paid")
+        return Refused(Reason.BUSY, "something has changed since it was looked at: look again")
 
     async def _decide(self, asked: _Asked, grant: Grant | None) -> Decided:
         view_age_s = self._context.limits.view_age_s
@@ -105,6 +164,9 @@ class Payments:
                 return answer
             elif answer.reason is Reason.INSUFFICIENT_FUNDS and view_age_s > FRESH_VIEW_S:
                 view_age_s = FRESH_VIEW_S
+            elif asked.fee_at_most is None and _fits_without_reserve(answer, asked.command):
+                # It may find no route for that, but what the budget has left is not out of reach.
+                asked.fee_at_most = (answer.remaining_msat or ZERO) - asked.command.amount_msat
             else:
                 return _refusal(answer, grant, self._context.clock.now())
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
@@ -115,7 +177,7 @@ class Payments:
         """``may_be_ours``: look whether the invoice is our own. Nothing is refused before that has been looked at."""
         now = self._context.clock.now()
         own = await own_invoice(self._context, asked.command) if may_be_ours else None
-        verdict = self._verdict(asked.command, grant, now, own)
+        verdict = self._verdict(asked, grant, now, own)
         if isinstance(verdict, Refused):
             return await self._known_or(asked, grant, verdict) if may_be_ours else Stale()
         is_owners = grant.account_id == OWNER_ACCOUNT
@@ -125,15 +187,25 @@ class Payments:
             if not is_owners and not may_be_ours:
                 return Stale()  # if the invoice is our own, the node need not be asked
             return await self._known_or(asked, grant, Refused.of(unavailable))
-        index = None if view is None else view.payment_index
-        payment = new_payment(self._context, asked.incoming, asked.command, grant, verdict, own, now, index)
-        request = new_request(asked.incoming, now, payment.payment_id)
-        share = self._shares.payments(grant.grant_id)
-        claim = ClaimPayment(request, grant.version, payment, verdict.charges, view if is_owners else None, share)
+        claim = self._claim(asked, grant, verdict, own, view, now)
         answer = await self._context.store.apply(claim)
         if isinstance(answer, Claimed):
-            return self._begin(payment, (request,), self._first(payment, asked.incoming.sent_at))
+            return self._begin(claim.payment, (claim.request,), self._first(claim.payment, asked.incoming.sent_at))
         return answer
+
+    def _claim(
+        self, asked: _Asked, grant: Grant, verdict: Allow, own: Invoice | None, view: NodeView | None, now: int,
+        payment_id: str = "",
+    ) -> ClaimPayment:  # fmt: skip
+        index = None if view is None else view.payment_index
+        payment = new_payment(self._context, asked.incoming, asked.command, grant, verdict, own, now, index)
+        if payment_id or asked.order.requestor:
+            named = payment_id or payment.payment_id
+            payment = msgspec.structs.replace(payment, payment_id=named, requestor=asked.order.requestor)
+        request = new_request(asked.incoming, now, payment.payment_id)
+        share = self._shares.payments(grant.grant_id)
+        of_owner = view if grant.account_id == OWNER_ACCOUNT else None
+        return ClaimPayment(request, grant.version, payment, verdict.charges, of_owner, share, asked.order.consume)
 
     def _first(self, payment: Payment, sent_at: int) -> Phase:
         """Begin with a look at the node where an earlier life may have answered: as with a stored payment."""
@@ -141,10 +213,10 @@ class Payments:
             return Moving()
         return Stored() if self._context.earlier.may_have_answered(sent_at) else Sending()
 
-    def _verdict(self, command: PayInvoice, grant: Grant, now: int, own: Invoice | None) -> Allow | Refused:
+    def _verdict(self, asked: _Asked, grant: Grant, now: int, own: Invoice | None) -> Allow | Refused:
         limits = self._context.limits
         return decide(
-            command,
+            asked.command,
             grant,
             now=now,
             network=self._context.node.network,
@@ -152,6 +224,8 @@ class Payments:
             internal=own is not None,
             fee_ppm=limits.fee_ppm,
             fee_min_msat=limits.fee_min_msat,
+            fee_at_most=asked.fee_at_most,
+            least_left_s=asked.order.least_left_s,
         )
 
     async def _known_or(self, asked: _Asked, grant: Grant, refusal: Refused) -> Decided:
@@ -162,16 +236,16 @@ class Payments:
             return Finished(messages)
         now, command = self._context.clock.now(), asked.command
         before = await self._context.store.payment_by_hash(self._context.node.node_id, command.payment_hash)
-        known = before is not None and before.grant_id == grant.grant_id and before.state in HOLDING
+        mine = (grant.grant_id, asked.order.requestor)
+        known = before is not None and (before.grant_id, before.requestor) == mine and before.state in HOLDING
         if not known and refusal.reason is Reason.EXPIRED_INVOICE and await self._may_be_paid_elsewhere(grant, command):
             return Refused(Reason.INVOICE_TAKEN)
         if not known or refuse_caller(grant, now, command) is not None:
             return refusal
         # This claim can join or find the payment, but its charge fits no budget: it can never start one.
         never = Charge(grant.grant_id, Msat(1), ZERO, 0, 0)
-        payment = new_payment(self._context, asked.incoming, command, grant, Allow((never,), ZERO), None, now)
-        request = new_request(asked.incoming, now, payment.payment_id)
-        answer = await self._context.store.apply(ClaimPayment(request, grant.version, payment, (never,)))
+        claim = self._claim(asked, grant, Allow((never,), ZERO), None, None, now)
+        answer = await self._context.store.apply(claim)
         assert not isinstance(answer, Claimed), "a payment that fits no budget was claimed"  # noqa: S101 - of our own ledger
         if isinstance(answer, Stale):
             return Refused(Reason.BUSY)  # the refusal may say that nothing was paid, and the payment is still there
@@ -258,6 +332,11 @@ class Payments:
         payment = await self._context.store.payment(request.payment_id) if request.payment_id else None
         if payment is not None and payment.state not in OPEN:
             await answer_late(self._answers, payment, request)
+
+
+def _fits_without_reserve(denied: Denied, command: PayInvoice) -> bool:
+    left = denied.remaining_msat
+    return denied.reason is Reason.OVER_BUDGET and left is not None and left >= command.amount_msat
 
 
 def _refusal(denied: Denied, grant: Grant, now: int) -> Refused:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import Context
 from kitestring.engine.payments import Payments
 
 
-async def recover(context: Context, payments: Payments) -> None:
+async def recover(context: Context, payments: Payments, approvals: Approvals) -> None:
     """Begin all of it; returns at once, for none of it waits here for a node that may be down."""
     store = context.store
     for payment in await store.open_payments():
@@ -16,3 +17,4 @@ async def recover(context: Context, payments: Payments) -> None:
             payments.carry_on(payment)
     for request in await store.running_requests():
         await payments.answer_orphan(request)
+        await approvals.answer_orphan(request)

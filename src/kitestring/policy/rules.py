@@ -59,20 +59,30 @@ def decide(
     internal: bool = False,
     fee_ppm: int = DEFAULT_FEE_PPM,
     fee_min_msat: int = DEFAULT_FEE_MIN_MSAT,
+    fee_at_most: Msat | None = None,
+    least_left_s: int = 0,
 ) -> Allow | Refused:
     """Decide about one payment: caller, invoice, per-payment cap, budget. ``now`` in Unix seconds.
+
+    A fee reserve that a budget has no room for is lowered to what there is: the payment may then find no route, but
+    what is left can be spent. ``fee_at_most`` is that room, where the ledger has told it. An invoice with less life
+    than ``least_left_s`` counts as expired.
 
     ``network`` is the service's; ``keysend`` says that the backend can do it; ``internal`` says that the invoice is our
     own, so that there is no routing fee. A payment that is known already must be looked up by the caller: an expired
     but settled invoice still has its answer.
     """
-    refused = refuse_caller(grant, now, command) or _refuse_payment(command, now, network, keysend)
+    refused = refuse_caller(grant, now, command) or refuse_payment(
+        command, now + least_left_s, network, keysend=keysend
+    )
     if refused is not None or grant is None:
         return refused or _no_grant()
     fee_cap = ZERO if internal else fee_cap_of(command, grant, fee_ppm, fee_min_msat)
     limit = grant.per_payment_msat
     if limit is not None and command.amount_msat + fee_cap > limit:
         return _over_payment_limit(command.amount_msat, fee_cap, limit)
+    room = min((budget.limit_msat - command.amount_msat for budget in grant.budgets), default=fee_cap)
+    fee_cap = max(ZERO, min(fee_cap, room, fee_cap if fee_at_most is None else fee_at_most))
     charged = charges(grant, command.amount_msat + fee_cap, now)
     for one in charged:
         if one.amount_msat > one.limit_msat:
@@ -164,7 +174,8 @@ def _sats(amount: Msat) -> str:
     return f"{whole:,}{f'.{rest:03d}'.rstrip('0') if rest else ''} sat"
 
 
-def _refuse_payment(command: PayInvoice, now: int, network: str, keysend: bool) -> Refused | None:
+def refuse_payment(command: PayInvoice, now: int, network: str, *, keysend: bool) -> Refused | None:
+    """The refusal of a payment that nobody can make here at ``now``, or None."""
     match command.destination:
         case Bolt11():
             refused = _refuse_invoice_to_pay(command, now, network)

@@ -14,10 +14,11 @@ from typing import Any
 
 from kitestring.app.service.delivery import Delivery, Route
 from kitestring.app.service.receptions import OnReception, Reception
+from kitestring.base.approvals import Approval, OwnersWord, Ruling
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, AskOffer, MakeInvoice, PayInvoice
+from kitestring.base.commands import DEBITS_WIRE, OWNER_ACCOUNT, OWNER_GRANT, AskOffer, Debit, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
-from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.grants import Account, Grant, Offer, Strangers
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
 from kitestring.base.ports import Encoded
@@ -39,6 +40,7 @@ SERVICE = "ab" * 32
 PATIENCE_S = 3_600
 PAYER_OF_OFFERS = b"offers"
 NWC = b"nwc"
+DEBITS = b"debits"
 #: A kind of message of the tests: what a consumer of the feed tells.
 NOTE = "notice"
 AMOUNT = 50_000
@@ -184,6 +186,22 @@ class Rig:
         await self.write(SaveOffer(Offer(offer_id=name, label=name, account_id=account)))
         return name
 
+    async def pointer(self, name: str = "till", *, strangers: Strangers = "ask", **more: Any) -> str:
+        more.setdefault("methods", frozenset({"pay_invoice"}))
+        grant = Grant(grant_id=name, name=name, wire=DEBITS_WIRE, pointer_id=name, strangers=strangers, **more)
+        await self.write(SaveGrant(grant))
+        return name
+
+    async def allow(self, pointer: str, caller: str, *budgets: Budget, **more: Any) -> str:
+        """Give a key a grant at a pointer, as the owner does."""
+        more.setdefault("methods", frozenset({"pay_invoice"}))
+        grant = Grant(
+            grant_id=f"{pointer}-{caller[:4]}", name=caller[:4], wire=DEBITS_WIRE, caller=caller, pointer_id=pointer,
+            budgets=budgets, **more,
+        )  # fmt: skip
+        await self.write(SaveGrant(grant))
+        return grant.grant_id
+
     async def available(self, account: str) -> int:
         found = await self.store.account(account)
         return int(found.available_msat)
@@ -202,6 +220,28 @@ class Rig:
         if refused is not None:  # whoever asks tells it
             now = self.clock.now()
             self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, reply_to),))
+
+    async def debit(
+        self, request_id: str, caller: str, invoice: tuple[str, str] | None = None, amount: int = AMOUNT, *,
+        pointer: str = "till", budget: Budget | None = None, k1: str = "", **more: Any,
+    ) -> None:  # fmt: skip
+        """Ask to be paid, or (without an invoice) to be allowed to take."""
+        payment = None if invoice is None else self.paying(invoice, amount, **more)
+        command = Debit(pointer_id=pointer, payment=payment, budget=budget, k1=k1)
+        now = self.clock.now()
+        until = now + 3_600
+        refused = await self.engine.handle(
+            Incoming(request_id, DEBITS_WIRE, "", command, DEBITS, now, None, until, caller)
+        )
+        if refused is not None:
+            self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, DEBITS),))
+
+    async def decide(self, verdict: Ruling, approval_id: str = "", **more: Any) -> Approval:
+        """The owner's word about the oldest question that is open."""
+        if not approval_id:
+            approval_id = (await self.store.approvals(limit=1))[0].approval_id
+        values: dict[str, Any] = {"version": 1, "by": OWNER_GRANT, "key": f"ctl:{next(self._keys)}"} | more
+        return await self.engine.decide(OwnersWord(approval_id=approval_id, verdict=verdict, **values))
 
     async def pay(self, request_id: str, grant: str, invoice: tuple[str, str], amount: int, **more: Any) -> None:
         await self.handle(request_id, grant, self.paying(invoice, amount, **more))

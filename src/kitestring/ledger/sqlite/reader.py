@@ -246,8 +246,11 @@ class SqliteReads:
         return None if row is None else rows.read_approval(row)
 
     async def approvals(self, *, limit: int, ended: bool = False) -> list[Approval]:
-        which = "state <> 'open' ORDER BY approval DESC" if ended else "state = 'open' ORDER BY approval"
-        found = self._all(f"SELECT {rows.APPROVAL} FROM approvals WHERE service = ? AND {which} LIMIT ?", limit)
+        # Few are open among many that have ended.
+        which = "INDEXED BY approvals_open WHERE service = ? AND state = 'open' ORDER BY approval"
+        if ended:
+            which = "WHERE service = ? AND state <> 'open' ORDER BY approval DESC"
+        found = self._all(f"SELECT {rows.APPROVAL} FROM approvals {which} LIMIT ?", limit)
         return [rows.read_approval(row) for row in found]
 
     async def open_approval(self, wire: str, target: str, caller: str) -> Approval | None:
@@ -262,6 +265,9 @@ class SqliteReads:
 
     async def blocks(self) -> list[Block]:
         return [Block(*row) for row in self._all("SELECT caller, at, note FROM blocks WHERE service = ? ORDER BY at")]
+
+    async def is_blocked(self, caller: str) -> bool:
+        return self._one("SELECT 1 FROM blocks WHERE service = ? AND caller = ?", caller) is not None
 
     async def session(self, scope: str, value: str) -> DebitSession | None:
         row = self._one(

@@ -1,0 +1,318 @@
+"""Questions to the owner: asked, decided once, and ended by the clock when nobody decides.
+
+While a question is open its requests wait in the ledger, unanswered. Whoever has asked is told when it is decided; of
+an approved payment, when that has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, assert_never
+
+from kitestring.base.approvals import (
+    DECIDE_WITHIN_S,
+    GATE_S,
+    Approval,
+    ApprovalKind,
+    ApprovalState,
+    Block,
+    OwnersWord,
+    PromptGate,
+    Ruling,
+    Token,
+)
+from kitestring.base.budgets import Budget
+from kitestring.base.commands import Debit, freeze, thaw
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.outcomes import Granted, Outcome, Refused
+from kitestring.base.records import Request
+from kitestring.base.transactions import (
+    AlreadyDecided,
+    AskOwner,
+    AwaitApproval,
+    Claimed,
+    ClaimPayment,
+    Decide,
+    DecisionStored,
+    Denied,
+    Finished,
+    Running,
+    SaveBlock,
+    SaveGrant,
+    Stale,
+    Write,
+)
+from kitestring.engine.answers import Answers, new_request
+from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.grants import Grants
+from kitestring.engine.payments import CommitAnswer, Order, Payments
+from kitestring.policy.debits import granted, refuse_pointer
+
+log = logging.getLogger("kitestring.engine")
+
+#: Questions of one key at one pointer, and of all strangers together, within :data:`GATE_S`. As many again are kept for
+#: the keys that have a grant, or were paid before.
+MAX_OF_CALLER: Final = 3
+MAX_OF_ALL: Final = 60
+#: More questions than can be open are never looked at.
+MAX_OPEN: Final = 4 * MAX_OF_ALL
+#: Seconds between two looks at what has expired.
+LOOK_S: Final = 5.0
+
+_DENIED: Final = Refused(Reason.NOT_PERMITTED, "the owner said no")
+_SUPERSEDED: Final = Refused(Reason.NOT_PERMITTED, "superseded by a newer request of the same key")
+_NOBODY: Final = Refused(Reason.UNDECIDED)
+
+
+class Approvals:
+    """Every question of this process. Decisions come by :meth:`decide` alone, through whatever door."""
+
+    def __init__(self, context: Context, answers: Answers, grants: Grants, payments: Payments) -> None:
+        self._context = context
+        self._answers = answers
+        self._grants = grants
+        self._payments = payments
+        self._seen: dict[str, float] = {}
+
+    # ------------------------------------------------------------ ask
+
+    async def ask(
+        self, incoming: Incoming, debit: Debit, kind: ApprovalKind, token: Token | None, *, has_grant: bool
+    ) -> Refused | None:
+        """Store the question; None when that is done, or when the request waits for, or has, an answer already."""
+        store, command = self._context.store, freeze(debit)
+        is_known = has_grant or bool((await store.dealings(incoming.author)).payments)
+        for _ in range(MAX_STALE_ROUNDS):
+            now = self._context.clock.now()
+            before = await store.open_approval(incoming.wire, debit.pointer_id, incoming.author)
+            if before is not None and before.command == command:
+                join = AwaitApproval(new_request(incoming, now, before.approval_id), before.approval_id)
+                answer = await store.apply(join)
+            else:
+                answer = await store.apply(await self._question(incoming, debit, kind, token, before, now, is_known))
+            match answer:
+                case Claimed() | Running():
+                    return None
+                case Finished():
+                    self._context.deliver(answer.messages)
+                    return None
+                case Denied():
+                    return _not_asked(answer, now)
+                case Stale():
+                    pass
+                case _:
+                    assert_never(answer)
+        return Refused(Reason.BUSY, "this key asks for something else all the time; try again")
+
+    async def _question(
+        self, incoming: Incoming, debit: Debit, kind: ApprovalKind, token: Token | None, before: Approval | None,
+        now: int, is_known: bool,
+    ) -> AskOwner:  # fmt: skip
+        ends = (incoming.expires_at, debit.payment.expires_at if debit.payment is not None else None)
+        approval = Approval(
+            approval_id=self._context.new_id(now),
+            kind=kind,
+            wire=incoming.wire,
+            caller=incoming.author,
+            target=debit.pointer_id,
+            command=freeze(debit),
+            asked_at=now,
+            expires_at=min(now + DECIDE_WITHIN_S, *filter(None, ends), now + DECIDE_WITHIN_S),
+            is_known=is_known,
+        )
+        replaces = "" if before is None else before.approval_id
+        waiting = await self._context.store.waiting(replaces) if replaces else []
+        messages = self._answers.replies(waiting, [_SUPERSEDED] * len(waiting))
+        request = new_request(incoming, now, approval.approval_id)
+        gate = PromptGate(now - GATE_S, MAX_OF_CALLER, MAX_OF_ALL)
+        return AskOwner(request, approval, gate, replaces, messages, token)
+
+    # ------------------------------------------------------------ decide
+
+    async def decide(self, word: OwnersWord) -> Approval:
+        """Carry the owner's word out, once; the question as it is afterwards. A payment that it allows has begun then.
+
+        Raises KitestringError: UNKNOWN_TARGET, ALREADY_USED where somebody else has decided, UNDECIDED where its time
+        is over, MALFORMED where the word does not fit, BUSY where it is not what was shown; and whatever keeps the
+        payment from being made now. Then nothing was decided.
+        """
+        asked = await self._context.store.approval(word.approval_id)
+        if asked is None:
+            raise KitestringError(Reason.UNKNOWN_TARGET, "there is no such question")
+        if asked.state is not ApprovalState.OPEN:
+            return _as_told_before(asked, word)
+        if asked.version != word.version:
+            raise KitestringError(Reason.BUSY, "the question has changed since it was shown: look again")
+        if self._is_over(asked):
+            await self._end(asked, ApprovalState.EXPIRED, _NOBODY)
+            raise KitestringError(Reason.UNDECIDED, "it was too late: whoever asked was told that nobody has decided")
+        if word.verdict in {Ruling.DENY, Ruling.BLOCK}:
+            return await self._deny(asked, word)
+        return await self._approve(asked, word)
+
+    async def _deny(self, asked: Approval, word: OwnersWord) -> Approval:
+        block = SaveBlock(asked.caller, Block(asked.caller, self._context.clock.now(), word.note))
+        writes = (block,) if word.verdict is Ruling.BLOCK else ()
+        return await self._end(asked, ApprovalState.DENIED, _DENIED, word, writes)
+
+    async def _approve(self, asked: Approval, word: OwnersWord) -> Approval:
+        debit = thaw(asked.command)
+        assert isinstance(debit, Debit), "only debits ask the owner"  # noqa: S101 - of our own ledger
+        pointer, before, now = await self._place(asked)
+        grant = _grant(debit, word, pointer, before, asked, self._context.new_id(now), now)
+        writes = () if grant in {pointer, before} else (SaveGrant(grant),)
+        if debit.payment is None:
+            less = grant.budgets[0] if grant.budgets else None
+            outcome = Granted(less if word.verdict is Ruling.BUDGET else None)
+            return await self._end(asked, ApprovalState.APPROVED, outcome, word, writes)
+        request = next(iter(await self._context.store.waiting(asked.approval_id)), None)
+        if request is None:
+            raise KitestringError(Reason.BUSY, "nobody waits for this any more: look again")
+        token = (Token(pointer.grant_id, debit.k1, pointer.sessions == "minted"),) if debit.k1 else ()
+        incoming = _incoming(request, debit, grant, asked)
+        order = Order(incoming=incoming, command=debit.payment, requestor=asked.caller, consume=token)
+
+        async def commit(claim: ClaimPayment) -> CommitAnswer:
+            return await self._context.store.apply(self._decision(asked, word, writes, claim))
+
+        refused = await self._payments.approve(order, grant, asked.approval_id, commit)
+        stored = await self._as_stored(asked)
+        if refused is None:
+            return stored
+        if stored.state is not ApprovalState.OPEN:  # somebody was faster
+            return _as_told_before(stored, word)
+        raise KitestringError(refused.reason, refused.message, private=refused.private, **refused.details)
+
+    async def _place(self, asked: Approval) -> tuple[Grant, Grant | None, int]:
+        """The pointer and the caller's grant there, as they are now. Raises KitestringError without a pointer."""
+        now = self._context.clock.now()
+        pointer = await self._grants.reload(asked.target)
+        gone = refuse_pointer(pointer, now)
+        if gone is not None or pointer is None:
+            raise KitestringError(Reason.UNKNOWN_TARGET, "the pointer that this was asked by is gone")
+        before = await self._context.store.grants_of(asked.wire, asked.caller)
+        return pointer, next((one for one in before if one.pointer_id == asked.target), None), now
+
+    def _decision(
+        self, asked: Approval, word: OwnersWord, writes: tuple[Write, ...], claim: ClaimPayment | None
+    ) -> Decide:
+        return Decide(
+            asked.approval_id, word.version, ApprovalState.APPROVED, self._context.clock.now(), word.by, word.key,
+            word.verdict.value, writes, claim,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ ended without a payment
+
+    async def _end(
+        self, asked: Approval, state: ApprovalState, outcome: Outcome, word: OwnersWord | None = None,
+        writes: tuple[Write, ...] = (),
+    ) -> Approval:  # fmt: skip
+        """End it and tell everybody who waits. Raises KitestringError where somebody was faster."""
+        waiting = await self._context.store.waiting(asked.approval_id)
+        messages = self._answers.replies(waiting, [outcome] * len(waiting))
+        by = ("", "", "") if word is None else (word.by, word.key, word.verdict.value)
+        end = Decide(
+            asked.approval_id, asked.version, state, self._context.clock.now(), *by, writes=writes, messages=messages
+        )
+        answer = await self._context.store.apply(end)
+        if isinstance(answer, AlreadyDecided):
+            return answer.approval if word is None else _as_told_before(answer.approval, word)
+        if isinstance(answer, Denied):
+            raise KitestringError(answer.reason)
+        if not isinstance(answer, DecisionStored):
+            raise KitestringError(Reason.BUSY, "something has changed since it was looked at: look again")
+        self._seen.pop(asked.approval_id, None)
+        for request in answer.unanswered:
+            await self._answers.finish(request, outcome)
+        return await self._as_stored(asked)
+
+    async def _as_stored(self, asked: Approval) -> Approval:
+        return await self._context.store.approval(asked.approval_id) or asked
+
+    async def watch(self) -> None:
+        """End what nobody has decided in time, for ever."""
+        while True:
+            await self._context.clock.sleep(LOOK_S)
+            try:
+                await self.end_what_is_over()
+            except KitestringError as failure:
+                log.warning("questions to the owner are not ended yet: %s", failure.message)
+
+    async def end_what_is_over(self) -> None:
+        """End the questions whose time is over. Raises KitestringError when the ledger cannot be read or written."""
+        asked = await self._context.store.approvals(limit=MAX_OPEN)
+        self._seen = {one.approval_id: self._since(one) for one in asked}
+        for one in asked:
+            if self._is_over(one):
+                await self._end(one, ApprovalState.EXPIRED, _NOBODY)
+
+    def _since(self, asked: Approval) -> float:
+        return self._seen.get(asked.approval_id, self._context.clock.monotonic())
+
+    def _is_over(self, asked: Approval) -> bool:
+        """By the clock, or because this process has seen it wait for so long, wherever the clock stands."""
+        waited_s = self._context.clock.monotonic() - self._since(asked)
+        return self._context.clock.now() >= asked.expires_at or waited_s >= DECIDE_WITHIN_S
+
+    async def answer_orphan(self, request: Request) -> None:
+        """Answer a request whose question had ended before the crash that kept the answer from being stored."""
+        asked = await self._context.store.approval(request.payment_id) if request.payment_id else None
+        if asked is None or asked.state is ApprovalState.OPEN:
+            return
+        if await self._context.store.payment(request.payment_id) is None:
+            await self._answers.finish(request, _ENDED[asked.state])
+
+
+#: The end of a question without a payment, as those who waited are told of it.
+_ENDED: Final[dict[ApprovalState, Outcome]] = {
+    ApprovalState.APPROVED: Granted(),
+    ApprovalState.DENIED: _DENIED,
+    ApprovalState.EXPIRED: _NOBODY,
+    ApprovalState.SUPERSEDED: _SUPERSEDED,
+}
+
+
+def _grant(
+    debit: Debit, word: OwnersWord, pointer: Grant, before: Grant | None, asked: Approval, new_id: str, now: int
+) -> Grant:
+    """The grant that is charged, or that the caller gets. Raises KitestringError where the word does not fit."""
+    budget: Budget | None
+    if word.verdict is Ruling.ALWAYS:
+        budget = None
+    elif word.verdict is Ruling.BUDGET:
+        if word.budget is None:
+            raise KitestringError(Reason.MALFORMED, "a budget has an amount")
+        budget = word.budget
+    elif debit.payment is not None:
+        return before or pointer
+    elif debit.budget is None:
+        text = "it asks to pay without any limit: say so (always), or give it a budget"
+        raise KitestringError(Reason.MALFORMED, text)
+    else:
+        budget = debit.budget
+    return granted(pointer, before, asked.caller, budget, new_id, now)
+
+
+def _incoming(request: Request, debit: Debit, grant: Grant, asked: Approval) -> Incoming:
+    """The request that waits, on the grant that pays for it. Its order must not be sent after the question's end."""
+    return Incoming(
+        request.request_id, request.wire, grant.grant_id, debit, request.reply_to, request.sent_at, asked.expires_at,
+        author=asked.caller,
+    )  # fmt: skip
+
+
+def _as_told_before(asked: Approval, word: OwnersWord) -> Approval:
+    """The question as it was decided, if it was by this very command. Raises KitestringError otherwise."""
+    if word.key and asked.decided_as == word.key:
+        return asked
+    text = f"it was {asked.state.value} already"
+    if asked.state is ApprovalState.SUPERSEDED:
+        text = "the same key has asked for something else since: see `kitestring approvals`"
+    raise KitestringError(Reason.ALREADY_USED, text, state=asked.state.value, decided_by=asked.decided_by)
+
+
+def _not_asked(denied: Denied, now: int) -> Refused:
+    if denied.reason is Reason.RATE_LIMITED:
+        return Refused(Reason.RATE_LIMITED, "the owner was asked too often lately", {"retry_after": now + GATE_S})
+    return Refused(denied.reason)

@@ -1,0 +1,176 @@
+"""Debits: somebody asks to be paid. Whose budget it is on, or whether the owner has to be asked, is policy's to say."""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+import msgspec
+
+from kitestring.base.approvals import Token
+from kitestring.base.commands import DEBITS_WIRE, Debit, PayInvoice
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Grant
+from kitestring.base.money import MSAT_PER_SAT, Msat
+from kitestring.base.outcomes import Granted, Outcome, Refused
+from kitestring.base.payments import State
+from kitestring.base.transactions import AlreadyPaid, Finished, Joined, Running
+from kitestring.engine.answers import Answers, unclaimed_request
+from kitestring.engine.approvals import Approvals
+from kitestring.engine.context import Context, Incoming
+from kitestring.engine.grants import Grants
+from kitestring.engine.outcomes import paid
+from kitestring.engine.payments import Order, Payments
+from kitestring.engine.pursuit import Pursuit
+from kitestring.policy.debits import MIN_LEFT_S, AskTheOwner, Charged, Kept, decide_debit
+from kitestring.policy.rules import refuse_payment
+
+_BLOCKED: Final = Refused(Reason.NOT_PERMITTED)
+
+
+class Debits:
+    """Carries debits out. What a known key is told is stored; of a stranger nothing is but what it was paid for."""
+
+    def __init__(
+        self, context: Context, answers: Answers, grants: Grants, payments: Payments, approvals: Approvals
+    ) -> None:
+        self._context = context
+        self._answers = answers
+        self._grants = grants
+        self._payments = payments
+        self._approvals = approvals
+
+    async def handle(self, incoming: Incoming, debit: Debit) -> Refused | None:
+        """Pay, ask the owner, or refuse; returns when that is durable. The refusal of a stranger is returned, and told
+        by whoever asks."""
+        pointer = await self._grants.get(debit.pointer_id) if debit.pointer_id else None
+        grant = await self._grants.at(DEBITS_WIRE, incoming.author, debit.pointer_id)
+        now = self._context.clock.now()
+        verdict = decide_debit(debit, pointer, grant, now=now, left=await self._left(debit, grant))
+        if isinstance(verdict, Charged) and debit.payment is not None:
+            order = self._order(incoming, debit.payment, verdict.grant, verdict.token)
+            refused = await self._pay(order, verdict.grant)
+        elif isinstance(verdict, Refused):
+            refused = verdict
+        elif await self._context.store.is_blocked(incoming.author):
+            refused = _BLOCKED
+        elif isinstance(verdict, AskTheOwner):
+            refused = await self._ask(incoming, debit, pointer, grant, verdict)
+        else:
+            assert isinstance(verdict, Kept)  # noqa: S101 - a payment is charged, asked for or refused
+            await self._store(incoming, grant, Granted())
+            refused = None
+        return None if refused is None else await self._refuse(incoming, _in_sats(refused))
+
+    async def _left(self, debit: Debit, grant: Grant | None) -> dict[int, Msat]:
+        """The rest of the budgets that never renew, by number; only who asks for one is told."""
+        if grant is None or debit.payment is not None:
+            return {}
+        once = [budget for budget in grant.budgets if budget.period == "never"]
+        used = [await self._context.store.budget_used(grant.grant_id, 0, budget.budget_id) for budget in once]
+        return {b.budget_id: b.limit_msat - spent for b, spent in zip(once, used, strict=True)}
+
+    # ------------------------------------------------------------ pay
+
+    def _order(self, incoming: Incoming, command: PayInvoice, grant: Grant, token: Token | None) -> Order:
+        named = msgspec.structs.replace(incoming, grant_id=grant.grant_id)
+        consume = () if token is None else (token,)
+        return Order(
+            incoming=named, command=command, requestor=incoming.author, consume=consume, least_left_s=MIN_LEFT_S
+        )
+
+    async def _pay(self, order: Order, grant: Grant) -> Refused | None:
+        decided = await self._payments.decide(order, grant)
+        match decided:
+            case Pursuit() | Running() | Joined():
+                return None
+            case Finished():
+                self._context.deliver(decided.messages)
+                return None
+            case AlreadyPaid():
+                await self._store(order.incoming, grant, paid(decided.payment))
+                return None
+            case Refused():
+                return await self._with_details(decided, order)
+            case _:
+                assert_never(decided)
+
+    async def _with_details(self, refused: Refused, order: Order) -> Refused:
+        """Name what a requestor may do about it."""
+        details, store = dict(refused.details), self._context.store
+        if refused.reason is Reason.INVOICE_TAKEN:
+            held = await store.payment_by_hash(self._context.node.node_id, order.command.payment_hash)
+            is_paid = held is not None and held.state is State.SETTLED
+            details["reason"] = "invoice_already_paid" if is_paid else "invoice_in_progress"
+        elif refused.reason is Reason.AMOUNT_OUT_OF_RANGE and order.consume:
+            session = await store.session(order.consume[0].scope, order.consume[0].value)
+            if session is not None:
+                details["range"] = {"min": session.min_msat.sats_up(), "max": session.max_msat.sats_down()}
+        return msgspec.structs.replace(refused, details=details)
+
+    # ------------------------------------------------------------ ask
+
+    async def _ask(
+        self, incoming: Incoming, debit: Debit, pointer: Grant | None, grant: Grant | None, verdict: AskTheOwner
+    ) -> Refused | None:
+        """AskTheOwner the owner, but not about what has an answer already, or can never be paid."""
+        if debit.payment is not None and pointer is not None:
+            network, now = self._context.node.network, self._context.clock.now()
+            refused = refuse_payment(debit.payment, now + MIN_LEFT_S, network, keysend=False)
+            before = await self._context.store.payment_by_hash(self._context.node.node_id, debit.payment.payment_hash)
+            if refused is not None or (before is not None and before.state is not State.FAILED):
+                order = self._order(incoming, debit.payment, grant or pointer, verdict.token)
+                return await self._known(order, grant or pointer, refused or Refused(Reason.INVOICE_TAKEN))
+        return await self._approvals.ask(incoming, debit, verdict.kind, verdict.token, has_grant=grant is not None)
+
+    async def _known(self, order: Order, grant: Grant, refused: Refused) -> Refused | None:
+        decided = await self._payments.known(order, grant, refused)
+        match decided:
+            case AlreadyPaid():
+                await self._store(order.incoming, grant, paid(decided.payment))
+                return None
+            case Finished():
+                self._context.deliver(decided.messages)
+                return None
+            case Refused():
+                return await self._with_details(decided, order)
+            case Pursuit() | Running() | Joined():
+                return None
+            case _:
+                assert_never(decided)
+
+    # ------------------------------------------------------------ answer
+
+    async def _store(self, incoming: Incoming, grant: Grant | None, outcome: Outcome) -> None:
+        """Tell it: stored where it is a known key's, said at once to a stranger, who may ask again."""
+        known = grant if grant is not None and grant.caller else await self._known_as(incoming.author)
+        request = unclaimed_request(incoming, self._context.clock.now())
+        if known is None:
+            self._context.deliver(self._answers.replies((request,), (outcome,)))
+        else:
+            named = msgspec.structs.replace(request, grant_id=known.grant_id)
+            await self._answers.store(named, outcome)
+
+    async def _refuse(self, incoming: Incoming, refused: Refused) -> Refused | None:
+        known = await self._known_as(incoming.author)
+        if known is None:
+            return refused
+        named = msgspec.structs.replace(incoming, grant_id=known.grant_id)
+        if self._context.earlier.may_have_answered(incoming.sent_at):
+            await self._answers.pass_over(named)
+        else:
+            await self._answers.refuse(named, refused)
+        return None
+
+    async def _known_as(self, author: str) -> Grant | None:
+        found = await self._context.store.grants_of(DEBITS_WIRE, author)
+        return found[0] if found else None
+
+
+def _in_sats(refused: Refused) -> Refused:
+    """The refusal of a budget with what it has left in whole sats, which is what this wire can say."""
+    left = refused.details.get("remaining_msat", refused.details.get("limit_msat"))
+    if refused.reason is not Reason.OVER_BUDGET or left is None:
+        return refused
+    return msgspec.structs.replace(
+        refused, details={**refused.details, "range": {"min": 1, "max": left // MSAT_PER_SAT}}
+    )

@@ -1,0 +1,326 @@
+"""Questions to the owner: what is shown is decided, once, and nobody is told more than is true."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kitestring.base.approvals import DECIDE_WITHIN_S, GATE_S, Approval, ApprovalKind, ApprovalState, Ruling
+from kitestring.base.budgets import Budget
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Granted, Refused
+from kitestring.engine.approvals import MAX_OF_ALL, MAX_OF_CALLER
+from tests.kit.clock import virtual
+from tests.kit.engine.crossings import Crossings
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import AMOUNT, Life, Rig, is_paid
+
+ALICE, BOB = "a1" * 32, "b2" * 32
+WEEK = Budget.rolling(Msat(4 * AMOUNT), 604_800)
+K1 = "c4" * 32
+
+
+def payable(rig: Rig, **script: Any) -> tuple[str, str]:
+    """An invoice that costs no fee, unless ``script`` says more of it."""
+    return rig.life.node.outside_invoice(Script(**{"fee": 0} | script))
+
+
+async def reason_of(decision: Any) -> Reason:
+    with pytest.raises(KitestringError) as told:
+        await decision
+    return told.value.reason
+
+
+@virtual
+async def test_a_stranger_waits_for_the_owner_and_nothing_is_held_meanwhile(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        invoice = payable(rig)
+        await rig.debit("r1", ALICE, invoice)
+        await rig.clock.sleep(60)
+        assert rig.told("r1") == []
+        assert await rig.state(invoice[1]) == ""
+        assert (await rig.store.totals()).pending_msat == 0
+        await rig.decide(Ruling.AS_ASKED)
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert await rig.store.grants_of("debits", ALICE) == []
+    life.audit()
+
+
+@virtual
+async def test_a_question_outlives_a_crash_and_is_decided_afterwards(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        invoice = payable(rig)
+        await rig.debit("r1", ALICE, invoice)
+    async with life.service() as rig:
+        await rig.debit("r1", ALICE, invoice)  # the relay shows it again
+        assert len(await rig.store.approvals(limit=9)) == 1
+        await rig.decide(Ruling.BUDGET, budget=WEEK)
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        (grant,) = await rig.store.grants_of("debits", ALICE)
+        assert await rig.store.budget_used(grant.grant_id, 0) == AMOUNT
+        for number in range(3):
+            await rig.debit(f"n{number}", ALICE, payable(rig))
+            await rig.answer(f"n{number}")
+        assert await rig.store.budget_used(grant.grant_id, 0) == 4 * AMOUNT
+        await rig.debit("over", ALICE, payable(rig))
+        over = await rig.answer("over")
+        assert (over.reason, over.details["range"]) == (Reason.OVER_BUDGET, {"min": 1, "max": 0})
+    life.audit()
+
+
+@virtual
+async def test_it_is_decided_once_whatever_the_door(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig))
+        (asked,) = await rig.store.approvals(limit=9)
+        told = await asyncio.gather(
+            rig.decide(Ruling.AS_ASKED, asked.approval_id, key="one"),
+            rig.decide(Ruling.DENY, asked.approval_id, key="two", by="other"),
+            return_exceptions=True,
+        )
+        (done,) = (one for one in told if isinstance(one, Approval))
+        (late,) = (one for one in told if isinstance(one, KitestringError))
+        assert (late.reason, late.details["state"]) == (Reason.ALREADY_USED, done.state.value)
+        again = await rig.decide(Ruling.AS_ASKED, asked.approval_id, key=done.decided_as)
+        assert again == done
+        await rig.answer("r1")
+        assert len(life.node.paid_out()) == (1 if done.state is ApprovalState.APPROVED else 0)
+    life.audit()
+
+
+@virtual
+async def test_what_has_changed_since_it_was_shown_is_not_decided(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        first, second = payable(rig), payable(rig)
+        await rig.debit("r1", ALICE, first)
+        (shown,) = await rig.store.approvals(limit=9)
+        await rig.debit("r2", ALICE, second, 2 * AMOUNT)
+        assert (await rig.answer("r1")).message == "superseded by a newer request of the same key"
+        assert await reason_of(rig.decide(Ruling.AS_ASKED, shown.approval_id)) is Reason.ALREADY_USED
+        assert await reason_of(rig.decide(Ruling.AS_ASKED, version=7)) is Reason.BUSY
+        assert rig.told("r2") == []
+    life.audit()
+
+
+@virtual
+async def test_the_same_request_sent_anew_waits_for_the_same_answer(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        invoice = payable(rig)
+        expires_at = rig.clock.now() + 900
+        await rig.debit("r1", ALICE, invoice, expires_at=expires_at)
+        await rig.debit("r2", ALICE, invoice, expires_at=expires_at)
+        assert len(await rig.store.approvals(limit=9)) == 1
+        await rig.decide(Ruling.AS_ASKED)
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert is_paid(await rig.answer("r2"), invoice[1])
+        await rig.debit("r3", ALICE, invoice, expires_at=expires_at)
+        assert is_paid(await rig.answer("r3"), invoice[1])
+        assert len(life.node.paid_out()) == 1
+    life.audit()
+
+
+@virtual
+async def test_nobody_has_decided_in_time(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig), k1="")
+        (asked,) = await rig.store.approvals(limit=9)
+        await rig.clock.sleep(DECIDE_WITHIN_S + 10)
+        assert (await rig.answer("r1")).reason is Reason.UNDECIDED
+        assert await reason_of(rig.decide(Ruling.AS_ASKED, asked.approval_id)) is Reason.ALREADY_USED
+        assert life.node.paid_out() == {}
+    life.audit()
+
+
+@virtual
+async def test_a_question_ends_with_its_invoice_and_by_no_clock_later_than_it_should(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig), expires_at=rig.clock.now() + 120)
+        await rig.clock.sleep(130)
+        assert (await rig.answer("r1")).reason is Reason.UNDECIDED
+        await rig.debit("r2", ALICE, payable(rig))
+        await rig.clock.sleep(10)
+        life.clock.skew_s -= 86_400  # our clock is set back: nobody waits a day for that
+        await rig.clock.sleep(DECIDE_WITHIN_S + 10)
+        assert (await rig.answer("r2")).reason is Reason.UNDECIDED
+    life.audit()
+
+
+@virtual
+async def test_no_is_told_at_once_and_a_blocked_key_is_not_asked_about_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig))
+        done = await rig.decide(Ruling.BLOCK, note="spam")
+        assert (done.state, done.decision) == (ApprovalState.DENIED, "block")
+        assert (await rig.answer("r1")).reason is Reason.NOT_PERMITTED
+        await rig.debit("r2", ALICE, payable(rig))
+        assert (await rig.answer("r2")).reason is Reason.NOT_PERMITTED
+        assert await rig.store.approvals(limit=9) == []
+        assert [block.caller for block in await rig.store.blocks()] == [ALICE]
+    life.audit()
+
+
+@virtual
+async def test_a_block_does_not_touch_the_payment_of_another_request_that_is_under_way(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        slow = payable(rig, answers=["lost"], settles_after_s=30)
+        await rig.debit("r1", ALICE, slow)
+        await rig.decide(Ruling.AS_ASKED)
+        await rig.debit("r2", ALICE, payable(rig))
+        await rig.decide(Ruling.BLOCK)
+        assert (await rig.answer("r2")).reason is Reason.NOT_PERMITTED
+        assert is_paid(await rig.answer("r1"), slow[1])
+    life.audit()
+
+
+@virtual
+async def test_an_approval_that_money_does_not_cover_decides_nothing_and_says_why(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("purse", AMOUNT + 20_000)
+        await rig.pointer(account_id="purse")
+        await rig.allow("till", BOB, account_id="purse")
+        await rig.debit("r1", ALICE, payable(rig))
+        await rig.debit("r2", BOB, payable(rig))
+        await rig.answer("r2")
+        assert await reason_of(rig.decide(Ruling.AS_ASKED)) is Reason.INSUFFICIENT_FUNDS
+        small = Budget.total(Msat(AMOUNT - 1))
+        assert await reason_of(rig.decide(Ruling.BUDGET, budget=small)) is Reason.OVER_BUDGET
+        assert await rig.store.grants_of("debits", ALICE) == []
+        assert rig.told("r1") == []
+        await rig.decide(Ruling.DENY)
+        assert (await rig.answer("r1")).reason is Reason.NOT_PERMITTED
+    life.audit()
+
+
+@virtual
+async def test_an_approved_payment_that_fails_tells_so_with_the_nodes_proof(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer(sessions="any")
+        invoice = payable(rig, fails="no_route")
+        await rig.debit("r1", ALICE, invoice, k1=K1)
+        await rig.decide(Ruling.AS_ASKED)
+        assert (await rig.answer("r1")).reason is Reason.PAYMENT_FAILED
+        await rig.debit("r2", ALICE, payable(rig), k1=K1)  # the word is free again
+        await rig.decide(Ruling.AS_ASKED)
+        await rig.answer("r2")
+        await rig.debit("r3", ALICE, payable(rig), k1=K1)
+        assert (await rig.answer("r3")).reason is Reason.ALREADY_USED
+    life.audit()
+
+
+@virtual
+async def test_a_crash_between_the_decision_and_the_node_pays_once(life: Life) -> None:
+    crossings = Crossings(at="before pay")
+    async with life.service(crossings) as rig:
+        await rig.pointer()
+        invoice = payable(rig)
+        await rig.debit("r1", ALICE, invoice)
+        await rig.decide(Ruling.BUDGET, budget=WEEK)
+        await rig.clock.sleep(5)
+    async with life.service() as rig:
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        assert len(life.node.paid_out()) == 1
+        (grant,) = await rig.store.grants_of("debits", ALICE)
+        assert await rig.store.budget_used(grant.grant_id, 0) == AMOUNT
+    life.audit()
+
+
+# ------------------------------------------------------------ the right to take
+
+
+@virtual
+async def test_a_budget_that_is_asked_for_is_given_as_asked_or_as_the_owner_likes(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, budget=WEEK)
+        await rig.decide(Ruling.AS_ASKED)
+        assert await rig.answer("r1") == Granted()
+        less = Budget.rolling(Msat(AMOUNT), 604_800)
+        await rig.debit("r2", BOB, budget=WEEK)
+        await rig.decide(Ruling.BUDGET, budget=less)
+        assert await rig.answer("r2") == Granted(less)
+        assert [g.budgets for key in (ALICE, BOB) for g in await rig.store.grants_of("debits", key)] == [
+            (WEEK,),
+            (less,),
+        ]
+    life.audit()
+
+
+@virtual
+async def test_a_larger_budget_is_asked_for_again_and_the_old_one_stays_meanwhile(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.allow("till", ALICE, WEEK)
+        await rig.debit("small", ALICE, budget=Budget.rolling(Msat(AMOUNT), 86_400))  # 350,000 a week: more
+        assert rig.told("small") == []
+        await rig.debit("same", ALICE, budget=WEEK)
+        assert await rig.answer("same") == Granted()
+        larger = Budget.rolling(Msat(5 * AMOUNT), 604_800)
+        await rig.debit("larger", ALICE, budget=larger)
+        assert isinstance(await rig.answer("small"), Refused)  # superseded
+        await rig.debit("p1", ALICE, payable(rig))
+        await rig.answer("p1")
+        await rig.decide(Ruling.AS_ASKED)
+        assert await rig.answer("larger") == Granted()
+        (grant,) = await rig.store.grants_of("debits", ALICE)
+        assert (grant.budgets, grant.version) == ((larger,), 2)
+        assert await rig.store.budget_used(grant.grant_id, 0) == AMOUNT  # what was used goes on to count
+    life.audit()
+
+
+@virtual
+async def test_full_access_is_given_by_that_very_word_alone(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE)
+        assert (await rig.store.approvals(limit=1))[0].kind is ApprovalKind.BUDGET
+        assert await reason_of(rig.decide(Ruling.AS_ASKED)) is Reason.MALFORMED
+        await rig.decide(Ruling.ALWAYS)
+        assert await rig.answer("r1") == Granted()
+        (grant,) = await rig.store.grants_of("debits", ALICE)
+        assert grant.budgets == ()
+    life.audit()
+
+
+# ------------------------------------------------------------ the gate
+
+
+@virtual
+async def test_strangers_close_the_gate_to_strangers_alone_and_it_opens_again(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.allow("till", BOB, WEEK)
+        for number in range(MAX_OF_ALL + 40):
+            await rig.debit(f"r{number}", f"{number:064x}", payable(rig))
+        assert len(await rig.store.approvals(limit=999)) == MAX_OF_ALL
+        refused = await rig.answer(f"r{MAX_OF_ALL + 39}")
+        assert (refused.reason, refused.details["retry_after"]) == (Reason.RATE_LIMITED, rig.clock.now() + GATE_S)
+        assert await rig.store.request(f"r{MAX_OF_ALL + 39}") is None
+        await rig.debit("known", BOB, budget=Budget.rolling(Msat(10**9), 604_800))
+        assert len(await rig.store.approvals(limit=999)) == MAX_OF_ALL + 1
+        await rig.clock.sleep(GATE_S + 10)
+        await rig.debit("late", ALICE, payable(rig))
+        assert len(await rig.store.approvals(limit=999)) == 1
+    life.audit()
+
+
+@virtual
+async def test_one_key_asks_so_often_and_no_more(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        for number in range(MAX_OF_CALLER + 1):
+            await rig.debit(f"r{number}", ALICE, payable(rig))
+        assert (await rig.answer(f"r{MAX_OF_CALLER}")).reason is Reason.RATE_LIMITED
+        assert rig.told(f"r{MAX_OF_CALLER - 1}") == []
+    life.audit()
