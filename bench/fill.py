@@ -82,6 +82,12 @@ async def connections(store: Store, numbers: range, *, fresh: bool = False) -> N
     await _execute(store, ((f"grant {grant.grant_id}", SaveGrant(grant)) for grant in grants))
 
 
+async def debits(store: Store, numbers: range) -> None:
+    """A pointer, and a grant there for each of these requestors."""
+    grants = (world.pointer(), *map(world.debit_grant, numbers)) if numbers else ()
+    await _execute(store, ((f"grant {grant.grant_id}", SaveGrant(grant)) for grant in grants))
+
+
 async def offers(store: Store, number: int = world.OFFERS) -> None:
     made = map(world.offer, range(number))
     await _execute(store, ((f"offer {offer.offer_id}", SaveOffer(offer)) for offer in made))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -17,26 +17,34 @@ from kitestring.wire.envelope import decrypt
 _event: Final = msgspec.json.Decoder(Event).decode
 _CONTENT: Final = msgspec.json.Decoder(dict[str, Any])
 Content = dict[str, Any]
+#: Kind of the request and of its answer, by who sends it.
+_KINDS: Final = {
+    "connection": (kinds.NWC_REQUEST, kinds.NWC_RESPONSE),
+    "requestor": (kinds.DEBIT, kinds.DEBIT),
+    "stranger": (kinds.OFFER, kinds.OFFER),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """One kind of request: its plaintext by number, and whether an answer is what it must be. ``journaled`` ones leave
-    a row. ``by_strangers``: the sender is somebody new each time, not a connection."""
+    a row, those that ``pays`` need an invoice of the node's. The sender is a connection, or a requestor of debits, each
+    in turn, or a stranger, somebody new each time."""
 
     name: str
     text: Callable[[int], str]
     is_right: Callable[[int, Content], bool]
     journaled: bool = False
-    by_strangers: bool = False
+    pays: bool = False
+    sender: Literal["connection", "requestor", "stranger"] = "connection"
 
     @property
     def kind(self) -> int:
-        return kinds.OFFER if self.by_strangers else kinds.NWC_REQUEST
+        return _KINDS[self.sender][0]
 
     @property
     def reply_kind(self) -> int:
-        return kinds.OFFER if self.by_strangers else kinds.NWC_RESPONSE
+        return _KINDS[self.sender][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,10 @@ class Sent:
 
 def _pay_text(number: int) -> str:
     return '{"method":"pay_invoice","params":{"invoice":"' + world.invoice(number) + '"}}'
+
+
+def _debit_text(number: int) -> str:
+    return '{"pointer":"' + world.POINTER + '","amount_sats":1000,"bolt11":"' + world.invoice(number) + '"}'
 
 
 def _offer_text(number: int) -> str:
@@ -80,6 +92,15 @@ PAY_INVOICE: Final = Load(
     _pay_text,
     lambda number, content: bool(_result(content).get("preimage") == world.preimage(number).hex()),
     journaled=True,
+    pays=True,
+)
+DEBIT: Final = Load(
+    "debit",
+    _debit_text,
+    lambda number, content: content == {"res": "ok", "preimage": world.preimage(number).hex()},
+    journaled=True,
+    pays=True,
+    sender="requestor",
 )
 MAKE_INVOICE: Final = Load(
     "make_invoice",
@@ -89,7 +110,7 @@ MAKE_INVOICE: Final = Load(
 )
 OFFER_REQUEST: Final = Load(
     "offer request", _offer_text, lambda _, content: _is_invoice(content.get("bolt11")), journaled=True,
-    by_strangers=True,
+    sender="stranger",
 )  # fmt: skip
 
 
@@ -97,7 +118,7 @@ def prepare(load: Load, numbers: Iterable[int], sender: Callable[[int], Client])
     """Signed requests of these numbers; ``sender`` says whose turn it is, where it is a connection's."""
     sent = []
     for number in numbers:
-        client = world.stranger() if load.by_strangers else sender(number)
+        client = world.stranger() if load.sender == "stranger" else sender(number)
         sent.append(Sent(number, client, world.request(client, load.text(number), load.kind)))
     return sent
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from aiohttp import WSMsgType, web
 
-from kitestring.nostr.kinds import NWC_INFO, NWC_RESPONSE, OFFER
+from kitestring.nostr.kinds import DEBIT, NWC_INFO, NWC_RESPONSE, OFFER
 from kitestring.transport.changes import Changes
 from kitestring.transport.clock import SystemClock
 
@@ -91,7 +91,7 @@ class Peer:
     async def _take(self, socket: web.WebSocketResponse[bool], data: bytes) -> None:
         head = _head(data).event
         await socket.send_frame(b'["OK","' + head.id.encode() + b'",true,""]', WSMsgType.TEXT)
-        if head.kind in {NWC_RESPONSE, OFFER}:
+        if head.kind in {NWC_RESPONSE, OFFER, DEBIT}:
             await self._take_answer(socket, data)
         elif head.kind == NWC_INFO:
             self.info[head.pubkey] = data[_EVENT]

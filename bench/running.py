@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from bench import fill, loads, world
 from bench.floor import Floor, Series
 from bench.loads import Load, Sent
@@ -48,9 +50,14 @@ class Running:
         """The next ``count`` requests of this kind; no number comes twice."""
         first = self._sent[load.name] + self._setup.first_payable
         self._sent[load.name] += count
-        if load is loads.PAY_INVOICE and self._sent[load.name] > self._setup.payable:
+        if load.pays and self._sent[load.name] > self._setup.payable:
             raise AssertionError(f"the node was told to pay {self._setup.payable} invoices only")
-        return loads.prepare(load, range(first, first + count), lambda number: world.client(number % self.connections))
+        return loads.prepare(load, range(first, first + count), lambda number: self._sender(load, number))
+
+    def _sender(self, load: Load, number: int) -> Client:
+        if load.sender == "requestor":
+            return world.requestor(number % self._setup.requestors)
+        return world.client(number % self.connections)
 
     async def cost_us(self, load: Load, sent: list[Sent], in_flight: int = IN_FLIGHT) -> float:
         """CPU microseconds of the service per request, with all that it causes. Every answer is checked afterwards."""
@@ -153,13 +160,14 @@ def _count(directory: Path, query: str) -> int:
 
 
 async def prepare_ledger(
-    directory: Path, *, connections: int = world.CLIENTS, payable: int = 0, makeable: int = 0
+    directory: Path, *, connections: int = world.CLIENTS, payable: int = 0, makeable: int = 0, requestors: int = 0
 ) -> Setup:
     """An empty ledger with so many connections, and a node that pays and gives out so many invoices."""
-    setup = _with_invoices(directory, payable, makeable)
+    setup = msgspec.structs.replace(_with_invoices(directory, payable, makeable), requestors=requestors)
     async with fill.ledger(directory) as store:
         await fill.connections(store, range(connections))
         await fill.offers(store)
+        await fill.debits(store, range(requestors))
     return setup
 
 

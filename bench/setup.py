@@ -14,12 +14,13 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """``directory`` holds the ledger (:mod:`bench.fill`) and the file of invoices that the node gives out.
 
     The node pays ``payable`` invoices from the number ``first_payable`` on, and takes ``lookup_s`` to look one of ours
-    up. ``cache_mib`` 0 is the default of the settings.
+    up. ``cache_mib`` 0 is the default of the settings. So many ``requestors`` have a grant of debits.
     """
 
     directory: str
     payable: int
     first_payable: int = 0
+    requestors: int = 0
     cache_mib: int = 0
     lookup_s: float = 0
 

@@ -14,7 +14,8 @@ from hashlib import sha256
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.base.budgets import Budget
+from kitestring.base.budgets import DAY_S, Budget
+from kitestring.base.commands import DEBITS_WIRE
 from kitestring.base.grants import Grant, Offer
 from kitestring.base.money import sat
 from kitestring.codec import bolt11_write
@@ -32,6 +33,8 @@ NODE_ID: Final = "02" + "ab" * 32
 SEED: Final = sha256(b"kitestring bench").digest()
 PAYEE: Final = sha256(b"kitestring bench payee").digest()
 BUDGET: Final = Budget.daily(sat(100_000_000))
+ROLLING: Final = Budget.rolling(sat(100_000_000), 7 * DAY_S)
+POINTER: Final = "ab" * 16
 METHODS: Final = frozenset({"pay_invoice", "make_invoice", "get_balance", "lookup_invoice", "list_transactions"})
 
 
@@ -82,6 +85,34 @@ def client(number: int) -> Client:
 
 def _client_key(number: int) -> SecretKey:
     return derive(SEED, "bench client", str(number))
+
+
+# ------------------------------------------------------------ debits
+
+
+def pointer() -> Grant:
+    """A pointer that nobody may ask whom it does not know."""
+    return Grant(
+        grant_id=POINTER, name="till", wire=DEBITS_WIRE, pointer_id=POINTER, methods=METHODS,
+        created_at=int(time.time()),
+    )  # fmt: skip
+
+
+def debit_grant(number: int) -> Grant:
+    """What one requestor may take there: a rolling budget."""
+    return Grant(
+        grant_id=f"debit{number:07}", name=f"requestor {number}", wire=DEBITS_WIRE, methods=METHODS,
+        caller=_requestor_key(number).public_hex, pointer_id=POINTER, budgets=(ROLLING,), created_at=int(time.time()),
+    )  # fmt: skip
+
+
+@cache
+def requestor(number: int) -> Client:
+    return Client.of(_requestor_key(number), keyring().service_id)
+
+
+def _requestor_key(number: int) -> SecretKey:
+    return derive(SEED, "bench requestor", str(number))
 
 
 # ------------------------------------------------------------ offers
