@@ -1,5 +1,6 @@
 """A refused request is never claimed, keeps its id and its reply, and is forgotten when its age refuses it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,15 @@ async def test_of_one_grant_no_more_than_a_number_of_refusals_are_kept_and_what_
     assert await store.apply(record_invoice("i")) == Denied(Reason.STALE_REQUEST)
     assert await store.apply(claim("a", asked=new)) == Claimed()
     assert await store.apply(refuse("f2", None, sent_at=NOW + 2)) == Finished(())
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_what_is_forgotten_is_refused_in_the_same_commit_already(store: Store) -> None:
+    *_, late = await asyncio.gather(
+        *(store.apply(refuse(f"f{n}", None, sent_at=NOW + n, max_number=2)) for n in range(4)),
+        store.apply(claim("a", asked=request("f1", sent_at=NOW + 1))),
+    )
+    assert late == Denied(Reason.STALE_REQUEST)
 
 
 @pytest.mark.usefixtures("two_at_once")

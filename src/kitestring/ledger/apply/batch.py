@@ -186,11 +186,14 @@ class Batch:
             self._put(reply, done.lastrowid)
         return done.rowcount == 1
 
-    def is_too_old(self, r: Request) -> bool:
-        """Whether a request may be one that was answered and forgotten. Only peers' are forgotten as refused ones."""
+    def is_too_old(self, r: Request, looked_up: int | None = None) -> bool:
+        """Whether a request may be one that was answered and forgotten. Only peers' are forgotten as refused ones.
+        ``looked_up`` is what the row of its grant's refusals says, if somebody has read that in this transaction."""
         if r.wire == CONTROL_WIRE:
             return r.sent_at < self.sums.pruned_before
-        before = max(self.sums.pruned_before, self.sums.refused_before, self.counts.refusals(r.grant_id).refused_before)
+        before = max(
+            self.sums.pruned_before, self.sums.refused_before, self.counts.refused_before(r.grant_id, looked_up)
+        )
         return r.sent_at < before
 
     def _values(self, r: Request) -> tuple[object, ...]:

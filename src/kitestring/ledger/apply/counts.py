@@ -106,6 +106,12 @@ class Counts:
             known = Refusals(0, 0, 0) if row is None else Refusals(*row)
         return known
 
+    def refused_before(self, grant_id: str, looked_up: int | None) -> int:
+        """The time before which everything of a grant is refused; ``looked_up`` as its row says it, None to look."""
+        if looked_up is None or grant_id in self._refusals:
+            return self.refusals(grant_id).refused_before
+        return looked_up
+
     def count_refused(self, grant_id: str, number: int, size: int, refused_before: int = 0) -> None:
         """So many refusals more, or less, whose replies have ``size`` bytes; the horizon moves forward only."""
         old = self.refusals(grant_id)

@@ -47,11 +47,12 @@ from kitestring.ledger.rows import (
 
 _FACTS: Final = """
 SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.requestor, h.amount_msat,
-  h.state, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?
+  h.state, f.refused_before, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
 LEFT JOIN payments h ON h.service = s.service AND h.payment_hash = ? AND h.node_id = ? AND h.holding = 1
+LEFT JOIN refusals f ON f.service = s.service AND f.grant_id = ?
 LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ? AND b.budget_id = ?
 LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_id = ? AND i.payment_hash <> ''
 WHERE s.service = ?"""
@@ -109,13 +110,23 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     caller = request.grant_id
     key = (p.payment_hash, p.node_id)
     budget_id = tx.charges[0].budget_id if tx.charges else 0
-    keys = (invoice_text(p.destination), request.request_id, caller, *key, caller, budget_id, *key, batch.service)
+    keys = (
+        invoice_text(p.destination),
+        request.request_id,
+        caller,
+        *key,
+        caller,
+        caller,
+        budget_id,
+        *key,
+        batch.service,
+    )
     facts = batch.execute(_FACTS, keys).fetchone()
-    known, finished_at, version, revoked_at, *held, used, oldest, is_ours = facts
+    known, finished_at, version, revoked_at, *held, refused_before, used, oldest, is_ours = facts
     held_id, held_grant, held_by, held_msat, held_state = held
     if known is not None and not is_waiting:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
-    if not is_waiting and batch.is_too_old(request):
+    if not is_waiting and batch.is_too_old(request, refused_before or 0):
         return Denied(Reason.STALE_REQUEST)
     account = batch.balance(p.account_id)
     if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:
