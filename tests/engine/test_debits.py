@@ -174,7 +174,8 @@ async def test_the_caps_of_a_grant_hold_for_debits_as_they_do_for_apps(life: Lif
         await rig.pointer()
         await rig.allow("till", ALICE, WEEK, per_payment_msat=Msat(AMOUNT), fee_cap_msat=Msat(0))
         await rig.debit("more", ALICE, payable(rig), AMOUNT + 1)
-        assert (await rig.answer("more")).reason is Reason.OVER_BUDGET
+        more = await rig.answer("more")
+        assert (more.reason, more.details["range"]) == (Reason.OVER_BUDGET, {"min": 1, "max": AMOUNT // 1_000})
         invoice = payable(rig)
         await rig.debit("free", ALICE, invoice)
         assert isinstance(await rig.answer("free"), Paid)
@@ -301,3 +302,17 @@ def test_a_debit_that_a_crash_interrupts_is_paid_once_and_answered(life: Life, p
         life.audit()
 
     story()
+
+
+@virtual
+async def test_of_what_may_have_been_paid_in_an_earlier_life_nobody_is_told_no(life: Life) -> None:
+    life.is_witnessed = False
+    async with life.service() as rig:
+        await rig.pointer(strangers="deny")
+        await rig.allow("till", BOB, Budget.total(Msat(10)))
+        await rig.debit("r1", ALICE, payable(rig), age_s=20)
+        await rig.debit("r2", BOB, payable(rig), age_s=20)
+        await rig.clock.sleep(5)
+        assert (rig.told("r1"), rig.told("r2")) == ([], [])
+        assert await rig.store.request("r2") is not None  # never carried out, by no later copy
+    life.audit()

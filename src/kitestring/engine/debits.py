@@ -10,7 +10,7 @@ from kitestring.base.approvals import Token
 from kitestring.base.commands import DEBITS_WIRE, Debit, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
-from kitestring.base.money import MSAT_PER_SAT, Msat
+from kitestring.base.money import MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.outcomes import Granted, Outcome, Refused
 from kitestring.base.payments import State
 from kitestring.base.transactions import AlreadyPaid, Finished, Joined, Running
@@ -22,6 +22,7 @@ from kitestring.engine.outcomes import paid
 from kitestring.engine.payments import Order, Payments
 from kitestring.engine.pursuit import Pursuit
 from kitestring.policy.debits import MIN_LEFT_S, AskTheOwner, Charged, Kept, decide_debit
+from kitestring.policy.fees import default_fee_cap
 from kitestring.policy.rules import refuse_payment
 
 _BLOCKED: Final = Refused(Reason.NOT_PERMITTED)
@@ -90,13 +91,18 @@ class Debits:
                 await self._store(order.incoming, grant, paid(decided.payment))
                 return None
             case Refused():
-                return await self._with_details(decided, order)
+                return await self._with_details(decided, order, grant)
             case _:
                 assert_never(decided)
 
-    async def _with_details(self, refused: Refused, order: Order) -> Refused:
+    async def _with_details(self, refused: Refused, order: Order, grant: Grant) -> Refused:
         """Name what a requestor may do about it."""
-        details, store = dict(refused.details), self._context.store
+        details, store, most = dict(refused.details), self._context.store, grant.per_payment_msat
+        if "per_payment_msat" in details and most is not None:
+            limits = self._context.limits
+            fee = grant.fee_cap_msat
+            fee = default_fee_cap(most, limits.fee_ppm, limits.fee_min_msat) if fee is None else fee
+            details["range"] = {"min": 1, "max": max(ZERO, most - fee).sats_down()}
         if refused.reason is Reason.INVOICE_TAKEN:
             held = await store.payment_by_hash(self._context.node.node_id, order.command.payment_hash)
             is_paid = held is not None and held.state is State.SETTLED
@@ -132,7 +138,7 @@ class Debits:
                 self._context.deliver(decided.messages)
                 return None
             case Refused():
-                return await self._with_details(decided, order)
+                return await self._with_details(decided, order, grant)
             case Pursuit() | Running() | Joined():
                 return None
             case _:
@@ -151,11 +157,13 @@ class Debits:
             await self._answers.store(named, outcome)
 
     async def _refuse(self, incoming: Incoming, refused: Refused) -> Refused | None:
+        """Refuse it, without a word where it may have been paid in an earlier life: who is told no pays once more."""
+        is_silent = self._context.earlier.may_have_answered(incoming.sent_at)
         known = await self._known_as(incoming.author)
         if known is None:
-            return refused
+            return None if is_silent else refused
         named = msgspec.structs.replace(incoming, grant_id=known.grant_id)
-        if self._context.earlier.may_have_answered(incoming.sent_at):
+        if is_silent:
             await self._answers.pass_over(named)
         else:
             await self._answers.refuse(named, refused)
@@ -169,7 +177,7 @@ class Debits:
 def _in_sats(refused: Refused) -> Refused:
     """The refusal of a budget with what it has left in whole sats, which is what this wire can say."""
     left = refused.details.get("remaining_msat", refused.details.get("limit_msat"))
-    if refused.reason is not Reason.OVER_BUDGET or left is None:
+    if refused.reason is not Reason.OVER_BUDGET or left is None or "range" in refused.details:
         return refused
     return msgspec.structs.replace(
         refused, details={**refused.details, "range": {"min": 1, "max": left // MSAT_PER_SAT}}

@@ -143,7 +143,7 @@ class Payments:
         claim = self._claim(asked, grant, verdict, own, view, now, payment_id)
         answer = await commit(claim)
         if isinstance(answer, DecisionStored):
-            self._begin(claim.payment, waiting, Moving() if claim.payment.internal else Sending())
+            self._begin(claim.payment, waiting, self._first(claim.payment, order.incoming.sent_at))
             return None
         if isinstance(answer, Denied):
             return _refusal(answer, grant, now)

@@ -223,7 +223,7 @@ class Rig:
 
     async def debit(
         self, request_id: str, caller: str, invoice: tuple[str, str] | None = None, amount: int = AMOUNT, *,
-        pointer: str = "till", budget: Budget | None = None, k1: str = "", **more: Any,
+        pointer: str = "till", budget: Budget | None = None, k1: str = "", age_s: int = 0, **more: Any,
     ) -> None:  # fmt: skip
         """Ask to be paid, or (without an invoice) to be allowed to take."""
         payment = None if invoice is None else self.paying(invoice, amount, **more)
@@ -231,7 +231,7 @@ class Rig:
         now = self.clock.now()
         until = now + 3_600
         refused = await self.engine.handle(
-            Incoming(request_id, DEBITS_WIRE, "", command, DEBITS, now, None, until, caller)
+            Incoming(request_id, DEBITS_WIRE, "", command, DEBITS, now - age_s, None, until, caller)
         )
         if refused is not None:
             self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, DEBITS),))
