@@ -106,7 +106,7 @@ async def test_a_debit_is_denied_with_code_1_and_pays_nothing(
     monthly = {"number": 1, "unit": "month"}
     for data in ({"bolt11": invoice, "amount_sats": 1_000}, {"amount_sats": 5_000, "frequency": monthly}, {}):
         reply = await _debit(shop, node_js, scripts, data)
-        assert reply == {"res": "GFY", "code": 1, "error": "Request Denied: nobody may debit this service"}
+        assert reply == {"res": "GFY", "code": 1, "error": "Request Denied: this is not permitted"}
     requests = witness.of(21002, to=shop.card["service_pubkey"])
     answers = [witness.of(21002, answers=request["id"]) for request in requests]
     assert [event["tags"] for (event,) in answers] == [

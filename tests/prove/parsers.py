@@ -178,7 +178,8 @@ _TOML: Final = (
     '[relay]\nport = 7777\nkinds = [1, 2]\nauth = true\n[network]\nproxy_wss = "http://proxy.lan:3128"\n'
 )
 _OFFER: Final = {"offer": "coffee", "amount_sats": 21, "payer_data": {"name": "x"}, "expires_in_seconds": 600}
-_DEBIT: Final = {"pointer": "p", "amount_sats": 21, "bolt11": invoice(), "frequency": {"number": 1, "unit": "day"}}
+_DEBIT: Final = {"pointer": "p", "amount_sats": 21, "bolt11": invoice(), "k1": HASH, "want_preimage": True}
+_BUDGET: Final = {"pointer": "p", "amount_sats": "21", "frequency": {"number": 1, "unit": "day"}, "description": "x"}
 
 #: Members as clients in PHP, Python and JavaScript write them.
 _FORMS: Final = (
@@ -260,7 +261,7 @@ PARSERS: Final = (
         _these(_OFFER, {"offer": "x", "amount": "7"}),
         _REFUSED,
     ),
-    Parser("debit requests", _wire(debits.read, kinds.DEBIT, "debits"), _these(_DEBIT, {"k1": HASH}), _REFUSED),
+    Parser("debit requests", _wire(debits.read, kinds.DEBIT, "debits"), _these(_DEBIT, _BUDGET), _REFUSED),
     *(
         Parser(
             f"nwc responses to {type(asked).__name__}",

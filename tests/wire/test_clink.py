@@ -25,6 +25,12 @@ def test_a_refusal_names_its_code_and_shows_only_what_belongs_on_the_wire() -> N
     assert len(long["error"]) == 200
 
 
+def test_a_wire_may_say_itself_which_members_stand_behind_the_text() -> None:
+    refuse = refuser(NAMES, {Reason.MALFORMED: 6}, members_of=lambda refused, code: {"a": [code, refused.message]})
+    refused = Refused(Reason.MALFORMED, "no", {"retry_after": 7})
+    assert refuse(refused, TO) == b'{"res":"GFY","code":6,"error":"Invalid Request: no","a":[6,"no"]}'
+
+
 def test_silence_and_the_codes_of_2024() -> None:
     assert REFUSE(Refused(Reason.PAYMENT_IN_FLIGHT), TO) is None
     legacy = REFUSE(Refused(Reason.MALFORMED), msgspec.structs.replace(TO, version="legacy"))

@@ -7,7 +7,7 @@ import pytest
 from kitestring.base.errors import KitestringError
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.wire import text as text_module
-from kitestring.wire.text import clean_description, fit_description, fit_offer_words, metadata_text
+from kitestring.wire.text import clean_description, clean_words, fit_description, fit_offer_words, metadata_text
 from tests.kit.codec.invoices import invoice
 
 TRICKS = "\x00\x1b\x7f\x85\u2028\u200e\u202e\u2066"
@@ -28,6 +28,13 @@ def test_the_longest_description_goes_into_an_invoice() -> None:
     assert invoice(1_000, description="x" * MAX_DESCRIPTION_BYTES)
     with pytest.raises(ValueError, match="639 bytes"):
         invoice(1_000, description="x" * (MAX_DESCRIPTION_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("x" * 9, "xxxx"), ("🫖" * 9, "🫖🫖"), ("x" + "🫖" * 9, "x🫖"), (f"t{TRICKS}ea", "t ea")]
+)
+def test_a_strangers_words_are_cut_as_javascript_counts_them_and_no_letter_is_halved(text: str, kept: str) -> None:
+    assert clean_words(text, 4) == kept
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "茶", "🫖"])

@@ -17,7 +17,7 @@ from kitestring.wire.reply_to import ReplyTo, Version
 
 CLINK_VERSION: Final = ["clink_version", "1"]
 MAX_ERROR_CHARS: Final = 200
-#: Details of a refusal that go on the wire.
+#: Details of a refusal that go on the wire, in this order.
 SHOWN_DETAILS: Final = ("range", "latest", "payer_data", "delta", "retry_after", "work_bits")
 
 _NIP44: Final = Choice("nip44", allowed=True)
@@ -40,10 +40,17 @@ def read_version(event: Event, *, accept_legacy: bool = False) -> Version:
     raise KitestringError(Reason.UNSUPPORTED_VERSION, "only clink_version 1 is served here")
 
 
+def shown_details(refused: Refused, _code: int) -> Mapping[str, Any]:
+    """Those of :data:`SHOWN_DETAILS` that there are, under every code."""
+    return {name: refused.details[name] for name in SHOWN_DETAILS if name in refused.details}
+
+
 def refuser(
-    names: Mapping[int, str], codes: Mapping[Reason, Code], legacy_codes: Mapping[Reason, Code] | None = None
-) -> Callable[[Refused, ReplyTo], bytes | None]:
-    """The ``refuse`` of a wire with these codes; an error text starts with the name of its code."""
+    names: Mapping[int, str], codes: Mapping[Reason, Code], legacy_codes: Mapping[Reason, Code] | None = None,
+    members_of: Callable[[Refused, int], Mapping[str, Any]] = shown_details,
+) -> Callable[[Refused, ReplyTo], bytes | None]:  # fmt: skip
+    """The ``refuse`` of a wire with these codes; an error text starts with the name of its code. ``members_of`` tells
+    the members that stand behind it, for a refusal under its code."""
     columns = {"tagged": codes, "legacy": {**codes, **(legacy_codes or {})}}
 
     def refuse(refused: Refused, to: ReplyTo) -> bytes | None:
@@ -56,7 +63,6 @@ def refuser(
             "code": code,
             "error": clean(f"{names[code]}: {sentence}", MAX_ERROR_CHARS),
         }
-        members |= {name: refused.details[name] for name in SHOWN_DETAILS if name in refused.details}
-        return dumps(members).encode()
+        return dumps(members | dict(members_of(refused, code))).encode()
 
     return refuse

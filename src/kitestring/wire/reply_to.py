@@ -19,8 +19,9 @@ class ReplyTo(msgspec.Struct, frozen=True, array_like=True):
     """The opaque ``reply_to`` of the engine. Hex is lower case, ``created_at`` is the request's own time.
 
     ``wire`` is the name of the protocol, ``key_id`` that of the key that was spoken to: ``service``, or
-    ``nwc:<grant id>`` for a connection. ``method`` is the NWC method; ``version`` says whether a CLINK caller sent
-    ``clink_version``. Members are only ever added at the end.
+    ``nwc:<grant id>`` for a connection. ``method`` is the NWC method, or what the caller of another wire wants
+    its answer to have; ``version`` says whether a CLINK caller sent ``clink_version``. Members are only ever added at
+    the end.
     """
 
     wire: str

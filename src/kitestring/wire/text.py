@@ -13,6 +13,8 @@ from kitestring.codec.json import dumps
 MAX_PLAINTEXT_BYTES: Final = 40_960
 #: Of a payer's words to an offer, as JavaScript counts them: services that are built on clink-sdk refuse more.
 MAX_OFFER_WORDS_UNITS: Final = 100
+#: Of a payer's words with a debit, in the same unit: what comes longer is cut.
+MAX_DEBIT_WORDS_UNITS: Final = 100
 #: What a peer's error text may fill on a screen or in a log line, in characters.
 MAX_PEER_MESSAGE: Final = 200
 
@@ -45,6 +47,15 @@ def fit_offer_words(text: str) -> str:
             f"{MAX_OFFER_WORDS_UNITS}",
         )
     return text
+
+
+def clean_words(text: str, max_units: int) -> str:
+    """A stranger's ``text`` on one line, cut to ``max_units`` of UTF-16, as JavaScript counts; no character is cut in
+    two."""
+    text = clean(text, max_units)
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", errors="replace")[: 2 * max_units].decode("utf-16-le", errors="ignore")
 
 
 def metadata_text(metadata: object, max_chars: int) -> str:

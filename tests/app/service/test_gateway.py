@@ -359,47 +359,6 @@ async def test_strangers_share_one_bucket_per_offer(life: Life, door: Door) -> N
     assert replies[2]["code"] == 2
 
 
-# ------------------------------------------------------------ debits
-
-
-def debit(door: Door, text: str = '{"amount_sats":21}', **how: Any) -> Event:
-    asking: dict[str, Any] = {"key": STRANGER, "to": door.keyring.service_id, "kind": kinds.DEBIT}
-    return door.event(text, **(asking | how))
-
-
-@door()
-async def test_a_debit_is_denied_and_pays_nothing(life: Life, door: Door) -> None:
-    event = debit(door, json.dumps({"bolt11": door.invoice()}))
-    (reply,) = await door.tell(event)
-    assert reply == {"res": "GFY", "code": 1, "error": "Request Denied: nobody may debit this service"}
-    assert await door.tell(event) == []
-    assert await door.rig.store.request(event.id) is None
-    assert life.node.sends == []
-
-
-@door()
-async def test_a_debit_that_is_stale_or_no_request_is_told_why_and_one_that_nobody_reads_nothing(
-    life: Life, door: Door
-) -> None:
-    (stale,) = await door.tell(debit(door, age_s=31))
-    assert (stale["code"], stale["delta"]) == (3, {"max_delta_ms": 30_000, "actual_delta_ms": 31_000})
-    assert await door.tell(debit(door, age_s=3_601)) == []
-    assert [reply["code"] for reply in await door.tell(debit(door, "[]"))] == [6]
-    assert await door.tell(debit(door, to=door.grant_key)) == []
-    event = debit(door)
-    garbled = sign_event(
-        STRANGER, kind=event.kind, tags=event.tags, content="AgAAAA" + "A" * 200, created_at=event.created_at,
-        aux=b"\x00" * 32,
-    )  # fmt: skip
-    assert await door.tell(garbled) == []
-
-
-@door()
-async def test_denials_of_debits_are_bounded_per_author(life: Life, door: Door) -> None:
-    told = [reply for _ in range(50) for reply in await door.tell(debit(door))]
-    assert 30 <= len(told) <= 33  # five virtual seconds pass meanwhile
-
-
 # ------------------------------------------------------------ unreadable
 
 

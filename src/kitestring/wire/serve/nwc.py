@@ -14,7 +14,6 @@ import msgspec
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
 from kitestring.base.clocks import AHEAD_S
-from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_WHOLE, Msat
@@ -28,6 +27,7 @@ from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import DAY_S, Window
 from kitestring.wire.encryption import Choice, allowed_ciphers, choose_cipher
 from kitestring.wire.grammar import Announcement, Asked, Draft, Facts, Speakers, Wire
+from kitestring.wire.invoices import payment_of, read_invoice
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
@@ -168,27 +168,15 @@ def _amount(params: Params, name: str = "amount", low: int = 0) -> int | None:
 
 
 def _pay_invoice(params: Params, network: str) -> c.PayInvoice:
-    # Nobody asks who the payee is, and every node refuses for good what nobody can have signed (tests/contract).
-    invoice = bolt11.decode(_required(params, "invoice"), recover=False)
-    if invoice.network != network:
-        raise KitestringError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}")
+    invoice = read_invoice(_required(params, "invoice"), network)
     amount = _amount(params, low=1)
     try:
         amount_msat = bolt11.amount_to_pay(invoice, None if amount is None else Msat(amount))
     except KitestringError as error:
         raise CodecError(error.message) from None
     max_fee = _amount(params, "max_fee")
-    return c.PayInvoice(
-        destination=Bolt11(invoice.text, invoice.amount_msat is None),
-        payment_hash=invoice.payment_hash,
-        amount_msat=amount_msat,
-        max_fee_msat=None if max_fee is None else Msat(max_fee),
-        network=invoice.network,
-        expires_at=invoice.expires_at,
-        description=clean_description(invoice.description or ""),
-        description_hash=invoice.description_hash or "",
-        metadata=_metadata(params),
-    )
+    max_fee_msat = None if max_fee is None else Msat(max_fee)
+    return payment_of(invoice, amount_msat, max_fee_msat=max_fee_msat, metadata=_metadata(params))
 
 
 def _make_invoice(params: Params, _: str) -> c.MakeInvoice:
