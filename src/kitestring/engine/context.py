@@ -41,7 +41,8 @@ class Incoming(msgspec.Struct, frozen=True):
     After ``expires_at`` (Unix seconds, where the sender gave one) it is not carried out any more.
 
     A refusal of it is kept until ``refused_until`` (Unix seconds), when its age refuses it; None = as long as answers
-    are, for what has no age. ``author`` is the key of a stranger, "" for everybody who has a grant."""
+    are, for what has no age. ``author`` is the key of whoever speaks to the service's own key, "" over a connection.
+    ``known`` is the grant under which a refusal of it is kept, "" for a stranger, of whom nothing is."""
 
     request_id: str
     wire: str
@@ -52,6 +53,7 @@ class Incoming(msgspec.Struct, frozen=True):
     expires_at: int | None = None
     refused_until: int | None = None
     author: str = ""
+    known: str = ""
 
 
 def _always() -> bool:

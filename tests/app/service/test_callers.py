@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service.callers import Callers
 from kitestring.app.service.rates import Rates
@@ -15,7 +17,7 @@ SERVICE, APP, OTHER = "aa" * 32, "bb" * 32, "cc" * 32
 def callers(*grants: Grant) -> Callers:
     made = Callers(SERVICE, Rates(RequestRates(), ManualClock()))
     for grant in grants:
-        made.set_connection(grant)
+        made.set_grant(grant)
     return made
 
 
@@ -44,7 +46,7 @@ def test_a_connection_hears_its_own_caller_alone() -> None:
 
 def test_an_ended_connection_stays_known() -> None:
     known = callers(connection("old"))
-    known.set_connection(connection("old", revoked_at=5))
+    known.set_grant(connection("old", revoked_at=5))
     assert known.keys() == [SERVICE, "old" * 8]
     ended = known.find(kinds.NWC_REQUEST, "old" * 8, APP)
     assert ended is not None
@@ -59,3 +61,61 @@ def test_strangers_and_connections_have_rates_of_their_own() -> None:
     assert stranger is not None
     assert app is not None
     assert type(stranger.rates) is not type(app.rates)
+
+
+# ------------------------------------------------------------ known callers on a wire of strangers
+
+
+def debit_grant(name: str, pointer: str = "p", **more: Any) -> Grant:
+    return Grant(**({"grant_id": name, "name": name, "wire": "debits", "caller": APP, "pointer_id": pointer} | more))
+
+
+def found(known: Callers, author: str = APP, kind: int = kinds.DEBIT) -> tuple[str, int]:
+    caller = known.find(kind, SERVICE, author)
+    assert caller is not None
+    assert (caller.name, caller.key_id, caller.grant) == (author, "service", None)
+    return caller.known, caller.known_since
+
+
+def test_who_has_a_grant_for_debits_is_known_there_and_nowhere_else() -> None:
+    known = callers(debit_grant("g1", created_at=7))
+    assert found(known) == ("g1", 7)
+    assert found(known, kind=kinds.OFFER) == ("", 0)
+    assert found(known, OTHER) == ("", 0)
+    assert known.keys() == [SERVICE]
+
+
+def test_of_several_grants_of_one_caller_the_oldest_names_it() -> None:
+    known = callers(debit_grant("g2", "q", created_at=9), debit_grant("g1", created_at=7), debit_grant("g3", "r"))
+    assert found(known) == ("g3", 0)
+
+
+def test_a_caller_is_known_until_its_last_grant_is_revoked_and_expiry_changes_nothing() -> None:
+    known = callers(debit_grant("g1", created_at=7), debit_grant("g2", "q", created_at=9, expires_at=10))
+    known.set_grant(debit_grant("g1", created_at=7, revoked_at=20))
+    assert found(known) == ("g2", 9)
+    known.set_grant(debit_grant("g2", "q", created_at=9, revoked_at=21))
+    assert found(known) == ("", 0)
+    known.set_grant(debit_grant("g2", "q", created_at=9, revoked_at=21))
+    known.set_grant(debit_grant("g4", created_at=30))
+    assert found(known) == ("g4", 30)
+
+
+def test_a_grant_that_goes_over_to_another_key_makes_the_first_a_stranger() -> None:
+    known = callers(debit_grant("g1"))
+    known.set_grant(debit_grant("g1", caller=OTHER))
+    assert (found(known), found(known, OTHER)) == (("", 0), ("g1", 0))
+
+
+def test_pointers_and_the_owners_grants_have_no_caller() -> None:
+    known = callers(debit_grant("till", caller=""), Grant(grant_id="o", name="o", wire="owner"))
+    assert found(known) == ("", 0)
+    assert (known.keys(), known.is_ours("")) == ([SERVICE], False)
+
+
+def test_a_known_caller_has_the_rates_of_connections() -> None:
+    known = callers(debit_grant("g1"), connection())
+    debtor, app = known.find(kinds.DEBIT, SERVICE, APP), known.find(kinds.NWC_REQUEST, "app" * 8, APP)
+    assert debtor is not None
+    assert app is not None
+    assert (debtor.rates is app.rates, app.known, app.known_since) == (True, "app", 0)

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from kitestring.app.service.callers import Caller
 from kitestring.app.service.in_hand import CROWD, InHand
-from kitestring.base.grants import Grant
 
 NOTHING: Any = None
 
 
 def app(name: str) -> Caller:
-    return Caller(NOTHING, name, "", NOTHING, Grant(grant_id=name, name=name, wire="nwc"))
+    return Caller(NOTHING, name, "", NOTHING, known=name)
 
 
 def stranger(name: str) -> Caller:

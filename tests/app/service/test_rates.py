@@ -8,8 +8,8 @@ import pytest
 
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import rates as module
-from kitestring.app.service.rates import WORK_BITS, Rates
-from kitestring.base.commands import AskOffer, GetBalance, PayInvoice
+from kitestring.app.service.rates import WORK_BITS, Rates, StrangerRates
+from kitestring.base.commands import AskOffer, Debit, GetBalance, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
@@ -28,6 +28,15 @@ PAYMENT = Asked(PayInvoice(destination=Bolt11("x"), payment_hash="ab" * 32, amou
 
 def offer(name: str) -> Asked:
     return Asked(AskOffer(offer_id=name), reply_to("offers"), name)
+
+
+def debit(pointer_id: str, *, k1: str = "", pays: bool = True) -> Asked:
+    payment = PayInvoice(destination=Bolt11("x"), payment_hash="ab" * 32, amount_msat=Msat(1)) if pays else None
+    return Asked(Debit(pointer_id=pointer_id, payment=payment, k1=k1), reply_to("debits"), pointer_id)
+
+
+def strangers(**rates: int) -> StrangerRates:
+    return Rates(RequestRates(**rates), ManualClock()).strangers("offers")
 
 
 def test_every_request_of_a_connection_costs_and_a_payment_costs_more() -> None:
@@ -59,7 +68,7 @@ def test_zero_is_no_limit() -> None:
     rates = Rates(RequestRates(0, 0, 0, 0), ManualClock())
     assert all(rates.connections.admit("a") is None for _ in range(1_000))
     assert all(rates.connections.charge("a", PAYMENT) is None for _ in range(1_000))
-    assert all(rates.strangers.charge(str(number), offer("tea")) is None for number in range(1_000))
+    assert all(rates.strangers("offers").charge(str(number), offer("tea")) is None for number in range(1_000))
 
 
 def test_a_connection_is_told_what_was_read_and_only_now_and_then_what_was_not() -> None:
@@ -71,16 +80,18 @@ def test_a_connection_is_told_what_was_read_and_only_now_and_then_what_was_not()
 
 
 def test_strangers_pay_per_author_per_target_and_all_together() -> None:
-    per_offer = Rates(RequestRates(offer_requests_per_min=2, all_offers_requests_per_min=3), ManualClock()).strangers
+    per_offer = Rates(RequestRates(offer_requests_per_min=2, all_offers_requests_per_min=3), ManualClock()).strangers(
+        "offers"
+    )
     assert per_offer.admit("a") is None
     assert [per_offer.charge(name, offer("tea")) is None for name in "abc"] == [True, True, False]
     assert [per_offer.charge(name, offer("cake")) is None for name in "ab"] == [True, False]
-    per_author = Rates(RequestRates(), ManualClock()).strangers
+    per_author = strangers()
     assert sum(per_author.charge("a", offer(str(number))) is None for number in range(40)) == 30
 
 
 def test_while_others_have_taken_all_there_is_proof_of_work_opens_a_way_beside_them() -> None:
-    rates = Rates(RequestRates(offer_requests_per_min=2), ManualClock()).strangers
+    rates = strangers(offer_requests_per_min=2)
     assert [rates.charge(f"flood {number}", offer("tea")) is None for number in range(3)] == [True, True, False]
     limited = rates.charge("payer", offer("tea"), WORK_BITS - 1)
     assert limited is not None
@@ -90,27 +101,29 @@ def test_while_others_have_taken_all_there_is_proof_of_work_opens_a_way_beside_t
 
 
 def test_the_way_of_those_who_have_worked_is_bounded_for_one_and_for_all() -> None:
-    rates = Rates(RequestRates(offer_requests_per_min=1), ManualClock()).strangers
+    rates = strangers(offer_requests_per_min=1)
     assert rates.charge("first", offer("tea")) is None
     assert sum(rates.charge("payer", offer("tea"), WORK_BITS) is None for _ in range(40)) == 30
     assert sum(rates.charge(str(number), offer("tea"), WORK_BITS) is None for number in range(99)) == 30
 
 
 def test_refusals_of_strangers_cost_their_author_and_the_limit_is_told_once() -> None:
-    rates = Rates(RequestRates(), ManualClock()).strangers
+    rates = strangers()
     assert sum(rates.may_tell("a", Reason.MALFORMED, read=True) for _ in range(40)) == 30
     assert [rates.may_tell("a", Reason.RATE_LIMITED, read=True) for _ in range(2)] == [True, False]
 
 
 def test_a_request_that_one_bucket_refuses_takes_nothing_from_the_others() -> None:
-    rates = Rates(RequestRates(offer_requests_per_min=100, all_offers_requests_per_min=32), ManualClock()).strangers
+    rates = Rates(RequestRates(offer_requests_per_min=100, all_offers_requests_per_min=32), ManualClock()).strangers(
+        "offers"
+    )
     assert sum(rates.charge("a", offer("tea")) is None for _ in range(99)) == 30  # of one author
     assert [rates.charge(name, offer("tea")) is None for name in "bcd"] == [True, True, False]
 
 
 def test_refusals_of_strangers_are_bounded_all_together_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STRANGER_REFUSALS", Rate(5, 5))
-    rates = Rates(RequestRates(), ManualClock()).strangers
+    rates = strangers()
     assert sum(rates.may_tell(str(number), Reason.MALFORMED, read=True) for number in range(9)) == 5
 
 
@@ -120,13 +133,53 @@ def test_an_answer_is_said_again_once_in_ten_seconds_and_all_of_them_have_a_boun
     monkeypatch.setattr(module, "SAID_AGAIN_ALL", Rate(6, 3))
     clock = ManualClock()
     rates = Rates(RequestRates(), clock)
-    for callers in (rates.connections, rates.strangers):
+    for callers in (rates.connections, rates.strangers("offers")):
         assert [callers.may_repeat("a", "r") for _ in range(2)] == [True, False]
     clock.advance(10)
     assert rates.connections.may_repeat("a", "r")
     assert [rates.connections.may_repeat("a", name) for name in "stu"] == [True, True, False]
     assert rates.connections.may_repeat("b", "v")
-    assert [rates.strangers.may_repeat(name, name) for name in "abcd"] == [True, True, True, False]
+    assert [rates.strangers("offers").may_repeat(name, name) for name in "abcd"] == [True, True, True, False]
+
+
+# ------------------------------------------------------------ debits
+
+
+def test_a_payment_by_debit_costs_a_known_caller_what_a_payment_costs_and_a_budget_does_not() -> None:
+    rates = Rates(RequestRates(payments_per_min=1), ManualClock()).connections
+    assert [rates.charge("a", debit("p")) is None for _ in range(2)] == [True, False]
+    assert [rates.charge("a", debit("p", pays=False)) for _ in range(9)] == [None] * 9
+
+
+def test_a_flood_over_one_wire_leaves_strangers_on_another_alone() -> None:
+    rates = Rates(RequestRates(offer_requests_per_min=1, all_offers_requests_per_min=1), ManualClock())
+    assert [rates.strangers("debits").charge(name, debit("tea")) is None for name in "ab"] == [True, False]
+    assert rates.strangers("offers").charge("a", offer("tea")) is None
+
+
+def test_strangers_share_a_bucket_per_pointer() -> None:
+    rates = Rates(RequestRates(offer_requests_per_min=2), ManualClock()).strangers("debits")
+    assert [rates.charge(name, debit("till")) is None for name in "abc"] == [True, True, False]
+    assert rates.charge("c", debit("another")) is None
+
+
+def test_words_of_sessions_at_one_pointer_are_sixty_a_minute_and_strangers_shut_out_nobody_who_is_known() -> None:
+    rates = Rates(RequestRates(), ManualClock())
+    told = [rates.strangers("debits").charge(str(number), debit("till", k1="0f" * 32)) for number in range(61)]
+    assert [limited is None for limited in told] == [True] * 60 + [False]
+    assert told[60] is not None
+    assert (told[60].reason, told[60].details["retry_after"]) == (Reason.RATE_LIMITED, NOW + 1)
+    assert rates.strangers("debits").charge("x", debit("till")) is None
+    assert rates.strangers("debits").charge("x", debit("another", k1="0f" * 32)) is None
+    known = [rates.connections.charge("a", debit("till", k1="0f" * 32)) is None for _ in range(61)]
+    assert known == [True] * 60 + [False]
+
+
+def test_who_has_worked_shows_a_word_while_others_flood_the_pointer() -> None:
+    rates = Rates(RequestRates(), ManualClock()).strangers("debits")
+    for number in range(61):
+        rates.charge(str(number), debit("till", k1="0f" * 32))
+    assert rates.charge("payer", debit("till", k1="0f" * 32), WORK_BITS) is None
 
 
 # ------------------------------------------------------------ through the gateway

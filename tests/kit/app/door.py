@@ -112,8 +112,7 @@ class Door:
 
     async def refresh(self) -> None:
         for grant in await self.rig.store.grants():
-            if grant.wire == "nwc":
-                self.gateway.set_connection(grant)
+            self.gateway.set_grant(grant)
 
     @property
     def grant_key(self) -> str:

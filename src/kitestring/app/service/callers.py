@@ -15,32 +15,72 @@ from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, SERVICE_KEY
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """Somebody who may speak over ``wire``. ``name`` is what its rates are counted under, ``key_id`` the key that
-    answers; a stranger has no ``grant``."""
+    answers, ``grant`` that of a connection.
+
+    ``known`` is the id of a grant of this caller, under which is kept what it was refused; a stranger, of whom nothing
+    is kept, has none. ``known_since`` (Unix seconds) is when that began, for who was a stranger before.
+    """
 
     wire: Wire
     name: str
     key_id: str
     rates: CallerRates
     grant: Grant | None = None
+    known: str = ""
+    known_since: int = 0
 
 
 class Callers:
-    """The connections, and the key that strangers speak to."""
+    """The connections, and the key that everybody else speaks to."""
 
     def __init__(self, service_pubkey: str, rates: Rates) -> None:
         self._service_pubkey: Final = service_pubkey
         self._rates: Final = rates
         self._connections: dict[str, Caller] = {}
+        #: Callers with grants on a wire of strangers, by wire and public key; and the grants of each, with their dates.
+        self._known: dict[tuple[str, str], Caller] = {}
+        self._grants: dict[tuple[str, str], dict[str, int]] = {}
+        self._whose: dict[str, tuple[str, str]] = {}
 
-    def set_connection(self, grant: Grant) -> None:
-        """Serve a connection as it is from now on. An ended one stays known: its app is told so instead of waiting."""
+    def set_grant(self, grant: Grant) -> None:
+        """Serve the caller of a grant as that is from now on.
+
+        An ended connection stays known: its app is told so instead of waiting. Over a wire of strangers a caller is
+        known for as long as one of its grants is not revoked.
+        """
+        wire = BY_NAME.get(grant.wire)
+        if wire is None:  # the owner's
+            return
+        if wire.speakers is Speakers.STRANGERS:
+            self._set_known(wire, grant)
+            return
         self._connections[grant.service_pubkey] = Caller(
-            BY_NAME[grant.wire],
+            wire,
             grant.grant_id,
             CONNECTION_KEY_PREFIX + grant.grant_id,
             self._rates.connections,
             grant,
+            grant.grant_id,
         )
+
+    def _set_known(self, wire: Wire, grant: Grant) -> None:
+        before = self._whose.pop(grant.grant_id, None)
+        if before is not None:
+            del self._grants[before][grant.grant_id]
+            self._know(wire, before)
+        if grant.caller and grant.revoked_at is None:
+            who = self._whose[grant.grant_id] = wire.name, grant.caller
+            self._grants.setdefault(who, {})[grant.grant_id] = grant.created_at
+            self._know(wire, who)
+
+    def _know(self, wire: Wire, who: tuple[str, str]) -> None:
+        """Its oldest grant counts: the others may come and go."""
+        grants, (_, author) = self._grants[who], who
+        if not grants:
+            del self._grants[who], self._known[who]
+            return
+        since, grant_id = min((created_at, grant_id) for grant_id, created_at in grants.items())
+        self._known[who] = Caller(wire, author, SERVICE_KEY, self._rates.connections, None, grant_id, since)
 
     def keys(self) -> list[str]:
         """The public keys that requests are addressed to."""
@@ -53,8 +93,10 @@ class Callers:
         """As whom ``author`` may send requests of this kind to our key ``recipient``; None = not at all."""
         wire = BY_KIND[kind]
         if wire.speakers is Speakers.STRANGERS:
-            heard = recipient == self._service_pubkey
-            return Caller(wire, author, SERVICE_KEY, self._rates.strangers) if heard else None
+            if recipient != self._service_pubkey:
+                return None
+            known = self._known.get((wire.name, author))
+            return known or Caller(wire, author, SERVICE_KEY, self._rates.strangers(wire.name))
         caller = self._connections.get(recipient)
         if caller is None or caller.grant is None or caller.wire is not wire:
             return None

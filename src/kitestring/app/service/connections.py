@@ -1,4 +1,5 @@
-"""The wallet connections (NWC) of the running service, listened to and announced as the ledger has them now."""
+"""The grants of the running service as the ledger has them now: wallet connections (NWC) are listened to and announced,
+callers of debits are known."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ from kitestring.nostr.filter import Filter
 from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.relays import RelayPool
 from kitestring.transport.subscriptions import Subscription
-from kitestring.wire.registry import OF_CONNECTIONS, WINDOWS
+from kitestring.wire.registry import BY_NAME, OF_CONNECTIONS, WINDOWS
 
 log = logging.getLogger("kitestring")
 
@@ -48,7 +49,7 @@ class Connections:
     """Keeps gateway, keys, subscriptions and announcements to what is stored.
 
     ``signers`` are the keys that the pool may sign with, ``vouched`` those that our own relay has room for always: the
-    keys of connections are added to both, and those of their apps to the latter.
+    keys of connections are added to both, and those of all apps that have a grant to the latter.
     """
 
     def __init__(
@@ -75,13 +76,12 @@ class Connections:
     # ------------------------------------------------------------ life
 
     async def know(self) -> None:
-        """Load the stored connections; before the pool connects, so that it may sign for all of them."""
+        """Load the stored grants; before the pool connects, so that it may sign for all connections."""
         self._followed = await self._store.last_event()
-        grants = await self._stored()
+        grants = await self._store.grants()
         self._vouched.own.update(self._signers)
         for grant in grants:
-            self._know_key(grant)
-            self._gateway.set_connection(grant)
+            self._know(grant)
 
     def listen(self) -> None:
         """Have requests to all our keys received from now on."""
@@ -159,16 +159,22 @@ class Connections:
                         await self._serve(row.subject)
                         self._followed = row.number
 
-    async def _serve(self, grant_id: str) -> Grant | None:
-        """Take one grant as it is stored now; None if it is no connection."""
+    async def _serve(self, grant_id: str) -> None:
+        """Take one grant as it is stored now."""
         grant = await self._store.grant(grant_id)
-        if grant is None or grant.wire not in OF_CONNECTIONS:
-            return None
-        self._know_key(grant)
-        self._gateway.set_connection(grant)
-        if self._requests is not None:
+        if grant is None:
+            return
+        self._know(grant)
+        if grant.wire in OF_CONNECTIONS and self._requests is not None:
             self._requests.add_keys((grant.service_pubkey,))
-        return grant
+
+    def _know(self, grant: Grant) -> None:
+        if grant.wire not in BY_NAME:  # the owner's
+            return
+        if grant.wire in OF_CONNECTIONS:
+            self._know_key(grant)
+        self._know_caller(grant)
+        self._gateway.set_grant(grant)
 
     def used(self, grant: Grant, *, nip44: bool) -> None:
         """Note a first request. Its sender has the link, so nobody can be shown it again; a connection for both
@@ -213,12 +219,11 @@ class Connections:
         key = self._keyring.connection_key(grant.grant_id)
         self._signers[key.public_hex] = key
         self._vouched.own.add(key.public_hex)
-        self._know_caller(grant)
 
     def _know_caller(self, grant: Grant) -> None:
-        """An app is known as long as it has the link of a connection that is not revoked."""
+        """An app is known as long as it has a grant that is not revoked; a pointer of debits has no app."""
         before = self._callers.pop(grant.grant_id, "")
-        if grant.revoked_at is None:
+        if grant.caller and grant.revoked_at is None:
             self._callers[grant.grant_id] = grant.caller
             self._vouched.known.add(grant.caller)
         if before not in {"", self._callers.get(grant.grant_id)} and before not in self._callers.values():

@@ -75,9 +75,9 @@ class Gateway:
         self._dropped = 0
         self._dropped_line_due = 0.0
 
-    def set_connection(self, grant: Grant) -> None:
-        """See :meth:`Callers.set_connection`."""
-        self._callers.set_connection(grant)
+    def set_grant(self, grant: Grant) -> None:
+        """See :meth:`Callers.set_grant`."""
+        self._callers.set_grant(grant)
 
     def keys(self) -> list[str]:
         """The public keys that requests are addressed to."""
@@ -152,14 +152,14 @@ class Gateway:
     async def _is_answered(self, event: Event, caller: Caller) -> bool:
         """Whether this is a copy: then the stored answer is said again, whatever rates or prices are now, or nothing if
         none was stored or it was said just now. What an earlier run may have answered is looked for before it costs
-        anything; any other copy of a connection's is met by the claim itself."""
+        anything; any other copy of a known caller's is met by the claim itself."""
         if event.id in self._refused:
             return True
         if event.id in self._served:
             if caller.rates.may_repeat(caller.name, event.id):
                 await self._engine.known(event.id)
             return True
-        may_be_older = event.created_at <= self._refused.since + WINDOWS[event.kind].ahead_s or caller.grant is None
+        may_be_older = event.created_at <= self._refused.since + WINDOWS[event.kind].ahead_s or not caller.known
         return may_be_older and await self._is_known(event, caller)
 
     async def _is_known(self, event: Event, caller: Caller) -> bool:
@@ -171,8 +171,12 @@ class Gateway:
             raise WireRefusalError(to.named(caller.wire.method(text)), _NOT_STORED)
 
     def _heed_start(self, event: Event, caller: Caller, to: ReplyTo) -> None:
-        """Of strangers nothing is stored: what was asked before this service was started may have been refused."""
-        if caller.grant is None and event.created_at < self._refused.since:
+        """Of strangers nothing is stored: what was asked before this service was started may have been refused. So may
+        what somebody had asked who is known since."""
+        since = self._refused.since
+        if caller.known:
+            since = min(since, caller.known_since + 1 + WINDOWS[event.kind].ahead_s)
+        if event.created_at < since:
             raise WireRefusalError(to, Refused(Reason.STALE_REQUEST, "the service was away: ask again"))
 
     def _decrypt(self, event: Event, choice: Choice, caller: Caller, to: ReplyTo) -> str:
@@ -204,7 +208,7 @@ class Gateway:
         wire, reason, to = caller.wire, refusal.refused.reason, refusal.to
         is_told = wire.codes[reason] is not None and caller.rates.may_tell(caller.name, reason, read=refusal.read)
         refused = refusal.refused if is_told else None
-        if caller.grant is not None and to.method not in wire.questions:
+        if caller.known and to.method not in wire.questions:
             await self._refuse_for_good(event, caller, to, refused)
         elif refused is not None:
             self._turn_away(event, caller, to, refused)
@@ -212,11 +216,11 @@ class Gateway:
     async def _refuse_for_good(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused | None) -> None:
         """The ledger keeps it from being carried out, before anybody is told. What was answered before, which memory
         may have lost, keeps its answer; of what an earlier life may have paid nobody says that it was not."""
-        now, grant_id = self._clock.now(), "" if caller.grant is None else caller.grant.grant_id
+        now = self._clock.now()
         if self._engine.may_have_answered(event.created_at):
             refused = None
         reply_to = b"" if refused is None else to.freeze()
-        request = Request(event.id, to.wire, grant_id, b"", reply_to, event.created_at, now)
+        request = Request(event.id, to.wire, caller.known, b"", reply_to, event.created_at, now)
         until = WINDOWS[event.kind].over_at(event.created_at, now)
         try:
             await self._engine.refuse(request, until, refused)
@@ -231,7 +235,7 @@ class Gateway:
         whether that is so. Of strangers nothing is stored anyway."""
         if await self._engine.known(event.id, lambda: False):
             return False
-        if caller.grant is not None and not await self._last_words.keep(event.id, event.created_at, until):
+        if caller.known and not await self._last_words.keep(event.id, event.created_at, until):
             return False
         is_silent = self._engine.may_have_answered(event.created_at)
         if not is_silent and caller.rates.may_tell(caller.name, _NOT_STORED.reason, read=True):
@@ -239,9 +243,12 @@ class Gateway:
         return True
 
     def _turn_away(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused) -> None:
-        """Refuse a question, or a stranger, of whom nothing is stored."""
-        if caller.grant is None:
+        """Refuse a question, or a stranger, of whom nothing is stored. Of what an earlier life may have paid for one
+        nobody says that it was not."""
+        if not caller.known:
             self._refused.add(event.id, event.created_at)
+            if self._engine.may_have_answered(event.created_at):
+                return
         self._reply(to, refused)
 
     async def _carry_out(self, event: Event, caller: Caller, asked: Asked) -> None:
@@ -251,7 +258,7 @@ class Gateway:
             refused_until = WINDOWS[event.kind].over_at(sent_at, self._clock.now())
             incoming = Incoming(
                 event.id, asked.to.wire, grant_id, command, asked.to.freeze(), sent_at,
-                expires_at(event), refused_until, "" if grant_id else event.pubkey,
+                expires_at(event), refused_until, "" if grant_id else event.pubkey, caller.known,
             )  # fmt: skip
             try:
                 refused = await self._engine.handle(incoming)
@@ -280,7 +287,7 @@ class Gateway:
         is_told = late.answerable and caller.rates.may_tell(caller.name, Reason.STALE_REQUEST, read=True)
         to = _reply_to(event, caller, caller.wire.cipher(event, caller.grant).unread)
         to = self._named(event, caller, to) if is_told else to
-        if caller.grant is None:
+        if not caller.known:
             if is_told:
                 self._turn_away(event, caller, to, _stale(late))
         else:

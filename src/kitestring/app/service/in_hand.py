@@ -22,7 +22,7 @@ STRANGERS: Final = ""
 
 
 class InHand:
-    """Counts the requests in hand: a connection has no more than it leaves free, strangers together count as one of
+    """Counts the requests in hand: a known caller has no more than it leaves free, strangers together count as one of
     them, and of what is left to these each has a part."""
 
     def __init__(self, most: int = MAX_IN_HAND) -> None:
@@ -62,4 +62,4 @@ class InHand:
 
 
 def _names(caller: Caller) -> tuple[str, ...]:
-    return (caller.name, STRANGERS) if caller.grant is None else (caller.name,)
+    return (caller.name,) if caller.known else (caller.name, STRANGERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from kitestring.app.home.config import RequestRates
-from kitestring.base.commands import PayInvoice
+from kitestring.base.commands import Debit, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock
@@ -26,6 +26,8 @@ STRANGER_REFUSALS: Final = Rate(600, 600)
 SAID_AGAIN: Final = Rate(6, 1)
 #: Answers said again to one connection, and to all strangers together: what relays show after an outage.
 SAID_AGAIN_ALL: Final = Rate(600, 600)
+#: Words of sessions at one pointer, each of which may be kept for good: of all who are known, and of all strangers.
+SESSION_WORDS: Final = Rate(60, 60)
 #: The one key of a bucket that all share.
 EVERYBODY: Final = ""
 #: Proof of work (NIP-13) that opens a way of its own while others have taken all there is: a million hashes, a second
@@ -56,10 +58,12 @@ class CallerRates(Protocol):
 
 
 class ConnectionRates:
-    """Of a connection each request costs, well-formed or not, and a payment costs more."""
+    """Of a connection each request costs, well-formed or not, and a payment costs more. So do those of a caller of
+    debits that has a grant."""
 
     def __init__(self, rates: RequestRates, clock: Clock) -> None:
         self._buckets = _Buckets(clock)
+        self._words = Limiter(SESSION_WORDS)
         self._requests = _limiter(rates.requests_per_min)
         self._payments = _limiter(rates.payments_per_min)
         self._unread = Limiter(UNDECRYPTABLE)
@@ -70,7 +74,9 @@ class ConnectionRates:
         return self._buckets.take((self._requests, caller))
 
     def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
-        return self._buckets.take((self._payments, caller)) if isinstance(asked.command, PayInvoice) else None
+        if not _pays(asked):
+            return None
+        return self._buckets.take((self._payments, caller), *_word(self._words, asked))
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
         """A request that was read has paid for its answer: only some refusals have limits of their own."""
@@ -81,12 +87,14 @@ class ConnectionRates:
 
 
 class StrangerRates:
-    """A stranger's request costs per author, per target, and all together; one with proof of work has a way beside the
-    last two, so that a flood with fresh keys closes no offer for whoever has done some. Refusals of those that reach
+    """A stranger's request costs per author, per target (a session's word there once more), and all together; one with
+    proof of work has a way beside all but the first, so that a flood with fresh keys closes no offer and no pointer for
+    whoever has done some. Refusals of those that reach
     no target are bounded all together too: each costs a signature and a publication, and keys of strangers are free."""
 
     def __init__(self, rates: RequestRates, clock: Clock) -> None:
         self._buckets = _Buckets(clock)
+        self._words = Limiter(SESSION_WORDS)
         self._author = Limiter(PER_AUTHOR)
         self._target = _limiter(rates.offer_requests_per_min)
         self._all = _limiter(rates.all_offers_requests_per_min)
@@ -100,7 +108,8 @@ class StrangerRates:
         return None
 
     def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
-        limited = self._buckets.take((self._author, caller), (self._target, asked.target), (self._all, EVERYBODY))
+        shared = (self._target, asked.target), (self._all, EVERYBODY), *_word(self._words, asked)
+        limited = self._buckets.take((self._author, caller), *shared)
         if limited is None:
             return None
         if work_bits >= WORK_BITS:
@@ -120,8 +129,15 @@ class Rates:
     """Token buckets in memory, bounded; what a restart forgets is at most one burst."""
 
     def __init__(self, rates: RequestRates, clock: Clock) -> None:
+        self._rates, self._clock = rates, clock
+        self._strangers: dict[str, StrangerRates] = {}
         self.connections: Final = ConnectionRates(rates, clock)
-        self.strangers: Final = StrangerRates(rates, clock)
+
+    def strangers(self, wire: str) -> StrangerRates:
+        """Those of one wire: a flood over one leaves the others open."""
+        if wire not in self._strangers:
+            self._strangers[wire] = StrangerRates(self._rates, self._clock)
+        return self._strangers[wire]
 
 
 class _Buckets:
@@ -143,6 +159,17 @@ class _Buckets:
         wait_s = -(-wait_ms // 1000)
         details = {"retry_after": self._clock.now() + wait_s}
         return Refused(Reason.RATE_LIMITED, f"too many requests: try again in {wait_s} s", details)
+
+
+def _pays(asked: Asked) -> bool:
+    command = asked.command
+    return isinstance(command, PayInvoice) or (isinstance(command, Debit) and command.payment is not None)
+
+
+def _word(words: Limiter, asked: Asked) -> tuple[tuple[Limiter, str], ...]:
+    """The bucket of the pointer, where a request shows a session's word."""
+    command = asked.command
+    return ((words, command.pointer_id),) if isinstance(command, Debit) and command.k1 else ()
 
 
 def _limiter(per_minute: int) -> Limiter | None:
