@@ -192,7 +192,9 @@ async def test_the_card_and_the_doctor_name_each_old_relay_with_those_who_need_i
     await office.run("offer_create", "k2", label="tea")
     assert (await office.run("card"))["old_relays"] == []
     office.relays_are("wss://here.example")
-    assert (await office.run("card"))["old_relays"] == [{"url": RELAY, "connections": ("shop",), "offers": ("tea",)}]
+    assert (await office.run("card"))["old_relays"] == [
+        {"url": RELAY, "connections": ("shop",), "offers": ("tea",), "pointers": ()}
+    ]
     connections: Any = office.desk.connections
     connections.relays = [Carried(url, True) for url in (RELAY, "wss://here.example", "wss://idle.example")]
     facts = await office.run("doctor")

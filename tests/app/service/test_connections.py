@@ -286,6 +286,75 @@ async def test_the_relay_of_a_service_is_told_its_keys_and_those_of_its_apps_as_
         await core.stop(1)
 
 
+def debit_grant(**more: Any) -> Grant:
+    members = {"grant_id": "g1", "name": "g1", "wire": "debits", "caller": APP.public_hex, "pointer_id": "till"}
+    return Grant(**(members | more))
+
+
+async def store(core: Core, grant: Grant) -> None:
+    writes = (SaveGrant(grant),)
+    assert await execute(core.store, f"{grant.grant_id}:{grant.version}", "owner", writes, {}, core.clock.now()) is None
+
+
+def known_as(core: Core) -> str:
+    """As what the app is known over debits."""
+    caller = core.gateway._callers.find(kinds.DEBIT, KEYRING.service_id, APP.public_hex)
+    assert caller is not None
+    return caller.known
+
+
+async def test_a_debit_grant_that_is_made_or_revoked_by_anybody_is_heard_of_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, core), asyncio.timeout(20):
+        await core.start()
+        await until(lambda: core.feed._views)
+        assert known_as(core) == ""
+        await store(core, debit_grant(grant_id="till", name="till", caller=""))
+        await store(core, debit_grant())
+        await until(lambda: known_as(core) == "g1")
+        await store(core, debit_grant(version=2, revoked_at=core.clock.now()))
+        await until(lambda: known_as(core) == "")
+        assert core.gateway.keys() == [KEYRING.service_id]
+
+
+async def test_debit_grants_are_known_from_the_start_and_announced_to_nobody(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
+        await store(core, debit_grant(grant_id="till", name="till", caller="", relays=(relay.url,)))
+        await store(core, debit_grant())
+        await core.start()
+        assert known_as(core) == "g1"
+        assert core.gateway.keys() == [KEYRING.service_id]
+        await core.announcer.publish_missing()
+        assert await shown(relay) == []
+        for grant_id in ("g1", "till"):
+            grant = await core.store.grant(grant_id)
+            assert grant is not None
+            assert await core.connections.relay_words(grant) == ()
+
+
+async def test_the_relay_of_a_service_has_room_for_who_may_debit_until_the_last_grant_is_revoked(
+    tmp_path: Path,
+) -> None:
+    vouched = VouchedKeys()
+    place = Place(tmp_path / "ledger.db", tmp_path, ("ws://127.0.0.1:1",), vouched)
+    core = await Core.open(Config(tmp_path), place, KEYRING, clock=SystemClock(), entropy=os.urandom)
+    try:
+        await store(core, debit_grant(grant_id="till", name="till", caller=""))
+        await store(core, debit_grant())
+        await core.connections.know()
+        assert (vouched.known, vouched.own) == ({APP.public_hex}, {KEYRING.service_id})
+        await store(core, debit_grant(grant_id="g2", name="g2", pointer_id="another"))
+        await core.connections.grant_changed("g2")
+        for grant_id, left in (("g1", {APP.public_hex}), ("g2", set())):
+            pointer = {"g1": "till", "g2": "another"}[grant_id]
+            await store(
+                core, debit_grant(grant_id=grant_id, name=grant_id, pointer_id=pointer, version=2, revoked_at=9)
+            )
+            await core.connections.grant_changed(grant_id)
+            assert vouched.known == left
+    finally:
+        await core.stop(1)
+
+
 async def test_what_is_no_connection_is_served_and_announced_to_nobody(tmp_path: Path) -> None:
     async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
         await core.start()

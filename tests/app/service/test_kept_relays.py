@@ -34,6 +34,16 @@ def test_a_link_that_has_ended_or_names_the_relays_of_today_keeps_none(ended: di
     assert kept(replace(LINK, **ended)) == ()  # type: ignore[arg-type]  # one field each
 
 
+def test_a_pointer_of_debits_keeps_the_relays_in_it_and_the_grants_of_its_callers_name_none() -> None:
+    till = Grant(grant_id="d1", name="till", wire="debits", pointer_id="till", relays=(LEFT,))
+    caller = Grant(grant_id="d2", name="shop app", wire="debits", pointer_id="till", caller="ab" * 32)
+    assert kept(till, caller, LINK) == (KeptRelay(LEFT, ("shop",), (), ("till",)),)
+    (alone,) = kept(till, caller)
+    assert "is served for the pointer till: " in alone.why
+    assert alone.why.endswith("; a pointer has to be given out anew")
+    assert "pointer" not in kept(LINK)[0].why
+
+
 @pytest.mark.parametrize("state", [OfferState.MOVED, OfferState.DELETED])
 def test_an_offer_that_cannot_be_paid_keeps_none(state: OfferState) -> None:
     assert kept(offers=(replace(CODE, state=state),)) == ()

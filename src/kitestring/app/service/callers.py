@@ -66,21 +66,27 @@ class Callers:
     def _set_known(self, wire: Wire, grant: Grant) -> None:
         before = self._whose.pop(grant.grant_id, None)
         if before is not None:
-            del self._grants[before][grant.grant_id]
-            self._know(wire, before)
+            self._lose(wire, before, grant.grant_id)
         if grant.caller and grant.revoked_at is None:
             who = self._whose[grant.grant_id] = wire.name, grant.caller
             self._grants.setdefault(who, {})[grant.grant_id] = grant.created_at
-            self._know(wire, who)
+            self._name(wire, who, grant.grant_id)
 
-    def _know(self, wire: Wire, who: tuple[str, str]) -> None:
-        """Its oldest grant counts: the others may come and go."""
-        grants, (_, author) = self._grants[who], who
-        if not grants:
-            del self._grants[who], self._known[who]
-            return
-        since, grant_id = min((created_at, grant_id) for grant_id, created_at in grants.items())
-        self._known[who] = Caller(wire, author, SERVICE_KEY, self._rates.connections, None, grant_id, since)
+    def _name(self, wire: Wire, who: tuple[str, str], grant_id: str) -> None:
+        """Name the caller by this grant, if it is the oldest: the others may come and go."""
+        known, since = self._known.get(who), self._grants[who][grant_id]
+        if known is None or (since, grant_id) < (known.known_since, known.known):
+            self._known[who] = Caller(wire, who[1], SERVICE_KEY, self._rates.connections, None, grant_id, since)
+
+    def _lose(self, wire: Wire, who: tuple[str, str], grant_id: str) -> None:
+        left = self._grants[who]
+        del left[grant_id]
+        if self._known[who].known == grant_id:
+            del self._known[who]
+            if left:
+                self._name(wire, who, min(left, key=lambda one: (left[one], one)))
+        if not left:
+            del self._grants[who]
 
     def keys(self) -> list[str]:
         """The public keys that requests are addressed to."""

@@ -19,7 +19,7 @@ from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import forget_refusals, prune_daily
-from kitestring.app.service.kept_relays import WAY_OUT, served, stored_kept_relays
+from kitestring.app.service.kept_relays import served, stored_kept_relays
 from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.node_words import node_of, told
 from kitestring.app.service.notices import give_notice
@@ -244,7 +244,7 @@ async def _kept(place: Place, store: Store, clock: Clock) -> tuple[str, ...]:
         log.warning("%s", one.why)
     for one in left_out:
         log.warning(
-            "%s is not served, there are too many relays, though the %s needs it: %s", one.url, one.users, WAY_OUT
+            "%s is not served, there are too many relays, though the %s needs it: %s", one.url, one.users, one.way_out
         )
     known = {normalise(url): url for url in place.relay_headers}  # it is known by its headers in this spelling
     return tuple(known.get(normalise(one.url), one.url) for one in kept)

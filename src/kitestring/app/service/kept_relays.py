@@ -11,33 +11,43 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kitestring.base.commands import DEBITS_WIRE
 from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.store import Reads
 from kitestring.transport.guard import normalise
 
-#: Connections, and offers, that one sentence names.
+#: Connections, offers, and pointers, that one sentence names.
 NAMES_SHOWN: Final = 5
 #: The commands that make what names an old relay anew.
 WAY_OUT: Final = "`kitestring connection relink NAME` and `kitestring offer relink OFFER` move them to your relays"
+#: Beside it, where pointers are among them.
+POINTERS_STAY: Final = "; a pointer has to be given out anew"
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRelay:
-    """A relay, as it is written in the first of them, and the names of all connections and offers that name it."""
+    """A relay, as it is written in the first of them, and the names of all connections, offers, and pointers of debits
+    that name it."""
 
     url: str
     connections: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:
         """Say why it is served, and what to do."""
-        return f"{self.url} is none of your relays any more, and is served for the {self.users}: {WAY_OUT}"
+        return f"{self.url} is none of your relays any more, and is served for the {self.users}: {self.way_out}"
+
+    @property
+    def way_out(self) -> str:
+        """What makes anew what names it."""
+        return WAY_OUT + (POINTERS_STAY if self.pointers else "")
 
     @property
     def users(self) -> str:
-        """Its connections and offers, in words."""
-        groups = (("connection", self.connections), ("offer", self.offers))
+        """Its connections, offers and pointers, in words."""
+        groups = (("connection", self.connections), ("offer", self.offers), ("pointer", self.pointers))
         return " and the ".join(_named(what, names) for what, names in groups if names)
 
 
@@ -51,21 +61,21 @@ def old_relays(named: Iterable[str], present: Collection[str]) -> tuple[str, ...
 def kept_relays(
     present: Collection[str], grants: Iterable[Grant], offers: Iterable[Offer], now: int
 ) -> tuple[KeptRelay, ...]:
-    """The relays that living links (not revoked, not expired) and open offers name beside the ``present`` ones, those
-    first that most of them name, each with its users from the oldest on."""
+    """The relays that living links and pointers (not revoked, not expired) and open offers name beside the ``present``
+    ones, those first that most of them name, each with its users from the oldest on."""
     spelled: dict[str, str] = {}
-    users: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    users: defaultdict[str, tuple[list[str], list[str], list[str]]] = defaultdict(lambda: ([], [], []))
     living = sorted((grant for grant in grants if is_living(grant, now)), key=lambda one: (one.created_at, one.name))
     still_open = sorted(
         (offer for offer in offers if offer.state is OfferState.OPEN), key=lambda one: (one.created_at, one.label)
     )
-    links = [(grant.name, grant.relays, 0) for grant in living]
+    links = [(grant.name, grant.relays, 2 if grant.wire == DEBITS_WIRE else 0) for grant in living]
     codes = [(offer.label, offer.relays, 1) for offer in still_open]
     for name, relays, kind in (*links, *codes):
         for url in old_relays(relays, present):
             users[normalise(spelled.setdefault(normalise(url), url))][kind].append(name)
-    found = [KeptRelay(spelled[key], tuple(names), tuple(labels)) for key, (names, labels) in users.items()]
-    return tuple(sorted(found, key=lambda kept: -len(kept.connections) - len(kept.offers)))
+    found = [KeptRelay(spelled[key], *map(tuple, names)) for key, names in users.items()]
+    return tuple(sorted(found, key=lambda kept: -len(kept.connections) - len(kept.offers) - len(kept.pointers)))
 
 
 async def stored_kept_relays(store: Reads, present: Collection[str], now: int) -> tuple[KeptRelay, ...]:
