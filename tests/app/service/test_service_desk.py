@@ -40,7 +40,7 @@ async def test_a_repeated_command_whose_answer_is_stored_gets_it_at_once(life: L
 async def test_a_payment_is_charged_to_the_grant_of_its_caller_and_needs_its_right(life: Life) -> None:
     async with life.service(start=False) as rig:
         opened = real_desk(rig)
-        budget = Budget.daily(Msat(11_000))
+        budget = Budget.daily(Msat(2_100))
         for name, right in (("payer", "spend"), ("payee", "receive")):
             grant = Grant(grant_id=name, name=name, wire="owner", methods=frozenset({right}), budgets=(budget,))
             await rig.write(SaveGrant(grant))
