@@ -148,30 +148,24 @@ class Debits:
 
     async def _store(self, incoming: Incoming, grant: Grant | None, outcome: Outcome) -> None:
         """Tell it: stored where it is a known key's, said at once to a stranger, who may ask again."""
-        known = grant if grant is not None and grant.caller else await self._known_as(incoming.author)
+        known = grant.grant_id if grant is not None and grant.caller else incoming.known
         request = unclaimed_request(incoming, self._context.clock.now())
-        if known is None:
-            self._context.deliver(self._answers.replies((request,), (outcome,)))
+        if known:
+            await self._answers.store(msgspec.structs.replace(request, grant_id=known), outcome)
         else:
-            named = msgspec.structs.replace(request, grant_id=known.grant_id)
-            await self._answers.store(named, outcome)
+            self._context.deliver(self._answers.replies((request,), (outcome,)))
 
     async def _refuse(self, incoming: Incoming, refused: Refused) -> Refused | None:
         """Refuse it, without a word where it may have been paid in an earlier life: who is told no pays once more."""
         is_silent = self._context.earlier.may_have_answered(incoming.sent_at)
-        known = await self._known_as(incoming.author)
-        if known is None:
+        if not incoming.known:
             return None if is_silent else refused
-        named = msgspec.structs.replace(incoming, grant_id=known.grant_id)
+        named = msgspec.structs.replace(incoming, grant_id=incoming.known)
         if is_silent:
             await self._answers.pass_over(named)
         else:
             await self._answers.refuse(named, refused)
         return None
-
-    async def _known_as(self, author: str) -> Grant | None:
-        found = await self._context.store.grants_of(DEBITS_WIRE, author)
-        return found[0] if found else None
 
 
 def _in_sats(refused: Refused) -> Refused:

@@ -56,7 +56,7 @@ def test_silence_makes_no_event(wire: Wire) -> None:
     assert wires().encode_to(reply_to(wire.name), Refused(Reason.PAYMENT_IN_FLIGHT), NOW) is None
 
 
-def test_many_strangers_make_no_connection_work_out_its_secret_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_strangers_make_nobody_who_is_known_work_out_a_secret_again(monkeypatch: pytest.MonkeyPatch) -> None:
     worked_out: list[str] = []
 
     def shared(key: SecretKey, peer: str, cipher: Cipher) -> bytes:
@@ -66,12 +66,14 @@ def test_many_strangers_make_no_connection_work_out_its_secret_again(monkeypatch
     monkeypatch.setattr(wires_module, "shared_secret", shared)
     monkeypatch.setattr(wires_module, "MAX_STRANGERS", 2)
     made, connection, stranger = wires(), reply_to("nwc"), reply_to("offers")
+    known = msgspec.structs.replace(reply_to("debits"), peer=SecretKey(bytes([9]) * 32).public_hex)
     peers = [SecretKey(bytes([number]) * 32).public_hex for number in range(1, 5)]
     for peer in peers:
         made.secret(connection)
+        made.secret(known, is_known=True)
         made.secret(msgspec.structs.replace(stranger, peer=peer))
     made.secret(msgspec.structs.replace(stranger, peer=peers[-1]))
-    assert worked_out == [connection.peer, *peers]
+    assert worked_out == [connection.peer, known.peer, *peers]
     made.secret(msgspec.structs.replace(stranger, peer=peers[0]))
     assert worked_out[-1] == peers[0], "of strangers only the newest are kept"
 

@@ -230,9 +230,9 @@ class Rig:
         command = Debit(pointer_id=pointer, payment=payment, budget=budget, k1=k1)
         now = self.clock.now()
         until = now + 3_600
-        refused = await self.engine.handle(
-            Incoming(request_id, DEBITS_WIRE, "", command, DEBITS, now - age_s, None, until, caller)
-        )
+        known = next((grant.grant_id for grant in await self.store.grants_of(DEBITS_WIRE, caller)), "")
+        asked = Incoming(request_id, DEBITS_WIRE, "", command, DEBITS, now - age_s, None, until, caller, known)
+        refused = await self.engine.handle(asked)
         if refused is not None:
             self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, DEBITS),))
 

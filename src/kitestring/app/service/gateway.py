@@ -181,7 +181,7 @@ class Gateway:
 
     def _decrypt(self, event: Event, choice: Choice, caller: Caller, to: ReplyTo) -> str:
         try:
-            return decrypt(event.content, to.cipher, self._wires.secret(to))
+            return decrypt(event.content, to.cipher, self._wires.secret(to, is_known=bool(caller.known)))
         except CodecError:
             reason = caller.wire.unreadable if choice.allowed else Reason.UNSUPPORTED_ENCRYPTION
             preferred = msgspec.structs.replace(to, cipher=choice.preferred)

@@ -16,7 +16,7 @@ from kitestring.wire.envelope import reply_event, shared_secret
 from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, ReplyTo, thaw
 
-#: Conversations kept (about 400 bytes each), of connections and of strangers: new strangers cost a connection nothing.
+#: Conversations kept (about 400 bytes each), of known callers and of strangers: new strangers cost no other anything.
 MAX_CONVERSATIONS: Final = 20_000
 MAX_STRANGERS: Final = 1_000
 
@@ -34,25 +34,28 @@ class Wires:
     def __init__(self, keyring: Keyring, entropy: Entropy) -> None:
         self._keyring = keyring
         self._entropy = entropy
-        self._connections: dict[tuple[str, str, str], Conversation] = {}
+        self._known: dict[tuple[str, str, str], Conversation] = {}
         self._strangers: dict[tuple[str, str, str], Conversation] = {}
 
-    def secret(self, to: ReplyTo) -> bytes:
-        """The secret shared with ``to.peer``. Raises CodecError when that is no public key."""
-        return self._conversation(to).secret
+    def secret(self, to: ReplyTo, *, is_known: bool = False) -> bytes:
+        """The secret shared with ``to.peer``, who ``is_known`` or a stranger. Raises CodecError when that is no public
+        key."""
+        return self._conversation(to, is_known=is_known).secret
 
-    def _conversation(self, to: ReplyTo) -> Conversation:
+    def _conversation(self, to: ReplyTo, *, is_known: bool = False) -> Conversation:
         name = (to.key_id, to.peer, to.cipher)
+        return self._known.get(name) or self._strangers.get(name) or self._begin(to, is_known=is_known)
+
+    def _begin(self, to: ReplyTo, *, is_known: bool) -> Conversation:
         is_connection = to.key_id.startswith(CONNECTION_KEY_PREFIX)
-        kept = self._connections if is_connection else self._strangers
-        known = kept.get(name)
-        if known is None:
-            own = to.key_id.removeprefix(CONNECTION_KEY_PREFIX)
-            key = self._keyring.connection_key(own) if is_connection else self._keyring.service_key
-            if len(kept) >= (MAX_CONVERSATIONS if is_connection else MAX_STRANGERS):
-                del kept[next(iter(kept))]
-            known = kept[name] = Conversation(key, shared_secret(key, to.peer, to.cipher))
-        return known
+        own = to.key_id.removeprefix(CONNECTION_KEY_PREFIX)
+        key = self._keyring.connection_key(own) if is_connection else self._keyring.service_key
+        made = Conversation(key, shared_secret(key, to.peer, to.cipher))
+        kept, most = (self._known, MAX_CONVERSATIONS) if is_connection or is_known else (self._strangers, MAX_STRANGERS)
+        if len(kept) >= most:
+            del kept[next(iter(kept))]
+        kept[to.key_id, to.peer, to.cipher] = made
+        return made
 
     def encode(self, reply_to: bytes, kind: str, outcome: Outcome, now: int) -> Encoded | None:
         """The ``Encode`` of the engine. A reply_to that is the control's needs no key and is not published."""
