@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ WEEK = Budget.rolling(Msat(4 * AMOUNT), 604_800)
 K1 = "c4" * 32
 
 
-def payable(rig: Rig, fee: int = 0, **script: object) -> tuple[str, str]:
-    return rig.life.node.outside_invoice(Script(fee=fee, **script))  # type: ignore[arg-type]
+def payable(rig: Rig, fee: int = 0, **script: Any) -> tuple[str, str]:
+    return rig.life.node.outside_invoice(Script(fee=fee, **script))
 
 
 @virtual
@@ -51,6 +52,8 @@ async def test_a_budget_is_used_up_to_its_last_sat_and_what_is_left_can_always_b
         await rig.debit("over", ALICE, payable(rig), AMOUNT + 1_000)
         over = await rig.answer("over")
         assert over.details["range"] == {"min": 1, "max": AMOUNT // 1_000}
+        await rig.debit("far over", ALICE, payable(rig), 9 * AMOUNT)
+        assert (await rig.answer("far over")).details["range"] == {"min": 1, "max": AMOUNT // 1_000}
         await rig.debit("rest", ALICE, payable(rig), AMOUNT)
         assert isinstance(await rig.answer("rest"), Paid)
         assert await rig.store.budget_used(grant, 0) == 4 * AMOUNT

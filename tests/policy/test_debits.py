@@ -47,6 +47,8 @@ def debit(budget: Budget | None = None, *, pays: bool = False, k1: str = "") -> 
         (debit(pays=True), KNOWN, None, Reason.UNKNOWN_TARGET),
         (debit(pays=True), replace(ASKING, wire="nwc"), None, Reason.UNKNOWN_TARGET),
         (debit(pays=True, k1=K1), ASKING, None, Reason.UNSUPPORTED),
+        (debit(pays=True, k1=K1), CLOSED, KNOWN, Reason.UNSUPPORTED),
+        (debit(pays=True, k1=K1), CLOSED, None, Reason.NOT_PERMITTED),
         (debit(pays=True, k1=K1), MINTED, None, Charged(MINTED, Token("p", K1, minted=True))),
         (debit(pays=True, k1=K1), MINTED, KNOWN, Charged(MINTED, Token("p", K1, minted=True))),
         (debit(pays=True), MINTED, None, Reason.NOT_PERMITTED),

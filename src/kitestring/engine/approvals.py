@@ -61,7 +61,9 @@ MAX_OPEN: Final = 4 * MAX_OF_ALL
 LOOK_S: Final = 5.0
 
 _DENIED: Final = Refused(Reason.NOT_PERMITTED, "the owner said no")
-_SUPERSEDED: Final = Refused(Reason.NOT_PERMITTED, "superseded by a newer request of the same key")
+_SUPERSEDED: Final = Refused(
+    Reason.NOT_PERMITTED, "superseded by a newer request of the same key", {"reason": "superseded"}
+)
 _NOBODY: Final = Refused(Reason.UNDECIDED)
 
 

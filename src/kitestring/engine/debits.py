@@ -21,6 +21,7 @@ from kitestring.engine.grants import Grants
 from kitestring.engine.outcomes import paid
 from kitestring.engine.payments import Order, Payments
 from kitestring.engine.pursuit import Pursuit
+from kitestring.policy.budget import oldest
 from kitestring.policy.debits import MIN_LEFT_S, AskTheOwner, Charged, Kept, decide_debit
 from kitestring.policy.fees import default_fee_cap
 from kitestring.policy.rules import refuse_payment
@@ -60,7 +61,7 @@ class Debits:
             assert isinstance(verdict, Kept)  # noqa: S101 - a payment is charged, asked for or refused
             await self._store(incoming, grant, Granted())
             refused = None
-        return None if refused is None else await self._refuse(incoming, _in_sats(refused))
+        return None if refused is None else await self._refuse(incoming, refused)
 
     async def _left(self, debit: Debit, grant: Grant | None) -> dict[int, Msat]:
         """The rest of the budgets that never renew, by number; only who asks for one is told."""
@@ -97,12 +98,11 @@ class Debits:
 
     async def _with_details(self, refused: Refused, order: Order, grant: Grant) -> Refused:
         """Name what a requestor may do about it."""
-        details, store, most = dict(refused.details), self._context.store, grant.per_payment_msat
-        if "per_payment_msat" in details and most is not None:
-            limits = self._context.limits
-            fee = grant.fee_cap_msat
-            fee = default_fee_cap(most, limits.fee_ppm, limits.fee_min_msat) if fee is None else fee
-            details["range"] = {"min": 1, "max": max(ZERO, most - fee).sats_down()}
+        details, store = dict(refused.details), self._context.store
+        if refused.reason is Reason.OVER_BUDGET:
+            room = await self._room(grant) if "per_payment_msat" not in details else self._most(grant)
+            if room >= MSAT_PER_SAT:
+                details["range"] = {"min": 1, "max": room.sats_down()}
         if refused.reason is Reason.INVOICE_TAKEN:
             held = await store.payment_by_hash(self._context.node.node_id, order.command.payment_hash)
             is_paid = held is not None and held.state is State.SETTLED
@@ -112,6 +112,21 @@ class Debits:
             if session is not None:
                 details["range"] = {"min": session.min_msat.sats_up(), "max": session.max_msat.sats_down()}
         return msgspec.structs.replace(refused, details=details)
+
+    async def _room(self, grant: Grant) -> Msat:
+        """What is left of the tightest budget: as much can be taken, because a fee reserve is lowered to fit."""
+        now, store = self._context.clock.now(), self._context.store
+        left = [
+            budget.limit_msat - await store.budget_used(grant.grant_id, oldest(budget, now), budget.budget_id)
+            for budget in grant.budgets
+        ]
+        return min(left, default=ZERO)
+
+    def _most(self, grant: Grant) -> Msat:
+        """The largest payment that the cap on one leaves room for with its fee."""
+        most, limits = grant.per_payment_msat or ZERO, self._context.limits
+        fee = grant.fee_cap_msat
+        return most - (default_fee_cap(most, limits.fee_ppm, limits.fee_min_msat) if fee is None else fee)
 
     # ------------------------------------------------------------ ask
 
@@ -166,13 +181,3 @@ class Debits:
         else:
             await self._answers.refuse(named, refused)
         return None
-
-
-def _in_sats(refused: Refused) -> Refused:
-    """The refusal of a budget with what it has left in whole sats, which is what this wire can say."""
-    left = refused.details.get("remaining_msat", refused.details.get("limit_msat"))
-    if refused.reason is not Reason.OVER_BUDGET or left is None or "range" in refused.details:
-        return refused
-    return msgspec.structs.replace(
-        refused, details={**refused.details, "range": {"min": 1, "max": left // MSAT_PER_SAT}}
-    )

@@ -72,7 +72,9 @@ def _payment(debit: Debit, pointer: Grant, grant: Grant | None) -> Charged | Ask
     """A session that we have made is an authority of its own; any other word only keeps a payment from coming twice."""
     token = Token(pointer.grant_id, debit.k1, pointer.sessions == "minted") if debit.k1 else None
     if token is not None and pointer.sessions == "off":
-        return Refused(Reason.UNSUPPORTED, "this pointer takes no sessions")
+        # Whoever may not take anything is not told either what the pointer takes.
+        is_closed = grant is None and pointer.strangers == "deny"
+        return _closed() if is_closed else Refused(Reason.UNSUPPORTED, "this pointer takes no sessions")
     if token is not None and token.minted:
         return Charged(pointer, token)
     if grant is not None:

@@ -125,7 +125,7 @@ async def test_a_question_claims_its_request_and_leaves_no_payment(store: Store)
     assert await store.approvals(limit=9) == [asked("a")]
     assert await store.open_approval("debits", POINTER, ALICE) == asked("a")
     assert (await store.waiting("pay-a"))[0].request_id == "ask-a"
-    assert [event.kind for event in await store.events(0, 99)][-1] is EventKind.ASKED  # type: ignore[union-attr]
+    assert [event.kind for event in await store.events(0, 99)][-1] is EventKind.ASKED  # type: ignore[union-attr]  # nothing is missing
 
 
 async def test_an_approved_payment_is_claimed_with_the_decision_and_its_requests_wait_for_it(store: Store) -> None:

@@ -16,7 +16,7 @@ INSERT INTO tokens (service, scope, value, holder) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET holder = excluded.holder"""
 _FORGET: Final = "DELETE FROM tokens WHERE service = ? AND holder = ? AND holder <> '' AND minted_at IS NULL"
 _FREE: Final = "UPDATE tokens SET holder = '' WHERE service = ? AND holder = ? AND holder <> ''"
-_MINT: Final = f"INSERT INTO tokens (service, {SESSION}) VALUES ({marks(SESSION)}) ON CONFLICT DO NOTHING"  # noqa: S608
+_MINT: Final = f"INSERT INTO tokens (service, {SESSION}) VALUES ({marks(SESSION)}) ON CONFLICT DO NOTHING"  # noqa: S608 - columns of rows.py
 _PRUNE: Final = """
 DELETE FROM tokens WHERE (service, scope, value) IN (SELECT service, scope, value FROM tokens
   WHERE service = ? AND holder = '' AND expires_at < ? LIMIT ?)"""
