@@ -41,7 +41,7 @@ def read_version(event: Event, *, accept_legacy: bool = False) -> Version:
 
 
 def shown_details(refused: Refused, _code: int) -> Mapping[str, Any]:
-    """Those of :data:`SHOWN_DETAILS` that there are, under every code."""
+    """The details among :data:`SHOWN_DETAILS` that there are, under every code."""
     return {name: refused.details[name] for name in SHOWN_DETAILS if name in refused.details}
 
 

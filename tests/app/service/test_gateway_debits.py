@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from kitestring.app.home.config import RequestRates
+from kitestring.base.approvals import Ruling
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import Debit
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.money import Msat, sat
@@ -32,12 +35,7 @@ async def test_a_stranger_is_handed_in_with_its_key_and_without_any_grant(life: 
     event = debit(door, {"pointer": "till", "bolt11": door.invoice(), "want_preimage": True})
     await door.tell(event)
     (incoming,) = till.handled
-    assert (incoming.wire, incoming.grant_id, incoming.author, incoming.known) == (
-        "debits",
-        "",
-        STRANGER.public_hex,
-        "",
-    )
+    assert (incoming.wire, incoming.grant_id, incoming.author) == ("debits", "", STRANGER.public_hex)
     assert (incoming.request_id, incoming.sent_at) == (event.id, event.created_at)
     assert incoming.refused_until is not None
     assert isinstance(incoming.command, Debit)
@@ -173,17 +171,6 @@ async def test_a_stranger_whose_request_cannot_be_stored_is_told_so(life: Life, 
 
 
 @door()
-async def test_who_has_a_grant_is_known_by_it_and_the_pointer_it_asks_is_the_engines_affair(
-    life: Life, door: Door
-) -> None:
-    till = Till(door)
-    await known(door)
-    await door.tell(debit(door, {"pointer": "another"}))
-    (incoming,) = till.handled
-    assert (incoming.grant_id, incoming.author, incoming.known) == ("", STRANGER.public_hex, "g1")
-
-
-@door()
 async def test_what_a_known_caller_is_refused_is_kept_and_told_again_after_a_restart(life: Life, door: Door) -> None:
     till = Till(door)
     await known(door)
@@ -301,6 +288,31 @@ async def test_what_a_known_caller_has_sent_while_the_service_was_away_is_carrie
 
 
 @door()
+async def test_a_refusal_that_came_after_the_last_grant_was_revoked_is_not_served_by_a_copy(
+    life: Life, door: Door
+) -> None:
+    till = Till(door)
+    await known(door)
+    await door.rig.change("g1", revoked_at=door.clock.now())  # and the gateway has not heard of it yet
+    event = debit(door, {"bolt11": door.invoice()})
+    assert await door.tell(event) == [DENIED]
+    await known(door, "g2", created_at=door.clock.now())
+    till.says = lambda _: PAID
+    assert await door.tell(event) == []
+    assert len(till.handled) == 1
+
+
+@door()
+async def test_nor_is_it_told_where_an_earlier_life_may_have_paid(life: Life, door: Door) -> None:
+    till = Till(door)
+    await known(door)
+    await door.rig.change("g1", revoked_at=door.clock.now())
+    life.is_witnessed = False
+    assert await door.tell(debit(door, {"bolt11": door.invoice()}, age_s=20)) == []
+    assert len(till.handled) == 1
+
+
+@door()
 async def test_a_smaller_budget_than_was_asked_for_is_told(life: Life, door: Door) -> None:
     till = Till(door)
     till.says = lambda command: Granted(command.budget)
@@ -309,3 +321,69 @@ async def test_a_smaller_budget_than_was_asked_for_is_told(life: Life, door: Doo
     assert isinstance(till.handled[0].command, Debit)
     assert till.handled[0].command.budget is not None
     assert till.handled[0].command.budget.limit_msat == sat(5_000)
+
+
+# ------------------------------------------------------------ with the engine behind it
+
+
+@door()
+async def test_a_known_key_takes_within_its_budget_and_is_told_what_is_left_beyond_it(life: Life, door: Door) -> None:
+    await door.rig.pointer("till")
+    await door.rig.allow("till", STRANGER.public_hex, Budget.total(sat(25)))
+    await door.refresh()
+    (paid,) = await door.tell(debit(door, {"pointer": "till", "bolt11": door.invoice(), "amount_sats": 10}))
+    assert sha256(bytes.fromhex(paid["preimage"])).hexdigest() in life.node.paid_out()
+    event = debit(door, {"pointer": "till", "bolt11": door.invoice(amount_msat=20_000)})
+    (over,) = await door.tell(event)
+    assert (over["code"], over["range"]["min"]) == (5, 1)
+    assert over["range"]["max"] < 25
+    await door.forget()
+    assert await door.tell(event) == [over]
+    assert len(life.node.sends) == 1
+
+
+@door()
+async def test_a_pointer_that_is_not_there_and_one_that_is_closed_are_denied_in_the_same_words(
+    life: Life, door: Door
+) -> None:
+    await door.rig.pointer("till", strangers="deny")
+    asked = ({"pointer": pointer, "bolt11": door.invoice()} for pointer in ("till", "nowhere", ""))
+    assert [await door.tell(debit(door, members)) for members in asked] == [[DENIED]] * 3
+    assert life.node.sends == []
+
+
+@door()
+async def test_a_stranger_waits_for_the_owner_and_hears_the_end_of_its_payment(life: Life, door: Door) -> None:
+    await door.rig.pointer("till")
+    event = debit(door, {"pointer": "till", "bolt11": door.invoice(), "description": "order 17"})
+    assert [await door.tell(event) for _ in range(2)] == [[], []]
+    before = len(door.pool.sent)
+    await door.rig.decide(Ruling.AS_ASKED)
+    await door.clock.sleep(1)
+    (reply,) = [door.read(one) for one in door.pool.sent[before:]]
+    assert reply["res"] == "ok"
+    await door.clock.sleep(10)
+    assert await door.tell(event) == [reply]
+    assert len(life.node.sends) == 1
+
+
+@door()
+async def test_a_second_use_of_a_word_is_an_invalid_request_with_its_reason(life: Life, door: Door) -> None:
+    await door.rig.pointer("till", strangers="budget", sessions="any", budgets=(Budget.total(sat(1_000)),))
+    asked = [{"pointer": "till", "bolt11": door.invoice(), "k1": "0f" * 32} for _ in range(2)]
+    first = await door.tell(debit(door, asked[0], key=APP))
+    second = await door.tell(debit(door, asked[1]))
+    assert [reply["res"] for reply in first] == ["ok"]
+    assert [(reply["code"], reply["reason"]) for reply in second] == [(6, "k1_already_processed")]
+
+
+@door()
+async def test_an_invoice_of_somebody_else_is_told_to_be_taken_and_never_its_preimage(life: Life, door: Door) -> None:
+    await door.rig.pointer("till", strangers="budget", budgets=(Budget.total(sat(1_000)),))
+    members = {"pointer": "till", "bolt11": door.invoice()}
+    (paid,) = await door.tell(debit(door, members, key=APP))
+    (taken,) = await door.tell(debit(door, members))
+    assert (taken["code"], taken["reason"]) == (6, "invoice_already_paid")
+    assert paid["preimage"] not in str(taken)
+    assert await door.tell(debit(door, members, key=APP)) == [paid]
+    assert len(life.node.sends) == 1

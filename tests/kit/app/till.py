@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from kitestring.base.commands import Debit
+from kitestring.base.commands import DEBITS_WIRE, Debit
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
@@ -39,10 +39,11 @@ class Till:
         if not isinstance(outcome, Refused):
             await answers.store(new_request(incoming, now), outcome)
             return None
-        if not incoming.known:
+        known_as = await self._door.rig.store.grants_of(DEBITS_WIRE, incoming.author)
+        if not known_as:
             return outcome
         assert incoming.refused_until is not None
-        request = replace(unclaimed_request(incoming, now), grant_id=incoming.known)
+        request = replace(unclaimed_request(incoming, now), grant_id=known_as[0].grant_id)
         await answers.refuse_until(incoming.refused_until, request, outcome)
         return None
 
@@ -65,6 +66,6 @@ def debit(door: Door, members: object = None, **how: Any) -> Event:
 async def known(door: Door, grant_id: str = "g1", **more: Any) -> None:
     """Give the stranger a grant of the pointer ``till``, and serve it."""
     members: dict[str, Any] = {"caller": STRANGER.public_hex, "pointer_id": "till"}
-    grant = Grant(grant_id=grant_id, name=grant_id, wire="debits", **(members | more))
+    grant = Grant(grant_id=grant_id, name=grant_id, wire=DEBITS_WIRE, **(members | more))
     await door.rig.write(SaveGrant(grant))
     await door.refresh()

@@ -112,13 +112,13 @@ class RequestRates:
         "limits.offer_requests_per_min",
         whole("invoices per minute", least=1),
         600,
-        "Invoices that strangers may ask from one offer in a minute. What they cost is a call of the node each.",
+        "Invoices that strangers may ask from one offer in a minute, each a call of the node; debits at one pointer.",
     )
     all_offers_requests_per_min: int = setting(
         "limits.all_offers_requests_per_min",
         whole("invoices per minute", least=1),
         1_200,
-        "Invoices that strangers may ask from all offers together in a minute.",
+        "Invoices that strangers may ask from all offers together in a minute; and their debits at all pointers.",
     )
 
 

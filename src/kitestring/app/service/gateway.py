@@ -270,8 +270,8 @@ class Gateway:
                 return
             if refused is None:
                 self._served.add(event.id)
-            else:
-                self._turn_away(event, caller, asked.to, refused)
+            else:  # nothing is stored: so it is a stranger's, whoever that was when it came
+                self._turn_away(event, msgspec.structs.replace(caller, known=""), asked.to, refused)
         else:
             self._reply(asked.to, await self._engine.ask(grant_id, command))
 

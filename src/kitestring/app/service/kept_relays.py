@@ -41,7 +41,7 @@ class KeptRelay:
 
     @property
     def way_out(self) -> str:
-        """What makes anew what names it."""
+        """Say how what names it is made anew."""
         return WAY_OUT + (POINTERS_STAY if self.pointers else "")
 
     @property

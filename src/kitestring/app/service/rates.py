@@ -134,7 +134,7 @@ class Rates:
         self.connections: Final = ConnectionRates(rates, clock)
 
     def strangers(self, wire: str) -> StrangerRates:
-        """Those of one wire: a flood over one leaves the others open."""
+        """The buckets of one wire: a flood over one leaves the others open."""
         if wire not in self._strangers:
             self._strangers[wire] = StrangerRates(self._rates, self._clock)
         return self._strangers[wire]

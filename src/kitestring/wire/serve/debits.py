@@ -79,6 +79,8 @@ CODES: Final[Mapping[Reason, int | None]] = {
     Reason.BUSY: 2,
     Reason.INTERNAL: 2,
 }
+#: Those that an amount may be right for; to a balance that is too small none is told.
+_RANGES: Final = frozenset({Reason.AMOUNT_OUT_OF_RANGE, Reason.OVER_BUDGET})
 #: Told in one and the same way: nobody finds out by asking which pointers there are.
 DENIED: Final = frozenset({Reason.UNKNOWN_TARGET, Reason.NOT_PERMITTED, Reason.UNKNOWN_CALLER})
 #: The member ``reason`` where whoever has refused gave none; more of these words stand in its details.
@@ -192,21 +194,11 @@ def _members_of(refused: Refused, code: int) -> Mapping[str, Any]:
         found = {"delta": details.get("delta")}
     elif code == CODES[Reason.RATE_LIMITED]:
         found = {"retry_after": details.get("retry_after"), "work_bits": details.get("work_bits")}
-    elif refused.reason is Reason.OVER_BUDGET:
-        found = {"range": details.get("range") or _range_left(details.get("remaining_msat"))}
-    elif refused.reason is Reason.AMOUNT_OUT_OF_RANGE:
-        found = {"range": details.get("range")}
+    elif code == CODES[Reason.AMOUNT_OUT_OF_RANGE]:
+        found = {"range": details.get("range") if refused.reason in _RANGES else None}
     else:
         found = {"reason": details.get("reason") or TOKENS.get(refused.reason)}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _range_left(remaining_msat: object) -> dict[str, int] | None:
-    """The amounts that a budget still covers; from 0 to 0 if it is none."""
-    if not isinstance(remaining_msat, int):
-        return None
-    most = max(0, remaining_msat) // 1_000
-    return {"min": min(1, most), "max": most}
 
 
 _refuse: Final = refuser(CODE_NAMES, CODES, members_of=_members_of)
