@@ -187,7 +187,8 @@ class AskOwner(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
     """Claim a request that has to wait for the owner's decision, and store the question.
 
     ``replaces`` is the open question of the same caller at the same target, "" for none: it is superseded, and
-    ``messages`` are the replies to all requests that waited for it. Stale where that is not how it is any more.
+    ``messages`` are the replies to all requests that waited for it, with whatever else is to be told. Stale where that
+    is not how it is any more.
     Beyond the ``gate`` it is denied as RATE_LIMITED. The ``token`` is held until it is decided.
     """
 
@@ -212,7 +213,8 @@ class Decide(Tx[DecisionStored | AlreadyDecided | Stale | Denied | Joined | Alre
     ``version`` is that of the question as whoever decides has seen it. ``writes`` are done first (the grant that it
     makes). ``claim`` is the payment that was asked for, whose id is the question's: charged, covered and claimed as of
     now, and every request that waits goes on to wait for it; for anything but Claimed nothing is decided. Without a
-    ``claim`` the ``messages`` are the replies to the requests that wait.
+    ``claim`` the ``messages`` are the replies to the requests that wait. A ``claim`` of another payment, or with another
+    state than approved, raises KitestringError(INTERNAL).
     """
 
     approval_id: str
@@ -399,7 +401,7 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class SaveBlock(msgspec.Struct, frozen=True):
-    """Block a public key, or (``block`` None) unblock it. What was decided about its grants just before is stale."""
+    """Block a public key, or (``block`` None) unblock it. What was decided about it just before is denied."""
 
     caller: str
     block: Block | None

@@ -18,7 +18,7 @@ from kitestring.base.approvals import (
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import Debit, PayInvoice, freeze
 from kitestring.base.destinations import Bolt11
-from kitestring.base.errors import Reason
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
@@ -210,6 +210,27 @@ async def test_another_question_of_the_same_caller_takes_the_place_of_the_first(
     assert isinstance(await store.apply(asks("a")), Finished)
 
 
+async def test_who_takes_the_place_may_be_told_to_others_but_not_to_nobody(store: Store) -> None:
+    await store.apply(asks("a"))
+    notice = replace(reply(""), kind="notice")
+    beside = Message("ask-a", "receipt", b"", b"", NOW)
+    assert await store.apply(asks("b", replaces="pay-a", messages=(beside,))) == Stale()  # that is no reply
+    assert await store.apply(asks("b", replaces="pay-a", messages=(reply("ask-a"), notice))) == Claimed()
+    assert await store.waiting("pay-a") == []
+
+
+async def test_only_a_yes_pays_and_what_was_asked_for(store: Store) -> None:
+    await store.apply(asks("a"))
+    other = approve("a")
+    assert other.claim is not None
+    other = replace(other, claim=replace(other.claim, payment=of_owner("b")))
+    for wrong in (other, replace(approve("a"), state=ApprovalState.DENIED)):
+        with pytest.raises(KitestringError, match="nothing was stored"):
+            await store.apply(wrong)
+    assert await store.open_payments() == []
+    assert (await store.approvals(limit=9))[0].state is ApprovalState.OPEN
+
+
 async def test_the_gate_is_closed_by_strangers_to_strangers_alone(store: Store) -> None:
     narrow = PromptGate(NOW - 600, 3, 2)
     keys = [f"{number:02x}" * 32 for number in range(4)]
@@ -300,6 +321,26 @@ async def test_a_session_has_bounds_an_end_and_one_use(store: Store) -> None:
     assert await store.session(POINTER, WORD.value) is None
 
 
+async def test_a_word_is_checked_and_freed_whoever_asks_for_the_payment(store: Store) -> None:
+    """Where one key alone may use a grant, the payment names no requestor."""
+
+    def take(name: str) -> ClaimPayment:
+        return replace(claim(name), consume=(WORD,))
+
+    assert await store.apply(take("a")) == Claimed()
+    assert await store.apply(take("b")) == Denied(Reason.ALREADY_USED)
+    await store.apply(fail("a", reply("ask-a")))
+    assert await store.apply(take("b")) == Claimed()
+
+
+async def test_a_word_that_we_have_not_made_is_none_where_only_ours_are_good(store: Store) -> None:
+    await store.apply(asks("a", token=WORD))
+    ours = replace(WORD, minted=True)
+    again = asks("b", token=ours, replaces="pay-a", messages=(reply("ask-a"),))
+    assert await store.apply(again) == Denied(Reason.UNKNOWN_TARGET)
+    assert (await store.approvals(limit=9))[0].approval_id == "pay-a"
+
+
 # ---------------------------------------------------------------- blocked keys
 
 
@@ -317,6 +358,7 @@ async def test_there_is_room_for_so_many_blocked_keys_and_no_more(store: Store) 
     many = tuple(SaveBlock(f"{n:064x}", Block(f"{n:064x}", NOW)) for n in range(MAX_BLOCKED))
     assert await store.apply(execute("many", *many)) == Claimed()
     assert await store.apply(execute("more", SaveBlock(ALICE, Block(ALICE, NOW)))) == Denied(Reason.RATE_LIMITED)
+    assert await store.apply(execute("again", many[7])) == Claimed()
 
 
 async def test_questions_that_ended_without_a_payment_are_forgotten_with_their_requests(store: Store) -> None:
@@ -329,3 +371,15 @@ async def test_questions_that_ended_without_a_payment_are_forgotten_with_their_r
     assert await store.approval("pay-b") is None
     assert [one.approval_id for one in await store.approvals(limit=9, ended=True)] == ["pay-a"]
     assert [one.approval_id for one in await store.approvals(limit=9)] == ["pay-c"]
+
+
+async def test_a_question_whose_end_was_told_to_nobody_yet_is_not_forgotten(store: Store) -> None:
+    await store.apply(asks("a"))
+    ended = await store.apply(deny("a"))
+    assert isinstance(ended, DecisionStored)
+    await time_has_passed(store)
+    assert [one.approval_id for one in await store.approvals(limit=9, ended=True)] == ["pay-a"]
+    (waiting,) = ended.unanswered
+    await store.apply(Answer(waiting, (reply("ask-a"),), NOW + 86_400))
+    await store.apply(Prune(NOW + 86_400, 3_600))
+    assert (await store.request("ask-a"), await store.approval("pay-a")) == (None, None)

@@ -10,9 +10,9 @@ from typing import Final
 
 from kitestring.base.approvals import Approval, ApprovalState, PromptGate
 from kitestring.base.commands import Debit, thaw
-from kitestring.base.errors import Reason
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
-from kitestring.base.records import Message, Request
+from kitestring.base.records import REPLY, Message, Request
 from kitestring.base.transactions import (
     AlreadyDecided,
     AlreadyPaid,
@@ -47,11 +47,14 @@ _OF_ALL: Final = "SELECT count(*) FROM approvals WHERE service = ? AND asked_at 
 _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
-#: What became a payment stays with it: it says who has decided.
+#: What became a payment stays with it: it says who has decided. So does what somebody still waits for: a crash may lie
+#: between the decision and its answer.
 _PRUNE: Final = """
 DELETE FROM approvals WHERE approval IN (SELECT a.approval FROM approvals a
   WHERE a.service = ?1 AND a.asked_at < ?2 AND a.state <> 'open' AND NOT EXISTS
-    (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = a.approval_id) LIMIT ?3)"""
+    (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = a.approval_id)
+  AND NOT EXISTS (SELECT 1 FROM requests r
+    WHERE r.service = ?1 AND r.payment_id = a.approval_id AND r.finished_at IS NULL) LIMIT ?3)"""
 
 AskAnswer = Claimed | Finished | Running | Stale | Denied
 
@@ -90,6 +93,8 @@ def await_approval(batch: Batch, tx: AwaitApproval) -> AskAnswer:
 
 def decide(batch: Batch, tx: Decide) -> DecisionStored | AlreadyDecided | Stale | Denied | Joined | AlreadyPaid:
     """End a question. With a payment its requests go on to wait for that; nothing else may be left waiting."""
+    if tx.claim is not None and (tx.claim.payment.payment_id, tx.state) != (tx.approval_id, ApprovalState.APPROVED):
+        raise KitestringError(Reason.INTERNAL, "only a yes pays, and what was asked for: nothing was stored")
     asked = _look_up(batch, tx.approval_id)
     if asked is None:
         return Denied(Reason.UNKNOWN_TARGET)
@@ -126,7 +131,8 @@ def _is_stale(batch: Batch, tx: AskOwner) -> Stale | None:
     if (row[0] if row else "") != tx.replaces:
         return Stale()
     waiting = _waiting(batch, tx.replaces) if tx.replaces else ()
-    return None if {r.request_id for r in waiting} == {m.request_id for m in tx.messages} else Stale()
+    replies = {message.request_id for message in tx.messages if message.kind == REPLY}
+    return None if {request.request_id for request in waiting} == replies else Stale()
 
 
 def _beyond(batch: Batch, asked: Approval, gate: PromptGate) -> Denied | None:

@@ -45,7 +45,7 @@ _SAME_PLACE: Final = (
     " AND revoked_at IS NULL"
 )
 _SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES ({marks(GRANT)})"
-_BLOCKS: Final = "SELECT count(*) FROM blocks WHERE service = ?"
+_BLOCKS: Final = "SELECT count(*) FROM blocks WHERE service = ? AND caller <> ?"
 _BLOCK: Final = "INSERT INTO blocks VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _UNBLOCK: Final = "DELETE FROM blocks WHERE service = ? AND caller = ?"
 _NEW_ACCOUNT: Final = (
@@ -141,7 +141,7 @@ def _save_block(batch: Batch, write: SaveBlock, _now: int) -> Refusal | None:
     """Block a key, or let it ask again."""
     if write.block is None:
         batch.execute(_UNBLOCK, (batch.service, write.caller))
-    elif batch.execute(_BLOCKS, (batch.service,)).fetchone()[0] >= MAX_BLOCKED:
+    elif batch.execute(_BLOCKS, (batch.service, write.caller)).fetchone()[0] >= MAX_BLOCKED:
         return Denied(Reason.RATE_LIMITED)
     else:
         batch.execute(_BLOCK, (batch.service, write.caller, write.block.at, write.block.note))

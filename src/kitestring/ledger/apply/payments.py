@@ -141,7 +141,7 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     refusal = (
         _without_room(batch, tx)
         or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
-        or (_not_for_its_requestor(batch, tx) if p.requestor else None)
+        or (_not_for_its_requestor(batch, tx) if p.requestor or tx.consume else None)
     )
     if refusal is not None:
         return refusal
@@ -287,8 +287,7 @@ def record_payment(batch: Batch, tx: RecordPayment) -> Recorded | InvoiceNotOpen
     elif isinstance(outcome, Failed):
         _write(batch, held, step(held.state, State.FAILED), _FAIL, truth.words(outcome.evidence))
         _release(batch, held)
-        if held.payment.requestor:
-            tokens.release(batch, tx.payment_id)
+        tokens.release(batch, tx.payment_id)
         _tell(batch, held.payment, EventKind.FAILED, tx.now)
     else:
         _write(batch, held, step(held.state, State.UNKNOWN), _EXPLAIN, truth.words(outcome.why))

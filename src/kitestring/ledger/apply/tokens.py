@@ -30,6 +30,8 @@ def refuse(batch: Batch, token: Token, amount: int, now: int, holders: tuple[str
     holder, least, most, expires_at = row
     if holder and holder not in holders:
         return Denied(Reason.ALREADY_USED)
+    if expires_at is None and token.minted:  # somebody has shown it while any word was good
+        return Denied(Reason.UNKNOWN_TARGET)
     if expires_at is not None and now >= expires_at:
         return Denied(Reason.UNKNOWN_TARGET)
     if most is not None and not least <= amount <= most:

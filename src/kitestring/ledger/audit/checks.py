@@ -151,6 +151,12 @@ _undecided = listed(
     " AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = a.approval_id)",
     "request {0} waits for the owner's decision about {1}, which is {2}",
 )
+_lost = listed(
+    "SELECT r.request_id, r.payment_id FROM requests r WHERE r.service = ?1 AND r.finished_at IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = r.payment_id)"
+    " AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.service = ?1 AND a.approval_id = r.payment_id)",
+    "request {0} waits for {1}, which is neither a payment nor a question",
+)
 _unasked = listed(
     "SELECT p.payment_id, a.state FROM payments p"
     " JOIN approvals a ON a.service = p.service AND a.approval_id = p.payment_id"
@@ -298,6 +304,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I6", _refusals),
     ("I6", _unanswered),
     ("I6", _undecided),
+    ("I6", _lost),
     ("I6", _numbers),
     ("I6", _gaps),
     ("I6", _untold),
