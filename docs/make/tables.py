@@ -102,7 +102,10 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "I5": ("What is debited is at most amount and fee cap.", "The cap is sent to the node in msat."),
     "I6": ("Every accepted request ends in exactly one stored reply.", "A unique key; recovery at every start."),
-    "I7": ("A request, and a settlement of the node, counts once.", "Unique keys; pruned ids are refused by age."),
+    "I7": (
+        "A request, a settlement of the node, and a word that is good once, count once.",
+        "Unique keys; pruned ids are refused by age. A word is free again in the commit in which what holds it fails.",
+    ),
     "I8": ("Entries are only appended; a transfer is posted or voided, once.", "Triggers refuse everything else."),
     "I9": ("A settled payment has the preimage of its hash.", "Checked when the node answers, before it is believed."),
     "I10": ("Nothing is credited before the node has settled it.", "Credit and settlement are one transaction."),
@@ -111,7 +114,10 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
         "When the node holds less than the sub-accounts are owed, spending stops.",
         "Compared once a minute; the audit judges by the last view of the node.",
     ),
-    "I13": ("A payment that has ended stays as it ended.", "One table of transitions; a trigger keeps every step."),
+    "I13": (
+        "A payment that has ended stays as it ended. What the owner is asked for is paid after a yes alone.",
+        "One table of transitions; a trigger keeps every step, another what was asked; yes and claim are one commit.",
+    ),
     "I14": ("A result is shown only to the connection that paid.", "Look-ups are scoped by connection."),
     "I15": (
         "With an honest node and a relay, every payment ends.",

@@ -213,8 +213,8 @@ class Decide(Tx[DecisionStored | AlreadyDecided | Stale | Denied | Joined | Alre
     ``version`` is that of the question as whoever decides has seen it. ``writes`` are done first (the grant that it
     makes). ``claim`` is the payment that was asked for, whose id is the question's: charged, covered and claimed as of
     now, and every request that waits goes on to wait for it; for anything but Claimed nothing is decided. Without a
-    ``claim`` the ``messages`` are the replies to the requests that wait. A ``claim`` of another payment, or with another
-    state than approved, raises KitestringError(INTERNAL).
+    ``claim`` the ``messages`` are the replies to the requests that wait. A ``claim`` of another payment, or where the
+    ``state`` is not approved, raises KitestringError(INTERNAL).
     """
 
     approval_id: str

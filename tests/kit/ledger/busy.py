@@ -1,8 +1,12 @@
 """A ledger in which everything has happened once."""
 
+from kitestring.base.approvals import DebitSession, Token
 from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Grant
-from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, Tx
+from kitestring.base.money import Msat
+from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, SaveSession, Tx
+from tests.kit.changed import replace
+from tests.kit.ledger.questions import CHARGER, POINTER, approve, asks, deny
 from tests.kit.ledger.values import (
     NOW,
     answered,
@@ -24,6 +28,8 @@ from tests.kit.ledger.values import (
     settle,
 )
 
+#: A word that was paid with.
+WORD = Token(POINTER, "c4" * 32)
 #: A second service on the same file.
 OTHER = "07" * 32
 BUSY: tuple[Tx[object], ...] = (
@@ -71,4 +77,11 @@ BUSY: tuple[Tx[object], ...] = (
     refuse("refused"),
     refuse("refused in silence", None),
     refuse("refused once more", max_bytes=10),
+    execute("pointer", SaveGrant(CHARGER), SaveSession(DebitSession(POINTER, "d5" * 32, Msat(1), Msat(9), NOW, NOW))),
+    asks("yes", token=WORD),
+    replace(approve("yes"), claim=replace(approve("yes").claim, consume=(WORD,))),
+    settle("yes", 5, answered("yes")),
+    asks("no"),
+    deny("no", answered("no")),
+    asks("waits", "b2" * 32),
 )

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from kitestring.base.approvals import (
     MAX_BLOCKED,
-    Approval,
-    ApprovalKind,
     ApprovalState,
     Block,
     Dealings,
@@ -16,14 +12,12 @@ from kitestring.base.approvals import (
     Token,
 )
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import Debit, PayInvoice, freeze
-from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import Settled
-from kitestring.base.records import Message, Payment, Request
+from kitestring.base.records import Message
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     AlreadyDecided,
@@ -33,7 +27,6 @@ from kitestring.base.transactions import (
     AwaitApproval,
     Claimed,
     ClaimPayment,
-    Decide,
     DecisionStored,
     Denied,
     Done,
@@ -47,63 +40,29 @@ from kitestring.base.transactions import (
     SaveSession,
     Stale,
 )
-from kitestring.policy.budget import charges
 from tests.kit.changed import replace
+from tests.kit.ledger.questions import (
+    ALICE,
+    CHARGER,
+    POINTER,
+    approve,
+    asked,
+    asks,
+    debit,
+    deny,
+    of_owner,
+)
 from tests.kit.ledger.values import (
     NOW,
     PLENTY,
     claim,
     execute,
     fail,
-    hash_of,
-    payment,
     preimage_of,
     reply,
     request,
     settle,
 )
-
-ALICE, POINTER = "a1" * 32, "p1"
-OPEN_GATE = PromptGate(NOW - 600, 3, 60)
-CHARGER = Grant(grant_id=POINTER, name="till", wire="debits", pointer_id=POINTER, strangers="ask")
-
-
-def asked(name: str, amount: int = 1_000, **more: Any) -> Approval:
-    wanted = PayInvoice(destination=Bolt11(f"ln{name}"), payment_hash=hash_of(name), amount_msat=Msat(amount))
-    values: dict[str, Any] = {
-        "approval_id": f"pay-{name}",
-        "kind": ApprovalKind.PAYMENT,
-        "wire": "debits",
-        "caller": ALICE,
-        "target": POINTER,
-        "command": freeze(Debit(pointer_id=POINTER, payment=wanted)),
-        "asked_at": NOW,
-        "expires_at": NOW + 600,
-    }
-    return Approval(**values | more)
-
-
-def asks(name: str, caller: str = ALICE, **more: Any) -> AskOwner:
-    return AskOwner(debit(name), asked(name, caller=caller), **{"gate": OPEN_GATE} | more)
-
-
-def debit(name: str) -> Request:
-    return request(f"ask-{name}", wire="debits", grant_id="")
-
-
-def of_owner(name: str, **more: Any) -> Payment:
-    return payment(name, 1_000, 100, account_id="owner", grant_id=POINTER, requestor=ALICE, **more)
-
-
-def approve(name: str, *, grant: Grant = CHARGER, budgets: bool = False, **more: Any) -> Decide:
-    made = replace(of_owner(name), grant_id=grant.grant_id)
-    charged = charges(grant, Msat(1_100), NOW) if budgets else ()
-    paying = ClaimPayment(replace(debit(name), grant_id=grant.grant_id), grant.version, made, charged, PLENTY)
-    return Decide(f"pay-{name}", 1, ApprovalState.APPROVED, NOW + 5, "owner", "ctl:1", "once", claim=paying, **more)
-
-
-def deny(name: str, *messages: Message, state: ApprovalState = ApprovalState.DENIED) -> Decide:
-    return Decide(f"pay-{name}", 1, state, NOW + 5, "owner", "ctl:1", "no", messages=messages)
 
 
 async def time_has_passed(store: Store) -> None:
@@ -125,7 +84,7 @@ async def test_a_question_claims_its_request_and_leaves_no_payment(store: Store)
     assert await store.approvals(limit=9) == [asked("a")]
     assert await store.open_approval("debits", POINTER, ALICE) == asked("a")
     assert (await store.waiting("pay-a"))[0].request_id == "ask-a"
-    assert [event.kind for event in await store.events(0, 99)][-1] is EventKind.ASKED  # type: ignore[union-attr]  # nothing is missing
+    assert [event.kind for event in await store.events(0, 99)][-1] is EventKind.ASKED  # type: ignore[union-attr]  # none is missed
 
 
 async def test_an_approved_payment_is_claimed_with_the_decision_and_its_requests_wait_for_it(store: Store) -> None:

@@ -19,6 +19,7 @@ SECRET = "nsec1" + "q" * 58
 
 PAID = "service = 1 AND payment_id = 'pay-paid'"
 PLAIN = "service = 1 AND payment_id = 'pay-plain'"
+WORD = "service = 1 AND holder = 'pay-yes'"
 ONE_MORE = "UPDATE open_invoices SET number = number + 1 WHERE service = 1"
 
 #: name -> (the invariant, statements that plant one violation of it)
@@ -137,6 +138,24 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
             "UPDATE requests SET finished_at = NULL, reply = NULL WHERE service = 1 AND request_id = 'ask-paid'",
         ),
     ),
+    "a request that waits for a question that has ended": (
+        "I6",
+        ("UPDATE approvals SET state = 'expired', decided_at = 1 WHERE service = 1 AND approval_id = 'pay-waits'",),
+    ),
+    "a request that waits for a question that is gone": (
+        "I6",
+        ("DELETE FROM approvals WHERE service = 1 AND approval_id = 'pay-waits'",),
+    ),
+    "a word that a denied question keeps": ("I7", (f"UPDATE tokens SET holder = 'pay-no' WHERE {WORD}",)),
+    "a word that a failed payment keeps": ("I7", (f"UPDATE tokens SET holder = 'pay-lost' WHERE {WORD}",)),
+    "a payment to which the owner has said no": (
+        "I13",
+        ("UPDATE approvals SET state = 'denied' WHERE service = 1 AND approval_id = 'pay-yes'",),
+    ),
+    "a payment before the owner has said anything": (
+        "I13",
+        ("UPDATE approvals SET state = 'open', decided_at = NULL WHERE service = 1 AND approval_id = 'pay-yes'",),
+    ),
     "a number of a message given twice": (
         "I6",
         ("UPDATE totals SET last_message = last_message - 1 WHERE service = 1",),
@@ -242,6 +261,10 @@ def test_an_audit_of_what_is_not_there_says_so(tmp_path: Path, busy: Path) -> No
         ("UPDATE requests SET reply = NULL WHERE finished_at IS NOT NULL", "CHECK"),
         ("UPDATE requests SET payment_id = 'pay-paid' WHERE request_id = 'refused'", "CHECK"),
         ("UPDATE requests SET invoice = 1 WHERE request_id = 'refused'", "CHECK"),
+        ("UPDATE approvals SET state = 'approved', decided_at = 1, version = 3 WHERE state = 'denied'", "decided once"),
+        ("UPDATE approvals SET command = x'00', state = 'denied', decided_at = 1, version = 2", "as it was asked"),
+        ("UPDATE payments SET requestor = '' WHERE requestor <> ''", "never changes"),
+        ("UPDATE tokens SET expires_at = NULL WHERE minted_at IS NOT NULL", "CHECK"),
         ("UPDATE requests SET finished_at = NULL, reply = NULL WHERE request_id = 'refused'", "CHECK"),
         ("UPDATE payments SET state = 'dispatched' WHERE state = 'settled'", "never changes"),
         ("UPDATE payments SET steps = 'dispatched' WHERE state = 'unknown'", "append-only"),

@@ -96,6 +96,31 @@ async def test_no_transaction_walks_a_table(plans: Plans) -> None:
     assert [step for step in steps if WALK.search(step[1])] == []
 
 
+async def test_forgetting_walks_through_no_words_and_no_payments(plans: Plans) -> None:
+    store, explained = plans
+    for tx in BUSY:
+        await store.apply(tx)
+    await store.apply(Prune(NOW, 0))
+    steps = [step for step in explained() if re.search("FROM (approvals|tokens)", step[0])]
+    assert len(steps) > 8
+    assert [step for step in steps if WALK.search(step[1])] == []
+
+
+async def test_open_questions_are_found_among_many_that_have_ended_and_those_from_their_end(plans: Plans) -> None:
+    store, explained = plans
+    for tx in BUSY:
+        await store.apply(tx)
+    assert [one.approval_id for one in await store.approvals(limit=9)] == ["pay-waits"]
+    assert [one.approval_id for one in await store.approvals(limit=9, ended=True)] == ["pay-no", "pay-yes"]
+    steps = [step for sql, step in explained() if " approvals " in sql and " LIMIT " in sql]
+    walk = "SCAN approvals"  # by number from the newest on, as far as the limit
+    assert sorted(steps) == [
+        walk,
+        "SEARCH approvals USING INDEX approvals_open (service=?)",
+        "USE TEMP B-TREE FOR ORDER BY",
+    ]
+
+
 async def test_forgetting_walks_neither_the_feed_nor_the_outbox(plans: Plans) -> None:
     store, explained = plans
     for tx in BUSY:
@@ -136,8 +161,13 @@ async def test_no_list_and_no_look_up_walks_or_sorts_a_table(plans: Plans, scope
     await store.events(0, 10)
     await store.last_event()
     await store.invoices(InvoiceState.OPEN)
+    await store.approval("a")
+    await store.open_approval("debits", "p1", "a1")
+    await store.session("p1", "a")
+    await store.sessions("p1", 10)
+    await store.dealings("a1")
     steps = explained()
-    assert len(steps) >= 16
+    assert len(steps) >= 21
     walks = [step for step in steps if WALK.search(step[1])]
     assert walks == []
 

@@ -39,10 +39,10 @@ from kitestring.ledger.apply.together import together
 from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer
 
 _VERSION: Final = "SELECT version FROM grants WHERE service = ? AND grant_id = ?"
-#: One key has one grant at a pointer.
+#: One key has one grant at a pointer. Without the name of the index SQLite walks through all grants.
 _SAME_PLACE: Final = (
-    "SELECT 1 FROM grants WHERE service = ? AND wire = ? AND caller = ? AND pointer_id = ? AND grant_id <> ?"
-    " AND revoked_at IS NULL"
+    "SELECT 1 FROM grants INDEXED BY grants_by_caller"
+    " WHERE service = ? AND wire = ? AND caller = ? AND pointer_id = ? AND grant_id <> ? AND revoked_at IS NULL"
 )
 _SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES ({marks(GRANT)})"
 _BLOCKS: Final = "SELECT count(*) FROM blocks WHERE service = ? AND caller <> ?"

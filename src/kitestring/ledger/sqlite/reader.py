@@ -246,10 +246,10 @@ class SqliteReads:
         return None if row is None else rows.read_approval(row)
 
     async def approvals(self, *, limit: int, ended: bool = False) -> list[Approval]:
-        # Few are open among many that have ended.
+        # Few are open among many that have ended; of these the newest are looked at, as far as the limit.
         which = "INDEXED BY approvals_open WHERE service = ? AND state = 'open' ORDER BY approval"
         if ended:
-            which = "WHERE service = ? AND state <> 'open' ORDER BY approval DESC"
+            which = "NOT INDEXED WHERE service = ? AND state <> 'open' ORDER BY approval DESC"
         found = self._all(f"SELECT {rows.APPROVAL} FROM approvals {which} LIMIT ?", limit)
         return [rows.read_approval(row) for row in found]
 

@@ -420,6 +420,7 @@ CREATE TABLE tokens (
     AND (minted_at IS NULL) = (min_msat IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_by_holder ON tokens (service, holder) WHERE holder <> '';
+CREATE INDEX tokens_free ON tokens (service, expires_at) WHERE holder = '' AND expires_at IS NOT NULL;
 CREATE INDEX tokens_minted ON tokens (service, scope, minted_at) WHERE minted_at IS NOT NULL;
 
 -- ------------------------------------------------------------ budgets
