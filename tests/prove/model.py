@@ -8,67 +8,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kitestring.base.records import Charge
+from kitestring.base.approvals import Approval, ApprovalState
+from kitestring.base.commands import Debit, thaw
+from kitestring.base.grants import Grant
+from kitestring.base.records import REPLY, Charge, Message, Payment, Request
 from kitestring.base.shares import Share
-
-OPEN = ("dispatched", "reserved", "unknown")
-#: Where each outcome may be recorded. An outcome of the node is never refused where a state leads to it.
-ALLOWED = {
-    "dispatched": ("settled", "failed", "unknown"),
-    "reserved": ("settled", "failed"),
-    "unknown": ("settled", "failed", "resolved"),
-    "resolved": ("settled",),
-}
-
-
-@dataclass
-class Paid:
-    name: str  # of the hash
-    account: str
-    amount: int
-    cap: int
-    state: str
-    bucket: int | None
-    internal: bool = False
-    fee: int = 0
-
-    @property
-    def taken(self) -> int:
-        """What it takes of its budget."""
-        if self.state in ("failed", "resolved"):
-            return 0
-        return self.amount + (self.fee if self.state == "settled" else self.cap)
-
-
-@dataclass
-class Made:
-    """An invoice of ours."""
-
-    account: str
-    amount: int | None
-    expires_at: int
-    of_offer: bool
-    state: str = "open"
-    internal: bool = False
-
-
-@dataclass
-class Window:
-    """A budget: its time never goes back, whatever clocks and owners do."""
-
-    limit: int = 0
-    oldest: int | None = None
+from kitestring.base.transactions import (
+    AskOwner,
+    AwaitApproval,
+    ClaimPayment,
+    Decide,
+    Prune,
+    SaveBlock,
+    SaveGrant,
+    SaveSession,
+    Write,
+)
+from tests.kit.changed import replace
+from tests.prove.rows import ALLOWED, OPEN, Asked, Key, Made, Paid, Window, Words
 
 
 @dataclass
 class Model:
+    """``names`` are those of the payment hashes."""
+
     accounts: tuple[str, ...]
+    names: dict[str, str] = field(default_factory=dict)
     funds: dict[str, int] = field(default_factory=dict)
     overdrawn: set[str] = field(default_factory=set)
-    revoked: set[str] = field(default_factory=set)
-    windows: dict[str, Window] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)
+    windows: dict[Key, Window] = field(default_factory=dict)
     payments: dict[str, Paid] = field(default_factory=dict)
-    answered: dict[str, bool] = field(default_factory=dict)
+    requests: dict[str, Asked] = field(default_factory=dict)
+    times: dict[str, int] = field(default_factory=dict)  # of all requests there ever were
+    pruned_before: int = 0
+    questions: dict[str, Approval] = field(default_factory=dict)
+    words: Words = field(default_factory=Words)
+    blocked: set[str] = field(default_factory=set)
+    tightest: int = 0  # the budget that was in the way last
     invoices: dict[str, Made] = field(default_factory=dict)
     credits: set[tuple[str, str]] = field(default_factory=set)
     stopped: bool = False
@@ -77,7 +54,6 @@ class Model:
 
     def __post_init__(self) -> None:
         self.funds = dict.fromkeys(self.accounts, 0)
-        self.windows = {account: Window() for account in self.accounts}
 
     # ------------------------------------------------------------ sums
 
@@ -87,78 +63,151 @@ class Model:
     def available(self, account: str) -> int:
         return self.funds[account] - self.held(account)
 
-    def used(self, account: str) -> int:
-        """Of the budget, from its oldest bucket on."""
-        oldest = self.windows[account].oldest
-        mine = [p for p in self.payments.values() if p.account == account and p.bucket is not None]
-        return sum(p.taken for p in mine if oldest is not None and p.bucket is not None and p.bucket >= oldest)
+    def used(self, key: Key, oldest: int | None = None) -> int:
+        """Of a budget, from its oldest bucket on."""
+        since = self.windows[key].oldest if oldest is None else oldest
+        if since is None:
+            return 0
+        return sum(p.taken for p in self.payments.values() if key in p.buckets and p.buckets[key] >= since)
 
     def gain(self, account: str, amount: int) -> None:
         self.funds[account] += amount
         if self.available(account) >= 0:
             self.overdrawn.discard(account)
 
+    # ------------------------------------------------------------ requests
+
+    def is_too_old(self, sent_at: int) -> bool:
+        return sent_at < self.pruned_before
+
+    def waiting(self, whom: str) -> set[str]:
+        """The requests that wait for a payment or a question."""
+        return {name for name, one in self.requests.items() if one.waits == whom and one.answered_at is None}
+
+    def left(self) -> dict[str, str]:
+        """Requests whose answer is certain and not said yet, as a crash leaves them, with what they waited for."""
+        found = {}
+        for name, one in self.requests.items():
+            paid, asked = self.payments.get(one.waits), self.questions.get(one.waits)
+            is_over = paid.state in ("settled", "failed") if paid else asked is None or asked.state != "open"
+            if one.answered_at is None and is_over:
+                found[name] = one.waits
+        return found
+
+    def answer(self, messages: tuple[Message, ...]) -> None:
+        for message in messages:
+            one = self.requests.get(message.request_id)
+            if one is not None and one.answered_at is None and message.kind == REPLY:
+                one.answered_at = message.signed_at
+
+    def _known(self, request: Request) -> str | None:
+        known = self.requests.get(request.request_id)
+        if known is not None:
+            return "Running" if known.answered_at is None else "Finished"
+        return "stale_request" if self.is_too_old(request.sent_at) else None
+
+    def _wait(self, request: Request, whom: str) -> None:
+        self.requests[request.request_id] = Asked(request.sent_at, whom)
+        self.times[request.request_id] = request.sent_at
+
+    def prune(self, tx: Prune) -> None:
+        if not self.times:
+            return
+        before = min(tx.now, max(self.times.values())) - tx.keep_s
+        self.pruned_before = max(self.pruned_before, before)
+        for name, one in tuple(self.requests.items()):
+            if one.answered_at is not None and one.at < before and one.answered_at < before:
+                del self.requests[name]
+        for name, asked in tuple(self.questions.items()):
+            is_over = asked.state != "open" and name not in self.payments and not self.waiting(name)
+            if is_over and asked.asked_at < before:
+                del self.questions[name]
+        self.words.forget(before)
+
     # ------------------------------------------------------------ payments
 
-    def has_place(self, account: str, share: Share) -> bool:
+    def has_place(self, grant: str, share: Share) -> bool:
         """Whether one more payment of it may be open; ``most`` 0 is the owner."""
-        open_ones = [p.account for p in self.payments.values() if p.state in OPEN]
-        own, free = open_ones.count(account), share.places - len(open_ones)
+        open_ones = [p.grant for p in self.payments.values() if p.state in OPEN]
+        own, free = open_ones.count(grant), share.places - len(open_ones)
         return free > 0 and (not share.most or (own < share.most and own < free))
 
-    def claim(self, request: str, new: str, paid: Paid, charge: Charge, share: Share) -> str:
-        answer = self._refusal(request, paid, charge, share)
+    def claim(self, tx: ClaimPayment) -> str:
+        known = self._known(tx.request)
+        if known is not None:
+            return known
+        answer = self._refusal(tx)
+        if answer == "Joined":
+            held = self.holder(self.names[tx.payment.payment_hash])
+            self._wait(tx.request, next(name for name, one in self.payments.items() if one is held))
         if answer is not None:
             return answer
-        window = self.windows[paid.account]
-        window.oldest = charge.oldest if window.oldest is None else max(window.oldest, charge.oldest)
-        paid.bucket = max(charge.bucket, window.oldest)
-        self.payments[new] = paid
-        self.answered[request] = False
+        self._begin(tx)
+        self._wait(tx.request, tx.payment.payment_id)
         return "Claimed"
 
-    def _refusal(self, request: str, paid: Paid, charge: Charge, share: Share) -> str | None:
-        if request in self.answered:
-            return "Finished" if self.answered[request] else "Running"
-        if paid.account in self.revoked:
+    def _refusal(self, tx: ClaimPayment) -> str | None:
+        paid = self._paid(tx.payment)
+        grant = self.grants.get(tx.request.grant_id)
+        if grant is None or grant.version != tx.grant_version or grant.revoked_at is not None:
             return "Stale"
         holder = self.holder(paid.name)
         if holder is not None:
-            return self._held(request, paid, holder)
+            if holder.whose != paid.whose or holder.state == "resolved":
+                return "invoice_taken"
+            return "AlreadyPaid" if holder.state == "settled" else "Joined"
         if self.stopped:
             return "spending_stopped"
         made = self.invoices.get(paid.name)
         is_ours = made is not None and made.state == "open"
         if is_ours != paid.internal or (made is not None and paid.internal and not _covers(made, paid)):
             return "Stale"
-        if not self.has_place(paid.account, share):
+        return self._not_now(paid, tx) or self._over_budget(tx.charges)
+
+    def _not_now(self, paid: Paid, tx: ClaimPayment) -> str | None:
+        """The refusal to a payment that nothing is known of yet."""
+        if not self.has_place(paid.grant, tx.share):
             return "rate_limited"
         if paid.account in self.overdrawn or paid.amount + paid.cap > self.available(paid.account):
             return "insufficient_funds"
-        return "over_budget" if self._after(paid, charge) > int(charge.limit_msat) else None
+        if paid.requestor in self.blocked:
+            return "not_permitted"
+        p = tx.payment
+        refusals = (self.words.refused(token, paid.amount, p.created_at, p.payment_id) for token in tx.consume)
+        return next(filter(None, refusals), None)
 
-    def _after(self, paid: Paid, charge: Charge) -> int:
-        """What would be used of the budget with this payment."""
-        window = self.windows[paid.account]
-        before = window.oldest
-        window.oldest = charge.oldest if before is None else max(before, charge.oldest)
-        used = self.used(paid.account)
-        window.oldest = before
-        return used + paid.amount + paid.cap
+    def _over_budget(self, charges: tuple[Charge, ...]) -> str | None:
+        left = [(int(c.limit_msat) - self._before(c), c.budget_id) for c in charges]
+        if all(free >= int(charge.amount_msat) for (free, _), charge in zip(left, charges, strict=True)):
+            return None
+        self.tightest = min(left, key=lambda one: one[0])[1]
+        return "over_budget"
+
+    def _before(self, charge: Charge) -> int:
+        """What is used of its budget right before a charge."""
+        window = self.windows.setdefault((charge.grant_id, charge.budget_id), Window())
+        since = charge.oldest if window.oldest is None else max(window.oldest, charge.oldest)
+        return self.used((charge.grant_id, charge.budget_id), since)
+
+    def _begin(self, tx: ClaimPayment) -> None:
+        paid = self._paid(tx.payment)
+        for charge in tx.charges:
+            window = self.windows[charge.grant_id, charge.budget_id]
+            window.oldest = charge.oldest if window.oldest is None else max(window.oldest, charge.oldest)
+            paid.buckets[charge.grant_id, charge.budget_id] = max(charge.bucket, window.oldest)
+        self.payments[tx.payment.payment_id] = paid
+        for token in tx.consume:
+            self.words.take(token, tx.payment.payment_id)
+
+    def _paid(self, p: Payment) -> Paid:
+        state = "reserved" if p.internal else "dispatched"
+        name, amount, cap = self.names[p.payment_hash], int(p.amount_msat), int(p.fee_cap_msat)
+        return Paid(name, p.account_id, amount, cap, state, p.internal, p.grant_id, p.requestor)
 
     def holder(self, name: str) -> Paid | None:
         return next((p for p in self.payments.values() if p.name == name and p.state != "failed"), None)
 
-    def _held(self, request: str, paid: Paid, holder: Paid) -> str:
-        is_the_same = (holder.account, holder.amount) == (paid.account, paid.amount)
-        if not is_the_same or holder.state == "resolved":
-            return "invoice_taken"
-        if holder.state == "settled":
-            return "AlreadyPaid"
-        self.answered[request] = False
-        return "Joined"
-
-    def end(self, payment_id: str, state: str, fee: int) -> str:
+    def end(self, payment_id: str, state: str, fee: int, messages: tuple[Message, ...] = ()) -> str:
         paid = self.payments[payment_id]
         if state not in ALLOWED.get(paid.state, ()):
             return "illegal"
@@ -166,6 +215,9 @@ class Model:
         if state == "settled" and paid.internal and (made is None or made.state != "open"):
             return "InvoiceNotOpen"
         paid.state = state
+        self.answer(messages)
+        if state == "failed":
+            self.words.free(payment_id)
         if state == "settled":
             self._settle(paid, fee if fee >= 0 else paid.cap)  # what cannot be is booked as the most that was allowed
         return "Recorded"
@@ -206,19 +258,140 @@ class Model:
             n for n, m in self.invoices.items() if m.of_offer and m.state == "expired" and m.expires_at < drop_before
         ]
         for name in gone:
-            del self.invoices[name]
+            self.times.pop(self.invoices.pop(name).request)
         for made in self.invoices.values():
             if made.state == "open" and made.expires_at < before:
                 made.state = "expired"
 
-    def transfer(self, source: str, target: str, amount: int) -> str:
+    def transfer(self, name: str, at: int, source: str, target: str, amount: int) -> str:
+        """By a command of the owner; what he has himself is never too little."""
+        if self.is_too_old(at):
+            return "stale_request"
         if self.stopped:
             return "spending_stopped"
+        self.times[name] = at
+        if source == "owner":
+            self.gain(target, amount)
+            return "Claimed"
         if source in self.overdrawn or amount > self.available(source):
+            del self.times[name]
             return "insufficient_funds"
         self.funds[source] -= amount
         self.gain(target, amount)
         return "Claimed"
+
+    # ------------------------------------------------------------ questions to the owner
+
+    def ask(self, tx: AskOwner) -> str:
+        asked = tx.approval
+        known = self._known(tx.request)
+        if known is not None:
+            return known
+        replies = {message.request_id for message in tx.messages if message.kind == REPLY}
+        if tx.replaces != self.open_question(asked.caller) or replies != self.waiting(tx.replaces):
+            return "Stale"
+        lately = [one for one in self.questions.values() if one.asked_at > tx.gate.since]
+        of_caller = sum(one.caller == asked.caller for one in lately)
+        if of_caller >= tx.gate.of_caller or sum(one.is_known == asked.is_known for one in lately) >= tx.gate.of_all:
+            return "rate_limited"
+        if asked.caller in self.blocked:
+            return "not_permitted"
+        refusal = tx.token and self.words.refused(tx.token, _amount(asked), asked.asked_at, tx.replaces)
+        if refusal:
+            return refusal
+        if tx.replaces:
+            self._decided(tx.replaces, ApprovalState.SUPERSEDED, tx.messages)
+        self._wait(tx.request, asked.approval_id)
+        self.questions[asked.approval_id] = asked
+        if tx.token:
+            self.words.take(tx.token, asked.approval_id)
+        return "Claimed"
+
+    def open_question(self, caller: str) -> str:
+        """The id of the one open question of a caller, or ""."""
+        mine = (name for name, one in self.questions.items() if (one.caller, one.state) == (caller, "open"))
+        return next(mine, "")
+
+    def join(self, tx: AwaitApproval) -> str:
+        known = self._known(tx.request)
+        if known is not None:
+            return known
+        asked = self.questions.get(tx.approval_id)
+        if asked is None or asked.state != "open":
+            return "Stale"
+        self._wait(tx.request, tx.approval_id)
+        return "Claimed"
+
+    def decide(self, tx: Decide) -> str:
+        asked = self.questions.get(tx.approval_id)
+        if asked is None:
+            return "unknown_target"
+        if asked.state != "open":
+            return "AlreadyDecided"
+        if asked.version != tx.version:
+            return "Stale"
+        if tx.state == "approved" and tx.now >= asked.expires_at:
+            return "undecided"
+        before = dict(self.grants), set(self.blocked)
+        refusal = self.write(tx.writes) or (tx.claim and self._refusal(tx.claim))
+        if refusal:
+            self.grants, self.blocked = before
+            return refusal
+        if tx.claim is not None:
+            self._begin(tx.claim)
+        self._decided(tx.approval_id, tx.state, tx.messages)
+        return "DecisionStored"
+
+    def _decided(self, name: str, state: ApprovalState, messages: tuple[Message, ...]) -> None:
+        self.questions[name] = replace(self.questions[name], state=state)
+        self.answer(messages)
+        if name not in self.payments:
+            self.words.free(name)
+
+    # ------------------------------------------------------------ what the owner writes
+
+    def command(self, name: str, at: int, writes: tuple[Write, ...]) -> str:
+        """One command of the owner, by a key that is new."""
+        if self.is_too_old(at):
+            return "stale_request"
+        before = dict(self.grants), set(self.blocked)
+        refusal = self.write(writes)
+        if refusal:
+            self.grants, self.blocked = before
+            return refusal
+        self.times[name] = at
+        return "Claimed"
+
+    def write(self, writes: tuple[Write, ...]) -> str | None:
+        for write in writes:
+            refusal = None
+            match write:
+                case SaveGrant():
+                    refusal = self._save(write.grant)
+                case SaveBlock(caller, block):
+                    (self.blocked.add if block else self.blocked.discard)(caller)
+                case SaveSession(session):
+                    refusal = self.words.mint(session)
+                case _:
+                    raise NotImplementedError(write)
+            if refusal:
+                return refusal
+        return None
+
+    def _save(self, grant: Grant) -> str | None:
+        known = self.grants.get(grant.grant_id)
+        if known is not None and grant.version != known.version + 1:
+            return "Stale"
+        there = [one for one in self.grants.values() if one.pointer_id and one.revoked_at is None and one is not known]
+        if grant.pointer_id and grant.revoked_at is None and any(one.caller == grant.caller for one in there):
+            return "Stale"
+        self.grants[grant.grant_id] = grant
+        return None
+
+
+def _amount(asked: Approval) -> int:
+    command = thaw(asked.command)
+    return int(command.payment.amount_msat or 0) if isinstance(command, Debit) and command.payment else 0
 
 
 def _covers(made: Made, paid: Paid) -> bool:

@@ -1,6 +1,7 @@
 """F2 and F23 on the ledger alone, found by random transactions."""
 
-from tests.prove.machine import HAZARDS, run_machine
+from tests.prove.ground import HAZARDS
+from tests.prove.machine import run_machine
 from tests.sim.findings.critical import ViolationError
 
 

@@ -1,0 +1,202 @@
+"""The real store that random transactions are played on, beside its model: made, opened anew, and looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from kitestring.base.budgets import Budget
+from kitestring.base.grants import Account, Grant
+from kitestring.base.money import Msat
+from kitestring.base.payments import IllegalStepError
+from kitestring.base.records import NodeView, Request
+from kitestring.base.transactions import Denied, Prune, SaveAccount, SaveGrant, SetSpending, Tx, Write
+from kitestring.ledger.apply.batch import Batch
+from kitestring.ledger.apply.memory import Memory
+from kitestring.ledger.apply.table import APPLY
+from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.changed import replace
+from tests.kit.clock import STEPS_S
+from tests.kit.ledger.place import ledger_path
+from tests.kit.ledger.values import NOW, SERVICE, execute, hash_of, move, request
+from tests.prove.model import Model
+
+#: A node that can always pay what is asked for.
+RICH = NodeView(Msat(10**18), Msat(0))
+ACCOUNTS = ("alice", "bob")
+#: Everything that may be odd about the world.
+HAZARDS = frozenset({"time goes back", "budget edited", "fee below zero", "nothing received"})
+HASHES = ("one", "two", "three", "four", "five")
+#: What only those ask for who ask the owner: a hash that is held is seldom free again.
+MORE_HASHES = tuple(f"bill {number}" for number in range(12))
+NAMES = st.sampled_from(HASHES)
+ACCOUNT = st.sampled_from(ACCOUNTS)
+AMOUNT = st.integers(1, 9_000)
+#: The pointer that strangers speak to; what is taken by it comes from alice.
+POINTER = "till"
+BUDGETS = st.sampled_from(
+    [
+        Budget.rolling(Msat(20_000), 3_600),
+        Budget.rolling(Msat(40_000), 60),
+        Budget.daily(Msat(20_000)),
+        Budget.monthly(Msat(30_000)),
+        Budget.total(Msat(50_000)),
+    ]
+)
+#: The budgets of a grant. An edit keeps their numbers, changes them about, or begins new ones.
+NUMBERED = st.builds(
+    lambda budgets, numbers: tuple(
+        replace(one, budget_id=number) for one, number in zip(budgets, numbers, strict=False)
+    ),
+    st.lists(BUDGETS, min_size=1, max_size=2),
+    st.sampled_from([(0, 1), (0, 1), (1, 0), (2, 1), (3, 4)]),
+)
+
+
+def word(answer: object) -> str:
+    if isinstance(answer, IllegalStepError):
+        return "illegal"
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer.reason.value if isinstance(answer, Denied) else type(answer).__name__
+
+
+class Ground(RuleBasedStateMachine):
+    """``hazards`` are those that are played; ``done`` counts the transactions of this process."""
+
+    hazards: ClassVar[frozenset[str]] = HAZARDS
+    done: ClassVar[int] = 0
+    model: Model
+
+    @initialize(budgets=st.lists(NUMBERED, min_size=2, max_size=2))
+    def begin(self, budgets: list[tuple[Budget, ...]]) -> None:
+        self.room = ExitStack()
+        self.path = self.room.enter_context(ledger_path())
+        self.runner = asyncio.Runner()
+        self.model = Model(ACCOUNTS, {hash_of(name): name for name in HASHES + MORE_HASHES})
+        self.count, self.now = 0, NOW
+        self._open()
+        grants = [
+            Grant(grant_id=f"of-{account}", name=account, wire="nwc", account_id=account, budgets=mine)
+            for account, mine in zip(ACCOUNTS, budgets, strict=True)
+        ]
+        till = {"account_id": "alice", "pointer_id": POINTER}
+        grants.append(Grant(grant_id=POINTER, name=POINTER, wire="debits", strangers="ask", **till))  # type: ignore[arg-type]  # texts
+        for account in ACCOUNTS:
+            self.apply(execute(account, SaveAccount(Account(account_id=account, name=account, created_at=NOW))))
+        for grant in grants:
+            assert self.command(SaveGrant(grant)) == "Claimed"
+        for account in ACCOUNTS:
+            self.fund(account, 60_000)
+
+    def _open(self) -> None:
+        self.store = self.runner.run(SqliteStore.open(self.path, SERVICE))
+
+    def apply(self, tx: Tx[object]) -> object:
+        (answer,) = self.apply_at_once(tx)
+        return answer
+
+    def apply_at_once(self, *transactions: Tx[object]) -> list[object]:
+        """All in one commit, if none raises."""
+        Ground.done += len(transactions)
+
+        async def together() -> list[object]:
+            applied = (self.store.apply(tx) for tx in transactions)
+            return list(await asyncio.gather(*applied, return_exceptions=True))
+
+        return self.runner.run(together())
+
+    def asks(self, name: str, **of: Any) -> Request:
+        """A request that is sent and received now."""
+        return request(name, sent_at=self.now, received_at=self.now, **of)
+
+    def execute(self, *writes: Write) -> str:
+        """What the ledger says to a new command of the owner."""
+        tx = execute(f"command{self.number()}", *writes)
+        return word(self.apply(replace(tx, request=replace(tx.request, sent_at=self.now, received_at=self.now))))
+
+    def command(self, *writes: Write) -> str:
+        """The same, and the model says so too."""
+        said = self.execute(*writes)
+        assert said == self.model.command(f"command{self.count}", self.now, writes), writes
+        return said
+
+    def number(self) -> int:
+        self.count += 1
+        return self.count
+
+    def plays(self, hazard: str) -> bool:
+        return hazard in self.hazards
+
+    # ------------------------------------------------------------ the owner and the clock
+
+    @rule(seconds=st.sampled_from((1, 60, 300, *STEPS_S)))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.plays("time goes back"))
+    @rule(seconds=st.sampled_from(STEPS_S))
+    def time_goes_back(self, seconds: int) -> None:
+        self.now -= seconds
+
+    @precondition(lambda self: self.plays("budget edited"))
+    @rule(data=st.data(), budgets=NUMBERED)
+    def edit(self, data: st.DataObject, budgets: tuple[Budget, ...]) -> None:
+        grant = self.model.grants[data.draw(st.sampled_from(sorted(self.model.grants)))]
+        self.command(SaveGrant(replace(grant, budgets=budgets, version=grant.version + 1)))
+
+    @rule(account=ACCOUNT, amount=st.integers(1, 60_000))
+    def fund(self, account: str, amount: int) -> None:
+        self._move("owner", account, amount)
+
+    @rule(source=ACCOUNT, amount=AMOUNT)
+    def transfer(self, source: str, amount: int) -> None:
+        self._move(source, "bob" if source == "alice" else "alice", amount)
+
+    def _move(self, source: str, target: str, amount: int) -> None:
+        said = self.execute(replace(move(f"t{self.number()}", source, target, amount), view=RICH))
+        assert said == self.model.transfer(f"command{self.count}", self.now, source, target, amount)
+
+    @rule(stopped=st.sampled_from([False, False, False, True]))
+    def stop(self, stopped: bool) -> None:
+        self.apply(SetSpending(stopped, "a drill", self.now))
+        self.model.stopped = stopped
+
+    @rule()
+    def reopen(self) -> None:
+        self.runner.run(self.store.close())
+        self._open()
+
+    @rule(keep_s=st.sampled_from([3_600, 86_400, 500 * 86_400]))
+    def prune(self, keep_s: int) -> None:
+        tx = Prune(self.now, keep_s)
+        assert word(self.apply(tx)) == "Done"
+        self.model.prune(tx)
+
+    # ------------------------------------------------------------ looking
+
+    def try_out(self, tx: Tx[object]) -> object:
+        """Apply it on the store's own connection, and take it back. Raises whatever refuses it."""
+        writer: Any = self.store._writer
+        connection = writer.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            memory = Memory()
+            memory.begin(connection)
+            batch = Batch(connection, writer._service, memory)
+            answer = APPLY[type(tx)](batch, tx)
+            batch.flush()
+            return answer
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            self.runner.run(self.store.close())
+            self.runner.close()
+            self.room.close()
