@@ -11,30 +11,37 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from kitestring.base.approvals import ApprovalState, PromptGate, Token
 from kitestring.base.budgets import Budget
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, Unknown
 from kitestring.base.transactions import (
     AlreadyCredited,
+    AskOwner,
     Claimed,
     Credit,
     Credited,
+    DecisionStored,
     NotCredited,
     RecordPayment,
     ResolvePayment,
+    SaveGrant,
     Tx,
 )
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.policy import budget as budgets
+from tests.kit.changed import replace
 from tests.kit.ledger.place import ledger_path
+from tests.kit.ledger.questions import CHARGER, POINTER, approve, asked, debit, deny
 from tests.kit.ledger.values import (
     NODE,
     NOW,
     SERVICE,
     claim,
     credit,
+    execute,
     hash_of,
     invoice,
     payment,
@@ -65,6 +72,7 @@ class RecordableMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.store = self.runner.run(SqliteStore.open(self.path, SERVICE))
         self.apply(setting(alice=10**8, bob=10**8))
+        self.apply(execute("pointer", SaveGrant(CHARGER)))
         self.now, self.count = NOW, 0
         self.grant = Grant(grant_id="app", name="app", wire="nwc", budgets=(Budget(Msat(10**9), "rolling", HOUR),))
         self.open: dict[str, str] = {}
@@ -87,6 +95,27 @@ class RecordableMachine(RuleBasedStateMachine):
         asked = request(f"ask-{name}", sent_at=self.now, received_at=self.now)
         if self.apply(claim(name, payment(name, amount, cap, created_at=self.now), charge, asked=asked)) == Claimed():
             self.open[f"pay-{name}"] = name
+
+    @rule(now=TIMES, asked_at=TIMES, answer=st.sampled_from(["yes", "yes", "no", "late"]), word=st.integers(0, 3))
+    def ask_the_owner(self, now: int, asked_at: int, answer: str, word: int) -> None:
+        """A yes makes a payment that holds its word; any other end is never refused, whatever the clocks say."""
+        self.count += 1
+        name = f"asked-{self.count}"
+        token = Token(POINTER, f"{word:064x}")
+        gate = PromptGate(asked_at, 10**6, 10**6)
+        question = asked(name, asked_at=asked_at, expires_at=now + 600)
+        request_of = replace(debit(name), sent_at=asked_at, received_at=asked_at)
+        if self.apply(AskOwner(request_of, question, gate, token=token)) != Claimed():
+            return
+        yes = approve(name)
+        assert yes.claim is not None
+        yes = replace(yes, now=now, claim=replace(yes.claim, consume=(token,)))
+        if answer == "yes" and self.apply(yes) == DecisionStored():
+            self.open[f"pay-{name}"] = name
+            return
+        state = ApprovalState.DENIED if answer == "no" else ApprovalState.EXPIRED
+        ended = replace(deny(name, state=state), now=now)
+        assert isinstance(self.apply(ended), DecisionStored)
 
     @rule(name=NAMES)
     def pay_ourselves(self, name: str) -> None:
