@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kitestring.base.approvals import DebitSession
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.store import Store
-from kitestring.base.transactions import Claimed, Denied, SaveSession
-from tests.kit.ledger.values import NOW, execute
+from kitestring.base.transactions import Claimed, Denied, Done, More, Prune, SaveSession
+from tests.kit.ledger.values import NOW, claim, execute, request
 
 
 async def test_a_session_is_made_once_in_its_scope_and_apart_in_another(store: Store) -> None:
@@ -17,3 +19,16 @@ async def test_a_session_is_made_once_in_its_scope_and_apart_in_another(store: S
     assert await store.apply(execute("two", SaveSession(here))) == Denied(Reason.ALREADY_USED)
     assert await store.sessions("p1", 9) == [here]
     assert await store.session("p2", "c4" * 32) == there
+
+
+async def test_sessions_are_forgotten_some_at_a_time_and_all_of_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.requests.PRUNE_LIMIT", 2)
+    made = [DebitSession("p1", f"{number:064x}", Msat(1), Msat(5), NOW + 60, NOW) for number in range(5)]
+    await store.apply(execute("mint", *map(SaveSession, made)))
+    later = NOW + 86_400
+    await store.apply(claim("new", asked=request("new", sent_at=later, received_at=later)))
+    answers = [await store.apply(Prune(later, 3_600)) for _ in range(3)]
+    assert answers == [More(), More(), Done()]
+    assert await store.sessions("p1", 9) == []

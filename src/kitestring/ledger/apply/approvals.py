@@ -169,6 +169,6 @@ def _end(
     batch.tell(EventKind.DECIDED, approval_id, now, detail=state.value)
 
 
-def prune(batch: Batch, before: int, limit: int) -> None:
-    """Forget questions that ended without a payment, asked before ``before``."""
-    batch.execute(_PRUNE, (batch.service, before, limit))
+def prune(batch: Batch, before: int, limit: int) -> int:
+    """Forget questions that ended without a payment, asked before ``before``; tells how many."""
+    return batch.execute(_PRUNE, (batch.service, before, limit)).rowcount

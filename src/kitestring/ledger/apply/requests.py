@@ -12,7 +12,8 @@ from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Ru
 from kitestring.ledger.apply import approvals, tokens
 from kitestring.ledger.apply.batch import Batch
 
-#: Requests one Prune deletes at most: a few hundredths of a second, so that payments go in between.
+#: Requests one Prune deletes at most, and as many questions and sessions: a few hundredths of a second, so that payments
+#: go in between.
 PRUNE_LIMIT: Final = 1_000
 
 _AWAITED: Final = "SELECT payment_id FROM requests WHERE service = ? AND request_id = ?"
@@ -66,6 +67,5 @@ def prune(batch: Batch, tx: Prune) -> Done | More:
     batch.sums.pruned_before = max(batch.sums.pruned_before, before)
     old = batch.execute(_OLD, (batch.service, before, before, before, PRUNE_LIMIT)).fetchall()
     batch.forget(request_id for (request_id,) in old)
-    approvals.prune(batch, before, PRUNE_LIMIT)
-    tokens.prune(batch, before, PRUNE_LIMIT)
-    return Done() if len(old) < PRUNE_LIMIT else More()
+    gone = (len(old), *(forget(batch, before, PRUNE_LIMIT) for forget in (approvals.prune, tokens.prune)))
+    return Done() if max(gone) < PRUNE_LIMIT else More()

@@ -62,7 +62,8 @@ def save_session(batch: Batch, write: SaveSession, _now: int) -> Denied | None:
     return None if made.rowcount else Denied(Reason.ALREADY_USED)
 
 
-def prune(batch: Batch, before: int, limit: int) -> None:
-    """Forget sessions that nobody used and that ended before ``before``."""
+def prune(batch: Batch, before: int, limit: int) -> int:
+    """Forget sessions that nobody used and that ended before ``before``; tells how many."""
     over = batch.execute(_OVER, (batch.service, before, limit)).fetchall()
     batch.connection.executemany(_DELETE, over)
+    return len(over)
