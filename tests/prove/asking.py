@@ -13,7 +13,7 @@ from kitestring.base.commands import Debit, PayInvoice, freeze
 from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
-from kitestring.base.payments import Failed
+from kitestring.base.payments import Failed, Settled
 from kitestring.base.records import Message
 from kitestring.base.shares import ANY, Share
 from kitestring.base.transactions import (
@@ -33,7 +33,7 @@ from kitestring.base.transactions import (
 )
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace
-from tests.kit.ledger.values import claim, hash_of, payment, reply
+from tests.kit.ledger.values import claim, hash_of, payment, preimage_of, reply
 from tests.prove.ground import HASHES, MORE_HASHES, NUMBERED, POINTER, Ground, word
 from tests.prove.rows import OPEN
 
@@ -96,8 +96,9 @@ class Asking(Ground):
         asked = self.asks(f"ask-{data.draw(ASKED)}", wire="debits", grant_id="")
         return AwaitApproval(asked, self._any_question(data))
 
-    def _a_decision(self, data: st.DataObject) -> Tx[object]:
-        approval_id, verdict = self._any_question(data), data.draw(VERDICTS)
+    def _a_decision(self, data: st.DataObject, approval_id: str = "") -> Tx[object]:
+        """About any question, or the one that is named."""
+        approval_id, verdict = approval_id or self._any_question(data), data.draw(VERDICTS)
         asked = self.model.questions.get(approval_id)
         version = asked.version if asked is not None and data.draw(CAREFUL) else 2
         caller = asked.caller if asked is not None else CALLERS[0]
@@ -203,8 +204,9 @@ class Asking(Ground):
                 return self.model.join(tx)
             case Decide():
                 return self.model.decide(tx)
-            case RecordPayment(payment_id):
-                return self.model.end(payment_id, "failed", 0, tx.messages)
+            case RecordPayment(payment_id, outcome):
+                state = "settled" if isinstance(outcome, Settled) else "failed"
+                return self.model.end(payment_id, state, 0, tx.messages)
         raise NotImplementedError(tx)
 
     @rule(data=st.data())
@@ -215,8 +217,29 @@ class Asking(Ground):
     def ask_and_decide(self, data: st.DataObject, seconds: int) -> None:
         self.play(self._an_ask(data))
         self.now += seconds
-        if self.model.questions:
-            self.play(self._a_decision(data))
+        asked = f"pay-{self.count}"
+        if asked in self.model.questions:
+            self.play(self._a_decision(data, asked))
+
+    @precondition(lambda self: any(one.state == "open" for one in self.model.questions.values()))
+    @rule(data=st.data(), end=st.sampled_from([None, Settled, Failed]), is_same=st.booleans())
+    def decide_what_was_taken_meanwhile(
+        self, data: st.DataObject, end: type[Settled | Failed] | None, is_same: bool
+    ) -> None:
+        """The hash that somebody was asked about is held by then, or paid, or free again."""
+        still = [name for name, one in self.model.questions.items() if one.state == "open" and self.wanted.get(name)]
+        if not still:
+            return
+        approval_id, new = data.draw(st.sampled_from(still)), f"pay-{self.number()}"
+        name, amount = self.wanted[approval_id] or ("", 0)
+        caller = self.model.questions[approval_id].caller if is_same else data.draw(CALLER)
+        till = self.model.grants[POINTER]
+        taking = self._claims(data, f"ask-{data.draw(ASKED)}", new, name, amount, till, caller, None)
+        self.play(taking)
+        if end is not None and new in self.model.payments:
+            outcome = Failed("proof") if end is Failed else Settled(preimage_of(name), Msat(0))
+            self.play(RecordPayment(new, outcome, self.now, self._told(data, new)))
+        self.play(self._a_decision(data, approval_id))
 
     @precondition(lambda self: self.model.questions)
     @rule(data=st.data())

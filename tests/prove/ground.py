@@ -45,6 +45,8 @@ BUDGETS = st.sampled_from(
         Budget.daily(Msat(20_000)),
         Budget.monthly(Msat(30_000)),
         Budget.total(Msat(50_000)),
+        Budget.total(Msat(9_000)),
+        Budget.daily(Msat(4_000)),
     ]
 )
 #: The budgets of a grant. An edit keeps their numbers, changes them about, or begins new ones.

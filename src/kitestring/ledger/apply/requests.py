@@ -12,8 +12,8 @@ from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Ru
 from kitestring.ledger.apply import approvals, tokens
 from kitestring.ledger.apply.batch import Batch
 
-#: Requests one Prune deletes at most, and as many questions and sessions: a few hundredths of a second, so that payments
-#: go in between.
+#: Requests one Prune deletes at most, and as many questions and sessions: a few hundredths of a second, so that
+#: payments go in between.
 PRUNE_LIMIT: Final = 1_000
 
 _AWAITED: Final = "SELECT payment_id FROM requests WHERE service = ? AND request_id = ?"
