@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
+from kitestring.base.approvals import DebitSession, Ruling
+from kitestring.base.budgets import Budget
+from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
+from kitestring.base.transactions import SaveSession
+from tests.kit.app.client import POINTER
 from tests.kit.engine.node import Script
-from tests.prove.stage import AMOUNT, FEE, FUNDED, Flow, Play, Stage, command
+from tests.prove.stage import AMOUNT, FEE, FUNDED, GUEST, KNOWN, Flow, Play, Stage, command
 
 LONG_S: Final = 400.0
 UNASKED: Final = InvoiceOrder(Msat(AMOUNT), "", "", 3_600, "")
@@ -128,6 +134,93 @@ async def _receives_unasked(stage: Stage) -> None:
     await stage.until(lambda: "received" in " ".join(stage.house.noted), "what came unasked was never booked")
 
 
+# ---------------------------------------------------------------- debits
+
+K1: Final = "c4" * 32
+WEEK: Final = Budget.rolling(Msat(4 * AMOUNT), 7 * 86_400)
+
+
+async def _has_till(stage: Stage) -> None:
+    await stage.service.pointer("purse")
+    await stage.service.allow(stage.service.requestor(KNOWN), "purse", WEEK, Budget(Msat(9 * AMOUNT), budget_id=1))
+
+
+async def _has_sessions(stage: Stage) -> None:
+    await stage.service.pointer("purse", strangers="deny", sessions="minted")
+    now = stage.house.clocks.service.now()
+    session = DebitSession(POINTER, K1, Msat(1_000), Msat(AMOUNT), now + 86_400, now)
+    await stage.service.write(SaveSession(session))
+    await stage.service.allow(stage.service.requestor(KNOWN), "purse", WEEK)  # what it is told is kept
+
+
+async def _debits(stage: Stage) -> None:
+    stage.debit("debit", stage.bill("bill", Script(settles_after_s=1)))
+    await stage.told("debit")
+
+
+async def _debits_twice(stage: Stage) -> None:
+    """The same invoice in two requests, while it is under way."""
+    text = stage.bill("bill", Script(settles_after_s=3))
+    stage.debit("debit", text)
+    stage.debit("join", text, description="once more")
+    await stage.told("debit")
+    await stage.told("join")
+
+
+async def _decided(stage: Stage, name: str, ruling: Ruling, **more: Any) -> Any:
+    """What a request is told after the owner has decided, once, however often it is said."""
+
+    async def asked_or_told() -> bool:
+        return bool(stage.answers(name) or await stage.service.store.approvals(limit=1))
+
+    while not stage.answers(name):
+        await stage.until(asked_or_told, f"{name} was neither asked nor answered")
+        with suppress(KitestringError):  # it was decided before this process died, or is being decided
+            await stage.service.decide(ruling, f"decide {name}", **more)
+        await stage.house.clocks.service.sleep(5)
+    return await stage.told(name)
+
+
+async def _asks_for_a_payment(stage: Stage) -> None:
+    stage.debit("debit", stage.bill("bill", Script(settles_after_s=2, answers=["lost"])), GUEST)
+    await _decided(stage, "debit", Ruling.BUDGET, budget=WEEK)
+
+
+async def _asks_once(stage: Stage) -> None:
+    stage.debit("debit", stage.bill("bill", Script(settles_after_s=1)), GUEST)
+    await _decided(stage, "debit", Ruling.AS_ASKED)
+
+
+async def _asks_in_vain(stage: Stage) -> None:
+    stage.debit("debit", stage.bill("bill"), GUEST)
+    await _decided(stage, "debit", Ruling.BLOCK)
+    stage.debit("again", stage.bill("other"), GUEST)
+    await stage.told("again")
+
+
+async def _asks_nobody(stage: Stage) -> None:
+    stage.debit("debit", stage.bill("bill"), GUEST)
+    await stage.told("debit")
+
+
+async def _asks_for_a_budget(stage: Stage) -> None:
+    members = {"amount_sats": 2 * AMOUNT // 1_000, "frequency": {"number": 1, "unit": "week"}}
+    stage.debit("budget", "", GUEST, **members)
+    await _decided(stage, "budget", Ruling.AS_ASKED)
+    stage.debit("debit", stage.bill("bill"), GUEST)
+    await stage.told("debit")
+
+
+async def _shows_a_session(stage: Stage) -> None:
+    """The first payment fails and gives the word back, the second has it for ever."""
+    stage.debit("failed", stage.bill("bad", Script(settles_after_s=1, fails="no_route")), GUEST, k1=K1)
+    await stage.told("failed")
+    stage.debit("debit", stage.bill("bill", Script(settles_after_s=1)), GUEST, k1=K1)
+    await stage.told("debit")
+    stage.debit("again", stage.bill("other"), KNOWN, k1=K1)
+    await stage.told("again")
+
+
 COST: Final = -AMOUNT - FEE
 FLOWS: Final = (
     Flow("pay out", _pays(Script(settles_after_s=1)), {"purse": COST}, {"pay": "ok"}, ("bill",)),
@@ -147,5 +240,16 @@ FLOWS: Final = (
     Flow("resolve", _resolves, {"purse": COST}, {"pay": "INTERNAL"}, ("bill",)),
     Flow("transfer", _transfers, {"shop": AMOUNT}),
     Flow("expiry", _expires, {}, {"sell": "ok"}),
+    Flow("debit", _debits, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),
+    Flow("debit, joined", _debits_twice, {"purse": COST}, {"debit": "ok", "join": "ok"}, ("bill",), _has_till),
+    Flow("debit, asked", _asks_for_a_payment, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),
+    Flow("debit, asked for once", _asks_once, {"purse": COST}, {"debit": "ok"}, ("bill",), _has_till),
+    Flow("debit, denied", _asks_in_vain, {}, {"debit": "GFY 1", "again": "GFY 1"}, (), _has_till),
+    Flow("debit, undecided", _asks_nobody, {}, {"debit": "GFY 2"}, (), _has_till),
+    Flow("budget", _asks_for_a_budget, {"purse": COST}, {"budget": "ok", "debit": "ok"}, ("bill",), _has_till),
+    Flow(
+        "session", _shows_a_session, {"purse": COST}, {"failed": "GFY 2", "debit": "ok", "again": "GFY 6"}, ("bill",),
+        _has_sessions,
+    ),
 )  # fmt: skip
 BY_NAME: Final = {flow.name: flow for flow in FLOWS}

@@ -12,7 +12,7 @@ from typing import Any
 from kitestring.base.errors import KitestringError
 from kitestring.codec import bolt11
 from kitestring.nostr.event import Event
-from tests.kit.app.client import App, Peer
+from tests.kit.app.client import App, Peer, Requestor, debit_code
 from tests.kit.app.house import MONEY, House, Service
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import Script
@@ -26,6 +26,8 @@ DAY_S = 86_400
 REST_S = 700.0
 #: The second death comes within this many points after the restart.
 EARLY = 11
+#: Requestors of debits: one that has a grant, and one that nobody knows.
+KNOWN, GUEST = 21, 22
 #: A wait in a flow is never longer, in virtual seconds.
 PATIENCE_S = 7_200.0
 
@@ -65,6 +67,11 @@ class Stage:
     def pay(self, name: str, text: str, app: str = "app", **params: Any) -> None:
         peer = self.app(app)
         self.ask(name, peer, lambda: peer.request("pay_invoice", {"invoice": text, **params}))
+
+    def debit(self, name: str, text: str = "", number: int = KNOWN, **members: Any) -> None:
+        """Ask to be paid by a debit, as the requestor of this number."""
+        peer = self.service.requestor(number)
+        self.ask(name, peer, lambda: peer.request(text, **members))
 
     async def told(self, name: str, number: int = 1) -> Any:
         """The ``number``-th different answer to a request, waiting for it. Raises AssertionError after a long time."""
@@ -194,7 +201,7 @@ async def _check(stage: Stage, flow: Flow) -> None:
     assert await house.differences() == []
     for name, code in flow.told.items():
         first = stage.answers(name)[0]
-        assert code == ((first.get("error") or {}).get("code", "ok") if "error" in first else "ok"), (name, first)
+        assert code == _code(first), (name, first)
     _preimages(stage)
     out = sorted(house.node.paid_out())
     assert out == sorted(stage.bills[name][1] for name in flow.paid), "the node has paid what it should not, or has not"
@@ -210,14 +217,27 @@ def _preimages(stage: Stage) -> None:
     """Who was told of a payment holds its proof; nobody was told two things."""
     for name in stage.asked:
         answers = stage.answers(name)
-        replies = [answer for answer in answers if "result_type" in answer]
+        is_requestor = isinstance(stage.asked[name][0], Requestor)
+        replies = [answer for answer in answers if is_requestor or "result_type" in answer]
         assert len(replies) <= 1, (name, "was told two things", replies)
         for reply in replies:
-            preimage = (reply["result"] or {}).get("preimage") if reply["result_type"] == "pay_invoice" else None
-            if preimage:
+            if preimage := _proof(reply):
                 payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
                 known = {one for _, one in stage.bills.values()} | set(stage.node.received()) | _internal(stage)
                 assert payment_hash in known, (name, "holds a proof of nothing")
+
+
+def _code(answer: Any) -> str:
+    if "res" in answer:
+        return debit_code(answer)
+    return str((answer.get("error") or {}).get("code", "ok"))
+
+
+def _proof(reply: Any) -> str:
+    """The preimage of a payment that this reply tells, "" for none."""
+    if "res" in reply:
+        return str(reply.get("preimage", ""))
+    return str((reply["result"] or {}).get("preimage", "")) if reply["result_type"] == "pay_invoice" else ""
 
 
 def _internal(stage: Stage) -> set[str]:

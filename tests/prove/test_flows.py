@@ -15,8 +15,9 @@ from tests.prove.stage import Flow, points, run
 SHARE = 6
 #: What money depends on: each of these is a point in some flow.
 KINDS = {
-    "ClaimPayment", "RecordPayment", "ResolvePayment", "RecordInvoice", "Credit", "Answer", "ExpireInvoices", "Execute",
-    "Tell", "MarkSent", "pay", "lookup_payment", "track", "make_invoice", "cancel_invoice", "settlement",
+    "ClaimPayment", "RecordPayment", "ResolvePayment", "RecordInvoice", "Credit", "Answer", "ExpireInvoices",
+    "Execute", "AskOwner", "Decide", "Tell", "MarkSent", "pay", "lookup_payment", "track", "make_invoice", "cancel_invoice",
+    "settlement",
 }  # fmt: skip
 
 

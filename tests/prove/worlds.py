@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from kitestring.app.home.config import RequestRates
+from kitestring.base.approvals import Ruling
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.engine.absence import YOUNG_S
 from kitestring.nostr.event import Event
-from tests.kit.app.client import App
+from tests.kit.app.client import App, Requestor
 from tests.kit.app.house import Files, House, Service
 from tests.kit.clock import STEPS_S
 from tests.kit.engine.crossings import Crossings
@@ -32,6 +35,10 @@ FUNDED: Final = 50_000_000
 AMOUNT: Final = 10_000
 DAY_S: Final = 86_400
 PAYMENTS: Final = 8
+DEBITS: Final = 6
+#: What owners say; most of them give little. And the words of sessions, of which each is good once.
+RULINGS: Final = (Ruling.AS_ASKED, Ruling.AS_ASKED, Ruling.BUDGET, Ruling.DENY)
+WORDS: Final = ("c4" * 32, "d5" * 32)
 INVOICES: Final = 3
 LIVES: Final = 4
 LIFE_S: Final = 90.0
@@ -60,6 +67,7 @@ ODD: Final = ("lost", "dropped", "lie", "inflight", "unreachable", "never")
 class Asked:
     """One payment that an app wants, and when it asked (monotonic)."""
 
+    peer: App | Requestor
     event: Event
     payment_hash: str
     at: float
@@ -86,6 +94,8 @@ class World:
         self.stormy = True
         self.app: App
         self.till: App
+        self.known: Requestor
+        self.guest: Requestor
         self.service: Service
 
     def note(self, what: str) -> None:
@@ -108,9 +118,31 @@ class World:
             await self.sleep(1, LIVES * LIFE_S / PAYMENTS)
             text = self.house.node.outside_bolt11(AMOUNT, self.script(), expiry_s=2 * DAY_S)
             payment_hash = bolt11.decode(text, recover=False).payment_hash
-            event = self.app.pay(text)
-            self.asked.append(Asked(event, payment_hash, self.house.clocks.app.monotonic()))
-            self.note(f"asked to pay {payment_hash[:8]}")
+            self.asks(self.app, self.app.pay(text), payment_hash)
+
+    def asks(self, peer: App | Requestor, event: Event, payment_hash: str) -> None:
+        self.asked.append(Asked(peer, event, payment_hash, self.house.clocks.app.monotonic()))
+        self.note(f"asked to pay {payment_hash[:8]}")
+
+    async def takes(self) -> None:
+        """Debits: of one who has a budget, and of one whom nobody knows."""
+        for _ in range(DEBITS):
+            await self.sleep(1, LIVES * LIFE_S / DEBITS)
+            text = self.house.node.outside_bolt11(AMOUNT, self.script(), expiry_s=2 * DAY_S)
+            peer = self.chance.choice((self.known, self.guest))
+            word = {"k1": self.chance.choice(WORDS)} if self.chance.random() < 0.3 else {}
+            event = peer.publish(peer.request(text, **word))
+            self.asks(peer, event, bolt11.decode(text, recover=False).payment_hash)
+
+    async def decides(self) -> None:
+        """The owner, who looks now and then, and sometimes says the same twice."""
+        while True:
+            await self.sleep(5, 60)
+            ruling, number = self.chance.choice(RULINGS), self.chance.randrange(1_000_000)
+            more = {"budget": Budget(Msat(3 * AMOUNT))} if ruling is Ruling.BUDGET else {}
+            for _ in range(self.chance.choice((1, 1, 2))):
+                with suppress(KitestringError, AttributeError):  # it is decided, is not to be done now, or is away
+                    await self.service.decide(ruling, f"d{number}", **more)
 
     async def sells(self) -> None:
         for _ in range(INVOICES):
@@ -143,7 +175,9 @@ class World:
             if chance.random() < 0.3:
                 self.house.relay.show_again()
             if chance.random() < 0.3:
-                name = chance.choice(("ClaimPayment", "RecordPayment", "Credit", "RecordInvoice", "Answer"))
+                name = chance.choice(
+                    ("ClaimPayment", "RecordPayment", "Credit", "RecordInvoice", "Answer", "AskOwner", "Decide")
+                )
                 full = KitestringError(Reason.INTERNAL, "the disk is full")
                 self.service.store.broken.setdefault(name, []).append(full)
 
@@ -198,9 +232,15 @@ class World:
             period = self.chance.choice(PERIODS)
             self.app = await service.connect("app", account="purse", budget_msat=FUNDED, **period)
             self.till = await service.connect("till", account="shop")
+            await service.pointer("purse", sessions="any")
+            self.known, self.guest = service.requestor(21), service.requestor(22)
+            await service.allow(
+                self.known, "purse", Budget.rolling(Msat(6 * AMOUNT), DAY_S), Budget(Msat(9 * AMOUNT), budget_id=1)
+            )
         if "low rates" in self.hazards:
             self.house.settings["rates"] = RequestRates(10_000, 1)
-        clients = [asyncio.create_task(self.pays()), asyncio.create_task(self.sells())]
+        works = (self.pays(), self.sells(), self.takes())
+        clients, owner = [asyncio.create_task(work) for work in works], asyncio.create_task(self.decides())
         try:
             for _ in range(LIVES):
                 await self.live(LIFE_S, Crossings(self.chance.randrange(5, 150)))
@@ -211,7 +251,7 @@ class World:
                 await self.house.clocks.service.sleep(REST_S)
                 await self.check()
         finally:
-            await _end(*clients)
+            await _end(*clients, owner)
 
     # ------------------------------------------------------------ afterwards
 
@@ -245,7 +285,7 @@ class World:
         return any(began - OPEN_S <= asked.at <= began + NOTICED_S for began in self.twins_at)
 
     def _told_the_truth(self, asked: Asked, paid: list[str], open_payments: set[str]) -> None:
-        code, name = self.app.code(asked.event), asked.payment_hash[:8]
+        code, name = asked.peer.code(asked.event), asked.payment_hash[:8]
         if code == "ok":
             assert asked.payment_hash in paid, f"{name}: called paid, and nobody has paid it"
         elif code:

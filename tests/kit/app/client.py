@@ -15,6 +15,8 @@ from tests.kit.app.relay import KeepingRelay
 
 #: The byte that the key of a stranger is made of.
 STRANGER = 13
+#: The pointer of debits that a house has, if it has one.
+POINTER = "till"
 
 
 class Peer:
@@ -66,6 +68,26 @@ class Stranger(Peer):
         event = self.publish(self.signed(json.dumps({"offer": offer_id, "amount_sats": amount_sats})))
         answer = await self.first(event)
         return event, str(answer["bolt11"])
+
+
+class Requestor(Peer):
+    """Asks a pointer of the service for money."""
+
+    kind = answer_kind = kinds.DEBIT
+
+    def request(self, bolt11: str = "", *, pointer: str = POINTER, **members: Any) -> Event:
+        """A signed request that nobody has seen yet: to be paid, or (without an invoice) to be allowed to take."""
+        asked = {"bolt11": bolt11} if bolt11 else {}
+        return self.signed(json.dumps({"pointer": pointer} | asked | members))
+
+    def code(self, event: Event) -> str:
+        """What the first answer says: ``ok``, ``GFY 5``, or "" while there is none."""
+        replies = self.replies(event)
+        return debit_code(replies[0]) if replies else ""
+
+
+def debit_code(reply: Any) -> str:
+    return "ok" if reply["res"] == "ok" else f"GFY {reply['code']}"
 
 
 class App(Peer):

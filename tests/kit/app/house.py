@@ -30,14 +30,19 @@ from kitestring.app.service.delivery import Route
 from kitestring.app.service.notices import NOTICES, Notice, give_notice
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.routes import routes
+from kitestring.base.approvals import Approval, OwnersWord, Ruling
+from kitestring.base.budgets import Budget
+from kitestring.base.commands import DEBITS_WIRE, OWNER_GRANT
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import Event, EventKind
+from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Payment
+from kitestring.base.transactions import SaveGrant, Write
 from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.audit.node import books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.app.client import STRANGER, App, Stranger
+from tests.kit.app.client import POINTER, STRANGER, App, Requestor, Stranger
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
 from tests.kit.clock import Clocks, VirtualLoop
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
@@ -265,6 +270,48 @@ class Service:
         return Stranger(
             SecretKey(bytes([number]) * 32), self.core.desk.service_id, house.relay, house.clocks.app, house.entropy
         )
+
+    # ------------------------------------------------------------ debits
+
+    def requestor(self, number: int) -> Requestor:
+        """Somebody who takes money; another one for another number below 256."""
+        house = self.house
+        return Requestor(
+            SecretKey(bytes([number]) * 32), self.core.desk.service_id, house.relay, house.clocks.app, house.entropy
+        )
+
+    async def pointer(self, account: str, **more: Any) -> None:
+        """Make the one pointer of this house."""
+        await self._grant(POINTER, account, **({"strangers": "ask"} | more))
+
+    async def allow(self, caller: Requestor, account: str, *budgets: Budget) -> None:
+        """Let somebody take there within these budgets."""
+        key = caller.key.public_hex
+        await self._grant(f"of {key[:8]}", account, caller=key, budgets=budgets)
+
+    async def _grant(self, grant_id: str, account: str, **more: Any) -> None:
+        grant = Grant(
+            grant_id=grant_id, name=grant_id, wire=DEBITS_WIRE, account_id=account, pointer_id=POINTER,
+            methods=frozenset({"pay_invoice"}), created_at=self.house.clocks.service.now() - 3_600, **more,
+        )  # fmt: skip
+        await self.write(SaveGrant(grant))
+
+    async def write(self, *writes: Write) -> None:
+        """Change rows as a command of the owner does."""
+        key = f"ctl:w{next(self.house._numbers)}"
+        assert await self.do(self.core.desk.execute(key, OWNER_GRANT, writes, {})) is None
+
+    async def decide(self, verdict: Ruling, key: str, **more: Any) -> Approval | None:
+        """The owner's word about the oldest open question, if there is one. Raises KitestringError."""
+        asked = await self.store.approvals(limit=1)
+        if not asked:
+            return None
+        word = OwnersWord(
+            approval_id=asked[0].approval_id, version=asked[0].version, verdict=verdict, by=OWNER_GRANT,
+            key=f"ctl:{key}", **more,
+        )  # fmt: skip
+        decided: Approval = await self.do(self.core.engine.decide(word))
+        return decided
 
     # ------------------------------------------------------------ looking
 
