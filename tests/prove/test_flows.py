@@ -16,8 +16,8 @@ SHARE = 6
 #: What money depends on: each of these is a point in some flow.
 KINDS = {
     "ClaimPayment", "RecordPayment", "ResolvePayment", "RecordInvoice", "Credit", "Answer", "ExpireInvoices",
-    "Execute", "AskOwner", "Decide", "Tell", "MarkSent", "pay", "lookup_payment", "track", "make_invoice", "cancel_invoice",
-    "settlement",
+    "Execute", "AskOwner", "Decide", "Tell", "MarkSent", "pay", "lookup_payment", "track", "make_invoice",
+    "cancel_invoice", "settlement",
 }  # fmt: skip
 
 
