@@ -89,7 +89,7 @@ class Asking(Ground):
         told = self._replies(replaces) if data.draw(CAREFUL) else ()
         gate = PromptGate(self.now - 600, of_caller, of_all)
         self.wanted[made.approval_id] = (name, amount) if is_payment else None
-        return AskOwner(asked, made, gate, replaces, told, data.draw(TOKENS))
+        return AskOwner(asked, made, gate, replaces, told, self._a_word(data))
 
     def _a_join(self, data: st.DataObject) -> Tx[object]:
         """A request comes to wait for a question that may have ended meanwhile."""
@@ -116,7 +116,7 @@ class Asking(Ground):
             state = ApprovalState.EXPIRED
         elif (wanted := self.wanted.get(approval_id)) is not None:
             held = next((key[1] for key, one in self.model.words.items() if one.holder == approval_id), None)
-            token = Token(POINTER, held) if held is not None else data.draw(TOKENS)
+            token = Token(POINTER, held) if held is not None else self._a_word(data)
             waiting = sorted(self.model.waiting(approval_id)) or ["ask-0"]
             paying = self._claims(data, waiting[0], approval_id, *wanted, grant, caller, token)
         messages = () if paying is not None else self._told(data, approval_id)
@@ -131,7 +131,7 @@ class Asking(Ground):
         mine = [one for one in self.model.grants.values() if one.caller == caller]
         grant = mine[-1] if data.draw(CAREFUL) and mine else self.model.grants[POINTER]
         return self._claims(
-            data, f"ask-{data.draw(ASKED)}", f"pay-{self.number()}", name, amount, grant, caller, data.draw(TOKENS)
+            data, f"ask-{data.draw(ASKED)}", f"pay-{self.number()}", name, amount, grant, caller, self._a_word(data)
         )
 
     def _a_failure(self, data: st.DataObject) -> Tx[object]:
@@ -165,6 +165,14 @@ class Asking(Ground):
             grant_id=f"kid-{self.number()}", name="kid", wire="debits", caller=caller, pointer_id=POINTER,
             account_id="alice", budgets=budgets,
         )  # fmt: skip
+
+    def _a_word(self, data: st.DataObject) -> Token | None:
+        """Any or none, often one that is known here."""
+        known = sorted(self.model.words)
+        if data.draw(st.booleans()) and known:
+            scope, value = data.draw(st.sampled_from(known))
+            return Token(scope, value, self.model.words[scope, value].good is not None)
+        return data.draw(TOKENS)
 
     def _any_question(self, data: st.DataObject) -> str:
         """Mostly one that is open."""
@@ -264,6 +272,17 @@ class Asking(Ground):
         if self.model.payments:
             kinds.append(self._a_failure)
         self.play(*(data.draw(st.sampled_from(kinds))(data) for _ in range(number)))
+
+    @rule(data=st.data(), value=WORDS, seconds=st.sampled_from([0, 90_000]))
+    def mint_and_take(self, data: st.DataObject, value: str, seconds: int) -> None:
+        """A session of ours is paid with, ends, and may be forgotten, or not."""
+        self.mint(value, 0, 9_000, 7_200)
+        till, caller = self.model.grants[POINTER], data.draw(CALLER)
+        bill, asked, new = data.draw(BILLS), f"ask-{data.draw(ASKED)}", f"pay-{self.number()}"
+        self.play(self._claims(data, asked, new, bill, 1_000, till, caller, Token(POINTER, value, minted=True)))
+        self.now += seconds
+        self.fund("bob", 1)  # something new, so that what is old is known to be old
+        self.prune(3_600 if seconds else 500 * 86_400)
 
     @rule(caller=CALLER, blocked=st.booleans())
     def block(self, caller: str, blocked: bool) -> None:
