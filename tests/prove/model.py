@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kitestring.base.approvals import Approval, ApprovalState
+from kitestring.base.approvals import MAX_WAITING, Approval, ApprovalState
 from kitestring.base.commands import Debit, thaw
 from kitestring.base.grants import Grant
 from kitestring.base.records import REPLY, Charge, Message, Payment, Request
@@ -290,7 +290,10 @@ class Model:
         replies = {message.request_id for message in tx.messages if message.kind == REPLY}
         if tx.replaces != self.open_question(asked.caller) or replies != self.waiting(tx.replaces):
             return "Stale"
-        lately = [one for one in self.questions.values() if one.asked_at > tx.gate.since]
+        lately = [
+            one for one in self.questions.values()
+            if one.asked_at > tx.gate.since and (one.asked_at <= asked.asked_at or one.state == "open")
+        ]  # fmt: skip
         of_caller = sum(one.caller == asked.caller for one in lately)
         if of_caller >= tx.gate.of_caller or sum(one.is_known == asked.is_known for one in lately) >= tx.gate.of_all:
             return "rate_limited"
@@ -319,6 +322,8 @@ class Model:
         asked = self.questions.get(tx.approval_id)
         if asked is None or asked.state != "open":
             return "Stale"
+        if len(self.waiting(tx.approval_id)) >= MAX_WAITING:
+            return "rate_limited"
         self._wait(tx.request, tx.approval_id)
         return "Claimed"
 

@@ -18,6 +18,8 @@ from kitestring.base.money import ZERO, Msat
 DECIDE_WITHIN_S: Final = 600
 #: Seconds over which questions to the owner are counted.
 GATE_S: Final = 600
+#: Requests that may wait for one question: those of a client that sends it anew.
+MAX_WAITING: Final = 16
 #: Keys that may be blocked, about 100 bytes each.
 MAX_BLOCKED: Final = 10_000
 

@@ -201,7 +201,8 @@ class AskOwner(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
 
 
 class AwaitApproval(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
-    """Claim a request that asks for the same as an open question: it gets the same answer. Stale: that has ended."""
+    """Claim a request that asks for the same as an open question: it gets the same answer. Stale: that has ended.
+    Denied as RATE_LIMITED where :data:`~kitestring.base.approvals.MAX_WAITING` wait for it already."""
 
     request: Request
     approval_id: str

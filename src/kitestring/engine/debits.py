@@ -114,7 +114,7 @@ class Debits:
         return msgspec.structs.replace(refused, details=details)
 
     async def _room(self, grant: Grant) -> Msat:
-        """What is left of the tightest budget: as much can be taken, because a fee reserve is lowered to fit."""
+        """The rest of the tightest budget: as much can be taken, because a fee reserve is lowered to fit."""
         now, store = self._context.clock.now(), self._context.store
         left = [
             budget.limit_msat - await store.budget_used(grant.grant_id, oldest(budget, now), budget.budget_id)

@@ -4,6 +4,7 @@ import pytest
 
 from kitestring.base.approvals import (
     MAX_BLOCKED,
+    MAX_WAITING,
     ApprovalState,
     Block,
     Dealings,
@@ -225,6 +226,26 @@ async def test_who_shares_a_grant_is_never_told_of_the_payment_of_another(store:
     theirs = replace(of_owner("a", payment_id="pay-b"), requestor="b2" * 32)
     answer = await store.apply(claim("b", theirs, asked=replace(debit("b"), grant_id=POINTER)))
     assert answer == Denied(Reason.INVOICE_TAKEN)
+
+
+async def test_a_clock_that_was_ahead_once_closes_the_gate_to_nobody(store: Store) -> None:
+    ahead = NOW + 10**7
+    for name in ("s0", "s1"):
+        await store.apply(
+            AskOwner(debit(name), asked(name, caller=name * 32, asked_at=ahead), PromptGate(ahead - 600, 3, 2))
+        )
+    narrow = PromptGate(NOW - 600, 3, 2)
+    assert await store.apply(asks("a", gate=narrow)) == Denied(Reason.RATE_LIMITED)  # they are open
+    for name in ("s0", "s1"):
+        await store.apply(deny(name, reply(f"ask-{name}")))
+    assert await store.apply(asks("a", gate=narrow)) == Claimed()
+
+
+async def test_so_many_requests_wait_for_one_question_and_no_more(store: Store) -> None:
+    await store.apply(asks("a"))
+    joined = [await store.apply(AwaitApproval(debit(f"j{number}"), "pay-a")) for number in range(MAX_WAITING)]
+    assert joined == [Claimed()] * (MAX_WAITING - 1) + [Denied(Reason.RATE_LIMITED)]
+    await store.apply(deny("a", reply("ask-a"), *(reply(f"ask-j{number}") for number in range(MAX_WAITING - 1))))
 
 
 # ---------------------------------------------------------------- words that are good once

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Account, Grant, Offer, OfferState
@@ -62,6 +63,12 @@ async def test_a_refused_write_takes_back_the_whole_command(store: Store, write:
     assert await balance(store, "alice") == (100_000, 0, 0)
     assert await store.totals() == totals
     assert await store.request("both") is None
+
+
+async def test_no_two_budgets_of_a_grant_are_counted_as_one(store: Store) -> None:
+    twice = Grant(grant_id="new", name="new", wire="nwc", budgets=(Budget.daily(Msat(5)), Budget.total(Msat(9))))
+    assert await store.apply(execute("twice", SaveGrant(twice))) == Denied(Reason.CONFLICT)
+    assert await store.grant("new") is None
 
 
 async def test_while_spending_is_stopped_credit_only_goes_back_to_the_owner(store: Store) -> None:

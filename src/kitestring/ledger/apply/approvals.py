@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from kitestring.base.approvals import Approval, ApprovalState, PromptGate
+from kitestring.base.approvals import MAX_WAITING, Approval, ApprovalState, PromptGate
 from kitestring.base.commands import Debit, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
@@ -41,9 +41,13 @@ _END: Final = """
 UPDATE approvals SET state = ?, version = version + 1, decided_at = ?, decided_by = ?, decided_as = ?, decision = ?
 WHERE service = ? AND approval_id = ? AND state = 'open'"""
 _OF_CALLER: Final = (
-    "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND wire = ? AND target = ? AND caller = ?"
+    "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND (asked_at <= ? OR state = 'open')"
+    " AND wire = ? AND target = ? AND caller = ?"
 )
-_OF_ALL: Final = "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND is_known = ?"
+_OF_ALL: Final = (
+    "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND (asked_at <= ? OR state = 'open')"
+    " AND is_known = ?"
+)
 _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
@@ -87,6 +91,8 @@ def await_approval(batch: Batch, tx: AwaitApproval) -> AskAnswer:
     asked = _look_up(batch, tx.approval_id)
     if asked is None or asked.state is not ApprovalState.OPEN:
         return Stale()
+    if len(_waiting(batch, tx.approval_id)) >= MAX_WAITING:
+        return Denied(Reason.RATE_LIMITED)
     batch.insert_request(tx.request, tx.approval_id)
     return Claimed()
 
@@ -137,7 +143,7 @@ def _is_stale(batch: Batch, tx: AskOwner) -> Stale | None:
 
 def _beyond(batch: Batch, asked: Approval, gate: PromptGate) -> Denied | None:
     """The refusal where too many questions came lately. One that replaces another disturbs as much, and counts."""
-    times = (batch.service, gate.since)
+    times = (batch.service, gate.since, asked.asked_at)  # a clock that was ahead once closes it to nobody
     of_caller = batch.execute(_OF_CALLER, (*times, asked.wire, asked.target, asked.caller)).fetchone()[0]
     of_all = batch.execute(_OF_ALL, (*times, int(asked.is_known))).fetchone()[0]
     return Denied(Reason.RATE_LIMITED) if of_caller >= gate.of_caller or of_all >= gate.of_all else None

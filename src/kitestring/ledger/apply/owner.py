@@ -99,6 +99,8 @@ def _save_grant(batch: Batch, write: SaveGrant, now: int) -> Refusal | None:
     account = batch.balance(grant.account_id)
     if account is None or account.kind not in USERS:
         return Denied(Reason.UNKNOWN_TARGET)
+    if len({budget.budget_id for budget in grant.budgets}) != len(grant.budgets):
+        return Denied(Reason.CONFLICT)
     place = (batch.service, grant.wire, grant.caller, grant.pointer_id, grant.grant_id)
     if grant.pointer_id and grant.revoked_at is None and batch.execute(_SAME_PLACE, place).fetchone():
         return Stale()
