@@ -33,6 +33,7 @@ from kitestring.nostr import pow as work
 from kitestring.nostr.event import decode_event
 from kitestring.nostr.relay import ClientConversation, ServerConversation
 from kitestring.transport import dates, guard
+from kitestring.wire.ask import debits as ask_debits
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
@@ -277,6 +278,7 @@ PARSERS: Final = (
     ),
     Parser("nwc info", _text(_read_info), _these("pay_invoice get_balance", "nip44_v2 nip04"), ()),
     Parser("offer replies", _text(ask_offers.decode_reply), _of("clink_payloads.json", "lightning_pub_offers.json")),
+    Parser("debit replies", _text(ask_debits.decode_reply), _of("clink_payloads.json", "lightning_pub_debits.json")),
     Parser("descriptions", _text(clean_description), _of("nwc_payloads.json"), ()),
     Parser("escapes", _text(escape_unsafe), _of("nwc_payloads.json"), ()),
     Parser("words of others", _text(lambda text: (clean(text, 200), unseen(text))), _of("nwc_payloads.json"), ()),

@@ -9,13 +9,12 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import PREIMAGE_BYTES, preimage_fits
-from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.json import dumps, loads_reply
 from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
 from kitestring.wire.envelope import MAX_REPLY_BYTES
-from kitestring.wire.serve.offers import MAX_DESCRIPTION, MAX_PAYER_KEY, MAX_PAYER_KEYS
-from kitestring.wire.text import MAX_PEER_MESSAGE
+from kitestring.wire.serve.offers import MAX_PAYER_KEY, MAX_PAYER_KEYS
+from kitestring.wire.text import MAX_OFFER_WORDS_UNITS, MAX_PEER_MESSAGE, clean_words
 
 #: An invoice with less life than this may expire on its way.
 MIN_LEFT_S: Final = 60
@@ -101,14 +100,9 @@ def encode_request(
         "amount_sats": amount_sats,
         "payer_data": payer_data,
         "expires_in_seconds": expires_in_s,
-        "description": _cut_utf16(clean(description, MAX_DESCRIPTION)),
+        "description": clean_words(description, MAX_OFFER_WORDS_UNITS),
     }
     return dumps({name: value for name, value in members.items() if value or name == "offer"})
-
-
-def _cut_utf16(text: str) -> str:
-    """At most 100 UTF-16 units, as JavaScript counts: SDK-based services refuse more."""
-    return text.encode("utf-16-le")[: 2 * MAX_DESCRIPTION].decode("utf-16-le", errors="ignore")
 
 
 # ---------------------------------------------------------------- replies
