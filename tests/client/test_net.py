@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.client.net import DEFAULT_WAITS, Net, Waits
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.payments import DECIDE_LIMIT_S
@@ -47,10 +47,28 @@ async def test_a_relay_that_asks_who_is_there_is_answered_as_the_key_of_the_pool
         assert frame[1]["pubkey"] == KEY.public_hex
 
 
-def test_every_wait_has_an_end_and_a_payment_is_waited_for_longest() -> None:
+def test_relays_are_compared_in_their_normal_form_and_dialled_as_they_are_written() -> None:
+    named = ("wss://B.example/inbox/", "WSS://Own.example:443", "wss://b.example/inbox")
+    mine = Net(ManualClock(), entropy, own_relays=("wss://own.example/",))
+    assert mine.dialable(named, "offer") == (["wss://own.example/"], ["wss://B.example/inbox/"])
+
+
+def test_a_code_without_relays_is_asked_for_at_ones_own_and_one_whose_relays_are_all_refused_nowhere() -> None:
+    mine = Net(ManualClock(), entropy, own_relays=("ws://127.0.0.1:1",))
+    assert mine.dialable((), "debit code") == (["ws://127.0.0.1:1"], [])
+    assert mine.dialable(("ws://127.0.0.1:1", "ws://10.0.0.1"), "offer") == (["ws://127.0.0.1:1"], [])
+    with pytest.raises(KitestringError, match="the debit code names no relay"):
+        net().dialable((), "debit code")
+    with pytest.raises(KitestringError) as caught:
+        net().dialable(("ws://127.0.0.1:1",), "offer")
+    assert caught.value.reason is Reason.NOT_PERMITTED
+    assert net(allow_private=True).dialable(("ws://127.0.0.1:1",), "offer") == ([], ["ws://127.0.0.1:1"])
+
+
+def test_every_wait_has_an_end_and_a_debit_is_waited_for_longest_because_a_person_is_asked() -> None:
     waits = {one.name: getattr(DEFAULT_WAITS, one.name) for one in fields(Waits) if one.name != "lookup_pauses_s"}
     assert all(seconds > 0 for seconds in waits.values())
-    assert max(waits, key=lambda name: waits[name]) == "pay_s"
+    assert sorted(waits, key=lambda name: waits[name])[-2:] == ["pay_s", "debit_s"]
     assert DEFAULT_WAITS.pay_s > DECIDE_LIMIT_S + 30  # the service's own answer comes first
     assert DEFAULT_WAITS.lookup_pauses_s == tuple(sorted(DEFAULT_WAITS.lookup_pauses_s))
     assert net().proxies == Proxies()

@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
-from kitestring.client.offers import AskedOffer, JudgedReceipt, OfferQuestion, _relays, ask_offer
+from kitestring.client.offers import AskedOffer, JudgedReceipt, OfferQuestion, ask_offer
 from kitestring.codec import bech32, pointers, tlv
 from kitestring.codec.pointers import Noffer
 from kitestring.nostr.event import Event, encode_event
@@ -20,7 +20,6 @@ from kitestring.nostr.work import MAX_WORK_BITS, work_bits
 from kitestring.relay.server import Relay
 from kitestring.wire.clink import CLINK_VERSION
 from tests.kit.chance import entropy
-from tests.kit.changed import replace
 from tests.kit.client.hostile import (
     CLOCK,
     IMPATIENT,
@@ -354,12 +353,6 @@ async def test_the_callers_own_relay_is_used_although_another_one_in_the_code_is
         both = Noffer(SERVICE.public_hex, (f"{relay.url}/", "ws://10.0.0.1"), "tips")
         got = await ask_offer(both, TWENTY_ONE, net(IMPATIENT, relay.url))
         await got.close()
-
-
-def test_relays_are_compared_in_their_normal_form_and_dialled_as_they_are_written() -> None:
-    named = ("wss://B.example/inbox/", "WSS://Own.example:443", "wss://b.example/inbox")
-    offer = replace(noffer("wss://x.example"), relays=named)
-    assert _relays(offer, net(PATIENT, "wss://own.example/")) == (["wss://own.example/"], ["wss://B.example/inbox/"])
 
 
 async def test_an_offer_without_relays_is_asked_for_at_the_callers_own() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import msgspec
@@ -179,6 +179,17 @@ async def test_without_a_relay_nothing_is_sent_and_the_error_says_so_soon() -> N
     assert refused.value.reason is Reason.UNAVAILABLE
     assert refused.value.exit_code is Exit.UNAVAILABLE
     assert loop.time() - began < PATIENCE_S
+
+
+async def test_the_same_event_goes_to_every_relay_that_had_it_once_more() -> None:
+    def second_time(_: Request) -> Iterable[Event]:
+        return [request.reply(RIGHT) for request in relay.requests[1:]]
+
+    async with hostile_relay(second_time) as relay, pool(relay.url) as relays, exchange(relays) as asked:
+        assert await asked.next(read, 0.05) is None
+        asked.send_again()
+        assert await asked.next(read, PATIENCE_S) == RIGHT
+        assert {request.event.id for request in relay.requests} == {asked.request.id}
 
 
 async def test_closing_ends_the_subscriptions() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock, Entropy
 from kitestring.crypto.keys import SecretKey
+from kitestring.transport.guard import foreign_relays, normalise
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.relays import PoolOptions, RelayPool
 
@@ -19,10 +21,11 @@ class Waits:
     ``reach_s``: for a first relay while every attempt fails; ``connect_s``: while one is still being tried (Tor needs
     most of it). ``eose_s``: for a first relay to listen, and for each other one before it is sent the request all the
     same. ``info_s``: for a first relay's info event, or its word that it has none; ``others_s``: then for the others.
-    ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s`` and ``offer_s``: for the reply; a payment's
-    covers the search for a route. ``unread_s``: for a better one after one that cannot be read. ``lookup_pauses_s``:
-    before each look at a payment whose reply is lost. ``recheck_s``: before the second look at a payment that the
-    wallet has refused, in words that prove nothing, and of which it has no record yet.
+    ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s``, ``offer_s`` and ``debit_s``: for the reply; a
+    payment's covers the search for a route, a debit's the time in which its owner is asked. ``unread_s``: for a better
+    one after one that cannot be read. ``lookup_pauses_s``: before each look at a payment whose reply is lost.
+    ``recheck_s``: before the second look at a payment that the wallet has refused, in words that prove nothing, and of
+    which it has no record yet.
     """
 
     reach_s: float = 5.0
@@ -34,6 +37,7 @@ class Waits:
     read_s: float = 15.0
     pay_s: float = 90.0
     offer_s: float = 30.0
+    debit_s: float = 120.0
     unread_s: float = 1.0
     lookup_pauses_s: tuple[float, ...] = (0.0, 2.0, 5.0, 10.0, 20.0)
     recheck_s: float = 3.0
@@ -65,3 +69,24 @@ class Net:
             relays, foreign=foreign, clock=self.clock, entropy=self.entropy, signers={key.public_hex: key},
             options=PoolOptions(self.proxies, self.allow_private, MAX_FRAME_BYTES),
         )  # fmt: skip
+
+    def dialable(self, named: Sequence[str], what: str) -> tuple[list[str], list[str]]:
+        """The relays to dial for a code: the caller's own among those that it names, and the strangers that may be
+        dialled. One that names none is asked for at the caller's own. Raises KitestringError when none may be; ``what``
+        is the name of the code in its sentence."""
+        configured = {normalise(url): url for url in self.own_relays}
+        if not named:
+            if not configured:
+                raise KitestringError(Reason.MALFORMED, f"the {what} names no relay: ask for a code that does")
+            return list(configured.values()), []
+        wanted: dict[str, str] = {}
+        for url in named:
+            wanted.setdefault(normalise(url), url)  # compared in the normal form, dialled as it is written
+        own = [configured[known] for known in wanted if known in configured]
+        strangers = [url for known, url in wanted.items() if known not in configured]
+        try:
+            return own, foreign_relays(strangers, allow_private=self.allow_private)
+        except KitestringError:
+            if not own:
+                raise
+            return own, []

@@ -14,7 +14,6 @@ from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.work import MAX_WORK_BITS
-from kitestring.transport.guard import foreign_relays, normalise
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.ask import offers as wire
 
@@ -164,7 +163,7 @@ class _Asker:
         """Raises KitestringError when no relay of the code may be dialled."""
         if self._pool is not None and not noffer.relays:
             return self._pool
-        relays = _relays(noffer, self._net)
+        relays = self._net.dialable(noffer.relays, "offer")
         if self._pool is not None and relays == self._relays:
             return self._pool
         await self.stop()
@@ -177,26 +176,6 @@ class _Asker:
         if self._pool is not None:
             await self._pool.stop()
             self._pool = None
-
-
-def _relays(noffer: Noffer, net: Net) -> tuple[list[str], list[str]]:
-    """The relays to dial: those of the caller's own that the code names, and the strangers that may be dialled."""
-    configured = {normalise(url): url for url in net.own_relays}
-    if not noffer.relays:
-        if not configured:
-            raise KitestringError(Reason.MALFORMED, "the offer names no relay: ask for a code that does")
-        return list(configured.values()), []
-    named: dict[str, str] = {}
-    for url in noffer.relays:
-        named.setdefault(normalise(url), url)  # compared in the normal form, dialled as it is written
-    own = [configured[known] for known in named if known in configured]
-    strangers = [url for known, url in named.items() if known not in configured]
-    try:
-        return own, foreign_relays(strangers, allow_private=net.allow_private)
-    except KitestringError:
-        if not own:
-            raise
-        return own, []
 
 
 def _read_answer(plaintext: str) -> wire.OfferInvoice | wire.OfferError:

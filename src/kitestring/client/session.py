@@ -59,6 +59,11 @@ class Dialog:
         """To the service of an offer. Raises CodecError when ``service`` is no public key."""
         return cls(key, service, "nip44", kinds.OFFER, kinds.OFFER, shared_secret(key, service, "nip44"))
 
+    @classmethod
+    def debits(cls, key: SecretKey, service: str) -> Dialog:
+        """To a service of debits. Raises CodecError when ``service`` is no public key."""
+        return cls(key, service, "nip44", kinds.DEBIT, kinds.DEBIT, shared_secret(key, service, "nip44"))
+
     def read(self, content: str) -> tuple[str, Cipher]:
         """The text of a reply, and its cipher: a NWC wallet that could not read the request may answer in the one that
         it knows. Raises CodecError."""
@@ -152,6 +157,16 @@ class Exchange:
             self.request.id, self.request.pubkey, encode_event(self.request), self._published, new,
             deadline_s=self._waits.publish_s,
         )  # fmt: skip
+
+    def send_again(self) -> None:
+        """Send the same event to every relay once more: a service that was away hears it, one that has answered says it
+        again, and none does anything a second time."""
+        urls = [row.url for row in self._pool.status() if row.url not in self._unsent]
+        if urls:
+            self._pool.send(
+                self.request.id, self.request.pubkey, encode_event(self.request), lambda _: None, urls,
+                deadline_s=self._waits.publish_s,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Stop listening."""

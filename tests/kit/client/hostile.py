@@ -13,7 +13,7 @@ from aiohttp import WSMsgType, web
 
 from kitestring.base.money import sat
 from kitestring.client.net import Net, Waits
-from kitestring.codec.pointers import Noffer, PriceType
+from kitestring.codec.pointers import Ndebit, Noffer, PriceType
 from kitestring.codec.uri import NwcUri
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
@@ -29,7 +29,7 @@ SERVICE, STRANGER, CLIENT = (SecretKey(bytes([number]) * 32) for number in (7, 8
 TWENTY_ONE = sat(21)
 #: Short where a test waits until the end, long where an answer comes.
 IMPATIENT = Waits(
-    reach_s=1, connect_s=1, eose_s=0.2, publish_s=1, info_s=0.2, read_s=0.3, pay_s=0.2, offer_s=0.3,
+    reach_s=1, connect_s=1, eose_s=0.2, publish_s=1, info_s=0.2, read_s=0.3, pay_s=0.2, offer_s=0.3, debit_s=0.3,
     others_s=0.1, unread_s=0.1, lookup_pauses_s=(0, 0.05), recheck_s=0.05,
 )  # fmt: skip
 PATIENT = Waits(pay_s=10, lookup_pauses_s=(0, 0.05), recheck_s=0.05)
@@ -45,6 +45,10 @@ def net(waits: Waits = PATIENT, *own_relays: str, allow_private: bool = False) -
 def noffer(relay: str, offer: str = "tips", key: SecretKey = SERVICE, price_sats: int | None = None) -> Noffer:
     price_type = PriceType.SPONTANEOUS if price_sats is None else PriceType.FIXED
     return Noffer(key.public_hex, (relay,), offer, price_type, price_sats)
+
+
+def ndebit(relay: str, pointer: str | None = "main", k1: str | None = None, key: SecretKey = SERVICE) -> Ndebit:
+    return Ndebit(key.public_hex, (relay,), pointer, k1)
 
 
 def nwc_uri(relay: str) -> NwcUri:
@@ -75,9 +79,9 @@ class Request:
         """The signed reply, right in everything that is not named."""
         text = members if isinstance(members, str) else json.dumps(members)
         shared = shared_secret(key, self.event.pubkey, self.cipher)
-        kinds_of_replies = {kinds.OFFER: kinds.OFFER, kinds.NWC_REQUEST: kinds.NWC_RESPONSE}
+        kinds_of_replies = {kinds.NWC_REQUEST: kinds.NWC_RESPONSE}
         return sign_event(
-            key, kind=kind or kinds_of_replies[self.event.kind],
+            key, kind=kind or kinds_of_replies.get(self.event.kind, self.event.kind),
             tags=[["p", to or self.event.pubkey], ["e", about or self.event.id], *tags],
             content=encrypt(text, self.cipher, shared, entropy) if content is None else content, created_at=at,
         )  # fmt: skip
