@@ -29,6 +29,7 @@ from kitestring.codec import bolt11
 from kitestring.engine.node import proven
 from kitestring.engine.outcomes import refusal
 from kitestring.policy.fees import default_fee_cap
+from kitestring.sdk.home import home_of
 from kitestring.sdk.open_payment import OpenPayment, ask_node
 from kitestring.wire.text import clean_description
 
@@ -56,10 +57,7 @@ class NodeSource:
         self.relays: tuple[str, ...] = ()
         self._clock: Final = net.clock
         self._entropy: Final = net.entropy
-        if data_dir is None:
-            from platformdirs import user_data_path  # noqa: PLC0415 - not needed where the directory is named
-
-            data_dir = user_data_path("kitestring", appauthor=False)
+        data_dir = home_of(data_dir)
         self._data_dir: Final = data_dir
         self._backend: Final = open_backend(
             url, clock=net.clock, entropy=net.entropy, data_dir=data_dir, environment=environment

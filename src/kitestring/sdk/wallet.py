@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
@@ -23,6 +23,9 @@ from kitestring.sdk.source import Encryption, PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 from kitestring.wire.text import fit_description
+
+if TYPE_CHECKING:
+    from kitestring.sdk.debits import DebitClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,9 @@ class Receipt:
 class Wallet:
     """Made by :meth:`open` and used as an async context manager. Amounts are :class:`Msat`: write ``sat(210)``."""
 
-    def __init__(self, source: PaymentSource, net: Net) -> None:
+    def __init__(self, source: PaymentSource, net: Net, data_dir: Path | None = None) -> None:
         self._closed_source: Final = source
+        self._data_dir: Final = data_dir
         self._opened: PaymentSource | None = None
         self._net: Final = replace(net, own_relays=(*net.own_relays, *source.relays))
 
@@ -72,14 +76,15 @@ class Wallet:
         """The wallet that ``uri`` names: ``nostr+walletconnect://…``, ``lnd+https://host?cert=PATH&macaroon=PATH``,
         ``sandbox:///path.db`` or ``sandbox://`` (in ``data_dir``, default the user's own for kitestring).
 
-        ``relays`` are the caller's own, where offers may be asked for even at a private address (those of a NWC URI
-        are among them); ``allow_private`` lifts that check for all. ``environment`` is where ``env:NAME`` in a node's
-        URL is looked up. ``encryption`` is ``legacy`` for a NWC wallet that knows NIP-04 only and does not say so (its
-        info event is gone), and ``nip44`` for one that must never be asked in NIP-04. Raises KitestringError for a bad
-        URI here, UNAVAILABLE on entering.
+        ``relays`` are the caller's own, where offers and debits may be asked for even at a private address (those of a
+        NWC URI are among them); ``allow_private`` lifts that check for all. ``environment`` is where ``env:NAME`` in a
+        node's URL is looked up. ``encryption`` is ``legacy`` for a NWC wallet that knows NIP-04 only and does not say
+        so (its info event is gone), and ``nip44`` for one that must never be asked in NIP-04. Raises KitestringError
+        for a bad URI here, UNAVAILABLE on entering.
         """
         net = Net(clock or SystemClock(), entropy, proxies or Proxies(), waits, tuple(relays), allow_private)
-        return cls(open_source(uri, net, data_dir=data_dir, environment=environment or {}, encryption=encryption), net)
+        source = open_source(uri, net, data_dir=data_dir, environment=environment or {}, encryption=encryption)
+        return cls(source, net, data_dir)
 
     async def __aenter__(self) -> Self:
         await self._closed_source.open()
@@ -153,6 +158,18 @@ class Wallet:
         if found.state is TransactionState.SETTLED and preimage_fits(found.preimage, payment_hash):
             return Paid(payment_hash, found.preimage, found.amount_msat, found.fee_msat)
         raise in_flight(payment_hash, f"its record says {found.state}, without a proof")
+
+    def debit(self, ndebit: str) -> DebitClient:
+        """The service behind a debit code (``ndebit1…``), which may be asked to pay into this wallet. Raises
+        KitestringError for another code.
+
+        The key with which it is asked, and the state of subscriptions, are kept in ``data_dir`` (default: the user's
+        own for kitestring).
+        """
+        from kitestring.sdk.debits import DebitClient  # noqa: PLC0415 - most programs ask for none
+        from kitestring.sdk.home import home_of  # noqa: PLC0415 - as above
+
+        return DebitClient(ndebit, lambda: self._source, self._net, home_of(self._data_dir))
 
     # ------------------------------------------------------------ looking
 
