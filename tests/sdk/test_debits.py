@@ -14,19 +14,23 @@ import pytest
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
+from kitestring.base.outcomes import Transaction, TransactionState
 from kitestring.client.debits import DebitPaid
-from kitestring.client.net import Waits
+from kitestring.client.net import Net, Waits
 from kitestring.codec import bolt11, pointers
 from kitestring.relay.server import Relay
 from kitestring.sdk import debits, received
 from kitestring.sdk.debits import DebitClient
+from kitestring.sdk.received import Till
 from kitestring.sdk.requestor import FILE_NAME
 from kitestring.sdk.wallet import Wallet
+from tests.kit import changed
 from tests.kit.chance import entropy
 from tests.kit.client.debtor import OBSERVED, Answer, Answers, Debtor, always
 from tests.kit.client.hostile import Request, ndebit, noffer
-from tests.kit.clock import StandingClock
+from tests.kit.clock import StandingClock, WalkingClock
 from tests.kit.codec.invoices import invoice
+from tests.kit.wire.samples import transaction
 
 QUICK = Waits(debit_s=10, lookup_pauses_s=(0, 0.05, 0.1))
 HASTY = replace(QUICK, debit_s=0.4)
@@ -46,8 +50,52 @@ class Scene:
     def debit(self, k1: str | None = None) -> DebitClient:
         return self.wallet.debit(pointers.encode(ndebit(self.debtor.url, k1=k1)))
 
+    def debit_of(self, till: Till) -> DebitClient:
+        """The same service, asked to pay into another wallet."""
+        debit = self.debit()
+        return DebitClient(pointers.encode(debit.pointer), lambda: till, self.wallet._net, debit._data_dir)
+
     def pay(self, request: Request) -> str:
         return self.world.pay(request.members["bolt11"])
+
+
+class Expiring:
+    """The wallet of a scene, in which every invoice has expired after so many looks, by all clocks."""
+
+    def __init__(self, here: Scene, after_looks: int) -> None:
+        self.looks = 0
+        self._here, self._after = here, after_looks
+
+    async def lookup(self, payment_hash: str) -> Transaction:
+        self.looks += 1
+        found = await self._here.wallet.lookup(payment_hash)
+        if self.looks < self._after:
+            return found
+        self._here.clock.advance(86_400)
+        return changed.replace(found, state=TransactionState.EXPIRED)
+
+    async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:
+        return await self._here.wallet._source.make_invoice(amount_msat, description, expiry_s)
+
+    async def network(self) -> str:
+        return "regtest"
+
+
+class Pending:
+    """A wallet to which every invoice is pending."""
+
+    def __init__(self, clock: WalkingClock) -> None:
+        self._clock = clock
+
+    async def lookup(self, payment_hash: str) -> Transaction:
+        return transaction(payment_hash=payment_hash)
+
+    async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:
+        text = invoice(amount_msat, at=self._clock.now(), expiry_s=expiry_s)
+        return transaction(bolt11=text)
+
+    async def network(self) -> str:
+        return "regtest"
 
 
 @asynccontextmanager
@@ -169,32 +217,24 @@ async def test_who_waits_until_it_is_known_is_told_a_final_no_once_the_invoice_h
 ) -> None:
     monkeypatch.setattr(debits, "WATCH_PAUSES_S", (0.02,))
     async with paying(tmp_path, answer, HASTY, pays=False) as here:
-        looks = 0
-        look = here.wallet.lookup
-
-        def expire() -> None:
-            here.clock.advance(debits.SPARE_S + received.PENDING_GRACE_S + 1)
-
-        class Counting:
-            async def lookup(self, payment_hash: str) -> Any:
-                nonlocal looks
-                looks += 1
-                if looks == 40:
-                    expire()
-                return await look(payment_hash)
-
-            async def make_invoice(self, amount: Msat | None, words: str, expiry_s: int) -> Any:
-                return await here.wallet.invoice(amount, words, expiry_s)
-
-            async def network(self) -> str:
-                return "regtest"
-
-        debit = here.debit()
-        ours = DebitClient(pointers.encode(debit.pointer), Counting, here.wallet._net, tmp_path)
+        till = Expiring(here, after_looks=40)
         with pytest.raises(KitestringError, match=words) as caught:
-            await ours.pay(sat(210), until_known=True)
+            await here.debit_of(till).pay(sat(210), until_known=True)
+        assert till.looks >= 40
     assert caught.value.reason is reason
-    assert looks >= 40
+
+
+async def test_a_wallet_that_calls_an_invoice_pending_for_ever_is_believed_when_its_time_has_passed_here(
+    tmp_path: Path,
+) -> None:
+    clock = WalkingClock()
+    till = Pending(clock)
+    debit = DebitClient(pointers.encode(ndebit("wss://relay.example.com")), lambda: till, Net(clock, entropy), tmp_path)
+    ours = bolt11.decode(invoice(at=clock.now(), expiry_s=60))
+    clock.ms += 86_400_000  # by the wall it has expired long ago
+    began = clock.monotonic()
+    assert await debit._until_known(till, ours) == received.TillWord("unpaid")
+    assert clock.monotonic() - began >= 60 + received.GRACE_S
 
 
 # ---------------------------------------------------------------- an invoice
@@ -238,9 +278,9 @@ async def test_ones_own_expired_invoice_is_unpaid_only_when_the_wallet_says_so(t
         with pytest.raises(KitestringError, match="has not received it yet") as caught:
             await here.debit().pay(ours.bolt11)
         assert caught.value.reason is Reason.PAYMENT_IN_FLIGHT
-        here.clock.advance(received.PENDING_GRACE_S)
+        here.clock.advance(received.GRACE_S)
         with pytest.raises(KitestringError, match="expired unpaid") as caught:
-            await here.debit().pay(ours.bolt11)
+            await here.debit_of(Expiring(here, after_looks=1)).pay(ours.bolt11)
         assert caught.value.reason is Reason.EXPIRED_INVOICE
         assert here.debtor.requests == []
 
@@ -318,3 +358,47 @@ def test_without_a_wallet_only_an_invoice_can_be_paid(tmp_path: Path) -> None:
     debit = DebitClient(pointers.encode(ndebit("wss://relay.example.com")), lambda: None, None, tmp_path)  # type: ignore[arg-type]  # nothing is sent
     assert "DebitClient(" in repr(debit)
     assert debit.pointer.pubkey not in repr(debit)
+
+
+# ---------------------------------------------------------------- subscriptions
+
+
+async def test_a_subscription_asks_for_its_budget_and_is_paid_over_the_relay(tmp_path: Path) -> None:
+    def answers(request: Request) -> Answer:
+        if "bolt11" not in request.members:
+            return OBSERVED["budget, already granted"]
+        return {"res": "ok", "preimage": here.pay(request)}
+
+    async with scene(tmp_path, answers) as here:
+        charges = here.debit().subscribe(sat(500), "month", name="blog", description="the blog", once=True)
+        (charge,) = [each async for each in charges]
+        assert (charge.period, charge.amount) == (0, sat(500))
+        again = here.debit().subscribe(sat(500), "month", name="blog", once=True)
+        assert [charge async for charge in again] == []
+        budget, payment = here.debtor.asked
+    assert budget == {"pointer": "main", "amount_sats": 510, "frequency": {"number": 1, "unit": "month"}}
+    assert (payment["amount_sats"], payment["description"]) == (500, "the blog")
+
+
+async def test_a_session_and_a_wallet_that_is_missing_cannot_be_subscribed(tmp_path: Path) -> None:
+    async with scene(tmp_path, always({"res": "ok"})) as here:
+        with pytest.raises(KitestringError, match="for one payment") as caught:
+            await anext(here.debit(K1).subscribe(sat(5), "day"))
+        assert caught.value.reason is Reason.UNSUPPORTED
+        nowhere = DebitClient(pointers.encode(here.debit().pointer), lambda: None, here.wallet._net, tmp_path)
+        with pytest.raises(KitestringError, match="a wallet of your own"):
+            await anext(nowhere.subscribe(sat(5), "day"))
+        with pytest.raises(KitestringError, match="not per 'year'"):
+            await anext(here.debit().subscribe(sat(5), "year"))
+        assert here.debtor.requests == []
+
+
+async def test_silence_during_a_subscription_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.client.debits.APPROVAL_AFTER_S", 0.05)
+    told: list[str] = []
+    async with scene(tmp_path, always(None), HASTY) as here:
+        with pytest.raises(KitestringError) as caught:
+            await anext(here.debit().subscribe(sat(5), "day", once=True, tell=told.append))
+    assert caught.value.reason is Reason.UNAVAILABLE
+    assert told[0] == "waiting for the owner's approval, up to 0 s"
+    assert told[1].startswith("its budget: the service has not answered")

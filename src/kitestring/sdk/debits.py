@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +23,13 @@ from kitestring.client.debits import (
     requestor_key,
 )
 from kitestring.client.net import Net
-from kitestring.codec import bolt11
+from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Ndebit
 from kitestring.crypto.keys import SecretKey
-from kitestring.sdk.received import Till, TillWord, ask_till
+from kitestring.sdk.received import GRACE_S, Till, TillWord, ask_till
 from kitestring.sdk.requestor import requestor_seed
+from kitestring.sdk.subscription_store import SubscriptionStore
+from kitestring.sdk.subscriptions import DebitCharge, Subscriber
 from kitestring.wire.ask.debits import (
     PERIODS_S,
     AccessWish,
@@ -195,11 +199,18 @@ class DebitClient:
                 return word
 
     async def _until_known(self, till: Till | None, invoice: bolt11.Invoice) -> TillWord:
+        """Ends with the wallet's last word, or when an invoice made just now would have expired by the time that has
+        passed here, which no step of a clock shortens: some wallets call it pending for ever."""
+        clock = self._net.clock
+        over_at = clock.monotonic() + invoice.expiry_s + GRACE_S
         while True:
+            is_over = clock.monotonic() >= over_at
             word = await self._look(till, invoice)
+            if word.state == "open" and is_over:
+                return TillWord("unpaid")
             if word.state not in {"open", "unknown"}:
                 return word
-            await self._net.clock.sleep(WATCH_PAUSES_S[-1])
+            await clock.sleep(WATCH_PAUSES_S[-1])
 
     # ------------------------------------------------------------ budgets
 
@@ -230,10 +241,73 @@ class DebitClient:
         asked = await ask_debit(self.pointer, wish, self._own_key(), self._net, wait_s=wait_s, waiting=waiting)
         judge_grant(asked, wish)
 
+    # ------------------------------------------------------------ subscriptions
+
+    async def subscribe(
+        self,
+        amount: Msat,
+        every: str,
+        *,
+        name: str = "",
+        description: str = "",
+        once: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> AsyncGenerator[DebitCharge, None]:
+        """Ask for the budget, then be paid ``amount`` in each ``every`` (``day``, ``week``, ``month`` of 30 days);
+        gives each paid period once the wallet has it.
+
+        The same call goes on after a restart: ``name`` tells apart what has the same terms. No period is charged twice,
+        whatever crashes, and none is made up for. A charge that the loop has not come back from is given again.
+        ``once`` does what is due and ends, with an error while that is not paid. ``tell`` is told the rest in words:
+        waiting, refusals, the next try.
+
+        Raises KitestringError: BUSY when another process carries it out, the refusal of the budget, UNSUPPORTED for a
+        session. A charge that is refused is tried again until its period ends.
+        """
+        till, unit = self._till(), read_every(every)
+        if till is None:
+            raise KitestringError(Reason.MALFORMED, "a subscription is paid into a wallet of your own")
+        if self.pointer.k1 is not None:
+            sentence = "this code is a session, for one payment: it cannot be subscribed"
+            raise KitestringError(Reason.UNSUPPORTED, sentence)
+        with SubscriptionStore(self._data_dir) as store:
+            row = store.open_one(
+                ndebit=pointers.encode(self.pointer), service=self.pointer.pubkey, pointer=self.pointer.pointer or "",
+                amount_sats=_whole(amount).sats_down(), every=unit, name=name, now=self._net.clock.now(),
+                entropy=self._net.entropy,
+            )  # fmt: skip
+            asking = _Told(self, lambda left_s: tell(waiting_words(left_s)))
+            subscriber = Subscriber(
+                row.subscription_id, store, asking, till, self._net.clock, description=fit_description(description),
+                tell=tell,
+            )  # fmt: skip
+            async with aclosing(subscriber.charges(once=once)) as charges:
+                async for charge in charges:
+                    yield charge
+
     def _own_key(self) -> SecretKey:
         if self._key is None:
             self._key = requestor_key(requestor_seed(self._data_dir, self._net.entropy), self.pointer.pubkey)
         return self._key
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A service whose silence is told."""
+
+    debit: DebitClient
+    waiting: Waiting
+
+    async def collect(self, invoice: bolt11.Invoice, wish: PayWish) -> DebitPaid:
+        return await self.debit.collect(invoice, wish, waiting=self.waiting)
+
+    async def grant(self, wish: DebitWish) -> None:
+        await self.debit.grant(wish, waiting=self.waiting)
+
+
+def waiting_words(left_s: float) -> str:
+    """A remark for whoever looks at nothing meanwhile."""
+    return f"waiting for the owner's approval, up to {left_s:,.0f} s"
 
 
 def read_every(text: str) -> RepeatUnit:

@@ -12,8 +12,6 @@ from kitestring.base.payments import preimage_fits
 
 #: Seconds after the expiry of an invoice in which a payment that was on its way may still be booked.
 GRACE_S: Final = 300
-#: The same for a wallet that goes on calling an expired invoice pending: its clock may be the right one.
-PENDING_GRACE_S: Final = 86_400
 
 
 class Till(Protocol):
@@ -50,7 +48,8 @@ class TillWord:
 async def ask_till(till: Till | None, payment_hash: str, expires_at: int, now: int) -> TillWord:
     """Ask the wallet about an invoice that expires at ``expires_at``. Never raises KitestringError.
 
-    An invoice is unpaid for good only when it has expired by the clock here *and* the wallet says that nothing came.
+    An invoice is unpaid for good only when it has expired by ``now`` *and* by the wallet's own word: of two clocks one
+    may be wrong. One that the wallet goes on calling pending stays open.
     """
     if till is None:
         return TillWord("foreign")
@@ -63,5 +62,5 @@ async def ask_till(till: Till | None, payment_hash: str, expires_at: int, now: i
     if found.state is TransactionState.SETTLED:
         preimage = found.preimage if preimage_fits(found.preimage, payment_hash) else None
         return TillWord("received", preimage, found.settled_at)
-    grace_s = PENDING_GRACE_S if found.state is TransactionState.PENDING else GRACE_S
-    return TillWord("unpaid" if now >= expires_at + grace_s else "open")
+    is_over = found.state is not TransactionState.PENDING and now >= expires_at + GRACE_S
+    return TillWord("unpaid" if is_over else "open")
