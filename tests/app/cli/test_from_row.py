@@ -128,6 +128,35 @@ def test_a_new_row_joins_the_commands_that_are_written_by_hand() -> None:
     assert {name: completed.commands[name] for name in made} == made
 
 
+@pytest.mark.usefixtures("added")
+def test_words_that_have_files_of_their_own_and_rows_are_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (CommandRow("greet", "greetings", f"debit {words}") for words in ("pointer create", "grants", "budget"))
+    monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))
+    monkeypatch.setitem(table.GROUPS, "debit pointer", "Pointers: create.")
+    group = from_row.make("debit")
+    assert isinstance(group, Group)
+    assert {"budget", "grants", "pointer", "request", "subscribe", "subscriptions"} == set(group.commands)
+    assert group.commands["budget"].help != group.commands["grants"].help  # what is written by hand comes first
+    inner = group.commands["pointer"]
+    assert isinstance(inner, Group)
+    assert (inner.help, list(inner.commands)) == ("Pointers: create.", ["create"])
+    assert inner.commands["create"].help == "Greet NAME.\n\nLouder with --loud."
+
+
+def test_a_group_inside_a_group_that_is_written_by_hand_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.group("account")
+    def by_hand() -> None:
+        pass
+
+    inner = Group("key", commands={"show": click.Command("show")})
+    by_hand.add_command(inner)
+    rows = (CommandRow("balance", "money", f"account key {word}") for word in ("show", "make"))
+    monkeypatch.setattr(table, "TABLE", tuple(rows))
+    from_row.complete(by_hand)
+    assert by_hand.commands["key"] is inner
+    assert list(inner.commands) == ["show", "make"]
+
+
 def test_a_parameter_that_cannot_be_typed_is_named() -> None:
     class Odd(msgspec.Struct):
         shape: dict[str, int]

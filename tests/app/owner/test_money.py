@@ -282,3 +282,26 @@ async def test_a_refusal_of_the_engine_is_told_as_one_and_not_as_an_unknown_bala
 
     monkeypatch.setattr(office.rig.engine, "ask", refuse)
     assert (await office.refused("balance")).reason is Reason.CONNECTION_ENDED
+
+
+# ------------------------------------------------------------ looking one up
+
+
+async def test_an_invoice_and_a_payment_are_found_by_their_hash_in_either_case(office: Office) -> None:
+    made = await office.run("invoice", amount_msat=5_000, description="tea")
+    found = await office.run("lookup", payment_hash=made["payment_hash"].upper())
+    assert (found["type"], found["state"], found["amount_msat"]) == ("incoming", "pending", 5_000)
+    paid = await office.run("pay", target=office.node.outside_bolt11(script=Script(fee=5)))
+    found = await office.run("lookup", payment_hash=paid["payment_hash"])
+    assert (found["type"], found["state"], found["preimage"]) == ("outgoing", "settled", paid["preimage"])
+
+
+async def test_an_invoice_past_its_time_is_expired_and_what_is_not_there_is_told_so(office: Office) -> None:
+    made = await office.run("invoice", amount_msat=5_000, expiry_s=60)
+    office.rig.clock.advance(61)
+    assert (await office.run("lookup", payment_hash=made["payment_hash"]))["state"] == "expired"
+    with pytest.raises(KitestringError) as caught:
+        await office.run("lookup", payment_hash="00" * 32)
+    assert caught.value.reason is Reason.UNKNOWN_TARGET
+    with pytest.raises(KitestringError, match="64 hexadecimal digits"):
+        await office.run("lookup", payment_hash="00")

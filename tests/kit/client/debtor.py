@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, encode_event
 from kitestring.nostr.filter import Filter
@@ -25,15 +26,16 @@ Answers = Callable[[Request], Answer]
 
 
 class Debtor:
-    """Answers debit requests for ``SERVICE`` at ``url`` with what ``answers`` returns, as Lightning.Pub does: without a
+    """Answers debit requests for ``key`` at ``url`` with what ``answers`` returns, as Lightning.Pub does: without a
     version tag. ``requests`` are all that it was asked, ``events`` also those that came again."""
 
-    def __init__(self, url: str, answers: Answers, clock: StandingClock = CLOCK) -> None:
+    def __init__(self, url: str, answers: Answers, clock: StandingClock = CLOCK, key: SecretKey = SERVICE) -> None:
         self.answers = answers
         self.url = url
         self.requests: list[Request] = []
         self.events: list[Event] = []
         self.news = asyncio.Event()
+        self.key = key
         self._clock = clock
         self._pool = RelayPool((url,), clock=clock, entropy=entropy)
 
@@ -44,7 +46,7 @@ class Debtor:
 
     async def __aenter__(self) -> Debtor:
         await self._pool.start()
-        wanted = Filter(kinds={kinds.DEBIT}, tags={"p": {SERVICE.public_hex}})
+        wanted = Filter(kinds={kinds.DEBIT}, tags={"p": {self.key.public_hex}})
         standing = self._pool.subscribe("debtor", lambda _: (wanted,), self._hear)
         assert await standing.wait_eose()
         return self
@@ -56,7 +58,7 @@ class Debtor:
         self.events.append(event)
         if event.id in {request.event.id for request in self.requests}:
             return
-        request = read_request(event)
+        request = read_request(event, self.key)
         self.requests.append(request)
         answer = self.answers(request)
         if answer is not None:
@@ -65,7 +67,7 @@ class Debtor:
 
     def say(self, request: Request, answer: Answer) -> None:
         text = answer if isinstance(answer, str) else json.dumps(answer)
-        reply = request.reply(text, at=self._clock.now())
+        reply = request.reply(text, key=self.key, at=self._clock.now())
         self._pool.send(reply.id, reply.pubkey, encode_event(reply), lambda _: None)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Final
 
 import click
@@ -21,6 +23,7 @@ from msgspec.inspect import (
     UnionType,
 )
 
+from kitestring.app import cli
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, facts, label, msat, shown, table
 from kitestring.app.owner.commands import command
@@ -37,11 +40,34 @@ def make(word: str) -> click.Command:
 
 
 def complete(group: click.Group) -> click.Group:
-    """``group`` with those of its rows that it has not by hand."""
+    """``group`` with the words that have files of their own here (``GROUP_WORD.py``), and with those of its rows that
+    are not written by hand."""
+    for found in _by_hand(str(group.name)):
+        if found.name not in group.commands:
+            group.add_command(found)
     for row in rows_of(str(group.name)):
-        if row.words.partition(" ")[2] not in group.commands:
-            group.add_command(_command(row))
+        *between, last = row.words.split(" ")[1:]
+        holder = group
+        for word in between:
+            holder = _inner(holder, word)
+        if last not in holder.commands:
+            holder.add_command(_command(row))
     return group
+
+
+def _by_hand(word: str) -> Iterator[click.Command]:
+    for module in iter_modules(cli.__path__):
+        if module.name.startswith(f"{word}_"):
+            yield import_module(f"{cli.__name__}.{module.name}").command
+
+
+def _inner(group: click.Group, word: str) -> click.Group:
+    """The group of that word inside ``group``."""
+    found = group.commands.get(word)
+    if not isinstance(found, click.Group):
+        found = Group(word, help=GROUPS[f"{group.name} {word}"])
+        group.add_command(found)
+    return found
 
 
 def _command(row: CommandRow) -> click.Command:

@@ -36,8 +36,9 @@ _AFTER: Final[Mapping[str, str]] = {
     "sandbox": "The outside world of a sandbox: pay, invoice.",
 }
 _OWNERS: Final = {row.words.split(" ")[0]: row.summary for row in TABLE if row.words}
+_GROUPS: Final = {word: summary for word, summary in GROUPS.items() if " " not in word}
 #: command → what the list in ``--help`` says.
-SUMMARIES: Final[Mapping[str, str]] = {**_BEFORE, **_OWNERS, **GROUPS, **_AFTER}
+SUMMARIES: Final[Mapping[str, str]] = {**_BEFORE, **_OWNERS, **_GROUPS, **_AFTER}
 #: The longest of our own sentences have about 400 characters.
 MAX_SENTENCE_CHARS: Final = 4_000
 #: The exit code that a shell reports for a program ended by Ctrl-C.
@@ -70,7 +71,8 @@ class CommandGroup(click.Group):
 
             return make(cmd_name)
         found: click.Command = importlib.import_module(by_hand).command
-        if isinstance(found, click.Group) and len(rows_of(cmd_name)) > len(found.commands):
+        words = (row.words.split(" ")[1:2] for row in rows_of(cmd_name))
+        if isinstance(found, click.Group) and any(word and word[0] not in found.commands for word in words):
             from kitestring.app.cli.from_row import complete
 
             return complete(found)

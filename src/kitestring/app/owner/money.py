@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -19,13 +20,14 @@ from kitestring.base.commands import (
     OWNER_ACCOUNT,
     GetInfo,
     ListTransactions,
+    LookupInvoice,
     MakeInvoice,
     PayInvoice,
     thaw,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE, Msat
-from kitestring.base.outcomes import Balance, Info, Invoiced, Paid, Transaction
+from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
 from kitestring.base.store import Scope
 from kitestring.base.text import one_line
@@ -38,6 +40,8 @@ MAX_WAIT_S: Final = 600
 #: Rows of one answer: a screen, and at most what a JSON answer carries comfortably.
 DEFAULT_ROWS: Final = 20
 MAX_ROWS: Final = 1_000
+
+_HASH: Final = re.compile("[0-9A-Fa-f]{64}", re.ASCII)
 
 MaxFeeMsat = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 
@@ -69,6 +73,10 @@ class TransactionsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     direction: Literal["", "incoming", "outgoing"] = ""
     unpaid: bool = False
     account: Annotated[str, Meta(max_length=64)] = ""
+
+
+class LookupParams(msgspec.Struct, forbid_unknown_fields=True):
+    payment_hash: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class ResolveParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -174,6 +182,14 @@ async def transactions(desk: Reading, params: TransactionsParams, _call: Call) -
     return {"transactions": [show_transaction(transaction) for transaction in found]}
 
 
+async def lookup(desk: Asking, params: LookupParams, call: Call) -> Result:
+    """Show one payment or invoice, by its payment hash of 64 hexadecimal digits."""
+    if _HASH.fullmatch(params.payment_hash) is None:
+        raise KitestringError(Reason.MALFORMED, "a payment hash is 64 hexadecimal digits")
+    asked = LookupInvoice(payment_hash=params.payment_hash.lower())
+    return show_transaction(expect(await desk.ask(call.caller.grant_id, asked), Found).transaction)
+
+
 async def info(desk: Asking, _params: NoParams, call: Call) -> Result:
     """Show the node behind the service, and the service's own counters."""
     node = expect(await desk.ask(call.caller.grant_id, GetInfo()), Info)
@@ -234,6 +250,7 @@ COMMANDS: Final[Commands] = (
     Receive("invoice", InvoiceParams, invoice),
     Read("balance", NoParams, balance),
     Read("transactions", TransactionsParams, transactions),
+    Ask("lookup", LookupParams, lookup),
     Ask("info", NoParams, info),
     Operate("payment_resolve", ResolveParams, payment_resolve),
 )

@@ -19,7 +19,7 @@ class CommandRow(NamedTuple):
 
     ``words`` are what is typed on the command line ("" = not there), ``summary`` is its line in the list of commands; a
     command in a group needs none. Where there is a file ``app/cli/WORD.py``, that is the command; otherwise it is built
-    from the parameters and the docstring.
+    from the parameters and the docstring. A word of a group has a file ``app/cli/GROUP_WORD.py`` in the same way.
     """
 
     name: str
@@ -47,6 +47,7 @@ TABLE: Final = (
     CommandRow("invoice", "money", "invoice", "Make an invoice to be paid."),
     CommandRow("balance", "money", "balance", "Show what can be spent."),
     CommandRow("transactions", "money", "transactions", "List payments in and out."),
+    CommandRow("lookup", "money", "lookup", "Show one payment or invoice by its hash."),
     CommandRow("events", "events", "events", "List what became true, the newest last."),
     CommandRow("payment_resolve", "money", "resolve", "Decide about a payment of unknown outcome."),
     CommandRow("spending_allow", "spending", "allow-spending", "Let spending go on that was stopped by a doubt."),
@@ -54,11 +55,12 @@ TABLE: Final = (
     CommandRow("doctor", "node"),
     CommandRow("audit_node", "node"),
 )
-#: The line of each group of commands.
+#: The line of each group of commands; of a group inside a group, by both words, the help alone.
 GROUPS: Final = {
     "connection": "One wallet connection: relink.",
     "account": "Sub-accounts: create, list, fund.",
     "offer": "Static payment codes: create, list, show, relink, delete.",
+    "debit": "Ask others to pay you: request, budget, subscribe.",
 }
 
 
