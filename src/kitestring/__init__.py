@@ -15,16 +15,22 @@ if TYPE_CHECKING:
     from kitestring.base.budgets import Budget
     from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
     from kitestring.base.money import Msat, sat
+    from kitestring.client.debits import DebitPaid
     from kitestring.codec.bolt11 import decode as decode_bolt11
     from kitestring.codec.pointers import Noffer
     from kitestring.codec.pointers import decode as decode_pointer
     from kitestring.codec.uri import NwcUri
+    from kitestring.sdk.debits import DebitClient
+    from kitestring.sdk.subscriptions import DebitCharge
     from kitestring.sdk.wallet import Invoice, Receipt, Wallet
 
 _PLACES = {
     "Budget": "kitestring.base.budgets",
     "CodecError": "kitestring.base.errors",
     "Connection": "kitestring.app.embedded",
+    "DebitClient": "kitestring.sdk.debits",
+    "DebitCharge": "kitestring.sdk.subscriptions",
+    "DebitPaid": "kitestring.client.debits",
     "Exit": "kitestring.base.errors",
     "Invoice": "kitestring.sdk.wallet",
     "KitestringError": "kitestring.base.errors",
@@ -45,6 +51,9 @@ __all__ = [
     "Budget",
     "CodecError",
     "Connection",
+    "DebitCharge",
+    "DebitClient",
+    "DebitPaid",
     "Exit",
     "Invoice",
     "KitestringError",

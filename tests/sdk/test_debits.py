@@ -47,6 +47,10 @@ class Scene:
     debtor: Debtor
     clock: StandingClock
 
+    @property
+    def debit_code(self) -> str:
+        return pointers.encode(ndebit(self.debtor.url))
+
     def debit(self, k1: str | None = None) -> DebitClient:
         return self.wallet.debit(pointers.encode(ndebit(self.debtor.url, k1=k1)))
 
@@ -354,10 +358,20 @@ async def test_another_code_is_no_debit(tmp_path: Path) -> None:
             here.wallet.debit(pointers.encode(noffer("wss://relay.example.com")))
 
 
-def test_without_a_wallet_only_an_invoice_can_be_paid(tmp_path: Path) -> None:
-    debit = DebitClient(pointers.encode(ndebit("wss://relay.example.com")), lambda: None, None, tmp_path)  # type: ignore[arg-type]  # nothing is sent
-    assert "DebitClient(" in repr(debit)
-    assert debit.pointer.pubkey not in repr(debit)
+async def test_without_a_wallet_only_an_invoice_can_be_paid(tmp_path: Path) -> None:
+    async with scene(tmp_path, always({"res": "ok"})) as here:
+        debit = DebitClient(here.debit_code, lambda: None, here.wallet._net, tmp_path)
+        with pytest.raises(KitestringError, match="only an invoice can be paid"):
+            await debit.pay(sat(5))
+        assert here.debtor.requests == []
+        assert (await debit.pay(invoice(at=int(time.time())))).proof == "claimed"
+
+
+async def test_what_is_shown_of_it_holds_no_session(tmp_path: Path) -> None:
+    async with scene(tmp_path, always(None)) as here:
+        shown = repr(here.debit(K1))
+        assert shown == f"DebitClient({here.debit().pointer.pubkey[:16]}…)"
+        assert K1 not in shown
 
 
 # ---------------------------------------------------------------- subscriptions

@@ -251,7 +251,7 @@ class DebitClient:
         name: str = "",
         description: str = "",
         once: bool = False,
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Callable[[str], None] | None = None,
     ) -> AsyncGenerator[DebitCharge, None]:
         """Ask for the budget, then be paid ``amount`` in each ``every`` (``day``, ``week``, ``month`` of 30 days);
         gives each paid period once the wallet has it.
@@ -276,10 +276,11 @@ class DebitClient:
                 amount_sats=_whole(amount).sats_down(), every=unit, name=name, now=self._net.clock.now(),
                 entropy=self._net.entropy,
             )  # fmt: skip
-            asking = _Told(self, lambda left_s: tell(waiting_words(left_s)))
+            say = tell or (lambda _: None)
+            asking = _Told(self, lambda left_s: say(waiting_words(left_s)))
             subscriber = Subscriber(
                 row.subscription_id, store, asking, till, self._net.clock, description=fit_description(description),
-                tell=tell,
+                tell=say,
             )  # fmt: skip
             async with aclosing(subscriber.charges(once=once)) as charges:
                 async for charge in charges:
