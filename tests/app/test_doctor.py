@@ -126,6 +126,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "alarms": [],
         "spending_stopped": [],
         "full_shares": [],
+        "questions": {"waiting": 0, "oldest_at": None},
         "unknown_payments": [],
         "overdrawn_accounts": [],
         "clocks": msgspec.to_builtins([RELAYS_CLOCK]),
@@ -178,6 +179,19 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
     assert found[5].sentence.startswith("offer:ab: 1000 invoices are unpaid")
     assert "kitestring resolve" in found[6].sentence
     assert "kitestring account fund shop" in found[8].sentence
+
+
+@pytest.mark.parametrize(
+    ("waiting", "words"),
+    [
+        (1, "1 question waits for your word, the oldest for 2 min; see `kitestring approvals`"),
+        (7, "7 questions wait for your word, the oldest for 2 min; see `kitestring approvals`"),
+    ],
+)
+def test_questions_that_wait_for_the_owner_are_counted(waiting: int, words: str) -> None:
+    found = judge(facts(now=1_150, questions={"waiting": waiting, "oldest_at": 1_000}))
+    assert Finding("approvals", FindingState.INFO, words) in list(found)
+    assert "approvals" not in {one.name for one in judge(facts())}
 
 
 def test_each_cause_for_which_nothing_is_spent_has_a_name_and_a_way_out() -> None:

@@ -16,9 +16,9 @@ import pytest
 
 from kitestring.app.doors.unix import KEY_HEADER, ControlServer
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.owner.command import Ask, Call, CommandSpec, Manage, Operate, Read, Receive, Spend
+from kitestring.app.owner.command import Ask, Call, CommandSpec, Judge, Manage, Operate, Read, Receive, Spend
 from kitestring.app.owner.commands import OwnerCommands, all_commands
-from kitestring.app.owner.desk import Asking, Managing, Operating, Reading, Receiving, Spending
+from kitestring.app.owner.desk import Asking, Deciding, Managing, Operating, Reading, Receiving, Spending
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
@@ -210,6 +210,7 @@ def test_the_right_of_a_row_fits_the_role_that_its_handler_is_given() -> None:
         Spend: (Spending, Right.SPEND, False),
         Manage: (Managing, Right.MANAGE, False),
         Operate: (Operating, Right.MANAGE, False),
+        Judge: (Deciding, Right.MANAGE, False),
     }
     for spec in all_commands().values():
         role, right, offline = roles[type(spec)]

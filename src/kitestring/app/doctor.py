@@ -176,6 +176,7 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("alarm", WARN, f"{at}: {alarm['sentence']}")
     for full in facts["full_shares"]:
         yield Finding("share", WARN, f"{full['holder']}: {_FULL[full['what']].format(full['number'])}")
+    yield from questions(facts)
     for payment_hash in facts["unknown_payments"]:
         yield Finding("payment", WARN, f"{payment_hash} has no known end; see `kitestring resolve --help`")
     for name in facts["overdrawn_accounts"]:
@@ -184,6 +185,16 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
         else:
             mend = f"fund it with `kitestring account fund {name}`"
         yield Finding("account", WARN, f"{name} is overdrawn: {mend}")
+
+
+def questions(facts: dict[str, Any]) -> Iterator[Finding]:
+    """Tell of questions that wait for the owner: whoever asks waits some minutes and no longer."""
+    number = facts["questions"]["waiting"]
+    if not number:
+        return
+    age_min = max(0, facts["now"] - facts["questions"]["oldest_at"]) // 60
+    who = "1 question waits for your word" if number == 1 else f"{number} questions wait for your word"
+    yield Finding("approvals", INFO, f"{who}, the oldest for {age_min} min; see `kitestring approvals`")
 
 
 def compare_clocks(facts: dict[str, Any]) -> Comparison:

@@ -32,6 +32,7 @@ from kitestring.base.ports import Entropy
 from kitestring.base.store import Store
 from kitestring.base.transactions import Write
 from kitestring.crypto.keys import SecretKey
+from kitestring.engine.limits import Limits
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
@@ -114,7 +115,7 @@ class Service:
             keyring = self._keyring()
             store = await SqliteStore.open(self._home.ledger, keyring.service_id)
             try:
-                desk = _StoppedDesk(self._home.path, keyring, store, self._relays)
+                desk = _StoppedDesk(self._home.path, keyring, store, self._relays, self._config.limits)
                 return await _run(_stopped_commands(desk), name, params)
             finally:
                 await store.close()
@@ -195,8 +196,8 @@ class Service:
 class _StoppedDesk(LedgerDesk, Managing):
     """A stopped service whose ledger is open for writing: what needs neither node nor relay can be managed."""
 
-    def __init__(self, data_dir: Path, keyring: Keyring, store: Store, relays: tuple[str, ...]) -> None:
-        super().__init__(data_dir, keyring.service_id, store, relays)
+    def __init__(self, data_dir: Path, keyring: Keyring, store: Store, relays: tuple[str, ...], limits: Limits) -> None:
+        super().__init__(data_dir, keyring.service_id, store, relays, limits)
         self._ledger, self._keyring = store, keyring
         self._one_at_a_time = asyncio.Lock()
 

@@ -126,16 +126,16 @@ def refuse_invoice(
 
 
 def fee_cap_of(
-    command: PayInvoice, grant: Grant, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT
+    command: PayInvoice, grant: Grant | None, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT
 ) -> Msat:
     """The routing fee to allow and reserve: the cap of the grant, else of the service. A caller may ask for less, and
     only the owner for more."""
-    cap, asked = grant.fee_cap_msat, command.max_fee_msat
+    cap, asked = None if grant is None else grant.fee_cap_msat, command.max_fee_msat
     if cap is None:
         cap = default_fee_cap(command.amount_msat, fee_ppm, fee_min_msat)
     if asked is None:
         return cap
-    return asked if grant.wire == OWNER_WIRE else min(asked, cap)
+    return asked if grant is not None and grant.wire == OWNER_WIRE else min(asked, cap)
 
 
 def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None, budget_id: int | None = None) -> Refused:

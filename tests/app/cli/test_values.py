@@ -5,7 +5,19 @@ from __future__ import annotations
 import click
 import pytest
 
-from kitestring.app.cli.values import BudgetType, Moment, MomentType, Sats, amount, budget, facts, table
+from kitestring.app.cli.values import (
+    BudgetType,
+    Moment,
+    MomentType,
+    Sats,
+    amount,
+    budget,
+    budget_params,
+    facts,
+    quoted,
+    short_key,
+    table,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +99,13 @@ def test_no_cell_forges_a_row_or_steers_a_terminal() -> None:
 def test_tables_align_numbers_to_the_right() -> None:
     assert table([("a", "5"), ("bb", "10")], ("name", "sat ")) == "name  sat\na       5\nbb     10"
     assert facts([("a", "1"), ("long", "2"), ("none", "")]) == "a     1\nlong  2"
+
+
+def test_the_words_of_others_stand_in_quotes_that_they_cannot_end() -> None:
+    assert quoted('tea" (paid)\n\x1b[31m') == '"tea\' (paid) [31m"'
+    assert quoted("x" * 9, 3) == '"xxx"'
+
+
+def test_a_budget_is_handed_on_in_msat_and_a_key_is_cut_in_its_middle() -> None:
+    assert budget_params((5, "rolling", 60)) == {"limit_msat": 5_000, "period": "rolling", "length_s": 60}
+    assert short_key("npub1" + "x" * 52 + "abcdef") == "npub1xxxxxxx…abcdef"

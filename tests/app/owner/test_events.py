@@ -12,8 +12,13 @@ import pytest
 from kitestring.app.owner.command import Call
 from kitestring.app.owner.desk import Reading
 from kitestring.app.owner.events import EventsParams, events
+from kitestring.app.owner.params import npub
+from kitestring.base.budgets import Budget
+from kitestring.base.money import Msat, sat
 from kitestring.base.transactions import ForgetNews, SetSpending
 from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.app.desk import Office
+from tests.kit.engine.rig import AMOUNT
 from tests.kit.ledger.steps import open_invoice
 from tests.kit.ledger.values import NOW, SERVICE, answered, claim, credit, hash_of, setting, settle
 
@@ -75,3 +80,25 @@ async def test_what_is_about_money_has_the_hash_that_every_other_command_shows(s
 async def test_an_event_of_a_connection_has_no_hash_but_the_connection(store: SqliteStore) -> None:
     granted = [row for row in (await asked(store, after=0))["events"] if row["kind"] == "granted"]
     assert [(row["payment_hash"], row["connection_id"]) for row in granted] == [("", "app"), ("", "bobs")]
+
+
+async def test_a_question_is_told_in_a_sentence_with_its_id_and_so_is_its_end(office: Office) -> None:
+    key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+    await office.rig.pointer("till")
+    await office.rig.debit("r1", key, budget=Budget.weekly(sat(5_000)))
+    await office.rig.debit("r2", key)
+    await office.rig.debit("r3", key, office.rig.life.node.outside_invoice(), description="evil words")
+    (last,) = await office.store.approvals(limit=9)
+    await office.run("deny", id=last.approval_id)
+    told = [row for row in (await office.run("events", after=0))["events"] if row["approval_id"]]
+    who = npub(key)
+    assert [(row["kind"], row["detail"]) for row in told] == [
+        ("asked", f"{who} asks for a budget of 5,000 sat per week at till"),
+        ("decided", f"superseded: {who} asks for a budget of 5,000 sat per week at till"),
+        ("asked", f"{who} asks for full access at till"),
+        ("decided", f"superseded: {who} asks for full access at till"),
+        ("asked", f"{who} asks for a payment of {Msat(AMOUNT)} at till"),
+        ("decided", f"denied by owner: {who} asks for a payment of {Msat(AMOUNT)} at till"),
+    ]
+    assert told[-1]["approval_id"] == last.approval_id
+    assert told[-1]["payment_hash"] == ""

@@ -20,7 +20,10 @@ from tests.kit.app.desk import OWNER
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH as NOW
 
-OFFLINE = {"card", "connections", "events", "account_list", "offer_list", "offer_show", "balance", "transactions"}
+OFFLINE = {
+    "card", "connections", "approvals", "blocked", "events",
+    "account_list", "offer_list", "offer_show", "balance", "transactions",
+}  # fmt: skip
 
 
 async def stopped(tmp_path: Path, *writes: Write) -> Config:

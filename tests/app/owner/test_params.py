@@ -5,7 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, UnixTime, plain_line
+from kitestring.app.owner.params import (
+    AmountMsat,
+    Name,
+    NameParams,
+    NoParams,
+    UnixTime,
+    npub,
+    only,
+    plain_line,
+    public_key,
+)
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE
 
@@ -58,3 +68,28 @@ def test_what_would_not_look_like_itself_in_a_list_is_refused_for_the_right_reas
     with pytest.raises(KitestringError, match=why) as caught:
         plain_line(text)
     assert caught.value.reason is Reason.MALFORMED
+
+
+#: A point of the curve.
+KEY = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+
+
+@pytest.mark.parametrize("typed", [KEY, f" {KEY.upper()} ", npub(KEY), f"nostr:{npub(KEY)}"])
+def test_a_public_key_is_taken_in_either_form(typed: str) -> None:
+    assert public_key(typed) == KEY
+
+
+@pytest.mark.parametrize("typed", ["", "npub1xx", KEY[:-1], f"{KEY[:-1]}g", "ff" * 32, "note1abc", f"{KEY}\n00"])
+def test_what_is_no_public_key_is_refused(typed: str) -> None:
+    with pytest.raises(KitestringError, match="no public key") as caught:
+        public_key(typed)
+    assert caught.value.reason is Reason.MALFORMED
+
+
+def test_several_of_an_id_are_named_and_not_all_of_very_many() -> None:
+    only(["a1"], "a", "questions")
+    with pytest.raises(
+        KitestringError, match="a stands for 6 questions: a0, a1, a2, a3, a4; type more of it"
+    ) as caught:
+        only([f"a{number}" for number in range(6)], "a", "questions")
+    assert caught.value.details["ids"] == [f"a{number}" for number in range(6)]

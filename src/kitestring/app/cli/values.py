@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import click
 
 from kitestring.base.money import MAX_WHOLE, MSAT_PER_SAT
-from kitestring.base.text import clean
+from kitestring.base.text import MAX_LINE_CHARS, clean
 
 #: The largest amount whose millisatoshis JSON carries exactly: about 90,000 bitcoin.
 MAX_TYPED_SATS: Final = MAX_WHOLE // MSAT_PER_SAT
@@ -127,6 +127,22 @@ def msat(sats: int) -> int:
     from kitestring.base.money import sat
 
     return int(sat(sats))
+
+
+def budget_params(typed: tuple[int, str, int]) -> dict[str, object]:
+    """A budget as the service takes it, out of what :class:`BudgetType` has read."""
+    limit, period, length_s = typed
+    return {"limit_msat": msat(limit), "period": period, "length_s": length_s}
+
+
+def short_key(npub: str) -> str:
+    """A public key in a row of a terminal: its beginning and its end tell keys apart."""
+    return f"{npub[:12]}…{npub[-6:]}"
+
+
+def quoted(text: str, max_chars: int = MAX_LINE_CHARS) -> str:
+    """The words of others, in quotes that they cannot end."""
+    return f'"{clean(text, max_chars).replace(chr(34), chr(39))}"'
 
 
 def amount(amount_msat: int | None) -> str:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
-from kitestring.app.owner.desk import Asking, Desk, Managing, Operating, Reading, Receiving, Spending
+from kitestring.app.owner.desk import Asking, Deciding, Desk, Managing, Operating, Reading, Receiving, Spending
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result, stored_result
 from kitestring.base.commands import AnyCommand
@@ -213,6 +213,14 @@ class Operate(_Managed[Operating, P]):
         return nullcontext()
 
 
+class Judge(_Managed[Deciding, P]):
+    """A command that answers a question to the owner. The ledger decides each question once, whoever comes first, so it
+    waits for no turn; and it may wait for the end of a payment."""
+
+    def _turn(self, desk: Deciding) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
+
+
 #: The type of ``COMMANDS``, which a module of this room exports.
 Commands = tuple[CommandSpec[Desk, Any], ...]
 
@@ -263,5 +271,11 @@ def _plain(words: str) -> str:
 def _refuse_floats(params: Mapping[str, object]) -> None:
     """Raise KitestringError for a float: no parameter is a fraction, and 1.0 would pass for 1."""
     for name, value in params.items():
-        if isinstance(value, float):
+        if _has_float(value):
             raise KitestringError(Reason.MALFORMED, f"{name} must be a whole number")
+
+
+def _has_float(value: object) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_float, value))
+    return any(map(_has_float, value.values())) if isinstance(value, dict) else isinstance(value, float)

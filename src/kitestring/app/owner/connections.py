@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.accounts import need_account
+from kitestring.app.owner.budgets import BudgetAsked, read_budget
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import (
@@ -223,9 +224,8 @@ def _money(amount_msat: int | None) -> Msat | None:
 def _budgets(params: ConnectParams) -> tuple[Budget, ...]:
     if params.budget_msat is None:
         return ()
-    if (params.period == "rolling") != (params.length_s > 0):
-        raise KitestringError(Reason.MALFORMED, "a rolling budget, and only that, has a length in seconds")
-    return (Budget(Msat(params.budget_msat), params.period, params.length_s),)
+    asked = BudgetAsked(limit_msat=params.budget_msat, period=params.period, length_s=params.length_s)
+    return (read_budget(asked),)
 
 
 async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:

@@ -12,14 +12,16 @@ from kitestring.app.home.config import Config
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.relay_word import Carried, RelayWord
+from kitestring.base.approvals import Approval, OwnersWord
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
+from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock, Entropy
-from kitestring.base.records import NodeView, StopCause
+from kitestring.base.records import NodeView, Payment, StopCause
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
 from kitestring.client.payable import Payable, Terms
@@ -48,6 +50,10 @@ class Reading(Protocol):
 
     async def balance(self, grant_id: str) -> Outcome:
         """The amount that the grant can spend now; refused as UNAVAILABLE where the node cannot be asked."""
+        ...
+
+    def fee_cap(self, command: PayInvoice, grant: Grant | None) -> Msat:
+        """The most that routing this payment may cost, by what is set for the grant, else for everybody."""
         ...
 
 
@@ -156,7 +162,21 @@ class Operating(Asking, Managing, Protocol):
         ...
 
 
-class Desk(Receiving, Spending, Operating, Protocol):
+class Deciding(Managing, Protocol):
+    """Managing that answers questions to the owner: what is decided may be a payment."""
+
+    async def decide(self, word: OwnersWord, wait_s: float) -> tuple[Approval, Payment | None]:
+        """Decide about a question, and wait at most ``wait_s`` seconds for the end of what follows: the question as it
+        is then, and its payment, if there is one. The same word told twice is one decision.
+
+        Raises KitestringError: UNKNOWN_TARGET, ALREADY_USED (it was decided otherwise, or by another command),
+        UNDECIDED (it has expired), MALFORMED (this does not fit what is asked), BUSY (it has changed: look again).
+        After any other one nothing is decided and the question stays open.
+        """
+        ...
+
+
+class Desk(Receiving, Spending, Operating, Deciding, Protocol):
     """All roles: the running service."""
 
 

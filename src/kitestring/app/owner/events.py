@@ -8,16 +8,19 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from kitestring.app.owner.approvals import what_is_asked
 from kitestring.app.owner.command import Call, Commands, Read
 from kitestring.app.owner.desk import Reading
 from kitestring.app.service.execute import Result
-from kitestring.base.events import Event, Missed
+from kitestring.base.approvals import Approval
+from kitestring.base.events import Event, EventKind, Missed
 from kitestring.base.money import MAX_WHOLE
 
 #: Rows in one answer.
 MAX_ROWS: Final = 500
 DEFAULT_ROWS: Final = 20
 HASH: Final = re.compile("[0-9a-f]{64}")
+_OF_QUESTIONS: Final = frozenset({EventKind.ASKED, EventKind.DECIDED})
 
 
 class EventsParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,15 +52,27 @@ async def events(desk: Reading, params: EventsParams, _call: Call) -> Result:
 
 
 async def _shown(desk: Reading, event: Event) -> dict[str, object]:
+    asked = await desk.store.approval(event.subject) if event.kind in _OF_QUESTIONS else None
     return {
         "number": event.number,
         "happened_at": event.at,
         "kind": event.kind.value,
         "payment_hash": await _payment_hash(desk, event.subject),
+        "approval_id": event.subject if event.kind in _OF_QUESTIONS else "",
         "connection_id": event.grant_id,
         "account": event.account_id,
-        "detail": event.detail,
+        "detail": event.detail if asked is None else await _sentence(desk, event, asked),
     }
+
+
+async def _sentence(desk: Reading, event: Event, asked: Approval) -> str:
+    """Say what was asked, and how it ended."""
+    pointer = await desk.store.grant(asked.target)
+    words = what_is_asked(asked, asked.target if pointer is None else pointer.name)
+    if event.kind is EventKind.ASKED:
+        return words
+    by = f" by {asked.decided_by}" if asked.decided_by else ""
+    return f"{event.detail}{by}: {words}"
 
 
 async def _payment_hash(desk: Reading, subject: str) -> str:

@@ -11,7 +11,7 @@ from msgspec import Meta
 from kitestring.app.owner.accounts import need_account, show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
 from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
-from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_NOTE_CHARS, AmountMsat, NoParams, UnixTime
+from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_NOTE_CHARS, MAX_WAIT_S, AmountMsat, NoParams, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import (
     DEFAULT_EXPIRY_S,
@@ -35,8 +35,6 @@ from kitestring.client.payable import Terms, choose
 from kitestring.codec.json import dumps, loads_object
 from kitestring.wire.text import fit_description, fit_offer_words
 
-#: Seconds that a command may be told to wait.
-MAX_WAIT_S: Final = 600
 #: Rows of one answer: a screen, and at most what a JSON answer carries comfortably.
 DEFAULT_ROWS: Final = 20
 MAX_ROWS: Final = 1_000

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from kitestring.app.home.datadir import DataDir
+from kitestring.app.owner.approvals import MAX_ROWS
 from kitestring.app.owner.command import Ask, Call, Commands, Read
 from kitestring.app.owner.desk import Asking, Reading
 from kitestring.app.owner.node_audit import AuditedService, Findings, examine
@@ -74,6 +75,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
         "relays": await _relay_facts(desk, carried, old),
         "now": desk.clock.now(),
         "clocks": msgspec.to_builtins(await desk.read_clocks()),
+        "questions": await _questions(desk),
         "open_payments": len(payments),
         "unknown_payments": [payment.payment_hash for payment in payments if payment.state is State.UNKNOWN],
         "overdrawn_accounts": [account.account_id for account in await desk.store.accounts() if account.overdrawn],
@@ -90,6 +92,12 @@ def about_old_relays(served: Collection[str], kept: Sequence[KeptRelay]) -> tupl
         *(Finding(OLD_RELAY, FindingState.INFO, one.why) for one in kept),
         *(Finding(OLD_RELAY, FindingState.INFO, f"{url} {_IDLE}") for url in idle),
     )
+
+
+async def _questions(desk: Asking) -> Result:
+    """The questions that wait for the owner."""
+    waiting = await desk.store.approvals(limit=MAX_ROWS)
+    return {"waiting": len(waiting), "oldest_at": waiting[0].asked_at if waiting else None}
 
 
 async def _relay_facts(desk: Asking, carried: Sequence[Carried], old: Collection[str]) -> list[Result]:

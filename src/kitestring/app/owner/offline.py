@@ -13,18 +13,24 @@ from kitestring.app.owner.commands import OwnerCommands, command
 from kitestring.app.owner.desk import Reading
 from kitestring.app.service.execute import Result
 from kitestring.app.service.own_relay import own_relays
+from kitestring.base.commands import PayInvoice
+from kitestring.base.grants import Grant
+from kitestring.base.money import Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock
 from kitestring.base.store import Reads, Store
+from kitestring.engine.limits import Limits
+from kitestring.policy.rules import fee_cap_of
 from kitestring.transport.clock import SystemClock
 
 
 class LedgerDesk(Reading):
     """The reading role on the ledger in ``data_dir`` alone: no node stands behind it."""
 
-    def __init__(self, data_dir: Path, service_id: str, store: Reads, relays: tuple[str, ...]) -> None:
+    def __init__(self, data_dir: Path, service_id: str, store: Reads, relays: tuple[str, ...], limits: Limits) -> None:
         self._data_dir, self._service_id, self._store, self._relays = data_dir, service_id, store, relays
         self._clock = SystemClock()
+        self._limits = limits
 
     @property
     def store(self) -> Reads:
@@ -40,6 +46,9 @@ class LedgerDesk(Reading):
 
     def relay_urls(self) -> tuple[str, ...]:
         return self._relays
+
+    def fee_cap(self, command: PayInvoice, grant: Grant | None) -> Msat:
+        return fee_cap_of(command, grant, self._limits.fee_ppm, self._limits.fee_min_msat)
 
     async def balance(self, grant_id: str) -> Outcome:
         """Refused: only the node knows it."""
@@ -57,7 +66,7 @@ async def run_offline(config: Config, name: str, params: dict[str, Any]) -> Resu
         raise not_running(home.path)
     store = await _open(home.ledger, keyring.service_id)
     try:
-        desk = LedgerDesk(home.path, keyring.service_id, store, own_relays(config, home))
+        desk = LedgerDesk(home.path, keyring.service_id, store, own_relays(config, home), config.limits)
         commands = OwnerCommands[Reading](desk, {name: spec})
         return await commands.run(await commands.owner(), name, params)
     finally:

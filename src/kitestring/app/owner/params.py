@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE
 from kitestring.base.text import unseen
+from kitestring.codec.nip19 import PublicKey, decode, encode
+from kitestring.crypto import secp
 
 #: JSON carries no larger number exactly.
 AmountMsat = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
@@ -21,10 +24,16 @@ Name = Annotated[str, Meta(min_length=1, max_length=64)]
 MAX_NOTE_CHARS: Final = 500
 #: Seconds a command waits for the end of a payment, unless it is told; the node itself searches for at most 60.
 DEFAULT_WAIT_S: Final = 75
+#: Seconds that a command may be told to wait.
+MAX_WAIT_S: Final = 600
 #: The longest window of a rolling budget.
 MAX_WINDOW_S: Final = 366 * 86_400
 #: 64 random bits: ids are compared within one service only.
 ID_BYTES: Final = 8
+#: The least of an id, from its beginning or its end, by which something is found.
+MIN_ID_CHARS: Final = 6
+#: Ids that one sentence names.
+MAX_NAMED: Final = 5
 
 
 class NoParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,6 +42,32 @@ class NoParams(msgspec.Struct, forbid_unknown_fields=True):
 
 class NameParams(msgspec.Struct, forbid_unknown_fields=True):
     name: Name
+
+
+def public_key(text: str) -> str:
+    """The public key in 64 hex digits or an ``npub``, as hex. Raises KitestringError."""
+    try:
+        entity = PublicKey(text.strip().lower()) if len(text.strip()) == 64 else decode(text)
+        key = bytes.fromhex(entity.pubkey) if isinstance(entity, PublicKey) else b""
+    except (CodecError, ValueError):
+        key = b""
+    if len(key) != 32 or not secp.is_valid_public(key):
+        raise KitestringError(Reason.MALFORMED, "this is no public key: name it as npub1… or in 64 hex digits")
+    return key.hex()
+
+
+def npub(key: str) -> str:
+    """A public key in hex as people see it."""
+    return encode(PublicKey(key))
+
+
+def only(found: Sequence[str], typed: str, what: str) -> None:
+    """Raise KitestringError where ``typed`` is the beginning or the end of several ids."""
+    if len(found) > 1:
+        shown = ", ".join(found[:MAX_NAMED])
+        raise KitestringError(
+            Reason.MALFORMED, f"{typed} stands for {len(found)} {what}: {shown}; type more of it", ids=list(found)
+        )
 
 
 def plain_line(text: str, what: str = "a name or note") -> str:

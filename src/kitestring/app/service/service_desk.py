@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from kitestring.app.home.config import Config
@@ -15,14 +16,16 @@ from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.owner_wire import CONTROL, decode_control
 from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.app.service.waiters import Waiters
+from kitestring.base.approvals import Approval, OwnersWord
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
+from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Clock, Entropy
-from kitestring.base.records import CONTROL_WIRE, NodeView, StopCause
+from kitestring.base.records import CONTROL_WIRE, NodeView, Payment, StopCause
 from kitestring.base.store import Store
 from kitestring.base.transactions import SetSpending, Write
 from kitestring.client import payable
@@ -32,6 +35,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.shares import ShareTable
+from kitestring.policy.rules import fee_cap_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +80,9 @@ class ServiceDesk:
 
     async def balance(self, grant_id: str) -> Outcome:
         return await self.engine.ask(grant_id, GetBalance())
+
+    def fee_cap(self, command: PayInvoice, grant: Grant | None) -> Msat:
+        return fee_cap_of(command, grant, self.config.limits.fee_ppm, self.config.limits.fee_min_msat)
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         return await self.engine.ask(grant_id, command)
@@ -137,11 +144,34 @@ class ServiceDesk:
         try:
             return await self.engine.node_view()
         except KitestringError as failure:
-            message = in_its_words(failure.message, failure.private)
-            raise KitestringError(failure.reason, message, private=failure.private, **failure.details) from failure
+            raise _in_its_words(failure) from failure
 
     async def allow_spending(self, cause: StopCause, why: str) -> None:
         await self.store.apply(SetSpending(False, why, self.clock.now(), cause))
 
+    async def decide(self, word: OwnersWord, wait_s: float) -> tuple[Approval, Payment | None]:
+        until = self.clock.monotonic() + wait_s
+        asking = await self.store.waiting(word.approval_id)
+        with ExitStack() as heard:
+            answers = [heard.enter_context(self.waiters.expecting(request.request_id)) for request in asking]
+            decided = await self._decide(word)
+            payment = await self.store.payment(word.approval_id)
+            if payment is None or not answers:
+                return decided, payment
+            await asyncio.wait(answers, timeout=max(0.0, until - self.clock.monotonic()))
+        return decided, await self.store.payment(word.approval_id)
+
+    async def _decide(self, word: OwnersWord) -> Approval:
+        try:
+            return await self.engine.decide(word)
+        except KitestringError as failure:
+            raise _in_its_words(failure) from failure
+
     async def resolve_payment(self, payment_id: str, note: str) -> None:
         await self.engine.resolve(payment_id, note)
+
+
+def _in_its_words(failure: KitestringError) -> KitestringError:
+    """The same failure with the node's own words, which are for the owner alone."""
+    message = in_its_words(failure.message, failure.private)
+    return KitestringError(failure.reason, message, private=failure.private, **failure.details)

@@ -1,0 +1,171 @@
+"""``kitestring approvals``: who asks for money and waits for the owner's word, now or as they come."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import click
+
+from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.values import Whole, amount, budget, facts, quoted, short_key, table, when
+from kitestring.base.errors import Exit
+
+#: Seconds between two looks at the feed.
+WATCH_EVERY_S: Final = 1.0
+#: Events of one look.
+FEED_ROWS: Final = 500
+#: The kinds of events that are about questions.
+ASKED, DECIDED = "asked", "decided"
+#: Of the words of others, in a row of a terminal.
+MAX_WORDS_CHARS: Final = 48
+HOW: Final = "answer with `kitestring approve ID` or `kitestring deny ID`: the last six characters are enough"
+
+
+@click.command("approvals")
+@click.argument("question", metavar="[ID]", default="")
+@click.option("--ended", is_flag=True, help="Those that were decided or have expired, the newest first.")
+@click.option("--limit", type=Whole(1, 500), default=100, metavar="N", help="How many (default: 100, at most 500).")
+@click.option("--watch", is_flag=True, help="Show them as they come, and how they end, until Ctrl-C.")
+@common
+def command(shell: Shell, question: str, ended: bool, limit: int, watch: bool) -> int:
+    """Show who asks for money and waits for your word, or the one question ID.
+
+    Each is shown with what it would cost, what this key has been paid before, and what it may take already. What they
+    say is theirs: nobody has checked it.
+    """
+    if watch:
+        if question or ended:
+            raise click.UsageError("--watch shows what comes: leave out ID and --ended")
+        return _watch(shell)
+    result = shell.read("approvals", {"id": question, "ended": ended, "limit": limit})
+    rows = result["approvals"]
+    if ended:
+        shell.show(result, _ended(rows) if rows else "no question has ended yet")
+        return Exit.OK
+    shell.show(result, "\n\n".join(map(described, rows)) if rows else "nobody asks for anything")
+    if any(row["state"] == "open" for row in rows):
+        shell.note(f"\n{HOW}")
+    return Exit.OK
+
+
+def _watch(shell: Shell) -> int:
+    """Print what is open, then each question as it comes and each end, by the feed. No question is told twice."""
+    try:
+        seen = shell.read("events", {"limit": 1})["last"]
+        shell.note(f"waiting for questions, until Ctrl-C; {HOW}\n")
+        told = {row["id"] for row in shell.read("approvals")["approvals"] if _tell(shell, ASKED, row)}
+        while True:
+            feed = shell.read("events", {"after": seen, "limit": FEED_ROWS})
+            for event in feed["events"]:
+                seen = event["number"]
+                _follow(shell, event, told)
+            if len(feed["events"]) < FEED_ROWS:
+                seen = max(seen, feed["last"])
+                time.sleep(WATCH_EVERY_S)
+    except KeyboardInterrupt:
+        return Exit.OK
+
+
+def _follow(shell: Shell, event: dict[str, Any], told: set[str]) -> None:
+    """Tell of one event, if it is about a question."""
+    kind, approval_id = event["kind"], event["approval_id"]
+    if kind not in {ASKED, DECIDED} or (kind == ASKED and approval_id in told):
+        return
+    told.add(approval_id)
+    for row in shell.read("approvals", {"id": approval_id})["approvals"]:
+        _tell(shell, kind, row)
+
+
+def _tell(shell: Shell, kind: str, row: dict[str, Any]) -> bool:
+    """One line for a program, some for a person."""
+    shell.show({"event": kind, **row}, f"{described(row)}\n" if kind == ASKED else f"{_end_of(row)}\n")
+    return True
+
+
+def described(row: dict[str, Any]) -> str:
+    """One question, with what the owner needs to judge it."""
+    return facts(
+        [
+            ("question", row["id"]),
+            ("asks for", wanted(row)),
+            ("from", row["npub"]),
+            ("before", _past(row["dealings"])),
+            ("at", row["pointer"] or row["pointer_id"]),
+            ("may take", _may_take(row["grant"])),
+            ("they say", quoted(row["description"]) if row["description"] else ""),
+            ("invoice says", quoted(row["invoice_description"]) if row["invoice_description"] else ""),
+            ("until", f"{when(row['expires_at'])}{_left(row['expires_at'])}" if row["state"] == "open" else ""),
+            ("ended", "" if row["state"] == "open" else _how_it_ended(row)),
+        ]
+    )
+
+
+def wanted(row: dict[str, Any]) -> str:
+    """Say what a question asks for, in our own words."""
+    if row["amount_msat"] is not None:
+        most = row["amount_msat"] + row["max_fee_msat"]
+        return f"{amount(row['amount_msat'])}, once; at most {amount(most)} with the fee"
+    if row["budget"] is not None:
+        asked = row["budget"]
+        return f"a budget: {budget(asked['limit_msat'], asked['period'], asked['length_s'])}, without asking again"
+    if row["kind"] == "budget":
+        return "FULL ACCESS: any amount, at any time, without asking again"
+    return f"the right to {row['kind']}"
+
+
+def budgets_text(rows: list[dict[str, Any]]) -> str:
+    """Budgets and what is left of them; no budget is no limit."""
+    if not rows:
+        return "any amount"
+    return " and ".join(
+        f"{budget(row['limit_msat'], row['period'], row['length_s'])} ({amount(row['left_msat'])} left)" for row in rows
+    )
+
+
+def _past(dealings: dict[str, Any]) -> str:
+    number = dealings["payments"]
+    if not number:
+        return "never paid"
+    times = "1 payment" if number == 1 else f"{number} payments"
+    return f"{times}, {amount(dealings['cost_msat'])} in all, the last {when(dealings['last_at'])}"
+
+
+def _may_take(grant: dict[str, Any] | None) -> str:
+    return "nothing without asking" if grant is None else budgets_text(grant["budgets"])
+
+
+def _left(expires_at: int) -> str:
+    """The time that is left, as long as there is any."""
+    left_s = expires_at - int(time.time())
+    if left_s <= 0:
+        return ""
+    return f", in {left_s // 60} min" if left_s >= 60 else f", in {left_s} s"
+
+
+def _how_it_ended(row: dict[str, Any]) -> str:
+    by = f", by {row['decided_by']}" if row["decided_by"] else ""
+    said = f" ({row['decision']})" if row["decision"] else ""
+    return f"{row['state']}{said}{by}, {when(row['decided_at'])}"
+
+
+def _end_of(row: dict[str, Any]) -> str:
+    return f"question …{row['id'][-12:]} of {short_key(row['npub'])} for {wanted(row)}: {_how_it_ended(row)}"
+
+
+def _ended(rows: list[dict[str, Any]]) -> str:
+    cells = [
+        (
+            when(row["decided_at"]),
+            row["state"],
+            row["decided_by"],
+            row["decision"],
+            amount(row["amount_msat"]) if row["amount_msat"] is not None else "budget",
+            row["pointer"],
+            short_key(row["npub"]),
+            quoted(row["description"], MAX_WORDS_CHARS) if row["description"] else "",
+            row["id"],
+        )
+        for row in rows
+    ]
+    return table(cells, ("when", "end", "by", "decision", "asked for", "at", "from", "they said", "id"))

@@ -1,0 +1,69 @@
+"""``kitestring approve``: the owner's yes to a question, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from kitestring.app.cli.approvals import budgets_text
+from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.values import BudgetType, Whole, amount, budget_params, short_key
+from kitestring.base.errors import Exit
+from kitestring.base.money import MAX_WHOLE
+
+_EXITS = {"paid": Exit.OK, "granted": Exit.OK, "not_paid": Exit.PAYMENT_FAILED, "open": Exit.PENDING}
+
+
+@click.command("approve")
+@click.argument("question", metavar="ID")
+@click.option("--once", is_flag=True, help="This one payment and nothing more.")
+@click.option(
+    "--budget", "limit", type=BudgetType(), metavar="SAT/PERIOD",
+    help="Let this key take so much without asking again, such as 5000/week; a payment it asks for is the first of it.",
+)  # fmt: skip
+@click.option("--always", is_flag=True, help="Let this key take any amount at any time, without asking again.")
+@click.option(
+    "--version", type=Whole(1, MAX_WHOLE), metavar="N", help="Refuse if the question is another version by now."
+)
+@key_option
+@common
+def command(
+    shell: Shell, question: str, once: bool, limit: tuple[int, str, int] | None, always: bool, version: int | None,
+    key: str,
+) -> int:  # fmt: skip
+    """Say yes to the question ID, and wait for the end of the payment.
+
+    Without an option it gives what is asked for: the payment once, or the budget. Full access is given by --always
+    alone. Exit code 0: paid, or granted; 3: not paid, by the node's proof; 7: still under way.
+    """
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+
+    if once + always + (limit is not None) > 1:
+        raise click.UsageError("choose one of --once, --budget and --always")
+    params: dict[str, Any] = {"id": question, "wait_s": DEFAULT_WAIT_S}
+    if once or always:
+        params["verdict"] = "once" if once else "always"
+    if limit is not None:
+        asked = budget_params(limit)
+        params |= {"verdict": "budget", "budget_msat": asked.pop("limit_msat"), **asked}
+    if version is not None:
+        params["version"] = version
+    result = shell.call("approve", params, key, wait_s=DEFAULT_WAIT_S)
+    shell.show(result, _text(result))
+    return _EXITS.get(result["outcome"], Exit.OK)
+
+
+def _text(result: dict[str, Any]) -> str:
+    who, outcome = short_key(result["npub"]), result["outcome"]
+    lines = []
+    if outcome == "paid":
+        lines.append(f"paid {amount(result['amount_msat'])}, fee {amount(result['fee_msat'])}, as {who} has asked")
+    elif outcome == "not_paid":
+        lines.append(f"not paid: {result['why'] or 'the payment failed'}; the node has proven that nothing left it")
+    elif outcome == "open":
+        lines.append("approved, and still under way; `kitestring transactions --unpaid` shows how it ends")
+    if result["grant"] is not None:
+        lines.append(f"{who} may take {budgets_text(result['grant']['budgets'])} without asking;")
+        lines.append("`kitestring debit grants` lists such rights, `kitestring debit revoke` ends one")
+    return "\n".join(lines) or outcome

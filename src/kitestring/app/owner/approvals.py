@@ -1,0 +1,302 @@
+"""The owner's commands about questions: what waits for the owner, and the one decision about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from kitestring.app.owner.budgets import BudgetAsked, read_budget, show_budget, show_budgets
+from kitestring.app.owner.command import Call, Change, Commands, Judge, Manage, Read, key_reused, permit_gift
+from kitestring.app.owner.desk import Deciding, Managing, Reading
+from kitestring.app.owner.params import (
+    DEFAULT_WAIT_S,
+    MAX_NOTE_CHARS,
+    MAX_WAIT_S,
+    MAX_WINDOW_S,
+    MIN_ID_CHARS,
+    AmountMsat,
+    NoParams,
+    npub,
+    only,
+    public_key,
+)
+from kitestring.app.service.execute import Result
+from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, Ruling
+from kitestring.base.budgets import Budget, Period
+from kitestring.base.commands import DEBITS_WIRE, Debit, PayInvoice, thaw
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.money import MAX_WHOLE
+from kitestring.base.payments import State
+from kitestring.base.records import Payment
+from kitestring.base.text import one_line
+from kitestring.base.transactions import SaveBlock
+from kitestring.codec.json import dumps
+from kitestring.policy.budget import per_period
+
+#: Questions in one answer; more cannot be open at once.
+MAX_ROWS: Final = 500
+DEFAULT_ROWS: Final = 100
+#: Characters of the longest id that is looked for.
+MAX_ID_CHARS: Final = 128
+
+QuestionId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
+SeenVersion = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
+
+
+class ApprovalsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``id`` shows one alone, in whatever state."""
+
+    id: Annotated[str, Meta(max_length=MAX_ID_CHARS)] = ""
+    ended: bool = False
+    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
+
+
+class ApproveParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``version`` is that of the question as it was shown; without it the present one is decided.
+
+    ``once`` is one payment; ``budget`` a budget of the owner's own (the fields of that name belong to it), whose first
+    charge is the payment, if one was asked for; ``always`` is without any limit. ``as_asked`` gives the payment, or the
+    budget that was asked for.
+    """
+
+    id: QuestionId
+    version: SeenVersion | None = None
+    verdict: Literal["as_asked", "once", "budget", "always"] = "as_asked"
+    budget_msat: AmountMsat | None = None
+    period: Period = "never"
+    length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
+    wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
+
+
+class DenyParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """``block``: refuse whatever this key asks for from now on; ``note`` is kept with that."""
+
+    id: QuestionId
+    version: SeenVersion | None = None
+    block: bool = False
+    note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)] = ""
+
+
+class UnblockParams(msgspec.Struct, forbid_unknown_fields=True):
+    """``key`` is a public key: npub1… or 64 hex digits."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
+
+
+# ------------------------------------------------------------ look
+
+
+async def approvals(desk: Reading, params: ApprovalsParams, _call: Call) -> Result:
+    """List the questions that wait for the owner, with what is needed to judge them."""
+    if params.id:
+        found = [await find_question(desk, params.id)]
+    else:
+        found = await desk.store.approvals(limit=params.limit, ended=params.ended)
+    return {"approvals": [await show_question(desk, one) for one in found]}
+
+
+async def show_question(desk: Reading, asked: Approval) -> Result:
+    """One question as JSON: amounts are msat, times Unix seconds. ``description`` is the caller's own text,
+    ``invoice_description`` the payee's; ``max_fee_msat`` is the most that routing may cost."""
+    command = thaw(asked.command)
+    wanted = command if isinstance(command, Debit) else Debit(pointer_id=asked.target)
+    pointer, grant = await desk.store.grant(asked.target), await _grant_of(desk, asked)
+    dealings = await desk.store.dealings(asked.caller)
+    payment = wanted.payment
+    return {
+        "id": asked.approval_id,
+        "version": asked.version,
+        "kind": asked.kind.value,
+        "wire": asked.wire,
+        "caller": asked.caller,
+        "npub": npub(asked.caller),
+        "pointer_id": asked.target,
+        "pointer": "" if pointer is None else pointer.name,
+        "asked_at": asked.asked_at,
+        "expires_at": asked.expires_at,
+        "amount_msat": None if payment is None else int(payment.amount_msat),
+        "max_fee_msat": None if payment is None else int(desk.fee_cap(payment, grant or pointer)),
+        "budget": None if wanted.budget is None else show_budget(wanted.budget),
+        "grant": None if grant is None else await _show_grant(desk, grant),
+        "description": wanted.description,
+        "invoice_description": "" if payment is None else payment.description,
+        "payment_hash": "" if payment is None else payment.payment_hash,
+        "dealings": {
+            "payments": dealings.payments,
+            "cost_msat": int(dealings.cost_msat),
+            "last_at": dealings.last_at,
+        },
+        "state": asked.state.value,
+        "decided_at": asked.decided_at,
+        "decided_by": asked.decided_by,
+        "decision": asked.decision,
+    }
+
+
+def what_is_asked(asked: Approval, pointer: str) -> str:
+    """One question in a sentence of our own; what the caller says is not in it."""
+    wanted = thaw(asked.command)
+    if not isinstance(wanted, Debit):
+        what = f"the right to {asked.kind.value}"
+    elif wanted.payment is not None:
+        what = f"a payment of {wanted.payment.amount_msat}"
+    elif wanted.budget is not None:
+        what = f"a budget of {wanted.budget.limit_msat} {per_period(wanted.budget)}"
+    else:
+        what = "full access"
+    return f"{npub(asked.caller)} asks for {what} at {pointer}"
+
+
+async def _grant_of(desk: Reading, asked: Approval) -> Grant | None:
+    """The grant that the caller has there already, if any."""
+    if asked.wire != DEBITS_WIRE:
+        return None
+    grants = await desk.store.grants_of(DEBITS_WIRE, asked.caller)
+    return next((grant for grant in grants if grant.pointer_id == asked.target), None)
+
+
+async def _show_grant(desk: Reading, grant: Grant) -> Result:
+    return {
+        "grant_id": grant.grant_id,
+        "budgets": await show_budgets(desk, grant),
+        "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
+        "expires_at": grant.expires_at,
+    }
+
+
+async def find_question(desk: Reading, typed: str) -> Approval:
+    """The question of that id, or the one whose id begins or ends so.
+
+    Raises KitestringError where there is none or more than one, whether or not they have ended: ids of the same minute
+    begin alike, and whoever has looked at one that was superseded since must not decide about the other.
+    """
+    exact = await desk.store.approval(typed)
+    if exact is not None:
+        return exact
+    if len(typed) < MIN_ID_CHARS:
+        sentence = f"{typed!r} is too short for an id: type at least {MIN_ID_CHARS} characters of it"
+        raise KitestringError(Reason.MALFORMED, sentence)
+    rows = [one for ended in (False, True) for one in await desk.store.approvals(limit=MAX_ROWS, ended=ended)]
+    found = [one for one in rows if one.approval_id.startswith(typed) or one.approval_id.endswith(typed)]
+    if found:
+        only([one.approval_id for one in found], typed, "questions")
+        return found[0]
+    raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no question {typed!r}; see `kitestring approvals`")
+
+
+# ------------------------------------------------------------ decide
+
+
+async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
+    """Say yes to a question, and wait for the end of the payment. What was shown is what is decided, once.
+
+    The outcome is ``paid``, ``not_paid`` (with the node's proof), ``open`` (still under way) or ``granted``.
+    """
+    permit_gift(call.caller, PayInvoice, desk.clock.now(), "`approve`")
+    asked = await find_question(desk, params.id)
+    budget = _own_budget(params)
+    if params.verdict == "once" and asked.kind is not ApprovalKind.PAYMENT:
+        raise KitestringError(
+            Reason.MALFORMED, "this asks for no payment: give it the budget it asks for, or one of yours"
+        )
+    word = OwnersWord(
+        approval_id=asked.approval_id,
+        version=params.version or asked.version,
+        verdict=_VERDICTS[params.verdict],
+        budget=budget,
+        by=call.caller.grant_id,
+        key=await _key(desk, asked, params, call, "approve"),
+    )
+    decided, payment = await desk.decide(word, params.wait_s)
+    return {**await show_question(desk, decided), **_outcome(decided, payment)}
+
+
+async def deny(desk: Deciding, params: DenyParams, call: Call) -> Result:
+    """Say no to a question; ``block`` refuses whatever its key asks for from now on."""
+    if params.note and not params.block:
+        raise KitestringError(Reason.MALFORMED, "a note is kept with a block: leave it out, or name --block too")
+    asked = await find_question(desk, params.id)
+    word = OwnersWord(
+        approval_id=asked.approval_id,
+        version=params.version or asked.version,
+        verdict=Ruling.BLOCK if params.block else Ruling.DENY,
+        note=one_line(params.note, MAX_NOTE_CHARS),
+        by=call.caller.grant_id,
+        key=await _key(desk, asked, params, call, "deny"),
+    )
+    decided, _ = await desk.decide(word, 0)
+    return {**await show_question(desk, decided), "outcome": "blocked" if params.block else "denied"}
+
+
+_VERDICTS: Final = {
+    "as_asked": Ruling.AS_ASKED,
+    "once": Ruling.AS_ASKED,
+    "budget": Ruling.BUDGET,
+    "always": Ruling.ALWAYS,
+}
+
+
+def _own_budget(params: ApproveParams) -> Budget | None:
+    if (params.verdict == "budget") != (params.budget_msat is not None):
+        raise KitestringError(Reason.MALFORMED, "a budget belongs to the verdict of that name, and to no other")
+    if params.budget_msat is None:
+        return None
+    return read_budget(BudgetAsked(limit_msat=params.budget_msat, period=params.period, length_s=params.length_s))
+
+
+async def _key(desk: Reading, asked: Approval, params: msgspec.Struct, call: Call, name: str) -> str:
+    """The id of this command, in which there is what it says: a repeated key with other words is another command.
+
+    Raises KitestringError(ALREADY_USED) where the key has decided about another question.
+    """
+    said = {member: value for member, value in msgspec.to_builtins(params).items() if member not in {"id", "wait_s"}}
+    for other in await desk.store.approvals(limit=MAX_ROWS, ended=True):
+        if other.approval_id != asked.approval_id and other.decided_as.startswith(call.request_id):
+            raise key_reused(name)
+    return f"{call.request_id}:{sha256(dumps(said).encode()).hexdigest()[:16]}"
+
+
+def _outcome(decided: Approval, payment: Payment | None) -> dict[str, Any]:
+    """The end as far as it is known: *not paid* only with the node's proof."""
+    if payment is None:
+        return {"outcome": "granted" if decided.state is ApprovalState.APPROVED else decided.state.value, "why": ""}
+    if payment.state is State.SETTLED:
+        return {"outcome": "paid", "why": "", "fee_msat": int(payment.fee_msat)}
+    if payment.state is State.FAILED:
+        return {"outcome": "not_paid", "why": one_line(payment.evidence)}
+    return {"outcome": "open", "why": ""}
+
+
+# ------------------------------------------------------------ blocked keys
+
+
+async def blocked(desk: Reading, _params: NoParams, _call: Call) -> Result:
+    """List the keys that are refused whatever they ask for."""
+    rows: Sequence[Result] = [
+        {"caller": one.caller, "npub": npub(one.caller), "blocked_at": one.at, "note": one.note}
+        for one in await desk.store.blocks()
+    ]
+    return {"blocked": rows}
+
+
+async def unblock(desk: Managing, params: UnblockParams, _call: Call) -> Change | Result:
+    """Let a blocked key ask again."""
+    key = public_key(params.key)
+    result = {"caller": key, "npub": npub(key)}
+    if all(one.caller != key for one in await desk.store.blocks()):
+        return {**result, "unblocked": False}
+    return Change((SaveBlock(key, None),), {**result, "unblocked": True})
+
+
+COMMANDS: Final[Commands] = (
+    Read("approvals", ApprovalsParams, approvals),
+    Judge("approve", ApproveParams, approve),
+    Judge("deny", DenyParams, deny),
+    Read("blocked", NoParams, blocked),
+    Manage("unblock", UnblockParams, unblock),
+)

@@ -1,0 +1,69 @@
+"""Budgets of a grant: several at once, and what is used stays used when they are changed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from kitestring.app.owner.budgets import BudgetAsked, changed_budgets, read_budget, read_budgets, show_budgets
+from kitestring.app.owner.desk import Reading
+from kitestring.base.budgets import DAY_S, Budget
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.money import Msat, sat
+
+DAY = BudgetAsked(limit_msat=500_000, period="day")
+TOTAL = BudgetAsked(limit_msat=5_000_000)
+WINDOW = BudgetAsked(limit_msat=100_000, period="rolling", length_s=3_600)
+NOON = 20_000 * DAY_S + DAY_S // 2
+
+
+def desk(**used: int) -> Reading:
+    """A ledger in which so much of the budgets b0, b1 … is used."""
+
+    async def budget_used(_grant_id: str, _oldest: int, number: int = 0) -> Msat:
+        return Msat(used.get(f"b{number}", 0))
+
+    store, clock = SimpleNamespace(budget_used=budget_used), SimpleNamespace(now=lambda: NOON)
+    return cast(Reading, SimpleNamespace(store=store, clock=clock))
+
+
+def grant(*budgets: Budget) -> Grant:
+    return Grant(grant_id="g", name="g", wire="debits", budgets=budgets)
+
+
+def refused(*asked: Any) -> KitestringError:
+    with pytest.raises(KitestringError) as told:
+        read_budgets(asked)
+    assert told.value.reason is Reason.MALFORMED
+    return told.value
+
+
+def test_each_budget_has_a_number_of_its_own() -> None:
+    assert read_budgets([DAY, TOTAL]) == (Budget(sat(500), "day"), Budget(sat(5_000), "never", 0, 1))
+    assert read_budget(WINDOW) == Budget.rolling(sat(100), 3_600)
+
+
+def test_two_budgets_of_one_period_are_a_mistake_and_so_is_a_length_without_a_window() -> None:
+    assert "the same period" in refused(DAY, TOTAL, DAY).message
+    assert "length" in refused(BudgetAsked(limit_msat=1, period="day", length_s=60)).message
+    assert "length" in refused(BudgetAsked(limit_msat=1, period="rolling")).message
+
+
+async def test_a_budget_of_the_same_period_goes_on_with_what_is_used_and_a_new_one_begins_at_nothing() -> None:
+    before = grant(Budget(sat(9), "day", 0, 3), Budget(sat(9), "week", 0, 4))
+    changed = await changed_budgets(desk(b5=1), before, [DAY, TOTAL, WINDOW])
+    assert [(one.period, one.budget_id, int(one.limit_msat)) for one in changed] == [
+        ("day", 3, 500_000), ("never", 6, 5_000_000), ("rolling", 7, 100_000),
+    ]  # fmt: skip
+    assert await changed_budgets(desk(), grant(), [TOTAL]) == (Budget(sat(5_000)),)
+    assert await changed_budgets(desk(), before, []) == ()
+
+
+async def test_what_is_left_is_shown_and_never_less_than_nothing() -> None:
+    rows = await show_budgets(desk(b0=100_000, b1=7_000_000), grant(*read_budgets([DAY, TOTAL])))
+    assert [(row["used_msat"], row["left_msat"], row["renews_at"]) for row in rows] == [
+        (100_000, 400_000, NOON + DAY_S // 2), (7_000_000, 0, None),
+    ]  # fmt: skip
