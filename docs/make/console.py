@@ -38,12 +38,13 @@ CARD_END: Final = "Ctrl-C stops it."
 PATIENCE_S: Final = 60
 
 _BLOCK: Final = re.compile(r"(?<=```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
-#: What differs from run to run; the first five kinds may be repeated in a later command.
+#: What differs from run to run; the first six kinds may be repeated in a later command.
 _KINDS: Final = {
     "connection": r"nostr\+walletconnect://[^\s']+",
     "noffer": r"noffer1[a-z0-9]+",
+    "ndebit": r"ndebit1[a-z0-9]+",
     "bolt11": r"lnbcrt[a-z0-9]{50,}",
-    "hex": r"\b(?:[0-9a-f]{64}|[0-9a-f]{66}|[0-9a-f]{16})\b",
+    "hex": r"\b(?:[0-9a-f]{64}|[0-9a-f]{66}|[0-9a-f]{32}|[0-9a-f]{16})\b",
     "relay": r"ws://127\.0\.0\.1:\d+",
     "time": r"\d{4}-\d\d-\d\d \d\d:\d\d",
     "lag": r"in \d+ ms",
@@ -52,7 +53,7 @@ _KINDS: Final = {
     "sqlite": r"(?:ok|info) +sqlite .*",
     "activation": r"  # so that this shell finds kitestring\n  \. .*\n",  # where it is not found already
 }
-_REPEATED: Final = frozenset({"connection", "noffer", "bolt11", "hex", "relay"})
+_REPEATED: Final = frozenset({"connection", "noffer", "ndebit", "bolt11", "hex", "relay"})
 _VARIES: Final = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))
 
 

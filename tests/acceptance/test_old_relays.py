@@ -40,7 +40,7 @@ async def test_links_and_codes_outlive_a_change_of_relays_until_they_are_relinke
 
             (said,) = await asyncio.to_thread(findings, moved, "old relay")
             assert f"{embedded} is none of your relays any more" in said
-            assert "the connection first wallet and the offer first offer" in said
+            assert "the connection first wallet, the offer first offer and the debit pointer main" in said
             assert "kitestring connection relink NAME" in said
             assert "kitestring offer relink OFFER" in said
             (row,) = (await asyncio.to_thread(moved.ok, "connections"))["connections"]
@@ -49,6 +49,8 @@ async def test_links_and_codes_outlive_a_change_of_relays_until_they_are_relinke
             new = (await asyncio.to_thread(moved.ok, "connection", "relink", "first wallet"))["nwc_uri"]
             anew = await asyncio.to_thread(moved.ok, "offer", "relink", "first offer")
             assert (anew["changed"], anew["left_relays"]) == (True, [embedded])
+            pointer = await asyncio.to_thread(moved.ok, "debit", "pointer", "relink", "main")
+            assert (pointer["changed"], pointer["left_relays"]) == (True, [embedded])
             assert "result" in await ask(new)
             async with wallet(link) as before, asyncio.timeout(60):
                 unheard = await before.send("get_balance")

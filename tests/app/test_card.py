@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.card import FIRST_BUDGET_SAT, FIRST_CONNECTION, Card, open_card
+from kitestring.app.card import FIRST_BUDGET_SAT, FIRST_CONNECTION, FIRST_POINTER, Card, open_card
 from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.budgets import Budget
 from kitestring.base.grants import Grant
@@ -31,7 +31,7 @@ async def test_the_first_card_has_an_offer_and_a_link_and_the_second_finds_them_
     assert first.nwc_uri is not None
     assert first.nwc_uri not in repr(first)
     second = await start(office)
-    assert (second.noffer, second.nwc_uri) == (first.noffer, None)
+    assert (second.noffer, second.ndebit, second.nwc_uri) == (first.noffer, first.ndebit, None)
     assert first.unused == second.unused == FIRST_CONNECTION
     assert len(await office.store.offers()) == 1
     (grant,) = await connections(office)
@@ -55,3 +55,20 @@ async def test_a_service_whose_owner_may_change_nothing_shows_what_it_has_and_ma
     await office.set_owner(**changes)
     assert await start(office) == Card((RELAY,), office.desk.service_id, None, None, SOCKET)
     assert await connections(office) == await office.store.offers() == []
+
+
+async def test_the_first_debit_code_asks_the_owner_and_one_that_was_deleted_stays_so(office: Office) -> None:
+    card = await start(office)
+    (row,) = (await office.run("debit_pointer_list"))["pointers"]
+    assert (row["label"], row["policy"], row["sessions"], row["ndebit"]) == (FIRST_POINTER, "ask", "off", card.ndebit)
+    await office.run("debit_pointer_delete", pointer=FIRST_POINTER)
+    assert (await start(office)).ndebit is None
+
+
+async def test_a_directory_from_before_debits_gets_a_code_at_its_next_start(office: Office) -> None:
+    await office.run("offer_create", label="tea")
+    await office.run("connect", "k2", name="shop")
+    card = await start(office)
+    assert card.ndebit is not None
+    assert len(await office.store.offers()) == 1
+    assert len(await connections(office)) == 1

@@ -8,10 +8,12 @@ from typing import Final
 
 from kitestring.app.owner.commands import OwnerCommands
 from kitestring.app.owner.connections import NWC
+from kitestring.app.owner.debit_pointers import oldest_ndebit
 from kitestring.app.owner.desk import Desk, Reading
 from kitestring.app.owner.offers import oldest_noffer
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import KeptRelay, stored_kept_relays
+from kitestring.base.commands import DEBITS_WIRE
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.store import Reads
@@ -19,6 +21,7 @@ from kitestring.policy.access import Right, rights_of
 
 FIRST_OFFER: Final = "first offer"
 FIRST_CONNECTION: Final = "first wallet"
+FIRST_POINTER: Final = "main"
 #: The idempotency key of what only the very first start makes.
 FIRST_START: Final = "first-start"
 #: Enough to try everything; whoever needs more makes a connection with a budget of their own.
@@ -40,10 +43,12 @@ class Card:
     unused: str = ""
     missing_on: dict[str, str] = field(default_factory=dict)
     kept: tuple[KeptRelay, ...] = ()
+    ndebit: str | None = None
 
 
 async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) -> Card:
-    """The card of a service that is ready; at its very first start an offer and a connection are made for it.
+    """The card of a service that is ready; at its very first start an offer, a debit pointer and a connection are made
+    for it. A pointer that others can ask by is random, so that nobody can who was not given its code.
 
     A service whose owner was cut off from it starts all the same: it serves others, and shows what it has.
     """
@@ -56,7 +61,7 @@ async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) 
         desk.relay_urls(), desk.service_id, await oldest_noffer(desk), made["nwc_uri"], socket,
         FIRST_CONNECTION if first is not None and first.link_salt else "",
         {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]},
-        await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now()),
+        await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now()), await oldest_ndebit(desk),
     )  # fmt: skip
 
 
@@ -64,7 +69,10 @@ async def _first_things(store: Reads, commands: OwnerCommands[Desk], owner: Gran
     """Make what is not there yet; the connection, if it was made now."""
     if not await store.offers():
         await commands.run(owner, "offer_create", {"label": FIRST_OFFER}, FIRST_START)
-    if any(grant.wire == NWC for grant in await store.grants()):
+    grants = await store.grants()
+    if not any(grant.wire == DEBITS_WIRE and not grant.caller for grant in grants):
+        await commands.run(owner, "debit_pointer_create", {"label": FIRST_POINTER}, FIRST_START)
+    if any(grant.wire == NWC for grant in grants):
         return None
     budget = {"budget_msat": int(sat(FIRST_BUDGET_SAT)), "period": "day"}
     return await commands.run(owner, "connect", {"name": FIRST_CONNECTION, **budget}, FIRST_START)

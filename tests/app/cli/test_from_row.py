@@ -43,6 +43,12 @@ def test_amounts_are_typed_in_sats_and_lists_by_repeating() -> None:
     assert asked == [("offer_create", {"label": "tea", "price_msat": 5_000, "payer_data": ["email", "name"]}, "k")]
 
 
+def test_budgets_are_typed_as_they_are_everywhere() -> None:
+    asked, _ = run("debit_edit", "0a1b2c", "--budgets", "5/day", "--budgets", "9/24h", "--idempotency-key", "k")
+    day, window = ({"limit_msat": 5_000, "period": "day", "length_s": 0}, {"limit_msat": 9_000, "period": "rolling"})
+    assert asked == [("debit_edit", {"grant": "0a1b2c", "budgets": [day, {**window, "length_s": 86_400}]}, "k")]
+
+
 def test_what_is_not_given_is_left_to_the_service() -> None:
     assert run("transactions")[0] == [("transactions", {})]
     assert run("transactions", "--unpaid", "--offset", "0")[0] == [("transactions", {"unpaid": True, "offset": 0})]
@@ -82,6 +88,11 @@ def test_a_result_is_shown_as_facts_and_tables() -> None:
     assert output == ("spent   21 sat\nrelays  ws://a, ws://b\n\naccount  available\nbob      5 sat\neve      0 sat\n")
 
 
+def test_a_column_in_which_no_row_has_anything_is_left_out() -> None:
+    rows = [{"account": "bob", "note": "", "why": None}, {"account": "eve", "note": "", "why": "x"}]
+    assert run("info", answer={"accounts": rows})[1] == "account  why\nbob\neve      x\n"
+
+
 # ---------------------------------------------------------------- a new row
 
 
@@ -101,9 +112,11 @@ async def greet(_desk: Reading, params: GreetParams, _call: Call) -> Result:
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = {"greet": Read("greet", GreetParams, greet)}
-    rows = (CommandRow("greet", "greetings", "greetings say"), CommandRow("greet", "greetings", "account greet"))
+    words = ("greetings say", "greetings loud shout", "account greet")
+    rows = tuple(CommandRow("greet", "greetings", one) for one in words)
     monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))
     monkeypatch.setitem(table.GROUPS, "greetings", "Greetings: say.")
+    monkeypatch.setitem(table.SUBGROUPS, "greetings loud", "Loud greetings.")
     monkeypatch.setattr(from_row, "command", lambda name: specs.get(name) or commands.command(name))
 
 
@@ -111,8 +124,21 @@ def added(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_of_a_new_word_become_a_group() -> None:
     group = from_row.make("greetings")
     assert isinstance(group, Group)
-    assert (group.help, list(group.commands)) == ("Greetings: say.", ["say"])
+    assert (group.help, list(group.commands)) == ("Greetings: say.", ["say", "loud"])
     assert group.commands["say"].help == "Greet NAME.\n\nLouder with --loud."
+
+
+@pytest.mark.usefixtures("added")
+def test_rows_of_three_words_join_the_group_in_the_group_or_make_it() -> None:
+    by_hand, inner = click.Group("greetings"), click.Group("loud")
+    assert list(from_row.complete(by_hand).commands) == ["say", "loud"]
+    made = by_hand.commands["loud"]
+    assert isinstance(made, click.Group)
+    assert (made.help, list(made.commands)) == ("Loud greetings.", ["shout"])
+    inner.add_command(click.Command("whisper"))
+    other = click.Group("greetings", commands={"loud": inner})
+    from_row.complete(other)
+    assert list(inner.commands) == ["whisper", "shout"]
 
 
 @pytest.mark.usefixtures("added")
@@ -131,8 +157,8 @@ def test_a_new_row_joins_the_commands_that_are_written_by_hand() -> None:
 @pytest.mark.usefixtures("added")
 def test_words_that_have_files_of_their_own_and_rows_are_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (CommandRow("greet", "greetings", f"debit {words}") for words in ("pointer create", "grants", "budget"))
-    monkeypatch.setattr(table, "TABLE", (*TABLE, *rows))
-    monkeypatch.setitem(table.GROUPS, "debit pointer", "Pointers: create.")
+    monkeypatch.setattr(table, "TABLE", tuple(rows))
+    monkeypatch.setitem(table.SUBGROUPS, "debit pointer", "Pointers: create.")
     group = from_row.make("debit")
     assert isinstance(group, Group)
     assert {"budget", "grants", "pointer", "request", "subscribe", "subscriptions"} == set(group.commands)

@@ -88,17 +88,19 @@ def closed(taken: int) -> int:
 def test_the_card_is_one_line_of_json(service: Service) -> None:
     card = service.card
     assert list(card) == [
-        "relay", "relays", "service_pubkey", "noffer", "nwc_uri", "socket", "unused", "missing_on", "old_relays",
+        "relay", "relays", "service_pubkey", "noffer", "ndebit", "nwc_uri", "socket", "unused", "missing_on",
+        "old_relays",
     ]  # fmt: skip
     assert (card["unused"], card["missing_on"], card["old_relays"]) == ("first wallet", {}, [])
     assert card["relay"].startswith("ws://127.0.0.1:")
     assert card["noffer"].startswith("noffer1")
+    assert card["ndebit"].startswith("ndebit1")
     assert card["nwc_uri"].startswith("nostr+walletconnect://")
     assert Path(card["socket"]) == service.home / "control.sock"
 
 
 def test_the_card_can_be_shown_again_without_its_secret(service: Service) -> None:
-    members = ("relays", "old_relays", "service_pubkey", "noffer")
+    members = ("relays", "old_relays", "service_pubkey", "noffer", "ndebit")
     assert service.ok("card") == {member: service.card[member] for member in members}
     shown = service.run("card").stdout
     assert shown.splitlines()[0] == f"relays          {service.card['relay']}"
@@ -117,6 +119,16 @@ def test_the_card_for_people_can_be_copied() -> None:
     assert "█" in card_text(card, sandbox=True, qr=True)
     assert "warning" not in text
     assert "\n  kitestring --data-dir /d link" not in text
+
+
+def test_the_card_shows_a_code_to_ask_by_and_where_the_questions_are() -> None:
+    card = Card(("ws://127.0.0.1:7",), "ab" * 32, "noffer1xyz", None, Path("/d/control.sock"), ndebit="ndebit1xyz")
+    lines = card_text(card, sandbox=False, qr=True, extra="--data-dir /d ").splitlines()
+    assert "ndebit1xyz" in lines
+    asked = "whoever has it may ask you for money; `kitestring --data-dir /d approvals` shows who does."
+    assert any(line.endswith(asked) for line in lines)
+    assert card_json(card)["ndebit"] == "ndebit1xyz"
+    assert "debit" not in card_text(replace(card, ndebit=None), sandbox=False, qr=False)
 
 
 def test_the_card_names_old_relays_and_who_needs_them() -> None:

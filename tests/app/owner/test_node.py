@@ -179,7 +179,7 @@ async def test_doctor_names_the_connections_that_a_relay_does_not_reach(office: 
             "url": "wss://deaf.example",
             "connected": True,
             "asked": 3,
-            "unheard": ["all offers", "cd" * 32, "my app"],
+            "unheard": ["all offers and debit codes", "cd" * 32, "my app"],
             "words": "blocked: no",
             "old": True,
         },

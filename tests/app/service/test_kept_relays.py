@@ -39,8 +39,14 @@ def test_a_pointer_of_debits_keeps_the_relays_in_it_and_the_grants_of_its_caller
     caller = Grant(grant_id="d2", name="shop app", wire="debits", pointer_id="till", caller="ab" * 32)
     assert kept(till, caller, LINK) == (KeptRelay(LEFT, ("shop",), (), ("till",)),)
     (alone,) = kept(till, caller)
-    assert "is served for the pointer till: " in alone.why
-    assert alone.why.endswith("; a pointer has to be given out anew")
+    assert "is served for the debit pointer till: `kitestring debit pointer relink POINTER` moves them" in alone.why
+    (all_three,) = kept(till, LINK, offers=(CODE,))
+    assert all_three.users == "connection shop, the offer tea and the debit pointer till"
+    assert all_three.why.endswith(
+        ": `kitestring connection relink NAME`, `kitestring offer relink OFFER` and `kitestring debit pointer relink "
+        "POINTER` move them to your relays"
+    )
+    assert kept(replace(till, revoked_at=NOW)) == ()
     assert "pointer" not in kept(LINK)[0].why
 
 
@@ -68,15 +74,19 @@ def test_those_beyond_the_room_are_left_out_the_least_needed_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "words"),
+    ("one", "words", "way"),
     [
-        (KeptRelay(LEFT, ("shop",), ()), "connection shop"),
-        (KeptRelay(LEFT, (), ("tea", "mug")), "offers tea, mug"),
-        (KeptRelay(LEFT, ("a", "b"), ("tea",)), "connections a, b and the offer tea"),
-        (KeptRelay(LEFT, tuple("abcdefg"), ()), "connections a, b, c, d, e and 2 more"),
+        (KeptRelay(LEFT, ("shop",), ()), "connection shop", "connection relink NAME` moves"),
+        (KeptRelay(LEFT, (), ("tea", "mug")), "offers tea, mug", "offer relink OFFER` moves"),
+        (KeptRelay(LEFT, ("a", "b"), ("tea",)), "connections a, b and the offer tea", "connection relink NAME` and"),
+        (
+            KeptRelay(LEFT, tuple("abcdefg"), ()),
+            "connections a, b, c, d, e and 2 more",
+            "connection relink NAME` moves",
+        ),
     ],
 )
-def test_those_who_need_it_are_named_in_words(one: KeptRelay, words: str) -> None:
+def test_those_who_need_it_are_named_in_words(one: KeptRelay, words: str, way: str) -> None:
     assert one.users == words
     assert NAMES_SHOWN == 5
-    assert f"is served for the {words}: `kitestring connection relink NAME`" in one.why
+    assert f"is served for the {words}: `kitestring {way}" in one.why

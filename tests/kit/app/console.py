@@ -30,8 +30,16 @@ def commands() -> dict[str, click.Command]:
     for name in SUMMARIES:
         command = cli.get_command(context, name)
         assert command is not None
-        inner = command.commands if isinstance(command, click.Group) else None
-        found |= {f"{name} {word}": sub for word, sub in inner.items()} if inner else {name: command}
+        found |= _inner(name, command)
+    return found
+
+
+def _inner(words: str, command: click.Command) -> dict[str, click.Command]:
+    if not isinstance(command, click.Group):
+        return {words: command}
+    found: dict[str, click.Command] = {}
+    for word, sub in command.commands.items():
+        found |= _inner(f"{words} {word}", sub)
     return found
 
 

@@ -19,15 +19,17 @@ from msgspec.inspect import (
     Metadata,
     NoneType,
     StrType,
+    StructType,
     Type,
     UnionType,
 )
 
 from kitestring.app import cli
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import Sats, Whole, facts, label, msat, shown, table
+from kitestring.app.cli.values import BudgetType, Sats, Whole, budget_params, facts, label, msat, shown, table
+from kitestring.app.owner.budgets import BudgetAsked
 from kitestring.app.owner.commands import command
-from kitestring.app.owner.table import GROUPS, CommandRow, rows_of
+from kitestring.app.owner.table import GROUPS, SUBGROUPS, CommandRow, rows_of
 from kitestring.app.service.execute import Result
 from kitestring.base.money import MAX_WHOLE
 
@@ -41,17 +43,15 @@ def make(word: str) -> click.Command:
 
 def complete(group: click.Group) -> click.Group:
     """``group`` with the words that have files of their own here (``GROUP_WORD.py``), and with those of its rows that
-    are not written by hand."""
+    are not written by hand, also inside of groups in it."""
     for found in _by_hand(str(group.name)):
         if found.name not in group.commands:
             group.add_command(found)
     for row in rows_of(str(group.name)):
-        *between, last = row.words.split(" ")[1:]
-        holder = group
-        for word in between:
-            holder = _inner(holder, word)
-        if last not in holder.commands:
-            holder.add_command(_command(row))
+        first, *between, last = row.words.split(" ")
+        place = _inner(group, first, between)
+        if last not in place.commands:
+            place.add_command(_command(row))
     return group
 
 
@@ -61,13 +61,16 @@ def _by_hand(word: str) -> Iterator[click.Command]:
             yield import_module(f"{cli.__name__}.{module.name}").command
 
 
-def _inner(group: click.Group, word: str) -> click.Group:
-    """The group of that word inside ``group``."""
-    found = group.commands.get(word)
-    if not isinstance(found, click.Group):
-        found = Group(word, help=GROUPS[f"{group.name} {word}"])
-        group.add_command(found)
-    return found
+def _inner(group: click.Group, words: str, between: list[str]) -> click.Group:
+    """The group under these words inside of ``group``, made where it is not there yet."""
+    for word in between:
+        words = f"{words} {word}"
+        found = group.commands.get(word)
+        if not isinstance(found, click.Group):
+            found = Group(word, help=SUBGROUPS[words])
+            group.add_command(found)
+        group = found
+    return group
 
 
 def _command(row: CommandRow) -> click.Command:
@@ -95,7 +98,7 @@ def _fields(params: type[msgspec.Struct]) -> tuple[Field, ...]:
 
 def _json(name: str, value: Any) -> object:
     if isinstance(value, tuple):
-        return list(value)
+        return [budget_params(one) if isinstance(one, tuple) else one for one in value]
     return msat(value) if name.endswith(_MSAT) else value
 
 
@@ -124,6 +127,8 @@ def _click_type(name: str, kind: Type) -> object:
             return click.Choice([str(value) for value in kind.values if value])
         case StrType():
             return click.STRING
+        case StructType(cls=cls) if cls is BudgetAsked:
+            return BudgetType()
     raise TypeError(f"the parameter {name} needs a command line that is written by hand")
 
 
@@ -141,8 +146,9 @@ def _for_people(result: Result) -> str:
     rows = {name: value for name, value in result.items() if _is_rows(value)}
     parts = [facts([(label(name), shown(name, value)) for name, value in result.items() if name not in rows])]
     for found in rows.values():
-        heads = tuple(label(name) for name in found[0])
-        parts.append(table([tuple(shown(name, value) for name, value in row.items()) for row in found], heads))
+        members = [name for name in found[0] if any(shown(name, row[name]) for row in found)]
+        cells = [tuple(shown(name, row[name]) for name in members) for row in found]
+        parts.append(table(cells, tuple(label(name) for name in members)))
     return "\n\n".join(filter(None, parts))
 
 

@@ -16,7 +16,7 @@ import click
 
 from kitestring import __version__
 from kitestring.app.cli.shell import Shell, data_dir_option, json_option
-from kitestring.app.owner.table import GROUPS, TABLE, rows_of
+from kitestring.app.owner.table import GROUPS, TABLE
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.base.text import clean
 
@@ -71,8 +71,7 @@ class CommandGroup(click.Group):
 
             return make(cmd_name)
         found: click.Command = importlib.import_module(by_hand).command
-        words = (row.words.split(" ")[1:2] for row in rows_of(cmd_name))
-        if isinstance(found, click.Group) and any(word and word[0] not in found.commands for word in words):
+        if isinstance(found, click.Group):
             from kitestring.app.cli.from_row import complete
 
             return complete(found)

@@ -50,6 +50,7 @@ def card_json(card: Card) -> dict[str, object]:
         "relays": list(card.relays),
         "service_pubkey": card.service_pubkey,
         "noffer": card.noffer,
+        "ndebit": card.ndebit,
         "nwc_uri": card.nwc_uri,
         "socket": str(card.socket),
         "unused": card.unused or None,
@@ -74,6 +75,12 @@ def card_text(card: Card, *, sandbox: bool, qr: bool, extra: str = "") -> str:
     if card.noffer:
         parts += ["", "Your offer: anybody can pay this code, as often as they like.", "", card.noffer]
         parts += ["", qr_code(card.noffer)] if qr else []
+    if card.ndebit:
+        parts += [
+            "",
+            f"Your debit code: whoever has it may ask you for money; `kitestring {extra}approvals` shows who does.",
+        ]
+        parts += ["", card.ndebit]
     if card.nwc_uri:
         parts += ["", "A wallet connection with a budget of 10,000 sat per day, for an app that pays:"]
         parts += [f"keep it secret; until its first use `{_link(card, extra)}` shows it again.", "", card.nwc_uri]

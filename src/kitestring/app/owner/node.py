@@ -11,6 +11,7 @@ import msgspec
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.approvals import MAX_ROWS
 from kitestring.app.owner.command import Ask, Call, Commands, Read
+from kitestring.app.owner.debit_pointers import oldest_ndebit
 from kitestring.app.owner.desk import Asking, Reading
 from kitestring.app.owner.node_audit import AuditedService, Findings, examine
 from kitestring.app.owner.offers import oldest_noffer
@@ -27,7 +28,7 @@ from kitestring.engine.same_node import another
 ALARMS_S: Final = 7 * 86_400
 MAX_ALARMS: Final = 10
 #: What the key of the service is called among the names of connections.
-OFFERS: Final = "all offers"
+OFFERS: Final = "all offers and debit codes"
 #: The name of the findings about relays that the service has left.
 OLD_RELAY: Final = "old relay"
 _IDLE: Final = "is named by no link and no code any more: from the next start on it is not served"
@@ -42,12 +43,13 @@ class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def card(desk: Reading, _params: NoParams, _call: Call) -> Result:
-    """Show what others need to reach this service: its relays, its key and its oldest offer."""
+    """Show what others need to reach this service: its relays, its key, its oldest offer and debit code."""
     return {
         "relays": list(desk.relay_urls()),
         "old_relays": [msgspec.to_builtins(kept) for kept in await _kept(desk)],
         "service_pubkey": desk.service_id,
         "noffer": await oldest_noffer(desk),
+        "ndebit": await oldest_ndebit(desk),
     }
 
 

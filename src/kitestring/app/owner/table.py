@@ -40,6 +40,16 @@ TABLE: Final = (
     CommandRow("deny", "approvals", "deny", "Say no, and with --block never ask me again."),
     CommandRow("blocked", "approvals", "blocked", "List the keys that are refused whatever they ask."),
     CommandRow("unblock", "approvals", "unblock", "Let a blocked key ask again."),
+    CommandRow("debit_pointer_create", "debit_pointers", "debit pointer create"),
+    CommandRow("debit_pointer_list", "debit_pointers", "debit pointer list"),
+    CommandRow("debit_pointer_policy", "debit_pointers", "debit pointer policy"),
+    CommandRow("debit_pointer_relink", "debit_pointers", "debit pointer relink"),
+    CommandRow("debit_pointer_delete", "debit_pointers", "debit pointer delete"),
+    CommandRow("debit_grants", "debits", "debit grants"),
+    CommandRow("debit_show", "debits", "debit show"),
+    CommandRow("debit_edit", "debits", "debit edit"),
+    CommandRow("debit_revoke", "debits", "debit revoke"),
+    CommandRow("debit_session", "debit_pointers", "debit session"),
     CommandRow("account_create", "accounts", "account create"),
     CommandRow("account_list", "accounts", "account list"),
     CommandRow("account_fund", "accounts", "account fund"),
@@ -63,9 +73,13 @@ TABLE: Final = (
 #: The line of each group of commands; of a group inside a group, by both words, the help alone.
 GROUPS: Final = {
     "connection": "One wallet connection: relink.",
+    "debit": "Money that others take from you, and you from others.",
     "account": "Sub-accounts: create, list, fund.",
     "offer": "Static payment codes: create, list, show, relink, delete.",
-    "debit": "Ask others to pay you: request, budget, subscribe.",
+}
+#: The line of each group inside of a group.
+SUBGROUPS: Final = {
+    "debit pointer": "Codes by which others ask for money: create, list, policy, relink, delete.",
 }
 
 

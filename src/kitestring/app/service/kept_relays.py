@@ -16,17 +16,17 @@ from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.store import Reads
 from kitestring.transport.guard import normalise
 
-#: Connections, offers, and pointers, that one sentence names.
+#: Connections, offers, and debit pointers, that one sentence names.
 NAMES_SHOWN: Final = 5
-#: The commands that make what names an old relay anew.
-WAY_OUT: Final = "`kitestring connection relink NAME` and `kitestring offer relink OFFER` move them to your relays"
-#: Beside it, where pointers are among them.
-POINTERS_STAY: Final = "; a pointer has to be given out anew"
+#: What names relays, and the command that makes it anew over those of today.
+_CONNECTION: Final = ("connection", "`kitestring connection relink NAME`")
+_OFFER: Final = ("offer", "`kitestring offer relink OFFER`")
+_POINTER: Final = ("debit pointer", "`kitestring debit pointer relink POINTER`")
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRelay:
-    """A relay, as it is written in the first of them, and the names of all connections, offers, and pointers of debits
+    """A relay, as it is written in the first of them, and the names of all connections, offers and debit pointers
     that name it."""
 
     url: str
@@ -42,13 +42,18 @@ class KeptRelay:
     @property
     def way_out(self) -> str:
         """Say how what names it is made anew."""
-        return WAY_OUT + (POINTERS_STAY if self.pointers else "")
+        ways = _listed([way for (_, way), _ in self._groups], " ")
+        return f"{ways} {'moves' if len(self._groups) == 1 else 'move'} them to your relays"
 
     @property
     def users(self) -> str:
-        """Its connections, offers and pointers, in words."""
-        groups = (("connection", self.connections), ("offer", self.offers), ("pointer", self.pointers))
-        return " and the ".join(_named(what, names) for what, names in groups if names)
+        """Its connections, offers and debit pointers, in words."""
+        return _listed([_named(what, names) for (what, _), names in self._groups], " the ")
+
+    @property
+    def _groups(self) -> list[tuple[tuple[str, str], tuple[str, ...]]]:
+        groups = ((_CONNECTION, self.connections), (_OFFER, self.offers), (_POINTER, self.pointers))
+        return [(kind, names) for kind, names in groups if names]
 
 
 def old_relays(named: Iterable[str], present: Collection[str]) -> tuple[str, ...]:
@@ -61,8 +66,8 @@ def old_relays(named: Iterable[str], present: Collection[str]) -> tuple[str, ...
 def kept_relays(
     present: Collection[str], grants: Iterable[Grant], offers: Iterable[Offer], now: int
 ) -> tuple[KeptRelay, ...]:
-    """The relays that living links and pointers (not revoked, not expired) and open offers name beside the ``present``
-    ones, those first that most of them name, each with its users from the oldest on."""
+    """The relays that living links and debit pointers (not revoked, not expired) and open offers name beside the
+    ``present`` ones, those first that most of them name, each with its users from the oldest on."""
     spelled: dict[str, str] = {}
     users: defaultdict[str, tuple[list[str], list[str], list[str]]] = defaultdict(lambda: ([], [], []))
     living = sorted((grant for grant in grants if is_living(grant, now)), key=lambda one: (one.created_at, one.name))
@@ -74,7 +79,7 @@ def kept_relays(
     for name, relays, kind in (*links, *codes):
         for url in old_relays(relays, present):
             users[normalise(spelled.setdefault(normalise(url), url))][kind].append(name)
-    found = [KeptRelay(spelled[key], *map(tuple, names)) for key, names in users.items()]
+    found = [KeptRelay(spelled[key], *map(tuple, named)) for key, named in users.items()]
     return tuple(sorted(found, key=lambda kept: -len(kept.connections) - len(kept.offers) - len(kept.pointers)))
 
 
@@ -94,6 +99,12 @@ def served(
 def is_living(grant: Grant, now: int) -> bool:
     """Whether the link of a connection can still be used."""
     return grant.revoked_at is None and (grant.expires_at is None or grant.expires_at > now)
+
+
+def _listed(parts: Sequence[str], before: str) -> str:
+    """``a``, ``a and b``, ``a, b and c``; ``before`` stands before each but the first."""
+    *first, last = parts
+    return f",{before}".join(first) + (f" and{before}" if first else "") + last
 
 
 def _named(what: str, names: Sequence[str]) -> str:
