@@ -156,16 +156,16 @@ def test_a_new_row_joins_the_commands_that_are_written_by_hand() -> None:
 
 @pytest.mark.usefixtures("added")
 def test_words_that_have_files_of_their_own_and_rows_are_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = (CommandRow("greet", "greetings", f"debit {words}") for words in ("pointer create", "grants", "budget"))
+    rows = (CommandRow("greet", "greetings", f"debit {words}") for words in ("corner create", "grants", "budget"))
     monkeypatch.setattr(table, "TABLE", tuple(rows))
-    monkeypatch.setitem(table.SUBGROUPS, "debit pointer", "Pointers: create.")
+    monkeypatch.setitem(table.SUBGROUPS, "debit corner", "Corners: create.")
     group = from_row.make("debit")
     assert isinstance(group, Group)
-    assert {"budget", "grants", "pointer", "request", "subscribe", "subscriptions"} == set(group.commands)
+    assert {"budget", "grants", "corner", "pointer", "request", "subscribe", "subscriptions"} == set(group.commands)
     assert group.commands["budget"].help != group.commands["grants"].help  # what is written by hand comes first
-    inner = group.commands["pointer"]
+    inner = group.commands["corner"]
     assert isinstance(inner, Group)
-    assert (inner.help, list(inner.commands)) == ("Pointers: create.", ["create"])
+    assert (inner.help, list(inner.commands)) == ("Corners: create.", ["create"])
     assert inner.commands["create"].help == "Greet NAME.\n\nLouder with --loud."
 
 
