@@ -11,7 +11,7 @@ from kitestring.base.approvals import DECIDE_WITHIN_S, GATE_S, Approval, Approva
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Granted, Refused
+from kitestring.base.outcomes import Granted, Paid, Refused
 from kitestring.engine.approvals import MAX_OF_ALL, MAX_OF_CALLER
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings
@@ -234,6 +234,18 @@ async def test_a_crash_between_the_decision_and_the_node_pays_once(life: Life) -
         assert len(life.node.paid_out()) == 1
         (grant,) = await rig.store.grants_of("debits", ALICE)
         assert await rig.store.budget_used(grant.grant_id, 0) == AMOUNT
+    life.audit()
+
+
+@virtual
+async def test_the_owners_word_stands_above_the_cap_on_one_payment(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer(per_payment_msat=Msat(AMOUNT // 2))
+        await rig.debit("r1", ALICE, payable(rig))
+        await rig.decide(Ruling.AS_ASKED)
+        assert isinstance(await rig.answer("r1"), Paid)
+        await rig.debit("r2", BOB, payable(rig))
+        assert await reason_of(rig.decide(Ruling.BUDGET, budget=WEEK)) is Reason.OVER_BUDGET  # that would go on
     life.audit()
 
 

@@ -7,6 +7,7 @@ an approved payment, when that has ended.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Final, assert_never
 
 from kitestring.base.approvals import (
@@ -163,7 +164,9 @@ class Approvals:
         assert isinstance(debit, Debit), "only debits ask the owner"  # noqa: S101 - of our own ledger
         pointer, before, now = await self._place(asked)
         grant = _grant(debit, word, pointer, before, asked, self._context.new_id(now), now)
-        writes = () if grant in {pointer, before} else (SaveGrant(grant),)
+        writes: tuple[Write, ...] = () if grant is None else (SaveGrant(grant),)
+        # Of what the owner has looked at, no cap on a payment says what is too much.
+        grant = replace(before or pointer, per_payment_msat=None) if grant is None else grant
         if debit.payment is None:
             less = grant.budgets[0] if grant.budgets else None
             outcome = Granted(less if word.verdict is Ruling.BUDGET else None)
@@ -277,8 +280,9 @@ _ENDED: Final[dict[ApprovalState, Outcome]] = {
 
 def _grant(
     debit: Debit, word: OwnersWord, pointer: Grant, before: Grant | None, asked: Approval, new_id: str, now: int
-) -> Grant:
-    """The grant that is charged, or that the caller gets. Raises KitestringError where the word does not fit."""
+) -> Grant | None:
+    """The grant that the caller gets; None where one payment is all. Raises KitestringError where the word does not
+    fit."""
     budget: Budget | None
     if word.verdict is Ruling.ALWAYS:
         budget = None
@@ -287,7 +291,7 @@ def _grant(
             raise KitestringError(Reason.MALFORMED, "a budget has an amount")
         budget = word.budget
     elif debit.payment is not None:
-        return before or pointer
+        return None
     elif debit.budget is None:
         text = "it asks to pay without any limit: say so (always), or give it a budget"
         raise KitestringError(Reason.MALFORMED, text)
