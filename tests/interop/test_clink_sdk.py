@@ -1,4 +1,4 @@
-"""clink-sdk pays offers of a service that stands in front of a real node, and is told that it may not debit it."""
+"""clink-sdk pays offers of a service that stands in front of a real node."""
 
 import asyncio
 import hashlib
@@ -88,34 +88,3 @@ async def test_an_amount_out_of_range_is_refused_with_the_range(shop: Kitestring
     for reply in asked:
         assert (reply["res"], reply["code"], reply["range"]) == ("GFY", 5, {"min": 10, "max": 1000})
     assert (not_the_price["code"], not_the_price["range"]) == (5, {"min": 50, "max": 50})
-
-
-async def _debit(shop: Kitestring, node_js: NodeJs, scripts: Path, data: Json) -> Json:
-    asked = {"pubkey": shop.card["service_pubkey"], "relay": shop.card["relay"], "data": data}
-    async with running(node_js.command(scripts / "debit.mjs"), asked) as script:
-        assert (await script.line())["pointer"]["type"] == "ndebit"
-        reply: Json = (await script.line())["reply"]
-        await script.end()
-    return reply
-
-
-async def test_a_debit_is_denied_with_code_1_and_pays_nothing(
-    shop: Kitestring, rig: LightningRig, node_js: NodeJs, scripts: Path, witness: Witness
-) -> None:
-    invoice = (await rig.c.invoice(1_000_000)).bolt11
-    monthly = {"number": 1, "unit": "month"}
-    for data in ({"bolt11": invoice, "amount_sats": 1_000}, {"amount_sats": 5_000, "frequency": monthly}, {}):
-        reply = await _debit(shop, node_js, scripts, data)
-        assert reply == {"res": "GFY", "code": 1, "error": "Request Denied: this is not permitted"}
-    requests = witness.of(21002, to=shop.card["service_pubkey"])
-    answers = [witness.of(21002, answers=request["id"]) for request in requests]
-    assert [event["tags"] for (event,) in answers] == [
-        [["p", request["pubkey"]], ["e", request["id"]], ["clink_version", "1"]] for request in requests
-    ]
-    assert len(requests) == 3
-    assert shop.rows("SELECT 1 FROM payments WHERE bolt11 = ?", invoice) == []
-
-
-async def test_a_malformed_debit_is_refused_with_code_6(shop: Kitestring, node_js: NodeJs, scripts: Path) -> None:
-    reply = await _debit(shop, node_js, scripts, {"bolt11": "lnbcrt1nonsense"})
-    assert (reply["res"], reply["code"]) == ("GFY", 6)
