@@ -57,15 +57,20 @@ def test_a_stale_file_is_named_and_a_fresh_one_is_not(
     assert generate.main(["--check"]) == 0
 
 
+def _is_marked(page: Path) -> bool:
+    text = page.read_text(encoding="utf-8")
+    return console.MARK in text or console.NODE_MARK in text
+
+
 def test_every_marked_page_has_a_block_that_is_run() -> None:
-    marked = [page for page in PAGES if console.MARK in page.read_text(encoding="utf-8")]
+    marked = [page for page in PAGES if _is_marked(page)]
     assert len(marked) >= 4
     for page in marked:
         assert [command for block in _blocks(page, "console") for command in console.read_block(block)], page
 
 
 def test_console_blocks_stand_on_marked_pages_only() -> None:
-    unmarked = [page for page in PAGES if console.MARK not in page.read_text(encoding="utf-8")]
+    unmarked = [page for page in PAGES if not _is_marked(page)]
     assert [_named(page) for page in unmarked if list(_blocks(page, "console"))] == []
 
 
@@ -91,6 +96,25 @@ def test_a_block_is_read_as_commands_with_what_followed_each() -> None:
     assert (second.text, second.output) == ("echo $CODE", ["x", ""])
     with pytest.raises(ValueError, match="begins with a command"):
         console.read_block("x\n$ echo x\n")
+
+
+def test_what_was_begun_beside_is_waited_for_and_shown_to_its_end() -> None:
+    with console.Session() as session:
+        session._is_stopped = True
+        begun = session.block(r"$ printf 'begun\nCtrl-C stops it.\nended\n' &" + "\n")
+        assert begun.splitlines()[1:] == ["begun", "Ctrl-C stops it."]
+        assert session.block("$ wait\n") == "$ wait\nended\n"
+
+
+def test_a_command_is_typed_again_while_something_is_on_its_way_and_not_where_the_page_shows_that_there_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = "cat news 2>/dev/null || { echo nothing; echo news >news; }"
+    monkeypatch.setattr(console, "NOT_YET", {command: "nothing"})
+    for shown, said in (("nothing", "nothing"), ("news", "news")):
+        with console.Session(tmp_path) as session:
+            session._is_stopped = True
+            assert session.block(f"$ {command}\n{shown}\n") == f"$ {command}\n{said}\n"
 
 
 # ---------------------------------------------------------------- drawings and tables
