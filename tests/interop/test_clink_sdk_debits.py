@@ -38,7 +38,7 @@ class Generation:
 
 
 #: 1.5.4 subscribes to the answer before it asks. 1.1.7 asks first, and its class forgets to return the promise. It is
-#: the oldest that can be served: 1.0.4 names neither its version of the protocol nor the pointer.
+#: the oldest that can be served: 1.0.4 does not name its version of the protocol, which is an invalid request.
 GENERATIONS = {
     "1.5.4": Generation("@shocknet/clink-sdk", "Ndebit"),
     "1.1.7": Generation("clink-sdk-old", "SendNdebitRequest"),
