@@ -337,3 +337,22 @@ async def test_one_key_asks_so_often_and_no_more(life: Life) -> None:
         assert (await rig.answer(f"r{MAX_OF_CALLER}")).reason is Reason.RATE_LIMITED
         assert rig.told(f"r{MAX_OF_CALLER - 1}") == []
     life.audit()
+
+
+@virtual
+async def test_a_larger_week_that_is_counted_in_another_way_keeps_what_was_used(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        grant = await rig.allow("till", ALICE, Budget.weekly(Msat(2 * AMOUNT)))
+        await rig.debit("p1", ALICE, payable(rig))
+        await rig.answer("p1")
+        await rig.debit("larger", ALICE, budget=WEEK)  # any seven days in a row, where the owner's begins on Monday
+        await rig.decide(Ruling.AS_ASKED)
+        assert await rig.answer("larger") == Granted()
+        for number in range(3):
+            await rig.debit(f"n{number}", ALICE, payable(rig))
+            assert isinstance(await rig.answer(f"n{number}"), Paid)
+        await rig.debit("over", ALICE, payable(rig))
+        assert (await rig.answer("over")).reason is Reason.OVER_BUDGET
+        assert await rig.store.budget_used(grant, 0) == 4 * AMOUNT
+    life.audit()

@@ -8,7 +8,7 @@ from kitestring.base.budgets import Budget, Period
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat, sat
 from kitestring.base.records import Charge
-from kitestring.policy.budget import bucket, charges, oldest, renews_at
+from kitestring.policy.budget import bucket, charges, goes_on, length_s, oldest, renews_at
 
 NOW = 1_760_000_000  # Thursday 2025-10-09 08:53:20 UTC
 DAY = 86_400
@@ -36,6 +36,17 @@ def test_a_charge_names_its_bucket_and_the_oldest_that_counts() -> None:
     assert charges(grant(Budget.daily(sat(5))), Msat(7), NOW) == (Charge("g1", Msat(7), sat(5), day, day),)
     assert charges(grant(Budget.total(sat(5))), Msat(7), NOW) == (Charge("g1", Msat(7), sat(5), 0, 0),)
     assert charges(grant(), Msat(7), NOW) == ()
+
+
+def test_what_is_used_goes_on_to_count_in_a_budget_that_is_as_long() -> None:
+    week, day, total = Budget(sat(1), "week", 0, 3), Budget(sat(1), "day", 0, 4), Budget(sat(1), budget_id=5)
+    before = (week, day, total)
+    assert goes_on(Budget.weekly(sat(9)), before) == 3
+    assert goes_on(Budget.rolling(sat(9), 7 * DAY), before) == 3
+    assert goes_on(Budget.rolling(sat(9), 7 * DAY), (week, Budget(sat(1), "rolling", 7 * DAY, 6))) == 6
+    assert goes_on(Budget.total(sat(9)), before) == 5
+    assert goes_on(Budget.monthly(sat(9)), before) is None
+    assert (length_s(Budget.monthly(sat(1))), length_s(total)) == (30 * DAY, 0)
 
 
 def test_each_budget_of_a_grant_is_charged_under_its_own_number() -> None:

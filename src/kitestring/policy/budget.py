@@ -6,6 +6,8 @@ counted whole, so that no window ever holds more than the limit; a calendar budg
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from kitestring.base.budgets import DAY_S, Budget
@@ -16,6 +18,7 @@ from kitestring.policy.calendar import period_end, period_start
 
 #: Buckets per rolling window: money comes back at most 1/64 of the window late, and a grant has few rows to sum.
 ROLLING_BUCKETS: Final = 64
+_LENGTH_S: Final = {"day": DAY_S, "week": 7 * DAY_S, "month": 30 * DAY_S, "year": 365 * DAY_S, "never": 0}
 
 
 def charges(grant: Grant, amount_msat: Msat, now: int) -> tuple[Charge, ...]:
@@ -51,6 +54,19 @@ def renews_at(budget: Budget, now: int) -> int | None:
     if budget.period == "rolling":
         return bucket(budget, now) + _width(budget) + budget.length_s - 1
     return period_end(budget.period, now)
+
+
+def length_s(budget: Budget) -> int:
+    """The length of its period in seconds, a month counted as 30 days; 0 for one that never renews."""
+    return budget.length_s if budget.period == "rolling" else _LENGTH_S[budget.period]
+
+
+def goes_on(budget: Budget, before: Sequence[Budget]) -> int | None:
+    """The number of the budget whose use goes on to count in the new ``budget``: that of the same period, or else one
+    of the same length, by the calendar or not. None where there is none."""
+    same = (one.budget_id for one in before if (one.period, one.length_s) == (budget.period, budget.length_s))
+    alike = (one.budget_id for one in before if length_s(one) == length_s(budget))
+    return next(chain(same, alike), None)
 
 
 def _width(budget: Budget) -> int:

@@ -9,17 +9,16 @@ from typing import Final
 import msgspec
 
 from kitestring.base.approvals import ApprovalKind, Token
-from kitestring.base.budgets import DAY_S, Budget
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import DEBITS_WIRE, Debit
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Refused
+from kitestring.policy.budget import goes_on, length_s
 
 #: An invoice with less life than this, in seconds, is not begun: it could expire on its way.
 MIN_LEFT_S: Final = 30
-#: Calendar periods in seconds, as far as amounts per time are compared.
-_LENGTH_S: Final = {"day": DAY_S, "week": 7 * DAY_S, "month": 30 * DAY_S, "year": 365 * DAY_S}
 
 
 class Charged(msgspec.Struct, frozen=True, gc=False):
@@ -98,17 +97,13 @@ def _covers(own: Budget, asked: Budget, left: Mapping[int, Msat]) -> bool:
         return asked.period == "never" and asked.limit_msat <= left.get(own.budget_id, own.limit_msat)
     if asked.period == "never":
         return asked.limit_msat <= own.limit_msat
-    return int(asked.limit_msat) * _length_s(own) <= int(own.limit_msat) * _length_s(asked)
-
-
-def _length_s(budget: Budget) -> int:
-    return budget.length_s if budget.period == "rolling" else _LENGTH_S[budget.period]
+    return int(asked.limit_msat) * length_s(own) <= int(own.limit_msat) * length_s(asked)
 
 
 def granted(pointer: Grant, before: Grant | None, caller: str, budget: Budget | None, grant_id: str, now: int) -> Grant:
     """The caller's grant at this pointer after the owner's yes: with this budget alone, or (None) without a limit.
 
-    What is used of a budget of the same period goes on to count; one that never renews begins anew, because what is
+    What is used of a budget of the same length goes on to count; one that never renews begins anew, because what is
     left of the old one was not enough.
     """
     if before is None:
@@ -130,10 +125,7 @@ def granted(pointer: Grant, before: Grant | None, caller: str, budget: Budget | 
 
 
 def _numbered(budget: Budget, before: tuple[Budget, ...]) -> Budget:
-    same = next((b for b in before if b.period != "never" and _shape(b) == _shape(budget)), None)
-    number = same.budget_id if same is not None else max((b.budget_id for b in before), default=-1) + 1
+    number = None if budget.period == "never" else goes_on(budget, before)
+    if number is None:
+        number = max((one.budget_id for one in before), default=-1) + 1
     return _replace(budget, budget_id=number)
-
-
-def _shape(budget: Budget) -> tuple[str, int]:
-    return budget.period, budget.length_s

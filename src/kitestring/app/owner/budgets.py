@@ -16,7 +16,7 @@ from kitestring.base.budgets import MAX_BUDGETS, Budget, Period
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
-from kitestring.policy.budget import oldest, renews_at
+from kitestring.policy.budget import goes_on, oldest, renews_at
 
 
 class BudgetAsked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -47,12 +47,12 @@ def read_budgets(asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
 
 
 async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
-    """The budgets in place of those of ``grant``. What is used stays used where the period is the same; a new period
+    """The budgets in place of those of ``grant``. What is used stays used where the period is as long; any other
     is counted from nothing. Raises KitestringError as :func:`read_budgets`."""
-    known = {_period(one): one.budget_id for one in grant.budgets}
-    number, changed = max(known.values(), default=-1), []
+    number, changed = max((one.budget_id for one in grant.budgets), default=-1), list[Budget]()
     for budget in read_budgets(asked):
-        budget_id = known.get(_period(budget))
+        taken = {one.budget_id for one in changed}
+        budget_id = goes_on(budget, [one for one in grant.budgets if one.budget_id not in taken])
         if budget_id is None:
             number += 1
             while await desk.store.budget_used(grant.grant_id, 0, number):  # it was another budget's before
