@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -10,14 +11,17 @@ import pytest
 
 from kitestring.base.approvals import DebitSession, Ruling
 from kitestring.base.budgets import Budget
+from kitestring.base.commands import DEBITS_WIRE, Debit
 from kitestring.base.errors import Reason
+from kitestring.base.grants import Strangers
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Granted, Paid, Refused
 from kitestring.base.transactions import SaveSession
+from kitestring.engine.context import Incoming
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.node import Script
-from tests.kit.engine.rig import AMOUNT, Life, Rig, is_paid
+from tests.kit.engine.rig import AMOUNT, DEBITS, Life, Rig, is_paid
 
 ALICE, BOB = "a1" * 32, "b2" * 32
 WEEK = Budget.rolling(Msat(4 * AMOUNT), 604_800)
@@ -319,3 +323,71 @@ async def test_of_what_may_have_been_paid_in_an_earlier_life_nobody_is_told_no(l
         assert (rig.told("r1"), rig.told("r2")) == ([], [])
         assert await rig.store.request("r2") is not None  # never carried out, by no later copy
     life.audit()
+
+
+def meanwhile(rig: Rig, name: str, do: Callable[[], Awaitable[None]]) -> None:
+    """Do it once, right after the ledger has answered this question of the engine."""
+    ask = getattr(rig.store, name)
+
+    async def asked(*values: Any) -> Any:
+        setattr(rig.store, name, ask)
+        found = await ask(*values)
+        await do()
+        return found
+
+    setattr(rig.store, name, asked)
+
+
+@virtual
+@pytest.mark.parametrize("policy", ["deny", "ask"])
+async def test_a_pointer_that_is_closed_while_a_stranger_is_decided_about_pays_it_nothing(
+    policy: Strangers, life: Life
+) -> None:
+    async with life.service() as rig:
+        await rig.pointer(strangers="budget", budgets=(WEEK,))
+        asked = Incoming("r1", DEBITS_WIRE, "", debit_of(rig, 100 * AMOUNT), DEBITS, rig.clock.now(), author=ALICE)
+        meanwhile(rig, "grants_of", lambda: rig.change("till", strangers=policy, budgets=()))
+        refused = await rig.engine.handle(asked)
+        assert policy == "ask" or (refused is not None and refused.reason is Reason.NOT_PERMITTED)
+        assert len(await rig.store.approvals(limit=9)) == (policy == "ask")
+        assert life.node.paid_out() == {}
+    life.audit()
+
+
+@virtual
+async def test_a_pointer_that_takes_no_more_sessions_takes_none_that_is_decided_about(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer(strangers="deny", sessions="minted")
+        now = rig.clock.now()
+        await rig.write(SaveSession(DebitSession("till", K1, Msat(1_000), Msat(AMOUNT), now + 600, now)))
+        asked = Incoming("r1", DEBITS_WIRE, "", debit_of(rig, AMOUNT, k1=K1), DEBITS, now, author=ALICE)
+        meanwhile(rig, "grants_of", lambda: rig.change("till", sessions="off"))
+        refused = await rig.engine.handle(asked)
+        assert refused is not None
+        assert refused.reason is Reason.NOT_PERMITTED
+        assert life.node.paid_out() == {}
+    life.audit()
+
+
+@virtual
+async def test_a_pointer_that_changes_all_the_time_is_busy(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer(strangers="budget", budgets=(WEEK,))
+        ask = rig.store.grants_of
+
+        async def grants_of(*values: Any) -> Any:
+            found = await ask(*values)
+            await rig.change("till")
+            return found
+
+        rig.store.grants_of = grants_of
+        asked = Incoming("r1", DEBITS_WIRE, "", debit_of(rig, AMOUNT), DEBITS, rig.clock.now(), author=ALICE)
+        refused = await rig.engine.handle(asked)
+        assert refused is not None
+        assert refused.reason is Reason.BUSY
+        assert life.node.paid_out() == {}
+    life.audit()
+
+
+def debit_of(rig: Rig, amount: int, *, k1: str = "") -> Debit:
+    return Debit(pointer_id="till", payment=rig.paying(payable(rig), amount), k1=k1)

@@ -56,3 +56,30 @@ async def test_what_the_ledger_does_not_hold_any_more_is_not_decided_on(life: Li
         grants._known["ghost"] = Grant(grant_id="ghost", name="ghost", wire="nwc")
         assert await grants.reload("ghost") is None
         assert await grants.get("ghost") is None
+
+
+@virtual
+async def test_what_has_changed_while_it_was_read_is_read_again(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        await rig.pointer()
+        await rig.allow("till", "a1" * 32)
+        grants, read, read_of = Grants(rig.store), rig.store.grant, rig.store.grants_of
+
+        async def grant(grant_id: str) -> Grant | None:
+            found: Grant | None = await read(grant_id)
+            rig.store.grant = read
+            await rig.change(grant_id)
+            return found
+
+        async def grants_of(wire: str, caller: str) -> list[Grant]:
+            found: list[Grant] = await read_of(wire, caller)
+            rig.store.grants_of = read_of
+            await rig.change(found[0].grant_id)
+            return found
+
+        rig.store.grant, rig.store.grants_of = grant, grants_of
+        for _ in range(2):
+            pointer, own = await grants.get("till"), await grants.at("debits", "a1" * 32, "till")
+        assert pointer is not None
+        assert own is not None
+        assert (pointer.version, own.version) == (2, 2)

@@ -13,13 +13,13 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import MSAT_PER_SAT, ZERO, Msat
 from kitestring.base.outcomes import Granted, Outcome, Refused
 from kitestring.base.payments import State
-from kitestring.base.transactions import AlreadyPaid, Finished, Joined, Running
+from kitestring.base.transactions import AlreadyPaid, Finished, Joined, Running, Stale
 from kitestring.engine.answers import Answers, unclaimed_request
 from kitestring.engine.approvals import Approvals
-from kitestring.engine.context import Context, Incoming
+from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
 from kitestring.engine.outcomes import paid
-from kitestring.engine.payments import Order, Payments
+from kitestring.engine.payments import DECIDE_LIMIT_S, Order, Payments
 from kitestring.engine.pursuit import Pursuit
 from kitestring.policy.budget import oldest
 from kitestring.policy.debits import MIN_LEFT_S, AskTheOwner, Charged, Kept, decide_debit
@@ -44,24 +44,37 @@ class Debits:
     async def handle(self, incoming: Incoming, debit: Debit) -> Refused | None:
         """Pay, ask the owner, or refuse; returns when that is durable. The refusal of a stranger is returned, and told
         by whoever asks."""
+        until = self._context.clock.monotonic() + DECIDE_LIMIT_S
+        for _ in range(MAX_STALE_ROUNDS):
+            answer = await self._decide(incoming, debit, until)
+            if not isinstance(answer, Stale):
+                break
+        else:
+            answer = Refused(Reason.BUSY, "what this pointer allows keeps changing; try again")
+        return None if answer is None else await self._refuse(incoming, answer)
+
+    async def _decide(self, incoming: Incoming, debit: Debit, until: float) -> Refused | Stale | None:
+        """Decide on the rows as they are known, and carry that out; Stale when they have changed meanwhile, for then
+        whoever asks may not be meant by them any more."""
         pointer = await self._grants.get(debit.pointer_id) if debit.pointer_id else None
         grant = await self._grants.at(DEBITS_WIRE, incoming.author, debit.pointer_id)
         now = self._context.clock.now()
         verdict = decide_debit(debit, pointer, grant, now=now, left=await self._left(debit, grant))
         if isinstance(verdict, Charged) and debit.payment is not None:
             order = self._order(incoming, debit.payment, verdict.grant, verdict.token)
-            refused = await self._pay(order, verdict.grant)
-        elif isinstance(verdict, Refused):
-            refused = verdict
-        elif await self._context.store.is_blocked(incoming.author):
-            refused = _BLOCKED
-        elif isinstance(verdict, AskTheOwner):
-            refused = await self._ask(incoming, debit, pointer, grant, verdict)
-        else:
-            assert isinstance(verdict, Kept)  # noqa: S101 - a payment is charged, asked for or refused
-            await self._store(incoming, grant, Granted())
-            refused = None
-        return None if refused is None else await self._refuse(incoming, refused)
+            answer = await self._pay(order, verdict.grant, until)
+            if isinstance(answer, Stale):
+                await self._grants.reload(debit.pointer_id)
+            return answer
+        if isinstance(verdict, Refused):
+            return verdict
+        if await self._context.store.is_blocked(incoming.author):
+            return _BLOCKED
+        if isinstance(verdict, AskTheOwner):
+            return await self._ask(incoming, debit, pointer, grant, verdict)
+        assert isinstance(verdict, Kept)  # noqa: S101 - a payment is charged, asked for or refused
+        await self._store(incoming, grant, Granted())
+        return None
 
     async def _left(self, debit: Debit, grant: Grant | None) -> dict[int, Msat]:
         """The rest of the budgets that never renew, by number; only who asks for one is told."""
@@ -80,9 +93,11 @@ class Debits:
             incoming=named, command=command, requestor=incoming.author, consume=consume, least_left_s=MIN_LEFT_S
         )
 
-    async def _pay(self, order: Order, grant: Grant) -> Refused | None:
-        decided = await self._payments.decide(order, grant)
+    async def _pay(self, order: Order, grant: Grant, until: float) -> Refused | Stale | None:
+        decided = await self._payments.decide(order, grant, until)
         match decided:
+            case Stale():
+                return decided
             case Pursuit() | Running() | Joined():
                 return None
             case Finished():

@@ -16,6 +16,7 @@ class Grants:
         self._store = store
         self._known: dict[str, Grant] = {}
         self._places: dict[tuple[str, str, str], str] = {}
+        self._heard = 0  # changes so far: what was read before one may be older than it, and is not kept
         store.subscribe(self._hear)
 
     async def get(self, grant_id: str) -> Grant | None:
@@ -23,10 +24,11 @@ class Grants:
 
     async def reload(self, grant_id: str) -> Grant | None:
         """Read it from the ledger now."""
+        heard = self._heard
         grant = await self._store.grant(grant_id)
         if grant is None:
             self._known.pop(grant_id, None)
-        else:
+        elif heard == self._heard:
             self._known[grant_id] = grant
         return grant
 
@@ -36,8 +38,9 @@ class Grants:
         known = self._known.get(self._places.get(key, ""))
         if known is not None and known.revoked_at is None:
             return known
+        heard = self._heard
         found = next((one for one in await self._store.grants_of(wire, caller) if one.pointer_id == pointer_id), None)
-        if found is not None:
+        if found is not None and heard == self._heard:
             self._places[key] = found.grant_id
             self._known[found.grant_id] = found
         return found
@@ -45,4 +48,5 @@ class Grants:
     def _hear(self, news: Committed) -> None:
         for event in news.events:
             if event.kind in GRANT_CHANGES:
+                self._heard += 1
                 self._known.pop(event.subject, None)

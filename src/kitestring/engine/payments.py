@@ -115,11 +115,16 @@ class Payments:
         if grant is None:
             await self._refuse(incoming, Refused(Reason.CONNECTION_ENDED))
             return
-        await self._after(incoming, await self.decide(Order(incoming=incoming, command=command), grant))
+        asked = _Asked(Order(incoming=incoming, command=command), self._context.clock.monotonic() + DECIDE_LIMIT_S)
+        decided = await self._decide(asked, grant)
+        assert not isinstance(decided, Stale), "a connection's grant is its own"  # noqa: S101 - of this very class
+        await self._after(incoming, decided)
 
-    async def decide(self, order: Order, grant: Grant) -> Decided:
-        """Decide about an order on this grant, and begin the payment when that is durable. Nobody is told anything."""
-        return await self._decide(_Asked(order, self._context.clock.monotonic() + DECIDE_LIMIT_S), grant)
+    async def decide(self, order: Order, grant: Grant, until: float) -> Decided | Stale:
+        """Decide, until that time (monotonic seconds), about an order on this grant, and begin the payment when that is
+        durable. Nobody is told anything. Stale when the grant has changed: whoever has chosen it has to choose again,
+        for it may not be meant for this order any more."""
+        return await self._decide(_Asked(order, until), grant, is_chosen=True)
 
     async def known(self, order: Order, grant: Grant, refusal: Refused) -> Decided:
         """The answer of an earlier payment, made or under way, that this order asks for once more; else ``refusal``."""
@@ -151,7 +156,7 @@ class Payments:
             return Refused(Reason.INVOICE_TAKEN, "this invoice is being paid already, or was paid")
         return Refused(Reason.BUSY, "something has changed since it was looked at: look again")
 
-    async def _decide(self, asked: _Asked, grant: Grant | None) -> Decided:
+    async def _decide(self, asked: _Asked, grant: Grant | None, *, is_chosen: bool = False) -> Decided | Stale:
         view_age_s = self._context.limits.view_age_s
         may_be_ours = False  # hardly any invoice is; the ledger says Stale when it is one
         for _ in range(MAX_STALE_ROUNDS):
@@ -159,7 +164,9 @@ class Payments:
                 return Refused(Reason.CONNECTION_ENDED)
             answer = await self._attempt(asked, grant, view_age_s, may_be_ours=may_be_ours)
             if isinstance(answer, Stale):
-                grant, may_be_ours = await self._grants.reload(grant.grant_id), True
+                before, grant, may_be_ours = grant, await self._grants.reload(grant.grant_id), True
+                if is_chosen and grant != before:
+                    return answer
             elif not isinstance(answer, Denied):
                 return answer
             elif answer.reason is Reason.INSUFFICIENT_FUNDS and view_age_s > FRESH_VIEW_S:
