@@ -389,5 +389,42 @@ async def test_a_pointer_that_changes_all_the_time_is_busy(life: Life) -> None:
     life.audit()
 
 
+@virtual
+async def test_a_payment_keeps_its_answer_for_its_requestor_on_whichever_grant(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        invoice, slow = payable(rig), payable(rig, answers=["lost"], settles_after_s=30)
+        for name, one in (("once", invoice), ("slow", slow)):
+            await rig.debit(name, ALICE, one)
+            await rig.decide(Ruling.AS_ASKED)
+        grant = await rig.allow("till", ALICE, WEEK)
+        await rig.debit("r1", ALICE, invoice)
+        assert is_paid(await rig.answer("r1"), invoice[1])
+        await rig.debit("r2", ALICE, slow)
+        assert is_paid(await rig.answer("r2"), slow[1])
+        await rig.debit("r3", ALICE, invoice, 2 * AMOUNT)
+        assert (await rig.answer("r3")).reason is Reason.INVOICE_TAKEN
+        await rig.change(grant, revoked_at=rig.clock.now())
+        await rig.debit("r4", ALICE, invoice)
+        assert is_paid(await rig.answer("r4"), invoice[1])
+        assert await rig.store.budget_used(grant, 0) == 0
+        assert len(life.node.paid_out()) == 2
+    life.audit()
+
+
+@virtual
+async def test_an_invented_session_finds_out_neither_what_was_paid_nor_what_there_is(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer(strangers="deny", sessions="minted")
+        await rig.allow("till", BOB, WEEK)
+        invoice = payable(rig)
+        await rig.debit("r1", BOB, invoice)
+        await rig.answer("r1")
+        for number, (one, amount) in enumerate([(invoice, AMOUNT), (payable(rig), 10**15), (payable(rig), 1_000)]):
+            await rig.debit(f"s{number}", ALICE, one, amount, k1=K1)
+            assert await rig.answer(f"s{number}") == Refused(Reason.UNKNOWN_TARGET)
+    life.audit()
+
+
 def debit_of(rig: Rig, amount: int, *, k1: str = "") -> Debit:
     return Debit(pointer_id="till", payment=rig.paying(payable(rig), amount), k1=k1)

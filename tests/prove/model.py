@@ -151,11 +151,14 @@ class Model:
         grant = self.grants.get(tx.request.grant_id)
         if grant is None or grant.version != tx.grant_version or grant.revoked_at is not None:
             return "Stale"
-        holder = self.holder(paid.name)
-        if holder is not None:
-            if holder.whose != paid.whose or holder.state == "resolved":
-                return "invoice_taken"
+        holder, unmeant = self.holder(paid.name), self._unmeant(paid, tx)
+        if holder is not None and holder.whose == paid.whose and holder.state != "resolved":
             return "AlreadyPaid" if holder.state == "settled" else "Joined"
+        if holder is not None:
+            is_told = holder.whose != paid.whose and unmeant in {"not_permitted", "unknown_target"}
+            return unmeant if is_told else "invoice_taken"
+        if unmeant is not None:
+            return unmeant
         if self.stopped:
             return "spending_stopped"
         made = self.invoices.get(paid.name)
@@ -170,6 +173,10 @@ class Model:
             return "rate_limited"
         if paid.account in self.overdrawn or paid.amount + paid.cap > self.available(paid.account):
             return "insufficient_funds"
+        return None
+
+    def _unmeant(self, paid: Paid, tx: ClaimPayment) -> str | None:
+        """The refusal to a blocked key, and of a word that is not good."""
         if paid.requestor in self.blocked:
             return "not_permitted"
         p = tx.payment
@@ -337,6 +344,8 @@ class Model:
             return "Stale"
         if tx.state == "approved" and tx.now >= asked.expires_at:
             return "undecided"
+        if tx.state == "approved" and asked.caller in self.blocked:
+            return "not_permitted"
         before = dict(self.grants), set(self.blocked)
         refusal = self.write(tx.writes) or (tx.claim and self._refusal(tx.claim))
         if refusal:

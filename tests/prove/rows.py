@@ -42,8 +42,9 @@ class Paid:
 
     @property
     def whose(self) -> tuple[str, str, int]:
-        """What another claim of its hash must have in common with it to be the same."""
-        return self.grant, self.requestor, self.amount
+        """What another claim of its hash must have in common with it to be the same; of a requestor its grant may be
+        another one by then."""
+        return "" if self.requestor else self.grant, self.requestor, self.amount
 
 
 @dataclass

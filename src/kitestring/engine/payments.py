@@ -237,14 +237,13 @@ class Payments:
 
     async def _known_or(self, asked: _Asked, grant: Grant, refusal: Refused) -> Decided:
         """Look for an earlier answer before refusing (completed → active → expiry → validity): a payment that this
-        grant has made or is making keeps its answer, whatever has expired or run out since."""
+        grant, or this requestor, has made or is making keeps its answer, whatever has expired or run out since."""
         messages = await self._context.store.messages(asked.incoming.request_id)
         if messages:
             return Finished(messages)
         now, command = self._context.clock.now(), asked.command
         before = await self._context.store.payment_by_hash(self._context.node.node_id, command.payment_hash)
-        mine = (grant.grant_id, asked.order.requestor)
-        known = before is not None and (before.grant_id, before.requestor) == mine and before.state in HOLDING
+        known = before is not None and before.state in HOLDING and _is_of(before, grant, asked.order.requestor)
         if not known and refusal.reason is Reason.EXPIRED_INVOICE and await self._may_be_paid_elsewhere(grant, command):
             return Refused(Reason.INVOICE_TAKEN)
         if not known or refuse_caller(grant, now, command) is not None:
@@ -339,6 +338,13 @@ class Payments:
         payment = await self._context.store.payment(request.payment_id) if request.payment_id else None
         if payment is not None and payment.state not in OPEN:
             await answer_late(self._answers, payment, request)
+
+
+def _is_of(payment: Payment, grant: Grant, requestor: str) -> bool:
+    """Whether it is a payment of this grant, or of this requestor, who may have another grant since."""
+    if requestor:
+        return payment.requestor == requestor
+    return (payment.grant_id, payment.requestor) == (grant.grant_id, "")
 
 
 def _fits_without_reserve(denied: Denied, command: PayInvoice) -> bool:

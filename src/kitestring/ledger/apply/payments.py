@@ -37,7 +37,6 @@ from kitestring.ledger.rows import (
     CLAIMED,
     PAYMENT,
     REQUEST,
-    STATES,
     WORLD,
     marks,
     read_payment,
@@ -77,6 +76,8 @@ _OUR_INVOICE: Final = (
     " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
 _BLOCKED: Final = "SELECT 1 FROM blocks WHERE service = ? AND caller = ?"
+#: Refusals to who may take nothing here, whatever the invoice is.
+_CLOSED: Final = frozenset({Reason.NOT_PERMITTED, Reason.UNKNOWN_TARGET})
 _HAND_OVER: Final = "UPDATE requests SET grant_id = ? WHERE service = ? AND payment_id = ? AND finished_at IS NULL"
 _SETTLE_INVOICE: Final = """
 UPDATE invoices SET state = 'settled', internal = 1, received_msat = ?, settled_at = ?,
@@ -84,6 +85,22 @@ UPDATE invoices SET state = 'settled', internal = 1, received_msat = ?, settled_
 WHERE service = ? AND invoice_id = ?"""
 
 # ---------------------------------------------------------------- claim
+
+
+class _Holder(msgspec.Struct, frozen=True, gc=False):
+    """The payment that holds a hash, as far as a claim looks it up."""
+
+    payment_id: str
+    grant_id: str
+    requestor: str
+    amount_msat: int
+    state: str
+
+    def is_of(self, p: Payment) -> bool:
+        """Whether it is the same payment as ``p``."""
+        is_of_caller = self.requestor == p.requestor and (bool(p.requestor) or self.grant_id == p.grant_id)
+        return is_of_caller and self.amount_msat == int(p.amount_msat)
+
 
 ClaimRefusal = Stale | Denied | Joined | AlreadyPaid
 ClaimAnswer = Claimed | Finished | Running | Stale | Denied | Joined | AlreadyPaid
@@ -123,7 +140,6 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     )
     facts = batch.execute(_FACTS, keys).fetchone()
     known, finished_at, version, revoked_at, *held, refused_before, used, oldest, is_ours = facts
-    held_id, held_grant, held_by, held_msat, held_state = held
     if known is not None and not is_waiting:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
     if not is_waiting and batch.is_too_old(request, refused_before or 0):
@@ -131,18 +147,14 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     account = batch.balance(p.account_id)
     if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:
         return Stale()
-    if held_id is not None:
-        is_the_same = (held_grant, held_by, held_msat) == (p.grant_id, p.requestor, int(p.amount_msat))
-        return _held(batch, request, held_id, is_the_same, STATES[held_state], is_waiting)
+    answer = _known_or_unmeant(batch, tx, _Holder(*held) if held[0] else None, is_waiting=is_waiting)
+    if answer is not None:
+        return answer
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
         return Denied(Reason.SPENDING_STOPPED)
     if not _is_payable(batch, p) if p.internal else is_ours:
         return Stale()
-    refusal = (
-        _without_room(batch, tx)
-        or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
-        or (_not_for_its_requestor(batch, tx) if p.requestor or tx.consume else None)
-    )
+    refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
     if refusal is not None:
         return refusal
     looked_up = (caller, budget_id)
@@ -177,19 +189,33 @@ def _over_budget(found: list[budgets.Usage]) -> Denied:
     return Denied(Reason.OVER_BUDGET, Msat(max(0, least.left)), least.charge.budget_id)
 
 
-def _held(
-    batch: Batch, request: Request, payment_id: str, is_the_same: bool, state: State, is_waiting: bool
-) -> Denied | AlreadyPaid | Joined:
-    """The answer to a claim of a hash that a payment holds: the same payment is what the same grant wants to pay with
-    the same amount."""
-    if not is_the_same or state is State.RESOLVED:
+def _known_or_unmeant(
+    batch: Batch, tx: ClaimPayment, holder: _Holder | None, *, is_waiting: bool
+) -> Denied | AlreadyPaid | Joined | None:
+    """The answer of the payment that holds the hash, or the refusal to who may take nothing here, whatever there is.
+
+    The same payment is what the same grant, or the same requestor on whichever grant, wants to pay with the same
+    amount. Who is not meant hears of no other, nor of what the account has.
+    """
+    p = tx.payment
+    if holder is not None and holder.is_of(p):
+        return _joined(batch, tx.request, holder, is_waiting=is_waiting)
+    unmeant = _not_for_its_requestor(batch, tx) if p.requestor or tx.consume else None
+    if holder is not None and (unmeant is None or unmeant.reason not in _CLOSED):
         return Denied(Reason.INVOICE_TAKEN)
-    batch.memory.take(payment_id)  # it does not know of a second request
-    payment = _look_up(batch, payment_id).payment
-    if state is State.SETTLED:
+    return unmeant
+
+
+def _joined(batch: Batch, request: Request, holder: _Holder, *, is_waiting: bool) -> Denied | AlreadyPaid | Joined:
+    """The answer of a payment that is made or under way already."""
+    if holder.state == State.RESOLVED:
+        return Denied(Reason.INVOICE_TAKEN)
+    batch.memory.take(holder.payment_id)  # it does not know of a second request
+    payment = _look_up(batch, holder.payment_id).payment
+    if payment.state is State.SETTLED:
         return AlreadyPaid(payment)
     if not is_waiting:
-        batch.insert_request(request, payment_id)
+        batch.insert_request(msgspec.structs.replace(request, grant_id=holder.grant_id), holder.payment_id)
     return Joined(payment)
 
 
