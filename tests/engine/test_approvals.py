@@ -356,3 +356,91 @@ async def test_a_larger_week_that_is_counted_in_another_way_keeps_what_was_used(
         assert (await rig.answer("over")).reason is Reason.OVER_BUDGET
         assert await rig.store.budget_used(grant, 0) == 4 * AMOUNT
     life.audit()
+
+
+@virtual
+async def test_who_has_taken_without_anybodys_yes_is_a_stranger_at_the_gate(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer("open", strangers="budget", budgets=(WEEK,))
+        await rig.pointer()
+        await rig.debit("taken", ALICE, payable(rig), pointer="open")
+        await rig.answer("taken")
+        for name, is_known in (("first", False), ("second", True)):
+            await rig.debit(name, ALICE, payable(rig))
+            (asked,) = await rig.store.approvals(limit=9)
+            assert asked.is_known is is_known
+            await rig.decide(Ruling.AS_ASKED)
+            await rig.answer(name)
+    life.audit()
+
+
+@virtual
+async def test_a_blocked_key_gets_no_yes_to_what_it_had_asked_elsewhere(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer("till")
+        await rig.pointer("shop")
+        await rig.debit("r1", ALICE, payable(rig))
+        await rig.debit("r2", ALICE, budget=WEEK, pointer="shop")
+        at_till, at_shop = (await rig.store.approvals(limit=9))[:2]
+        await rig.decide(Ruling.BLOCK, at_till.approval_id)
+        assert await reason_of(rig.decide(Ruling.AS_ASKED, at_shop.approval_id)) is Reason.NOT_PERMITTED
+        assert await rig.store.grants_of("debits", ALICE) == []
+        assert rig.told("r2") == []
+        await rig.decide(Ruling.DENY, at_shop.approval_id)
+        assert (await rig.answer("r2")).reason is Reason.NOT_PERMITTED
+    life.audit()
+
+
+@virtual
+@pytest.mark.parametrize("back_s", [3_600, 400 * 86_400])
+async def test_a_question_of_an_earlier_life_that_is_dated_ahead_of_the_clock_is_over(back_s: int, life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig))
+        await rig.debit("r2", BOB, payable(rig))
+        await rig.clock.sleep(10)
+        life.clock.skew_s = -back_s
+        await rig.clock.sleep(10)
+        asked, other = await rig.store.approvals(limit=9)  # this process knows how long they have waited
+    async with life.service() as rig:
+        assert await reason_of(rig.decide(Ruling.AS_ASKED, asked.approval_id)) is Reason.UNDECIDED
+        assert (await rig.answer("r1")).reason is Reason.UNDECIDED
+        assert (await rig.answer("r2")).reason is Reason.UNDECIDED
+        assert await rig.store.payment(other.approval_id) is None
+        assert life.node.paid_out() == {}
+    life.audit()
+
+
+@virtual
+async def test_what_a_question_asks_for_is_kept_once_however_many_wait_for_it(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        invoice = payable(rig, fails="no_route")
+        for number in range(3):
+            await rig.debit(f"r{number}", ALICE, invoice)
+        (asked,) = await rig.store.approvals(limit=9)
+        assert {one.command for one in await rig.store.waiting(asked.approval_id)} == {b""}
+        await rig.decide(Ruling.AS_ASKED)
+        for number in range(3):
+            assert (await rig.answer(f"r{number}")).reason is Reason.PAYMENT_FAILED
+    life.audit()
+
+
+@virtual
+async def test_a_budget_has_all_that_was_given_also_after_another_was_taken_away(life: Life) -> None:
+    once = Budget.total(Msat(2 * AMOUNT))
+    async with life.service() as rig:
+        await rig.pointer()
+        grant = await rig.allow("till", ALICE, once)
+        await rig.debit("r1", ALICE, payable(rig))
+        await rig.answer("r1")
+        await rig.debit("more", ALICE, budget=once)
+        await rig.change(grant, budgets=())
+        await rig.decide(Ruling.AS_ASKED)
+        assert await rig.answer("more") == Granted()
+        for number in range(2):
+            await rig.debit(f"n{number}", ALICE, payable(rig))
+            assert isinstance(await rig.answer(f"n{number}"), Paid)
+        await rig.debit("over", ALICE, payable(rig))
+        assert (await rig.answer("over")).reason is Reason.OVER_BUDGET
+    life.audit()

@@ -134,8 +134,10 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 class Dealings(msgspec.Struct, frozen=True, gc=False):
-    """The past of a public key here: settled payments, what they cost, and when the last one was made."""
+    """The past of a public key here: settled payments, what they cost, and when the last one was made; ``is_approved``
+    when the owner has said yes to one of them."""
 
     payments: int = 0
     cost_msat: Msat = ZERO
     last_at: int | None = None
+    is_approved: bool = False

@@ -7,8 +7,11 @@ an approved payment, when that has ended.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from typing import Final, assert_never
+
+import msgspec
 
 from kitestring.base.approvals import (
     DECIDE_WITHIN_S,
@@ -23,6 +26,7 @@ from kitestring.base.approvals import (
     Token,
 )
 from kitestring.base.budgets import Budget
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.commands import Debit, freeze, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -85,12 +89,12 @@ class Approvals:
     ) -> Refused | None:
         """Store the question; None when that is done, or when the request waits for, or has, an answer already."""
         store, command = self._context.store, freeze(debit)
-        is_known = has_grant or bool((await store.dealings(incoming.author)).payments)
+        is_known = has_grant or (await store.dealings(incoming.author)).is_approved
         for _ in range(MAX_STALE_ROUNDS):
             now = self._context.clock.now()
             before = await store.open_approval(incoming.wire, debit.pointer_id, incoming.author)
             if before is not None and before.command == command:
-                join = AwaitApproval(new_request(incoming, now, before.approval_id), before.approval_id)
+                join = AwaitApproval(_waiting_request(incoming, now, before.approval_id), before.approval_id)
                 answer = await store.apply(join)
             else:
                 answer = await store.apply(await self._question(incoming, debit, kind, token, before, now, is_known))
@@ -127,7 +131,7 @@ class Approvals:
         replaces = "" if before is None else before.approval_id
         waiting = await self._context.store.waiting(replaces) if replaces else []
         messages = self._answers.replies(waiting, [_SUPERSEDED] * len(waiting))
-        request = new_request(incoming, now, approval.approval_id)
+        request = _waiting_request(incoming, now, approval.approval_id)
         gate = PromptGate(now - GATE_S, MAX_OF_CALLER, MAX_OF_ALL)
         return AskOwner(request, approval, gate, replaces, messages, token)
 
@@ -162,11 +166,16 @@ class Approvals:
     async def _approve(self, asked: Approval, word: OwnersWord) -> Approval:
         debit = thaw(asked.command)
         assert isinstance(debit, Debit), "only debits ask the owner"  # noqa: S101 - of our own ledger
+        if await self._context.store.is_blocked(asked.caller):
+            raise KitestringError(Reason.NOT_PERMITTED, "this key is blocked since: let it ask again first")
         pointer, before, now = await self._place(asked)
         grant = _grant(debit, word, pointer, before, asked, self._context.new_id(now), now)
-        writes: tuple[Write, ...] = () if grant is None else (SaveGrant(grant),)
-        # Of what the owner has looked at, no cap on a payment says what is too much.
-        grant = replace(before or pointer, per_payment_msat=None) if grant is None else grant
+        writes: tuple[Write, ...] = ()
+        if grant is None:  # of what the owner has looked at, no cap on a payment says what is too much
+            grant = replace(before or pointer, per_payment_msat=None)
+        else:
+            grant = await self._on_unused_budgets(grant, before)
+            writes = (SaveGrant(grant),)
         if debit.payment is None:
             less = grant.budgets[0] if grant.budgets else None
             outcome = Granted(less if word.verdict is Ruling.BUDGET else None)
@@ -198,6 +207,18 @@ class Approvals:
             raise KitestringError(Reason.UNKNOWN_TARGET, "the pointer that this was asked by is gone")
         before = await self._context.store.grants_of(asked.wire, asked.caller)
         return pointer, next((one for one in before if one.pointer_id == asked.target), None), now
+
+    async def _on_unused_budgets(self, grant: Grant, before: Grant | None) -> Grant:
+        """The grant with its new budgets under numbers that no budget had which was taken away since: what is used of
+        that one is not used of these."""
+        kept = set() if before is None else {budget.budget_id for budget in before.budgets}
+        budgets = []
+        for budget in grant.budgets:
+            number = budget.budget_id
+            while number not in kept and await self._context.store.budget_used(grant.grant_id, 0, number):
+                number += 1
+            budgets.append(replace(budget, budget_id=number))
+        return replace(grant, budgets=tuple(budgets))
 
     def _decision(
         self, asked: Approval, word: OwnersWord, writes: tuple[Write, ...], claim: ClaimPayment | None
@@ -253,7 +274,10 @@ class Approvals:
                 await self._end(one, ApprovalState.EXPIRED, _NOBODY)
 
     def _since(self, asked: Approval) -> float:
-        return self._seen.get(asked.approval_id, self._context.clock.monotonic())
+        """The time at which this process has first seen it. One of an earlier process that is dated ahead of the clock
+        has waited for nobody knows how long: it is over."""
+        is_dated_ahead = asked.asked_at > self._context.clock.now() + AHEAD_S
+        return self._seen.get(asked.approval_id, -math.inf if is_dated_ahead else self._context.clock.monotonic())
 
     def _is_over(self, asked: Approval) -> bool:
         """By the clock, or because this process has seen it wait for so long, wherever the clock stands."""
@@ -298,6 +322,12 @@ def _grant(
     else:
         budget = debit.budget
     return granted(pointer, before, asked.caller, budget, new_id, now)
+
+
+def _waiting_request(incoming: Incoming, now: int, approval_id: str) -> Request:
+    """The row of a request that waits for a question, where what it asks for is kept: once, for strangers may ask for
+    much, and often."""
+    return msgspec.structs.replace(new_request(incoming, now, approval_id), command=b"")
 
 
 def _incoming(request: Request, debit: Debit, grant: Grant, asked: Approval) -> Incoming:

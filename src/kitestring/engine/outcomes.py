@@ -27,7 +27,7 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
         fee = booked_fee(truth.fee_msat, payment.fee_cap_msat)
         return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, fee, payment.internal)
     details: dict[str, int | str] = {"reason": "too_late"} if truth.reason is FailureReason.TOO_LATE else {}
-    command = thaw(request.command)
+    command = thaw(request.command) if request.command else None  # one that waited for the owner has none of its own
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
         details["max_fee_msat"] = int(command.max_fee_msat)  # named only to a caller that set a limit
     return replace(refusal(truth), details=details)

@@ -103,7 +103,7 @@ async def test_an_approved_payment_is_claimed_with_the_decision_and_its_requests
     assert done is not None
     assert (done.state, done.version, done.decided_by, done.decision) == (ApprovalState.APPROVED, 2, "owner", "once")
     await store.apply(settle("a", 10, reply("ask-a"), reply("ask-again")))
-    assert await store.dealings(ALICE) == Dealings(1, Msat(1_010), held.created_at)
+    assert await store.dealings(ALICE) == Dealings(1, Msat(1_010), held.created_at, is_approved=True)
     assert await store.waiting("pay-a") == []
 
 
@@ -332,6 +332,16 @@ async def test_a_blocked_key_asks_and_takes_nothing_until_it_is_unblocked(store:
     assert await store.apply(mine) == Denied(Reason.NOT_PERMITTED)
     await store.apply(execute("unblock", SaveBlock(ALICE, None)))
     assert await store.apply(mine) == Claimed()
+
+
+async def test_no_yes_is_given_to_a_key_that_was_blocked_since(store: Store) -> None:
+    await store.apply(asks("a"))
+    await store.apply(execute("block", SaveBlock(ALICE, Block(ALICE, NOW))))
+    kid = Grant(grant_id="kid", name="a", wire="debits", caller=ALICE, pointer_id=POINTER)
+    given = replace(approve("a"), claim=None, writes=(SaveGrant(kid),))
+    assert await store.apply(given) == Denied(Reason.NOT_PERMITTED)
+    assert await store.grant("kid") is None
+    assert await store.apply(deny("a", reply("ask-a"))) == DecisionStored()
 
 
 async def test_there_is_room_for_so_many_blocked_keys_and_no_more(store: Store) -> None:

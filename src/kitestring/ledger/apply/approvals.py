@@ -110,6 +110,8 @@ def decide(batch: Batch, tx: Decide) -> DecisionStored | AlreadyDecided | Stale 
         return Stale()
     if tx.state is ApprovalState.APPROVED and tx.now >= asked.expires_at:
         return Denied(Reason.UNDECIDED)
+    if tx.state is ApprovalState.APPROVED and payments.is_blocked(batch, asked.caller):
+        return Denied(Reason.NOT_PERMITTED)
     refusal: owner.Refusal | payments.ClaimRefusal | None = together(batch, _steps(batch, tx))
     if refusal is not None:
         return refusal

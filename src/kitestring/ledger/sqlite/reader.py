@@ -154,11 +154,12 @@ class SqliteReads:
 
     async def dealings(self, requestor: str) -> Dealings:
         row = self._one(
-            "SELECT count(*), coalesce(sum(amount_msat + fee_msat), 0), max(created_at) FROM payments"
-            " WHERE service = ? AND requestor = ? AND requestor <> '' AND state = 'settled'",
+            "SELECT count(*), coalesce(sum(p.amount_msat + p.fee_msat), 0), max(p.created_at), count(a.approval_id)"
+            " FROM payments p LEFT JOIN approvals a ON a.service = p.service AND a.approval_id = p.payment_id"
+            " WHERE p.service = ? AND p.requestor = ? AND p.requestor <> '' AND p.state = 'settled'",
             requestor,
         )
-        return Dealings() if row is None else Dealings(row[0], Msat(row[1]), row[2])
+        return Dealings() if row is None else Dealings(row[0], Msat(row[1]), row[2], row[3] > 0)
 
     async def payment_index(self, node_id: str) -> int | None:
         newest = (
