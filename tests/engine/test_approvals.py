@@ -444,3 +444,39 @@ async def test_a_budget_has_all_that_was_given_also_after_another_was_taken_away
         await rig.debit("over", ALICE, payable(rig))
         assert (await rig.answer("over")).reason is Reason.OVER_BUDGET
     life.audit()
+
+
+@virtual
+async def test_a_grant_that_has_expired_meanwhile_is_no_yes(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        grant = await rig.allow("till", ALICE, WEEK, expires_at=rig.clock.now() + 60)
+        await rig.debit("more", ALICE, budget=Budget.rolling(Msat(9 * AMOUNT), 604_800))
+        await rig.clock.sleep(61)
+        assert await reason_of(rig.decide(Ruling.AS_ASKED)) is Reason.CONNECTION_ENDED
+        assert rig.told("more") == []
+        await rig.change(grant, expires_at=None)
+        await rig.decide(Ruling.AS_ASKED)
+        assert await rig.answer("more") == Granted()
+    life.audit()
+
+
+@virtual
+async def test_who_may_have_been_paid_in_an_earlier_life_hears_no_from_nobody(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        for name, caller in (("denied", ALICE), ("expired", BOB), ("superseded", "c3" * 32)):
+            await rig.debit(name, caller, payable(rig))
+        await rig.debit("budget", "d4" * 32, budget=WEEK)
+        await rig.clock.sleep(10)
+    life.is_witnessed = False
+    async with life.service() as rig:
+        await rig.clock.sleep(5)
+        await rig.decide(Ruling.DENY)
+        await rig.debit("new", "c3" * 32, payable(rig))
+        await rig.clock.sleep(DECIDE_WITHIN_S + 10)
+        said = {message.request_id: message.plaintext for message in life.delivered}
+        assert {name for name, words in said.items() if words} == {"budget", "new"}
+        for name in ("denied", "expired", "superseded"):  # and no later copy asks once more
+            assert (await rig.store.messages(name))[0].plaintext == b""
+    life.audit()

@@ -399,6 +399,9 @@ class Model:
         there = [one for one in self.grants.values() if one.pointer_id and one.revoked_at is None and one is not known]
         if grant.pointer_id and grant.revoked_at is None and any(one.caller == grant.caller for one in there):
             return "Stale"
+        pointer = self.grants.get(grant.pointer_id)
+        if grant.revoked_at is None and pointer is not None and pointer.revoked_at is not None:
+            return "Stale"
         self.grants[grant.grant_id] = grant
         return None
 

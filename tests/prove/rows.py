@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kitestring.base.approvals import DebitSession, Token
+from kitestring.base.clocks import AHEAD_S
 
 OPEN = ("dispatched", "reserved", "unknown")
 #: Where each outcome may be recorded. An outcome of the node is never refused where a state leads to it.
@@ -58,10 +59,10 @@ class Asked:
 
 @dataclass
 class Word:
-    """A token; ``good`` (least, most, until) where it is one of ours."""
+    """A token; ``good`` (least, most, since, until) where it is one of ours."""
 
     holder: str = ""
-    good: tuple[int, int, int] | None = None
+    good: tuple[int, int, int, int] | None = None
 
 
 class Words(dict[tuple[str, str], Word]):
@@ -74,8 +75,8 @@ class Words(dict[tuple[str, str], Word]):
             return "already_used"
         if word is None or word.good is None:
             return "unknown_target" if token.minted else None
-        least, most, until = word.good
-        if now >= until:
+        least, most, since, until = word.good
+        if not since - AHEAD_S <= now < until:
             return "unknown_target"
         return None if least <= amount <= most else "amount_out_of_range"
 
@@ -93,13 +94,13 @@ class Words(dict[tuple[str, str], Word]):
         key = session.scope, session.value
         if key in self:
             return "already_used"
-        self[key] = Word(good=(int(session.min_msat), int(session.max_msat), session.expires_at))
+        self[key] = Word(good=(int(session.min_msat), int(session.max_msat), session.minted_at, session.expires_at))
         return None
 
     def forget(self, before: int) -> None:
         """Ours that nobody used and that ended before."""
         for key, word in tuple(self.items()):
-            if not word.holder and word.good is not None and word.good[2] < before:
+            if not word.holder and word.good is not None and word.good[-1] < before:
                 del self[key]
 
 

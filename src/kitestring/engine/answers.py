@@ -43,8 +43,11 @@ class Answers:
         return tuple(self._reply(request, outcome) for request, outcome in zip(requests, outcomes, strict=True))
 
     def _reply(self, request: Request, outcome: Outcome) -> Message:
-        made = self._make(request, outcome, REPLY)
-        return made or Message(request.request_id, REPLY, b"", b"", self._context.clock.now(), request.reply_to)
+        return self._make(request, outcome, REPLY) or self.silence(request)
+
+    def silence(self, request: Request) -> Message:
+        """The empty reply that finishes a request of which nothing is said."""
+        return Message(request.request_id, REPLY, b"", b"", self._context.clock.now(), request.reply_to)
 
     async def receipt(self, invoice: Invoice, received: Received) -> tuple[Message, ...]:
         """The receipt for the caller that asked for the invoice; empty where its wire sends none."""
@@ -68,8 +71,13 @@ class Answers:
 
     async def finish(self, request: Request, outcome: Outcome) -> None:
         """Finish a request that waits in the ledger, however often the disk refuses."""
-        answer = Answer(request, self.replies((request,), (outcome,)), self._context.clock.now())
-        self._repeat(await self._context.record(answer))
+        (reply,) = self.replies((request,), (outcome,))
+        await self.finish_with(request, reply)
+
+    async def finish_with(self, request: Request, reply: Message) -> None:
+        """Finish a request that waits in the ledger with a reply that is made already, however often the disk
+        refuses."""
+        self._repeat(await self._context.record(Answer(request, (reply,), self._context.clock.now())))
 
     async def refuse(self, incoming: Incoming, refused: Refused) -> None:
         """Refuse a request, so that a replay of the same event never executes later. A stranger's leaves no row."""

@@ -31,7 +31,7 @@ from kitestring.base.commands import Debit, freeze, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Granted, Outcome, Refused
-from kitestring.base.records import Request
+from kitestring.base.records import Message, Request
 from kitestring.base.transactions import (
     AlreadyDecided,
     AskOwner,
@@ -130,7 +130,7 @@ class Approvals:
         )
         replaces = "" if before is None else before.approval_id
         waiting = await self._context.store.waiting(replaces) if replaces else []
-        messages = self._answers.replies(waiting, [_SUPERSEDED] * len(waiting))
+        messages = () if before is None else tuple(self._reply(before.kind, one, _SUPERSEDED) for one in waiting)
         request = _waiting_request(incoming, now, approval.approval_id)
         gate = PromptGate(now - GATE_S, MAX_OF_CALLER, MAX_OF_ALL)
         return AskOwner(request, approval, gate, replaces, messages, token)
@@ -199,14 +199,18 @@ class Approvals:
         raise KitestringError(refused.reason, refused.message, private=refused.private, **refused.details)
 
     async def _place(self, asked: Approval) -> tuple[Grant, Grant | None, int]:
-        """The pointer and the caller's grant there, as they are now. Raises KitestringError without a pointer."""
+        """The pointer and the caller's grant there, as they are now. Raises KitestringError where one has ended."""
         now = self._context.clock.now()
         pointer = await self._grants.reload(asked.target)
         gone = refuse_pointer(pointer, now)
         if gone is not None or pointer is None:
             raise KitestringError(Reason.UNKNOWN_TARGET, "the pointer that this was asked by is gone")
-        before = await self._context.store.grants_of(asked.wire, asked.caller)
-        return pointer, next((one for one in before if one.pointer_id == asked.target), None), now
+        grants = await self._context.store.grants_of(asked.wire, asked.caller)
+        before = next((one for one in grants if one.pointer_id == asked.target), None)
+        if before is not None and before.expires_at is not None and now >= before.expires_at:
+            text = "what this key may take there has expired meanwhile: edit that grant or revoke it, then look again"
+            raise KitestringError(Reason.CONNECTION_ENDED, text)
+        return pointer, before, now
 
     async def _on_unused_budgets(self, grant: Grant, before: Grant | None) -> Grant:
         """The grant with its new budgets under numbers that no budget had which was taken away since: what is used of
@@ -236,7 +240,7 @@ class Approvals:
     ) -> Approval:  # fmt: skip
         """End it and tell everybody who waits. Raises KitestringError where somebody was faster."""
         waiting = await self._context.store.waiting(asked.approval_id)
-        messages = self._answers.replies(waiting, [outcome] * len(waiting))
+        messages = tuple(self._reply(asked.kind, request, outcome) for request in waiting)
         by = ("", "", "") if word is None else (word.by, word.key, word.verdict.value)
         end = Decide(
             asked.approval_id, asked.version, state, self._context.clock.now(), *by, writes=writes, messages=messages
@@ -250,8 +254,20 @@ class Approvals:
             raise KitestringError(Reason.BUSY, "something has changed since it was looked at: look again")
         self._seen.pop(asked.approval_id, None)
         for request in answer.unanswered:
-            await self._answers.finish(request, outcome)
+            await self._finish(asked.kind, request, outcome)
         return await self._as_stored(asked)
+
+    def _reply(self, kind: ApprovalKind, request: Request, outcome: Outcome) -> Message:
+        """The reply to one who has waited: silence instead of a no to what may have been approved, and paid, in an
+        earlier life."""
+        is_silent = kind is ApprovalKind.PAYMENT and self._context.earlier.may_have_answered(request.sent_at)
+        if is_silent and isinstance(outcome, Refused):
+            return self._answers.silence(request)
+        (reply,) = self._answers.replies((request,), (outcome,))
+        return reply
+
+    async def _finish(self, kind: ApprovalKind, request: Request, outcome: Outcome) -> None:
+        await self._answers.finish_with(request, self._reply(kind, request, outcome))
 
     async def _as_stored(self, asked: Approval) -> Approval:
         return await self._context.store.approval(asked.approval_id) or asked
@@ -290,7 +306,7 @@ class Approvals:
         if asked is None or asked.state is ApprovalState.OPEN:
             return
         if await self._context.store.payment(request.payment_id) is None:
-            await self._answers.finish(request, _ENDED[asked.state])
+            await self._finish(asked.kind, request, _ENDED[asked.state])
 
 
 #: The end of a question without a payment, as those who waited are told of it.

@@ -13,6 +13,7 @@ from kitestring.base.approvals import (
     Token,
 )
 from kitestring.base.budgets import Budget
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
@@ -157,6 +158,16 @@ async def test_a_budget_that_comes_with_the_payment_is_charged_with_it(store: St
     assert await store.apply(execute("second", SaveGrant(second))) == Stale()
 
 
+async def test_a_pointer_that_ends_meanwhile_gets_no_grant_any_more(store: Store) -> None:
+    await store.apply(asks("a"))
+    await store.apply(execute("end", SaveGrant(replace(CHARGER, revoked_at=NOW, version=CHARGER.version + 1))))
+    budget = Grant(grant_id="kid", name="a", wire="debits", caller=ALICE, pointer_id=POINTER,
+                   budgets=(Budget.total(Msat(1_100)),))  # fmt: skip
+    given = replace(approve("a", grant=budget, budgets=True), writes=(SaveGrant(budget),))
+    assert await store.apply(given) == Stale()
+    assert (await store.grant("kid"), await store.payment("pay-a")) == (None, None)
+
+
 async def test_another_question_of_the_same_caller_takes_the_place_of_the_first(store: Store) -> None:
     await store.apply(asks("a"))
     assert await store.apply(asks("b")) == Stale()
@@ -293,6 +304,8 @@ async def test_a_session_has_bounds_an_end_and_one_use(store: Store) -> None:
     assert await store.apply(take("little", 499)) == Denied(Reason.AMOUNT_OUT_OF_RANGE)
     assert await store.apply(take("much", 1_501)) == Denied(Reason.AMOUNT_OUT_OF_RANGE)
     assert await store.apply(take("late", at=NOW + 60)) == Denied(Reason.UNKNOWN_TARGET)
+    # By a clock that was set back since it was made nobody knows whether it is late.
+    assert await store.apply(take("early", at=NOW - AHEAD_S - 1)) == Denied(Reason.UNKNOWN_TARGET)
     assert await store.apply(take("right")) == Claimed()
     assert await store.sessions(POINTER, 9) == [replace(session, holder="pay-right")]
     await store.apply(fail("right", reply("ask-right")))

@@ -44,6 +44,7 @@ _SAME_PLACE: Final = (
     "SELECT 1 FROM grants INDEXED BY grants_by_caller"
     " WHERE service = ? AND wire = ? AND caller = ? AND pointer_id = ? AND grant_id <> ? AND revoked_at IS NULL"
 )
+_DEAD_POINTER: Final = "SELECT 1 FROM grants WHERE service = ? AND grant_id = ? AND revoked_at IS NOT NULL"
 _SAVE_GRANT: Final = f"INSERT OR REPLACE INTO grants (service, {GRANT}) VALUES ({marks(GRANT)})"
 _BLOCKS: Final = "SELECT count(*) FROM blocks WHERE service = ? AND caller <> ?"
 _BLOCK: Final = "INSERT INTO blocks VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -102,8 +103,10 @@ def _save_grant(batch: Batch, write: SaveGrant, now: int) -> Refusal | None:
     if len({budget.budget_id for budget in grant.budgets}) != len(grant.budgets):
         return Denied(Reason.CONFLICT)
     place = (batch.service, grant.wire, grant.caller, grant.pointer_id, grant.grant_id)
-    if grant.pointer_id and grant.revoked_at is None and batch.execute(_SAME_PLACE, place).fetchone():
-        return Stale()
+    if grant.pointer_id and grant.revoked_at is None:
+        pointer = (batch.service, grant.pointer_id)
+        if batch.execute(_SAME_PLACE, place).fetchone() or batch.execute(_DEAD_POINTER, pointer).fetchone():
+            return Stale()
     batch.execute(_SAVE_GRANT, (batch.service, *write_grant(grant)))
     kind = EventKind.GRANTED if row is None else EventKind.CHANGED
     if grant.revoked_at is not None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.approvals import Token
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import Reason
 from kitestring.base.transactions import Denied, SaveSession
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import SESSION, marks, write_session
 
-_FIND: Final = "SELECT holder, min_msat, max_msat, expires_at FROM tokens WHERE service = ? AND scope = ? AND value = ?"
+_FIND: Final = (
+    "SELECT holder, min_msat, max_msat, expires_at, minted_at FROM tokens WHERE service = ? AND scope = ? AND value = ?"
+)
 _TAKE: Final = """
 INSERT INTO tokens (service, scope, value, holder) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET holder = excluded.holder"""
@@ -33,12 +36,13 @@ def refuse(batch: Batch, token: Token, amount: int, now: int, holders: tuple[str
     row = batch.execute(_FIND, (batch.service, token.scope, token.value)).fetchone()
     if row is None:
         return Denied(Reason.UNKNOWN_TARGET) if token.minted else None
-    holder, least, most, expires_at = row
+    holder, least, most, expires_at, minted_at = row
     if holder and holder not in holders:
         return Denied(Reason.ALREADY_USED)
     if expires_at is None and token.minted:  # somebody has shown it while any word was good
         return Denied(Reason.UNKNOWN_TARGET)
-    if expires_at is not None and now >= expires_at:
+    # One that is dated ahead of the clock was made nobody knows how long ago.
+    if expires_at is not None and not minted_at - AHEAD_S <= now < expires_at:
         return Denied(Reason.UNKNOWN_TARGET)
     if most is not None and not least <= amount <= most:
         return Denied(Reason.AMOUNT_OUT_OF_RANGE)
