@@ -17,6 +17,7 @@ from kitestring.base.grants import Strangers
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Granted, Paid, Refused
 from kitestring.base.transactions import SaveSession
+from kitestring.engine import answers
 from kitestring.engine.context import Incoming
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
@@ -322,6 +323,33 @@ async def test_of_what_may_have_been_paid_in_an_earlier_life_nobody_is_told_no(l
         await rig.clock.sleep(5)
         assert (rig.told("r1"), rig.told("r2")) == ([], [])
         assert await rig.store.request("r2") is not None  # never carried out, by no later copy
+    life.audit()
+
+
+@virtual
+@pytest.mark.parametrize("is_asked", [False, True])
+async def test_what_a_known_key_was_refused_is_refused_at_every_pointer_also_when_it_is_forgotten(
+    is_asked: bool, life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MAX_REFUSALS", 100)
+    async with life.service() as rig:
+        await rig.pointer("shop")
+        await rig.pointer()
+        await rig.allow("shop", ALICE, WEEK)  # what it is refused is kept with this one
+        grant = "" if is_asked else await rig.allow("till", ALICE, Budget.total(Msat(10)))
+        if is_asked:
+            await rig.change("till", strangers="deny")
+        invoice = payable(rig)
+        for number in range(150):
+            name, age_s = (f"r{number}", 2) if number == 0 else (f"r{number}", 1)
+            await rig.debit(name, ALICE, invoice, age_s=age_s)
+            assert isinstance(await rig.answer(name), Refused)
+        assert await rig.store.request("r0") is None
+        await rig.change(grant or "till", **({"strangers": "ask"} if is_asked else {"budgets": (WEEK,)}))
+        await rig.debit("r0", ALICE, invoice, age_s=2)
+        await rig.clock.sleep(5)
+        assert await rig.store.approvals(limit=9) == []
+        assert life.node.paid_out() == {}
     life.audit()
 
 

@@ -66,7 +66,7 @@ AskAnswer = Claimed | Finished | Running | Stale | Denied
 def ask_owner(batch: Batch, tx: AskOwner) -> AskAnswer:
     """Store a question in the place of the one that it replaces."""
     asked = tx.approval
-    answer = _unclaimed(batch, tx.request) or _is_stale(batch, tx) or _beyond(batch, asked, tx.gate)
+    answer = _unclaimed(batch, tx.request, asked.caller) or _is_stale(batch, tx) or _beyond(batch, asked, tx.gate)
     if answer is None and payments.is_blocked(batch, asked.caller):
         answer = Denied(Reason.NOT_PERMITTED)
     if answer is None and tx.token is not None:
@@ -85,10 +85,10 @@ def ask_owner(batch: Batch, tx: AskOwner) -> AskAnswer:
 
 def await_approval(batch: Batch, tx: AwaitApproval) -> AskAnswer:
     """Let one more request wait for an open question."""
-    answer = _unclaimed(batch, tx.request)
+    asked = _look_up(batch, tx.approval_id)
+    answer = _unclaimed(batch, tx.request, "" if asked is None else asked.caller)
     if answer is not None:
         return answer
-    asked = _look_up(batch, tx.approval_id)
     if asked is None or asked.state is not ApprovalState.OPEN:
         return Stale()
     if len(_waiting(batch, tx.approval_id)) >= MAX_WAITING:
@@ -126,9 +126,9 @@ def _steps(batch: Batch, tx: Decide) -> Iterator[Callable[[], owner.Refusal | pa
         yield partial(payments.claim_asked, batch, tx.claim)
 
 
-def _unclaimed(batch: Batch, request: Request) -> Finished | Running | Denied | None:
+def _unclaimed(batch: Batch, request: Request, caller: str) -> Finished | Running | Denied | None:
     known = batch.known(request.request_id)
-    if known is None and batch.is_too_old(request):
+    if known is None and batch.is_too_old(request, caller=caller):
         return Denied(Reason.STALE_REQUEST)
     return known
 

@@ -22,6 +22,11 @@ from kitestring.ledger.apply.counts import Counts
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD
 
+#: Without the name of the index SQLite walks through all grants.
+_OF_CALLER: Final = (
+    "SELECT grant_id FROM grants INDEXED BY grants_by_caller"
+    " WHERE service = ? AND wire = ? AND caller = ? AND revoked_at IS NULL"
+)
 _BEGIN: Final = """
 SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.node_balance_msat,
   t.spending_stopped, t.pruned_before, t.refused_before, t.last_message, t.last_event
@@ -186,15 +191,17 @@ class Batch:
             self._put(reply, done.lastrowid)
         return done.rowcount == 1
 
-    def is_too_old(self, r: Request, looked_up: int | None = None) -> bool:
+    def is_too_old(self, r: Request, looked_up: int | None = None, caller: str = "") -> bool:
         """Whether a request may be one that was answered and forgotten. Only peers' are forgotten as refused ones.
-        ``looked_up`` is what the row of its grant's refusals says, if somebody has read that in this transaction."""
+        ``looked_up`` is what the row of its grant's refusals says, if somebody has read that in this transaction.
+        Of a ``caller`` who may have several grants the refusals are kept with one of them."""
         if r.wire == CONTROL_WIRE:
             return r.sent_at < self.sums.pruned_before
         before = max(
             self.sums.pruned_before, self.sums.refused_before, self.counts.refused_before(r.grant_id, looked_up)
         )
-        return r.sent_at < before
+        of_caller = self.execute(_OF_CALLER, (self.service, r.wire, caller)).fetchall() if caller else ()
+        return r.sent_at < max(before, *(self.counts.refused_before(grant_id, None) for (grant_id,) in of_caller), 0)
 
     def _values(self, r: Request) -> tuple[object, ...]:
         return (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)

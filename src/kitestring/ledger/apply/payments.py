@@ -142,7 +142,7 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     known, finished_at, version, revoked_at, *held, refused_before, used, oldest, is_ours = facts
     if known is not None and not is_waiting:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
-    if not is_waiting and batch.is_too_old(request, refused_before or 0):
+    if not is_waiting and batch.is_too_old(request, refused_before or 0, p.requestor):
         return Denied(Reason.STALE_REQUEST)
     account = batch.balance(p.account_id)
     if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:
