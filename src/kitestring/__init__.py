@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kitestring.base.budgets import Budget
     from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
     from kitestring.base.money import Msat, sat
-    from kitestring.client.debits import DebitPaid
+    from kitestring.client.debits import DebitBudget, DebitPaid
     from kitestring.codec.bolt11 import decode as decode_bolt11
     from kitestring.codec.pointers import Noffer
     from kitestring.codec.pointers import decode as decode_pointer
@@ -28,6 +28,7 @@ _PLACES = {
     "Budget": "kitestring.base.budgets",
     "CodecError": "kitestring.base.errors",
     "Connection": "kitestring.app.embedded",
+    "DebitBudget": "kitestring.client.debits",
     "DebitClient": "kitestring.sdk.debits",
     "DebitCharge": "kitestring.sdk.subscriptions",
     "DebitPaid": "kitestring.client.debits",
@@ -51,6 +52,7 @@ __all__ = [
     "Budget",
     "CodecError",
     "Connection",
+    "DebitBudget",
     "DebitCharge",
     "DebitClient",
     "DebitPaid",

@@ -16,6 +16,7 @@ from kitestring.base.money import Msat, sat
 from kitestring.client import debits
 from kitestring.client.debits import (
     DebitAsked,
+    DebitBudget,
     DebitPaid,
     ask_debit,
     judge_grant,
@@ -29,6 +30,7 @@ from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Ndebit
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event
+from kitestring.nostr.work import MAX_WORK_BITS, work_bits
 from kitestring.relay.server import Relay
 from kitestring.wire.ask.debits import AccessWish, BudgetWish, DebitOk, DebitRefusal, DebitWish, PayWish, Repeat
 from kitestring.wire.clink import CLINK_VERSION
@@ -201,7 +203,9 @@ async def test_a_reply_that_says_yes_and_no_decides_nothing() -> None:
     [
         (DebitRefusal(3, "late", actual_delta_ms=400_000), Reason.STALE_REQUEST, "6.7 minutes from its own time"),
         (DebitRefusal(3, "Expired Request"), Reason.CONNECTION_ENDED, "ask for a new budget"),
-        (DebitRefusal(4, "slow down", retry_in_s=600), Reason.RATE_LIMITED, "slow down"),
+        (DebitRefusal(4, "slow down", retry_in_s=600), Reason.RATE_LIMITED, "slow down; it may be asked again in 600 s"),
+        (DebitRefusal(4, "no", retry_at=1_800_000_000), Reason.RATE_LIMITED, "asked again at 2027-01-15 08:00 UTC"),
+        (DebitRefusal(4, "no", retry_at=2**53), Reason.RATE_LIMITED, "refused the debit: no"),
         (DebitRefusal(5, "no", (1, 4_000)), Reason.AMOUNT_OUT_OF_RANGE, "at least 1 sat and at most 4,000 sat"),
         (DebitRefusal(6, "", token="k1_already_processed"), Reason.ALREADY_USED, "code 6"),
     ],
@@ -244,8 +248,24 @@ def test_a_service_without_budgets_for_once_is_told_as_such() -> None:
 
 
 def test_a_grant_is_a_grant_whatever_is_written_beside_it() -> None:
-    judge_grant(DebitAsked(DebitOk()), MONTHLY)
-    judge_grant(DebitAsked(DebitOk("33" * 32)), AccessWish())
+    assert judge_grant(DebitAsked(DebitOk()), MONTHLY) == DebitBudget(sat(1_000), "month")
+    assert judge_grant(DebitAsked(DebitOk("33" * 32)), AccessWish()) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "granted", "words"),
+    [
+        (BudgetWish(300, Repeat(1, "day")), DebitBudget(sat(300), "day"), "300 sat per day"),
+        (BudgetWish(300, Repeat(2, "week")), DebitBudget(sat(300), "week", 2), "300 sat per 2 weeks"),
+        (BudgetWish(300, None), DebitBudget(sat(300), None), "300 sat once"),
+    ],
+)
+@pytest.mark.parametrize("wish", [MONTHLY, AccessWish()])
+def test_what_was_granted_is_what_the_service_says_and_not_what_was_asked_for(
+    given: BudgetWish, granted: DebitBudget, words: str, wish: DebitWish
+) -> None:
+    found = judge_grant(DebitAsked(DebitOk(budget=given)), wish)
+    assert (found, str(found)) == (granted, words)
 
 
 # ---------------------------------------------------------------- waiting
@@ -318,6 +338,40 @@ async def test_an_event_that_is_called_late_at_once_is_not_repeated_and_the_cloc
     with pytest.raises(KitestringError, match="its clock is 2 hours ahead of the one here") as caught:
         judge_payment(answer, INVOICE)
     assert caught.value.reason is Reason.STALE_REQUEST
+
+
+BUSY = {"res": "GFY", "code": 4, "error": "Rate Limited"}
+
+
+@pytest.mark.parametrize(
+    ("told", "asked_times", "bits"), [(8, 2, 8), (MAX_WORK_BITS + 1, 1, 0), (None, 1, 0), ("x", 1, 0)]
+)
+async def test_a_busy_service_is_shown_the_work_that_it_names_once(told: object, asked_times: int, bits: int) -> None:
+    seen: list[Request] = []
+
+    def busy(request: Request) -> Iterable[Event]:
+        seen.append(request)
+        return [request.reply({**BUSY, "work_bits": told})]
+
+    async with hostile_relay(busy) as relay:
+        answer = await ask_debit(ndebit(relay.url), pay_wish(INVOICE), CLIENT, net(PATIENT, relay.url))
+    with pytest.raises(KitestringError) as caught:
+        judge_payment(answer, INVOICE)
+    assert caught.value.reason is Reason.RATE_LIMITED
+    assert (len(seen), work_bits(seen[-1].event)) == (asked_times, bits)
+
+
+async def test_what_is_paid_for_shown_work_is_paid_by_the_same_invoice() -> None:
+    seen: list[Request] = []
+
+    def busy(request: Request) -> Iterable[Event]:
+        seen.append(request)
+        return [request.reply(PAID if work_bits(request.event) >= 8 else {**BUSY, "work_bits": 8})]
+
+    async with hostile_relay(busy) as relay:
+        answer = await ask_debit(ndebit(relay.url), pay_wish(INVOICE), CLIENT, net(PATIENT, relay.url))
+    assert judge_payment(answer, INVOICE).proof == "proven"
+    assert seen[0].members == seen[1].members
 
 
 async def test_a_relay_that_refuses_the_event_proves_nothing_about_the_payment() -> None:

@@ -19,7 +19,7 @@ from kitestring.sdk import subscriptions
 from kitestring.sdk.received import GRACE_S
 from kitestring.sdk.subscription_store import SubscriptionRow, SubscriptionStore
 from kitestring.sdk.subscriptions import DebitCharge, Subscriber, budget_for, paid_until
-from kitestring.wire.ask.debits import BudgetWish, DebitRefusal, Repeat, RepeatUnit
+from kitestring.wire.ask.debits import BudgetWish, DebitOk, DebitRefusal, Repeat, RepeatUnit
 from tests.kit.chance import Counted
 from tests.kit.clock import EPOCH, STEPS_S
 from tests.kit.sdk.subscribing import Customer, KilledError, Mood, OwnTill, SteppedClock
@@ -181,6 +181,12 @@ async def test_a_grant_that_is_over_is_asked_for_again_also_by_the_next_run(shop
 
 
 # ---------------------------------------------------------------- the budget
+
+
+async def test_a_budget_that_does_not_cover_a_charge_is_told_before_it_is_refused(shop: Shop) -> None:
+    shop.customer.grants = lambda: DebitAsked(DebitOk(budget=BudgetWish(499, Repeat(1, "day"))))
+    await shop.live(until_s=1)
+    assert shop.told == ["the service grants 499 sat per day only, which does not cover a charge of 500 sat"]
 
 
 async def test_a_refused_budget_ends_it_and_leaves_nothing(shop: Shop) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import MSAT_PER_SAT, Msat
+from kitestring.base.money import MSAT_PER_SAT, Msat, sat
 from kitestring.client.clocks import clock_words
 from kitestring.client.net import Net
 from kitestring.client.session import Dialog, Exchange
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Ndebit
 from kitestring.crypto.keys import SecretKey, derive
+from kitestring.nostr.work import MAX_WORK_BITS
 from kitestring.wire.ask import debits as wire
 
 #: Part of the derivation of every requestor's key; another one would lose every budget that was ever granted.
@@ -24,6 +27,9 @@ APPROVAL_AFTER_S: Final = 3.0
 RESEND_AFTER_S: Final = (10.0, 25.0, 60.0, 90.0)
 #: An event that is called late at this age, in seconds, may have lain at a relay: it is worth a new one.
 LATE_S: Final = 15.0
+
+#: The end of the year 9999 in Unix seconds.
+LAST_NAMED_S: Final = 253_402_300_799
 
 #: Told once, with the seconds that are left, when no answer comes soon: the owner may be asked.
 Waiting = Callable[[float], None]
@@ -41,6 +47,22 @@ class DebitPaid:
     payment_hash: str
     preimage: str | None
     proof: Literal["proven", "received", "claimed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DebitBudget:
+    """What a service lets us take without further questions, by its own word: up to ``amount`` in each ``number`` times
+    ``every`` (``day``, ``week``, ``month`` of 30 days), ``every`` None = once and for all."""
+
+    amount: Msat
+    every: str | None
+    number: int = 1
+
+    def __str__(self) -> str:
+        """``300 sat per day``."""
+        if self.every is None:
+            return f"{self.amount} once"
+        return f"{self.amount} per {self.every}" if self.number == 1 else f"{self.amount} per {self.number} {self.every}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +116,8 @@ async def ask_debit(
     new one. Asking for the same invoice again never pays twice, because a hash is paid once. Raises KitestringError
     when nothing was sent: UNAVAILABLE without a relay, NOT_PERMITTED for relays that are not dialled, UNSUPPORTED for a
     wish that this code cannot have.
+
+    A service that is busy with others is asked once more with the proof of work that it names, which takes seconds.
     """
     plaintext = wire.encode_request(ndebit, wish)
     dialog = _dialog(key, ndebit)
@@ -101,16 +125,26 @@ async def ask_debit(
     wait_s = net.waits.debit_s if wait_s is None else wait_s
     started = net.clock.monotonic()
     async with net.pool(own, key, foreign=foreign) as pool:
-        asked = DebitAsked(None)
+        asked, bits = DebitAsked(None), 0
         for _ in range(2):
+            request = await asyncio.to_thread(dialog.request, plaintext, net, None, bits)
             left_s = wait_s - (net.clock.monotonic() - started)
-            async with Exchange(pool, dialog, dialog.request(plaintext, net), net) as exchange:
+            async with Exchange(pool, dialog, request, net) as exchange:
                 reply = await _wait(exchange, left_s, net, waiting)
                 asked = DebitAsked(reply, _trouble(exchange, reply))
+            bits = _work_for(reply)
             is_late = isinstance(reply, wire.DebitRefusal) and reply.is_stale
-            if not is_late or not LATE_S <= net.clock.monotonic() - started < wait_s:
+            passed_s = net.clock.monotonic() - started
+            if passed_s >= wait_s or not (bits or (is_late and passed_s >= LATE_S)):
                 break
         return asked
+
+
+def _work_for(reply: wire.DebitReply | None) -> int:
+    """The proof of work that a busy service wants to see, if it is not too much; else 0."""
+    bits = (reply.work_bits or 0) if isinstance(reply, wire.DebitRefusal) else 0
+    is_busy = isinstance(reply, wire.DebitRefusal) and reply.refused.reason is Reason.RATE_LIMITED
+    return bits if is_busy and 0 < bits <= MAX_WORK_BITS else 0
 
 
 def _dialog(key: SecretKey, ndebit: Ndebit) -> Dialog:
@@ -174,9 +208,9 @@ def judge_payment(asked: DebitAsked, invoice: bolt11.Invoice) -> DebitPaid:
     return DebitPaid(invoice.payment_hash, reply.preimage if proof == "proven" else None, proof)
 
 
-def judge_grant(asked: DebitAsked, wish: wire.DebitWish) -> None:
-    """Return when a budget, or full access, was granted. Lightning.Pub also says so where it leaves an older, smaller
-    budget as it is.
+def judge_grant(asked: DebitAsked, wish: wire.DebitWish) -> DebitBudget | None:
+    """What was granted: as much as was asked for where the answer says nothing else, None = without limits.
+    Lightning.Pub also says so where it leaves an older, smaller budget as it is.
 
     Raises KitestringError: UNAVAILABLE without an answer, else the refusal, which is final. Asking again is safe.
     """
@@ -188,6 +222,12 @@ def judge_grant(asked: DebitAsked, wish: wire.DebitWish) -> None:
         )
     if isinstance(reply, wire.DebitRefusal):
         _raise(reply, wire.one_time_hint(wish, reply), asked.trouble)
+    given = reply.budget or wish
+    if not isinstance(given, wire.BudgetWish):
+        return None
+    if given.every is None:
+        return DebitBudget(sat(given.amount_sats), None)
+    return DebitBudget(sat(given.amount_sats), given.every.unit, given.every.number)
 
 
 def _undecided(invoice: bolt11.Invoice, known: str, **details: Any) -> KitestringError:
@@ -200,6 +240,15 @@ def _undecided(invoice: bolt11.Invoice, known: str, **details: Any) -> Kitestrin
         bolt11=invoice.text,
         **details,
     )
+
+
+def _again_words(refusal: wire.DebitRefusal) -> str:
+    """Part of a sentence: when the service may be asked again, as far as it says so in a time that has a name."""
+    if refusal.retry_in_s is not None:
+        return f"; it may be asked again in {refusal.retry_in_s:,} s"
+    if refusal.retry_at is None or refusal.retry_at > LAST_NAMED_S:
+        return ""
+    return f"; it may be asked again at {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(refusal.retry_at))}"
 
 
 def _said(refusal: wire.DebitRefusal) -> str:
@@ -216,6 +265,8 @@ def _raise(refusal: wire.DebitRefusal, advice: str, trouble: str) -> NoReturn:
         hint = f"; by its clock the request is {refusal.actual_delta_ms / 60_000:,.1f} minutes from its own time"
     elif refused.reason is Reason.CONNECTION_ENDED:
         hint = "; what was granted is over, ask for a new budget"
+    elif refused.reason is Reason.RATE_LIMITED:
+        hint = _again_words(refusal)
     said = refused.message or f"code {refusal.code}"
     raise KitestringError(
         refused.reason, f"the service refused the debit: {said}{hint}{advice}{trouble}", **refused.details

@@ -13,6 +13,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MSAT_PER_SAT, Msat
 from kitestring.client.debits import (
     DebitAsked,
+    DebitBudget,
     DebitPaid,
     Waiting,
     ask_debit,
@@ -221,25 +222,28 @@ class DebitClient:
         *,
         wait_s: float | None = None,
         waiting: Waiting | None = None,
-    ) -> None:
+    ) -> DebitBudget | None:
         """Ask for the right to be paid up to ``amount`` without further questions, in each ``every`` (``day``,
-        ``week``, ``month`` of 30 days), or None = once and for all, which not every service knows.
+        ``week``, ``month`` of 30 days), or None = once and for all, which not every service knows. Returns what was
+        granted, which may be less where the service says so; None = without limits.
 
         Services count fees towards it. One that has granted a smaller budget before may say yes and change nothing.
         Raises KitestringError: every refusal is final; UNAVAILABLE when no answer came, and then the same may be asked
         again.
         """
         repeat = None if every is None else Repeat(1, read_every(every))
-        await self.grant(BudgetWish(_whole(amount).sats_down(), repeat), wait_s=wait_s, waiting=waiting)
+        return await self.grant(BudgetWish(_whole(amount).sats_down(), repeat), wait_s=wait_s, waiting=waiting)
 
-    async def full_access(self, *, wait_s: float | None = None, waiting: Waiting | None = None) -> None:
-        """Ask for the right to be paid without limits. Raises KitestringError as :meth:`budget`."""
-        await self.grant(AccessWish(), wait_s=wait_s, waiting=waiting)
+    async def full_access(self, *, wait_s: float | None = None, waiting: Waiting | None = None) -> DebitBudget | None:
+        """Ask for the right to be paid without limits. Returns and raises as :meth:`budget`."""
+        return await self.grant(AccessWish(), wait_s=wait_s, waiting=waiting)
 
-    async def grant(self, wish: DebitWish, *, wait_s: float | None = None, waiting: Waiting | None = None) -> None:
-        """Ask for a budget or for full access. Raises KitestringError as :meth:`budget`."""
+    async def grant(
+        self, wish: DebitWish, *, wait_s: float | None = None, waiting: Waiting | None = None
+    ) -> DebitBudget | None:
+        """Ask for a budget or for full access. Returns and raises as :meth:`budget`."""
         asked = await ask_debit(self.pointer, wish, self._own_key(), self._net, wait_s=wait_s, waiting=waiting)
-        judge_grant(asked, wish)
+        return judge_grant(asked, wish)
 
     # ------------------------------------------------------------ subscriptions
 
@@ -302,8 +306,8 @@ class _Told:
     async def collect(self, invoice: bolt11.Invoice, wish: PayWish) -> DebitPaid:
         return await self.debit.collect(invoice, wish, waiting=self.waiting)
 
-    async def grant(self, wish: DebitWish) -> None:
-        await self.debit.grant(wish, waiting=self.waiting)
+    async def grant(self, wish: DebitWish) -> DebitBudget | None:
+        return await self.debit.grant(wish, waiting=self.waiting)
 
 
 def waiting_words(left_s: float) -> str:

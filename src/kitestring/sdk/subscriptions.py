@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.ports import Clock
-from kitestring.client.debits import DebitPaid, pay_wish
+from kitestring.client.debits import DebitBudget, DebitPaid, pay_wish
 from kitestring.codec import bolt11
 from kitestring.policy.fees import default_fee_cap
 from kitestring.sdk.received import GRACE_S, Till, ask_till
@@ -71,8 +71,8 @@ class DebitService(Protocol):
         """Ask for one invoice."""
         ...
 
-    async def grant(self, wish: DebitWish) -> None:
-        """Ask for a budget."""
+    async def grant(self, wish: DebitWish) -> DebitBudget | None:
+        """Ask for a budget; returns what was granted, None = without limits."""
         ...
 
 
@@ -190,12 +190,14 @@ class Subscriber:
         row = self._row()
         wish = BudgetWish(budget_for(sat(row.amount_sats)).sats_up(), Repeat(1, row.every))
         try:
-            await self._asking.grant(wish)
+            granted = await self._asking.grant(wish)
         except KitestringError as error:
             if error.reason in {Reason.UNAVAILABLE, Reason.RATE_LIMITED, Reason.STALE_REQUEST}:
                 return self._next_try(error, None)
             self._store.forget(self._id)
             raise
+        if granted is not None and granted.amount < sat(row.amount_sats):
+            self._tell(f"the service grants {granted} only, which does not cover a charge of {sat(row.amount_sats)}")
         self._store.begin(self._id, self._clock.now())
         self._tries = 0
         return None

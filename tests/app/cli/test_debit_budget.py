@@ -38,9 +38,19 @@ async def test_it_is_asked_for_with_the_same_key_as_a_payment(service: Service) 
         told = await customer.run("--json", "debit", "budget", customer.code(), "1000/week")
         await customer.run("debit", "request", customer.code(), "210")
         keys = {request.event.pubkey for request in customer.debtor.requests}
-    assert json.loads(told.stdout) == {"amount_msat": 1_000_000, "every": "week"}
+    assert json.loads(told.stdout) == {"amount_msat": 1_000_000, "every": "week", "number": 1}
     assert len(keys) == 1
     assert (service.home / "requestor.key").exists()
+
+
+async def test_a_smaller_budget_than_was_asked_for_is_told_as_it_is(service: Service) -> None:
+    less = {"res": "ok", "amount_sats": 300, "frequency": {"number": 2, "unit": "week"}}
+    async with payer(service, always(less)) as customer:
+        done = await customer.run("debit", "budget", customer.code(), "1000/week")
+        told = await customer.run("--json", "debit", "budget", customer.code(), "1000/week")
+    words = "granted: up to 300 sat per 2 weeks, fees included, which is not what you asked for\n"
+    assert (done.exit_code, done.stdout) == (0, words)
+    assert json.loads(told.stdout) == {"amount_msat": 300_000, "every": "week", "number": 2}
 
 
 async def test_a_budget_for_once_that_is_refused_is_told_with_what_else_there_is(service: Service) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Transaction, TransactionState
-from kitestring.client.debits import DebitAsked, DebitPaid, judge_grant, judge_payment
+from kitestring.client.debits import DebitAsked, DebitBudget, DebitPaid, judge_grant, judge_payment
 from kitestring.codec import bolt11
 from kitestring.wire.ask.debits import BudgetWish, DebitOk, DebitRefusal, DebitWish, PayWish
 from tests.kit.clock import EPOCH
@@ -116,10 +116,10 @@ class Customer:
     wishes: list[DebitWish] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
 
-    async def grant(self, wish: DebitWish) -> None:
+    async def grant(self, wish: DebitWish) -> DebitBudget | None:
         assert isinstance(wish, BudgetWish)
         self.wishes.append(wish)
-        judge_grant(self.grants(), wish)
+        return judge_grant(self.grants(), wish)
 
     async def collect(self, invoice: bolt11.Invoice, wish: PayWish) -> DebitPaid:
         assert (wish.bolt11, wish.amount_sats) == (invoice.text, (invoice.amount_msat or Msat(0)).sats_up())

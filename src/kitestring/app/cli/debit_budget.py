@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kitestring.app.cli.debits import Recurring, RecurringType, wait_option
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import amount, msat
+from kitestring.app.cli.values import msat
+
+if TYPE_CHECKING:
+    from kitestring.client.debits import DebitBudget
 
 
 @click.command("budget")
@@ -15,24 +20,28 @@ from kitestring.app.cli.values import amount, msat
 @wait_option
 @common
 def command(shell: Shell, ndebit: str, budget: Recurring, wait_s: int | None) -> None:
-    """Ask the service of NDEBIT (ndebit1…) for a budget: so much per day, week or month (30 days), or once and for all.
+    """Ask for so much a week without further questions.
 
-    What is granted is granted to the key of this data directory (requestor.key). Not every service knows budgets for
+    The service of NDEBIT (ndebit1…) is asked for a budget per day, week or month (30 days), or once and for all. What is granted is granted to the key of this data directory (requestor.key). Not every service knows budgets for
     once. One that has granted a smaller budget before may say yes and change nothing.
     """
     import asyncio
 
-    asyncio.run(_ask(shell, ndebit, budget, wait_s))
-    per = f" per {budget.every}" if budget.every else " once"
-    result = {"amount_msat": msat(budget.sats), "every": budget.every or None}
-    shell.show(result, f"granted: up to {amount(msat(budget.sats))}{per}, fees included")
+    granted = asyncio.run(_ask(shell, ndebit, budget, wait_s))
+    if granted is None:
+        shell.show({"amount_msat": None, "every": None, "number": None}, "granted: any amount, without limits")
+        return
+    result = {"amount_msat": int(granted.amount), "every": granted.every, "number": granted.number}
+    is_other = (result["amount_msat"], granted.every or "", granted.number) != (msat(budget.sats), budget.every, 1)
+    remark = ", which is not what you asked for" if is_other else ""
+    shell.show(result, f"granted: up to {granted}, fees included{remark}")
 
 
-async def _ask(shell: Shell, ndebit: str, budget: Recurring, wait_s: int | None) -> None:
+async def _ask(shell: Shell, ndebit: str, budget: Recurring, wait_s: int | None) -> DebitBudget | None:
     from kitestring.app.cli.debits import note_waiting_for_owner, open_debit
     from kitestring.base.money import sat
 
     async with open_debit(shell, ndebit, paid=False) as debit:
-        await debit.budget(
+        return await debit.budget(
             sat(budget.sats), budget.every or None, wait_s=wait_s, waiting=note_waiting_for_owner(shell)
         )  # fmt: skip

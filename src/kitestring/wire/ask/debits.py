@@ -75,16 +75,18 @@ DebitWish = PayWish | BudgetWish | AccessWish
 @dataclass(frozen=True, slots=True)
 class DebitOk:
     """The service says that it did what it was asked. ``preimage`` is what it gave as proof ("" = nothing), unchecked:
-    see :func:`judge_preimage`."""
+    see :func:`judge_preimage`. ``budget`` is what it gave where it says so: less than was asked for, perhaps."""
 
     preimage: str = ""
+    budget: BudgetWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DebitRefusal:
     """The service refused. Sats, Unix seconds; None and empty where the service did not say (or not readably).
 
-    ``token`` is the ``reason`` that newer services send beside the code.
+    ``token`` is the ``reason`` that newer services send beside the code. ``work_bits`` of proof of work (NIP-13) would
+    have served the request, although there are too many.
     """
 
     code: int | None
@@ -95,6 +97,7 @@ class DebitRefusal:
     max_delta_ms: int | None = None
     actual_delta_ms: int | None = None
     token: str = ""
+    work_bits: int | None = None
 
     @property
     def is_stale(self) -> bool:
@@ -200,7 +203,7 @@ def decode_reply(plaintext: str) -> DebitReply:
     if members.get("res") == "ok":
         if is_refusal:
             raise CodecError("the reply says yes and no at once")
-        return DebitOk(_read_preimage(members))
+        return DebitOk(_read_preimage(members), _read_budget(members))
     if members.get("res") == "GFY" or is_refusal:
         return _read_refusal(members)
     raise CodecError("this is no reply to a debit request")
@@ -212,6 +215,18 @@ def _read_preimage(members: Members) -> str:
     if value is None or isinstance(value, str):
         return clean(value or "", MAX_HEX_CHARS).lower()
     return "unreadable"
+
+
+def _read_budget(members: Members) -> BudgetWish | None:
+    """The budget that was given, in the words of a request; None where nothing is said, or nothing readable."""
+    amount_sats, frequency = number_in(members, "amount_sats", low=1), members.get("frequency")
+    if amount_sats is None or amount_sats > MAX_SATS:
+        return None
+    if frequency is None:
+        return BudgetWish(amount_sats, None)
+    number = number_in(frequency, "number", low=1) if isinstance(frequency, dict) else None
+    unit = next((unit for unit in PERIODS_S if isinstance(frequency, dict) and frequency.get("unit") == unit), None)
+    return None if number is None or unit is None else BudgetWish(amount_sats, Repeat(number, unit))
 
 
 def _read_refusal(members: Members) -> DebitRefusal:
@@ -233,6 +248,7 @@ def _read_refusal(members: Members) -> DebitRefusal:
         number_in(deltas, "max_delta_ms"),
         number_in(deltas, "actual_delta_ms"),
         token,
+        number_in(members, "work_bits"),
     )
 
 
