@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from kitestring.app.embedded import Connection, OfferCode, Service
+    from kitestring.app.embedded import Connection, DebitCode, OfferCode, Service, SessionCode, SessionEnd
     from kitestring.base.budgets import Budget
     from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
     from kitestring.base.money import Msat, sat
@@ -30,6 +30,7 @@ _PLACES = {
     "Connection": "kitestring.app.embedded",
     "DebitBudget": "kitestring.client.debits",
     "DebitClient": "kitestring.sdk.debits",
+    "DebitCode": "kitestring.app.embedded",
     "DebitCharge": "kitestring.sdk.subscriptions",
     "DebitPaid": "kitestring.client.debits",
     "Exit": "kitestring.base.errors",
@@ -42,6 +43,8 @@ _PLACES = {
     "Reason": "kitestring.base.errors",
     "Receipt": "kitestring.sdk.wallet",
     "Service": "kitestring.app.embedded",
+    "SessionCode": "kitestring.app.embedded",
+    "SessionEnd": "kitestring.app.embedded",
     "Wallet": "kitestring.sdk.wallet",
     "decode_bolt11": "kitestring.codec.bolt11:decode",
     "decode_pointer": "kitestring.codec.pointers:decode",
@@ -55,6 +58,7 @@ __all__ = [
     "DebitBudget",
     "DebitCharge",
     "DebitClient",
+    "DebitCode",
     "DebitPaid",
     "Exit",
     "Invoice",
@@ -66,6 +70,8 @@ __all__ = [
     "Reason",
     "Receipt",
     "Service",
+    "SessionCode",
+    "SessionEnd",
     "Wallet",
     "decode_bolt11",
     "decode_pointer",

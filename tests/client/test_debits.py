@@ -203,7 +203,11 @@ async def test_a_reply_that_says_yes_and_no_decides_nothing() -> None:
     [
         (DebitRefusal(3, "late", actual_delta_ms=400_000), Reason.STALE_REQUEST, "6.7 minutes from its own time"),
         (DebitRefusal(3, "Expired Request"), Reason.CONNECTION_ENDED, "ask for a new budget"),
-        (DebitRefusal(4, "slow down", retry_in_s=600), Reason.RATE_LIMITED, "slow down; it may be asked again in 600 s"),
+        (
+            DebitRefusal(4, "slow down", retry_in_s=600),
+            Reason.RATE_LIMITED,
+            "slow down; it may be asked again in 600 s",
+        ),
         (DebitRefusal(4, "no", retry_at=1_800_000_000), Reason.RATE_LIMITED, "asked again at 2027-01-15 08:00 UTC"),
         (DebitRefusal(4, "no", retry_at=2**53), Reason.RATE_LIMITED, "refused the debit: no"),
         (DebitRefusal(5, "no", (1, 4_000)), Reason.AMOUNT_OUT_OF_RANGE, "at least 1 sat and at most 4,000 sat"),

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from kitestring.app.home.config import RELAYS, Config
 from kitestring.app.home.datadir import DataDir
@@ -18,6 +18,7 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.signals import asked_to_stop
 from kitestring.app.owner.command import Manage, Read
 from kitestring.app.owner.commands import OwnerCommands, all_commands
+from kitestring.app.owner.debit_pointers import DEFAULT_SESSION_S, MAX_SESSION_ROWS
 from kitestring.app.owner.desk import Desk, Managing
 from kitestring.app.owner.offline import LedgerDesk
 from kitestring.app.service.core import LISTEN_S, Core, Place
@@ -26,8 +27,9 @@ from kitestring.app.service.own_relay import relays_of
 from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant
-from kitestring.base.money import Msat
+from kitestring.base.events import EventKind
+from kitestring.base.grants import Grant, Sessions, Strangers
+from kitestring.base.money import Msat, sat
 from kitestring.base.ports import Entropy
 from kitestring.base.store import Store
 from kitestring.base.transactions import Write
@@ -38,6 +40,14 @@ from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
 
 log = logging.getLogger("kitestring")
+
+LEAST: Final = sat(1)
+#: Seconds after the end of a session at which no claim from before it can be on its way to the ledger any more.
+LATE_CLAIM_S: Final = 2.0
+#: Seconds after which a session is looked at without news as well: a wall clock may have been put right.
+LOOK_AGAIN_S: Final = 30.0
+_PENDING: Final = frozenset({"waiting", "paying"})
+_ENDS: Final = frozenset({EventKind.SETTLED, EventKind.FAILED, EventKind.RESOLVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,42 @@ class OfferCode:
     noffer: str
 
 
+@dataclass(frozen=True, slots=True)
+class DebitCode:
+    """A debit pointer, and the code by which others ask it for money."""
+
+    label: str
+    pointer_id: str
+    ndebit: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCode:
+    """A code that is good for one payment of ``least`` to ``amount``, until ``expires_at`` (Unix seconds).
+
+    ``session`` is a mark that tells it apart and gives nothing away. ``ndebit`` holds its secret word: show it to one
+    person. It is None for one that was made earlier.
+    """
+
+    pointer_id: str
+    session: str
+    least: Msat
+    amount: Msat
+    expires_at: int
+    ndebit: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The end of a session: ``used``, and then ``amount`` and ``fee`` have left this service; ``expired``, and nobody
+    can use it any more; or ``closed``, by an operator who has decided about its payment without a proof."""
+
+    state: Literal["used", "expired", "closed"]
+    amount: Msat | None = None
+    fee: Msat | None = None
+    payment_hash: str | None = None
+
+
 class Service:
     """A kitestring service on your own terms.
 
@@ -67,7 +113,8 @@ class Service:
     one) are where it is reached, ``store`` is the file of the ledger; key, lock and sandbox live beside it under the
     same name. :meth:`run` serves until Ctrl-C; inside a program of your own use ``async with``.
 
-    :meth:`grant` and :meth:`offer` are for before it runs; :meth:`add_grant` and :meth:`add_offer` for while it does.
+    :meth:`grant`, :meth:`offer` and :meth:`pointer` are for before it runs; :meth:`add_grant`, :meth:`add_offer` and
+    :meth:`add_pointer` for while it does.
     """
 
     def __init__(
@@ -107,9 +154,25 @@ class Service:
         """
         return _code(self._alone("offer_create", _offer_params(label, price)))
 
+    def pointer(
+        self, label: str, *, policy: Strangers = "ask", sessions: Sessions = "off", budget: Budget | None = None,
+        per_payment: Msat | None = None, account: str = "owner",
+    ) -> DebitCode:  # fmt: skip
+        """Make a debit pointer, or return the one of that label.
+
+        ``policy`` is what a key without a grant gets: ``ask`` the owner, ``deny``, or ``budget``, which all of them
+        share. ``sessions`` are codes that are good once: ``off``, ``minted`` (those of :meth:`add_session`) or ``any``.
+        Raises KitestringError for what cannot be, CONFLICT where the one of that label has other values.
+        """
+        return _debit(
+            self._alone("debit_pointer_create", _pointer_params(label, policy, sessions, budget, per_payment, account))
+        )
+
     def _alone(self, name: str, params: dict[str, object]) -> Result:
         if self._core is not None:
-            raise KitestringError(Reason.MALFORMED, "the service is running: await add_grant() or add_offer() instead")
+            raise KitestringError(
+                Reason.MALFORMED, "the service is running: await add_grant(), add_offer() or add_pointer()"
+            )
 
         async def done() -> Result:
             keyring = self._keyring()
@@ -186,11 +249,75 @@ class Service:
         """As :meth:`offer`, while the service runs."""
         return _code(await _run(self._commands, "offer_create", _offer_params(label, price)))
 
+    async def add_pointer(
+        self, label: str, *, policy: Strangers = "ask", sessions: Sessions = "off", budget: Budget | None = None,
+        per_payment: Msat | None = None, account: str = "owner",
+    ) -> DebitCode:  # fmt: skip
+        """As :meth:`pointer`, while the service runs."""
+        params = _pointer_params(label, policy, sessions, budget, per_payment, account)
+        return _debit(await _run(self._commands, "debit_pointer_create", params))
+
+    # ------------------------------------------------------------ codes that are good once
+
+    async def add_session(
+        self, pointer: str | DebitCode, amount: Msat, *, least: Msat = LEAST, expires_in_s: int = DEFAULT_SESSION_S
+    ) -> SessionCode:
+        """Make a code by which whoever shows it takes ``least`` to ``amount`` (whole sats), once, without asking.
+
+        ``pointer`` is what :meth:`pointer` returned, a label or a code; its rule for sessions must be ``minted``. Each
+        call makes another one: wait with :meth:`session_used`. Raises KitestringError.
+        """
+        params = {
+            "pointer": _pointer_id(pointer),
+            "max_msat": int(amount),
+            "min_msat": int(least),
+            "expires_in_s": expires_in_s,
+        }
+        made = await _run(self._commands, "debit_session", params)
+        return _session(made["pointer_id"], made)
+
+    async def sessions(self, pointer: str | DebitCode) -> list[SessionCode]:
+        """The sessions of a pointer that may still be used or are being paid, the oldest first; without their codes,
+        which are shown when they are made."""
+        params = {"pointer": _pointer_id(pointer), "limit": MAX_SESSION_ROWS}
+        made = await _run(self._commands, "debit_sessions", params)
+        pending = [row for row in made["sessions"] if row["state"] in _PENDING]
+        return [_session(made["pointer_id"], row) for row in reversed(pending)]
+
+    async def session_used(self, session: SessionCode) -> SessionEnd:
+        """Wait for the end of a session. One whose payment is under way when its time is over has not ended before that
+        payment has, and one whose payment has failed by the node's proof is good again.
+
+        What is waited for is what the ledger says, so that nothing is missed between two calls, or two lives of the
+        program. Raises KitestringError, UNKNOWN_TARGET when its pointer was deleted.
+        """
+        core = self._running
+        with await core.feed.view(kinds=_ENDS) as news:  # open before the first look: no end falls between the two
+            while True:
+                end = await self._end_of(session)
+                over_in_s = session.expires_at + LATE_CLAIM_S - core.clock.now()
+                if end is not None and (end.state != "expired" or over_in_s <= 0):
+                    return end
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.read(), min(over_in_s, LOOK_AGAIN_S) if over_in_s > 0 else LOOK_AGAIN_S)
+
+    async def _end_of(self, session: SessionCode) -> SessionEnd | None:
+        """Tell what became of a session; None while it is pending. One that is forgotten was never used."""
+        params: dict[str, object] = {"pointer": session.pointer_id, "session": session.session}
+        found = (await _run(self._commands, "debit_sessions", params))["sessions"]
+        if found and found[0]["state"] in _PENDING:
+            return None
+        return _end(found[0]) if found else SessionEnd("expired")
+
     @property
-    def _commands(self) -> OwnerCommands[Desk]:
+    def _running(self) -> Core:
         if self._core is None:
             raise KitestringError(Reason.UNAVAILABLE, "the service is not running: use `async with service`")
-        return OwnerCommands(self._core.desk, all_commands())
+        return self._core
+
+    @property
+    def _commands(self) -> OwnerCommands[Desk]:
+        return OwnerCommands(self._running.desk, all_commands())
 
 
 class _StoppedDesk(LedgerDesk, Managing):
@@ -243,6 +370,25 @@ def _offer_params(label: str, price: Msat | None) -> dict[str, object]:
     return {"label": label, "price_msat": None if price is None else int(price)}
 
 
+def _pointer_id(pointer: str | DebitCode) -> str:
+    return pointer if isinstance(pointer, str) else pointer.pointer_id
+
+
+def _pointer_params(
+    label: str, policy: Strangers, sessions: Sessions, budget: Budget | None, per_payment: Msat | None, account: str
+) -> dict[str, object]:
+    params: dict[str, object] = {"label": label, "policy": policy, "sessions": sessions, "account": account}
+    if budget is not None:
+        params["budgets"] = [_budget_params(budget, "limit_msat")]
+    if per_payment is not None:
+        params["per_payment_msat"] = int(per_payment)
+    return params
+
+
+def _budget_params(budget: Budget, limit: str) -> dict[str, object]:
+    return {limit: int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
+
+
 def _grant_params(
     name: str, methods: Iterable[str] | None, budget: Budget | None, per_payment: Msat | None,
     max_fee: Msat | None, account: str, expires_at: int | None,
@@ -251,7 +397,7 @@ def _grant_params(
     if methods is not None:
         params["methods"] = sorted(methods)
     if budget is not None:
-        params |= {"budget_msat": int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
+        params |= _budget_params(budget, "budget_msat")
     if per_payment is not None:
         params["per_payment_msat"] = int(per_payment)
     if max_fee is not None:
@@ -266,3 +412,17 @@ def _connection(result: Result) -> Connection:
 
 def _code(result: Result) -> OfferCode:
     return OfferCode(result["label"], result["offer_id"], result["noffer"])
+
+
+def _debit(result: Result) -> DebitCode:
+    return DebitCode(result["label"], result["pointer_id"], result["ndebit"])
+
+
+def _session(pointer_id: str, row: Result) -> SessionCode:
+    least, most = Msat(row["min_msat"]), Msat(row["max_msat"])
+    return SessionCode(pointer_id, row["session"], least, most, row["expires_at"], row.get("ndebit"))
+
+
+def _end(row: Result) -> SessionEnd:
+    amount, fee = (None if row[name] is None else Msat(row[name]) for name in ("amount_msat", "fee_msat"))
+    return SessionEnd(row["state"], amount, fee, row["payment_hash"])

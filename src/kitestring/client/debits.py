@@ -51,7 +51,7 @@ class DebitPaid:
 
 @dataclass(frozen=True, slots=True)
 class DebitBudget:
-    """What a service lets us take without further questions, by its own word: up to ``amount`` in each ``number`` times
+    """The right to take without further questions, by the service's own word: up to ``amount`` in each ``number`` times
     ``every`` (``day``, ``week``, ``month`` of 30 days), ``every`` None = once and for all."""
 
     amount: Msat
@@ -62,7 +62,9 @@ class DebitBudget:
         """``300 sat per day``."""
         if self.every is None:
             return f"{self.amount} once"
-        return f"{self.amount} per {self.every}" if self.number == 1 else f"{self.amount} per {self.number} {self.every}s"
+        return (
+            f"{self.amount} per {self.every}" if self.number == 1 else f"{self.amount} per {self.number} {self.every}s"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ def judge_payment(asked: DebitAsked, invoice: bolt11.Invoice) -> DebitPaid:
 
 
 def judge_grant(asked: DebitAsked, wish: wire.DebitWish) -> DebitBudget | None:
-    """What was granted: as much as was asked for where the answer says nothing else, None = without limits.
+    """Tell what was granted: as much as was asked for where the answer says nothing else, None = without limits.
     Lightning.Pub also says so where it leaves an older, smaller budget as it is.
 
     Raises KitestringError: UNAVAILABLE without an answer, else the refusal, which is final. Asking again is safe.

@@ -14,6 +14,8 @@ from kitestring.base.money import Msat, sat
 from kitestring.codec.pointers import Ndebit, decode, encode
 from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import RELAY, Office
+from tests.kit.engine.node import Script
+from tests.kit.engine.rig import AMOUNT
 
 ALICE, BOB = "a1" * 32, "b2" * 32
 DAY = {"limit_msat": 500_000, "period": "day"}
@@ -199,7 +201,56 @@ async def test_a_pointer_has_so_many_open_sessions_and_one_that_has_ended_makes_
 async def test_a_session_that_is_forgotten_has_no_code_any_more(office: Office) -> None:
     made = {"session": "00", "pointer_id": "nobody's", "relays": [RELAY]}
     assert await debit_pointers.with_code(office.desk, made, None) == {  # type: ignore[arg-type]  # asks for no caller
-        "pointer_id": "nobody's", "ndebit": None,
+        "session": "00", "pointer_id": "nobody's", "ndebit": None,
     }  # fmt: skip
     with pytest.raises(KitestringError):
         await office.run("debit_session", pointer="nobody's", max_msat=1_000)
+
+
+async def session_state(office: Office, session: str) -> str:
+    (row,) = (await office.run("debit_sessions", pointer="till", session=session))["sessions"]
+    return str(row["state"])
+
+
+async def test_what_became_of_a_session_is_shown_without_its_word(office: Office) -> None:
+    pointer_id = (await office.run("debit_pointer_create", label="till", sessions="minted"))["pointer_id"]
+    first = await office.run("debit_session", "s1", pointer="till", max_msat=AMOUNT, expires_in_s=60)
+    other = await office.run("debit_session", "s2", pointer="till", max_msat=AMOUNT, expires_in_s=90)
+    code = decode(first["ndebit"])
+    assert isinstance(code, Ndebit)
+    k1 = code.k1 or ""
+    for name, script, state in (("r1", Script(fails="no_route"), "failed"), ("r2", Script(fee=1_000), "settled")):
+        assert await session_state(office, first["session"]) == "waiting"  # again, after the failure
+        invoice = office.rig.life.node.outside_invoice(script)
+        await office.rig.debit(name, ALICE, invoice, pointer=pointer_id, k1=k1)
+        await office.has_state(invoice[1], state)
+    office.rig.clock.advance(90)
+    shown = await office.run("debit_sessions", pointer="till")
+    used, over = sorted(shown["sessions"], key=lambda row: row["expires_at"])
+    assert (used["session"], used["state"], used["payment_hash"]) == (first["session"], "used", invoice[1])
+    assert (used["amount_msat"], used["fee_msat"]) == (AMOUNT, 1_000)
+    assert (over["session"], over["state"], over["amount_msat"]) == (other["session"], "expired", None)
+    assert shown["pointer_id"] == pointer_id
+    assert k1 not in str(shown)
+    assert len((await office.run("debit_sessions", pointer="till", limit=1))["sessions"]) == 1
+
+
+async def test_a_session_is_being_paid_until_the_payment_ends_and_closed_where_an_operator_ends_it(
+    office: Office,
+) -> None:
+    pointer_id = (await office.run("debit_pointer_create", label="till", sessions="minted"))["pointer_id"]
+    made = await office.run("debit_session", "s1", pointer="till", max_msat=AMOUNT, expires_in_s=60)
+    code, invoice = (
+        decode(made["ndebit"]),
+        office.rig.life.node.outside_invoice(Script(settles_after_s=None, answers=["lost"])),
+    )
+    assert isinstance(code, Ndebit)
+    office.node.deaf = True
+    await office.rig.debit("r1", ALICE, invoice, pointer=pointer_id, k1=code.k1 or "")
+    await office.has_state(invoice[1], "unknown")
+    office.rig.clock.advance(61)
+    assert await session_state(office, made["session"]) == "paying"
+    await office.run("payment_resolve", payment=invoice[1], note="the channel is gone")
+    assert await session_state(office, made["session"]) == "closed"
+    office.node.deaf = False
+    office.node.release(invoice[1])

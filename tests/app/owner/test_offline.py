@@ -21,8 +21,8 @@ from tests.kit.changed import replace
 from tests.kit.clock import EPOCH as NOW
 
 OFFLINE = {
-    "card", "connections", "approvals", "blocked", "debit_pointer_list", "debit_grants", "debit_show", "events",
-    "account_list", "offer_list", "offer_show", "balance", "transactions",
+    "card", "connections", "approvals", "blocked", "debit_pointer_list", "debit_grants", "debit_show",
+    "debit_sessions", "events", "account_list", "offer_list", "offer_show", "balance", "transactions",
 }  # fmt: skip
 
 

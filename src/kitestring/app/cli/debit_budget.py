@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 @wait_option
 @common
 def command(shell: Shell, ndebit: str, budget: Recurring, wait_s: int | None) -> None:
-    """Ask for so much a week without further questions.
+    """Ask for a budget: so much in each period.
 
-    The service of NDEBIT (ndebit1…) is asked for a budget per day, week or month (30 days), or once and for all. What is granted is granted to the key of this data directory (requestor.key). Not every service knows budgets for
-    once. One that has granted a smaller budget before may say yes and change nothing.
+    The service of NDEBIT (ndebit1…) is asked to pay you so much per day, week or month (30 days), or once and for all,
+    without further questions. What is granted is granted to the key of this data directory (requestor.key). Not every
+    service knows budgets for once. One that has granted a smaller budget before may say yes and change nothing.
     """
     import asyncio
 

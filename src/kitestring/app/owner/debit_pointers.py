@@ -23,6 +23,7 @@ from kitestring.base.commands import DEBITS_WIRE, OWNER_ACCOUNT, Debit
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, Sessions, Strangers
 from kitestring.base.money import MSAT_PER_SAT, Msat
+from kitestring.base.payments import State
 from kitestring.base.transactions import SaveGrant, SaveSession
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Ndebit, decode, encode
@@ -38,10 +39,14 @@ METHODS: Final = frozenset({"pay_invoice"})
 MAX_OPEN_SESSIONS: Final = 100
 #: The newest sessions of a pointer that are looked at to count these.
 SESSIONS_LOOKED_AT: Final = 10 * MAX_OPEN_SESSIONS
+#: Sessions in one answer, and the characters of the mark of one.
+MAX_SESSION_ROWS: Final = 500
+FINGERPRINT_CHARS: Final = 32
 #: Seconds that a session is good, unless it is told, and at most.
 DEFAULT_SESSION_S: Final = 600
 MAX_SESSION_S: Final = 86_400
 CODE_START: Final = "ndebit1"
+_SESSION_STATES: Final = {State.SETTLED: "used", State.RESOLVED: "closed"}
 #: What two pointers of one label can differ in, as people call it.
 _TERMS: Final = {
     "account_id": "account",
@@ -85,6 +90,15 @@ class SessionParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_msat: AmountMsat
     min_msat: AmountMsat = MSAT_PER_SAT
     expires_in_s: Annotated[int, Meta(ge=1, le=MAX_SESSION_S)] = DEFAULT_SESSION_S
+
+
+class SessionsParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pointer: Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH)]
+    session: Annotated[str, Meta(max_length=FINGERPRINT_CHARS, description="That one alone (default: all).")] = ""
+    limit: Annotated[
+        int,
+        Meta(ge=1, le=MAX_SESSION_ROWS, description=f"How many (default: 20, at most {MAX_SESSION_ROWS})."),
+    ] = 20
 
 
 # ------------------------------------------------------------ pointers
@@ -208,12 +222,50 @@ async def with_code(desk: Managing, made: Result, _call: Call) -> Result:
     sessions = await desk.store.sessions(made["pointer_id"], SESSIONS_LOOKED_AT)
     k1 = next((one.value for one in sessions if _fingerprint(one.value) == made["session"]), None)
     code = None if k1 is None else encode(Ndebit(desk.service_id, tuple(made["relays"]), made["pointer_id"], k1))
-    return {**{name: value for name, value in made.items() if name not in {"session", "relays"}}, "ndebit": code}
+    return {**{name: value for name, value in made.items() if name != "relays"}, "ndebit": code}
+
+
+async def debit_sessions(desk: Reading, params: SessionsParams, _call: Call) -> Result:
+    """List the codes of a pointer that are good once, the newest first, and what became of them.
+
+    One is waiting, until somebody shows it; paying, while its payment is under way; used; expired; or closed, by an
+    operator who has decided about its payment. Those that nobody used are forgotten some time after their end.
+    """
+    pointer, now = await need_pointer(desk, params.pointer), desk.clock.now()
+    made = await desk.store.sessions(pointer.grant_id, SESSIONS_LOOKED_AT)
+    wanted = [one for one in made if params.session in {"", _fingerprint(one.value)}]
+    return {
+        "pointer_id": pointer.grant_id,
+        "sessions": [await _show_session(desk, one, now) for one in wanted[: params.limit]],
+    }
+
+
+async def _show_session(desk: Reading, session: DebitSession, now: int) -> Result:
+    """One session as JSON, without its word. Times are Unix seconds; the amount is what was taken, or is being."""
+    payment = await desk.store.payment(session.holder) if session.holder else None
+    if not session.holder:
+        state = "waiting" if now < session.expires_at else "expired"
+    elif payment is None:  # held by a question, which may become a payment
+        state = "paying"
+    else:
+        state = _SESSION_STATES.get(payment.state, "paying")
+    return {
+        "session": _fingerprint(session.value),
+        "state": state,
+        "min_msat": int(session.min_msat),
+        "max_msat": int(session.max_msat),
+        "made_at": session.minted_at,
+        "expires_at": session.expires_at,
+        "amount_msat": None if payment is None else int(payment.amount_msat),
+        "fee_msat": int(payment.fee_msat) if payment is not None and state == "used" else None,
+        "settled_at": None if payment is None else payment.settled_at,
+        "payment_hash": None if payment is None else payment.payment_hash,
+    }
 
 
 def _fingerprint(k1: str) -> str:
     """A mark that tells sessions apart without giving them away."""
-    return sha256(f"session {k1}".encode()).hexdigest()[:32]
+    return sha256(f"session {k1}".encode()).hexdigest()[:FINGERPRINT_CHARS]
 
 
 # ------------------------------------------------------------ what other commands need of them
@@ -326,4 +378,5 @@ COMMANDS: Final[Commands] = (
     Manage("debit_pointer_relink", PointerName, debit_pointer_relink),
     Manage("debit_pointer_delete", PointerName, debit_pointer_delete),
     Manage("debit_session", SessionParams, debit_session, with_code),
+    Read("debit_sessions", SessionsParams, debit_sessions),
 )

@@ -50,6 +50,7 @@ TABLE: Final = (
     CommandRow("debit_edit", "debits", "debit edit"),
     CommandRow("debit_revoke", "debits", "debit revoke"),
     CommandRow("debit_session", "debit_pointers", "debit session"),
+    CommandRow("debit_sessions", "debit_pointers", "debit sessions"),
     CommandRow("account_create", "accounts", "account create"),
     CommandRow("account_list", "accounts", "account list"),
     CommandRow("account_fund", "accounts", "account fund"),
