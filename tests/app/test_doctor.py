@@ -182,14 +182,15 @@ def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "words"),
+    ("waiting", "oldest_at", "words"),
     [
-        (1, "1 question waits for your word, the oldest for 2 min; see `kitestring approvals`"),
-        (7, "7 questions wait for your word, the oldest for 2 min; see `kitestring approvals`"),
+        (1, 1_000, "1 question waits for your word, the oldest for 2 min; see `kitestring approvals`"),
+        (7, 1_000, "7 questions wait for your word, the oldest for 2 min; see `kitestring approvals`"),
+        (1, 1_100, "1 question waits for your word, the oldest for less than a minute; see `kitestring approvals`"),
     ],
 )
-def test_questions_that_wait_for_the_owner_are_counted(waiting: int, words: str) -> None:
-    found = judge(facts(now=1_150, questions={"waiting": waiting, "oldest_at": 1_000}))
+def test_questions_that_wait_for_the_owner_are_counted(waiting: int, oldest_at: int, words: str) -> None:
+    found = judge(facts(now=1_150, questions={"waiting": waiting, "oldest_at": oldest_at}))
     assert Finding("approvals", FindingState.INFO, words) in list(found)
     assert "approvals" not in {one.name for one in judge(facts())}
 

@@ -193,8 +193,9 @@ def questions(facts: dict[str, Any]) -> Iterator[Finding]:
     if not number:
         return
     age_min = max(0, facts["now"] - facts["questions"]["oldest_at"]) // 60
+    age = f"{age_min} min" if age_min else "less than a minute"
     who = "1 question waits for your word" if number == 1 else f"{number} questions wait for your word"
-    yield Finding("approvals", INFO, f"{who}, the oldest for {age_min} min; see `kitestring approvals`")
+    yield Finding("approvals", INFO, f"{who}, the oldest for {age}; see `kitestring approvals`")
 
 
 def compare_clocks(facts: dict[str, Any]) -> Comparison:

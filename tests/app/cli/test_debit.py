@@ -89,6 +89,8 @@ def test_a_session_is_a_code_with_its_bounds_beside_it() -> None:
     assert "has ended" in run(command, "session", "main", "50", answer={**SESSION, "ndebit": None}).out
     with pytest.raises(click.UsageError, match="from now on"):
         run(command, "session", "main", "50", "--expires", "2027-01-31")
+    with pytest.raises(click.UsageError, match="good for 24h at most"):
+        run(command, "session", "main", "50", "--expires", "25h")
 
 
 def test_a_session_of_a_real_service_is_a_code(service: Service) -> None:

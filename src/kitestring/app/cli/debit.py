@@ -153,12 +153,18 @@ def session(shell: Shell, pointer: str, amount_sat: int, least: int | None, expi
     Whoever shows it takes up to AMOUNT_SAT, once: show it to one person, and publish it never. The pointer POINTER must
     take such codes: kitestring debit pointer policy POINTER --sessions minted.
     """
+    from kitestring.app.owner.debit_pointers import MAX_SESSION_S
+
     params: dict[str, Any] = {"pointer": pointer, "max_msat": msat(amount_sat)}
     if least is not None:
         params["min_msat"] = msat(least)
     if expires is not None:
         if expires.expires_in_s is None:
             raise click.UsageError("a session is good for a time from now on, such as 10min")
+        if expires.expires_in_s > MAX_SESSION_S:
+            raise click.UsageError(
+                f"a session is good for {MAX_SESSION_S // 3_600}h at most: make it when it is needed"
+            )
         params["expires_in_s"] = expires.expires_in_s
     made = shell.call("debit_session", params, key)
     bounds = f"from {amount(made['min_msat'])} to {amount(made['max_msat'])}"
