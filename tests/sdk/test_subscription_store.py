@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,7 @@ def test_a_change_is_on_disk_when_it_is_told(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from kitestring.sdk.subscription_store import SubscriptionStore
 with SubscriptionStore(Path(sys.argv[1])) as store, store.held(sys.argv[2]):
@@ -201,8 +203,31 @@ def test_a_file_of_a_newer_kitestring_is_not_touched(tmp_path: Path) -> None:
     SubscriptionStore(tmp_path).close()
     path = tmp_path / FOLDER / FILE_NAME
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
     with pytest.raises(KitestringError, match="newer kitestring") as caught:
         SubscriptionStore(tmp_path)
     assert caught.value.reason is Reason.UNSUPPORTED
+
+
+def test_a_file_from_before_restores_were_noted_is_read_on(tmp_path: Path) -> None:
+    with SubscriptionStore(tmp_path) as store:
+        row = subscribed(store)
+    with closing(sqlite3.connect(tmp_path / FOLDER / FILE_NAME)) as connection:
+        connection.executescript("DROP TABLE restores; PRAGMA user_version = 1")
+    with SubscriptionStore(tmp_path) as store:
+        assert (store.subscriptions(), store.restored_at()) == ([row], None)
+
+
+def test_a_copy_knows_when_it_was_put_back_and_what_may_have_begun_since(tmp_path: Path) -> None:
+    (tmp_path / "copy" / FOLDER).mkdir(parents=True)
+    with SubscriptionStore(tmp_path) as store:
+        begun, waiting = subscribed(store), subscribed(store, name="waiting")
+        store.begin(begun.subscription_id, NOW)
+        store.copy_to(tmp_path / "copy" / FOLDER / FILE_NAME, NOW + 9)
+        assert (store.restored_at(), store.subscription(waiting.subscription_id).begun_at) == (None, None)
+    assert stat.S_IMODE((tmp_path / "copy" / FOLDER / FILE_NAME).stat().st_mode) == 0o600
+    with SubscriptionStore(tmp_path / "copy") as copy:
+        assert copy.restored_at() == NOW + 9
+        assert [row.begun_at for row in copy.subscriptions()] == [NOW, NOW + 9]
+        assert [row.has_budget for row in copy.subscriptions()] == [True, False]

@@ -17,7 +17,7 @@ from kitestring.base.money import sat
 from kitestring.client.debits import DebitAsked
 from kitestring.sdk import subscriptions
 from kitestring.sdk.received import GRACE_S
-from kitestring.sdk.subscription_store import SubscriptionRow, SubscriptionStore
+from kitestring.sdk.subscription_store import FILE_NAME, FOLDER, SubscriptionRow, SubscriptionStore
 from kitestring.sdk.subscriptions import DebitCharge, Subscriber, budget_for, paid_until
 from kitestring.wire.ask.debits import BudgetWish, DebitOk, DebitRefusal, Repeat, RepeatUnit
 from tests.kit.chance import Counted
@@ -288,6 +288,48 @@ async def test_an_owner_who_says_yes_at_last_has_paid_the_period_once(tmp_path: 
     (charge,) = await shop.live(once=True)
     assert charge.period == 0
     assert shop.customer.paid_by(shop.periods()) == {0: 1}
+
+
+def put_back(shop: Shop, copy: Path) -> None:
+    """From now on the program works on this copy."""
+    path = shop.home.with_name("restored")
+    (path / FOLDER).mkdir(parents=True)
+    with SubscriptionStore(copy) as store:
+        store.copy_to(path / FOLDER / FILE_NAME, shop.clock.now())
+    shop.home = path
+
+
+def backup_of(shop: Shop) -> Path:
+    path = shop.home.with_name("backup")
+    (path / FOLDER).mkdir(parents=True)
+    with SubscriptionStore(shop.home) as store:
+        store.copy_to(path / FOLDER / FILE_NAME, None)
+    return path
+
+
+async def test_a_memory_that_was_put_back_charges_no_period_that_may_have_been_charged_since(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "home")
+    await shop.live(once=True)
+    backup = backup_of(shop)
+    await shop.clock.sleep(DAY + 60)
+    await shop.live(once=True)  # period 1, which the backup does not know of
+    known = shop.periods()
+    put_back(shop, backup)
+    (charge,) = await shop.live(take=1)
+    assert (charge.period, sorted(known.values())) == (2, [0, 1])
+    assert "period 1 may have been charged before the restore: it is not charged again" in shop.told
+    assert shop.customer.paid_by({**known, **shop.periods()}) == {0: 1, 1: 1, 2: 1}
+
+
+async def test_an_invoice_that_the_memory_had_when_it_was_copied_is_asked_for_after_it_was_put_back(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(tmp_path / "home")
+    shop.moods("fails", "pays")
+    assert await shop.live(once=True) == []
+    put_back(shop, backup_of(shop))
+    (charge,) = await shop.live(take=1)
+    assert (charge.period, len(shop.till.invoices)) == (0, 1)
 
 
 async def test_the_wallet_of_another_is_no_word_about_ours(shop: Shop) -> None:

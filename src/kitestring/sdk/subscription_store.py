@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,7 @@ from kitestring.wire.ask.debits import PERIODS_S, RepeatUnit
 FOLDER: Final = "subscriptions"
 FILE_NAME: Final = "subscriptions.db"
 ID_BYTES: Final = 4
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BUSY_S: Final = 10.0
 _SCHEMA: Final = """
 CREATE TABLE subscriptions (
@@ -57,6 +57,8 @@ CREATE TABLE charges (
 ) STRICT;
 CREATE UNIQUE INDEX one_invoice_of_a_period ON charges (subscription_id, period) WHERE state <> 'void';
 """
+#: When this file was put back from a copy, which does not know of the charges between the two.
+_RESTORES: Final = "CREATE TABLE restores (at INTEGER NOT NULL) STRICT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class SubscriptionStore:
                 if version == 0:
                     for statement in _statements(_SCHEMA):
                         self._db.execute(statement)
+                if version < _VERSION:
+                    self._db.execute(_RESTORES)
                     self._db.execute(f"PRAGMA user_version = {_VERSION}")
         except sqlite3.OperationalError:
             raise  # full, locked, read-only: the file is well
@@ -135,7 +139,7 @@ class SubscriptionStore:
                 Reason.MALFORMED, f"{path} cannot be read ({error}): put it back from a copy; without it nobody knows "
                 "what was charged",
             ) from error  # fmt: skip
-        if version not in (0, _VERSION):
+        if version > _VERSION:
             raise KitestringError(Reason.UNSUPPORTED, f"{path} was written by a newer kitestring")
 
     def __enter__(self) -> Self:
@@ -149,6 +153,29 @@ class SubscriptionStore:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+    def restored_at(self) -> int | None:
+        """When the file was last put back from a copy, in Unix seconds; None = never. What period had begun by then may
+        have been charged with an invoice that is not known here."""
+        found: int | None = self._db.execute("SELECT max(at) FROM restores").fetchone()[0]
+        return found
+
+    def copy_to(self, path: Path, restored_at: int | None) -> None:
+        """Copy it durably to ``path``, which must not exist, for its owner alone; ``restored_at`` is when that copy
+        takes the place of a file that went on after it (None = it does not yet).
+
+        One whose budget was not granted then has its period 0 by that time: it may have begun since.
+        """
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+            self._db.backup(copy)
+            if restored_at is not None:
+                copy.execute("BEGIN IMMEDIATE")
+                copy.execute("INSERT INTO restores VALUES (?)", (restored_at,))
+                copy.execute("UPDATE subscriptions SET begun_at = ? WHERE begun_at IS NULL", (restored_at,))
+                copy.execute("COMMIT")
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

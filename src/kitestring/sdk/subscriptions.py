@@ -206,7 +206,11 @@ class Subscriber:
         """Ask for the invoice of a period, which is made where there is none; the time of the next look."""
         ends_at = row.begins_at(period + 1)
         try:
-            charge = self._store.charge_of(self._id, period) or await self._make(row, period, ends_at)
+            charge = self._store.charge_of(self._id, period)
+            if charge is None and self._may_be_charged(row, period):
+                self._tell(f"period {period} may have been charged before the restore: it is not charged again")
+                return ends_at
+            charge = charge or await self._make(row, period, ends_at)
             if self._row().cancelled_at is not None:  # while the invoice was made: it has been shown to nobody
                 return None
             now = self._clock.now()
@@ -222,6 +226,11 @@ class Subscriber:
             return self._next_try(error, ends_at, period)
         self._tries = 0
         return ends_at
+
+    def _may_be_charged(self, row: SubscriptionRow, period: int) -> bool:
+        """Whether a period without an invoice may have had one that a restore from a copy has forgotten."""
+        restored_at = self._store.restored_at()
+        return restored_at is not None and row.begins_at(period) <= restored_at
 
     async def _make(self, row: SubscriptionRow, period: int, ends_at: int) -> ChargeRow:
         expiry_s = max(MIN_EXPIRY_S, min(MAX_EXPIRY_S, ends_at - self._clock.now()))

@@ -16,6 +16,8 @@ from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.sdk.requestor import FILE_NAME, requestor_seed
+from kitestring.sdk.subscription_store import FOLDER, SubscriptionRow, SubscriptionStore
 
 NOW = 1_795_920_000
 
@@ -162,3 +164,72 @@ async def test_what_is_no_backup_and_a_service_that_runs_are_refused(home: DataD
     back_up(home, tmp_path / "monday", NOW)
     with home.locked(), pytest.raises(KitestringError, match="another kitestring is running"):
         restore(DataDir(home.path, home.path), tmp_path / "monday", NOW, force=True)
+
+
+# ---------------------------------------------------------------- debits that are asked of others
+
+
+def subscribe(home: DataDir, name: str) -> SubscriptionRow:
+    """Make a subscription, and the key with which it is asked for."""
+    requestor_seed(home.path, os.urandom)
+    with SubscriptionStore(home.path) as store:
+        return store.open_one(
+            ndebit="ndebit1x", service="ab" * 32, pointer="", amount_sats=500, every="day", name=name, now=NOW,
+            entropy=os.urandom,
+        )  # fmt: skip
+
+
+def subscribed(home: DataDir) -> tuple[list[str], int | None]:
+    """The names of the subscriptions, and when they were put back."""
+    with SubscriptionStore(home.path) as store:
+        return [row.name for row in store.subscriptions()], store.restored_at()
+
+
+async def test_the_key_that_others_granted_to_and_the_subscriptions_come_along(home: DataDir, tmp_path: Path) -> None:
+    subscribe(home, "blog")
+    before = os.umask(0)
+    try:
+        back_up(home, tmp_path / "monday", NOW)
+        there = DataDir(tmp_path / "new", tmp_path)
+        assert restore(there, tmp_path / "monday", NOW + 60, force=False) == []
+    finally:
+        os.umask(before)
+    assert (there.path / FILE_NAME).read_bytes() == (home.path / FILE_NAME).read_bytes()
+    assert subscribed(there) == (["blog"], NOW + 60)
+    assert subscribed(home) == (["blog"], None)
+    for place in (tmp_path / "monday", there.path):
+        assert stat.S_IMODE((place / FILE_NAME).stat().st_mode) == 0o600
+        assert stat.S_IMODE((place / FOLDER).stat().st_mode) == 0o700
+        assert stat.S_IMODE((place / FOLDER / "subscriptions.db").stat().st_mode) == 0o600
+
+
+async def test_subscriptions_that_went_on_after_the_backup_are_not_put_back(home: DataDir, tmp_path: Path) -> None:
+    subscribe(home, "blog")
+    back_up(home, tmp_path / "monday", NOW)
+    subscribe(home, "news")
+    restore(home, tmp_path / "monday", NOW + 60, force=True)
+    assert subscribed(home) == (["blog", "news"], None)
+    assert not (home.path / f"{FILE_NAME}{ASIDE}").exists()
+
+
+async def test_another_key_is_never_overwritten_and_with_force_it_is_kept_with_its_subscriptions(
+    home: DataDir, tmp_path: Path
+) -> None:
+    subscribe(home, "blog")
+    back_up(home, tmp_path / "monday", NOW)
+    there = DataDir(tmp_path / "new", tmp_path)
+    there.create()
+    row = subscribe(there, "mine")
+    key = (there.path / FILE_NAME).read_bytes()
+    with pytest.raises(KitestringError, match=r"holds a service already \(requestor.key\)"):
+        restore(there, tmp_path / "monday", NOW, force=False)
+    with SubscriptionStore(there.path) as store, store.held(row.subscription_id):  # it is being carried out
+        with pytest.raises(KitestringError) as caught:
+            restore(there, tmp_path / "monday", NOW, force=True)
+        assert caught.value.reason is Reason.BUSY
+    assert (there.path / FILE_NAME).read_bytes() == key
+    kept = restore(there, tmp_path / "monday", NOW, force=True)
+    assert [path.name for path in kept] == [f"{FILE_NAME}{ASIDE}", f"subscriptions.db{ASIDE}"]
+    assert kept[0].read_bytes() == key
+    assert (there.path / FILE_NAME).read_bytes() == (home.path / FILE_NAME).read_bytes()
+    assert subscribed(there) == (["blog"], NOW)

@@ -1,4 +1,4 @@
-"""``kitestring backup``: key, settings and ledger in a directory of their own."""
+"""``kitestring backup``: keys, settings and ledger in a directory of their own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from kitestring.app.cli.shell import Shell, common
 @click.argument("directory", type=click.Path(file_okay=False))
 @common
 def command(shell: Shell, directory: str) -> None:
-    """Copy key, settings and ledger to the new DIRECTORY, also while the service runs.
+    """Copy keys, settings and ledger to the new DIRECTORY, also while the service runs.
 
+    With them go the key by which others know you when you ask them for debits, and the memory of your subscriptions.
     Whoever has this directory has the service: keep it as secret as the key. A service that is started on it does not
     spend before its books were compared with the node's.
     """

@@ -14,7 +14,8 @@ from kitestring.app.cli.shell import Shell, common
 def command(shell: Shell, directory: str, force: bool) -> None:
     """Put the backup in DIRECTORY into the data directory. The service must be stopped.
 
-    The next start receives, and spends nothing until `kitestring audit --node` has found nothing wrong.
+    The next start receives, and spends nothing until `kitestring audit --node` has found nothing wrong. Subscriptions
+    come back where there are none, and leave out the period that may have been charged since the backup.
     """
     import time
     from pathlib import Path

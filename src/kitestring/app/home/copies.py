@@ -1,4 +1,8 @@
-"""Backups: the key, the settings and the ledger of a service in a directory of their own, and back again."""
+"""Backups: the key, the settings and the ledger of a service in a directory of their own, and back again.
+
+With them goes what belongs to debits that are asked of others: the key, on which every grant hangs, and the memory of
+subscriptions, which is never put over one that went on.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import chain, count
 from pathlib import Path
 from typing import Final
@@ -14,6 +19,7 @@ from kitestring.app.home.datadir import DataDir, sync_directory, write_whole
 from kitestring.app.home.keyring import Keyring
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.ledger.sqlite.copy import copy_ledger
+from kitestring.sdk import requestor, subscription_store
 
 #: The ending of files that a restore has put aside.
 ASIDE: Final = ".before-restore"
@@ -22,7 +28,7 @@ _BESIDE: Final = ("", "-wal", "-shm")
 
 
 def back_up(home: DataDir, target: Path, now: int) -> None:
-    """Write key, settings and ledger into the new directory ``target``: all of it, or nothing is there.
+    """Write keys, settings, ledger and subscriptions into the new directory ``target``: all of it, or nothing is there.
 
     The service may run. Raises KitestringError when there is no service, or ``target`` holds something.
     """
@@ -40,6 +46,9 @@ def back_up(home: DataDir, target: Path, now: int) -> None:
         if home.config_file.exists():
             write_whole(copy.config_file, home.config_file.read_bytes())
         write_whole(copy.key_file, f"{seed.hex()}\n".encode())
+        if _requestor(home).exists():
+            write_whole(_requestor(copy), _requestor(home).read_bytes())
+        _copy_subscriptions(home, copy, None)
         draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -61,7 +70,9 @@ def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]
     service_id = Keyring(seed).service_id
     backup.check_owner(service_id)
     with home.locked():
+        others = _has_another_requestor(home, backup)
         present = [path.name for path in (home.key_file, home.ledger) if path.exists()]
+        present += [_requestor(home).name] if others else []
         if present and not force:
             raise KitestringError(
                 Reason.ALREADY_USED,
@@ -73,13 +84,60 @@ def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]
         why = f"the ledger was restored on {_date(now)}; what happened since the backup is not in it"
         copy_ledger(backup.ledger, draft, service_id, why, now)
         takes_settings = backup.config_file.exists() and (force or not home.config_file.exists())
-        aside = list(_put_aside(home, [home.config_file] if takes_settings else []))
+        more = [home.config_file] if takes_settings else []
+        more += [path for path in (_requestor(home), _subscriptions(home)) if others and path.exists()]
+        with _subscriptions_held(home) if others else nullcontext():
+            aside = list(_put_aside(home, more))
         # The ledger first: without its key it does not start, while a key alone would begin an empty ledger.
         draft.replace(home.ledger)
         write_whole(home.key_file, f"{seed.hex()}\n".encode())
         if takes_settings:
             write_whole(home.config_file, backup.config_file.read_bytes())
+        if _requestor(backup).exists() and not _requestor(home).exists():
+            write_whole(_requestor(home), _requestor(backup).read_bytes())
+        if not _subscriptions(home).exists():
+            _copy_subscriptions(backup, home, now)
     return aside
+
+
+def _requestor(home: DataDir) -> Path:
+    return home.path / requestor.FILE_NAME
+
+
+def _subscriptions(home: DataDir) -> Path:
+    return home.path / subscription_store.FOLDER / subscription_store.FILE_NAME
+
+
+def _has_another_requestor(home: DataDir, backup: DataDir) -> bool:
+    """Whether others know the key there as another one than that of the backup: what they granted is not the same."""
+    mine, theirs = _requestor(home), _requestor(backup)
+    return mine.exists() and theirs.exists() and mine.read_bytes().strip() != theirs.read_bytes().strip()
+
+
+@contextmanager
+def _subscriptions_held(home: DataDir) -> Iterator[None]:
+    """Hold all that are carried out from there. Raises KitestringError(BUSY) naming the process that has one."""
+    with ExitStack() as held:
+        if _subscriptions(home).exists():
+            store = held.enter_context(subscription_store.SubscriptionStore(home.path))
+            for row in store.subscriptions():
+                held.enter_context(store.held(row.subscription_id))
+        yield
+
+
+def _copy_subscriptions(source: DataDir, target: DataDir, restored_at: int | None) -> None:
+    """Copy the memory of subscriptions, if there is one, to where there is none: whole, or not at all."""
+    if not _subscriptions(source).exists():
+        return
+    place = _subscriptions(target)
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    draft = place.with_name(f"{place.name}.new")
+    draft.unlink(missing_ok=True)  # left by a restore that was killed
+    with subscription_store.SubscriptionStore(source.path) as store:
+        store.copy_to(draft, restored_at)
+    draft.replace(place)
+    sync_directory(place.parent)
+    sync_directory(target.path)
 
 
 def _put_aside(home: DataDir, more: list[Path]) -> Iterator[Path]:
