@@ -47,6 +47,7 @@ async def test_a_calendar_budget_begins_anew_with_its_period_and_is_corrected_in
     march, april = 100, 200
     await store.apply(claim("a", payment("a"), charge(1100, 2000, march, march)))
     assert await store.budget_used("app", march) == 1100
+    assert await store.budget_used("app", april) == 0  # before anybody has charged it
     assert await store.apply(claim("b", payment("b"), charge(1100, 2000, april, april))) == Claimed()
     assert await store.budget_used("app", april) == 1100
     await store.apply(settle("a", 10, answered("a")))  # of the last period: nothing to give back any more
