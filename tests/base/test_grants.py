@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.grants import OFFER_STEPS, Account, Grant, Offer, OfferState
 from kitestring.base.money import Msat
@@ -37,3 +38,11 @@ def test_a_grant_that_was_decided_on_does_not_change() -> None:
     grant = Grant(grant_id="g", name="g", wire="nwc")
     with pytest.raises(FrozenInstanceError):
         grant.revoked_at = 1  # type: ignore[misc]  # what is tested
+
+
+def test_a_grant_that_may_spend_nothing_is_not_told_that_it_pays() -> None:
+    may = frozenset({"pay_invoice", "get_budget"})
+    free, some = Grant(grant_id="g", name="g", wire="nwc", methods=may), Budget.daily(Msat(1))
+    assert free.announced == may
+    assert replace(free, budgets=(some,)).announced == may
+    assert replace(free, budgets=(some, Budget.total(Msat(0)))).announced == {"get_budget"}

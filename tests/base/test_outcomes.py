@@ -7,9 +7,20 @@ from typing import get_args
 import pytest
 
 from kitestring.base import outcomes
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import ZERO
-from kitestring.base.outcomes import Direction, Found, Invoiced, Listed, Outcome, Refused, Transaction, TransactionState
+from kitestring.base.money import ZERO, Msat
+from kitestring.base.outcomes import (
+    BudgetState,
+    Direction,
+    Found,
+    Invoiced,
+    Listed,
+    Outcome,
+    Refused,
+    Transaction,
+    TransactionState,
+)
 from tests.kit.values import is_frozen, is_value
 
 VALUES = [one for one in vars(outcomes).values() if is_value(one) and one.__module__ == outcomes.__name__]
@@ -42,3 +53,8 @@ def test_a_failure_becomes_a_refusal_that_tells_the_same_and_keeps_private_what_
         Reason.UNAVAILABLE, "it is away", {"retry_after": 5}, "https://10.0.0.7 refused"
     )
     assert "10.0.0.7" not in str(failure)
+
+
+def test_what_is_left_of_a_budget_may_be_less_than_nothing_and_of_none_is_no_number() -> None:
+    assert BudgetState().left_msat is None
+    assert BudgetState(Budget.daily(Msat(5)), Msat(7)).left_msat == -2

@@ -3,18 +3,21 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from docs.make import console, drawings, tables
+from docs.make import console, drawings, nwc, tables
 
 from docs import generate
 from kitestring.app.home.config import load
 from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.payments import TRANSITIONS, State
 from kitestring.ledger.audit.checks import CHECKS
+from kitestring.wire.serve.nwc import METHODS
+from kitestring.wire.serve.nwc_codes import CODES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -203,6 +206,14 @@ def test_members_of_classes_that_pages_of_explanation_name_are_there() -> None:
     for page in (ROOT / "docs/explanation").glob("*.md"):
         for name in re.findall(r"`([A-Z][A-Za-z]+\.[a-z_]+)`", page.read_text(encoding="utf-8")):
             assert name in defined, f"{_named(page)}: {name}"
+
+
+def test_every_method_of_nostr_wallet_connect_has_one_row_and_the_codes_that_it_may_send() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \|", nwc.nwc_page(), re.MULTILINE)
+    assert Counter(name for name, _ in rows) == Counter({*METHODS, *nwc.KNOWN})
+    assert {name for name, served in rows if served == "yes"} == set(METHODS)
+    named = [reason for reasons in (nwc.GENERAL, *nwc.REFUSALS.values()) for reason in reasons]
+    assert all(CODES[reason] for reason in named)
 
 
 # ---------------------------------------------------------------- links and examples

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from kitestring.base.commands import GetBalance, GetInfo, ListTransactions, LookupInvoice
+from kitestring.base.budgets import Budget
+from kitestring.base.commands import GetBalance, GetBudget, GetInfo, ListTransactions, LookupInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Found, Info, Listed, Refused
+from kitestring.base.outcomes import Balance, BudgetState, Found, Info, Listed, Refused
+from kitestring.policy.calendar import period_end
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import Life, Rig
 
 
-async def why_not(rig: Rig, grant_id: str, command: GetBalance | GetInfo) -> Reason:
+async def why_not(rig: Rig, grant_id: str, command: GetBalance | GetBudget | GetInfo) -> Reason:
     refused = await rig.engine.ask(grant_id, command)
     assert isinstance(refused, Refused), refused
     return refused.reason
@@ -71,3 +74,78 @@ async def test_facts_about_the_node_are_told_only_with_the_permission(life: Life
         told = await rig.engine.ask("curious", GetInfo())
         assert isinstance(told, Info)
         assert (told.pubkey, told.methods) == (rig.context.node.node_id, ("get_info", "pay_invoice"))
+
+
+async def budget(rig: Rig, grant_id: str) -> BudgetState:
+    told = await rig.engine.ask(grant_id, GetBudget())
+    assert isinstance(told, BudgetState), told
+    return told
+
+
+@virtual
+async def test_a_budget_is_told_with_what_is_held_and_renews_with_its_period(life: Life) -> None:
+    async with life.service() as rig:
+        daily = Budget.daily(Msat(200_000))
+        await rig.grant("app", budgets=(daily,), methods="pay_invoice get_budget")
+        now = rig.clock.now()
+        assert await budget(rig, "app") == BudgetState(daily, Msat(0), period_end("day", now))
+        invoice = life.node.outside_invoice(Script(settles_after_s=None, fee=1_000))
+        await rig.pay("r1", "app", invoice, 100_000, max_fee_msat=Msat(5_000))
+        await rig.clock.sleep(1)
+        assert (await budget(rig, "app")).used_msat == 105_000
+        life.node.release(invoice[1])
+        await rig.answer("r1")
+        assert (await budget(rig, "app")).left_msat == 99_000
+        await rig.clock.sleep(period_end("day", now) - rig.clock.now())
+        assert await budget(rig, "app") == BudgetState(daily, Msat(0), period_end("day", rig.clock.now()))
+
+
+@virtual
+async def test_of_several_budgets_the_one_with_the_least_left_is_told(life: Life) -> None:
+    async with life.service() as rig:
+        daily, in_all = Budget.daily(Msat(80_000)), Budget(Msat(120_000), "never", 0, 1)
+        await rig.grant("app", budgets=(daily, in_all), methods="pay_invoice get_budget")
+        for name, expected in (("r1", daily), ("r2", in_all)):
+            assert (await budget(rig, "app")).budget == expected
+            await rig.pay(name, "app", life.node.outside_invoice(Script(fee=0)), 60_000)
+            await rig.answer(name)
+            await rig.clock.sleep(86_400)
+        assert await budget(rig, "app") == BudgetState(in_all, Msat(120_000), None)
+
+
+@virtual
+async def test_the_budget_has_a_permission_of_its_own(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("poor", budgets=(Budget.daily(Msat(1)),), methods="pay_invoice get_balance")
+        await rig.grant("rich", methods="get_budget")
+        assert await why_not(rig, "poor", GetBudget()) is Reason.NOT_PERMITTED
+        assert await budget(rig, "rich") == BudgetState()
+        assert await why_not(rig, "rich", GetBalance()) is Reason.NOT_PERMITTED
+
+
+@virtual
+async def test_the_balance_is_no_more_than_what_is_left_of_the_budget(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 77_000)
+        small, large = Budget.daily(Msat(50_000)), Budget.daily(Msat(90_000))
+        await rig.grant("small", account="shop", budgets=(large, replace(small, budget_id=1)))
+        await rig.grant("large", account="shop", budgets=(large,))
+        await rig.grant("owns", account="owner", budgets=(small,))
+        await rig.change("owns", wire="owner", methods=frozenset())
+        assert await rig.engine.ask("small", GetBalance()) == Balance(Msat(50_000))
+        assert await rig.engine.ask("large", GetBalance()) == Balance(Msat(77_000))
+        assert await rig.engine.ask("owns", GetBalance()) == Balance(Msat(1_000_000_000 - 77_000))
+        await rig.pay("r1", "small", life.node.outside_invoice(Script(fee=1_000)), 49_000)
+        await rig.answer("r1")
+        assert await rig.engine.ask("small", GetBalance()) == Balance(Msat(0))
+        await rig.change("small", budgets=(replace(small, limit_msat=Msat(1_000), budget_id=1),))
+        assert await rig.engine.ask("small", GetBalance()) == Balance(Msat(0))  # and never below it
+
+
+@virtual
+async def test_a_connection_that_may_spend_nothing_is_not_told_that_it_pays(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("none", budgets=(Budget.total(Msat(0)),), methods="pay_invoice get_budget")
+        told = await rig.engine.ask("none", GetInfo())
+        assert isinstance(told, Info)
+        assert told.methods == ("get_budget", "get_info")

@@ -55,6 +55,7 @@ async def test_the_wallet_reads_itself(shop: Kitestring, rig: LightningRig) -> N
     assert (info.alias, info.pubkey, info.network) == ("kitestring-rig-a", await rig.a.pubkey(), "regtest")
     assert {str(method).removeprefix("Method.").removesuffix("()") for method in info.methods} == {
         "PAY_INVOICE", "MAKE_INVOICE", "LOOKUP_INVOICE", "LIST_TRANSACTIONS", "GET_BALANCE", "GET_INFO",
+        "UNKNOWN(unknown=get_budget)",
     }  # fmt: skip
     balance_msat = (await client.get_balance()).balance
     assert balance_msat == shop.ask("balance")["balance_msat"]

@@ -115,13 +115,17 @@ class GetBalance(Command, frozen=True, kw_only=True):
     """Tell the caller how much it can spend."""
 
 
+class GetBudget(Command, frozen=True, kw_only=True):
+    """Tell the caller how its budget stands."""
+
+
 class GetInfo(Command, frozen=True, kw_only=True):
     """Tell the caller about the node and about its own permissions."""
 
 
 #: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
 Journaled = PayInvoice | MakeInvoice | AskOffer | Debit
-AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetInfo
+AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetBudget | GetInfo
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=to_stored)

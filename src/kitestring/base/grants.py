@@ -10,11 +10,13 @@ from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.money import ZERO, Msat
 
-#: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it for ever, ``legacy`` nothing else.
+#: The methods that spend. Of a connection that may spend nothing they are not announced.
+SPENDING_METHODS: Final = frozenset({"pay_invoice"})
 #: What a pointer answers to a key without a grant: no, the owner's word, or the pointer's own budget.
 Strangers = Literal["deny", "ask", "budget"]
 #: The session words that a pointer takes: none, those that we have made, or any that is new.
 Sessions = Literal["off", "minted", "any"]
+#: ``auto`` takes NIP-04 until the caller has spoken NIP-44 once, ``both`` takes it for ever, ``legacy`` nothing else.
 CipherSetting = Literal["auto", "nip44", "legacy", "both"]
 
 
@@ -56,6 +58,12 @@ class Grant:
     revoked_at: int | None = None
     created_at: int = 0
     version: int = 1
+
+    @property
+    def announced(self) -> frozenset[str]:
+        """The ``methods`` that a caller is told of: none that spends where a budget allows nothing."""
+        allows_nothing = any(budget.limit_msat <= 0 for budget in self.budgets)
+        return self.methods - SPENDING_METHODS if allows_nothing else self.methods
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import msgspec
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import ZERO, Msat
 
 
 class Direction(StrEnum):
@@ -91,8 +91,26 @@ class Balance(msgspec.Struct, frozen=True, gc=False):
     balance_msat: Msat
 
 
+class BudgetState(msgspec.Struct, frozen=True, gc=False):
+    """A budget as it stands: of several the one with the least left. ``budget`` None = there is none.
+
+    ``used_msat`` has fees and open reservations in it, and may exceed the limit. What is counted now will have left at
+    ``renews_at`` (Unix seconds), None = never.
+    """
+
+    budget: Budget | None = None
+    used_msat: Msat = ZERO
+    renews_at: int | None = None
+
+    @property
+    def left_msat(self) -> Msat | None:
+        """The rest, below zero where more was used than is allowed now; None = without limit."""
+        return None if self.budget is None else self.budget.limit_msat - self.used_msat
+
+
 class Info(msgspec.Struct, frozen=True, gc=False):
-    """Facts about the node and the grant, as get_info tells them; "" and None are not told."""
+    """Facts about the node and the grant, as get_info tells them; "" and None are not told. ``extensions`` are another
+    wallet's: our own follow from the methods."""
 
     alias: str
     color: str
@@ -101,6 +119,7 @@ class Info(msgspec.Struct, frozen=True, gc=False):
     block_height: int | None
     block_hash: str
     methods: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
@@ -135,4 +154,4 @@ class Refused(msgspec.Struct, frozen=True):
         return cls(failure.reason, failure.message, dict(failure.details), failure.private)
 
 
-Outcome = Paid | Invoiced | Found | Listed | Balance | Info | Received | Granted | Refused
+Outcome = Paid | Invoiced | Found | Listed | Balance | BudgetState | Info | Received | Granted | Refused

@@ -12,15 +12,17 @@ from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
     GetBalance,
+    GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.money import ZERO
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import (
     Balance,
+    BudgetState,
     Direction,
     Found,
     Info,
@@ -34,6 +36,7 @@ from kitestring.base.store import Scope
 from kitestring.engine.context import Context
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
+from kitestring.policy.budget import oldest, renews_at
 from kitestring.policy.rules import refuse_caller
 
 _Read = Callable[[Grant, Any], Awaitable[Outcome]]
@@ -50,6 +53,7 @@ class Questions:
             LookupInvoice: self._lookup,
             ListTransactions: self._list,
             GetBalance: self._balance,
+            GetBudget: self._budget,
             GetInfo: self._info,
         }
 
@@ -65,14 +69,28 @@ class Questions:
             return Refused.of(failure)
 
     async def _balance(self, grant: Grant, _: object) -> Outcome:
-        if grant.account_id == OWNER_ACCOUNT:
-            return Balance(await self._gate.owner_available())
-        account = await self._context.store.account(grant.account_id)
-        return Balance(max(account.available_msat, ZERO) if account else ZERO)
+        """Of a connection with a budget no more than is left of it: that is what the app can spend."""
+        available = await self._available(grant.account_id)
+        left = None if grant.wire == OWNER_WIRE else (await self._budget(grant, None)).left_msat
+        return Balance(available if left is None else max(ZERO, min(available, left)))
+
+    async def _available(self, account_id: str) -> Msat:
+        if account_id == OWNER_ACCOUNT:
+            return await self._gate.owner_available()
+        account = await self._context.store.account(account_id)
+        return max(account.available_msat, ZERO) if account else ZERO
+
+    async def _budget(self, grant: Grant, _: object) -> BudgetState:
+        """Of several budgets the one with the least left."""
+        now, states = self._context.clock.now(), []
+        for budget in grant.budgets:
+            used = await self._context.store.budget_used(grant.grant_id, oldest(budget, now), budget.budget_id)
+            states.append((budget.limit_msat - used, BudgetState(budget, used, renews_at(budget, now))))
+        return min(states, key=lambda state: state[0])[1] if states else BudgetState()
 
     async def _info(self, grant: Grant, _: object) -> Outcome:
         """Always granted; facts about the node only with the permission (the network is in every invoice)."""
-        methods = tuple(sorted({*grant.methods, "get_info"}))
+        methods = tuple(sorted({*grant.announced, "get_info"}))
         if "get_info" not in grant.methods and grant.wire != OWNER_WIRE:
             return Info("", "", "", self._context.node.network, None, "", methods)
         node = await self._gate.info()

@@ -12,6 +12,7 @@ from kitestring.base.commands import (
     AskOffer,
     Debit,
     GetBalance,
+    GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
@@ -46,6 +47,7 @@ NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
     LookupInvoice: Right.READ,
     ListTransactions: Right.READ,
     GetBalance: Right.READ,
+    GetBudget: Right.READ,
     GetInfo: Right.READ,
 }
 _ALL: Final = frozenset(Right)

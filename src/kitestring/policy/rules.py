@@ -12,6 +12,7 @@ from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
     GetBalance,
+    GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
@@ -38,6 +39,7 @@ PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
     LookupInvoice: "lookup_invoice",
     ListTransactions: "list_transactions",
     GetBalance: "get_balance",
+    GetBudget: "get_budget",
     GetInfo: None,
 }
 

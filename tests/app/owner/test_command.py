@@ -210,7 +210,7 @@ async def test_two_processes_that_carry_out_one_key_at_once_do_it_once_and_tell_
         ("connect", {"name": "a", "nmae": "b"}, "connect: there is no parameter 'nmae'"),
         ("connect", {"name": "a", "period": "hour"}, "connect: period cannot be 'hour'"),
         ("connect", {"name": "a", "methods": "pay_invoice"}, "connect: methods must be a list"),
-        ("connect", {"name": "a", "budget_msat": 0}, "connect: budget msat must be at least 1"),
+        ("connect", {"name": "a", "budget_msat": -1}, "connect: budget msat must be at least 0"),
         ("connect", {"name": "a", "expires_at": True}, "connect: expires at must be a whole number"),
         ("offer_create", {"label": "tea", "payer_data": ["x"] * 9}, "offer_create: payer data has at most 8 values"),
         (

@@ -291,3 +291,11 @@ async def test_nobody_relinks_a_connection_to_what_he_may_not_do_himself(office:
     await office.set_owner(methods=frozenset({"manage"}))
     assert (await office.refused("connection_relink", "k2", name="alice")).reason is Reason.NOT_PERMITTED
     assert await made(office) == before
+
+
+async def test_a_budget_of_nothing_is_a_budget(office: Office) -> None:
+    shown = await office.run("connect", name="shop", budget_msat=0, period="day")
+    (grant,) = await made(office)
+    assert (shown["budget_msat"], grant.budgets) == (0, (Budget.daily(sat(0)),))
+    assert "get_budget" in grant.announced
+    assert "pay_invoice" not in grant.announced

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
     AnyCommand,
     GetBalance,
+    GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
@@ -19,6 +21,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import (
     Balance,
+    BudgetState,
     Direction,
     Found,
     Info,
@@ -34,16 +37,18 @@ from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unkno
 from kitestring.nostr import kinds
 from kitestring.nostr.event import sign_event
 from kitestring.wire.ask.nwc import (
+    EXTENSIONS,
     ServiceInfo,
     client_cipher,
     decode_record,
     decode_response,
     encode_request,
     read_info_event,
+    refuse_unannounced,
 )
 from kitestring.wire.envelope import MAX_REPLY_BYTES
 from kitestring.wire.grammar import Facts
-from kitestring.wire.serve.nwc import WIRE
+from kitestring.wire.serve.nwc import METHODS, WIRE
 from tests.kit import vectors
 from tests.kit.changed import replace
 from tests.kit.clock import NOW
@@ -51,8 +56,6 @@ from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.kit.wire.samples import SERVICE, event, reply_to, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
-#: Responses of methods that no command asks for yet.
-LATER = ("budget-",)
 
 PAY = PayInvoice(
     destination=Bolt11(invoice(None), True),
@@ -66,6 +69,7 @@ PAY = PayInvoice(
 )
 COMMANDS: dict[str, AnyCommand] = {
     "get_balance": GetBalance(),
+    "get_budget": GetBudget(),
     "get_info": GetInfo(),
     "pay_invoice": PAY,
     "lookup_invoice": LookupInvoice(payment_hash=PAYMENT_HASH),
@@ -78,8 +82,6 @@ COMMANDS: dict[str, AnyCommand] = {
 
 @pytest.mark.parametrize("case", VECTORS["response"], ids=lambda case: case["id"])
 def test_every_response_of_the_vectors_is_read_as_it_says(case: dict[str, Any]) -> None:
-    if case["id"].startswith(LATER):
-        return
     parsed = case["parsed"]
     asked = replace(COMMANDS["lookup_invoice"], payment_hash="00" * 32)
     outcome = decode_response(case["payload"], {**COMMANDS, "lookup_invoice": asked}[parsed["method"]])
@@ -89,6 +91,10 @@ def test_every_response_of_the_vectors_is_read_as_it_says(case: dict[str, Any]) 
         assert outcome.details.get("raw_code") == parsed.get("raw_code")
     elif "balance_msat" in parsed:
         assert outcome == Balance(Msat(parsed["balance_msat"]))
+    elif "budget" in parsed:
+        told = parsed["budget"]
+        assert isinstance(outcome, BudgetState)
+        assert outcome == (BudgetState() if told is None else BudgetState(Budget(Msat(told["total_msat"]))))
     else:
         assert isinstance(outcome, Found)
         record = outcome.transaction
@@ -136,7 +142,10 @@ FULL = Transaction(
         ("lookup_invoice", Found(FULL)),
         ("list_transactions", Listed((FULL, transaction()))),
         ("get_balance", Balance(Msat(12))),
-        ("get_info", Info("kite", "#39f", "02" * 33, "bitcoin", 8, "00" * 32, ("get_info", "pay_invoice"))),
+        ("get_budget", BudgetState()),
+        ("get_budget", BudgetState(Budget.daily(Msat(9_000)), Msat(9_500), NOW)),
+        ("get_budget", BudgetState(Budget.total(Msat(0)))),
+        ("get_info", Info("kite", "#39f", "02" * 33, "bitcoin", 8, "00" * 32, ("get_info", "pay_invoice"), ("06",))),
     ],
 )
 def test_the_client_reads_what_the_service_writes(method: str, outcome: Outcome) -> None:
@@ -241,6 +250,29 @@ def test_an_amount_that_is_not_told_is_that_of_the_invoice() -> None:
     assert made.transaction.amount_msat == 1_000
 
 
+@pytest.mark.parametrize(
+    ("members", "state"),
+    [
+        ({"total_budget": "9000", "used_budget": 1.0}, BudgetState(Budget.total(Msat(9_000)), Msat(1))),
+        ({"total_budget": 9, "renewal_period": "hourly", "renews_at": 0}, BudgetState(Budget.total(Msat(9)))),
+        (
+            {"total_budget": 9, "used_budget": None, "renewal_period": "monthly", "renews_at": NOW},
+            BudgetState(Budget.monthly(Msat(9)), Msat(0), NOW),
+        ),
+        ({"used_budget": 5}, BudgetState()),
+        ({"total_budget": None}, BudgetState()),
+    ],
+)
+def test_a_budget_is_read_in_the_forms_that_have_one_meaning(members: Any, state: BudgetState) -> None:
+    assert decode_response(json.dumps({"result": members}), GetBudget()) == state
+
+
+@pytest.mark.parametrize("members", [{"total_budget": "much"}, {"total_budget": 9, "used_budget": -1}])
+def test_a_budget_that_cannot_be_read_is_neither_unlimited_nor_unused(members: object) -> None:
+    with pytest.raises(CodecError, match="_budget cannot be read"):
+        decode_response(json.dumps({"result": members}), GetBudget())
+
+
 @pytest.mark.parametrize("balance", [-1_500, "-1500", -1_500.0])
 def test_a_negative_balance_is_readable(balance: object) -> None:
     assert decode_response(json.dumps({"result": {"balance": balance}}), GetBalance()) == Balance(Msat(-1_500))
@@ -331,3 +363,30 @@ def test_the_client_prefers_nip_44_and_never_goes_back_from_it() -> None:
     assert client_cipher(old, legacy=True, nip44_seen=True) == "nip44"
     assert client_cipher(None, legacy=False, nip44_seen=False) == "nip44"
     assert client_cipher(None, legacy=True, nip44_seen=False) == "nip04"
+
+
+def announcing(methods: str, *extensions: str) -> ServiceInfo:
+    return ServiceInfo(tuple(methods.split()), ("nip44",), (), extensions)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [None, announcing(""), announcing("", "13"), announcing("pay_invoice", "05", "13"), announcing("get_budget")],
+)
+def test_what_is_announced_by_tag_or_by_name_is_asked_for_and_what_is_unknown_too(
+    info: ServiceInfo | None,
+) -> None:
+    assert refuse_unannounced(GetBudget(), info) is None
+
+
+@pytest.mark.parametrize("info", [announcing("pay_invoice get_info"), announcing("", "05")])
+def test_what_is_announced_in_neither_way_is_refused_with_its_name(info: ServiceInfo) -> None:
+    refused = refuse_unannounced(GetBudget(), info)
+    assert refused == Refused(Reason.UNSUPPORTED, "this wallet does not announce get_budget")
+    assert [refuse_unannounced(command, info) for name, command in COMMANDS.items() if name not in EXTENSIONS] == [
+        None
+    ] * (len(COMMANDS) - len(EXTENSIONS))
+
+
+def test_the_service_announces_every_extension_that_the_client_asks_for() -> None:
+    assert all(number in METHODS[name].extensions for name, number in EXTENSIONS.items())

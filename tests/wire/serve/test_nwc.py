@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import GetBalance, ListTransactions, LookupInvoice, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11, invoice_text
 from kitestring.base.errors import TABLE, Reason
-from kitestring.base.grants import Grant
+from kitestring.base.grants import SPENDING_METHODS, Grant
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import (
     Balance,
+    BudgetState,
     Found,
     Info,
     Invoiced,
@@ -33,6 +35,7 @@ from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve.nwc import METHODS, WIRE, info_event, read_canonical
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 from tests.kit import vectors
+from tests.kit.changed import replace
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.kit.codec.signatures import not_of_the_payee, unsigned
@@ -430,6 +433,30 @@ def test_balances_are_never_negative_and_networks_have_their_nip_47_names() -> N
     assert response("get_info", Info("", "", "", "", None, "", ("get_info",)))["result"] == {"methods": ["get_info"]}
 
 
+def test_get_info_tells_the_extensions_of_the_methods_that_it_lists() -> None:
+    may = ("get_budget", "get_info", "make_invoice")
+    told = response("get_info", Info("", "", "", "", None, "", may))["result"]
+    assert told == {"methods": list(may), "extensions": ["06", "13"]}
+
+
+@pytest.mark.parametrize(
+    ("state", "result"),
+    [
+        (BudgetState(), {}),
+        (
+            BudgetState(Budget.total(Msat(0))),
+            {"used_budget": 0, "total_budget": 0, "renewal_period": "never"},
+        ),
+        (
+            BudgetState(Budget.rolling(Msat(9_000), 3_600), Msat(9_001), NOW),
+            {"used_budget": 9_001, "total_budget": 9_000, "renewal_period": "daily", "renews_at": NOW},
+        ),
+    ],
+)
+def test_a_budget_of_nothing_is_told_as_one_and_none_as_nothing(state: BudgetState, result: dict[str, Any]) -> None:
+    assert response("get_budget", state)["result"] == result
+
+
 def test_a_chain_without_blocks_has_height_zero_and_says_so() -> None:
     new = Info("", "", "", "regtest", 0, "", ("get_info",))
     assert response("get_info", new)["result"] == {"network": "regtest", "block_height": 0, "methods": ["get_info"]}
@@ -492,9 +519,9 @@ def test_the_rules_know_the_permission_of_every_method() -> None:
 
 
 def test_the_info_event_lists_what_is_granted_in_the_order_of_the_table() -> None:
-    info = info_event({"list_transactions", "pay_invoice"}, ("nip44", "nip04"))
-    assert (info.kind, info.content) == (kinds.NWC_INFO, "pay_invoice get_info list_transactions")
-    assert info.tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05"]]
+    info = info_event({"list_transactions", "pay_invoice", "get_budget"}, ("nip44", "nip04"))
+    assert (info.kind, info.content) == (kinds.NWC_INFO, "pay_invoice get_budget get_info list_transactions")
+    assert info.tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05 06 13"]]
     assert info_event(("get_balance",), ("nip44",)) == Draft(
         kinds.NWC_INFO, [["encryption", "nip44_v2"]], "get_balance get_info"
     )
@@ -522,4 +549,16 @@ def test_a_connection_is_announced_with_the_ciphers_that_it_may_use(
 
 
 def test_only_what_changes_nothing_is_a_question() -> None:
-    assert {"get_info", "get_balance", "lookup_invoice", "list_transactions"} == WIRE.questions
+    assert {"get_info", "get_balance", "get_budget", "lookup_invoice", "list_transactions"} == WIRE.questions
+
+
+def test_every_method_that_pays_is_one_that_a_budget_of_nothing_takes_from_what_is_announced() -> None:
+    assert {row.permission for row in METHODS.values() if row.command is PayInvoice} == SPENDING_METHODS
+    plain = Grant(grant_id="g", name="app", wire="nwc", methods=frozenset({"pay_invoice", "get_budget"}))
+    empty = replace(plain, budgets=(Budget.daily(Msat(1)), Budget.total(Msat(0))))
+    assert WIRE.announces is not None
+    assert [WIRE.announces.write(grant).content for grant in (plain, empty)] == [
+        "pay_invoice get_budget get_info",
+        "get_budget get_info",
+    ]
+    assert WIRE.announces.write(empty).tags[1:] == [["extensions", "13"]]

@@ -30,7 +30,7 @@ from kitestring.base.budgets import Budget, Period
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import CipherSetting, Grant
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.store import Places
 from kitestring.base.transactions import SaveGrant
 from kitestring.codec.uri import MAX_RELAYS, NwcUri, encode_nwc
@@ -55,12 +55,12 @@ _TERMS: Final = {
 class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The values of a connection. Left out means: all methods, the node itself, no limit, no end, any encryption; of a
     connection that is there already it is not compared. ``period`` is that of :class:`Budget`; ``length_s`` belongs to
-    rolling."""
+    rolling. A budget of 0 is one: nothing may be spent."""
 
     name: Name
     methods: list[str] | UnsetType = UNSET
     account: Name | UnsetType = UNSET
-    budget_msat: AmountMsat | None = None
+    budget_msat: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] | None = None
     period: Period = "never"
     length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
     per_payment_msat: AmountMsat | None = None

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
+from kitestring.base.budgets import Budget
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE, Msat
@@ -26,6 +27,7 @@ from kitestring.nostr.event import Event
 from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
 from kitestring.wire.ask.nwc_codes import MAX_CODE_CHARS, read_error
 from kitestring.wire.envelope import MAX_REPLY_BYTES
+from kitestring.wire.renewals import read_period
 from kitestring.wire.reply_to import Cipher
 from kitestring.wire.text import MAX_PEER_MESSAGE, metadata_text
 
@@ -92,6 +94,7 @@ _WRITERS: Final[dict[type[c.AnyCommand], tuple[str, Callable[[Any], dict[str, ob
     c.LookupInvoice: ("lookup_invoice", lambda command: {"payment_hash": command.payment_hash}),
     c.ListTransactions: ("list_transactions", _list_params),
     c.GetBalance: ("get_balance", lambda _: {}),
+    c.GetBudget: ("get_budget", lambda _: {}),
     c.GetInfo: ("get_info", lambda _: {}),
 }
 
@@ -164,6 +167,18 @@ def _read_balance(result: Members, _: c.GetBalance) -> o.Balance:
     return o.Balance(Msat(balance))
 
 
+def _read_budget(result: Members, _: c.GetBudget) -> o.BudgetState:
+    """An answer without a limit means that there is none; a limit of 0 is one."""
+    limit, used = number_in(result, "total_budget"), number_in(result, "used_budget")
+    for name, number in (("total_budget", limit), ("used_budget", used)):
+        if number is None and result.get(name) is not None:
+            raise CodecError(f"the wallet's {name} cannot be read")
+    if limit is None:
+        return o.BudgetState()
+    budget = Budget(Msat(limit), read_period(text_in(result, "renewal_period", MAX_CODE_CHARS)))
+    return o.BudgetState(budget, Msat(used or 0), number_in(result, "renews_at") or None)
+
+
 def _read_info(result: Members, _: c.GetInfo) -> o.Info:
     network = text_in(result, "network", MAX_CODE_CHARS).lower()
     return o.Info(
@@ -174,6 +189,7 @@ def _read_info(result: Members, _: c.GetInfo) -> o.Info:
         block_height=number_in(result, "block_height") or 0,
         block_hash=text_in(result, "block_hash", MAX_PEER_MESSAGE),
         methods=names_in(result, "methods", MAX_NAMES, MAX_CODE_CHARS),
+        extensions=names_in(result, "extensions", MAX_NAMES, MAX_CODE_CHARS),
     )
 
 
@@ -226,6 +242,7 @@ _READERS: Final[dict[type[c.AnyCommand], Callable[[Members, Any], Outcome]]] = {
     c.LookupInvoice: _read_found,
     c.ListTransactions: _read_listed,
     c.GetBalance: _read_balance,
+    c.GetBudget: _read_budget,
     c.GetInfo: _read_info,
 }
 
@@ -261,7 +278,11 @@ def decode_record(plaintext: str, payment_hash: str, now: int) -> LookupAnswer |
     return InFlight()
 
 
-# ---------------------------------------------------------------- info event
+# ---------------------------------------------------------------- what a wallet announces
+
+#: Methods that only an extension of NIP-47 knows. Not list_transactions: it is older than its extension, and wallets
+#: that announce nothing serve it.
+EXTENSIONS: Final[dict[str, str]] = {"get_budget": "13"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +293,18 @@ class ServiceInfo:
     ciphers: tuple[Cipher, ...]
     notifications: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+
+
+def refuse_unannounced(command: c.AnyCommand, info: ServiceInfo | None) -> o.Refused | None:
+    """The refusal of what a wallet does not announce, neither by the extension nor by name; to ask for it would be to
+    wait for nothing. None where it does, and where it announces nothing at all."""
+    method, _ = _WRITERS[type(command)]
+    extension = EXTENSIONS.get(method)
+    if extension is None or info is None or not (info.methods or info.extensions):
+        return None
+    if extension in info.extensions or method in info.methods:
+        return None
+    return o.Refused(Reason.UNSUPPORTED, f"this wallet does not announce {method}")
 
 
 def read_info_event(event: Event) -> ServiceInfo:

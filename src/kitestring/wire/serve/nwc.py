@@ -1,11 +1,12 @@
 """Nostr Wallet Connect (NIP-47), the service's side: one table of methods; requests in, responses and info out.
 
-State of the text: 2026-09, with extension 05 (history). Amounts on this wire are millisatoshi.
+State of the text: 2026-09, with the extensions 05 (history), 06 (metadata) and 13 (budget). Amounts on this wire are
+millisatoshi.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -29,7 +30,9 @@ from kitestring.wire.encryption import Choice, allowed_ciphers, choose_cipher
 from kitestring.wire.grammar import Announcement, Asked, Draft, Facts, Speakers, Wire
 from kitestring.wire.invoices import payment_of, read_invoice
 from kitestring.wire.refusal import WireRefusalError, refusal
+from kitestring.wire.renewals import renewal_word
 from kitestring.wire.reply_to import Cipher, ReplyTo
+from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
 
 DEFAULT_LIMIT: Final = 20
@@ -54,7 +57,8 @@ _Scalar = str | _SafeInteger | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One row of the table. ``permission`` is the name a grant lists; ``extension`` is "" for the core."""
+    """One row of the table. ``permission`` is the name a grant lists; ``extensions`` are those of NIP-47 that it
+    serves."""
 
     name: str
     command: type[c.AnyCommand]
@@ -62,45 +66,7 @@ class Method:
     outcome: type[Outcome]
     encode: Callable[[Any], object]
     permission: str
-    extension: str = ""
-
-
-#: NIP-47's word for each reason; None = no response.
-CODES: Final[Mapping[Reason, str | None]] = {
-    Reason.MALFORMED: "OTHER",
-    Reason.UNKNOWN_TARGET: "NOT_FOUND",
-    Reason.MOVED_OR_EXPIRED_OFFER: "OTHER",
-    Reason.STALE_REQUEST: "OTHER",
-    Reason.ALREADY_USED: "OTHER",
-    Reason.CONFLICT: "OTHER",
-    Reason.INVOICE_TAKEN: "OTHER",
-    Reason.AMOUNT_OUT_OF_RANGE: "OTHER",
-    Reason.OVER_BUDGET: "QUOTA_EXCEEDED",
-    Reason.NOT_PERMITTED: "RESTRICTED",
-    Reason.UNDECIDED: "RESTRICTED",
-    Reason.CONNECTION_ENDED: "UNAUTHORIZED",
-    Reason.UNKNOWN_CALLER: None,
-    Reason.RATE_LIMITED: "RATE_LIMITED",
-    Reason.UNSUPPORTED: "NOT_IMPLEMENTED",
-    Reason.UNSUPPORTED_VERSION: "OTHER",
-    Reason.UNSUPPORTED_ENCRYPTION: "UNSUPPORTED_ENCRYPTION",
-    # Of a payment only: nothing was sent and nothing ever will be. After OTHER some wallets wait for ever.
-    Reason.WRONG_NETWORK: "PAYMENT_FAILED",
-    Reason.EXPIRED_INVOICE: "PAYMENT_FAILED",
-    Reason.INSUFFICIENT_FUNDS: "INSUFFICIENT_BALANCE",
-    Reason.FEE_LIMIT: "FEE_LIMIT_EXCEEDED",
-    Reason.PAYMENT_FAILED: "PAYMENT_FAILED",
-    Reason.PAYMENT_IN_FLIGHT: None,
-    Reason.UNAVAILABLE: "INTERNAL",
-    Reason.SPENDING_STOPPED: "INTERNAL",
-    Reason.BUSY: "INTERNAL",
-    Reason.INTERNAL: "INTERNAL",
-}
-#: Clients of NIP-04 connections refuse a whole response with a code that they do not know.
-NARROW_CODES: Final[Mapping[Reason, str]] = {
-    Reason.UNSUPPORTED_ENCRYPTION: "OTHER",
-    Reason.FEE_LIMIT: "PAYMENT_FAILED",
-}
+    extensions: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------- requests
@@ -339,11 +305,25 @@ def _info(info: o.Info) -> object:
         "block_height": info.block_height,
         "block_hash": info.block_hash,
     }
-    return {name: fact for name, fact in facts.items() if fact not in (None, "")} | {"methods": info.methods}
+    told = {name: fact for name, fact in facts.items() if fact not in (None, "")}
+    extensions = extensions_of(granted(info.methods))
+    return told | {"methods": info.methods} | ({"extensions": extensions} if extensions else {})
 
 
 def _balance(balance: o.Balance) -> object:
     return {"balance": max(0, int(balance.balance_msat))}
+
+
+def _budget(state: o.BudgetState) -> object:
+    """Empty where there is no budget; a budget of 0 is one."""
+    if state.budget is None:
+        return {}
+    told: dict[str, object] = {
+        "used_budget": int(state.used_msat),
+        "total_budget": int(state.budget.limit_msat),
+        "renewal_period": renewal_word(state.budget),
+    }
+    return told if state.renews_at is None else told | {"renews_at": state.renews_at}
 
 
 def _transaction(outcome: o.Invoiced | o.Found) -> object:
@@ -353,35 +333,45 @@ def _transaction(outcome: o.Invoiced | o.Found) -> object:
 METHODS: Final[dict[str, Method]] = {
     row.name: row
     for row in (
-        Method("pay_invoice", c.PayInvoice, _pay_invoice, o.Paid, _paid, "pay_invoice"),
-        Method("make_invoice", c.MakeInvoice, _make_invoice, o.Invoiced, _transaction, "make_invoice"),
+        Method("pay_invoice", c.PayInvoice, _pay_invoice, o.Paid, _paid, "pay_invoice", ("06",)),
+        Method("make_invoice", c.MakeInvoice, _make_invoice, o.Invoiced, _transaction, "make_invoice", ("06",)),
         Method("lookup_invoice", c.LookupInvoice, _lookup_invoice, o.Found, _transaction, "lookup_invoice"),
         Method("get_balance", c.GetBalance, lambda *_: c.GetBalance(), o.Balance, _balance, "get_balance"),
+        Method("get_budget", c.GetBudget, lambda *_: c.GetBudget(), o.BudgetState, _budget, "get_budget", ("13",)),
         Method("get_info", c.GetInfo, lambda *_: c.GetInfo(), o.Info, _info, "get_info"),
         Method(
-            "list_transactions", c.ListTransactions, _list_transactions, o.Listed, _listed, "list_transactions", "05"
+            "list_transactions", c.ListTransactions, _list_transactions, o.Listed, _listed, "list_transactions", ("05",)
         ),
     )
 }
 
 
-# ---------------------------------------------------------------- info event
+# ---------------------------------------------------------------- what is announced
 
 
-def info_event(methods: Collection[str], ciphers: Sequence[Cipher]) -> Draft:
-    """The info event for the methods that a grant lists; ``get_info`` is always granted."""
-    granted = [row for row in METHODS.values() if row.permission in methods or row.name == "get_info"]
+def granted(permissions: Collection[str]) -> list[Method]:
+    """The methods of a grant that lists these; ``get_info`` is always granted."""
+    return [row for row in METHODS.values() if row.permission in permissions or row.name == "get_info"]
+
+
+def extensions_of(methods: Iterable[Method]) -> list[str]:
+    """The extensions of NIP-47 that these methods serve."""
+    return sorted({extension for row in methods for extension in row.extensions})
+
+
+def info_event(permissions: Collection[str], ciphers: Sequence[Cipher]) -> Draft:
+    """The info event for the permissions that a grant lists."""
+    methods = granted(permissions)
     tags = []
     if "nip44" in ciphers:  # no tag means NIP-04 alone
         tags.append(["encryption", "nip44_v2 nip04" if "nip04" in ciphers else "nip44_v2"])
-    extensions = sorted({row.extension for row in granted if row.extension})
-    if extensions:
+    if extensions := extensions_of(methods):
         tags.append(["extensions", " ".join(extensions)])
-    return Draft(kinds.NWC_INFO, tags, " ".join(row.name for row in granted))
+    return Draft(kinds.NWC_INFO, tags, " ".join(row.name for row in methods))
 
 
 def _info_event(grant: Grant) -> Draft:
-    return info_event(grant.methods, allowed_ciphers(grant.cipher, grant.nip44_seen))
+    return info_event(grant.announced, allowed_ciphers(grant.cipher, grant.nip44_seen))
 
 
 # ---------------------------------------------------------------- the wire

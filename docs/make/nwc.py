@@ -1,0 +1,124 @@
+"""The page docs/reference/nwc.md: every method of Nostr Wallet Connect, served or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from kitestring.base.budgets import Budget
+from kitestring.base.errors import Reason
+from kitestring.base.grants import Grant
+from kitestring.base.money import ZERO
+from kitestring.wire.serve.nwc import DEFAULT_LIMIT, MAX_LIMIT, MAX_METADATA_CHARS, METHODS, Method, granted
+from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
+from kitestring.wire.text import MAX_PLAINTEXT_BYTES
+
+#: Methods of the text, and the extension that each belongs to ("" = older texts). Those that are served have a row in
+#: the table of the code.
+KNOWN: Final[Mapping[str, str]] = {
+    "pay_keysend": "04",
+    "make_hold_invoice": "03",
+    "settle_hold_invoice": "03",
+    "cancel_hold_invoice": "03",
+    "lookup_payment": "09",
+    "make_offer": "12",
+    "pay": "321",
+    "receive": "321",
+    "multi_pay_invoice": "",
+    "multi_pay_keysend": "",
+    "sign_message": "",
+    "create_connection": "",
+}
+#: With what every method may be refused.
+GENERAL: Final = (
+    Reason.MALFORMED,
+    Reason.NOT_PERMITTED,
+    Reason.CONNECTION_ENDED,
+    Reason.RATE_LIMITED,
+    Reason.UNSUPPORTED_ENCRYPTION,
+    Reason.UNAVAILABLE,
+)
+#: With what else each one may be.
+REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
+    "pay_invoice": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
+    "make_invoice": (),
+    "lookup_invoice": (Reason.UNKNOWN_TARGET,),
+    "get_balance": (),
+    "get_budget": (),
+    "get_info": (),
+    "list_transactions": (),
+}
+
+_HEAD: Final = f"""\
+# Nostr Wallet Connect
+
+Every method of [NIP-47](https://nips.nostr.com/47) and its extensions, as this service answers it. What is not served
+is answered with `{CODES[Reason.UNSUPPORTED]}`.
+
+A method is announced in the info event (kind 13194) and in `get_info` to the connection that may use it. The owner
+names the methods with `connect --methods`; without that option it may use all. `extensions` are those of the methods
+that are announced. `notifications` are not served, and not announced.
+
+| method | served | extension | announced | permission | refused with |
+|---|---|---|---|---|---|
+"""
+_TAIL: Final = f"""
+## Budget (13)
+
+`get_budget` answers `{{}}` where the connection has no budget. Else it tells `used_budget` and `total_budget` in msat,
+`renewal_period`, and `renews_at` (Unix seconds) unless the period is `never`.
+
+- Used is what was paid, with its fees, and what is held for payments under way. It may exceed the total, where that was
+  lowered.
+- Of several budgets the one with the least left is told, because it is the one that refuses first.
+- Calendar periods are those of UTC, weeks from Monday. A rolling budget is told with the next longer period (up to
+  1 day `daily`, 7 days `weekly`, 31 days `monthly`, else `yearly`): an app that goes by the word alone then spends too
+  slowly rather than too fast. Its `renews_at` is when all that counts now will have left; some of it leaves earlier.
+- A budget of 0 is a budget. Methods that pay are not announced then.
+- The permission is one of its own: an app may be told its budget and not the balance, and the other way round.
+
+`get_balance` of a connection with a budget is what is left of that, where the account has more.
+
+## History (05)
+
+`list_transactions` has {DEFAULT_LIMIT} entries unless another number is asked for, at most {MAX_LIMIT}, and no more
+than fit into {MAX_PLAINTEXT_BYTES:,} bytes. Without `unpaid` it lists what has settled.
+
+## Metadata (06)
+
+A JSON object of at most {MAX_METADATA_CHARS:,} characters that comes with an invoice or a payment is kept, and shown in
+look-ups and lists. A longer one is dropped, and the request goes on.
+"""
+
+
+def nwc_page() -> str:
+    """docs/reference/nwc.md."""
+    others = (f"| `{name}` | no | {KNOWN[name] or '–'} | – | – | – |" for name in KNOWN if name not in METHODS)
+    rows = "\n".join([*map(_row, METHODS.values()), *others])
+    narrow = " and ".join(f"`{code}` in place of `{CODES[reason]}`" for reason, code in NARROW_CODES.items())
+    general = f"Each may be refused with {_listed(_codes(GENERAL))} too; [what the codes mean](errors.md)."
+    return f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{_TAIL}"
+
+
+def _row(method: Method) -> str:
+    announced, permission = "with its permission", f"`{method.permission}`"
+    if method in granted(()):
+        announced, permission = "always", f"none; {permission} for facts about the node"
+    elif method.permission not in _without_money(method).announced:
+        announced += ", unless a budget is 0"
+    codes = [code for code in _codes(REFUSALS[method.name]) if code not in _codes(GENERAL)]
+    extensions = " ".join(method.extensions) or "–"
+    return f"| `{method.name}` | yes | {extensions} | {announced} | {permission} | {_listed(codes)} |"
+
+
+def _without_money(method: Method) -> Grant:
+    empty = (Budget.total(ZERO),)
+    return Grant(grant_id="", name="", wire="nwc", methods=frozenset({method.permission}), budgets=empty)
+
+
+def _codes(reasons: Iterable[Reason]) -> list[str]:
+    return list(dict.fromkeys(f"`{CODES[reason]}`" for reason in reasons))
+
+
+def _listed(codes: Iterable[str]) -> str:
+    return ", ".join(codes) or "–"

@@ -1,0 +1,45 @@
+"""The error codes of Nostr Wallet Connect (NIP-47), the service's side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kitestring.base.errors import Reason
+
+#: NIP-47's word for each reason; None = no response.
+CODES: Final[Mapping[Reason, str | None]] = {
+    Reason.MALFORMED: "OTHER",
+    Reason.UNKNOWN_TARGET: "NOT_FOUND",
+    Reason.MOVED_OR_EXPIRED_OFFER: "OTHER",
+    Reason.STALE_REQUEST: "OTHER",
+    Reason.ALREADY_USED: "OTHER",
+    Reason.CONFLICT: "OTHER",
+    Reason.INVOICE_TAKEN: "OTHER",
+    Reason.AMOUNT_OUT_OF_RANGE: "OTHER",
+    Reason.OVER_BUDGET: "QUOTA_EXCEEDED",
+    Reason.NOT_PERMITTED: "RESTRICTED",
+    Reason.UNDECIDED: "RESTRICTED",
+    Reason.CONNECTION_ENDED: "UNAUTHORIZED",
+    Reason.UNKNOWN_CALLER: None,
+    Reason.RATE_LIMITED: "RATE_LIMITED",
+    Reason.UNSUPPORTED: "NOT_IMPLEMENTED",
+    Reason.UNSUPPORTED_VERSION: "OTHER",
+    Reason.UNSUPPORTED_ENCRYPTION: "UNSUPPORTED_ENCRYPTION",
+    # Of a payment only: nothing was sent and nothing ever will be. After OTHER some wallets wait for ever.
+    Reason.WRONG_NETWORK: "PAYMENT_FAILED",
+    Reason.EXPIRED_INVOICE: "PAYMENT_FAILED",
+    Reason.INSUFFICIENT_FUNDS: "INSUFFICIENT_BALANCE",
+    Reason.FEE_LIMIT: "FEE_LIMIT_EXCEEDED",
+    Reason.PAYMENT_FAILED: "PAYMENT_FAILED",
+    Reason.PAYMENT_IN_FLIGHT: None,
+    Reason.UNAVAILABLE: "INTERNAL",
+    Reason.SPENDING_STOPPED: "INTERNAL",
+    Reason.BUSY: "INTERNAL",
+    Reason.INTERNAL: "INTERNAL",
+}
+#: Clients of NIP-04 connections refuse a whole response with a code that they do not know.
+NARROW_CODES: Final[Mapping[Reason, str]] = {
+    Reason.UNSUPPORTED_ENCRYPTION: "OTHER",
+    Reason.FEE_LIMIT: "PAYMENT_FAILED",
+}
