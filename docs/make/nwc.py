@@ -9,6 +9,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
+from kitestring.ledger.sqlite.reader import COUNT_LIMIT
 from kitestring.wire.serve.nwc import DEFAULT_LIMIT, MAX_LIMIT, MAX_METADATA_CHARS, METHODS, Method, granted
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
@@ -83,6 +84,8 @@ _TAIL: Final = f"""
 
 `list_transactions` has {DEFAULT_LIMIT} entries unless another number is asked for, at most {MAX_LIMIT}, and no more
 than fit into {MAX_PLAINTEXT_BYTES:,} bytes. Without `unpaid` it lists what has settled.
+`total_count` is how many match on all pages. It is left out for more than {COUNT_LIMIT:,}: they are counted in an index
+for each request, and no list costs more for having grown long.
 
 ## Metadata (06)
 

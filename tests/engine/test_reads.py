@@ -35,6 +35,10 @@ async def test_a_connection_sees_its_own_records_and_the_balance_of_its_account(
         listed = await rig.engine.ask("till", ListTransactions(unpaid_incoming=True))
         assert isinstance(listed, Listed)
         assert [row.state for row in listed.transactions] == ["expired"]
+        assert listed.total == 1
+        paid = await rig.engine.ask("till", ListTransactions())
+        assert isinstance(paid, Listed)
+        assert (paid.transactions, paid.total) == ((), 0)
         foreign = await rig.engine.ask("app", LookupInvoice(payment_hash=payment_hash))
         assert isinstance(foreign, Refused)
         assert foreign.reason is Reason.UNKNOWN_TARGET

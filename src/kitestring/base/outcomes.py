@@ -79,10 +79,11 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
     """A page of the caller's payments and invoices, the newest first. ``left_out`` counts those that could not be read,
-    where the page is another wallet's."""
+    where the page is another wallet's. ``total`` is how many there are on all pages, None where nobody counts them."""
 
     transactions: tuple[Transaction, ...]
     left_out: int = 0
+    total: int | None = None
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):

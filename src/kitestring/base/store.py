@@ -236,6 +236,10 @@ class Reads(Protocol):
         them. A store may bound how far anybody pages: beyond that the list is empty."""
         ...
 
+    async def count_transactions(self, scope: Scope, query: ListTransactions) -> int | None:
+        """Count what is on all pages of ``query``; None where that is more than a store counts for a request."""
+        ...
+
     async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0) -> Msat:
         """The part of one of a grant's budgets that is used or reserved, from the bucket ``oldest`` on."""
         ...

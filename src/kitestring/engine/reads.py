@@ -111,8 +111,10 @@ class Questions:
         return Found(self._as_of_now(found))
 
     async def _list(self, grant: Grant, command: ListTransactions) -> Outcome:
-        rows = await self._context.store.transactions(_scope(grant), command)
-        return Listed(tuple(self._as_of_now(row) for row in rows))
+        store, scope = self._context.store, _scope(grant)
+        rows = await store.transactions(scope, command)
+        total = await store.count_transactions(scope, command)
+        return Listed(tuple(self._as_of_now(row) for row in rows), total=total)
 
     def _as_of_now(self, row: Transaction) -> Transaction:
         past = row.expires_at is not None and row.expires_at < self._context.clock.now()

@@ -56,9 +56,10 @@ from tests.kit.ledger.values import (
 )
 
 #: What a plan may not contain: a walk through a table, or through all that a service, a connection or an account has
-#: there, or a sort. Constant rows are those of an insert; payments under way are a bounded number.
+#: there, or a sort. Constant rows are those of an insert; payments under way are a bounded number; what a subquery
+#: gives is looked up by steps of its own.
 WALK = re.compile(
-    r"^SCAN (?!\d+ CONSTANT)|TEMP B-TREE"
+    r"^SCAN (?!\d+ CONSTANT|\(subquery)|TEMP B-TREE"
     r"|^SEARCH (?!\S+ USING INDEX payments_(open|resolved))\S+ USING .*\(service=\?\)$"
     r"|^SEARCH (payments|invoices) USING .*\(service=\? AND (grant|account)_id=\?\)$"
 )
@@ -138,6 +139,7 @@ async def test_no_list_and_no_look_up_walks_or_sorts_a_table(plans: Plans, scope
     for unpaid in (False, True):
         query = ListTransactions(unpaid_incoming=unpaid, unpaid_outgoing=unpaid)
         await store.transactions(scope, query)
+        await store.count_transactions(scope, query)
     await store.transaction(scope, hash_of("a"))
     await store.payment("a")
     await store.payment_by_hash(NODE, hash_of("a"))
@@ -202,6 +204,48 @@ async def test_a_list_of_what_was_paid_costs_the_same_whatever_has_failed_meanwh
     store._connection.set_progress_handler(None, 10)
     everything = await store.transactions(scope, ListTransactions(unpaid_outgoing=True, limit=1_000))
     assert len(everything) == 201
+
+
+@pytest.mark.parametrize("scope", [Scope(), Scope(grant_id="app"), Scope(account_id="alice")])
+@pytest.mark.parametrize("unpaid", [False, True])
+@pytest.mark.parametrize("direction", ["", "incoming", "outgoing"])
+@pytest.mark.parametrize("until", [0, NOW])
+async def test_as_many_are_counted_as_are_on_all_pages(
+    plans: Plans, scope: Scope, unpaid: bool, direction: str, until: int
+) -> None:
+    store, explained = plans
+    for tx in BUSY:
+        await store.apply(tx)
+    query = ListTransactions(
+        until=until, limit=1, offset=1, unpaid_incoming=unpaid, unpaid_outgoing=unpaid, direction=direction
+    )
+    everything = await store.transactions(scope, msgspec.structs.replace(query, limit=1_000, offset=0))
+    assert await store.count_transactions(scope, query) == len(everything)
+    assert [sql for sql, _ in explained() if "count(*)" in sql and "preimage" in sql] == []
+
+
+async def test_more_than_a_bounded_number_are_not_counted(plans: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, _ = plans
+    steps: list[int] = []
+    monkeypatch.setattr("kitestring.ledger.sqlite.reader.COUNT_LIMIT", 3)
+    await store.apply(setting())
+    counted = list[int | None]()
+    for number in range(5):
+        await store.apply(claim(f"p{number}"))
+        await store.apply(settle(f"p{number}", 10, answered(f"p{number}")))
+        counted.append(await store.count_transactions(Scope(grant_id="app"), ListTransactions()))
+    assert counted == [1, 2, 3, None, None]
+    store._connection.set_progress_handler(lambda: steps.append(1), 1)
+    costs = []
+    for more in (0, 60):
+        for number in range(more):
+            await store.apply(claim(f"more{number}"))
+            await store.apply(settle(f"more{number}", 10, answered(f"more{number}")))
+        before = len(steps)
+        await store.count_transactions(Scope(grant_id="app"), ListTransactions())
+        costs.append(len(steps) - before)
+    store._connection.set_progress_handler(None, 1)
+    assert costs[0] == costs[1] > 0
 
 
 async def test_only_the_rows_of_the_page_are_read_whole(plans: Plans) -> None:

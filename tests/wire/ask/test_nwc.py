@@ -141,6 +141,7 @@ FULL = Transaction(
         ("make_invoice", Invoiced(transaction(bolt11="lnbcrt1"))),
         ("lookup_invoice", Found(FULL)),
         ("list_transactions", Listed((FULL, transaction()))),
+        ("list_transactions", Listed((FULL, transaction()), total=7)),
         ("get_balance", Balance(Msat(12))),
         ("get_budget", BudgetState()),
         ("get_budget", BudgetState(Budget.daily(Msat(9_000)), Msat(9_500), NOW)),

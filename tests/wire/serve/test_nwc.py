@@ -472,6 +472,15 @@ def test_a_list_is_cut_where_the_largest_reply_ends() -> None:
     assert response("list_transactions", Listed(()))["result"] == {"transactions": []}
 
 
+def test_a_list_says_how_many_there_are_on_all_pages_where_they_were_counted() -> None:
+    told = response("list_transactions", Listed((transaction(),), total=1_000))["result"]
+    assert (len(told["transactions"]), told["total_count"]) == (1, 1_000)
+    cut = answer("list_transactions", Listed(tuple(transaction(bolt11="x" * 1500) for _ in range(50)), total=50))
+    assert cut is not None
+    assert len(cut) <= MAX_PLAINTEXT_BYTES
+    assert (len(json.loads(cut)["result"]["transactions"]) < 50, json.loads(cut)["result"]["total_count"]) == (True, 50)
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_old_clients_see_only_codes_they_know(reason: Reason) -> None:
     outcome = Refused(reason, details={"max_fee_msat": 1})

@@ -25,6 +25,8 @@ from kitestring.ledger.apply.feed import OUTBOX
 #: How far into a list anybody may page, offset and page together: what lies before a page is walked through on the loop
 #: (a few milliseconds at this limit). A caller that wants older rows bounds them by time.
 LIST_LIMIT: Final = 10_000
+#: As many transactions are counted for whoever lists them, in about half a millisecond.
+COUNT_LIMIT: Final = 1_000
 #: Claims among which the highest count of the node's payments is looked for: a loss is told until so many followed.
 NEWEST_CLAIMS: Final = 1_000
 #: Beyond every time there will be.
@@ -452,6 +454,16 @@ class SqliteReads:
     def _page(self, scope: Scope, query: ListTransactions) -> list[tuple[str, int]]:
         """Table and row id of each transaction on the page. What lies before it is only counted off, in the indexes
         that SQLite merges."""
+        if query.offset >= LIST_LIMIT:
+            return []
+        keys, bounds = self._matching(scope, query)
+        end = min(query.offset + query.limit, LIST_LIMIT)
+        rest = (end - query.offset, query.offset)
+        found = self._run(f"{keys} ORDER BY made DESC, number DESC LIMIT ? OFFSET ?", bounds + rest)
+        return [(kind, number) for kind, number, _ in found]
+
+    def _matching(self, scope: Scope, query: ListTransactions) -> tuple[str, tuple[Any, ...]]:
+        """The statement for table, row id and time of every transaction that ``query`` is about, and its values."""
         where, values = _within(scope)
         parts: tuple[_Part, ...] = ()
         if query.direction != "incoming":
@@ -464,13 +476,13 @@ class SqliteReads:
             f" WHERE service = ?{where} AND created_at BETWEEN ? AND ? AND {which}"
             for table, index, which in parts
         )
-        if query.offset >= LIST_LIMIT:
-            return []
-        end = min(query.offset + query.limit, LIST_LIMIT)
-        bounds = (self._service, *values, query.from_, query.until or _EVER)
-        rest = (end - query.offset, query.offset)
-        found = self._run(f"{keys} ORDER BY made DESC, number DESC LIMIT ? OFFSET ?", bounds * len(parts) + rest)
-        return [(kind, number) for kind, number, _ in found]
+        return keys, (self._service, *values, query.from_, query.until or _EVER) * len(parts)
+
+    async def count_transactions(self, scope: Scope, query: ListTransactions) -> int | None:
+        """None for more than :data:`COUNT_LIMIT`: no list costs more for having grown long."""
+        keys, bounds = self._matching(scope, query)
+        ((found,),) = self._run(f"SELECT count(*) FROM ({keys} LIMIT ?)", (*bounds, COUNT_LIMIT + 1))
+        return found if found <= COUNT_LIMIT else None
 
     def _shown(self, table: str, number: int) -> Transaction | None:
         """None if the row went between the two looks (an invoice that a stranger never paid)."""

@@ -157,7 +157,7 @@ def _read_listed(result: Members, _: c.ListTransactions) -> o.Listed:
             faults.append(str(error))
     if faults and not rows:
         raise CodecError(f"none of {len(faults)} entries can be read: {faults[0]}")
-    return o.Listed(tuple(rows), len(faults))
+    return o.Listed(tuple(rows), len(faults), number_in(result, "total_count"))
 
 
 def _read_balance(result: Members, _: c.GetBalance) -> o.Balance:

@@ -283,7 +283,7 @@ def _entry(record: o.Transaction) -> TransactionEntry:
 
 
 def _listed(listed: o.Listed) -> object:
-    """As many of the newest as fit into one reply."""
+    """As many of the newest as fit into one reply. Where nobody has counted them all, no number is told."""
     fitting: list[msgspec.Raw] = []
     left = MAX_PLAINTEXT_BYTES - 200  # the frame around the list has less than 100 bytes
     for record in listed.transactions:
@@ -292,7 +292,7 @@ def _listed(listed: o.Listed) -> object:
         if left < 0:
             break
         fitting.append(msgspec.Raw(entry))
-    return {"transactions": fitting}
+    return {"transactions": fitting} | ({} if listed.total is None else {"total_count": listed.total})
 
 
 def _info(info: o.Info) -> object:
