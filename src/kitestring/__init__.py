@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kitestring.codec.uri import NwcUri
     from kitestring.sdk.debits import DebitClient
     from kitestring.sdk.subscriptions import DebitCharge
-    from kitestring.sdk.wallet import Invoice, Receipt, Wallet
+    from kitestring.sdk.wallet import Invoice, Receipt, Wallet, WalletBudget
 
 _PLACES = {
     "Budget": "kitestring.base.budgets",
@@ -46,6 +46,7 @@ _PLACES = {
     "SessionCode": "kitestring.app.embedded",
     "SessionEnd": "kitestring.app.embedded",
     "Wallet": "kitestring.sdk.wallet",
+    "WalletBudget": "kitestring.sdk.wallet",
     "decode_bolt11": "kitestring.codec.bolt11:decode",
     "decode_pointer": "kitestring.codec.pointers:decode",
     "sat": "kitestring.base.money",
@@ -73,6 +74,7 @@ __all__ = [
     "SessionCode",
     "SessionEnd",
     "Wallet",
+    "WalletBudget",
     "decode_bolt11",
     "decode_pointer",
     "sat",

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from kitestring.base.budgets import Budget
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
-from kitestring.base.outcomes import Paid
+from kitestring.base.outcomes import BudgetState, Paid
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.client.clocks import CLOCKS_S
 from kitestring.client.net import Waits
@@ -581,3 +582,33 @@ def test_neither_the_uri_nor_the_client_shows_the_secret() -> None:
     assert CLIENT.hex() not in repr(wallet) + repr(wallet.uri)
     with pytest.raises(CodecError):
         NwcClient("nostr+walletconnect://00?secret=11", net())
+
+
+# ---------------------------------------------------------------- budgets
+
+BUDGET = {"used_budget": 5_000, "total_budget": 9_000, "renewal_period": "weekly", "renews_at": NOW + 60}
+
+
+@pytest.mark.parametrize("stored", [[], [info_event("pay_invoice get_budget")]], ids=["no info event", "announced"])
+async def test_a_budget_is_asked_of_who_announces_that_it_tells_or_announces_nothing(stored: list[Event]) -> None:
+    async with hostile_relay(script(get_budget=BUDGET), stored=stored) as relay, client(relay) as wallet:
+        assert await wallet.get_budget() == BudgetState(Budget.weekly(Msat(9_000)), Msat(5_000), NOW + 60)
+
+
+async def test_a_wallet_that_does_not_announce_budgets_is_not_asked_for_one() -> None:
+    async with (
+        hostile_relay(script(), stored=[info_event("pay_invoice get_balance")]) as relay,
+        client(relay) as wallet,
+    ):
+        with pytest.raises(KitestringError, match="does not announce get_budget") as caught:
+            await wallet.get_budget()
+        assert relay.requests == []
+    assert caught.value.reason is Reason.UNSUPPORTED
+
+
+async def test_a_wallet_that_knows_no_budgets_says_so_itself() -> None:
+    answer = script(get_budget=("NOT_IMPLEMENTED", "unknown method"))
+    async with hostile_relay(answer) as relay, client(relay) as wallet:
+        with pytest.raises(KitestringError, match="the wallet refused: unknown method") as caught:
+            await wallet.get_budget()
+    assert caught.value.reason is Reason.UNSUPPORTED

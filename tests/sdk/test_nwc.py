@@ -13,7 +13,7 @@ from kitestring.codec import pointers
 from kitestring.codec.uri import encode_nwc
 from kitestring.nostr.event import Event
 from kitestring.sdk.source import Encryption
-from kitestring.sdk.wallet import Wallet
+from kitestring.sdk.wallet import Wallet, WalletBudget
 from tests.kit.client.hostile import (
     CLOCK,
     IMPATIENT,
@@ -134,3 +134,21 @@ async def test_with_the_relay_stopped_the_wallet_does_not_open() -> None:
     with pytest.raises(KitestringError) as caught:
         await wallet.__aenter__()
     assert caught.value.exit_code is Exit.UNAVAILABLE
+
+
+async def test_the_budget_of_a_connection_is_told_with_what_is_left_of_it() -> None:
+    told: dict[str, object] = {
+        "used_budget": 10_000,
+        "total_budget": 9_000,
+        "renewal_period": "daily",
+        "renews_at": NOW,
+    }
+    async with hostile_relay(service(get_budget=told)) as relay, over(relay) as wallet:
+        budget = await wallet.budget()
+    assert budget == WalletBudget(sat(9), sat(10), "day", NOW)
+    assert budget.left == sat(0)
+
+
+async def test_a_connection_without_a_budget_has_none() -> None:
+    async with hostile_relay(service(get_budget={})) as relay, over(relay) as wallet:
+        assert await wallet.budget() is None

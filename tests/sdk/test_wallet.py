@@ -50,7 +50,7 @@ NODE = "sandbox://{}?latency_ms=1"
 async def test_a_wallet_is_used_inside_async_with_and_says_so_at_once(uri: str, path: Path) -> None:
     wallet = Wallet.open(uri.format(path))
     uses: dict[str, Callable[[], Awaitable[object]]] = {
-        "balance": wallet.balance, "info": wallet.info, "transactions": wallet.transactions,
+        "balance": wallet.balance, "budget": wallet.budget, "info": wallet.info, "transactions": wallet.transactions,
         "invoice": lambda: wallet.invoice(sat(5)), "lookup": lambda: wallet.lookup("00" * 32),
         "pay": lambda: wallet.pay(invoice(sat(5))),
     }  # fmt: skip
@@ -65,6 +65,7 @@ async def test_a_wallet_is_used_inside_async_with_and_says_so_at_once(uri: str, 
     if uri is NODE:
         async with wallet:
             await wallet.balance()
+            assert await wallet.budget() is None  # nothing bounds the node's owner
         await refused()
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from kitestring.base.commands import (
     AnyCommand,
     GetBalance,
+    GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
@@ -25,7 +26,18 @@ from kitestring.base.commands import (
 )
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, Found, Info, Invoiced, Listed, Outcome, Paid, Refused, Transaction
+from kitestring.base.outcomes import (
+    Balance,
+    BudgetState,
+    Found,
+    Info,
+    Invoiced,
+    Listed,
+    Outcome,
+    Paid,
+    Refused,
+    Transaction,
+)
 from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.client.clocks import MAX_AHEAD_S, clock_words
 from kitestring.client.in_flight import as_words, in_flight
@@ -37,7 +49,14 @@ from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.transport.relays import RelayPool
-from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_record, decode_response, encode_request
+from kitestring.wire.ask.nwc import (
+    ServiceInfo,
+    client_cipher,
+    decode_record,
+    decode_response,
+    encode_request,
+    refuse_unannounced,
+)
 from kitestring.wire.ask.nwc_codes import is_final, own_word
 
 _log: Final = logging.getLogger(__name__)
@@ -185,6 +204,11 @@ class NwcClient:
         """Raises KitestringError."""
         return (await self._expected(GetBalance(), Balance)).balance_msat
 
+    async def get_budget(self) -> BudgetState:
+        """Tell how the budget of this connection stands. Raises KitestringError: UNSUPPORTED, without asking, where the
+        wallet does not announce that it tells."""
+        return await self._expected(GetBudget(), BudgetState)
+
     async def get_info(self) -> Info:
         """Raises KitestringError."""
         return await self._expected(GetInfo(), Info)
@@ -199,6 +223,9 @@ class NwcClient:
     # ------------------------------------------------------------ asking
 
     async def _expected(self, command: AnyCommand, kind: type[T]) -> T:
+        refused = refuse_unannounced(command, self.service)
+        if refused is not None:
+            raise KitestringError(refused.reason, refused.message)
         return self._expect(await self._ask(command, partial(decode_response, command=command)), kind)
 
     async def _ask(self, command: AnyCommand, read: Callable[[str], A]) -> A:

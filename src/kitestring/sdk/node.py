@@ -22,7 +22,7 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE, ZERO, Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState, PayOrder
-from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
+from kitestring.base.outcomes import BudgetState, Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown, booked_fee
 from kitestring.client.net import Net
 from kitestring.codec import bolt11
@@ -130,6 +130,10 @@ class NodeSource:
 
     async def balance(self) -> Msat:
         return (await ask_node(self._backend.balance())).spendable_msat
+
+    async def budget(self) -> BudgetState:
+        """Nothing bounds the node's owner."""
+        return BudgetState()
 
     async def lookup(self, payment_hash: str) -> Transaction:
         """An outgoing payment's amount is looked for in the node's own list. Raises KitestringError(UNKNOWN_TARGET)."""

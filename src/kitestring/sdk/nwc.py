@@ -7,7 +7,7 @@ from typing import Final
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Info, Paid, Transaction
+from kitestring.base.outcomes import BudgetState, Info, Paid, Transaction
 from kitestring.client.net import Net
 from kitestring.client.nwc import NwcClient
 from kitestring.codec.bolt11 import PREFIXES
@@ -43,6 +43,9 @@ class NwcSource:
 
     async def balance(self) -> Msat:
         return await self._client.get_balance()
+
+    async def budget(self) -> BudgetState:
+        return await self._client.get_budget()
 
     async def lookup(self, payment_hash: str) -> Transaction:
         return await self._client.lookup_invoice(payment_hash)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Info, Paid, Transaction
+from kitestring.base.outcomes import BudgetState, Info, Paid, Transaction
 from kitestring.client.net import Net
 from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import NWC_SCHEMES
@@ -43,6 +43,10 @@ class PaymentSource(Protocol):
 
     async def balance(self) -> Msat:
         """The amount that can be spent now."""
+        ...
+
+    async def budget(self) -> BudgetState:
+        """The budget of this source as it stands."""
         ...
 
     async def lookup(self, payment_hash: str) -> Transaction:

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from kitestring.base.budgets import Period
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.ports import Clock, Entropy
@@ -47,6 +48,25 @@ class Receipt:
     amount: Msat
     payment_hash: str
     bolt11: str
+
+
+@dataclass(frozen=True, slots=True)
+class WalletBudget:
+    """The most that a wallet lets this connection spend in a ``period``, fees included.
+
+    ``used`` has in it what is held for payments under way, and may exceed ``total``. It will have left at ``renews_at``
+    (Unix seconds), None = never.
+    """
+
+    total: Msat
+    used: Msat
+    period: Period
+    renews_at: int | None
+
+    @property
+    def left(self) -> Msat:
+        """The rest, never below zero."""
+        return max(ZERO, self.total - self.used)
 
 
 class Wallet:
@@ -176,6 +196,15 @@ class Wallet:
     async def balance(self) -> Msat:
         """The amount that can be spent now. Raises KitestringError."""
         return await self._source.balance()
+
+    async def budget(self) -> WalletBudget | None:
+        """The budget of this connection, None where nothing bounds it (as at a node asked directly). Of several the
+        wallet tells one; kitestring the one with the least left. Raises KitestringError, UNSUPPORTED for a wallet that
+        does not tell."""
+        state = await self._source.budget()
+        if state.budget is None:
+            return None
+        return WalletBudget(state.budget.limit_msat, state.used_msat, state.budget.period, state.renews_at)
 
     async def lookup(self, payment_hash: str) -> Transaction:
         """The payment or invoice with this hash (64 hex digits). Raises KitestringError, UNKNOWN_TARGET if none."""

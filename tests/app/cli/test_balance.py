@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from kitestring.app.cli.balance import command
+import pytest
+
+from kitestring.app.cli.balance import command, show_wallet
+from kitestring.app.cli.shell import Shell
+from kitestring.app.cli.values import when
+from kitestring.base.errors import KitestringError
 from tests.kit.app.console import run
 
 BOB = {"account": "bob", "available_msat": 5_000}
@@ -17,3 +22,34 @@ def test_the_owners_balance_comes_first_and_those_of_the_accounts_below() -> Non
 def test_a_balance_that_nobody_can_tell_is_not_called_zero() -> None:
     said = run(command, answer={"balance_msat": None, "unknown_because": "the node is away", "accounts": [BOB]})
     assert said.lines == ["owner  unknown: the node is away", "bob    5 sat"]
+
+
+def told(capsys: pytest.CaptureFixture[str], **members: object) -> list[str]:
+    """What is shown of a wallet that has told these."""
+    known = {"balance_msat": 40_000, "unknown_because": "", "budget": None, "budget_unknown_because": ""}
+    show_wallet(Shell(), {**known, **members})
+    return capsys.readouterr().out.splitlines()
+
+
+DAILY = {"total_msat": 100_000, "used_msat": 60_000, "left_msat": 40_000, "period": "day", "renews_at": 1_760_054_400}
+
+
+def test_the_budget_of_a_wallet_stands_below_its_balance_as_far_as_either_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert told(capsys) == ["balance  40 sat", "budget   no budget limit"]
+    assert told(capsys, budget=DAILY) == [
+        "balance  40 sat",
+        f"budget   40 sat left of 100 sat per day, renews {when(1_760_054_400)}",
+    ]
+    for_ever = {**DAILY, "period": "never", "renews_at": None}
+    assert told(capsys, budget=for_ever, balance_msat=None, unknown_because="it is not told") == [
+        "balance  unknown: it is not told",
+        "budget   40 sat left of 100 sat in total",
+    ]
+    assert told(capsys, budget_unknown_because="it is not announced")[1:] == ["budget   unknown: it is not announced"]
+
+
+def test_the_encryption_is_that_of_a_wallet_connection() -> None:
+    with pytest.raises(KitestringError, match="name it with --wallet"):
+        run(command, "--encryption", "legacy")

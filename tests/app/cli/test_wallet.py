@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,3 +122,26 @@ def test_ctrl_c_while_the_wallet_is_asked_proves_nothing_about_the_payment(
     with pytest.raises(KeyboardInterrupt):
         pay_from(shell(), "env:WALLET", invoice(), None, None, "")
     assert "the wallet may have been asked, and may still pay" in capsys.readouterr().err
+
+
+def test_a_wallet_shows_its_balance_and_its_budget_as_far_as_it_tells_them(service: Service) -> None:
+    def look(*terms: str) -> dict[str, Any]:
+        uri = service.ok("connect", f"app {terms}", *terms)["nwc_uri"]
+        return service.ok("balance", "--wallet", "-", stdin=uri)
+
+    both = look("--budget", "100/day")
+    assert (both["balance_msat"], both["unknown_because"], both["budget_unknown_because"]) == (100_000, "", "")
+    standing = {"total_msat": 100_000, "used_msat": 0, "left_msat": 100_000, "period": "day"}
+    assert both["budget"].items() >= standing.items()
+    assert both["budget"]["renews_at"] > time.time()
+    free = look("--methods", "get_balance,get_budget")
+    assert (free["balance_msat"] > 100_000, free["budget"], free["budget_unknown_because"]) == (True, None, "")
+    poor = look("--budget", "50/total", "--methods", "get_budget")
+    assert (poor["balance_msat"], poor["budget"]["left_msat"], poor["budget"]["renews_at"]) == (None, 50_000, None)
+    assert "get_balance" in poor["unknown_because"]
+    plain = look("--budget", "50/week", "--methods", "get_balance")
+    assert (plain["balance_msat"], plain["budget"]) == (50_000, None)
+    assert "does not announce get_budget" in plain["budget_unknown_because"]
+    mute = service.ok("connect", "mute", "--methods", "pay_invoice")["nwc_uri"]
+    told = service.run("balance", "--wallet", "-", stdin=mute)
+    assert (told.exit_code, "get_balance" in told.stderr) == (5, True)

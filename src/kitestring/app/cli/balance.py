@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import amount, facts
+from kitestring.app.cli.values import amount, budget, facts, when
+from kitestring.base.errors import KitestringError, Reason
+
+if TYPE_CHECKING:
+    from kitestring.sdk.source import Encryption
 
 
 @click.command("balance")
+@click.option(
+    "--wallet", metavar="URI", help="Look into this wallet: env:NAME, file:PATH, - (standard input), or a link."
+)
+@click.option(
+    "--encryption",
+    type=click.Choice(["auto", "nip44", "legacy"]),
+    default="auto",
+    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
+)
 @common
-def command(shell: Shell) -> None:
-    """Show what the service's own account can spend, and the sub-accounts."""
+def command(shell: Shell, wallet: str | None, encryption: Encryption) -> None:
+    """Show what the service's own account can spend, and the sub-accounts.
+
+    With --wallet show the balance of any wallet connection (nostr+walletconnect://…), and its budget if it tells one.
+    """
+    if wallet is not None:
+        from kitestring.app.cli.wallet import balance_of
+
+        show_wallet(shell, balance_of(shell, wallet, encryption))
+        return
+    if encryption != "auto":
+        raise KitestringError(Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet")
     result = shell.read("balance")
-    own = (
-        amount(result["balance_msat"])
-        if result["balance_msat"] is not None
-        else f"unknown: {result['unknown_because']}"
-    )
     pairs = [(account["account"], amount(account["available_msat"])) for account in result["accounts"]]
-    shell.show(result, facts([("owner", own), *pairs]))
+    shell.show(result, facts([("owner", _balance(result)), *pairs]))
+
+
+def show_wallet(shell: Shell, result: dict[str, Any]) -> None:
+    shell.show(result, facts([("balance", _balance(result)), ("budget", _budget(result))]))
+
+
+def _balance(result: dict[str, Any]) -> str:
+    if result["balance_msat"] is None:
+        return f"unknown: {result['unknown_because']}"
+    return amount(result["balance_msat"])
+
+
+def _budget(result: dict[str, Any]) -> str:
+    if result["budget_unknown_because"]:
+        return f"unknown: {result['budget_unknown_because']}"
+    told = result["budget"]
+    if told is None:
+        return "no budget limit"
+    renews = "" if told["renews_at"] is None else f", renews {when(told['renews_at'])}"
+    return f"{amount(told['left_msat'])} left of {budget(told['total_msat'], told['period'], None)}{renews}"

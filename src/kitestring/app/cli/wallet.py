@@ -1,16 +1,21 @@
-"""``--wallet``: where its secret comes from, and paying with it."""
+"""``--wallet``: where its secret comes from, paying with it, and what it can spend."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kitestring.app.cli.shell import Shell
 from kitestring.base.errors import CodecError, KitestringError, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from kitestring.sdk.source import Encryption
+    from kitestring.sdk.wallet import Wallet, WalletBudget
+
+A = TypeVar("A")
 
 #: A connection link has a few hundred characters.
 MAX_SECRET_BYTES = 16_384
@@ -83,22 +88,11 @@ async def _pay(
     shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str,
     encryption: Encryption,
 ) -> dict[str, Any]:  # fmt: skip
-    from kitestring.app.service.own_relay import own_relays
     from kitestring.base.money import sat
-    from kitestring.sdk.wallet import Wallet
 
-    config = shell.config
     amount = None if amount_sat is None else sat(amount_sat)
     max_fee = None if max_fee_sat is None else sat(max_fee_sat)
-    opened = Wallet.open(
-        uri,
-        proxies=config.proxies,
-        relays=own_relays(config, shell.home),
-        allow_private=config.allow_private_relays,
-        environment=config.environment,
-        encryption=encryption,
-    )
-    async with opened as wallet:
+    async with _opened(shell, uri, encryption) as wallet:
         receipt = await wallet.pay(target, amount, max_fee=max_fee, description=description)
     return {
         "payment_hash": receipt.payment_hash,
@@ -106,4 +100,67 @@ async def _pay(
         "amount_msat": int(receipt.amount),
         "fee_msat": int(receipt.fee),
         "internal": False,
+    }
+
+
+def _opened(shell: Shell, uri: str, encryption: Encryption) -> Wallet:
+    from kitestring.app.service.own_relay import own_relays
+    from kitestring.sdk.wallet import Wallet
+
+    config = shell.config
+    return Wallet.open(
+        uri,
+        proxies=config.proxies,
+        relays=own_relays(config, shell.home),
+        allow_private=config.allow_private_relays,
+        environment=config.environment,
+        encryption=encryption,
+    )
+
+
+# ------------------------------------------------------------ what a wallet can spend
+
+
+def balance_of(shell: Shell, source: str, encryption: Encryption = "auto") -> dict[str, Any]:
+    """The balance and the budget of any wallet that the SDK can open, as far as it tells them. Raises KitestringError,
+    also where it tells neither."""
+    import asyncio
+
+    uri = read_secret(shell, source)
+    shell.note_left_out(_left_out(uri))
+    shell.note_waiting("asking the wallet over its relays …")
+    return asyncio.run(_look(_opened(shell, uri, encryption)))
+
+
+async def _look(opened: Wallet) -> dict[str, Any]:
+    async with opened as wallet:
+        balance, no_balance = await _told(wallet.balance)
+        budget, no_budget = await _told(wallet.budget)
+    if no_balance is not None and no_budget is not None:
+        raise no_balance
+    return {
+        "balance_msat": None if balance is None else int(balance),
+        "unknown_because": "" if no_balance is None else no_balance.message,
+        "budget": None if budget is None else _show(budget),
+        "budget_unknown_because": "" if no_budget is None else no_budget.message,
+    }
+
+
+async def _told(ask: Callable[[], Awaitable[A]]) -> tuple[A | None, KitestringError | None]:
+    """The answer, or the wallet's word that it does not tell this connection. Raises every other KitestringError."""
+    try:
+        return await ask(), None
+    except KitestringError as error:
+        if error.reason not in {Reason.NOT_PERMITTED, Reason.UNSUPPORTED}:
+            raise
+        return None, error
+
+
+def _show(budget: WalletBudget) -> dict[str, Any]:
+    return {
+        "total_msat": int(budget.total),
+        "used_msat": int(budget.used),
+        "left_msat": int(budget.left),
+        "period": budget.period,
+        "renews_at": budget.renews_at,
     }

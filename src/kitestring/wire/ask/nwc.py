@@ -304,7 +304,7 @@ def refuse_unannounced(command: c.AnyCommand, info: ServiceInfo | None) -> o.Ref
         return None
     if extension in info.extensions or method in info.methods:
         return None
-    return o.Refused(Reason.UNSUPPORTED, f"this wallet does not announce {method}")
+    return o.Refused(Reason.UNSUPPORTED, f"this wallet does not announce {method}, and was not asked")
 
 
 def read_info_event(event: Event) -> ServiceInfo:
