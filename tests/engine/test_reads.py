@@ -47,6 +47,24 @@ async def test_a_connection_sees_its_own_records_and_the_balance_of_its_account(
 
 
 @virtual
+async def test_metadata_of_invoices_and_payments_is_shown_in_look_ups_and_lists(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app", methods="pay_invoice make_invoice lookup_invoice list_transactions")
+        made = await rig.invoice("i1", "app", 1_000, metadata='{"a":1}')
+        paid = life.node.outside_invoice(Script(fee=0))
+        await rig.pay("r1", "app", paid, 5_000, metadata='{"b":2}')
+        await rig.answer("r1")
+        listed = await rig.engine.ask("app", ListTransactions(unpaid_incoming=True))
+        assert isinstance(listed, Listed)
+        shown = {row.payment_hash: row.metadata for row in listed.transactions}
+        assert shown == {made[1]: '{"a":1}', paid[1]: '{"b":2}'}
+        for payment_hash, metadata in shown.items():
+            found = await rig.engine.ask("app", LookupInvoice(payment_hash=payment_hash))
+            assert isinstance(found, Found)
+            assert found.transaction.metadata == metadata
+
+
+@virtual
 async def test_what_the_owner_can_spend_is_the_nodes_balance_less_accounts_and_what_is_held(life: Life) -> None:
     async with life.service() as rig:
         await rig.account("shop", 300_000_000)

@@ -15,7 +15,7 @@ from kitestring.base.money import Msat
 from kitestring.client.net import Waits
 from kitestring.codec.uri import NwcUri, encode_nwc
 from kitestring.sdk.source import Encryption
-from kitestring.sdk.wallet import Wallet
+from kitestring.sdk.wallet import Wallet, WalletBudget
 from kitestring.transport.clock import SystemClock
 from tests.conftest import NodeJs
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
@@ -75,6 +75,19 @@ async def test_an_app_whose_time_is_over_has_not_paid(serve: Serve) -> None:
         with pytest.raises(KitestringError, match=r"This app has expired.*15 minutes ahead") as caught:
             await wallet.pay(payable())
     assert caught.value.reason is Reason.CONNECTION_ENDED
+
+
+async def test_a_budget_is_read_as_wallets_tell_it_and_its_absence_as_they_say_it(serve: Serve) -> None:
+    told = {"used_budget": 21_000, "total_budget": 100_000, "renewal_period": "monthly", "renews_at": 1_793_491_200}
+    async with serve({"get_budget": {"result_type": "get_budget", "error": None, "result": told}}) as wallet:
+        assert await wallet.budget() == WalletBudget(Msat(100_000), Msat(21_000), "month", 1_793_491_200)
+    async with serve({"get_budget": {"result_type": "get_budget", "result": {}}}) as wallet:
+        assert await wallet.budget() is None
+    unknown = {"result_type": "get_budget", "error": {"code": "NOT_IMPLEMENTED", "message": "unknown method"}}
+    async with serve({"get_budget": unknown}) as wallet:
+        with pytest.raises(KitestringError, match="unknown method") as caught:
+            await wallet.budget()
+    assert caught.value.reason is Reason.UNSUPPORTED
 
 
 @pytest.mark.parametrize(("cipher", "encryption", "rows"), [("nip44", "auto", 260), ("nip04", "legacy", 310)])

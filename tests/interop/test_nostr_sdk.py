@@ -60,6 +60,8 @@ async def test_the_wallet_reads_itself(shop: Kitestring, rig: LightningRig) -> N
     balance_msat = (await client.get_balance()).balance
     assert balance_msat == shop.ask("balance")["balance_msat"]
     assert 0 < balance_msat <= await rig.a.balance_msat()
+    bounded = wallet(shop.connect("reads its budget", "--budget", "100/day"))
+    assert (await bounded.get_balance()).balance == 100_000
 
 
 async def test_an_invoice_it_makes_is_seen_settled_once_another_node_has_paid_it(

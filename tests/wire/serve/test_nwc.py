@@ -121,6 +121,13 @@ def test_every_request_of_the_vectors_is_read_or_refused_as_it_says(case: dict[s
 def test_metadata_that_is_too_long_is_dropped_and_the_request_goes_on() -> None:
     (case,) = (case for case in VECTORS["request"] if case["id"] == "make-metadata-too-long")
     assert read(case["payload"], "bitcoin").command == MakeInvoice(amount_msat=Msat(21_000))
+    for length, is_kept in ((4096, True), (4097, False)):
+        metadata = {"comment": "x" * (length - len('{"comment":""}'))}
+        paid = decode("pay_invoice", {"invoice": invoice(), "metadata": metadata})
+        assert (paid.metadata, len(json.dumps(metadata, separators=(",", ":")))) == (
+            json.dumps(metadata, separators=(",", ":")) if is_kept else "",
+            length,
+        )
 
 
 def test_metadata_is_kept_as_json_whose_text_has_no_control_characters() -> None:
