@@ -174,7 +174,7 @@ async def everyday(app: Wallet, cipher: Any, invoices: Iterable[str]) -> None:
     for invoice in invoices:
         await app.ask("pay_invoice", cipher, invoice=invoice)
     await app.ask("make_invoice", cipher, amount=5_000, description="tea")
-    for method in ("get_balance", "get_info", "list_transactions", "no_such_method"):
+    for method in ("get_balance", "get_budget", "get_info", "list_transactions", "no_such_method"):
         await app.ask(method, cipher)
     await app.ask("pay_invoice", cipher, invoice="lnbc1nonsense")
     await app.ask("pay_invoice", cipher, invoice=7)

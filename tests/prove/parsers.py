@@ -18,7 +18,7 @@ from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.http import decode as node_decode
 from kitestring.backend.lnd import wire as lnd
 from kitestring.backend.registry import BackendUrl
-from kitestring.base.commands import GetInfo, ListTransactions, MakeInvoice, PayInvoice
+from kitestring.base.commands import GetBudget, GetInfo, ListTransactions, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
@@ -269,7 +269,7 @@ PARSERS: Final = (
             _text(partial(ask_nwc.decode_response, command=asked)),
             _of("nwc_payloads.json"),
         )
-        for asked in (PAY, MakeInvoice(amount_msat=Msat(1_000)), ListTransactions(), GetInfo())
+        for asked in (PAY, MakeInvoice(amount_msat=Msat(1_000)), ListTransactions(), GetBudget(), GetInfo())
     ),
     Parser(
         "nwc records of payments",
