@@ -19,7 +19,7 @@ DECIDE_WITHIN_S: Final = 600
 #: Seconds over which questions to the owner are counted.
 GATE_S: Final = 600
 #: Requests that may wait for one question: those of a client that sends it anew.
-MAX_WAITING: Final = 16
+MAX_WAITING: Final = 5
 #: Keys that may be blocked, about 100 bytes each.
 MAX_BLOCKED: Final = 10_000
 
