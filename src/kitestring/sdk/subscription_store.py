@@ -155,8 +155,8 @@ class SubscriptionStore:
         self._db.close()
 
     def restored_at(self) -> int | None:
-        """The time at which the file was last put back from a copy, in Unix seconds; None = never. A period that had
-        begun by then may have been charged with an invoice that is not known here."""
+        """Tell when the file was last put back from a copy (Unix seconds); None = never. What had begun by then may
+        have been charged, in its running period, with an invoice that is not known here."""
         found: int | None = self._db.execute("SELECT max(at) FROM restores").fetchone()[0]
         return found
 

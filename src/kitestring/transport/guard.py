@@ -27,6 +27,10 @@ _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
+#: Part of a sentence: a relay of one's own is exempt.
+REMEDY: Final = "if it is your own, name it among your relays"
+
+
 def _bad(url: str) -> KitestringError:
     text = f"{url[:MAX_SHOWN_CHARS]!r} is no relay address; it must look like wss://relay.example.com"
     return KitestringError(Reason.MALFORMED, text)
@@ -86,11 +90,12 @@ def check_foreign(url: str, configured: Collection[str] = (), *, allow_private: 
         return url
     parts = _split(url)
     if parts.scheme != "wss":
-        raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not encrypted (wss)")
+        raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not encrypted (wss); {REMEDY}")
     host = parts.hostname or ""
     literal = ":" in host or host.replace(".", "").isdigit()
     if (literal and not is_public(host)) or host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not on a public address")
+        sentence = f"the relay {known} of the code is not on a public address; {REMEDY}"
+        raise KitestringError(Reason.NOT_PERMITTED, sentence)
     return url
 
 

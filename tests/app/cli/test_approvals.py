@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from kitestring.app.cli.approvals import budgets_text, command, described, wanted
 from kitestring.app.cli.values import when
-from tests.kit.app.console import Noted, Service, run
+from tests.kit.app.console import Noted, Service, kitestring, run
 from tests.kit.app.questions import DAY, ENDED, GRANT, NPUB, QUESTION, TOTAL
 
 
@@ -129,6 +129,9 @@ class Feed(Noted):
             ]
         )
 
+    def call(self, name: str, params: Any, key: str = "", *, wait_s: float = 0) -> dict[str, Any]:
+        return self.read(name, params)
+
     def read(self, name: str, params: Any = None) -> dict[str, Any]:
         self.asked.append((name, params))
         if name == "approvals":
@@ -168,6 +171,11 @@ def test_a_person_that_watches_sees_each_question_and_how_it_ends(watched: Feed)
         done.stdout
     )
     assert "until Ctrl-C" in done.stderr
+
+
+def test_nobody_waits_for_questions_to_a_service_that_does_not_run() -> None:
+    done = kitestring("approvals", "--watch")
+    assert (done.exit_code, done.stdout, "kitestring up" in done.stderr) == (4, "", True)
 
 
 @pytest.mark.parametrize("more", [("--ended",), ("c0ffee",)])

@@ -52,7 +52,7 @@ def command(shell: Shell, question: str, ended: bool, limit: int, watch: bool) -
 def _watch(shell: Shell) -> int:
     """Print what is open, then each question as it comes and each end, by the feed. No question is told twice."""
     try:
-        seen = shell.read("events", {"limit": 1})["last"]
+        seen = shell.call("events", {"limit": 1})["last"]  # without a running service nothing would ever come
         shell.note(f"waiting for questions, until Ctrl-C; {HOW}\n")
         told = {row["id"] for row in shell.read("approvals")["approvals"] if _tell(shell, ASKED, row)}
         while True:

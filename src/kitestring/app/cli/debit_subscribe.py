@@ -33,10 +33,11 @@ def command(
     wallet: str | None,
     encryption: Encryption,
 ) -> None:
-    """Be paid AMOUNT_SAT by the service of NDEBIT (ndebit1…) in each day, week or month (30 days).
+    """Be paid AMOUNT_SAT in every period.
 
-    Asks for the budget first. Then each period is charged at its beginning, and tried again until its end; none is
-    charged twice. The same command goes on where it was; `kitestring debit subscriptions` lists and ends them.
+    The service of NDEBIT (ndebit1…) is asked for the budget first. Then each day, week or month (30 days) is charged at
+    its beginning, and tried again until its end; none is charged twice. The same command goes on where it was;
+    `kitestring debit subscriptions` lists and ends them.
     """
     import asyncio
 

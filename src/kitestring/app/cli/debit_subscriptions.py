@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @click.option("--cancel", metavar="ID", help="End this one: nothing is charged any more.")
 @common
 def command(shell: Shell, cancel: str | None) -> None:
-    """List what `kitestring debit subscribe` charges from this data directory, or end one of them.
+    """List your subscriptions, or end one of them.
 
-    What its service has granted stays granted; its owner can take it back there.
+    They are what `kitestring debit subscribe` charges from this data directory. What a service has granted stays
+    granted; its owner can take it back there.
     """
     from kitestring.sdk.subscription_store import FILE_NAME, FOLDER, SubscriptionStore
 

@@ -226,10 +226,11 @@ async def with_code(desk: Managing, made: Result, _call: Call) -> Result:
 
 
 async def debit_sessions(desk: Reading, params: SessionsParams, _call: Call) -> Result:
-    """List the codes of a pointer that are good once, the newest first, and what became of them.
+    """List codes that are good once, and their end.
 
-    One is waiting, until somebody shows it; paying, while its payment is under way; used; expired; or closed, by an
-    operator who has decided about its payment. Those that nobody used are forgotten some time after their end.
+    Those of one pointer, the newest first. One is waiting, until somebody shows it; paying, while its payment is under
+    way; used; expired; or closed, by an operator who has decided about its payment. Those that nobody used are
+    forgotten some time after their end.
     """
     pointer, now = await need_pointer(desk, params.pointer), desk.clock.now()
     made = await desk.store.sessions(pointer.grant_id, SESSIONS_LOOKED_AT)
