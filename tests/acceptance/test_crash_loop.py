@@ -11,14 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kitestring.backend.sandbox.world import World
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.ledger.audit.checks import audit
-from tests.kit.app.process import FORGETFUL, PATIENCE_S, Service, Wallet, relay, wallet
+from tests.kit.app.process import FORGETFUL, PATIENCE_S, Service, Wallet, relay, requestor, wallet
 from tests.kit.waiting import until
 
 KILLS = 100
@@ -37,6 +39,14 @@ PAUSE_S = 0.15
 #: … and this many seconds after the hasty ones have asked: some of them are claimed, some are not.
 HURRY_S = 0.03
 SEED = 20261121
+#: Requestors of debits that the owner has given full access, and the most strangers about whom he is asked: fewer than
+#: may ask in ten minutes.
+TAKERS = 3
+STRANGERS = 50
+#: Seconds between two looks of the owner at who asks.
+LOOK_S = 0.1
+#: The code of a debit that was not carried out and is to be asked for anew.
+ASK_ANEW = 3
 
 UNANSWERED = (
     "SELECT r.request_id FROM requests r JOIN payments p ON p.service = r.service AND p.payment_id = r.payment_id"
@@ -51,6 +61,8 @@ class Traffic:
     invoice: Callable[[], str]
     paid: dict[str, str] = field(default_factory=dict)  # request id → payment hash
     made: set[str] = field(default_factory=set)
+    debits: dict[str, str] = field(default_factory=dict)  # request id → payment hash
+    takers: list[Wallet] = field(default_factory=list)
     waiting: dict[str, Wallet] = field(default_factory=dict)
     open: asyncio.Event = field(default_factory=asyncio.Event)  # nobody asks anew while the service is down
     late: list[asyncio.Task[None]] = field(default_factory=list)
@@ -76,10 +88,64 @@ class Traffic:
         self.paid[request_id] = bolt11.decode(invoice).payment_hash
         return request_id
 
+    async def take(self, client: Wallet, pointer: str) -> None:
+        """One debit; whether it is paid is in the answer."""
+        invoice = self.invoice()
+        request_id = await client.debit(invoice, pointer)
+        self.debits[request_id] = bolt11.decode(invoice).payment_hash
+        await self.finish(client, request_id)
+
+    async def takes(self, client: Wallet, pointer: str) -> None:
+        """One debit after the other until the end of the test."""
+        self.takers.append(client)
+        while not self.stopping:
+            await self.open.wait()
+            if not self.stopping:
+                await self.take(client, pointer)
+
+    async def strangers_ask(self, pubkey: str, relay_url: str, pointer: str) -> None:
+        """One stranger after the other asks once, and waits for the owner's word."""
+        for _ in range(STRANGERS):
+            await self.open.wait()
+            if self.stopping:
+                return
+            async with requestor(pubkey, relay_url) as stranger:
+                self.takers.append(stranger)
+                await self.take(stranger, pointer)
+
     async def _ask_for_one(self, client: Wallet) -> str:
         request_id = await client.send("make_invoice", amount=21_000)
         self.made.add(request_id)
         return request_id
+
+
+#: A service that is killed while it is asked, or starting; and a word that was heard before that.
+DEAF = {Reason.UNAVAILABLE, Reason.ALREADY_USED, Reason.PAYMENT_IN_FLIGHT}
+
+
+async def _say_yes(service: Service, verdict: str = "once") -> None:
+    """The owner's word to all who ask. A service that is killed meanwhile has heard it or not; he looks again."""
+    try:
+        for asked in (await service.call("approvals"))["approvals"]:
+            await service.call("approve", f"yes-{asked['id']}", id=asked["id"], verdict=verdict, wait_s=0)
+    except KitestringError as failure:
+        if failure.reason not in DEAF:
+            raise
+
+
+async def _decides(service: Service) -> None:
+    while True:
+        await _say_yes(service)
+        await asyncio.sleep(LOOK_S)
+
+
+async def _with_full_access(service: Service, client: Wallet, traffic: Traffic, pointer: str) -> None:
+    """The first debit of a requestor, with the owner's word about all that follow."""
+    taking = asyncio.create_task(traffic.take(client, pointer))
+    while not taking.done():
+        await _say_yes(service, "always")
+        await asyncio.sleep(LOOK_S)
+    await taking
 
 
 async def _wait(holds: Callable[[], object], what: str) -> None:
@@ -116,6 +182,12 @@ async def _wallets(service: Service) -> AsyncIterator[list[Wallet]]:
         yield [await stack.enter_async_context(wallet(uri)) for uri in uris]
 
 
+@asynccontextmanager
+async def _takers(card: dict[str, Any], relay_url: str) -> AsyncIterator[list[Wallet]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(requestor(card["service_pubkey"], relay_url)) for _ in range(TAKERS)]
+
+
 @pytest.mark.timeout(600)
 async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(SEED)
@@ -125,8 +197,14 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
         card = await service.start()
         with World(service.home.sandbox_db) as world:
             traffic = Traffic(lambda: world.invoice(Msat(chance.randrange(1_000, 50_000))))
-            async with _wallets(service) as wallets:
+            pointer = (await service.call("debit_pointer_create", "till", label="till"))["pointer_id"]
+            async with _wallets(service) as wallets, _takers(card, hub.url) as takers:
+                for client in takers:
+                    await _with_full_access(service, client, traffic, pointer)
                 flows = [asyncio.create_task(traffic.flow(client)) for client in wallets[HASTY:]]
+                flows += [asyncio.create_task(traffic.takes(client, pointer)) for client in takers]
+                flows.append(asyncio.create_task(traffic.strangers_ask(card["service_pubkey"], hub.url, pointer)))
+                owner = asyncio.create_task(_decides(service))
                 for _ in range(KILLS):
                     traffic.open.set()
                     hits += await _kill_in_the_middle(service, traffic, wallets[:HASTY], chance)
@@ -138,16 +216,21 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
                 traffic.open.set()
                 async with asyncio.timeout(PATIENCE_S):
                     await asyncio.gather(*flows, *traffic.late)
+                assert not owner.done(), owner.exception()
+                owner.cancel()
             assert (await service.call("audit_node"))["violations"] == []
             assert await service.end(signal.SIGTERM) == 0
             _check_every_answer(traffic, wallets)
+            _check_every_debit(traffic)
             _check_the_nodes_own_list(traffic, world, service)
     assert audit(service.home.ledger, card["service_pubkey"]) == []
     with capsys.disabled():
         starts = sorted(service.start_s)
         print(  # noqa: T201 - the figures of the run
             f"\n{KILLS} kills, {hits} with a claimed unanswered payment; {len(traffic.paid)} payments and"
-            f" {len(traffic.made)} invoices asked, {lost} requests sent again because nobody had claimed them;"
+            f" {len(traffic.made)} invoices asked, {len(_paid_debits(traffic))} of {len(traffic.debits)} debits paid,"
+            f" {len(traffic.takers) - TAKERS} strangers asked; {lost} requests sent again, because nobody had claimed"
+            " them;"
             f" start {starts[len(starts) // 2]:.2f} s (median), {starts[-1]:.2f} s (longest)"
         )
     assert hits >= HITS
@@ -164,10 +247,31 @@ def _check_every_answer(traffic: Traffic, wallets: list[Wallet]) -> None:
             assert sha256(preimage).hexdigest() == traffic.paid[request_id]
 
 
+def _paid_debits(traffic: Traffic) -> dict[str, str]:
+    """The debits that were answered with yes."""
+    replies = {request_id: found[0] for client in traffic.takers for request_id, found in client.replies.items()}
+    return {request_id: name for request_id, name in traffic.debits.items() if replies[request_id]["res"] == "ok"}
+
+
+def _check_every_debit(traffic: Traffic) -> None:
+    """Each is paid with its proof, or was to be asked for anew: strangers' are not claimed a second time."""
+    for client in traffic.takers:
+        for request_id, found in client.replies.items():
+            assert all(reply == found[0] for reply in found), "one debit, two answers"
+            if found[0]["res"] == "ok":
+                preimage = bytes.fromhex(found[0]["preimage"])
+                assert sha256(preimage).hexdigest() == traffic.debits[request_id]
+            else:
+                assert found[0]["code"] == ASK_ANEW, found[0]
+    assert len(_paid_debits(traffic)) > KILLS // 2
+
+
 def _check_the_nodes_own_list(traffic: Traffic, world: World, service: Service) -> None:
     sent = [payment for payment in world.payments() if payment.direction == "out"]
     assert {payment.state for payment in sent} == {"settled"}
-    assert sorted(payment.payment_hash for payment in sent) == sorted(traffic.paid.values())
+    assert sorted(payment.payment_hash for payment in sent) == sorted(
+        [*traffic.paid.values(), *_paid_debits(traffic).values()]
+    )
     assert world.books().balanced
     ours = service.read("SELECT payment_hash, amount_msat, fee_msat FROM payments WHERE state = 'settled'")
     assert sorted(ours) == sorted((p.payment_hash, int(p.amount_msat), int(p.fee_msat)) for p in sent)

@@ -301,7 +301,7 @@ class Model:
             one for one in self.questions.values()
             if one.asked_at > tx.gate.since and (one.asked_at <= asked.asked_at or one.state == "open")
         ]  # fmt: skip
-        of_caller = sum(one.caller == asked.caller for one in lately)
+        of_caller = sum(one.caller == asked.caller and one.state != "approved" for one in lately)
         if of_caller >= tx.gate.of_caller or sum(one.is_known == asked.is_known for one in lately) >= tx.gate.of_all:
             return "rate_limited"
         if asked.caller in self.blocked:

@@ -137,9 +137,15 @@ class Wallet:
 
     async def send(self, method: str, cipher: Cipher = "nip44", /, **params: Any) -> str:
         """Ask; the request's id."""
-        plaintext = json.dumps({"method": method, "params": params})
+        return await self._publish(kinds.NWC_REQUEST, {"method": method, "params": params}, cipher)
+
+    async def debit(self, bolt11: str, pointer: str) -> str:
+        """Ask a pointer for a payment; the request's id."""
+        return await self._publish(kinds.DEBIT, {"bolt11": bolt11, "pointer": pointer}, "nip44")
+
+    async def _publish(self, kind: int, members: dict[str, Any], cipher: Cipher) -> str:
         event = request_event(
-            self.key, kind=kinds.NWC_REQUEST, service=self.peer, plaintext=plaintext, cipher=cipher,
+            self.key, kind=kind, service=self.peer, plaintext=json.dumps(members), cipher=cipher,
             shared=shared_secret(self.key, self.peer, cipher), entropy=os.urandom, now=int(time.time()),
         )  # fmt: skip
         self.requests[event.id] = event
@@ -163,10 +169,22 @@ class Wallet:
 async def wallet(uri: str) -> AsyncIterator[Wallet]:
     """A connected client of a connection URI."""
     parsed = decode_nwc(uri)
-    key = SecretKey(parsed.secret)
-    async with aiohttp.ClientSession() as session, session.ws_connect(parsed.relays[0], max_msg_size=0) as socket:
-        opened = Wallet(key, parsed.service_pubkey, socket)
-        await socket.send_str(json.dumps(["REQ", "replies", {"kinds": [23195], "#p": [key.public_hex]}]))
+    async with _peer(SecretKey(parsed.secret), parsed.service_pubkey, parsed.relays[0], kinds.NWC_RESPONSE) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def requestor(service_pubkey: str, relay_url: str) -> AsyncIterator[Wallet]:
+    """Somebody with a fresh key who asks for debits."""
+    async with _peer(SecretKey.generate(os.urandom), service_pubkey, relay_url, kinds.DEBIT) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _peer(key: SecretKey, service_pubkey: str, relay_url: str, kind: int) -> AsyncIterator[Wallet]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(relay_url, max_msg_size=0) as socket:
+        opened = Wallet(key, service_pubkey, socket)
+        await socket.send_str(json.dumps(["REQ", "replies", {"kinds": [kind], "#p": [key.public_hex]}]))
         while json.loads((await socket.receive()).data)[0] != "EOSE":
             pass
         listening = asyncio.create_task(opened.listen())

@@ -239,6 +239,13 @@ async def test_who_shares_a_grant_is_never_told_of_the_payment_of_another(store:
     assert answer == Denied(Reason.INVOICE_TAKEN)
 
 
+async def test_who_is_welcome_may_ask_again(store: Store) -> None:
+    await store.apply(asks("a"))
+    await store.apply(approve("a"))
+    assert await store.apply(asks("b", gate=PromptGate(NOW - 600, 1, 60))) == Claimed()
+    assert await store.apply(asks("c", "c3" * 32, gate=PromptGate(NOW - 600, 9, 2))) == Denied(Reason.RATE_LIMITED)
+
+
 async def test_a_clock_that_was_ahead_once_closes_the_gate_to_nobody(store: Store) -> None:
     ahead = NOW + 10**7
     for name in ("s0", "s1"):

@@ -42,7 +42,7 @@ UPDATE approvals SET state = ?, version = version + 1, decided_at = ?, decided_b
 WHERE service = ? AND approval_id = ? AND state = 'open'"""
 _OF_CALLER: Final = (
     "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND (asked_at <= ? OR state = 'open')"
-    " AND wire = ? AND target = ? AND caller = ?"
+    " AND wire = ? AND target = ? AND caller = ? AND state <> 'approved'"
 )
 _OF_ALL: Final = (
     "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND (asked_at <= ? OR state = 'open')"
