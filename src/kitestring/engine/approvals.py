@@ -150,7 +150,8 @@ class Approvals:
         if asked.state is not ApprovalState.OPEN:
             return _as_told_before(asked, word)
         if asked.version != word.version:
-            raise KitestringError(Reason.BUSY, "the question has changed since it was shown: look again")
+            text = f"this is version {asked.version} of the question, not {word.version}: look at it again"
+            raise KitestringError(Reason.BUSY, text)
         if self._is_over(asked):
             await self._end(asked, ApprovalState.EXPIRED, _NOBODY)
             raise KitestringError(Reason.UNDECIDED, "it was too late: whoever asked was told that nobody has decided")
@@ -358,7 +359,7 @@ def _as_told_before(asked: Approval, word: OwnersWord) -> Approval:
     """The question as it was decided, if it was by this very command. Raises KitestringError otherwise."""
     if word.key and asked.decided_as == word.key:
         return asked
-    text = f"it was {asked.state.value} already"
+    text = f"it was {asked.state.value} already: see `kitestring approvals --ended`"
     if asked.state is ApprovalState.SUPERSEDED:
         text = "the same key has asked for something else since: see `kitestring approvals`"
     raise KitestringError(Reason.ALREADY_USED, text, state=asked.state.value, decided_by=asked.decided_by)
