@@ -1,4 +1,4 @@
-"""A thousand strangers ask for money at once: the owner is asked about few, nothing else is stored, nobody else waits."""
+"""A thousand strangers ask for money at once: the owner hears of few, nothing else is stored, nobody else waits."""
 
 from __future__ import annotations
 
