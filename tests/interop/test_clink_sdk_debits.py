@@ -399,7 +399,7 @@ async def test_kitestring_asks_kitestring_for_a_payment_and_for_a_budget(
     assert hashlib.sha256(bytes.fromhex(paid["preimage"])).hexdigest() == paid["payment_hash"]
     asking = asyncio.create_task(other.ask_apart("debit", "budget", pointer.ndebit, "3000/week"))
     await till.ask_apart("approve", (await _question(till, "budget"))["id"])
-    assert await asking == {"amount_msat": 3_000_000, "every": "week"}
+    assert await asking == {"amount_msat": 3_000_000, "every": "week", "number": 1}
     paid = await other.ask_apart("debit", "request", pointer.ndebit, "1000")
     assert paid["amount_msat"] == 1_000_000
     assert till.ask("approvals")["approvals"] == []

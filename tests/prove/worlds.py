@@ -141,7 +141,7 @@ class World:
             ruling, number = self.chance.choice(RULINGS), self.chance.randrange(1_000_000)
             more = {"budget": Budget(Msat(3 * AMOUNT))} if ruling is Ruling.BUDGET else {}
             for _ in range(self.chance.choice((1, 1, 2))):
-                with suppress(KitestringError, AttributeError):  # it is decided, is not to be done now, or is away
+                with suppress(KitestringError):  # it is decided, is not to be done now, or is away
                     await self.service.decide(ruling, f"d{number}", **more)
 
     async def sells(self) -> None:
@@ -201,10 +201,11 @@ class World:
             storm = asyncio.create_task(self.storm())
             killed = asyncio.create_task(crossings.killed.wait())
             hazard = asyncio.create_task(self.trouble(True))
+            owner = asyncio.create_task(self.decides())
             await asyncio.wait((killed,), timeout=seconds)
             self.note("killed" if crossings.killed.is_set() else "ended")
             self.copies.append(self.house.copy())
-            await _end(storm, killed, hazard)
+            await _end(storm, killed, hazard, owner)
 
     async def trouble(self, alive: bool) -> None:
         """The hazards of this world that come while a service is alive, or between two lives."""
@@ -240,7 +241,7 @@ class World:
         if "low rates" in self.hazards:
             self.house.settings["rates"] = RequestRates(10_000, 1)
         works = (self.pays(), self.sells(), self.takes())
-        clients, owner = [asyncio.create_task(work) for work in works], asyncio.create_task(self.decides())
+        clients = [asyncio.create_task(work) for work in works]
         try:
             for _ in range(LIVES):
                 await self.live(LIFE_S, Crossings(self.chance.randrange(5, 150)))
@@ -251,7 +252,7 @@ class World:
                 await self.house.clocks.service.sleep(REST_S)
                 await self.check()
         finally:
-            await _end(*clients, owner)
+            await _end(*clients)
 
     # ------------------------------------------------------------ afterwards
 

@@ -133,7 +133,7 @@ class World:
             await rig.account("purse", FUNDED)
             for name, key in CLIENTS.items():
                 peer = door.keyring.connection_key(name).public_hex
-                more: dict[str, Any] = {"account": "purse", "budget": Budget.total(Msat(FUNDED))}
+                more: dict[str, Any] = {"account": "purse", "budgets": (Budget.total(Msat(FUNDED)),)}
                 await rig.grant(name, caller=key.public_hex, service_pubkey=peer, **more)
             return [door.invoice(self.script(), expiry_s=86_400) for _ in range(REQUESTS // 2)]
 

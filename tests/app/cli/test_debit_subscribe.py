@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -66,14 +68,25 @@ async def test_a_refused_budget_is_told_and_nothing_is_left(service: Service) ->
     assert "unwanted" not in [row["name"] for row in listed]
 
 
+@contextmanager
+def _heeding_ctrl_c() -> Iterator[None]:
+    """Children of who was started in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 async def test_it_runs_in_the_foreground_alone_and_goes_on_after_a_kill(service: Service) -> None:
     async with payer(service) as customer:
         words = ("debit", "subscribe", customer.code(), "700/week", "--name", "foreground")
         environment = {**os.environ, "KITESTRING_DATA_DIR": str(service.home)}
-        running = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "kitestring", *words, env=environment, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        with _heeding_ctrl_c():
+            running = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "kitestring", *words, env=environment, stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
         assert running.stdout is not None
         async with asyncio.timeout(PATIENCE_S):
             line = await running.stdout.readline()
