@@ -125,7 +125,7 @@ class Approvals:
             target=debit.pointer_id,
             command=freeze(debit),
             asked_at=now,
-            expires_at=min(now + DECIDE_WITHIN_S, *filter(None, ends), now + DECIDE_WITHIN_S),
+            expires_at=min(filter(None, (now + DECIDE_WITHIN_S, *ends))),
             is_known=is_known,
         )
         replaces = "" if before is None else before.approval_id

@@ -19,7 +19,7 @@ from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
 from kitestring.engine.outcomes import paid
-from kitestring.engine.payments import DECIDE_LIMIT_S, Order, Payments
+from kitestring.engine.payments import DECIDE_LIMIT_S, Decided, Order, Payments
 from kitestring.engine.pursuit import Pursuit
 from kitestring.policy.budget import oldest
 from kitestring.policy.debits import MIN_LEFT_S, AskTheOwner, Charged, Kept, decide_debit
@@ -95,9 +95,11 @@ class Debits:
 
     async def _pay(self, order: Order, grant: Grant, until: float) -> Refused | Stale | None:
         decided = await self._payments.decide(order, grant, until)
+        return decided if isinstance(decided, Stale) else await self._after(decided, order, grant)
+
+    async def _after(self, decided: Decided, order: Order, grant: Grant) -> Refused | None:
+        """Say what is to be said now; the refusal is the caller's to tell."""
         match decided:
-            case Stale():
-                return decided
             case Pursuit() | Running() | Joined():
                 return None
             case Finished():
@@ -148,7 +150,7 @@ class Debits:
     async def _ask(
         self, incoming: Incoming, debit: Debit, pointer: Grant | None, grant: Grant | None, verdict: AskTheOwner
     ) -> Refused | None:
-        """AskTheOwner the owner, but not about what has an answer already, or can never be paid."""
+        """Ask the owner, but not about what has an answer already, or can never be paid."""
         if debit.payment is not None and pointer is not None:
             network, now = self._context.node.network, self._context.clock.now()
             refused = refuse_payment(debit.payment, now + MIN_LEFT_S, network, keysend=False)
@@ -159,20 +161,7 @@ class Debits:
         return await self._approvals.ask(incoming, debit, verdict.kind, verdict.token, has_grant=grant is not None)
 
     async def _known(self, order: Order, grant: Grant, refused: Refused) -> Refused | None:
-        decided = await self._payments.known(order, grant, refused)
-        match decided:
-            case AlreadyPaid():
-                await self._store(order.incoming, grant, paid(decided.payment))
-                return None
-            case Finished():
-                self._context.deliver(decided.messages)
-                return None
-            case Refused():
-                return await self._with_details(decided, order, grant)
-            case Pursuit() | Running() | Joined():
-                return None
-            case _:
-                assert_never(decided)
+        return await self._after(await self._payments.known(order, grant, refused), order, grant)
 
     # ------------------------------------------------------------ answer
 
