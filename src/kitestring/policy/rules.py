@@ -83,8 +83,11 @@ def decide(
     limit = grant.per_payment_msat
     if limit is not None and command.amount_msat + fee_cap > limit:
         return _over_payment_limit(command.amount_msat, fee_cap, limit)
-    room = min((budget.limit_msat - command.amount_msat for budget in grant.budgets), default=fee_cap)
-    fee_cap = max(ZERO, min(fee_cap, room, fee_cap if fee_at_most is None else fee_at_most))
+    if fee_at_most is not None:
+        fee_cap = min(fee_cap, fee_at_most)
+    for budget in grant.budgets:
+        fee_cap = min(fee_cap, budget.limit_msat - command.amount_msat)
+    fee_cap = max(ZERO, fee_cap)
     charged = charges(grant, command.amount_msat + fee_cap, now)
     for one in charged:
         if one.amount_msat > one.limit_msat:

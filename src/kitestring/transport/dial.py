@@ -9,6 +9,7 @@ from typing import Final, Self
 import aiohttp
 
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.transport.cork import CorkedSocket
 from kitestring.transport.guard import public_socket
 from kitestring.transport.proxies import Proxies, is_socks
 
@@ -102,7 +103,9 @@ class Dialer:
         session = self._sessions.get(way)
         if session is None:
             connector = _socks_connector(way) if way not in {"", "guarded"} else _direct_connector(way == "guarded")
-            session = aiohttp.ClientSession(connector=connector, middlewares=(_no_redirects,), trust_env=False)
+            session = aiohttp.ClientSession(
+                connector=connector, middlewares=(_no_redirects,), trust_env=False, ws_response_class=CorkedSocket
+            )
             self._sessions[way] = session
         return session
 

@@ -1,5 +1,9 @@
 """Budgets: compared and reserved with a claim, corrected with the truth."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.base.records import Charge
@@ -41,6 +45,17 @@ async def test_buckets_that_left_the_window_are_subtracted_and_not_corrected_any
     assert await store.budget_used("app", 11) == 2000
     denied = await store.apply(claim("d", payment("d"), charge(1, 2000, bucket=9, oldest=0)))
     assert denied == Denied(Reason.OVER_BUDGET, Msat(0))
+
+
+async def test_no_bucket_gives_back_more_than_it_holds(store: Store, ledger: Path) -> None:
+    """Another bucket of the same window keeps what was used in it."""
+    await store.apply(claim("a", payment("a"), charge(1100, 2000, bucket=10, oldest=5)))
+    await store.apply(claim("b", payment("b", 500, 0), charge(500, 2000, bucket=11, oldest=5)))
+    with closing(sqlite3.connect(ledger)) as books, books:
+        books.execute("UPDATE buckets SET used_msat = 300 WHERE bucket = 10")
+        books.execute("UPDATE budgets SET used_msat = 800")
+    await store.apply(fail("a", answered("a")))
+    assert await store.budget_used("app", 5) == 500
 
 
 async def test_a_calendar_budget_begins_anew_with_its_period_and_is_corrected_in_it_alone(store: Store) -> None:

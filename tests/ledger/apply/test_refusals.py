@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from kitestring.base.errors import Reason
+from kitestring.base.grants import Grant
 from kitestring.base.records import CONTROL_WIRE
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     Claimed,
+    ClaimPayment,
     Denied,
     Done,
     Finished,
@@ -19,6 +21,7 @@ from kitestring.base.transactions import (
     More,
     Prune,
     Running,
+    SaveGrant,
     Unstored,
 )
 from kitestring.ledger.apply.refusals import MOST_AHEAD_S
@@ -30,6 +33,7 @@ from tests.kit.ledger.values import (
     SERVICE,
     answered,
     claim,
+    execute,
     fail,
     payment,
     record_invoice,
@@ -211,3 +215,22 @@ async def test_what_is_kept_is_counted_over_all_that_is_forgotten(store: Store, 
     await store.apply(EVER)
     assert audit(ledger, SERVICE) == []
     assert await store.apply(claim("a", asked=request("f0", sent_at=NOW))) == Denied(Reason.STALE_REQUEST)
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_what_one_grant_of_a_requestor_has_forgotten_is_refused_to_all_of_its_grants(store: Store) -> None:
+    """In the same commit too, whose refusals no row shows yet."""
+    one = Grant(grant_id="one", name="one", wire="debits", account_id="alice", caller="key")
+    await store.apply(execute("grants", SaveGrant(one), SaveGrant(replace(one, grant_id="two", name="two"))))
+
+    def asked(name: str, sent_at: int) -> ClaimPayment:
+        by_key = payment(name, grant_id="two", requestor="key")
+        return claim(name, by_key, asked=request(name, wire="debits", grant_id="two", sent_at=sent_at))
+
+    of_one: dict[str, Any] = {"wire": "debits", "grant_id": "one", "max_number": 2}
+    *_, at_once = await asyncio.gather(
+        *(store.apply(refuse(f"f{n}", None, sent_at=NOW + n, **of_one)) for n in range(4)),
+        store.apply(asked("f1", NOW + 1)),
+    )
+    later, new = await store.apply(asked("f0", NOW + 1)), await store.apply(asked("new", NOW + 2))
+    assert (at_once, later, new) == (Denied(Reason.STALE_REQUEST), Denied(Reason.STALE_REQUEST), Claimed())

@@ -132,14 +132,15 @@ class Gateway:
     # ------------------------------------------------------------ the steps of a request
 
     async def _serve(self, event: Event, caller: Caller) -> None:
-        if await self._is_answered(event, caller):
+        since = self._refused.since
+        if await self._is_answered(event, caller, since):
             return
         choice = caller.wire.cipher(event, caller.grant)
         to = _reply_to(event, caller, choice.cipher)
         try:
             text = self._decrypt(event, choice, caller, to)
             self._heed_last_words(event, text, caller, to)
-            self._heed_start(event, caller, to)
+            self._heed_start(event, caller, to, since)
             self._admit(text, caller, to)
             self._heed_cipher(text, choice, caller, to)
             asked = caller.wire.read(text, event, to, self._facts)
@@ -149,9 +150,9 @@ class Gateway:
         else:
             await self._carry_out(event, caller, asked)
 
-    async def _is_answered(self, event: Event, caller: Caller) -> bool:
+    async def _is_answered(self, event: Event, caller: Caller, since: int) -> bool:
         """Whether this is a copy: then the stored answer is said again, whatever rates or prices are now, or nothing if
-        none was stored or it was said just now. What an earlier run may have answered is looked for before it costs
+        none was stored or it was said just now. What is dated before this run (``since``) is looked for before it costs
         anything; any other copy of a known caller's is met by the claim itself."""
         if event.id in self._refused:
             return True
@@ -159,7 +160,7 @@ class Gateway:
             if caller.rates.may_repeat(caller.name, event.id):
                 await self._engine.known(event.id)
             return True
-        may_be_older = event.created_at <= self._refused.since + WINDOWS[event.kind].ahead_s or not caller.known
+        may_be_older = event.created_at <= since or not caller.known
         return may_be_older and await self._is_known(event, caller)
 
     async def _is_known(self, event: Event, caller: Caller) -> bool:
@@ -170,10 +171,9 @@ class Gateway:
         if self._last_words.refuse(event.id, event.created_at):
             raise WireRefusalError(to.named(caller.wire.method(text)), _NOT_STORED)
 
-    def _heed_start(self, event: Event, caller: Caller, to: ReplyTo) -> None:
+    def _heed_start(self, event: Event, caller: Caller, to: ReplyTo, since: int) -> None:
         """Of strangers nothing is stored: what was asked before this service was started may have been refused. So may
         what somebody had asked who is known since."""
-        since = self._refused.since
         if caller.known:
             since = min(since, caller.known_since + 1 + WINDOWS[event.kind].ahead_s)
         if event.created_at < since:
@@ -199,7 +199,7 @@ class Gateway:
             self._used(caller.grant, choice.raises)
 
     def _charge(self, event: Event, asked: Asked, caller: Caller) -> None:
-        limited = caller.rates.charge(caller.name, asked, work_bits(event))
+        limited = caller.rates.charge(caller.name, asked, 0 if caller.known else work_bits(event))
         if limited is not None:
             raise WireRefusalError(asked.to, limited)
 

@@ -49,8 +49,10 @@ class LastWords:
     def refuse(self, event_id: str, created_at: int) -> bool:
         """Whether a request of this date (Unix seconds) was refused by last words, or may have been by such as were
         forgotten."""
+        if created_at < self._refused_before or not self._kept:  # hardly ever is anything kept
+            return created_at < self._refused_before
         kept = self._kept.get(_name(event_id))
-        return created_at < self._refused_before or (kept is not None and kept.until > self._clock.now())
+        return kept is not None and kept.until > self._clock.now()
 
     async def keep(self, event_id: str, created_at: int, until: int) -> bool:
         """Keep an id until ``until`` (Unix seconds), durably before this returns; whether it is kept."""

@@ -31,13 +31,19 @@ _RECEPTIONS: Final = {
     RelayAnswer.LATER: Reception.REFUSED,
     RelayAnswer.AUTH: Reception.REFUSED,
     RelayAnswer.REFUSED: Reception.REFUSED,
+    RelayAnswer.NONE: Reception.UNSENT,
 }
+
+
+_RANK: Final = {answer: rank for rank, answer in enumerate(_RECEPTIONS)}
 
 
 def reception_of(result: PublishResult) -> Reception:
     """The best word of any relay."""
-    said = {verdict.answer for verdict in result.relays.values()}
-    return next((reception for answer, reception in _RECEPTIONS.items() if answer in said), Reception.UNSENT)
+    if not result.relays:
+        return Reception.UNSENT
+    answers = [verdict.answer for verdict in result.relays.values()]
+    return _RECEPTIONS[answers[0] if len(answers) == 1 else min(answers, key=_RANK.__getitem__)]
 
 
 class RelayCarrier:

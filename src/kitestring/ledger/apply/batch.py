@@ -191,17 +191,28 @@ class Batch:
             self._put(reply, done.lastrowid)
         return done.rowcount == 1
 
-    def is_too_old(self, r: Request, looked_up: int | None = None, caller: str = "") -> bool:
+    def is_too_old(
+        self, r: Request, looked_up: int | None = None, caller: str = "", *, of_caller: int | None = None
+    ) -> bool:
         """Whether a request may be one that was answered and forgotten. Only peers' are forgotten as refused ones.
         ``looked_up`` is what the row of its grant's refusals says, if somebody has read that in this transaction.
-        Of a ``caller`` who may have several grants the refusals are kept with one of them."""
+        Of a ``caller`` who may have several grants the refusals are kept with one of them: ``of_caller`` is what their
+        rows say."""
+        sent_at, sums = r.sent_at, self.sums
         if r.wire == CONTROL_WIRE:
-            return r.sent_at < self.sums.pruned_before
-        before = max(
-            self.sums.pruned_before, self.sums.refused_before, self.counts.refused_before(r.grant_id, looked_up)
-        )
-        of_caller = self.execute(_OF_CALLER, (self.service, r.wire, caller)).fetchall() if caller else ()
-        return r.sent_at < max(before, *(self.counts.refused_before(grant_id, None) for (grant_id,) in of_caller), 0)
+            return sent_at < sums.pruned_before
+        if sent_at < sums.pruned_before or sent_at < sums.refused_before:
+            return True
+        if sent_at < self.counts.refused_before(r.grant_id, looked_up):
+            return True
+        return bool(caller) and sent_at < self._refused_before_of(r.wire, caller, of_caller)
+
+    def _refused_before_of(self, wire: str, caller: str, looked_up: int | None) -> int:
+        """The latest time before which everything of one of a caller's grants is refused."""
+        if looked_up is not None and not self.counts.has_refused:
+            return looked_up
+        grants = self.execute(_OF_CALLER, (self.service, wire, caller)).fetchall()
+        return max((self.counts.refused_before(grant_id, None) for (grant_id,) in grants), default=0)
 
     def _values(self, r: Request) -> tuple[object, ...]:
         return (self.service, r.request_id, r.wire, r.grant_id, r.command, r.reply_to, r.sent_at, r.received_at)

@@ -32,9 +32,13 @@ UPDATE budgets SET used_msat = used_msat + ?1, reserved_msat = used_msat + ?1, l
 WHERE service = ?3 AND grant_id = ?4 AND budget_id = ?5"""
 _FILL: Final = """
 INSERT INTO buckets VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
+#: Changes nothing where there is less in the bucket than is taken out.
+_CORRECT_BUCKET_BY: Final = """
+UPDATE buckets SET used_msat = used_msat + ?1
+WHERE service = ?2 AND grant_id = ?3 AND budget_id = ?4 AND bucket = ?5 AND used_msat + ?1 >= 0"""
 _IN_BUCKET: Final = "SELECT used_msat FROM buckets WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket = ?"
-_CORRECT_BUCKET: Final = (
-    "UPDATE buckets SET used_msat = used_msat + ? WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket = ?"
+_EMPTY_BUCKET: Final = (
+    "UPDATE buckets SET used_msat = 0 WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket = ?"
 )
 _CORRECT: Final = (
     "UPDATE budgets SET used_msat = max(0, used_msat + ?) WHERE service = ? AND grant_id = ? AND budget_id = ?"
@@ -102,11 +106,13 @@ def correct(batch: Batch, charge: Charge, more: int) -> None:
     if is_period(charge):
         batch.execute(_CORRECT_PERIOD, (more, *key, charge.bucket))
         return
+    if batch.execute(_CORRECT_BUCKET_BY, (more, *key, charge.bucket)).rowcount == 1:
+        batch.execute(_CORRECT, (more, *key))
+        return
     row = batch.execute(_IN_BUCKET, (*key, charge.bucket)).fetchone()
     if row is not None:
-        more = max(more, -row[0])
-        batch.execute(_CORRECT_BUCKET, (more, *key, charge.bucket))
-        batch.execute(_CORRECT, (more, *key))
+        batch.execute(_EMPTY_BUCKET, (*key, charge.bucket))
+        batch.execute(_CORRECT, (-row[0], *key))
 
 
 def _key(batch: Batch, charge: Charge) -> tuple[int, str, int]:

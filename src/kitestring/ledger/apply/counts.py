@@ -106,6 +106,11 @@ class Counts:
             known = Refusals(0, 0, 0) if row is None else Refusals(*row)
         return known
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether this batch has refused something, so that rows do not say all."""
+        return bool(self._refusals)
+
     def refused_before(self, grant_id: str, looked_up: int | None) -> int:
         """The time before which everything of a grant is refused; ``looked_up`` as its row says it, None to look."""
         if looked_up is None or grant_id in self._refusals:

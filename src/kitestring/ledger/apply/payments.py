@@ -44,9 +44,10 @@ from kitestring.ledger.rows import (
     write_claimed,
 )
 
-_FACTS: Final = """
+#: Everything that a claim asks for, in one look-up.
+_LOOK: Final = """
 SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.requestor, h.amount_msat,
-  h.state, f.refused_before, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?
+  h.state, f.refused_before, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?, {}
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
@@ -55,6 +56,13 @@ LEFT JOIN refusals f ON f.service = s.service AND f.grant_id = ?
 LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ? AND b.budget_id = ?
 LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_id = ? AND i.payment_hash <> ''
 WHERE s.service = ?"""
+_FACTS: Final = _LOOK.format("0, 0")
+#: The same of a payment that a requestor asks for: what all of its grants refuse, and whether the owner has blocked it.
+_FACTS_OF_REQUESTOR: Final = _LOOK.format("""
+  (SELECT max(q.refused_before) FROM grants o INDEXED BY grants_by_caller
+   JOIN refusals q ON q.service = o.service AND q.grant_id = o.grant_id
+   WHERE o.service = s.service AND o.wire = ? AND o.caller = ? AND o.revoked_at IS NULL),
+  EXISTS (SELECT 1 FROM blocks k WHERE k.service = s.service AND k.caller = ?)""")
 _INSERT: Final = (
     f"INSERT INTO payments (service, {CLAIMED}, charges, state, fee_msat, preimage, evidence, steps)"
     f" VALUES ({marks(CLAIMED)}, ?, ?, 0, '', '', ?)"
@@ -127,27 +135,20 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     caller = request.grant_id
     key = (p.payment_hash, p.node_id)
     budget_id = tx.charges[0].budget_id if tx.charges else 0
-    keys = (
-        invoice_text(p.destination),
-        request.request_id,
-        caller,
-        *key,
-        caller,
-        caller,
-        budget_id,
-        *key,
-        batch.service,
-    )
-    facts = batch.execute(_FACTS, keys).fetchone()
-    known, finished_at, version, revoked_at, *held, refused_before, used, oldest, is_ours = facts
+    who = (request.wire, p.requestor, p.requestor) if p.requestor else ()
+    keys = (request.request_id, caller, *key, caller, caller, budget_id, *key, batch.service)
+    look = _FACTS_OF_REQUESTOR if p.requestor else _FACTS
+    facts = batch.execute(look, (invoice_text(p.destination), *who, *keys)).fetchone()
+    known, finished_at, version, revoked_at, *held, refused_before, used, oldest, is_ours, of_requestor, blocked = facts
     if known is not None and not is_waiting:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
-    if not is_waiting and batch.is_too_old(request, refused_before or 0, p.requestor):
+    if not is_waiting and batch.is_too_old(request, refused_before or 0, p.requestor, of_caller=of_requestor or 0):
         return Denied(Reason.STALE_REQUEST)
     account = batch.balance(p.account_id)
     if version != tx.grant_version or revoked_at is not None or account is None or account.kind not in USERS:
         return Stale()
-    answer = _known_or_unmeant(batch, tx, _Holder(*held) if held[0] else None, is_waiting=is_waiting)
+    holder = _Holder(*held) if held[0] else None
+    answer = _known_or_unmeant(batch, tx, holder, is_waiting=is_waiting, is_blocked=bool(blocked))
     if answer is not None:
         return answer
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
@@ -168,10 +169,10 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     return Claimed()
 
 
-def _not_for_its_requestor(batch: Batch, tx: ClaimPayment) -> Denied | None:
+def _not_for_its_requestor(batch: Batch, tx: ClaimPayment, *, is_blocked: bool) -> Denied | None:
     """The refusal to a blocked key, and of a word that is not good (any more)."""
     p = tx.payment
-    if is_blocked(batch, p.requestor):
+    if is_blocked:
         return Denied(Reason.NOT_PERMITTED)
     holders = (p.payment_id,)
     refusals = (tokens.refuse(batch, token, int(p.amount_msat), p.created_at, holders) for token in tx.consume)
@@ -190,7 +191,7 @@ def _over_budget(found: list[budgets.Usage]) -> Denied:
 
 
 def _known_or_unmeant(
-    batch: Batch, tx: ClaimPayment, holder: _Holder | None, *, is_waiting: bool
+    batch: Batch, tx: ClaimPayment, holder: _Holder | None, *, is_waiting: bool, is_blocked: bool
 ) -> Denied | AlreadyPaid | Joined | None:
     """The answer of the payment that holds the hash, or the refusal to who may take nothing here, whatever there is.
 
@@ -200,7 +201,7 @@ def _known_or_unmeant(
     p = tx.payment
     if holder is not None and holder.is_of(p):
         return _joined(batch, tx.request, holder, is_waiting=is_waiting)
-    unmeant = _not_for_its_requestor(batch, tx) if p.requestor or tx.consume else None
+    unmeant = _not_for_its_requestor(batch, tx, is_blocked=is_blocked) if p.requestor or tx.consume else None
     if holder is not None and (unmeant is None or unmeant.reason not in _CLOSED):
         return Denied(Reason.INVOICE_TAKEN)
     return unmeant
