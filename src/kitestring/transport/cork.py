@@ -1,4 +1,4 @@
-"""What is said to a relay in one turn of the event loop leaves in one system call."""
+"""A cork: what is said to a relay in one turn of the event loop leaves in one system call."""
 
 from __future__ import annotations
 
