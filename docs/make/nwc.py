@@ -10,6 +10,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.ledger.sqlite.reader import COUNT_LIMIT
+from kitestring.policy.presets import PRESETS
 from kitestring.wire.serve.nwc import DEFAULT_LIMIT, MAX_LIMIT, MAX_METADATA_CHARS, METHODS, Method, granted
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
@@ -57,11 +58,20 @@ Every method of [NIP-47](https://nips.nostr.com/47) and its extensions, as this 
 is answered with `{CODES[Reason.UNSUPPORTED]}`.
 
 A method is announced in the info event (kind 13194) and in `get_info` to the connection that may use it. The owner
-names the methods with `connect --methods`; without that option it may use all. `extensions` are those of the methods
-that are announced. `notifications` are not served, and not announced.
+names the methods with `connect --methods`, or a preset; without either it may use all. `extensions` are those of the
+methods that are announced. `notifications` are not served, and not announced.
 
 | method | served | extension | announced | permission | refused with |
 |---|---|---|---|---|---|
+"""
+_PRESETS: Final = """
+## Presets
+
+`connect --preset` stands for a list of methods. A method that is added later is part of the presets made from then on,
+never of a connection that is there.
+
+| preset | for an app that | methods |
+|---|---|---|
 """
 _TAIL: Final = f"""
 ## Budget (13)
@@ -100,7 +110,13 @@ def nwc_page() -> str:
     rows = "\n".join([*map(_row, METHODS.values()), *others])
     narrow = " and ".join(f"`{code}` in place of `{CODES[reason]}`" for reason, code in NARROW_CODES.items())
     general = f"Each may be refused with {_listed(_codes(GENERAL))} too; [what the codes mean](errors.md)."
-    return f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{_TAIL}"
+    presets = "\n".join(f"| `{name}` | {preset.words} | {_methods(name)} |" for name, preset in PRESETS.items())
+    parts = f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{_PRESETS}{presets}\n"
+    return f"{parts}{_TAIL}"
+
+
+def _methods(preset: str) -> str:
+    return " ".join(f"`{row.permission}`" for row in METHODS.values() if PRESETS[preset].has(row.command))
 
 
 def _row(method: Method) -> str:

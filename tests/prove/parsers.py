@@ -24,7 +24,7 @@ from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
 from kitestring.base.text import clean, escape_unsafe, on_screen, unseen
 from kitestring.client import payable
-from kitestring.codec import bech32, bolt11, nip19, pasted, pointers, relay_url, target, tlv, uri
+from kitestring.codec import bech32, bolt11, deep_link, nip19, pasted, pointers, relay_url, target, tlv, uri
 from kitestring.codec import json as strict_json
 from kitestring.crypto import macaroon, nip04, nip44
 from kitestring.nostr import filter as filters
@@ -201,6 +201,11 @@ PARSERS: Final = (
     Parser("targets", _text(lambda text: (target.candidates(text), target.link_amount(text))), _links),
     Parser("payable", _text(lambda text: payable.choose(text, "regtest")), _links, (KitestringError,)),
     Parser("wallet links", _text(uri.decode_nwc), _of("nwc_uris.json")),
+    Parser(
+        "deep links",
+        _text(lambda text: (deep_link.decode_deep_link(text), deep_link.answer_link(text, "x"))),
+        _these("nostrnwc://connect?appname=My%20App&callback=app%3A%2F%2Fx%3Fa%3D1%23b", "my-app://x?a=1#b"),
+    ),
     Parser("lists of relays", _text(lambda text: relay_url.usable_relays(text.split(","), 4)), _relay_lists, ()),
     Parser(
         "dates of answers",

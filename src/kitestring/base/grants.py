@@ -31,7 +31,8 @@ class Grant:
     what one payment may cost, its routing fee included; ``fee_cap_msat`` is the most that routing may cost, in place of
     what the service allows everybody. From ``link_salt``, with the seed, follows the client's secret, so that its link
     can be shown again; empty from the client's first request on, and where the secret was not made here. ``relays`` are
-    those inside the link, as it was made: they are served for as long as the link is good.
+    those inside the link, as it was made: they are served for as long as the link is good. ``lud16`` is the Lightning
+    Address at which its account is paid, as the owner has named it; "" for none.
 
     Grants of the wire ``debits`` belong to the pointer ``pointer_id``; the one without a ``caller`` is the pointer
     itself: what it lets ``strangers`` do, and its ``sessions``.
@@ -52,6 +53,7 @@ class Grant:
     nip44_seen: bool = False
     link_salt: bytes = field(default=b"", repr=False)
     relays: tuple[str, ...] = ()
+    lud16: str = ""
     pointer_id: str = ""
     strangers: Strangers = "deny"
     sessions: Sessions = "off"

@@ -111,7 +111,7 @@ class BudgetState(msgspec.Struct, frozen=True, gc=False):
 
 class Info(msgspec.Struct, frozen=True, gc=False):
     """Facts about the node and the grant, as get_info tells them; "" and None are not told. ``extensions`` are another
-    wallet's: our own follow from the methods."""
+    wallet's: our own follow from the methods. ``lud16`` is the Lightning Address of the account."""
 
     alias: str
     color: str
@@ -121,6 +121,7 @@ class Info(msgspec.Struct, frozen=True, gc=False):
     block_hash: str
     methods: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    lud16: str = ""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):

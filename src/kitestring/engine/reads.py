@@ -92,7 +92,7 @@ class Questions:
         """Always granted; facts about the node only with the permission (the network is in every invoice)."""
         methods = tuple(sorted({*grant.announced, "get_info"}))
         if "get_info" not in grant.methods and grant.wire != OWNER_WIRE:
-            return Info("", "", "", self._context.node.network, None, "", methods)
+            return Info("", "", "", self._context.node.network, None, "", methods, lud16=grant.lud16)
         node = await self._gate.info()
         return Info(
             node.alias,
@@ -102,6 +102,7 @@ class Questions:
             node.block_height,
             node.block_hash,
             methods,
+            lud16=grant.lud16,
         )
 
     async def _lookup(self, grant: Grant, command: LookupInvoice) -> Outcome:

@@ -51,7 +51,7 @@ INVOICE: Final = (
 )
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
-    " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays,"
+    " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays, lud16,"
     " pointer_id, strangers, sessions, revoked_at, created_at, version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
@@ -177,7 +177,7 @@ def marks(columns: str) -> str:
 
 def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, budgets, *rest) = row
-    per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, *rest = rest
+    per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, lud16, *rest = rest
     pointer_id, strangers, sessions, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
@@ -197,6 +197,7 @@ def read_grant(row: Row) -> Grant:
         nip44_seen=nip44_seen == 1,
         link_salt=link_salt,
         relays=tuple(json.loads(relays)),
+        lud16=lud16,
         pointer_id=pointer_id,
         strangers=strangers,
         sessions=sessions,
@@ -219,7 +220,7 @@ def write_grant(g: Grant) -> Row:
             int(g.nip44_seen),
             g.link_salt,
         ),
-        *(json.dumps(g.relays), g.pointer_id, g.strangers, g.sessions, g.revoked_at, g.created_at, g.version),
+        *(json.dumps(g.relays), g.lud16, g.pointer_id, g.strangers, g.sessions, g.revoked_at, g.created_at, g.version),
     )
 
 

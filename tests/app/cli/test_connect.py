@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from kitestring.app.cli.connect import command, describe
+from kitestring.app.owner.connections import PresetName, preset_methods
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.policy.presets import PRESETS
 from tests.kit.app.console import Service, run
 
 MADE: dict[str, Any] = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0,
     "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
-    "encryption": "auto", "nwc_uri": "nostr+walletconnect://secret", "created": True, "connection_id": "0a",
-    "relays": [{"relay": "wss://good.example", "carries": True, "words": ""}],
+    "encryption": "auto", "lud16": None, "nwc_uri": "nostr+walletconnect://secret", "created": True,
+    "connection_id": "0a", "relays": [{"relay": "wss://good.example", "carries": True, "words": ""}],
 }  # fmt: skip
 
 
@@ -40,6 +42,23 @@ def test_limits_are_typed_in_sats() -> None:
     assert (params["account"], params["cipher"]) == ("bob", "legacy")
     assert asked("--expires", "2027-01-31") == {"expires_at": 1_801_353_600, "expires_in_s": None}
     assert asked("--expires", "2d") == {"expires_at": None, "expires_in_s": 172_800}
+
+
+def test_a_preset_relays_an_address_and_the_link_of_an_app_are_typed() -> None:
+    params = asked(
+        "--preset", "pay", "--relay", "wss://a.example", "--relay", "wss://b.example", "--lud16", "a@b.example",
+        "--deep-link", "nostrnwc://connect?callback=x%3A",
+    )  # fmt: skip
+    assert params == {
+        "preset": "pay", "relays": ["wss://a.example", "wss://b.example"], "lud16": "a@b.example",
+        "deep_link": "nostrnwc://connect?callback=x%3A",
+    }  # fmt: skip
+
+
+def test_where_an_app_has_asked_the_link_to_open_is_the_answer() -> None:
+    said = run(command, "agent", answer={**MADE, "open": "my-app://x?value=secret"})
+    assert said.out == "my-app://x?value=secret\n"
+    assert "open it on the device of the app; `kitestring link agent` shows what is in it:" in said.err
 
 
 @pytest.mark.parametrize("words", ["pay_invoice,get_balance", "pay_invoice get_balance", "pay_invoice, get_balance"])
@@ -84,6 +103,7 @@ def test_relays_that_do_not_carry_it_are_quoted_after_the_link() -> None:
         ({"account": "bob", "period": "never"}, "agent: account bob; 5,000 sat in total; at most"),
         ({"expires_at": 0}, "; until 19"),
         ({"encryption": "both"}, "; may get_balance, pay_invoice; encryption both"),
+        ({"lud16": "a@b.example"}, "; may get_balance, pay_invoice; paid at a@b.example"),
         ({"fee_cap_msat": 3_000}, "at most 1,000 sat a payment; fees of at most 3 sat a payment; may"),
     ],
 )
@@ -102,3 +122,12 @@ def test_a_connection_is_made_and_found_again_and_revoked(service: Service) -> N
     assert (other.exit_code, error["reason"], error["details"]["differs"]) == (2, "conflict", ["budget"])
     assert service.ok("revoke", "agent")["name"] == "agent"
     assert service.run("revoke", "agent").exit_code == 2
+
+
+def test_the_presets_that_can_be_typed_are_those_that_there_are(service: Service) -> None:
+    for number, name in enumerate(get_args(PresetName)):
+        budget = ("--budget", "100/day") if PRESETS[name].needs_budget else ()
+        made = service.ok("connect", f"agent {number}", "--preset", name, *budget)
+        assert made["methods"] == sorted(preset_methods(name))
+    bare = service.run("connect", "bare", "--preset", "pay")
+    assert (bare.exit_code, "the preset pay needs a budget" in bare.stderr) == (2, True)

@@ -3,18 +3,22 @@ ever."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import quote
 
 import pytest
 
-from kitestring.app.owner.connections import nwc_methods
+from kitestring.app.owner.connections import PresetName, nwc_methods, preset_methods
 from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.budgets import Budget
+from kitestring.base.commands import GetInfo
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
+from kitestring.base.outcomes import Info
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
+from kitestring.policy.presets import PRESETS
 from tests.kit.app.desk import RELAY, Office
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH
@@ -100,6 +104,8 @@ async def test_the_answer_has_the_words_of_each_relay(office: Office) -> None:
         ({"expires_in_s": 60}, ["end"]),
         ({"expires_at": EPOCH + 60}, ["end"]),
         ({"cipher": "legacy"}, ["encryption"]),
+        ({"preset": "read-only"}, ["list of methods"]),
+        ({"lud16": "a@b.example"}, ["Lightning Address"]),
     ],
 )
 async def test_another_value_for_a_name_that_is_taken_is_refused_and_changes_nothing(
@@ -141,6 +147,17 @@ async def test_a_key_is_not_taken_for_two_different_commands(office: Office) -> 
         ({"name": "two\nlines"}, "one line"),
         ({"name": "owner"}, "the owner's own"),
         ({"expires_at": EPOCH + 60, "expires_in_s": 60}, "not both"),
+        ({"preset": "pay"}, "the preset pay needs a budget"),
+        ({"preset": "root"}, "root"),
+        ({"preset": "pay", "methods": ["get_info"], "budget_msat": 5}, "not both"),
+        ({"relays": []}, "relays must not be empty"),
+        ({"relays": ["wss://strange.example"]}, "none of the service's relays"),
+        ({"relays": ["https://strange.example"]}, "no relay address"),
+        ({"lud16": "A@b.example"}, "name@domain"),
+        ({"lud16": "lightning:a@b.example"}, "name@domain"),
+        ({"lud16": "noffer1xyz"}, "name@domain"),
+        ({"deep_link": "nostrnwc://connect"}, "exactly one callback"),
+        ({"deep_link": "nostrnwc://connect?callback=https%3A%2F%2Fa.example"}, "leads elsewhere"),
     ],
 )
 async def test_a_wrong_connection_is_explained(office: Office, params: dict[str, Any], word: str) -> None:
@@ -299,3 +316,51 @@ async def test_a_budget_of_nothing_is_a_budget(office: Office) -> None:
     assert (shown["budget_msat"], grant.budgets) == (0, (Budget.daily(sat(0)),))
     assert "get_budget" in grant.announced
     assert "pay_invoice" not in grant.announced
+
+
+# ------------------------------------------------------------ presets, relays of one connection, an app that has asked
+
+
+@pytest.mark.parametrize("preset", get_args(PresetName))
+async def test_a_preset_stands_for_its_methods(office: Office, preset: PresetName) -> None:
+    shown = await office.run("connect", name="app", preset=preset, budget_msat=5_000)
+    assert shown["methods"] == sorted(preset_methods(preset))
+    assert (await office.run("connect", "k2", name="app", preset=preset))["created"] is False
+
+
+def test_every_preset_can_be_named() -> None:
+    assert get_args(PresetName) == tuple(PRESETS)
+
+
+async def test_the_preset_that_pays_is_not_taken_for_an_old_connection_without_a_budget(office: Office) -> None:
+    await office.run("connect", name="app", methods=preset_methods("pay"))
+    assert "needs a budget" in (await office.refused("connect", "k2", name="app", preset="pay")).message
+
+
+async def test_a_link_has_the_relays_that_were_chosen_in_their_order_each_once(office: Office) -> None:
+    office.relays_are(HERE, RELAY, THERE)
+    office.relays_live(THERE)
+    shown = await office.run("connect", name="alice", relays=[RELAY, f"{HERE}/", HERE])
+    assert decode_nwc(shown["nwc_uri"]).relays == (RELAY, HERE)
+    assert (await office.run("connect", "k2", name="alice"))["created"] is False
+    assert (await office.refused("connect", "k3", name="alice", relays=[THERE])).details["differs"] == [
+        "list of relays"
+    ]
+
+
+async def test_the_lightning_address_of_a_connection_is_in_its_link_and_told_to_its_app(office: Office) -> None:
+    shown = await office.run("connect", name="alice", lud16="alice@pay.example", methods=["get_balance"])
+    assert (shown["lud16"], decode_nwc(shown["nwc_uri"]).lud16) == ("alice@pay.example", "alice@pay.example")
+    told = await office.rig.engine.ask(shown["connection_id"], GetInfo())
+    assert isinstance(told, Info)
+    assert told.lud16 == "alice@pay.example"
+
+
+async def test_an_app_that_asked_by_a_deep_link_gets_the_connection_under_its_callback(office: Office) -> None:
+    link = "nostrnwc://connect?appname=App&callback=my-app%3A%2F%2Fwallet"
+    shown = await office.run("connect", name="app", deep_link=link)
+    assert shown["open"] == f"my-app://wallet?value={quote(shown['nwc_uri'], safe='')}"
+    assert await office.run("connect", name="app", deep_link=link) == shown
+    assert "open" not in await office.run("connect", "k2", name="app")
+    await use(office, "app")
+    assert "open" not in await office.run("connect", "k3", name="app", deep_link=link)

@@ -440,6 +440,11 @@ def test_balances_are_never_negative_and_networks_have_their_nip_47_names() -> N
     assert response("get_info", Info("", "", "", "", None, "", ("get_info",)))["result"] == {"methods": ["get_info"]}
 
 
+def test_get_info_tells_the_lightning_address_of_the_account() -> None:
+    info = Info("", "", "", "", None, "", ("get_info",), lud16="alice@pay.example")
+    assert response("get_info", info)["result"] == {"methods": ["get_info"], "lud16": "alice@pay.example"}
+
+
 def test_get_info_tells_the_extensions_of_the_methods_that_it_lists() -> None:
     may = ("get_budget", "get_info", "make_invoice")
     told = response("get_info", Info("", "", "", "", None, "", may))["result"]

@@ -16,6 +16,18 @@ from kitestring.base.errors import KitestringError, Reason
 @click.argument("name")
 @click.option("--budget", "limit", type=BudgetType(), metavar="SAT/PERIOD", help="Such as 5000/day, 5000/24h.")
 @click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
+@click.option(
+    "--preset",
+    type=click.Choice(["read-only", "receive-only", "pay", "full"]),
+    help="A usual list of methods in one word; pay needs a budget.",
+)
+@click.option(
+    "--relay", "relays", multiple=True, metavar="URL", help="A relay of yours for its link, the preferred one first."
+)
+@click.option("--lud16", metavar="ADDRESS", help="The Lightning Address of its account, such as alice@example.com.")
+@click.option(
+    "--deep-link", metavar="LINK", help="The link nostrnwc://connect… by which an app asked; shows what to open then."
+)
 @click.option("--account", metavar="NAME", help="The account it uses (default: the node itself).")
 @click.option("--per-payment", type=Sats(), metavar="SAT", help="The most that one payment may cost with its fee.")
 @click.option(
@@ -41,6 +53,10 @@ def command(
     max_fee: int | None,
     expires: Moment | None,
     encryption: str | None,
+    preset: str | None,
+    relays: tuple[str, ...],
+    lud16: str | None,
+    deep_link: str | None,
     key: str,
 ) -> None:
     """Make a wallet connection (NWC) and show its secret link.
@@ -48,7 +64,14 @@ def command(
     One that exists with the same values is left as it is, and its link is shown again until its first use; other values
     are refused.
     """
-    given = {"account": account, "cipher": encryption}
+    given = {
+        "account": account,
+        "cipher": encryption,
+        "preset": preset,
+        "relays": list(relays) or None,
+        "lud16": lud16,
+        "deep_link": deep_link,
+    }
     params: dict[str, Any] = {"name": name, **{member: value for member, value in given.items() if value is not None}}
     if expires is not None:
         params |= expires._asdict()
@@ -79,8 +102,11 @@ def show_link(shell: Shell, made: dict[str, Any], remark: str = "") -> None:
         )
     again = f"kitestring link {quote(name)}"
     shell.note(f"connection {describe(made)}{remark}")
-    shell.note(f"keep this link secret; until its first use `{again}` shows it again:")
-    shell.show(made, shell.code(made["nwc_uri"]), again=again)
+    if "open" in made:
+        shell.note(f"keep this link secret, and open it on the device of the app; `{again}` shows what is in it:")
+    else:
+        shell.note(f"keep this link secret; until its first use `{again}` shows it again:")
+    shell.show(made, shell.code(made.get("open", made["nwc_uri"])), again=again)
     missing = {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]}
     for line in missing_lines(missing, every=len(missing) == len(made["relays"])):
         shell.note(line)
@@ -104,5 +130,6 @@ def describe(connection: dict[str, Any]) -> str:
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",
         f"may {', '.join(connection['methods'])}",
         "" if connection["encryption"] == "auto" else f"encryption {connection['encryption']}",
+        f"paid at {connection['lud16']}" if connection["lud16"] else "",
     ]
     return "; ".join(filter(None, parts))

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 import click
 
-from kitestring.app.cli.connect import show_link
+from kitestring.app.cli.connect import describe, show_link
 from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.values import table
 
 
 @click.group("connection", cls=Group)
 def command() -> None:
-    """One wallet connection: give it a new link."""
+    """One wallet connection: see how it fares, give it a new link."""
+
+
+@command.command("show")
+@click.argument("name")
+@common
+def show(shell: Shell, name: str) -> None:
+    """Show what the connection NAME may do, and how each of its relays fares."""
+    found = shell.call("connection_show", {"name": name})
+    rows = [
+        (row["relay"], _yes(row["listening"]), _yes(row["announced"]), row["words"] or "–") for row in found["relays"]
+    ]
+    unused = "" if found["used"] else f"; not used yet: `kitestring link {quote(found['name'])}` shows the link again"
+    text = table(rows, ("relay", "brings requests", "shows it to apps", "its words"))
+    shell.show(found, f"{describe(found)}{unused}\n\n{text}")
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 @command.command("relink")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from shlex import quote
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -33,7 +33,12 @@ from kitestring.base.grants import CipherSetting, Grant
 from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.store import Places
 from kitestring.base.transactions import SaveGrant
-from kitestring.codec.uri import MAX_RELAYS, NwcUri, encode_nwc
+from kitestring.codec.deep_link import MAX_LENGTH as MAX_DEEP_LINK_CHARS
+from kitestring.codec.deep_link import answer_link, decode_deep_link
+from kitestring.codec.target import Target, classify
+from kitestring.codec.uri import MAX_LUD16_LENGTH, MAX_RELAYS, NwcUri, encode_nwc
+from kitestring.policy.presets import PRESETS
+from kitestring.transport.guard import normalise
 
 NWC: Final = "nwc"
 #: As many random bytes as the secret has that follows from them.
@@ -49,16 +54,24 @@ _TERMS: Final = {
     "fee_cap_msat": "limit of fees",
     "expires_at": "end",
     "cipher": "encryption",
+    "relays": "list of relays",
+    "lud16": "Lightning Address",
 }
+#: The names of ``PRESETS``.
+PresetName = Literal["read-only", "receive-only", "pay", "full"]
 
 
 class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The values of a connection. Left out means: all methods, the node itself, no limit, no end, any encryption; of a
     connection that is there already it is not compared. ``period`` is that of :class:`Budget`; ``length_s`` belongs to
-    rolling. A budget of 0 is one: nothing may be spent."""
+    rolling. A budget of 0 is one: nothing may be spent.
+
+    ``preset`` stands for a list of methods. ``relays`` are some of the service's own, the preferred one first.
+    ``deep_link`` is the link by which an app has asked: the answer has the one that hands the connection over."""
 
     name: Name
     methods: list[str] | UnsetType = UNSET
+    preset: PresetName | UnsetType = UNSET
     account: Name | UnsetType = UNSET
     budget_msat: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] | None = None
     period: Period = "never"
@@ -68,6 +81,9 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     expires_at: UnixTime | None = None
     expires_in_s: Annotated[int, Meta(ge=1, le=MAX_EXPIRY_S)] | None = None
     cipher: CipherSetting | UnsetType = UNSET
+    relays: Annotated[list[str], Meta(min_length=1, max_length=MAX_RELAYS)] | UnsetType = UNSET
+    lud16: Annotated[str, Meta(min_length=1, max_length=MAX_LUD16_LENGTH)] | UnsetType = UNSET
+    deep_link: Annotated[str, Meta(max_length=MAX_DEEP_LINK_CHARS)] = ""
 
 
 def nwc_methods() -> tuple[str, ...]:
@@ -77,21 +93,30 @@ def nwc_methods() -> tuple[str, ...]:
     return tuple(dict.fromkeys(method.permission for method in METHODS.values()))
 
 
+def preset_methods(name: PresetName) -> list[str]:
+    """The methods of a connection of this preset."""
+    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
+
+    preset = PRESETS[name]
+    return list(dict.fromkeys(row.permission for row in METHODS.values() if preset.has(row.command)))
+
+
 async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change | Result:
     """Make a connection. One of that name with the same values is returned, with other values it is refused."""
     _check(params)
+    asked_by = {"callback": decode_deep_link(params.deep_link).callback} if params.deep_link else {}
     found = await _by_name(desk, params.name)
     if found is not None:
-        _need_same(found, params)
-        return {**show_grant(found), "created": False}
+        _need_same(found, _as_asked(desk, found, params))
+        return {**show_grant(found), **asked_by, "created": False}
     grant = await _new_grant(desk, params)
     _refuse_gifts(call.caller, grant.methods, desk.clock.now())
-    return Change((SaveGrant(grant),), {**show_grant(grant), "created": True}, grant.grant_id)
+    return Change((SaveGrant(grant),), {**show_grant(grant), **asked_by, "created": True}, grant.grant_id)
 
 
 async def link(desk: Managing, params: NameParams, _call: Call) -> Result:
     """Show the link of a connection again, until its first use."""
-    found = await _need(desk, params.name)
+    found = await need_connection(desk, params.name)
     if not found.link_salt:
         raise KitestringError(
             Reason.ALREADY_USED,
@@ -103,7 +128,7 @@ async def link(desk: Managing, params: NameParams, _call: Call) -> Result:
 
 async def connection_relink(desk: Managing, params: NameParams, call: Call) -> Change:
     """Give a connection a new secret link over the relays of today; the app with the old one stops at once."""
-    found, now = await _need(desk, params.name), desk.clock.now()
+    found, now = await need_connection(desk, params.name), desk.clock.now()
     _refuse_gifts(call.caller, found.methods, now)
     if not is_living(found, now):
         raise KitestringError(
@@ -124,7 +149,8 @@ async def connection_relink(desk: Managing, params: NameParams, call: Call) -> C
 
 
 async def with_link(desk: Managing, made: Result, call: Call) -> Result:
-    """A connection with its secret link, for as long as nobody has used it, and with what each relay says of it.
+    """A connection with its secret link, for as long as nobody has used it, and with what each relay says of it. Where
+    an app has asked by a deep link, ``open`` is the one that hands the connection over.
 
     Raises KitestringError(NOT_PERMITTED) where the caller may not give away what the link gives.
     """
@@ -132,9 +158,11 @@ async def with_link(desk: Managing, made: Result, call: Call) -> Result:
     if grant is None or grant.revoked_at is not None or not grant.link_salt:
         return {**made, "nwc_uri": None, "relays": []}
     _refuse_gifts(call.caller, grant.methods, desk.clock.now())
-    uri = NwcUri(grant.service_pubkey, grant.relays, bytes.fromhex(desk.client_key(grant.link_salt).hex()))
+    secret = bytes.fromhex(desk.client_key(grant.link_salt).hex())
+    uri = encode_nwc(NwcUri(grant.service_pubkey, grant.relays, secret, grant.lud16 or None))
+    opens = {"open": answer_link(made["callback"], uri)} if "callback" in made else {}
     relays = [msgspec.to_builtins(word) for word in await desk.relay_words(grant)]
-    return {**made, "nwc_uri": encode_nwc(uri), "relays": relays}
+    return {**made, "nwc_uri": uri, **opens, "relays": relays}
 
 
 def _refuse_gifts(caller: Grant, methods: Collection[str], now: int) -> None:
@@ -153,6 +181,8 @@ def _check(params: ConnectParams) -> None:
     """Raise KitestringError for values that no connection can have."""
     if plain_line(params.name) == OWNER_GRANT:
         raise KitestringError(Reason.MALFORMED, f"the name {OWNER_GRANT!r} is the owner's own: choose another one")
+    if params.preset is not UNSET and params.methods is not UNSET:
+        raise KitestringError(Reason.MALFORMED, "a connection has a preset or a list of methods, not both")
     known = nwc_methods()
     methods = known if params.methods is UNSET else tuple(params.methods)
     unknown = sorted(set(methods) - set(known))
@@ -161,6 +191,8 @@ def _check(params: ConnectParams) -> None:
         raise KitestringError(Reason.MALFORMED, f"{wrong}; there are {', '.join(known)}")
     if params.expires_at is not None and params.expires_in_s is not None:
         raise KitestringError(Reason.MALFORMED, "a connection ends at a time or after a time, not both")
+    if params.lud16 is not UNSET and classify(params.lud16) != (Target.ADDRESS, params.lud16):
+        raise KitestringError(Reason.MALFORMED, "a Lightning Address looks like name@domain, in lower case")
 
 
 async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
@@ -176,7 +208,7 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
         relays=desk.relays_for_codes()[:MAX_RELAYS],
         created_at=desk.clock.now(),
     )
-    grant = _as_asked(plain, params)
+    grant = _as_asked(desk, plain, params)
     await need_account(desk, grant.account_id)
     lasts_s = None if grant.expires_at is None else grant.expires_at - grant.created_at
     if lasts_s is not None and lasts_s <= 0:
@@ -186,25 +218,43 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
     return grant
 
 
-def _as_asked(grant: Grant, params: ConnectParams) -> Grant:
-    """``grant`` with everything that ``params`` name."""
+def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Grant:
+    """``grant`` with everything that ``params`` name. Raises KitestringError for relays that are not the service's, and
+    for a preset that needs a budget where there is none."""
     ends_at = params.expires_at if params.expires_in_s is None else grant.created_at + params.expires_in_s
-    return replace(
+    methods = params.methods if params.preset is UNSET else preset_methods(params.preset)
+    asked = replace(
         grant,
-        methods=grant.methods if params.methods is UNSET else frozenset(params.methods),
+        methods=grant.methods if methods is UNSET else frozenset(methods),
         account_id=grant.account_id if params.account is UNSET else params.account,
         budgets=_budgets(params) or grant.budgets,
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
         fee_cap_msat=_money(params.fee_cap_msat) or grant.fee_cap_msat,
         expires_at=grant.expires_at if ends_at is None else ends_at,
         cipher=grant.cipher if params.cipher is UNSET else params.cipher,
+        relays=grant.relays if params.relays is UNSET else _own_relays(desk, params.relays),
+        lud16=grant.lud16 if params.lud16 is UNSET else params.lud16,
     )
+    if params.preset is not UNSET and PRESETS[params.preset].needs_budget and not asked.budgets:
+        raise KitestringError(
+            Reason.MALFORMED, f"the preset {params.preset} needs a budget: say --budget 5000/day, or take --preset full"
+        )
+    return asked
 
 
-def _need_same(found: Grant, params: ConnectParams) -> None:
-    """Raise KitestringError(CONFLICT) where ``params`` name something that ``found`` has not: who goes on with the old
+def _own_relays(desk: Managing, named: Collection[str]) -> tuple[str, ...]:
+    """Relays of the service in its own spelling, each once."""
+    known = {normalise(url): url for url in desk.relay_urls()}
+    strange = [url for url in named if normalise(url) not in known]
+    if strange:
+        sentence = f"{strange[0]!r} is none of the service's relays ({', '.join(known.values())})"
+        raise KitestringError(Reason.MALFORMED, f"{sentence}: put it into `relays` of the settings first")
+    return tuple(dict.fromkeys(known[normalise(url)] for url in named))
+
+
+def _need_same(found: Grant, wanted: Grant) -> None:
+    """Raise KitestringError(CONFLICT) where something is ``wanted`` that ``found`` has not: who goes on with the old
     connection believes in limits that are not there."""
-    wanted = _as_asked(found, params)
     differs = [words for field, words in _TERMS.items() if getattr(found, field) != getattr(wanted, field)]
     if differs:
         raise KitestringError(
@@ -253,7 +303,7 @@ def _open(grant: Grant, taken: Places) -> Result:
 
 async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
     """End a connection for ever; its open payments still finish."""
-    found = await _need(desk, params.name)
+    found = await need_connection(desk, params.name)
     ended = replace(found, revoked_at=desk.clock.now(), link_salt=b"", version=found.version + 1)
     result = {"name": found.name, "connection_id": found.grant_id, "revoked_at": ended.revoked_at}
     return Change((SaveGrant(ended),), result, found.grant_id)
@@ -276,6 +326,7 @@ def show_grant(grant: Grant) -> Result:
         "fee_cap_msat": None if grant.fee_cap_msat is None else int(grant.fee_cap_msat),
         "expires_at": grant.expires_at,
         "encryption": grant.cipher,
+        "lud16": grant.lud16 or None,
         "created_at": grant.created_at,
     }
 
@@ -284,7 +335,8 @@ async def _by_name(desk: Reading, name: str) -> Grant | None:
     return await desk.store.grant_named(NWC, plain_line(name))
 
 
-async def _need(desk: Reading, name: str) -> Grant:
+async def need_connection(desk: Reading, name: str) -> Grant:
+    """The connection of that name. Raises KitestringError(UNKNOWN_TARGET)."""
     found = await _by_name(desk, name)
     if found is None:
         raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no connection {name!r}; see `kitestring connections`")

@@ -81,6 +81,14 @@ class Asking(Reading, Protocol):
         """The proof of each relay that it carries what is addressed to our keys; takes some seconds."""
         ...
 
+    async def relay_words(self, grant: Grant) -> tuple[RelayWord, ...]:
+        """The words of each relay about a connection, after a moment."""
+        ...
+
+    def live_relays(self) -> list[str]:
+        """The relays that bring us requests."""
+        ...
+
     async def read_clocks(self) -> list[ClockReading]:
         """Compare our clock with those of the relays of others and of the node, as far as they tell the time."""
         ...

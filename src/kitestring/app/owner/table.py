@@ -34,6 +34,7 @@ TABLE: Final = (
     CommandRow("link", "connections", "link", "Show a connection's link again, until its first use."),
     CommandRow("connections", "connections", "connections", "List the wallet connections."),
     CommandRow("revoke", "connections", "revoke", "End a wallet connection for ever."),
+    CommandRow("connection_show", "connection_health", "connection show"),
     CommandRow("connection_relink", "connections", "connection relink"),
     CommandRow("approvals", "approvals", "approvals", "Show who asks for money and waits for your word."),
     CommandRow("approve", "approvals", "approve", "Say yes: once, with a budget, or always."),
@@ -73,7 +74,7 @@ TABLE: Final = (
 )
 #: The line of each group of commands; of a group inside a group, by both words, the help alone.
 GROUPS: Final = {
-    "connection": "One wallet connection: relink.",
+    "connection": "One wallet connection: show, relink.",
     "debit": "Money that others take from you, and you from others.",
     "account": "Sub-accounts: create, list, fund.",
     "offer": "Static payment codes: create, list, show, relink, delete.",

@@ -90,6 +90,9 @@ class ServiceDesk:
     async def carried(self) -> list[Carried]:
         return await self.connections.carried()
 
+    def live_relays(self) -> list[str]:
+        return self.connections.live_urls()
+
     async def read_clocks(self) -> list[ClockReading]:
         return await self.clocks.read()
 

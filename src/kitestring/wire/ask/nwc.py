@@ -23,6 +23,7 @@ from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.codec.json import dumps, loads_object, loads_reply
+from kitestring.codec.uri import MAX_LUD16_LENGTH
 from kitestring.nostr.event import Event
 from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
 from kitestring.wire.ask.nwc_codes import MAX_CODE_CHARS, read_error
@@ -190,6 +191,7 @@ def _read_info(result: Members, _: c.GetInfo) -> o.Info:
         block_hash=text_in(result, "block_hash", MAX_PEER_MESSAGE),
         methods=names_in(result, "methods", MAX_NAMES, MAX_CODE_CHARS),
         extensions=names_in(result, "extensions", MAX_NAMES, MAX_CODE_CHARS),
+        lud16=text_in(result, "lud16", MAX_LUD16_LENGTH),
     )
 
 

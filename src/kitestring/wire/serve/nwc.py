@@ -304,6 +304,7 @@ def _info(info: o.Info) -> object:
         "network": NETWORK_NAMES.get(info.network, info.network),
         "block_height": info.block_height,
         "block_hash": info.block_hash,
+        "lud16": info.lud16,
     }
     told = {name: fact for name, fact in facts.items() if fact not in (None, "")}
     extensions = extensions_of(granted(info.methods))

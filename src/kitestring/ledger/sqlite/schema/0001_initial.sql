@@ -81,6 +81,7 @@ CREATE TABLE grants (
   nip44_seen INTEGER NOT NULL CHECK (nip44_seen IN (0, 1)),
   link_salt BLOB NOT NULL,
   relays TEXT NOT NULL, -- those inside the link, a JSON list
+  lud16 TEXT NOT NULL,
   pointer_id TEXT NOT NULL,
   strangers TEXT NOT NULL CHECK (strangers = 'deny' OR strangers = 'ask' OR strangers = 'budget'),
   sessions TEXT NOT NULL CHECK (sessions = 'off' OR sessions = 'minted' OR sessions = 'any'),

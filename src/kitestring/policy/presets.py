@@ -1,0 +1,41 @@
+"""Presets: what people call the usual rights of a wallet connection, as the commands that each has.
+
+They are rules about commands and no lists of methods: a method that is added later is in the right ones by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kitestring.base.commands import AnyCommand, GetInfo, ListTransactions, LookupInvoice
+from kitestring.policy.access import NEEDED, Right
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A connection may do whatever needs one of ``rights``, and the commands ``also``. One that ``needs_budget`` is not
+    made without a limit; ``words`` say for whom it is."""
+
+    rights: frozenset[Right]
+    words: str
+    also: frozenset[type[AnyCommand]] = frozenset()
+    needs_budget: bool = False
+
+    def has(self, command: type[AnyCommand]) -> bool:
+        """Whether a connection of this preset may give the command."""
+        return NEEDED[command] in self.rights or command in self.also
+
+
+#: By the name that is typed. A till must see whether its own invoices were paid, and needs no balance for that.
+PRESETS: Final[Mapping[str, Preset]] = {
+    "read-only": Preset(frozenset({Right.READ}), "looks at balance and history, and moves nothing"),
+    "receive-only": Preset(
+        frozenset({Right.RECEIVE}),
+        "makes invoices and sees what became of its own, not the balance",
+        also=frozenset({GetInfo, LookupInvoice, ListTransactions}),
+    ),
+    "pay": Preset(frozenset({Right.READ, Right.SPEND}), "pays within a budget, and looks", needs_budget=True),
+    "full": Preset(frozenset(Right), "everything"),
+}

@@ -1,0 +1,32 @@
+"""How one connection fares: of each relay in its link, whether it brings requests and shows it to apps, and why not."""
+
+from __future__ import annotations
+
+from kitestring.app.service.relay_word import RelayWord
+from kitestring.base.errors import Reason
+from tests.kit.app.desk import RELAY, Office
+
+HERE, THERE = "wss://here.example", "wss://there.example/"
+
+
+async def test_each_relay_of_the_link_is_told_in_its_order_with_what_it_does(office: Office) -> None:
+    office.relays_are(RELAY, HERE, THERE)
+    await office.run("connect", name="alice", relays=[THERE, HERE, RELAY])
+    office.relays_say(RelayWord(RELAY, True), RelayWord(THERE.rstrip("/"), False, "blocked: members only"))
+    office.relays_live(RELAY, THERE.rstrip("/"))
+    shown = await office.run("connection_show", name="alice")
+    assert (shown["name"], shown["used"]) == ("alice", False)
+    assert shown["relays"] == [
+        {"relay": THERE, "listening": True, "announced": False, "words": "blocked: members only"},
+        {"relay": HERE, "listening": False, "announced": False, "words": "is not served: the service has left it"},
+        {"relay": RELAY, "listening": True, "announced": True, "words": ""},
+    ]
+
+
+async def test_the_secret_link_is_not_shown(office: Office) -> None:
+    made = await office.run("connect", name="alice")
+    assert made["nwc_uri"] not in str(await office.run("connection_show", name="alice"))
+
+
+async def test_what_is_not_there_has_no_health(office: Office) -> None:
+    assert (await office.refused("connection_show", name="nobody")).reason is Reason.UNKNOWN_TARGET

@@ -1,0 +1,46 @@
+"""Presets of wallet connections: each has what its name says, and nothing beside."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from kitestring.base.commands import (
+    AnyCommand,
+    GetBalance,
+    GetBudget,
+    GetInfo,
+    ListTransactions,
+    LookupInvoice,
+    MakeInvoice,
+    PayInvoice,
+)
+from kitestring.policy.access import NEEDED, Right
+from kitestring.policy.presets import PRESETS
+
+LOOKS = {LookupInvoice, ListTransactions, GetBalance, GetBudget, GetInfo}
+
+
+@pytest.mark.parametrize(
+    ("name", "has", "lacks"),
+    [
+        ("read-only", LOOKS, {PayInvoice, MakeInvoice}),
+        (
+            "receive-only",
+            {MakeInvoice, LookupInvoice, ListTransactions, GetInfo},
+            {PayInvoice, GetBalance, GetBudget},
+        ),
+        ("pay", {PayInvoice, *LOOKS}, {MakeInvoice}),
+        ("full", {PayInvoice, MakeInvoice, *LOOKS}, set()),
+    ],
+)
+def test_a_preset_has_what_its_name_says(name: str, has: set[type[AnyCommand]], lacks: set[type[AnyCommand]]) -> None:
+    assert {command for command in has | lacks if PRESETS[name].has(command)} == has
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_spends_without_a_word_of_it_is_in_no_preset(name: str) -> None:
+    spends = any(PRESETS[name].has(command) for command in get_args(AnyCommand) if NEEDED[command] is Right.SPEND)
+    assert spends == (name in {"pay", "full"})
+    assert PRESETS[name].needs_budget == (name == "pay")
