@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service.announcer import ANNOUNCEMENT, DELETE_S, OTHERS_S, Announcer
+from kitestring.app.service.announcer import (
+    ANNOUNCEMENT,
+    DELETE_S,
+    LOOK_ANEW_S,
+    LOOK_S,
+    OTHERS_S,
+    REFRESH_S,
+    Announcer,
+)
 from kitestring.app.service.execute import execute
 from kitestring.app.service.receptions import Reception
 from kitestring.base.errors import KitestringError, Reason
@@ -46,11 +55,29 @@ class Row:
     url: str
     connected: bool
     last_error: str
+    connects: int
+
+
+class Asked:
+    """A subscription that has been answered."""
+
+    def __init__(self, live: list[str]) -> None:
+        self.live = live
+
+    async def wait_eose(self, _timeout_s: float) -> bool:
+        return bool(self.live)
+
+    def live_on(self) -> list[str]:
+        return self.live
+
+    def close(self) -> None:
+        pass
 
 
 class FakePool:
-    """Two relays; those in ``down`` take nothing, those in ``refusing`` say no for good. Who waits for one that is not
-    connected waits on ``clock``, by default in no time."""
+    """Two relays; those in ``down`` take nothing, those in ``refusing`` say no for good, and those in ``forgetful``
+    show nothing of what they have taken. Who waits for one that is not connected waits on ``clock``, by default in no
+    time. ``connects`` counts how often each was connected."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.changes = Changes(clock or WalkingClock())
@@ -59,10 +86,25 @@ class FakePool:
         self.down: set[str] = set()
         self.errors: dict[str, str] = {}
         self.refusing: set[str] = set()
+        self.forgetful: set[str] = set()
+        self.connects = 1
         self.under_way: dict[str, Verdict] = {}
 
     def status(self) -> list[Row]:
-        return [Row(url, url not in self.down, self.errors.get(url, "")) for url in self.on]
+        up = [url not in self.down for url in self.on]
+        return [
+            Row(url, is_up, self.errors.get(url, ""), self.connects * is_up)
+            for url, is_up in zip(self.on, up, strict=True)
+        ]
+
+    def subscribe(self, _name: str, source: Any, note: Any, *, keys: Sequence[str]) -> Asked:
+        live = self.connected_urls()
+        for url in live:
+            for event in self.on[url]:
+                (wanted,) = source(keys)
+                if event.kind in wanted.kinds and event.pubkey in wanted.authors and url not in self.forgetful:
+                    note(event, url)
+        return Asked(live)
 
     def connected_urls(self) -> list[str]:
         return [url for url in self.on if url not in self.down]
@@ -108,8 +150,12 @@ async def save(store: SqliteStore, grant: Grant) -> None:
     await execute(store, f"save {grant.version}", "owner", (SaveGrant(grant),), {}, NOW)
 
 
-def announcer(pool: Any, store: SqliteStore) -> Announcer:
-    return Announcer(pool, store, KEYRING, WalkingClock(), Counted())
+def announcer(pool: Any, store: SqliteStore, clock: Clock | None = None) -> Announcer:
+    return Announcer(pool, store, KEYRING, clock or WalkingClock(), Counted())
+
+
+def pass_a_day(clock: WalkingClock) -> None:
+    clock.ms += 1_000 * (REFRESH_S + 1)
 
 
 async def test_a_change_within_one_second_is_newer_than_what_it_replaces(store: SqliteStore) -> None:
@@ -181,20 +227,27 @@ async def test_an_info_event_that_no_relay_took_is_not_taken_for_announced(store
     assert len(pool.published) == 1
 
 
-async def test_a_relay_that_refuses_for_good_is_not_asked_again_before_the_next_refresh(store: SqliteStore) -> None:
-    pool = FakePool()
-    announce = announcer(pool, store)
+async def test_a_relay_that_refuses_for_good_is_asked_once_more_at_the_next_look_and_then_once_a_day(
+    store: SqliteStore,
+) -> None:
+    pool, clock = FakePool(), WalkingClock()
+    announce = announcer(pool, store, clock)
     pool.refusing = {FIRST}
     await announce.announce(GRANT)
     await announce.publish_missing()
     assert len(pool.published) == 1
+    for _ in range(3):
+        await announce.keep_announcing([GRANT])
+        await announce.publish_missing()
+        assert len(pool.published) == 2
+    pass_a_day(clock)
     await announce.keep_announcing([GRANT])
-    assert len(pool.published) == 2
+    assert len(pool.published) == 3
 
 
 async def test_the_words_of_each_relay_are_known_as_long_as_it_has_not_taken_what_is_said(store: SqliteStore) -> None:
-    pool = FakePool()
-    announce = announcer(pool, store)
+    pool, clock = FakePool(), WalkingClock()
+    announce = announcer(pool, store, clock)
     assert announce.said(GRANT) == {}
     pool.refusing = {FIRST}
     await announce.announce(GRANT)
@@ -207,8 +260,123 @@ async def test_the_words_of_each_relay_are_known_as_long_as_it_has_not_taken_wha
     )
     pool.under_way = {FIRST: Verdict(RelayAnswer.LATER, "rate-limited: slow down")}
     pool.down = {SECOND}
+    pass_a_day(clock)
     await announce.keep_announcing([GRANT])
     assert announce.said(GRANT)[FIRST].message == "rate-limited: slow down"
+
+
+# ------------------------------------------------------------ kept alive without a flood
+
+
+async def test_what_every_relay_shows_is_said_anew_once_a_day_and_not_before(store: SqliteStore) -> None:
+    pool, clock = FakePool(), WalkingClock()
+    announce = announcer(pool, store, clock)
+    for day in range(1, 4):
+        for _ in range(5):
+            await announce.keep_announcing([GRANT, OTHER])
+        assert len(pool.published) == 2 * day
+        pass_a_day(clock)
+
+
+async def test_a_relay_that_has_lost_what_it_had_is_told_and_no_other(store: SqliteStore) -> None:
+    pool = FakePool()
+    announce = announcer(pool, store)
+    await announce.keep_announcing([GRANT, OTHER])
+    pool.on[FIRST].clear()
+    await announce.keep_announcing([GRANT, OTHER])
+    assert [len(pool.on[url]) for url in (FIRST, SECOND)] == [2, 2]
+    assert [event.content for event in pool.on[FIRST]] == [event.content for event in pool.on[SECOND]]
+    await announce.keep_announcing([GRANT, OTHER])
+    assert len(pool.published) == 4
+
+
+async def test_a_relay_that_has_lost_it_is_told_also_while_another_is_away(store: SqliteStore) -> None:
+    pool = FakePool()
+    announce = announcer(pool, store)
+    pool.down = {SECOND}
+    await announce.announce(GRANT)
+    pool.on[FIRST].clear()
+    await announce.keep_announcing([GRANT])
+    assert len(pool.on[FIRST]) == 1
+    pool.down = set()
+    await announce.publish_missing()
+    assert pool.on[SECOND] == pool.on[FIRST]
+
+
+async def test_a_relay_that_says_it_has_it_and_never_shows_it_is_told_twice_a_day(store: SqliteStore) -> None:
+    pool, clock = FakePool(), WalkingClock()
+    announce = announcer(pool, store, clock)
+    pool.forgetful = {FIRST}
+    for day in range(1, 3):
+        for _ in range(5):
+            await announce.keep_announcing([GRANT])
+        assert (len(pool.on[FIRST]), len(pool.on[SECOND])) == (2 * day, day)
+        pass_a_day(clock)
+
+
+async def test_a_forged_or_outdated_or_future_event_is_no_reason_to_be_silent(store: SqliteStore) -> None:
+    old, pool, clock = FakePool(), FakePool(), WalkingClock()
+    await announcer(old, store).announce(replace(GRANT, methods=frozenset()))
+    await announcer(old, store).announce(GRANT)
+    outdated, right = old.published
+    forged = msgspec.structs.replace(right, id="00" * 32, sig="00" * 64)
+    ahead = SkewedClock()
+    ahead.skew_s = 86_400
+    await announcer(old, store, ahead).announce(GRANT)
+    for event in (outdated, forged, old.published[-1]):
+        pool.on = {FIRST: [event], SECOND: [event]}
+        pool.published.clear()
+        await announcer(pool, store, clock).keep_announcing([GRANT])
+        assert len(pool.published) == 1
+    pool.on, pool.published = {FIRST: [right], SECOND: [right]}, []
+    await announcer(pool, store, clock).keep_announcing([GRANT])
+    assert pool.published == []
+
+
+async def test_a_new_process_tells_nobody_what_relays_show_already_and_the_others_the_same_event(
+    store: SqliteStore,
+) -> None:
+    pool, clock = FakePool(), WalkingClock()
+    await announcer(pool, store).announce(GRANT)
+    (said,) = pool.published
+    pool.on[SECOND].clear()
+    announce = announcer(pool, store, clock)
+    await announce.keep_announcing([GRANT])
+    assert pool.on == {FIRST: [said], SECOND: [said]}
+    await announce.announce(REVOKED)
+    assert first_tag(pool.published[-1], "e") == said.id
+    later = announcer(pool, store, clock)
+    pool.on = {FIRST: [said], SECOND: [said]}
+    pass_a_day(clock)
+    for _ in range(2):
+        await later.keep_announcing([GRANT])
+    assert pool.published[-1].created_at > said.created_at + REFRESH_S
+
+
+async def test_a_look_is_due_at_the_start_each_hour_and_soon_after_a_relay_was_connected_anew(
+    store: SqliteStore,
+) -> None:
+    pool, clock = FakePool(), WalkingClock()
+    announce = announcer(pool, store, clock)
+
+    async def due_after() -> int:
+        """Whole minutes after a look until the next one is due."""
+        await announce.keep_announcing([])
+        return await minutes()
+
+    async def minutes() -> int:
+        for passed in range(100):
+            if announce.is_look_due():
+                return passed
+            clock.ms += 60_000
+        raise AssertionError("no look is ever due")
+
+    assert announce.is_look_due()
+    assert await due_after() == LOOK_S // 60
+    await announce.keep_announcing([])
+    pool.connects += 1
+    assert await minutes() == LOOK_ANEW_S // 60
+    assert await due_after() == LOOK_S // 60
 
 
 # ------------------------------------------------------------ at the same time
@@ -304,9 +472,9 @@ async def test_a_relay_that_has_failed_before_keeps_no_change_from_a_good_one(st
 async def test_without_a_relay_one_line_says_which_relay_misses_how_many_connections_until_it_has_them(
     store: SqliteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool = FakePool()
+    pool, clock = FakePool(), WalkingClock()
     pool.down = {FIRST, SECOND}
-    announce = announcer(pool, store)
+    announce = announcer(pool, store, clock)
     assert not await announce.announce(GRANT)
     for _ in range(3):
         await announce.keep_announcing([GRANT, OTHER])
@@ -321,6 +489,7 @@ async def test_without_a_relay_one_line_says_which_relay_misses_how_many_connect
     await announce.publish_missing()
     assert len(pool.on[FIRST]) == len(pool.on[SECOND]) == 2
     pool.down = {FIRST}
+    pass_a_day(clock)
     await announce.keep_announcing([GRANT])
     assert warnings(caplog)[1:] == [f"{missing}: {FIRST} misses 1"]
 

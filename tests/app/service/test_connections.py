@@ -14,7 +14,7 @@ import pytest
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service import background, connections
+from kitestring.app.service import announcer, background, connections
 from kitestring.app.service.core import Core, Place
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
@@ -368,7 +368,7 @@ async def test_a_ledger_that_cannot_be_read_does_not_end_announcing_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(connections, "MISSING_S", 0.01)
-    monkeypatch.setattr(connections, "REFRESH_S", 0.02)
+    monkeypatch.setattr(announcer, "LOOK_S", 0.02)
     async with opened(tmp_path) as (relay, core), asyncio.timeout(20):
         await add_connection(core)
         read, faults = core.store.grants, [KitestringError(Reason.INTERNAL, "the database cannot be read")] * 3

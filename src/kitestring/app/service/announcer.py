@@ -1,4 +1,8 @@
-"""Announcements of connections: on every relay, said again until it has them, and deleted at the end."""
+"""Announcements of connections: on every relay, said again until it has them, and deleted at the end.
+
+Relays are told at each change, where a look at what they show finds that they lack it, and once a day; else they are
+left in peace.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from typing import Final
 
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.background import Background
+from kitestring.app.service.read_back import KEYS, ReadBack
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.clocks import AHEAD_S
@@ -20,7 +25,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import Message
 from kitestring.base.store import Reads
-from kitestring.nostr.event import Event, sign_event
+from kitestring.nostr.event import Event, sign_event, verify_event
 from kitestring.transport.publications import ACCEPTED, UNANSWERED, PublishResult, RelayAnswer, Verdict
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.grammar import Draft
@@ -30,8 +35,12 @@ log = logging.getLogger("kitestring.announce")
 
 #: The kind of message that a change of a connection is in the outbox.
 ANNOUNCEMENT: Final = "announcement"
-#: Published again this often, because relays forget and new relays join.
-REFRESH_S: Final = 600
+#: Published anew this often, because relays may forget what is old.
+REFRESH_S: Final = 86_400
+#: Relays are asked this often what they show …
+LOOK_S: Final = 3_600
+#: … and so long after the last look where one has been connected anew: it may have lost all it had.
+LOOK_ANEW_S: Final = 300
 #: What a relay has not taken is tried again this often, once the relay is there.
 MISSING_S: Final = 5
 #: Seconds until every relay must have taken an event.
@@ -60,6 +69,7 @@ class _Announced:
     event: Event | None = None
     made_for: int = 0
     missing: frozenset[str] = frozenset()
+    in_vain: frozenset[str] = frozenset()  # relays that lacked it though they were told: not told again before the next
     refusals: Mapping[str, Verdict] = field(
         default_factory=lambda: NOTHING
     )  # the latest words of those that have not taken it
@@ -107,6 +117,9 @@ class Announcer:
         self._reported: set[str] = set()  # relays of which the log says already that they miss something
         self._background = Background(clock)
         self._log = Seldom(log, clock)
+        self._read_back = ReadBack(pool)
+        self._looked_at: float | None = None
+        self._connects: dict[str, int] = {}  # how often each relay had been connected at the last look
 
     async def stop(self) -> None:
         """End what is being carried: the outbox has it for the next start."""
@@ -164,32 +177,93 @@ class Announcer:
 
     # ------------------------------------------------------------ all of them
 
+    def is_look_due(self) -> bool:
+        """Whether it is time for :meth:`keep_announcing`."""
+        if self._looked_at is None:
+            return True
+        is_anew = any(self._connects.get(row.url, 0) < row.connects for row in self._pool.status())
+        return self._clock.monotonic() >= self._looked_at + (LOOK_ANEW_S if is_anew else LOOK_S)
+
     async def keep_announcing(self, grants: Sequence[Grant]) -> None:
-        """One refresh round of every connection that is alive, once a relay is there. What is being announced, waits
-        for a relay, or was announced since this began is passed over."""
+        """One round of every connection that is alive, once a relay is there: relays that do not show what it may do
+        are told, and all of them a day after the last time. What is being announced, waits for a relay, or was
+        announced since this began is passed over."""
         wanted = [
             grant for grant in grants if grant.revoked_at is None or self._of(grant).has_said_before(grant.version)
         ]
         before = {grant.grant_id: self._of(grant).version for grant in wanted}
         await self._relays_there()
+        await self._look([grant for grant in wanted if grant.revoked_at is None])
         for start in range(0, len(wanted), TOGETHER):
             part = wanted[start : start + TOGETHER]
             due = [grant for grant in part if self._is_due(grant, before[grant.grant_id])]
             await asyncio.gather(*(self._refresh(grant) for grant in due))
-        self._report()
+        await self.publish_missing()
 
     def _is_due(self, grant: Grant, before: int) -> bool:
         known = self._of(grant)
         on_its_way = known.turn.locked() or (
             known.version < grant.version and known.has_ready(grant.version, self._clock.now())
         )
-        return known.version == before <= grant.version and not on_its_way
+        is_old = self._clock.now() >= known.signed_at + REFRESH_S
+        return known.version == before <= grant.version and not on_its_way and (is_old or known.version < grant.version)
 
     async def _refresh(self, grant: Grant) -> None:
         known = self._of(grant)
         async with known.turn:
             self._prepare(grant, known)
             await self._send(known)
+
+    async def _look(self, grants: Sequence[Grant]) -> None:
+        """Compare what relays show with what is to be said, and have those told that lack it."""
+        self._looked_at = self._clock.monotonic()
+        self._connects = {row.url: row.connects for row in self._pool.status()}
+        for kind, those in _by_kind(grants).items():
+            for start in range(0, len(those), KEYS):
+                part = those[start : start + KEYS]
+                shown = await self._read_back.shown(kind, [grant.service_pubkey for grant in part])
+                for grant in part:
+                    self._compare(grant, {url: events.get(grant.service_pubkey) for url, events in shown.items()})
+
+    def _compare(self, grant: Grant, shown: Mapping[str, Event | None]) -> None:
+        known = self._of(grant)
+        if known.turn.locked() or known.version < known.made_for:  # it is being said
+            return
+        draft = ANNOUNCED[grant.wire].write(grant)
+        good = {url: event for url, event in shown.items() if event is not None and self._says(event, draft, known)}
+        if known.version == 0 and good:
+            self._adopt(grant, known, good)
+        elif known.version == grant.version:
+            known.in_vain -= good.keys()
+            self._restore(grant, known, frozenset(shown.keys() - good.keys() - known.in_vain))
+
+    def _restore(self, grant: Grant, known: _Announced, lacking: frozenset[str]) -> None:
+        """Have the relays told that lack what they had taken, and no others."""
+        if not lacking:
+            return
+        if known.event is None:
+            self._prepare(grant, known)
+            known.missing = frozenset()
+        known.missing |= lacking
+        known.in_vain |= lacking
+
+    def _says(self, event: Event, draft: Draft, known: _Announced) -> bool:
+        """Whether ``event`` is ours, says what ``draft`` says, and is not dated so far ahead that an app passes it
+        over."""
+        is_same = (event.content, event.tags) == (draft.content, draft.tags)
+        is_timely = event.created_at <= self._clock.now() + AHEAD_S
+        return is_same and is_timely and (event.id == known.said_id or verify_event(event))
+
+    def _adopt(self, grant: Grant, known: _Announced, good: Mapping[str, Event]) -> None:
+        """Take what an earlier process has announced for our own: nobody has to be told anew but those that lack it,
+        or have not shown what they have."""
+        event = max(good.values(), key=lambda one: one.created_at)
+        known.version = known.made_for = grant.version
+        known.said_id, known.signed_at, known.taken_at = event.id, event.created_at, event.created_at
+        known.missing = self._urls() - good.keys()
+        if known.missing:
+            known.event = event
+            self._behind.add(known)
 
     async def publish_missing(self) -> None:
         """Send again what connected relays have not taken; the same events, so that a deletion fits all of them."""
@@ -246,6 +320,7 @@ class Announcer:
         else:
             event = self._sign(grant, known, announcement.deletion(grant.service_pubkey, known.said_id))
         known.event, known.made_for, known.missing = event, grant.version, self._urls()
+        known.in_vain = frozenset()
         self._behind.add(known)
 
     async def _send(self, known: _Announced) -> None:
@@ -274,6 +349,14 @@ class Announcer:
             key, kind=draft.kind, tags=draft.tags, content=draft.content, created_at=known.signed_at,
             aux=self._entropy(32),
         )  # fmt: skip
+
+
+def _by_kind(grants: Iterable[Grant]) -> dict[int, list[Grant]]:
+    """Grants by the kind of event that announces them."""
+    found: dict[int, list[Grant]] = {}
+    for grant in grants:
+        found.setdefault(ANNOUNCED[grant.wire].kind, []).append(grant)
+    return found
 
 
 def _answer(result: PublishResult, url: str) -> RelayAnswer:

@@ -3,14 +3,13 @@ callers of debits are known."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from kitestring.app.home.keyring import Keyring
-from kitestring.app.service.announcer import MISSING_S, REFRESH_S, Announcer
+from kitestring.app.service.announcer import MISSING_S, Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
@@ -125,13 +124,12 @@ class Connections:
 
     async def announce(self) -> None:
         """Keep what is announced about all connections on all relays, for ever."""
-        rounds = REFRESH_S // MISSING_S
-        for number in itertools.count():
+        while True:
             try:
-                if number % rounds:
-                    await self._announcer.publish_missing()
-                else:
+                if self._announcer.is_look_due():
                     await self._announcer.keep_announcing(await self._stored())
+                else:
+                    await self._announcer.publish_missing()
             except KitestringError as failure:
                 self._log.warning("connections are not announced yet: %s", failure.message)
             await self._clock.sleep(MISSING_S)
