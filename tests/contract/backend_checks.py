@@ -34,6 +34,13 @@ def invoice_order(amount_msat: int | None = 2000, description_hash: str = "", ex
     return InvoiceOrder(amount, "" if description_hash else "tea", description_hash, expiry_s, entropy(32).hex())
 
 
+def keysend(node_key: str, amount_msat: int = 1_000, records: tuple[tuple[int, str], ...] = ()) -> PayOrder:
+    """To pay a key without an invoice, with a preimage that was never used."""
+    preimage = entropy(32)
+    payment_hash = sha256(preimage).hexdigest()
+    return PayOrder(Keysend(node_key, preimage.hex(), records), payment_hash, Msat(amount_msat), FEE_CAP, 15)
+
+
 async def pays(side: Side, wanted: PayOrder) -> Settled:
     answer = await side.backend.pay(wanted)
     assert isinstance(answer, Settled), answer
@@ -233,14 +240,42 @@ async def refuses_for_good(side: Side, sound: str, name: str, spoiled: str) -> N
 
 
 async def check_a_key_without_an_invoice_is_refused_for_good_unless_the_backend_declares_keysend(side: Side) -> None:
-    preimage = sha256(f"keysend {time.time()}".encode())
-    payment_hash = sha256(preimage.digest()).hexdigest()
-    wanted = PayOrder(Keysend("02" + "11" * 32, preimage.hexdigest()), payment_hash, Msat(1_000), FEE_CAP, 15)
-    assert not side.backend.capabilities.keysend
+    if side.backend.capabilities.keysend:
+        return
+    wanted = keysend("02" + "11" * 32)
     answer = await side.backend.pay(wanted)
     assert isinstance(answer, Failed)
     assert (answer.reason, bool(answer.evidence)) == ("refused", True)
-    assert isinstance(await side.backend.lookup_payment(payment_hash), NeverSeen)
+    assert isinstance(await side.backend.lookup_payment(wanted.payment_hash), NeverSeen)
+
+
+async def check_a_key_is_paid_once_for_each_preimage_and_is_sent_what_was_ordered(side: Side) -> None:
+    if not side.backend.capabilities.keysend:
+        return
+    wanted = keysend(await side.node_key(), 5_000_000, ((65_536, "00ff"), (7_629_169, "7b7d")))
+    settled = await pays(side, wanted)
+    assert isinstance(wanted.destination, Keysend)
+    assert settled.preimage == wanted.destination.preimage
+    assert settled.fee_msat > 0
+    again = [await pays(side, wanted), *await asyncio.gather(*(pays(side, wanted) for _ in range(3)))]
+    assert set(again) == {settled}
+    assert await side.backend.lookup_payment(wanted.payment_hash) == settled
+    assert await side.arrived(wanted.payment_hash) == (5_000_000, wanted.destination.records)
+    listed = [entry async for entry in side.backend.list_payments() if entry.payment_hash == wanted.payment_hash]
+    assert [(entry.state, entry.amount_msat) for entry in listed] == [("settled", 5_000_000)]
+
+
+async def check_a_key_that_cannot_be_paid_is_a_failure_for_good(side: Side) -> None:
+    if not side.backend.capabilities.keysend:
+        return
+    key = await side.node_key()
+    of_another_hash = replace(keysend(key), payment_hash=entropy(32).hex())
+    too_dear = replace(keysend(key, 5_000_000), fee_cap_msat=Msat(0))
+    for wanted in (keysend("02" + "11" * 32), keysend("02" + "ff" * 32), of_another_hash, too_dear):
+        answer = await side.backend.pay(wanted)
+        assert isinstance(answer, Failed), answer
+        assert answer.evidence
+        assert isinstance(await side.backend.lookup_payment(wanted.payment_hash), Failed | NeverSeen)
 
 
 async def check_an_invoice_that_no_key_can_have_signed_is_refused_for_good(side: Side) -> None:

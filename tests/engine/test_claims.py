@@ -11,7 +11,7 @@ from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
 from kitestring.base.transactions import SetSpending
-from kitestring.engine.claims import first_claimed_at, is_late, new_payment, own_invoice, pay_order, why_not_again
+from kitestring.engine.claims import first_claimed_at, is_late, new_payment, ours, pay_order, why_not_again
 from kitestring.engine.context import Incoming
 from kitestring.policy.rules import Allow
 from tests.kit.changed import replace
@@ -88,7 +88,7 @@ async def test_a_payment_of_our_own_invoice_is_only_reserved(life: Life) -> None
     async with life.service() as rig:
         await rig.grant("app")
         invoice = await rig.invoice("i", "app", AMOUNT)
-        own = await own_invoice(rig.context, asked(rig, invoice))
+        own = await ours(rig.context, asked(rig, invoice))
         assert own is not None
         made = new_payment(
             rig.context, incoming(asked(rig, invoice)), asked(rig, invoice), APP, Allow((), ZERO), own, 1_800_000_000
@@ -101,14 +101,14 @@ async def test_only_the_very_text_of_an_open_invoice_is_our_own(life: Life) -> N
     async with life.service() as rig:
         await rig.grant("app")
         text, payment_hash = await rig.invoice("i", "app", AMOUNT)
-        assert await own_invoice(rig.context, asked(rig, (text, payment_hash))) is not None
-        assert await own_invoice(rig.context, asked(rig, (f"wrapped-{text}", payment_hash))) is None
-        assert await own_invoice(rig.context, asked(rig, (text, "aa" * 32))) is None
+        assert await ours(rig.context, asked(rig, (text, payment_hash))) is not None
+        assert await ours(rig.context, asked(rig, (f"wrapped-{text}", payment_hash))) is None
+        assert await ours(rig.context, asked(rig, (text, "aa" * 32))) is None
         key = Keysend("02" * 33, "ab" * 32)
-        assert await own_invoice(rig.context, asked(rig, ("", payment_hash), destination=key)) is None
+        assert await ours(rig.context, asked(rig, ("", payment_hash), destination=key)) is None
         life.node.pay_in(payment_hash)
         await rig.clock.sleep(1)
-        assert await own_invoice(rig.context, asked(rig, (text, payment_hash))) is None
+        assert await ours(rig.context, asked(rig, (text, payment_hash))) is None
 
 
 def test_the_order_names_the_amount_the_cap_and_how_long_the_node_may_search() -> None:

@@ -35,6 +35,18 @@ async def test_ids_are_unlike_and_stand_in_the_order_of_time(life: Life) -> None
 
 
 @virtual
+async def test_the_preimage_of_a_request_is_always_the_same_and_of_no_other(life: Life) -> None:
+    async with life.service() as rig:
+        drawn = {name: rig.context.preimage_of(name) for name in ("a", "b")}
+        assert drawn == {name: rig.context.preimage_of(name) for name in ("a", "b")}
+        assert len({*drawn.values()}) == 2
+        assert {len(one) for one in drawn.values()} == {32}
+        rig.context.keysend_secret = b"k" * 32
+        assert rig.context.preimage_of("a") != drawn["a"]
+        assert "k" * 32 not in repr(rig.context)
+
+
+@virtual
 async def test_who_waits_for_work_on_its_own_cannot_cancel_it_by_going_away(life: Life) -> None:
     async with life.service() as rig:
         done: list[str] = []

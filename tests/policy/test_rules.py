@@ -15,7 +15,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
-from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller, refuse_invoice
+from kitestring.policy.rules import Allow, decide, over_budget, permission_of, refuse_caller, refuse_invoice
 from tests.kit.changed import replace
 
 NOW = 1_760_000_000
@@ -138,10 +138,20 @@ def test_a_key_is_paid_without_invoice_by_a_backend_that_can_and_with_the_preima
     key = Keysend("02" * 33, preimage)
     payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
     sent = pay(destination=key, payment_hash=payment_hash, network="", expires_at=0)
-    assert decided(sent, keysend=True) == Allow((), Msat(10_000))
-    assert reason(decided(sent)) is Reason.UNSUPPORTED
-    assert reason(decided(replace(sent, payment_hash="ab" * 32), keysend=True)) is Reason.MALFORMED
-    assert reason(decided(replace(sent, amount_msat=Msat(0)), keysend=True)) is Reason.AMOUNT_OUT_OF_RANGE
+    may = replace(GRANT, methods=frozenset({"pay_keysend"}))
+    assert decided(sent, may, keysend=True) == Allow((), Msat(10_000))
+    assert reason(decided(sent, may)) is Reason.UNSUPPORTED
+    assert reason(decided(replace(sent, payment_hash="ab" * 32), may, keysend=True)) is Reason.MALFORMED
+    assert reason(decided(replace(sent, amount_msat=Msat(0)), may, keysend=True)) is Reason.AMOUNT_OUT_OF_RANGE
+
+
+def test_paying_a_key_has_a_permission_of_its_own() -> None:
+    sent = pay(destination=Keysend("02" * 33, "cd" * 32))
+    assert (permission_of(sent), permission_of(pay())) == ("pay_keysend", "pay_invoice")
+    assert (
+        reason(decided(sent, replace(GRANT, methods=frozenset({"pay_invoice"})), keysend=True)) is Reason.NOT_PERMITTED
+    )
+    assert reason(decided(pay(), replace(GRANT, methods=frozenset({"pay_keysend"})))) is Reason.NOT_PERMITTED
 
 
 @pytest.mark.parametrize(

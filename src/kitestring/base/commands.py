@@ -36,7 +36,8 @@ class PayInvoice(Command, frozen=True, kw_only=True):
     """Pay ``destination``. ``amount_msat`` is what will be paid, also for amountless invoices.
 
     The wire has decoded an invoice; the engine never parses one. ``network``, ``expires_at`` (Unix seconds) and
-    ``description_hash`` are the invoice's.
+    ``description_hash`` are the invoice's. A keysend has none of them, and its ``payment_hash`` is "" until its
+    preimage is drawn.
     """
 
     destination: Destination

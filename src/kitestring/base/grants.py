@@ -11,7 +11,7 @@ from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.money import ZERO, Msat
 
 #: The methods that spend. Of a connection that may spend nothing they are not announced.
-SPENDING_METHODS: Final = frozenset({"pay_invoice"})
+SPENDING_METHODS: Final = frozenset({"pay_invoice", "pay_keysend"})
 #: What a pointer answers to a key without a grant: no, the owner's word, or the pointer's own budget.
 Strangers = Literal["deny", "ask", "budget"]
 #: The session words that a pointer takes: none, those that we have made, or any that is new.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+import msgspec
+
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.commands import PayInvoice
-from kitestring.base.destinations import invoice_text
+from kitestring.base.destinations import Keysend, invoice_text
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.node import PayOrder
@@ -13,9 +17,27 @@ from kitestring.base.records import Invoice, Payment
 from kitestring.engine.context import Context, Incoming
 from kitestring.policy.rules import Allow
 
+#: What of ours a payment pays: an open invoice, or the node's own key.
+Ours = Invoice | Keysend
+
+
+def with_preimage(context: Context, incoming: Incoming, command: PayInvoice) -> tuple[Incoming, PayInvoice]:
+    """The same order with what makes a keysend payable: the preimage, which follows from the request. So the node
+    itself keeps a repeated request from paying twice, also where the ledger has lost its first claim."""
+    destination = command.destination
+    if not isinstance(destination, Keysend) or destination.preimage:
+        return incoming, command
+    preimage = context.preimage_of(incoming.request_id)
+    drawn = msgspec.structs.replace(
+        command,
+        destination=Keysend(destination.node_key, preimage.hex(), destination.records),
+        payment_hash=sha256(preimage).hexdigest(),
+    )
+    return msgspec.structs.replace(incoming, command=drawn), drawn
+
 
 def new_payment(
-    context: Context, incoming: Incoming, command: PayInvoice, grant: Grant, allow: Allow, own: Invoice | None,
+    context: Context, incoming: Incoming, command: PayInvoice, grant: Grant, allow: Allow, own: Ours | None,
     now: int, payment_index: int | None = None,
 ) -> Payment:  # fmt: skip
     ends = (now + context.limits.send_within_s, incoming.expires_at, command.expires_at)
@@ -41,8 +63,13 @@ def new_payment(
     )
 
 
-async def own_invoice(context: Context, command: PayInvoice) -> Invoice | None:
-    """Our own open invoice, if this very string is one; the same hash in another string is a wrapped invoice."""
+async def ours(context: Context, command: PayInvoice, *, look_up: bool = True) -> Ours | None:
+    """Our own open invoice, if this very string is one and it is to be looked up; the same hash in another string is a
+    wrapped invoice. Or the keysend, if it goes to the node itself, which would send nothing."""
+    if isinstance(command.destination, Keysend):
+        return command.destination if command.destination.node_key == context.node.node_id else None
+    if not look_up:
+        return None
     invoice = await context.store.invoice_by_hash(context.node.node_id, command.payment_hash)
     if invoice is None or invoice.state is not InvoiceState.OPEN:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterator
@@ -75,6 +76,8 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     #: Whether somebody outside has confirmed that the ledger is as new as what anybody was told.
     is_witnessed: Callable[[], bool] = _always
+    #: Preimages of keysends follow from it and from the request. b"": one that this process alone knows.
+    keysend_secret: bytes = field(default=b"", repr=False)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     same_node: SameNode = field(init=False)
     earlier: EarlierLife = field(init=False)
@@ -82,6 +85,7 @@ class Context:
     def __post_init__(self) -> None:
         self.backend = self.same_node = SameNode(self.backend, lambda: self.node.node_id)
         self.earlier = EarlierLife(self.clock, self.is_witnessed)
+        self.keysend_secret = self.keysend_secret or self.entropy(32)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` on its own: nobody who waits for it can cancel it by going away."""
@@ -98,6 +102,10 @@ class Context:
     def new_id(self, now: int) -> str:
         """32 hex digits that begin with the time, so that new ids stand together at the end of their index."""
         return f"{now & 0xFFFFFFFF:08x}{self.entropy(12).hex()}"
+
+    def preimage_of(self, request_id: str) -> bytes:
+        """The preimage of the keysend that is asked for in this request: 32 bytes, the same ones every time."""
+        return hmac.digest(self.keysend_secret, request_id.encode(), "sha256")
 
     async def record(self, truth: Tx[A]) -> A:
         """Retry until stored: the request stays claimed by this process until its end is on disk."""

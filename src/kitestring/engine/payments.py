@@ -15,7 +15,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Refused, TransactionState
 from kitestring.base.payments import HOLDING, OPEN, IllegalStepError
-from kitestring.base.records import Charge, Invoice, NodeView, Payment, Request
+from kitestring.base.records import Charge, NodeView, Payment, Request
 from kitestring.base.store import Scope
 from kitestring.base.transactions import (
     AlreadyDecided,
@@ -31,7 +31,7 @@ from kitestring.base.transactions import (
     Stale,
 )
 from kitestring.engine.answers import Answers, new_request, unclaimed_request
-from kitestring.engine.claims import new_payment, own_invoice
+from kitestring.engine.claims import Ours, new_payment, ours, with_preimage
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
@@ -111,6 +111,7 @@ class Payments:
 
     async def handle(self, incoming: Incoming, command: PayInvoice) -> None:
         """Decide, claim and start the payment; returns when that is durable. The answer comes through the outbox."""
+        incoming, command = with_preimage(self._context, incoming, command)
         grant = await self._grants.get(incoming.grant_id)
         if grant is None:
             await self._refuse(incoming, Refused(Reason.CONNECTION_ENDED))
@@ -135,7 +136,7 @@ class Payments:
         the claim. A refusal means that nothing was decided; AlreadyPaid and Joined are told as one (INVOICE_TAKEN)."""
         now = self._context.clock.now()
         asked = _Asked(order, self._context.clock.monotonic() + DECIDE_LIMIT_S)
-        own = await own_invoice(self._context, order.command)
+        own = await ours(self._context, order.command)
         verdict = self._verdict(asked, grant, now, own)
         if isinstance(verdict, Refused):
             return verdict
@@ -183,7 +184,7 @@ class Payments:
     ) -> Decided | Stale | Denied:
         """``may_be_ours``: look whether the invoice is our own. Nothing is refused before that has been looked at."""
         now = self._context.clock.now()
-        own = await own_invoice(self._context, asked.command) if may_be_ours else None
+        own = await ours(self._context, asked.command, look_up=may_be_ours)
         verdict = self._verdict(asked, grant, now, own)
         if isinstance(verdict, Refused):
             return await self._known_or(asked, grant, verdict) if may_be_ours else Stale()
@@ -201,7 +202,7 @@ class Payments:
         return answer
 
     def _claim(
-        self, asked: _Asked, grant: Grant, verdict: Allow, own: Invoice | None, view: NodeView | None, now: int,
+        self, asked: _Asked, grant: Grant, verdict: Allow, own: Ours | None, view: NodeView | None, now: int,
         payment_id: str = "",
     ) -> ClaimPayment:  # fmt: skip
         index = None if view is None else view.payment_index
@@ -220,7 +221,7 @@ class Payments:
             return Moving()
         return Stored() if self._context.earlier.may_have_answered(sent_at) else Sending()
 
-    def _verdict(self, asked: _Asked, grant: Grant, now: int, own: Invoice | None) -> Allow | Refused:
+    def _verdict(self, asked: _Asked, grant: Grant, now: int, own: Ours | None) -> Allow | Refused:
         limits = self._context.limits
         return decide(
             asked.command,

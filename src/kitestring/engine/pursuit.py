@@ -23,6 +23,7 @@ from typing import assert_never
 
 import msgspec
 
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO
 from kitestring.base.node import NodeInvoiceState
@@ -53,7 +54,7 @@ log = logging.getLogger("kitestring.engine")
 
 
 class Moving(msgspec.Struct, frozen=True, gc=False):
-    """Our own invoice: both sides move in one transaction, no order exists at any node."""
+    """Our own invoice, or the node's own key: both sides move in one transaction, no order exists at any node."""
 
 
 class Sending(msgspec.Struct, frozen=True, gc=False):
@@ -181,8 +182,11 @@ class Pursuit:
 
     async def _move(self) -> Phase:
         """Move both sides in one transaction. The node's invoice is cancelled first; if it was paid from outside,
-        nothing moves. If the node cannot say, a later payment of it is booked as surplus."""
+        nothing moves. If the node cannot say, a later payment of it is booked as surplus. A keysend to the node itself
+        has no invoice: nothing is to be asked."""
         payment = self.payment
+        if isinstance(payment.destination, Keysend):
+            return await self._record(Settled(payment.destination.preimage, ZERO))
         invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
         try:
             status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))

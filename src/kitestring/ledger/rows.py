@@ -9,7 +9,7 @@ import msgspec
 
 from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, DebitSession
 from kitestring.base.budgets import Budget
-from kitestring.base.destinations import Bolt11, Keysend, invoice_text
+from kitestring.base.destinations import Bolt11, Destination, Keysend, invoice_text
 from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.invoices import InvoiceState
@@ -120,14 +120,20 @@ def read_payment(row: Row) -> Payment:
     )
 
 
-def write_claimed(p: Payment) -> Row:
-    match p.destination:
-        case Bolt11(text, amountless):
-            keysend = ""
+def keysend_text(destination: Destination) -> str:
+    """The row's text of what is sent to a key without an invoice; "" for an invoice."""
+    match destination:
+        case Bolt11():
+            return ""
         case Keysend():
-            text, amountless, keysend = "", False, _write_keysend(p.destination).decode()
+            return _write_keysend(destination).decode()
         case _:
-            assert_never(p.destination)
+            assert_never(destination)
+
+
+def write_claimed(p: Payment) -> Row:
+    keysend = keysend_text(p.destination)
+    text, amountless = invoice_text(p.destination), isinstance(p.destination, Bolt11) and p.destination.amountless
     return (
         *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, text, int(p.amount_msat)),
         *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if amountless else 0, p.expires_at),

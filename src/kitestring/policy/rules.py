@@ -42,6 +42,15 @@ PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
     GetBudget: "get_budget",
     GetInfo: None,
 }
+#: The name for a payment without an invoice.
+KEYSEND: Final = "pay_keysend"
+
+
+def permission_of(command: AnyCommand) -> str | None:
+    """The name that a grant lists to allow this very command; None = every grant may."""
+    if isinstance(command, PayInvoice) and isinstance(command.destination, Keysend):
+        return KEYSEND
+    return PERMISSIONS[type(command)]
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
@@ -70,9 +79,9 @@ def decide(
     what is left can be spent. ``fee_at_most`` is that room, where the ledger has told it. An invoice with less life
     than ``least_left_s`` counts as expired.
 
-    ``network`` is the service's; ``keysend`` says that the backend can do it; ``internal`` says that the invoice is our
-    own, so that there is no routing fee. A payment that is known already must be looked up by the caller: an expired
-    but settled invoice still has its answer.
+    ``network`` is the service's; ``keysend`` says that the backend can do it; ``internal`` says that the invoice, or
+    the key, is our own, so that there is no routing fee. A payment that is known already must be looked up by the
+    caller: an expired but settled invoice still has its answer.
     """
     refused = refuse_caller(grant, now, command) or refuse_payment(
         command, now + least_left_s, network, keysend=keysend
@@ -105,7 +114,7 @@ def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused
         return Refused(Reason.CONNECTION_ENDED, "this connection has expired")
     if grant.wire == OWNER_WIRE:
         return refuse_right(grant, NEEDED[type(command)], now, "this")
-    permission = PERMISSIONS[type(command)]
+    permission = permission_of(command)
     if permission is None or permission in grant.methods:
         return None
     return Refused(Reason.NOT_PERMITTED, f"this connection has no permission for {permission}")

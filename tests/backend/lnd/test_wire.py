@@ -15,6 +15,7 @@ from kitestring.backend.lnd.wire import (
     LndInfo,
     LndInvoice,
     LndPayment,
+    destination,
     from_base64,
     hash_of,
     int64,
@@ -25,7 +26,9 @@ from kitestring.backend.lnd.wire import (
     to_base64,
     to_base64url,
 )
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, Settled, Unknown
 from tests.kit.changed import replace
 
@@ -33,6 +36,28 @@ PREIMAGE = "5a" * 32
 HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
 PAID = LndPayment(HASH, "SUCCEEDED", PREIMAGE, "50000", "1005", "FAILURE_REASON_NONE", "1800000000999999999")
 OPEN = LndInvoice(to_base64(HASH), "OPEN", to_base64(PREIMAGE), "lnbcrt1", "0", "0", "0", "1800000000", "3600")
+
+
+# ------------------------------------------------------------ orders
+
+
+def test_an_invoice_is_ordered_by_its_text_and_its_amount_only_where_it_has_none() -> None:
+    wanted = PayOrder(Bolt11("lnbcrt1"), HASH, Msat(77), Msat(10), 5)
+    assert destination(wanted) == {"payment_request": "lnbcrt1"}
+    assert destination(replace(wanted, destination=Bolt11("lnbcrt1", amountless=True))) == {
+        "payment_request": "lnbcrt1", "amt_msat": "77",
+    }  # fmt: skip
+
+
+def test_a_key_is_ordered_with_its_hash_and_the_preimage_as_a_record() -> None:
+    wanted = PayOrder(Keysend("02" * 33, PREIMAGE, ((65_536, "00ff"),)), HASH, Msat(77), Msat(10), 5)
+    assert destination(wanted) == {
+        "dest": to_base64("02" * 33),
+        "payment_hash": to_base64(HASH),
+        "amt_msat": "77",
+        "dest_custom_records": {"65536": to_base64("00ff"), "5482373484": to_base64(PREIMAGE)},
+        "dest_features": ["TLV_ONION_REQ"],
+    }
 
 
 # ------------------------------------------------------------ payments

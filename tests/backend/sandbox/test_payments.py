@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +99,47 @@ def test_an_order_that_does_not_fit_is_refused_for_good_and_leaves_nothing(
     assert place.row(wanted) is None
 
 
-def test_an_amount_beside_that_of_the_invoice_is_refused_and_so_is_a_key_without_an_invoice(place: Place) -> None:
+def test_an_amount_beside_that_of_the_invoice_is_refused(place: Place) -> None:
     wanted = place.order(100_000)
     twice = replace(wanted, destination=Bolt11(invoice_text(wanted.destination), amountless=True))
-    key = replace(wanted, destination=Keysend("02" * 33, "ab" * 32))
-    refused = [place.try_(twice), attempt(place.connection, key, None, lambda: NOW_MS, 5)]
-    assert refused == [
-        Failed("sandbox: the amount is given twice or not at all", FailureReason.REFUSED),
-        Failed("sandbox: the node pays invoices only", FailureReason.REFUSED),
-    ]
+    assert place.try_(twice) == Failed("sandbox: the amount is given twice or not at all", FailureReason.REFUSED)
+
+
+PREIMAGE = "5e" * 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"amount_msat": Msat(0)}, FailureReason.REFUSED),
+        ({"payment_hash": "ab" * 32}, FailureReason.REFUSED),
+        ({"fee_cap_msat": Msat(509)}, FailureReason.FEE_LIMIT),
+        ({"amount_msat": Msat(10**15), "fee_cap_msat": Msat(10**15)}, FailureReason.INSUFFICIENT_FUNDS),
+        ({"destination": Keysend("02" * 33, PREIMAGE)}, FailureReason.NO_ROUTE),
+    ],
+)
+def test_a_key_of_the_outside_is_paid_without_an_invoice_and_no_other(
+    place: Place, changes: dict[str, Any], reason: FailureReason | None
+) -> None:
+    key = Keysend(place.world.node(), PREIMAGE, ((65_536, "00ff"),))
+    wanted = PayOrder(key, sha256(bytes.fromhex(PREIMAGE)).hexdigest(), Msat(100_000), Msat(1_000), 5)
+    answer = attempt(place.connection, replace(wanted, **changes), None, lambda: NOW_MS, 5)
+    if reason is None:
+        assert answer == Sent(fresh=True, answer="given")
+        assert attempt(place.connection, wanted, None, lambda: NOW_MS, 5) == Sent(fresh=False, answer="given")
+        assert read_answer(place.row(wanted), NOW_MS + 5) == Settled(PREIMAGE, Msat(510))
+    else:
+        assert isinstance(answer, Failed)
+        assert answer.reason is reason
+        assert place.row(wanted) is None
+
+
+def test_a_node_of_the_outside_behaves_as_it_was_told(place: Place) -> None:
+    key = Keysend(place.world.node(Behaviour.FAIL), PREIMAGE)
+    wanted = PayOrder(key, sha256(bytes.fromhex(PREIMAGE)).hexdigest(), Msat(100_000), Msat(1_000), 5)
+    attempt(place.connection, wanted, None, lambda: NOW_MS, 5)
+    assert isinstance(read_answer(place.row(wanted), NOW_MS + 5), Failed)
 
 
 def test_an_invoice_of_another_network_of_nobody_or_past_its_time_is_refused(place: Place) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.node import PayOrder
@@ -129,3 +131,18 @@ def test_an_invoice_that_cannot_be_read_is_malformed(tmp_path: Path) -> None:
     with World(new_file(tmp_path)) as world, pytest.raises(KitestringError) as caught:
         world.pay("lnbcrt1qqqq")
     assert caught.value.reason is Reason.MALFORMED
+
+
+async def test_the_world_tells_which_key_was_paid_and_what_it_was_sent(tmp_path: Path) -> None:
+    clock = WalkingClock()
+    node = make(tmp_path, clock, latency_ms=0)
+    await node.open()
+    with make_world(tmp_path, clock) as world:
+        key, preimage = world.node(), "5e" * 32
+        assert key != world.node()
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        await node.pay(PayOrder(Keysend(key, preimage, ((65_536, "00ff"),)), payment_hash, Msat(1_000), Msat(1_000), 5))
+        (paid,) = world.payments()
+        assert (paid.node_key, paid.records, paid.preimage) == (key, ((65_536, "00ff"),), preimage)
+        assert world.books().balanced
+    await node.close()

@@ -1,6 +1,7 @@
 """A backend and the outside world around it, the same for every backend: what the contract suite speaks to."""
 
 import asyncio
+import base64
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +15,7 @@ from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.file import OPENING_BALANCE_MSAT, open_file
 from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
-from kitestring.base.destinations import Bolt11
+from kitestring.base.destinations import PREIMAGE_RECORD, Bolt11
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, PayOrder
 from kitestring.codec import bolt11
@@ -49,6 +50,14 @@ class Side(Protocol):
 
     async def receive(self, text: str, amount_msat: int | None = None) -> None:
         """An outsider pays an invoice of the backend."""
+        ...
+
+    async def node_key(self) -> str:
+        """The key of an outsider that takes what it has not asked for, payable with a fee."""
+        ...
+
+    async def arrived(self, payment_hash: str) -> tuple[int, tuple[tuple[int, str], ...]]:
+        """What that outsider has received: an amount in millisatoshi, and the records beside the preimage."""
         ...
 
     def cursors_of_another_epoch(self) -> tuple[bytes, ...]:
@@ -168,6 +177,13 @@ class SandboxSide(NumberedSettlements):
     async def receive(self, text: str, amount_msat: int | None = None) -> None:
         self.world.pay(text, None if amount_msat is None else Msat(amount_msat))
 
+    async def node_key(self) -> str:
+        return self.world.node()
+
+    async def arrived(self, payment_hash: str) -> tuple[int, tuple[tuple[int, str], ...]]:
+        (found,) = (one for one in self.world.payments() if one.payment_hash == payment_hash)
+        return int(found.amount_msat), found.records
+
     async def forget_payments(self) -> None:
         """The file of a sandbox can only be exchanged: as if an older copy had been put back."""
         with closing(sqlite3.connect(self.directory / "sandbox.db")) as file, file:
@@ -254,6 +270,16 @@ class LndSide(NumberedSettlements):
     async def receive(self, text: str, amount_msat: int | None = None) -> None:
         payment = await self.rig.c.pay(text, amount_msat or 0)
         assert payment.status == "SUCCEEDED", payment
+
+    async def node_key(self) -> str:
+        return await self.rig.c.pubkey()
+
+    async def arrived(self, payment_hash: str) -> tuple[int, tuple[tuple[int, str], ...]]:
+        made = await self.rig.c.lookup(payment_hash)
+        (part,) = made["htlcs"]
+        records = {int(number): base64.b64decode(value).hex() for number, value in part["custom_records"].items()}
+        del records[PREIMAGE_RECORD]
+        return int(made["amt_paid_msat"]), tuple(sorted(records.items()))
 
     async def forget_payments(self) -> None:
         await self.rig.a.delete("/v1/payments?all_payments=true")

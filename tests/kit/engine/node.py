@@ -6,12 +6,14 @@ It keeps its own books. Nothing in it looks at what the service believes.
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from kitestring.base.destinations import Keysend
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import (
     Capabilities,
@@ -40,6 +42,7 @@ ABILITIES = Capabilities(
     fee_cap=True,
     amountless=True,
     description_hash=True,
+    keysend=True,
     payment_index=True,
 )
 #: How long track waits before it says that a payment is still in flight.
@@ -90,6 +93,7 @@ class FaultyBackend:
         self.capabilities = capabilities
         self.scripts: dict[str, Script] = {}
         self.sends: list[str] = []  # hashes that reached the node
+        self.keysends: dict[str, Keysend] = {}  # by hash, what it was to send without an invoice
         self.fee_caps: dict[str, int] = {}  # the most that each order allowed
         self.calls: list[str] = []  # method names, in order
         self.offline = False
@@ -120,6 +124,12 @@ class FaultyBackend:
         self._preimages[payment_hash] = preimage
         self.scripts[payment_hash] = script or Script()
         return f"lnbcrt-{payment_hash}", payment_hash
+
+    def outside_key(self, script: Script | None = None) -> str:
+        """A node out there that takes what it has not asked for."""
+        node_key = "03" + sha256(b"key %d" % next(self._numbers)).hexdigest()
+        self.scripts[node_key] = script or Script()
+        return node_key
 
     def outside_bolt11(self, amount_msat: int | None = 50_000, script: Script | None = None, **more: Any) -> str:
         """The same as a text that can be read."""
@@ -241,7 +251,7 @@ class FaultyBackend:
 
     async def pay(self, order: PayOrder) -> PayAnswer:
         self._called("pay")
-        script = self.scripts[order.payment_hash]
+        script = self._script(order)
         answer = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
         if answer == "unreachable":
             raise NodeUnreachableError("the node refuses connections")
@@ -258,6 +268,14 @@ class FaultyBackend:
         if answer == "lie" and isinstance(said, Settled):
             return replace(said, preimage="ff" * 32)
         return said  # type: ignore[return-value]  # it was sent, so it is not NeverSeen
+
+    def _script(self, order: PayOrder) -> Script:
+        """That of a key is the beginning of one for each hash that goes there."""
+        if isinstance(order.destination, Keysend) and order.payment_hash not in self.scripts:
+            self.keysends[order.payment_hash] = order.destination
+            self._preimages[order.payment_hash] = order.destination.preimage
+            self.scripts[order.payment_hash] = copy.deepcopy(self.scripts[order.destination.node_key])
+        return self.scripts[order.payment_hash]
 
     def _send(self, order: PayOrder, script: Script) -> None:
         self.sends.append(order.payment_hash)

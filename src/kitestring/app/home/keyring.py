@@ -10,6 +10,7 @@ from kitestring.crypto.keys import SecretKey, derive
 SERVICE: Final = "service"
 CONNECTION: Final = "connection"
 CLIENT: Final = "client"
+KEYSEND: Final = "keysend"
 
 
 class Keyring:
@@ -37,6 +38,12 @@ class Keyring:
         """The secret inside the link of a connection. It is gone with its salt: neither the seed alone nor the ledger
         alone can make it."""
         return derive(self._seed, CLIENT, salt.hex())
+
+    @property
+    def keysend_secret(self) -> bytes:
+        """The 32 bytes that preimages of keysends follow from, each with the id of its request: nobody else can tell
+        them before the payee, and the same request has the same one even where the ledger was lost."""
+        return bytes.fromhex(derive(self._seed, KEYSEND, "").hex())
 
     def __repr__(self) -> str:
         return f"Keyring(service_id={self.service_id[:8]}…)"

@@ -117,7 +117,7 @@ class Core:
         self.engine: Final = Engine(
             Context(
                 store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits,
-                self._relay_witness.confirms,
+                self._relay_witness.confirms, keyring.keysend_secret,
             )
         )  # fmt: skip
         self.gateway: Final = Gateway(

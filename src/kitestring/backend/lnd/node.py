@@ -29,7 +29,6 @@ from kitestring.backend.lnd.macaroon import Macaroon, judge, read_macaroon
 from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, StreamRefusedError, connect, results
 from kitestring.backend.lnd.settlements import settlements
 from kitestring.backend.registry import BackendUrl, Context
-from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.node import (
@@ -81,6 +80,7 @@ _CAPABILITIES: Final = Capabilities(
     fee_cap=True,
     amountless=True,
     description_hash=True,
+    keysend=True,
     payment_index=True,
     payment_slots=PAYMENT_SLOTS,
 )
@@ -193,15 +193,11 @@ class Lnd:
     async def pay(self, order: PayOrder) -> PayAnswer:
         """Failed only for lnd's own FAILED, or for a refusal from :data:`REFUSALS` about a payment that it does not
         know or knows as failed. Raises NodeUnreachableError only when the order was never sent."""
-        if not isinstance(order.destination, Bolt11):
-            return Failed("lnd was not asked: this backend pays invoices only", FailureReason.REFUSED)
         body: dict[str, Any] = {
-            "payment_request": order.destination.text,
+            **wire.destination(order),
             "fee_limit_msat": str(int(order.fee_cap_msat)),
             "timeout_seconds": max(1, order.timeout_s),
         }
-        if order.destination.amountless:
-            body["amt_msat"] = str(int(order.amount_msat))
         try:
             answer = await self._follow(
                 "POST", "/v2/router/send", order.payment_hash, max(1, order.timeout_s) + SEND_GRACE_S, body

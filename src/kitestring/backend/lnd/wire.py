@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from hashlib import sha256
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
 from kitestring.backend.http import NodeAnswerError
+from kitestring.base.destinations import PREIMAGE_RECORD, Bolt11, Keysend
 from kitestring.base.money import Msat
-from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, Settled, Unknown, preimage_fits
 
 #: lnd's own names for the networks where they differ from ours.
@@ -133,6 +134,26 @@ def from_base64(text: str) -> str:
         return base64.b64decode(text, validate=True).hex()
     except ValueError:
         raise NodeAnswerError("bytes in lnd's answer are no base64") from None
+
+
+def destination(order: PayOrder) -> dict[str, object]:
+    """The members of an order of ``/v2/router/send`` that say who is to be paid."""
+    amount = {"amt_msat": str(int(order.amount_msat))}
+    match order.destination:
+        case Bolt11(text, amountless):
+            return {"payment_request": text, **(amount if amountless else {})}
+        case Keysend(node_key, preimage, records):
+            named = {str(number): to_base64(value) for number, value in (*records, (PREIMAGE_RECORD, preimage))}
+            return {
+                "dest": to_base64(node_key),
+                "payment_hash": to_base64(order.payment_hash),
+                "dest_custom_records": named,
+                # Of a node that lnd has not heard of it knows no features, and would send it no records.
+                "dest_features": ["TLV_ONION_REQ"],
+                **amount,
+            }
+        case _:
+            assert_never(order.destination)
 
 
 def network(info: LndInfo) -> str:

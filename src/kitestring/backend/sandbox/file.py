@@ -25,7 +25,7 @@ OPENING_BALANCE_MSAT: Final = sat(1_000_000)
 INBOUND_MSAT: Final = sat(100_000_000)
 #: A transaction here takes a millisecond or two; who waits longer than this meets a process that hangs.
 BUSY_LIMIT_S: Final = 10.0
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 #: "kits", so that a file of another program is not taken for one.
 APPLICATION_ID: Final = 0x6B697473
 
@@ -63,6 +63,11 @@ CREATE TABLE outside_invoices (
   behaviour TEXT NOT NULL,
   delay_ms INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE outside_nodes (
+  node_key TEXT PRIMARY KEY,
+  behaviour TEXT NOT NULL,
+  delay_ms INTEGER
+) STRICT, WITHOUT ROWID;
 CREATE TABLE payments (
   seq INTEGER PRIMARY KEY,
   payment_hash TEXT NOT NULL UNIQUE,
@@ -71,6 +76,8 @@ CREATE TABLE payments (
   outcome TEXT NOT NULL CHECK (outcome IN ('settled', 'failed')),
   answer TEXT NOT NULL,
   preimage TEXT NOT NULL,
+  node_key TEXT NOT NULL,
+  records TEXT NOT NULL,
   sent_at_ms INTEGER NOT NULL,
   resolve_at_ms INTEGER,
   refunded INTEGER NOT NULL DEFAULT 0

@@ -62,6 +62,7 @@ _CAPABILITIES: Final = Capabilities(
     fee_cap=True,
     amountless=True,
     description_hash=True,
+    keysend=True,
     payment_index=True,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +10,20 @@ from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from kitestring.backend.sandbox.file import NETWORK, advance
-from kitestring.base.destinations import Bolt11
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import CodecError
 from kitestring.base.money import Msat
 from kitestring.base.node import NodePaymentState, NodeUnreachableError, PayOrder
-from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.base.payments import (
+    Failed,
+    FailureReason,
+    InFlight,
+    LookupAnswer,
+    NeverSeen,
+    Settled,
+    Unknown,
+    preimage_fits,
+)
 from kitestring.codec.bolt11 import Invoice, check_payable, decode
 
 #: One hop of a cheap network: half a sat and 100 millionths of the amount, rounded up.
@@ -24,7 +34,7 @@ LATE_MS: Final = 2000
 
 
 class Behaviour(StrEnum):
-    """The fate of a payment of an outsider's invoice. All but ``hang`` end by themselves."""
+    """The fate of a payment to an outsider. All but ``hang`` end by themselves."""
 
     SETTLE = "settle"
     FAIL = "fail"
@@ -83,25 +93,60 @@ def attempt(
     before = connection.execute("SELECT * FROM payments WHERE payment_hash = ?", (order.payment_hash,)).fetchone()
     if before is not None and not isinstance(read_answer(before, now), Failed):
         return Sent(fresh=False, answer="given")
-    target = connection.execute(
-        "SELECT * FROM outside_invoices WHERE payment_hash = ?", (order.payment_hash,)
-    ).fetchone()
+    target = _target(connection, order)
     refusal = _refusal(order, invoice, target, now, Msat(node["balance_msat"]))
     if refusal is not None:
         return refusal
     return _send(connection, order, target, now, latency_ms)
 
 
+def _target(connection: sqlite3.Connection, order: PayOrder) -> sqlite3.Row | None:
+    """The invoice or the node of the outside world that is to be paid."""
+    if isinstance(order.destination, Keysend):
+        found = connection.execute("SELECT * FROM outside_nodes WHERE node_key = ?", (order.destination.node_key,))
+    else:
+        found = connection.execute("SELECT * FROM outside_invoices WHERE payment_hash = ?", (order.payment_hash,))
+    row: sqlite3.Row | None = found.fetchone()
+    return row
+
+
+_Check = tuple[bool, FailureReason, str]
+
+
 def _refusal(
     order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int, balance_msat: Msat
 ) -> Failed | None:
-    if not isinstance(order.destination, Bolt11):
-        return Failed("sandbox: the node pays invoices only", FailureReason.REFUSED)
-    if invoice is None or invoice.payment_hash != order.payment_hash:
-        return Failed("the sandbox node could not read the invoice", FailureReason.REFUSED)
     fee_msat = routing_fee_msat(order.amount_msat)
+    checks: tuple[_Check, ...] = (
+        (order.amount_msat < 1, FailureReason.REFUSED, "the amount must be positive"),
+        *_checks(order, invoice, target, now),
+        (fee_msat > order.fee_cap_msat, FailureReason.FEE_LIMIT, f"the route costs {int(fee_msat)} msat"),
+        (order.amount_msat + fee_msat > balance_msat, FailureReason.INSUFFICIENT_FUNDS, "the balance is too small"),
+    )
+    return next((Failed(f"sandbox: {text}", reason) for refused, reason, text in checks if refused), None)
+
+
+def _checks(order: PayOrder, invoice: Invoice | None, target: sqlite3.Row | None, now: int) -> tuple[_Check, ...]:
+    match order.destination:
+        case Keysend(preimage=preimage):
+            fits = preimage_fits(preimage, order.payment_hash)
+            return (
+                (not fits, FailureReason.REFUSED, "the preimage is not that of the payment hash"),
+                (target is None, FailureReason.NO_ROUTE, "nobody in this sandbox has this key"),
+            )
+        case Bolt11(amountless=amountless):
+            if invoice is None or invoice.payment_hash != order.payment_hash:
+                return ((True, FailureReason.REFUSED, "the node could not read the invoice"),)
+            return _checks_of_invoice(order, invoice, target, now, is_amountless=amountless)
+        case _:
+            assert_never(order.destination)
+
+
+def _checks_of_invoice(
+    order: PayOrder, invoice: Invoice, target: sqlite3.Row | None, now: int, *, is_amountless: bool
+) -> tuple[_Check, ...]:
     known = target is not None and target["bolt11"] == invoice.text
-    checks = (
+    return (
         (
             invoice.network != NETWORK,
             FailureReason.REFUSED,
@@ -113,11 +158,10 @@ def _refusal(
             "the invoice has expired",
         ),
         (
-            order.destination.amountless is not (invoice.amount_msat is None),
+            is_amountless is not (invoice.amount_msat is None),
             FailureReason.REFUSED,
             "the amount is given twice or not at all",
         ),
-        (order.amount_msat < 1, FailureReason.REFUSED, "the amount must be positive"),
         (
             invoice.amount_msat not in (None, order.amount_msat),
             FailureReason.REFUSED,
@@ -129,10 +173,7 @@ def _refusal(
             "no key can be recovered from the signature of the invoice",
         ),
         (not known, FailureReason.NO_ROUTE, "nobody in this sandbox made the invoice"),
-        (fee_msat > order.fee_cap_msat, FailureReason.FEE_LIMIT, f"the route costs {int(fee_msat)} msat"),
-        (order.amount_msat + fee_msat > balance_msat, FailureReason.INSUFFICIENT_FUNDS, "the balance is too small"),
     )
-    return next((Failed(f"sandbox: {text}", reason) for refused, reason, text in checks if refused), None)
 
 
 def _is_signed(invoice: Invoice) -> bool:
@@ -144,21 +185,27 @@ def _is_signed(invoice: Invoice) -> bool:
     return True
 
 
-def _send(connection: sqlite3.Connection, order: PayOrder, target: sqlite3.Row, now: int, latency_ms: int) -> Sent:
+def _send(
+    connection: sqlite3.Connection, order: PayOrder, target: sqlite3.Row | None, now: int, latency_ms: int
+) -> Sent:
+    assert target is not None, "without a target it was refused"  # noqa: S101 - by this very file
+    key = order.destination if isinstance(order.destination, Keysend) else None
     effect = EFFECTS[Behaviour(target["behaviour"])]
     fee_msat = routing_fee_msat(order.amount_msat)
     connection.execute("UPDATE node SET balance_msat = balance_msat - ?", (int(order.amount_msat + fee_msat),))
     connection.execute(
         "INSERT OR REPLACE INTO payments"
-        " (payment_hash, amount_msat, fee_msat, outcome, answer, preimage, sent_at_ms, resolve_at_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " (payment_hash, amount_msat, fee_msat, outcome, answer, preimage, node_key, records, sent_at_ms,"
+        " resolve_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             order.payment_hash,
             int(order.amount_msat),
             int(fee_msat),
             effect.outcome,
             effect.answer,
-            target["preimage"],
+            target["preimage"] if key is None else key.preimage,
+            "" if key is None else key.node_key,
+            "" if key is None else json.dumps(key.records),
             now,
             resolve_at_ms(Behaviour(target["behaviour"]), target["delay_ms"], now, latency_ms),
         ),

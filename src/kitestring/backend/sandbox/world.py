@@ -6,6 +6,7 @@ Its methods are short blocking transactions.
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -24,11 +25,13 @@ from kitestring.base.payments import InFlight, Settled
 from kitestring.base.ports import Entropy
 from kitestring.codec import bolt11
 from kitestring.codec.bolt11_write import encode
+from kitestring.crypto import secp
 
 
 @dataclass(frozen=True, slots=True)
 class WorldPayment:
-    """One payment as the outside saw it. ``direction``: ``out`` of the node or ``in`` to it;"""
+    """One payment as the outside saw it. ``direction``: ``out`` of the node or ``in`` to it. ``node_key`` and
+    ``records`` are those of one that went to a key without an invoice."""
 
     direction: str
     payment_hash: str
@@ -36,6 +39,8 @@ class WorldPayment:
     amount_msat: Msat
     fee_msat: Msat
     preimage: str
+    node_key: str = ""
+    records: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,15 @@ class World:
         with transaction(self._connection) as connection:
             connection.execute("INSERT INTO outside_invoices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return text
+
+    def node(self, behaviour: Behaviour = Behaviour.SETTLE, delay_ms: int | None = None) -> str:
+        """The key of a new node of an outsider, which is paid without an invoice (keysend) and does as it is told."""
+        while not secp.is_valid_secret(secret := self._entropy(32)):
+            pass
+        node_key = secp.compressed_public(secret).hex()
+        with transaction(self._connection) as connection:
+            connection.execute("INSERT INTO outside_nodes VALUES (?, ?, ?)", (node_key, behaviour.value, delay_ms))
+        return node_key
 
     def behave(self, payment_hash: str, behaviour: Behaviour, delay_ms: int | None = None) -> None:
         """Change what happens when an outsider's invoice is paid the next time."""
@@ -225,4 +239,6 @@ def _outgoing(row: sqlite3.Row, now: int) -> WorldPayment:
         Msat(row["amount_msat"]),
         Msat(row["fee_msat"]) if settled or isinstance(answer, InFlight) else ZERO,
         row["preimage"] if settled else "",
+        row["node_key"],
+        tuple((number, value) for number, value in json.loads(row["records"] or "[]")),
     )

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.commands import OWNER_ACCOUNT
-from kitestring.base.destinations import invoice_text
+from kitestring.base.destinations import Keysend, invoice_text
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.invoices import holders
@@ -38,6 +38,7 @@ from kitestring.ledger.rows import (
     PAYMENT,
     REQUEST,
     WORLD,
+    keysend_text,
     marks,
     read_payment,
     read_request,
@@ -47,7 +48,7 @@ from kitestring.ledger.rows import (
 #: Everything that a claim asks for, in one look-up.
 _LOOK: Final = """
 SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.requestor, h.amount_msat,
-  h.state, f.refused_before, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?, {}
+  h.state, h.keysend, f.refused_before, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?, {}
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
@@ -103,11 +104,14 @@ class _Holder(msgspec.Struct, frozen=True, gc=False):
     requestor: str
     amount_msat: int
     state: str
+    keysend: str
 
     def is_of(self, p: Payment) -> bool:
-        """Whether it is the same payment as ``p``."""
+        """Whether it is the same payment as ``p``. Who pays a key may choose the preimage, also one of another payment
+        that it knows."""
         is_of_caller = self.requestor == p.requestor and (bool(p.requestor) or self.grant_id == p.grant_id)
-        return is_of_caller and self.amount_msat == int(p.amount_msat)
+        is_same = self.amount_msat == int(p.amount_msat) and self.keysend == keysend_text(p.destination)
+        return is_of_caller and is_same
 
 
 ClaimRefusal = Stale | Denied | Joined | AlreadyPaid
@@ -221,7 +225,10 @@ def _joined(batch: Batch, request: Request, holder: _Holder, *, is_waiting: bool
 
 
 def _is_payable(batch: Batch, p: Payment) -> bool:
-    """Whether this pays an open invoice of ours. A wrapped invoice shares the hash, but is another bolt11."""
+    """Whether this pays an open invoice of ours, or the node's own key. A wrapped invoice shares the hash, but is
+    another bolt11."""
+    if isinstance(p.destination, Keysend):
+        return True
     row = batch.execute(_OUR_INVOICE, (batch.service, p.payment_hash, p.node_id)).fetchone()
     if row is None:
         return False
@@ -367,7 +374,10 @@ def _unanswered(batch: Batch, payment_id: str) -> tuple[Request, ...]:
 
 
 def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: int) -> str | None:
-    """Settle the invoice an internal payment pays and say whose it is; None if it is not open any more."""
+    """Settle the invoice an internal payment pays and say whose it is; None if it is not open any more. What is sent to
+    the node's own key without an invoice is the owner's, as it is when somebody outside sends it."""
+    if isinstance(payment.destination, Keysend):
+        return OWNER_ACCOUNT
     found = batch.execute(_OUR_INVOICE, (batch.service, payment.payment_hash, payment.node_id)).fetchone()
     if found is None or found[0] != "open":
         return None

@@ -282,7 +282,7 @@ CREATE TABLE payments (
   holding INTEGER NOT NULL DEFAULT 1,
   UNIQUE (service, payment_id),
   CHECK ((bolt11 = '') = (keysend <> '')),
-  CHECK (keysend = '' OR NOT internal AND NOT amountless),
+  CHECK (keysend = '' OR NOT amountless),
   CHECK (holding = (state <> 'failed')),
   CHECK ((state = 'settled') = (credited IS NOT NULL)),
   CHECK (state <> 'failed' AND state <> 'resolved' OR evidence <> ''),
