@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kitestring.base.budgets import Budget
+from kitestring.base.destinations import MAX_RECORD_BYTES, MAX_RECORDS, MIN_RECORD_TYPE, PREIMAGE_RECORD
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
@@ -43,6 +44,7 @@ GENERAL: Final = (
 #: With what else each one may be.
 REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "pay_invoice": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
+    "pay_keysend": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
     "make_invoice": (),
     "lookup_invoice": (Reason.UNKNOWN_TARGET,),
     "get_balance": (),
@@ -74,6 +76,16 @@ never of a connection that is there.
 |---|---|---|
 """
 _TAIL: Final = f"""
+## Keysend (04)
+
+`pay_keysend` pays the key of a node that has asked for nothing. `tlv_records` are at most {MAX_RECORDS}, with
+{MAX_RECORD_BYTES:,} bytes of values together and types from {MIN_RECORD_TYPE:,} on, each once; that of the preimage
+({PREIMAGE_RECORD}) is not the caller's to write. `max_fee` and `metadata` are read as with `pay_invoice`. The records
+are kept in the metadata as `tlv_records`.
+
+Each request is a payment of its own. With a `preimage` (64 hex digits) it has that hash, and the same order in another
+request is not paid again. A payment to the service's own node moves in the books: the owner is paid, without a fee.
+
 ## Budget (13)
 
 `get_budget` answers `{{}}` where the connection has no budget. Else it tells `used_budget` and `total_budget` in msat,
@@ -125,6 +137,7 @@ def _row(method: Method) -> str:
         announced, permission = "always", f"none; {permission} for facts about the node"
     elif method.permission not in _without_money(method).announced:
         announced += ", unless a budget is 0"
+    announced += "".join(f", where the node can ({need})" for need in sorted(method.needs))
     codes = [code for code in _codes(REFUSALS[method.name]) if code not in _codes(GENERAL)]
     extensions = " ".join(method.extensions) or "–"
     return f"| `{method.name}` | yes | {extensions} | {announced} | {permission} | {_listed(codes)} |"

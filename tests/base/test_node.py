@@ -46,6 +46,11 @@ def test_a_backend_says_itself_what_money_relies_on_and_is_trusted_with_nothing_
     }
 
 
+def test_abilities_are_known_by_their_names() -> None:
+    can = Capabilities(**dict.fromkeys(NEEDED, False), keysend=True, payment_slots=5)
+    assert can.names == {"sub_sat", "keysend", "payment_slots"}
+
+
 @pytest.mark.parametrize(("authoritative", "idempotent"), list(product([False, True], repeat=2)))
 def test_an_order_is_sent_again_only_where_the_look_counts_and_the_node_pays_a_hash_once(
     authoritative: bool, idempotent: bool

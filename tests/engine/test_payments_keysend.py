@@ -76,14 +76,12 @@ async def test_a_ledger_that_was_put_back_finds_the_payment_of_a_repeated_reques
     key = now.node.outside_key()
     async with now.service() as rig:
         await rig.grant("app", methods=SPENDS)
-        rig.context.keysend_secret = b"k" * 32
         sent_at = rig.clock.now()
         before = await paid(rig, "r1", sent(key))
     put_back.node, put_back.clock, put_back.is_witnessed = now.node, now.clock, False
     await put_back.clock.sleep(10)
     async with put_back.service() as rig:
         await rig.grant("app", methods=SPENDS)
-        rig.context.keysend_secret = b"k" * 32
         rig.clock = _Earlier(rig.clock, sent_at)
         assert await paid(rig, "r1", sent(key)) == before
         assert len(now.node.paid_out()) == 1

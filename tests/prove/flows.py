@@ -30,6 +30,29 @@ def _pays(script: Script) -> Play:
     return play
 
 
+def _sends(script: Script) -> Play:
+    async def play(stage: Stage) -> None:
+        stage.send("send", stage.key("key", copy.deepcopy(script)), tlv_records=[{"type": 65_536, "value": "00ff"}])
+        await stage.told("send")
+
+    return play
+
+
+async def _sends_inside(stage: Stage) -> None:
+    """To the service's own node: the owner is paid, and no node is asked."""
+    stage.send("send", stage.node.node_id)
+    await stage.told("send")
+
+
+async def _sends_with_a_preimage(stage: Stage) -> None:
+    """The same order in two requests, while it is under way."""
+    key = stage.key("key", Script(settles_after_s=3))
+    stage.send("send", key, preimage="5e" * 32)
+    stage.send("join", key, preimage="5e" * 32, max_fee=5_000)
+    await stage.told("send")
+    await stage.told("join")
+
+
 async def _joins(stage: Stage) -> None:
     """The same invoice twice, while it is under way."""
     text = stage.bill("bill", Script(settles_after_s=3))
@@ -231,6 +254,14 @@ FLOWS: Final = (
     ),
     Flow("pay out, hangs", _pays(Script(settles_after_s=LONG_S)), {"purse": COST}, {"pay": "ok"}, ("bill",)),
     Flow("pay out, joined", _joins, {"purse": COST}, {"pay": "ok", "join": "ok"}, ("bill",)),
+    Flow("keysend", _sends(Script(settles_after_s=1)), {"purse": COST}, {"send": "ok"}, ("key",)),
+    Flow("keysend, fails", _sends(Script(settles_after_s=1, fails="no_route")), {}, {"send": "PAYMENT_FAILED"}),
+    Flow(
+        "keysend, answer lost",
+        _sends(Script(settles_after_s=2, answers=["lost"])), {"purse": COST}, {"send": "ok"}, ("key",),
+    ),
+    Flow("keysend, joined", _sends_with_a_preimage, {"purse": COST}, {"send": "ok", "join": "ok"}, ("key",)),
+    Flow("keysend inside", _sends_inside, {"purse": -AMOUNT}, {"send": "ok"}),
     Flow("pay inside", _pays_inside, {"purse": -AMOUNT, "shop": AMOUNT}, {"sell": "ok", "pay": "ok"}),
     Flow("pay an own offer", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT}, {"offer": "ok", "pay": "ok"}),
     Flow("receive", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}),

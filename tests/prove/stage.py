@@ -28,6 +28,8 @@ REST_S = 700.0
 EARLY = 11
 #: Requestors of debits: one that has a grant, and one that nobody knows.
 KNOWN, GUEST = 21, 22
+#: Methods whose answers prove a payment.
+PAYING = ("pay_invoice", "pay_keysend")
 #: A wait in a flow is never longer, in virtual seconds.
 PATIENCE_S = 7_200.0
 
@@ -39,6 +41,7 @@ class Stage:
         self.house = house
         self.service: Service
         self.bills: dict[str, tuple[str, str]] = {}
+        self.keys: dict[str, str] = {}
         self.asked: dict[str, tuple[Peer, Event]] = {}
         self.made: dict[str, Any] = {}
         self.lives = 0
@@ -57,6 +60,18 @@ class Stage:
             self.bills[name] = (text, bolt11.decode(text, recover=False).payment_hash)
         return self.bills[name][0]
 
+    def key(self, name: str, script: Script | None = None) -> str:
+        """The key of a node outside, made once."""
+        if name not in self.keys:
+            self.keys[name] = self.node.outside_key(script)
+        return self.keys[name]
+
+    def sent_to(self, name: str) -> list[str]:
+        """The hashes of what the node was ordered to send to this key, or the one of this bill."""
+        if name in self.bills:
+            return [self.bills[name][1]]
+        return [one for one, sent in self.node.keysends.items() if sent.node_key == self.keys[name]]
+
     def ask(self, name: str, peer: Peer, signed: Callable[[], Event]) -> None:
         """Send a request, once. Afterwards the relay has it, and shows it to every service that starts."""
         if name not in self.asked:
@@ -67,6 +82,10 @@ class Stage:
     def pay(self, name: str, text: str, app: str = "app", **params: Any) -> None:
         peer = self.app(app)
         self.ask(name, peer, lambda: peer.request("pay_invoice", {"invoice": text, **params}))
+
+    def send(self, name: str, key: str, app: str = "app", **params: Any) -> None:
+        peer = self.app(app)
+        self.ask(name, peer, lambda: peer.request("pay_keysend", {"pubkey": key, "amount": AMOUNT, **params}))
 
     def debit(self, name: str, text: str = "", number: int = KNOWN, **members: Any) -> None:
         """Ask to be paid by a debit, as the requestor of this number."""
@@ -115,7 +134,7 @@ async def _nothing(_: Stage) -> None:
 class Flow:
     """One row of the table. ``play`` is begun again after each kill and ends when everything is told. ``moved`` is
     what the accounts have gained, ``told`` the code of each request's answer ("ok" where there is no error), ``paid``
-    and ``left`` the bills that have left the node for good and those that must not."""
+    and ``left`` the bills and keys that the node has paid for good, each once, and those that it must not."""
 
     name: str
     play: Play
@@ -202,9 +221,11 @@ async def _check(stage: Stage, flow: Flow) -> None:
     for name, code in flow.told.items():
         first = stage.answers(name)[0]
         assert code == _code(first), (name, first)
-    _preimages(stage)
+    await _preimages(stage)
     out = sorted(house.node.paid_out())
-    assert out == sorted(stage.bills[name][1] for name in flow.paid), "the node has paid what it should not, or has not"
+    due = [payment_hash for name in flow.paid for payment_hash in stage.sent_to(name)]
+    assert len(due) == len(flow.paid), "a key was paid more than once, or never"
+    assert out == sorted(due), "the node has paid what it should not, or has not"
     for account in ("purse", "shop"):
         expected = {"purse": FUNDED, "shop": 0}[account] + flow.moved.get(account, 0)
         assert await stage.service.available(account) == expected, (account, expected)
@@ -213,7 +234,7 @@ async def _check(stage: Stage, flow: Flow) -> None:
     _notes(stage, await store.events(0, 1_000))
 
 
-def _preimages(stage: Stage) -> None:
+async def _preimages(stage: Stage) -> None:
     """Who was told of a payment holds its proof; nobody was told two things."""
     for name in stage.asked:
         answers = stage.answers(name)
@@ -224,6 +245,7 @@ def _preimages(stage: Stage) -> None:
             if preimage := _proof(reply):
                 payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
                 known = {one for _, one in stage.bills.values()} | set(stage.node.received()) | _internal(stage)
+                known |= {*stage.node.keysends, *await _inside(stage)}
                 assert payment_hash in known, (name, "holds a proof of nothing")
 
 
@@ -237,11 +259,19 @@ def _proof(reply: Any) -> str:
     """The preimage of a payment that this reply tells, "" for none."""
     if "res" in reply:
         return str(reply.get("preimage", ""))
-    return str((reply["result"] or {}).get("preimage", "")) if reply["result_type"] == "pay_invoice" else ""
+    return str((reply["result"] or {}).get("preimage", "")) if reply["result_type"] in PAYING else ""
 
 
 def _internal(stage: Stage) -> set[str]:
     return {name for name, made in stage.node._made.items() if made.state == "canceled"}
+
+
+async def _inside(stage: Stage) -> set[str]:
+    """Keysends to the service's own node, by the ledger: the node never hears of them."""
+    names = [stage.asked[name][1].id for name in stage.asked]
+    requests = [await stage.service.store.request(name) for name in names]
+    payments = [await stage.service.store.payment(one.payment_id) for one in requests if one and one.payment_id]
+    return {one.payment_hash for one in payments if one and one.internal}
 
 
 def _notes(stage: Stage, rows: list[Any]) -> None:

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ FUNDED: Final = 50_000_000
 AMOUNT: Final = 10_000
 DAY_S: Final = 86_400
 PAYMENTS: Final = 8
+KEYSENDS: Final = 3
 DEBITS: Final = 6
 #: What owners say; most of them give little. And the words of sessions, of which each is good once.
 RULINGS: Final = (Ruling.AS_ASKED, Ruling.AS_ASKED, Ruling.BUDGET, Ruling.DENY)
@@ -97,6 +99,7 @@ class World:
         self.known: Requestor
         self.guest: Requestor
         self.service: Service
+        self.preimage_of: Callable[[str], bytes]
 
     def note(self, what: str) -> None:
         self.done.append(f"{self.house.clocks.service.monotonic():.0f} s: {what}")
@@ -119,6 +122,14 @@ class World:
             text = self.house.node.outside_bolt11(AMOUNT, self.script(), expiry_s=2 * DAY_S)
             payment_hash = bolt11.decode(text, recover=False).payment_hash
             self.asks(self.app, self.app.pay(text), payment_hash)
+
+    async def sends(self) -> None:
+        """To keys without invoices. Their preimages follow from the seed of the service, whatever it has lost."""
+        for _ in range(KEYSENDS):
+            await self.sleep(1, LIVES * LIFE_S / KEYSENDS)
+            key = self.house.node.outside_key(self.script())
+            event = self.app.send("pay_keysend", {"pubkey": key, "amount": AMOUNT})
+            self.asks(self.app, event, sha256(self.preimage_of(event.id)).hexdigest())
 
     def asks(self, peer: App | Requestor, event: Event, payment_hash: str) -> None:
         self.asked.append(Asked(peer, event, payment_hash, self.house.clocks.app.monotonic()))
@@ -230,6 +241,7 @@ class World:
         async with self.house.service() as service:
             await service.account("purse", FUNDED)
             await service.account("shop", 0)
+            self.preimage_of = service.core.engine._context.preimage_of
             period = self.chance.choice(PERIODS)
             self.app = await service.connect("app", account="purse", budget_msat=FUNDED, **period)
             self.till = await service.connect("till", account="shop")
@@ -240,7 +252,7 @@ class World:
             )
         if "low rates" in self.hazards:
             self.house.settings["rates"] = RequestRates(10_000, 1)
-        works = (self.pays(), self.sells(), self.takes())
+        works = (self.pays(), self.sells(), self.takes(), self.sends())
         clients = [asyncio.create_task(work) for work in works]
         try:
             for _ in range(LIVES):

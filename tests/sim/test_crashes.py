@@ -14,7 +14,8 @@ import pytest
 
 from kitestring.app.service.notices import Notice, give_notice
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import AskOffer, MakeInvoice
+from kitestring.base.commands import AskOffer, MakeInvoice, PayInvoice
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
 from kitestring.base.money import Msat
@@ -34,7 +35,7 @@ MOST = 400
 EARLY = 11
 DAY_S = 86_400
 
-PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER = [
+PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER, SEND, SEND_LOST, SEND_INSIDE = [
     "pay",
     "lost",
     "fail",
@@ -43,6 +44,9 @@ PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER = [
     "inside",
     "invoice",
     "offer",
+    "send",
+    "send-lost",
+    "send-inside",
 ]
 
 
@@ -78,6 +82,10 @@ class Story:
             JOIN_A: node.outside_invoice(Script(settles_after_s=3)),
         }
         self.outside[JOIN_B] = self.outside[JOIN_A]
+        self.keys = {
+            SEND: node.outside_key(Script(settles_after_s=1)),
+            SEND_LOST: node.outside_key(Script(settles_after_s=2, answers=["lost"])),
+        }
         self.sent: dict[str, Any] = {}
         self.deaths = 0
 
@@ -93,6 +101,12 @@ class Story:
         for name, invoice in self.outside.items():
             paying = rig.paying(invoice, 10_000, expires_at=rig.clock.now() + DAY_S)  # no crash outlasts it
             self.sent[name] = ("app", paying, NWC)
+        for name, key in (*self.keys.items(), (SEND_INSIDE, rig.context.node.node_id)):
+            self.sent[name] = (
+                "app",
+                PayInvoice(destination=Keysend(key), payment_hash="", amount_msat=Msat(3_000)),
+                NWC,
+            )
         self.sent[INVOICE] = ("till", MakeInvoice(amount_msat=Msat(7_000)), NWC)
         self.sent[OFFER] = ("", AskOffer(amount_msat=Msat(5_000), offer_id="coffee"), PAYER_OF_OFFERS)
 
@@ -152,7 +166,9 @@ class Story:
         """The node's own books, every answer, every account."""
         node, outside = self.life.node, self.outside
         fee = 1_000
-        assert node.paid_out() == {outside[name][1]: 10_000 + fee for name in (PAY, LOST, JOIN_A)}
+        sent = {sent.node_key: payment_hash for payment_hash, sent in node.keysends.items()}
+        out = {outside[name][1]: 10_000 + fee for name in (PAY, LOST, JOIN_A)}
+        assert node.paid_out() == out | {sent[key]: 3_000 + fee for key in self.keys.values()}
         assert list(node.received().values()) == [5_000]
         for name in self.sent:
             stored = await rig.store.messages(name)
@@ -160,7 +176,7 @@ class Story:
             assert {m.plaintext for m in self.life.delivered if (m.request_id, m.kind) == (name, "reply")} == {
                 m.plaintext for m in stored if m.kind == "reply"
             }, name
-        for name in (PAY, LOST, JOIN_A, JOIN_B, INSIDE):
+        for name in (PAY, LOST, JOIN_A, JOIN_B, INSIDE, SEND, SEND_LOST, SEND_INSIDE):
             paid = rig.told(name)[0]
             assert isinstance(paid, Paid), (name, paid)
             assert sha256(bytes.fromhex(paid.preimage)).hexdigest() == paid.payment_hash
@@ -168,9 +184,10 @@ class Story:
         assert isinstance(failed, Refused)
         assert failed.reason is Reason.PAYMENT_FAILED
         assert all(isinstance(rig.told(name)[0], Invoiced) for name in (INVOICE, OFFER))
-        assert await rig.available("payer") == 1_000_000 - 3 * (10_000 + fee) - 7_000
+        spent = 3 * (10_000 + fee) + 7_000 + 2 * (3_000 + fee) + 3_000
+        assert await rig.available("payer") == 1_000_000 - spent
         assert await rig.available("shop") == 7_000 + 5_000
-        assert await rig.store.budget_used("app", 0) == 3 * (10_000 + fee) + 7_000
+        assert await rig.store.budget_used("app", 0) == spent
         assert await rig.store.running_requests() == []
         self.check_notes(await rig.store.events(0, 1_000))
         self.life.audit()
@@ -179,7 +196,7 @@ class Story:
         """Told of everything that happened to money: once, and for each death at most once more."""
         happened = {message.plaintext for row in rows for message in note(row) if row.kind in NOTES[0].kinds}
         kinds = Counter(row.kind for row in rows)
-        assert (kinds[EventKind.SETTLED], kinds[EventKind.FAILED], kinds[EventKind.RECEIVED]) == (4, 1, 2)
+        assert (kinds[EventKind.SETTLED], kinds[EventKind.FAILED], kinds[EventKind.RECEIVED]) == (7, 1, 2)
         told = Counter(message.plaintext for message in self.life.delivered if message.kind == NOTE)
         assert set(told) == happened
         assert max(told.values()) <= 1 + self.deaths

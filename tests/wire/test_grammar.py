@@ -37,7 +37,7 @@ def test_older_forms_of_offers_are_accepted_unless_the_owner_says_otherwise() ->
 
 
 def test_what_was_announced_is_deleted_by_its_address_and_by_its_id_where_that_is_known() -> None:
-    announcement = Announcement(13194, lambda grant: Draft(13194, [], grant.name))
+    announcement = Announcement(13194, lambda grant, _: Draft(13194, [], grant.name))
     address, kind = ["a", f"13194:{'cd' * 32}:"], ["k", "13194"]
     assert announcement.deletion("cd" * 32, "ab" * 32) == Draft(5, [["e", "ab" * 32], address, kind], "")
     assert announcement.deletion("cd" * 32) == Draft(5, [address, kind], "")

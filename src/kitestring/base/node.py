@@ -50,6 +50,11 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     payment_slots: int = 0
 
     @property
+    def names(self) -> frozenset[str]:
+        """The abilities that are there, by their names."""
+        return frozenset(name for name, is_there in msgspec.structs.asdict(self).items() if is_there)
+
+    @property
     def repeats_safely(self) -> bool:
         """Whether an order whose answer got lost may be sent again once the node shows that it is not at work on it."""
         return self.authoritative_lookup and self.idempotent_by_hash

@@ -78,6 +78,8 @@ class Context:
     is_witnessed: Callable[[], bool] = _always
     #: Preimages of keysends follow from it and from the request. b"": one that this process alone knows.
     keysend_secret: bytes = field(default=b"", repr=False)
+    #: Methods that this service does not serve, whatever a grant lists: nobody is told that it had them.
+    without: frozenset[str] = frozenset()
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     same_node: SameNode = field(init=False)
     earlier: EarlierLife = field(init=False)

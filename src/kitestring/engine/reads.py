@@ -90,7 +90,7 @@ class Questions:
 
     async def _info(self, grant: Grant, _: object) -> Outcome:
         """Always granted; facts about the node only with the permission (the network is in every invoice)."""
-        methods = tuple(sorted({*grant.announced, "get_info"}))
+        methods = tuple(sorted({*grant.announced, "get_info"} - self._context.without))
         if "get_info" not in grant.methods and grant.wire != OWNER_WIRE:
             return Info("", "", "", self._context.node.network, None, "", methods, lud16=grant.lud16)
         node = await self._gate.info()

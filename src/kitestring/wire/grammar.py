@@ -35,10 +35,13 @@ class Speakers(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Told to every wire about the service behind it: its network (``bitcoin``, ``regtest``, …) and its settings."""
+    """Told to every wire about the service behind it: its network (``bitcoin``, ``regtest``, …) and its settings.
+    ``without`` are the methods that it does not serve, because its node cannot or its owner has not switched them on.
+    """
 
     network: str
     accept_legacy_offers: bool = True
+    without: frozenset[str] = frozenset()
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -62,12 +65,12 @@ class Draft(msgspec.Struct, frozen=True):
 class Announcement:
     """The words of a wire to everybody about a connection: a replaceable event of ``kind``, by the connection's key.
 
-    ``write`` makes it of the grant, as long as that is not revoked; :meth:`deletion` takes back what was published, by
-    whatever process that was.
+    ``write`` makes it of the grant, as long as that is not revoked, and of the methods that the service is without;
+    :meth:`deletion` takes back what was published, by whatever process that was.
     """
 
     kind: int
-    write: Callable[[Grant], Draft]
+    write: Callable[[Grant, Collection[str]], Draft]
 
     def deletion(self, pubkey: str, event_id: str = "") -> Draft:
         """The end of all that ``pubkey`` has announced (NIP-09), and of ``event_id`` if that is known: clients that

@@ -60,7 +60,7 @@ class HostileNode(FaultyBackend):
 
     def lend_world(self, other: FaultyBackend) -> None:
         """The network is the same for both: either can pay what the other was asked to pay."""
-        other.scripts, other._preimages = self.scripts, self._preimages
+        other.scripts, other._preimages, other.keysends = self.scripts, self._preimages, self.keysends
         other._numbers = self._numbers
 
     # ------------------------------------------------------------ losing

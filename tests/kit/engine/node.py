@@ -32,6 +32,7 @@ from kitestring.base.node import (
 )
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
 from kitestring.base.ports import Clock
+from kitestring.crypto import secp
 from tests.kit.changed import replace
 from tests.kit.codec.invoices import invoice
 
@@ -127,7 +128,7 @@ class FaultyBackend:
 
     def outside_key(self, script: Script | None = None) -> str:
         """A node out there that takes what it has not asked for."""
-        node_key = "03" + sha256(b"key %d" % next(self._numbers)).hexdigest()
+        node_key = secp.compressed_public(sha256(b"key %d" % next(self._numbers)).digest()).hex()
         self.scripts[node_key] = script or Script()
         return node_key
 

@@ -44,6 +44,8 @@ DEBITS = b"debits"
 #: A kind of message of the tests: what a consumer of the feed tells.
 NOTE = "notice"
 AMOUNT = 50_000
+#: As that of a seed, the same in every life.
+KEYSEND_SECRET = b"k" * 32
 #: A service that sends an order again for a day: for tests of what a node may do meanwhile.
 PATIENT = Limits(send_within_s=86_400)
 
@@ -108,7 +110,7 @@ class Rig:
         self._keys = itertools.count()
         self.context = Context(
             self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits,
-            lambda: life.is_witnessed,
+            lambda: life.is_witnessed, KEYSEND_SECRET,
         )  # fmt: skip
         self.engine = Engine(self.context)
         route = Route(self._carry)
@@ -163,7 +165,7 @@ class Rig:
         methods: str = "",
         **more: Any,
     ) -> str:
-        named = frozenset((methods or "pay_invoice make_invoice lookup_invoice get_balance").split())
+        named = frozenset((methods or "pay_invoice pay_keysend make_invoice lookup_invoice get_balance").split())
         more |= {"account_id": account, "budgets": budgets, "methods": named}
         await self.write(SaveGrant(Grant(grant_id=name, name=name, wire="nwc", **more)))
         return name

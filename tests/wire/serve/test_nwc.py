@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import GetBalance, ListTransactions, LookupInvoice, MakeInvoice, PayInvoice
-from kitestring.base.destinations import Bolt11, invoice_text
+from kitestring.base.destinations import Bolt11, Keysend, invoice_text
 from kitestring.base.errors import TABLE, Reason
 from kitestring.base.grants import SPENDING_METHODS, Grant
 from kitestring.base.money import Msat
@@ -29,10 +29,10 @@ from kitestring.base.outcomes import (
 )
 from kitestring.codec.json import loads_object
 from kitestring.nostr import kinds
-from kitestring.policy.rules import PERMISSIONS
+from kitestring.policy.rules import KEYSEND, PERMISSIONS
 from kitestring.wire.grammar import Asked, Draft, Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.serve.nwc import METHODS, WIRE, info_event, read_canonical
+from kitestring.wire.serve.nwc import METHODS, WIRE, info_event, not_served, read_canonical
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 from tests.kit import vectors
 from tests.kit.changed import replace
@@ -43,8 +43,10 @@ from tests.kit.wire.samples import event, reply_to, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
 TO = reply_to("nwc")
+#: The key of a node: one times the base point.
+KEY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 #: Extensions that are not served yet; they answer NOT_IMPLEMENTED.
-LATER = ("lookup-payment-", "keysend-")
+LATER = ("lookup-payment-",)
 NARROW_CODES = {
     "RATE_LIMITED",
     "NOT_IMPLEMENTED",
@@ -535,7 +537,7 @@ def test_any_text_from_a_caller_makes_an_answer_that_is_json(description: str, m
 
 def test_the_rules_know_the_permission_of_every_method() -> None:
     for row in METHODS.values():
-        assert PERMISSIONS[row.command] in {row.permission, None}
+        assert PERMISSIONS[row.command] in {row.permission, None} or row.permission == KEYSEND
     assert decode("get_balance", None) == GetBalance()
 
 
@@ -566,7 +568,7 @@ def test_a_connection_is_announced_with_the_ciphers_that_it_may_use(
         grant_id="g", name="app", wire="nwc", methods=frozenset({"get_balance"}), cipher=setting, nip44_seen=nip44_seen
     )
     assert WIRE.announces is not None
-    assert WIRE.announces.write(grant) == Draft(kinds.NWC_INFO, tags, "get_balance get_info")
+    assert WIRE.announces.write(grant, ()) == Draft(kinds.NWC_INFO, tags, "get_balance get_info")
 
 
 def test_only_what_changes_nothing_is_a_question() -> None:
@@ -578,8 +580,69 @@ def test_every_method_that_pays_is_one_that_a_budget_of_nothing_takes_from_what_
     plain = Grant(grant_id="g", name="app", wire="nwc", methods=frozenset({"pay_invoice", "get_budget"}))
     empty = replace(plain, budgets=(Budget.daily(Msat(1)), Budget.total(Msat(0))))
     assert WIRE.announces is not None
-    assert [WIRE.announces.write(grant).content for grant in (plain, empty)] == [
+    assert [WIRE.announces.write(grant, ()).content for grant in (plain, empty)] == [
         "pay_invoice get_budget get_info",
         "get_budget get_info",
     ]
-    assert WIRE.announces.write(empty).tags[1:] == [["extensions", "13"]]
+    assert WIRE.announces.write(empty, ()).tags[1:] == [["extensions", "13"]]
+
+
+def test_a_method_that_the_service_is_without_is_neither_announced_nor_served() -> None:
+    assert not_served({"keysend"}).isdisjoint({"pay_keysend", "get_info"})
+    without = not_served(())
+    assert "pay_keysend" in without
+    may = {"pay_keysend", "get_balance"}
+    assert [info_event(may, ("nip44",), gone).content for gone in ((), without)] == [
+        "pay_keysend get_balance get_info",
+        "get_balance get_info",
+    ]
+    assert info_event(may, ("nip44",), without).tags == [["encryption", "nip44_v2"]]
+    text = request("pay_keysend", {"pubkey": KEY, "amount": 1})
+    with pytest.raises(WireRefusalError) as caught:
+        WIRE.read(text, event(kinds.NWC_REQUEST), TO, Facts("regtest", without=without))
+    assert (caught.value.refused.reason, caught.value.to.method) == (Reason.UNSUPPORTED, "pay_keysend")
+
+
+# ---------------------------------------------------------------- keysend
+
+
+def test_a_keysend_is_read_with_its_records_its_words_and_its_metadata() -> None:
+    records = [{"type": 34_349_334, "value": b"thank\nyou".hex()}, {"type": "65536", "value": "00FF"}]
+    params = {"pubkey": KEY.upper(), "amount": 21_000, "tlv_records": records, "max_fee": 7, "metadata": {"a": 1}}
+    command = decode("pay_keysend", params)
+    assert command.destination == Keysend(KEY, "", ((65_536, "00ff"), (34_349_334, b"thank\nyou".hex())))
+    assert (command.payment_hash, command.amount_msat, command.max_fee_msat) == ("", 21_000, 7)
+    assert command.description == "thank you"
+    assert json.loads(command.metadata) == {
+        "a": 1,
+        "tlv_records": [{"type": 65_536, "value": "00ff"}, {"type": 34_349_334, "value": b"thank\nyou".hex()}],
+    }
+
+
+def test_a_keysend_may_bring_its_preimage_and_then_has_its_hash() -> None:
+    command = decode("pay_keysend", {"pubkey": KEY, "amount": 1, "preimage": PREIMAGE.upper()})
+    assert (command.destination, command.payment_hash) == (Keysend(KEY, PREIMAGE), PAYMENT_HASH)
+    assert decode("pay_keysend", {"pubkey": KEY, "amount": 1, "preimage": ""}).payment_hash == ""
+
+
+def test_metadata_that_is_too_long_with_the_records_is_kept_without_them() -> None:
+    records, metadata = [{"type": 65_536, "value": "00" * 1_000}], {"comment": "x" * 3_000}
+    command = decode("pay_keysend", {"pubkey": KEY, "amount": 1, "tlv_records": records, "metadata": metadata})
+    assert json.loads(command.metadata) == metadata
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"amount": None}, {"amount": 0}, {"amount": 1.5}, {"pubkey": None}, {"pubkey": KEY[2:]},
+        {"pubkey": "05" + KEY[2:]}, {"preimage": "ab"}, {"tlv_records": "x"}, {"tlv_records": {}}, {"max_fee": -1},
+    ],
+)  # fmt: skip
+def test_a_keysend_of_another_form_is_refused(wrong: dict[str, Any]) -> None:
+    params = {"pubkey": KEY, "amount": 1_000} | wrong
+    assert refusal(request("pay_keysend", params)).refused.reason is Reason.MALFORMED
+
+
+def test_a_keysend_is_answered_as_a_payment_is() -> None:
+    paid = Paid(PAYMENT_HASH, PREIMAGE, Msat(1_000), Msat(3))
+    assert response("pay_keysend", paid)["result"] == {"preimage": PREIMAGE, "fees_paid": 3}

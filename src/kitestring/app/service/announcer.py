@@ -103,11 +103,15 @@ class Announcer:
     """Publishes, refreshes and deletes what is announced about connections, on every relay of the pool.
 
     A change comes as a message of the outbox and goes through :meth:`carry`; each concerns one connection only. What
-    is said of a connection, and in which kind of event, its wire knows.
+    is said of a connection, and in which kind of event, its wire knows; nothing is said of the methods in ``without``.
     """
 
-    def __init__(self, pool: RelayPool, store: Reads, keyring: Keyring, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self, pool: RelayPool, store: Reads, keyring: Keyring, clock: Clock, entropy: Entropy,
+        without: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self._pool = pool
+        self._without = without
         self._store = store
         self._keyring = keyring
         self._clock = clock
@@ -315,7 +319,7 @@ class Announcer:
         crash nothing is known here: an end is always said."""
         announcement = ANNOUNCED[grant.wire]
         if grant.revoked_at is None:
-            event = self._sign(grant, known, announcement.write(grant))
+            event = self._sign(grant, known, announcement.write(grant, self._without))
             known.said_id = event.id
         else:
             event = self._sign(grant, known, announcement.deletion(grant.service_pubkey, known.said_id))

@@ -50,6 +50,7 @@ from kitestring.transport.guard import normalise
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import MAX_RELAYS, PoolOptions, RelayPool
 from kitestring.wire.grammar import Facts
+from kitestring.wire.serve.nwc import not_served
 
 log = logging.getLogger("kitestring")
 
@@ -107,7 +108,8 @@ class Core:
         self.pool: Final = RelayPool(place.served, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
-        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy)
+        without = not_served(backend.capabilities.names)
+        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without)
         self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
         seams = Seams(self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed)
         self.delivery: Final = Delivery(store, clock, routes(seams))
@@ -117,11 +119,12 @@ class Core:
         self.engine: Final = Engine(
             Context(
                 store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits,
-                self._relay_witness.confirms, keyring.keysend_secret,
+                self._relay_witness.confirms, keyring.keysend_secret, without,
             )
         )  # fmt: skip
         self.gateway: Final = Gateway(
-            service_pubkey=keyring.service_id, facts=Facts(node.network, config.accept_legacy_offers), wires=wires,
+            service_pubkey=keyring.service_id,
+            facts=Facts(node.network, config.accept_legacy_offers, without), wires=wires,
             engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
             last_words=LastWords(place.ledger.with_suffix(".refused"), clock), used=self._used,
         )  # fmt: skip

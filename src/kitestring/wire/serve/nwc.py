@@ -1,7 +1,7 @@
 """Nostr Wallet Connect (NIP-47), the service's side: one table of methods; requests in, responses and info out.
 
-State of the text: 2026-09, with the extensions 05 (history), 06 (metadata) and 13 (budget). Amounts on this wire are
-millisatoshi.
+State of the text: 2026-09, with the extensions 04 (keysend), 05 (history), 06 (metadata) and 13 (budget). Amounts on
+this wire are millisatoshi.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.json import int_member, loads_object, text_member
+from kitestring.codec.keysend import Records, keysend, read_node_key, read_records, write_records
 from kitestring.codec.members import count_member, flag_member, hash_member, object_member, words_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
@@ -58,7 +59,7 @@ _Scalar = str | _SafeInteger | bool | None
 @dataclass(frozen=True, slots=True)
 class Method:
     """One row of the table. ``permission`` is the name a grant lists; ``extensions`` are those of NIP-47 that it
-    serves."""
+    serves. It is served where the service has everything that it ``needs``: an ability of the node, a setting."""
 
     name: str
     command: type[c.AnyCommand]
@@ -67,6 +68,7 @@ class Method:
     encode: Callable[[Any], object]
     permission: str
     extensions: tuple[str, ...] = ()
+    needs: frozenset[str] = frozenset()
 
 
 # ---------------------------------------------------------------- requests
@@ -82,7 +84,7 @@ def read(text: str, _: Event, to: ReplyTo, facts: Facts) -> Asked:
         members = read_canonical(text) or loads_object(text)
         name = text_member(members, "method") or ""
         method = METHODS.get(name)
-        if method is None:
+        if method is None or name in facts.without:
             raise _no_such_method(name)
         return Asked(method.decode(object_member(members, "params"), facts.network), to.named(name))
     except (CodecError, KitestringError) as failure:
@@ -143,6 +145,28 @@ def _pay_invoice(params: Params, network: str) -> c.PayInvoice:
     max_fee = _amount(params, "max_fee")
     max_fee_msat = None if max_fee is None else Msat(max_fee)
     return payment_of(invoice, amount_msat, max_fee_msat=max_fee_msat, metadata=_metadata(params))
+
+
+def _pay_keysend(params: Params, _: str) -> c.PayInvoice:
+    amount, max_fee = _amount(params, low=1), _amount(params, "max_fee")
+    if amount is None:
+        raise CodecError("amount is missing")
+    records = read_records(params.get("tlv_records"))
+    return keysend(
+        read_node_key(_required(params, "pubkey")),
+        Msat(amount),
+        preimage=hash_member(params, "preimage"),
+        records=records,
+        max_fee_msat=None if max_fee is None else Msat(max_fee),
+        metadata=_with_records(params, records),
+    )
+
+
+def _with_records(params: Params, records: Records) -> str:
+    """The metadata with the records, as extension 06 names them; without them where it would be too long."""
+    given = params.get("metadata")
+    both = {**(given if isinstance(given, dict) else {}), "tlv_records": write_records(records)}
+    return (metadata_text(both, MAX_METADATA_CHARS) if records else "") or _metadata(params)
 
 
 def _make_invoice(params: Params, _: str) -> c.MakeInvoice:
@@ -335,6 +359,16 @@ METHODS: Final[dict[str, Method]] = {
     row.name: row
     for row in (
         Method("pay_invoice", c.PayInvoice, _pay_invoice, o.Paid, _paid, "pay_invoice", ("06",)),
+        Method(
+            "pay_keysend",
+            c.PayInvoice,
+            _pay_keysend,
+            o.Paid,
+            _paid,
+            "pay_keysend",
+            ("04", "06"),
+            frozenset({"keysend"}),
+        ),
         Method("make_invoice", c.MakeInvoice, _make_invoice, o.Invoiced, _transaction, "make_invoice", ("06",)),
         Method("lookup_invoice", c.LookupInvoice, _lookup_invoice, o.Found, _transaction, "lookup_invoice"),
         Method("get_balance", c.GetBalance, lambda *_: c.GetBalance(), o.Balance, _balance, "get_balance"),
@@ -350,9 +384,18 @@ METHODS: Final[dict[str, Method]] = {
 # ---------------------------------------------------------------- what is announced
 
 
-def granted(permissions: Collection[str]) -> list[Method]:
-    """The methods of a grant that lists these; ``get_info`` is always granted."""
-    return [row for row in METHODS.values() if row.permission in permissions or row.name == "get_info"]
+def not_served(features: Collection[str]) -> frozenset[str]:
+    """The methods that a service with these features does not serve."""
+    return frozenset(row.name for row in METHODS.values() if not row.needs.issubset(features))
+
+
+def granted(permissions: Collection[str], without: Collection[str] = ()) -> list[Method]:
+    """The methods of a grant that lists these, but those in ``without``; ``get_info`` is always granted."""
+    return [
+        row
+        for row in METHODS.values()
+        if row.name not in without and (row.permission in permissions or row.name == "get_info")
+    ]
 
 
 def extensions_of(methods: Iterable[Method]) -> list[str]:
@@ -360,9 +403,9 @@ def extensions_of(methods: Iterable[Method]) -> list[str]:
     return sorted({extension for row in methods for extension in row.extensions})
 
 
-def info_event(permissions: Collection[str], ciphers: Sequence[Cipher]) -> Draft:
-    """The info event for the permissions that a grant lists."""
-    methods = granted(permissions)
+def info_event(permissions: Collection[str], ciphers: Sequence[Cipher], without: Collection[str] = ()) -> Draft:
+    """The info event for the permissions that a grant lists, at a service that is ``without`` these methods."""
+    methods = granted(permissions, without)
     tags = []
     if "nip44" in ciphers:  # no tag means NIP-04 alone
         tags.append(["encryption", "nip44_v2 nip04" if "nip04" in ciphers else "nip44_v2"])
@@ -371,8 +414,8 @@ def info_event(permissions: Collection[str], ciphers: Sequence[Cipher]) -> Draft
     return Draft(kinds.NWC_INFO, tags, " ".join(row.name for row in methods))
 
 
-def _info_event(grant: Grant) -> Draft:
-    return info_event(grant.announced, allowed_ciphers(grant.cipher, grant.nip44_seen))
+def _info_event(grant: Grant, without: Collection[str]) -> Draft:
+    return info_event(grant.announced, allowed_ciphers(grant.cipher, grant.nip44_seen), without)
 
 
 # ---------------------------------------------------------------- the wire
