@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from kitestring.app.service.routes import NOTIFICATION_GIVE_UP_S
 from kitestring.base.budgets import Budget
 from kitestring.base.destinations import MAX_RECORD_BYTES, MAX_RECORDS, MIN_RECORD_TYPE, PREIMAGE_RECORD
 from kitestring.base.errors import Reason
+from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
 from kitestring.ledger.sqlite.reader import COUNT_LIMIT
 from kitestring.policy.presets import PRESETS
+from kitestring.wire.grammar import NotificationType
 from kitestring.wire.serve.nwc import DEFAULT_LIMIT, MAX_LIMIT, MAX_METADATA_CHARS, METHODS, Method, granted
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
+from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
 #: Methods of the text, and the extension that each belongs to ("" = older texts). Those that are served have a row in
@@ -53,6 +57,12 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "list_transactions": (),
 }
 
+#: The event that a notification follows from, in words.
+WHEN: Final[Mapping[EventKind, str]] = {
+    EventKind.RECEIVED: "an invoice of the connection is paid",
+    EventKind.SETTLED: "a payment of the connection has settled",
+}
+
 _HEAD: Final = f"""\
 # Nostr Wallet Connect
 
@@ -62,6 +72,8 @@ is answered with `{CODES[Reason.UNSUPPORTED]}`.
 A method is announced in the info event (kind 13194) and in `get_info` to the connection that may use it. The owner
 names the methods with `connect --methods`, or a preset; without either it may use all. `extensions` are those of the
 methods that are announced. `notifications` are not served, and not announced.
+names them with `connect --methods`; without that option it may use all. `extensions` are those of the methods
+and of the notifications that are announced. [Notifications](#notifications-02) are permissions of their own.
 
 | method | served | extension | announced | permission | refused with |
 |---|---|---|---|---|---|
@@ -74,6 +86,27 @@ never of a connection that is there.
 
 | preset | for an app that | methods |
 |---|---|---|
+_NOTIFICATIONS: Final = f"""
+## Notifications (02)
+
+A connection is told of its own payments as they end, without asking: `{{"notification_type": …, "notification": …}}`,
+with the transaction as `list_transactions` shows it, in an event of kind {KINDS["nip44"]} (NIP-44) or {KINDS["nip04"]}
+(NIP-04) with a `p` tag.
+
+| type | told when | announced | permission |
+|---|---|---|---|
+"""
+_HEARING: Final = f"""
+What is announced stands in the tag `notifications` of the info event, and as a list in `get_info`; the content of the
+info event has the word `{WORD}` then.
+
+- Of each payment a connection is told once, and no connection is told of another one's payments, on the same account
+  or not. Money of an offer belongs to no connection. A second payment of an invoice is told to nobody.
+- The cipher is the one that the app uses; as long as it has asked nothing, and with `connect --encryption both`, each
+  notification is sent in both.
+- It is tried until a relay has taken it, or says that nobody listens, for {NOTIFICATION_GIVE_UP_S // 3600} hours, over
+  restarts. Relays keep none of them: a client that was away looks at `list_transactions`.
+- A connection that is revoked, has expired or has lost the permission is told nothing, whatever happened before.
 """
 _TAIL: Final = f"""
 ## Keysend (04)
@@ -129,6 +162,13 @@ def nwc_page() -> str:
 
 def _methods(preset: str) -> str:
     return " ".join(f"`{row.permission}`" for row in METHODS.values() if PRESETS[preset].has(row.command))
+    types = "\n".join(map(_type, NOTIFICATIONS.values()))
+    heard = f"{_NOTIFICATIONS}{types}\n{_HEARING}"
+    return f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{heard}{_TAIL}"
+
+
+def _type(row: NotificationType) -> str:
+    return f"| `{row.name}` | {WHEN[row.event]} | with its permission | `{row.permission}` |"
 
 
 def _row(method: Method) -> str:

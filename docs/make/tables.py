@@ -103,7 +103,7 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
     "I5": ("What is debited is at most amount and fee cap.", "The cap is sent to the node in msat."),
     "I6": ("Every accepted request ends in exactly one stored reply.", "A unique key; recovery at every start."),
     "I7": (
-        "A request, a settlement of the node, and a word that is good once, count once.",
+        "A request, a settlement of the node, a word that is good once, and a notification of a payment, count once.",
         "Unique keys; pruned ids are refused by age. A word is free again in the commit in which what holds it fails.",
     ),
     "I8": ("Entries are only appended; a transfer is posted or voided, once.", "Triggers refuse everything else."),
@@ -118,7 +118,10 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
         "A payment that has ended stays as it ended. What the owner is asked for is paid after a yes alone.",
         "One table of transitions; a trigger keeps every step, another what was asked; yes and claim are one commit.",
     ),
-    "I14": ("A result is shown only to the connection that paid.", "Look-ups are scoped by connection."),
+    "I14": (
+        "A result is shown only to the connection that paid; of a payment only its connection is told.",
+        "Look-ups are scoped by connection, and so are the events that notifications follow from.",
+    ),
     "I15": (
         "With an honest node and a relay, every payment ends.",
         "Unknown payments are looked up again for ever. Open for over two weeks, the longest possible, is a finding.",

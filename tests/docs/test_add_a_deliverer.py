@@ -34,7 +34,7 @@ def row() -> RouteRow:
 def carry() -> Any:
     """The deliverer as the table of routes makes it."""
     nothing: Any = None
-    seams = Seams(nothing, nothing, nothing, VirtualClock(), nothing, at_once)
+    seams = Seams(nothing, nothing, nothing, VirtualClock(), nothing, at_once, nothing)
     return routes(seams, (row(),))[PAGE["TILL"]].send
 
 
@@ -90,7 +90,9 @@ async def _money_arrives(life: Life) -> list[Message]:
 
     async with life.service() as rig:
         rig.delivery._routes = {**rig.delivery._routes, PAGE["TILL"]: Route(collect)}
-        work = asyncio.ensure_future(give_notice(Feed(rig.store, rig.clock), rig.clock, (*NOTICES[1:], found)))
+        work = asyncio.ensure_future(
+            give_notice(Feed(rig.store, rig.clock), rig.store, rig.clock, (*NOTICES[1:], found))
+        )
         await rig.grant("app")
         _, payment_hash = await rig.invoice("r1", "app", 21_000)
         life.node.pay_in(payment_hash)

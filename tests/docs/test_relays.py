@@ -10,7 +10,7 @@ from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.receptions import Reception, Rule
 from kitestring.app.service.routes import ROWS
-from kitestring.base.records import RECEIPT, REPLY
+from kitestring.base.records import NOTIFICATION, RECEIPT, REPLY
 from kitestring.transport.publications import OK_TIMEOUT_S, PUBLISH_DEADLINE_S
 from tests.kit.pages import HOW_TO
 
@@ -18,6 +18,7 @@ TEXT = (HOW_TO.parent / "explanation" / "relays.md").read_text(encoding="utf-8")
 NAMES = {
     REPLY: "reply",
     RECEIPT: "receipt",
+    NOTIFICATION: "notification of a payment",
     ANNOUNCEMENT: "announcement of a connection",
     LOG: "line of the log",
 }

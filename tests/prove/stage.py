@@ -12,6 +12,7 @@ from typing import Any
 from kitestring.base.errors import KitestringError
 from kitestring.codec import bolt11
 from kitestring.nostr.event import Event
+from tests.kit.app import hearing
 from tests.kit.app.client import App, Peer, Requestor, debit_code
 from tests.kit.app.house import MONEY, House, Service
 from tests.kit.engine.crossings import Crossings
@@ -232,6 +233,7 @@ async def _check(stage: Stage, flow: Flow) -> None:
     assert len(await store.open_payments()) == flow.open_payments
     assert await store.running_requests() == []
     _notes(stage, await store.events(0, 1_000))
+    await _hears(stage)
 
 
 async def _preimages(stage: Stage) -> None:
@@ -280,6 +282,18 @@ def _notes(stage: Stage, rows: list[Any]) -> None:
     noted = stage.house.noted
     assert set(noted) == happened
     assert max((noted.count(note) for note in happened), default=0) <= 1 + stage.lives
+
+
+async def _hears(stage: Stage) -> None:
+    """Each connection was told of each payment of its own: stored once, and said once for each life at most."""
+    store, apps = stage.service.store, stage.house.apps
+    told = await hearing.to_be_told(store)
+    assert await hearing.stored(store) == told
+    names = {grant.grant_id: grant.name for grant in await store.grants()}
+    heard = [(name, type_, one["payment_hash"]) for name in apps for type_, one in apps[name].notifications()]
+    expected = {(names[who], words.split()[0], await hearing.hash_of(store, words)) for who, words in told}
+    assert set(heard) == expected
+    assert max((heard.count(one) for one in expected), default=0) <= 1 + stage.lives
 
 
 async def command(stage: Stage, name: str, key: str, **params: Any) -> Any:

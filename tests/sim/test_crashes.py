@@ -61,7 +61,7 @@ NOTES = (Notice(frozenset({EventKind.SETTLED, EventKind.FAILED, EventKind.RECEIV
 @asynccontextmanager
 async def noticing(rig: Rig) -> AsyncIterator[None]:
     """A consumer of the feed beside what is played."""
-    consuming = asyncio.create_task(give_notice(Feed(rig.store, rig.clock), rig.clock, NOTES))
+    consuming = asyncio.create_task(give_notice(Feed(rig.store, rig.clock), rig.store, rig.clock, NOTES))
     try:
         yield
     finally:

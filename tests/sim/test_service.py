@@ -15,14 +15,21 @@ from typing import Any
 import pytest
 
 from kitestring.app.home.config import RequestRates
+from kitestring.app.service.notices import GrantNotice, give_notice
+from kitestring.app.service.notifier import NOTIFIED, notification
 from kitestring.base.budgets import Budget
+from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.money import Msat
+from kitestring.base.store import Scope
 from kitestring.base.transactions import ClaimPayment
 from kitestring.codec import bolt11
 from kitestring.crypto.keys import SecretKey
+from kitestring.engine.feed import Feed
+from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.wire.envelope import decrypt, shared_secret
+from tests.kit.app import hearing
 from tests.kit.app.door import APP, Door
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings
@@ -37,6 +44,9 @@ STORM_S = 240
 AGAIN_S = 25
 AMOUNT = 10_000
 FUNDED = 10_000_000
+PRICE = 7_000
+MAY = "pay_invoice make_invoice payment_sent payment_received"
+TOLD = (GrantNotice(NOTIFIED, notification),)
 OTHER = SecretKey(b"\x04" * 32)
 CLIENTS = {"app": APP, "other": OTHER}
 
@@ -53,6 +63,9 @@ class World:
         self.paying: dict[str, str] = {}  # request id → payment hash
         self.replies: dict[str, list[Any]] = {}
         self.claimed: set[str] = set()
+        self.received: set[str] = set()  # invoices of ours that somebody has paid, by payment hash
+        self.heard: list[tuple[str, Any]] = []  # notifications that a relay has taken, by whose they are
+        self.noticing: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------ weather
 
@@ -72,9 +85,20 @@ class World:
             rig.clock.skew_s = chance.randrange(-20, 20)
             if chance.random() < 0.4:
                 node.break_streams()
+            if chance.random() < 0.5:
+                self.pay_in()
             if chance.random() < 0.4:
-                name = chance.choice(("ClaimPayment", "RecordPayment", "Credit", "RecordInvoice", "Answer"))
+                name = chance.choice(("ClaimPayment", "RecordPayment", "Credit", "RecordInvoice", "Answer", "Tell"))
                 rig.store.broken.setdefault(name, []).append(NotStoredError(Reason.INTERNAL, "the disk is full"))
+
+    def pay_in(self) -> None:
+        """Somebody pays an invoice that an app has got."""
+        results = [reply.get("result") or {} for found in self.replies.values() for reply in found]
+        asked = sorted({made["payment_hash"] for made in results if made.get("type") == "incoming"} - self.received)
+        if asked:
+            payment_hash = self.chance.choice(asked)
+            assert self.life.node.pay_in(payment_hash)
+            self.received.add(payment_hash)
 
     def calm(self, rig: Rig) -> None:
         self.stormy = False
@@ -96,12 +120,18 @@ class World:
         """Whether a relay takes a reply; and whether the client hears it, which is another matter."""
         if self.stormy and self.chance.random() < 0.3:
             return False
-        if not self.stormy or self.chance.random() < 0.7:
+        if event.kind == kinds.NWC_NOTIFY:
+            assert self.door is not None
+            self.heard.append(self._read(event))
+        elif not self.stormy or self.chance.random() < 0.7:
             asked = first_tag(event, "e") or ""
-            key = next(key for key in CLIENTS.values() if key.public_hex == first_tag(event, "p"))
-            reply = json.loads(decrypt(event.content, "nip44", shared_secret(key, event.pubkey, "nip44")))
-            self.replies.setdefault(asked, []).append(reply)
+            self.replies.setdefault(asked, []).append(self._read(event)[1])
         return True
+
+    def _read(self, event: Event) -> tuple[str, Any]:
+        """Who is meant, and what is said."""
+        name, key = next(one for one in CLIENTS.items() if one[1].public_hex == first_tag(event, "p"))
+        return name, json.loads(decrypt(event.content, "nip44", shared_secret(key, event.pubkey, "nip44")))
 
     async def client(self, number: int, invoices: list[str]) -> None:
         """Ask once, and again with the very same event for as long as there is no answer."""
@@ -110,7 +140,7 @@ class World:
             await self.life.clock.sleep(1)
         name = self.chance.choice(tuple(CLIENTS))
         if number % 4 == 3:
-            event = self._event(name, "make_invoice", {"amount": 7_000})
+            event = self._event(name, "make_invoice", {"amount": PRICE})
         else:
             invoice = self.chance.choice(invoices)
             event = self._event(name, "pay_invoice", {"invoice": invoice, "max_fee": 1_000})
@@ -133,7 +163,8 @@ class World:
             await rig.account("purse", FUNDED)
             for name, key in CLIENTS.items():
                 peer = door.keyring.connection_key(name).public_hex
-                more: dict[str, Any] = {"account": "purse", "budgets": (Budget.total(Msat(FUNDED)),)}
+                budget = Budget.total(Msat(FUNDED))
+                more: dict[str, Any] = {"account": "purse", "budgets": (budget,), "methods": MAY, "nip44_seen": True}
                 await rig.grant(name, caller=key.public_hex, service_pubkey=peer, **more)
             return [door.invoice(self.script(), expiry_s=86_400) for _ in range(REQUESTS // 2)]
 
@@ -156,16 +187,19 @@ class World:
         door.pool.takes = self.takes
         await door.refresh()
         await rig.engine.start()
+        self.noticing = asyncio.create_task(give_notice(Feed(rig.store, rig.clock), rig.store, rig.clock, TOLD))
         self.door = door
 
     async def _shut(self, rig: Rig) -> None:
         door, self.door = self.door, None
         self.claimed |= {tx.request.request_id for tx in rig.store.applied if isinstance(tx, ClaimPayment)}
         assert door is not None
-        tasks = [*door.gateway._tasks]
+        assert self.noticing is not None
+        tasks = [*door.gateway._tasks, self.noticing]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await door.notifier.stop()
 
     async def run(self) -> None:
         invoices = await self.prepare()
@@ -177,6 +211,7 @@ class World:
             self.calm(rig)
             await self._open(rig)
             await asyncio.wait_for(asyncio.gather(*clients), 3_600)
+            self.pay_in()
             await rig.clock.sleep(3_600)
             await self.check(rig)
             await self._shut(rig)
@@ -204,9 +239,18 @@ class World:
         rows = [await rig.store.payment_by_hash(rig.context.node.node_id, payment_hash) for payment_hash in books]
         assert [row.amount_msat + row.fee_msat for row in rows] == list(books.values())
         assert {row.state.value for row in rows} <= {"settled"}
-        assert await rig.available("purse") == FUNDED - sum(books.values())
+        assert await rig.available("purse") == FUNDED - sum(books.values()) + PRICE * len(self.received)
         assert set(books) <= set(self.paying.values())
+        await self._check_heard(rig)
         self.life.audit()
+
+    async def _check_heard(self, rig: Rig) -> None:
+        """Each app was told of each payment of its own: stored once, and taken by a relay in the end."""
+        told = await hearing.to_be_told(rig.store)
+        assert await hearing.stored(rig.store) == told
+        assert len(told) == len(await rig.store.transactions(Scope(), ListTransactions(limit=1_000)))
+        heard = {(who, one["notification_type"], one["notification"]["payment_hash"]) for who, one in self.heard}
+        assert heard == {(who, words.split()[0], await hearing.hash_of(rig.store, words)) for who, words in told}
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")

@@ -5,7 +5,7 @@ import pytest
 from kitestring.base import grants
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
-from kitestring.wire.encryption import allowed_ciphers, choose_cipher
+from kitestring.wire.encryption import allowed_ciphers, choose_cipher, spoken_ciphers
 from kitestring.wire.envelope import encrypt, shared_secret
 from kitestring.wire.reply_to import Cipher
 from tests.kit.chance import Counted
@@ -85,3 +85,22 @@ def test_nip_44_once_seen_is_never_lowered() -> None:
 
 def test_the_owner_may_allow_both_for_an_app_that_mixes_them() -> None:
     assert allowed_ciphers("both", nip44_seen=True) == allowed_ciphers("both", nip44_seen=False) == ("nip44", "nip04")
+
+
+@pytest.mark.parametrize(
+    ("setting", "seen", "is_used", "expected"),
+    [
+        ("auto", True, True, ("nip44",)),
+        ("auto", True, False, ("nip44",)),
+        ("auto", False, True, ("nip04",)),
+        ("auto", False, False, ("nip44", "nip04")),
+        ("nip44", False, True, ("nip44",)),
+        ("legacy", False, True, ("nip04",)),
+        ("legacy", True, False, ("nip04",)),
+        ("both", False, True, ("nip44", "nip04")),
+    ],
+)
+def test_who_is_spoken_to_unasked_hears_the_cipher_that_it_uses_and_both_while_nobody_knows(
+    setting: grants.CipherSetting, seen: bool, is_used: bool, expected: tuple[Cipher, ...]
+) -> None:
+    assert spoken_ciphers(setting, seen, is_used=is_used) == expected

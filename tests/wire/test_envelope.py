@@ -14,6 +14,7 @@ from kitestring.wire.envelope import (
     decrypt,
     encrypt,
     is_reply,
+    notification_event,
     reply_event,
     reply_time,
     request_event,
@@ -151,3 +152,15 @@ def test_foreign_keys_cannot_read_a_message() -> None:
     content = encrypt("{}", "nip44", shared_secret(SERVICE, CLIENT.public_hex, "nip44"), Counted())
     with pytest.raises(CodecError):
         decrypt(content, "nip44", shared_secret(STRANGER, SERVICE.public_hex, "nip44"))
+
+
+@pytest.mark.parametrize(("kind", "cipher"), [(kinds.NWC_NOTIFY, "nip44"), (kinds.NWC_NOTIFY_NIP04, "nip04")])
+def test_what_is_said_unasked_names_its_reader_and_nothing_else(kind: int, cipher: Cipher) -> None:
+    shared = shared_secret(SERVICE, CLIENT.public_hex, cipher)
+    encoded = notification_event(
+        kind, CLIENT.public_hex, cipher, b'{"a":1}', key=SERVICE, shared=shared, entropy=Counted(), now=NOW
+    )
+    event = decode_event(encoded.event)
+    assert verify_event(event)
+    assert (event.kind, event.created_at, event.tags) == (kind, NOW, [["p", CLIENT.public_hex]])
+    assert decrypt(event.content, cipher, shared_secret(CLIENT, SERVICE.public_hex, cipher)) == '{"a":1}'

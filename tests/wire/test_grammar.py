@@ -28,7 +28,7 @@ def test_an_outcome_is_encoded_and_a_refusal_refused() -> None:
 
 def test_what_a_wire_leaves_out_adds_nothing_to_its_answers() -> None:
     assert (BARE.reply_tags, BARE.older_codes, BARE.method('{"method":"pay_invoice"}')) == ((), {}, "")
-    assert BARE.announces is None
+    assert (BARE.announces, BARE.notifies) == (None, None)
     assert BARE.read("", None, TO, Facts("regtest")).target == ""  # type: ignore[arg-type]  # no event is looked at
 
 

@@ -46,6 +46,12 @@ def allowed_ciphers(setting: grants.CipherSetting, nip44_seen: bool) -> tuple[Ci
     return ("nip44",) if setting == "auto" and nip44_seen else _ALLOWED[setting]
 
 
+def spoken_ciphers(setting: grants.CipherSetting, nip44_seen: bool, *, is_used: bool) -> tuple[Cipher, ...]:
+    """The ciphers in which a connection is spoken to unasked. One whose app ``is_used`` and has never spoken NIP-44
+    reads NIP-04. As long as nobody knows what it reads, and where the owner says that it mixes both, it is both."""
+    return ("nip04",) if setting == "auto" and is_used and not nip44_seen else allowed_ciphers(setting, nip44_seen)
+
+
 def choose_cipher(event: Event, setting: grants.CipherSetting, nip44_seen: bool) -> Choice:
     """The cipher of a request: its tag (absent = NIP-04), unless the text has another shape that is allowed."""
     allowed = allowed_ciphers(setting, nip44_seen)

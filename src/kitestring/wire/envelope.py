@@ -69,6 +69,16 @@ def reply_event(
     return Encoded(plaintext, event, signed_at)
 
 
+def notification_event(
+    kind: int, peer: str, cipher: Cipher, plaintext: bytes, *, key: SecretKey, shared: bytes, entropy: Entropy, now: int
+) -> Encoded:
+    """A signed word to ``peer`` that nobody has asked for; ``shared`` is its secret with ``key`` for ``cipher``. Raises
+    CodecError beyond :data:`MAX_PLAINTEXT_BYTES`."""
+    content = encrypt(plaintext.decode(), cipher, shared, entropy)
+    signed = sign_event(key, kind=kind, tags=[["p", peer]], content=content, created_at=now, aux=entropy(32))
+    return Encoded(plaintext, encode_event(signed), now)
+
+
 def request_event(
     key: SecretKey,
     *,

@@ -14,13 +14,14 @@ import msgspec
 
 from kitestring.base.commands import AnyCommand
 from kitestring.base.errors import Reason
+from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
-from kitestring.base.outcomes import Outcome, Refused
+from kitestring.base.outcomes import Direction, Outcome, Refused, Transaction
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import Window
 from kitestring.wire.encryption import Choice
-from kitestring.wire.reply_to import ReplyTo
+from kitestring.wire.reply_to import Cipher, ReplyTo
 
 #: What a wire says for a reason; None = nothing is published.
 Code = str | int | None
@@ -79,6 +80,37 @@ class Announcement:
         return Draft(kinds.DELETE, [*tags, ["a", f"{self.kind}:{pubkey}:"], ["k", str(self.kind)]])
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationType:
+    """One type of what a wire says unasked. It follows from events of the kind ``event``, and tells the payment or
+    invoice of that ``direction``. ``permission`` is the name a grant lists, ``extensions`` are those that it serves."""
+
+    name: str
+    event: EventKind
+    direction: Direction
+    permission: str
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notifying:
+    """The words of a wire to the caller of a connection about its own payments, unasked.
+
+    ``write`` makes the plaintext of one ``types`` has, by its name. ``ciphers`` are those that the caller reads, an
+    event for each, of the kind that ``kinds`` names. They have a ``p`` tag alone.
+    """
+
+    types: Mapping[str, NotificationType]
+    write: Callable[[str, Transaction], bytes]
+    ciphers: Callable[[Grant], tuple[Cipher, ...]]
+    kinds: Mapping[Cipher, int]
+
+    def name(self, grant: Grant, event: EventKind) -> str:
+        """The type that ``grant`` is told of such an event, "" where it is told nothing."""
+        found = (row.name for row in self.types.values() if row.event is event and row.permission in grant.methods)
+        return next(found, "")
+
+
 def nameless(_: str) -> str:
     """For wires whose answers do not name what was asked."""
     return ""
@@ -100,7 +132,8 @@ class Wire:
     ``questions`` are the methods that change nothing: any other request, and one that nobody could read, may move
     money.
 
-    ``announces`` is what everybody may know about its connections; None = nothing.
+    ``announces`` is what everybody may know about its connections, ``notifies`` what these are told unasked; None =
+    nothing.
     """
 
     name: str
@@ -119,6 +152,7 @@ class Wire:
     encode: Callable[[Outcome, ReplyTo], bytes | None]
     refuse: Callable[[Refused, ReplyTo], bytes | None]
     announces: Announcement | None = None
+    notifies: Notifying | None = None
 
     def answer(self, outcome: Outcome, to: ReplyTo) -> bytes | None:
         """The plaintext of an answer, whatever it is."""

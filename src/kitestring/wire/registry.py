@@ -25,3 +25,5 @@ KINDS_OF: Final = {who: frozenset(kind for kind, wire in BY_KIND.items() if wire
 OF_CONNECTIONS: Final = frozenset(wire.name for wire in WIRES if wire.speakers is Speakers.CONNECTIONS)
 #: What is announced about connections, by the name of their wire.
 ANNOUNCED: Final = {wire.name: wire.announces for wire in WIRES if wire.announces is not None}
+#: What connections are told unasked, by the name of their wire.
+NOTIFYING: Final = {wire.name: wire.notifies for wire in WIRES if wire.notifies is not None}

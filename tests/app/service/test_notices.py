@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import Route
 from kitestring.app.service.log_carrier import LOG
-from kitestring.app.service.notices import CONSUMER, NOTICES, Notice, give_notice
+from kitestring.app.service.notices import CONSUMER, NOTICES, GrantNotice, Notice, Notices, give_notice
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import Event, EventKind
+from kitestring.base.grants import Grant
+from kitestring.base.money import Msat
+from kitestring.base.node import InvoiceOrder
 from kitestring.base.records import Message
 from kitestring.base.transactions import ForgetNews, SetSpending
 from kitestring.engine.feed import Feed
@@ -30,7 +34,7 @@ TOYS = (Notice(frozenset({EventKind.SETTLED}), settled),)
 
 
 @asynccontextmanager
-async def noticing(rig: Rig, notices: tuple[Notice, ...], kind: str) -> AsyncIterator[list[Message]]:
+async def noticing(rig: Rig, notices: Notices, kind: str) -> AsyncIterator[list[Message]]:
     """Messages of ``kind`` as they are carried, while notices are given."""
     carried: list[Message] = []
 
@@ -39,7 +43,7 @@ async def noticing(rig: Rig, notices: tuple[Notice, ...], kind: str) -> AsyncIte
         done(Reception.TAKEN)
 
     rig.delivery._routes = {**rig.delivery._routes, kind: Route(carry)}
-    work = asyncio.ensure_future(give_notice(Feed(rig.store, rig.clock), rig.clock, notices))
+    work = asyncio.ensure_future(give_notice(Feed(rig.store, rig.clock), rig.store, rig.clock, notices))
     try:
         yield carried
     finally:
@@ -119,3 +123,43 @@ async def test_events_that_were_forgotten_first_are_said_in_the_log(
             await rig.clock.sleep(1)
         assert "3 events were forgotten" in caplog.text
         assert await rig.store.position(CONSUMER) in (None, 4)
+
+
+def of_grant(event: Event, grant: Grant, now: int) -> Iterator[Message]:
+    yield Message("", "toy", f"{grant.name} {event.subject}".encode(), b"", now)
+
+
+@virtual
+async def test_events_that_belong_to_a_grant_are_told_with_the_grant_and_others_not(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED, EventKind.GRANTED}), of_grant),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        await rig.grant("app")
+        _, payment_hash = await rig.invoice("r1", "app", 21_000)
+        assert life.node.pay_in(payment_hash)
+        made = await life.node.make_invoice(InvoiceOrder(Msat(5_000), "", "", 3_600, ""))
+        assert life.node.pay_in(made.payment_hash)  # for no invoice of ours: nobody's but the owner's
+        await rig.clock.sleep(5)
+        invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+        assert [message.plaintext.decode() for message in carried] == ["app app", f"app {invoice.invoice_id}"]
+
+
+@virtual
+async def test_a_grant_that_cannot_be_read_now_loses_nothing(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    toys = (GrantNotice(frozenset({EventKind.GRANTED}), of_grant),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        grant, broken = rig.store.grant, [True]
+
+        async def failing(grant_id: str) -> Any:
+            if broken:
+                raise KitestringError(Reason.INTERNAL, "the disk is gone")
+            return await grant(grant_id)
+
+        rig.store.grant = failing
+        await rig.grant("app")
+        await rig.clock.sleep(5)
+        assert (carried, caplog.text.count("the feed cannot be read")) == ([], 1)
+        broken.clear()
+        await rig.clock.sleep(5)
+        assert [message.plaintext for message in carried] == [b"app app"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.app.service.receptions import ALWAYS, DONE, RETRY_S, Reception, Rule, until_taken
+from kitestring.app.service.receptions import ALWAYS, DONE, RETRY_S, Reception, Rule, reception_of, until_taken
 from kitestring.base.records import Message, Outgoing
 from kitestring.base.store import LONGEST_RETRY_S
+from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 
 SIGNED_AT = 1_800_000_000
 MESSAGE = Message("", "note", b"", b"event", SIGNED_AT)
@@ -45,3 +46,27 @@ def test_until_it_is_taken_every_other_fate_has_the_same_rule() -> None:
     rules = until_taken(Rule(60))
     assert rules[Reception.TAKEN] is DONE
     assert {rules[reception].give_up_s for reception in Reception if reception is not Reception.TAKEN} == {60}
+
+
+@pytest.mark.parametrize(
+    ("answers", "best"),
+    [
+        ((), Reception.UNSENT),
+        ((RelayAnswer.NONE,), Reception.UNSENT),
+        ((RelayAnswer.NONE, RelayAnswer.LATER), Reception.REFUSED),
+        ((RelayAnswer.REFUSED, RelayAnswer.AUTH), Reception.REFUSED),
+        ((RelayAnswer.REFUSED, RelayAnswer.SENT), Reception.SILENT),
+        ((RelayAnswer.SENT, RelayAnswer.UNHEARD, RelayAnswer.NONE), Reception.UNHEARD),
+        ((RelayAnswer.UNHEARD, RelayAnswer.ACCEPTED), Reception.TAKEN),
+    ],
+)
+def test_the_best_word_of_any_relay_counts(answers: tuple[RelayAnswer, ...], best: Reception) -> None:
+    verdicts = {f"wss://relay{number}.example": Verdict(answer) for number, answer in enumerate(answers)}
+    assert reception_of(PublishResult(False, verdicts)) is best
+
+
+def test_every_word_of_a_relay_has_a_reception() -> None:
+    receptions = {
+        answer: reception_of(PublishResult(False, {"wss://a.example": Verdict(answer)})) for answer in RelayAnswer
+    }
+    assert {answer for answer, reception in receptions.items() if reception is Reception.UNSENT} == {RelayAnswer.NONE}

@@ -9,11 +9,10 @@ import pytest
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service.delivery import Route
 from kitestring.app.service.receptions import Reception
-from kitestring.app.service.relay_carrier import RESIGN_AFTER_S, RelayCarrier, reception_of
+from kitestring.app.service.relay_carrier import RESIGN_AFTER_S, RelayCarrier
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.records import Message
 from kitestring.nostr.event import decode_event
-from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from tests.kit.app.door import Door
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
@@ -127,30 +126,6 @@ async def test_one_to_a_client_whose_clock_is_ahead_keeps_its_signature(life: Li
         (sent,), (answer,) = door.pool.sent, await rig.store.messages(event.id)
         assert sent == decode_event(answer.event)
         assert sent.created_at == event.created_at
-
-
-@pytest.mark.parametrize(
-    ("answers", "best"),
-    [
-        ((), Reception.UNSENT),
-        ((RelayAnswer.NONE,), Reception.UNSENT),
-        ((RelayAnswer.NONE, RelayAnswer.LATER), Reception.REFUSED),
-        ((RelayAnswer.REFUSED, RelayAnswer.AUTH), Reception.REFUSED),
-        ((RelayAnswer.REFUSED, RelayAnswer.SENT), Reception.SILENT),
-        ((RelayAnswer.SENT, RelayAnswer.UNHEARD, RelayAnswer.NONE), Reception.UNHEARD),
-        ((RelayAnswer.UNHEARD, RelayAnswer.ACCEPTED), Reception.TAKEN),
-    ],
-)
-def test_the_best_word_of_any_relay_counts(answers: tuple[RelayAnswer, ...], best: Reception) -> None:
-    verdicts = {f"wss://relay{number}.example": Verdict(answer) for number, answer in enumerate(answers)}
-    assert reception_of(PublishResult(False, verdicts)) is best
-
-
-def test_every_word_of_a_relay_has_a_reception() -> None:
-    receptions = {
-        answer: reception_of(PublishResult(False, {"wss://a.example": Verdict(answer)})) for answer in RelayAnswer
-    }
-    assert {answer for answer, reception in receptions.items() if reception is Reception.UNSENT} == {RelayAnswer.NONE}
 
 
 @virtual

@@ -12,14 +12,14 @@ from kitestring.app.service.receptions import OnReception, Reception, Rule, unti
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.routes import ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
-from kitestring.base.records import RECEIPT, REPLY, Message
+from kitestring.base.records import NOTIFICATION, RECEIPT, REPLY, Message
 from tests.kit.app.door import at_once
 
 MESSAGE = Message("", ANNOUNCEMENT, b"", b"", 0, b"g1")
 
 
 class Announced:
-    """An announcer that only takes down what it is to carry."""
+    """An announcer, or a notifier, that only takes down what it is to carry."""
 
     def __init__(self) -> None:
         self.carried: list[Message] = []
@@ -32,13 +32,14 @@ class Announced:
 def seams(announcer: object = None) -> Seams:
     nothing: Any = None
     given: Any = announcer
-    return Seams(nothing, nothing, nothing, nothing, given, at_once)
+    return Seams(nothing, nothing, nothing, nothing, given, at_once, given)
 
 
 #: Kind → the age in seconds after which it is not sent again, by reception; None for never, 0 for done.
 TABLE = {
     REPLY: {"TAKEN": 0, "UNHEARD": 0, "SILENT": 0, "REFUSED": 600, "UNSENT": 600},
     RECEIPT: {"TAKEN": 0, "UNHEARD": 600, "SILENT": 0, "REFUSED": None, "UNSENT": None},
+    NOTIFICATION: {"TAKEN": 0, "UNHEARD": 0, "SILENT": 0, "REFUSED": 86_400, "UNSENT": 86_400},
     ANNOUNCEMENT: {"TAKEN": 0, "UNHEARD": None, "SILENT": None, "REFUSED": None, "UNSENT": None},
     LOG: {"TAKEN": 0, "UNHEARD": None, "SILENT": None, "REFUSED": None, "UNSENT": None},
 }
@@ -54,9 +55,10 @@ def test_what_a_peer_is_told_goes_to_the_relays(kind: str) -> None:
     assert isinstance(routes(seams(Announced()))[kind].send, RelayCarrier)
 
 
-def test_an_announcement_is_made_by_the_announcer() -> None:
+@pytest.mark.parametrize("kind", [ANNOUNCEMENT, NOTIFICATION])
+def test_what_is_looked_up_when_it_is_sent_has_a_carrier_of_its_own(kind: str) -> None:
     announcer, said = Announced(), list[Reception]()
-    routes(seams(announcer))[ANNOUNCEMENT].send(MESSAGE, said.append)
+    routes(seams(announcer))[kind].send(MESSAGE, said.append)
     assert (announcer.carried, said) == ([MESSAGE], [Reception.TAKEN])
 
 

@@ -9,6 +9,7 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.service import wires as wires_module
 from kitestring.app.service.wires import Wires
 from kitestring.base.errors import CodecError, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Encoded
 from kitestring.base.records import Message
@@ -81,3 +82,12 @@ def test_many_strangers_make_nobody_who_is_known_work_out_a_secret_again(monkeyp
 def test_a_peer_that_is_no_public_key_shares_no_secret() -> None:
     with pytest.raises(CodecError):
         wires().secret(ReplyTo("offers", "service", "ff" * 32, "nip44", "ab" * 32, NOW))
+
+
+@pytest.mark.parametrize("cipher", ["nip44", "nip04"])
+def test_an_app_is_spoken_to_by_the_key_of_its_connection(cipher: Cipher) -> None:
+    grant = Grant(grant_id="g1", name="app", wire="nwc", caller=CLIENT.public_hex)
+    encoded = wires().notify(grant, 23_197, cipher, b"{}", NOW)
+    event = decode_event(encoded.event)
+    assert (event.pubkey, event.kind, encoded.signed_at) == (KEYRING.connection_key("g1").public_hex, 23_197, NOW)
+    assert read(ReplyTo("nwc", "", "", cipher, "", NOW), encoded) == "{}"

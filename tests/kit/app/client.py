@@ -110,6 +110,15 @@ class App(Peer):
     def pay(self, bolt11: str, **params: Any) -> Event:
         return self.send("pay_invoice", {"invoice": bolt11, **params})
 
+    def notifications(self) -> list[tuple[str, Any]]:
+        """The type and the transaction of every notification that the relay shows, in NIP-44."""
+        found = [
+            json.loads(decrypt(event.content, "nip44", self._shared))
+            for event in self._relay.events
+            if event.pubkey == self.service and event.kind == kinds.NWC_NOTIFY
+        ]
+        return [(one["notification_type"], one["notification"]) for one in found]
+
     def code(self, event: Event) -> str:
         """What the first answer says: an error's code, ``ok``, or "" while there is none."""
         replies = self.replies(event)

@@ -11,6 +11,7 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.last_words import LastWords
+from kitestring.app.service.notifier import Notifier
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
@@ -76,7 +77,9 @@ class Door:
         self.waiters = Waiters()
         announcer = Announcer(pool, rig.store, self.keyring, rig.clock, rig.life.entropy)
         rig.store.subscribe(self.waiters.hear)
-        rig.delivery._routes = routes(Seams(pool, rig.store, wires, rig.clock, announcer, at_once))
+        self.notifier = Notifier(pool, rig.store, wires, rig.clock)
+        seams = Seams(pool, rig.store, wires, rig.clock, announcer, at_once, self.notifier)
+        rig.delivery._routes = routes(seams)
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         self._wires, self._rates = wires, rates
         self.gateway = self._new_gateway()

@@ -453,6 +453,15 @@ def test_get_info_tells_the_extensions_of_the_methods_that_it_lists() -> None:
     assert told == {"methods": list(may), "extensions": ["06", "13"]}
 
 
+def test_get_info_tells_the_notifications_that_a_connection_gets_apart_from_its_methods() -> None:
+    may = ("get_info", "make_invoice", "payment_received")
+    assert response("get_info", Info("", "", "", "", None, "", may))["result"] == {
+        "methods": ["get_info", "make_invoice"],
+        "notifications": ["payment_received"],
+        "extensions": ["02", "06"],
+    }
+
+
 @pytest.mark.parametrize(
     ("state", "result"),
     [
@@ -549,6 +558,12 @@ def test_the_info_event_lists_what_is_granted_in_the_order_of_the_table() -> Non
         kinds.NWC_INFO, [["encryption", "nip44_v2"]], "get_balance get_info"
     )
     assert info_event((), ("nip04",)) == Draft(kinds.NWC_INFO, [], "get_info")
+
+
+def test_the_info_event_lists_the_notifications_in_a_tag_and_as_one_word() -> None:
+    info = info_event({"payment_sent", "get_balance", "payment_received"}, ("nip44",))
+    assert info.content == "get_balance get_info notifications"
+    assert info.tags[1:] == [["notifications", "payment_received payment_sent"], ["extensions", "02"]]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from kitestring.app.owner.params import (
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import is_living, old_relays
 from kitestring.base.budgets import Budget, Period
-from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.commands import OWNER_GRANT, AnyCommand, LookupInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import CipherSetting, Grant
 from kitestring.base.money import MAX_WHOLE, Msat
@@ -87,10 +87,12 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def nwc_methods() -> tuple[str, ...]:
-    """Every NIP-47 method that this version knows."""
+    """Every NIP-47 method that this version knows, and every type of notification."""
     from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - the wire is needed by this command only
+    from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
 
-    return tuple(dict.fromkeys(method.permission for method in METHODS.values()))
+    methods = dict.fromkeys(row.permission for row in METHODS.values())
+    return (*methods, *(row.permission for row in NOTIFICATIONS.values()))
 
 
 def preset_methods(name: PresetName) -> list[str]:
@@ -168,10 +170,13 @@ async def with_link(desk: Managing, made: Result, call: Call) -> Result:
 def _refuse_gifts(caller: Grant, methods: Collection[str], now: int) -> None:
     """Raise KitestringError(NOT_PERMITTED) where ``caller`` would give away what it may not do itself."""
     from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
 
-    for row in METHODS.values():
-        if row.permission in methods:
-            permit_gift(caller, row.command, now, f"`connect` with {row.permission}")
+    needed: dict[str, type[AnyCommand]] = {row.permission: row.command for row in METHODS.values()}
+    needed |= {row.permission: LookupInvoice for row in NOTIFICATIONS.values()}  # who is told looks up nothing else
+    for permission, command in needed.items():
+        if permission in methods:
+            permit_gift(caller, command, now, f"`connect` with {permission}")
 
 
 # ------------------------------------------------------------ the values of a connection

@@ -23,6 +23,7 @@ from kitestring.app.service.kept_relays import served, stored_kept_relays
 from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.node_words import node_of, told
 from kitestring.app.service.notices import give_notice
+from kitestring.app.service.notifier import Notifier
 from kitestring.app.service.probe import Probe
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.relay_watch import RelayWatch
@@ -111,7 +112,10 @@ class Core:
         without = not_served(backend.capabilities.names)
         self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without)
         self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
-        seams = Seams(self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed)
+        self._notifier: Final = Notifier(self.pool, store, wires, clock)
+        seams = Seams(
+            self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed, self._notifier
+        )
         self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
         store.subscribe(self.waiters.hear)
@@ -178,7 +182,7 @@ class Core:
         self.connections.listen()
         self._twins.listen()
         self._background.keep(self._twins.watch)
-        self._background.keep(partial(give_notice, self.feed, self.clock))
+        self._background.keep(partial(give_notice, self.feed, self.store, self.clock))
         self._background.keep(partial(self.connections.follow, self.feed))
         self._background.keep(self.connections.announce)
         self._background.keep(partial(prune_daily, self.store, self.clock))
@@ -214,6 +218,7 @@ class Core:
             closing.push_async_callback(self.pool.stop)
             closing.push_async_callback(self._relay_witness.stop)
             closing.push_async_callback(self.announcer.stop)
+            closing.push_async_callback(self._notifier.stop)
             closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             closing.push_async_callback(self.connections.stop)
             self.connections.listen_no_more()

@@ -7,17 +7,20 @@ no event is passed over and none makes its messages twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.log_carrier import GOOD_NEWS, LOG
+from kitestring.app.service.notifier import NOTIFIED, notification
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
+from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.records import Message
+from kitestring.base.store import Reads
 from kitestring.engine.feed import Consumer, Feed
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,18 @@ class Notice:
     make: Callable[[Event], Iterator[Message]]
 
 
+@dataclass(frozen=True, slots=True)
+class GrantNotice:
+    """As :class:`Notice`, for events that belong to a grant: ``make`` is given it as it is stored now, and the time
+    (Unix seconds)."""
+
+    kinds: frozenset[EventKind]
+    make: Callable[[Event, Grant, int], Iterator[Message]]
+
+
+Notices = tuple[Notice | GrantNotice, ...]
+
+
 def announcement(event: Event) -> Iterator[Message]:
     """Tell the relays what a connection may do now; that is looked up when the message is sent."""
     yield Message("", ANNOUNCEMENT, b"", b"", event.at, event.subject.encode())
@@ -51,22 +66,26 @@ def good_news(event: Event) -> Iterator[Message]:
     yield Message("", LOG, event.detail.encode(), b"", event.at, GOOD_NEWS)
 
 
-NOTICES: Final = (
+NOTICES: Final[Notices] = (
     Notice(GRANT_CHANGES, announcement),
     Notice(frozenset({EventKind.ALARM}), alarm),
     Notice(frozenset({EventKind.ALLOWED}), good_news),
+    GrantNotice(NOTIFIED, notification),
 )
 
 
-async def give_notice(feed: Feed, clock: Clock, notices: tuple[Notice, ...] = NOTICES) -> None:
+async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices = NOTICES) -> None:
     """Follow the feed, for ever."""
     kinds = frozenset[EventKind]().union(*(notice.kinds for notice in notices))
     lines = Seldom(log, clock)
     with await feed.consumer(CONSUMER, kinds) as consumer:
+        rows: list[Event | Missed] = []
         while True:
             try:
-                rows = await consumer.read()
-                await _tell(consumer, [message for row in rows for message in _made(row, notices)], clock, lines)
+                rows = rows or await consumer.read()
+                made = [message for row in rows async for message in _made(row, notices, store, clock.now())]
+                await _tell(consumer, made, clock, lines)
+                rows = []
             except KitestringError as failure:
                 lines.warning("the feed cannot be read: %s", failure.message)
                 await clock.sleep(AGAIN_S)
@@ -83,10 +102,17 @@ async def _tell(consumer: Consumer, messages: list[Message], clock: Clock, lines
             await clock.sleep(AGAIN_S)
 
 
-def _made(row: Event | Missed, notices: tuple[Notice, ...]) -> Iterator[Message]:
+async def _made(row: Event | Missed, notices: Notices, store: Reads, now: int) -> AsyncIterator[Message]:
+    """The messages of one event. Raises KitestringError where the ledger cannot be read."""
     if isinstance(row, Missed):
         log.error("%d events were forgotten before anybody was told of them", row.count)
         return
     for notice in notices:
-        if row.kind in notice.kinds:
-            yield from notice.make(row)
+        if row.kind not in notice.kinds:
+            continue
+        if isinstance(notice, Notice):
+            for message in notice.make(row):
+                yield message
+        elif row.grant_id and (grant := await store.grant(row.grant_id)) is not None:
+            for message in notice.make(row, grant, now):
+                yield message

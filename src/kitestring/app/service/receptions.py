@@ -13,6 +13,7 @@ from typing import Final
 
 from kitestring.base.records import Outgoing
 from kitestring.base.store import LONGEST_RETRY_S
+from kitestring.transport.publications import PublishResult, RelayAnswer
 
 #: Waits between attempts for one message: once a minute for a quarter of an hour, then more and more seldom. The last
 #: one is repeated.
@@ -30,6 +31,27 @@ class Reception(Enum):
 
 
 OnReception = Callable[[Reception], None]
+
+
+#: The reception that one relay's word stands for, the best first. What one relay has passed on is not kept for another.
+_RECEPTIONS: Final = {
+    RelayAnswer.ACCEPTED: Reception.TAKEN,
+    RelayAnswer.UNHEARD: Reception.UNHEARD,
+    RelayAnswer.SENT: Reception.SILENT,
+    RelayAnswer.LATER: Reception.REFUSED,
+    RelayAnswer.AUTH: Reception.REFUSED,
+    RelayAnswer.REFUSED: Reception.REFUSED,
+    RelayAnswer.NONE: Reception.UNSENT,
+}
+_RANK: Final = {answer: rank for rank, answer in enumerate(_RECEPTIONS)}
+
+
+def reception_of(result: PublishResult) -> Reception:
+    """The best word of any relay."""
+    if not result.relays:
+        return Reception.UNSENT
+    answers = [verdict.answer for verdict in result.relays.values()]
+    return _RECEPTIONS[answers[0] if len(answers) == 1 else min(answers, key=_RANK.__getitem__)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,40 +10,17 @@ import logging
 from functools import partial
 from typing import Final
 
-from kitestring.app.service.receptions import OnReception, Reception
+from kitestring.app.service.receptions import OnReception, Reception, reception_of
 from kitestring.app.service.seams import Seams
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.records import Message
 from kitestring.nostr.event import read_head
-from kitestring.transport.publications import PublishResult, RelayAnswer
+from kitestring.transport.publications import PublishResult
 
 log = logging.getLogger(__name__)
 
 #: Relays refuse ephemeral events that are older than a minute; the content of an answer never changes.
 RESIGN_AFTER_S: Final = 45
-
-
-#: The reception that one relay's word stands for, the best first. What one relay has passed on is not kept for another.
-_RECEPTIONS: Final = {
-    RelayAnswer.ACCEPTED: Reception.TAKEN,
-    RelayAnswer.UNHEARD: Reception.UNHEARD,
-    RelayAnswer.SENT: Reception.SILENT,
-    RelayAnswer.LATER: Reception.REFUSED,
-    RelayAnswer.AUTH: Reception.REFUSED,
-    RelayAnswer.REFUSED: Reception.REFUSED,
-    RelayAnswer.NONE: Reception.UNSENT,
-}
-
-
-_RANK: Final = {answer: rank for rank, answer in enumerate(_RECEPTIONS)}
-
-
-def reception_of(result: PublishResult) -> Reception:
-    """The best word of any relay."""
-    if not result.relays:
-        return Reception.UNSENT
-    answers = [verdict.answer for verdict in result.relays.values()]
-    return _RECEPTIONS[answers[0] if len(answers) == 1 else min(answers, key=_RANK.__getitem__)]
 
 
 class RelayCarrier:

@@ -16,12 +16,14 @@ from kitestring.app.service.log_carrier import LOG, write_line
 from kitestring.app.service.receptions import ALWAYS, DONE, OnReception, Reception, Rule, Rules, until_taken
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
-from kitestring.base.records import RECEIPT, REPLY, Message
+from kitestring.base.records import NOTIFICATION, RECEIPT, REPLY, Message
 
 Carry = Callable[[Message, OnReception], None]
 
 #: Nobody waits longer for a reply: who comes later asks again, and gets the stored one.
 REPLY_GIVE_UP_S: Final = 600
+#: An app that was away for longer looks for itself what has happened.
+NOTIFICATION_GIVE_UP_S: Final = 86_400
 #: A receipt that found nobody listening is tried for so long: its payer may be between two connections.
 RECEIPT_UNHEARD_S: Final = 600
 
@@ -42,6 +44,14 @@ RECEIPT_RULES: Final[Rules] = {
     Reception.REFUSED: ALWAYS,
     Reception.UNSENT: ALWAYS,
 }
+#: As a reply, to somebody who does not wait for it and may come back tomorrow.
+NOTIFICATION_RULES: Final[Rules] = {
+    Reception.TAKEN: DONE,
+    Reception.UNHEARD: DONE,
+    Reception.SILENT: DONE,
+    Reception.REFUSED: Rule(NOTIFICATION_GIVE_UP_S),
+    Reception.UNSENT: Rule(NOTIFICATION_GIVE_UP_S),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class RouteRow:
 ROWS: Final = (
     RouteRow(REPLY, RelayCarrier, REPLY_RULES),
     RouteRow(RECEIPT, RelayCarrier, RECEIPT_RULES),
+    RouteRow(NOTIFICATION, lambda seams: seams.notifier.carry, NOTIFICATION_RULES),
     RouteRow(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
     RouteRow(LOG, lambda _: write_line),
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kitestring.app.service.announcer import Announcer
+from kitestring.app.service.notifier import Notifier
 from kitestring.app.service.wires import Wires
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
@@ -23,3 +24,4 @@ class Seams:
     announcer: Announcer
     #: Calls back when a witness outside knows how far the ledger has come; False, and never, if too much waits for it.
     when_witnessed: Callable[[Callable[[], None]], bool]
+    notifier: Notifier

@@ -8,13 +8,14 @@ import msgspec
 
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.owner_wire import CONTROL, encode_control
+from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded, Entropy
 from kitestring.base.records import Message
 from kitestring.crypto.keys import SecretKey
-from kitestring.wire.envelope import reply_event, shared_secret
+from kitestring.wire.envelope import notification_event, reply_event, shared_secret
 from kitestring.wire.registry import BY_NAME
-from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, ReplyTo, thaw
+from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, Cipher, ReplyTo, thaw
 
 #: Conversations kept (about 400 bytes each), of known callers and of strangers: new strangers cost no other anything.
 MAX_CONVERSATIONS: Final = 20_000
@@ -72,6 +73,15 @@ class Wires:
         """The same answer with a fresh time."""
         fresh = self._sign(thaw(message.address), message.plaintext, now)
         return msgspec.structs.replace(message, event=fresh.event, signed_at=fresh.signed_at)
+
+    def notify(self, grant: Grant, kind: int, cipher: Cipher, plaintext: bytes, now: int) -> Encoded:
+        """A signed word to the caller of a connection that nobody has asked for. Raises CodecError."""
+        own = self._conversation(
+            ReplyTo(grant.wire, CONNECTION_KEY_PREFIX + grant.grant_id, grant.caller, cipher, "", now)
+        )
+        return notification_event(
+            kind, grant.caller, cipher, plaintext, key=own.key, shared=own.secret, entropy=self._entropy, now=now
+        )
 
     def _sign(self, to: ReplyTo, plaintext: bytes, now: int) -> Encoded:
         own = self._conversation(to)

@@ -17,6 +17,7 @@ from typing import Final
 
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
+from kitestring.ledger.audit.notifications import told_to_others, told_twice
 from kitestring.ledger.audit.subject import Subject, Violation, listed
 from kitestring.ledger.rows import ALARMS
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
@@ -311,6 +312,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I7", _request_twice),
     ("I7", _credit_twice),
     ("I7", _tokens),
+    ("I7", told_twice),
     ("I8", _ends),
     ("I9", _preimages),
     ("I10", _credit_without_invoice),
@@ -322,6 +324,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I13", _steps),
     ("I13", _unasked),
     ("I14", _foreign_results),
+    ("I14", told_to_others),
     ("I15", _stuck),
     ("I16", _secrets),
 )

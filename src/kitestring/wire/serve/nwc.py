@@ -1,7 +1,7 @@
 """Nostr Wallet Connect (NIP-47), the service's side: one table of methods; requests in, responses and info out.
 
-State of the text: 2026-09, with the extensions 04 (keysend), 05 (history), 06 (metadata) and 13 (budget). Amounts on
-this wire are millisatoshi.
+State of the text: 2026-09, with the extensions 02 (notifications), 04 (keysend), 05 (history), 06 (metadata) and 13
+(budget). Amounts on this wire are millisatoshi.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from kitestring.codec.members import count_member, flag_member, hash_member, obj
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import DAY_S, Window
-from kitestring.wire.encryption import Choice, allowed_ciphers, choose_cipher
-from kitestring.wire.grammar import Announcement, Asked, Draft, Facts, Speakers, Wire
+from kitestring.wire.encryption import Choice, allowed_ciphers, choose_cipher, spoken_ciphers
+from kitestring.wire.grammar import Announcement, Asked, Draft, Facts, NotificationType, Notifying, Speakers, Wire
 from kitestring.wire.invoices import payment_of, read_invoice
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.renewals import renewal_word
 from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
+from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD, notified
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
 
 DEFAULT_LIMIT: Final = 20
@@ -331,8 +332,11 @@ def _info(info: o.Info) -> object:
         "lud16": info.lud16,
     }
     told = {name: fact for name, fact in facts.items() if fact not in (None, "")}
-    extensions = extensions_of(granted(info.methods))
-    return told | {"methods": info.methods} | ({"extensions": extensions} if extensions else {})
+    methods, types = granted(info.methods), notified(info.methods)
+    lists = {"notifications": [row.name for row in types], "extensions": extensions_of([*methods, *types])}
+    return (
+        told | {"methods": sorted(row.name for row in methods)} | {name: each for name, each in lists.items() if each}
+    )
 
 
 def _balance(balance: o.Balance) -> object:
@@ -398,24 +402,45 @@ def granted(permissions: Collection[str], without: Collection[str] = ()) -> list
     ]
 
 
-def extensions_of(methods: Iterable[Method]) -> list[str]:
-    """The extensions of NIP-47 that these methods serve."""
-    return sorted({extension for row in methods for extension in row.extensions})
+def extensions_of(rows: Iterable[Method | NotificationType]) -> list[str]:
+    """The extensions of NIP-47 that these methods and notifications serve."""
+    return sorted({extension for row in rows for extension in row.extensions})
 
 
 def info_event(permissions: Collection[str], ciphers: Sequence[Cipher], without: Collection[str] = ()) -> Draft:
     """The info event for the permissions that a grant lists, at a service that is ``without`` these methods."""
-    methods = granted(permissions, without)
+    methods, types = granted(permissions, without), notified(permissions)
     tags = []
     if "nip44" in ciphers:  # no tag means NIP-04 alone
         tags.append(["encryption", "nip44_v2 nip04" if "nip04" in ciphers else "nip44_v2"])
-    if extensions := extensions_of(methods):
+    if types:
+        tags.append(["notifications", " ".join(row.name for row in types)])
+    if extensions := extensions_of([*methods, *types]):
         tags.append(["extensions", " ".join(extensions)])
-    return Draft(kinds.NWC_INFO, tags, " ".join(row.name for row in methods))
+    words = [row.name for row in methods] + [WORD] * bool(types)
+    return Draft(kinds.NWC_INFO, tags, " ".join(words))
 
 
 def _info_event(grant: Grant, without: Collection[str]) -> Draft:
     return info_event(grant.announced, allowed_ciphers(grant.cipher, grant.nip44_seen), without)
+
+
+# ---------------------------------------------------------------- notifications
+
+
+class _Notification(msgspec.Struct):
+    notification_type: str
+    notification: TransactionEntry
+
+
+def notification(name: str, record: o.Transaction) -> bytes:
+    """The plaintext of a notification. The longest one, with 4,096 characters of metadata and the longest invoice, has
+    less than 26,000 bytes."""
+    return _write(_Notification(name, _entry(record)))
+
+
+def _spoken(grant: Grant) -> tuple[Cipher, ...]:
+    return spoken_ciphers(grant.cipher, grant.nip44_seen, is_used=not grant.link_salt)
 
 
 # ---------------------------------------------------------------- the wire
@@ -441,4 +466,5 @@ WIRE: Final = Wire(
     encode=encode,
     refuse=refuse,
     announces=Announcement(kinds.NWC_INFO, _info_event),
+    notifies=Notifying(NOTIFICATIONS, notification, _spoken, KINDS),
 )

@@ -1,0 +1,30 @@
+"""The notifications in the outbox: nobody is told twice of one payment, and nobody of another one's."""
+
+# ruff: noqa: S608 - what is pasted into statements is a part of them, never a value
+
+from __future__ import annotations
+
+from typing import Final
+
+from kitestring.ledger.audit.subject import listed
+
+#: The words of a notification are its type and the id of the payment or invoice, its address is the grant.
+_TOLD: Final = """
+WITH told AS (
+  SELECT CAST(address AS TEXT) AS grant_id, CAST(plaintext AS TEXT) AS words,
+    substr(CAST(plaintext AS TEXT), instr(CAST(plaintext AS TEXT), ' ') + 1) AS subject
+  FROM outbox WHERE service = ?1 AND request IS NULL AND kind = 'notification')
+"""
+
+told_twice = listed(
+    _TOLD + "SELECT grant_id, words, count(*) FROM told GROUP BY grant_id, words HAVING count(*) > 1",
+    "connection {0} is told {2} times: {1}",
+)
+told_to_others = listed(
+    _TOLD + "SELECT grant_id, words FROM told t"
+    " WHERE NOT EXISTS (SELECT 1 FROM payments p"
+    "   WHERE p.service = ?1 AND p.payment_id = t.subject AND p.grant_id = t.grant_id)"
+    " AND NOT EXISTS (SELECT 1 FROM invoices i"
+    "   WHERE i.service = ?1 AND i.invoice_id = t.subject AND i.grant_id = t.grant_id)",
+    "connection {0} is told of what is not its own: {1}",
+)

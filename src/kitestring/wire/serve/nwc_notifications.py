@@ -1,0 +1,34 @@
+"""The notifications of Nostr Wallet Connect (NIP-47, extension 02), the service's side: one table of types.
+
+State of the text: 2026-09. What is told is one transaction of the connection itself, in the form of
+``list_transactions``; who made it hears of it, and nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from kitestring.base.events import EventKind
+from kitestring.base.outcomes import Direction
+from kitestring.nostr import kinds
+from kitestring.wire.grammar import NotificationType
+from kitestring.wire.reply_to import Cipher
+
+#: The kind of event for each cipher.
+KINDS: Final[Mapping[Cipher, int]] = {"nip44": kinds.NWC_NOTIFY, "nip04": kinds.NWC_NOTIFY_NIP04}
+#: The word in an info event for all of them together.
+WORD: Final = "notifications"
+
+NOTIFICATIONS: Final[dict[str, NotificationType]] = {
+    row.name: row
+    for row in (
+        NotificationType("payment_received", EventKind.RECEIVED, Direction.INCOMING, "payment_received", ("02",)),
+        NotificationType("payment_sent", EventKind.SETTLED, Direction.OUTGOING, "payment_sent", ("02",)),
+    )
+}
+
+
+def notified(permissions: Collection[str]) -> list[NotificationType]:
+    """The types of a grant that lists these."""
+    return [row for row in NOTIFICATIONS.values() if row.permission in permissions]
