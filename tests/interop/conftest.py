@@ -1,13 +1,16 @@
-"""One independent relay and two services for all tests of this directory: `shop` before lnd A, `far` before lnd C."""
+"""One independent relay and three services for all tests of this directory: `shop` before lnd A, `far` before lnd C,
+`stall` on a sandbox."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import nostr_sdk
 import pytest
 
-from tests.conftest import need
+from tests.conftest import NodeJs, need
+from tests.kit.interop.asked import Asked, asking
 from tests.kit.interop.program import Kitestring, Witness, witnessing
 from tests.rig import relays
 from tests.rig.network import LightningRig
@@ -86,6 +89,19 @@ def far(services: list[Kitestring]) -> Kitestring:
     return services[1]
 
 
+@pytest.fixture(scope="session")
+def stall(foreign_relay: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitestring]:
+    """A service on a sandbox, with the same relay between."""
+    service = Kitestring(tmp_path_factory.mktemp("stall") / "stall", "--node", "sandbox://", "--relay", foreign_relay)
+    service.start()
+    try:
+        yield service
+        assert service.ask("audit", "--node")["violations"] == []
+    finally:
+        code = service.stop()
+    assert code == 0
+
+
 @pytest.fixture
 async def witness(foreign_relay: str) -> AsyncIterator[Witness]:
     """Sees everything on the relay from before the test on."""
@@ -97,3 +113,12 @@ async def witness(foreign_relay: str) -> AsyncIterator[Witness]:
 def scripts() -> Path:
     """Where our scripts for node are."""
     return Path(__file__).parent / "scripts"
+
+
+ForeignWallet = Callable[[str, str], AbstractAsyncContextManager[Asked]]
+
+
+@pytest.fixture
+def foreign_wallet(node_js: NodeJs, scripts: Path) -> ForeignWallet:
+    """`foreign_wallet(client, uri)`: a client of `scripts/wallets.mjs` on a connection, as a process of its own."""
+    return lambda client, uri: asking(node_js.command(scripts / "wallets.mjs"), client, uri)

@@ -225,7 +225,7 @@ def _build_go(part: GoPart) -> None:
 
 PARTS: dict[str, Part] = {
     "node": Part(find_node, "fetching Node.js from PyPI (60 MB)", _build_node),
-    "clients": Part(find_clients, "fetching clink-sdk and nostr-tools from npm", _build_clients),
+    "clients": Part(find_clients, "fetching clink-sdk, nostr-tools and wallet clients from npm", _build_clients),
     "nostr-relay": Part(find_nostr_relay, "fetching the relay of PyPI", _build_nostr_relay),
     "khatru": Part(
         find_khatru, "building a relay on khatru, once: half a minute on 2 cores", partial(_build_go, KHATRU)
