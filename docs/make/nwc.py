@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, get_args
 
+from kitestring.app.owner.connections import PresetName, preset_methods
 from kitestring.app.service.routes import NOTIFICATION_GIVE_UP_S
 from kitestring.base.budgets import Budget
 from kitestring.base.destinations import MAX_RECORD_BYTES, MAX_RECORDS, MIN_RECORD_TYPE, PREIMAGE_RECORD
@@ -71,9 +72,7 @@ is answered with `{CODES[Reason.UNSUPPORTED]}`.
 
 A method is announced in the info event (kind 13194) and in `get_info` to the connection that may use it. The owner
 names the methods with `connect --methods`, or a preset; without either it may use all. `extensions` are those of the
-methods that are announced. `notifications` are not served, and not announced.
-names them with `connect --methods`; without that option it may use all. `extensions` are those of the methods
-and of the notifications that are announced. [Notifications](#notifications-02) are permissions of their own.
+methods and of the notifications that are announced. [Notifications](#notifications-02) are permissions of their own.
 
 | method | served | extension | announced | permission | refused with |
 |---|---|---|---|---|---|
@@ -86,6 +85,7 @@ never of a connection that is there.
 
 | preset | for an app that | methods |
 |---|---|---|
+"""
 _NOTIFICATIONS: Final = f"""
 ## Notifications (02)
 
@@ -155,16 +155,15 @@ def nwc_page() -> str:
     rows = "\n".join([*map(_row, METHODS.values()), *others])
     narrow = " and ".join(f"`{code}` in place of `{CODES[reason]}`" for reason, code in NARROW_CODES.items())
     general = f"Each may be refused with {_listed(_codes(GENERAL))} too; [what the codes mean](errors.md)."
-    presets = "\n".join(f"| `{name}` | {preset.words} | {_methods(name)} |" for name, preset in PRESETS.items())
-    parts = f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{_PRESETS}{presets}\n"
-    return f"{parts}{_TAIL}"
-
-
-def _methods(preset: str) -> str:
-    return " ".join(f"`{row.permission}`" for row in METHODS.values() if PRESETS[preset].has(row.command))
+    presets = "\n".join(f"| `{name}` | {PRESETS[name].words} | {_methods(name)} |" for name in get_args(PresetName))
     types = "\n".join(map(_type, NOTIFICATIONS.values()))
     heard = f"{_NOTIFICATIONS}{types}\n{_HEARING}"
-    return f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{heard}{_TAIL}"
+    methods = f"{_HEAD}{rows}\n\n{general}\nCallers of NIP-04 get {narrow}.\n{_PRESETS}{presets}\n"
+    return f"{methods}{heard}{_TAIL}"
+
+
+def _methods(preset: PresetName) -> str:
+    return " ".join(f"`{permission}`" for permission in preset_methods(preset))
 
 
 def _type(row: NotificationType) -> str:

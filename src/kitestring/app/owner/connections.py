@@ -96,11 +96,14 @@ def nwc_methods() -> tuple[str, ...]:
 
 
 def preset_methods(name: PresetName) -> list[str]:
-    """The methods of a connection of this preset."""
+    """The methods of a connection of this preset, and what it is told of without asking."""
     from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
 
     preset = PRESETS[name]
-    return list(dict.fromkeys(row.permission for row in METHODS.values() if preset.has(row.command)))
+    methods = dict.fromkeys(row.permission for row in METHODS.values() if preset.has(row.command))
+    types = NOTIFICATIONS.values() if preset.has(LookupInvoice) else ()
+    return [*methods, *(row.permission for row in types)]
 
 
 async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change | Result:

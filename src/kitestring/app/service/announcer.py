@@ -233,7 +233,7 @@ class Announcer:
         known = self._of(grant)
         if known.turn.locked() or known.version < known.made_for:  # it is being said
             return
-        draft = ANNOUNCED[grant.wire].write(grant)
+        draft = ANNOUNCED[grant.wire].write(grant, self._without)
         good = {url: event for url, event in shown.items() if event is not None and self._says(event, draft, known)}
         if known.version == 0 and good:
             self._adopt(grant, known, good)
