@@ -105,7 +105,8 @@ info event has the word `{WORD}` then.
 - The cipher is the one that the app uses; as long as it has asked nothing, and with `connect --encryption both`, each
   notification is sent in both.
 - It is tried until a relay has taken it, or says that nobody listens, for {NOTIFICATION_GIVE_UP_S // 3600} hours, over
-  restarts. Relays keep none of them: a client that was away looks at `list_transactions`.
+  restarts. Relays keep none of them: a client that was away looks at `list_transactions`, as
+  [`wallet.notifications()`](../how-to/hear-of-payments.md) does.
 - A connection that is revoked, has expired or has lost the permission is told nothing, whatever happened before.
 """
 _TAIL: Final = f"""

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from kitestring.codec.pointers import decode as decode_pointer
     from kitestring.codec.uri import NwcUri
     from kitestring.sdk.debits import DebitClient
+    from kitestring.sdk.notifications import Notifications
     from kitestring.sdk.subscriptions import DebitCharge
     from kitestring.sdk.wallet import Invoice, Receipt, Wallet, WalletBudget
+    from kitestring.wire.ask.nwc_notifications import Notification
 
 _PLACES = {
     "Budget": "kitestring.base.budgets",
@@ -38,6 +40,8 @@ _PLACES = {
     "KitestringError": "kitestring.base.errors",
     "Msat": "kitestring.base.money",
     "Noffer": "kitestring.codec.pointers",
+    "Notification": "kitestring.wire.ask.nwc_notifications",
+    "Notifications": "kitestring.sdk.notifications",
     "NwcUri": "kitestring.codec.uri",
     "OfferCode": "kitestring.app.embedded",
     "Reason": "kitestring.base.errors",
@@ -66,6 +70,8 @@ __all__ = [
     "KitestringError",
     "Msat",
     "Noffer",
+    "Notification",
+    "Notifications",
     "NwcUri",
     "OfferCode",
     "Reason",

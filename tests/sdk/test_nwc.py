@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -11,13 +12,18 @@ from kitestring.base.money import Msat, sat
 from kitestring.client.net import Waits
 from kitestring.codec import pointers
 from kitestring.codec.uri import encode_nwc
-from kitestring.nostr.event import Event
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, sign_event
 from kitestring.sdk.source import Encryption
 from kitestring.sdk.wallet import Wallet, WalletBudget
+from kitestring.wire.envelope import encrypt, shared_secret
+from tests.kit.chance import entropy
 from tests.kit.client.hostile import (
+    CLIENT,
     CLOCK,
     IMPATIENT,
     PATIENT,
+    SERVICE,
     HostileRelay,
     Request,
     Script,
@@ -152,3 +158,27 @@ async def test_the_budget_of_a_connection_is_told_with_what_is_left_of_it() -> N
 async def test_a_connection_without_a_budget_has_none() -> None:
     async with hostile_relay(service(get_budget={})) as relay, over(relay) as wallet:
         assert await wallet.budget() is None
+
+
+def told(number: int) -> Event:
+    """A notification of the wallet."""
+    record = {"type": "incoming", "payment_hash": f"{number:016x}" + 48 * "0", "amount": 1, "settled_at": NOW}
+    text = json.dumps({"notification_type": "payment_received", "notification": record})
+    content = encrypt(text, "nip44", shared_secret(SERVICE, CLIENT.public_hex, "nip44"), entropy)
+    tags = [["p", CLIENT.public_hex]]
+    return sign_event(SERVICE, kind=kinds.NWC_NOTIFY, tags=tags, content=content, created_at=NOW)
+
+
+async def test_two_iterators_hear_what_the_wallet_tells_and_find_what_it_lists() -> None:
+    listed = {"type": "incoming", "state": "settled", "payment_hash": "ff" * 32, "amount": 1, "settled_at": NOW}
+    script = service(list_transactions={"transactions": [{**listed, "created_at": NOW - 9}]})
+    announced = info_event("list_transactions notifications")
+    async with hostile_relay(script, stored=[announced]) as relay, over(relay) as wallet:
+        one, two = wallet.notifications(), wallet.notifications(types=["payment_received"])
+        for news in (one, two):
+            assert (await anext(news)).transaction.payment_hash == "ff" * 32
+        await relay.deliver([told(7)])
+        for news in (one, two):
+            assert (await anext(news)).transaction.payment_hash.startswith(f"{7:016x}")
+        asked = [request.members["params"] for request in relay.requests if request.method == "list_transactions"]
+        assert [each.get("type") for each in asked] == [None, "incoming"]

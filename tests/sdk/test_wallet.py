@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from hashlib import sha256
@@ -211,3 +212,29 @@ async def test_the_sandbox_of_the_data_directory_is_made_when_it_is_not_there(tm
     async with Wallet.open("sandbox://", data_dir=tmp_path / "new") as opened:
         assert await opened.balance() > 0
     assert (tmp_path / "new" / "sandbox.db").exists()
+
+
+async def test_notifications_of_a_wallet_that_is_not_open_are_refused_at_once(path: Path) -> None:
+    with pytest.raises(KitestringError, match="the wallet is not open"):
+        Wallet.open(f"sandbox://{path}").notifications()
+
+
+async def test_a_wallet_on_a_node_tells_what_it_receives_and_ends_its_iterators_with_itself(path: Path) -> None:
+    async with Wallet.open(f"sandbox://{path}?latency_ms=1") as wallet:
+        before = await wallet.invoice(sat(5))
+        with World(path) as outside:
+            outside.pay(before.bolt11)
+            news = wallet.notifications(since=int(time.time()) - 60)
+            assert (await anext(news)).transaction.payment_hash == before.payment_hash
+            now = await wallet.invoice(sat(6))
+            outside.pay(now.bolt11)
+            told = await asyncio.wait_for(anext(news), 20)
+            assert (told.type, told.transaction.payment_hash) == ("payment_received", now.payment_hash)
+        await news.close()
+        left = [wallet.notifications(since=int(time.time()) + 9_999) for _ in range(2)]
+        assert wallet._notifications == left
+        waiting = asyncio.ensure_future(anext(left[0]))
+        await asyncio.sleep(0)
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+    assert [one.is_closed for one in left] == [True, True]

@@ -42,6 +42,7 @@ from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, Settled, U
 from kitestring.client.clocks import MAX_AHEAD_S, clock_words
 from kitestring.client.in_flight import as_words, in_flight
 from kitestring.client.net import Net
+from kitestring.client.nwc_listening import Listening
 from kitestring.client.payable import Payable
 from kitestring.client.session import Dialog, Exchange, reach
 from kitestring.client.wallet_info import WalletInfo
@@ -58,6 +59,7 @@ from kitestring.wire.ask.nwc import (
     refuse_unannounced,
 )
 from kitestring.wire.ask.nwc_codes import is_final, own_word
+from kitestring.wire.ask.nwc_notifications import may_notify
 
 _log: Final = logging.getLogger(__name__)
 T = TypeVar("T", bound=Outcome)
@@ -89,6 +91,7 @@ class NwcClient:
         self._info: Final = WalletInfo(self._pool, self.uri.service_pubkey, nip44_seen=nip44_seen)
         self._dialog: Dialog | None = None
         self._ahead_s = 0
+        self._listenings = 0
 
     @property
     def service(self) -> ServiceInfo | None:
@@ -219,6 +222,14 @@ class NwcClient:
         if listed.left_out:
             _log.warning("%d entries of the wallet's list cannot be read and are left out", listed.left_out)
         return listed.transactions
+
+    def listening(self) -> Listening:
+        """A listener to what the wallet says unasked, not open yet. It ends with this client."""
+        self._listenings += 1
+        return Listening(
+            self._pool, self._key, self.uri.service_pubkey, self._net.clock, f"notifications-{self._listenings}",
+            lambda: may_notify(self.service),
+        )  # fmt: skip
 
     # ------------------------------------------------------------ asking
 

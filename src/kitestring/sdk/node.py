@@ -25,13 +25,13 @@ from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState, 
 from kitestring.base.outcomes import BudgetState, Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown, booked_fee
 from kitestring.client.net import Net
-from kitestring.codec import bolt11
 from kitestring.engine.node import proven
 from kitestring.engine.outcomes import refusal
 from kitestring.policy.fees import default_fee_cap
 from kitestring.sdk.home import home_of
+from kitestring.sdk.node_hearing import NodeHearing, incoming
 from kitestring.sdk.open_payment import OpenPayment, ask_node
-from kitestring.wire.text import clean_description
+from kitestring.sdk.source import Hears
 
 T = TypeVar("T")
 _log: Final = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class NodeSource:
         preimage = self._entropy(32).hex() if self._backend.capabilities.own_preimage else ""
         order = InvoiceOrder(amount_msat, description, "", expiry_s, preimage)
         made = await ask_node(_writable(self._backend.make_invoice(order)))
-        return _incoming(
+        return incoming(
             InvoiceStatus(NodeInvoiceState.OPEN, made.bolt11, expires_at=made.expires_at), made.payment_hash
         )
 
@@ -139,7 +139,7 @@ class NodeSource:
         """An outgoing payment's amount is looked for in the node's own list. Raises KitestringError(UNKNOWN_TARGET)."""
         status = await ask_node(self._backend.lookup_invoice(payment_hash))
         if status.state is not NodeInvoiceState.UNKNOWN:
-            return _incoming(status, payment_hash)
+            return incoming(status, payment_hash)
         answer = proven(await ask_node(self._backend.lookup_payment(payment_hash)), payment_hash)
         end = self._judge(payment_hash, answer)
         found = await ask_node(_find(self._backend.list_payments(), payment_hash), LIST_TIMEOUT_S)
@@ -177,11 +177,14 @@ class NodeSource:
             ]
         if query.direction != "outgoing":
             invoices = await ask_node(_last(self._backend.list_invoices()), LIST_TIMEOUT_S)
-            rows = [_incoming(status, payment_hash) for payment_hash, status in invoices]
+            rows = [incoming(status, payment_hash) for payment_hash, status in invoices]
             wanted = [row for row in rows if query.unpaid_incoming or row.state is TransactionState.SETTLED]
             until = query.until or MAX_WHOLE
             found += [row for row in wanted if query.from_ <= row.created_at <= until]
         return tuple(islice(found, query.offset, query.offset + query.limit))
+
+    def hearing(self, since: int) -> Hears:
+        return NodeHearing(self._backend, self._clock, since)
 
     async def info(self) -> Info:
         node = await ask_node(self._backend.info())
@@ -232,29 +235,6 @@ def _payment_state(state: NodePaymentState) -> TransactionState:
             return TransactionState.FAILED
         case _:
             assert_never(state)
-
-
-def _invoice_state(state: NodeInvoiceState) -> TransactionState:
-    match state:
-        case NodeInvoiceState.OPEN:
-            return TransactionState.PENDING
-        case NodeInvoiceState.SETTLED:
-            return TransactionState.SETTLED
-        case NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN:
-            return TransactionState.EXPIRED
-        case _:
-            assert_never(state)
-
-
-def _incoming(status: InvoiceStatus, payment_hash: str) -> Transaction:
-    invoice = bolt11.decode(status.bolt11, recover=False)
-    settled = status.state is NodeInvoiceState.SETTLED
-    return Transaction(
-        Direction.INCOMING, _invoice_state(status.state), payment_hash,
-        status.received_msat if settled else invoice.amount_msat or ZERO, ZERO, invoice.timestamp,
-        settled_at=status.settled_at if settled else None, expires_at=invoice.expires_at, bolt11=status.bolt11,
-        description=clean_description(invoice.description or ""), preimage=status.preimage if settled else "",
-    )  # fmt: skip
 
 
 def _same_amount(command: PayInvoice, paid_msat: Msat) -> None:

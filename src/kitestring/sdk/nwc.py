@@ -12,7 +12,7 @@ from kitestring.client.net import Net
 from kitestring.client.nwc import NwcClient
 from kitestring.codec.bolt11 import PREFIXES
 from kitestring.codec.uri import decode_nwc
-from kitestring.sdk.source import Encryption
+from kitestring.sdk.source import Encryption, Hears
 
 
 class NwcSource:
@@ -52,6 +52,9 @@ class NwcSource:
 
     async def transactions(self, query: ListTransactions) -> tuple[Transaction, ...]:
         return await self._client.list_transactions(query)
+
+    def hearing(self, since: int) -> Hears:
+        return self._client.listening()
 
     async def info(self) -> Info:
         return await self._client.get_info()

@@ -9,14 +9,43 @@ from typing import Literal, Protocol
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import BudgetState, Info, Paid, Transaction
+from kitestring.base.outcomes import BudgetState, Direction, Info, Paid, Transaction
 from kitestring.client.net import Net
 from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import NWC_SCHEMES
+from kitestring.wire.ask.nwc_notifications import Notification
 
 #: ``auto`` follows the wallet's info event, and takes NIP-44 where there is none; ``nip44`` never takes less;
 #: ``legacy`` takes NIP-04 unless the wallet offers NIP-44.
 Encryption = Literal["auto", "nip44", "legacy"]
+
+
+class Hears(Protocol):
+    """Hears what a source says unasked about its payments of these ``directions``.
+
+    ``has_missed``: something may have been said that was not heard, as at the beginning; whoever looks at the list
+    takes it back.
+    """
+
+    directions: frozenset[Direction]
+    has_missed: bool
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether the source has said that it tells."""
+        ...
+
+    async def open(self, timeout_s: float) -> None:
+        """Begin to listen, and wait for that up to ``timeout_s`` seconds."""
+        ...
+
+    async def next(self, timeout_s: float) -> Notification | None:
+        """The next one; None when the time is up, something more was missed, or this is closed."""
+        ...
+
+    async def close(self) -> None:
+        """Stop listening; whoever waits is told so."""
+        ...
 
 
 class PaymentSource(Protocol):
@@ -55,6 +84,10 @@ class PaymentSource(Protocol):
 
     async def transactions(self, query: ListTransactions) -> tuple[Transaction, ...]:
         """One page of payments and invoices."""
+        ...
+
+    def hearing(self, since: int) -> Hears:
+        """A listener, not open yet, to what happens from ``since`` (Unix seconds) on; it ends with this source."""
         ...
 
     async def info(self) -> Info:

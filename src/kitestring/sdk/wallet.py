@@ -20,9 +20,11 @@ from kitestring.client.in_flight import in_flight
 from kitestring.client.net import DEFAULT_WAITS, Net, Waits
 from kitestring.client.payable import Terms, ask, read
 from kitestring.codec import bolt11
+from kitestring.sdk.notifications import Notifications
 from kitestring.sdk.source import Encryption, PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
+from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES
 from kitestring.wire.text import fit_description
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Wallet:
         self._closed_source: Final = source
         self._data_dir: Final = data_dir
         self._opened: PaymentSource | None = None
+        self._notifications: list[Notifications] = []
         self._net: Final = replace(net, own_relays=(*net.own_relays, *source.relays))
 
     @classmethod
@@ -115,6 +118,8 @@ class Wallet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._opened = None
+        while self._notifications:
+            await self._notifications.pop().close()
         await self._closed_source.close()
 
     @property
@@ -235,6 +240,29 @@ class Wallet:
             unpaid_outgoing=unpaid,
         )  # fmt: skip
         return await self._source.transactions(query)
+
+    def notifications(
+        self,
+        *,
+        since: int | str | None = None,
+        types: Iterable[str] = tuple(SETTLED_TYPES.values()),
+        lifetime_s: int = 604_800,
+    ) -> Notifications:
+        """Everything that is paid and received from now on, as it happens: ``async for notification in …``.
+
+        ``since`` is a time (Unix seconds by the wallet's clock), or the ``position`` of an earlier iterator: then what
+        came while nobody listened comes first, the oldest at the beginning, and nothing comes twice. Without it a
+        minute before now counts too, for clocks differ. ``types`` are ``payment_received`` and ``payment_sent``, and
+        ``hold_invoice_accepted``, which is told and never found afterwards. What was paid while nobody listened is
+        found if it was made less than ``lifetime_s`` seconds before ``since``: no shorter than invoices can be paid.
+
+        It is the wallet's own word, like that of :meth:`lookup`. A wallet that tells nothing is asked every five
+        seconds. A node asked directly tells what it receives alone. Raises KitestringError(MALFORMED) for a position
+        that is none.
+        """
+        made = Notifications(self._source, self._net.clock, since, types, lifetime_s)
+        self._notifications = [one for one in self._notifications if not one.is_closed] + [made]
+        return made
 
     async def info(self) -> Info:
         """The node behind the wallet, and over NWC what it allows. Raises KitestringError."""

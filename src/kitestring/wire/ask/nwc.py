@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
 from kitestring.base.budgets import Budget
@@ -225,6 +227,14 @@ def _read_entry(entry: object, asked_msat: Msat | None = None) -> o.Transaction:
         preimage=preimage if state is o.TransactionState.SETTLED else "",
         metadata=metadata_text(entry.get("metadata"), MAX_TEXT_CHARS),
     )
+
+
+def read_transaction(entry: object) -> o.Transaction:
+    """One transaction that a wallet tells, with its payment hash. Raises CodecError."""
+    found = _read_entry(entry)
+    if not found.payment_hash:
+        return replace(found, payment_hash=bolt11.decode(found.bolt11, recover=False).payment_hash)
+    return found
 
 
 def _amount_of(invoice: str) -> Msat:
