@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import AskOffer, Debit, GetBalance, Journaled, MakeInvoice, PayInvoice, freeze, thaw
+from kitestring.base.commands import (
+    AskOffer,
+    Connect,
+    Debit,
+    GetBalance,
+    Journaled,
+    MakeInvoice,
+    PayInvoice,
+    freeze,
+    thaw,
+)
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, Msat
 
@@ -46,11 +56,18 @@ DEBITS = st.builds(
 )  # fmt: skip
 
 
-@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS)
+APPS = st.builds(
+    Connect, client=TEXT, name=TEXT, methods=st.tuples(TEXT), optional=st.tuples(TEXT), isolated=st.booleans(),
+    expires_at=st.none() | SECONDS, relays=st.tuples(TEXT), state=TEXT, return_to=TEXT,
+    budget=st.none() | st.builds(Budget, MONEY, st.sampled_from(["day", "never"])),
+)  # fmt: skip
+
+
+@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS | APPS)
 def test_a_stored_command_is_read_back_as_it_was(command: Journaled) -> None:
     back = thaw(freeze(command))
     assert (back, type(back)) == (command, type(command))
-    assert isinstance(back, Debit) or back.amount_msat is None or type(back.amount_msat) is Msat
+    assert isinstance(back, Debit | Connect) or back.amount_msat is None or type(back.amount_msat) is Msat
 
 
 @pytest.mark.parametrize(

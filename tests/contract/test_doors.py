@@ -55,7 +55,9 @@ async def told(_desk: object, result: Result, _call: Call) -> Result:
 def harmless() -> dict[str, CommandSpec[Any, Any]]:
     """The table with its names, roles and rights, and handlers that only say that they were reached."""
     return {
-        name: replace(spec, params=NoParams, handler=reached, **({"tell": told} if isinstance(spec, Manage) else {}))
+        name: replace(
+            spec, params=NoParams, handler=reached, **({"tell": told} if isinstance(spec, Manage | Operate) else {})
+        )
         for name, spec in all_commands().items()
     }
 

@@ -24,7 +24,19 @@ from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import Msat
 from kitestring.base.text import clean, escape_unsafe, on_screen, unseen
 from kitestring.client import payable
-from kitestring.codec import bech32, bolt11, deep_link, nip19, pasted, pointers, relay_url, target, tlv, uri
+from kitestring.codec import (
+    bech32,
+    bolt11,
+    deep_link,
+    nip19,
+    pasted,
+    pointers,
+    relay_url,
+    target,
+    tlv,
+    uri,
+    wallet_auth,
+)
 from kitestring.codec import json as strict_json
 from kitestring.crypto import macaroon, nip04, nip44
 from kitestring.nostr import filter as filters
@@ -201,6 +213,7 @@ PARSERS: Final = (
     Parser("targets", _text(lambda text: (target.candidates(text), target.link_amount(text))), _links),
     Parser("payable", _text(lambda text: payable.choose(text, "regtest")), _links, (KitestringError,)),
     Parser("wallet links", _text(uri.decode_nwc), _of("nwc_uris.json")),
+    Parser("wallet auth", _text(wallet_auth.decode_wallet_auth), _of("nwc_uris.json")),
     Parser(
         "deep links",
         _text(lambda text: (deep_link.decode_deep_link(text), deep_link.answer_link(text, "x"))),

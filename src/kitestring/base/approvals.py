@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.budgets import Budget
+from kitestring.base.grants import Account, Grant
 from kitestring.base.money import ZERO, Msat
 
 #: Seconds that the owner has to decide.
@@ -84,7 +85,8 @@ class Ruling(StrEnum):
 class OwnersWord(msgspec.Struct, frozen=True, kw_only=True):
     """One decision of the owner. ``version`` is that of the question as it was shown. ``budget`` belongs to the verdict
     of that name; ``note`` is kept with a block. ``by`` is the grant of whoever decides, ``key`` the id of the command,
-    so that the same command told twice gets the same answer."""
+    so that the same command told twice gets the same answer. To a question for a connection belongs the ``grant`` that
+    the app gets, and the ``account`` that is made for it, if any."""
 
     approval_id: str
     version: int
@@ -93,6 +95,8 @@ class OwnersWord(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     by: str = ""
     key: str = ""
+    grant: Grant | None = None
+    account: Account | None = None
 
 
 class PromptGate(msgspec.Struct, frozen=True, gc=False):

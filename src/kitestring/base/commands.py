@@ -94,6 +94,27 @@ class Debit(Command, frozen=True, kw_only=True):
     description: str = ""
 
 
+class Connect(Command, frozen=True, kw_only=True):
+    """Let an app be the client of a connection (NIP-47), once the owner has said yes.
+
+    ``client`` is its public key; "" = it waits for a link, whose secret is made here. It needs ``methods``, all of
+    them, and takes the ``optional`` ones; ``budget`` None = it asks for no limit. ``expires_at`` is in Unix seconds.
+    ``isolated``: it wants an account of its own. The answer goes to ``relays``, with ``state``. ``name`` and
+    ``return_to`` are its own texts.
+    """
+
+    client: str
+    name: str = ""
+    methods: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    budget: Budget | None = None
+    expires_at: int | None = None
+    isolated: bool = False
+    relays: tuple[str, ...] = ()
+    state: str = ""
+    return_to: str = ""
+
+
 class LookupInvoice(Command, frozen=True, kw_only=True):
     """Look up one payment or invoice of the caller. ``payment_hash`` is 64 hex digits."""
 
@@ -125,7 +146,7 @@ class GetInfo(Command, frozen=True, kw_only=True):
 
 
 #: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
-Journaled = PayInvoice | MakeInvoice | AskOffer | Debit
+Journaled = PayInvoice | MakeInvoice | AskOffer | Debit | Connect
 AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetBudget | GetInfo
 
 

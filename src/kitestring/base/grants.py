@@ -34,6 +34,9 @@ class Grant:
     those inside the link, as it was made: they are served for as long as the link is good. ``lud16`` is the Lightning
     Address at which its account is paid, as the owner has named it; "" for none.
 
+    A connection that an app has asked for itself (draft 08 of NIP-47) is announced to it on ``asked_relays`` too, with
+    its ``asked_state``.
+
     Grants of the wire ``debits`` belong to the pointer ``pointer_id``; the one without a ``caller`` is the pointer
     itself: what it lets ``strangers`` do, and its ``sessions``.
     """
@@ -54,6 +57,8 @@ class Grant:
     link_salt: bytes = field(default=b"", repr=False)
     relays: tuple[str, ...] = ()
     lud16: str = ""
+    asked_relays: tuple[str, ...] = ()
+    asked_state: str = ""
     pointer_id: str = ""
     strangers: Strangers = "deny"
     sessions: Sessions = "off"

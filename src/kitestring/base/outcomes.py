@@ -133,6 +133,12 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     internal: bool = False
 
 
+class Connected(msgspec.Struct, frozen=True, gc=False):
+    """An app has its connection; ``service_pubkey`` is the key that it talks to from now on."""
+
+    service_pubkey: str
+
+
 class Granted(msgspec.Struct, frozen=True, gc=False):
     """The caller may take from now on. ``budget`` is what it got, where that is less than it asked for."""
 
@@ -156,4 +162,4 @@ class Refused(msgspec.Struct, frozen=True):
         return cls(failure.reason, failure.message, dict(failure.details), failure.private)
 
 
-Outcome = Paid | Invoiced | Found | Listed | Balance | BudgetState | Info | Received | Granted | Refused
+Outcome = Paid | Invoiced | Found | Listed | Balance | BudgetState | Info | Received | Granted | Connected | Refused

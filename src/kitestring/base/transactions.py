@@ -414,7 +414,14 @@ class SaveSession(msgspec.Struct, frozen=True):
     session: DebitSession
 
 
-Write = SaveGrant | SaveAccount | SaveOffer | SaveBlock | SaveSession | Transfer
+class SaveQuestion(msgspec.Struct, frozen=True):
+    """Store a question to the owner that no request waits for, in the place of the one that is open for the same caller
+    at the same target."""
+
+    approval: Approval
+
+
+Write = SaveGrant | SaveAccount | SaveOffer | SaveBlock | SaveSession | SaveQuestion | Transfer
 
 
 class Execute(Tx[Claimed | Finished | Running | Denied | Stale], frozen=True):

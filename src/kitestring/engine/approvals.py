@@ -27,10 +27,10 @@ from kitestring.base.approvals import (
 )
 from kitestring.base.budgets import Budget
 from kitestring.base.clocks import AHEAD_S
-from kitestring.base.commands import Debit, freeze, thaw
+from kitestring.base.commands import Connect, Debit, freeze, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.outcomes import Granted, Outcome, Refused
+from kitestring.base.outcomes import Connected, Granted, Outcome, Refused
 from kitestring.base.records import Message, Request
 from kitestring.base.transactions import (
     AlreadyDecided,
@@ -43,6 +43,7 @@ from kitestring.base.transactions import (
     Denied,
     Finished,
     Running,
+    SaveAccount,
     SaveBlock,
     SaveGrant,
     Stale,
@@ -166,9 +167,11 @@ class Approvals:
 
     async def _approve(self, asked: Approval, word: OwnersWord) -> Approval:
         debit = thaw(asked.command)
-        assert isinstance(debit, Debit), "only debits ask the owner"  # noqa: S101 - of our own ledger
         if await self._context.store.is_blocked(asked.caller):
             raise KitestringError(Reason.NOT_PERMITTED, "this key is blocked since: let it ask again first")
+        if isinstance(debit, Connect):
+            return await self._connect(asked, word)
+        assert isinstance(debit, Debit), "nothing else asks the owner"  # noqa: S101 - of our own ledger
         pointer, before, now = await self._place(asked)
         grant = _grant(debit, word, pointer, before, asked, self._context.new_id(now), now)
         writes: tuple[Write, ...] = ()
@@ -198,6 +201,14 @@ class Approvals:
         if stored.state is not ApprovalState.OPEN:  # somebody was faster
             return _as_told_before(stored, word)
         raise KitestringError(refused.reason, refused.message, private=refused.private, **refused.details)
+
+    async def _connect(self, asked: Approval, word: OwnersWord) -> Approval:
+        """Give an app the connection that the owner's word holds."""
+        if word.grant is None:
+            raise KitestringError(Reason.MALFORMED, "this asks for a connection, and none was made for it")
+        account = () if word.account is None else (SaveAccount(word.account),)
+        writes = (*account, SaveGrant(word.grant))
+        return await self._end(asked, ApprovalState.APPROVED, Connected(word.grant.service_pubkey), word, writes)
 
     async def _place(self, asked: Approval) -> tuple[Grant, Grant | None, int]:
         """The pointer and the caller's grant there, as they are now. Raises KitestringError where one has ended."""

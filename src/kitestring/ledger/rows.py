@@ -52,6 +52,7 @@ INVOICE: Final = (
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
     " per_payment_msat, fee_cap_msat, expires_at, cipher, nip44_seen, link_salt, relays, lud16,"
+    " asked_relays, asked_state,"
     " pointer_id, strangers, sessions, revoked_at, created_at, version"
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
@@ -184,6 +185,7 @@ def marks(columns: str) -> str:
 def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, budgets, *rest) = row
     per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, lud16, *rest = rest
+    asked_relays, asked_state, *rest = rest
     pointer_id, strangers, sessions, revoked_at, created_at, version = rest
     return Grant(
         grant_id=grant_id,
@@ -204,6 +206,8 @@ def read_grant(row: Row) -> Grant:
         link_salt=link_salt,
         relays=tuple(json.loads(relays)),
         lud16=lud16,
+        asked_relays=tuple(json.loads(asked_relays)),
+        asked_state=asked_state,
         pointer_id=pointer_id,
         strangers=strangers,
         sessions=sessions,
@@ -226,7 +230,18 @@ def write_grant(g: Grant) -> Row:
             int(g.nip44_seen),
             g.link_salt,
         ),
-        *(json.dumps(g.relays), g.lud16, g.pointer_id, g.strangers, g.sessions, g.revoked_at, g.created_at, g.version),
+        *(
+            json.dumps(g.relays),
+            g.lud16,
+            json.dumps(g.asked_relays),
+            g.asked_state,
+            g.pointer_id,
+            g.strangers,
+            g.sessions,
+            g.revoked_at,
+            g.created_at,
+            g.version,
+        ),
     )
 
 

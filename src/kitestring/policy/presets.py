@@ -37,5 +37,5 @@ PRESETS: Final[Mapping[str, Preset]] = {
         also=frozenset({GetInfo, LookupInvoice, ListTransactions}),
     ),
     "pay": Preset(frozenset({Right.READ, Right.SPEND}), "pays within a budget, and looks", needs_budget=True),
-    "full": Preset(frozenset(Right), "everything"),
+    "full": Preset(frozenset({Right.READ, Right.RECEIVE, Right.SPEND}), "everything about money"),
 }

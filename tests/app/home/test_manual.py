@@ -82,7 +82,7 @@ def test_every_setting_is_read_from_the_line_that_was_written_for_it(key: str, d
 
 def test_every_line_of_the_written_file_is_a_default() -> None:
     text = commented_toml()
-    assert tomllib.loads(text).keys() == {"relay", "nip69", "limits", "fees", "payments", "ledger", "network"}
+    assert tomllib.loads(text).keys() == {"relay", "nip69", "nwc", "limits", "fees", "payments", "ledger", "network"}
     for file in (text, opened(text)):
         config = read(file)
         assert config == expected(config, {})

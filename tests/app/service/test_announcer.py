@@ -633,6 +633,64 @@ async def test_what_is_said_again_late_does_not_count_for_what_was_said_meanwhil
     assert pool.on[SECOND][-1].content == "get_info"
 
 
+# ------------------------------------------------------------ an app that has asked for its connection elsewhere
+
+
+class Elsewhere:
+    """In the place of the rendezvous: relays that take what is told, or not."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self.takes = takes
+        self.told: list[tuple[Event, list[str]]] = []
+
+    def elsewhere(self, named: Iterable[str], own: Iterable[str]) -> list[str]:
+        return [url for url in named if url not in own]
+
+    async def tell(self, event: Event, _key: object, urls: list[str]) -> bool:
+        self.told.append((event, urls))
+        return self.takes
+
+
+APPS = replace(GRANT, asked_relays=("wss://theirs", FIRST), asked_state="9f" * 16, created_at=NOW)
+
+
+def with_elsewhere(store: SqliteStore, there: Any, clock: Clock) -> Announcer:
+    pool: Any = FakePool()
+    return Announcer(pool, store, KEYRING, clock, Counted(), there)
+
+
+async def test_an_app_that_asked_is_told_where_it_waits_and_of_the_end_too(store: SqliteStore) -> None:
+    there = Elsewhere()
+    announce = with_elsewhere(store, there, WalkingClock())
+    await save(store, APPS)
+    assert await carried(announce, "g1")
+    await save(store, replace(APPS, version=2, revoked_at=NOW))
+    assert await carried(announce, "g1")
+    assert [(event.kind, urls) for event, urls in there.told] == [
+        (kinds.NWC_INFO, ["wss://theirs"]), (kinds.DELETE, ["wss://theirs"]),
+    ]  # fmt: skip
+    assert first_tag(there.told[0][0], "state") == "9f" * 16
+
+
+async def test_where_it_waits_at_ours_or_did_not_ask_nobody_else_is_told(store: SqliteStore) -> None:
+    there = Elsewhere()
+    announce = with_elsewhere(store, there, WalkingClock())
+    for version, relays in enumerate(((), (FIRST, SECOND)), 1):
+        await save(store, replace(APPS, version=version, asked_relays=relays))
+        assert await carried(announce, "g1")
+    assert there.told == []
+
+
+async def test_a_relay_of_theirs_that_takes_nothing_is_tried_for_a_day(store: SqliteStore) -> None:
+    there, clock = Elsewhere(takes=False), WalkingClock()
+    announce = with_elsewhere(store, there, clock)
+    await save(store, APPS)
+    for _ in range(2):
+        assert not await carried(announce, "g1")
+    pass_a_day(clock)
+    assert await carried(announce, "g1")
+
+
 # ------------------------------------------------------------ after a crash
 
 

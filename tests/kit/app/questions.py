@@ -17,8 +17,18 @@ QUESTION: Final[dict[str, Any]] = {
     "id": "c0ffee00112233445566778899aabbcc", "version": 1, "kind": "payment", "wire": "debits", "caller": "79" * 32,
     "npub": NPUB, "pointer_id": "ab" * 16, "pointer": "main", "asked_at": 0, "expires_at": 600, "amount_msat": 50_000,
     "max_fee_msat": 10_000, "budget": None, "grant": None, "description": "order 17", "invoice_description": "beans",
-    "payment_hash": "cd" * 32, "dealings": {"payments": 0, "cost_msat": 0, "last_at": None}, "state": "open",
-    "decided_at": None, "decided_by": "", "decision": "",
+    "payment_hash": "cd" * 32, "connection": None, "dealings": {"payments": 0, "cost_msat": 0, "last_at": None},
+    "state": "open", "decided_at": None, "decided_by": "", "decision": "",
+}  # fmt: skip
+#: A question of an app for a connection.
+APP: Final[dict[str, Any]] = {
+    **QUESTION, "kind": "connection", "wire": "nwc", "pointer_id": "", "pointer": "", "amount_msat": None,
+    "max_fee_msat": None, "payment_hash": "", "description": "", "invoice_description": "",
+    "connection": {
+        "name": "Zap App", "methods": ["pay_invoice"], "optional_methods": ["get_balance"],
+        "budget": {"limit_msat": 100_000, "period": "month", "length_s": 0}, "expires_at": None, "isolated": False,
+        "verifiable": True, "wants_link": False, "relays": ["wss://app.example"], "return_to": "",
+    },
 }  # fmt: skip
 ENDED: Final = {**QUESTION, "state": "denied", "decided_at": 60, "decided_by": "owner", "decision": "deny"}
 GRANT: Final[dict[str, Any]] = {

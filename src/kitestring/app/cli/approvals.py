@@ -92,7 +92,9 @@ def described(row: dict[str, Any]) -> str:
             ("from", row["npub"]),
             ("before", _past(row["dealings"])),
             ("at", row["pointer"] or row["pointer_id"]),
-            ("may take", _may_take(row["grant"])),
+            ("may take", _may_take(row["grant"]) if row["connection"] is None else ""),
+            ("calls itself", _called(row["connection"])),
+            ("waits at", ", ".join(row["connection"]["relays"]) if row["connection"] else ""),
             ("they say", quoted(row["description"]) if row["description"] else ""),
             ("invoice says", quoted(row["invoice_description"]) if row["invoice_description"] else ""),
             ("until", f"{when(row['expires_at'])}{_left(row['expires_at'])}" if row["state"] == "open" else ""),
@@ -101,8 +103,14 @@ def described(row: dict[str, Any]) -> str:
     )
 
 
+def _called(asked: dict[str, Any] | None) -> str:
+    return quoted(asked["name"]) if asked and asked["name"] else ""
+
+
 def wanted(row: dict[str, Any]) -> str:
     """Say what a question asks for, in our own words."""
+    if row["connection"] is not None:
+        return _connection(row["connection"])
     if row["amount_msat"] is not None:
         most = row["amount_msat"] + row["max_fee_msat"]
         return f"{amount(row['amount_msat'])}, once; at most {amount(most)} with the fee"
@@ -112,6 +120,20 @@ def wanted(row: dict[str, Any]) -> str:
     if row["kind"] == "budget":
         return "FULL ACCESS: any amount, at any time, without asking again"
     return f"the right to {row['kind']}"
+
+
+def _connection(asked: dict[str, Any]) -> str:
+    limit = asked["budget"]
+    limited = "WITHOUT ANY LIMIT" if limit is None else budget(limit["limit_msat"], limit["period"], 0)
+    parts = [
+        f"a connection that may {', '.join(asked['methods']) or 'nothing for certain'}",
+        f"and, if you have it, {', '.join(asked['optional_methods'])}" if asked["optional_methods"] else "",
+        limited,
+        "with an account of its own" if asked["isolated"] else "",
+        "" if asked["expires_at"] is None else f"until {when(asked['expires_at'])}",
+        "" if asked["verifiable"] or asked["wants_link"] else "it cannot tell our answer from that of somebody else",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def budgets_text(rows: list[dict[str, Any]]) -> str:
@@ -160,7 +182,7 @@ def _ended(rows: list[dict[str, Any]]) -> str:
             row["state"],
             row["decided_by"],
             row["decision"],
-            amount(row["amount_msat"]) if row["amount_msat"] is not None else "budget",
+            amount(row["amount_msat"]) if row["amount_msat"] is not None else row["kind"],
             row["pointer"],
             short_key(row["npub"]),
             quoted(row["description"], MAX_WORDS_CHARS) if row["description"] else "",

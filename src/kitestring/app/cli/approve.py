@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 import click
 
 from kitestring.app.cli.approvals import budgets_text
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Whole, amount, budget_params, short_key
+from kitestring.app.cli.values import BudgetType, Whole, amount, budget_params, quoted, short_key
 from kitestring.base.errors import Exit
 from kitestring.base.money import MAX_WHOLE
 
@@ -26,11 +27,12 @@ _EXITS = {"paid": Exit.OK, "granted": Exit.OK, "not_paid": Exit.PAYMENT_FAILED, 
 @click.option(
     "--version", type=Whole(1, MAX_WHOLE), metavar="N", help="Refuse if the question is another version by now."
 )
+@click.option("--name", metavar="NAME", help="The name of the connection that an app asks for (default: its own).")
 @key_option
 @common
 def command(
     shell: Shell, question: str, once: bool, limit: tuple[int, str, int] | None, always: bool, version: int | None,
-    key: str,
+    name: str | None, key: str,
 ) -> int:  # fmt: skip
     """Say yes to the question ID, and wait for the end of the payment.
 
@@ -47,11 +49,26 @@ def command(
     if limit is not None:
         asked = budget_params(limit)
         params |= {"verdict": "budget", "budget_msat": asked.pop("limit_msat"), **asked}
+    if name is not None:
+        params["name"] = name
     if version is not None:
         params["version"] = version
     result = shell.call("approve", params, key, wait_s=DEFAULT_WAIT_S)
     shell.show(result, _text(result))
     return _EXITS.get(result["outcome"], Exit.OK)
+
+
+def _connected(name: str, asked: dict[str, Any]) -> list[str]:
+    """Say how the app gets its answer."""
+    word = quote(name)
+    lines = [f"the connection {name} is there; `kitestring connection show {word}` tells what it may do"]
+    if asked["wants_link"]:
+        lines.append(f"this app waits for its link: `kitestring link {word}` shows it")
+    elif asked["return_to"]:
+        lines.append(f"the app is told over its relays; it asks that this is opened then: {quoted(asked['return_to'])}")
+    else:
+        lines.append("the app is told over its relays")
+    return lines
 
 
 def _text(result: dict[str, Any]) -> str:
@@ -63,6 +80,8 @@ def _text(result: dict[str, Any]) -> str:
         lines.append(f"not paid: {result['why'] or 'the payment failed'}; the node has proven that nothing left it")
     elif outcome == "open":
         lines.append("approved, and still under way; `kitestring transactions --unpaid` shows how it ends")
+    if result.get("connected"):
+        lines += _connected(result["connected"], result["connection"])
     if result["grant"] is not None:
         lines.append(f"{who} may take {budgets_text(result['grant']['budgets'])} without asking;")
         lines.append("`kitestring debit grants` lists such rights, `kitestring debit revoke` ends one")

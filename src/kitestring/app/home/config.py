@@ -160,6 +160,18 @@ class Config:
         True,
         "Whether offers also answer wallets that speak the protocol of 2024 (NIP-69), which name no version.",
     )
+    connection_requests: bool = setting(
+        "nwc.connection_requests",
+        SWITCH,
+        False,
+        "Whether apps may ask for a connection (a draft of NIP-47), which you then approve or deny.",
+    )
+    unverified_requests: bool = setting(
+        "nwc.unverified_requests",
+        SWITCH,
+        False,
+        "Whether older apps may too, which cannot tell our answer from that of somebody else.",
+    )
     rates: RequestRates = field(default_factory=RequestRates)
     limits: Limits = field(default_factory=Limits)
     ledger_cache_mib: int = setting(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from kitestring.app.owner.app_connection import connection_id, made_for, show_wish
 from kitestring.app.owner.budgets import BudgetAsked, read_budget, show_budget, show_budgets
 from kitestring.app.owner.command import Call, Change, Commands, Judge, Manage, Read, key_reused, permit_gift
 from kitestring.app.owner.desk import Deciding, Managing, Reading
@@ -27,7 +28,7 @@ from kitestring.app.owner.params import (
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, Ruling
 from kitestring.base.budgets import Budget, Period
-from kitestring.base.commands import DEBITS_WIRE, Debit, PayInvoice, thaw
+from kitestring.base.commands import DEBITS_WIRE, Connect, Debit, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_WHOLE
@@ -43,6 +44,8 @@ MAX_ROWS: Final = 500
 DEFAULT_ROWS: Final = 100
 #: Characters of the longest id that is looked for.
 MAX_ID_CHARS: Final = 128
+#: As every connection's.
+MAX_NAME_CHARS: Final = 64
 
 QuestionId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 SeenVersion = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
@@ -61,7 +64,7 @@ class ApproveParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     ``once`` is one payment; ``budget`` a budget of the owner's own (the fields of that name belong to it), whose first
     charge is the payment, if one was asked for; ``always`` is without any limit. ``as_asked`` gives the payment, or the
-    budget that was asked for.
+    budget that was asked for. To a connection that an app asks for, ``name`` gives another name than the app's own.
     """
 
     id: QuestionId
@@ -71,6 +74,7 @@ class ApproveParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     period: Period = "never"
     length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
+    name: Annotated[str, Meta(max_length=MAX_NAME_CHARS)] = ""
 
 
 class DenyParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -126,6 +130,7 @@ async def show_question(desk: Reading, asked: Approval) -> Result:
         "description": wanted.description,
         "invoice_description": "" if payment is None else payment.description,
         "payment_hash": "" if payment is None else payment.payment_hash,
+        "connection": show_wish(command) if isinstance(command, Connect) else None,
         "dealings": {
             "payments": dealings.payments,
             "cost_msat": int(dealings.cost_msat),
@@ -141,6 +146,8 @@ async def show_question(desk: Reading, asked: Approval) -> Result:
 def what_is_asked(asked: Approval, pointer: str) -> str:
     """One question in a sentence of our own; what the caller says is not in it."""
     wanted = thaw(asked.command)
+    if isinstance(wanted, Connect):
+        return f"{npub(asked.caller)} asks for a connection"
     if not isinstance(wanted, Debit):
         what = f"the right to {asked.kind.value}"
     elif wanted.payment is not None:
@@ -197,9 +204,13 @@ async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
 
     The outcome is ``paid``, ``not_paid`` (with the node's proof), ``open`` (still under way) or ``granted``.
     """
-    permit_gift(call.caller, PayInvoice, desk.clock.now(), "`approve`")
     asked = await find_question(desk, params.id)
-    budget = _own_budget(params)
+    budget, command = _own_budget(params), thaw(asked.command)
+    if isinstance(command, Connect):
+        return await _approve_app(desk, asked, command, params, call)
+    permit_gift(call.caller, PayInvoice, desk.clock.now(), "`approve`")
+    if params.name:
+        raise KitestringError(Reason.MALFORMED, "a name belongs to a connection, and none is asked for")
     if params.verdict == "once" and asked.kind is not ApprovalKind.PAYMENT:
         raise KitestringError(
             Reason.MALFORMED, "this asks for no payment: give it the budget it asks for, or one of yours"
@@ -214,6 +225,34 @@ async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
     )
     decided, payment = await desk.decide(word, params.wait_s)
     return {**await show_question(desk, decided), **_outcome(decided, payment)}
+
+
+async def _approve_app(desk: Deciding, asked: Approval, command: Connect, params: ApproveParams, call: Call) -> Result:
+    """Let an app connect. ``connected`` is the name of its connection."""
+    if params.verdict == "once":
+        raise KitestringError(Reason.MALFORMED, "this asks for a connection: give it a budget, or what it asks for")
+    verdict = _VERDICTS[params.verdict]
+    async with desk.one_at_a_time:  # two of one name would both be made
+        grant, account = None, None
+        if asked.state is ApprovalState.OPEN:
+            grant, account = await made_for(
+                desk, asked, command, verdict, _own_budget(params), params.name, call.caller
+            )
+        word = OwnersWord(
+            approval_id=asked.approval_id,
+            version=params.version or asked.version,
+            verdict=verdict,
+            budget=_own_budget(params),
+            by=call.caller.grant_id,
+            key=await _key(desk, asked, params, call, "approve"),
+            grant=grant,
+            account=account,
+        )
+        decided, _ = await desk.decide(word, 0)
+    made = await desk.store.grant(connection_id(asked))
+    await desk.grant_changed(connection_id(asked))
+    connected = "" if made is None else made.name
+    return {**await show_question(desk, decided), **_outcome(decided, None), "connected": connected}
 
 
 async def deny(desk: Deciding, params: DenyParams, call: Call) -> Result:

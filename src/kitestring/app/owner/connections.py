@@ -37,6 +37,7 @@ from kitestring.codec.deep_link import MAX_LENGTH as MAX_DEEP_LINK_CHARS
 from kitestring.codec.deep_link import answer_link, decode_deep_link
 from kitestring.codec.target import Target, classify
 from kitestring.codec.uri import MAX_LUD16_LENGTH, MAX_RELAYS, NwcUri, encode_nwc
+from kitestring.policy.access import NEEDED, Right
 from kitestring.policy.presets import PRESETS
 from kitestring.transport.guard import normalise
 
@@ -110,12 +111,12 @@ async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change |
     """Make a connection. One of that name with the same values is returned, with other values it is refused."""
     _check(params)
     asked_by = {"callback": decode_deep_link(params.deep_link).callback} if params.deep_link else {}
-    found = await _by_name(desk, params.name)
+    found = await find_connection(desk, params.name)
     if found is not None:
         _need_same(found, _as_asked(desk, found, params))
         return {**show_grant(found), **asked_by, "created": False}
     grant = await _new_grant(desk, params)
-    _refuse_gifts(call.caller, grant.methods, desk.clock.now())
+    refuse_gifts(call.caller, grant.methods, desk.clock.now())
     return Change((SaveGrant(grant),), {**show_grant(grant), **asked_by, "created": True}, grant.grant_id)
 
 
@@ -134,7 +135,7 @@ async def link(desk: Managing, params: NameParams, _call: Call) -> Result:
 async def connection_relink(desk: Managing, params: NameParams, call: Call) -> Change:
     """Give a connection a new secret link over the relays of today; the app with the old one stops at once."""
     found, now = await need_connection(desk, params.name), desk.clock.now()
-    _refuse_gifts(call.caller, found.methods, now)
+    refuse_gifts(call.caller, found.methods, now)
     if not is_living(found, now):
         raise KitestringError(
             Reason.CONNECTION_ENDED,
@@ -162,7 +163,7 @@ async def with_link(desk: Managing, made: Result, call: Call) -> Result:
     grant = await desk.store.grant(made["connection_id"])
     if grant is None or grant.revoked_at is not None or not grant.link_salt:
         return {**made, "nwc_uri": None, "relays": []}
-    _refuse_gifts(call.caller, grant.methods, desk.clock.now())
+    refuse_gifts(call.caller, grant.methods, desk.clock.now())
     secret = bytes.fromhex(desk.client_key(grant.link_salt).hex())
     uri = encode_nwc(NwcUri(grant.service_pubkey, grant.relays, secret, grant.lud16 or None))
     opens = {"open": answer_link(made["callback"], uri)} if "callback" in made else {}
@@ -170,7 +171,7 @@ async def with_link(desk: Managing, made: Result, call: Call) -> Result:
     return {**made, "nwc_uri": uri, **opens, "relays": relays}
 
 
-def _refuse_gifts(caller: Grant, methods: Collection[str], now: int) -> None:
+def refuse_gifts(caller: Grant, methods: Collection[str], now: int, word: str = "connect") -> None:
     """Raise KitestringError(NOT_PERMITTED) where ``caller`` would give away what it may not do itself."""
     from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
     from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
@@ -179,7 +180,14 @@ def _refuse_gifts(caller: Grant, methods: Collection[str], now: int) -> None:
     needed |= {row.permission: LookupInvoice for row in NOTIFICATIONS.values()}  # who is told looks up nothing else
     for permission, command in needed.items():
         if permission in methods:
-            permit_gift(caller, command, now, f"`connect` with {permission}")
+            permit_gift(caller, command, now, f"`{word}` with {permission}")
+
+
+def spends(methods: Collection[str]) -> bool:
+    """Whether one of these methods pays."""
+    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
+
+    return any(NEEDED[row.command] is Right.SPEND for row in METHODS.values() if row.permission in methods)
 
 
 # ------------------------------------------------------------ the values of a connection
@@ -339,13 +347,14 @@ def show_grant(grant: Grant) -> Result:
     }
 
 
-async def _by_name(desk: Reading, name: str) -> Grant | None:
+async def find_connection(desk: Reading, name: str) -> Grant | None:
+    """The connection of that name, if there is one."""
     return await desk.store.grant_named(NWC, plain_line(name))
 
 
 async def need_connection(desk: Reading, name: str) -> Grant:
     """The connection of that name. Raises KitestringError(UNKNOWN_TARGET)."""
-    found = await _by_name(desk, name)
+    found = await find_connection(desk, name)
     if found is None:
         raise KitestringError(Reason.UNKNOWN_TARGET, f"there is no connection {name!r}; see `kitestring connections`")
     return found

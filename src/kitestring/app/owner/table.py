@@ -31,6 +31,9 @@ class CommandRow(NamedTuple):
 TABLE: Final = (
     CommandRow("card", "node", "card", "Show how to reach this service: relays, key, offer."),
     CommandRow("connect", "connections", "connect", "Make a wallet connection (NWC) for an app."),
+    CommandRow(
+        "connect_request", "connection_requests", "connect-request", "Look at an app's request for a connection."
+    ),
     CommandRow("link", "connections", "link", "Show a connection's link again, until its first use."),
     CommandRow("connections", "connections", "connections", "List the wallet connections."),
     CommandRow("revoke", "connections", "revoke", "End a wallet connection for ever."),

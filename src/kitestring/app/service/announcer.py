@@ -18,6 +18,7 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.background import Background
 from kitestring.app.service.read_back import KEYS, ReadBack
 from kitestring.app.service.receptions import OnReception, Reception
+from kitestring.app.service.rendezvous import WAITS_S, Rendezvous
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import KitestringError
@@ -108,8 +109,9 @@ class Announcer:
 
     def __init__(
         self, pool: RelayPool, store: Reads, keyring: Keyring, clock: Clock, entropy: Entropy,
-        without: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(), rendezvous: Rendezvous | None = None,
     ) -> None:  # fmt: skip
+        self._rendezvous = rendezvous
         self._pool = pool
         self._without = without
         self._store = store
@@ -139,12 +141,31 @@ class Announcer:
         is_taken = False
         try:
             grant = await self._store.grant(grant_id)
-            is_taken = grant is None or grant.wire not in ANNOUNCED or await self.announce(grant)
+            is_taken = grant is None or grant.wire not in ANNOUNCED
+            if grant is not None and not is_taken:
+                is_taken = await self.announce(grant) and await self._tell_elsewhere(grant)
         except KitestringError as failure:
             self._log.warning("a connection is not announced yet: %s", failure.message)
         except Exception:  # noqa: BLE001 - not hidden: it is logged, and the outbox tries again
             self._log.exception("a connection is not announced yet")
         done(Reception.TAKEN if is_taken else Reception.UNSENT)
+
+    async def _tell_elsewhere(self, grant: Grant) -> bool:
+        """Tell an app that has asked for its connection, at the relays where it waits and that are none of ours."""
+        if self._rendezvous is None or not grant.asked_relays:
+            return True
+        urls = self._rendezvous.elsewhere(grant.asked_relays, self._urls())
+        if not urls:
+            return True
+        known, announcement = self._of(grant), ANNOUNCED[grant.wire]
+        draft = announcement.write(grant, self._without)
+        if grant.revoked_at is not None:
+            draft = announcement.deletion(grant.service_pubkey, known.said_id)
+        event = self._sign(grant, known, draft)
+        if await self._rendezvous.tell(event, self._keyring.connection_key(grant.grant_id), urls):
+            return True
+        since = grant.revoked_at or grant.created_at
+        return self._clock.now() > since + WAITS_S
 
     async def announce(self, grant: Grant) -> bool:
         """Publish what a connection may do now, or delete what was said of one that was revoked; whether a relay has

@@ -28,6 +28,7 @@ from kitestring.app.service.probe import Probe
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.relay_watch import RelayWatch
 from kitestring.app.service.relay_witness import RelayWitness
+from kitestring.app.service.rendezvous import Rendezvous
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.service_desk import ServiceDesk
@@ -41,6 +42,7 @@ from kitestring.base.ports import Clock, Encoded, Entropy
 from kitestring.base.records import Message, Node
 from kitestring.base.store import Store
 from kitestring.base.transactions import SaveNode
+from kitestring.client.net import Net
 from kitestring.engine.context import Context
 from kitestring.engine.engine import Engine
 from kitestring.engine.feed import Feed
@@ -110,7 +112,8 @@ class Core:
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
         without = not_served(backend.capabilities.names)
-        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without)
+        net = Net(clock, entropy, config.proxies, allow_private=config.allow_private_relays)
+        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, Rendezvous(net))
         self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
         self._notifier: Final = Notifier(self.pool, store, wires, clock)
         seams = Seams(

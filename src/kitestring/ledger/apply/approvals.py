@@ -11,8 +11,7 @@ from typing import Final
 from kitestring.base.approvals import MAX_WAITING, Approval, ApprovalState, PromptGate
 from kitestring.base.commands import Debit, thaw
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.events import EventKind
-from kitestring.base.records import REPLY, Message, Request
+from kitestring.base.records import REPLY, Request
 from kitestring.base.transactions import (
     AlreadyDecided,
     AlreadyPaid,
@@ -27,19 +26,12 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
-from kitestring.ledger.apply import owner, payments, tokens
+from kitestring.ledger.apply import owner, payments, questions, tokens
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together
-from kitestring.ledger.rows import APPROVAL, REQUEST, marks, read_approval, read_request, write_approval
+from kitestring.ledger.rows import APPROVAL, REQUEST, read_approval, read_request
 
 _BY_ID: Final = f"SELECT {APPROVAL} FROM approvals WHERE service = ? AND approval_id = ?"
-_OPEN: Final = (
-    "SELECT approval_id FROM approvals WHERE service = ? AND wire = ? AND target = ? AND caller = ? AND state = 'open'"
-)
-_INSERT: Final = f"INSERT INTO approvals (service, {APPROVAL}) VALUES ({marks(APPROVAL)})"
-_END: Final = """
-UPDATE approvals SET state = ?, version = version + 1, decided_at = ?, decided_by = ?, decided_as = ?, decision = ?
-WHERE service = ? AND approval_id = ? AND state = 'open'"""
 _OF_CALLER: Final = (
     "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND (asked_at <= ? OR state = 'open')"
     " AND wire = ? AND target = ? AND caller = ? AND state <> 'approved'"
@@ -74,12 +66,11 @@ def ask_owner(batch: Batch, tx: AskOwner) -> AskAnswer:
     if answer is not None:
         return answer
     if tx.replaces:
-        _end(batch, tx.replaces, ApprovalState.SUPERSEDED, asked.asked_at, tx.messages)
+        questions.end(batch, tx.replaces, ApprovalState.SUPERSEDED, asked.asked_at, tx.messages)
     batch.insert_request(tx.request, asked.approval_id)
-    batch.execute(_INSERT, (batch.service, *write_approval(asked)))
+    questions.insert(batch, asked, tx.request.grant_id)
     if tx.token is not None:
         tokens.take(batch, tx.token, asked.approval_id)
-    batch.tell(EventKind.ASKED, asked.approval_id, asked.asked_at, grant_id=tx.request.grant_id)
     return Claimed()
 
 
@@ -116,7 +107,7 @@ def decide(batch: Batch, tx: Decide) -> DecisionStored | AlreadyDecided | Stale 
     if refusal is not None:
         return refusal
     words = (tx.decided_by, tx.decided_as, tx.decision)
-    _end(batch, tx.approval_id, tx.state, tx.now, tx.messages, words, has_payment=tx.claim is not None)
+    questions.end(batch, tx.approval_id, tx.state, tx.now, tx.messages, words, has_payment=tx.claim is not None)
     return DecisionStored(() if tx.claim is not None else _waiting(batch, tx.approval_id))
 
 
@@ -135,8 +126,7 @@ def _unclaimed(batch: Batch, request: Request, caller: str) -> Finished | Runnin
 
 def _is_stale(batch: Batch, tx: AskOwner) -> Stale | None:
     asked = tx.approval
-    row = batch.execute(_OPEN, (batch.service, asked.wire, asked.target, asked.caller)).fetchone()
-    if (row[0] if row else "") != tx.replaces:
+    if questions.open_one(batch, asked) != tx.replaces:
         return Stale()
     waiting = _waiting(batch, tx.replaces) if tx.replaces else ()
     replies = {message.request_id for message in tx.messages if message.kind == REPLY}
@@ -164,17 +154,6 @@ def _look_up(batch: Batch, approval_id: str) -> Approval | None:
 
 def _waiting(batch: Batch, approval_id: str) -> tuple[Request, ...]:
     return tuple(read_request(row) for row in batch.execute(_WAITING, (batch.service, approval_id)).fetchall())
-
-
-def _end(
-    batch: Batch, approval_id: str, state: ApprovalState, now: int, messages: tuple[Message, ...],
-    words: tuple[str, str, str] = ("", "", ""), *, has_payment: bool = False,
-) -> None:  # fmt: skip
-    batch.execute(_END, (state.value, now, *words, batch.service, approval_id))
-    batch.store(messages, now)
-    if not has_payment:
-        tokens.release(batch, approval_id)
-    batch.tell(EventKind.DECIDED, approval_id, now, detail=state.value)
 
 
 def prune(batch: Batch, before: int, limit: int) -> int:

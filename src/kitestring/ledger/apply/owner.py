@@ -27,13 +27,14 @@ from kitestring.base.transactions import (
     SaveGrant,
     SaveNode,
     SaveOffer,
+    SaveQuestion,
     SaveSession,
     SetSpending,
     Stale,
     Transfer,
     Write,
 )
-from kitestring.ledger.apply import tokens
+from kitestring.ledger.apply import questions, tokens
 from kitestring.ledger.apply.batch import USERS, Batch
 from kitestring.ledger.apply.together import together
 from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer
@@ -185,6 +186,7 @@ WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = 
     SaveOffer: _save_offer,
     SaveBlock: _save_block,
     SaveSession: tokens.save_session,
+    SaveQuestion: questions.save_question,
     Transfer: _transfer,
 }
 

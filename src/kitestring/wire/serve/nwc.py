@@ -33,6 +33,7 @@ from kitestring.wire.invoices import payment_of, read_invoice
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.renewals import renewal_word
 from kitestring.wire.reply_to import Cipher, ReplyTo
+from kitestring.wire.serve.nwc_auth import answer_to_app
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
 from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD, notified
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
@@ -422,7 +423,8 @@ def info_event(permissions: Collection[str], ciphers: Sequence[Cipher], without:
 
 
 def _info_event(grant: Grant, without: Collection[str]) -> Draft:
-    return info_event(grant.announced, allowed_ciphers(grant.cipher, grant.nip44_seen), without)
+    draft = info_event(grant.announced, allowed_ciphers(grant.cipher, grant.nip44_seen), without)
+    return answer_to_app(draft, grant) if grant.asked_relays else draft
 
 
 # ---------------------------------------------------------------- notifications

@@ -82,6 +82,8 @@ CREATE TABLE grants (
   link_salt BLOB NOT NULL,
   relays TEXT NOT NULL, -- those inside the link, a JSON list
   lud16 TEXT NOT NULL,
+  asked_relays TEXT NOT NULL, -- where the app waits that asked for it, a JSON list
+  asked_state TEXT NOT NULL,
   pointer_id TEXT NOT NULL,
   strangers TEXT NOT NULL CHECK (strangers = 'deny' OR strangers = 'ask' OR strangers = 'budget'),
   sessions TEXT NOT NULL CHECK (sessions = 'off' OR sessions = 'minted' OR sessions = 'any'),

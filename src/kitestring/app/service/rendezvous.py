@@ -1,0 +1,47 @@
+"""Relays of others at which an app waits for the answer to its request for a connection.
+
+They are dialled for this alone, one connection at a time: the app finds in the answer at which relays we listen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from kitestring.base.errors import KitestringError
+from kitestring.base.text import one_line
+from kitestring.client.net import Net
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event
+from kitestring.transport.guard import normalise
+
+log = logging.getLogger("kitestring.announce")
+
+#: Seconds that such a relay gets to take an event, connecting included.
+TELL_S: Final = 15.0
+#: An app that has not had its answer within a day waits no more.
+WAITS_S: Final = 86_400
+
+
+class Rendezvous:
+    """``net`` says what may be dialled: a relay in somebody's request must be ``wss`` on a public address."""
+
+    def __init__(self, net: Net) -> None:
+        self._net: Final = net
+
+    def elsewhere(self, named: Iterable[str], own: Collection[str]) -> list[str]:
+        """The relays among ``named`` that are not our ``own``, each once."""
+        known = {normalise(url) for url in own}
+        return list({normalise(url): url for url in named if normalise(url) not in known}.values())
+
+    async def tell(self, event: Event, key: SecretKey, urls: Collection[str]) -> bool:
+        """Whether one of these relays has taken ``event``, signed by ``key``; True too where none of them may ever be
+        dialled, which the log says."""
+        try:
+            pool = self._net.pool((), key, foreign=urls)
+        except KitestringError as refused:
+            log.warning("an app is not told of its connection where it waits: %s", one_line(refused.message))
+            return True
+        async with pool:
+            return (await pool.publish(event, deadline_s=TELL_S)).accepted

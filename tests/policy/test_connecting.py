@@ -1,0 +1,59 @@
+"""An app that asks for a connection gets what it asked for, within what the owner says, and never more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kitestring.base.approvals import Ruling
+from kitestring.base.budgets import Budget
+from kitestring.base.commands import Connect
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import sat
+from kitestring.policy.connecting import granted_budgets, granted_methods
+from tests.kit.changed import replace
+
+ASKED = Connect(client="ab" * 32, methods=("pay_invoice", "get_info"), optional=("get_balance", "fly"))
+SERVED = {"pay_invoice", "get_info", "get_balance", "make_invoice"}
+LIMIT, OWN = Budget(sat(100), "month"), Budget(sat(500), "week")
+
+
+def test_all_that_is_needed_is_granted_and_of_the_rest_what_is_served() -> None:
+    assert granted_methods(ASKED, SERVED) == {"pay_invoice", "get_info", "get_balance"}
+
+
+def test_what_is_needed_and_not_served_declines_the_whole() -> None:
+    with pytest.raises(KitestringError, match="needs get_info") as told:
+        granted_methods(ASKED, {"pay_invoice"})
+    assert told.value.reason is Reason.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict", "own", "granted"),
+    [
+        (LIMIT, Ruling.AS_ASKED, None, [LIMIT]),
+        (LIMIT, Ruling.ALWAYS, None, [LIMIT]),
+        (LIMIT, Ruling.BUDGET, OWN, [LIMIT, OWN]),
+        (None, Ruling.BUDGET, OWN, [OWN]),
+        (None, Ruling.ALWAYS, None, []),
+    ],
+)
+def test_the_limit_of_the_app_always_holds_and_that_of_the_owner_beside_it(
+    limit: Budget | None, verdict: Ruling, own: Budget | None, granted: list[Budget]
+) -> None:
+    found = granted_budgets(replace(ASKED, budget=limit), verdict, own, spends=True)
+    assert [(one.limit_msat, one.period) for one in found] == [(one.limit_msat, one.period) for one in granted]
+    assert [one.budget_id for one in found] == list(range(len(granted)))
+
+
+def test_to_pay_without_any_limit_is_given_by_that_word_alone() -> None:
+    with pytest.raises(KitestringError, match="without any limit"):
+        granted_budgets(ASKED, Ruling.AS_ASKED, None, spends=True)
+    assert granted_budgets(ASKED, Ruling.AS_ASKED, None, spends=False) == ()
+
+
+def test_a_budget_has_an_amount() -> None:
+    more: dict[str, Any] = {"spends": False}
+    with pytest.raises(KitestringError, match="a budget has an amount"):
+        granted_budgets(ASKED, Ruling.BUDGET, None, **more)
