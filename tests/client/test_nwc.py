@@ -20,6 +20,7 @@ from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, 
 from kitestring.client.clocks import CLOCKS_S
 from kitestring.client.net import Waits
 from kitestring.client.nwc import NwcClient
+from kitestring.codec.keysend import keysend
 from kitestring.nostr.event import Event
 from tests.kit.client.hostile import (
     CLIENT,
@@ -612,3 +613,47 @@ async def test_a_wallet_that_knows_no_budgets_says_so_itself() -> None:
         with pytest.raises(KitestringError, match="the wallet refused: unknown method") as caught:
             await wallet.get_budget()
     assert caught.value.reason is Reason.UNSUPPORTED
+
+
+# ---------------------------------------------------------------- keysend
+
+#: To one times the base point, with the preimage of the samples.
+SEND = keysend("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", sat(21), preimage=PREIMAGE)
+SENDS = info_event("pay_keysend lookup_invoice")
+
+
+async def test_a_key_is_paid_and_its_preimage_is_ours() -> None:
+    answer = script(pay_keysend={"preimage": PREIMAGE, "fees_paid": 7})
+    async with hostile_relay(answer, stored=[SENDS]) as relay, client(relay) as wallet:
+        assert await wallet.pay_keysend(SEND) == Paid(PAYMENT_HASH, PREIMAGE, sat(21), Msat(7))
+        assert relay.requests[0].members["params"]["preimage"] == PREIMAGE
+
+
+async def test_a_wallet_that_does_not_announce_keysend_is_not_asked() -> None:
+    async with hostile_relay(script(), stored=[info_event()]) as relay, client(relay) as wallet:
+        with pytest.raises(KitestringError) as caught:
+            await wallet.pay_keysend(SEND)
+        assert relay.requests == []
+    assert caught.value.reason is Reason.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (settled(), None),
+        (settled(state="pending"), Reason.PAYMENT_IN_FLIGHT),
+        (settled(state="failed"), Reason.PAYMENT_FAILED),
+        (("NOT_FOUND", ""), Reason.PAYMENT_IN_FLIGHT),
+    ],
+)
+async def test_after_a_lost_reply_the_state_of_its_record_decides_and_not_our_own_preimage(
+    record: object, reason: Reason | None
+) -> None:
+    answer = script(pay_keysend=None, lookup_invoice=record)
+    async with hostile_relay(answer, stored=[SENDS]) as relay, client(relay, IMPATIENT) as wallet:
+        if reason is None:
+            assert (await wallet.pay_keysend(SEND)).preimage == PREIMAGE
+            return
+        with pytest.raises(KitestringError) as caught:
+            await wallet.pay_keysend(SEND)
+    assert caught.value.reason is reason

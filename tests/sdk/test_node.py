@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kitestring.backend.sandbox.world import World
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat, sat
@@ -25,6 +26,7 @@ from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnsw
 from kitestring.client.net import Net
 from kitestring.client.payable import Payable
 from kitestring.codec import bolt11
+from kitestring.codec.keysend import keysend
 from kitestring.sdk import node
 from kitestring.sdk.node import NodeSource
 from kitestring.sdk.wallet import Wallet
@@ -345,3 +347,46 @@ async def test_a_caller_who_goes_away_does_not_stop_the_order_and_the_next_one_j
     answer.set()
     assert (await second).preimage == PREIMAGE
     assert len(fake.orders) == 1
+
+
+# ---------------------------------------------------------------- keysend
+
+SEND = keysend("02" + "11" * 32, sat(21), preimage=PREIMAGE)
+
+
+async def test_a_node_pays_a_key_without_an_invoice(tmp_path: Path) -> None:
+    async with Wallet.open(f"sandbox://{tmp_path / 'sandbox.db'}?latency_ms=0") as wallet:
+        with World(tmp_path / "sandbox.db") as world:
+            key = world.node()
+            receipt = await wallet.keysend(key, sat(50), message="hi", max_fee=sat(1))
+            (paid,) = world.payments()
+        assert (receipt.amount, receipt.payment_hash, receipt.bolt11) == (sat(50), paid.payment_hash, "")
+        assert (paid.node_key, paid.records) == (key, ((34_349_334, b"hi".hex()),))
+        assert (await wallet.lookup(receipt.payment_hash)).state == "settled"
+        with pytest.raises(KitestringError) as caught:
+            await wallet.keysend("0379be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", sat(50))
+        assert caught.value.reason is Reason.PAYMENT_FAILED
+
+
+@virtual
+async def test_a_node_that_cannot_is_not_asked_to_pay_a_key(make: Make) -> None:
+    source, fake = make()
+    fake.capabilities = replace(ABILITIES, keysend=False)
+    with pytest.raises(KitestringError) as caught:
+        await source.pay(SEND, 5)
+    assert (caught.value.reason, fake.orders) == (Reason.UNSUPPORTED, [])
+
+
+@virtual
+async def test_a_keysend_whose_order_got_lost_is_not_sent_again_after_its_time_and_ends_as_too_late(
+    make: Make,
+) -> None:
+    source, fake = make(ConnectionResetError("lost"), tracks=[NEW])
+    with pytest.raises(KitestringError) as caught:
+        await source.pay(SEND, 5)
+    assert caught.value.reason is Reason.PAYMENT_IN_FLIGHT
+    await asyncio.sleep(400)
+    with pytest.raises(KitestringError) as ended:
+        await source.pay(SEND, 60)
+    assert len(fake.orders) == 1
+    assert (ended.value.reason, "too late" in ended.value.message) == (Reason.PAYMENT_FAILED, True)

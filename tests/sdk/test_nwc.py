@@ -182,3 +182,44 @@ async def test_two_iterators_hear_what_the_wallet_tells_and_find_what_it_lists()
             assert (await anext(news)).transaction.payment_hash.startswith(f"{7:016x}")
         asked = [request.members["params"] for request in relay.requests if request.method == "list_transactions"]
         assert [each.get("type") for each in asked] == [None, "incoming"]
+
+
+#: One times the base point.
+KEY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+
+
+def keysender(request: Request) -> Iterable[Event]:
+    return [request.result({"preimage": request.members["params"]["preimage"], "fees_paid": 7})]
+
+
+async def test_a_key_is_paid_with_words_and_records_and_each_time_with_another_preimage() -> None:
+    async with hostile_relay(keysender, stored=[info_event("pay_keysend")]) as relay, over(relay) as wallet:
+        first = await wallet.keysend(KEY.upper(), sat(21), message="hi", records={65_536: b"\x00"}, max_fee=sat(3))
+        second = await wallet.keysend(KEY, sat(21))
+        params = [request.members["params"] for request in relay.requests]
+    assert (first.amount, first.fee, first.bolt11) == (sat(21), Msat(7), "")
+    assert first.payment_hash != second.payment_hash
+    records = [{"type": 65_536, "value": "00"}, {"type": 34_349_334, "value": b"hi".hex()}]
+    assert params[0] == {
+        "pubkey": KEY, "amount": 21_000, "preimage": first.preimage, "tlv_records": records, "max_fee": 3_000,
+    }  # fmt: skip
+    assert params[1] == {"pubkey": KEY, "amount": 21_000, "preimage": second.preimage}
+
+
+@pytest.mark.parametrize(
+    ("pubkey", "records", "reason"),
+    [
+        (KEY[2:], {}, Reason.MALFORMED),
+        (KEY, {5: b""}, Reason.MALFORMED),
+        (KEY, {65_536: bytes(1_001)}, Reason.MALFORMED),
+        (KEY, {}, Reason.UNSUPPORTED),  # the wallet announces no keysend
+    ],
+)
+async def test_a_keysend_that_cannot_be_meant_is_not_sent(
+    pubkey: str, records: dict[int, bytes], reason: Reason
+) -> None:
+    async with hostile_relay(keysender, stored=[info_event()]) as relay, over(relay) as wallet:
+        with pytest.raises(KitestringError) as caught:
+            await wallet.keysend(pubkey, sat(21), records=records)
+        assert relay.requests == []
+    assert caught.value.reason is reason

@@ -24,6 +24,7 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
 )
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import (
@@ -142,6 +143,17 @@ class NwcClient:
         payable = Payable(invoice, bolt11.amount_to_pay(invoice, amount_msat))
         return await self.pay(payable.order(max_fee_msat), timeout_s=timeout_s)
 
+    async def pay_keysend(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
+        """Pay a key without an invoice. The preimage goes with the request, so that the payment can be looked up.
+
+        Raises KitestringError as :meth:`pay_invoice` does, and UNSUPPORTED, without asking, where the wallet does not
+        announce it. To ask again with another preimage is to pay again.
+        """
+        refused = refuse_unannounced(command, self.service)
+        if refused is not None:
+            raise KitestringError(refused.reason, refused.message)
+        return await self.pay(command, timeout_s=timeout_s)
+
     async def pay(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
         """As :meth:`pay_invoice`, for a command that is already decoded."""
         read = partial(decode_response, command=command)
@@ -193,8 +205,8 @@ class NwcClient:
         answer = await self._look(payment_hash)
         return Unknown(f"the wallet refused: {_said(answer)}") if isinstance(answer, Refused) else answer
 
-    async def _look(self, payment_hash: str) -> LookupAnswer | Refused:
-        read = partial(decode_record, payment_hash=payment_hash, now=self._net.clock.now())
+    async def _look(self, payment_hash: str, *, is_keysend: bool = False) -> LookupAnswer | Refused:
+        read = partial(decode_record, payment_hash=payment_hash, now=self._net.clock.now(), is_keysend=is_keysend)
         try:
             answer = await self._ask(LookupInvoice(payment_hash=payment_hash), read)
         except KitestringError as error:
@@ -297,7 +309,7 @@ class NwcClient:
             late = await exchange.next(read, pause_s, patient=True)
             if late is not None:
                 return late
-            record = await self._look(command.payment_hash)
+            record = await self._record_of(command)
             if isinstance(record, Settled):
                 return _paid(command, record)
             if _is_of_this_attempt(record, sent_at):
@@ -315,15 +327,18 @@ class NwcClient:
         stands = refused is _FAILED or (is_final(refused) and (is_first or refused.reason is Reason.PAYMENT_FAILED))
         if stands:
             return refused
-        record = await self._look(command.payment_hash)
+        record = await self._record_of(command)
         if isinstance(record, NeverSeen):  # some wallets write their record after they have answered
             await self._net.clock.sleep(self._net.waits.recheck_s)
-            record = await self._look(command.payment_hash)
+            record = await self._record_of(command)
         if isinstance(record, Settled):
             return _paid(command, record)
         if is_first and (isinstance(record, NeverSeen) or _is_of_this_attempt(record, sent_at)):
             return refused
         raise self._in_flight(command, f"it answered {own_word(refused)} ({_said(refused)}), and {_words(record)}")
+
+    async def _record_of(self, command: PayInvoice) -> LookupAnswer | Refused:
+        return await self._look(command.payment_hash, is_keysend=isinstance(command.destination, Keysend))
 
     def _in_flight(self, command: PayInvoice, known: str) -> KitestringError:
         return in_flight(command.payment_hash, known + self._clock_words())

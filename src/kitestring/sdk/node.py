@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from kitestring.backend.registry import open_backend
 from kitestring.base.commands import ListTransactions, PayInvoice
-from kitestring.base.destinations import Bolt11
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE, ZERO, Msat
 from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState, PayOrder
@@ -79,8 +79,11 @@ class NodeSource:
     async def pay(self, command: PayInvoice, timeout_s: float | None) -> Paid:
         """Pay once per hash: what is settled is answered again, what is under way is joined.
 
-        Raises KitestringError(INVOICE_TAKEN) where that was, or is, with another amount.
+        Raises KitestringError(INVOICE_TAKEN) where that was, or is, with another amount, and UNSUPPORTED for a keysend
+        that the node cannot send.
         """
+        if isinstance(command.destination, Keysend) and not self._backend.capabilities.keysend:
+            raise KitestringError(Reason.UNSUPPORTED, "this node pays invoices only")
         limit_s = PAY_TIMEOUT_S if timeout_s is None else timeout_s
         payment = self._open.get(command.payment_hash) or self._begin(command, max(1, int(limit_s)))
         _same_amount(command, payment.order.amount_msat)
@@ -104,9 +107,8 @@ class NodeSource:
         if fee_cap_msat is None:
             fee_cap_msat = default_fee_cap(amount_msat)
         order = PayOrder(command.destination, payment_hash, amount_msat, fee_cap_msat, timeout_s)
-        payment = OpenPayment(
-            order, command.expires_at, self._backend, self._clock, lambda: self._open.pop(payment_hash, None)
-        )
+        ends_at = command.expires_at or self._clock.now() + timeout_s  # what has no end of its own is not sent later
+        payment = OpenPayment(order, ends_at, self._backend, self._clock, lambda: self._open.pop(payment_hash, None))
         self._open[payment_hash] = payment
         return payment
 

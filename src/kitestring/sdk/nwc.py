@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.commands import ListTransactions, PayInvoice
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import BudgetState, Info, Paid, Transaction
@@ -36,6 +37,8 @@ class NwcSource:
         await self._client.__aexit__(None, None, None)
 
     async def pay(self, command: PayInvoice, timeout_s: float | None) -> Paid:
+        if isinstance(command.destination, Keysend):
+            return await self._client.pay_keysend(command, timeout_s=timeout_s)
         return await self._client.pay(command, timeout_s=timeout_s)
 
     async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:

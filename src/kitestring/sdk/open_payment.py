@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeGuard, TypeVar
 
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
@@ -48,7 +49,8 @@ async def ask_node(call: Awaitable[T], limit_s: float = READ_TIMEOUT_S) -> T:
 class OpenPayment:
     """Carried out by one task, whoever waits for it, so that one hash has one order at a time.
 
-    ``forget`` is called when nothing has to be remembered any more. ``expires_at`` is the invoice's, in Unix seconds.
+    ``forget`` is called when nothing has to be remembered any more. ``expires_at`` (Unix seconds) is the invoice's; a
+    keysend is not sent any more after it.
     """
 
     def __init__(
@@ -108,7 +110,9 @@ class OpenPayment:
         end = self._orders.end(answer, now_s, is_authoritative=is_authoritative)
         may_end = self._is_repeatable(answer) and not self._orders.has_lost(answer)
         if end is None and may_end and self._has_expired() and self._orders.is_over(now_s):
-            return Failed("the node shows no order that may still be carried out", FailureReason.EXPIRED)
+            is_invoice = isinstance(self.order.destination, Bolt11)
+            reason = FailureReason.EXPIRED if is_invoice else FailureReason.TOO_LATE
+            return Failed("the node shows no order that may still be carried out", reason)
         return end
 
     async def stop(self) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from kitestring.base.budgets import Period
 from kitestring.base.commands import ListTransactions, PayInvoice
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
@@ -20,12 +20,15 @@ from kitestring.client.in_flight import in_flight
 from kitestring.client.net import DEFAULT_WAITS, Net, Waits
 from kitestring.client.payable import Terms, ask, read
 from kitestring.codec import bolt11
+from kitestring.codec.keysend import checked_records, keysend, message_record, read_node_key
 from kitestring.sdk.notifications import Notifications
 from kitestring.sdk.source import Encryption, PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES
 from kitestring.wire.text import fit_description
+
+A = TypeVar("A", Msat, Msat | None)
 
 if TYPE_CHECKING:
     from kitestring.sdk.debits import DebitClient
@@ -43,7 +46,8 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof of a payment: SHA-256 of ``preimage`` is ``payment_hash``. ``fee`` was paid on top of ``amount``."""
+    """Proof of a payment: SHA-256 of ``preimage`` is ``payment_hash``. ``fee`` was paid on top of ``amount``. A keysend
+    has no ``bolt11``."""
 
     preimage: str
     fee: Msat
@@ -168,6 +172,34 @@ class Wallet:
                 paid = await self._source.pay(command, timeout_s)
         return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, payable.invoice.text)
 
+    async def keysend(
+        self,
+        pubkey: str,
+        amount: Msat,
+        *,
+        message: str = "",
+        records: Mapping[int, bytes] | None = None,
+        max_fee: Msat | None = None,
+        timeout_s: float | None = None,
+    ) -> Receipt:
+        """Pay the key of a node (66 hex digits) that has asked for nothing.
+
+        ``message`` and ``records`` (TLV types from 65,536 on) go along: at most 20 with 1,000 bytes. The receipt proves
+        nothing to others, for its preimage is the payer's own. Every call is another payment: after PAYMENT_IN_FLIGHT
+        (detail ``payment_hash``) ask :meth:`lookup`, and do not call again. Raises KitestringError as :meth:`pay` does,
+        and UNSUPPORTED where the wallet cannot.
+        """
+        amount, max_fee = _positive(amount), _money(max_fee)
+        sent = [(number, value.hex()) for number, value in (records or {}).items()]
+        sent += [message_record(message)] if message else []
+        try:
+            key, checked = read_node_key(pubkey), checked_records(sent)
+        except CodecError as error:
+            raise KitestringError(Reason.MALFORMED, str(error)) from error
+        command = keysend(key, amount, preimage=self._net.entropy(32).hex(), records=checked, max_fee_msat=max_fee)
+        paid = await self._source.pay(command, timeout_s)
+        return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, "")
+
     async def _paid_before(self, command: PayInvoice) -> Paid:
         """An expired invoice may be one that was paid in time, or that is being paid."""
         payment_hash = command.payment_hash
@@ -269,7 +301,7 @@ class Wallet:
         return await self._source.info()
 
 
-def _money(amount: Msat | None) -> Msat | None:
+def _money(amount: A) -> A:
     """Raises TypeError for a bare number: nobody could tell sats from millisats."""
     if amount is not None and not isinstance(amount, Msat):
         raise TypeError("an amount is written sat(210) or Msat(210_000), not as a bare number")
@@ -278,7 +310,7 @@ def _money(amount: Msat | None) -> Msat | None:
     return amount
 
 
-def _positive(amount: Msat | None) -> Msat | None:
+def _positive(amount: A) -> A:
     if _money(amount) == 0:
         raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "an amount is at least one millisatoshi")
     return amount

@@ -33,6 +33,13 @@ def test_an_invoice_of_the_outside_is_a_line_that_can_be_paid(service: Service) 
     assert service.ok("pay", done.stdout.strip())["amount_msat"] == 50_000
 
 
+def test_a_node_of_the_outside_is_a_key_that_can_be_paid(service: Service) -> None:
+    done = service.run("sandbox", "node")
+    assert done.stdout.count("\n") == 1
+    paid = service.ok("keysend", done.stdout.strip(), "50", "--message", "thanks")
+    assert (paid["amount_msat"], paid["internal"]) == (50_000, False)
+
+
 @pytest.mark.parametrize("proof", [None, "proven", "claimed", "false"])
 def test_every_kind_of_receipt_has_its_words_and_a_false_one_is_shouted(proof: str | None) -> None:
     assert ("WRONG" in sandbox._RECEIPTS[proof]) == (proof == "false")

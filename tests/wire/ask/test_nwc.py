@@ -16,8 +16,8 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
 )
-from kitestring.base.destinations import Bolt11, Keysend
-from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.destinations import Bolt11
+from kitestring.base.errors import CodecError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import (
     Balance,
@@ -34,6 +34,7 @@ from kitestring.base.outcomes import (
     TransactionState,
 )
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
+from kitestring.codec.keysend import keysend
 from kitestring.nostr import kinds
 from kitestring.nostr.event import sign_event
 from kitestring.wire.ask.nwc import (
@@ -67,11 +68,19 @@ PAY = PayInvoice(
     description="tea",
     metadata='{"comment":"hi"}',
 )
+#: To one times the base point.
+KEY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+RECORDS = ((65_536, "00ff"),)
+SEND = keysend(
+    KEY, Msat(5000), preimage=PREIMAGE, records=RECORDS, max_fee_msat=Msat(0),
+    metadata='{"tlv_records":[{"type":65536,"value":"00ff"}]}',
+)  # fmt: skip
 COMMANDS: dict[str, AnyCommand] = {
     "get_balance": GetBalance(),
     "get_budget": GetBudget(),
     "get_info": GetInfo(),
     "pay_invoice": PAY,
+    "pay_keysend": SEND,
     "lookup_invoice": LookupInvoice(payment_hash=PAYMENT_HASH),
     "make_invoice": MakeInvoice(amount_msat=Msat(1000), description="tea", expiry_s=600, metadata='{"a":1}'),
     "list_transactions": ListTransactions(
@@ -166,10 +175,44 @@ def test_an_unknown_code_keeps_the_wallets_words_capped_and_stripped() -> None:
     )
 
 
-def test_a_connection_is_not_asked_to_pay_without_an_invoice() -> None:
-    with pytest.raises(KitestringError) as caught:
-        encode_request(replace(PAY, destination=Keysend("02" * 33, "ab" * 32)))
-    assert caught.value.reason is Reason.UNSUPPORTED
+def test_a_keysend_is_asked_for_with_its_own_preimage() -> None:
+    assert json.loads(encode_request(SEND)) == {
+        "method": "pay_keysend",
+        "params": {
+            "pubkey": KEY, "amount": 5000, "preimage": PREIMAGE, "tlv_records": [{"type": 65536, "value": "00ff"}],
+            "max_fee": 0, "metadata": {"tlv_records": [{"type": 65536, "value": "00ff"}]},
+        },
+    }  # fmt: skip
+    bare = json.loads(encode_request(keysend(KEY, Msat(5000), preimage=PREIMAGE)))
+    assert bare["params"] == {"pubkey": KEY, "amount": 5000, "preimage": PREIMAGE}
+
+
+def test_the_preimage_of_a_keysend_is_the_payers_own_and_proves_nothing() -> None:
+    beside = json.dumps({"error": {"code": "INTERNAL", "message": "no"}, "result": {"preimage": PREIMAGE}})
+    assert decode_response(beside, PAY) == Paid(PAYMENT_HASH, PREIMAGE, Msat(5000), Msat(0))
+    assert isinstance(decode_response(beside, SEND), Refused)
+    settled = decode_response(json.dumps({"result": {"preimage": PREIMAGE, "fees_paid": 3}}), SEND)
+    assert settled == Paid(PAYMENT_HASH, PREIMAGE, Msat(5000), Msat(3))
+
+
+@pytest.mark.parametrize(
+    ("state", "answer"),
+    [
+        ("settled", Settled(PREIMAGE, Msat(7))),
+        ("pending", InFlight()),
+        ("failed", Failed("its record says failed", attempt_at=NOW)),
+        (None, InFlight()),
+    ],
+)
+def test_of_a_record_of_a_keysend_the_state_alone_counts(state: str | None, answer: object) -> None:
+    record = {"type": "outgoing", "state": state, "preimage": PREIMAGE, "fees_paid": 7, "created_at": NOW}
+    text = json.dumps({"result": record})
+    assert decode_record(text, PAYMENT_HASH, NOW, is_keysend=True) == answer
+    assert decode_record(text, PAYMENT_HASH, NOW) == Settled(PREIMAGE, Msat(7))
+    unproven = json.dumps({"result": record | {"preimage": "22" * 32}})
+    assert not isinstance(decode_record(unproven, PAYMENT_HASH, NOW, is_keysend=True), Settled)
+    refused = json.dumps({"error": {"code": "OTHER"}, "result": record})
+    assert isinstance(decode_record(refused, PAYMENT_HASH, NOW, is_keysend=True), Refused)
 
 
 @pytest.mark.parametrize(

@@ -48,30 +48,40 @@ def command(
     if wallet is not None:
         from kitestring.app.cli.wallet import pay_from
 
-        _refuse_key()
+        refuse_key()
         show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee, description, encryption))
         return
-    if encryption != "auto":
-        raise KitestringError(Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet")
-    from kitestring.app.owner.params import DEFAULT_WAIT_S
+    refuse_encryption(encryption)
     from kitestring.client.payable import read
 
     shell.note_left_out(getattr(read(target), "left_out", ()))  # a wrong code is wrong whether or not the service runs
-    params: dict[str, Any] = {"target": target, "description": description, "wait_s": DEFAULT_WAIT_S}
+    params: dict[str, Any] = {"target": target, "description": description}
     if amount_sat is not None:
         params["amount_msat"] = msat(amount_sat)
     if max_fee is not None:
         params["max_fee_msat"] = msat(max_fee)
+    show_paid(shell, call_to_pay(shell, "pay", params, key))
+
+
+def call_to_pay(shell: Shell, name: str, params: dict[str, Any], key: str) -> dict[str, Any]:
+    """The result of an owner's command that pays, waiting for its end. Raises KitestringError."""
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+
     try:
-        result = shell.call("pay", params, key, wait_s=DEFAULT_WAIT_S)
+        return shell.call(name, {**params, "wait_s": DEFAULT_WAIT_S}, key, wait_s=DEFAULT_WAIT_S)
     except KitestringError as error:
         if error.reason is Reason.SPENDING_STOPPED:
             error.message += "; `kitestring doctor` says why and what to do"
         raise
-    show_paid(shell, result)
 
 
-def _refuse_key() -> None:
+def refuse_encryption(encryption: Encryption) -> None:
+    """Refuse the encryption of a connection where none is used."""
+    if encryption != "auto":
+        raise KitestringError(Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet")
+
+
+def refuse_key() -> None:
     """Refuse an idempotency key: only the running service keeps its promise, and to rely on it here could pay twice."""
     source = click.get_current_context().get_parameter_source("key")
     if source is not click.core.ParameterSource.DEFAULT:

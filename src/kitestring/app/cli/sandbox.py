@@ -63,6 +63,17 @@ def invoice(shell: Shell, amount_sat: int, description: str) -> None:
     shell.show({"bolt11": bolt11, "amount_msat": msat(amount_sat)}, bolt11)
 
 
+@command.command("node")
+@common
+def node(shell: Shell) -> None:
+    """Somebody out there has a node that takes what it has not asked for: prints its key, for `kitestring keysend`."""
+    from kitestring.backend.sandbox.world import World
+
+    with World(_world(shell)) as world:
+        pubkey = world.node()
+    shell.show({"pubkey": pubkey}, pubkey)
+
+
 def _world(shell: Shell) -> Path:
     config, home = shell.config, shell.home
     if not config.node_url.startswith("sandbox:"):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kitestring.sdk.source import Encryption
-    from kitestring.sdk.wallet import Wallet, WalletBudget
+    from kitestring.sdk.wallet import Receipt, Wallet, WalletBudget
 
 A = TypeVar("A")
 
@@ -56,20 +56,48 @@ def pay_from(
 ) -> dict[str, Any]:  # fmt: skip
     """Pay from any wallet that the SDK can open. Raises KitestringError; KeyboardInterrupt says nothing about the
     payment."""
-    import asyncio
-
+    from kitestring.base.money import sat
     from kitestring.client.payable import read
 
     uri = read_secret(shell, source)
     shell.note_left_out(getattr(read(target), "left_out", ()))  # before the wallet is looked for
+    amount = None if amount_sat is None else sat(amount_sat)
+    max_fee = None if max_fee_sat is None else sat(max_fee_sat)
+    return _paid_by(
+        shell, uri, encryption, lambda wallet: wallet.pay(target, amount, max_fee=max_fee, description=description)
+    )
+
+
+def keysend_from(
+    shell: Shell, source: str, pubkey: str, amount_sat: int, max_fee_sat: int | None, message: str,
+    records: dict[int, bytes], encryption: Encryption = "auto",
+) -> dict[str, Any]:  # fmt: skip
+    """Pay a key without an invoice, as :func:`pay_from`."""
+    from kitestring.base.money import sat
+
+    max_fee = None if max_fee_sat is None else sat(max_fee_sat)
+    return _paid_by(
+        shell,
+        read_secret(shell, source),
+        encryption,
+        lambda wallet: wallet.keysend(pubkey, sat(amount_sat), message=message, records=records, max_fee=max_fee),
+    )
+
+
+def _paid_by(
+    shell: Shell, uri: str, encryption: Encryption, pay: Callable[[Wallet], Awaitable[Receipt]]
+) -> dict[str, Any]:
+    """The result of a payment from the wallet of this link."""
+    import asyncio
+
     shell.note_left_out(_left_out(uri))
     shell.note_waiting("asking the wallet over its relays …")
     try:
-        return asyncio.run(_pay(shell, uri, target, amount_sat, max_fee_sat, description, encryption))
+        return asyncio.run(_pay(_opened(shell, uri, encryption), pay))
     except KeyboardInterrupt:
         shell.note(
             "\nthe wallet may have been asked, and may still pay: look at its payments first; an invoice is paid once, "
-            "however often it is tried, and an offer each time"
+            "however often it is tried, and an offer or a key each time"
         )
         raise
 
@@ -84,16 +112,9 @@ def _left_out(uri: str) -> tuple[str, ...]:
         return ()
 
 
-async def _pay(
-    shell: Shell, uri: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str,
-    encryption: Encryption,
-) -> dict[str, Any]:  # fmt: skip
-    from kitestring.base.money import sat
-
-    amount = None if amount_sat is None else sat(amount_sat)
-    max_fee = None if max_fee_sat is None else sat(max_fee_sat)
-    async with _opened(shell, uri, encryption) as wallet:
-        receipt = await wallet.pay(target, amount, max_fee=max_fee, description=description)
+async def _pay(opened: Wallet, pay: Callable[[Wallet], Awaitable[Receipt]]) -> dict[str, Any]:
+    async with opened as wallet:
+        receipt = await pay(wallet)
     return {
         "payment_hash": receipt.payment_hash,
         "preimage": receipt.preimage,

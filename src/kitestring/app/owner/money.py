@@ -93,12 +93,21 @@ async def pay(desk: Spending, params: PayParams, call: Call) -> Result:
         command = _stored_order(stored.command, params)
     outcome = await desk.pay(call.request_id, call.caller.grant_id, command, params.wait_s)
     if outcome is None:
-        raise KitestringError(
-            Reason.PAYMENT_IN_FLIGHT,
-            "the payment is still under way; `kitestring transactions --unpaid` shows how it ends",
-            payment_hash=command.payment_hash,
-        )
-    paid = expect(outcome, Paid)
+        raise in_flight(command.payment_hash)
+    return show_paid(expect(outcome, Paid))
+
+
+def in_flight(payment_hash: str) -> KitestringError:
+    """The error that tells that a payment has no end yet."""
+    return KitestringError(
+        Reason.PAYMENT_IN_FLIGHT,
+        "the payment is still under way; `kitestring transactions --unpaid` shows how it ends",
+        payment_hash=payment_hash,
+    )
+
+
+def show_paid(paid: Paid) -> Result:
+    """The result of a payment that has settled."""
     return {
         "payment_hash": paid.payment_hash,
         "preimage": paid.preimage,

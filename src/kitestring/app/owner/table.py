@@ -64,6 +64,7 @@ TABLE: Final = (
     CommandRow("offer_relink", "offers", "offer relink"),
     CommandRow("offer_delete", "offers", "offer delete"),
     CommandRow("pay", "money", "pay", "Pay an invoice or an offer."),
+    CommandRow("keysend", "keysends", "keysend", "Pay the key of a node, without an invoice."),
     CommandRow("invoice", "money", "invoice", "Make an invoice to be paid."),
     CommandRow("balance", "money", "balance", "Show what can be spent."),
     CommandRow("transactions", "money", "transactions", "List payments in and out."),

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from msgspec.structs import replace
 
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
 from kitestring.base.budgets import Budget
-from kitestring.base.destinations import Bolt11
-from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.destinations import Bolt11, Keysend
+from kitestring.base.errors import CodecError, Reason
 from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Outcome
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown, preimage_fits
@@ -25,6 +25,7 @@ from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.codec.json import dumps, loads_object, loads_reply
+from kitestring.codec.keysend import write_records
 from kitestring.codec.uri import MAX_LUD16_LENGTH
 from kitestring.nostr.event import Event
 from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
@@ -49,22 +50,31 @@ _STATES: Final = {state.value: state for state in o.TransactionState}
 
 
 def encode_request(command: c.AnyCommand) -> str:
-    """The plaintext that asks a wallet for ``command``. Members that say nothing are left out. Raises
-    KitestringError(UNSUPPORTED) for a payment without an invoice."""
-    method, params = _WRITERS[type(command)]
+    """The plaintext that asks a wallet for ``command``. Members that say nothing are left out."""
+    method, params = _writer(command)
     members = {name: value for name, value in params(command).items() if value is not None and value != ""}
     return dumps({"method": method, "params": members})
 
 
+def _writer(command: c.AnyCommand) -> tuple[str, Callable[[Any], dict[str, object]]]:
+    """The method that carries a command, and how its parameters are written."""
+    is_keysend = isinstance(command, c.PayInvoice) and isinstance(command.destination, Keysend)
+    return ("pay_keysend", _pay_params) if is_keysend else _WRITERS[type(command)]
+
+
 def _pay_params(command: c.PayInvoice) -> dict[str, object]:
-    if not isinstance(command.destination, Bolt11):
-        raise KitestringError(Reason.UNSUPPORTED, "a connection is asked to pay invoices only")
-    return {
-        "invoice": command.destination.text,
-        "amount": command.amount_msat if command.destination.amountless else None,
+    more = {
         "max_fee": command.max_fee_msat,
         "metadata": loads_object(command.metadata) if command.metadata else None,
     }
+    match command.destination:
+        case Bolt11(text, amountless):
+            return {"invoice": text, "amount": command.amount_msat if amountless else None, **more}
+        case Keysend(node_key, preimage, records):
+            named = {"preimage": preimage, "tlv_records": write_records(records) or None}
+            return {"pubkey": node_key, "amount": command.amount_msat, **named, **more}
+        case _:
+            assert_never(command.destination)
 
 
 def _make_params(command: c.MakeInvoice) -> dict[str, object]:
@@ -121,7 +131,12 @@ def decode_response(plaintext: str, command: c.AnyCommand) -> Outcome:
 
 
 def _is_proof(result: object, command: c.AnyCommand) -> bool:
-    if not isinstance(command, c.PayInvoice) or not isinstance(result, dict):
+    """Whether the preimage can only come from the payee: that of a keysend is the payer's own."""
+    if (
+        not isinstance(command, c.PayInvoice)
+        or not isinstance(result, dict)
+        or isinstance(command.destination, Keysend)
+    ):
         return False
     return preimage_fits(hex_in(result, "preimage"), command.payment_hash)
 
@@ -129,7 +144,7 @@ def _is_proof(result: object, command: c.AnyCommand) -> bool:
 def _read_paid(result: Members, command: c.PayInvoice) -> o.Paid:
     preimage = hex_in(result, "preimage")
     if not preimage_fits(preimage, command.payment_hash):
-        raise CodecError("the wallet's preimage does not belong to the invoice")
+        raise CodecError("the wallet's preimage does not belong to the payment")
     return o.Paid(command.payment_hash, preimage, command.amount_msat, Msat(number_in(result, "fees_paid") or 0))
 
 
@@ -262,16 +277,18 @@ _READERS: Final[dict[type[c.AnyCommand], Callable[[Members, Any], Outcome]]] = {
 # ---------------------------------------------------------------- the record of a payment
 
 
-def decode_record(plaintext: str, payment_hash: str, now: int) -> LookupAnswer | o.Refused:
+def decode_record(plaintext: str, payment_hash: str, now: int, *, is_keysend: bool = False) -> LookupAnswer | o.Refused:
     """The answer to a look-up as evidence about a payment, of which less has to be readable than to show it.
 
     ``now`` (Unix seconds) dates the word that there is no record. A record of a failure is dated by the wallet's clock.
-    Refused is everything else that the wallet would not tell. Raises CodecError when the answer cannot be read.
+    The preimage of a keysend is the payer's own, and proves nothing: then the state alone counts. Refused is everything
+    else that the wallet would not tell. Raises CodecError when the answer cannot be read.
     """
     members = loads_reply(plaintext, MAX_REPLY_BYTES)
     result, error = members.get("result"), members.get("error")
     preimage = hex_in(result, "preimage") if isinstance(result, dict) else ""
-    if error and not preimage_fits(preimage, payment_hash):
+    is_proof = preimage_fits(preimage, payment_hash) and not is_keysend
+    if error and not is_proof:
         refused = read_error(error)
         return NeverSeen(now) if refused.reason is Reason.UNKNOWN_TARGET else refused
     if not isinstance(result, dict):
@@ -279,11 +296,13 @@ def decode_record(plaintext: str, payment_hash: str, now: int) -> LookupAnswer |
     _check_hash(result, payment_hash)
     if result.get("type") != "outgoing":  # somebody else may have paid this wallet's own invoice
         return Unknown("its record is of an invoice, not of a payment")
-    if preimage_fits(preimage, payment_hash):
+    if is_proof:
         return Settled(preimage, Msat(number_in(result, "fees_paid") or 0))
     state = _STATES.get(text_in(result, "state", MAX_CODE_CHARS).lower())
     if state is o.TransactionState.FAILED:
         return Failed("its record says failed", attempt_at=number_in(result, "created_at") or None)
+    if state is o.TransactionState.SETTLED and is_keysend and preimage_fits(preimage, payment_hash):
+        return Settled(preimage, Msat(number_in(result, "fees_paid") or 0))
     if state is o.TransactionState.SETTLED:
         return Unknown("its record says settled, without a proof")
     # An invoice that expired while its payment is under way says nothing about the payment.
@@ -294,7 +313,7 @@ def decode_record(plaintext: str, payment_hash: str, now: int) -> LookupAnswer |
 
 #: Methods that only an extension of NIP-47 knows. Not list_transactions: it is older than its extension, and wallets
 #: that announce nothing serve it.
-EXTENSIONS: Final[dict[str, str]] = {"get_budget": "13"}
+EXTENSIONS: Final[dict[str, str]] = {"get_budget": "13", "pay_keysend": "04"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +329,7 @@ class ServiceInfo:
 def refuse_unannounced(command: c.AnyCommand, info: ServiceInfo | None) -> o.Refused | None:
     """The refusal of what a wallet does not announce, neither by the extension nor by name; to ask for it would be to
     wait for nothing. None where it does, and where it announces nothing at all."""
-    method, _ = _WRITERS[type(command)]
+    method, _ = _writer(command)
     extension = EXTENSIONS.get(method)
     if extension is None or info is None or not (info.methods or info.extensions):
         return None
