@@ -128,9 +128,10 @@ request is not paid again. A payment to the service's own node moves in the book
 - Used is what was paid, with its fees, and what is held for payments under way. It may exceed the total, where that was
   lowered.
 - Of several budgets the one with the least left is told, because it is the one that refuses first.
-- Calendar periods are those of UTC, weeks from Monday. A rolling budget is told with the next longer period (up to
-  1 day `daily`, 7 days `weekly`, 31 days `monthly`, else `yearly`): an app that goes by the word alone then spends too
-  slowly rather than too fast. Its `renews_at` is when all that counts now will have left; some of it leaves earlier.
+- Calendar periods are those of the owner's time zone (`budgets.zone`, else UTC), weeks from Monday. A rolling budget is
+  told with the next longer period (up to 1 day `daily`, 7 days `weekly`, 31 days `monthly`, else `yearly`): an app that
+  goes by the word alone then spends too slowly rather than too fast. Its `renews_at` is when all that counts now will
+  have left; some of it leaves earlier.
 - A budget of 0 is a budget. Methods that pay are not announced then.
 - The permission is one of its own: an app may be told its budget and not the balance, and the other way round.
 

@@ -201,3 +201,11 @@ async def test_a_session_of_a_service_that_does_not_run_is_not_waited_for(relay:
         session = await service.add_session(pointer, sat(50))
     with pytest.raises(KitestringError, match="the service is not running"):
         await service.session_used(session)
+
+
+async def test_a_service_that_names_its_zone_renews_budgets_by_it(tmp_path: Path) -> None:
+    with pytest.raises(KitestringError, match="no time zone 'Berlin'; did you mean 'Europe/Berlin'"):
+        Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db", zone="Berlin")
+    service = Service(relays=["ws://127.0.0.1:1"], store=tmp_path / "kite.db", zone="Asia/Kathmandu")
+    async with service:
+        assert service._running.desk.zone.offset_s(1_800_000_000) == 20_700

@@ -29,6 +29,7 @@ from kitestring.base.transactions import (
     SaveGrant,
     Tx,
 )
+from kitestring.base.zones import UTC
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.policy import budget as budgets
@@ -91,7 +92,7 @@ class RecordableMachine(RuleBasedStateMachine):
         self.now = now
         self.count += 1
         name = f"out-{self.count}"
-        (charge,) = budgets.charges(self.grant, Msat(amount + cap), self.now)
+        (charge,) = budgets.charges(self.grant, Msat(amount + cap), self.now, UTC)
         asked = request(f"ask-{name}", sent_at=self.now, received_at=self.now)
         if self.apply(claim(name, payment(name, amount, cap, created_at=self.now), charge, asked=asked)) == Claimed():
             self.open[f"pay-{name}"] = name

@@ -5,9 +5,10 @@ from __future__ import annotations
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import GetBalance, GetBudget, GetInfo, ListTransactions, LookupInvoice
 from kitestring.base.errors import Reason
-from kitestring.base.money import Msat
-from kitestring.base.outcomes import Balance, BudgetState, Found, Info, Listed, Refused
-from kitestring.policy.calendar import period_end
+from kitestring.base.money import Msat, sat
+from kitestring.base.outcomes import Balance, BudgetState, Found, Info, Listed, Paid, Refused
+from kitestring.base.zones import UTC, Zone
+from kitestring.policy.calendar import period_end, time_text
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
@@ -110,7 +111,7 @@ async def test_a_budget_is_told_with_what_is_held_and_renews_with_its_period(lif
         daily = Budget.daily(Msat(200_000))
         await rig.grant("app", budgets=(daily,), methods="pay_invoice get_budget")
         now = rig.clock.now()
-        assert await budget(rig, "app") == BudgetState(daily, Msat(0), period_end("day", now))
+        assert await budget(rig, "app") == BudgetState(daily, Msat(0), period_end("day", now, UTC))
         invoice = life.node.outside_invoice(Script(settles_after_s=None, fee=1_000))
         await rig.pay("r1", "app", invoice, 100_000, max_fee_msat=Msat(5_000))
         await rig.clock.sleep(1)
@@ -118,8 +119,8 @@ async def test_a_budget_is_told_with_what_is_held_and_renews_with_its_period(lif
         life.node.release(invoice[1])
         await rig.answer("r1")
         assert (await budget(rig, "app")).left_msat == 99_000
-        await rig.clock.sleep(period_end("day", now) - rig.clock.now())
-        assert await budget(rig, "app") == BudgetState(daily, Msat(0), period_end("day", rig.clock.now()))
+        await rig.clock.sleep(period_end("day", now, UTC) - rig.clock.now())
+        assert await budget(rig, "app") == BudgetState(daily, Msat(0), period_end("day", rig.clock.now(), UTC))
 
 
 @virtual
@@ -171,3 +172,30 @@ async def test_a_connection_that_may_spend_nothing_is_not_told_that_it_pays(life
         told = await rig.engine.ask("none", GetInfo())
         assert isinstance(told, Info)
         assert told.methods == ("get_budget", "get_info")
+
+
+@virtual
+async def test_a_budget_by_the_owners_clock_says_when_it_renews_and_outlives_a_move(life: Life) -> None:
+    """The owner moves between two starts, from a day that ends at 18:15 UTC to one that ends at 24:00."""
+    life.zone, daily = Zone("Asia/Kathmandu", (), (20_700,)), Budget.daily(sat(150))
+    async with life.service() as rig:
+        await rig.grant("app", budgets=(daily,), methods="pay_invoice get_budget")
+        renews = period_end("day", rig.clock.now(), life.zone)
+        assert (renews + 20_700) % 86_400 == 0
+        await rig.pay("r1", "app", life.node.outside_invoice(), 100_000)
+        await rig.answer("r1")
+        assert await budget(rig, "app") == BudgetState(daily, Msat(101_000), renews)
+        await rig.pay("r2", "app", life.node.outside_invoice(), 100_000)
+        refused = await rig.answer("r2")
+        assert refused.details["renews_at"] == renews
+        assert refused.message.endswith(f"renews {time_text(renews, life.zone)}")
+        assert refused.message.endswith("00:00 UTC+5:45")
+        await rig.clock.sleep(renews - rig.clock.now() - 60)
+    life.zone = UTC
+    async with life.service() as rig:
+        assert (await budget(rig, "app")).used_msat == 101_000
+        await rig.pay("r3", "app", life.node.outside_invoice(), 100_000)
+        assert (await rig.answer("r3")).reason is Reason.OVER_BUDGET
+        await rig.clock.sleep(period_end("day", rig.clock.now(), UTC) - rig.clock.now())
+        await rig.pay("r4", "app", life.node.outside_invoice(), 100_000)
+        assert isinstance(await rig.answer("r4"), Paid)

@@ -8,7 +8,8 @@ from kitestring.base.budgets import Budget, Period
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat, sat
 from kitestring.base.records import Charge
-from kitestring.policy.budget import bucket, charges, goes_on, length_s, oldest, renews_at
+from kitestring.base.zones import UTC, Zone
+from kitestring.policy.budget import charges, counting, goes_on, length_s, oldest, renews_at
 
 NOW = 1_760_000_000  # Thursday 2025-10-09 08:53:20 UTC
 DAY = 86_400
@@ -18,12 +19,12 @@ def grant(*budgets: Budget) -> Grant:
     return Grant(grant_id="g1", name="app", wire="nwc", budgets=budgets)
 
 
-def spend(budget: Budget, payments: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def spend(budget: Budget, payments: list[tuple[int, int]], zone: Zone = UTC) -> list[tuple[int, int]]:
     """What a ledger lets through: (time, amount) pairs that fitted, by the buckets alone."""
     buckets: dict[int, int] = {}
     passed = []
     for now, amount in payments:
-        (charged,) = charges(grant(budget), Msat(amount), now)
+        (charged,) = charges(grant(budget), Msat(amount), now, zone)
         used = sum(total for start, total in buckets.items() if start >= charged.oldest)
         if used + amount <= charged.limit_msat:
             buckets[charged.bucket] = buckets.get(charged.bucket, 0) + amount
@@ -33,9 +34,11 @@ def spend(budget: Budget, payments: list[tuple[int, int]]) -> list[tuple[int, in
 
 def test_a_charge_names_its_bucket_and_the_oldest_that_counts() -> None:
     day = NOW - NOW % DAY
-    assert charges(grant(Budget.daily(sat(5))), Msat(7), NOW) == (Charge("g1", Msat(7), sat(5), day, day),)
-    assert charges(grant(Budget.total(sat(5))), Msat(7), NOW) == (Charge("g1", Msat(7), sat(5), 0, 0),)
-    assert charges(grant(), Msat(7), NOW) == ()
+    assert charges(grant(Budget.daily(sat(5))), Msat(7), NOW, UTC) == (
+        Charge("g1", Msat(7), sat(5), day, day, ends=day + DAY, at=NOW),
+    )
+    assert charges(grant(Budget.total(sat(5))), Msat(7), NOW, UTC) == (Charge("g1", Msat(7), sat(5), 0, 0, at=NOW),)
+    assert charges(grant(), Msat(7), NOW, UTC) == ()
 
 
 def test_what_is_used_goes_on_to_count_in_a_budget_that_is_as_long() -> None:
@@ -52,9 +55,9 @@ def test_what_is_used_goes_on_to_count_in_a_budget_that_is_as_long() -> None:
 def test_each_budget_of_a_grant_is_charged_under_its_own_number() -> None:
     day = NOW - NOW % DAY
     both = grant(Budget.daily(sat(5)), Budget(sat(20), budget_id=1))
-    assert charges(both, Msat(7), NOW) == (
-        Charge("g1", Msat(7), sat(5), day, day),
-        Charge("g1", Msat(7), sat(20), 0, 0, budget_id=1),
+    assert charges(both, Msat(7), NOW, UTC) == (
+        Charge("g1", Msat(7), sat(5), day, day, ends=day + DAY, at=NOW),
+        Charge("g1", Msat(7), sat(20), 0, 0, budget_id=1, at=NOW),
     )
 
 
@@ -78,25 +81,27 @@ def test_no_rolling_window_ever_holds_more_than_the_limit(length_s: int, steps: 
 def test_a_rolling_window_has_few_buckets_and_gives_back_soon(length_s: int, now: int) -> None:
     budget = Budget.rolling(sat(1), length_s)
     width = max(1, -(-length_s // 64))
-    first, last = oldest(budget, now), bucket(budget, now)
+    last, first, _ = counting(budget, now, UTC)
     assert first <= now - length_s + 1
     assert now - length_s + 1 - first < width
     assert (last - first) // width + 1 <= 65
-    renewed = renews_at(budget, now)
+    renewed = renews_at(budget, now, UTC)
     assert renewed is not None
-    assert oldest(budget, renewed) > last >= oldest(budget, renewed - 1)
+    assert oldest(budget, renewed, UTC) > last >= oldest(budget, renewed - 1, UTC)
 
 
+@pytest.mark.parametrize("zone", [UTC, Zone("Asia/Kathmandu", (), (20_700,))], ids=lambda zone: zone.name)
 @pytest.mark.parametrize("period", ["day", "week", "month", "year"])
-def test_a_calendar_budget_is_empty_again_when_it_renews_and_not_a_second_before(period: Period) -> None:
+def test_a_calendar_budget_is_empty_again_when_it_renews_and_not_a_second_before(period: Period, zone: Zone) -> None:
     budget = Budget(Msat(100), period)
-    renewed = renews_at(budget, NOW)
+    renewed = renews_at(budget, NOW, zone)
     assert renewed is not None
+    assert (renewed + zone.offset_s(renewed)) % DAY == 0
     payments = [(NOW, 100), (renewed - 1, 1), (renewed, 100), (renewed + 1, 1)]
-    assert spend(budget, payments) == [(NOW, 100), (renewed, 100)]
+    assert spend(budget, payments, zone) == [(NOW, 100), (renewed, 100)]
 
 
 def test_a_budget_that_never_renews_is_spent_once() -> None:
     budget = Budget.total(Msat(100))
-    assert renews_at(budget, NOW) is None
+    assert renews_at(budget, NOW, UTC) is None
     assert spend(budget, [(NOW, 60), (NOW + 10**9, 41), (NOW + 10**9, 40)]) == [(NOW, 60), (NOW + 10**9, 40)]

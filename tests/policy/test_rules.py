@@ -15,6 +15,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
+from kitestring.base.zones import UTC
 from kitestring.policy.rules import Allow, decide, over_budget, permission_of, refuse_caller, refuse_invoice
 from tests.kit.changed import replace
 
@@ -43,7 +44,7 @@ def pay(amount_msat: int = 100_000, **changes: Any) -> PayInvoice:
 
 
 def decided(command: PayInvoice, grant: Grant | None = GRANT, **options: Any) -> Allow | Refused:
-    return decide(command, grant, now=NOW, network="regtest", **options)
+    return decide(command, grant, now=NOW, network="regtest", zone=UTC, **options)
 
 
 def reason(outcome: Allow | Refused | None) -> Reason | None:
@@ -210,17 +211,19 @@ def test_an_invoice_is_made_only_where_the_backend_can(
 
 
 def test_a_refusal_for_the_budget_says_what_is_left_and_when_it_renews() -> None:
-    outcome = over_budget(replace(GRANT, budgets=(Budget.rolling(sat(100), 3600),)), NOW, Msat(4000))
+    outcome = over_budget(replace(GRANT, budgets=(Budget.rolling(sat(100), 3600),)), NOW, UTC, Msat(4000))
     assert outcome.message.startswith(
         "the budget of 100 sat per 1h does not cover this payment and its fee reserve: 4 "
     )
     assert outcome.details["remaining_msat"] == 4000
-    daily = over_budget(replace(GRANT, budgets=(Budget.daily(sat(5_000)),)), 1_795_250_000, Msat(3_999_400))
+    daily = over_budget(replace(GRANT, budgets=(Budget.daily(sat(5_000)),)), 1_795_250_000, UTC, Msat(3_999_400))
     assert daily.message.endswith(": 3,999.4 sat left, renews 2026-11-22 00:00 UTC")
-    assert over_budget(replace(GRANT, budgets=(Budget.total(sat(1)),)), NOW, sat(0)).message.endswith(": 0 sat left")
-    assert over_budget(GRANT, NOW) == Refused(Reason.OVER_BUDGET)
+    in_all = over_budget(replace(GRANT, budgets=(Budget.total(sat(1)),)), NOW, UTC, sat(0))
+    assert in_all.message.endswith(": 0 sat left")
+    assert over_budget(GRANT, NOW, UTC) == Refused(Reason.OVER_BUDGET)
     both = replace(GRANT, budgets=(Budget.daily(sat(5)), Budget(sat(70), budget_id=1)))
-    assert over_budget(both, NOW, sat(3), budget_id=1).message.startswith("the budget of 70 sat in all does not cover")
+    total = over_budget(both, NOW, UTC, sat(3), budget_id=1)
+    assert total.message.startswith("the budget of 70 sat in all does not cover")
 
 
 @settings(max_examples=100, deadline=None)
@@ -250,7 +253,7 @@ def test_a_fee_reserve_is_lowered_to_what_the_budgets_have_left_and_never_raised
     assert isinstance(outcome, Allow)
     assert (outcome.fee_cap_msat, {charge.amount_msat for charge in outcome.charges}) == (sat(4), {sat(104)})
     for room, cap in ((Msat(0), Msat(0)), (sat(3), sat(3)), (sat(400), sat(4))):
-        allowed = decide(pay(), tight, now=NOW, network="regtest", fee_at_most=room)
+        allowed = decide(pay(), tight, now=NOW, network="regtest", zone=UTC, fee_at_most=room)
         assert isinstance(allowed, Allow)
         assert allowed.fee_cap_msat == cap
 
@@ -258,5 +261,7 @@ def test_a_fee_reserve_is_lowered_to_what_the_budgets_have_left_and_never_raised
 def test_an_invoice_with_less_life_than_is_wanted_counts_as_expired() -> None:
     command = pay()
     at = command.expires_at - 30
-    assert isinstance(decide(command, GRANT, now=at - 1, network="regtest", least_left_s=30), Allow)
-    assert reason(decide(command, GRANT, now=at, network="regtest", least_left_s=30)) is Reason.EXPIRED_INVOICE
+    assert isinstance(decide(command, GRANT, now=at - 1, network="regtest", zone=UTC, least_left_s=30), Allow)
+    assert (
+        reason(decide(command, GRANT, now=at, network="regtest", zone=UTC, least_left_s=30)) is Reason.EXPIRED_INVOICE
+    )

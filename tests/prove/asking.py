@@ -150,7 +150,7 @@ class Asking(Ground):
             name, amount, cap, payment_id=new, account_id=grant.account_id, grant_id=grant.grant_id,
             created_at=self.now, internal=ours, requestor=caller,
         )  # fmt: skip
-        charged = charges(grant, Msat(amount + cap), self.now)
+        charged = charges(grant, Msat(amount + cap), self.now, self.zone)
         tx = claim(name, paid, *charged, asked=self.asks(asked, wire="debits", grant_id=grant.grant_id))
         consume = () if token is None else (token,)
         return replace(tx, grant_version=grant.version, share=data.draw(SHARES), consume=consume)

@@ -15,6 +15,7 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import IllegalStepError
 from kitestring.base.records import NodeView, Request
 from kitestring.base.transactions import Denied, Prune, SaveAccount, SaveGrant, SetSpending, Tx, Write
+from kitestring.base.zones import UTC, Zone
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.memory import Memory
 from kitestring.ledger.apply.table import APPLY
@@ -29,13 +30,17 @@ from tests.prove.model import Model
 RICH = NodeView(Msat(10**18), Msat(0))
 ACCOUNTS = ("alice", "bob")
 #: Everything that may be odd about the world.
-HAZARDS = frozenset({"time goes back", "budget edited", "fee below zero", "nothing received"})
+HAZARDS = frozenset({"time goes back", "budget edited", "zone edited", "fee below zero", "nothing received"})
 HASHES = ("one", "two", "three", "four", "five")
 #: What only those ask for who ask the owner: a hash that is held is seldom free again.
 MORE_HASHES = tuple(f"bill {number}" for number in range(12))
 NAMES = st.sampled_from(HASHES)
 ACCOUNT = st.sampled_from(ACCOUNTS)
 AMOUNT = st.integers(1, 9_000)
+#: One is east by a day and more of another; in two it is about midnight when all begins.
+ZONES = st.sampled_from(
+    [UTC, *(Zone(f"{offset_s}", (), (offset_s,)) for offset_s in (-32_400, -32_100, -31_900, 54_400, 54_300))]
+)
 #: The pointer that strangers speak to; what is taken by it comes from alice.
 POINTER = "till"
 BUDGETS = st.sampled_from(
@@ -80,7 +85,7 @@ class Ground(RuleBasedStateMachine):
         self.path = self.room.enter_context(ledger_path())
         self.runner = asyncio.Runner()
         self.model = Model(ACCOUNTS, {hash_of(name): name for name in HASHES + MORE_HASHES})
-        self.count, self.now = 0, NOW
+        self.count, self.now, self.zone = 0, NOW, UTC
         self._open()
         grants = [
             Grant(grant_id=f"of-{account}", name=account, wire="nwc", account_id=account, budgets=mine)
@@ -150,6 +155,11 @@ class Ground(RuleBasedStateMachine):
     def edit(self, data: st.DataObject, budgets: tuple[Budget, ...]) -> None:
         grant = self.model.grants[data.draw(st.sampled_from(sorted(self.model.grants)))]
         self.command(SaveGrant(replace(grant, budgets=budgets, version=grant.version + 1)))
+
+    @precondition(lambda self: self.plays("zone edited"))
+    @rule(zone=ZONES)
+    def move(self, zone: Zone) -> None:
+        self.zone = zone
 
     @rule(account=ACCOUNT, amount=st.integers(1, 60_000))
     def fund(self, account: str, amount: int) -> None:

@@ -64,7 +64,7 @@ class LedgerMachine(Asking):
             name, amount, cap, payment_id=new, account_id=account, grant_id=grant.grant_id, created_at=self.now,
             internal=ours,
         )  # fmt: skip
-        charged = charges(grant, Msat(amount + cap), self.now)
+        charged = charges(grant, Msat(amount + cap), self.now, self.zone)
         tx = claim(name, made, *charged, asked=self.asks(f"ask-{asked}", grant_id=grant.grant_id))
         self.play(replace(tx, grant_version=grant.version, share=share))
 

@@ -193,15 +193,32 @@ class Model:
     def _before(self, charge: Charge) -> int:
         """What is used of its budget right before a charge."""
         window = self.windows.setdefault((charge.grant_id, charge.budget_id), Window())
-        since = charge.oldest if window.oldest is None else max(window.oldest, charge.oldest)
-        return self.used((charge.grant_id, charge.budget_id), since)
+        before = window.before if charge.oldest <= window.before_at else 0
+        return before + self.used((charge.grant_id, charge.budget_id), self._oldest(window, charge))
+
+    def _oldest(self, window: Window, charge: Charge) -> int:
+        """The oldest bucket that counts with a charge. A period goes on to its end, and as long as its charges lie in
+        that of the new one."""
+        if window.oldest is None:
+            return charge.oldest
+        goes_on = charge.oldest <= max(window.oldest, window.last_at) or charge.at < window.ends
+        return window.oldest if goes_on else charge.oldest
 
     def _begin(self, tx: ClaimPayment) -> None:
         paid = self._paid(tx.payment)
         for charge in tx.charges:
             window = self.windows[charge.grant_id, charge.budget_id]
-            window.oldest = charge.oldest if window.oldest is None else max(window.oldest, charge.oldest)
-            paid.buckets[charge.grant_id, charge.budget_id] = max(charge.bucket, window.oldest)
+            is_rolling = charge.bucket != charge.oldest
+            oldest = self._oldest(window, charge)
+            if window.oldest is not None and oldest != window.oldest:
+                used = self.used((charge.grant_id, charge.budget_id))
+                window.before, window.before_at = used if window.last_at else 0, window.last_at
+                window.ends = window.last_at = 0
+            window.oldest = oldest
+            if charge.ends:
+                window.ends, window.last_at = max(window.ends, charge.ends), max(window.last_at, charge.at)
+            bucket = max(charge.bucket, window.oldest) if is_rolling else window.oldest
+            paid.buckets[charge.grant_id, charge.budget_id] = bucket
         self.payments[tx.payment.payment_id] = paid
         for token in tx.consume:
             self.words.take(token, tx.payment.payment_id)

@@ -123,3 +123,7 @@ class Window:
 
     limit: int = 0
     oldest: int | None = None
+    ends: int = 0
+    last_at: int = 0
+    before: int = 0
+    before_at: int = 0

@@ -59,6 +59,8 @@ PERIODS: Final[tuple[dict[str, Any], ...]] = (
     {"period": "rolling", "length_s": 3_600},
     {"period": "rolling", "length_s": 60},
 )
+#: The owner moves between two lives.
+ZONES: Final = ("UTC", "UTC", "Asia/Kathmandu", "America/New_York")
 #: Payments that others have made with the node since its last backup; more than a world has payments of its own.
 PAID_BY_OTHERS: Final = 50
 #: Answers of a node that is not well.
@@ -255,7 +257,8 @@ class World:
         works = (self.pays(), self.sells(), self.takes(), self.sends())
         clients = [asyncio.create_task(work) for work in works]
         try:
-            for _ in range(LIVES):
+            for zone in random.Random(f"zones of {self.seed}").choices(ZONES, k=LIVES):
+                self.house.settings["budget_zone"] = zone
                 await self.live(LIFE_S, Crossings(self.chance.randrange(5, 150)))
                 await self.trouble(False)
             self.calm()

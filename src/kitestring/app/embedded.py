@@ -16,6 +16,7 @@ from kitestring.app.home.config import RELAYS, Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.signals import asked_to_stop
+from kitestring.app.home.zones import load_zone
 from kitestring.app.owner.command import Manage, Read
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.debit_pointers import DEFAULT_SESSION_S, MAX_SESSION_ROWS
@@ -33,8 +34,8 @@ from kitestring.base.money import Msat, sat
 from kitestring.base.ports import Entropy
 from kitestring.base.store import Store
 from kitestring.base.transactions import Write
+from kitestring.base.zones import UTC
 from kitestring.crypto.keys import SecretKey
-from kitestring.engine.limits import Limits
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
@@ -111,14 +112,20 @@ class Service:
 
     ``backend`` is a node URL (``sandbox://``, ``lnd+https://HOST:PORT?cert=PATH&macaroon=PATH``), ``relays`` (at least
     one) are where it is reached, ``store`` is the file of the ledger; key, lock and sandbox live beside it under the
-    same name. :meth:`run` serves until Ctrl-C; inside a program of your own use ``async with``.
+    same name. Calendar budgets renew by the time zone ``zone``, such as ``Europe/Berlin``. :meth:`run` serves until
+    Ctrl-C; inside a program of your own use ``async with``.
 
     :meth:`grant`, :meth:`offer` and :meth:`pointer` are for before it runs; :meth:`add_grant`, :meth:`add_offer` and
     :meth:`add_pointer` for while it does.
     """
 
     def __init__(
-        self, *, relays: Iterable[str], backend: str = "sandbox://", store: str | Path = "kitestring.db"
+        self,
+        *,
+        relays: Iterable[str],
+        backend: str = "sandbox://",
+        store: str | Path = "kitestring.db",
+        zone: str = UTC.name,
     ) -> None:
         path = Path(store).absolute()
         found = RELAYS.check([] if isinstance(relays, str) else list(relays))  # a text is a list of its letters
@@ -127,7 +134,7 @@ class Service:
         self._relays: Final = found
         self._home: Final = DataDir(path.parent, path.parent, store=path)
         node = f"sandbox://{self._home.sandbox_db}" if backend == "sandbox://" else backend
-        self._config: Final = Config(path.parent, node_url=node, relays=self._relays)
+        self._config: Final = Config(path.parent, node_url=node, relays=self._relays, budget_zone=load_zone(zone).name)
         self._core: Core | None = None
         self._started = AsyncExitStack()
 
@@ -178,7 +185,7 @@ class Service:
             keyring = self._keyring()
             store = await SqliteStore.open(self._home.ledger, keyring.service_id)
             try:
-                desk = _StoppedDesk(self._home.path, keyring, store, self._relays, self._config.limits)
+                desk = _StoppedDesk(self._config, keyring, store, self._relays)
                 return await _run(_stopped_commands(desk), name, params)
             finally:
                 await store.close()
@@ -323,8 +330,8 @@ class Service:
 class _StoppedDesk(LedgerDesk, Managing):
     """A stopped service whose ledger is open for writing: what needs neither node nor relay can be managed."""
 
-    def __init__(self, data_dir: Path, keyring: Keyring, store: Store, relays: tuple[str, ...], limits: Limits) -> None:
-        super().__init__(data_dir, keyring.service_id, store, relays, limits)
+    def __init__(self, config: Config, keyring: Keyring, store: Store, relays: tuple[str, ...]) -> None:
+        super().__init__(config, keyring.service_id, store, relays)
         self._ledger, self._keyring = store, keyring
         self._one_at_a_time = asyncio.Lock()
 

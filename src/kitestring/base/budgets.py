@@ -18,8 +18,8 @@ class Budget:
     """At most ``limit_msat`` (fees and open reservations included) in one period.
 
     ``rolling`` counts the last ``length_s`` seconds; ``day``, ``week`` (from Monday), ``month`` and ``year`` are
-    calendar periods in UTC; ``never`` is a budget that does not renew. ``budget_id`` tells the budgets of one grant
-    apart: what is used is counted under it, whatever becomes of the limit.
+    calendar periods of the owner's time zone (UTC unless it is set); ``never`` is a budget that does not renew.
+    ``budget_id`` tells the budgets of one grant apart: what is used is counted under it, whatever becomes of the limit.
     """
 
     limit_msat: Msat
@@ -29,22 +29,22 @@ class Budget:
 
     @classmethod
     def daily(cls, limit: Msat) -> Budget:
-        """Renews at 00:00 UTC."""
+        """Renews at midnight."""
         return cls(limit, "day")
 
     @classmethod
     def weekly(cls, limit: Msat) -> Budget:
-        """Renews on Monday at 00:00 UTC."""
+        """Renews on Monday at midnight."""
         return cls(limit, "week")
 
     @classmethod
     def monthly(cls, limit: Msat) -> Budget:
-        """Renews on the first day of a month at 00:00 UTC."""
+        """Renews on the first day of a month at midnight."""
         return cls(limit, "month")
 
     @classmethod
     def yearly(cls, limit: Msat) -> Budget:
-        """Renews on 1 January at 00:00 UTC."""
+        """Renews on 1 January at midnight."""
         return cls(limit, "year")
 
     @classmethod

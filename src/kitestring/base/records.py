@@ -194,7 +194,7 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
     """A budget charge, computed by policy: the bucket the amount falls into and the oldest bucket that still counts.
 
     Buckets below ``oldest`` have left the window. A calendar budget has one bucket, its period's start: then both are
-    the same.
+    the same, and ``ends`` is the end of that period (0 of any other budget). It was computed at ``at``.
     """
 
     grant_id: str
@@ -203,3 +203,5 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
     bucket: int
     oldest: int
     budget_id: int = 0
+    ends: int = 0
+    at: int = 0

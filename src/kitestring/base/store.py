@@ -240,8 +240,9 @@ class Reads(Protocol):
         """Count what is on all pages of ``query``; None where that is more than a store counts for a request."""
         ...
 
-    async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0) -> Msat:
-        """The part of one of a grant's budgets that is used or reserved, from the bucket ``oldest`` on."""
+    async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0, *, now: int = 0) -> Msat:
+        """The part of one of a grant's budgets that is used or reserved, from the bucket ``oldest`` on, as a charge at
+        ``now`` would find it."""
         ...
 
     async def totals(self) -> Totals:

@@ -19,6 +19,7 @@ from kitestring.base.ports import Clock, Deliver, Encode, Entropy
 from kitestring.base.records import Node
 from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
+from kitestring.base.zones import UTC, Zone
 from kitestring.engine.earlier import EarlierLife
 from kitestring.engine.limits import Limits
 from kitestring.engine.same_node import SameNode
@@ -74,6 +75,8 @@ class Context:
     encode: Encode
     deliver: Deliver
     limits: Limits = field(default_factory=Limits)
+    #: Of the owner: calendar budgets renew by it.
+    zone: Zone = UTC
     #: Whether somebody outside has confirmed that the ledger is as new as what anybody was told.
     is_witnessed: Callable[[], bool] = _always
     #: Preimages of keysends follow from it and from the request. b"": one that this process alone knows.

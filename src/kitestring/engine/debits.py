@@ -132,9 +132,10 @@ class Debits:
 
     async def _room(self, grant: Grant) -> Msat:
         """The rest of the tightest budget: as much can be taken, because a fee reserve is lowered to fit."""
-        now, store = self._context.clock.now(), self._context.store
+        now, zone, store = self._context.clock.now(), self._context.zone, self._context.store
         left = [
-            budget.limit_msat - await store.budget_used(grant.grant_id, oldest(budget, now), budget.budget_id)
+            budget.limit_msat
+            - await store.budget_used(grant.grant_id, oldest(budget, now, zone), budget.budget_id, now=now)
             for budget in grant.budgets
         ]
         return min(left, default=ZERO)

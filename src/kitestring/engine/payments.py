@@ -30,6 +30,7 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
+from kitestring.base.zones import Zone
 from kitestring.engine.answers import Answers, new_request, unclaimed_request
 from kitestring.engine.claims import Ours, new_payment, ours, with_preimage
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
@@ -152,7 +153,7 @@ class Payments:
             self._begin(claim.payment, waiting, self._first(claim.payment, order.incoming.sent_at))
             return None
         if isinstance(answer, Denied):
-            return _refusal(answer, grant, now)
+            return _refusal(answer, grant, now, self._context.zone)
         if isinstance(answer, Joined | AlreadyPaid):
             return Refused(Reason.INVOICE_TAKEN, "this invoice is being paid already, or was paid")
         return Refused(Reason.BUSY, "something has changed since it was looked at: look again")
@@ -176,7 +177,7 @@ class Payments:
                 # It may find no route for that, but what the budget has left is not out of reach.
                 asked.fee_at_most = (answer.remaining_msat or ZERO) - asked.command.amount_msat
             else:
-                return _refusal(answer, grant, self._context.clock.now())
+                return _refusal(answer, grant, self._context.clock.now(), self._context.zone)
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
 
     async def _attempt(
@@ -228,6 +229,7 @@ class Payments:
             grant,
             now=now,
             network=self._context.node.network,
+            zone=self._context.zone,
             keysend=self._context.backend.capabilities.keysend,
             internal=own is not None,
             fee_ppm=limits.fee_ppm,
@@ -353,9 +355,9 @@ def _fits_without_reserve(denied: Denied, command: PayInvoice) -> bool:
     return denied.reason is Reason.OVER_BUDGET and left is not None and left >= command.amount_msat
 
 
-def _refusal(denied: Denied, grant: Grant, now: int) -> Refused:
+def _refusal(denied: Denied, grant: Grant, now: int, zone: Zone) -> Refused:
     if denied.reason is Reason.OVER_BUDGET:
-        return over_budget(grant, now, denied.remaining_msat, denied.budget_id)
+        return over_budget(grant, now, zone, denied.remaining_msat, denied.budget_id)
     if denied.reason is Reason.RATE_LIMITED:
         return full("too many payments of this connection are under way: wait until one has ended", now)
     details = {} if denied.remaining_msat is None else {"remaining_msat": int(denied.remaining_msat)}

@@ -82,10 +82,11 @@ class Questions:
 
     async def _budget(self, grant: Grant, _: object) -> BudgetState:
         """Of several budgets the one with the least left."""
-        now, states = self._context.clock.now(), []
+        now, zone, states = self._context.clock.now(), self._context.zone, []
         for budget in grant.budgets:
-            used = await self._context.store.budget_used(grant.grant_id, oldest(budget, now), budget.budget_id)
-            states.append((budget.limit_msat - used, BudgetState(budget, used, renews_at(budget, now))))
+            since = oldest(budget, now, zone)
+            used = await self._context.store.budget_used(grant.grant_id, since, budget.budget_id, now=now)
+            states.append((budget.limit_msat - used, BudgetState(budget, used, renews_at(budget, now, zone))))
         return min(states, key=lambda state: state[0])[1] if states else BudgetState()
 
     async def _info(self, grant: Grant, _: object) -> Outcome:

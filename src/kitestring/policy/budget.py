@@ -1,7 +1,8 @@
 """Budgets: which bucket a charge falls into, which buckets still count, and when a budget renews.
 
 A bucket is named by its first second. A rolling window is cut into :data:`ROLLING_BUCKETS` buckets and the oldest is
-counted whole, so that no window ever holds more than the limit; a calendar budget has one bucket per period.
+counted whole, so that no window ever holds more than the limit; a calendar budget has one bucket per period of the
+owner's time zone.
 """
 
 from __future__ import annotations
@@ -14,46 +15,49 @@ from kitestring.base.budgets import DAY_S, Budget
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.records import Charge
-from kitestring.policy.calendar import period_end, period_start
+from kitestring.base.zones import Zone
+from kitestring.policy.calendar import period_end, period_of
 
 #: Buckets per rolling window: money comes back at most 1/64 of the window late, and a grant has few rows to sum.
 ROLLING_BUCKETS: Final = 64
 _LENGTH_S: Final = {"day": DAY_S, "week": 7 * DAY_S, "month": 30 * DAY_S, "year": 365 * DAY_S, "never": 0}
 
 
-def charges(grant: Grant, amount_msat: Msat, now: int) -> tuple[Charge, ...]:
+def charges(grant: Grant, amount_msat: Msat, now: int, zone: Zone) -> tuple[Charge, ...]:
     """The charges of ``amount_msat`` (amount and fee cap) against each of the grant's budgets."""
-    return tuple(
-        Charge(
-            grant.grant_id, amount_msat, budget.limit_msat, bucket(budget, now), oldest(budget, now), budget.budget_id
+    charged = []
+    for budget in grant.budgets:
+        bucket, first, ends = counting(budget, now, zone)
+        charged.append(
+            Charge(grant.grant_id, amount_msat, budget.limit_msat, bucket, first, budget.budget_id, ends, now)
         )
-        for budget in grant.budgets
-    )
+    return tuple(charged)
 
 
-def bucket(budget: Budget, now: int) -> int:
-    """The bucket that is filled at ``now``."""
+def counting(budget: Budget, now: int, zone: Zone) -> tuple[int, int, int]:
+    """The bucket that is filled at ``now`` (Unix seconds), the oldest one that counts, and the end of a calendar period
+    of ``zone``, 0 of any other budget."""
     if budget.period == "never":
-        return 0
+        return 0, 0, 0
     if budget.period == "rolling":
-        return now - now % _width(budget)
-    return period_start(budget.period, now)
+        first = now - budget.length_s + 1
+        return now - now % _width(budget), first - first % _width(budget), 0
+    start, end = period_of(budget.period, now, zone)
+    return start, start, end
 
 
-def oldest(budget: Budget, now: int) -> int:
+def oldest(budget: Budget, now: int, zone: Zone) -> int:
     """The oldest bucket that counts at ``now``: the one that holds the first second of the window."""
-    if budget.period == "rolling":
-        return bucket(budget, now - budget.length_s + 1)
-    return bucket(budget, now)
+    return counting(budget, now, zone)[1]
 
 
-def renews_at(budget: Budget, now: int) -> int | None:
+def renews_at(budget: Budget, now: int, zone: Zone) -> int | None:
     """The moment at which everything that is counted at ``now`` will have left, None for never."""
     if budget.period == "never":
         return None
     if budget.period == "rolling":
-        return bucket(budget, now) + _width(budget) + budget.length_s - 1
-    return period_end(budget.period, now)
+        return counting(budget, now, zone)[0] + _width(budget) + budget.length_s - 1
+    return period_end(budget.period, now, zone)
 
 
 def length_s(budget: Budget) -> int:

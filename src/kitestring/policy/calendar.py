@@ -1,47 +1,68 @@
-"""Calendar periods in UTC by integer arithmetic alone. Times are Unix seconds, also before 1970."""
+"""Calendar periods by integer arithmetic alone. Times are Unix seconds, also before 1970.
+
+A period begins with the first moment at which local clocks show its first day: at 01:00 where they skip midnight. Where
+they are set back over midnight, the hour before it comes twice and belongs to the new day the second time: the periods
+of a zone stand in one row, without gaps.
+"""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
 from kitestring.base.budgets import DAY_S
+from kitestring.base.zones import UTC, Zone
 
 CalendarPeriod = Literal["day", "week", "month", "year"]
 _DAYS_PER_ERA: Final = 146_097
 _MONTHS: Final[dict[str, int]] = {"month": 1, "year": 12}
 
 
-def period_start(period: CalendarPeriod, now: int) -> int:
-    """The first second of the period that ``now`` lies in. Weeks begin on Monday."""
-    return _bounds(period, now)[0]
+def period_start(period: CalendarPeriod, now: int, zone: Zone) -> int:
+    """The first second of the period of ``zone`` that ``now`` lies in. Weeks begin on Monday."""
+    return period_of(period, now, zone)[0]
 
 
-def period_end(period: CalendarPeriod, now: int) -> int:
+def period_end(period: CalendarPeriod, now: int, zone: Zone) -> int:
     """The first second of the next period."""
-    return _bounds(period, now)[1]
+    return period_of(period, now, zone)[1]
 
 
-def utc_text(moment: int) -> str:
-    """For people: ``2026-11-22 00:00 UTC``. Seconds are left out."""
-    day, second = divmod(moment, DAY_S)
+def period_of(period: CalendarPeriod, now: int, zone: Zone) -> tuple[int, int]:
+    """The first second of the period of ``zone`` that ``now`` lies in, and that of the next one."""
+    if zone is UTC:
+        first, after = _days(period, now // DAY_S)
+        return first * DAY_S, after * DAY_S
+    first, after = _days(period, (now + zone.offset_s(now)) // DAY_S)
+    end = zone.first_moment(after * DAY_S)
+    if now >= end:  # the hour before midnight for the second time
+        first, after = _days(period, after)
+        return end, zone.first_moment(after * DAY_S)
+    return zone.first_moment(first * DAY_S), end
+
+
+def time_text(moment: int, zone: Zone) -> str:
+    """For people: ``2026-11-22 00:00 UTC``, ``2026-11-22 00:00 UTC+5:45``. Seconds are left out. The zone's name is not
+    in it: others need not know where the owner lives."""
+    offset_s = zone.offset_s(moment)
+    day, second = divmod(moment + offset_s, DAY_S)
     year, month = _civil(day)
     day_of_month = day - _first_day(12 * year + month - 1) + 1
-    return f"{year:04d}-{month:02d}-{day_of_month:02d} {second // 3600:02d}:{second % 3600 // 60:02d} UTC"
+    hours, minutes = divmod(abs(offset_s) // 60, 60)
+    offset = f"{'-' if offset_s < 0 else '+'}{hours}{f':{minutes:02d}' if minutes else ''}" if offset_s else ""
+    return f"{year:04d}-{month:02d}-{day_of_month:02d} {second // 3600:02d}:{second % 3600 // 60:02d} UTC{offset}"
 
 
-def _bounds(period: CalendarPeriod, now: int) -> tuple[int, int]:
-    day = now // DAY_S
+def _days(period: CalendarPeriod, day: int) -> tuple[int, int]:
+    """The first day of the period that ``day`` lies in, and that of the next one; days since 1970-01-01."""
     if period == "day":
-        first, after = day, day + 1
-    elif period == "week":
+        return day, day + 1
+    if period == "week":
         first = day - (day + 3) % 7  # 1970-01-01 was a Thursday
-        after = first + 7
-    else:
-        length = _MONTHS[period]
-        year, month = _civil(day)
-        month_number = (12 * year + month - 1) // length * length
-        first, after = _first_day(month_number), _first_day(month_number + length)
-    return first * DAY_S, after * DAY_S
+        return first, first + 7
+    length = _MONTHS[period]
+    year, month = _civil(day)
+    month_number = (12 * year + month - 1) // length * length
+    return _first_day(month_number), _first_day(month_number + length)
 
 
 def _civil(day: int) -> tuple[int, int]:

@@ -27,9 +27,10 @@ from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Charge
+from kitestring.base.zones import Zone
 from kitestring.policy.access import NEEDED, refuse_right
 from kitestring.policy.budget import charges, per_period, renews_at
-from kitestring.policy.calendar import utc_text
+from kitestring.policy.calendar import time_text
 from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
 
 #: The name that a grant lists to allow a command. None = every grant may.
@@ -66,6 +67,7 @@ def decide(
     *,
     now: int,
     network: str,
+    zone: Zone,
     keysend: bool = False,
     internal: bool = False,
     fee_ppm: int = DEFAULT_FEE_PPM,
@@ -73,7 +75,8 @@ def decide(
     fee_at_most: Msat | None = None,
     least_left_s: int = 0,
 ) -> Allow | Refused:
-    """Decide about one payment: caller, invoice, per-payment cap, budget. ``now`` in Unix seconds.
+    """Decide about one payment: caller, invoice, per-payment cap, budget. ``now`` in Unix seconds; budgets renew by the
+    calendar of ``zone``.
 
     A fee reserve that a budget has no room for is lowered to what there is: the payment may then find no route, but
     what is left can be spent. ``fee_at_most`` is that room, where the ledger has told it. An invoice with less life
@@ -97,10 +100,10 @@ def decide(
     for budget in grant.budgets:
         fee_cap = min(fee_cap, budget.limit_msat - command.amount_msat)
     fee_cap = max(ZERO, fee_cap)
-    charged = charges(grant, command.amount_msat + fee_cap, now)
+    charged = charges(grant, command.amount_msat + fee_cap, now, zone)
     for one in charged:
         if one.amount_msat > one.limit_msat:
-            return over_budget(grant, now, budget_id=one.budget_id)
+            return over_budget(grant, now, zone, budget_id=one.budget_id)
     return Allow(charged, fee_cap)
 
 
@@ -152,13 +155,15 @@ def fee_cap_of(
     return asked if grant is not None and grant.wire == OWNER_WIRE else min(asked, cap)
 
 
-def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None, budget_id: int | None = None) -> Refused:
+def over_budget(
+    grant: Grant, now: int, zone: Zone, remaining_msat: Msat | None = None, budget_id: int | None = None
+) -> Refused:
     """The refusal of a payment that a budget does not cover; ``remaining_msat`` where the ledger has told it."""
     budget = _budget(grant, budget_id)
     if budget is None:
         return Refused(Reason.OVER_BUDGET)
     details = {"limit_msat": int(budget.limit_msat)}
-    renews = renews_at(budget, now)
+    renews = renews_at(budget, now, zone)
     if renews is not None:
         details["renews_at"] = renews
     whole = f"the budget of {_sats(budget.limit_msat)} {per_period(budget)}"
@@ -167,7 +172,7 @@ def over_budget(grant: Grant, now: int, remaining_msat: Msat | None = None, budg
     details["remaining_msat"] = int(remaining_msat)
     text = f"{whole} does not cover this payment and its fee reserve: {_sats(remaining_msat)} left"
     if renews is not None:
-        text += f", renews {utc_text(renews)}"
+        text += f", renews {time_text(renews, zone)}"
     return Refused(Reason.OVER_BUDGET, text, details)
 
 

@@ -24,6 +24,7 @@ _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
     "network.proxy_wss": _PROXIES,
     "network.proxy_ws": _PROXIES,
+    "budgets.zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
     "relay.kinds": st.lists(st.integers(0, 65_535), max_size=MAX_LIST).map(tuple),
 }
 _BY_TYPE: Final[dict[type, st.SearchStrategy[Any]]] = {
@@ -82,7 +83,9 @@ def test_every_setting_is_read_from_the_line_that_was_written_for_it(key: str, d
 
 def test_every_line_of_the_written_file_is_a_default() -> None:
     text = commented_toml()
-    assert tomllib.loads(text).keys() == {"relay", "nip69", "nwc", "limits", "fees", "payments", "ledger", "network"}
+    assert tomllib.loads(text).keys() == {
+        "relay", "nip69", "nwc", "limits", "fees", "payments", "budgets", "ledger", "network",
+    }  # fmt: skip
     for file in (text, opened(text)):
         config = read(file)
         assert config == expected(config, {})

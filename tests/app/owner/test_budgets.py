@@ -13,6 +13,7 @@ from kitestring.base.budgets import DAY_S, Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat, sat
+from kitestring.base.zones import UTC
 
 DAY = BudgetAsked(limit_msat=500_000, period="day")
 TOTAL = BudgetAsked(limit_msat=5_000_000)
@@ -23,11 +24,12 @@ NOON = 20_000 * DAY_S + DAY_S // 2
 def desk(**used: int) -> Reading:
     """A ledger in which so much of the budgets b0, b1 … is used."""
 
-    async def budget_used(_grant_id: str, _oldest: int, number: int = 0) -> Msat:
+    async def budget_used(_grant_id: str, _oldest: int, number: int = 0, *, now: int = 0) -> Msat:
+        assert now in {0, NOON}
         return Msat(used.get(f"b{number}", 0))
 
     store, clock = SimpleNamespace(budget_used=budget_used), SimpleNamespace(now=lambda: NOON)
-    return cast(Reading, SimpleNamespace(store=store, clock=clock))
+    return cast(Reading, SimpleNamespace(store=store, clock=clock, zone=UTC))
 
 
 def grant(*budgets: Budget) -> Grant:

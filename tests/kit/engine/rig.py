@@ -24,6 +24,7 @@ from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
 from kitestring.base.ports import Encoded
 from kitestring.base.records import RECEIPT, REPLY, Message, Node, NodeView, Request
 from kitestring.base.transactions import Claimed, Execute, SaveAccount, SaveGrant, SaveNode, SaveOffer, Transfer, Write
+from kitestring.base.zones import UTC, Zone
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.limits import Limits
@@ -76,6 +77,7 @@ class Life:
     limits: Limits = field(default_factory=Limits)
     numbers: Any = field(default_factory=itertools.count)
     is_witnessed: bool = True
+    zone: Zone = UTC
 
     def __post_init__(self) -> None:
         self.node = FaultyBackend(self.clock)
@@ -109,7 +111,7 @@ class Rig:
         self._heard = asyncio.Event()
         self._keys = itertools.count()
         self.context = Context(
-            self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits,
+            self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits, life.zone,
             lambda: life.is_witnessed, KEYSEND_SECRET,
         )  # fmt: skip
         self.engine = Engine(self.context)

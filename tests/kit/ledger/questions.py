@@ -11,6 +11,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.records import Message, Payment, Request
 from kitestring.base.transactions import AskOwner, ClaimPayment, Decide
+from kitestring.base.zones import UTC
 from kitestring.policy.budget import charges
 from tests.kit.changed import replace
 from tests.kit.ledger.values import NOW, PLENTY, hash_of, payment, request
@@ -49,7 +50,7 @@ def of_owner(name: str, **more: Any) -> Payment:
 
 def approve(name: str, *, grant: Grant = CHARGER, budgets: bool = False, **more: Any) -> Decide:
     made = replace(of_owner(name), grant_id=grant.grant_id)
-    charged = charges(grant, Msat(1_100), NOW) if budgets else ()
+    charged = charges(grant, Msat(1_100), NOW, UTC) if budgets else ()
     paying = ClaimPayment(replace(debit(name), grant_id=grant.grant_id), grant.version, made, charged, PLENTY)
     return Decide(f"pay-{name}", 1, ApprovalState.APPROVED, NOW + 5, "owner", "ctl:1", "once", claim=paying, **more)
 

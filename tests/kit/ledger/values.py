@@ -71,9 +71,10 @@ def payment(name: str, amount: int = 1000, fee_cap: int = 100, **changes: Any) -
 
 
 def charge(
-    amount: int, limit: int, bucket: int = 10, oldest: int = 0, grant: str = "app", budget_id: int = 0
-) -> Charge:
-    return Charge(grant, Msat(amount), Msat(limit), bucket, oldest, budget_id)
+    amount: int, limit: int, bucket: int = 10, oldest: int = 0, grant: str = "app", budget_id: int = 0, ends: int = 0,
+    at: int = 0,
+) -> Charge:  # fmt: skip
+    return Charge(grant, Msat(amount), Msat(limit), bucket, oldest, budget_id, ends, at)
 
 
 def claim(name: str, paid: Payment | None = None, *charges: Charge, asked: Request | None = None) -> ClaimPayment:

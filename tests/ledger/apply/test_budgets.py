@@ -1,10 +1,16 @@
 """Budgets: compared and reserved with a claim, corrected with the truth."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kitestring.base.budgets import Budget
 from kitestring.base.errors import Reason
+from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.records import Charge
 from kitestring.base.store import Store
@@ -12,12 +18,19 @@ from kitestring.base.transactions import (
     Claimed,
     Denied,
 )
+from kitestring.base.zones import UTC, Zone
+from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.policy.budget import charges, oldest
+from kitestring.policy.calendar import period_of
+from tests.kit.ledger.place import ledger_path
 from tests.kit.ledger.values import (
+    SERVICE,
     answered,
     charge,
     claim,
     fail,
     payment,
+    setting,
     settle,
 )
 
@@ -138,3 +151,126 @@ async def test_a_budget_that_is_edited_to_a_longer_period_still_gives_back_what_
     for name in ("c", "a", "b"):
         await store.apply(fail(name, answered(name)))
     assert await store.budget_used("app", 200) == 0
+
+
+# ------------------------------------------------------------ the owner moves to another zone
+
+DAY_S = 86_400
+MIDNIGHT = 20_000 * DAY_S
+HOUR = 3_600
+NEW_YORK, BERLIN = Zone("America/New_York", (), (-5 * HOUR,)), Zone("Europe/Berlin", (), (HOUR,))
+#: A day apart and more: 25 hours.
+KIRITIMATI, PAGO_PAGO = Zone("Pacific/Kiritimati", (), (14 * HOUR,)), Zone("Pacific/Pago_Pago", (), (-11 * HOUR,))
+DAILY = Budget.daily(Msat(1_100))
+APP = Grant(grant_id="app", name="app", wire="nwc", budgets=(DAILY,))
+
+
+async def spend(store: Store, name: str, hours: float, zone: Zone, amount: int = 1_100) -> bool:
+    """Whether the daily budget of 1,100 msat lets it through so many hours after midnight."""
+    now = MIDNIGHT + round(hours * HOUR)
+    used = await store.budget_used("app", oldest(DAILY, now, zone), now=now)
+    answer = await store.apply(claim(name, payment(name, amount, 0), *charges(APP, Msat(amount), now, zone)))
+    assert answer == (Claimed() if used + amount <= 1_100 else Denied(Reason.OVER_BUDGET, Msat(1_100 - used)))
+    return answer == Claimed()
+
+
+async def test_no_day_has_two_budgets_because_it_begins_later_in_another_zone(store: Store) -> None:
+    assert await spend(store, "a", 8, UTC)
+    assert not await spend(store, "b", 9, NEW_YORK)  # its day has begun at 5, and the payment at 8 lies in it
+    assert not await spend(store, "c", 28.9, NEW_YORK)
+    assert await spend(store, "d", 29, NEW_YORK)
+
+
+async def test_a_day_that_has_begun_goes_on_to_its_end_in_another_zone(store: Store) -> None:
+    assert await spend(store, "a", 3, UTC)
+    assert not await spend(store, "b", 9, NEW_YORK)  # spent on the day before by its clocks, today by those of before
+    assert await spend(store, "c", 24, NEW_YORK)
+    assert not await spend(store, "d", 28.9, NEW_YORK)
+    assert await spend(store, "e", 29, NEW_YORK)
+
+
+async def test_no_day_has_two_budgets_because_it_ends_earlier_in_another_zone(store: Store) -> None:
+    assert await spend(store, "a", 10, UTC)
+    assert not await spend(store, "b", 23.5, BERLIN)
+    assert await spend(store, "c", 24, BERLIN)
+    assert not await spend(store, "d", 46.9, BERLIN)
+    assert await spend(store, "e", 47, BERLIN)
+
+
+async def test_what_was_spent_in_both_days_counts_in_both(store: Store) -> None:
+    assert await spend(store, "a", 10, UTC, 600)
+    assert await spend(store, "b", 23.5, UTC, 500)  # on the next day by the clocks of Berlin
+    assert not await spend(store, "c", 24.5, BERLIN)
+    assert not await spend(store, "d", 46.9, BERLIN)
+    assert await spend(store, "e", 47, BERLIN)
+
+
+async def test_who_moves_back_gets_no_second_budget_either(store: Store) -> None:
+    assert await spend(store, "a", 23.5, UTC, 600)
+    assert await spend(store, "b", 23.6, NEW_YORK, 500)  # on a day that ends at 29
+    assert not await spend(store, "c", 24.2, UTC)
+    assert not await spend(store, "d", 28.9, UTC)
+    assert await spend(store, "e", 29, UTC)
+
+
+async def test_who_moves_over_the_date_line_gets_no_second_budget(store: Store) -> None:
+    assert await spend(store, "a", 10, KIRITIMATI)  # on a day from 10 to 34
+    assert not await spend(store, "b", 11, PAGO_PAGO)  # on a day from 11 to 35
+    assert not await spend(store, "c", 33.9, KIRITIMATI)
+    assert await spend(store, "d", 34, PAGO_PAGO)
+    assert not await spend(store, "e", 34.9, KIRITIMATI)
+    assert await spend(store, "f", 58, KIRITIMATI)
+
+
+async def test_what_was_spent_before_a_midnight_counts_in_a_day_that_now_begins_before_it(store: Store) -> None:
+    assert await spend(store, "a", 10, UTC, 1_000)
+    assert await spend(store, "b", 24, UTC, 50)
+    assert not await spend(store, "c", 25, KIRITIMATI, 51)  # on a day from 10 to 34
+    assert await spend(store, "d", 33.9, KIRITIMATI, 50)
+    assert not await spend(store, "e", 47.9, UTC, 1_001)
+    assert await spend(store, "f", 58, KIRITIMATI)
+
+
+async def test_what_fails_is_given_back_after_the_owner_has_moved(store: Store) -> None:
+    assert await spend(store, "a", 8, UTC, 600)
+    assert await spend(store, "b", 9, NEW_YORK, 500)
+    await store.apply(fail("a", answered("a")))
+    await store.apply(fail("b", answered("b")))
+    assert await spend(store, "c", 25, NEW_YORK)
+
+
+async def test_a_day_by_the_calendar_that_becomes_the_last_24_hours_goes_on_to_count(store: Store) -> None:
+    assert await spend(store, "a", 23, UTC)
+    rolling = Budget.rolling(Msat(1_100))
+    app = Grant(grant_id="app", name="app", wire="nwc", budgets=(rolling,))
+    for name, hours, passes in (("b", 23.5, False), ("c", 46.9, False), ("d", 47.5, True)):
+        charged = charges(app, Msat(1_100), int(MIDNIGHT + hours * HOUR), UTC)
+        assert (await store.apply(claim(name, payment(name, 1_100, 0), *charged)) == Claimed()) == passes, name
+
+
+ZONES = (UTC, NEW_YORK, BERLIN, KIRITIMATI, PAGO_PAGO, Zone("Asia/Kathmandu", (), (20_700,)))
+MOVES = st.lists(st.tuples(st.sampled_from(ZONES), st.integers(0, 26 * HOUR), st.integers(1, 700)), max_size=14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(MOVES)
+def test_no_period_of_a_payment_has_more_than_the_limit_wherever_the_owner_moves(
+    moves: list[tuple[Zone, int, int]],
+) -> None:
+    """Neither from its beginning to the payment, nor from the payment to its end."""
+
+    async def played() -> None:
+        passed, now = list[tuple[int, int, int, int]](), MIDNIGHT
+        with ledger_path() as path:
+            store = await SqliteStore.open(path, SERVICE)
+            await store.apply(setting())
+            for number, (zone, seconds, amount) in enumerate(moves):
+                now += seconds
+                if await spend(store, f"p{number}", (now - MIDNIGHT) / HOUR, zone, amount):
+                    passed.append((now, amount, *period_of("day", now, zone)))
+            await store.close()
+        for at, _, start, end in passed:
+            assert sum(amount for other, amount, _, _ in passed if start <= other <= at) <= 1_100
+            assert sum(amount for other, amount, _, _ in passed if at <= other < end) <= 1_100
+
+    asyncio.run(played())

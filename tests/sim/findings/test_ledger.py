@@ -21,6 +21,10 @@ def test_a_budget_is_used_as_far_as_it_was_although_its_period_is_edited() -> No
     _plays("budget edited", 14_001, 5)
 
 
+def test_a_budget_is_used_as_far_as_it_was_although_the_owner_moves_to_another_time_zone() -> None:
+    _plays("zone edited")
+
+
 def test_a_fee_below_zero_can_be_recorded_in_every_state() -> None:
     _plays("fee below zero")
 

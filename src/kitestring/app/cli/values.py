@@ -62,7 +62,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # generic in newer clic
 
 
 class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """``5000/day`` (week, month, year: calendar periods in UTC), ``5000/24h`` (rolling), ``5000/total``."""
+    """``5000/day`` (week, month, year: calendar periods), ``5000/24h`` (rolling), ``5000/total``."""
 
     name = "budget"
 

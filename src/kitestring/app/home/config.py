@@ -15,8 +15,10 @@ from types import MappingProxyType
 from typing import Final
 
 from kitestring.app.home.settings import FILE_NAME, build, read_environment, read_table, read_value, rows_of
+from kitestring.app.home.zones import ZONE, load_zone
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.setting import NOSTR_KINDS, PORT, SWITCH, TEXT, TEXTS, Value, ValueKind, choice, setting, whole
+from kitestring.base.zones import UTC, Zone
 from kitestring.engine.limits import Limits
 from kitestring.transport.proxies import LOOPBACK, Proxies
 
@@ -174,6 +176,13 @@ class Config:
     )
     rates: RequestRates = field(default_factory=RequestRates)
     limits: Limits = field(default_factory=Limits)
+    budget_zone: str = setting(
+        "budgets.zone",
+        ZONE,
+        UTC.name,
+        "The time zone by whose calendar budgets renew: a day begins at its midnight. A budget that has begun keeps its"
+        " period when this is changed.",
+    )
     ledger_cache_mib: int = setting(
         "ledger.cache_mib",
         whole("MiB", 1, MAX_CACHE_MIB),
@@ -209,6 +218,11 @@ class Config:
     )
     environment: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRONMENT, repr=False)
     runtime_dir: Path = Path("/tmp")  # noqa: S108 - replaced by load(); the directory inside is checked for its owner
+
+    @property
+    def zone(self) -> Zone:
+        """The time zone of budgets as one value."""
+        return load_zone(self.budget_zone)
 
     @property
     def proxies(self) -> Proxies:

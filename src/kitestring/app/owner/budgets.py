@@ -64,9 +64,10 @@ async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsk
 
 async def show_budgets(desk: Reading, grant: Grant) -> list[Result]:
     """The budgets of a grant and how they stand now; times are Unix seconds."""
-    now, rows = desk.clock.now(), []
+    now, zone, rows = desk.clock.now(), desk.zone, []
     for budget in grant.budgets:
-        used = await desk.store.budget_used(grant.grant_id, oldest(budget, now), budget.budget_id)
+        since = oldest(budget, now, zone)
+        used = await desk.store.budget_used(grant.grant_id, since, budget.budget_id, now=now)
         rows.append(
             {
                 "limit_msat": int(budget.limit_msat),
@@ -74,7 +75,7 @@ async def show_budgets(desk: Reading, grant: Grant) -> list[Result]:
                 "length_s": budget.length_s,
                 "used_msat": int(used),
                 "left_msat": max(0, int(budget.limit_msat) - int(used)),
-                "renews_at": renews_at(budget, now),
+                "renews_at": renews_at(budget, now, zone),
             }
         )
     return rows

@@ -24,6 +24,7 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import NodeView, Payment, StopCause
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
+from kitestring.base.zones import Zone
 from kitestring.client.payable import Payable, Terms
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.shares import ShareTable
@@ -41,6 +42,11 @@ class Reading(Protocol):
     @property
     def service_id(self) -> str:
         """The public key of the service."""
+        ...
+
+    @property
+    def zone(self) -> Zone:
+        """The time zone by whose calendar budgets renew."""
         ...
 
     def relay_urls(self) -> tuple[str, ...]:

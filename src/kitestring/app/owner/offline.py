@@ -19,7 +19,7 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.ports import Clock
 from kitestring.base.store import Reads, Store
-from kitestring.engine.limits import Limits
+from kitestring.base.zones import Zone
 from kitestring.policy.rules import fee_cap_of
 from kitestring.transport.clock import SystemClock
 
@@ -27,10 +27,9 @@ from kitestring.transport.clock import SystemClock
 class LedgerDesk(Reading):
     """The reading role on the ledger in ``data_dir`` alone: no node stands behind it."""
 
-    def __init__(self, data_dir: Path, service_id: str, store: Reads, relays: tuple[str, ...], limits: Limits) -> None:
-        self._data_dir, self._service_id, self._store, self._relays = data_dir, service_id, store, relays
+    def __init__(self, config: Config, service_id: str, store: Reads, relays: tuple[str, ...]) -> None:
+        self._config, self._service_id, self._store, self._relays = config, service_id, store, relays
         self._clock = SystemClock()
-        self._limits = limits
 
     @property
     def store(self) -> Reads:
@@ -44,15 +43,20 @@ class LedgerDesk(Reading):
     def service_id(self) -> str:
         return self._service_id
 
+    @property
+    def zone(self) -> Zone:
+        return self._config.zone
+
     def relay_urls(self) -> tuple[str, ...]:
         return self._relays
 
     def fee_cap(self, command: PayInvoice, grant: Grant | None) -> Msat:
-        return fee_cap_of(command, grant, self._limits.fee_ppm, self._limits.fee_min_msat)
+        limits = self._config.limits
+        return fee_cap_of(command, grant, limits.fee_ppm, limits.fee_min_msat)
 
     async def balance(self, grant_id: str) -> Outcome:
         """Refused: only the node knows it."""
-        stopped = not_running(self._data_dir)
+        stopped = not_running(self._config.data_dir)
         return Refused(stopped.reason, stopped.message, stopped.details)
 
 
@@ -66,7 +70,7 @@ async def run_offline(config: Config, name: str, params: dict[str, Any]) -> Resu
         raise not_running(home.path)
     store = await _open(home.ledger, keyring.service_id)
     try:
-        desk = LedgerDesk(home.path, keyring.service_id, store, own_relays(config, home), config.limits)
+        desk = LedgerDesk(config, keyring.service_id, store, own_relays(config, home))
         commands = OwnerCommands[Reading](desk, {name: spec})
         return await commands.run(await commands.owner(), name, params)
     finally:

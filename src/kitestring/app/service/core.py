@@ -125,7 +125,7 @@ class Core:
         store.subscribe(self.delivery.hear)
         self.engine: Final = Engine(
             Context(
-                store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits,
+                store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits, config.zone,
                 self._relay_witness.confirms, keyring.keysend_secret, without,
             )
         )  # fmt: skip

@@ -28,6 +28,7 @@ from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import CONTROL_WIRE, NodeView, Payment, StopCause
 from kitestring.base.store import Store
 from kitestring.base.transactions import SetSpending, Write
+from kitestring.base.zones import Zone
 from kitestring.client import payable
 from kitestring.client.net import Net
 from kitestring.client.payable import Payable, Terms
@@ -65,6 +66,10 @@ class ServiceDesk:
     @property
     def service_id(self) -> str:
         return self.keyring.service_id
+
+    @property
+    def zone(self) -> Zone:
+        return self.config.zone
 
     def relay_urls(self) -> tuple[str, ...]:
         return self.relays

@@ -6,30 +6,40 @@ bucket besides, so that what has left the window can be taken out when the next 
 **A budget's time never goes back.** A clock that was set back, another worker's clock and an edit from days to months
 all bring a charge from before the window. It counts in the oldest bucket there is: a bucket that was forgotten is never
 made again, or what is released later would be more than what it holds.
+
+**A period is not cut short.** Where the owner has moved to another time zone, the periods of charges overlap with the
+one that has begun. It goes on to its end, and until then holds what is charged. Whatever was charged in a new period
+already goes on to count in it: the next period begins with a charge that comes after the end of this one, and whose own
+period has begun after its last charge. A period that begins earlier than this one counts what the one before has held.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from kitestring.base.records import Charge
 from kitestring.ledger.apply.batch import Batch
 
-_BUDGET: Final = "SELECT used_msat, oldest FROM budgets WHERE service = ? AND grant_id = ? AND budget_id = ?"
+_BUDGET: Final = (
+    "SELECT used_msat, oldest, ends, last_at, before_msat, before_at FROM budgets"
+    " WHERE service = ? AND grant_id = ? AND budget_id = ?"
+)
 _LEFT: Final = (
     "SELECT coalesce(sum(used_msat), 0) FROM buckets"
     " WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket >= ?"
 )
 _FORGET_BUCKETS: Final = "DELETE FROM buckets WHERE service = ? AND grant_id = ? AND budget_id = ? AND bucket < ?"
 _MOVE: Final = """
-INSERT INTO budgets VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET used_msat = excluded.used_msat, oldest = excluded.oldest,
+INSERT INTO budgets VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)
+ON CONFLICT DO UPDATE SET used_msat = excluded.used_msat, oldest = excluded.oldest, ends = excluded.ends,
+  last_at = excluded.last_at, before_msat = CASE last_at WHEN 0 THEN 0 ELSE used_msat END, before_at = last_at,
   reserved_msat = excluded.reserved_msat, limit_msat = excluded.limit_msat"""
 _USE: Final = """
-UPDATE budgets SET used_msat = used_msat + ?1, reserved_msat = used_msat + ?1, limit_msat = ?2
-WHERE service = ?3 AND grant_id = ?4 AND budget_id = ?5"""
+UPDATE budgets SET used_msat = used_msat + ?1, reserved_msat = used_msat + ?1, limit_msat = ?2,
+  ends = max(ends, ?3), last_at = max(last_at, ?4)
+WHERE service = ?5 AND grant_id = ?6 AND budget_id = ?7"""
 _FILL: Final = """
 INSERT INTO buckets VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used_msat = used_msat + excluded.used_msat"""
 #: Changes nothing where there is less in the bucket than is taken out.
@@ -45,8 +55,8 @@ _CORRECT: Final = (
 )
 _CORRECT_PERIOD: Final = f"{_CORRECT} AND oldest = ?"
 
-#: used, oldest: a budget's row as far as somebody has looked it up already.
-Known = tuple[int | None, int | None]
+#: A budget's row, where somebody has looked it up already, as :data:`_BUDGET` does: all None where there is none.
+Known = tuple[Any, ...]
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -70,10 +80,13 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 def find(batch: Batch, charge: Charge, known: Known | None) -> Usage:
     """Look up what a charge finds in its budget. A budget that was never used begins with it."""
     key = _key(batch, charge)
-    used, oldest = known or batch.execute(_BUDGET, key).fetchone() or (None, None)
-    if used is None or oldest is None:
+    row = known or batch.execute(_BUDGET, key).fetchone()
+    if row is None or row[0] is None:
         return Usage(charge, 0, True)
-    if charge.oldest <= oldest:
+    used, oldest, ends, last_at, before, before_at = row
+    if charge.oldest <= before_at:
+        used += before
+    if charge.oldest <= max(oldest, last_at) or charge.at < ends:
         return Usage(_not_before(charge, oldest), used, False)
     return Usage(charge, int(batch.execute(_LEFT, (*key, charge.oldest)).fetchone()[0]), True)
 
@@ -90,11 +103,12 @@ def reserve(batch: Batch, found: Usage) -> None:
     charge = found.charge
     key = _key(batch, charge)
     amount, limit, after = int(charge.amount_msat), int(charge.limit_msat), found.after
+    last_at = charge.at if charge.ends else 0
     if found.moves:
         batch.execute(_FORGET_BUCKETS, (*key, charge.oldest))
-        batch.execute(_MOVE, (*key, after, charge.oldest, after, limit))
+        batch.execute(_MOVE, (*key, after, charge.oldest, charge.ends, last_at, after, limit))
     else:
-        batch.execute(_USE, (amount, limit, *key))
+        batch.execute(_USE, (amount, limit, charge.ends, last_at, *key))
     if not is_period(charge):
         batch.execute(_FILL, (*key, charge.bucket, amount))
 

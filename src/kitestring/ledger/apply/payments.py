@@ -47,8 +47,9 @@ from kitestring.ledger.rows import (
 
 #: Everything that a claim asks for, in one look-up.
 _LOOK: Final = """
-SELECT r.request, r.finished_at, g.version, g.revoked_at, h.payment_id, h.grant_id, h.requestor, h.amount_msat,
-  h.state, h.keysend, f.refused_before, b.used_msat, b.oldest, i.state = 'open' AND i.bolt11 = ?, {}
+SELECT r.request, r.finished_at, g.version, g.revoked_at, f.refused_before, i.state = 'open' AND i.bolt11 = ?, {},
+  h.payment_id, h.grant_id, h.requestor, h.amount_msat, h.state, h.keysend,
+  b.used_msat, b.oldest, b.ends, b.last_at, b.before_msat, b.before_at
 FROM services s
 LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
@@ -143,7 +144,8 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     keys = (request.request_id, caller, *key, caller, caller, budget_id, *key, batch.service)
     look = _FACTS_OF_REQUESTOR if p.requestor else _FACTS
     facts = batch.execute(look, (invoice_text(p.destination), *who, *keys)).fetchone()
-    known, finished_at, version, revoked_at, *held, refused_before, used, oldest, is_ours, of_requestor, blocked = facts
+    known, finished_at, version, revoked_at, refused_before, is_ours, of_requestor, blocked, *rest = facts
+    held, row = rest[:6], tuple(rest[6:])
     if known is not None and not is_waiting:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
     if not is_waiting and batch.is_too_old(request, refused_before or 0, p.requestor, of_caller=of_requestor or 0):
@@ -164,7 +166,7 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
         return refusal
     looked_up = (caller, budget_id)
     found = [
-        budgets.find(batch, charge, (used, oldest) if (charge.grant_id, charge.budget_id) == looked_up else None)
+        budgets.find(batch, charge, row if (charge.grant_id, charge.budget_id) == looked_up else None)
         for charge in tx.charges
     ]
     if any(usage.after > int(usage.charge.limit_msat) for usage in found):

@@ -382,15 +382,17 @@ class SqliteReads:
 
     # ------------------------------------------------------------ sums
 
-    async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0) -> Msat:
+    async def budget_used(self, grant_id: str, oldest: int, budget_id: int = 0, *, now: int = 0) -> Msat:
         row = self._one(
             # As the next charge finds it: a calendar period that is over has no bucket that would still count.
-            "SELECT CASE WHEN oldest >= ?2 THEN used_msat ELSE (SELECT coalesce(sum(used_msat), 0) FROM buckets"
-            " WHERE service = b.service AND grant_id = b.grant_id AND budget_id = b.budget_id AND bucket >= ?2) END"
+            "SELECT CASE WHEN max(oldest, last_at) >= ?2 OR ends > ?5 THEN used_msat"
+            " ELSE (SELECT coalesce(sum(used_msat), 0) FROM buckets WHERE service = b.service AND grant_id = b.grant_id"
+            " AND budget_id = b.budget_id AND bucket >= ?2) END + CASE WHEN before_at >= ?2 THEN before_msat ELSE 0 END"
             " FROM budgets b WHERE service = ?1 AND grant_id = ?3 AND budget_id = ?4",
             oldest,
             grant_id,
             budget_id,
+            now,
         )
         return ZERO if row is None else Msat(row[0])
 

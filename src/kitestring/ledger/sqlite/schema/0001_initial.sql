@@ -430,13 +430,19 @@ CREATE INDEX tokens_minted ON tokens (service, scope, minted_at) WHERE minted_at
 
 -- The running sum of what a grant has used of one of its budgets from `oldest` on; what has left the window is taken out when the next charge
 -- comes. `reserved_msat` is the sum right after the last reservation: none goes beyond its limit, while the truth about
--- a payment may.
+-- a payment may. Of a calendar budget `ends` is the end of the period, at the earliest, and `last_at` the time of the
+-- newest charge; 0 of any other. `before_msat` and `before_at` are what the period before had used when it ended, and its
+-- newest charge.
 CREATE TABLE budgets (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
   budget_id INTEGER NOT NULL,
   used_msat INTEGER NOT NULL,
   oldest INTEGER NOT NULL,
+  ends INTEGER NOT NULL,
+  last_at INTEGER NOT NULL,
+  before_msat INTEGER NOT NULL,
+  before_at INTEGER NOT NULL,
   reserved_msat INTEGER NOT NULL,
   limit_msat INTEGER NOT NULL,
   PRIMARY KEY (service, grant_id, budget_id),
