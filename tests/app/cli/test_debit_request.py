@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from pathlib import Path
 
 import pytest
 
+from kitestring.app.home.config import RelaySettings
+from kitestring.app.service.own_relay import own_relay
 from kitestring.codec import bolt11, pointers
+from kitestring.transport.clock import SystemClock
 from tests.kit.app.console import Service, kitestring
 from tests.kit.app.customer import payer
 from tests.kit.client.debtor import OBSERVED, Answer, always
@@ -121,3 +126,19 @@ def test_without_a_service_there_is_no_wallet_and_an_expired_invoice_is_not_aske
 def test_a_mistake_is_told_before_anybody_is_asked(what: str) -> None:
     done = kitestring("debit", "request", pointers.encode(ndebit("wss://relay.example.com")), what)
     assert (done.exit_code, done.stdout) == (2, "")
+
+
+async def test_a_relay_that_was_named_at_the_start_alone_is_known_to_what_asks(tmp_path: Path) -> None:
+    async with own_relay(RelaySettings(), None, SystemClock()) as relay:
+        started = await asyncio.to_thread(Service.start, tmp_path / "data", "--relay", relay.url)
+        try:
+            async with payer(started) as customer:
+                done = await customer.run("debit", "request", customer.code(), "210")
+                assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "paid 210 sat: the preimage proves it")
+                granted = await customer.run("debit", "budget", customer.code(), "1000/week")
+                assert granted.exit_code == 0, granted.output
+                link = started.card["nwc_uri"]
+                paid = await customer.run("debit", "request", customer.code(), "5", "--wallet", "-", stdin=link)
+                assert paid.exit_code == 0, paid.output
+        finally:
+            started.stop()

@@ -103,13 +103,12 @@ async def open_debit(
         yield DebitClient(ndebit, lambda: till, _net(shell), config.data_dir)
         return
     from kitestring.app.cli.wallet import read_secret
-    from kitestring.app.service.own_relay import own_relays
     from kitestring.sdk.wallet import Wallet
 
     opened = Wallet.open(
         read_secret(shell, wallet),
         proxies=config.proxies,
-        relays=own_relays(config, shell.home),
+        relays=shell.own_relays(),
         allow_private=config.allow_private_relays,
         data_dir=config.data_dir,
         environment=config.environment,
@@ -121,12 +120,11 @@ async def open_debit(
 
 
 def _net(shell: Shell) -> Net:
-    from kitestring.app.service.own_relay import own_relays
     from kitestring.client.net import Net
     from kitestring.transport.clock import SystemClock
 
     config = shell.config
-    relays = own_relays(config, shell.home)
+    relays = shell.own_relays()
     return Net(
         SystemClock(), secrets.token_bytes, config.proxies, own_relays=relays, allow_private=config.allow_private_relays
     )

@@ -87,6 +87,18 @@ class Shell:
                 error.details["idempotency_key"] = key
             raise
 
+    def own_relays(self) -> tuple[str, ...]:
+        """The relays of the service in this directory, which may be dialled wherever they are: of the running one as it
+        was started, and those that settings and files tell."""
+        from kitestring.app.doors.unix_client import ControlClient
+        from kitestring.app.service.own_relay import own_relays
+
+        found, client = own_relays(self.config, self.home), ControlClient(self.home)
+        if client.is_running():
+            card = client.call("card", {})
+            found += (*card["relays"], *(relay["url"] for relay in card["old_relays"]))
+        return tuple(dict.fromkeys(found))
+
     # ------------------------------------------------------------ answers
 
     @property

@@ -125,14 +125,13 @@ async def _pay(opened: Wallet, pay: Callable[[Wallet], Awaitable[Receipt]]) -> d
 
 
 def _opened(shell: Shell, uri: str, encryption: Encryption) -> Wallet:
-    from kitestring.app.service.own_relay import own_relays
     from kitestring.sdk.wallet import Wallet
 
     config = shell.config
     return Wallet.open(
         uri,
         proxies=config.proxies,
-        relays=own_relays(config, shell.home),
+        relays=shell.own_relays(),
         allow_private=config.allow_private_relays,
         environment=config.environment,
         encryption=encryption,
