@@ -213,7 +213,7 @@ def test_an_invoice_is_made_only_where_the_backend_can(
 def test_a_refusal_for_the_budget_says_what_is_left_and_when_it_renews() -> None:
     outcome = over_budget(replace(GRANT, budgets=(Budget.rolling(sat(100), 3600),)), NOW, UTC, Msat(4000))
     assert outcome.message.startswith(
-        "the budget of 100 sat per 1h does not cover this payment and its fee reserve: 4 "
+        "the budget of 100 sat in any 1h does not cover this payment and its fee reserve: 4 "
     )
     assert outcome.details["remaining_msat"] == 4000
     daily = over_budget(replace(GRANT, budgets=(Budget.daily(sat(5_000)),)), 1_795_250_000, UTC, Msat(3_999_400))
@@ -223,7 +223,7 @@ def test_a_refusal_for_the_budget_says_what_is_left_and_when_it_renews() -> None
     assert over_budget(GRANT, NOW, UTC) == Refused(Reason.OVER_BUDGET)
     both = replace(GRANT, budgets=(Budget.daily(sat(5)), Budget(sat(70), budget_id=1)))
     total = over_budget(both, NOW, UTC, sat(3), budget_id=1)
-    assert total.message.startswith("the budget of 70 sat in all does not cover")
+    assert total.message.startswith("the budget of 70 sat in total does not cover")
 
 
 @settings(max_examples=100, deadline=None)

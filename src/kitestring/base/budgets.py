@@ -11,6 +11,7 @@ DAY_S: Final = 86_400
 #: Budgets of one grant: a day, a week, a month, and in all.
 MAX_BUDGETS: Final = 4
 Period = Literal["rolling", "day", "week", "month", "year", "never"]
+_UNITS_S: Final = {"h": 3_600, "min": 60, "s": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,18 @@ class Budget:
     def rolling(cls, limit: Msat, seconds: int = DAY_S) -> Budget:
         """Counts what was spent in the last ``seconds``."""
         return cls(limit, "rolling", seconds)
+
+
+def per_period(period: str, length_s: int = 0) -> str:
+    """For people, after an amount: ``per week`` by the calendar, ``in any 7d`` of the time just past, ``in total``. The
+    last word is what ``--budget`` takes after its slash."""
+    if period == "never":
+        return "in total"
+    return f"in any {_length(length_s)}" if period == "rolling" else f"per {period}"
+
+
+def _length(seconds: int) -> str:
+    if seconds > DAY_S and seconds % DAY_S == 0:
+        return f"{seconds // DAY_S}d"
+    unit, length_s = next(found for found in _UNITS_S.items() if seconds % found[1] == 0)
+    return f"{seconds // length_s}{unit}"

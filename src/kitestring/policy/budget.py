@@ -75,16 +75,3 @@ def goes_on(budget: Budget, before: Sequence[Budget]) -> int | None:
 
 def _width(budget: Budget) -> int:
     return max(1, -(-budget.length_s // ROLLING_BUCKETS))
-
-
-def per_period(budget: Budget) -> str:
-    """For people, after an amount: ``per day``, ``per 12h``, ``in all``."""
-    return "in all" if budget.period == "never" else f"per {_period_text(budget)}"
-
-
-def _period_text(budget: Budget) -> str:
-    if budget.period != "rolling":
-        return budget.period
-    if budget.length_s % DAY_S == 0:
-        return f"{budget.length_s // DAY_S}d"
-    return f"{budget.length_s // 3600}h" if budget.length_s % 3600 == 0 else f"{budget.length_s}s"

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from kitestring.base.budgets import Budget
+from kitestring.base.budgets import Budget, per_period
 from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
@@ -29,7 +29,7 @@ from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Charge
 from kitestring.base.zones import Zone
 from kitestring.policy.access import NEEDED, refuse_right
-from kitestring.policy.budget import charges, per_period, renews_at
+from kitestring.policy.budget import charges, renews_at
 from kitestring.policy.calendar import time_text
 from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
 
@@ -166,7 +166,7 @@ def over_budget(
     renews = renews_at(budget, now, zone)
     if renews is not None:
         details["renews_at"] = renews
-    whole = f"the budget of {_sats(budget.limit_msat)} {per_period(budget)}"
+    whole = f"the budget of {_sats(budget.limit_msat)} {per_period(budget.period, budget.length_s)}"
     if remaining_msat is None:
         return Refused(Reason.OVER_BUDGET, f"this payment and its fee reserve are more than {whole}", details)
     details["remaining_msat"] = int(remaining_msat)

@@ -31,12 +31,15 @@ from kitestring.app.cli.values import (
         ("5000/24h", (5000, "rolling", 86_400)),
         ("5000/7d", (5000, "rolling", 604_800)),
         ("5000/90min", (5000, "rolling", 5_400)),
+        ("5000/90s", (5000, "rolling", 90)),
     ],
 )
 def test_budgets_are_read_and_shown(text: str, value: tuple[int, str, int]) -> None:
     assert BudgetType().convert(text, None, None) == value
     sats, period, length_s = value
-    assert budget(sats * 1000, period, length_s).startswith(f"{sats:,} sat ")
+    shown = budget(sats * 1000, period, length_s)
+    assert shown.startswith(f"{sats:,} sat ")
+    assert BudgetType().convert(f"{sats}/{shown.rpartition(' ')[2]}", None, None) == value
 
 
 @pytest.mark.parametrize(
@@ -64,8 +67,9 @@ def test_what_is_no_whole_number_of_sats_is_refused(text: str) -> None:
 
 
 def test_a_rolling_window_is_shown_in_its_largest_unit() -> None:
-    assert budget(1_000, "rolling", 86_400) == "1 sat per 1d"
-    assert budget(1_000, "rolling", 5_400) == "1 sat per 90min"
+    assert budget(1_000, "rolling", 86_400) == "1 sat in any 24h"
+    assert budget(1_000, "rolling", 5_400) == "1 sat in any 90min"
+    assert budget(1_000, "week", 0) == "1 sat per week"
     assert budget(None, None, None) == "no budget limit"
 
 

@@ -20,8 +20,8 @@ MAX_CELL_CHARS: Final = 16_384
 _WHOLE: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
 _PERIODS: Final = {"day": "day", "week": "week", "month": "month", "year": "year", "total": "never"}
 #: There is no "m": a budget per month that was taken for one per minute would be 43,200 times as large.
-_UNITS_S: Final = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_LENGTH: Final = re.compile(r"([1-9][0-9]{0,5})(min|[hdw])", re.ASCII)
+_UNITS_S: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_LENGTH: Final = re.compile(r"([1-9][0-9]{0,5})(min|[shdw])", re.ASCII)
 
 
 class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
@@ -158,19 +158,12 @@ def when(seconds: int | None) -> str:
 
 
 def budget(limit_msat: int | None, period: str | None, length_s: int | None) -> str:
-    """A budget as it is typed."""
+    """A budget in the words in which it is typed."""
     if limit_msat is None:
         return "no budget limit"
-    if period == "rolling":
-        return f"{amount(limit_msat)} per {window(length_s or 0)}"
-    return f"{amount(limit_msat)} in total" if period == "never" else f"{amount(limit_msat)} per {period}"
+    from kitestring.base.budgets import per_period
 
-
-def window(seconds: int) -> str:
-    for unit, length_s in reversed(_UNITS_S.items()):
-        if seconds % length_s == 0:
-            return f"{seconds // length_s}{unit}"
-    return f"{seconds} s"
+    return f"{amount(limit_msat)} {per_period(period or 'never', length_s or 0)}"
 
 
 def label(name: str) -> str:

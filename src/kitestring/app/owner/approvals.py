@@ -27,7 +27,7 @@ from kitestring.app.owner.params import (
 )
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, Ruling
-from kitestring.base.budgets import Budget, Period
+from kitestring.base.budgets import Budget, Period, per_period
 from kitestring.base.commands import DEBITS_WIRE, Connect, Debit, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -37,7 +37,6 @@ from kitestring.base.records import Payment
 from kitestring.base.text import one_line
 from kitestring.base.transactions import SaveBlock
 from kitestring.codec.json import dumps
-from kitestring.policy.budget import per_period
 
 #: Questions in one answer; more cannot be open at once.
 MAX_ROWS: Final = 500
@@ -153,7 +152,8 @@ def what_is_asked(asked: Approval, pointer: str) -> str:
     elif wanted.payment is not None:
         what = f"a payment of {wanted.payment.amount_msat}"
     elif wanted.budget is not None:
-        what = f"a budget of {wanted.budget.limit_msat} {per_period(wanted.budget)}"
+        asked_for = wanted.budget
+        what = f"a budget of {asked_for.limit_msat} {per_period(asked_for.period, asked_for.length_s)}"
     else:
         what = "full access"
     return f"{npub(asked.caller)} asks for {what} at {pointer}"
