@@ -32,7 +32,7 @@ class TransactionState(StrEnum):
 class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One incoming or outgoing payment as its owner may see it. Times are Unix seconds, None = not (yet).
 
-    ``preimage`` is set only when settled.
+    ``preimage`` is set only when settled. ``requestor`` is the key that has taken it as a debit, "" for any other.
     """
 
     type: Direction
@@ -53,6 +53,7 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     account_id: str = OWNER_ACCOUNT
     grant_id: str = ""
     internal: bool = False
+    requestor: str = ""
 
 
 class Paid(msgspec.Struct, frozen=True, gc=False):

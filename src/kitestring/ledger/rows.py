@@ -363,6 +363,7 @@ def outgoing(p: Payment) -> Transaction:
         account_id=p.account_id,
         grant_id=p.grant_id,
         internal=p.internal,
+        requestor=p.requestor,
     )
 
 

@@ -12,7 +12,7 @@ from tests.kit.app.console import run
 
 ROW = {
     "type": "incoming", "state": "settled", "settled_at": 1, "created_at": 0, "amount_msat": 21_000, "fee_msat": 0,
-    "account": "owner", "description": "tea",
+    "account": "owner", "description": "tea", "npub": "", "charged_to": "",
 }  # fmt: skip
 NOTHING: dict[str, Any] = {"transactions": []}
 
@@ -61,3 +61,12 @@ def test_rows_are_a_table_and_none_of_them_a_sentence() -> None:
     assert said.lines[0].split() == ["when", "amount", "fee", "state", "account", "description"]
     assert len(said.lines) == 2
     assert run(command, answer=NOTHING).out == "no transactions yet\n"
+
+
+def test_a_debit_is_shown_with_the_key_that_took_it_and_what_it_is_charged_to() -> None:
+    npub = "npub1wusltn6th3nj95qjqykw5trv4m96l28jqnxnjjj4xeq2ngp9tuqqe3gnkj"
+    debit = {**ROW, "type": "outgoing", "npub": npub, "charged_to": "bean shop"}
+    lines = run(command, answer={"transactions": [debit, ROW]}).lines
+    assert lines[0].split() == ["when", "amount", "fee", "state", "debit", "of", "charged", "to", "description"]
+    assert lines[1].split()[-5:] == ["paid", "npub1wusltn6…e3gnkj", "bean", "shop", "tea"]
+    assert lines[2].split()[-3:] == ["received", "owner", "tea"]

@@ -121,3 +121,16 @@ async def test_who_may_not_pay_changes_no_grant_and_may_end_it(office: Office) -
     assert (await office.refused("debit_revoke", "k2", grant="79be")).reason is Reason.UNKNOWN_TARGET
     await office.rig.debit("r1", ALICE, office.rig.life.node.outside_invoice())
     assert len(await office.store.approvals(limit=9)) == 1, "the key may ask again"
+
+
+async def test_transactions_say_who_has_taken_a_debit_and_what_it_is_charged_to(office: Office) -> None:
+    grant_id = await allow(office, WEEK)
+    await taken(office)
+    await office.run("pay", target=office.node.outside_bolt11())
+    own, debit = (await office.run("transactions"))["transactions"]
+    grant = await office.desk.store.grant(grant_id)
+    assert grant is not None
+    assert (debit["requestor"], debit["npub"], debit["charged_to"]) == (ALICE, npub(ALICE), grant.name)
+    assert debit["connection_id"] == grant_id
+    assert (own["requestor"], own["npub"], own["charged_to"]) == ("", "", "")
+    assert (await office.run("lookup", payment_hash=debit["payment_hash"]))["charged_to"] == grant.name

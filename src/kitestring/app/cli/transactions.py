@@ -7,11 +7,16 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import Whole, amount, table, when
+from kitestring.app.cli.values import Whole, amount, short_key, table, when
 from kitestring.base.text import clean
 
 #: Of a description, in a row of a terminal; all of it is in the JSON answer.
 MAX_DESCRIPTION_CHARS: Final = 48
+#: Of the name of a grant.
+MAX_NAME_CHARS: Final = 24
+_HEADS: Final = ("when", "", "amount ", "fee ", "state", "account", "description")
+#: Where one of them is a debit: whose key has taken it, and what it is charged to, in place of the account.
+_WITH_DEBITS: Final = ("when", "", "amount ", "fee ", "state", "debit of", "charged to", "description")
 #: Who asks for both gets both.
 _DIRECTIONS: Final = {(True, False): "incoming", (False, True): "outgoing"}
 
@@ -34,8 +39,10 @@ def command(shell: Shell, limit: int, offset: int, incoming: bool, outgoing: boo
         "account": account,
     }
     result = shell.read("transactions", params)
-    rows = [_row(found) for found in result["transactions"]]
-    heads = ("when", "", "amount ", "fee ", "state", "account", "description")
+    rows: list[tuple[str, ...]] = [_row(found) for found in result["transactions"]]
+    heads: tuple[str, ...] = _HEADS
+    if any(found["npub"] for found in result["transactions"]):
+        rows, heads = [_debit(found) for found in result["transactions"]], _WITH_DEBITS
     shell.show(result, table(rows, heads) if rows else "no transactions yet")
 
 
@@ -52,3 +59,10 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         found["account"],
         clean(found["description"], MAX_DESCRIPTION_CHARS),
     )
+
+
+def _debit(found: dict[str, Any]) -> tuple[str, ...]:
+    *row, account, description = _row(found)
+    key = short_key(found["npub"]) if found["npub"] else ""
+    charged_to = clean(found["charged_to"], MAX_NAME_CHARS) if key else account
+    return (*row, key, charged_to, description)
