@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -217,6 +218,33 @@ async def test_an_approved_payment_that_fails_tells_so_with_the_nodes_proof(life
         await rig.answer("r2")
         await rig.debit("r3", ALICE, payable(rig), k1=K1)
         assert (await rig.answer("r3")).reason is Reason.ALREADY_USED
+    life.audit()
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("verdict", "told"), [(Ruling.AS_ASKED, None), (Ruling.ALWAYS, None), (Ruling.BUDGET, Msat(AMOUNT))]
+)
+async def test_a_crash_between_the_decision_and_its_answer_changes_nothing_of_what_is_told(
+    life: Life, verdict: Ruling, told: Msat | None
+) -> None:
+    """The smaller budget that the owner gave is named after the crash as it is before it."""
+    less = Budget.rolling(Msat(AMOUNT), 604_800)
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("live", BOB, budget=WEEK)
+        await rig.decide(verdict, budget=less)
+        live = await rig.answer("live")
+        await rig.debit("late", ALICE, budget=WEEK)
+        (asked,) = await rig.store.approvals(limit=9)
+        rig.store.waiting = AsyncMock(return_value=[])  # it comes while the decision is on its way to the disk
+        rig.engine._approvals._finish = AsyncMock()  # type: ignore[method-assign]  # and then the machine stops
+        await rig.decide(verdict, asked.approval_id, budget=less)
+        assert rig.told("late") == []
+    async with life.service() as rig:
+        after = await rig.answer("late")
+        assert after == live
+        assert (after.budget and after.budget.limit_msat) == told
     life.audit()
 
 

@@ -181,8 +181,7 @@ class Approvals:
             grant = await self._on_unused_budgets(grant, before)
             writes = (SaveGrant(grant),)
         if debit.payment is None:
-            less = grant.budgets[0] if grant.budgets else None
-            outcome = Granted(less if word.verdict is Ruling.BUDGET else None)
+            outcome = _told_of(grant, word.verdict.value)
             return await self._end(asked, ApprovalState.APPROVED, outcome, word, writes)
         request = next(iter(await self._context.store.waiting(asked.approval_id)), None)
         if request is None:
@@ -317,13 +316,23 @@ class Approvals:
         asked = await self._context.store.approval(request.payment_id) if request.payment_id else None
         if asked is None or asked.state is ApprovalState.OPEN:
             return
-        if await self._context.store.payment(request.payment_id) is None:
-            await self._finish(asked.kind, request, _ENDED[asked.state])
+        if await self._context.store.payment(request.payment_id) is not None:
+            return
+        outcome = _ENDED.get(asked.state)
+        if outcome is None:
+            grant = await self._grants.at(asked.wire, asked.caller, asked.target)
+            outcome = _told_of(grant, asked.decision)
+        await self._finish(asked.kind, request, outcome)
 
 
-#: The end of a question without a payment, as those who waited are told of it.
+def _told_of(grant: Grant | None, decision: str) -> Granted:
+    """The yes to a question about a budget; it names the budget where that is the owner's own."""
+    budgets = grant.budgets if grant is not None and decision == Ruling.BUDGET.value else ()
+    return Granted(budgets[0] if budgets else None)
+
+
+#: The end of a question by a no, as those who waited are told of it.
 _ENDED: Final[dict[ApprovalState, Outcome]] = {
-    ApprovalState.APPROVED: Granted(),
     ApprovalState.DENIED: _DENIED,
     ApprovalState.EXPIRED: _NOBODY,
     ApprovalState.SUPERSEDED: _SUPERSEDED,
