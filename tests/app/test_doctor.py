@@ -21,6 +21,7 @@ from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.marker import write_marker
 from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.clocks import ClockReading, Wrong
+from kitestring.base.money import MAX_MSAT
 from kitestring.base.node import Finding, FindingState
 from kitestring.base.records import Generation, StopCause
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -142,6 +143,11 @@ def test_what_the_backend_of_a_running_service_has_found_follows_the_node() -> N
         Finding("macaroon", FindingState.WARN, "too much"),
         CLOCKS_AGREE,
     ]
+
+
+def test_room_is_not_told_of_a_node_that_cannot_tell_it() -> None:
+    node = {**facts()["node"], "receivable_msat": MAX_MSAT}
+    assert next(judge(facts(node=node))).sentence == "a on regtest, 5 sat to spend"
 
 
 def test_every_trouble_of_the_service_is_told_with_what_to_do() -> None:

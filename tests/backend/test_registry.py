@@ -9,7 +9,10 @@ from kitestring.backend.registry import BackendUrl, open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
+from kitestring.codec.uri import encode_nwc
 from kitestring.transport.clock import SystemClock
+from tests.kit.changed import replace
+from tests.kit.client.hostile import nwc_uri
 
 SECRET = "0201c0ffee"
 
@@ -33,7 +36,7 @@ def test_a_macaroon_comes_from_the_environment_that_was_given(tmp_path: Path) ->
 
 
 def test_an_unknown_scheme_is_answered_with_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(KitestringError, match=r"no backend for eclair://.*lnd, sandbox") as error:
+    with pytest.raises(KitestringError, match=r"no backend for eclair://.*lnd, nostr, sandbox") as error:
         open_url(f"eclair://:{SECRET}@host", tmp_path)
     assert error.value.reason is Reason.UNSUPPORTED
     assert SECRET not in str(error.value)
@@ -47,7 +50,7 @@ def test_a_backend_of_another_package_comes_in_by_its_entry_point(
     entry = EntryPoint("outside", "kitestring.backend.sandbox.node:from_url", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda **which: EntryPoints([entry]).select(**which))
     assert isinstance(open_url("outside://", tmp_path), Sandbox)
-    assert registry.names() == ["lnd", "outside", "sandbox"]
+    assert registry.names() == ["lnd", "nostr", "outside", "sandbox"]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,14 @@ def test_a_wrong_url_is_refused_in_one_sentence(tmp_path: Path, url: str) -> Non
     with pytest.raises(KitestringError) as error:
         open_url(url, tmp_path)
     assert "\n" not in error.value.message
+
+
+def test_a_wallets_link_is_a_backend_and_shows_its_relays_alone(tmp_path: Path) -> None:
+    link = encode_nwc(replace(nwc_uri(""), relays=("wss://one.example", "wss://two.example")))
+    assert repr(open_url(link, tmp_path)).startswith("NwcWallet(")
+    url = BackendUrl.parse(link)
+    assert str(url).endswith("?relay=wss://two.example&secret=***")
+    assert url.host == nwc_uri("").service_pubkey
 
 
 def test_a_parsed_url_hides_what_could_be_a_credential() -> None:

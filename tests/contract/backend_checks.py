@@ -227,7 +227,7 @@ async def check_an_invoice_of_another_network_is_refused(side: Side) -> None:
 async def check_an_invoice_of_nobody_finds_no_route(side: Side) -> None:
     answer = await side.backend.pay(order(stranger_invoice(1001, int(time.time()))))
     assert isinstance(answer, Failed)
-    assert answer.reason == "no_route"
+    assert answer.reason in {"no_route", "other"}  # a wallet says no more than that it failed
 
 
 async def refuses_for_good(side: Side, sound: str, name: str, spoiled: str) -> None:
@@ -312,11 +312,15 @@ async def check_an_invoice_carries_what_was_ordered(side: Side) -> None:
     wanted = invoice_order(amount_msat=2001)
     made = await side.backend.make_invoice(wanted)
     invoice = bolt11.decode(made.bolt11)
-    assert invoice.payment_hash == made.payment_hash == sha256(bytes.fromhex(wanted.preimage)).hexdigest()
+    assert invoice.payment_hash == made.payment_hash
+    if side.backend.capabilities.own_preimage:
+        assert made.payment_hash == sha256(bytes.fromhex(wanted.preimage)).hexdigest()
     assert (invoice.amount_msat, invoice.description, invoice.expiry_s) == (2001, "tea", 600)
     assert invoice.expires_at == made.expires_at
     info = await side.backend.info()
-    assert (invoice.network, invoice.payee) == (info.network, info.node_id) == ("regtest", info.node_id)
+    assert invoice.network == info.network == "regtest"
+    if len(info.node_id) == 66:  # it is named by the key that signs its invoices
+        assert invoice.payee == info.node_id
 
 
 async def check_the_time_that_the_node_tells_is_its_own_and_now(side: Side) -> None:
@@ -349,7 +353,8 @@ async def check_a_paid_invoice_is_settled_with_amount_time_and_preimage(side: Si
     assert (await side.backend.lookup_invoice(made.payment_hash)).state == "open"
     await side.receive(made.bolt11)
     status = await side.backend.lookup_invoice(made.payment_hash)
-    assert (status.state, status.received_msat, status.preimage) == ("settled", 2000, wanted.preimage)
+    assert (status.state, status.received_msat) == ("settled", 2000)
+    assert sha256(bytes.fromhex(status.preimage)).hexdigest() == made.payment_hash
     assert abs(status.settled_at - time.time()) < 60
     assert (status.bolt11, status.expires_at) == (made.bolt11, made.expires_at)
 

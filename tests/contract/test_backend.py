@@ -1,6 +1,6 @@
-"""One suite for every backend: each check against the sandbox, and against a real lnd."""
+"""One suite for every backend: each check against the sandbox, a real lnd, and a wallet over Nostr Wallet Connect."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,43 @@ from kitestring.backend.sandbox.node import Sandbox, SandboxFaultError
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, PayAnswer
 from tests.kit.backend.sides import SandboxSide, Side, lnd_side, sandbox_side
+from tests.kit.backend.wallet import LACKS, wallet_side
+from tests.kit.interop.program import Kitestring
 
 from .backend_checks import CHECKS, check_a_spoiled_answer_is_never_a_failure
 
+#: Kind of backend → checks that cannot hold for it, and why.
+KINDS: Mapping[str, Mapping[str, str]] = {"sandbox": {}, "lnd": {}, "wallet": LACKS}
+_REAL = {"lnd"}
+_PAIRS = [
+    pytest.param(kind, check, marks=[pytest.mark.real] if kind in _REAL else [])
+    for kind, lacks in KINDS.items()
+    for check in CHECKS
+    if check not in lacks
+]
 
-@pytest.fixture(params=["sandbox", pytest.param("lnd", marks=pytest.mark.real)])
+
+@pytest.fixture(scope="session")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitestring]:
+    """A service on a sandbox, as the wallet of another one."""
+    service = Kitestring(tmp_path_factory.mktemp("upstream") / "home", "--node", "sandbox://?latency_ms=5")
+    service.start()
+    try:
+        yield service
+        assert service.ask("audit", "--node")["violations"] == []
+    finally:
+        code = service.stop()
+    assert code == 0
+
+
+@pytest.fixture
 async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
-    if request.param == "sandbox":
+    if request.param == "wallet":
+        upstream = request.getfixturevalue("upstream")
+        link = upstream.connect(tmp_path.name)
+        async with wallet_side(link, upstream.home / "sandbox.db", tmp_path) as wallet:
+            yield wallet
+    elif request.param == "sandbox":
         async with sandbox_side(tmp_path) as sandbox:
             yield sandbox
             assert sandbox.world.books().balanced
@@ -24,9 +54,13 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             yield lnd
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(("side", "check"), _PAIRS, indirect=["side"])
 async def test_backend(side: Side, check: str) -> None:
     await CHECKS[check](side)
+
+
+def test_what_is_left_out_is_a_check() -> None:
+    assert {check for lacks in KINDS.values() for check in lacks} <= set(CHECKS)
 
 
 class _SaysFailedOnAReadError(Sandbox):

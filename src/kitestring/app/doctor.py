@@ -27,7 +27,7 @@ from kitestring.app.service.node_words import node_of
 from kitestring.base.clocks import ClockReading, Comparison, compare
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.node import Finding, FindingState
 from kitestring.base.records import StopCause
 from kitestring.transport.clock import SystemClock
@@ -159,7 +159,8 @@ def judge(facts: dict[str, Any]) -> Iterator[Finding]:
     """The service's own facts."""
     node = facts["node"]
     if node["reachable"]:
-        able = f"{Msat(node['spendable_msat'])} to spend, room for {Msat(node['receivable_msat'])}"
+        able, room = f"{Msat(node['spendable_msat'])} to spend", node["receivable_msat"]
+        able += f", room for {Msat(room)}" if room < MAX_MSAT else ""  # some nodes cannot tell
         yield Finding("node", OK, f"{node['alias'] or 'unnamed'} on {node['network']}, {able}")
     else:
         yield Finding("node", FAIL, f"not reachable: {node['why']}{node['mend']}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,10 +23,14 @@ import kitestring.backend
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
 from kitestring.base.ports import Clock, Entropy
+from kitestring.transport.proxies import Proxies
 
 GROUP: Final = "kitestring.backends"
 #: Query members that are no secrets and help to see what is meant; the values of all others are hidden.
-_SHOWN: Final = frozenset({"cert", "balance_sat", "latency_ms", "private_hints"})
+_SHOWN: Final = frozenset({"cert", "balance_sat", "latency_ms", "private_hints", "relay", "encryption"})
+_KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+#: Query members that may come several times.
+_SEVERAL: Final = frozenset({"relay"})
 _NO_BACKENDS: Final = frozenset({"registry", "http"})
 
 
@@ -36,18 +41,21 @@ def wall_clock_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Time, chance and a directory for a backend. ``environment`` is where ``env:NAME`` in a URL is looked up."""
+    """Time, chance and a directory for a backend. ``environment`` is where ``env:NAME`` in a URL is looked up;
+    ``proxies`` lead to relays."""
 
     clock: Clock
     entropy: Entropy
     data_dir: Path
     now_ms: Callable[[], int] = wall_clock_ms
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BackendUrl:
-    """A parsed backend URL whose repr hides whatever could be a credential. ``port`` is 0 when it is not given."""
+    """A parsed backend URL whose repr hides whatever could be a credential. ``port`` is 0 when it is not given; of what
+    may come several times ``query`` has the last."""
 
     text: str
     scheme: str
@@ -64,12 +72,14 @@ class BackendUrl:
             pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             port = parts.port or 0
             host = parts.hostname or ""
-            host.encode("idna")
+            if not _KEY.fullmatch(host):  # a wallet's key stands there, too long for a name
+                host.encode("idna")
         except ValueError:
             raise KitestringError(
                 Reason.MALFORMED, "the backend URL cannot be read: check its host, port and query"
             ) from None
-        if len(dict(pairs)) != len(pairs):
+        once = [name for name, _ in pairs if name not in _SEVERAL]
+        if len(set(once)) != len(once):
             raise KitestringError(Reason.MALFORMED, "the backend URL says the same thing twice after the ?")
         return cls(text, parts.scheme.lower(), host, port, parts.path, dict(pairs))
 
@@ -118,6 +128,7 @@ def open_backend(
     data_dir: Path,
     now_ms: Callable[[], int] = wall_clock_ms,
     environment: Mapping[str, str] | None = None,
+    proxies: Proxies | None = None,
 ) -> Backend:
     """The backend that ``url`` names, not opened yet.
 
@@ -125,7 +136,8 @@ def open_backend(
     that cannot be read, UNSUPPORTED for an unknown scheme.
     """
     parsed = BackendUrl.parse(url)
-    return _find(parsed)(parsed, Context(clock, entropy, data_dir, now_ms, environment or {}))
+    context = Context(clock, entropy, data_dir, now_ms, environment or {}, proxies or Proxies())
+    return _find(parsed)(parsed, context)
 
 
 def names() -> list[str]:

@@ -78,7 +78,7 @@ class NwcClient:
 
     ``legacy`` marks a wallet that knows only NIP-04 and whose info event may be gone. ``nip44_seen`` (give back what an
     earlier client had at its end) keeps the connection from ever being lowered to NIP-04. Raises CodecError for a bad
-    URI, and on entering KitestringError(UNAVAILABLE) when no relay can be reached.
+    URI, and on entering NothingSentError when no relay can be reached.
     """
 
     def __init__(self, uri: str | NwcUri, net: Net, *, legacy: bool = False, nip44_seen: bool = False) -> None:
@@ -124,6 +124,10 @@ class NwcClient:
     ) -> None:
         await self._pool.stop()
 
+    async def reach(self) -> None:
+        """Wait for a relay where all are away. Raises NothingSentError."""
+        await reach(self._pool, self._net.waits)
+
     # ------------------------------------------------------------ methods
 
     async def pay_invoice(
@@ -132,9 +136,9 @@ class NwcClient:
     ) -> Paid:  # fmt: skip
         """Pay an invoice; ``amount_msat`` is for one without amount. Returns only with a preimage that hashes to it.
 
-        Raises KitestringError: MALFORMED for an unusable invoice or amount, UNAVAILABLE when nothing was sent, the
-        wallet's refusal, or PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet. Paying again is safe
-        with the *same* invoice only.
+        Raises KitestringError: MALFORMED for an unusable invoice or amount, NothingSentError, the wallet's refusal, or
+        PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet. Paying again is safe with the *same*
+        invoice only.
         """
         try:
             invoice = bolt11.decode(text)

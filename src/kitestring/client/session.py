@@ -84,15 +84,19 @@ class Dialog:
         )  # fmt: skip
 
 
+class NothingSentError(KitestringError):
+    """No relay could be reached (UNAVAILABLE), so nothing was sent to anybody."""
+
+
 async def reach(pool: RelayPool, waits: Waits) -> None:
-    """Wait for a first relay. Raises KitestringError(UNAVAILABLE): then nothing was sent to anybody."""
+    """Wait for a first relay. Raises NothingSentError."""
     if await pool.connected(1, waits.reach_s):
         return
     still_trying = any(not row.last_error for row in pool.status())
     if still_trying and await pool.connected(1, max(waits.connect_s - waits.reach_s, 0)):
         return
     trouble = "; ".join(f"{row.url}: {row.last_error or 'no answer'}" for row in pool.status())
-    raise KitestringError(
+    raise NothingSentError(
         Reason.UNAVAILABLE,
         f"no relay can be reached ({trouble[:MAX_TROUBLE_CHARS]}); check that it runs and that you are online",
     )
@@ -130,7 +134,7 @@ class Exchange:
         self._words: Final[dict[str, str]] = {}
 
     async def open(self) -> None:
-        """Subscribe, then publish. Raises KitestringError(UNAVAILABLE) when no relay is reachable."""
+        """Subscribe, then publish. Raises NothingSentError when no relay is reachable."""
         await reach(self._pool, self._waits)
         self._listening = asyncio.create_task(self._listen())
         one_is_live = self._pool.until(lambda: bool(self._hearing.live_on()), self._waits.eose_s)

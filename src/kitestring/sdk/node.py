@@ -60,7 +60,7 @@ class NodeSource:
         data_dir = home_of(data_dir)
         self._data_dir: Final = data_dir
         self._backend: Final = open_backend(
-            url, clock=net.clock, entropy=net.entropy, data_dir=data_dir, environment=environment
+            url, clock=net.clock, entropy=net.entropy, data_dir=data_dir, environment=environment, proxies=net.proxies
         )
         self._open: Final[dict[str, OpenPayment]] = {}
         self._network = ""

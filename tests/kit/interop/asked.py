@@ -28,8 +28,16 @@ class Asked:
 
     async def __call__(self, method: str, *arguments: object) -> Any:
         async with self._turn:
-            self.write({"call": method, "with": arguments})
-            answer = await self._line()
+            self.ask(method, *arguments)
+            return await self.answer()
+
+    def ask(self, method: str, *arguments: object) -> None:
+        """The same without waiting: :meth:`answer` is called later."""
+        self.write({"call": method, "with": arguments})
+
+    async def answer(self) -> Any:
+        """The result of the oldest call that was asked for. Raises ClientError."""
+        answer = await self._line()
         if "error" in answer:
             error = answer["error"]
             raise ClientError(error["name"], error.get("code"), error["message"])

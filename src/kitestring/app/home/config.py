@@ -136,7 +136,8 @@ class Config:
         "node",
         TEXT,
         "sandbox://",
-        "The Lightning node: sandbox:// (a simulated network), or lnd+https://HOST:PORT?cert=PATH&macaroon=PATH.",
+        "The Lightning node: sandbox:// (a simulated network), lnd+https://HOST:PORT?cert=PATH&macaroon=PATH, or the "
+        "link of a wallet, nostr+walletconnect://KEY?relay=URL&secret=file:PATH.",
         variables=("KITESTRING_NODE",),
     )
     relays: tuple[str, ...] = setting(

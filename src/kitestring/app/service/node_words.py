@@ -39,7 +39,12 @@ def node_of(config: Config, data_dir: Path, clock: Clock, entropy: Entropy) -> B
 
     try:
         return open_backend(
-            config.node_url, clock=clock, entropy=entropy, data_dir=data_dir, environment=config.environment
+            config.node_url,
+            clock=clock,
+            entropy=entropy,
+            data_dir=data_dir,
+            environment=config.environment,
+            proxies=config.proxies,
         )
     except KitestringError as error:
         raise KitestringError(error.reason, f"the setting node: {error.message}", key="node") from error
