@@ -1,4 +1,4 @@
-"""One suite for every backend: each check against the sandbox, a real lnd, and a wallet over Nostr Wallet Connect."""
+"""One suite for every backend: each check against the sandbox, a real lnd, and wallets over Nostr Wallet Connect."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from kitestring.backend.sandbox.node import Sandbox, SandboxFaultError
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, PayAnswer
+from tests.kit.backend.alby import alby_side
 from tests.kit.backend.sides import SandboxSide, Side, lnd_side, sandbox_side
 from tests.kit.backend.wallet import LACKS, wallet_side
 from tests.kit.interop.program import Kitestring
@@ -15,8 +16,9 @@ from tests.kit.interop.program import Kitestring
 from .backend_checks import CHECKS, check_a_spoiled_answer_is_never_a_failure
 
 #: Kind of backend → checks that cannot hold for it, and why.
-KINDS: Mapping[str, Mapping[str, str]] = {"sandbox": {}, "lnd": {}, "wallet": LACKS}
-_REAL = {"lnd"}
+KINDS: Mapping[str, Mapping[str, str]] = {"sandbox": {}, "lnd": {}, "wallet": LACKS, "alby": LACKS}
+_REAL = {"lnd", "alby"}
+_SERVICE = Path(__file__).parents[1] / "interop" / "scripts" / "service.mjs"
 _PAIRS = [
     pytest.param(kind, check, marks=[pytest.mark.real] if kind in _REAL else [])
     for kind, lacks in KINDS.items()
@@ -45,6 +47,11 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         link = upstream.connect(tmp_path.name)
         async with wallet_side(link, upstream.home / "sandbox.db", tmp_path) as wallet:
             yield wallet
+    elif request.param == "alby":
+        node_js = request.getfixturevalue("node_js")
+        async with alby_side(tmp_path, node_js.command(_SERVICE)) as alby:
+            yield alby
+            assert alby.world.books().balanced
     elif request.param == "sandbox":
         async with sandbox_side(tmp_path) as sandbox:
             yield sandbox
