@@ -91,6 +91,13 @@ class WalletSide:
 
         await until(is_seen, pause_s=0.02)
 
+    async def node_key(self) -> str:
+        return self.world.node()
+
+    async def arrived(self, payment_hash: str) -> tuple[int, tuple[tuple[int, str], ...]]:
+        (found,) = (one for one in self.world.payments() if one.payment_hash == payment_hash)
+        return int(found.amount_msat), found.records
+
     def cursors_of_another_epoch(self) -> tuple[bytes, ...]:
         return tuple(f"{second} {entropy(32).hex()}".encode() for second in (int(time.time()) + 5_000, 1))
 
