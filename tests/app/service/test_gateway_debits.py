@@ -343,6 +343,28 @@ async def test_a_known_key_takes_within_its_budget_and_is_told_what_is_left_beyo
 
 
 @door()
+async def test_what_a_key_was_refused_is_told_again_after_its_grant_was_revoked_and_the_service_was_away(
+    life: Life, door: Door
+) -> None:
+    """It is a stranger then, whom the pointer lets take: a copy of its request still gets the old answer."""
+    await door.rig.pointer("till", strangers="budget", budgets=(Budget.total(sat(1_000)),))
+    grant_id = await door.rig.allow("till", STRANGER.public_hex, Budget.total(sat(1)))
+    await door.refresh()
+    event = debit(door, {"pointer": "till", "bolt11": door.invoice()})
+    (over,) = await door.tell(event)
+    assert over["code"] == 5
+    await door.rig.change(grant_id, revoked_at=door.clock.now())
+    await door.refresh()
+    for _ in range(2):
+        await door.clock.sleep(10)
+        await door.forget()
+        assert await door.tell(event) == [over]
+    assert life.node.sends == []
+    (paid,) = await door.tell(debit(door, {"pointer": "till", "bolt11": door.invoice()}))
+    assert paid["res"] == "ok"
+
+
+@door()
 async def test_a_pointer_that_is_not_there_and_one_that_is_closed_are_denied_in_the_same_words(
     life: Life, door: Door
 ) -> None:

@@ -43,6 +43,7 @@ from tests.kit.ledger.values import (
 )
 
 EVER = ForgetRefusals(NOW + 10**9, 0)
+KEY = "a1" * 32
 
 
 async def test_what_was_refused_is_never_claimed(store: Store) -> None:
@@ -234,3 +235,26 @@ async def test_what_one_grant_of_a_requestor_has_forgotten_is_refused_to_all_of_
     )
     later, new = await store.apply(asked("f0", NOW + 1)), await store.apply(asked("new", NOW + 2))
     assert (at_once, later, new) == (Denied(Reason.STALE_REQUEST), Denied(Reason.STALE_REQUEST), Claimed())
+
+
+@pytest.mark.usefixtures("two_at_once")
+async def test_what_was_forgotten_of_a_grant_is_refused_after_that_was_revoked_too(store: Store) -> None:
+    """Its key is a stranger again, which the pointer lets take: a copy of what it was refused is not carried out."""
+    own = Grant(grant_id="own", name="own", wire="debits", caller=KEY, pointer_id="till", account_id="alice")
+    await store.apply(execute("own", SaveGrant(own)))
+    await flood(store, 4, grant_id="own", wire="debits")
+    await store.apply(execute("end", SaveGrant(replace(own, revoked_at=NOW + 5, version=2))))
+    copies = {
+        number: await store.apply(
+            claim(
+                f"c{number}",
+                payment(f"c{number}", requestor=KEY),
+                asked=request(f"f{number}", wire="debits", sent_at=NOW + number),
+            )
+        )
+        for number in range(4)
+    }
+    assert copies[0] == copies[1] == Denied(Reason.STALE_REQUEST)
+    assert copies[2] == copies[3] == Finished(())
+    new = claim("new", payment("new", requestor=KEY), asked=request("new", wire="debits", sent_at=NOW + 2))
+    assert await store.apply(new) == Claimed()

@@ -24,8 +24,7 @@ from kitestring.ledger.rows import FEES, MESSAGE, REQUEST, WORLD
 
 #: Without the name of the index SQLite walks through all grants.
 _OF_CALLER: Final = (
-    "SELECT grant_id FROM grants INDEXED BY grants_by_caller"
-    " WHERE service = ? AND wire = ? AND caller = ? AND revoked_at IS NULL"
+    "SELECT grant_id FROM grants INDEXED BY grants_by_caller WHERE service = ? AND wire = ? AND caller = ?"
 )
 _BEGIN: Final = """
 SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.node_balance_msat,

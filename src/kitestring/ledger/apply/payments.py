@@ -59,11 +59,12 @@ LEFT JOIN budgets b ON b.service = s.service AND b.grant_id = ? AND b.budget_id 
 LEFT JOIN invoices i ON i.service = s.service AND i.payment_hash = ? AND i.node_id = ? AND i.payment_hash <> ''
 WHERE s.service = ?"""
 _FACTS: Final = _LOOK.format("0, 0")
-#: The same of a payment that a requestor asks for: what all of its grants refuse, and whether the owner has blocked it.
+#: The same of a payment that a requestor asks for: what all of its grants refuse, revoked or not, and whether the owner
+#: has blocked it.
 _FACTS_OF_REQUESTOR: Final = _LOOK.format("""
   (SELECT max(q.refused_before) FROM grants o INDEXED BY grants_by_caller
    JOIN refusals q ON q.service = o.service AND q.grant_id = o.grant_id
-   WHERE o.service = s.service AND o.wire = ? AND o.caller = ? AND o.revoked_at IS NULL),
+   WHERE o.service = s.service AND o.wire = ? AND o.caller = ?),
   EXISTS (SELECT 1 FROM blocks k WHERE k.service = s.service AND k.caller = ?)""")
 _INSERT: Final = (
     f"INSERT INTO payments (service, {CLAIMED}, charges, state, fee_msat, preimage, evidence, steps)"

@@ -93,7 +93,7 @@ CREATE TABLE grants (
   PRIMARY KEY (service, grant_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX grants_by_caller ON grants (service, wire, caller, pointer_id) WHERE revoked_at IS NULL;
+CREATE INDEX grants_by_caller ON grants (service, wire, caller, pointer_id);
 CREATE INDEX grants_by_name ON grants (service, wire, name) WHERE revoked_at IS NULL;
 
 CREATE TABLE offers (
