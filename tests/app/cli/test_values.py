@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import click
 import pytest
 
+from kitestring.app.cli import values
 from kitestring.app.cli.values import (
     BudgetType,
     Moment,
@@ -113,3 +117,24 @@ def test_the_words_of_others_stand_in_quotes_that_they_cannot_end() -> None:
 def test_a_budget_is_handed_on_in_msat_and_a_key_is_cut_in_its_middle() -> None:
     assert budget_params((5, "rolling", 60)) == {"limit_msat": 5_000, "period": "rolling", "length_s": 60}
     assert short_key("npub1" + "x" * 52 + "abcdef") == "npub1xxxxxxx…abcdef"
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_is_told_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads, rows = ("when", "", "amount ", "id"), [("today", "in", "1 sat", "a" * 64), ("tomorrow", "out", "", "b" * 64)]
+    wide = table(rows, heads)
+    assert len(wide.splitlines()) == 3
+    monkeypatch.setattr(values, "columns", lambda: 87)
+    assert table(rows, heads) == wide
+    monkeypatch.setattr(values, "columns", lambda: 86)
+    assert table(rows, heads) == (
+        f"when    today\nway     in\namount  1 sat\nid      {'a' * 64}\n\nwhen  tomorrow\nway   out\nid    {'b' * 64}"
+    )
+
+
+def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert values.columns() == sys.maxsize
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: True))
+    assert values.columns() == 80
+    monkeypatch.setattr("sys.stdout", None)
+    assert values.columns() == sys.maxsize

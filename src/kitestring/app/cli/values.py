@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TextIO
 
 import click
 
@@ -183,9 +184,13 @@ def shown(name: str, value: object) -> str:
 
 
 def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
-    """Columns of text; those whose head ends in a blank are aligned to the right."""
+    """Columns of text; those whose head ends in a blank are aligned to the right. On a terminal that is too narrow for
+    them each row is a block of lines instead: no line is folded."""
     rows = [tuple(clean(cell, MAX_CELL_CHARS) for cell in row) for row in rows]  # none of them forges a row
     widths = [max(len(row[i].strip()) for row in [heads, *rows]) for i in range(len(heads))]
+    if sum(widths) + 2 * (len(widths) - 1) > columns():
+        named = tuple(head.strip() or "way" for head in heads)  # only the direction has no head
+        return "\n\n".join(facts(list(zip(named, map(str.strip, row), strict=True))) for row in rows)
     lines = []
     for row in [heads, *rows]:
         cells = [
@@ -194,6 +199,16 @@ def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def columns() -> int:
+    """The width of the terminal in characters; without one no line is too long."""
+    out: TextIO | None = sys.stdout  # None where the shell has closed it
+    if out is None or not out.isatty():
+        return sys.maxsize
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def facts(pairs: list[tuple[str, str]]) -> str:
