@@ -37,6 +37,16 @@ def test_every_row_can_be_a_command_with_the_help_of_its_docstring(name: str) ->
     assert {one.name for one in built.params} - {"data_dir", "as_json", "json"} == expected
 
 
+def test_an_object_is_typed_by_repeating_its_members() -> None:
+    asked, _ = run("keysend", "02ab", "5", "--records", "65536=00", "--records", "65537=a=b", "--idempotency-key", "k")
+    records = {"65536": "00", "65537": "a=b"}
+    assert asked == [("keysend", {"pubkey": "02ab", "amount_msat": 5_000, "records": records}, "k")]
+    for wrong in (("--records", "65536"), ("--records", "65536=00", "--records", "65536=01")):
+        asked, said = run("keysend", "02ab", "5", *wrong)
+        assert asked == []
+        assert "write --records NAME=VALUE, each name once" in said
+
+
 def test_amounts_are_typed_in_sats_and_lists_by_repeating() -> None:
     words = ("tea", "--price", "5", "--payer-data", "email", "--payer-data", "name", "--idempotency-key", "k")
     asked, _ = run("offer_create", *words)
@@ -185,7 +195,7 @@ def test_a_group_inside_a_group_that_is_written_by_hand_is_completed(monkeypatch
 
 def test_a_parameter_that_cannot_be_typed_is_named() -> None:
     class Odd(msgspec.Struct):
-        shape: dict[str, int]
+        shape: float
 
     with pytest.raises(TypeError, match="shape needs a command line that is written by hand"):
         from_row._parameter(from_row._fields(Odd)[0])

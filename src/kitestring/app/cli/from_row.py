@@ -12,6 +12,7 @@ import click
 import msgspec
 from msgspec.inspect import (
     BoolType,
+    DictType,
     Field,
     IntType,
     ListType,
@@ -104,6 +105,8 @@ def _json(name: str, value: Any) -> object:
 
 def _parameter(field: Field) -> Callable[[Any], Any]:
     kind, words = _plain(field.type)
+    if isinstance(kind, DictType):
+        return _pairs(field.name, words)
     several = isinstance(kind, ListType)
     if isinstance(kind, ListType):
         kind, _ = _plain(kind.item_type)
@@ -115,6 +118,19 @@ def _parameter(field: Field) -> Callable[[Any], Any]:
     if field.required and not several:
         return click.argument(field.name, type=typed, metavar=metavar.replace("-", "_").upper())
     return click.option(f"--{name}", field.name, type=typed, multiple=several, required=field.required, help=words)
+
+
+def _pairs(name: str, words: str | None) -> Callable[[Any], Any]:
+    """An option that is repeated for each member of an object."""
+    option = f"--{name.replace('_', '-')}"
+
+    def together(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str] | None:
+        members = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        if len(members) < len(pairs):
+            raise click.UsageError(f"write {option} NAME=VALUE, each name once")
+        return members or None
+
+    return click.option(option, name, metavar="NAME=VALUE", multiple=True, callback=together, help=words)
 
 
 def _click_type(name: str, kind: Type) -> object:
