@@ -8,6 +8,7 @@ from typing import Final, get_args
 from kitestring.app.owner.connections import PresetName, preset_methods
 from kitestring.app.service.routes import NOTIFICATION_GIVE_UP_S
 from kitestring.base.budgets import Budget
+from kitestring.base.commands import MAX_PARTS
 from kitestring.base.destinations import MAX_RECORD_BYTES, MAX_RECORDS, MIN_RECORD_TYPE, PREIMAGE_RECORD
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
@@ -50,6 +51,8 @@ GENERAL: Final = (
 REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "pay_invoice": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
     "pay_keysend": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
+    "multi_pay_invoice": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
+    "multi_pay_keysend": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
     "make_invoice": (),
     "lookup_invoice": (Reason.UNKNOWN_TARGET,),
     "get_balance": (),
@@ -62,6 +65,11 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
 WHEN: Final[Mapping[EventKind, str]] = {
     EventKind.RECEIVED: "an invoice of the connection is paid",
     EventKind.SETTLED: "a payment of the connection has settled",
+}
+#: In the words of the page, what a method needs.
+NEEDS: Final[Mapping[str, str]] = {
+    "keysend": "where the node can (keysend)",
+    "legacy_methods": "with the setting `nwc.legacy_methods`",
 }
 
 _HEAD: Final = f"""\
@@ -119,6 +127,14 @@ are kept in the metadata as `tlv_records`.
 
 Each request is a payment of its own. With a `preimage` (64 hex digits) it has that hash, and the same order in another
 request is not paid again. A payment to the service's own node moves in the books: the owner is paid, without a fee.
+
+## Several payments in one request
+
+`multi_pay_invoice` has up to {MAX_PARTS} `invoices`, `multi_pay_keysend` as many `keysends`: each with the members of a
+single payment, and an `id`. Each is a payment of its own with a response of its own, whose `d` tag is the `id`, else
+the payment hash or the key that is paid. Two that would have the same `d`, or more than {MAX_PARTS}, are refused as
+one request. What is wrong with one of them is said of that one, and budgets and limits are those of each. A crash in
+the middle carries on the rest, within `payments.send_within_s`; the same event again is answered with all responses.
 
 ## Budget (13)
 
@@ -178,7 +194,7 @@ def _row(method: Method) -> str:
         announced, permission = "always", f"none; {permission} for facts about the node"
     elif method.permission not in _without_money(method).announced:
         announced += ", unless a budget is 0"
-    announced += "".join(f", where the node can ({need})" for need in sorted(method.needs))
+    announced += "".join(f", {NEEDS[need]}" for need in sorted(method.needs))
     codes = [code for code in _codes(REFUSALS[method.name]) if code not in _codes(GENERAL)]
     extensions = " ".join(method.extensions) or "–"
     return f"| `{method.name}` | yes | {extensions} | {announced} | {permission} | {_listed(codes)} |"

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
     AskOffer,
+    Bundle,
     Connect,
     Debit,
     GetBalance,
     Journaled,
     MakeInvoice,
+    Part,
     PayInvoice,
+    Unread,
     freeze,
     thaw,
 )
@@ -63,11 +66,18 @@ APPS = st.builds(
 )  # fmt: skip
 
 
-@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS | APPS)
+BUNDLES = st.builds(
+    Bundle,
+    parts=st.lists(st.builds(Part, PAYMENTS | st.builds(Unread, TEXT, TEXT), st.binary()), max_size=3).map(tuple),
+    begin_until=SECONDS,
+)
+
+
+@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS | APPS | BUNDLES)
 def test_a_stored_command_is_read_back_as_it_was(command: Journaled) -> None:
     back = thaw(freeze(command))
     assert (back, type(back)) == (command, type(command))
-    assert isinstance(back, Debit | Connect) or back.amount_msat is None or type(back.amount_msat) is Msat
+    assert isinstance(back, Debit | Connect | Bundle) or back.amount_msat is None or type(back.amount_msat) is Msat
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,33 @@ async def _sends_with_a_preimage(stage: Stage) -> None:
     await stage.told("join")
 
 
+async def _pays_several(stage: Stage) -> None:
+    """Invoices in one request: one settles, one fails, of one the answer is lost, and one cannot be read."""
+    scripts = (Script(settles_after_s=1), Script(fails="no_route"), Script(settles_after_s=2, answers=["lost"]))
+    texts = [stage.bill(f"bill {number}", script) for number, script in enumerate(scripts)]
+    invoices = [{"id": str(number), "invoice": text} for number, text in enumerate((*texts, "lnbc1"))]
+    stage.ask_many("several", "multi_pay_invoice", invoices=invoices)
+    await stage.told("several", 3)  # the same words in two answers are one here
+
+
+async def _sends_several(stage: Stage) -> None:
+    """To keys in one request, one of them the service's own."""
+    keys = (stage.key("one", Script(settles_after_s=1)), stage.node.node_id, stage.key("two", Script()))
+    stage.ask_many("several", "multi_pay_keysend", keysends=[{"pubkey": key, "amount": AMOUNT} for key in keys])
+    await stage.told("several", 3)
+
+
+async def _told_several(stage: Stage) -> None:
+    """Each answer has the name of what it answers, and says what became of that one."""
+    codes = {name: code for name, code in stage.named_codes("several").items() if len(name) < 64}
+    assert codes == {"0": "ok", "1": "PAYMENT_FAILED", "2": "ok", "3": "OTHER"}, codes
+
+
+async def _told_of_each_key(stage: Stage) -> None:
+    keys = (*stage.keys.values(), stage.node.node_id)
+    assert stage.named_codes("several") == dict.fromkeys(keys, "ok")
+
+
 async def _joins(stage: Stage) -> None:
     """The same invoice twice, while it is under way."""
     text = stage.bill("bill", Script(settles_after_s=3))
@@ -262,6 +289,12 @@ FLOWS: Final = (
     ),
     Flow("keysend, joined", _sends_with_a_preimage, {"purse": COST}, {"send": "ok", "join": "ok"}, ("key",)),
     Flow("keysend inside", _sends_inside, {"purse": -AMOUNT}, {"send": "ok"}),
+    Flow(
+        "several", _pays_several, {"purse": 2 * COST}, {}, ("bill 0", "bill 2"), check=_told_several,
+    ),
+    Flow(
+        "several keysends", _sends_several, {"purse": 2 * COST - AMOUNT}, {}, ("one", "two"), check=_told_of_each_key,
+    ),
     Flow("pay inside", _pays_inside, {"purse": -AMOUNT, "shop": AMOUNT}, {"sell": "ok", "pay": "ok"}),
     Flow("pay an own offer", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT}, {"offer": "ok", "pay": "ok"}),
     Flow("receive", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}),

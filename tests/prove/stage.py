@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from kitestring.app.home.config import NwcSettings
 from kitestring.base.errors import KitestringError
 from kitestring.codec import bolt11
 from kitestring.nostr.event import Event
@@ -30,7 +31,7 @@ EARLY = 11
 #: Requestors of debits: one that has a grant, and one that nobody knows.
 KNOWN, GUEST = 21, 22
 #: Methods whose answers prove a payment.
-PAYING = ("pay_invoice", "pay_keysend")
+PAYING = ("pay_invoice", "pay_keysend", "multi_pay_invoice", "multi_pay_keysend")
 #: A wait in a flow is never longer, in virtual seconds.
 PATIENCE_S = 7_200.0
 
@@ -43,6 +44,7 @@ class Stage:
         self.service: Service
         self.bills: dict[str, tuple[str, str]] = {}
         self.keys: dict[str, str] = {}
+        self.parts: dict[str, int] = {}
         self.asked: dict[str, tuple[Peer, Event]] = {}
         self.made: dict[str, Any] = {}
         self.lives = 0
@@ -93,6 +95,12 @@ class Stage:
         peer = self.service.requestor(number)
         self.ask(name, peer, lambda: peer.request(text, **members))
 
+    def ask_many(self, name: str, method: str, **elements: Any) -> None:
+        """Ask for several payments in one request."""
+        (members,) = elements.values()
+        self.parts[name], peer = len(members), self.app()
+        self.ask(name, peer, lambda: peer.request(method, elements))
+
     async def told(self, name: str, number: int = 1) -> Any:
         """The ``number``-th different answer to a request, waiting for it. Raises AssertionError after a long time."""
         await self.until(lambda: len(self.answers(name)) >= number, f"{name} was never answered")
@@ -109,6 +117,14 @@ class Stage:
         for reply in peer.replies(event):
             if reply not in found:
                 found.append(reply)
+        return found
+
+    def named_codes(self, name: str) -> dict[str, str]:
+        """By the name of each part of a request, the code of its answer, which never changes."""
+        peer, event = self.asked[name]
+        found: dict[str, str] = {}
+        for part, reply in peer.named_replies(event):
+            assert found.setdefault(part, _code(reply)) == _code(reply), (part, "was told two things")
         return found
 
     async def once(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -153,7 +169,7 @@ async def run(flow: Flow, root: Path, fatal: int, again: int = 0) -> list[str] |
 
     Raises AssertionError, with the flow and the points in it, where anything is not as the row says.
     """
-    stage = Stage(House(root))
+    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True)))
     labels: list[str] = []
     try:
         async with stage.house.service() as stage.service:
@@ -178,7 +194,7 @@ async def run(flow: Flow, root: Path, fatal: int, again: int = 0) -> list[str] |
 
 async def points(flow: Flow, root: Path) -> list[str]:
     """The labels of all points that the flow crosses when nobody kills it."""
-    stage = Stage(House(root))
+    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True)))
     async with stage.house.service() as stage.service:
         await _prepare(stage)
         await flow.prepare(stage)
@@ -242,7 +258,7 @@ async def _preimages(stage: Stage) -> None:
         answers = stage.answers(name)
         is_requestor = isinstance(stage.asked[name][0], Requestor)
         replies = [answer for answer in answers if is_requestor or "result_type" in answer]
-        assert len(replies) <= 1, (name, "was told two things", replies)
+        assert len(replies) <= stage.parts.get(name, 1), (name, "was told too many things", replies)
         for reply in replies:
             if preimage := _proof(reply):
                 payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
@@ -270,7 +286,8 @@ def _internal(stage: Stage) -> set[str]:
 
 async def _inside(stage: Stage) -> set[str]:
     """Keysends to the service's own node, by the ledger: the node never hears of them."""
-    names = [stage.asked[name][1].id for name in stage.asked]
+    ids = {name: event.id for name, (_, event) in stage.asked.items()}
+    names = [*ids.values(), *(f"{ids[name]}/{part}" for name, number in stage.parts.items() for part in range(number))]
     requests = [await stage.service.store.request(name) for name in names]
     payments = [await stage.service.store.payment(one.payment_id) for one in requests if one and one.payment_id]
     return {one.payment_hash for one in payments if one and one.internal}

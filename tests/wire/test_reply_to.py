@@ -26,7 +26,7 @@ def test_a_stored_form_that_lacks_later_members_is_still_read() -> None:
 
 def test_the_members_of_the_stored_form_keep_their_places() -> None:
     assert msgspec.msgpack.decode(LEGACY_OFFER.freeze()) == [
-        "offers", "service", CLIENT.public_hex, "nip04", "ab" * 32, NOW, "", "legacy",
+        "offers", "service", CLIENT.public_hex, "nip04", "ab" * 32, NOW, "", "legacy", "",
     ]  # fmt: skip
 
 

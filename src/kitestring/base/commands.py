@@ -13,6 +13,8 @@ from kitestring.base.budgets import Budget
 from kitestring.base.destinations import Destination
 from kitestring.base.money import Msat, from_stored, to_stored
 
+#: Payments of one bundle: each is a claim, a row and a reply.
+MAX_PARTS: Final = 20
 #: The account that is the node itself, and the grant of its owner (no limits, every method).
 OWNER_ACCOUNT: Final = "owner"
 OWNER_GRANT: Final = "owner"
@@ -115,6 +117,32 @@ class Connect(Command, frozen=True, kw_only=True):
     return_to: str = ""
 
 
+class Unread(msgspec.Struct, frozen=True, tag=True):
+    """A part of a bundle that cannot be paid, by the name of its reason (``Reason``) and a sentence."""
+
+    reason: str
+    message: str
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One payment of a bundle. Its answer is made as ``reply_to`` says, which belongs to the wire."""
+
+    payment: PayInvoice | Unread
+    reply_to: bytes = b""
+
+
+class Bundle(Command, frozen=True, kw_only=True):
+    """Make several payments that were asked for in one request, each on its own and in this order.
+
+    What is not begun until ``begin_until`` (Unix seconds) is not begun any more. ``expires_at`` is the request's own
+    end, 0 for none. The engine fills both in as it claims the request.
+    """
+
+    parts: tuple[Part, ...]
+    begin_until: int = 0
+    expires_at: int = 0
+
+
 class LookupInvoice(Command, frozen=True, kw_only=True):
     """Look up one payment or invoice of the caller. ``payment_hash`` is 64 hex digits."""
 
@@ -146,7 +174,7 @@ class GetInfo(Command, frozen=True, kw_only=True):
 
 
 #: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
-Journaled = PayInvoice | MakeInvoice | AskOffer | Debit | Connect
+Journaled = PayInvoice | MakeInvoice | AskOffer | Debit | Connect | Bundle
 AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetBudget | GetInfo
 
 

@@ -112,7 +112,8 @@ class BudgetState(msgspec.Struct, frozen=True, gc=False):
 
 class Info(msgspec.Struct, frozen=True, gc=False):
     """Facts about the node and the grant, as get_info tells them; "" and None are not told. ``extensions`` are another
-    wallet's: our own follow from the methods. ``lud16`` is the Lightning Address of the account."""
+    wallet's: our own follow from the methods. ``lud16`` is the Lightning Address of the account. Of our own grants
+    ``methods`` are the permissions, and ``without`` the methods that are not served, whatever a grant lists."""
 
     alias: str
     color: str
@@ -123,6 +124,7 @@ class Info(msgspec.Struct, frozen=True, gc=False):
     methods: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     lud16: str = ""
+    without: frozenset[str] = frozenset()
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):

@@ -32,6 +32,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 #: The wire of requests that are commands of the owner, by whatever door.
 CONTROL_WIRE: Final = "control"
+#: What a request waits for whose parts have requests of their own, in the place of the id of a payment.
+BUNDLE: Final = "bundle"
 #: Kinds of messages that answer a request: its one reply, and the receipt of the invoice it asked for.
 REPLY: Final[str] = "reply"
 RECEIPT: Final[str] = "receipt"

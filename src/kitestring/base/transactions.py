@@ -180,6 +180,14 @@ class ResolvePayment(Tx[Recorded], frozen=True):
     now: int
 
 
+class ClaimBundle(Tx[Claimed | Finished | Running | Denied], frozen=True):
+    """Claim a request for several payments, of which each has a request and a claim of its own. ``request`` waits for
+    ``BUNDLE`` (its ``payment_id``) and is finished when all of them are claimed or refused. Denied where it is as old
+    as what was forgotten."""
+
+    request: Request
+
+
 # ---------------------------------------------------------------- approvals
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from kitestring.base.commands import freeze
+from kitestring.base.commands import Bundle, freeze, thaw
 from kitestring.base.outcomes import Outcome, Received, Refused
-from kitestring.base.records import RECEIPT, REPLY, Invoice, Message, Request
+from kitestring.base.records import BUNDLE, RECEIPT, REPLY, Invoice, Message, Request
+from kitestring.base.store import Reads
 from kitestring.base.transactions import Answer, Done, Finished, Refuse, Running, Unstored
 from kitestring.engine.context import Context, Incoming
 
@@ -23,6 +24,21 @@ MAX_REFUSAL_BYTES: Final = 1_048_576
 #: Refusals that are kept of one grant, 2 MiB of them: 7,000, and they stay for some minutes. One that is refused more
 #: than that forgets its oldest, and hears "too old" of what it has sent before them.
 MAX_REFUSALS: Final = 2 * 1_048_576 // REFUSAL_BYTES
+
+
+def part_id(request_id: str, number: int) -> str:
+    """The id of the request that part ``number`` of a bundle is: no event has one like it, so nobody can send it."""
+    return f"{request_id}/{number}"
+
+
+async def told(store: Reads, request: Request) -> tuple[Message, ...]:
+    """The stored answers to a request: of a bundle, those to its parts."""
+    if request.payment_id != BUNDLE:
+        return await store.messages(request.request_id)
+    bundle = thaw(request.command)
+    assert isinstance(bundle, Bundle), "it was claimed as one"  # noqa: S101 - by the engine
+    found = [await store.messages(part_id(request.request_id, number)) for number in range(len(bundle.parts))]
+    return tuple(message for messages in found for message in messages)
 
 
 def always() -> bool:
@@ -112,9 +128,10 @@ class Answers:
         """Whether the request was claimed or refused before. Then its stored answer is delivered again, if it ``may``
         be. A request that is still running is answered by the task that carries it out: a refusal would deny what is
         under way."""
-        if await self._context.store.request(request_id) is None:
+        request = await self._context.store.request(request_id)
+        if request is None:
             return False
-        messages = await self._context.store.messages(request_id) if may_say() else ()
+        messages = await told(self._context.store, request) if may_say() else ()
         if messages:
             self._context.deliver(messages)
         return True

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kitestring.base.approvals import Approval, OwnersWord
-from kitestring.base.commands import AnyCommand, AskOffer, Debit, MakeInvoice, PayInvoice
+from kitestring.base.commands import AnyCommand, AskOffer, Bundle, Debit, MakeInvoice, PayInvoice
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import NodeView, Request
 from kitestring.engine.answers import Answers, always
 from kitestring.engine.approvals import Approvals
+from kitestring.engine.bundles import Bundles
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
@@ -39,6 +40,7 @@ class Engine:
         self._invoices = Invoices(context, self._answers, self._grants, self._gate, self.shares)
         self._approvals = Approvals(context, self._answers, self._grants, self._payments)
         self._debits = Debits(context, self._answers, self._grants, self._payments, self._approvals)
+        self._bundles = Bundles(context, self._answers, self._grants, self._payments)
         self._drift = Drift(context, self._gate)
         self._incoming = IncomingMoney(context, self._answers, self._drift)
         self._questions = Questions(context, self._grants, self._gate)
@@ -49,13 +51,14 @@ class Engine:
             MakeInvoice: self._invoices.handle,
             AskOffer: self._invoices.handle,
             Debit: self._debits.handle,
+            Bundle: self._bundles.handle,
         }
 
     # ------------------------------------------------------------ life
 
     async def start(self) -> None:
         """Recover what a crash left, then follow the node. Recovery never waits for a node that is down."""
-        await recover(self._context, self._payments, self._approvals)
+        await recover(self._context, self._payments, self._approvals, self._bundles)
         loop = asyncio.get_running_loop()
         loops = (
             self._incoming.listen(), self._incoming.housekeeping(), self._drift.watch(), self._approvals.watch()
@@ -111,8 +114,12 @@ class Engine:
 
     async def has_paid(self, command: AnyCommand) -> bool:
         """Whether what is asked for is a payment that is made or under way already, whoever has asked for it."""
-        payment = command.payment if isinstance(command, Debit) else command
-        return isinstance(payment, PayInvoice) and await self._payments.has(payment.payment_hash)
+        if isinstance(command, Bundle):
+            wanted: list[object] = [part.payment for part in command.parts]
+        else:
+            wanted = [command.payment if isinstance(command, Debit) else command]
+        hashes = [one.payment_hash for one in wanted if isinstance(one, PayInvoice) and one.payment_hash]
+        return any([await self._payments.has(payment_hash) for payment_hash in hashes])
 
     def may_have_answered(self, sent_at: int) -> bool:
         """Whether a request of this date (Unix seconds) may have been carried out in an earlier life, which the ledger

@@ -115,7 +115,7 @@ class Payments:
         incoming, command = with_preimage(self._context, incoming, command)
         grant = await self._grants.get(incoming.grant_id)
         if grant is None:
-            await self._refuse(incoming, Refused(Reason.CONNECTION_ENDED))
+            await self.refuse(incoming, Refused(Reason.CONNECTION_ENDED))
             return
         asked = _Asked(Order(incoming=incoming, command=command), self._context.clock.monotonic() + DECIDE_LIMIT_S)
         decided = await self._decide(asked, grant)
@@ -287,11 +287,11 @@ class Payments:
                 request = unclaimed_request(incoming, self._context.clock.now())
                 await self._answers.store(request, paid(decided.payment))
             case Refused():
-                await self._refuse(incoming, decided)
+                await self.refuse(incoming, decided)
             case _:
                 assert_never(decided)
 
-    async def _refuse(self, incoming: Incoming, refused: Refused) -> None:
+    async def refuse(self, incoming: Incoming, refused: Refused) -> None:
         """Refuse it, without a word where it may have been paid in an earlier life: who is told no pays once more."""
         if self._context.earlier.may_have_answered(incoming.sent_at):
             await self._answers.pass_over(incoming)

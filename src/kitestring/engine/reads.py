@@ -91,9 +91,10 @@ class Questions:
 
     async def _info(self, grant: Grant, _: object) -> Outcome:
         """Always granted; facts about the node only with the permission (the network is in every invoice)."""
-        methods = tuple(sorted({*grant.announced, "get_info"} - self._context.without))
+        methods, without = tuple(sorted({*grant.announced, "get_info"})), self._context.without
         if "get_info" not in grant.methods and grant.wire != OWNER_WIRE:
-            return Info("", "", "", self._context.node.network, None, "", methods, lud16=grant.lud16)
+            facts = self._context.node.network, None, "", methods
+            return Info("", "", "", *facts, lud16=grant.lud16, without=without)
         node = await self._gate.info()
         return Info(
             node.alias,
@@ -104,6 +105,7 @@ class Questions:
             node.block_hash,
             methods,
             lud16=grant.lud16,
+            without=without,
         )
 
     async def _lookup(self, grant: Grant, command: LookupInvoice) -> Outcome:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from kitestring.base.records import BUNDLE
 from kitestring.engine.approvals import Approvals
+from kitestring.engine.bundles import Bundles
 from kitestring.engine.context import Context
 from kitestring.engine.payments import Payments
 
 
-async def recover(context: Context, payments: Payments, approvals: Approvals) -> None:
+async def recover(context: Context, payments: Payments, approvals: Approvals, bundles: Bundles) -> None:
     """Begin all of it; returns at once, for none of it waits here for a node that may be down."""
     store = context.store
     for payment in await store.open_payments():
@@ -16,5 +18,8 @@ async def recover(context: Context, payments: Payments, approvals: Approvals) ->
         if payment.node_id == context.node.node_id:
             payments.carry_on(payment)
     for request in await store.running_requests():
+        if request.payment_id == BUNDLE:
+            bundles.carry_on(request)
+            continue
         await payments.answer_orphan(request)
         await approvals.answer_orphan(request)

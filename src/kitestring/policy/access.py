@@ -10,6 +10,7 @@ from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
     AskOffer,
+    Bundle,
     Connect,
     Debit,
     GetBalance,
@@ -42,6 +43,7 @@ class Right(Enum):
 #: such commands.
 NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
     PayInvoice: Right.SPEND,
+    Bundle: Right.SPEND,
     Debit: Right.SPEND,
     MakeInvoice: Right.RECEIVE,
     AskOffer: Right.RECEIVE,

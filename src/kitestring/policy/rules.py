@@ -11,6 +11,7 @@ from kitestring.base.budgets import Budget, per_period
 from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
+    Bundle,
     GetBalance,
     GetBudget,
     GetInfo,
@@ -36,6 +37,7 @@ from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, defaul
 #: The name that a grant lists to allow a command. None = every grant may.
 PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
     PayInvoice: "pay_invoice",
+    Bundle: None,  # each of its payments needs its own
     MakeInvoice: "make_invoice",
     LookupInvoice: "lookup_invoice",
     ListTransactions: "list_transactions",

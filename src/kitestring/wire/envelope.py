@@ -62,6 +62,8 @@ def reply_event(
     signed_at = reply_time(to.created_at, now)
     content = encrypt(plaintext.decode(), to.cipher, shared, entropy)
     tags = [["p", to.peer], ["e", to.event_id], *wire.reply_tags]
+    if to.part:
+        tags.append(["d", to.part])
     signed = sign_event(key, kind=wire.reply_kind, tags=tags, content=content, created_at=signed_at, aux=entropy(32))
     event = encode_event(signed)
     if len(event) > MAX_OUTGOING_EVENT_BYTES:

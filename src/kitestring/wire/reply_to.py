@@ -20,8 +20,8 @@ class ReplyTo(msgspec.Struct, frozen=True, array_like=True):
 
     ``wire`` is the name of the protocol, ``key_id`` that of the key that was spoken to: ``service``, or
     ``nwc:<grant id>`` for a connection. ``method`` is the NWC method, or what the caller of another wire wants
-    its answer to have; ``version`` says whether a CLINK caller sent ``clink_version``. Members are only ever added at
-    the end.
+    its answer to have; ``version`` says whether a CLINK caller sent ``clink_version``; ``part`` names
+    the payment that it answers where one request asked for several. Members are only ever added at the end.
     """
 
     wire: str
@@ -32,12 +32,17 @@ class ReplyTo(msgspec.Struct, frozen=True, array_like=True):
     created_at: int
     method: str = ""
     version: Version = "tagged"
+    part: str = ""
 
     def named(self, method: str) -> ReplyTo:
         """The same for a request of this ``method``."""
         return ReplyTo(
             self.wire, self.key_id, self.peer, self.cipher, self.event_id, self.created_at, method, self.version
         )
+
+    def of_part(self, part: str) -> ReplyTo:
+        """The same for one payment of several."""
+        return msgspec.structs.replace(self, part=part)
 
     def freeze(self) -> bytes:
         """The stored form."""

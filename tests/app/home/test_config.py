@@ -8,13 +8,13 @@ from typing import Final
 
 import pytest
 
-from kitestring.app.home.config import ROWS, Config, RelaySettings, RequestRates, default_data_dir, load
+from kitestring.app.home.config import ROWS, Config, NwcSettings, RelaySettings, RequestRates, default_data_dir, load
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.setting import ROW
 from kitestring.engine.limits import Limits
 
-PARTS: Final = (Config, RelaySettings, RequestRates, Limits)
+PARTS: Final = (Config, RelaySettings, NwcSettings, RequestRates, Limits)
 
 
 def loaded(home: Path, toml: str = "", environment: dict[str, str] | None = None) -> Config:

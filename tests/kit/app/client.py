@@ -43,12 +43,18 @@ class Peer:
 
     def replies(self, event: Event) -> list[Any]:
         """Every answer that the relay shows, the first one first."""
+        return [reply for _, reply in self.named_replies(event)]
+
+    def named_replies(self, event: Event) -> list[tuple[str, Any]]:
+        """The same with the name of the part that each answers (``d``), "" for none."""
         found = [
             other
             for other in self._relay.events
             if other.pubkey == self.service and other.kind == self.answer_kind and first_tag(other, "e") == event.id
         ]
-        return [json.loads(decrypt(other.content, "nip44", self._shared)) for other in found]
+        return [
+            (first_tag(other, "d") or "", json.loads(decrypt(other.content, "nip44", self._shared))) for other in found
+        ]
 
     async def first(self, event: Event, limit_s: float = 3_600.0) -> Any:
         """The first answer, waiting for it; None when there is none within ``limit_s`` virtual seconds."""

@@ -155,7 +155,19 @@ FULL = Transaction(
         ("get_budget", BudgetState()),
         ("get_budget", BudgetState(Budget.daily(Msat(9_000)), Msat(9_500), NOW)),
         ("get_budget", BudgetState(Budget.total(Msat(0)))),
-        ("get_info", Info("kite", "#39f", "02" * 33, "bitcoin", 8, "00" * 32, ("get_info", "pay_invoice"), ("06",))),
+        (
+            "get_info",
+            Info(
+                "kite",
+                "#39f",
+                "02" * 33,
+                "bitcoin",
+                8,
+                "00" * 32,
+                ("get_info", "multi_pay_invoice", "pay_invoice"),
+                ("06",),
+            ),
+        ),
     ],
 )
 def test_the_client_reads_what_the_service_writes(method: str, outcome: Outcome) -> None:

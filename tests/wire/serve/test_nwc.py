@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import GetBalance, ListTransactions, LookupInvoice, MakeInvoice, PayInvoice
+from kitestring.base.commands import Bundle, GetBalance, ListTransactions, LookupInvoice, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11, Keysend, invoice_text
 from kitestring.base.errors import TABLE, Reason
 from kitestring.base.grants import SPENDING_METHODS, Grant
@@ -43,6 +43,8 @@ from tests.kit.wire.samples import event, reply_to, transaction
 
 VECTORS = vectors.load("nwc_payloads.json")
 TO = reply_to("nwc")
+#: What is served only where the owner wants it.
+LEGACY = frozenset({"multi_pay_invoice", "multi_pay_keysend"})
 #: The key of a node: one times the base point.
 KEY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 #: Extensions that are not served yet; they answer NOT_IMPLEMENTED.
@@ -551,7 +553,7 @@ def test_the_rules_know_the_permission_of_every_method() -> None:
 
 
 def test_the_info_event_lists_what_is_granted_in_the_order_of_the_table() -> None:
-    info = info_event({"list_transactions", "pay_invoice", "get_budget"}, ("nip44", "nip04"))
+    info = info_event({"list_transactions", "pay_invoice", "get_budget"}, ("nip44", "nip04"), LEGACY)
     assert (info.kind, info.content) == (kinds.NWC_INFO, "pay_invoice get_budget get_info list_transactions")
     assert info.tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05 06 13"]]
     assert info_event(("get_balance",), ("nip44",)) == Draft(
@@ -591,11 +593,11 @@ def test_only_what_changes_nothing_is_a_question() -> None:
 
 
 def test_every_method_that_pays_is_one_that_a_budget_of_nothing_takes_from_what_is_announced() -> None:
-    assert {row.permission for row in METHODS.values() if row.command is PayInvoice} == SPENDING_METHODS
+    assert {row.permission for row in METHODS.values() if row.command in (PayInvoice, Bundle)} == SPENDING_METHODS
     plain = Grant(grant_id="g", name="app", wire="nwc", methods=frozenset({"pay_invoice", "get_budget"}))
     empty = replace(plain, budgets=(Budget.daily(Msat(1)), Budget.total(Msat(0))))
     assert WIRE.announces is not None
-    assert [WIRE.announces.write(grant, ()).content for grant in (plain, empty)] == [
+    assert [WIRE.announces.write(grant, LEGACY).content for grant in (plain, empty)] == [
         "pay_invoice get_budget get_info",
         "get_budget get_info",
     ]
@@ -603,11 +605,12 @@ def test_every_method_that_pays_is_one_that_a_budget_of_nothing_takes_from_what_
 
 
 def test_a_method_that_the_service_is_without_is_neither_announced_nor_served() -> None:
-    assert not_served({"keysend"}).isdisjoint({"pay_keysend", "get_info"})
+    assert not_served({"keysend"}) == LEGACY
+    assert not_served({"keysend", "legacy_methods"}) == set()
     without = not_served(())
     assert "pay_keysend" in without
     may = {"pay_keysend", "get_balance"}
-    assert [info_event(may, ("nip44",), gone).content for gone in ((), without)] == [
+    assert [info_event(may, ("nip44",), gone).content for gone in (LEGACY, without)] == [
         "pay_keysend get_balance get_info",
         "get_balance get_info",
     ]
@@ -616,6 +619,20 @@ def test_a_method_that_the_service_is_without_is_neither_announced_nor_served() 
     with pytest.raises(WireRefusalError) as caught:
         WIRE.read(text, event(kinds.NWC_REQUEST), TO, Facts("regtest", without=without))
     assert (caught.value.refused.reason, caught.value.to.method) == (Reason.UNSUPPORTED, "pay_keysend")
+
+
+def test_get_info_tells_the_methods_by_their_names_and_none_that_the_service_is_without() -> None:
+    may = ("get_info", "pay_invoice", "pay_keysend")
+    told = {
+        name: response("get_info", Info("", "", "", "regtest", None, "", may, without=without))["result"]
+        for name, without in (("all", frozenset()), ("some", LEGACY), ("few", not_served(())))
+    }
+    assert told["all"]["methods"] == [
+        "get_info", "multi_pay_invoice", "multi_pay_keysend", "pay_invoice", "pay_keysend",
+    ]  # fmt: skip
+    assert told["some"]["methods"] == ["get_info", "pay_invoice", "pay_keysend"]
+    assert told["few"]["methods"] == ["get_info", "pay_invoice"]
+    assert [told[name]["extensions"] for name in ("some", "few")] == [["04", "06"], ["06"]]
 
 
 # ---------------------------------------------------------------- keysend

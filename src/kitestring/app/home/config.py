@@ -125,6 +125,24 @@ class RequestRates:
 
 
 @dataclass(frozen=True, slots=True)
+class NwcSettings:
+    """Methods of Nostr Wallet Connect that are served only where the owner wants them."""
+
+    legacy_methods: bool = setting(
+        "nwc.legacy_methods",
+        SWITCH,
+        False,
+        "Whether methods that the text of NIP-47 has dropped are served, for apps that still ask for them: "
+        "multi_pay_invoice and multi_pay_keysend (several payments in one request).",
+    )
+
+    @property
+    def features(self) -> frozenset[str]:
+        """The switches that are on, by the names in which the table of methods says what a method needs."""
+        return frozenset({"legacy_methods"} if self.legacy_methods else ())
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be set: a new setting is a new field here, or in the class of the part that is given it.
 
@@ -175,6 +193,7 @@ class Config:
         False,
         "Whether older apps may too, which cannot tell our answer from that of somebody else.",
     )
+    nwc: NwcSettings = field(default_factory=NwcSettings)
     rates: RequestRates = field(default_factory=RequestRates)
     limits: Limits = field(default_factory=Limits)
     budget_zone: str = setting(

@@ -111,7 +111,7 @@ class Core:
         self.pool: Final = RelayPool(place.served, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
-        without = not_served(backend.capabilities.names)
+        without = not_served(backend.capabilities.names | config.nwc.features)
         net = Net(clock, entropy, config.proxies, allow_private=config.allow_private_relays)
         self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, Rendezvous(net))
         self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)

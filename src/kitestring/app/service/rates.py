@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from kitestring.app.home.config import RequestRates
-from kitestring.base.commands import Debit, PayInvoice
+from kitestring.base.commands import Bundle, Debit, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock
@@ -74,9 +74,10 @@ class ConnectionRates:
         return self._buckets.take((self._requests, caller))
 
     def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
-        if not _pays(asked):
-            return None
-        return self._buckets.take((self._payments, caller), *_word(self._words, asked))
+        payments = _payments(asked)
+        if payments > 1:
+            return next(filter(None, (self._buckets.take((self._payments, caller)) for _ in range(payments))), None)
+        return self._buckets.take((self._payments, caller), *_word(self._words, asked)) if payments else None
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
         """A request that was read has paid for its answer: only some refusals have limits of their own."""
@@ -161,9 +162,12 @@ class _Buckets:
         return Refused(Reason.RATE_LIMITED, f"too many requests: try again in {wait_s} s", details)
 
 
-def _pays(asked: Asked) -> bool:
+def _payments(asked: Asked) -> int:
+    """The number of payments that are asked for."""
     command = asked.command
-    return isinstance(command, PayInvoice) or (isinstance(command, Debit) and command.payment is not None)
+    if isinstance(command, Bundle):
+        return len(command.parts)
+    return int(isinstance(command, PayInvoice) or (isinstance(command, Debit) and command.payment is not None))
 
 
 def _word(words: Limiter, asked: Asked) -> tuple[tuple[Limiter, str], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kitestring.base import transactions as t
-from kitestring.ledger.apply import approvals, feed, invoices, owner, payments, refusals, requests
+from kitestring.ledger.apply import approvals, bundles, feed, invoices, owner, payments, refusals, requests
 from kitestring.ledger.apply.batch import Batch
 
 #: The type of a value says what its function answers; mypy checks each function against it, this table only pairs them.
@@ -14,6 +14,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.ClaimPayment: payments.claim_payment,
     t.RecordPayment: payments.record_payment,
     t.ResolvePayment: payments.resolve_payment,
+    t.ClaimBundle: bundles.claim_bundle,
     t.AskOwner: approvals.ask_owner,
     t.AwaitApproval: approvals.await_approval,
     t.Decide: approvals.decide,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
+from kitestring.base.records import BUNDLE
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
 from kitestring.ledger.audit.notifications import told_to_others, told_twice
 from kitestring.ledger.audit.subject import Subject, Violation, listed
@@ -154,6 +155,7 @@ _undecided = listed(
 )
 _lost = listed(
     "SELECT r.request_id, r.payment_id FROM requests r WHERE r.service = ?1 AND r.finished_at IS NULL"
+    f" AND r.payment_id <> '{BUNDLE}'"  # its parts wait for themselves
     " AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = r.payment_id)"
     " AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.service = ?1 AND a.approval_id = r.payment_id)",
     "request {0} waits for {1}, which is neither a payment nor a question",

@@ -34,6 +34,7 @@ from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.renewals import renewal_word
 from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.serve.nwc_auth import answer_to_app
+from kitestring.wire.serve.nwc_bundles import addressed, read_bundle
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
 from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD, notified
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
@@ -88,7 +89,8 @@ def read(text: str, _: Event, to: ReplyTo, facts: Facts) -> Asked:
         method = METHODS.get(name)
         if method is None or name in facts.without:
             raise _no_such_method(name)
-        return Asked(method.decode(object_member(members, "params"), facts.network), to.named(name))
+        command, to_it = method.decode(object_member(members, "params"), facts.network), to.named(name)
+        return Asked(addressed(command, to_it) if isinstance(command, c.Bundle) else command, to_it)
     except (CodecError, KitestringError) as failure:
         raise WireRefusalError(to.named(clean(name, MAX_METHOD_CHARS)), refusal(failure)) from None
 
@@ -162,6 +164,14 @@ def _pay_keysend(params: Params, _: str) -> c.PayInvoice:
         max_fee_msat=None if max_fee is None else Msat(max_fee),
         metadata=_with_records(params, records),
     )
+
+
+def _pay_invoices(params: Params, network: str) -> c.Bundle:
+    return read_bundle(params, "invoices", _pay_invoice, network)
+
+
+def _pay_keysends(params: Params, network: str) -> c.Bundle:
+    return read_bundle(params, "keysends", _pay_keysend, network)
 
 
 def _with_records(params: Params, records: Records) -> str:
@@ -333,7 +343,7 @@ def _info(info: o.Info) -> object:
         "lud16": info.lud16,
     }
     told = {name: fact for name, fact in facts.items() if fact not in (None, "")}
-    methods, types = granted(info.methods), notified(info.methods)
+    methods, types = granted(info.methods, info.without), notified(info.methods)
     lists = {"notifications": [row.name for row in types], "extensions": extensions_of([*methods, *types])}
     return (
         told | {"methods": sorted(row.name for row in methods)} | {name: each for name, each in lists.items() if each}
@@ -373,6 +383,24 @@ METHODS: Final[dict[str, Method]] = {
             "pay_keysend",
             ("04", "06"),
             frozenset({"keysend"}),
+        ),
+        Method(
+            "multi_pay_invoice",
+            c.Bundle,
+            _pay_invoices,
+            o.Paid,
+            _paid,
+            "pay_invoice",
+            needs=frozenset({"legacy_methods"}),
+        ),
+        Method(
+            "multi_pay_keysend",
+            c.Bundle,
+            _pay_keysends,
+            o.Paid,
+            _paid,
+            "pay_keysend",
+            needs=frozenset({"legacy_methods", "keysend"}),
         ),
         Method("make_invoice", c.MakeInvoice, _make_invoice, o.Invoiced, _transaction, "make_invoice", ("06",)),
         Method("lookup_invoice", c.LookupInvoice, _lookup_invoice, o.Found, _transaction, "lookup_invoice"),

@@ -1,0 +1,95 @@
+"""Several payments in one request: each of them is its own, with a request id, a claim, a deadline and a reply.
+
+The bundle itself is claimed first (``ClaimBundle``), with all of its parts in the command, and is on disk before any of
+them is begun. So a crash in the middle leaves a row from which the rest is carried on; the parts that were claimed are
+known by their own ids, and are begun once. When every part is claimed or refused, the bundle is finished without a
+word: the replies are those of its parts.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from msgspec.structs import replace
+
+from kitestring.base.commands import Bundle, Part, PayInvoice, thaw
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.outcomes import Refused
+from kitestring.base.records import BUNDLE, Request
+from kitestring.base.transactions import ClaimBundle, Denied, Finished, Running
+from kitestring.engine.answers import Answers, new_request, part_id, told
+from kitestring.engine.context import Context, Incoming, pauses
+from kitestring.engine.grants import Grants
+from kitestring.engine.payments import Payments
+from kitestring.policy.rules import refuse_caller
+
+log = logging.getLogger("kitestring.engine")
+
+#: Nobody waits for these any more, and nothing of them was ever sent.
+_TOO_LATE: Final = Refused(Reason.PAYMENT_FAILED, "not sent: too late; nothing was paid", {"reason": "too_late"})
+
+
+class Bundles:
+    """Begins the payments of bundles, in their order."""
+
+    def __init__(self, context: Context, answers: Answers, grants: Grants, payments: Payments) -> None:
+        self._context = context
+        self._answers = answers
+        self._grants = grants
+        self._payments = payments
+
+    async def handle(self, incoming: Incoming, bundle: Bundle) -> None:
+        """Claim it; returns when that is durable, and its parts are begun from there on."""
+        now = self._context.clock.now()
+        refused = refuse_caller(await self._grants.get(incoming.grant_id), now, bundle)
+        if refused is not None:
+            await self._answers.refuse(incoming, refused)
+            return
+        until = min(filter(None, (now + self._context.limits.send_within_s, incoming.expires_at)))
+        bundle = replace(bundle, begin_until=until, expires_at=incoming.expires_at or 0)
+        request = new_request(replace(incoming, command=bundle), now, BUNDLE)
+        answer = await self._context.store.apply(ClaimBundle(request))
+        if isinstance(answer, Denied):
+            await self._answers.refuse(incoming, Refused(answer.reason))
+        elif isinstance(answer, Finished):
+            self._context.deliver(await told(self._context.store, request))
+        elif not isinstance(answer, Running):
+            self._context.spawn(self._carry_out(request, bundle))
+
+    def carry_on(self, request: Request) -> None:
+        """After a restart: begin what is left of a bundle, and pass over what was begun."""
+        bundle = thaw(request.command)
+        assert isinstance(bundle, Bundle), "it was claimed as one"  # noqa: S101 - by this very file
+        self._context.spawn(self._carry_out(request, bundle))
+
+    async def _carry_out(self, request: Request, bundle: Bundle) -> None:
+        for number, part in enumerate(bundle.parts):
+            await self._begin(request, bundle, number, part)
+        await self._answers.finish_with(request, self._answers.silence(request))
+
+    async def _begin(self, request: Request, bundle: Bundle, number: int, part: Part) -> None:
+        """Begin a part, however often the ledger refuses to store that: nobody else would."""
+        waits = pauses()
+        while True:
+            try:
+                await self._try(request, bundle, number, part)
+            except KitestringError as failure:
+                log.warning("part %d of a bundle is not begun yet: %s", number, failure.message)
+                await self._context.clock.sleep(next(waits))
+            else:
+                return
+
+    async def _try(self, request: Request, bundle: Bundle, number: int, part: Part) -> None:
+        wanted = part.payment
+        payment = wanted if isinstance(wanted, PayInvoice) else None
+        incoming = Incoming(
+            part_id(request.request_id, number), request.wire, request.grant_id, payment or bundle, part.reply_to,
+            request.sent_at, bundle.expires_at or None, known=request.grant_id,
+        )  # fmt: skip
+        if not isinstance(wanted, PayInvoice):
+            await self._answers.refuse(incoming, Refused(Reason(wanted.reason), wanted.message))
+        elif self._context.clock.now() > bundle.begin_until:
+            await self._payments.refuse(incoming, _TOO_LATE)
+        else:
+            await self._payments.handle(incoming, wanted)
