@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Exit, KitestringError, Reason
@@ -29,7 +30,7 @@ from kitestring.codec import bolt11
 from kitestring.codec.keysend import keysend
 from kitestring.sdk import node
 from kitestring.sdk.node import NodeSource
-from kitestring.sdk.wallet import Wallet
+from kitestring.sdk.wallet import Receipt, Wallet
 from tests.kit.chance import entropy
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH, VirtualClock, virtual
@@ -390,3 +391,47 @@ async def test_a_keysend_whose_order_got_lost_is_not_sent_again_after_its_time_a
         await source.pay(SEND, 60)
     assert len(fake.orders) == 1
     assert (ended.value.reason, "too late" in ended.value.message) == (Reason.PAYMENT_FAILED, True)
+
+
+# ---------------------------------------------------------------- several payments
+
+
+async def test_several_invoices_are_paid_and_each_is_told_for_itself(tmp_path: Path) -> None:
+    async with Wallet.open(f"sandbox://{tmp_path / 'sandbox.db'}?latency_ms=0") as wallet:
+        with World(tmp_path / "sandbox.db") as world:
+            one, bare, bad = world.invoice(sat(5)), world.invoice(None), world.invoice(sat(6), behaviour=Behaviour.FAIL)
+        asked: list[str | tuple[str, Msat]] = [
+            one,
+            (bare, sat(7)),
+            bad,
+            "lnbc1",
+            bare,
+            invoice(network="bitcoin"),
+            invoice(at=1_600_000_000),
+        ]
+        ends = await wallet.pay_many(asked)
+        told = [str(int(end.amount)) if isinstance(end, Receipt) else end.reason.value for end in ends]
+        assert told == [
+            "5000", "7000", "payment_failed", "malformed", "malformed", "wrong_network", "expired_invoice",
+        ]  # fmt: skip
+        assert [end.bolt11 for end in ends if isinstance(end, Receipt)] == [one, bare]
+        again = await wallet.pay_many([one])
+        assert again == ends[:1]
+        with pytest.raises(KitestringError, match="at most 100"):
+            await wallet.pay_many([one] * 101)
+        with pytest.raises(TypeError):
+            await wallet.pay_many([(bare, 7)])  # type: ignore[list-item]  # a bare number
+        with pytest.raises(TypeError):
+            await wallet.pay_many([one], max_fee=7)  # type: ignore[arg-type]  # as above
+
+
+@virtual
+async def test_what_breaks_in_one_of_several_is_no_word_about_the_others(make: Make) -> None:
+    source, _ = make()
+
+    async def broken(*_: object) -> object:
+        raise ZeroDivisionError
+
+    source.pay = broken  # type: ignore[method-assign,assignment]  # a fault of our own
+    with pytest.raises(ZeroDivisionError):
+        await source.pay_many([SEND], 5)

@@ -223,3 +223,19 @@ async def test_a_keysend_that_cannot_be_meant_is_not_sent(
             await wallet.keysend(pubkey, sat(21), records=records)
         assert relay.requests == []
     assert caught.value.reason is reason
+
+
+async def test_several_go_in_one_request_where_the_wallet_announces_that() -> None:
+    def several(request: Request) -> Iterable[Event]:
+        if request.method == "get_info":
+            return [request.result({"network": "regtest"})]
+        text = {"result_type": request.method, "result": {"preimage": PREIMAGE, "fees_paid": 7}}
+        return [request.reply(text, tags=[["d", one["id"]]]) for one in request.members["params"]["invoices"]]
+
+    announced = info_event("pay_invoice multi_pay_invoice get_info")
+    async with hostile_relay(several, stored=[announced]) as relay, over(relay) as wallet:
+        first, second = await wallet.pay_many([invoice(), invoice()], max_fee=sat(1))
+        assert [request.method for request in relay.requests] == ["get_info", "multi_pay_invoice"]
+    assert first == second
+    assert not isinstance(first, KitestringError)
+    assert (first.preimage, first.fee, first.bolt11) == (PREIMAGE, Msat(7), invoice())

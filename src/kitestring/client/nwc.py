@@ -6,8 +6,10 @@ does not tell either, the error is PAYMENT_IN_FLIGHT.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -15,13 +17,16 @@ from typing import Final, Self, TypeVar
 from msgspec.structs import replace
 
 from kitestring.base.commands import (
+    MAX_PARTS,
     AnyCommand,
+    Bundle,
     GetBalance,
     GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
     MakeInvoice,
+    Part,
     PayInvoice,
 )
 from kitestring.base.destinations import Keysend
@@ -45,7 +50,7 @@ from kitestring.client.in_flight import as_words, in_flight
 from kitestring.client.net import Net
 from kitestring.client.nwc_listening import Listening
 from kitestring.client.payable import Payable
-from kitestring.client.session import Dialog, Exchange, reach
+from kitestring.client.session import MAX_REPLIES, Dialog, Exchange, reach
 from kitestring.client.wallet_info import WalletInfo
 from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, decode_nwc
@@ -53,6 +58,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.ask.nwc import (
     ServiceInfo,
+    announces_bundles,
     client_cipher,
     decode_record,
     decode_response,
@@ -178,6 +184,67 @@ class NwcClient:
             self._asked[payment_hash] = False
         return self._expect(outcome, Paid)
 
+    async def pay_many(
+        self, commands: Sequence[PayInvoice], *, timeout_s: float | None = None
+    ) -> list[Paid | KitestringError]:
+        """Pay several invoices, and tell of each how it ended, in their order.
+
+        In one request for :data:`~kitestring.base.commands.MAX_PARTS` of them where the wallet announces that it takes
+        several, else in one request for each, at the same time. Never raises for what becomes of one of them.
+        """
+        if not announces_bundles(self.service) or len(commands) < 2:
+            return list(await asyncio.gather(*(_told(self.pay(one, timeout_s=timeout_s)) for one in commands)))
+        slices = [commands[start : start + MAX_PARTS] for start in range(0, len(commands), MAX_PARTS)]
+        found = await asyncio.gather(*(self._pay_together(some, timeout_s) for some in slices))
+        return [one for some in found for one in some]
+
+    async def _pay_together(
+        self, commands: Sequence[PayInvoice], timeout_s: float | None
+    ) -> list[Paid | KitestringError]:
+        """One request for all of these: each is answered for itself, or looked up where it is not."""
+        before = [self._asked.get(one.payment_hash, len(self._asked) >= MAX_ASKED) for one in commands]
+        sent_at = [self._first_sent_at(one.payment_hash) for one in commands]
+        wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
+        try:
+            heard = await self._hear_of_each(commands, wait_s)
+        except KitestringError as unsent:  # of these requests nothing has left
+            for one in commands:
+                self._asked.pop(one.payment_hash, None)
+            return [unsent for _ in commands]
+        ends = (
+            self._end(one, heard.get(place), sent_at[place], is_first=not before[place])
+            for place, one in enumerate(commands)
+        )
+        return list(await asyncio.gather(*map(_told, ends)))
+
+    async def _hear_of_each(self, commands: Sequence[PayInvoice], wait_s: float) -> dict[int, Outcome]:
+        """The answers by the places of the payments."""
+        heard: dict[int, Outcome] = {}
+        bundle, until = Bundle(parts=tuple(map(Part, commands))), self._net.clock.monotonic() + wait_s
+        async with self._exchange(bundle, lasts_s=wait_s, max_replies=2 * len(commands)) as exchange:
+            while len(heard) < len(commands):
+                left_s = until - self._net.clock.monotonic()
+                found = await exchange.next_named(partial(_read_named, commands), left_s)
+                if found is None:
+                    break
+                heard = found | heard  # the first word about each stays
+        self._note(exchange)
+        return heard
+
+    async def _end(self, command: PayInvoice, heard: Outcome | None, sent_at: int | None, *, is_first: bool) -> Paid:
+        if heard is None:
+            record = await self._record_of(command)
+            if not isinstance(record, Settled) and not _is_of_this_attempt(record, sent_at):
+                raise self._in_flight(command, _words(record))
+            heard = _paid(command, record) if isinstance(record, Settled) else _FAILED
+        if isinstance(heard, Refused):
+            heard = await self._settle_refusal(heard, command, sent_at, is_first=is_first)
+        if isinstance(heard, Paid):
+            self._asked.pop(command.payment_hash, None)
+        elif command.payment_hash in self._asked:
+            self._asked[command.payment_hash] = False
+        return self._expect(heard, Paid)
+
     def _first_sent_at(self, payment_hash: str) -> int | None:
         """The time (Unix seconds) of the first order of this hash, None for a second one: a date is then no proof that
         a failure is of this attempt, because the clock here may have been set back, or the wallet's be ahead."""
@@ -268,15 +335,18 @@ class NwcClient:
         hint = exchange.trouble() or self._clock_words() or self._cipher_words()
         raise KitestringError(Reason.UNAVAILABLE, f"the wallet did not answer{hint}: check that its service is running")
 
-    def _exchange(self, command: AnyCommand, *, lasts_s: float | None = None) -> Exchange:
+    def _exchange(
+        self, command: AnyCommand, *, lasts_s: float | None = None, max_replies: int = MAX_REPLIES
+    ) -> Exchange:
         cipher = client_cipher(self.service, legacy=self._legacy, nip44_seen=self.nip44_seen)
         if self._dialog is None or self._dialog.cipher != cipher:
             self._dialog = Dialog.nwc(self._key, self.uri.service_pubkey, cipher)
         if lasts_s is not None:  # until when, it decides by its own clock
             lasts_s += min(max(self._ahead_s, 0), MAX_AHEAD_S)
         return Exchange(
-            self._pool, self._dialog, self._dialog.request(encode_request(command), self._net, lasts_s), self._net
-        )
+            self._pool, self._dialog, self._dialog.request(encode_request(command), self._net, lasts_s), self._net,
+            max_replies=max_replies,
+        )  # fmt: skip
 
     def _note(self, exchange: Exchange) -> None:
         """Keep what an exchange has shown about the wallet."""
@@ -346,6 +416,33 @@ class NwcClient:
 
     def _in_flight(self, command: PayInvoice, known: str) -> KitestringError:
         return in_flight(command.payment_hash, known + self._clock_words())
+
+
+def _read_named(commands: Sequence[PayInvoice], text: str, name: str) -> dict[int, Outcome]:
+    """The payments, by their places, that a reply to several answers, with its word. Raises CodecError for none.
+
+    A reply without a name refuses all of them, or proves the one that its preimage belongs to; so does one with a name
+    that is not ours, but such a refusal is nobody's.
+    """
+    is_place = name.isascii() and name.isdecimal() and len(name) < 4
+    places = [int(name)] if is_place else range(len(commands))
+    found: dict[int, Outcome] = {}
+    for place in places:
+        with suppress(CodecError, IndexError):
+            outcome = decode_response(text, commands[place])
+            if is_place or not name or isinstance(outcome, Paid):
+                found[place] = outcome
+    if not found:
+        raise CodecError("the wallet's response belongs to none of these payments")
+    return found
+
+
+async def _told(payment: Awaitable[Paid]) -> Paid | KitestringError:
+    """The end of a payment as a value."""
+    try:
+        return await payment
+    except KitestringError as error:
+        return error
 
 
 def _paid(command: PayInvoice, settled: Settled) -> Paid:

@@ -21,7 +21,7 @@ from kitestring.client.hearing import Hearing
 from kitestring.client.net import Net, Waits
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
-from kitestring.nostr.event import Event, encode_event
+from kitestring.nostr.event import Event, encode_event, first_tag
 from kitestring.transport.changes import Changes
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import RelayPool
@@ -111,7 +111,9 @@ class Exchange:
     service's clock is ahead of ours at least (negative: behind), as far as its replies show it.
     """
 
-    def __init__(self, pool: RelayPool, dialog: Dialog, request: Event, net: Net) -> None:
+    def __init__(
+        self, pool: RelayPool, dialog: Dialog, request: Event, net: Net, *, max_replies: int = MAX_REPLIES
+    ) -> None:
         self.request: Final = request
         self.undelivered = ""
         self.unreadable = ""
@@ -125,7 +127,8 @@ class Exchange:
         self._hearing: Final = Hearing(pool, self._expected, self.request.created_at, self._hear)
         self._changes: Final = Changes(net.clock)
         self._seen: Final[set[str]] = set()
-        self._heard: Final[deque[str]] = deque()
+        self._heard: Final[deque[tuple[str, str]]] = deque()
+        self._max_replies: Final = max_replies
         self._unread_at: float | None = None
         self._listening: asyncio.Task[None] | None = None
         self._unsent: Final[dict[str, None]] = {row.url: None for row in pool.status()}
@@ -188,7 +191,12 @@ class Exchange:
         self.close()
 
     async def next(self, read: Callable[[str], T], timeout_s: float, *, patient: bool = False) -> T | None:
-        """The next reply that ``read`` can read, None when the time is up.
+        """The next reply that ``read`` can read, None when the time is up; see :meth:`next_named`."""
+        return await self.next_named(lambda text, _: read(text), timeout_s, patient=patient)
+
+    async def next_named(self, read: Callable[[str, str], T], timeout_s: float, *, patient: bool = False) -> T | None:
+        """The next reply that ``read`` can read, None when the time is up. ``read`` is told the text, and the name of
+        what it answers where one request has several replies (its ``d`` tag, "" for none).
 
         A reply for which ``read`` raises CodecError is left out (its complaint is in ``unreadable``). The wait ends
         early, unless ``patient``, when no relay took the request, and soon after a reply that cannot be read: the
@@ -198,7 +206,7 @@ class Exchange:
         while True:
             while self._heard:
                 try:
-                    return read(self._heard.popleft())
+                    return read(*self._heard.popleft())
                 except CodecError as error:
                     self._note_unread(error)
             left_s = self._deadline(deadline, patient) - self._clock.monotonic()
@@ -221,7 +229,7 @@ class Exchange:
         return not patient and (bool(self.undelivered) or (self._unread_at is not None and not had_unread))
 
     def _hear(self, event: Event, _: str) -> None:
-        if event.id in self._seen or len(self._seen) >= MAX_REPLIES or not is_reply(event, self._expected):
+        if event.id in self._seen or len(self._seen) >= self._max_replies or not is_reply(event, self._expected):
             return
         self._seen.add(event.id)
         # It was written after the request was, and before it is here: only what is outside of that shows a difference.
@@ -229,7 +237,7 @@ class Exchange:
         self.ahead_s = max(event.created_at - now, 0) or min(event.created_at - self.request.created_at, 0)
         try:
             content, self.cipher = self._dialog.read(event.content)
-            self._heard.append(content)
+            self._heard.append((content, first_tag(event, "d") or ""))
         except CodecError as error:
             self._note_unread(error)
         self._changes.notify()

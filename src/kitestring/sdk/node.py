@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
@@ -97,6 +97,14 @@ class NodeSource:
             _same_amount(command, await self._amount_paid(command.payment_hash, command.amount_msat))
         fee_msat = booked_fee(end.fee_msat, payment.order.fee_cap_msat)
         return Paid(command.payment_hash, end.preimage, command.amount_msat, fee_msat)
+
+    async def pay_many(self, commands: Sequence[PayInvoice], timeout_s: float | None) -> list[Paid | KitestringError]:
+        """All of them at the same time: a node takes one order for each."""
+        found = await asyncio.gather(*(self.pay(one, timeout_s) for one in commands), return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException) and not isinstance(one, KitestringError):
+                raise one
+        return [one for one in found if isinstance(one, Paid | KitestringError)]
 
     def _begin(self, command: PayInvoice, timeout_s: int) -> OpenPayment:
         if len(self._open) >= MAX_OPEN_PAYMENTS:

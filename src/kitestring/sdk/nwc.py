@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from kitestring.base.commands import ListTransactions, PayInvoice
@@ -40,6 +41,9 @@ class NwcSource:
         if isinstance(command.destination, Keysend):
             return await self._client.pay_keysend(command, timeout_s=timeout_s)
         return await self._client.pay(command, timeout_s=timeout_s)
+
+    async def pay_many(self, commands: Sequence[PayInvoice], timeout_s: float | None) -> list[Paid | KitestringError]:
+        return await self._client.pay_many(commands, timeout_s=timeout_s)
 
     async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:
         return await self._client.make_invoice(amount_msat, description=description, expiry_s=expiry_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -64,6 +64,10 @@ class PaymentSource(Protocol):
 
     async def pay(self, command: PayInvoice, timeout_s: float | None) -> Paid:
         """Never reports a failure that is not proven: PAYMENT_IN_FLIGHT instead, with the hash."""
+        ...
+
+    async def pay_many(self, commands: Sequence[PayInvoice], timeout_s: float | None) -> list[Paid | KitestringError]:
+        """Each payment for itself, in one request where the source takes several."""
         ...
 
     async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from kitestring.base.budgets import Period
 from kitestring.base.commands import ListTransactions, PayInvoice
+from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Info, Paid, Transaction, TransactionState
@@ -18,9 +19,10 @@ from kitestring.base.payments import preimage_fits
 from kitestring.base.ports import Clock, Entropy
 from kitestring.client.in_flight import in_flight
 from kitestring.client.net import DEFAULT_WAITS, Net, Waits
-from kitestring.client.payable import Terms, ask, read
+from kitestring.client.payable import Payable, Terms, ask, read
 from kitestring.codec import bolt11
 from kitestring.codec.keysend import checked_records, keysend, message_record, read_node_key
+from kitestring.codec.pasted import tidy
 from kitestring.sdk.notifications import Notifications
 from kitestring.sdk.source import Encryption, PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
@@ -28,6 +30,8 @@ from kitestring.transport.proxies import Proxies
 from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES
 from kitestring.wire.text import fit_description
 
+#: Payments of one call: each of them is waited for.
+MAX_MANY: Final = 100
 A = TypeVar("A", Msat, Msat | None)
 
 if TYPE_CHECKING:
@@ -172,6 +176,45 @@ class Wallet:
                 paid = await self._source.pay(command, timeout_s)
         return Receipt(paid.preimage, paid.fee_msat, paid.amount_msat, paid.payment_hash, payable.invoice.text)
 
+    async def pay_many(
+        self,
+        invoices: Sequence[str | tuple[str, Msat]],
+        *,
+        max_fee: Msat | None = None,
+        timeout_s: float | None = None,
+    ) -> tuple[Receipt | KitestringError, ...]:
+        """Pay up to 100 invoices, and tell of each how it ended, in their order: its receipt, or the error that
+        :meth:`pay` would have raised for it.
+
+        An invoice without an amount comes with one, as ``(invoice, sat(21))``. ``max_fee`` is for each. They go in one
+        request where the wallet announces that it takes several. Raises KitestringError for more than 100, and
+        TypeError for a bare number: then nothing was paid.
+        """
+        if len(invoices) > MAX_MANY:
+            raise KitestringError(Reason.MALFORMED, f"at most {MAX_MANY} invoices can be paid at once")
+        max_fee, wanted = _money(max_fee), [(one, None) if isinstance(one, str) else one for one in invoices]
+        network = await self._source.network()
+        orders = [self._order(text, _positive(amount), max_fee, network) for text, amount in wanted]
+        commands = [order for order in orders if isinstance(order, PayInvoice)]
+        ends = iter(await self._source.pay_many(commands, timeout_s))
+        return tuple(one if isinstance(one, KitestringError) else _receipt(one, next(ends)) for one in orders)
+
+    def _order(
+        self, text: str, amount: Msat | None, max_fee: Msat | None, network: str
+    ) -> PayInvoice | KitestringError:
+        try:
+            invoice = bolt11.decode(tidy(text))
+            command = Payable(invoice, bolt11.amount_to_pay(invoice, amount)).order(max_fee)
+        except CodecError as error:
+            return KitestringError(Reason.MALFORMED, f"the invoice cannot be read: {error}")
+        except KitestringError as error:
+            return error
+        if network and invoice.network != network:
+            return KitestringError(Reason.WRONG_NETWORK, f"this invoice is for {invoice.network}")
+        if command.expires_at <= self._net.clock.now():
+            return KitestringError(Reason.EXPIRED_INVOICE, "this invoice has expired: ask for a new one")
+        return command
+
     async def keysend(
         self,
         pubkey: str,
@@ -299,6 +342,13 @@ class Wallet:
     async def info(self) -> Info:
         """The node behind the wallet, and over NWC what it allows. Raises KitestringError."""
         return await self._source.info()
+
+
+def _receipt(command: PayInvoice, end: Paid | KitestringError) -> Receipt | KitestringError:
+    if isinstance(end, KitestringError):
+        return end
+    text = invoice_text(command.destination)
+    return Receipt(end.preimage, end.fee_msat, end.amount_msat, end.payment_hash, text)
 
 
 def _money(amount: A) -> A:

@@ -52,8 +52,7 @@ _STATES: Final = {state.value: state for state in o.TransactionState}
 def encode_request(command: c.AnyCommand) -> str:
     """The plaintext that asks a wallet for ``command``. Members that say nothing are left out."""
     method, params = _writer(command)
-    members = {name: value for name, value in params(command).items() if value is not None and value != ""}
-    return dumps({"method": method, "params": members})
+    return dumps({"method": method, "params": _saying(params(command))})
 
 
 def _writer(command: c.AnyCommand) -> tuple[str, Callable[[Any], dict[str, object]]]:
@@ -75,6 +74,17 @@ def _pay_params(command: c.PayInvoice) -> dict[str, object]:
             return {"pubkey": node_key, "amount": command.amount_msat, **named, **more}
         case _:
             assert_never(command.destination)
+
+
+def _bundle_params(bundle: c.Bundle) -> dict[str, object]:
+    """Each payment is named by its place, so that two of the same invoice are told apart."""
+    payments = [part.payment for part in bundle.parts]
+    elements = [_pay_params(payment) for payment in payments if isinstance(payment, c.PayInvoice)]
+    return {"invoices": [{"id": str(place), **_saying(members)} for place, members in enumerate(elements)]}
+
+
+def _saying(members: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None and value != ""}
 
 
 def _make_params(command: c.MakeInvoice) -> dict[str, object]:
@@ -103,6 +113,7 @@ def _list_params(command: c.ListTransactions) -> dict[str, object]:
 
 _WRITERS: Final[dict[type[c.AnyCommand], tuple[str, Callable[[Any], dict[str, object]]]]] = {
     c.PayInvoice: ("pay_invoice", _pay_params),
+    c.Bundle: ("multi_pay_invoice", _bundle_params),
     c.MakeInvoice: ("make_invoice", _make_params),
     c.LookupInvoice: ("lookup_invoice", lambda command: {"payment_hash": command.payment_hash}),
     c.ListTransactions: ("list_transactions", _list_params),
@@ -324,6 +335,11 @@ class ServiceInfo:
     ciphers: tuple[Cipher, ...]
     notifications: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+
+
+def announces_bundles(info: ServiceInfo | None) -> bool:
+    """Whether a wallet says that it takes several payments in one request: no extension does, the name alone."""
+    return info is not None and "multi_pay_invoice" in info.methods
 
 
 def refuse_unannounced(command: c.AnyCommand, info: ServiceInfo | None) -> o.Refused | None:
