@@ -48,6 +48,15 @@ LOOK_S = 0.1
 #: The code of a debit that was not carried out and is to be asked for anew.
 ASK_ANEW = 3
 
+#: What the feed has told the consumer that tells apps of their payments, and what it has put into the outbox.
+TO_BE_TOLD = (
+    "SELECT e.grant_id, 'payment_sent ' || e.subject FROM events e"
+    " JOIN grants g ON g.service = e.service AND g.grant_id = e.grant_id"
+    " JOIN consumers c ON c.service = e.service AND c.name = 'notices' AND c.position >= e.event"
+    " WHERE e.kind = 'settled' AND g.wire = 'nwc'"
+)
+TOLD = "SELECT CAST(address AS TEXT), CAST(plaintext AS TEXT) FROM outbox WHERE kind = 'notification'"
+
 UNANSWERED = (
     "SELECT r.request_id FROM requests r JOIN payments p ON p.service = r.service AND p.payment_id = r.payment_id"
     " WHERE r.finished_at IS NULL"
@@ -223,6 +232,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
             _check_every_answer(traffic, wallets)
             _check_every_debit(traffic)
             _check_the_nodes_own_list(traffic, world, service)
+            _check_every_notification(traffic, service)
     assert audit(service.home.ledger, card["service_pubkey"]) == []
     with capsys.disabled():
         starts = sorted(service.start_s)
@@ -276,3 +286,10 @@ def _check_the_nodes_own_list(traffic: Traffic, world: World, service: Service) 
     ours = service.read("SELECT payment_hash, amount_msat, fee_msat FROM payments WHERE state = 'settled'")
     assert sorted(ours) == sorted((p.payment_hash, int(p.amount_msat), int(p.fee_msat)) for p in sent)
     assert service.read("SELECT count(*) FROM requests WHERE finished_at IS NULL") == [(0,)]
+
+
+def _check_every_notification(traffic: Traffic, service: Service) -> None:
+    """An app is told of each of its payments, once, whatever was killed between the payment and that."""
+    told = service.read(TOLD)
+    assert sorted(told) == sorted(service.read(TO_BE_TOLD))
+    assert len(told) > len(traffic.paid) - WALLETS  # the last ones are told at the next start
