@@ -27,6 +27,7 @@ _BEFORE: Final[Mapping[str, str]] = {
     "init": "Write a commented settings file.",
 }
 _AFTER: Final[Mapping[str, str]] = {
+    "watch": "Show what a wallet pays and receives as it happens.",
     "decode": "Explain a code: invoice, offer, connection, key.",
     "relay": "Run the relay alone.",
     "audit": "Prove that the books are right.",

@@ -184,3 +184,35 @@ def _show(budget: WalletBudget) -> dict[str, Any]:
         "period": budget.period,
         "renews_at": budget.renews_at,
     }
+
+
+# ------------------------------------------------------------ what happens in a wallet
+
+
+def watch(
+    shell: Shell, source: str, since: int | str | None, encryption: Encryption,
+    tell: Callable[[Shell, dict[str, Any]], None],
+) -> None:  # fmt: skip
+    """Tell what happens in any wallet that the SDK can open, for ever. Raises KitestringError."""
+    import asyncio
+
+    uri = read_secret(shell, source)
+    shell.note_left_out(_left_out(uri))
+    shell.note_waiting("watching the wallet, until Ctrl-C …")
+    asyncio.run(_watch(shell, _opened(shell, uri, encryption), since, tell))
+
+
+async def _watch(
+    shell: Shell, opened: Wallet, since: int | str | None, tell: Callable[[Shell, dict[str, Any]], None]
+) -> None:
+    async with opened as wallet:
+        news = wallet.notifications(since=since)
+        async for one in news:
+            found = one.transaction
+            tell(shell, {
+                "event": one.type, "type": found.type.value, "state": found.state.value,
+                "payment_hash": found.payment_hash, "amount_msat": int(found.amount_msat),
+                "fee_msat": int(found.fee_msat), "created_at": found.created_at, "settled_at": found.settled_at,
+                "description": found.description, "preimage": found.preimage, "metadata": found.metadata,
+                "position": news.position,
+            })  # fmt: skip
