@@ -339,6 +339,28 @@ async def test_what_has_not_ended_or_has_no_name_is_passed_over() -> None:
         assert await silent(made, 100)
 
 
+@virtual
+async def test_an_attempt_that_failed_before_hides_nothing() -> None:
+    wallet = Wallet(VirtualClock())
+    number = wallet.add(direction=Direction.OUTGOING)
+    wallet.rows.append(replace(wallet.rows[0], state=TransactionState.FAILED, created_at=EPOCH - 9, settled_at=None))
+    async with stream(wallet) as made:
+        assert await told(made, 1) == [number]
+
+
+@virtual
+async def test_the_newest_page_of_a_long_list_is_enough_in_between() -> None:
+    wallet = Wallet(VirtualClock(), promises=False)
+    for _ in range(3 * PAGE):
+        wallet.add(ended_s=3_600)
+    async with stream(wallet) as made:
+        assert await silent(made, 1)
+        before = len(wallet.asked)
+        number = wallet.add()
+        assert await told(made, 1) == [number]
+        assert len(wallet.asked) == before + 1
+
+
 # ---------------------------------------------------------------- what is asked for
 
 

@@ -16,7 +16,7 @@ from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Transaction, TransactionState
 from kitestring.base.ports import Clock
-from kitestring.sdk.position import Position, key_of
+from kitestring.sdk.position import Position
 from kitestring.sdk.source import Hears, PaymentSource
 from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES, TYPES, Notification
 
@@ -69,7 +69,6 @@ class Notifications:
         self._hearing: Final[Hears] = source.hearing(self._place.floor)
         self._is_open = self.is_closed = False
         self._ready: Final[deque[Notification]] = deque()
-        self._waiting: Final[set[str]] = set()  # the keys of these
         self._can_look = True
         self._not_before = self._recent_due = self._newest_due = 0.0  # when to look, by the monotonic clock
         self._was_warned = False
@@ -109,7 +108,6 @@ class Notifications:
             else:
                 await self._hear(min(wait_s, LOOK_S))
         found = self._ready.popleft()
-        self._waiting.discard(key_of(found.type, found.transaction))
         self._place.add(found.type, found.transaction, self._clock.now())
         return found
 
@@ -125,13 +123,11 @@ class Notifications:
             self._offer([heard])
 
     def _offer(self, found: Iterable[Notification]) -> None:
-        """Have those told that were not told yet."""
-        for one in found:
-            key = key_of(one.type, one.transaction)
-            is_wanted = one.type in self._types and key not in self._waiting
-            if is_wanted and self._place.is_new(one.type, one.transaction, self._clock.now()):
-                self._waiting.add(key)
-                self._ready.append(one)
+        """Have those told that were not told yet. Each is there once, and nothing else waits to be told."""
+        now = self._clock.now()
+        self._ready.extend(
+            one for one in found if one.type in self._types and self._place.is_new(one.type, one.transaction, now)
+        )
 
     # ------------------------------------------------------------ looked for
 
@@ -179,12 +175,12 @@ class Notifications:
     async def _find(self, since: int, pages: int) -> list[Notification]:
         """List what has ended and was made since then, the oldest end first. Pages go by time: what comes meanwhile
         moves no other one out of sight."""
-        found: dict[tuple[str, str], Transaction] = {}
+        found: dict[tuple[str, str, str], Transaction] = {}
         until = offset = old_pages = 0
         for _ in range(pages):
             query = ListTransactions(from_=since, until=until, limit=PAGE, offset=offset, direction=self._direction())
             page = await self._source.transactions(query)
-            new = {(row.type.value, row.payment_hash): row for row in page}
+            new = {(row.type.value, row.state.value, row.payment_hash): row for row in page}
             old_pages = old_pages + 1 if new.keys() <= found.keys() else 0
             found |= new
             if len(page) < SHORT_PAGE or old_pages >= MAX_OLD_PAGES:

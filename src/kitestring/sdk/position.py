@@ -64,12 +64,12 @@ class Position:
 
     def is_new(self, kind: str, transaction: Transaction, now: int) -> bool:
         """Whether this was not told yet; ``now`` (Unix seconds) is the time of what has not ended."""
-        return _at(transaction, now) >= self.floor and key_of(kind, transaction) not in self._seen
+        return _at(transaction, now) >= self.floor and _key_of(kind, transaction) not in self._seen
 
     def add(self, kind: str, transaction: Transaction, now: int) -> None:
         """This is told. A time ahead of ``now`` counts as ``now``: a wrong clock must not hide what comes after it."""
         at = max(min(_at(transaction, now), now), self.floor)
-        self._seen[key_of(kind, transaction)] = at
+        self._seen[_key_of(kind, transaction)] = at
         self._newest = max(self._newest, at)
         if len(self._seen) > MAX_SEEN:
             oldest = next(iter(self._seen))
@@ -83,7 +83,7 @@ class Position:
             del self._seen[key]
 
 
-def key_of(kind: str, transaction: Transaction) -> str:
+def _key_of(kind: str, transaction: Transaction) -> str:
     """The name of one thing that is told once: its type and its payment."""
     return _LETTERS[kind] + transaction.payment_hash[:_DIGITS]
 
