@@ -132,6 +132,39 @@ async def settled(client: Asked, by_hash: dict[str, str]) -> Any:
     return found
 
 
+@pytest.mark.parametrize("setting", ["auto", "legacy"])
+async def test_it_hears_of_what_it_was_paid_and_of_what_it_has_paid(
+    stall: Kitestring, foreign_wallet: ForeignWallet, outside: World, setting: str
+) -> None:
+    async with foreign_wallet("sdk", stall.connect(f"sdk listens {setting}", "--encryption", setting)) as client:
+        made = await client("makeInvoice", {"amount": 21_000})
+        await client("listen")
+        outside.pay(made["invoice"])
+        received = await client("heard")
+        bill = outside.invoice(sat(5))
+        paid = await client("payInvoice", {"invoice": bill})
+        sent = await client("heard")
+    assert [told["notification_type"] for told in (received, sent)] == ["payment_received", "payment_sent"]
+    told, sold = sent["notification"], received["notification"]
+    assert (sold["payment_hash"], sold["amount"], sold["state"]) == (made["payment_hash"], 21_000, "settled")
+    assert (told["payment_hash"], told["preimage"], told["fees_paid"]) == (
+        hash_of(bill), paid["preimage"], paid["fees_paid"],
+    )  # fmt: skip
+
+
+async def test_a_key_is_paid_with_records_of_the_apps_own(
+    stall: Kitestring, foreign_wallet: ForeignWallet, outside: World
+) -> None:
+    order = {"amount": 7_001, "pubkey": outside.node(), "tlv_records": [{"type": 7_629_169, "value": "7b7d"}]}
+    async with foreign_wallet("sdk", stall.connect("sdk keysends", "--budget", "100/day")) as client:
+        paid = await client("payKeysend", order)
+        assert await client("getBalance") == {"balance": 92_999 - paid["fees_paid"]}
+        assert await refused(client, "payKeysend", **{**order, "amount": 200_000}) == "QUOTA_EXCEEDED"
+    payment_hash = hashlib.sha256(bytes.fromhex(paid["preimage"])).hexdigest()
+    (arrived,) = (one for one in outside.payments() if one.payment_hash == payment_hash)
+    assert (arrived.amount_msat, arrived.records) == (7_001, ((7_629_169, "7b7d"),))
+
+
 async def test_one_app_pays_another_within_the_service_without_a_fee(
     stall: Kitestring, foreign_wallet: ForeignWallet
 ) -> None:
@@ -234,8 +267,9 @@ async def test_its_simple_client_pays_and_hears_of_what_it_was_paid(
         assert (paid["invoice"]["description"], paid["invoice"]["satoshi"]) == ("tea", 12)
         await client("pay", open_bill, 13)
         made = await client("requestPayment", 14, {"description": "a kite"})
+        await client("listen")
         outside.pay(made["invoice"])
-        received = await client("paid")
+        received = await client("heard")
     assert stall.booked(hash_of(open_bill))["amount_msat"] == 13_000
     assert (received["payment_hash"], received["amount"]) == (made["payment_hash"], 14_000)
     assert proves(received["preimage"], made["payment_hash"])
@@ -251,6 +285,9 @@ async def test_on_a_real_node_it_pays_and_is_paid(
         outside = await rig.c.pay(made["invoice"])
         found = await settled(client, {"payment_hash": made["payment_hash"]})
         assert (await client("getInfo"))["alias"] == "kitestring-rig-a"
+        sent = await client("payKeysend", {"amount": 21_000, "pubkey": await rig.c.pubkey()})
     at_lnd = (await rig.a.payments())[bill.payment_hash]
     assert (at_lnd.status, at_lnd.preimage, at_lnd.fee_msat) == ("SUCCEEDED", paid["preimage"], paid["fees_paid"])
     assert (found["preimage"], found["amount"]) == (outside.preimage, 123_456)
+    keysend = await rig.c.lookup(hashlib.sha256(bytes.fromhex(sent["preimage"])).hexdigest())
+    assert (keysend["state"], keysend["amt_paid_msat"]) == ("SETTLED", "21000")

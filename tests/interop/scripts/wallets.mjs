@@ -16,15 +16,22 @@ const sdk = async (uri) => {
   return client;
 };
 
-// Its simple client, in satoshis. `paid` waits for the end of the invoice that was asked for last.
+// Its simple client, in satoshis. `listen` waits for the invoice that was asked for last, `heard` tells that it was paid.
 const simple = async (uri) => {
   const { LNClient, SATS } = await import("@getalby/sdk");
   const client = new LNClient(uri);
+  const heard = queue();
   let receiving;
   return {
     pay: (recipient, sat, more) => client.pay(recipient, sat && SATS(sat), more),
     requestPayment: async (sat, more) => (receiving = await client.requestPayment(SATS(sat), more)).transaction,
-    paid: () => new Promise((resolve) => receiving.onPaid(resolve)),
+    listen: async () => {
+      const requests = () => [...client.nwcClient.pool.relays.values()].flatMap((one) => [...one.openSubs.values()]);
+      const listens = () => requests().some((request) => request.filters.some(({ kinds }) => kinds.includes(23197)));
+      receiving.onPaid(heard.put);
+      while (!listens()) await new Promise((resolve) => setTimeout(resolve, 10));
+    },
+    heard: heard.take,
   };
 };
 
@@ -44,11 +51,19 @@ const button = async (uri) => {
   return provider;
 };
 
-// applesauce of hzrd149, over its own relay pool.
+// applesauce of hzrd149, over its own relay pool. `listen` begins to wait for an invoice, `heard` tells that it was paid.
 const applesauce = async (uri) => {
   const { WalletConnect } = await import("applesauce-wallet-connect");
   const { RelayPool } = await import("applesauce-relay");
-  return WalletConnect.fromConnectURI(uri, { pool: new RelayPool() });
+  const client = WalletConnect.fromConnectURI(uri, { pool: new RelayPool() });
+  let paid;
+  client.listen = async (...given) => {
+    paid = client.waitForPaid(...given);
+    await client.supportsNotifications();
+    await new Promise((resolve) => setTimeout(resolve, 0)); // what waits for the same answer has it first
+  };
+  client.heard = () => paid;
+  return client;
 };
 
 const CLIENTS = { sdk, simple, button, applesauce };
