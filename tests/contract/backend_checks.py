@@ -5,6 +5,7 @@ import itertools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from hashlib import sha256
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,9 @@ from kitestring.base.money import Msat
 from kitestring.base.node import (
     INVOICE_STEPS,
     FindingState,
+    HashTakenError,
+    HoldBackend,
+    HoldOrder,
     InvoiceOrder,
     NodeInvoice,
     NodeInvoiceState,
@@ -393,6 +397,99 @@ async def check_an_invoice_that_has_expired_is_canceled_by_the_node_itself(side:
         return (await side.backend.lookup_invoice(made.payment_hash)).state == "canceled"
 
     await until(has_ended, pause_s=0.1)
+
+
+# ------------------------------------------------------------ hold invoices: each check needs the capability
+
+#: Far more than the channels count whole sats by.
+HELD = 2_000_000
+
+
+def holder(side: Side) -> HoldBackend:
+    assert side.backend.capabilities.hold
+    return cast(HoldBackend, side.backend)
+
+
+def hold_order(preimage: str, **more: int) -> HoldOrder:
+    payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+    return HoldOrder(payment_hash, Msat(HELD), "tea", "", **({"expiry_s": 600} | more))
+
+
+async def until_held(side: Side, payment_hash: str) -> None:
+    async with asyncio.timeout(30):
+        found = await holder(side).track_invoice(payment_hash, NodeInvoiceState.OPEN)
+    assert (found.state, found.received_msat, found.preimage) == ("accepted", HELD, "")
+    assert found.settle_deadline > (await side.backend.info()).block_height
+
+
+async def check_a_held_payment_is_taken_with_the_preimage_and_told_by_the_stream(side: Side) -> None:
+    node, preimage, cursor = holder(side), entropy(32).hex(), await newest_cursor(side)
+    made = await node.make_hold_invoice(wanted := hold_order(preimage))
+    invoice = bolt11.decode(made.bolt11)
+    assert (made.payment_hash, made.expires_at) == (wanted.payment_hash, invoice.expires_at)
+    assert (invoice.payment_hash, invoice.amount_msat, invoice.description) == (wanted.payment_hash, HELD, "tea")
+    assert (await node.settle_invoice(preimage)).state == "open"  # nobody has paid yet
+    owned = (await node.balance()).owned_msat
+    has_paid = await side.pay_held(made.bolt11)
+    await until_held(side, wanted.payment_hash)
+    assert (await node.balance()).owned_msat < owned + HELD // 2
+    for _ in range(2):
+        taken = await node.settle_invoice(preimage)
+        assert (taken.state, taken.received_msat, taken.preimage) == ("settled", HELD, preimage)
+        assert taken.settle_deadline == 0
+    assert await has_paid()
+    (told,) = await take(side, cursor, wanted.payment_hash)
+    assert (told.received_msat, told.preimage) == (HELD, preimage)
+    assert (await node.cancel_invoice(wanted.payment_hash)).state == "settled"
+
+
+async def check_a_held_payment_goes_back_when_it_is_cancelled_and_stays_there(side: Side) -> None:
+    node, preimage = holder(side), entropy(32).hex()
+    made = await node.make_hold_invoice(wanted := hold_order(preimage))
+    has_paid = await side.pay_held(made.bolt11)
+    await until_held(side, wanted.payment_hash)
+    for _ in range(2):
+        assert (await node.cancel_invoice(wanted.payment_hash)).state == "canceled"
+    assert not await has_paid()
+    gone = await node.settle_invoice(preimage)
+    assert (gone.state, gone.settle_deadline) == ("canceled", 0)
+    listed = {payment_hash: status async for payment_hash, status in side.backend.list_invoices()}
+    assert listed[wanted.payment_hash].state == "canceled"
+
+
+async def check_a_hash_that_the_node_has_an_invoice_of_is_taken_whatever_has_become_of_it(side: Side) -> None:
+    """What is paid to that one may be somebody else's money."""
+    node = holder(side)
+    ordinary, held = invoice_order(), entropy(32).hex()
+    await node.make_invoice(ordinary)
+    await node.make_hold_invoice(hold_order(held))
+    for preimage in (ordinary.preimage, held):
+        with pytest.raises(HashTakenError):
+            await node.make_hold_invoice(hold_order(preimage))
+        await node.cancel_invoice(hold_order(preimage).payment_hash)
+        with pytest.raises(HashTakenError):
+            await node.make_hold_invoice(hold_order(preimage))
+
+
+async def check_a_hold_invoice_leaves_the_blocks_that_it_was_asked_to_leave(side: Side) -> None:
+    node, preimage = holder(side), entropy(32).hex()
+    digest = sha256(b"a long story").hexdigest()
+    wanted = replace(hold_order(preimage, min_cltv_delta=144), description="", description_hash=digest)
+    invoice = bolt11.decode((await node.make_hold_invoice(wanted)).bolt11)
+    assert (invoice.min_final_cltv, invoice.description_hash) == (144, digest)
+
+
+async def check_nobody_waits_for_news_of_an_invoice_that_has_another_state_already(side: Side) -> None:
+    node, preimage = holder(side), entropy(32).hex()
+    payment_hash = hold_order(preimage).payment_hash
+    assert (await node.settle_invoice(preimage)).state == "unknown"
+    assert (await node.track_invoice(payment_hash, NodeInvoiceState.OPEN)).state == "unknown"
+    await node.make_hold_invoice(hold_order(preimage))
+    following = asyncio.create_task(node.track_invoice(payment_hash, NodeInvoiceState.OPEN))
+    await asyncio.sleep(0.2)
+    await node.cancel_invoice(payment_hash)
+    assert (await following).state == "canceled"
+    assert (await node.track_invoice(payment_hash, NodeInvoiceState.ACCEPTED)).state == "canceled"
 
 
 async def check_an_invoice_that_is_not_there_is_unknown(side: Side) -> None:

@@ -48,6 +48,8 @@ PAYMENT_SLOTS: Final = 1_000
 MAX_PAYMENTS: Final = PAYMENT_SLOTS + 24
 #: Connections for everything else, so that a balance or a look-up never waits for a payment to end.
 MAX_CALLS: Final = 64
+#: Invoices that are followed at once until their payment is held; of others the state is looked up.
+MAX_INVOICES: Final = 64
 #: Greetings at once: each is one short question on a connection of its own.
 MAX_GREETINGS: Final = 16
 #: aiohttp forgets the connection of a cancelled request while its TLS is still saying goodbye. :meth:`NodeHttp.close`
@@ -82,15 +84,21 @@ class Form(dict[str, str]):
 
 
 class Lane(Enum):
-    """Connections that are counted apart: a payment may take as long as it likes."""
+    """Connections that are counted apart: a payment may take as long as it likes, and so may who pays an invoice."""
 
     CALLS = "calls"
     PAYMENTS = "payments"
+    INVOICES = "invoices"
     GREETINGS = "greetings"  # each on a new connection, so that it reaches whoever is at the address now
 
 
 def _limit(lane: Lane) -> int:
-    return {Lane.CALLS: MAX_CALLS, Lane.PAYMENTS: MAX_PAYMENTS, Lane.GREETINGS: MAX_GREETINGS}[lane]
+    return {
+        Lane.CALLS: MAX_CALLS,
+        Lane.PAYMENTS: MAX_PAYMENTS,
+        Lane.INVOICES: MAX_INVOICES,
+        Lane.GREETINGS: MAX_GREETINGS,
+    }[lane]
 
 
 @dataclass(frozen=True, slots=True)

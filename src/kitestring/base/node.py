@@ -33,7 +33,9 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     - ``keysend``: pays a node by its key alone, with a preimage of ours
     - ``payment_slots``: so many payments may be under way at once before one waits for another to end; 0: as many as
       the service allows. A payment that waits there has been claimed, so the service begins no more than these
-    - ``hold``, ``bolt12``: nothing asks for them yet
+    - ``hold``: makes invoices of a hash whose preimage it does not know, and keeps what is paid to them until it is
+      told to settle or to cancel. The backend is a :class:`HoldBackend` then
+    - ``bolt12``: nothing asks for it yet
     """
 
     own_preimage: bool
@@ -113,6 +115,19 @@ class InvoiceOrder(msgspec.Struct, frozen=True, gc=False):
     preimage: str
 
 
+class HoldOrder(msgspec.Struct, frozen=True, gc=False):
+    """An invoice of a payment hash (64 hex digits) whose preimage only somebody else knows. One of ``description`` and
+    ``description_hash`` is "". ``min_cltv_delta`` is the number of blocks that a payment must leave for the decision,
+    0: as the node does it."""
+
+    payment_hash: str
+    amount_msat: Msat
+    description: str
+    description_hash: str
+    expiry_s: int
+    min_cltv_delta: int = 0
+
+
 class NodeInvoice(msgspec.Struct, frozen=True, gc=False):
     """``expires_at`` is Unix seconds, as the invoice says it, not as it was ordered."""
 
@@ -122,10 +137,11 @@ class NodeInvoice(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeInvoiceState(StrEnum):
-    """The state of an invoice at the node. One whose payment is held and not taken is still open: it is no balance."""
+    """The state of an invoice at the node. What is held and not taken is no balance."""
 
     UNKNOWN = "unknown"  # there is no such invoice
     OPEN = "open"
+    ACCEPTED = "accepted"  # all of it is paid, and held until somebody settles or cancels
     SETTLED = "settled"
     CANCELED = "canceled"  # also expired: the node refuses every payment of it
 
@@ -141,7 +157,8 @@ class NodePaymentState(StrEnum):
 #: The steps that an invoice takes at the node, as far as anybody may rely on it.
 INVOICE_STEPS: Final[dict[NodeInvoiceState, frozenset[NodeInvoiceState]]] = {
     NodeInvoiceState.UNKNOWN: frozenset({NodeInvoiceState.OPEN}),
-    NodeInvoiceState.OPEN: frozenset({NodeInvoiceState.SETTLED, NodeInvoiceState.CANCELED}),
+    NodeInvoiceState.OPEN: frozenset({NodeInvoiceState.ACCEPTED, NodeInvoiceState.SETTLED, NodeInvoiceState.CANCELED}),
+    NodeInvoiceState.ACCEPTED: frozenset({NodeInvoiceState.SETTLED, NodeInvoiceState.CANCELED}),
     NodeInvoiceState.SETTLED: frozenset(),
     NodeInvoiceState.CANCELED: frozenset(),
 }
@@ -154,7 +171,9 @@ PAYMENT_STEPS: Final[dict[NodePaymentState, frozenset[NodePaymentState]]] = {
 
 
 class InvoiceStatus(msgspec.Struct, frozen=True, gc=False):
-    """``received_msat`` may be more than was asked for. What a state does not have is "" or 0."""
+    """``received_msat`` may be more than was asked for; of an accepted invoice it is what is held. ``settle_deadline``
+    is the height of the block with which the first of what is held goes back to its payer. What a state does not have
+    is "" or 0."""
 
     state: NodeInvoiceState
     bolt11: str = ""
@@ -162,6 +181,7 @@ class InvoiceStatus(msgspec.Struct, frozen=True, gc=False):
     settled_at: int = 0
     preimage: str = ""
     expires_at: int = 0
+    settle_deadline: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a mere text with TypeError: what is compared with a state would not be it, and money not credited."""
@@ -220,6 +240,10 @@ class NodeUnreachableError(Exception):
 
     A connection that was made and broke, however early, is another exception.
     """
+
+
+class HashTakenError(Exception):
+    """The node has an invoice of this payment hash already, whoever made it."""
 
 
 class OtherNodeError(NodeUnreachableError):
@@ -337,9 +361,10 @@ class Backend(Protocol):
         ...
 
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
-        """Cancel an invoice that is still open, and say its state afterwards: ``settled`` if the payer was faster,
-        ``unknown`` if there is none. Never ``canceled`` before the node refuses a payment of it for certain: a payment
-        inside the service moves the money at that word. Raises when it is still open afterwards."""
+        """Cancel an invoice that is still open, or whose payment is held, and say its state afterwards: ``settled`` if
+        the payer was faster, ``unknown`` if there is none. Never ``canceled`` before the node refuses a payment of it
+        for certain, and gives back what it held: a payment inside the service moves the money at that word. Raises when
+        it is still open or accepted afterwards."""
         ...
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
@@ -371,4 +396,27 @@ class Backend(Protocol):
     async def own_books(self) -> tuple[str, ...]:
         """Errors in the node's own bookkeeping, one sentence each, for ``audit --node``: () where it is right,
         or where the node shows no more than its lists."""
+        ...
+
+
+class HoldBackend(Backend, Protocol):
+    """The rest of a backend with the capability ``hold``. The payment of such an invoice is held by the node,
+    ``accepted``, until :meth:`settle_invoice` or :meth:`Backend.cancel_invoice`, or until the node gives it back by
+    itself, which it does before it loses it at ``settle_deadline``."""
+
+    async def make_hold_invoice(self, order: HoldOrder) -> NodeInvoice:
+        """An invoice with exactly what was ordered. Raises HashTakenError where the node has one of this hash already,
+        in whatever state: what is paid to that one may be somebody else's. Otherwise as :meth:`Backend.make_invoice`.
+        """
+        ...
+
+    async def settle_invoice(self, preimage: str) -> InvoiceStatus:
+        """Take what is held for the hash of this preimage (64 hex digits), and say the state afterwards: ``settled``
+        also where it was before, ``open`` where nobody has paid, ``canceled`` where it has gone back, ``unknown`` if
+        there is none. Raises when it is still accepted afterwards."""
+        ...
+
+    async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
+        """As :meth:`Backend.lookup_invoice`, but wait until the state is another than ``seen``; gives up after a while,
+        and is then asked again."""
         ...

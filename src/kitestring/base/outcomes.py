@@ -24,6 +24,7 @@ class TransactionState(StrEnum):
     """The state of a payment or an invoice as its owner may see it."""
 
     PENDING = "pending"
+    ACCEPTED = "accepted"  # an invoice alone: paid, and held until somebody settles or cancels it
     SETTLED = "settled"
     FAILED = "failed"  # a payment alone
     EXPIRED = "expired"  # an invoice alone
@@ -32,7 +33,8 @@ class TransactionState(StrEnum):
 class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One incoming or outgoing payment as its owner may see it. Times are Unix seconds, None = not (yet).
 
-    ``preimage`` is set only when settled. ``requestor`` is the key that has taken it as a debit, "" for any other.
+    ``preimage`` is set only when settled, ``settle_deadline`` (the height of a block) only while a payment is held.
+    ``requestor`` is the key that has taken it as a debit, "" for any other.
     """
 
     type: Direction
@@ -54,6 +56,7 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     grant_id: str = ""
     internal: bool = False
     requestor: str = ""
+    settle_deadline: int | None = None
 
 
 class Paid(msgspec.Struct, frozen=True, gc=False):

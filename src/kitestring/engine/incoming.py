@@ -116,7 +116,9 @@ class IncomingMoney:
             case NodeInvoiceState.SETTLED:
                 paid = Settlement(payment_hash, status.received_msat, status.settled_at, status.preimage, b"")
                 await self.credit(paid)
-            case NodeInvoiceState.OPEN | NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN:
+            case NodeInvoiceState.OPEN | NodeInvoiceState.ACCEPTED | NodeInvoiceState.CANCELED:
+                pass
+            case NodeInvoiceState.UNKNOWN:
                 pass
             case _:
                 assert_never(status.state)

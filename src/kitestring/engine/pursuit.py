@@ -384,7 +384,7 @@ def _is_settled(state: NodeInvoiceState) -> bool:
     match state:
         case NodeInvoiceState.SETTLED:
             return True
-        case NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN | NodeInvoiceState.OPEN:
+        case NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN | NodeInvoiceState.OPEN | NodeInvoiceState.ACCEPTED:
             return False
         case _:
             assert_never(state)

@@ -100,6 +100,8 @@ def _invoice_state(state: NodeInvoiceState) -> TransactionState:
     match state:
         case NodeInvoiceState.OPEN:
             return TransactionState.PENDING
+        case NodeInvoiceState.ACCEPTED:
+            return TransactionState.ACCEPTED
         case NodeInvoiceState.SETTLED:
             return TransactionState.SETTLED
         case NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN:
@@ -114,7 +116,8 @@ def incoming(status: InvoiceStatus, payment_hash: str) -> Transaction:
     settled = status.state is NodeInvoiceState.SETTLED
     return Transaction(
         Direction.INCOMING, _invoice_state(status.state), payment_hash,
-        status.received_msat if settled else invoice.amount_msat or ZERO, ZERO, invoice.timestamp,
+        status.received_msat or invoice.amount_msat or ZERO, ZERO, invoice.timestamp,
         settled_at=status.settled_at if settled else None, expires_at=invoice.expires_at, bolt11=status.bolt11,
         description=clean_description(invoice.description or ""), preimage=status.preimage if settled else "",
+        settle_deadline=status.settle_deadline or None,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.lnd.macaroon import NEEDED, judge, read_macaroon
+from kitestring.backend.lnd.macaroon import HOLDING_CALLS, NEEDED, judge, read_macaroon
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Finding, FindingState
 from tests.kit.backend.sides import open_url
@@ -33,6 +33,24 @@ async def test_the_doctor_hears_whether_it_allows_too_much_or_too_little(
     assert (found.name, found.state) == ("macaroon", state)
     assert said in found.sentence
     assert ("`lncli bakemacaroon info:read invoices:read" in found.sentence) is (state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("data", "holds"),
+    [
+        (macaroon(sorted(NEEDED)), True),
+        (macaroon(["info:read", "invoices:read", "offchain:read"]), False),
+        (macaroon(["uri:/lnrpc.Lightning/AddInvoice", "info:read"]), False),
+        (macaroon(sorted(HOLDING_CALLS)), True),
+        (macaroon(sorted(HOLDING_CALLS)[1:]), False),
+        (b"\x02\x01fake", True),  # nobody can look into it: lnd itself will say
+    ],
+)
+def test_hold_invoices_are_declared_only_where_it_allows_them(tmp_path: Path, data: bytes, holds: bool) -> None:
+    (tmp_path / "m").write_bytes(data)
+    backend = open_url(f"lnd+https://127.0.0.1:1?macaroon={tmp_path / 'm'}", tmp_path)
+    assert backend.capabilities.hold is holds
+    assert backend.capabilities.payment_index
 
 
 @pytest.mark.parametrize("text", ["{}", "{}\n", " {}\r\n"])

@@ -12,6 +12,7 @@ from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.lnd.wire import (
     FAILURES,
     Chain,
+    Htlc,
     LndInfo,
     LndInvoice,
     LndPayment,
@@ -115,13 +116,30 @@ def test_a_payment_in_the_nodes_list_shows_its_proof_only_when_it_is_settled(
 # ------------------------------------------------------------ invoices
 
 
+HTLCS = [
+    Htlc("ACCEPTED", "30000", 190), Htlc("ACCEPTED", "20000", 180), Htlc("CANCELED", "50000", 100),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("word", "state"), [("OPEN", "open"), ("ACCEPTED", "open"), ("SETTLED", "settled"), ("CANCELED", "canceled")]
+    ("word", "state"), [("OPEN", "open"), ("ACCEPTED", "accepted"), ("SETTLED", "settled"), ("CANCELED", "canceled")]
 )
-def test_a_held_payment_is_not_balance_and_an_invoice_expires_when_it_says(word: str, state: str) -> None:
-    status = invoice_status(replace(OPEN, state=word))
+def test_an_invoice_has_the_state_that_lnd_says_and_expires_when_it_says(word: str, state: str) -> None:
+    status = invoice_status(replace(OPEN, state=word, htlcs=HTLCS))
     assert (status.state, status.bolt11, status.preimage) == (state, "lnbcrt1", PREIMAGE)
     assert status.expires_at == 1_800_003_600
+
+
+def test_what_is_held_is_told_with_the_height_at_which_the_first_part_goes_back() -> None:
+    held = invoice_status(replace(OPEN, state="ACCEPTED", htlcs=HTLCS))
+    assert (held.received_msat, held.settle_deadline) == (Msat(50_000), 180)
+    settled = invoice_status(replace(OPEN, state="SETTLED", htlcs=HTLCS, amt_paid_msat="50000"))
+    assert (settled.received_msat, settled.settle_deadline) == (Msat(50_000), 0)
+
+
+def test_a_payment_that_is_held_and_not_shown_is_no_answer() -> None:
+    with pytest.raises(NodeAnswerError, match="does not show it"):
+        invoice_status(replace(OPEN, state="ACCEPTED", htlcs=HTLCS[2:]))
 
 
 def test_a_state_of_invoices_that_nobody_knows_is_no_answer() -> None:

@@ -105,7 +105,8 @@ class FakeLnd:
         app.router.add_get("/v1/channels", self._channels)
         app.router.add_get("/v1/payments", self._payments)
         app.router.add_get("/v1/invoice/{hash}", self._invoice)
-        app.router.add_post("/v2/invoices/cancel", self._invoice)
+        for call in ("cancel", "settle", "hodl"):
+            app.router.add_post(f"/v2/invoices/{call}", self._invoice)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.cert, self._key)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)

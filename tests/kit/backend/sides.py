@@ -60,6 +60,10 @@ class Side(Protocol):
         """What that outsider has received: an amount in millisatoshi, and the records beside the preimage."""
         ...
 
+    async def pay_held(self, text: str) -> Callable[[], Awaitable[bool]]:
+        """An outsider begins to pay a hold invoice of the backend; whether they have paid, as soon as it is decided."""
+        ...
+
     def cursors_of_another_epoch(self) -> tuple[bytes, ...]:
         """Cursors whose settlement this node does not know: numbered beyond its newest, and below it."""
         ...
@@ -184,6 +188,15 @@ class SandboxSide(NumberedSettlements):
         (found,) = (one for one in self.world.payments() if one.payment_hash == payment_hash)
         return int(found.amount_msat), found.records
 
+    async def pay_held(self, text: str) -> Callable[[], Awaitable[bool]]:
+        self.world.pay(text)
+
+        async def has_paid() -> bool:
+            payment_hash = bolt11.decode(text).payment_hash
+            return payment_hash in {one.payment_hash for one in self.world.payments() if one.direction == "in"}
+
+        return has_paid
+
     async def forget_payments(self) -> None:
         """The file of a sandbox can only be exchanged: as if an older copy had been put back."""
         with closing(sqlite3.connect(self.directory / "sandbox.db")) as file, file:
@@ -280,6 +293,14 @@ class LndSide(NumberedSettlements):
         records = {int(number): base64.b64decode(value).hex() for number, value in part["custom_records"].items()}
         del records[PREIMAGE_RECORD]
         return int(made["amt_paid_msat"]), tuple(sorted(records.items()))
+
+    async def pay_held(self, text: str) -> Callable[[], Awaitable[bool]]:
+        paying = asyncio.create_task(self.rig.c.pay(text))
+
+        async def has_paid() -> bool:
+            return (await paying).status == "SUCCEEDED"
+
+        return has_paid
 
     async def forget_payments(self) -> None:
         await self.rig.a.delete("/v1/payments?all_payments=true")

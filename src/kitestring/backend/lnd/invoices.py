@@ -1,18 +1,22 @@
-"""lnd's invoices: one by its hash, and all of them in pages."""
+"""lnd's invoices: one by its hash, all of them in pages, and those whose payment is held (the invoices subserver)."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Final
+from typing import Any, Final
 
-from kitestring.backend.http import NodeHttp, NodeRefusedError
+from kitestring.backend.http import Lane, NodeHttp, NodeRefusedError
 from kitestring.backend.lnd import wire
-from kitestring.backend.lnd.rest import NOT_FOUND
+from kitestring.backend.lnd.rest import NOT_FOUND, results
+from kitestring.base.node import HashTakenError, HoldOrder, InvoiceStatus, NodeInvoice, NodeInvoiceState
+from kitestring.codec import bolt11
 
 #: Entries of one page, 2 kB each.
 INVOICE_PAGE: Final = 500
 #: lnd's own words for "there is none". The code alone proves nothing: a gateway that lacks the route says code 5 too.
 NO_INVOICE: Final = ("unable to locate invoice", "there are no existing invoices")
+#: lnd's own words for a hash that another of its invoices has.
+TAKEN: Final = "already exists"
 
 
 async def find_invoice(http: NodeHttp, payment_hash: str) -> wire.LndInvoice | None:
@@ -48,3 +52,46 @@ async def pages_from_the_newest(http: NodeHttp) -> AsyncGenerator[list[wire.LndI
         if not page.invoices or wire.int64(page.first_index_offset) <= 1:
             return
         offset = page.first_index_offset
+
+
+async def hold_invoice(http: NodeHttp, order: HoldOrder, *, private: bool) -> NodeInvoice:
+    """An invoice whose payment lnd holds. ``private`` puts hints to private channels into it. Raises HashTakenError,
+    and as ``http``."""
+    body: dict[str, Any] = {
+        "hash": wire.to_base64(order.payment_hash),
+        "value_msat": str(int(order.amount_msat)),
+        "expiry": str(order.expiry_s),
+        "private": private,
+    }
+    if order.min_cltv_delta:
+        body["cltv_expiry"] = str(order.min_cltv_delta)
+    if order.description_hash:
+        body["description_hash"] = wire.to_base64(order.description_hash)
+    else:
+        body["memo"] = order.description
+    try:
+        made = await http.call("POST", "/v2/invoices/hodl", wire.AddedHoldInvoice, body)
+    except NodeRefusedError as refused:
+        if TAKEN in refused.message:
+            raise HashTakenError(str(refused)) from refused
+        raise
+    invoice = bolt11.decode(made.payment_request, recover=False)
+    return NodeInvoice(made.payment_request, invoice.payment_hash, invoice.expires_at)
+
+
+async def follow_invoice(http: NodeHttp, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
+    """The first state that is another than ``seen``, unknown for lnd's own word that it has none; ``seen`` where the
+    stream ends without one. The caller sets the time limit. Raises as ``http``."""
+    path = f"/v2/invoices/subscribe/{wire.to_base64url(payment_hash)}"
+    found = await find_invoice(http, payment_hash)  # of an unknown one the stream says nothing that can be relied on
+    if found is None:
+        return InvoiceStatus(NodeInvoiceState.UNKNOWN)
+    status = wire.invoice_status(found)
+    if status.state is not seen:
+        return status
+    async with results(http, "GET", path, wire.LndInvoice, lane=Lane.INVOICES) as states:
+        async for state in states:
+            status = wire.invoice_status(state)
+            if status.state is not seen:
+                return status
+    return status

@@ -15,6 +15,12 @@ from kitestring.crypto.macaroon import VERSION, rights
 
 #: The rights that kitestring needs of lnd, and no others: ``lncli bakemacaroon`` takes these words.
 NEEDED: Final = frozenset({"info:read", "invoices:read", "invoices:write", "offchain:read", "offchain:write"})
+#: What hold invoices need; a macaroon may instead name the calls themselves.
+HOLDING: Final = frozenset({"invoices:read", "invoices:write"})
+HOLDING_CALLS: Final = frozenset(
+    f"uri:/invoicesrpc.Invoices/{name}"
+    for name in ("AddHoldInvoice", "CancelInvoice", "SettleInvoice", "SubscribeSingleInvoice")
+)
 #: A macaroon that is in the service's environment and not in a file.
 ENVIRONMENT: Final = "env:"
 #: The macaroon itself where its place is asked for: an error that named the file would show it.
@@ -71,6 +77,15 @@ def judge(macaroon: Macaroon) -> Finding:
         named = ", ".join(wider[:MAX_NAMED]) + (", …" if len(wider) > MAX_NAMED else "")
         return _found(FindingState.WARN, f"allows more than is needed ({named}): bake one with {_bake()}")
     return _found(FindingState.OK, "allows what is needed, and nothing else")
+
+
+def may_hold(macaroon: Macaroon) -> bool:
+    """Whether it allows hold invoices. One that cannot be looked at is believed: lnd refuses what it does not allow."""
+    try:
+        allowed = rights(macaroon.data)
+    except CodecError:
+        return True
+    return allowed >= HOLDING or allowed >= HOLDING_CALLS
 
 
 def _found(state: FindingState, sentence: str) -> Finding:

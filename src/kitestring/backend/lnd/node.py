@@ -24,8 +24,8 @@ from kitestring.backend.http import (
     drain,
 )
 from kitestring.backend.lnd import wire
-from kitestring.backend.lnd.invoices import every_invoice, find_invoice
-from kitestring.backend.lnd.macaroon import Macaroon, judge, read_macaroon
+from kitestring.backend.lnd.invoices import every_invoice, find_invoice, follow_invoice, hold_invoice
+from kitestring.backend.lnd.macaroon import Macaroon, judge, may_hold, read_macaroon
 from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, StreamRefusedError, connect, results
 from kitestring.backend.lnd.settlements import settlements
 from kitestring.backend.registry import BackendUrl, Context
@@ -35,6 +35,7 @@ from kitestring.base.node import (
     Backend,
     Capabilities,
     Finding,
+    HoldOrder,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -81,6 +82,7 @@ _CAPABILITIES: Final = Capabilities(
     amountless=True,
     description_hash=True,
     keysend=True,
+    hold=True,
     payment_index=True,
     payment_slots=PAYMENT_SLOTS,
 )
@@ -99,9 +101,8 @@ def from_url(url: BackendUrl, context: Context) -> Backend:
 class Lnd:
     """One lnd. Raises NodeUnreachableError, NodeRefusedError, NodeAnswerError, except where :meth:`pay` says."""
 
-    capabilities: Capabilities = _CAPABILITIES
-
     def __init__(self, http: NodeHttp, macaroon: Macaroon, clock: Clock, *, private_hints: bool = True) -> None:
+        self.capabilities: Capabilities = replace(_CAPABILITIES, hold=may_hold(macaroon))
         self._http: Final = http
         self._macaroon: Final = macaroon
         self._clock: Final = clock
@@ -232,15 +233,38 @@ class Lnd:
         return NodeInvoice(made.payment_request, wire.from_base64(made.r_hash), invoice.expires_at)
 
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
-        body = {"payment_hash": wire.to_base64(payment_hash)}
+        """lnd refuses what is settled already, and what it does not know: the look-up says which."""
+        refusal = await self._told("cancel", {"payment_hash": wire.to_base64(payment_hash)})
+        status = await self.lookup_invoice(payment_hash)
+        if status.state in {NodeInvoiceState.OPEN, NodeInvoiceState.ACCEPTED}:
+            raise NodeAnswerError(f"lnd did not cancel an open invoice: {refusal}")
+        return status
+
+    async def make_hold_invoice(self, order: HoldOrder) -> NodeInvoice:
+        return await hold_invoice(self._http, order, private=self._private_hints)
+
+    async def settle_invoice(self, preimage: str) -> InvoiceStatus:
+        """lnd refuses what is settled or canceled already, and what nobody has paid: the look-up says which."""
+        refusal = await self._told("settle", {"preimage": wire.to_base64(preimage)})
+        status = await self.lookup_invoice(wire.hash_of(preimage))
+        if status.state is NodeInvoiceState.ACCEPTED:
+            raise NodeAnswerError(f"lnd did not settle what it holds: {refusal}")
+        return status
+
+    async def _told(self, what: str, body: dict[str, Any]) -> str:
+        """Tell lnd what is to become of an invoice; its words where it refuses."""
         try:
-            await self._http.call("POST", "/v2/invoices/cancel", wire.Nothing, body)
+            await self._http.call("POST", f"/v2/invoices/{what}", wire.Nothing, body)
         except NodeRefusedError as refused:
-            status = await self.lookup_invoice(payment_hash)
-            if status.state is NodeInvoiceState.OPEN:
-                raise NodeAnswerError(f"lnd did not cancel an open invoice: {refused}") from refused
-            return status
-        return await self.lookup_invoice(payment_hash)
+            return str(refused)
+        return "it does not say why"
+
+    async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
+        try:
+            async with asyncio.timeout(TRACK_LIMIT_S):
+                return await follow_invoice(self._http, payment_hash, seen)
+        except TimeoutError:
+            return await self.lookup_invoice(payment_hash)
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         invoice = await find_invoice(self._http, payment_hash)

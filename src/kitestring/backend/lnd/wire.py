@@ -30,7 +30,7 @@ FAILURES: Final = {
 }
 _INVOICE_STATES: Final = {
     "OPEN": NodeInvoiceState.OPEN,
-    "ACCEPTED": NodeInvoiceState.OPEN,
+    "ACCEPTED": NodeInvoiceState.ACCEPTED,
     "SETTLED": NodeInvoiceState.SETTLED,
     "CANCELED": NodeInvoiceState.CANCELED,
 }
@@ -47,6 +47,12 @@ class LndPayment(msgspec.Struct):
     creation_time_ns: str = "0"
 
 
+class Htlc(msgspec.Struct):
+    state: str = ""
+    amt_msat: str = "0"
+    expiry_height: int = 0
+
+
 class LndInvoice(msgspec.Struct):
     r_hash: str
     state: str
@@ -57,10 +63,15 @@ class LndInvoice(msgspec.Struct):
     settle_index: str = "0"
     creation_date: str = "0"
     expiry: str = "0"
+    htlcs: list[Htlc] = []
 
 
 class AddedInvoice(msgspec.Struct):
     r_hash: str
+    payment_request: str
+
+
+class AddedHoldInvoice(msgspec.Struct):
     payment_request: str
 
 
@@ -195,13 +206,17 @@ def invoice_status(invoice: LndInvoice) -> InvoiceStatus:
     state = _INVOICE_STATES.get(invoice.state)
     if state is None:
         raise NodeAnswerError("lnd names a state of invoices that is not known here")
+    held = [htlc for htlc in invoice.htlcs if htlc.state == "ACCEPTED"] if state is NodeInvoiceState.ACCEPTED else []
+    if state is NodeInvoiceState.ACCEPTED and not held:
+        raise NodeAnswerError("lnd says that it holds a payment, and does not show it")
     return InvoiceStatus(
         state=state,
         bolt11=invoice.payment_request,
-        received_msat=msat(invoice.amt_paid_msat),
+        received_msat=Msat(sum(msat(htlc.amt_msat) for htlc in held)) if held else msat(invoice.amt_paid_msat),
         settled_at=int64(invoice.settle_date),
         preimage=from_base64(invoice.r_preimage),
         expires_at=int64(invoice.creation_date) + int64(invoice.expiry),
+        settle_deadline=min((htlc.expiry_height for htlc in held), default=0),
     )
 
 

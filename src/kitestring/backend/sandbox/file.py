@@ -25,7 +25,9 @@ OPENING_BALANCE_MSAT: Final = sat(1_000_000)
 INBOUND_MSAT: Final = sat(100_000_000)
 #: A transaction here takes a millisecond or two; who waits longer than this meets a process that hangs.
 BUSY_LIMIT_S: Final = 10.0
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
+#: The chain of this world grows by the clock: a block in ten minutes.
+BLOCK_MS: Final = 600_000
 #: "kits", so that a file of another program is not taken for one.
 APPLICATION_ID: Final = 0x6B697473
 
@@ -48,11 +50,14 @@ CREATE TABLE invoices (
   preimage TEXT NOT NULL,
   amount_msat INTEGER,
   expires_at INTEGER NOT NULL,
-  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'settled', 'canceled')),
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted', 'settled', 'canceled')),
   received_msat INTEGER NOT NULL DEFAULT 0,
   settled_at INTEGER NOT NULL DEFAULT 0,
   settle_index INTEGER UNIQUE,
-  CHECK ((state = 'settled') = (settle_index IS NOT NULL))
+  cltv_delta INTEGER,
+  settle_deadline INTEGER NOT NULL DEFAULT 0,
+  CHECK ((state = 'settled') = (settle_index IS NOT NULL)),
+  CHECK (state <> 'accepted' OR cltv_delta IS NOT NULL AND settle_deadline > 0)
 ) STRICT;
 CREATE TABLE outside_invoices (
   payment_hash TEXT PRIMARY KEY,

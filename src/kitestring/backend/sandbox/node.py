@@ -17,17 +17,27 @@ from typing import Final
 from msgspec.structs import replace
 
 from kitestring.backend.registry import BackendUrl, Context
-from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, open_file
+from kitestring.backend.sandbox.file import INBOUND_MSAT, NETWORK, OPENING_BALANCE_MSAT, advance, open_file
+from kitestring.backend.sandbox.incoming import (
+    CLTV_DELTA,
+    cancel,
+    height,
+    insert_held,
+    room_msat,
+    settle,
+    status,
+)
 from kitestring.backend.sandbox.payments import Sent, attempt, read_answer, state_of
 from kitestring.backend.sandbox.world import World, WorldBooks
 from kitestring.backend.sandbox.writer import WorldWriter
 from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.money import MAX_MSAT, ZERO, Msat
 from kitestring.base.node import (
     Backend,
     Capabilities,
     Finding,
+    HoldOrder,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -63,6 +73,7 @@ _CAPABILITIES: Final = Capabilities(
     amountless=True,
     description_hash=True,
     keysend=True,
+    hold=True,
     payment_index=True,
 )
 
@@ -136,18 +147,18 @@ class Sandbox:
             return world.books()
 
     async def info(self) -> NodeInfo:
-        self._moment(of_any=True)
-        return NodeInfo(self.node_id, "sandbox", "#3399ff", NETWORK, 0, _GENESIS, self._now_ms() // 1000)
+        now = self._moment(of_any=True)
+        return NodeInfo(self.node_id, "sandbox", "#3399ff", NETWORK, height(now), _GENESIS, self._now_ms() // 1000)
 
     async def balance(self) -> NodeBalance:
         now = self._moment()
         node = self._reader.execute(
-            "SELECT balance_msat, capacity_msat, (SELECT coalesce(sum(amount_msat + fee_msat), 0) FROM payments"
+            "SELECT balance_msat, (SELECT coalesce(sum(amount_msat + fee_msat), 0) FROM payments"
             " WHERE outcome = 'failed' AND refunded = 0 AND resolve_at_ms <= ?) AS refunds FROM node",
             (now,),
         ).fetchone()
         spendable = Msat(node["balance_msat"] + node["refunds"])
-        return NodeBalance(spendable, Msat(node["capacity_msat"]) - spendable, spendable)
+        return NodeBalance(spendable, max(ZERO, room_msat(self._reader, now) - Msat(node["refunds"])), spendable)
 
     async def payment_index(self) -> int:
         """The newest number of a payment, and one for the beginning of this world, whose list was empty for certain.
@@ -211,13 +222,47 @@ class Sandbox:
 
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
         self._moment()
-        await self._writer.run(partial(_cancel, payment_hash=payment_hash))
+        await self._writer.run(partial(cancel, payment_hash=payment_hash))
         return await self.lookup_invoice(payment_hash)
+
+    async def make_hold_invoice(self, order: HoldOrder) -> NodeInvoice:
+        """Raises as :meth:`make_invoice`, and HashTakenError."""
+        created_at = self._moment() // 1000
+        cltv_delta = order.min_cltv_delta or CLTV_DELTA
+        text = encode(
+            network=NETWORK,
+            timestamp=created_at,
+            payment_hash=order.payment_hash,
+            payment_secret=self._entropy(32).hex(),
+            secret32=self._secret,
+            amount_msat=order.amount_msat,
+            description=None if order.description_hash else order.description,
+            description_hash=order.description_hash or None,
+            expiry_s=order.expiry_s,
+            min_final_cltv=cltv_delta,
+        )
+        made = NodeInvoice(text, order.payment_hash, created_at + order.expiry_s)
+        work = partial(insert_held, made=made, amount_msat=order.amount_msat, cltv_delta=cltv_delta)
+        return await self._writer.run(work)
+
+    async def settle_invoice(self, preimage: str) -> InvoiceStatus:
+        self._moment()
+        await self._writer.run(lambda connection: settle(connection, preimage, advance(connection, self._now_ms)))
+        return await self.lookup_invoice(sha256(bytes.fromhex(preimage)).hexdigest())
+
+    async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
+        deadline = self._clock.monotonic() + TRACK_LIMIT_S
+        while True:
+            found = await self.lookup_invoice(payment_hash)
+            left_s = deadline - self._clock.monotonic()
+            if found.state is not seen or left_s <= 0:
+                return found
+            await self._clock.sleep(min(POLL_S, left_s))
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         now = self._moment()
         row = self._reader.execute("SELECT * FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
-        return InvoiceStatus(NodeInvoiceState.UNKNOWN) if row is None else _status(row, now)
+        return InvoiceStatus(NodeInvoiceState.UNKNOWN) if row is None else status(row, now)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         """``cursor`` is a settle index in decimal and the payment hash of the invoice that has it; b"" is the beginning
@@ -260,7 +305,7 @@ class Sandbox:
         while rows := self._page("SELECT * FROM invoices WHERE seq > ? ORDER BY seq LIMIT ?", seq):
             seq, now = rows[-1]["seq"], self._moment()
             for row in rows:
-                yield row["payment_hash"], _status(row, now)
+                yield row["payment_hash"], status(row, now)
 
     @property
     def _reader(self) -> sqlite3.Connection:
@@ -324,25 +369,6 @@ def _insert_invoice(connection: sqlite3.Connection, row: tuple[object, ...]) -> 
         "SELECT bolt11, payment_hash, expires_at FROM invoices WHERE payment_hash = ?", row[:1]
     ).fetchone()
     return NodeInvoice(*made)
-
-
-def _cancel(connection: sqlite3.Connection, payment_hash: str) -> None:
-    connection.execute(
-        "UPDATE invoices SET state = 'canceled' WHERE payment_hash = ? AND state = 'open'", (payment_hash,)
-    )
-
-
-def _status(row: sqlite3.Row, now: int) -> InvoiceStatus:
-    state = NodeInvoiceState(row["state"])
-    expired = state is NodeInvoiceState.OPEN and row["expires_at"] * 1000 <= now
-    return InvoiceStatus(
-        state=NodeInvoiceState.CANCELED if expired else state,
-        bolt11=row["bolt11"],
-        received_msat=Msat(row["received_msat"]),
-        settled_at=row["settled_at"],
-        preimage=row["preimage"],
-        expires_at=row["expires_at"],
-    )
 
 
 def _node_payment(row: sqlite3.Row, now: int) -> NodePayment:

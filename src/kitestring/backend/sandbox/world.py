@@ -17,6 +17,7 @@ from typing import Self
 
 from kitestring.backend.registry import wall_clock_ms
 from kitestring.backend.sandbox.file import NETWORK, advance, due_refunds, moment_ms, open_file, transaction
+from kitestring.backend.sandbox.incoming import hold, receive, state_at
 from kitestring.backend.sandbox.payments import Behaviour, read_answer, state_of
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
@@ -80,8 +81,9 @@ class World:
         self.close()
 
     def pay(self, text: str, amount_msat: Msat | None = None) -> str:
-        """Pay an invoice of the node, once, and return the preimage. ``amount_msat`` is needed where the invoice has
-        none, and may be more than it asks for. Raises KitestringError saying why not."""
+        """Pay an invoice of the node, once, and return the preimage; "" where the node holds the payment.
+        ``amount_msat`` is needed where the invoice has none, and may be more than it asks for. Raises KitestringError
+        saying why not."""
         try:
             payment_hash = bolt11.decode(text, recover=False).payment_hash
         except CodecError as error:
@@ -90,7 +92,7 @@ class World:
             now = advance(connection, self._now_ms)
             row = connection.execute("SELECT * FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
             paid_msat = _amount_to_pay(row, amount_msat, now)
-            _receive(connection, payment_hash, paid_msat, now)
+            (receive if row["cltv_delta"] is None else hold)(connection, row, paid_msat, now)
         preimage: str = row["preimage"]
         return preimage
 
@@ -192,36 +194,19 @@ def _amount_to_pay(row: sqlite3.Row | None, amount_msat: Msat | None, now: int) 
     """Raises KitestringError unless the node's invoice may be paid with this amount now."""
     if row is None:
         raise KitestringError(Reason.UNKNOWN_TARGET, "this invoice was not made by the node of this sandbox")
-    if row["state"] == NodeInvoiceState.SETTLED:
-        raise KitestringError(Reason.ALREADY_USED, "this invoice was paid already")
-    if row["state"] == NodeInvoiceState.CANCELED:
-        raise KitestringError(Reason.PAYMENT_FAILED, "this invoice was cancelled")
-    if row["expires_at"] * 1000 <= now:
+    if row["state"] == NodeInvoiceState.OPEN and row["expires_at"] * 1000 <= now:
         raise KitestringError(Reason.PAYMENT_FAILED, "this invoice has expired")
+    state = state_at(row, now)
+    if state in {NodeInvoiceState.SETTLED, NodeInvoiceState.ACCEPTED}:
+        raise KitestringError(Reason.ALREADY_USED, "this invoice was paid already")
+    if state is NodeInvoiceState.CANCELED:
+        raise KitestringError(Reason.PAYMENT_FAILED, "this invoice was cancelled")
     paid_msat = amount_msat if amount_msat is not None else row["amount_msat"]
     if paid_msat is None:
         raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "this invoice has no amount: say how much to pay")
     if paid_msat < max(1, row["amount_msat"] or 1):
         raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "this is less than the invoice asks for")
     return Msat(paid_msat)
-
-
-def _receive(connection: sqlite3.Connection, payment_hash: str, paid_msat: Msat, now: int) -> None:
-    """Credit the node and settle its invoice under the next index: one commit, so the indexes have no gap."""
-    credited = connection.execute(
-        "UPDATE node SET balance_msat = balance_msat + ?, settle_index = settle_index + 1"
-        " WHERE balance_msat + ? <= capacity_msat",
-        (int(paid_msat), int(paid_msat)),
-    )
-    if credited.rowcount != 1:
-        raise KitestringError(
-            Reason.PAYMENT_FAILED, "the channels of the sandbox node are full: pay something out first"
-        )
-    connection.execute(
-        "UPDATE invoices SET state = 'settled', received_msat = ?, settled_at = ?,"
-        " settle_index = (SELECT settle_index FROM node) WHERE payment_hash = ?",
-        (int(paid_msat), now // 1000, payment_hash),
-    )
 
 
 def _incoming(row: sqlite3.Row) -> WorldPayment:
