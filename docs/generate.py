@@ -34,6 +34,7 @@ WHOLE: Final[Mapping[str, Callable[[], str]]] = {
 #: Parts of pages that are written by hand.
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "states": tables.states,
+    "invoice-states": tables.invoice_states,
     "states-mermaid": drawings.states_mermaid,
     "invariants": tables.invariants,
     "rooms": tables.rooms,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kitestring.app.owner.commands import all_commands
-from kitestring.base import payments
+from kitestring.base import invoices, payments
 from kitestring.base.errors import TABLE, Reason
 from kitestring.base.payments import HOLDING, OPEN, TERMINAL, State
 from kitestring.ledger.audit.checks import CHECKS
@@ -146,6 +146,18 @@ def states() -> str:
         meaning = _MEANINGS.get(state) or (found and found[1]) or state.value
         marks = (_yes(state in group) for group in (HOLDING, OPEN, TERMINAL))
         rows.append(f"| `{state}` | {meaning} | {' | '.join(marks)} |")
+    return "\n".join(rows)
+
+
+def invoice_states() -> str:
+    """The states of an incoming invoice, with the comment beside each in the code, and where each leads."""
+    source = inspect.getsource(invoices.InvoiceState)
+    rows = ["| state | meaning | leads to | has a place among the open ones |", "|---|---|---|---|"]
+    for state, after in invoices.TRANSITIONS.items():
+        found = re.search(rf"^    {state.name} = .*?(?:  # (.*))?$", source, re.MULTILINE)
+        meaning = (found and found[1]) or "paid, and credited"
+        leads = ", ".join(f"`{one}`" for one in invoices.InvoiceState if one in after)
+        rows.append(f"| `{state}` | {meaning} | {leads} | {_yes(state in invoices.WAITING)} |")
     return "\n".join(rows)
 
 

@@ -10,7 +10,8 @@ from kitestring.base.invoices import TRANSITIONS, InvoiceState, holders
 
 LEGAL = {
     ("open", "settled"), ("open", "expired"), ("open", "canceled"), ("expired", "settled"), ("canceled", "settled"),
-    ("open", "left"), ("left", "open"), ("left", "settled"),
+    ("open", "left"), ("left", "open"), ("left", "settled"), ("open", "accepted"), ("accepted", "settled"),
+    ("accepted", "canceled"),
 }  # fmt: skip
 
 

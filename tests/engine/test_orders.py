@@ -399,7 +399,9 @@ def test_a_wrong_clock_does_not_shorten_the_wait_for_the_order_of_a_dead_service
         life.clock.skew_s = skew_s
         async with life.service(start=False) as rig:
             await rig.change("app", revoked_at=rig.clock.now())
-            await recover(rig.context, rig.engine._payments, rig.engine._approvals, rig.engine._bundles)
+            await recover(
+                rig.context, rig.engine._payments, rig.engine._approvals, rig.engine._bundles, rig.engine._holds
+            )
             await rig.clock.sleep(ANSWER_LIMIT_S - 60)
             node._send(order, node.scripts[invoice[1]])  # a proxy delivers what it had taken
             assert is_paid(await rig.answer("r2"), invoice[1])
@@ -428,7 +430,9 @@ def test_what_the_node_never_saw_and_nobody_wants_any_more_is_a_failure(life: Li
                 await rig.change("app", revoked_at=rig.clock.now())
             if why == "stopped":
                 await rig.store.apply(SetSpending(True, "drift", rig.clock.now()))
-            await recover(rig.context, rig.engine._payments, rig.engine._approvals, rig.engine._bundles)
+            await recover(
+                rig.context, rig.engine._payments, rig.engine._approvals, rig.engine._bundles, rig.engine._holds
+            )
             await rig.clock.sleep(60)
             assert rig.told("r2") == []  # the order may still be on its way
             assert (await rig.answer("r2")).reason is Reason.PAYMENT_FAILED

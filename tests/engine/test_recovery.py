@@ -14,7 +14,7 @@ ELSEWHERE = "03" + "cd" * 32
 
 
 async def begin_again(rig: Rig) -> None:
-    await recover(rig.context, rig.engine._payments, rig.engine._approvals, rig.engine._bundles)
+    await recover(rig.context, rig.engine._payments, rig.engine._approvals, rig.engine._bundles, rig.engine._holds)
 
 
 async def close_by_hand(rig: Rig) -> tuple[str, str]:

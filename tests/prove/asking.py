@@ -334,6 +334,8 @@ class Asking(Ground):
             assert model.questions[payment_id].state == "approved"
 
     def _is_open(self, whom: str) -> bool:
+        if any(made.id == whom and made.waits and made.decision for made in self.model.invoices.values()):
+            return True
         paid, asked = self.model.payments.get(whom), self.model.questions.get(whom)
         return paid.state in (*OPEN, "resolved") if paid else asked is not None and asked.state == "open"
 

@@ -31,8 +31,9 @@ from tests.kit.ledger.values import (
     record_invoice,
     reply,
 )
-from tests.prove.asking import ASKED, CAP, SHARES, TOLD, Asking
+from tests.prove.asking import ASKED, CAP, SHARES, TOLD
 from tests.prove.ground import ACCOUNT, ACCOUNTS, AMOUNT, HAZARDS, NAMES, word
+from tests.prove.holding import Holding
 from tests.prove.known import KNOWN
 from tests.prove.rows import OPEN, Made, Paid
 
@@ -40,7 +41,7 @@ FEES = st.sampled_from([0, 1, 20, 50, 5_000, 10**12])
 ENDS = st.sampled_from(["settled", "settled", "failed", "unknown", "resolved"])
 
 
-class LedgerMachine(Asking):
+class LedgerMachine(Holding):
     """All of it: payments, what comes in, and what is compared after each step."""
 
     # ------------------------------------------------------------ payments
@@ -98,15 +99,18 @@ class LedgerMachine(Asking):
     # ------------------------------------------------------------ what comes in
 
     @rule(
-        name=NAMES, account=ACCOUNT, amount=st.none() | AMOUNT, of_offer=st.booleans(), life_s=st.integers(60, 90_000)
-    )
-    def invoice(self, name: str, account: str, amount: int | None, of_offer: bool, life_s: int) -> None:
+        name=NAMES, account=ACCOUNT, amount=st.none() | AMOUNT, of_offer=st.booleans(), life_s=st.integers(60, 90_000),
+        is_hold=st.booleans(),
+    )  # fmt: skip
+    def invoice(self, name: str, account: str, amount: int | None, of_offer: bool, life_s: int, is_hold: bool) -> None:
+        is_hold = is_hold and not of_offer
         if name in self.model.invoices or any(of == name for of, _ in self.model.credits):
             return
         grant, number = self.model.grants[f"of-{account}"], self.number()
         whose = {"offer_id": "coffee", "grant_id": ""} if of_offer else {"grant_id": grant.grant_id}
         ids = {"invoice_id": f"inv-{number}", "request_id": f"want-{name}-{number}"}
-        made = invoice(name, amount, account_id=account, expires_at=self.now + life_s, **whose, **ids)
+        how = {"hold_blocks": 144, "preimage": ""} if is_hold else {}
+        made = invoice(name, amount, account_id=account, expires_at=self.now + life_s, **whose, **ids, **how)
         asked = self.asks(made.request_id, grant_id=made.grant_id)
         tx = replace(
             record_invoice(name, made), request=asked, grant_version=grant.version, messages=(reply(made.request_id),)
@@ -114,7 +118,9 @@ class LedgerMachine(Asking):
         is_late = self.model.is_too_old(self.now)
         assert word(self.apply(tx)) == ("stale_request" if is_late else "Claimed")
         if not is_late:
-            self.model.invoices[name] = Made(account, amount, made.expires_at, of_offer, made.request_id)
+            self.model.invoices[name] = Made(
+                account, amount, made.expires_at, of_offer, made.request_id, id=made.invoice_id, is_hold=is_hold
+            )
             self.model.times[made.request_id] = self.now
 
     @rule(name=NAMES, received=st.sampled_from([1, 500, 9_000, 10**12]))

@@ -14,10 +14,12 @@ from kitestring.base.grants import Grant
 from kitestring.base.records import REPLY, Charge, Message, Payment, Request
 from kitestring.base.shares import Share
 from kitestring.base.transactions import (
+    MAX_DECIDING,
     AskOwner,
     AwaitApproval,
     ClaimPayment,
     Decide,
+    DecideHold,
     Prune,
     SaveBlock,
     SaveGrant,
@@ -89,7 +91,10 @@ class Model:
         found = {}
         for name, one in self.requests.items():
             paid, asked = self.payments.get(one.waits), self.questions.get(one.waits)
+            made = next((made for made in self.invoices.values() if made.id == one.waits), None)
             is_over = paid.state in ("settled", "failed") if paid else asked is None or asked.state != "open"
+            if made is not None:
+                is_over = not made.waits
             if one.answered_at is None and is_over:
                 found[name] = one.waits
         return found
@@ -163,7 +168,7 @@ class Model:
             return "spending_stopped"
         made = self.invoices.get(paid.name)
         is_ours = made is not None and made.state == "open"
-        if is_ours != paid.internal or (made is not None and paid.internal and not _covers(made, paid)):
+        if is_ours != paid.internal or (made is not None and paid.internal and not _is_payable(made, paid)):
             return "Stale"
         return self._not_now(paid, tx) or self._over_budget(tx.charges)
 
@@ -236,8 +241,10 @@ class Model:
         if state not in ALLOWED.get(paid.state, ()):
             return "illegal"
         made = self.invoices.get(paid.name)
-        if state == "settled" and paid.internal and (made is None or made.state != "open"):
+        if state == "settled" and paid.internal and (made is None or not _may_settle(made, payment_id)):
             return "InvoiceNotOpen"
+        if state == "failed" and made is not None and (made.state, made.held_by) == ("accepted", payment_id):
+            made.state = "canceled"
         paid.state = state
         self.answer(messages)
         if state == "failed":
@@ -284,8 +291,48 @@ class Model:
         for name in gone:
             self.times.pop(self.invoices.pop(name).request)
         for made in self.invoices.values():
-            if made.state == "open" and made.expires_at < before:
+            if made.state == "open" and made.expires_at < before and not made.decision:
                 made.state = "expired"
+
+    # ------------------------------------------------------------ hold invoices
+
+    def hold(self, name: str, payment_id: str) -> str:
+        made = self.invoices.get(name)
+        if made is None or not made.is_hold or not made.waits:
+            return "Stale"
+        if made.state == "accepted":
+            return "Done" if made.held_by == payment_id else "Stale"
+        if payment_id and made.decision:
+            return "Stale"
+        made.state, made.held_by = "accepted", payment_id
+        return "Done"
+
+    def decide_hold(self, name: str, tx: DecideHold) -> str:
+        made = self.invoices[name]
+        if tx.request is not None:
+            grant = self.grants.get(tx.request.grant_id)
+            known = self._known(tx.request)
+            if known is not None:
+                return known
+            if grant is None or grant.version != tx.grant_version:
+                return "Stale"
+        may = made.state == "accepted" if tx.decision == "settle" else made.waits
+        if not made.is_hold or not may or made.decision not in ("", tx.decision):
+            return "Stale"
+        if tx.request is not None and len(self.waiting(made.id)) >= MAX_DECIDING:
+            return "rate_limited"
+        made.decision = tx.decision
+        if tx.request is not None:
+            self._wait(tx.request, made.id)
+        return "Claimed"
+
+    def end_hold(self, name: str, messages: tuple[Message, ...]) -> str:
+        made = self.invoices[name]
+        if not made.waits or made.held_by:
+            return "Stale"
+        made.state = "canceled"
+        self.answer(messages)
+        return "Done"
 
     def transfer(self, name: str, at: int, source: str, target: str, amount: int) -> str:
         """By a command of the owner; what he has himself is never too little."""
@@ -428,5 +475,11 @@ def _amount(asked: Approval) -> int:
     return int(command.payment.amount_msat or 0) if isinstance(command, Debit) and command.payment else 0
 
 
-def _covers(made: Made, paid: Paid) -> bool:
-    return made.amount is None or made.amount <= paid.amount
+def _is_payable(made: Made, paid: Paid) -> bool:
+    return not made.decision and (made.amount is None or made.amount <= paid.amount)
+
+
+def _may_settle(made: Made, payment_id: str) -> bool:
+    if made.is_hold:
+        return (made.state, made.held_by, made.decision) == ("accepted", payment_id, "settle")
+    return made.state == "open"

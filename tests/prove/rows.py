@@ -50,7 +50,8 @@ class Paid:
 
 @dataclass
 class Asked:
-    """A request that was claimed. ``waits`` is the payment or the question that it waits for, or waited."""
+    """A request that was claimed. ``waits`` is the payment, the question or the hold invoice that it waits for, or
+    waited."""
 
     at: int
     waits: str
@@ -106,7 +107,7 @@ class Words(dict[tuple[str, str], Word]):
 
 @dataclass
 class Made:
-    """An invoice of ours."""
+    """An invoice of ours. ``held_by`` is the payment of ours that is held for it, "" for one that the node holds."""
 
     account: str
     amount: int | None
@@ -115,6 +116,15 @@ class Made:
     request: str
     state: str = "open"
     internal: bool = False
+    id: str = ""
+    is_hold: bool = False
+    decision: str = ""
+    held_by: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has its place among the open ones."""
+        return self.state in ("open", "accepted")
 
 
 @dataclass

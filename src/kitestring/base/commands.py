@@ -24,6 +24,12 @@ OWNER_WIRE: Final = "owner"
 DEBITS_WIRE: Final = "debits"
 #: The name under which a payer's free text stands among what payers of an offer tell about themselves.
 NOTE: Final = "note"
+#: Blocks that a payment of a hold invoice leaves for the decision: unless more or less is asked for (a day), at least
+#: (twelve of them are kept back for the node, and some hours must be left), and at most (a week: those on the way have
+#: their money bound for as long).
+HOLD_BLOCKS: Final = 144
+MIN_HOLD_BLOCKS: Final = 36
+MAX_HOLD_BLOCKS: Final = 1_008
 #: Seconds for which an invoice may be asked to be valid, and for which it is if nobody says.
 MIN_EXPIRY_S: Final = 60
 MAX_EXPIRY_S: Final = 604_800
@@ -66,6 +72,32 @@ class MakeInvoice(Command, frozen=True, kw_only=True):
     metadata: str = ""
     offer_id: str = ""
     payer_data: dict[str, str] = {}
+
+
+class MakeHoldInvoice(MakeInvoice, frozen=True, kw_only=True):
+    """Make an invoice of a ``payment_hash`` (64 hex digits) that the caller gives; what is paid to it is held until the
+    caller settles or cancels it.
+
+    ``min_cltv_delta`` is the least number of blocks that a payment leaves for that, 0: as many as we think right.
+    ``preimage`` is set where the service keeps it for the caller.
+    """
+
+    payment_hash: str
+    min_cltv_delta: int = 0
+    preimage: str = ""
+
+
+class SettleHold(Command, frozen=True, kw_only=True):
+    """Take what is held for this hash. ``preimage`` "" is the one that the service keeps for the caller."""
+
+    payment_hash: str
+    preimage: str = ""
+
+
+class CancelHold(Command, frozen=True, kw_only=True):
+    """Refuse every payment of a hold invoice, and give back what is held for it."""
+
+    payment_hash: str
 
 
 class AskOffer(Command, frozen=True, kw_only=True):
@@ -174,7 +206,7 @@ class GetInfo(Command, frozen=True, kw_only=True):
 
 
 #: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
-Journaled = PayInvoice | MakeInvoice | AskOffer | Debit | Connect | Bundle
+Journaled = PayInvoice | MakeInvoice | MakeHoldInvoice | SettleHold | CancelHold | AskOffer | Debit | Connect | Bundle
 AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetBudget | GetInfo
 
 

@@ -27,6 +27,8 @@ class EventKind(StrEnum):
     FAILED = "failed"  # payment
     RESOLVED = "resolved"  # payment, closed by the operator without proof
     RECEIVED = "received"  # invoice, or the payment hash of what came for none of ours
+    ACCEPTED = "accepted"  # hold invoice whose payment is held; ``detail`` is the height of its deadline in decimal
+    CANCELED = "canceled"  # hold invoice, by a decision or because the node has given back what it held
     EXPIRED = "expired"  # invoice of a grant; what a stranger asked for and never paid leaves no row
     GRANTED = "granted"  # grant
     CHANGED = "changed"  # grant

@@ -4,6 +4,10 @@ The node is asked first; then one transaction stores the invoice, its request an
 an invoice at the node whose text nobody has seen: nobody can pay it, and the same request makes another one. So one
 commit is enough where a payment needs two: nothing is spent by asking for an invoice twice.
 
+The payment of a hold invoice waits: it is ``accepted`` until whoever made the invoice settles or cancels it. What they
+have decided is stored before the node is told, and never changes. The payer may be a node outside, or somebody in this
+service; then nothing is held at the node, and the payment stays reserved.
+
 Money may arrive in any state but ``settled``: a node may take a payment of an invoice that we call expired. Only the
 node's word ends an invoice; what it settled is credited. One of a node that is gone is left aside, not ended: nothing
 of it is forgotten, it settles like any other, and it is asked about as soon as its node is back. The database keeps to
@@ -27,16 +31,24 @@ class InvoiceState(StrEnum):
     """The life of one incoming invoice."""
 
     OPEN = "open"  # waits for a payer
+    ACCEPTED = "accepted"  # its payment is held, and waits for a decision
     SETTLED = "settled"
     EXPIRED = "expired"  # the node has said that it is unpaid
-    CANCELED = "canceled"
+    CANCELED = "canceled"  # somebody has decided so, or the node has given back what it held
     LEFT = "left"  # past its expiry, of a node on which the service does not stand: nobody can be asked about it
 
 
 TRANSITIONS: Final[dict[InvoiceState, frozenset[InvoiceState]]] = {
     InvoiceState.OPEN: frozenset(
-        {InvoiceState.SETTLED, InvoiceState.EXPIRED, InvoiceState.CANCELED, InvoiceState.LEFT}
+        {
+            InvoiceState.ACCEPTED,
+            InvoiceState.SETTLED,
+            InvoiceState.EXPIRED,
+            InvoiceState.CANCELED,
+            InvoiceState.LEFT,
+        }
     ),
+    InvoiceState.ACCEPTED: frozenset({InvoiceState.SETTLED, InvoiceState.CANCELED}),
     InvoiceState.LEFT: frozenset({InvoiceState.SETTLED, InvoiceState.OPEN}),  # open: the service stands there again
     InvoiceState.EXPIRED: frozenset({InvoiceState.SETTLED}),
     InvoiceState.CANCELED: frozenset({InvoiceState.SETTLED}),
@@ -44,9 +56,21 @@ TRANSITIONS: Final[dict[InvoiceState, frozenset[InvoiceState]]] = {
 }
 
 
+#: States in which an invoice has its place among those that are bounded by shares.
+WAITING: Final = frozenset({InvoiceState.OPEN, InvoiceState.ACCEPTED})
+
+
+class Decision(StrEnum):
+    """The decision about a hold invoice: once, for good."""
+
+    NONE = ""
+    SETTLE = "settle"
+    CANCEL = "cancel"
+
+
 def holders(grant_id: str, offer_id: str, payer: str) -> tuple[str, ...]:
-    """The names under which an open invoice counts, each one among those of the next: the connection's and everybody;
-    without one, the payer's (if it is known), the offer's, strangers together, and everybody."""
+    """The names under which an invoice that waits counts, each one among those of the next: the connection's and
+    everybody; without one, the payer's (if it is known), the offer's, strangers together, and everybody."""
     if grant_id:
         return grant_id, EVERYBODY
     known = (PAYER + payer,) if payer else ()

@@ -27,7 +27,7 @@ class TransactionState(StrEnum):
     ACCEPTED = "accepted"  # an invoice alone: paid, and held until somebody settles or cancels it
     SETTLED = "settled"
     FAILED = "failed"  # a payment alone
-    EXPIRED = "expired"  # an invoice alone
+    EXPIRED = "expired"  # an invoice alone; also one that was canceled
 
 
 class Transaction(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +73,15 @@ class Invoiced(msgspec.Struct, frozen=True, gc=False):
     """An invoice was made."""
 
     transaction: Transaction
+
+
+class HoldEnded(msgspec.Struct, frozen=True, gc=False):
+    """A hold invoice has ended as its maker has decided: settled, or expired (which is what canceled ones are called).
+    ``amount_msat`` is what was taken."""
+
+    payment_hash: str
+    state: TransactionState
+    amount_msat: Msat = ZERO
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -168,4 +177,17 @@ class Refused(msgspec.Struct, frozen=True):
         return cls(failure.reason, failure.message, dict(failure.details), failure.private)
 
 
-Outcome = Paid | Invoiced | Found | Listed | Balance | BudgetState | Info | Received | Granted | Connected | Refused
+Outcome = (
+    Paid
+    | Invoiced
+    | HoldEnded
+    | Found
+    | Listed
+    | Balance
+    | BudgetState
+    | Info
+    | Received
+    | Granted
+    | Connected
+    | Refused
+)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.destinations import Destination
-from kitestring.base.invoices import InvoiceState, holders
+from kitestring.base.invoices import Decision, InvoiceState, holders
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.payments import State
 
@@ -100,8 +100,12 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One incoming invoice. ``request_id`` is the request that asked for it; a receipt reuses its ``reply_to``.
-    ``preimage`` is set when we drew it ourselves, or when the node told it at settlement. ``payer`` tells the payers of
-    an offer apart, and says nothing about any of them."""
+    ``preimage`` is set when we drew it ourselves, when the node told it at settlement, or with the decision to settle.
+    ``payer`` tells the payers of an offer apart, and says nothing about any of them.
+
+    ``hold_blocks`` above 0 makes it a hold invoice: so many blocks a payment leaves for the ``decision``. While it is
+    accepted, the payment goes back at the height ``settle_deadline``; ``held_by`` is the payment of this service that
+    is held, "" for one that the node holds. ``is_warned``: the owner was told that the deadline is near."""
 
     invoice_id: str
     node_id: str
@@ -125,10 +129,20 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     settled_at: int | None = None
     internal: bool = False
     payer: str = ""
+    hold_blocks: int = 0
+    decision: Decision = Decision.NONE
+    settle_deadline: int | None = None
+    held_by: str = ""
+    is_warned: bool = False
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether its payment waits for a decision."""
+        return self.hold_blocks > 0
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """The names under which it counts while it is open."""
+        """The names under which it counts while it waits."""
         return holders(self.grant_id, self.offer_id, self.payer)
 
 

@@ -145,6 +145,11 @@ class Reads(Protocol):
         """
         ...
 
+    async def holds(self, *, after: str = "", limit: int = 0) -> list[Invoice]:
+        """Hold invoices of all nodes that wait for a payer or for a decision, in the order they were made; from right
+        behind the invoice with the id ``after``. ``limit`` 0 is all of them."""
+        ...
+
     async def before_invoice(
         self, request_id: str, node_id: str, names: tuple[str, ...]
     ) -> tuple[bool, tuple[int, ...]]:

@@ -10,7 +10,7 @@ A payment takes two of them. The first, ``ClaimPayment``, is all that is decided
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -18,10 +18,14 @@ from kitestring.base.approvals import Approval, ApprovalState, Block, DebitSessi
 from kitestring.base.errors import Reason
 from kitestring.base.events import MAX_EVENTS, MAX_NOTICES, Event
 from kitestring.base.grants import Account, Grant, Offer
+from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Outgoing, Payment, Request, StopCause
 from kitestring.base.shares import ANY, Share
+
+#: Requests that may wait for the end of one hold invoice: its maker asks once, and again while the node is away.
+MAX_DECIDING: Final = 20
 
 # ---------------------------------------------------------------- answers
 
@@ -158,7 +162,8 @@ class RecordPayment(Tx[Recorded | InvoiceNotOpen], frozen=True):
     """Transaction 2 of a payment: compare-and-set the outcome, post or void, finish the requests in ``messages``.
 
     ``Unknown`` only moves dispatched → unknown. For an internal payment ``Settled`` also settles our own invoice and
-    credits its account. ``messages`` may carry the receipt of that invoice's request.
+    credits its account; a hold invoice must have been decided so. ``Failed`` of one that is held cancels the invoice.
+    ``messages`` may carry the receipt of that invoice's request.
 
     InvoiceNotOpen (internal only): nothing was changed. An illegal step raises IllegalStepError. After Settled or
     Failed every further one must fail. Nothing else about an outcome is refused: in place of a fee that cannot be true
@@ -241,12 +246,65 @@ class Decide(Tx[DecisionStored | AlreadyDecided | Stale | Denied | Joined | Alre
 # ---------------------------------------------------------------- invoices
 
 
+class HoldPayment(Tx[Done | Stale], frozen=True):
+    """A payment of a hold invoice is held (→ accepted), by the node, or as ``payment_id`` inside this service. It goes
+    back at the height ``settle_deadline``. Stale where it is not open, or was decided meanwhile; the same once more is
+    Done."""
+
+    node_id: str
+    payment_hash: str
+    held_msat: Msat
+    settle_deadline: int
+    now: int
+    payment_id: str = ""
+
+
+class DecideHold(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
+    """Decide about a hold invoice that waits, for good: before the node is told, so that it is carried on after a
+    crash.
+
+    ``request`` asks for it, and is claimed: it waits under the id of the invoice until that has ended. None where the
+    service itself decides; then ``why`` is told as an alarm. ``preimage`` (64 hex digits) is needed to settle. Stale
+    where it cannot be decided so (any more), and for an old ``grant_version``. Denied as RATE_LIMITED where
+    :data:`MAX_DECIDING` requests wait for its end already. A preimage that does not fit raises
+    KitestringError(INTERNAL).
+    """
+
+    invoice_id: str
+    decision: Decision
+    now: int
+    request: Request | None = None
+    grant_version: int = 0
+    preimage: str = ""
+    why: str = ""
+
+
+class WarnHold(Tx[Done], frozen=True):
+    """The deadline of a held payment is near: told as an alarm, once."""
+
+    invoice_id: str
+    why: str
+    now: int
+
+
+class EndHold(Tx[Done | Stale], frozen=True):
+    """The node has refused every payment of a hold invoice for good, or has given back what it held (→ canceled).
+    ``messages`` are the replies to those who wait for its end. ``why`` is told as an alarm, "" for none. Stale where it
+    has ended already, or a payment of this service is held for it."""
+
+    invoice_id: str
+    now: int
+    messages: tuple[Message, ...] = ()
+    why: str = ""
+
+
 class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
     """Store an invoice that the node has made, with its request and the reply: nobody has seen its text before this
     commit, so one that is refused here or lost in a crash can be paid by nobody. ``messages`` begin with the reply.
 
     ``shares`` are those of the invoice's holders in the open invoices at its node (none: no bound): one more than they
-    allow (:func:`kitestring.base.shares.have_room`) is denied as RATE_LIMITED."""
+    allow (:func:`kitestring.base.shares.have_room`) is denied as RATE_LIMITED. A hold invoice whose hash another one
+    has, in whatever state, is denied as INVOICE_TAKEN."""
 
     request: Request
     grant_version: int
@@ -286,7 +344,8 @@ class ParkSettlement(Tx[Done], frozen=True):
 
 class ExpireInvoices(Tx[Done | More], frozen=True):
     """Invoices of ``node_id``: open ones that have one of the payment hashes in ``ended`` become expired, because the
-    node has said that they can be paid no more. No time ends an invoice: our clock may be wrong.
+    node has said that they can be paid no more. No time ends an invoice: our clock may be wrong. One that was decided
+    stays: EndHold ends it.
 
     Those of offers that ended in an earlier step, and whose expiry lies before ``drop_offers_before``, are deleted with
     their requests and replies (strangers leave no rows behind).

@@ -10,7 +10,7 @@ from kitestring.base.clocks import AHEAD_S
 from kitestring.base.commands import PayInvoice
 from kitestring.base.destinations import Keysend, invoice_text
 from kitestring.base.grants import Grant
-from kitestring.base.invoices import InvoiceState
+from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, FailureReason, NeverSeen, State
 from kitestring.base.records import Invoice, Payment
@@ -71,7 +71,7 @@ async def ours(context: Context, command: PayInvoice, *, look_up: bool = True) -
     if not look_up:
         return None
     invoice = await context.store.invoice_by_hash(context.node.node_id, command.payment_hash)
-    if invoice is None or invoice.state is not InvoiceState.OPEN:
+    if invoice is None or invoice.state is not InvoiceState.OPEN or invoice.decision is not Decision.NONE:
         return None
     return invoice if invoice.bolt11 == invoice_text(command.destination) else None
 

@@ -21,6 +21,7 @@ from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
 from kitestring.base.zones import UTC, Zone
 from kitestring.engine.earlier import EarlierLife
+from kitestring.engine.hold_news import HoldNews
 from kitestring.engine.limits import Limits
 from kitestring.engine.same_node import SameNode
 
@@ -84,6 +85,7 @@ class Context:
     #: Methods that this service does not serve, whatever a grant lists: nobody is told that it had them.
     without: frozenset[str] = frozenset()
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    holds: HoldNews = field(default_factory=HoldNews)
     same_node: SameNode = field(init=False)
     earlier: EarlierLife = field(init=False)
 

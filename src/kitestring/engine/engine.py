@@ -7,7 +7,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kitestring.base.approvals import Approval, OwnersWord
-from kitestring.base.commands import AnyCommand, AskOffer, Bundle, Debit, MakeInvoice, PayInvoice
+from kitestring.base.commands import (
+    AnyCommand,
+    AskOffer,
+    Bundle,
+    CancelHold,
+    Debit,
+    MakeHoldInvoice,
+    MakeInvoice,
+    PayInvoice,
+    SettleHold,
+)
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import NodeView, Request
@@ -18,6 +28,7 @@ from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
 from kitestring.engine.grants import Grants
+from kitestring.engine.holds import Holds
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
 from kitestring.engine.node import NodeGate
@@ -43,12 +54,16 @@ class Engine:
         self._bundles = Bundles(context, self._answers, self._grants, self._payments)
         self._drift = Drift(context, self._gate)
         self._incoming = IncomingMoney(context, self._answers, self._drift)
+        self._holds = Holds(context, self._answers, self._grants, self._gate, self._invoices, self._incoming)
         self._questions = Questions(context, self._grants, self._gate)
         self._loops: list[asyncio.Task[None]] = []
         self._deciding: set[str] = set()
         self._handlers: dict[type, Callable[[Incoming, Any], Awaitable[Refused | None]]] = {
             PayInvoice: self._payments.handle,
             MakeInvoice: self._invoices.handle,
+            MakeHoldInvoice: self._holds.make,
+            SettleHold: self._holds.decide,
+            CancelHold: self._holds.decide,
             AskOffer: self._invoices.handle,
             Debit: self._debits.handle,
             Bundle: self._bundles.handle,
@@ -58,7 +73,7 @@ class Engine:
 
     async def start(self) -> None:
         """Recover what a crash left, then follow the node. Recovery never waits for a node that is down."""
-        await recover(self._context, self._payments, self._approvals, self._bundles)
+        await recover(self._context, self._payments, self._approvals, self._bundles, self._holds)
         loop = asyncio.get_running_loop()
         loops = (
             self._incoming.listen(), self._incoming.housekeeping(), self._drift.watch(), self._approvals.watch()
@@ -70,7 +85,7 @@ class Engine:
         self._gate.close()
         for task in self._loops:
             task.cancel()
-        if ending := self._context.tasks - self._payments.endless:
+        if ending := self._context.tasks - self._payments.endless - self._holds.tasks:
             await asyncio.wait(ending, timeout=grace_s)
         left = self._payments.running
         for task in tuple(self._context.tasks):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar, assert_never
 
 from kitestring.base.errors import KitestringError
-from kitestring.base.invoices import InvoiceState
+from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat, is_amount
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import Received
@@ -19,6 +19,7 @@ from kitestring.engine.answers import Answers
 from kitestring.engine.context import LOOK_AGAIN_S, Context, pauses
 from kitestring.engine.drift import Drift
 from kitestring.engine.node import reachable
+from kitestring.engine.outcomes import hold_outcome
 
 T = TypeVar("T")
 log = logging.getLogger("kitestring.engine")
@@ -156,7 +157,7 @@ class IncomingMoney:
             self._parked.append(payment_hash)
 
     async def _book(self, settlement: Settlement) -> None:
-        messages = await self._receipt(settlement)
+        messages = (*await self._receipt(settlement), *await self._to_deciders(settlement))
         credit = Credit(
             self._context.node.node_id,
             settlement.payment_hash,
@@ -178,6 +179,16 @@ class IncomingMoney:
             return ()
         received = Received(settlement.payment_hash, Msat(settlement.received_msat), settlement.preimage)
         return await self._answers.receipt(invoice, received)
+
+    async def _to_deciders(self, settlement: Settlement) -> tuple[Message, ...]:
+        """The answers to those who wait for the end of the hold invoice that this settles."""
+        store, payment_hash = self._context.store, settlement.payment_hash
+        invoice = await store.invoice_by_hash(self._context.node.node_id, payment_hash)
+        if invoice is None or invoice.decision is Decision.NONE or not is_amount(settlement.received_msat):
+            return ()
+        waiting = await store.waiting(invoice.invoice_id)
+        told = [hold_outcome(request, invoice, InvoiceState.SETTLED) for request in waiting]
+        return self._answers.replies(waiting, told)
 
     async def housekeeping(self) -> None:
         """For ever: ask the node about unpaid invoices past their expiry."""

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Final, assert_never
 
 import msgspec
 
-from kitestring.base.commands import MIN_EXPIRY_S, AskOffer, MakeInvoice
+from kitestring.base.commands import (
+    HOLD_BLOCKS,
+    MIN_EXPIRY_S,
+    MIN_HOLD_BLOCKS,
+    AskOffer,
+    MakeHoldInvoice,
+    MakeInvoice,
+)
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import holders
 from kitestring.base.money import ZERO
-from kitestring.base.node import InvoiceOrder, NodeInvoice
+from kitestring.base.node import HashTakenError, HoldOrder, InvoiceOrder, NodeInvoice
 from kitestring.base.outcomes import Direction, Invoiced, Refused, Transaction, TransactionState
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
@@ -43,6 +51,10 @@ log = logging.getLogger("kitestring.engine")
 
 #: Hex digits that tell the payers of one offer apart: of a hash, so that no row says who somebody was.
 PAYER_DIGITS: Final = 16
+
+_HASH_TAKEN: Final = Refused(
+    Reason.INVOICE_TAKEN, "there is an invoice of this payment hash already: a hold invoice needs a new one"
+)
 
 _GrantOf = Callable[[str], Awaitable[Grant | None]]
 
@@ -115,6 +127,8 @@ class Invoices:
 
     async def _make(self, incoming: Incoming, asked: MakeInvoice | AskOffer, terms: _Terms) -> Refused | None:
         command = terms.command
+        if isinstance(command, MakeHoldInvoice):
+            return await self._hold(incoming, command, terms)
         own_preimage = self._context.backend.capabilities.own_preimage
         preimage = self._context.entropy(32).hex() if own_preimage else ""
         order = InvoiceOrder(
@@ -132,6 +146,30 @@ class Invoices:
             log.error("the node has made an invoice of another hash than it was asked for: nobody is shown it")
             return Refused(Reason.INTERNAL, "the node has made another invoice")
         return await self._store(incoming, asked, terms, made, preimage)
+
+    async def _hold(self, incoming: Incoming, command: MakeHoldInvoice, terms: _Terms) -> Refused | None:
+        """The hash is somebody else's, and so may be an invoice that the node has of it already: that is never taken
+        over, not even one of ours that a crash has kept from being stored."""
+        node, amount_msat, payment_hash = self._context.same_node, command.amount_msat, command.payment_hash
+        assert amount_msat is not None, "refused before"  # noqa: S101 - of this very room
+        if await self._context.store.invoice_by_hash(self._context.node.node_id, payment_hash) is not None:
+            return _HASH_TAKEN
+        order = HoldOrder(
+            payment_hash, amount_msat, command.description, command.description_hash,
+            max(MIN_EXPIRY_S, command.expiry_s), _hold_blocks(command),
+        )  # fmt: skip
+        try:
+            made = await reachable(_or_taken(node.make_hold_invoice(order)))
+        except KitestringError as failure:
+            return Refused.of(failure)
+        refused = await self._store(incoming, command, terms, made, command.preimage)
+        if refused is not None:  # nobody has seen it: it goes, so that nothing is ever held for it
+            self._context.spawn(self._discard(payment_hash))
+        return refused
+
+    async def _discard(self, payment_hash: str) -> None:
+        with suppress(KitestringError):
+            await reachable(self._context.backend.cancel_invoice(payment_hash))
 
     async def _store(
         self, incoming: Incoming, asked: MakeInvoice | AskOffer, first: _Terms, made: NodeInvoice, preimage: str
@@ -181,6 +219,7 @@ class Invoices:
             payer_data=msgspec.json.encode(command.payer_data).decode() if command.payer_data else "",
             request_id=incoming.request_id,
             payer=_payer(incoming, command.offer_id),
+            hold_blocks=_hold_blocks(command) if isinstance(command, MakeHoldInvoice) else 0,
         )
         if incoming.command is not command:
             incoming = msgspec.structs.replace(incoming, command=command)
@@ -190,10 +229,23 @@ class Invoices:
         return RecordInvoice(request, terms.version, invoice, messages, now, shares)
 
     def _refusal(self, denied: Denied) -> Refused:
+        if denied.reason is Reason.INVOICE_TAKEN:
+            return _HASH_TAKEN
         if denied.reason is not Reason.RATE_LIMITED:
             return Refused(denied.reason)
         text = "too many unpaid invoices are open: pay one, or wait until one expires"
         return full(text, self._context.clock.now())
+
+
+def _hold_blocks(command: MakeHoldInvoice) -> int:
+    return max(MIN_HOLD_BLOCKS, command.min_cltv_delta or HOLD_BLOCKS)
+
+
+async def _or_taken(made: Awaitable[NodeInvoice]) -> NodeInvoice:
+    try:
+        return await made
+    except HashTakenError as taken:
+        raise KitestringError(_HASH_TAKEN.reason, _HASH_TAKEN.message) from taken
 
 
 def _payer(incoming: Incoming, offer_id: str) -> str:

@@ -1,4 +1,4 @@
-"""The words in which those who wait for a payment are told about its end."""
+"""The words in which those who wait for a payment, or for the end of a hold invoice, are told about it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from kitestring.base.commands import PayInvoice, thaw
+from kitestring.base.commands import CancelHold, Journaled, PayInvoice, SettleHold, thaw
 from kitestring.base.errors import Reason
-from kitestring.base.outcomes import Outcome, Paid, Refused
+from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import ZERO
+from kitestring.base.outcomes import HoldEnded, Outcome, Paid, Refused, TransactionState
 from kitestring.base.payments import Failed, FailureReason, Settled, booked_fee
-from kitestring.base.records import Payment, Request
+from kitestring.base.records import Invoice, Payment, Request
 
 #: Not PAYMENT_FAILED: the node may have paid it, or may still.
 CLOSED: Final = Refused(
@@ -31,6 +33,25 @@ def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> 
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:
         details["max_fee_msat"] = int(command.max_fee_msat)  # named only to a caller that set a limit
     return replace(refusal(truth), details=details)
+
+
+def hold_outcome(request: Request, invoice: Invoice, state: InvoiceState) -> Outcome:
+    """The answer to a request about a hold invoice that has ended (``state``), however it was decided."""
+    return hold_ended(thaw(request.command), invoice, state)
+
+
+def hold_ended(command: Journaled, invoice: Invoice, state: InvoiceState) -> HoldEnded | Refused:
+    """The same, for a command: done where it is what was asked for, else refused."""
+    if state is InvoiceState.SETTLED:
+        if not isinstance(command, SettleHold):
+            return Refused(Reason.CONFLICT, "this hold invoice was settled, and cannot be cancelled any more")
+        amount_msat = invoice.received_msat or invoice.amount_msat or ZERO
+        return HoldEnded(invoice.payment_hash, TransactionState.SETTLED, amount_msat)
+    if not isinstance(command, CancelHold):
+        return Refused(
+            Reason.CONFLICT, "this hold invoice was cancelled or has expired, and cannot be settled any more"
+        )
+    return HoldEnded(invoice.payment_hash, TransactionState.EXPIRED)
 
 
 def refusal(failure: Failed) -> Refused:

@@ -100,7 +100,8 @@ class Payments:
 
     @property
     def endless(self) -> set[asyncio.Task[None]]:
-        """Tasks that look for the late truth of closed payments: it may never come, a stop does not wait for it."""
+        """Tasks that look for the late truth of closed payments, or wait for a payee who holds one: a stop waits for
+        none of them."""
         return {p.task for p in self._pursuits.values() if p.is_endless and p.task is not None}
 
     async def has(self, payment_hash: str) -> bool:

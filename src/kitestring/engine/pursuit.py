@@ -25,6 +25,7 @@ import msgspec
 
 from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO
 from kitestring.base.node import NodeInvoiceState
 from kitestring.base.outcomes import Outcome, Received
@@ -40,21 +41,23 @@ from kitestring.base.payments import (
     State,
     Unknown,
 )
-from kitestring.base.records import Message, Payment, Request
+from kitestring.base.records import Invoice, Message, Payment, Request
 from kitestring.base.transactions import InvoiceNotOpen, RecordPayment
 from kitestring.engine.absence import doubt
 from kitestring.engine.answers import Answers
 from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again
 from kitestring.engine.context import Context, pauses
+from kitestring.engine.held_inside import held_inside
 from kitestring.engine.node import ask_about, ask_to_pay, reachable
 from kitestring.engine.orders import Orders
-from kitestring.engine.outcomes import CLOSED, outcome_for, paid
+from kitestring.engine.outcomes import CLOSED, hold_outcome, outcome_for, paid
 
 log = logging.getLogger("kitestring.engine")
 
 
 class Moving(msgspec.Struct, frozen=True, gc=False):
-    """Our own invoice, or the node's own key: both sides move in one transaction, no order exists at any node."""
+    """Our own invoice, or the node's own key: both sides move in one transaction, no order exists at any node. A hold
+    invoice is waited for first."""
 
 
 class Sending(msgspec.Struct, frozen=True, gc=False):
@@ -112,6 +115,7 @@ class Pursuit:
         self._pauses = pauses()
         self._begun_s = context.clock.monotonic()
         self._is_inherited = False
+        self._is_holding = False
         self._doubt = ""  # why "never seen" proves nothing: once is for good
 
     # ------------------------------------------------------------ life
@@ -123,8 +127,9 @@ class Pursuit:
 
     @property
     def is_endless(self) -> bool:
-        """Whether its end may never come: a stop does not wait for the late truth of a closed payment."""
-        return self._word is Word.GIVEN
+        """Whether its end may never come, or not for days: a stop waits neither for the late truth of a closed payment,
+        nor for the decision about one that is held."""
+        return self._word is Word.GIVEN or self._is_holding
 
     async def run(self) -> None:
         """Go through the phases. Whatever breaks off is begun again from the stored row, as after a restart: nobody
@@ -188,6 +193,8 @@ class Pursuit:
         if isinstance(payment.destination, Keysend):
             return await self._record(Settled(payment.destination.preimage, ZERO))
         invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
+        if invoice is not None and invoice.is_hold:
+            return await self._hold(invoice)
         try:
             status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))
             paid_from_outside = _is_settled(status.state)
@@ -199,6 +206,16 @@ class Pursuit:
         received = Received(invoice.payment_hash, payment.amount_msat, "", internal=True)
         receipt = await self._answers.receipt(invoice, received)
         return await self._record(Settled(invoice.preimage, ZERO), receipt)
+
+    async def _hold(self, invoice: Invoice) -> Phase:
+        """Wait for the payee's decision, and answer whoever has told it."""
+        self._is_holding = True
+        truth = await held_inside(self._context, self.payment)
+        self._is_holding = False
+        state = InvoiceState.SETTLED if isinstance(truth, Settled) else InvoiceState.CANCELED
+        waiting = await self._context.store.waiting(invoice.invoice_id)
+        told = self._answers.replies(waiting, [hold_outcome(request, invoice, state) for request in waiting])
+        return await self._record(truth, told)
 
     async def _send(self) -> Phase:
         """Send the only order there ever was: its failure is final at once."""

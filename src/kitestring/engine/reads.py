@@ -109,13 +109,13 @@ class Questions:
         )
 
     async def _lookup(self, grant: Grant, command: LookupInvoice) -> Outcome:
-        found = await self._context.store.transaction(_scope(grant), command.payment_hash)
+        found = await self._context.store.transaction(scope_of(grant), command.payment_hash)
         if found is None:
             return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
         return Found(self._as_of_now(found))
 
     async def _list(self, grant: Grant, command: ListTransactions) -> Outcome:
-        store, scope = self._context.store, _scope(grant)
+        store, scope = self._context.store, scope_of(grant)
         rows = await store.transactions(scope, command)
         total = await store.count_transactions(scope, command)
         return Listed(tuple(self._as_of_now(row) for row in rows), total=total)
@@ -127,6 +127,6 @@ class Questions:
         return row
 
 
-def _scope(grant: Grant) -> Scope:
+def scope_of(grant: Grant) -> Scope:
     """A connection sees what it did itself; the owner sees everything."""
     return Scope() if grant.wire == OWNER_WIRE else Scope(grant_id=grant.grant_id)

@@ -9,17 +9,20 @@ nothing is sent to another node, and after each answer, so that nothing is belie
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from kitestring.base.node import (
     Backend,
     Capabilities,
     Finding,
+    HoldBackend,
+    HoldOrder,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
     NodeInfo,
     NodeInvoice,
+    NodeInvoiceState,
     NodePayment,
     OtherNodeError,
     PayOrder,
@@ -43,8 +46,8 @@ def another(there: str, here: str) -> str:
 
 
 class SameNode:
-    """:class:`~kitestring.base.node.Backend`, of one node alone: ``expected`` is its id. :meth:`info` may be asked of
-    any node; everything else raises OtherNodeError before it is asked, and NodeChangedError after it."""
+    """:class:`~kitestring.base.node.HoldBackend`, of one node alone: ``expected`` is its id. :meth:`info` may be asked
+    of any node; everything else raises OtherNodeError before it is asked, and NodeChangedError after it."""
 
     def __init__(self, backend: Backend, expected: Callable[[], str]) -> None:
         self.capabilities: Capabilities = backend.capabilities
@@ -119,6 +122,20 @@ class SameNode:
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         return await self._ask(self._backend.lookup_invoice, payment_hash)
+
+    @property
+    def _holder(self) -> HoldBackend:
+        """Only for a backend that declares ``hold``."""
+        return cast("HoldBackend", self._backend)
+
+    async def make_hold_invoice(self, order: HoldOrder) -> NodeInvoice:
+        return await self._ask(self._holder.make_hold_invoice, order)
+
+    async def settle_invoice(self, preimage: str) -> InvoiceStatus:
+        return await self._ask(self._holder.settle_invoice, preimage)
+
+    async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
+        return await self._ask(self._holder.track_invoice, payment_hash, seen)
 
     def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         return self._each(self._backend.settlements(cursor))

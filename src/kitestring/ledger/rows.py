@@ -12,7 +12,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.destinations import Bolt11, Destination, Keysend, invoice_text
 from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Account, Grant, Offer, OfferState
-from kitestring.base.invoices import InvoiceState
+from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.base.payments import State
@@ -26,6 +26,7 @@ FEES: Final = "@fees"
 
 STATES: Final = {state.value: state for state in State}
 INVOICE_STATES: Final = {state.value: state for state in InvoiceState}
+DECISIONS: Final = {decision.value: decision for decision in Decision}
 APPROVAL_KINDS: Final = {kind.value: kind for kind in ApprovalKind}
 APPROVAL_STATES: Final = {state.value: state for state in ApprovalState}
 OFFER_STATES: Final = {state.value: state for state in OfferState}
@@ -47,7 +48,7 @@ PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
     "invoice_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, created_at, expires_at,"
     " state, preimage, description, description_hash, metadata, offer_id, payer_data, request_id, received_msat,"
-    " settled_at, internal, payer"
+    " settled_at, internal, payer, hold_blocks, decision, settle_deadline, held_by, is_warned"
 )
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
@@ -166,6 +167,11 @@ def read_invoice(row: Row) -> Invoice:
         settled_at=row[19],
         internal=row[20] == 1,
         payer=row[21],
+        hold_blocks=row[22],
+        decision=DECISIONS[row[23]],
+        settle_deadline=row[24],
+        held_by=row[25],
+        is_warned=row[26] == 1,
     )
 
 
@@ -173,7 +179,7 @@ def write_invoice(i: Invoice) -> Row:
     return (
         *(i.invoice_id, i.node_id, i.epoch, i.account_id, i.grant_id, i.payment_hash, i.bolt11, _int(i.amount_msat)),
         *(i.created_at, i.expires_at, "open", i.preimage, i.description, i.description_hash, i.metadata, i.offer_id),
-        *(i.payer_data, i.request_id, None, None, 0, i.payer),
+        *(i.payer_data, i.request_id, None, None, 0, i.payer, i.hold_blocks, "", None, "", 0),
     )
 
 
@@ -337,6 +343,8 @@ def _invoice_state(state: InvoiceState) -> TransactionState:
     match state:
         case InvoiceState.OPEN:
             return TransactionState.PENDING
+        case InvoiceState.ACCEPTED:
+            return TransactionState.ACCEPTED
         case InvoiceState.SETTLED:
             return TransactionState.SETTLED
         case InvoiceState.EXPIRED | InvoiceState.CANCELED | InvoiceState.LEFT:
@@ -388,4 +396,5 @@ def incoming(i: Invoice) -> Transaction:
         account_id=i.account_id,
         grant_id=i.grant_id,
         internal=i.internal,
+        settle_deadline=i.settle_deadline if i.state is InvoiceState.ACCEPTED else None,
     )

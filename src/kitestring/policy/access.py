@@ -11,6 +11,7 @@ from kitestring.base.commands import (
     AnyCommand,
     AskOffer,
     Bundle,
+    CancelHold,
     Connect,
     Debit,
     GetBalance,
@@ -18,8 +19,10 @@ from kitestring.base.commands import (
     GetInfo,
     ListTransactions,
     LookupInvoice,
+    MakeHoldInvoice,
     MakeInvoice,
     PayInvoice,
+    SettleHold,
 )
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
@@ -46,6 +49,9 @@ NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
     Bundle: Right.SPEND,
     Debit: Right.SPEND,
     MakeInvoice: Right.RECEIVE,
+    MakeHoldInvoice: Right.RECEIVE,
+    SettleHold: Right.RECEIVE,
+    CancelHold: Right.RECEIVE,
     AskOffer: Right.RECEIVE,
     Connect: Right.MANAGE,
     LookupInvoice: Right.READ,

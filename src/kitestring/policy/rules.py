@@ -9,16 +9,20 @@ import msgspec
 
 from kitestring.base.budgets import Budget, per_period
 from kitestring.base.commands import (
+    MAX_HOLD_BLOCKS,
     OWNER_WIRE,
     AnyCommand,
     Bundle,
+    CancelHold,
     GetBalance,
     GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
+    MakeHoldInvoice,
     MakeInvoice,
     PayInvoice,
+    SettleHold,
 )
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
@@ -39,6 +43,9 @@ PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
     PayInvoice: "pay_invoice",
     Bundle: None,  # each of its payments needs its own
     MakeInvoice: "make_invoice",
+    MakeHoldInvoice: "make_hold_invoice",
+    SettleHold: "settle_hold_invoice",
+    CancelHold: "cancel_hold_invoice",
     LookupInvoice: "lookup_invoice",
     ListTransactions: "list_transactions",
     GetBalance: "get_balance",
@@ -141,6 +148,18 @@ def refuse_invoice(
         return Refused(Reason.MALFORMED, "this wallet makes invoices for whole sats only")
     if command.description_hash and not capabilities.description_hash:
         return Refused(Reason.MALFORMED, "this wallet cannot put the hash of a description into an invoice")
+    return _refuse_hold(command, capabilities) if isinstance(command, MakeHoldInvoice) else None
+
+
+def _refuse_hold(command: MakeHoldInvoice, capabilities: Capabilities) -> Refused | None:
+    if not capabilities.hold:
+        return Refused(Reason.UNSUPPORTED, "the node of this wallet cannot hold a payment")
+    if command.amount_msat is None:
+        return Refused(Reason.MALFORMED, "a hold invoice needs an amount")
+    if command.min_cltv_delta > MAX_HOLD_BLOCKS:
+        return Refused(Reason.MALFORMED, f"a payment is held for at most {MAX_HOLD_BLOCKS} blocks")
+    if command.preimage and not preimage_fits(command.preimage, command.payment_hash):
+        return Refused(Reason.MALFORMED, "the preimage is not that of the payment hash")
     return None
 
 

@@ -98,6 +98,15 @@ class WalletSide:
         (found,) = (one for one in self.world.payments() if one.payment_hash == payment_hash)
         return int(found.amount_msat), found.records
 
+    async def pay_held(self, text: str) -> Callable[[], Awaitable[bool]]:
+        self.world.pay(text)
+
+        async def has_paid() -> bool:
+            payment_hash = bolt11.decode(text).payment_hash
+            return payment_hash in {one.payment_hash for one in self.world.payments() if one.direction == "in"}
+
+        return has_paid
+
     def cursors_of_another_epoch(self) -> tuple[bytes, ...]:
         return tuple(f"{second} {entropy(32).hex()}".encode() for second in (int(time.time()) + 5_000, 1))
 

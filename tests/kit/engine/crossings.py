@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
-from kitestring.base.node import Backend, InvoiceOrder, PayOrder, Settlement
+from kitestring.base.node import Backend, HoldOrder, InvoiceOrder, PayOrder, Settlement
 from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
 from tests.kit.clock import VirtualLoop
@@ -84,7 +84,7 @@ class CrossedBackend:
     """A backend with a point before and after every call that money depends on."""
 
     def __init__(self, backend: Backend, crossings: Crossings) -> None:
-        self._backend = backend
+        self._backend: Any = backend
         self._crossings = crossings
 
     def __getattr__(self, name: str) -> Any:
@@ -114,6 +114,12 @@ class CrossedBackend:
 
     async def cancel_invoice(self, payment_hash: str) -> Any:
         return await self._through("cancel_invoice", self._backend.cancel_invoice(payment_hash))
+
+    async def make_hold_invoice(self, order: HoldOrder) -> Any:
+        return await self._through("make_hold_invoice", self._backend.make_hold_invoice(order))
+
+    async def settle_invoice(self, preimage: str) -> Any:
+        return await self._through("settle_invoice", self._backend.settle_invoice(preimage))
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         async for settlement in self._backend.settlements(cursor):

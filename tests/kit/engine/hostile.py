@@ -6,7 +6,7 @@ import copy
 from typing import Any, NamedTuple
 
 from kitestring.base.money import Msat
-from kitestring.base.node import Capabilities, InvoiceOrder, NodeInvoice, PayOrder
+from kitestring.base.node import Capabilities, HoldOrder, InvoiceOrder, NodeInvoice, PayOrder
 from kitestring.base.ports import Clock
 from tests.kit.changed import replace
 from tests.kit.codec.invoices import invoice
@@ -45,6 +45,16 @@ class HostileNode(FaultyBackend):
             amount = None if order.amount_msat is None else int(order.amount_msat)
             text = invoice(amount, payment_hash=made.payment_hash, at=self._clock.now(), expiry_s=order.expiry_s)
             kept.invoice = replace(made, bolt11=text)
+        return kept.invoice
+
+    async def make_hold_invoice(self, order: HoldOrder) -> NodeInvoice:
+        """As a text that can be read."""
+        made = await super().make_hold_invoice(order)
+        kept = self._made[made.payment_hash]
+        text = invoice(
+            int(order.amount_msat), payment_hash=made.payment_hash, at=self._clock.now(), expiry_s=order.expiry_s
+        )
+        kept.invoice = replace(made, bolt11=text)
         return kept.invoice
 
     def _send(self, order: PayOrder, script: Script) -> None:

@@ -18,6 +18,8 @@ from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import (
     Capabilities,
     Finding,
+    HashTakenError,
+    HoldOrder,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -44,8 +46,11 @@ ABILITIES = Capabilities(
     amountless=True,
     description_hash=True,
     keysend=True,
+    hold=True,
     payment_index=True,
 )
+#: Seconds between two blocks.
+BLOCK_S = 600
 #: How long track waits before it says that a payment is still in flight.
 TRACK_S = 60.0
 OPENING = Msat(1_000_000_000)
@@ -85,6 +90,8 @@ class Made:
     state: NodeInvoiceState = NodeInvoiceState.OPEN
     received: int = 0
     index: int = 0
+    blocks: int = 0  # above 0 it is a hold invoice
+    deadline: int = 0
 
 
 class FaultyBackend:
@@ -142,10 +149,22 @@ class FaultyBackend:
         made = self._made[payment_hash]
         if self._invoice_state(made) is not NodeInvoiceState.OPEN:
             return False
-        made.state = NodeInvoiceState.SETTLED
-        made.received, made.index = (made.amount or 0 if amount is None else amount), next(self._indexes)
+        made.received = made.amount or 0 if amount is None else amount
+        if made.blocks:
+            made.state, made.deadline = NodeInvoiceState.ACCEPTED, self.height + made.blocks
+        else:
+            made.state, made.index = NodeInvoiceState.SETTLED, next(self._indexes)
         self._ring()
         return True
+
+    @property
+    def height(self) -> int:
+        """The height of the chain, which grows by the true time, whatever the clocks show."""
+        return 1_000 + int(self._clock.monotonic()) // BLOCK_S
+
+    def held(self) -> dict[str, int]:
+        """hash → amount of every payment that it holds."""
+        return {h: made.received for h, made in self._made.items() if self._invoice_state(made) == "accepted"}
 
     def exchange(self, node_id: str) -> None:
         """Another node takes the place of this one, with books of its own; exchanged again, the first one is back."""
@@ -213,8 +232,8 @@ class FaultyBackend:
 
     def _invoice_state(self, made: Made) -> NodeInvoiceState:
         has_expired = made.invoice.expires_at <= self._now() and not self.is_patient
-        is_open = made.state is NodeInvoiceState.OPEN
-        return NodeInvoiceState.CANCELED if is_open and has_expired else made.state
+        is_over = {NodeInvoiceState.OPEN: has_expired, NodeInvoiceState.ACCEPTED: self.height >= made.deadline}
+        return NodeInvoiceState.CANCELED if is_over.get(made.state) else made.state
 
     # ------------------------------------------------------------ the port
 
@@ -239,7 +258,7 @@ class FaultyBackend:
 
     async def info(self) -> NodeInfo:
         self._called("info")
-        return NodeInfo(self.there, "faulty", "#000000", "regtest", 1, "00" * 32, self._clock.now())
+        return NodeInfo(self.there, "faulty", "#000000", "regtest", self.height, "00" * 32, self._clock.now())
 
     async def balance(self) -> NodeBalance:
         self._called("balance")
@@ -322,9 +341,38 @@ class FaultyBackend:
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
         self._called("cancel_invoice")
         made = self._made.get(payment_hash)
-        if made is not None and made.state is NodeInvoiceState.OPEN:
-            made.state = NodeInvoiceState.CANCELED
+        if made is not None and made.state in {NodeInvoiceState.OPEN, NodeInvoiceState.ACCEPTED}:
+            made.state, made.received = NodeInvoiceState.CANCELED, 0
+            self._ring()
         return self._status(payment_hash)
+
+    async def make_hold_invoice(self, order: HoldOrder) -> NodeInvoice:
+        self._called("make_hold_invoice")
+        payment_hash = order.payment_hash
+        if payment_hash in self._made:
+            raise HashTakenError("there is an invoice of this hash")
+        text = f"lnbcrt-ours-{next(self._numbers)}-{payment_hash}"
+        invoice = NodeInvoice(text, payment_hash, self._now() + order.expiry_s)
+        self._made[payment_hash] = Made(invoice, "", order.amount_msat, blocks=order.min_cltv_delta or 80)
+        return invoice
+
+    async def settle_invoice(self, preimage: str) -> InvoiceStatus:
+        self._called("settle_invoice")
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        made = self._made.get(payment_hash)
+        if made is not None and self._invoice_state(made) is NodeInvoiceState.ACCEPTED:
+            made.state, made.preimage, made.index = NodeInvoiceState.SETTLED, preimage, next(self._indexes)
+            self._ring()
+        return self._status(payment_hash)
+
+    async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
+        self._called("track_invoice")
+        until = self._clock.monotonic() + TRACK_S
+        while (found := self._status(payment_hash)).state is seen and self._clock.monotonic() < until:
+            await self._clock.sleep(1.0)
+            if self.offline:
+                raise ConnectionResetError("the stream broke")
+        return found
 
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         self._called("lookup_invoice")
@@ -337,7 +385,10 @@ class FaultyBackend:
         preimage = made.preimage if made.state is NodeInvoiceState.SETTLED else ""
         settled_at = self._clock.now() if made.state is NodeInvoiceState.SETTLED else 0
         bolt11, expires_at = made.invoice.bolt11, made.invoice.expires_at
-        return InvoiceStatus(self._invoice_state(made), bolt11, Msat(made.received), settled_at, preimage, expires_at)
+        state = self._invoice_state(made)
+        deadline = made.deadline if state is NodeInvoiceState.ACCEPTED else 0
+        received = Msat(made.received if state is not NodeInvoiceState.CANCELED else 0)
+        return InvoiceStatus(state, bolt11, received, settled_at, preimage, expires_at, deadline)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         self._called("settlements")

@@ -3,9 +3,11 @@
 from kitestring.base.approvals import DebitSession, Token
 from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Grant
+from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
 from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, SaveSession, Tx
 from tests.kit.changed import replace
+from tests.kit.ledger.holding import decide, end, hold, record_hold
 from tests.kit.ledger.questions import CHARGER, POINTER, approve, asks, deny
 from tests.kit.ledger.values import (
     NOW,
@@ -84,4 +86,15 @@ BUSY: tuple[Tx[object], ...] = (
     asks("no"),
     deny("no", answered("no")),
     asks("waits", "b2" * 32),
+    record_hold("unpaid"),
+    record_hold("deciding"),
+    hold("deciding"),
+    decide("deciding", Decision.SETTLE, "deciding"),
+    record_hold("back"),
+    hold("back"),
+    decide("back", Decision.CANCEL, "back"),
+    end("back", reply("back")),
+    record_hold("held inside"),
+    claim("held inside", payment("held inside", 500, 0, internal=True)),
+    hold("held inside", payment_id="pay-held inside"),
 )

@@ -238,7 +238,7 @@ async def test_the_database_lets_an_invoice_take_the_steps_of_its_table_and_no_o
     await store.apply(record_invoice("i"))
     await store.close()
     raw = sqlite3.connect(ledger, isolation_level=None)
-    raw.execute("UPDATE invoices SET received_msat = 1")
+    raw.execute("UPDATE invoices SET received_msat = 1, hold_blocks = 1, settle_deadline = 1")
     for before, after in product(InvoiceState, InvoiceState):
         raw.execute("BEGIN")
         if before is not InvoiceState.OPEN:

@@ -11,7 +11,7 @@ import msgspec
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
-from kitestring.base.invoices import InvoiceState, holders
+from kitestring.base.invoices import WAITING, holders
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
 from kitestring.base.shares import have_room
@@ -59,7 +59,7 @@ _INSERT_CREDIT: Final = "INSERT INTO credits VALUES (?, ?, ?, ?, ?, ?, ?)"
 _CURSOR: Final = "UPDATE nodes SET cursor = ? WHERE service = ? AND node_id = ?"
 _EXPIRE: Final = """
 UPDATE invoices SET state = 'expired'
-WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> '' AND state = 'open'
+WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> '' AND state = 'open' AND decision = ''
 RETURNING invoice_id, account_id, grant_id, offer_id, payer"""
 _ABANDONED: Final = """
 SELECT rowid, request_id FROM invoices INDEXED BY invoices_abandoned
@@ -68,7 +68,8 @@ WHERE service = ? AND state = 'expired' AND expires_at < ? AND node_id = ? AND o
 _LEAVE: Final = """
 UPDATE invoices SET state = 'left' WHERE invoice IN (
   SELECT invoice FROM invoices INDEXED BY invoices_unpaid
-  WHERE service = ? AND state = 'open' AND state <> 'settled' AND expires_at < ? AND node_id <> ? LIMIT ?)
+  WHERE service = ? AND state = 'open' AND state <> 'settled' AND expires_at < ? AND node_id <> ? AND decision = ''
+  LIMIT ?)
 RETURNING node_id, grant_id, offer_id, payer"""
 _RETURN: Final = """
 UPDATE invoices SET state = 'open' WHERE invoice IN (
@@ -91,6 +92,8 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
         return Stale()
     if not is_users:
         return Stale()
+    if invoice.is_hold and batch.execute(_BY_HASH, (service, invoice.payment_hash, invoice.node_id)).fetchone():
+        return Denied(Reason.INVOICE_TAKEN)
     node_id, names = invoice.node_id, invoice.holders
     if tx.shares and not have_room(tx.shares, [batch.counts.open_invoices(node_id, name) for name in names]):
         return Denied(Reason.RATE_LIMITED)
@@ -129,7 +132,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
     if kind == "surplus":
         return Credited(invoice, surplus=True)
     batch.store(tx.messages, tx.settled_at)
-    if invoice.state is InvoiceState.OPEN:
+    if invoice.state in WAITING:
         batch.counts.count_invoice(tx.node_id, invoice.holders, -1)
     return Credited(read_invoice(_settle(batch, tx, invoice)))
 

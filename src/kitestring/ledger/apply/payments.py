@@ -12,10 +12,10 @@ from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.destinations import Keysend, invoice_text
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
-from kitestring.base.invoices import holders
+from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
-from kitestring.base.records import REPLY, Charge, Payment, Request
+from kitestring.base.records import REPLY, Charge, Invoice, Payment, Request
 from kitestring.base.transactions import (
     AlreadyPaid,
     Claimed,
@@ -32,14 +32,17 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.apply import budgets, tokens, truth
 from kitestring.ledger.apply.batch import USERS, AccountBalance, Batch
+from kitestring.ledger.apply.holds import call_canceled
 from kitestring.ledger.apply.memory import Reservation
 from kitestring.ledger.rows import (
     CLAIMED,
+    INVOICE,
     PAYMENT,
     REQUEST,
     WORLD,
     keysend_text,
     marks,
+    read_invoice,
     read_payment,
     read_request,
     write_claimed,
@@ -83,8 +86,7 @@ _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
 _OUR_INVOICE: Final = (
-    "SELECT state, bolt11, amount_msat, account_id, invoice_id, grant_id, offer_id, payer FROM invoices"
-    " WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
+    f"SELECT {INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
 )
 _BLOCKED: Final = "SELECT 1 FROM blocks WHERE service = ? AND caller = ?"
 #: Refusals to who may take nothing here, whatever the invoice is.
@@ -232,12 +234,16 @@ def _is_payable(batch: Batch, p: Payment) -> bool:
     another bolt11."""
     if isinstance(p.destination, Keysend):
         return True
-    row = batch.execute(_OUR_INVOICE, (batch.service, p.payment_hash, p.node_id)).fetchone()
-    if row is None:
+    ours = _our_invoice(batch, p)
+    if ours is None or ours.state is not InvoiceState.OPEN or ours.decision is not Decision.NONE:
         return False
-    state, bolt11, amount, *_ = row
-    is_open = state == "open" and bolt11 == invoice_text(p.destination)
-    return bool(is_open and (amount is None or amount <= int(p.amount_msat)))
+    is_this = ours.bolt11 == invoice_text(p.destination)
+    return is_this and (ours.amount_msat is None or ours.amount_msat <= p.amount_msat)
+
+
+def _our_invoice(batch: Batch, p: Payment) -> Invoice | None:
+    row = batch.execute(_OUR_INVOICE, (batch.service, p.payment_hash, p.node_id)).fetchone()
+    return None if row is None else read_invoice(row)
 
 
 def _without_room(batch: Batch, tx: ClaimPayment) -> Denied | None:
@@ -324,6 +330,8 @@ def record_payment(batch: Batch, tx: RecordPayment) -> Recorded | InvoiceNotOpen
     elif isinstance(outcome, Failed):
         _write(batch, held, step(held.state, State.FAILED), _FAIL, truth.words(outcome.evidence))
         _release(batch, held)
+        if held.payment.internal:
+            _release_our_invoice(batch, held.payment, tx.now)
         tokens.release(batch, tx.payment_id)
         _tell(batch, held.payment, EventKind.FAILED, tx.now)
     else:
@@ -381,14 +389,31 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
     the node's own key without an invoice is the owner's, as it is when somebody outside sends it."""
     if isinstance(payment.destination, Keysend):
         return OWNER_ACCOUNT
-    found = batch.execute(_OUR_INVOICE, (batch.service, payment.payment_hash, payment.node_id)).fetchone()
-    if found is None or found[0] != "open":
+    ours = _our_invoice(batch, payment)
+    if ours is None or not _may_settle(ours, payment):
         return None
-    *_, account_id, invoice_id, grant_id, offer_id, payer = found
-    batch.counts.count_invoice(payment.node_id, holders(grant_id, offer_id, payer), -1)
-    batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, invoice_id))
-    batch.tell(EventKind.RECEIVED, invoice_id, now, grant_id=grant_id, account_id=account_id)
-    return str(account_id)
+    batch.counts.count_invoice(payment.node_id, ours.holders, -1)
+    batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, ours.invoice_id))
+    batch.tell(EventKind.RECEIVED, ours.invoice_id, now, grant_id=ours.grant_id, account_id=ours.account_id)
+    return ours.account_id
+
+
+def _may_settle(ours: Invoice, payment: Payment) -> bool:
+    if ours.is_hold:
+        return _is_held(ours, payment) and ours.decision is Decision.SETTLE
+    return ours.state is InvoiceState.OPEN
+
+
+def _is_held(ours: Invoice, payment: Payment) -> bool:
+    """Whether this payment is held for a hold invoice of ours."""
+    return ours.state is InvoiceState.ACCEPTED and ours.held_by == payment.payment_id
+
+
+def _release_our_invoice(batch: Batch, payment: Payment, now: int) -> None:
+    """End the hold invoice for which a payment is held that has failed now."""
+    ours = _our_invoice(batch, payment)
+    if ours is not None and _is_held(ours, payment):
+        call_canceled(batch, ours, now)
 
 
 def _post(batch: Batch, held: Reservation, fee: int, payee: str, now: int) -> bool:

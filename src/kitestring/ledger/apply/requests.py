@@ -29,7 +29,7 @@ WHERE service = ?1 AND received_at < ?2 AND sent_at < ?3 AND finished_at IS NOT 
   AND wire <> '{CONTROL_WIRE}'
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.message = r.reply AND m.signed_at >= ?4)
   AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.request = r.request AND m.kind <> 'reply' AND m.signed_at >= ?4)
-  AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.invoice = r.invoice AND i.state = 'open')
+  AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.invoice = r.invoice AND (i.state = 'open' OR i.state = 'accepted'))
 ORDER BY received_at LIMIT ?5"""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kitestring.base import transactions as t
-from kitestring.ledger.apply import approvals, bundles, feed, invoices, owner, payments, refusals, requests
+from kitestring.ledger.apply import approvals, bundles, feed, holds, invoices, owner, payments, refusals, requests
 from kitestring.ledger.apply.batch import Batch
 
 #: The type of a value says what its function answers; mypy checks each function against it, this table only pairs them.
@@ -19,6 +19,10 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.AwaitApproval: approvals.await_approval,
     t.Decide: approvals.decide,
     t.RecordInvoice: invoices.record_invoice,
+    t.HoldPayment: holds.hold_payment,
+    t.DecideHold: holds.decide_hold,
+    t.WarnHold: holds.warn_hold,
+    t.EndHold: holds.end_hold,
     t.Credit: invoices.credit,
     t.ParkSettlement: invoices.park_settlement,
     t.ExpireInvoices: invoices.expire_invoices,

@@ -17,6 +17,12 @@ from typing import Final
 
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.base.records import BUNDLE
+from kitestring.ledger.audit.holds import (
+    foreign_decisions,
+    held_for_nothing,
+    unproven_decisions,
+    waiting_in_vain,
+)
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
 from kitestring.ledger.audit.notifications import told_to_others, told_twice
 from kitestring.ledger.audit.subject import Subject, Violation, listed
@@ -157,8 +163,9 @@ _lost = listed(
     "SELECT r.request_id, r.payment_id FROM requests r WHERE r.service = ?1 AND r.finished_at IS NULL"
     f" AND r.payment_id <> '{BUNDLE}'"  # its parts wait for themselves
     " AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = r.payment_id)"
-    " AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.service = ?1 AND a.approval_id = r.payment_id)",
-    "request {0} waits for {1}, which is neither a payment nor a question",
+    " AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.service = ?1 AND a.approval_id = r.payment_id)"
+    " AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.service = ?1 AND i.invoice_id = r.payment_id)",
+    "request {0} waits for {1}, which is neither a payment nor a question nor an invoice",
 )
 _unasked = listed(
     "SELECT p.payment_id, a.state FROM payments p"
@@ -197,7 +204,8 @@ _settled_without_credit = listed(
 )
 _open_invoices = listed(
     """
-WITH waiting AS (SELECT node_id, grant_id, offer_id, payer FROM invoices WHERE service = ?1 AND state = 'open'),
+WITH waiting AS (
+  SELECT node_id, grant_id, offer_id, payer FROM invoices WHERE service = ?1 AND state IN ('open', 'accepted')),
 counted AS (
   SELECT node_id, '@all' AS holder, count(*) AS number FROM waiting GROUP BY 1
   UNION ALL SELECT node_id, '@offers', count(*) FROM waiting WHERE grant_id = '' GROUP BY 1
@@ -266,10 +274,14 @@ def _steps(subject: Subject) -> Iterator[str]:
 
 
 def _stuck(subject: Subject) -> Iterator[str]:
+    """A payment that is held for one of our own hold invoices is not: its deadline ends it."""
     if subject.stuck_before is None:
         return
     for payment_id, state in subject.rows(
-        "SELECT payment_id, state FROM payments WHERE service = ?1 AND created_at < ?2"
+        "SELECT payment_id, state FROM payments p WHERE service = ?1 AND created_at < ?2"
+        " AND NOT EXISTS (SELECT 1 FROM invoices i INDEXED BY invoices_by_hash WHERE i.service = p.service"
+        "   AND i.payment_hash = p.payment_hash AND i.payment_hash <> '' AND i.held_by = p.payment_id"
+        "   AND i.state = 'accepted')"
         f" AND state IN ({', '.join(repr(state.value) for state in sorted(OPEN))})",
         subject.stuck_before,
     ):
@@ -308,6 +320,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I6", _unanswered),
     ("I6", _undecided),
     ("I6", _lost),
+    ("I6", waiting_in_vain),
     ("I6", _numbers),
     ("I6", _gaps),
     ("I6", _untold),
@@ -317,9 +330,11 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I7", told_twice),
     ("I8", _ends),
     ("I9", _preimages),
+    ("I9", unproven_decisions),
     ("I10", _credit_without_invoice),
     ("I10", _settled_without_credit),
     ("I10", _too_little),
+    ("I10", held_for_nothing),
     ("I11", _rounding),
     ("I11", _charged_less),
     ("I12", _drift),
@@ -327,6 +342,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I13", _unasked),
     ("I14", _foreign_results),
     ("I14", told_to_others),
+    ("I14", foreign_decisions),
     ("I15", _stuck),
     ("I16", _secrets),
 )

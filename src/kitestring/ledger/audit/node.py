@@ -26,6 +26,8 @@ from kitestring.ledger.sqlite.store import connect_readonly, service_number
 _INVARIANT: Final = "I2"
 #: The node's state for each of ours, as long as nobody is wrong.
 _AGREES: Final = {State.SETTLED: NodePaymentState.SETTLED, State.FAILED: NodePaymentState.FAILED}
+#: States of an invoice after which the node keeps nothing for it.
+_ENDED: Final = frozenset({InvoiceState.EXPIRED, InvoiceState.CANCELED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ def _invoices(ours: Books, at_node: dict[str, InvoiceStatus], whole_node: bool) 
     for payment_hash, own in held.items():
         if own.state is InvoiceState.SETTLED and not own.internal:
             yield from _invoice(own, at_node.get(payment_hash))
+        elif own.state in _ENDED and _is_held(at_node.get(payment_hash)):
+            yield f"invoice {payment_hash} is {own.state.value} in the ledger, but the node holds a payment of it"
     for payment_hash, status in at_node.items():
         if status.state is not NodeInvoiceState.SETTLED or (payment_hash not in held and not whole_node):
             continue
@@ -155,6 +159,10 @@ def _invoices(ours: Books, at_node: dict[str, InvoiceStatus], whole_node: bool) 
             yield f"{received}, which the ledger has not credited"
         elif booked != status.received_msat:
             yield f"{received}, the ledger credited {int(booked)}"
+
+
+def _is_held(status: InvoiceStatus | None) -> bool:
+    return status is not None and status.state is NodeInvoiceState.ACCEPTED
 
 
 def _invoice(own: Invoice, status: InvoiceStatus | None) -> Iterator[str]:

@@ -235,6 +235,17 @@ class SqliteReads:
         )
         return [rows.read_invoice(row) for row in found]
 
+    async def holds(self, *, after: str = "", limit: int = 0) -> list[Invoice]:
+        found = self._all(
+            f"SELECT {rows.INVOICE} FROM invoices INDEXED BY invoices_held WHERE service = ? AND hold_blocks > 0"
+            f" AND (state = 'open' OR state = 'accepted') AND invoice > coalesce(({_ROW_OF_INVOICE}), 0)"
+            " ORDER BY invoice LIMIT ?",
+            self._service,
+            after,
+            limit or -1,
+        )
+        return [rows.read_invoice(row) for row in found]
+
     async def before_invoice(
         self, request_id: str, node_id: str, names: tuple[str, ...]
     ) -> tuple[bool, tuple[int, ...]]:

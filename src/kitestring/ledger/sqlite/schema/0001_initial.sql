@@ -484,8 +484,8 @@ CREATE TABLE invoices (
   amount_msat INTEGER CHECK (amount_msat > 0),
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state = 'open' OR state = 'settled' OR state = 'expired' OR state = 'canceled'
-    OR state = 'left'),
+  state TEXT NOT NULL CHECK (state = 'open' OR state = 'accepted' OR state = 'settled' OR state = 'expired'
+    OR state = 'canceled' OR state = 'left'),
   preimage TEXT NOT NULL,
   description TEXT NOT NULL,
   description_hash TEXT NOT NULL,
@@ -498,11 +498,23 @@ CREATE TABLE invoices (
   internal INTEGER NOT NULL CHECK (internal IN (0, 1)),
   -- Tells the payers of an offer apart; a hash of its id and the payer's key.
   payer TEXT NOT NULL,
+  -- Above 0 of hold invoices: so many blocks a payment leaves for the decision, which is stored before the node is told.
+  hold_blocks INTEGER NOT NULL CHECK (hold_blocks >= 0),
+  decision TEXT NOT NULL CHECK (decision = '' OR decision = 'settle' OR decision = 'cancel'),
+  settle_deadline INTEGER,
+  -- The payment of this service that is held, '' for one that the node holds.
+  held_by TEXT NOT NULL,
+  is_warned INTEGER NOT NULL CHECK (is_warned = 0 OR is_warned = 1),
   UNIQUE (service, invoice_id),
-  CHECK (state <> 'settled' OR received_msat IS NOT NULL)
+  CHECK (state <> 'settled' OR received_msat IS NOT NULL),
+  CHECK (state <> 'accepted' OR received_msat IS NOT NULL AND settle_deadline IS NOT NULL),
+  CHECK (hold_blocks > 0 OR decision = '' AND settle_deadline IS NULL AND held_by = ''),
+  CHECK (decision <> 'settle' OR preimage <> '')
 ) STRICT;
 CREATE UNIQUE INDEX invoices_by_hash ON invoices (service, payment_hash, node_id) WHERE payment_hash <> '';
 CREATE INDEX invoices_unpaid ON invoices (service, state, expires_at) WHERE state <> 'settled';
+CREATE INDEX invoices_held ON invoices (service, invoice)
+WHERE hold_blocks > 0 AND (state = 'open' OR state = 'accepted');
 CREATE INDEX invoices_abandoned ON invoices (service, expires_at) WHERE state = 'expired' AND offer_id <> '';
 CREATE INDEX invoices_by_grant ON invoices (service, grant_id, created_at);
 CREATE INDEX invoices_by_account ON invoices (service, account_id, created_at);
@@ -514,10 +526,12 @@ CREATE INDEX settled_invoices_by_time ON invoices (service, created_at) WHERE st
 -- The table of base/invoices.py.
 CREATE TRIGGER invoices_settle_once BEFORE UPDATE OF state ON invoices
 WHEN NEW.state = OLD.state OR OLD.state <> 'open' AND NEW.state <> 'settled'
-  AND NOT (OLD.state = 'left' AND NEW.state = 'open')
+  AND NOT (OLD.state = 'left' AND NEW.state = 'open') AND NOT (OLD.state = 'accepted' AND NEW.state = 'canceled')
 BEGIN SELECT RAISE(ABORT, 'an invoice that has ended may only be settled, once'); END;
+CREATE TRIGGER holds_are_decided_once BEFORE UPDATE OF decision ON invoices WHEN OLD.decision <> ''
+BEGIN SELECT RAISE(ABORT, 'a hold invoice is decided once'); END;
 
--- How many invoices wait for a payer at a node: of a grant, of an offer ('offer:' + its id), of one payer of it ('payer:'
+-- How many invoices wait for a payer, or for a decision about what is held, at a node: of a grant, of an offer ('offer:' + its id), of one payer of it ('payer:'
 -- + its name there), of all offers together ('@offers'), and of everybody ('@all'); none is no row. Kept, never summed.
 -- Apart for each node, because only its own node ends an invoice.
 CREATE TABLE open_invoices (

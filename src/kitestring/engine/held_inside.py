@@ -1,0 +1,79 @@
+"""A payment of this service for a hold invoice of this service: nothing is held at the node, the reserve stays.
+
+The node's invoice is cancelled first, so that nobody outside can pay it as well. Whom it serves first, wins: what it
+holds already is not taken from its payer.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.invoices import WAITING, Decision, InvoiceState
+from kitestring.base.money import ZERO
+from kitestring.base.node import NodeInvoiceState
+from kitestring.base.payments import Failed, FailureReason, Settled
+from kitestring.base.records import Invoice, Payment
+from kitestring.base.transactions import HoldPayment
+from kitestring.engine.context import Context, pauses
+from kitestring.engine.node import reachable
+
+log = logging.getLogger("kitestring.engine")
+
+#: Seconds after which the ledger is looked at without news: another process may have written the decision.
+LOOK_S: Final = 45.0
+_TAKEN: Final = Failed("the invoice was paid from outside, settled or cancelled meanwhile", FailureReason.TAKEN)
+_CANCELED: Final = Failed("the payee has cancelled the hold invoice", FailureReason.REFUSED)
+
+
+async def held_inside(context: Context, payment: Payment) -> Settled | Failed:
+    """Hold this payment until the payee has decided. Nothing is recorded yet of the end that is returned."""
+    breaks = pauses()
+    while True:
+        invoice = await context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
+        if invoice is None:
+            return _TAKEN
+        end = _decided(invoice, payment)
+        if end is not None:
+            return end
+        if invoice.state is InvoiceState.ACCEPTED:
+            await context.holds.wait(invoice.invoice_id, LOOK_S)
+            continue
+        try:
+            end = await _hold(context, invoice, payment)
+        except KitestringError as unclear:  # the node may hold a payment of it: nothing is held twice
+            log.warning("internal payment %s is not held yet: %s", payment.payment_hash[:16], unclear.message)
+            await context.holds.wait(invoice.invoice_id, next(breaks))
+        if end is not None:
+            return end
+
+
+def _decided(invoice: Invoice, payment: Payment) -> Settled | Failed | None:
+    if invoice.state not in WAITING:
+        return _TAKEN
+    if invoice.decision is Decision.CANCEL:
+        return _CANCELED
+    if invoice.state is InvoiceState.OPEN:
+        return None
+    if invoice.held_by != payment.payment_id:
+        return _TAKEN
+    return Settled(invoice.preimage, ZERO) if invoice.decision is Decision.SETTLE else None
+
+
+async def _hold(context: Context, invoice: Invoice, payment: Payment) -> Failed | None:
+    """Raises KitestringError(UNAVAILABLE) while the node does not say that nobody outside can pay it."""
+    payment_hash = payment.payment_hash
+    status = await reachable(context.backend.lookup_invoice(payment_hash))
+    if status.state is NodeInvoiceState.OPEN:
+        status = await reachable(context.backend.cancel_invoice(payment_hash))
+    if status.state not in {NodeInvoiceState.CANCELED, NodeInvoiceState.UNKNOWN}:
+        return _TAKEN
+    height = (await reachable(context.backend.info())).block_height
+    if why := context.same_node.other():
+        raise KitestringError(Reason.UNAVAILABLE, private=why)
+    deadline, now = height + invoice.hold_blocks, context.clock.now()
+    await context.record(
+        HoldPayment(payment.node_id, payment_hash, payment.amount_msat, deadline, now, payment.payment_id)
+    )
+    return None

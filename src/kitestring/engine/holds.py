@@ -1,0 +1,195 @@
+"""Hold invoices: made, settled and cancelled by their makers, and followed until they have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, assert_never
+
+from kitestring.base.commands import CancelHold, MakeHoldInvoice, SettleHold
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.events import EventKind
+from kitestring.base.grants import Grant
+from kitestring.base.invoices import WAITING, Decision, InvoiceState
+from kitestring.base.node import NodeInvoiceState
+from kitestring.base.outcomes import HoldEnded, Refused
+from kitestring.base.payments import preimage_fits
+from kitestring.base.records import Invoice, Request
+from kitestring.base.transactions import Claimed, Committed, DecideHold, Denied, Finished, HoldPayment, Running, Stale
+from kitestring.engine.answers import Answers, new_request, unclaimed_request
+from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.grants import Grants
+from kitestring.engine.hold_pursuit import Followed, HoldPursuit
+from kitestring.engine.incoming import IncomingMoney
+from kitestring.engine.invoices import Invoices
+from kitestring.engine.node import NodeGate, reachable
+from kitestring.engine.outcomes import hold_ended
+from kitestring.engine.reads import scope_of
+from kitestring.engine.shares import full
+from kitestring.policy.rules import refuse_caller
+
+#: Rows read in one go at a start.
+PAGE: Final = 200
+_NEWS: Final = frozenset({EventKind.ACCEPTED, EventKind.CANCELED, EventKind.RECEIVED})
+_UNPAID: Final = Refused(Reason.CONFLICT, "nobody has paid this hold invoice yet: there is nothing to settle")
+_IS_SETTLED: Final = Refused(Reason.CONFLICT, "this hold invoice is being settled, and cannot be cancelled any more")
+_IS_CANCELLED: Final = Refused(Reason.CONFLICT, "this hold invoice is being cancelled, and cannot be settled any more")
+_NO_PREIMAGE: Final = Refused(Reason.MALFORMED, "the preimage of this hold invoice is not kept here: give it")
+_WRONG_PREIMAGE: Final = Refused(Reason.MALFORMED, "this is not the preimage of the payment hash")
+_NONE: Final = Refused(Reason.UNKNOWN_TARGET, "there is no such hold invoice on this connection")
+
+
+class Holds:
+    """The hold invoices of one service."""
+
+    def __init__(
+        self, context: Context, answers: Answers, grants: Grants, gate: NodeGate, invoices: Invoices,
+        incoming: IncomingMoney,
+    ) -> None:  # fmt: skip
+        self._context = context
+        self._answers = answers
+        self._grants = grants
+        self._gate = gate
+        self._invoices = invoices
+        self._incoming = incoming
+        self._followed = Followed()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        context.store.subscribe(self._hear)
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """Tasks that wait for payers and decisions: a stop does not wait for them."""
+        return set(self._tasks.values())
+
+    # ------------------------------------------------------------ made and decided
+
+    async def make(self, incoming: Incoming, command: MakeHoldInvoice) -> Refused | None:
+        """As :meth:`Invoices.handle`; then the invoice is followed."""
+        refused = await self._invoices.handle(incoming, command)
+        made = await self._context.store.invoice_by_hash(self._context.node.node_id, command.payment_hash)
+        if made is not None and made.is_hold and made.state in WAITING:
+            self.follow(made.invoice_id)
+        return refused
+
+    async def decide(self, incoming: Incoming, command: SettleHold | CancelHold) -> Refused | None:
+        """Store the decision and carry it out. The answer comes when the node has said that the invoice has ended.
+
+        Raises KitestringError when the ledger cannot be read or written; then nothing was said.
+        """
+        answer = await self._decide(incoming, command)
+        if isinstance(answer, Refused):
+            await self._answers.refuse(incoming, answer)
+        elif answer is not None:
+            await self._answers.store(unclaimed_request(incoming, self._context.clock.now()), answer)
+        return None
+
+    async def _decide(self, incoming: Incoming, command: SettleHold | CancelHold) -> HoldEnded | Refused | None:
+        """None where the request is claimed, and is answered by whoever carries the decision out."""
+        grant = await self._grants.get(incoming.grant_id)
+        for _ in range(MAX_STALE_ROUNDS):
+            refused = refuse_caller(grant, self._context.clock.now(), command)
+            if refused is not None or grant is None:
+                return refused or Refused(Reason.CONNECTION_ENDED)
+            if await self._answers.known(incoming.request_id):
+                return None
+            invoice = await self._find(grant, command.payment_hash)
+            decided = _NONE if invoice is None else await self._verdict(invoice, command)
+            if invoice is None or not isinstance(decided, DecideHold):
+                return decided if isinstance(decided, HoldEnded | Refused) else _NONE
+            answer = await self._apply(incoming, grant, decided)
+            if not isinstance(answer, Stale):
+                return answer
+            grant = await self._grants.reload(grant.grant_id)
+        return Refused(Reason.BUSY, "the hold invoice or the connection keeps changing; try again")
+
+    async def _apply(self, incoming: Incoming, grant: Grant, decided: DecideHold) -> Refused | Stale | None:
+        request = new_request(incoming, decided.now, decided.invoice_id)
+        answer = await self._context.store.apply(
+            DecideHold(decided.invoice_id, decided.decision, decided.now, request, grant.version, decided.preimage)
+        )
+        match answer:
+            case Claimed() | Running():
+                self.follow(decided.invoice_id)
+                self._context.holds.tell(decided.invoice_id)
+                return None
+            case Finished():
+                self._context.deliver(answer.messages)
+                return None
+            case Denied():
+                if answer.reason is not Reason.RATE_LIMITED:
+                    return Refused(answer.reason)
+                words = "too many requests wait for the end of this hold invoice"
+                return full(words, self._context.clock.now())
+            case Stale():
+                return answer
+        assert_never(answer)
+
+    async def _find(self, grant: Grant, payment_hash: str) -> Invoice | None:
+        """Nobody but its maker, and the owner, knows of it."""
+        found = await self._context.store.invoice_by_hash(self._context.node.node_id, payment_hash)
+        scope = scope_of(grant)
+        if found is None or not found.is_hold or scope.grant_id not in {"", found.grant_id}:
+            return None
+        return found
+
+    async def _verdict(self, invoice: Invoice, command: SettleHold | CancelHold) -> HoldEnded | Refused | DecideHold:
+        is_settle = isinstance(command, SettleHold)
+        preimage = ""
+        if isinstance(command, SettleHold):
+            preimage = command.preimage or invoice.preimage
+            if not preimage:
+                return _NO_PREIMAGE
+            if not preimage_fits(preimage, invoice.payment_hash):
+                return _WRONG_PREIMAGE
+        if invoice.state not in WAITING:
+            return hold_ended(command, invoice, invoice.state)
+        wanted = Decision.SETTLE if is_settle else Decision.CANCEL
+        if invoice.decision not in {Decision.NONE, wanted}:
+            return _IS_CANCELLED if is_settle else _IS_SETTLED
+        if is_settle and invoice.state is InvoiceState.OPEN:
+            refused = await self._not_held(invoice)
+            if refused is not None:
+                return refused
+        return DecideHold(invoice.invoice_id, wanted, self._context.clock.now(), preimage=preimage)
+
+    async def _not_held(self, invoice: Invoice) -> Refused | None:
+        """Ask the node about an invoice of which nothing was heard yet: an app may have heard it from its payer."""
+        try:
+            status = await reachable(self._context.backend.lookup_invoice(invoice.payment_hash))
+        except KitestringError as unavailable:
+            return Refused.of(unavailable)
+        if status.state is not NodeInvoiceState.ACCEPTED:
+            return _UNPAID
+        held = (status.received_msat, status.settle_deadline, self._context.clock.now())
+        await self._context.store.apply(HoldPayment(invoice.node_id, invoice.payment_hash, *held))
+        return None
+
+    # ------------------------------------------------------------ under way
+
+    def follow(self, invoice_id: str) -> None:
+        """Follow a hold invoice until it has ended; one that is followed already, goes on."""
+        if invoice_id in self._tasks:
+            return
+        pursuit = HoldPursuit(self._context, self._answers, self._gate, self._incoming, self._followed, invoice_id)
+        task = self._context.spawn(pursuit.run())
+        self._tasks[invoice_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(invoice_id, None))
+
+    async def recover(self) -> None:
+        """Follow all that a crash or a stop has left."""
+        store, after = self._context.store, ""
+        while page := await store.holds(after=after, limit=PAGE):
+            for invoice in page:
+                self.follow(invoice.invoice_id)
+            after = page[-1].invoice_id
+
+    async def answer_orphan(self, request: Request) -> None:
+        """Answer a request whose hold invoice had ended before the crash that kept the answer from being stored."""
+        if request.payment_id and await self._context.store.invoice(request.payment_id) is not None:
+            self.follow(request.payment_id)
+
+    def _hear(self, news: Committed) -> None:
+        for event in news.events:
+            if event.kind in _NEWS:
+                self._context.holds.tell(event.subject)
+            if event.kind is EventKind.ACCEPTED:
+                self.follow(event.subject)

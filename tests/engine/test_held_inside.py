@@ -1,0 +1,234 @@
+"""Payer and payee in one service: the payer's reserve is what is held, and the node holds nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kitestring.base.commands import CancelHold, SettleHold
+from kitestring.base.errors import Reason
+from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import Msat
+from kitestring.base.node import NodeInvoiceState
+from kitestring.base.outcomes import HoldEnded, Paid, TransactionState
+from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
+from tests.kit.clock import virtual
+from tests.kit.engine.crossings import Crossings, KilledError
+from tests.kit.engine.holding import EVERY, HASH, PREIMAGE, accepted, cancel, events, hold, settle, stored
+from tests.kit.engine.node import BLOCK_S
+from tests.kit.engine.rig import AMOUNT, Life, Rig
+
+SETTLED = HoldEnded(HASH, TransactionState.SETTLED, Msat(AMOUNT))
+ENDED = HoldEnded(HASH, TransactionState.EXPIRED)
+FUNDED = 10 * AMOUNT
+
+
+async def both(rig: Rig) -> None:
+    await rig.account("shop", 0)
+    await rig.account("purse", FUNDED)
+    await rig.grant("till", account="shop", methods=EVERY)
+    await rig.grant("app", account="purse", methods=EVERY)
+
+
+async def paid(rig: Rig, name: str = "p1", **more: Any) -> None:
+    """The app pays the hold invoice of the till, and waits."""
+    await rig.pay(name, "app", await hold(rig, **more), AMOUNT)
+    await accepted(rig)
+
+
+async def funds(rig: Rig) -> tuple[int, int]:
+    return await rig.available("shop"), await rig.available("purse")
+
+
+@virtual
+async def test_the_reserve_stays_until_the_payee_settles_and_then_both_sides_move_without_a_fee(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        await paid(rig)
+        held = await stored(rig)
+        assert (held.state, held.settle_deadline) == (InvoiceState.ACCEPTED, life.node.height + 144)
+        await rig.clock.sleep(3_600)
+        assert await funds(rig) == (0, FUNDED - AMOUNT)
+        assert rig.told("p1") == []
+        assert await rig.state(HASH) == "reserved"
+        assert life.node._made[HASH].state == "canceled"  # nobody outside can pay it as well
+        assert await settle(rig) == SETTLED
+        assert await rig.answer("p1") == Paid(HASH, PREIMAGE, Msat(AMOUNT), Msat(0), internal=True)
+        assert await funds(rig) == (AMOUNT, FUNDED - AMOUNT)
+        assert [kind for kind, _ in await events(rig)] == ["accepted", "received"]
+        assert life.node.received() == {}
+
+
+@virtual
+async def test_what_the_payee_cancels_goes_back_to_the_payer(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        await paid(rig)
+        assert await cancel(rig) == ENDED
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == (0, FUNDED)
+        assert (await stored(rig)).state is InvoiceState.CANCELED
+        assert (await settle(rig)).reason is Reason.CONFLICT
+
+
+@virtual
+async def test_the_deadline_holds_inside_the_service_too(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        await paid(rig, min_cltv_delta=40)
+        await rig.clock.sleep((40 - CANCEL_BEFORE_BLOCKS + 1) * BLOCK_S)
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == (0, FUNDED)
+        assert (await stored(rig)).state is InvoiceState.CANCELED
+        assert any("cancelled in time" in detail for kind, detail in await events(rig) if kind == "alarm")
+
+
+@pytest.mark.parametrize("state", [NodeInvoiceState.ACCEPTED, NodeInvoiceState.SETTLED])
+@virtual
+async def test_who_has_paid_from_outside_first_is_served_first(life: Life, state: NodeInvoiceState) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        looks = life.node.lookup_invoice
+
+        async def paid_meanwhile(payment_hash: str) -> object:
+            life.node.replace("lookup_invoice", looks)
+            assert life.node.pay_in(payment_hash)
+            if state is NodeInvoiceState.SETTLED:
+                await life.node.settle_invoice(PREIMAGE)
+            return await looks(payment_hash)
+
+        life.node.replace("lookup_invoice", paid_meanwhile)
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        assert (await rig.answer("p1")).reason is Reason.INVOICE_TAKEN
+        if state is NodeInvoiceState.ACCEPTED:
+            await accepted(rig)
+            assert await settle(rig) == SETTLED
+        await rig.clock.sleep(60)
+        assert await funds(rig) == (AMOUNT, FUNDED)
+
+
+@virtual
+async def test_nothing_is_held_twice_while_the_node_does_not_say_that_nobody_outside_can_pay(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        life.node.offline = True
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(600)
+        assert (await stored(rig)).state is InvoiceState.OPEN
+        assert await funds(rig) == (0, FUNDED - AMOUNT)
+        life.node.offline = False
+        await accepted(rig)
+        assert await settle(rig) == SETTLED
+
+
+@virtual
+async def test_another_node_at_the_address_says_nothing_about_the_height(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        tells = life.node.info
+
+        async def of_another() -> object:
+            life.node.node_id = "03" + "cd" * 32
+            return await tells()
+
+        here = life.node.there
+        life.node.replace("info", of_another)
+        life.node.there = here
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(5)
+        life.node.replace("info", tells)
+        await accepted(rig)
+
+
+@virtual
+async def test_a_decision_to_cancel_that_is_quicker_than_the_payer_ends_the_payment(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        life.node.offline = True
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        await rig.handle("c1", "till", CancelHold(payment_hash=HASH))
+        life.node.offline = False
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert await rig.answer("c1") == ENDED
+        assert await funds(rig) == (0, FUNDED)
+
+
+@virtual
+async def test_a_second_payer_is_told_that_it_is_taken(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        await rig.grant("second", account="purse", methods=EVERY)
+        await paid(rig)
+        held = await stored(rig)
+        await rig.pay("p2", "second", (held.bolt11, HASH), AMOUNT)
+        assert (await rig.answer("p2")).reason is Reason.INVOICE_TAKEN
+        await settle(rig)
+        assert await funds(rig) == (AMOUNT, FUNDED - AMOUNT)
+
+
+@virtual
+async def test_a_stop_does_not_wait_for_the_payee(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        await paid(rig)
+        began = asyncio.get_running_loop().time()
+        assert await rig.engine.stop(60) == 1
+        assert asyncio.get_running_loop().time() - began < 1
+    async with life.service() as rig:
+        assert await settle(rig) == SETTLED
+        assert isinstance(await rig.answer("p1"), Paid)
+
+
+@virtual
+async def test_money_of_another_node_goes_back_at_once(life: Life) -> None:
+    """Nothing was ever held at any node: no node has to be asked."""
+    async with life.service() as rig:
+        await both(rig)
+        await paid(rig)
+    life.node.exchange("03" + "cd" * 32)
+    async with life.service() as rig:
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == (0, FUNDED)
+        assert await rig.store.holds() == []
+
+
+DEATHS = [
+    "after ClaimPayment", "before cancel_invoice", "after cancel_invoice", "before HoldPayment", "after HoldPayment",
+    "before DecideHold", "after DecideHold", "before RecordPayment", "after RecordPayment",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+@pytest.mark.parametrize("label", DEATHS)
+@virtual
+async def test_it_is_carried_on_wherever_the_process_was_killed(life: Life, label: str, is_settled: bool) -> None:
+    decision = SettleHold(payment_hash=HASH, preimage=PREIMAGE) if is_settled else CancelHold(payment_hash=HASH)
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+    crossings = Crossings(at=label)
+    async with life.service(crossings) as rig:
+        try:
+            await rig.pay("p1", "app", invoice, AMOUNT)
+            await rig.clock.sleep(30)
+            if not crossings.killed.is_set():
+                await rig.handle("d1", "till", decision)
+                await rig.clock.sleep(30)
+        except KilledError:
+            pass
+        assert crossings.killed.is_set()
+    async with life.service() as rig:
+        await rig.clock.sleep(60)
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(60)
+        await rig.handle("d1", "till", decision)
+        assert await rig.answer("d1") == (SETTLED if is_settled else ENDED)
+        answer = await rig.answer("p1")
+        assert isinstance(answer, Paid) if is_settled else answer.reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == ((AMOUNT, FUNDED - AMOUNT) if is_settled else (0, FUNDED))

@@ -1,0 +1,339 @@
+"""One hold invoice until its end: the deadline, a node that is away, and what the node itself has done."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitestring.base.commands import CancelHold, SettleHold
+from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.invoices import Decision, InvoiceState
+from kitestring.base.money import Msat
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState
+from kitestring.base.outcomes import HoldEnded, TransactionState
+from kitestring.engine import hold_pursuit as module
+from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS, WARN_BEFORE_BLOCKS
+from tests.kit.clock import virtual
+from tests.kit.engine.crossings import Crossings, KilledError
+from tests.kit.engine.holding import EVERY, HASH, PREIMAGE, accepted, cancel, events, held, hold, settle, stored
+from tests.kit.engine.node import BLOCK_S
+from tests.kit.engine.rig import AMOUNT, Life, Rig
+
+SETTLED = HoldEnded(HASH, TransactionState.SETTLED, Msat(AMOUNT))
+ENDED = HoldEnded(HASH, TransactionState.EXPIRED)
+
+
+async def till(rig: Rig) -> None:
+    await rig.account("shop", 0)
+    await rig.grant("till", account="shop", methods=EVERY)
+
+
+async def alarms(rig: Rig) -> list[str]:
+    return [detail for kind, detail in await events(rig) if kind == "alarm"]
+
+
+# ------------------------------------------------------------ the deadline
+
+
+@virtual
+async def test_the_owner_is_told_before_the_deadline_and_then_it_is_cancelled_while_there_is_time(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        invoice = await held(rig, min_cltv_delta=40)
+        deadline = invoice.settle_deadline or 0
+        await rig.clock.sleep((40 - WARN_BEFORE_BLOCKS - 1) * BLOCK_S)
+        assert await alarms(rig) == []
+        await rig.clock.sleep(2 * BLOCK_S)
+        (warning,) = await alarms(rig)
+        assert f"{HASH} goes back at block {deadline}" in warning
+        assert warning.endswith("nobody has settled it yet")
+        assert (await stored(rig)).state is InvoiceState.ACCEPTED
+        await rig.clock.sleep((WARN_BEFORE_BLOCKS - CANCEL_BEFORE_BLOCKS) * BLOCK_S)
+        ended = await stored(rig)
+        assert (ended.state, ended.decision) == (InvoiceState.CANCELED, Decision.CANCEL)
+        assert life.node.height < deadline - CANCEL_BEFORE_BLOCKS + 2
+        assert life.node._made[HASH].state == "canceled"
+        assert "it was cancelled in time" in (await alarms(rig))[1]
+        assert len(await alarms(rig)) == 2
+        refused = await settle(rig)
+        assert (refused.reason, "cancelled" in refused.message) == (Reason.CONFLICT, True)
+
+
+@virtual
+async def test_a_warning_is_not_repeated_by_the_next_start(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig, min_cltv_delta=40)
+        await rig.clock.sleep((40 - WARN_BEFORE_BLOCKS + 1) * BLOCK_S)
+        assert len(await alarms(rig)) == 1
+    async with life.service() as rig:
+        await rig.clock.sleep(BLOCK_S)
+        assert len(await alarms(rig)) == 1
+
+
+@pytest.mark.parametrize("blocks", [30, 50])
+@virtual
+async def test_a_deadline_that_came_near_or_passed_while_the_service_was_dead_is_heeded_at_once(
+    life: Life, blocks: int
+) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig, min_cltv_delta=40)
+    await life.clock.sleep(blocks * BLOCK_S)
+    async with life.service() as rig:
+        await rig.clock.sleep(120)
+        assert (await stored(rig)).state is InvoiceState.CANCELED
+        assert life.node.held() == {}
+        assert await rig.available("shop") == 0
+        assert len(await alarms(rig)) >= 1
+        assert (await settle(rig)).reason is Reason.CONFLICT
+
+
+@virtual
+async def test_what_is_decided_to_settle_is_never_cancelled_by_its_deadline_and_the_owner_is_told(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig, min_cltv_delta=40)
+        never = rig.node.settle_invoice
+
+        async def away(_: str) -> InvoiceStatus:
+            raise TimeoutError("no answer")
+
+        life.node.replace("settle_invoice", away)
+        await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+        await rig.clock.sleep(35 * BLOCK_S)
+        assert (await stored(rig)).state is InvoiceState.ACCEPTED
+        (warning,) = await alarms(rig)
+        assert warning.endswith("the node could not be told yet to settle it")
+        life.node.replace("settle_invoice", never)
+        assert await rig.answer("s1") == SETTLED
+
+
+@virtual
+async def test_a_height_that_nobody_tells_keeps_nobody_from_settling(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+
+        async def silent() -> object:
+            raise TimeoutError("no answer")
+
+        life.node.replace("info", silent)
+        rig.engine._gate._info = None
+        assert await settle(rig) == SETTLED
+
+
+# ------------------------------------------------------------ a node that is away, or ill
+
+
+@virtual
+async def test_a_decision_is_carried_out_as_soon_as_the_node_is_back(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        life.node.offline = True
+        await rig.handle("c1", "till", CancelHold(payment_hash=HASH))
+        await rig.clock.sleep(600)
+        assert rig.told("c1") == []
+        life.node.offline = False
+        assert await rig.answer("c1") == ENDED
+
+
+@virtual
+async def test_what_the_node_has_given_back_before_anybody_decided_is_told_to_the_owner(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        await life.node.cancel_invoice(HASH)
+        await rig.clock.sleep(120)
+        assert (await stored(rig)).state is InvoiceState.CANCELED
+        (alarm,) = await alarms(rig)
+        assert alarm.endswith("before anybody has decided about it")
+
+
+@virtual
+async def test_what_the_node_has_given_back_before_it_was_told_to_settle_is_no_money(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        life.node.offline = True
+        await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+        life.node._made[HASH].state = NodeInvoiceState.CANCELED
+        life.node.offline = False
+        assert (await rig.answer("s1")).reason is Reason.CONFLICT
+        assert await rig.available("shop") == 0
+        (alarm,) = await alarms(rig)
+        assert alarm.endswith("before it was to be settled")
+
+
+@virtual
+async def test_what_the_node_has_settled_although_it_was_to_be_cancelled_is_credited(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        life.node.offline = True
+        await rig.handle("c1", "till", CancelHold(payment_hash=HASH))
+        life.node.offline = False
+        await life.node.settle_invoice(PREIMAGE)  # by the owner's own hand
+        refused = await rig.answer("c1")
+        assert (refused.reason, "was settled" in refused.message) == (Reason.CONFLICT, True)
+        assert await rig.available("shop") == AMOUNT
+
+
+@virtual
+async def test_a_node_that_says_what_does_not_fit_is_asked_again_and_not_all_the_time(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        said = [NodeInvoiceState.OPEN, NodeInvoiceState.ACCEPTED, NodeInvoiceState.OPEN]
+        settles = life.node.settle_invoice
+
+        async def odd(preimage: str) -> InvoiceStatus:
+            if said:
+                return InvoiceStatus(said.pop(), received_msat=Msat(AMOUNT), settle_deadline=9_999)
+            return await settles(preimage)
+
+        life.node.replace("settle_invoice", odd)
+        assert await settle(rig) == SETTLED
+
+
+@virtual
+async def test_a_settlement_of_less_than_was_asked_for_is_the_owners_and_is_looked_at_again_only_now_and_then(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        asked = 0
+
+        async def little(_: str) -> InvoiceStatus:
+            nonlocal asked
+            asked += 1
+            return InvoiceStatus(NodeInvoiceState.SETTLED, received_msat=Msat(1), settled_at=5, preimage=PREIMAGE)
+
+        life.node.replace("settle_invoice", little)
+        await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+        await rig.clock.sleep(600)
+        assert await rig.available("shop") == 0
+        assert 2 <= asked < 30
+
+
+@virtual
+async def test_whatever_breaks_off_is_carried_on(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        errors: list[Exception] = [ZeroDivisionError("a bug"), KitestringError(Reason.INTERNAL, "the disk is full")]
+        invoice = rig.store.invoice
+
+        async def broken(invoice_id: str) -> object:
+            if errors:
+                raise errors.pop()
+            return await invoice(invoice_id)
+
+        rig.store.invoice = broken
+        assert await settle(rig) == SETTLED
+
+
+# ------------------------------------------------------------ many
+
+
+@virtual
+async def test_of_more_than_are_followed_the_state_is_looked_up(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_FOLLOWED", 1)
+    async with life.service() as rig:
+        await till(rig)
+        await hold(rig)
+        await rig.clock.sleep(1)
+        other = "ab" * 32
+        await hold(rig, "h2", payment_hash=other)
+        assert life.node.pay_in(other)
+        await accepted(rig, other)
+        assert life.node.calls.count("track_invoice") == 1
+        assert await cancel(rig, payment_hash=other) == HoldEnded(other, TransactionState.EXPIRED)
+        assert life.node.pay_in(HASH)
+        await accepted(rig)
+
+
+@virtual
+async def test_one_of_another_node_waits_for_it(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+    life.node.exchange("03" + "cd" * 32)
+    async with life.service() as rig:
+        await rig.clock.sleep(600)
+        assert rig.engine._holds.tasks == set()
+        (invoice,) = await rig.store.holds()
+        assert invoice.state is InvoiceState.ACCEPTED
+        assert (await cancel(rig)).reason is Reason.UNKNOWN_TARGET
+    life.node.exchange("02" + "ab" * 32)
+    async with life.service() as rig:
+        assert await settle(rig) == SETTLED
+
+
+# ------------------------------------------------------------ killed
+
+
+DEATHS = [
+    "before DecideHold", "after DecideHold", "before settle_invoice", "after settle_invoice", "before Credit",
+    "after Credit", "before HoldPayment", "after HoldPayment",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("label", DEATHS)
+@virtual
+async def test_a_settlement_is_carried_on_wherever_the_process_was_killed(life: Life, label: str) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await hold(rig)
+    assert life.node.pay_in(HASH)
+    crossings = Crossings(at=label)
+    async with life.service(crossings) as rig:
+        try:
+            await rig.until(lambda: _is(rig, InvoiceState.ACCEPTED, crossings))
+            await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+            await rig.clock.sleep(300)
+        except KilledError:
+            pass
+        assert crossings.killed.is_set()
+    async with life.service() as rig:
+        await accepted_or_more(rig)
+        await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+        assert await rig.answer("s1") == SETTLED
+        await rig.clock.sleep(300)
+        assert await rig.available("shop") == AMOUNT
+        assert (await stored(rig)).state is InvoiceState.SETTLED
+
+
+@pytest.mark.parametrize("label", ["after DecideHold", "before cancel_invoice", "after cancel_invoice",
+                                   "before EndHold", "after EndHold"])  # fmt: skip
+@virtual
+async def test_a_cancellation_is_carried_on_wherever_the_process_was_killed(life: Life, label: str) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+    crossings = Crossings(at=label)
+    async with life.service(crossings) as rig:
+        try:
+            await rig.handle("c1", "till", CancelHold(payment_hash=HASH))
+            await rig.clock.sleep(300)
+        except KilledError:
+            pass
+        assert crossings.killed.is_set()
+    async with life.service() as rig:
+        await rig.clock.sleep(300)
+        assert (await stored(rig)).state is InvoiceState.CANCELED
+        assert life.node.held() == {}
+        await rig.handle("c1", "till", CancelHold(payment_hash=HASH))
+        assert await rig.answer("c1") == ENDED
+
+
+async def _is(rig: Rig, state: InvoiceState, crossings: Crossings) -> bool:
+    return crossings.killed.is_set() or (await stored(rig)).state is state
+
+
+async def accepted_or_more(rig: Rig) -> None:
+    async def is_it() -> bool:
+        return (await stored(rig)).state is not InvoiceState.OPEN
+
+    await rig.until(is_it)

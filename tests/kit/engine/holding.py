@@ -1,0 +1,70 @@
+"""Hold invoices of one service: short makers of what is asked about them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from kitestring.base.commands import CancelHold, MakeHoldInvoice, SettleHold
+from kitestring.base.money import Msat
+from kitestring.base.outcomes import Invoiced
+from kitestring.base.records import Invoice
+from tests.kit.engine.rig import AMOUNT, Rig
+
+PREIMAGE = "5a" * 32
+HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
+OTHER_HASH = sha256(bytes.fromhex("6b" * 32)).hexdigest()
+METHODS = "pay_invoice make_invoice make_hold_invoice settle_hold_invoice cancel_hold_invoice lookup_invoice"
+EVERY = METHODS + " get_balance list_transactions"
+
+
+def order(payment_hash: str = HASH, amount: int | None = AMOUNT, **more: Any) -> MakeHoldInvoice:
+    return MakeHoldInvoice(payment_hash=payment_hash, amount_msat=None if amount is None else Msat(amount), **more)
+
+
+async def hold(rig: Rig, request_id: str = "h1", grant: str = "till", **more: Any) -> tuple[str, str]:
+    """Make a hold invoice: (bolt11, payment hash)."""
+    await rig.handle(request_id, grant, order(**more))
+    made = await rig.answer(request_id)
+    assert isinstance(made, Invoiced), made
+    return made.transaction.bolt11, made.transaction.payment_hash
+
+
+async def accepted(rig: Rig, payment_hash: str = HASH) -> Invoice:
+    """Wait until its payment is held."""
+
+    async def is_accepted() -> bool:
+        return (await stored(rig, payment_hash)).state == "accepted"
+
+    await rig.until(is_accepted)
+    return await stored(rig, payment_hash)
+
+
+async def held(rig: Rig, request_id: str = "h1", grant: str = "till", **more: Any) -> Invoice:
+    """A hold invoice that somebody outside has paid."""
+    _, payment_hash = await hold(rig, request_id, grant, **more)
+    assert rig.node.pay_in(payment_hash)
+    return await accepted(rig, payment_hash)
+
+
+async def stored(rig: Rig, payment_hash: str = HASH) -> Invoice:
+    found = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
+    assert found is not None
+    return found  # type: ignore[no-any-return]  # the store of a rig may be any
+
+
+async def settle(rig: Rig, request_id: str = "s1", grant: str = "till", preimage: str = PREIMAGE) -> Any:
+    payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+    await rig.handle(request_id, grant, SettleHold(payment_hash=payment_hash, preimage=preimage))
+    return await rig.answer(request_id)
+
+
+async def cancel(rig: Rig, request_id: str = "c1", grant: str = "till", payment_hash: str = HASH) -> Any:
+    await rig.handle(request_id, grant, CancelHold(payment_hash=payment_hash))
+    return await rig.answer(request_id)
+
+
+async def events(rig: Rig) -> list[tuple[str, str]]:
+    """Kind and detail of everything that became true about invoices and alarms."""
+    kinds = {"received", "accepted", "canceled", "expired", "alarm"}
+    return [(row.kind.value, row.detail) for row in await rig.store.events(0, 500) if row.kind.value in kinds]
