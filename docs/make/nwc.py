@@ -8,12 +8,13 @@ from typing import Final, get_args
 from kitestring.app.owner.connections import PresetName, preset_methods
 from kitestring.app.service.routes import NOTIFICATION_GIVE_UP_S
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import MAX_PARTS
+from kitestring.base.commands import HOLD_BLOCKS, MAX_HOLD_BLOCKS, MAX_PARTS, MIN_HOLD_BLOCKS
 from kitestring.base.destinations import MAX_RECORD_BYTES, MAX_RECORDS, MIN_RECORD_TYPE, PREIMAGE_RECORD
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO
+from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
 from kitestring.ledger.sqlite.reader import COUNT_LIMIT
 from kitestring.policy.presets import PRESETS
 from kitestring.wire.grammar import NotificationType
@@ -59,6 +60,9 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "get_budget": (),
     "get_info": (),
     "list_transactions": (),
+    "make_hold_invoice": (Reason.INVOICE_TAKEN, Reason.UNSUPPORTED),
+    "settle_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
+    "cancel_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
 }
 
 #: The event that a notification follows from, in words.
@@ -152,6 +156,24 @@ the middle carries on the rest, within `payments.send_within_s`; the same event 
 - The permission is one of its own: an app may be told its budget and not the balance, and the other way round.
 
 `get_balance` of a connection with a budget is what is left of that, where the account has more.
+
+## Hold invoices (03)
+
+`make_hold_invoice` makes an invoice of the `payment_hash` that the app gives; the app keeps the preimage. The node
+holds what is paid to it: the state is `accepted`, with `settle_deadline`, the height of the block at which it goes
+back.
+
+- `settle_hold_invoice` takes it, with the `preimage`. The answer `{{}}` comes when the node has settled, also when the
+  same was asked before. `OTHER` while nobody has paid, and after it was cancelled.
+- `cancel_hold_invoice` gives it back, and lets nobody pay an unpaid one. `{{}}` also where it was cancelled before, or
+  has expired. `OTHER` after it was settled.
+- Only the connection that made one, and the owner, can settle, cancel or see it: to all others it is `NOT_FOUND`.
+- A payment hash is good once, whoever has used it: `OTHER`.
+- `min_cltv_expiry_delta` is the least number of blocks that a payment leaves for the decision: {HOLD_BLOCKS} unless the
+  app says so, at least {MIN_HOLD_BLOCKS}, at most {MAX_HOLD_BLOCKS:,}. What nobody has decided about is cancelled
+  {CANCEL_BEFORE_BLOCKS} blocks before its deadline.
+- The state of one that was cancelled is `expired`: the text has no other word.
+- They are announced where the node can hold payments.
 
 ## History (05)
 

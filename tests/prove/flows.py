@@ -5,15 +5,20 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import suppress
+from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 from kitestring.base.approvals import DebitSession, Ruling
 from kitestring.base.budgets import Budget
+from kitestring.base.commands import MIN_HOLD_BLOCKS
 from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
 from kitestring.base.transactions import SaveSession
+from kitestring.codec import bolt11
+from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
 from tests.kit.app.client import POINTER
 from tests.kit.engine.node import Script
 from tests.prove.stage import AMOUNT, FEE, FUNDED, GUEST, KNOWN, Flow, Play, Stage, command
@@ -271,6 +276,94 @@ async def _shows_a_session(stage: Stage) -> None:
     await stage.told("again")
 
 
+# ---------------------------------------------------------------- hold invoices
+
+#: A hash is good once, also where a crash has kept its invoice from being stored: so often another one is taken.
+HASHES: Final = 4
+
+
+async def _has_hold(stage: Stage, blocks: int = 0) -> tuple[str, str]:
+    """A hold invoice of the till, and the preimage of its hash."""
+    till = stage.app("till")
+    for number in range(HASHES):
+        preimage = sha256(b"hold %d" % number).hexdigest()
+        params = {"payment_hash": sha256(bytes.fromhex(preimage)).hexdigest(), "amount": AMOUNT}
+        params |= {"min_cltv_expiry_delta": blocks} if blocks else {}
+        name = f"hold {number}"
+        stage.ask(name, till, partial(till.request, "make_hold_invoice", params))
+        made = await stage.told(name)
+        if not made.get("error"):
+            return str(made["result"]["invoice"]), preimage
+    raise AssertionError("no hash was good enough")
+
+
+async def _is_in(stage: Stage, text: str, *states: InvoiceState) -> None:
+    payment_hash = bolt11.decode(text, recover=False).payment_hash
+
+    async def is_it() -> bool:
+        found = await stage.service.store.invoice_by_hash(stage.node.there, payment_hash)
+        return found is not None and found.state in {*states, InvoiceState.SETTLED, InvoiceState.CANCELED}
+
+    await stage.until(is_it, f"a hold invoice never was {states}")
+
+
+async def _decides(stage: Stage, text: str, preimage: str) -> None:
+    """``preimage`` "" cancels."""
+    till = stage.app("till")
+    await _is_in(stage, text, InvoiceState.ACCEPTED)
+    if preimage:
+        stage.ask("settle", till, lambda: till.request("settle_hold_invoice", {"preimage": preimage}))
+        await stage.told("settle")
+        return
+    payment_hash = bolt11.decode(text, recover=False).payment_hash
+    stage.ask("cancel", till, lambda: till.request("cancel_hold_invoice", {"payment_hash": payment_hash}))
+    await stage.told("cancel")
+
+
+async def _holds_and_settles(stage: Stage) -> None:
+    text, preimage = await _has_hold(stage)
+    stage.paid_in("in", text)
+    await _decides(stage, text, preimage)
+
+
+async def _holds_and_cancels(stage: Stage) -> None:
+    text, _ = await _has_hold(stage)
+    stage.paid_in("in", text)
+    await _decides(stage, text, "")
+
+
+async def _holds_and_forgets(stage: Stage) -> None:
+    """Nobody decides: it goes back before its deadline."""
+    text, _ = await _has_hold(stage, MIN_HOLD_BLOCKS)
+    stage.paid_in("in", text)
+    await _is_in(stage, text, InvoiceState.ACCEPTED)
+    await stage.house.clocks.service.sleep((MIN_HOLD_BLOCKS - CANCEL_BEFORE_BLOCKS + 1) * stage.node.block_s)
+    await _is_in(stage, text)
+
+
+async def _has_quick_blocks(stage: Stage) -> None:
+    stage.node.block_s = 20
+
+
+async def _holds_inside(stage: Stage) -> None:
+    text, preimage = await _has_hold(stage)
+    stage.pay("pay", text)
+    await _decides(stage, text, preimage)
+    await stage.told("pay")
+
+
+async def _holds_inside_and_cancels(stage: Stage) -> None:
+    text, _ = await _has_hold(stage)
+    stage.pay("pay", text)
+    await _decides(stage, text, "")
+    await stage.told("pay")
+
+
+async def _holds_nothing(stage: Stage) -> None:
+    assert stage.node.held() == {}
+    assert await stage.service.store.holds() == []
+
+
 COST: Final = -AMOUNT - FEE
 FLOWS: Final = (
     Flow("pay out", _pays(Script(settles_after_s=1)), {"purse": COST}, {"pay": "ok"}, ("bill",)),
@@ -314,6 +407,17 @@ FLOWS: Final = (
     Flow(
         "session", _shows_a_session, {"purse": COST}, {"failed": "GFY 2", "debit": "ok", "again": "GFY 6"}, ("bill",),
         _has_sessions,
+    ),
+    Flow("hold, settled", _holds_and_settles, {"shop": AMOUNT}, {"settle": "ok"}, check=_holds_nothing),
+    Flow("hold, cancelled", _holds_and_cancels, {}, {"cancel": "ok"}, check=_holds_nothing),
+    Flow("hold, forgotten", _holds_and_forgets, {}, {}, (), _has_quick_blocks, _holds_nothing),
+    Flow(
+        "hold inside, settled",
+        _holds_inside, {"purse": -AMOUNT, "shop": AMOUNT}, {"pay": "ok", "settle": "ok"}, check=_holds_nothing,
+    ),
+    Flow(
+        "hold inside, cancelled",
+        _holds_inside_and_cancels, {}, {"pay": "PAYMENT_FAILED", "cancel": "ok"}, check=_holds_nothing,
     ),
 )  # fmt: skip
 BY_NAME: Final = {flow.name: flow for flow in FLOWS}

@@ -42,6 +42,7 @@ DEBITS: Final = 6
 RULINGS: Final = (Ruling.AS_ASKED, Ruling.AS_ASKED, Ruling.BUDGET, Ruling.DENY)
 WORDS: Final = ("c4" * 32, "d5" * 32)
 INVOICES: Final = 3
+HOLDS: Final = 4
 LIVES: Final = 4
 LIFE_S: Final = 90.0
 #: Virtual seconds of fair weather: beyond every time limit.
@@ -90,6 +91,9 @@ class World:
         self.done: list[str] = [f"hazards: {', '.join(self.hazards) or 'none'}"]
         self.asked: list[Asked] = []
         self.sold: list[str] = []
+        self.held: list[str] = []
+        self.decided: list[tuple[str, str, Event]] = []
+        self.luck = random.Random(f"holds {seed}")  # beside the other chances, which stay what they were
         self.copies: list[Files] = []
         self.twins_at: list[float] = []
         self.last_night = self.house.node.state()
@@ -166,6 +170,30 @@ class World:
                 payment_hash = made["result"]["payment_hash"]
                 if payment_hash in self.house.node._made:
                     self.is_paid(payment_hash)
+
+    async def holds(self) -> None:
+        """Hold invoices: paid from outside, then settled, cancelled, or left alone."""
+        till, luck, clock = self.till, self.luck, self.house.clocks.service
+        for number in range(HOLDS):
+            await clock.sleep(luck.uniform(1, LIVES * LIFE_S / HOLDS))
+            preimage = sha256(f"hold {number}".encode()).hexdigest()
+            payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+            asked = till.send("make_hold_invoice", {"payment_hash": payment_hash, "amount": AMOUNT, "expiry": DAY_S})
+            made = await till.first(asked, 200.0)
+            if made is None or made.get("error") or payment_hash not in self.house.node._made:
+                continue
+            if self.house.node.pay_in(payment_hash):
+                self.held.append(payment_hash)
+                self.note(f"{payment_hash[:8]} is held")
+            await clock.sleep(luck.uniform(0, 60))
+            decision = luck.choice(("settle", "settle", "cancel", "nothing"))
+            if decision == "settle":
+                event = till.send("settle_hold_invoice", {"preimage": preimage})
+                self.decided.append((payment_hash, decision, event))
+            if decision == "cancel":
+                event = till.send("cancel_hold_invoice", {"payment_hash": payment_hash})
+                self.decided.append((payment_hash, decision, event))
+            self.note(f"{payment_hash[:8]}: {decision}")
 
     def is_paid(self, payment_hash: str) -> None:
         if "odd amounts" in self.hazards and self.chance.random() < 0.5:
@@ -254,7 +282,7 @@ class World:
             )
         if "low rates" in self.hazards:
             self.house.settings["rates"] = RequestRates(10_000, 1)
-        works = (self.pays(), self.sells(), self.takes(), self.sends())
+        works = (self.pays(), self.sells(), self.takes(), self.sends(), self.holds())
         clients = [asyncio.create_task(work) for work in works]
         try:
             for zone in random.Random(f"zones of {self.seed}").choices(ZONES, k=LIVES):
@@ -293,8 +321,15 @@ class World:
             differences = await house.differences()
             assert not differences, differences
         if not hazards & (LOSING - SPARING):
+            taken = [payment_hash for payment_hash in self.held if payment_hash in house.node.received()]
             earned = await self.service.available("shop")
-            assert earned == AMOUNT * len(self.sold), "what came in is not where it belongs"
+            assert earned == AMOUNT * (len(self.sold) + len(taken)), "what came in is not where it belongs"
+            self._decided_as_told(taken)
+
+    def _decided_as_told(self, taken: list[str]) -> None:
+        for payment_hash, decision, event in self.decided:
+            if self.till.code(event) == "ok":
+                assert (decision == "settle") == (payment_hash in taken), f"{payment_hash[:8]}: told what is not so"
 
     def is_of_two(self, asked: Asked) -> bool:
         """Whether two services that did not know of each other yet may have answered: one refuses, the other pays."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from hashlib import sha256
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -20,14 +21,17 @@ from kitestring.base.commands import (
     MAX_PARTS,
     AnyCommand,
     Bundle,
+    CancelHold,
     GetBalance,
     GetBudget,
     GetInfo,
     ListTransactions,
     LookupInvoice,
+    MakeHoldInvoice,
     MakeInvoice,
     Part,
     PayInvoice,
+    SettleHold,
 )
 from kitestring.base.destinations import Keysend
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
@@ -36,6 +40,7 @@ from kitestring.base.outcomes import (
     Balance,
     BudgetState,
     Found,
+    HoldEnded,
     Info,
     Invoiced,
     Listed,
@@ -265,6 +270,37 @@ class NwcClient:
         )  # fmt: skip
         made = (await self._expected(command, Invoiced)).transaction
         return _check_made(made, amount_msat)
+
+    async def make_hold_invoice(
+        self, payment_hash: str, amount_msat: Msat, *, description: str = "", description_hash: str = "",
+        expiry_s: int = 3600, min_cltv_delta: int = 0, metadata: str = "",
+    ) -> Transaction:  # fmt: skip
+        """Ask for an invoice of a ``payment_hash`` (64 hex digits) of ours, whose payment the wallet holds until
+        :meth:`settle_hold_invoice` or :meth:`cancel_hold_invoice`, or until its deadline.
+
+        ``min_cltv_delta`` is the least number of blocks that a payment leaves for that, 0: as the wallet does it.
+        Raises KitestringError as :meth:`make_invoice`, UNSUPPORTED where the wallet does not announce hold invoices.
+        """
+        command = MakeHoldInvoice(
+            payment_hash=payment_hash, amount_msat=amount_msat, description=description,
+            description_hash=description_hash, expiry_s=expiry_s, min_cltv_delta=min_cltv_delta, metadata=metadata,
+        )  # fmt: skip
+        made = _check_made((await self._expected(command, Invoiced)).transaction, amount_msat)
+        if bolt11.decode(made.bolt11, recover=False).payment_hash != payment_hash:
+            raise KitestringError(Reason.INTERNAL, "the wallet sent an invoice of another payment hash")
+        return made
+
+    async def settle_hold_invoice(self, preimage: str) -> HoldEnded:
+        """Take what is held for the hash of this preimage (64 hex digits). Asking again is safe, also after an answer
+        that was lost. Raises KitestringError: UNKNOWN_TARGET for no such invoice, another refusal where nobody has paid
+        it, or it was cancelled."""
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        return await self._expected(SettleHold(payment_hash=payment_hash, preimage=preimage), HoldEnded)
+
+    async def cancel_hold_invoice(self, payment_hash: str) -> HoldEnded:
+        """Let nobody pay a hold invoice any more, and give back what is held for it. Asking again is safe. Raises
+        KitestringError as :meth:`settle_hold_invoice`, also where it was settled."""
+        return await self._expected(CancelHold(payment_hash=payment_hash), HoldEnded)
 
     async def lookup_invoice(self, payment_hash: str) -> Transaction:
         """The payment or invoice with this hash (64 hex digits). Raises KitestringError, UNKNOWN_TARGET if none."""

@@ -64,13 +64,21 @@ class HoldPursuit:
         self._followed = followed
         self._invoice_id = invoice_id
         self._looks = pauses()
+        self._is_called = False
+        self.task: asyncio.Task[None] | None = None
+
+    def look_again(self) -> None:
+        """Do not leave it with what was read before: it has changed in the ledger."""
+        self._is_called = True
+        self._context.holds.tell(self._invoice_id)
 
     async def run(self) -> None:
         """Go on until it has ended, whatever breaks off meanwhile."""
         breaks = pauses()
         while True:
             try:
-                if await self._step():
+                self._is_called = False
+                if await self._step() and not self._is_called:
                     return
                 breaks = pauses()
             except KitestringError as failure:

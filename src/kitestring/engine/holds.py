@@ -52,13 +52,13 @@ class Holds:
         self._invoices = invoices
         self._incoming = incoming
         self._followed = Followed()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pursuits: dict[str, HoldPursuit] = {}
         context.store.subscribe(self._hear)
 
     @property
     def tasks(self) -> set[asyncio.Task[None]]:
         """Tasks that wait for payers and decisions: a stop does not wait for them."""
-        return set(self._tasks.values())
+        return {pursuit.task for pursuit in self._pursuits.values() if pursuit.task is not None}
 
     # ------------------------------------------------------------ made and decided
 
@@ -166,13 +166,19 @@ class Holds:
     # ------------------------------------------------------------ under way
 
     def follow(self, invoice_id: str) -> None:
-        """Follow a hold invoice until it has ended; one that is followed already, goes on."""
-        if invoice_id in self._tasks:
+        """Follow a hold invoice until it has ended; one that is followed already, is looked at once more."""
+        known = self._pursuits.get(invoice_id)
+        if known is not None and known.task is not None and not known.task.done():
+            known.look_again()
             return
         pursuit = HoldPursuit(self._context, self._answers, self._gate, self._incoming, self._followed, invoice_id)
-        task = self._context.spawn(pursuit.run())
-        self._tasks[invoice_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(invoice_id, None))
+        self._pursuits[invoice_id] = pursuit
+        pursuit.task = self._context.spawn(pursuit.run())
+        pursuit.task.add_done_callback(lambda _: self._ended(pursuit, invoice_id))
+
+    def _ended(self, pursuit: HoldPursuit, invoice_id: str) -> None:
+        if self._pursuits.get(invoice_id) is pursuit:
+            del self._pursuits[invoice_id]
 
     async def recover(self) -> None:
         """Follow all that a crash or a stop has left."""

@@ -12,16 +12,26 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar, assert_never
+from typing import Final, TypeVar, assert_never, cast
 
 from msgspec.structs import replace
 
 from kitestring.backend.registry import open_backend
-from kitestring.base.commands import ListTransactions, PayInvoice
+from kitestring.base.commands import HOLD_BLOCKS, ListTransactions, PayInvoice
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import TABLE, CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE, ZERO, Msat
-from kitestring.base.node import InvoiceOrder, InvoiceStatus, NodeInvoiceState, NodePayment, NodePaymentState, PayOrder
+from kitestring.base.node import (
+    HashTakenError,
+    HoldBackend,
+    HoldOrder,
+    InvoiceOrder,
+    InvoiceStatus,
+    NodeInvoiceState,
+    NodePayment,
+    NodePaymentState,
+    PayOrder,
+)
 from kitestring.base.outcomes import BudgetState, Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown, booked_fee
 from kitestring.client.net import Net
@@ -138,6 +148,29 @@ class NodeSource:
             InvoiceStatus(NodeInvoiceState.OPEN, made.bolt11, expires_at=made.expires_at), made.payment_hash
         )
 
+    async def make_hold_invoice(
+        self, payment_hash: str, amount_msat: Msat, description: str, expiry_s: int
+    ) -> Transaction:
+        """Nobody but this program watches the deadline: a service cancels what was forgotten, a node may close a
+        channel."""
+        order = HoldOrder(payment_hash, amount_msat, description, "", expiry_s, HOLD_BLOCKS)
+        made = await ask_node(_writable(self._holding().make_hold_invoice(order)))
+        status = InvoiceStatus(NodeInvoiceState.OPEN, made.bolt11, expires_at=made.expires_at)
+        return incoming(status, made.payment_hash)
+
+    async def settle_hold(self, preimage: str) -> None:
+        _must_be(NodeInvoiceState.SETTLED, await ask_node(self._holding().settle_invoice(preimage)))
+
+    async def cancel_hold(self, payment_hash: str) -> None:
+        self._holding()
+        _must_be(NodeInvoiceState.CANCELED, await ask_node(self._backend.cancel_invoice(payment_hash)))
+
+    def _holding(self) -> HoldBackend:
+        """Raises KitestringError(UNSUPPORTED) where the node cannot hold payments."""
+        if not self._backend.capabilities.hold:
+            raise KitestringError(Reason.UNSUPPORTED, "this node cannot hold a payment")
+        return cast("HoldBackend", self._backend)
+
     async def balance(self) -> Msat:
         return (await ask_node(self._backend.balance())).spendable_msat
 
@@ -206,9 +239,25 @@ class NodeSource:
         return self._network
 
 
+#: Of a hold invoice that has not ended as it should have.
+_UNENDED: Final = {
+    NodeInvoiceState.UNKNOWN: (Reason.UNKNOWN_TARGET, "the node has no hold invoice of this hash"),
+    NodeInvoiceState.OPEN: (Reason.CONFLICT, "nobody has paid this hold invoice yet: there is nothing to settle"),
+    NodeInvoiceState.CANCELED: (Reason.CONFLICT, "this hold invoice was cancelled or has expired"),
+    NodeInvoiceState.SETTLED: (Reason.CONFLICT, "this hold invoice was settled, and cannot be cancelled any more"),
+}
+
+
+def _must_be(wanted: NodeInvoiceState, status: InvoiceStatus) -> None:
+    if status.state is not wanted:
+        raise KitestringError(*_UNENDED[status.state])
+
+
 async def _writable(call: Awaitable[T]) -> T:
     try:
         return await call
+    except HashTakenError as error:
+        raise KitestringError(Reason.INVOICE_TAKEN, "the node has an invoice of this payment hash already") from error
     except CodecError as error:  # the node is well, the invoice cannot be written
         raise KitestringError(Reason.MALFORMED, str(error)) from error
 

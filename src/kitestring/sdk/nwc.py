@@ -48,6 +48,19 @@ class NwcSource:
     async def make_invoice(self, amount_msat: Msat | None, description: str, expiry_s: int) -> Transaction:
         return await self._client.make_invoice(amount_msat, description=description, expiry_s=expiry_s)
 
+    async def make_hold_invoice(
+        self, payment_hash: str, amount_msat: Msat, description: str, expiry_s: int
+    ) -> Transaction:
+        return await self._client.make_hold_invoice(
+            payment_hash, amount_msat, description=description, expiry_s=expiry_s
+        )
+
+    async def settle_hold(self, preimage: str) -> None:
+        await self._client.settle_hold_invoice(preimage)
+
+    async def cancel_hold(self, payment_hash: str) -> None:
+        await self._client.cancel_hold_invoice(payment_hash)
+
     async def balance(self) -> Msat:
         return await self._client.get_balance()
 

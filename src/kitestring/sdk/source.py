@@ -74,6 +74,20 @@ class PaymentSource(Protocol):
         """``amount_msat`` None = the payer names the amount."""
         ...
 
+    async def make_hold_invoice(
+        self, payment_hash: str, amount_msat: Msat, description: str, expiry_s: int
+    ) -> Transaction:
+        """An invoice of this hash (64 hex digits), whose payment is held until it is settled or cancelled."""
+        ...
+
+    async def settle_hold(self, preimage: str) -> None:
+        """Take what is held for the hash of this preimage (64 hex digits)."""
+        ...
+
+    async def cancel_hold(self, payment_hash: str) -> None:
+        """Give back what is held for this hash, and let nobody pay it."""
+        ...
+
     async def balance(self) -> Msat:
         """The amount that can be spent now."""
         ...

@@ -146,6 +146,32 @@ class Wallet:
         decoded = bolt11.decode(made.bolt11, recover=False)
         return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
 
+    async def hold_invoice(self, amount: Msat, payment_hash: str, memo: str = "", expiry_s: int = 3600) -> Invoice:
+        """An invoice of a payment hash (64 hex digits) whose preimage only you know. What is paid to it is held:
+        :meth:`lookup` shows the state ``accepted`` with the ``settle_deadline`` (the height of a block), until
+        :meth:`settle` or :meth:`cancel`. Of a service, what nobody has decided about by then goes back by itself.
+
+        Raises KitestringError: UNSUPPORTED where the wallet cannot hold, INVOICE_TAKEN (another wallet may only say
+        "other") for a hash that was used before.
+        """
+        if _positive(amount) is None:
+            raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, "a hold invoice needs an amount")
+        wanted = _digits(payment_hash, "a payment hash")
+        made = await self._source.make_hold_invoice(wanted, amount, fit_description(memo), expiry_s)
+        decoded = bolt11.decode(made.bolt11, recover=False)
+        return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
+
+    async def settle(self, preimage: str) -> None:
+        """Take the payment that is held for the hash of ``preimage`` (64 hex digits): afterwards it is yours, and the
+        payer has the preimage. Settling twice is safe, also after an answer that was lost. Raises KitestringError:
+        UNKNOWN_TARGET for no such hold invoice, another refusal where nobody has paid it yet or it was cancelled."""
+        await self._source.settle_hold(_digits(preimage, "a preimage"))
+
+    async def cancel(self, payment_hash: str) -> None:
+        """Give back what is held for a hold invoice, and let nobody pay it any more. Cancelling twice is safe. Raises
+        KitestringError, also where it was settled."""
+        await self._source.cancel_hold(_digits(payment_hash, "a payment hash"))
+
     async def pay(
         self,
         target: str,
@@ -288,13 +314,7 @@ class Wallet:
 
     async def lookup(self, payment_hash: str) -> Transaction:
         """The payment or invoice with this hash (64 hex digits). Raises KitestringError, UNKNOWN_TARGET if none."""
-        try:
-            wanted = bytes.fromhex(payment_hash).hex()
-        except ValueError:
-            wanted = ""
-        if len(wanted) != 64:
-            raise KitestringError(Reason.MALFORMED, "a payment hash is 64 hexadecimal digits")
-        return await self._source.lookup(wanted)
+        return await self._source.lookup(_digits(payment_hash, "a payment hash"))
 
     async def transactions(
         self,
@@ -358,6 +378,17 @@ def _money(amount: A) -> A:
     if amount is not None and amount < 0:
         raise KitestringError(Reason.MALFORMED, "an amount is not negative")
     return amount
+
+
+def _digits(value: str, what: str) -> str:
+    """32 bytes as 64 lower-case hex digits. Raises KitestringError(MALFORMED)."""
+    try:
+        digits = bytes.fromhex(value).hex()
+    except ValueError:
+        digits = ""
+    if len(digits) != 64:
+        raise KitestringError(Reason.MALFORMED, f"{what} is 64 hexadecimal digits")
+    return digits
 
 
 def _positive(amount: A) -> A:

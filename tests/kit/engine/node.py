@@ -9,6 +9,7 @@ import asyncio
 import copy
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -108,6 +109,7 @@ class FaultyBackend:
         self.there = "02" + "ab" * 32  # who answers
         self.node_id = ""  # whom the backend spoke to last
         self.deaf = False  # look-ups fail, everything else works
+        self.block_s = BLOCK_S
         self.earlier = 100  # payments in its list that were made before the test
         self.has_peers = True  # otherwise no channel is active
         self.is_patient = False  # it takes payments of invoices that have expired
@@ -160,7 +162,7 @@ class FaultyBackend:
     @property
     def height(self) -> int:
         """The height of the chain, which grows by the true time, whatever the clocks show."""
-        return 1_000 + int(self._clock.monotonic()) // BLOCK_S
+        return 1_000 + int(self._clock.monotonic()) // self.block_s
 
     def held(self) -> dict[str, int]:
         """hash → amount of every payment that it holds."""
@@ -368,9 +370,12 @@ class FaultyBackend:
     async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
         self._called("track_invoice")
         until = self._clock.monotonic() + TRACK_S
+        breaks = self._breaks
         while (found := self._status(payment_hash)).state is seen and self._clock.monotonic() < until:
-            await self._clock.sleep(1.0)
-            if self.offline:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(10.0):  # time alone may have ended it
+                    await self._news.wait()
+            if self.offline or breaks != self._breaks:
                 raise ConnectionResetError("the stream broke")
         return found
 

@@ -97,6 +97,11 @@ def _make_params(command: c.MakeInvoice) -> dict[str, object]:
     }
 
 
+def _hold_params(command: c.MakeHoldInvoice) -> dict[str, object]:
+    hold = {"payment_hash": command.payment_hash, "min_cltv_expiry_delta": command.min_cltv_delta or None}
+    return _make_params(command) | hold
+
+
 def _list_params(command: c.ListTransactions) -> dict[str, object]:
     both = command.unpaid_incoming and command.unpaid_outgoing
     return {
@@ -115,6 +120,9 @@ _WRITERS: Final[dict[type[c.AnyCommand], tuple[str, Callable[[Any], dict[str, ob
     c.PayInvoice: ("pay_invoice", _pay_params),
     c.Bundle: ("multi_pay_invoice", _bundle_params),
     c.MakeInvoice: ("make_invoice", _make_params),
+    c.MakeHoldInvoice: ("make_hold_invoice", _hold_params),
+    c.SettleHold: ("settle_hold_invoice", lambda command: {"preimage": command.preimage}),
+    c.CancelHold: ("cancel_hold_invoice", lambda command: {"payment_hash": command.payment_hash}),
     c.LookupInvoice: ("lookup_invoice", lambda command: {"payment_hash": command.payment_hash}),
     c.ListTransactions: ("list_transactions", _list_params),
     c.GetBalance: ("get_balance", lambda _: {}),
@@ -137,7 +145,9 @@ def decode_response(plaintext: str, command: c.AnyCommand) -> Outcome:
     if error and not _is_proof(result, command):
         return read_error(error)
     if not isinstance(result, dict):
-        raise CodecError("the wallet's response has neither a result nor an error")
+        if not isinstance(command, c.SettleHold | c.CancelHold):
+            raise CodecError("the wallet's response has neither a result nor an error")
+        result = {}  # there is nothing to say but that it was done
     return _READERS[type(command)](result, command)
 
 
@@ -161,6 +171,17 @@ def _read_paid(result: Members, command: c.PayInvoice) -> o.Paid:
 
 def _read_made(result: Members, command: c.MakeInvoice) -> o.Invoiced:
     return o.Invoiced(_read_entry(result, command.amount_msat or Msat(0)))
+
+
+def _read_held(result: Members, command: c.MakeHoldInvoice) -> o.Invoiced:
+    _check_hash(result, command.payment_hash)
+    return _read_made(result, command)
+
+
+def _read_hold_ended(_: Members, command: c.SettleHold | c.CancelHold) -> o.HoldEnded:
+    is_settled = isinstance(command, c.SettleHold)
+    state = o.TransactionState.SETTLED if is_settled else o.TransactionState.EXPIRED
+    return o.HoldEnded(command.payment_hash, state)
 
 
 def _read_found(result: Members, command: c.LookupInvoice) -> o.Found:
@@ -236,7 +257,7 @@ def _read_entry(entry: object, asked_msat: Msat | None = None) -> o.Transaction:
     state = _STATES.get(text_in(entry, "state", MAX_CODE_CHARS).lower())
     if direction is o.Direction.OUTGOING and preimage_fits(preimage, payment_hash):
         state = o.TransactionState.SETTLED
-    elif state is None:  # older wallets have none, hold invoices have more
+    elif state is None:  # older wallets have none
         state = o.TransactionState.SETTLED if settled_at else o.TransactionState.PENDING
     return o.Transaction(
         type=direction,
@@ -252,6 +273,7 @@ def _read_entry(entry: object, asked_msat: Msat | None = None) -> o.Transaction:
         description_hash=hex_in(entry, "description_hash"),
         preimage=preimage if state is o.TransactionState.SETTLED else "",
         metadata=metadata_text(entry.get("metadata"), MAX_TEXT_CHARS),
+        settle_deadline=number_in(entry, "settle_deadline") if state is o.TransactionState.ACCEPTED else None,
     )
 
 
@@ -277,6 +299,9 @@ def _amount_of(invoice: str) -> Msat:
 _READERS: Final[dict[type[c.AnyCommand], Callable[[Members, Any], Outcome]]] = {
     c.PayInvoice: _read_paid,
     c.MakeInvoice: _read_made,
+    c.MakeHoldInvoice: _read_held,
+    c.SettleHold: _read_hold_ended,
+    c.CancelHold: _read_hold_ended,
     c.LookupInvoice: _read_found,
     c.ListTransactions: _read_listed,
     c.GetBalance: _read_balance,
@@ -324,7 +349,13 @@ def decode_record(plaintext: str, payment_hash: str, now: int, *, is_keysend: bo
 
 #: Methods that only an extension of NIP-47 knows. Not list_transactions: it is older than its extension, and wallets
 #: that announce nothing serve it.
-EXTENSIONS: Final[dict[str, str]] = {"get_budget": "13", "pay_keysend": "04"}
+EXTENSIONS: Final[dict[str, str]] = {
+    "get_budget": "13",
+    "pay_keysend": "04",
+    "make_hold_invoice": "03",
+    "settle_hold_invoice": "03",
+    "cancel_hold_invoice": "03",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """Nostr Wallet Connect (NIP-47), the service's side: one table of methods; requests in, responses and info out.
 
-State of the text: 2026-09, with the extensions 02 (notifications), 04 (keysend), 05 (history), 06 (metadata) and 13
-(budget). Amounts on this wire are millisatoshi.
+State of the text: 2026-09, with the extensions 02 (notifications), 03 (hold invoices), 04 (keysend), 05 (history), 06
+(metadata) and 13 (budget). Amounts on this wire are millisatoshi.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -195,6 +196,37 @@ def _make_invoice(params: Params, _: str) -> c.MakeInvoice:
     )
 
 
+def _make_hold_invoice(params: Params, network: str) -> c.MakeHoldInvoice:
+    made = _make_invoice(params, network)
+    if made.amount_msat is None:
+        raise CodecError("amount is missing")
+    return c.MakeHoldInvoice(
+        payment_hash=_required_hash(params, "payment_hash"),
+        min_cltv_delta=count_member(params, "min_cltv_expiry_delta") or 0,
+        amount_msat=made.amount_msat,
+        description=made.description,
+        description_hash=made.description_hash,
+        expiry_s=made.expiry_s,
+        metadata=made.metadata,
+    )
+
+
+def _settle_hold_invoice(params: Params, _: str) -> c.SettleHold:
+    preimage = _required_hash(params, "preimage")
+    return c.SettleHold(payment_hash=sha256(bytes.fromhex(preimage)).hexdigest(), preimage=preimage)
+
+
+def _cancel_hold_invoice(params: Params, _: str) -> c.CancelHold:
+    return c.CancelHold(payment_hash=_required_hash(params, "payment_hash"))
+
+
+def _required_hash(params: Params, name: str) -> str:
+    value = hash_member(params, name)
+    if not value:
+        raise CodecError(f"{name} is missing")
+    return value
+
+
 def _lookup_invoice(params: Params, _: str) -> c.LookupInvoice:
     asked, text = hash_member(params, "payment_hash"), text_member(params, "invoice")
     found = bolt11.decode(text, recover=False).payment_hash if text else asked
@@ -250,6 +282,7 @@ class TransactionEntry(msgspec.Struct, omit_defaults=True):
     preimage: str = ""
     expires_at: int | None = None
     settled_at: int | None = None
+    settle_deadline: int | None = None
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -314,6 +347,7 @@ def _entry(record: o.Transaction) -> TransactionEntry:
         record.preimage if record.state is o.TransactionState.SETTLED else "",
         record.expires_at,
         record.settled_at,
+        record.settle_deadline,
         msgspec.Raw(record.metadata.encode()) if record.metadata else msgspec.UNSET,
     )
 
@@ -366,10 +400,15 @@ def _budget(state: o.BudgetState) -> object:
     return told if state.renews_at is None else told | {"renews_at": state.renews_at}
 
 
+def _hold_ended(_: o.HoldEnded) -> object:
+    return {}
+
+
 def _transaction(outcome: o.Invoiced | o.Found) -> object:
     return _entry(outcome.transaction)
 
 
+_HOLDING: Final = frozenset({"hold"})
 METHODS: Final[dict[str, Method]] = {
     row.name: row
     for row in (
@@ -409,6 +448,36 @@ METHODS: Final[dict[str, Method]] = {
         Method("get_info", c.GetInfo, lambda *_: c.GetInfo(), o.Info, _info, "get_info"),
         Method(
             "list_transactions", c.ListTransactions, _list_transactions, o.Listed, _listed, "list_transactions", ("05",)
+        ),
+        Method(
+            "make_hold_invoice",
+            c.MakeHoldInvoice,
+            _make_hold_invoice,
+            o.Invoiced,
+            _transaction,
+            "make_hold_invoice",
+            ("03", "06"),
+            _HOLDING,
+        ),
+        Method(
+            "settle_hold_invoice",
+            c.SettleHold,
+            _settle_hold_invoice,
+            o.HoldEnded,
+            _hold_ended,
+            "settle_hold_invoice",
+            ("03",),
+            _HOLDING,
+        ),
+        Method(
+            "cancel_hold_invoice",
+            c.CancelHold,
+            _cancel_hold_invoice,
+            o.HoldEnded,
+            _hold_ended,
+            "cancel_hold_invoice",
+            ("03",),
+            _HOLDING,
         ),
     )
 }
