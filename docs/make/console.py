@@ -65,6 +65,7 @@ _KINDS: Final = {
     "disk": r"[\d.]+ GB free",
     "sqlite": r"(?:ok|info) +sqlite .*",
     "activation": r"  # so that this shell finds kitestring\n  \. .*\n",  # where it is not found already
+    "block": r"(?<=block )\d{6,}",
 }
 _REPEATED: Final = frozenset({"connection", "noffer", "ndebit", "bolt11", "hex", "relay", "grant"})
 _VARIES: Final = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))

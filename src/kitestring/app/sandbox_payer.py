@@ -21,7 +21,8 @@ RECEIPT_TIMEOUT_S: Final = 10.0
 
 
 async def pay(sandbox: Path, target: str, amount_msat: int | None, service_id: str, config: Config) -> Result:
-    """Pay a target of the service ``service_id``. The relays in its own codes may be on this machine.
+    """Pay a target of the service ``service_id``. The relays in its own codes may be on this machine. Where the node
+    holds the payment there is no preimage yet, and ``held`` is true.
 
     Raises KitestringError, UNAVAILABLE without a relay or an answer.
     """
@@ -33,12 +34,15 @@ async def pay(sandbox: Path, target: str, amount_msat: int | None, service_id: s
     with World(sandbox) as world:
         async with await ask(target, terms, net) as payable:
             invoice = payable.invoice
-            paid = {
+            preimage = world.pay(invoice.text, payable.amount_msat if invoice.amount_msat is None else None)
+            paid: Result = {
                 "payment_hash": invoice.payment_hash,
-                "preimage": world.pay(invoice.text, payable.amount_msat if invoice.amount_msat is None else None),
+                "preimage": preimage,
                 "amount_msat": int(payable.amount_msat),
                 "fee_msat": 0,
             }
+            if not preimage:
+                return {**paid, "held": True}
             return paid if payable.asked is None else {**paid, **await _receipt(payable.asked)}
 
 

@@ -8,7 +8,7 @@ import click
 
 from kitestring.app.cli.pay import show_paid
 from kitestring.app.cli.shell import Group, Shell, common
-from kitestring.app.cli.values import Sats, msat
+from kitestring.app.cli.values import Sats, amount, msat
 from kitestring.base.errors import KitestringError, Reason
 
 _RECEIPTS = {
@@ -44,6 +44,10 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
     amount_msat = None if amount_sat is None else msat(amount_sat)
     sandbox, service_id = _world(shell), Keyring(shell.home.read_seed()).service_id
     paid = asyncio.run(external_payer.pay(sandbox, target, amount_msat, service_id, config))
+    if paid.get("held"):
+        settle = f"kitestring hold settle {paid['payment_hash']}"
+        shell.show(paid, f"your node holds {amount(paid['amount_msat'])} until you decide: {settle}")
+        return
     show_paid(shell, paid)
     if "receipt" in paid:
         shell.note(_RECEIPTS[paid["receipt"]])

@@ -14,7 +14,7 @@ from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.base.approvals import Approval, OwnersWord
 from kitestring.base.clocks import ClockReading
-from kitestring.base.commands import AnyCommand, MakeInvoice, PayInvoice
+from kitestring.base.commands import AnyCommand, CancelHold, MakeInvoice, PayInvoice, SettleHold
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
@@ -105,6 +105,17 @@ class Receiving(Reading, Protocol):
 
     async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
         """Make an invoice once per ``request_id``; None = not yet after ``wait_s`` seconds."""
+        ...
+
+    async def decide_hold(
+        self, request_id: str, grant_id: str, command: SettleHold | CancelHold, wait_s: float
+    ) -> Outcome | None:
+        """Decide about a hold invoice once per ``request_id``; None = the node has not said the end after ``wait_s``
+        seconds. The decision is stored by then."""
+        ...
+
+    def draw_preimage(self) -> str:
+        """64 random hex digits, for an invoice whose preimage the service keeps."""
         ...
 
 

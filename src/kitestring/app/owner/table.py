@@ -66,6 +66,10 @@ TABLE: Final = (
     CommandRow("pay", "money", "pay", "Pay an invoice or an offer."),
     CommandRow("keysend", "keysends", "keysend", "Pay the key of a node, without an invoice."),
     CommandRow("invoice", "money", "invoice", "Make an invoice to be paid."),
+    CommandRow("hold_create", "holds", "hold create"),
+    CommandRow("hold_settle", "holds", "hold settle"),
+    CommandRow("hold_cancel", "holds", "hold cancel"),
+    CommandRow("hold_list", "holds", "hold list"),
     CommandRow("balance", "money", "balance", "Show what can be spent."),
     CommandRow("transactions", "money", "transactions", "List payments in and out."),
     CommandRow("lookup", "money", "lookup", "Show one payment or invoice by its hash."),
@@ -81,6 +85,7 @@ GROUPS: Final = {
     "connection": "One wallet connection: show, relink.",
     "debit": "Money that others take from you, and you from others.",
     "account": "Sub-accounts: create, list, fund.",
+    "hold": "Invoices whose payment waits for your word: create, settle, cancel, list.",
     "offer": "Static payment codes: create, list, show, relink, delete.",
 }
 #: The line of each group inside of a group.

@@ -18,12 +18,21 @@ from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.approvals import Approval, OwnersWord
 from kitestring.base.clocks import ClockReading
-from kitestring.base.commands import AnyCommand, GetBalance, Journaled, MakeInvoice, PayInvoice
+from kitestring.base.commands import (
+    AnyCommand,
+    CancelHold,
+    GetBalance,
+    Journaled,
+    MakeInvoice,
+    PayInvoice,
+    SettleHold,
+)
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome
+from kitestring.base.payments import PREIMAGE_BYTES
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import CONTROL_WIRE, NodeView, Payment, StopCause
 from kitestring.base.store import Store
@@ -105,6 +114,14 @@ class ServiceDesk:
 
     async def make_invoice(self, request_id: str, grant_id: str, command: MakeInvoice, wait_s: float) -> Outcome | None:
         return await self._perform(request_id, grant_id, command, wait_s)
+
+    async def decide_hold(
+        self, request_id: str, grant_id: str, command: SettleHold | CancelHold, wait_s: float
+    ) -> Outcome | None:
+        return await self._perform(request_id, grant_id, command, wait_s)
+
+    def draw_preimage(self) -> str:
+        return self.entropy(PREIMAGE_BYTES).hex()
 
     async def pay(self, request_id: str, grant_id: str, command: PayInvoice, wait_s: float) -> Outcome | None:
         return await self._perform(request_id, grant_id, command, wait_s)

@@ -1,0 +1,113 @@
+"""``kitestring hold``: invoices whose payment waits for your word."""
+
+from __future__ import annotations
+
+import click
+
+from kitestring.app.cli.shell import Group, Shell, common, key_option
+from kitestring.app.cli.values import Sats, Whole, amount, msat, table, when
+from kitestring.base.commands import DEFAULT_EXPIRY_S, MAX_EXPIRY_S, MAX_HOLD_BLOCKS, MIN_EXPIRY_S
+
+
+@click.group("hold", cls=Group)
+def command() -> None:
+    """Invoices whose payment waits for your word.
+
+    The payer pays, your node holds the money, and you take it (settle) or give it back (cancel). What you have not
+    decided about goes back by itself before its deadline.
+    """
+
+
+@command.command("create")
+@click.argument("amount_sat", type=Sats())
+@click.option(
+    "--payment-hash", default="", metavar="HASH",
+    help="Somebody else's payment hash, of which you get the preimage later (default: the service keeps its own).",
+)  # fmt: skip
+@click.option("--description", default="", help="What it is for; the payer sees it.")
+@click.option(
+    "--expiry",
+    type=Whole(MIN_EXPIRY_S, MAX_EXPIRY_S),
+    default=DEFAULT_EXPIRY_S,
+    metavar="S",
+    help=f"Seconds in which it can be paid, {MIN_EXPIRY_S} to {MAX_EXPIRY_S} (default: {DEFAULT_EXPIRY_S}).",
+)
+@click.option(
+    "--blocks", type=Whole(1, MAX_HOLD_BLOCKS), metavar="N",
+    help="The least number of blocks that you want for your decision (default: 144, about a day).",
+)  # fmt: skip
+@key_option
+@common
+def create(
+    shell: Shell, amount_sat: int, payment_hash: str, description: str, expiry: int, blocks: int | None, key: str
+) -> None:
+    """Make a hold invoice for AMOUNT_SAT into the service's own account.
+
+    Unless you give a payment hash, the service draws the preimage and keeps it: HASH is all you need to settle.
+    """
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+
+    params = {
+        "amount_msat": msat(amount_sat), "description": description, "expiry_s": expiry, "payment_hash": payment_hash,
+        "min_blocks": blocks or 0,
+    }  # fmt: skip
+    made = shell.call("hold_create", params, key, wait_s=DEFAULT_WAIT_S)
+    word = "" if made["preimage_is_kept"] else " PREIMAGE"
+    shell.note(f"a hold invoice for {amount(made['amount_msat'])}, to be paid until {when(made['expires_at'])}.")
+    shell.note(f"take what is paid:    kitestring hold settle {made['payment_hash']}{word}")
+    shell.note(f"or give it back:      kitestring hold cancel {made['payment_hash']}")
+    shell.show(made, shell.code(made["bolt11"], drawn=made["bolt11"].upper()))
+
+
+@command.command("settle")
+@click.argument("payment_hash", metavar="HASH")
+@click.argument("preimage", required=False, default="")
+@key_option
+@common
+def settle(shell: Shell, payment_hash: str, preimage: str, key: str) -> None:
+    """Take the payment that is held for HASH.
+
+    PREIMAGE is needed where the payment hash was yours. What is settled cannot be given back.
+    """
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+
+    params = {"payment_hash": payment_hash, "preimage": preimage}
+    ended = shell.call("hold_settle", params, key, wait_s=DEFAULT_WAIT_S)
+    shell.show(ended, f"settled: {amount(ended['amount_msat'])} are yours")
+
+
+@command.command("cancel")
+@click.argument("payment_hash", metavar="HASH")
+@key_option
+@common
+def cancel(shell: Shell, payment_hash: str, key: str) -> None:
+    """Give back what is held for HASH, and let nobody pay it any more."""
+    from kitestring.app.owner.params import DEFAULT_WAIT_S
+
+    ended = shell.call("hold_cancel", {"payment_hash": payment_hash}, key, wait_s=DEFAULT_WAIT_S)
+    shell.show(ended, "canceled: nothing is held, and nobody can pay it")
+
+
+@command.command("list")
+@common
+def list_(shell: Shell) -> None:
+    """List those that wait for a payer or for a decision, those of connections too."""
+    result = shell.read("hold_list")
+    rows = [
+        (
+            _STATES[one["state"]] if not one["decision"] else _DECIDED[one["decision"]],
+            amount(one["held_msat"] or one["amount_msat"]),
+            "" if one["settle_deadline"] is None else f"block {one['settle_deadline']}",
+            when(one["expires_at"]) if one["state"] == "open" else "",
+            one["description"],
+            one["connection_id"],
+            one["payment_hash"],
+        )
+        for one in result["holds"]
+    ]
+    heads = ("", "amount", "goes back at", "expires", "for", "connection", "hash")
+    shell.show(result, table(rows, heads) if rows else "no hold invoice waits for anything")
+
+
+_STATES = {"open": "unpaid", "accepted": "HELD"}
+_DECIDED = {"settle": "being settled", "cancel": "being canceled"}

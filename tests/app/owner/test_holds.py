@@ -1,0 +1,109 @@
+"""The owner's hold invoices: the service keeps the preimage, unless the hash is somebody else's."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
+from tests.kit.app.desk import Office
+
+PREIMAGE = "5a" * 32
+HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
+
+
+async def reason(work: Any, words: str = ".") -> Reason:
+    with pytest.raises(KitestringError, match=words) as caught:
+        await work
+    return caught.value.reason
+
+
+async def held(office: Office, **params: Any) -> dict[str, Any]:
+    """A hold invoice that somebody has paid."""
+    made: dict[str, Any] = await office.run("hold_create", **({"amount_msat": 50_000} | params))
+    assert office.node.pay_in(made["payment_hash"])
+
+    async def is_held() -> bool:
+        return bool((await listed(office))[0]["state"] == "accepted")
+
+    await office.rig.until(is_held)
+    return made
+
+
+async def listed(office: Office) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await office.run("hold_list"))["holds"]
+    return found
+
+
+async def test_without_a_hash_the_hash_alone_settles(office: Office) -> None:
+    made = await held(office, description="tea", expiry_s=600, min_blocks=50)
+    assert (made["state"], made["preimage"], made["preimage_is_kept"]) == ("pending", "", True)
+    (one,) = await listed(office)
+    assert (one["held_msat"], one["description"], one["preimage_is_kept"]) == (50_000, "tea", True)
+    assert (one["settle_deadline"], one["decision"], one["internal"]) == (office.node.height + 50, "", False)
+    done = await office.run("hold_settle", payment_hash=made["payment_hash"].upper())
+    assert done == {"payment_hash": made["payment_hash"], "state": "settled", "amount_msat": 50_000}
+    assert office.node.received() == {made["payment_hash"]: 50_000}
+    assert await listed(office) == []
+
+
+async def test_of_somebody_elses_hash_the_preimage_is_needed(office: Office) -> None:
+    made = await held(office, payment_hash=HASH.upper())
+    assert (made["payment_hash"], made["preimage_is_kept"]) == (HASH, False)
+    assert await reason(office.run("hold_settle", payment_hash=HASH), "not kept here") is Reason.MALFORMED
+    done = await office.run("hold_settle", "k2", payment_hash=HASH, preimage=PREIMAGE)
+    assert done["state"] == "settled"
+
+
+async def test_what_is_cancelled_goes_back_and_is_said_to_be_so_again(office: Office) -> None:
+    made = await held(office)
+    for key in ("c1", "c2"):
+        done = await office.run("hold_cancel", key, payment_hash=made["payment_hash"])
+        assert done == {"payment_hash": made["payment_hash"], "state": "canceled", "amount_msat": 0}
+    assert office.node.held() == {}
+    settled = office.run("hold_settle", payment_hash=made["payment_hash"])
+    assert await reason(settled, "was cancelled") is Reason.CONFLICT
+
+
+async def test_a_repeated_command_is_the_same_invoice_and_another_one_under_its_key_is_refused(office: Office) -> None:
+    first = await office.run("hold_create", "k", amount_msat=50_000)
+    assert await office.run("hold_create", "k", amount_msat=50_000) == first
+    for params in ({"amount_msat": 60_000}, {"amount_msat": 50_000, "payment_hash": HASH}):
+        assert await reason(office.run("hold_create", "k", **params)) is Reason.ALREADY_USED
+    given = await office.run("hold_create", "g", amount_msat=50_000, payment_hash=HASH)
+    assert await office.run("hold_create", "g", amount_msat=50_000, payment_hash=HASH) == given
+
+
+async def test_a_repeated_decision_is_answered_again_and_another_one_under_its_key_is_refused(office: Office) -> None:
+    made = await held(office)
+    first = await office.run("hold_settle", "k", payment_hash=made["payment_hash"])
+    assert await office.run("hold_settle", "k", payment_hash=made["payment_hash"]) == first
+    assert await reason(office.run("hold_settle", "k", payment_hash=HASH)) is Reason.ALREADY_USED
+
+
+async def test_a_node_that_is_away_leaves_the_decision_for_later(office: Office) -> None:
+    made = await held(office)
+    office.node.offline = True
+    waiting = office.run("hold_settle", "k", payment_hash=made["payment_hash"], wait_s=0)
+    assert await reason(waiting, "it is decided") is Reason.PAYMENT_IN_FLIGHT
+    (one,) = await listed(office)
+    assert (one["decision"], one["state"]) == ("settle", "accepted")
+    office.node.offline = False
+    done = await office.run("hold_settle", "k", payment_hash=made["payment_hash"])
+    assert done["state"] == "settled"
+
+
+async def test_what_is_no_hash_and_what_is_not_there_is_refused(office: Office) -> None:
+    for name, params in (
+        ("hold_create", {"amount_msat": 1_000, "payment_hash": "12"}),
+        ("hold_settle", {"payment_hash": "12"}),
+        ("hold_settle", {"payment_hash": HASH, "preimage": "zz"}),
+        ("hold_cancel", {"payment_hash": ""}),
+    ):
+        assert await reason(office.run(name, **params), "64 hexadecimal digits") is Reason.MALFORMED
+    assert await reason(office.run("hold_cancel", "other", payment_hash=HASH)) is Reason.UNKNOWN_TARGET
+    office.node.offline = True
+    for _ in range(2):
+        assert await reason(office.run("hold_create", "new", amount_msat=1_000)) is Reason.UNAVAILABLE
