@@ -31,6 +31,9 @@ WALLETS = 16
 HASTY = 4
 #: Every so manieth request of a wallet asks for an invoice instead of a payment.
 INVOICE_EVERY = 6
+#: Wallets that make hold invoices, which somebody outside pays; they settle and cancel in turn.
+HOLDERS = 2
+HELD_MSAT = 30_000
 #: Longer than it takes to see the claims and to kill, so that kills find payments under way.
 LATENCY_MS = 400
 NODE = f"sandbox://?balance_sat=100000000&latency_ms={LATENCY_MS}"
@@ -72,9 +75,11 @@ class Traffic:
     made: set[str] = field(default_factory=set)
     debits: dict[str, str] = field(default_factory=dict)  # request id → payment hash
     takers: list[Wallet] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)  # payment hashes of hold invoices that were settled
+    given_back: list[str] = field(default_factory=list)
     waiting: dict[str, Wallet] = field(default_factory=dict)
     open: asyncio.Event = field(default_factory=asyncio.Event)  # nobody asks anew while the service is down
-    late: list[asyncio.Task[None]] = field(default_factory=list)
+    late: list[asyncio.Task[Any]] = field(default_factory=list)
     stopping: bool = False
 
     async def flow(self, client: Wallet) -> None:
@@ -86,10 +91,35 @@ class Traffic:
             request_id = await (self._ask_for_one(client) if number % INVOICE_EVERY == 0 else self.pay_one(client))
             await self.finish(client, request_id)
 
-    async def finish(self, client: Wallet, request_id: str) -> None:
+    async def finish(self, client: Wallet, request_id: str) -> dict[str, Any]:
         self.waiting[request_id] = client
-        await client.answer(request_id)
+        answer = await client.answer(request_id)
         del self.waiting[request_id]
+        return answer
+
+    async def holds(self, client: Wallet, world: World, name: str) -> None:
+        """One hold invoice after the other: made, paid from outside, and settled or cancelled in turn. A hash is good
+        once, also where a kill has kept its invoice from being stored: then another one is taken."""
+        for number in itertools.count():
+            await self.open.wait()
+            if self.stopping:
+                return
+            preimage = sha256(f"{name} {number}".encode()).hexdigest()
+            payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+            asked = await client.send("make_hold_invoice", payment_hash=payment_hash, amount=HELD_MSAT)
+            made = await self.finish(client, asked)
+            if made.get("error"):
+                assert "payment hash already" in made["error"]["message"], made
+                continue
+            assert world.pay(made["result"]["invoice"]) == ""
+            await self.open.wait()
+            if number % 2:
+                decided = await client.send("settle_hold_invoice", preimage=preimage)
+            else:
+                decided = await client.send("cancel_hold_invoice", payment_hash=payment_hash)
+            told = await self.finish(client, decided)
+            assert told.get("error") is None, told
+            (self.taken if number % 2 else self.given_back).append(payment_hash)
 
     async def pay_one(self, client: Wallet) -> str:
         invoice = self.invoice()
@@ -192,6 +222,13 @@ async def _wallets(service: Service) -> AsyncIterator[list[Wallet]]:
 
 
 @asynccontextmanager
+async def _holders(service: Service) -> AsyncIterator[list[Wallet]]:
+    async with AsyncExitStack() as stack:
+        uris = [await service.connect(f"holder-{number}") for number in range(HOLDERS)]
+        yield [await stack.enter_async_context(wallet(uri)) for uri in uris]
+
+
+@asynccontextmanager
 async def _takers(card: dict[str, Any], relay_url: str) -> AsyncIterator[list[Wallet]]:
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(requestor(card["service_pubkey"], relay_url)) for _ in range(TAKERS)]
@@ -207,11 +244,17 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
         with World(service.home.sandbox_db) as world:
             traffic = Traffic(lambda: world.invoice(Msat(chance.randrange(1_000, 50_000))))
             pointer = (await service.call("debit_pointer_create", "till", label="till"))["pointer_id"]
-            async with _wallets(service) as wallets, _takers(card, hub.url) as takers:
+            async with (
+                _wallets(service) as wallets, _takers(card, hub.url) as takers, _holders(service) as holders,
+            ):  # fmt: skip
                 for client in takers:
                     await _with_full_access(service, client, traffic, pointer)
                 flows = [asyncio.create_task(traffic.flow(client)) for client in wallets[HASTY:]]
                 flows += [asyncio.create_task(traffic.takes(client, pointer)) for client in takers]
+                flows += [
+                    asyncio.create_task(traffic.holds(client, world, f"holder {number}"))
+                    for number, client in enumerate(holders)
+                ]
                 flows.append(asyncio.create_task(traffic.strangers_ask(card["service_pubkey"], hub.url, pointer)))
                 owner = asyncio.create_task(_decides(service))
                 for _ in range(KILLS):
@@ -233,13 +276,15 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
             _check_every_debit(traffic)
             _check_the_nodes_own_list(traffic, world, service)
             _check_every_notification(traffic, service)
+            _check_what_was_held(traffic, holders, world, service)
     assert audit(service.home.ledger, card["service_pubkey"]) == []
     with capsys.disabled():
         starts = sorted(service.start_s)
         print(  # noqa: T201 - the figures of the run
             f"\n{KILLS} kills, {hits} with a claimed unanswered payment; {len(traffic.paid)} payments and"
             f" {len(traffic.made)} invoices asked, {len(_paid_debits(traffic))} of {len(traffic.debits)} debits paid,"
-            f" {len(traffic.takers) - TAKERS} strangers asked; {lost} requests sent again, because nobody had claimed"
+            f" {len(traffic.takers) - TAKERS} strangers asked; {len(traffic.taken)} held payments settled and"
+            f" {len(traffic.given_back)} cancelled; {lost} requests sent again, because nobody had claimed"
             " them;"
             f" start {starts[len(starts) // 2]:.2f} s (median), {starts[-1]:.2f} s (longest)"
         )
@@ -274,6 +319,20 @@ def _check_every_debit(traffic: Traffic) -> None:
             else:
                 assert found[0]["code"] == ASK_ANEW, found[0]
     assert len(_paid_debits(traffic)) > KILLS // 2
+
+
+def _check_what_was_held(traffic: Traffic, holders: list[Wallet], world: World, service: Service) -> None:
+    """All that was settled came in, once, and nothing else; nothing is held any more."""
+    for client in holders:
+        for found in client.replies.values():
+            assert all(reply == found[0] for reply in found), "one decision, two answers"
+    came_in = [(payment.payment_hash, payment.amount_msat) for payment in world.payments() if payment.direction == "in"]
+    assert sorted(came_in) == sorted((payment_hash, HELD_MSAT) for payment_hash in traffic.taken)
+    credited = service.read("SELECT payment_hash, received_msat FROM credits WHERE kind = 'invoice'")
+    assert sorted(credited) == sorted(came_in)
+    ended = service.read("SELECT payment_hash FROM invoices WHERE hold_blocks > 0 AND state = 'canceled'")
+    assert {payment_hash for (payment_hash,) in ended} == set(traffic.given_back)
+    assert min(len(traffic.taken), len(traffic.given_back)) > KILLS // 10
 
 
 def _check_the_nodes_own_list(traffic: Traffic, world: World, service: Service) -> None:

@@ -14,7 +14,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Found, HoldEnded, Listed, Refused, TransactionState
 from kitestring.base.records import Message
-from kitestring.base.transactions import Credit, DecideHold, Denied, Finished, Stale
+from kitestring.base.transactions import Credit, DecideHold, Denied, EndHold, Finished, Stale
 from kitestring.engine import holds as module
 from kitestring.engine.limits import Limits
 from tests.kit.changed import replace
@@ -76,6 +76,20 @@ async def test_what_is_cancelled_goes_back_and_nobody_is_credited(life: Life) ->
         assert (await rig.available("shop"), life.node.held(), life.node.received()) == (0, {}, {})
         assert [kind for kind, _ in await events(rig)] == ["accepted", "canceled"]
     life.audit()
+
+
+@virtual
+async def test_whoever_has_decided_is_answered_in_the_commit_that_ends_the_invoice(life: Life) -> None:
+    """So no crash lies between the end and the answer."""
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        await settle(rig)
+        await held(rig, "h2", payment_hash=OTHER_HASH)
+        await cancel(rig, payment_hash=OTHER_HASH)
+        ends = [tx for tx in rig.store.applied if isinstance(tx, Credit | EndHold)]
+        told = [[message.request_id for message in tx.messages] for tx in ends]
+        assert (told[0], told[-1]) == (["s1"], ["c1"])  # in between the node's stream may have said it once more
 
 
 @virtual
