@@ -67,11 +67,13 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
 
 #: The event that a notification follows from, in words.
 WHEN: Final[Mapping[EventKind, str]] = {
+    EventKind.ACCEPTED: "the payment of a hold invoice of the connection is held",
     EventKind.RECEIVED: "an invoice of the connection is paid",
     EventKind.SETTLED: "a payment of the connection has settled",
 }
 #: In the words of the page, what a method needs.
 NEEDS: Final[Mapping[str, str]] = {
+    "hold": "where the node can (hold)",
     "keysend": "where the node can (keysend)",
     "legacy_methods": "with the setting `nwc.legacy_methods`",
 }

@@ -114,9 +114,11 @@ def incoming(status: InvoiceStatus, payment_hash: str) -> Transaction:
     """The invoice as a wallet shows it."""
     invoice = bolt11.decode(status.bolt11, recover=False)
     settled = status.state is NodeInvoiceState.SETTLED
+    is_there = settled or status.state is NodeInvoiceState.ACCEPTED
+    received_msat = status.received_msat if is_there else ZERO
     return Transaction(
         Direction.INCOMING, _invoice_state(status.state), payment_hash,
-        status.received_msat or invoice.amount_msat or ZERO, ZERO, invoice.timestamp,
+        received_msat or invoice.amount_msat or ZERO, ZERO, invoice.timestamp,
         settled_at=status.settled_at if settled else None, expires_at=invoice.expires_at, bolt11=status.bolt11,
         description=clean_description(invoice.description or ""), preimage=status.preimage if settled else "",
         settle_deadline=status.settle_deadline or None,

@@ -7,7 +7,11 @@ from typing import Any
 from kitestring.base.events import EventKind
 from kitestring.base.records import NOTIFICATION
 
-TYPES = {EventKind.RECEIVED: "payment_received", EventKind.SETTLED: "payment_sent"}
+TYPES = {
+    EventKind.RECEIVED: "payment_received",
+    EventKind.ACCEPTED: "hold_invoice_accepted",
+    EventKind.SETTLED: "payment_sent",
+}
 
 #: A grant, and the words of its notification.
 Told = tuple[str, str]
@@ -19,7 +23,7 @@ async def to_be_told(store: Any) -> list[Told]:
     return sorted(
         (row.grant_id, f"{TYPES[row.kind]} {row.subject}")
         for row in await store.events(0, 100_000)
-        if row.kind in TYPES and not row.detail and wires.get(row.grant_id) == "nwc"
+        if row.kind in TYPES and (not row.detail or row.kind is EventKind.ACCEPTED) and wires.get(row.grant_id) == "nwc"
     )
 
 
@@ -32,5 +36,5 @@ async def stored(store: Any) -> list[Told]:
 async def hash_of(store: Any, words: str) -> str:
     """The payment hash that the words of a notification are about."""
     name, _, subject = words.partition(" ")
-    found = await (store.invoice(subject) if name == "payment_received" else store.payment(subject))
+    found = await (store.payment(subject) if name == "payment_sent" else store.invoice(subject))
     return str(found.payment_hash)

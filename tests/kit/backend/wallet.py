@@ -40,6 +40,11 @@ WAITS: Final = Waits(
 #: place is tested in ``tests/backend/nostr``.
 LACKS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "a_held_payment_is_taken_with_the_preimage_and_told_by_the_stream": "hold is not declared",
+        "a_held_payment_goes_back_when_it_is_cancelled_and_stays_there": "hold is not declared",
+        "a_hash_that_the_node_has_an_invoice_of_is_taken_whatever_has_become_of_it": "hold is not declared",
+        "a_hold_invoice_leaves_the_blocks_that_it_was_asked_to_leave": "hold is not declared",
+        "nobody_waits_for_news_of_an_invoice_that_has_another_state_already": "hold is not declared",
         "the_nodes_own_count_of_payments_grows_with_each_that_it_has_not_known": "payment_index is not declared",
         "the_nodes_own_count_of_payments_falls_when_records_are_lost": "payment_index is not declared",
         "the_same_preimage_gives_the_same_invoice": "own_preimage is not declared",

@@ -24,9 +24,12 @@ def test_every_type_follows_from_events_of_one_kind_and_tells_one_direction() ->
     rows = {row.name: (row.event, row.direction) for row in NOTIFICATIONS.values()}
     assert rows == {
         "payment_received": (EventKind.RECEIVED, Direction.INCOMING),
+        "hold_invoice_accepted": (EventKind.ACCEPTED, Direction.INCOMING),
         "payment_sent": (EventKind.SETTLED, Direction.OUTGOING),
     }
-    assert all(row.extensions == ("02",) for row in NOTIFICATIONS.values())
+    extensions = {row.name: row.extensions for row in NOTIFICATIONS.values()}
+    assert extensions.pop("hold_invoice_accepted") == ("03",)
+    assert set(extensions.values()) == {("02",)}
 
 
 def test_no_permission_is_that_of_a_method() -> None:

@@ -25,6 +25,9 @@ NOTIFICATIONS: Final[dict[str, NotificationType]] = {
     for row in (
         NotificationType("payment_received", EventKind.RECEIVED, Direction.INCOMING, "payment_received", ("02",)),
         NotificationType("payment_sent", EventKind.SETTLED, Direction.OUTGOING, "payment_sent", ("02",)),
+        NotificationType(
+            "hold_invoice_accepted", EventKind.ACCEPTED, Direction.INCOMING, "hold_invoice_accepted", ("03",)
+        ),
     )
 }
 
