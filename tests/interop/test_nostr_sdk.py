@@ -54,7 +54,7 @@ async def test_the_wallet_reads_itself(shop: Kitestring, rig: LightningRig) -> N
     info = await client.get_info()
     assert (info.alias, info.pubkey, info.network) == ("kitestring-rig-a", await rig.a.pubkey(), "regtest")
     assert {str(method).removeprefix("Method.").removesuffix("()") for method in info.methods} == {
-        "PAY_INVOICE", "MAKE_INVOICE", "LOOKUP_INVOICE", "LIST_TRANSACTIONS", "GET_BALANCE", "GET_INFO",
+        "PAY_INVOICE", "PAY_KEYSEND", "MAKE_INVOICE", "LOOKUP_INVOICE", "LIST_TRANSACTIONS", "GET_BALANCE", "GET_INFO",
         "UNKNOWN(unknown=get_budget)",
     }  # fmt: skip
     balance_msat = (await client.get_balance()).balance
