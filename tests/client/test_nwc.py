@@ -327,6 +327,21 @@ async def test_the_refusal_of_a_second_order_says_nothing_about_the_first_that_m
             assert caught.value.reason is Reason.CONNECTION_ENDED
 
 
+async def test_an_order_whose_end_the_caller_has_seen_elsewhere_is_forgotten() -> None:
+    replies = iter((None, ("QUOTA_EXCEEDED", "no")))
+
+    def answer(request: Request) -> Iterable[Event]:
+        said = next(replies) if request.method == "pay_invoice" else ("NOT_FOUND", "")
+        return script(**{request.method: said})(request)
+
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay, IMPATIENT) as wallet:
+        for expected in (Reason.PAYMENT_IN_FLIGHT, Reason.OVER_BUDGET):
+            with pytest.raises(KitestringError) as caught:
+                await wallet.pay_invoice(invoice())
+            assert caught.value.reason is expected
+            wallet.forget(PAYMENT_HASH)
+
+
 @pytest.mark.parametrize("code", ["INTERNAL", "OTHER", "SOMETHING_NEW"])
 async def test_an_unclear_refusal_is_checked_against_the_record(code: str) -> None:
     paid = await paying(script(pay_invoice=(code, "timeout"), lookup_invoice=SETTLED), PATIENT)

@@ -250,6 +250,11 @@ class NwcClient:
             self._asked[command.payment_hash] = False
         return self._expect(heard, Paid)
 
+    def forget(self, payment_hash: str) -> None:
+        """Take the next order of this hash for the first one: the caller knows that no earlier one is on its way, for
+        the wallet's record has shown the end of it."""
+        self._asked.pop(payment_hash, None)
+
     def _first_sent_at(self, payment_hash: str) -> int | None:
         """The time (Unix seconds) of the first order of this hash, None for a second one: a date is then no proof that
         a failure is of this attempt, because the clock here may have been set back, or the wallet's be ahead."""

@@ -115,6 +115,15 @@ async def test_a_refusal_of_who_asks_and_how_much_has_begun_nothing(code: str, r
         assert asked(relay, "lookup_invoice") == []
 
 
+async def test_failures_do_not_add_up_to_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.client.nwc.MAX_ASKED", 2)
+    async with wallet({"pay_invoice": "QUOTA_EXCEEDED", "lookup_invoice": "NOT_FOUND"}) as (backend, _):
+        for number in range(4):
+            payment_hash = f"{number:064x}"
+            text = invoice(payment_hash=payment_hash)
+            assert isinstance(await backend.pay(order(text, timeout_s=1)), Failed)
+
+
 @pytest.mark.parametrize(("code", "reason"), [
     ("PAYMENT_FAILED", FailureReason.OTHER), ("INSUFFICIENT_BALANCE", FailureReason.INSUFFICIENT_FUNDS),
     ("FEE_LIMIT_EXCEEDED", FailureReason.FEE_LIMIT),

@@ -256,7 +256,10 @@ class NwcWallet:
         except NothingSentError as away:
             raise NodeUnreachableError(away.message) from away
         except KitestringError as refused:
-            return await self._judge(refused, order.payment_hash)
+            answer = await self._judge(refused, order.payment_hash)
+            if isinstance(answer, Failed):  # or the client would run out of hashes that it has never asked for
+                client.forget(order.payment_hash)
+            return answer
         return Settled(paid.preimage, paid.fee_msat)
 
     async def _unfit(self, destination: Bolt11) -> Failed | None:
