@@ -105,6 +105,28 @@ async def test_what_the_wallet_refuses_has_failed_and_holds_nothing(
         assert caught.value.code == "INSUFFICIENT_BALANCE"
 
 
+async def test_two_apps_of_it_pay_each_other_inside_and_who_pays_a_second_time_is_booked_too(
+    stall: Kitestring, front: Front, foreign_wallet: ForeignWallet
+) -> None:
+    service = front(stall, "behind two apps")
+    service.ask("account", "create", "till")
+    async with (
+        outside(stall) as world,
+        foreign_wallet("sdk", service.connect("till", "--account", "till")) as seller,
+        foreign_wallet("sdk", service.connect("guest")) as buyer,
+    ):
+        made = await seller("makeInvoice", {"amount": 30_000})
+        assert await buyer("payInvoice", {"invoice": made["invoice"]}) == {"preimage": "", "fees_paid": 0}
+        assert at(stall, made["payment_hash"]) == []
+        assert await seller("getBalance") == {"balance": 30_000}
+        world.pay(made["invoice"])
+
+        async def is_booked() -> bool:
+            return bool(await seller("getBalance") == {"balance": 60_000})
+
+        await eventually(is_booked, "the second payment is booked")
+
+
 async def test_an_offer_of_it_is_sold_to_the_wallets_own_owner(stall: Kitestring, front: Front) -> None:
     stall.ask("account", "create", "behind")
     service = front(stall, "behind an offer", "--account", "behind")
