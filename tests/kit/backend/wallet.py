@@ -17,6 +17,7 @@ from kitestring.backend.nostr.node import NwcWallet
 from kitestring.backend.registry import Context
 from kitestring.backend.sandbox.payments import Behaviour
 from kitestring.backend.sandbox.world import World
+from kitestring.base.errors import KitestringError
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend
 from kitestring.client.net import Waits
@@ -82,7 +83,15 @@ class WalletSide:
         text = self.world.invoice(Msat(amount_msat), behaviour=Behaviour.HANG)
 
         async def release() -> None:
-            self.world.release(bolt11.decode(text).payment_hash)
+            """The wallet calls it pending before its node has it; only then can it be released."""
+            await until(is_released, pause_s=0.02)
+
+        def is_released() -> bool:
+            try:
+                self.world.release(bolt11.decode(text).payment_hash)
+            except KitestringError:
+                return False
+            return True
 
         return text, release
 
