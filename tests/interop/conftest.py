@@ -91,8 +91,10 @@ def far(services: list[Kitestring]) -> Kitestring:
 
 @pytest.fixture(scope="session")
 def stall(foreign_relay: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitestring]:
-    """A service on a sandbox, with the same relay between."""
+    """A service on a sandbox, with the same relay between. It serves what apps of before ask for, too."""
     service = Kitestring(tmp_path_factory.mktemp("stall") / "stall", "--node", "sandbox://", "--relay", foreign_relay)
+    service.home.mkdir(mode=0o700)
+    (service.home / "kitestring.toml").write_text("[nwc]\nlegacy_methods = true\n")
     service.start()
     try:
         yield service

@@ -46,6 +46,14 @@ async def test_a_page_pays_and_is_paid_and_sees_both(stall: Kitestring, foreign_
     assert sorted((row["type"], row["amount"]) for row in listed) == [("incoming", 7), ("outgoing", 21)]
 
 
+async def test_a_page_pays_several_at_once(stall: Kitestring, foreign_wallet: ForeignWallet) -> None:
+    with World(stall.home / "sandbox.db") as outside:
+        bills = [outside.invoice(sat(amount)) for amount in (5, 6)]
+        async with foreign_wallet("button", stall.connect("button pays many")) as page:
+            paid = (await page("sendMultiPayment", bills))["payments"]
+    assert sorted(one["paymentRequest"] for one in paid) == sorted(bills)
+
+
 async def test_a_page_is_told_why_it_may_not_pay(stall: Kitestring, foreign_wallet: ForeignWallet) -> None:
     with World(stall.home / "sandbox.db") as outside:
         bill = outside.invoice(sat(200))

@@ -165,6 +165,19 @@ async def test_a_key_is_paid_with_records_of_the_apps_own(
     assert (arrived.amount_msat, arrived.records) == (7_001, ((7_629_169, "7b7d"),))
 
 
+async def test_several_payments_go_in_one_request(
+    stall: Kitestring, foreign_wallet: ForeignWallet, outside: World
+) -> None:
+    bills = [outside.invoice(sat(amount)) for amount in (5, 6, 7)]
+    keys = [{"amount": 1_000, "pubkey": outside.node(), "id": name} for name in ("one", "two")]
+    async with foreign_wallet("sdk", stall.connect("sdk pays many")) as client:
+        paid = await client("multiPayInvoice", {"invoices": [{"invoice": bill} for bill in bills]})
+        sent = await client("multiPayKeysend", {"keysends": keys})
+    assert {one["dTag"] for one in paid["invoices"]} == {hash_of(bill) for bill in bills}
+    assert all(proves(one["preimage"], one["dTag"]) for one in paid["invoices"])
+    assert {one["dTag"] for one in sent["keysends"]} == {"one", "two"}
+
+
 async def test_one_app_pays_another_within_the_service_without_a_fee(
     stall: Kitestring, foreign_wallet: ForeignWallet
 ) -> None:
