@@ -19,7 +19,7 @@ from kitestring.ledger.sqlite.reader import COUNT_LIMIT
 from kitestring.policy.presets import PRESETS
 from kitestring.wire.grammar import NotificationType
 from kitestring.wire.serve.nwc import DEFAULT_LIMIT, MAX_LIMIT, MAX_METADATA_CHARS, METHODS, Method, granted
-from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
+from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, NO_PAYMENT_TYPE, WIDE_CODES
 from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
@@ -56,6 +56,7 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "multi_pay_keysend": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
     "make_invoice": (),
     "lookup_invoice": (Reason.UNKNOWN_TARGET,),
+    "lookup_payment": (Reason.UNKNOWN_TARGET,),
     "get_balance": (),
     "get_budget": (),
     "get_info": (),
@@ -76,6 +77,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "hold": "where the node can (hold)",
     "keysend": "where the node can (keysend)",
     "legacy_methods": "with the setting `nwc.legacy_methods`",
+    "draft_methods": "with the setting `nwc.draft_methods`",
 }
 
 _HEAD: Final = f"""\
@@ -141,6 +143,14 @@ single payment, and an `id`. Each is a payment of its own with a response of its
 the payment hash or the key that is paid. Two that would have the same `d`, or more than {MAX_PARTS}, are refused as
 one request. What is wrong with one of them is said of that one, and budgets and limits are those of each. A crash in
 the middle carries on the rest, within `payments.send_within_s`; the same event again is answered with all responses.
+
+## One record by any of its names (09)
+
+`lookup_payment` takes exactly one of `transaction_id`, `payment_hash` and/or `invoice`, and `payment_type` `bolt11`
+with `lookup`. A payment to the connection itself has two records of one hash: by the hash it is refused with
+`{WIDE_CODES["lookup_payment"][Reason.AMBIGUOUS_LOOKUP]}`, by `transaction_id` it is found. Other types are refused with
+`{NO_PAYMENT_TYPE}`, and a request of another form with `{WIDE_CODES["lookup_payment"][Reason.MALFORMED]}`; callers of
+NIP-04 get `{CODES[Reason.MALFORMED]}` for all three.
 
 ## Budget (13)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import GetBalance, GetBudget, GetInfo, ListTransactions, LookupInvoice
+from kitestring.base.commands import GetBalance, GetBudget, GetInfo, ListTransactions, LookupInvoice, LookupPayment
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat, sat
-from kitestring.base.outcomes import Balance, BudgetState, Found, Info, Listed, Paid, Refused
+from kitestring.base.outcomes import Balance, BudgetState, Direction, Found, Info, Listed, Paid, Refused
 from kitestring.base.zones import UTC, Zone
 from kitestring.policy.calendar import period_end, time_text
 from tests.kit.changed import replace
@@ -199,3 +201,23 @@ async def test_a_budget_by_the_owners_clock_says_when_it_renews_and_outlives_a_m
         await rig.clock.sleep(period_end("day", rig.clock.now(), UTC) - rig.clock.now())
         await rig.pay("r4", "app", life.node.outside_invoice(), 100_000)
         assert isinstance(await rig.answer("r4"), Paid)
+
+
+@virtual
+async def test_of_a_payment_to_oneself_either_record_is_found_by_its_way_and_none_by_the_hash_alone(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app", methods="pay_invoice make_invoice lookup_invoice")
+        await rig.grant("other", methods="lookup_invoice")
+        text, payment_hash = await rig.invoice("i", "app", 50_000)
+
+        async def look(direction: str = "", grant: str = "app") -> Any:
+            return await rig.engine.ask(grant, LookupPayment(payment_hash=payment_hash, direction=direction))
+
+        assert (await look()).transaction.type is Direction.INCOMING
+        assert (await look("outgoing")).reason is Reason.UNKNOWN_TARGET
+        await rig.pay("r", "app", (text, payment_hash), 50_000)
+        await rig.answer("r")
+        assert (await look()).reason is Reason.AMBIGUOUS_LOOKUP
+        found = [(await look(way)).transaction for way in ("incoming", "outgoing")]
+        assert [(row.type, row.state) for row in found] == [("incoming", "settled"), ("outgoing", "settled")]
+        assert (await look("incoming", "other")).reason is Reason.UNKNOWN_TARGET

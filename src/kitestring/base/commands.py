@@ -181,6 +181,14 @@ class LookupInvoice(Command, frozen=True, kw_only=True):
     payment_hash: str
 
 
+class LookupPayment(Command, frozen=True, kw_only=True):
+    """Look up one payment or invoice of the caller by a hash that both may have; without a ``direction`` the one that
+    there is."""
+
+    payment_hash: str
+    direction: str = ""
+
+
 class ListTransactions(Command, frozen=True, kw_only=True):
     """``from_`` and ``until`` are inclusive Unix seconds of creation; ``direction`` is "", "incoming" or "outgoing"."""
 
@@ -207,7 +215,7 @@ class GetInfo(Command, frozen=True, kw_only=True):
 
 #: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
 Journaled = PayInvoice | MakeInvoice | MakeHoldInvoice | SettleHold | CancelHold | AskOffer | Debit | Connect | Bundle
-AnyCommand = Journaled | LookupInvoice | ListTransactions | GetBalance | GetBudget | GetInfo
+AnyCommand = Journaled | LookupInvoice | LookupPayment | ListTransactions | GetBalance | GetBudget | GetInfo
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=to_stored)

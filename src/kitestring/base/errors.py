@@ -16,6 +16,7 @@ class Reason(Enum):
 
     MALFORMED = "malformed"
     UNKNOWN_TARGET = "unknown_target"
+    AMBIGUOUS_LOOKUP = "ambiguous_lookup"
     MOVED_OR_EXPIRED_OFFER = "moved_or_expired_offer"
     STALE_REQUEST = "stale_request"
     ALREADY_USED = "already_used"
@@ -67,6 +68,7 @@ class Meaning:
 TABLE: Final[dict[Reason, Meaning]] = {
     Reason.MALFORMED: Meaning(Exit.USAGE, "the request is malformed"),
     Reason.UNKNOWN_TARGET: Meaning(Exit.USAGE, "there is no such thing here"),
+    Reason.AMBIGUOUS_LOOKUP: Meaning(Exit.USAGE, "there are several such records: say which one is meant"),
     Reason.MOVED_OR_EXPIRED_OFFER: Meaning(Exit.USAGE, "the offer has moved or expired"),
     Reason.STALE_REQUEST: Meaning(Exit.USAGE, "the request is too old or from the future"),
     Reason.ALREADY_USED: Meaning(Exit.USAGE, "this was used already"),

@@ -13,7 +13,7 @@ from kitestring.base.events import Event, Missed
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Transaction
+from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
 from kitestring.base.transactions import Committed, Tx
 
@@ -232,8 +232,11 @@ class Reads(Protocol):
         """The position of a consumer of the feed, None if it never stored one."""
         ...
 
-    async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
-        """The invoice of that hash in ``scope``, else the payment that holds the hash, else the newest failed one."""
+    async def transaction(
+        self, scope: Scope, payment_hash: str, direction: Direction | None = None
+    ) -> Transaction | None:
+        """The invoice of that hash in ``scope``, else the payment that holds the hash, else the newest failed one. With
+        a ``direction`` only that of the two."""
         ...
 
     async def transactions(self, scope: Scope, query: ListTransactions) -> list[Transaction]:

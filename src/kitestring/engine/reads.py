@@ -16,6 +16,7 @@ from kitestring.base.commands import (
     GetInfo,
     ListTransactions,
     LookupInvoice,
+    LookupPayment,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -51,6 +52,7 @@ class Questions:
         self._gate = gate
         self._reads: dict[type[AnyCommand], _Read] = {
             LookupInvoice: self._lookup,
+            LookupPayment: self._lookup_payment,
             ListTransactions: self._list,
             GetBalance: self._balance,
             GetBudget: self._budget,
@@ -113,6 +115,17 @@ class Questions:
         if found is None:
             return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
         return Found(self._as_of_now(found))
+
+    async def _lookup_payment(self, grant: Grant, command: LookupPayment) -> Outcome:
+        """A payment to oneself has two records of one hash; either way alone has one."""
+        ways = [way for way in Direction if command.direction in {"", way.value}]
+        look = self._context.store.transaction
+        found = [row for way in ways if (row := await look(_scope(grant), command.payment_hash, way)) is not None]
+        if len(found) > 1:
+            return Refused(Reason.AMBIGUOUS_LOOKUP, "it was paid to this very connection: ask by transaction_id")
+        if not found:
+            return Refused(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
+        return Found(self._as_of_now(found[0]))
 
     async def _list(self, grant: Grant, command: ListTransactions) -> Outcome:
         store, scope = self._context.store, scope_of(grant)

@@ -19,6 +19,7 @@ from kitestring.base.commands import (
     GetInfo,
     ListTransactions,
     LookupInvoice,
+    LookupPayment,
     MakeHoldInvoice,
     MakeInvoice,
     PayInvoice,
@@ -47,6 +48,7 @@ PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
     SettleHold: "settle_hold_invoice",
     CancelHold: "cancel_hold_invoice",
     LookupInvoice: "lookup_invoice",
+    LookupPayment: "lookup_invoice",  # another form of the same question
     ListTransactions: "list_transactions",
     GetBalance: "get_balance",
     GetBudget: "get_budget",

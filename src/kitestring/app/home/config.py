@@ -136,10 +136,18 @@ class NwcSettings:
         "multi_pay_invoice and multi_pay_keysend (several payments in one request).",
     )
 
+    draft_methods: bool = setting(
+        "nwc.draft_methods",
+        SWITCH,
+        False,
+        "Whether methods are served whose text may still change: lookup_payment (extension 09).",
+    )
+
     @property
     def features(self) -> frozenset[str]:
         """The switches that are on, by the names in which the table of methods says what a method needs."""
-        return frozenset({"legacy_methods"} if self.legacy_methods else ())
+        switches = {"legacy_methods": self.legacy_methods, "draft_methods": self.draft_methods}
+        return frozenset(name for name, is_on in switches.items() if is_on)
 
 
 @dataclass(frozen=True, slots=True)

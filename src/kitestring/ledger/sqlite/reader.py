@@ -15,7 +15,7 @@ from kitestring.base.events import Event, Missed
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
-from kitestring.base.outcomes import Transaction
+from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop, StopCause
 from kitestring.base.store import LONGEST_RETRY_S, Places, Scope, Totals
 from kitestring.ledger import rows
@@ -431,8 +431,17 @@ class SqliteReads:
 
     # ------------------------------------------------------------ transactions
 
-    async def transaction(self, scope: Scope, payment_hash: str) -> Transaction | None:
+    async def transaction(
+        self, scope: Scope, payment_hash: str, direction: Direction | None = None
+    ) -> Transaction | None:
         """The invoice of that hash in this scope, else the payment that holds the hash, else the newest failed one."""
+        if direction is not Direction.OUTGOING:
+            row = self._invoice_of(scope, payment_hash)
+            if row is not None or direction is not None:
+                return row
+        return self._payment_of(scope, payment_hash)
+
+    def _invoice_of(self, scope: Scope, payment_hash: str) -> Transaction | None:
         # Left to itself SQLite walks through all of the scope, which stand in the order of time already.
         where, values = _within(scope)
         row = self._one(
@@ -441,8 +450,10 @@ class SqliteReads:
             payment_hash,
             *values,
         )
-        if row is not None:
-            return rows.incoming(rows.read_invoice(row))
+        return None if row is None else rows.incoming(rows.read_invoice(row))
+
+    def _payment_of(self, scope: Scope, payment_hash: str) -> Transaction | None:
+        where, values = _within(scope)
         holding = self._all(  # one a node
             f"SELECT {rows.PAYMENT} FROM payments INDEXED BY payments_holding"
             f" WHERE service = ? AND payment_hash = ? AND holding = 1{where}",

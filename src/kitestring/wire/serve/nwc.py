@@ -36,7 +36,8 @@ from kitestring.wire.renewals import renewal_word
 from kitestring.wire.reply_to import Cipher, ReplyTo
 from kitestring.wire.serve.nwc_auth import answer_to_app
 from kitestring.wire.serve.nwc_bundles import addressed, read_bundle
-from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES
+from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, code_of
+from kitestring.wire.serve.nwc_lookup import EXTENSION, read_lookup, write_record
 from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD, notified
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
 
@@ -310,8 +311,7 @@ def refuse(refused: Refused, to: ReplyTo) -> bytes | None:
     reason = refused.reason
     if reason is Reason.FEE_LIMIT and "max_fee_msat" not in refused.details:
         reason = Reason.PAYMENT_FAILED
-    code = NARROW_CODES.get(reason) if to.cipher == "nip04" else None
-    code = code or CODES[reason]
+    code = code_of(reason, to, refused.details)
     if code is None:
         return None
     message = refused.message or TABLE[refused.reason].sentence
@@ -443,6 +443,16 @@ METHODS: Final[dict[str, Method]] = {
         ),
         Method("make_invoice", c.MakeInvoice, _make_invoice, o.Invoiced, _transaction, "make_invoice", ("06",)),
         Method("lookup_invoice", c.LookupInvoice, _lookup_invoice, o.Found, _transaction, "lookup_invoice"),
+        Method(
+            "lookup_payment",
+            c.LookupPayment,
+            lambda params, _: read_lookup(params),
+            o.Found,
+            write_record,
+            "lookup_invoice",
+            (EXTENSION,),
+            frozenset({"draft_methods"}),
+        ),
         Method("get_balance", c.GetBalance, lambda *_: c.GetBalance(), o.Balance, _balance, "get_balance"),
         Method("get_budget", c.GetBudget, lambda *_: c.GetBudget(), o.BudgetState, _budget, "get_budget", ("13",)),
         Method("get_info", c.GetInfo, lambda *_: c.GetInfo(), o.Info, _info, "get_info"),

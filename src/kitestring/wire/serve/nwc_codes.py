@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from kitestring.base.errors import Reason
+from kitestring.wire.reply_to import ReplyTo
+from kitestring.wire.serve.nwc_lookup import PAYMENT_TYPE
 
 #: NIP-47's word for each reason; None = no response.
 CODES: Final[Mapping[Reason, str | None]] = {
@@ -15,6 +17,7 @@ CODES: Final[Mapping[Reason, str | None]] = {
     Reason.STALE_REQUEST: "OTHER",
     Reason.ALREADY_USED: "OTHER",
     Reason.CONFLICT: "OTHER",
+    Reason.AMBIGUOUS_LOOKUP: "OTHER",
     Reason.INVOICE_TAKEN: "OTHER",
     Reason.AMOUNT_OUT_OF_RANGE: "OTHER",
     Reason.OVER_BUDGET: "QUOTA_EXCEEDED",
@@ -43,3 +46,22 @@ NARROW_CODES: Final[Mapping[Reason, str]] = {
     Reason.UNSUPPORTED_ENCRYPTION: "OTHER",
     Reason.FEE_LIMIT: "PAYMENT_FAILED",
 }
+#: Codes of methods whose own text names them: sent to callers of NIP-44 alone.
+WIDE_CODES: Final[Mapping[str, Mapping[Reason, str]]] = {
+    "lookup_payment": {
+        Reason.MALFORMED: "BAD_REQUEST",
+        Reason.WRONG_NETWORK: "BAD_REQUEST",
+        Reason.AMBIGUOUS_LOOKUP: "MULTIPLE_MATCHES",
+    },
+}
+#: The code for a type of payment that is not known here, of the same text.
+NO_PAYMENT_TYPE: Final = "UNSUPPORTED_PAYMENT_TYPE"
+
+
+def code_of(reason: Reason, to: ReplyTo, details: Mapping[str, object]) -> str | None:
+    """NIP-47's word for a refusal of the method that ``to`` names; None = no response."""
+    if to.cipher == "nip04":
+        return "OTHER" if PAYMENT_TYPE in details else NARROW_CODES.get(reason, CODES[reason])
+    if reason is Reason.UNSUPPORTED and PAYMENT_TYPE in details:
+        return NO_PAYMENT_TYPE
+    return WIDE_CODES.get(to.method, {}).get(reason, CODES[reason])
