@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from hashlib import sha256
 
+from kitestring.base.commands import LookupInvoice
+from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Reason
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState
-from kitestring.base.outcomes import Paid
+from kitestring.base.outcomes import Found, Paid
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
@@ -150,3 +152,24 @@ async def test_an_internal_payment_that_finds_the_service_on_another_node_gives_
         assert await rig.available("payer") == 50_000
         payment = await rig.store.payment_by_hash(old, invoice[1])
         assert payment.evidence == "no node was ever asked, and the service stands on another node now"
+
+
+@virtual
+async def test_an_invoice_of_ours_without_an_amount_is_paid_inside_with_the_amount_of_whoever_pays(life: Life) -> None:
+    async with life.service() as rig:
+        for name, amount in (("payer", 50_000), ("shop", 0)):
+            await rig.account(name, amount)
+        await rig.grant("app", account="payer", methods="pay_invoice")
+        await rig.grant("till", account="shop", methods="make_invoice lookup_invoice")
+        text, payment_hash = await rig.invoice("i1", "till", None)
+        destination = Bolt11(text, amountless=True)
+        await rig.pay("r1", "app", (text, payment_hash), 7_000, destination=destination)
+        paid = await rig.answer("r1")
+        assert (paid.internal, paid.amount_msat, paid.fee_msat) == (True, 7_000, 0)
+        assert (await rig.available("payer"), await rig.available("shop")) == (43_000, 7_000)
+        found = await rig.engine.ask("till", LookupInvoice(payment_hash=payment_hash))
+        assert isinstance(found, Found)
+        assert (found.transaction.state, found.transaction.amount_msat) == ("settled", 7_000)
+        await rig.pay("r2", "app", (text, payment_hash), 8_000, destination=destination)
+        assert (await rig.answer("r2")).reason is Reason.INVOICE_TAKEN
+    life.audit()

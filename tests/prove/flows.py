@@ -106,6 +106,21 @@ async def _pays_inside(stage: Stage) -> None:
     await stage.told("pay")
 
 
+async def _pays_inside_what_it_likes(stage: Stage) -> None:
+    """An invoice of the service's own without an amount."""
+    till = stage.app("till")
+    stage.ask("sell", till, lambda: till.request("make_invoice", {}))
+    made = await stage.told("sell")
+    stage.pay("pay", str(made["result"]["invoice"]), amount=AMOUNT)
+    await stage.told("pay")
+
+
+async def _pays_what_it_likes(stage: Stage) -> None:
+    """Somebody's invoice without an amount."""
+    stage.pay("pay", stage.bill("bill", Script(settles_after_s=1), amount=None), amount=AMOUNT)
+    await stage.told("pay")
+
+
 async def _is_paid(stage: Stage) -> None:
     stage.paid_in("in", await _sells(stage))
 
@@ -389,6 +404,11 @@ FLOWS: Final = (
         "several keysends", _sends_several, {"purse": 2 * COST - AMOUNT}, {}, ("one", "two"), check=_told_of_each_key,
     ),
     Flow("pay inside", _pays_inside, {"purse": -AMOUNT, "shop": AMOUNT}, {"sell": "ok", "pay": "ok"}),
+    Flow(
+        "pay inside, amountless", _pays_inside_what_it_likes, {"purse": -AMOUNT, "shop": AMOUNT},
+        {"sell": "ok", "pay": "ok"},
+    ),
+    Flow("pay out, amountless", _pays_what_it_likes, {"purse": COST}, {"pay": "ok"}, ("bill",)),
     Flow("pay an own offer", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT}, {"offer": "ok", "pay": "ok"}),
     Flow("receive", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}),
     Flow("receive by offer", _is_paid_by_offer, {"shop": AMOUNT}, {"offer": "ok"}),

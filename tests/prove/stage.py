@@ -56,7 +56,7 @@ class Stage:
     def app(self, name: str = "app") -> App:
         return self.house.apps[name]
 
-    def bill(self, name: str, script: Script | None = None, amount: int = AMOUNT) -> str:
+    def bill(self, name: str, script: Script | None = None, amount: int | None = AMOUNT) -> str:
         """The invoice of somebody outside, made once; its text."""
         if name not in self.bills:
             text = self.node.outside_bolt11(amount, script, expiry_s=7 * DAY_S)

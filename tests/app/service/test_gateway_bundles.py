@@ -75,3 +75,13 @@ async def test_keys_are_paid_with_the_permission_for_keys(life: Life, door: Door
     other = asking(door, door.invoice())
     await door.tell(other)
     assert said(door, other) == {"n0": "RESTRICTED"}
+
+
+@door()
+async def test_an_invoice_without_an_amount_is_paid_with_that_of_its_own_element(life: Life, door: Door) -> None:
+    texts = [door.invoice(amount_msat=None) for _ in range(2)]
+    elements = [{"id": "a", "invoice": texts[0], "amount": 3_000}, {"id": "b", "invoice": texts[1]}]
+    event = door.request("multi_pay_invoice", {"invoices": elements})
+    await door.tell(event)
+    assert said(door, event) == {"a": "ok", "b": "OTHER"}
+    assert list(life.node.paid_out().values()) == [4_000]
