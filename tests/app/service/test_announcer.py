@@ -34,6 +34,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.transport.changes import Changes
 from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
+from kitestring.wire.serve.nwc import not_served
 from tests.kit.chance import Counted
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH as NOW
@@ -151,7 +152,7 @@ async def save(store: SqliteStore, grant: Grant) -> None:
 
 
 def announcer(pool: Any, store: SqliteStore, clock: Clock | None = None) -> Announcer:
-    return Announcer(pool, store, KEYRING, clock or WalkingClock(), Counted())
+    return Announcer(pool, store, KEYRING, clock or WalkingClock(), Counted(), not_served(()))
 
 
 def pass_a_day(clock: WalkingClock) -> None:
@@ -656,7 +657,7 @@ APPS = replace(GRANT, asked_relays=("wss://theirs", FIRST), asked_state="9f" * 1
 
 def with_elsewhere(store: SqliteStore, there: Any, clock: Clock) -> Announcer:
     pool: Any = FakePool()
-    return Announcer(pool, store, KEYRING, clock, Counted(), there)
+    return Announcer(pool, store, KEYRING, clock, Counted(), rendezvous=there)
 
 
 async def test_an_app_that_asked_is_told_where_it_waits_and_of_the_end_too(store: SqliteStore) -> None:
