@@ -19,7 +19,7 @@ from kitestring.ledger.sqlite.reader import COUNT_LIMIT
 from kitestring.policy.presets import PRESETS
 from kitestring.wire.grammar import NotificationType
 from kitestring.wire.serve.nwc import DEFAULT_LIMIT, MAX_LIMIT, MAX_METADATA_CHARS, METHODS, Method, granted
-from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, NO_PAYMENT_TYPE, WIDE_CODES
+from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, NO_INSTRUCTION, NO_PAYMENT_TYPE, WIDE_CODES
 from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
@@ -64,6 +64,8 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "make_hold_invoice": (Reason.INVOICE_TAKEN, Reason.UNSUPPORTED),
     "settle_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
     "cancel_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
+    "pay": (Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS, Reason.PAYMENT_FAILED, Reason.FEE_LIMIT),
+    "receive": (),
 }
 
 #: The event that a notification follows from, in words.
@@ -76,6 +78,7 @@ WHEN: Final[Mapping[EventKind, str]] = {
 NEEDS: Final[Mapping[str, str]] = {
     "hold": "where the node can (hold)",
     "keysend": "where the node can (keysend)",
+    "amountless": "where the node can (invoices without an amount)",
     "legacy_methods": "with the setting `nwc.legacy_methods`",
     "draft_methods": "with the setting `nwc.draft_methods`",
 }
@@ -193,6 +196,18 @@ back.
 than fit into {MAX_PLAINTEXT_BYTES:,} bytes. Without `unpaid` it lists what has settled.
 `total_count` is how many match on all pages. It is left out for more than {COUNT_LIMIT:,}: they are counted in an index
 for each request, and no list costs more for having grown long.
+
+## Links (321)
+
+`pay` takes a BIP-321 link (`bitcoin:…?lightning=lnbc…`), or a bare invoice, as `payment`, and pays the invoice in it.
+It is another form of `pay_invoice`: the same permission, budget and record, and an invoice that the connection has paid
+by one of them is answered by the other. Amounts of the link, the invoice and the request may not differ. What a link
+demands and nobody here knows (`req-…`), two invoices in one link, and a `payer_note` are refused with `BAD_REQUEST`,
+another network with `UNSUPPORTED_NETWORK`, a link without an invoice with `{NO_INSTRUCTION}`.
+It is answered when the payment has ended, as `pay_invoice` is. `transaction_id` is the payment hash.
+
+`receive` is `make_invoice` whose answer is such a link. Both are served where the node takes invoices without an
+amount.
 
 ## Metadata (06)
 

@@ -40,12 +40,16 @@ def test_every_proof_of_failure_has_a_reason_for_the_wires_and_the_nodes_words_s
 
 def test_a_settled_payment_is_told_with_the_proof_and_the_fee_of_this_outcome() -> None:
     told = outcome_for(payment("a", 1_000, 100), Settled(preimage_of("a"), Msat(3)), request("r", command=freeze(PAY)))
-    assert told == Paid(payment("a").payment_hash, preimage_of("a"), Msat(1_000), Msat(3))
+    assert told == Paid(
+        payment("a").payment_hash, preimage_of("a"), Msat(1_000), Msat(3), created_at=payment("a").created_at
+    )
 
 
 def test_what_was_paid_before_is_told_from_its_row() -> None:
     row = payment("a", 1_000, 100, fee_msat=Msat(9), preimage=preimage_of("a"), internal=True)
-    assert paid(row) == Paid(row.payment_hash, preimage_of("a"), Msat(1_000), Msat(9), internal=True)
+    assert paid(row) == Paid(
+        row.payment_hash, preimage_of("a"), Msat(1_000), Msat(9), internal=True, created_at=row.created_at
+    )
 
 
 @pytest.mark.parametrize(

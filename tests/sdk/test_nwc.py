@@ -239,3 +239,47 @@ async def test_several_go_in_one_request_where_the_wallet_announces_that() -> No
     assert first == second
     assert not isinstance(first, KitestringError)
     assert (first.preimage, first.fee, first.bolt11) == (PREIMAGE, Msat(7), invoice())
+
+
+# ------------------------------------------------------------ methods of its own, links
+
+
+async def test_a_method_that_the_wallet_announces_is_called_with_its_params_and_gives_its_result() -> None:
+    async with hostile_relay(service(multisig_round={"keys": ["02"]}), stored=[info_event("multisig_round")]) as relay:
+        async with over(relay) as wallet:
+            assert await wallet.call("multisig_round", {"round": 1}) == {"keys": ["02"]}
+        assert [request.members["params"] for request in relay.requests] == [{"round": 1}]
+
+
+async def test_a_refusal_and_silence_are_told_and_what_is_not_announced_is_not_asked() -> None:
+    stored = [info_event("refused mute")]
+    async with hostile_relay(service(refused="RESTRICTED", mute=None), stored=stored) as relay:
+        async with over(relay, IMPATIENT) as wallet:
+            for method, reason in (
+                ("refused", Reason.NOT_PERMITTED), ("mute", Reason.UNAVAILABLE), ("absent", Reason.UNSUPPORTED),
+            ):  # fmt: skip
+                with pytest.raises(KitestringError) as told:
+                    await wallet.call(method)
+                assert told.value.reason is reason
+        assert {request.method for request in relay.requests} == {"refused", "mute"}
+
+
+async def test_a_wallet_that_makes_links_itself_is_asked_for_one() -> None:
+    link = f"bitcoin:?lightning={invoice(sat(5))}"
+    async with hostile_relay(service(receive={"bip321": link}), stored=[info_event("receive")]) as relay:
+        async with over(relay) as wallet:
+            made = await wallet.receive(sat(5), "tea")
+        assert (made.uri, made.invoice.amount, made.invoice.payment_hash) == (link, sat(5), PAYMENT_HASH)
+        assert relay.requests[0].members["params"] == {"amount": 5_000, "description": "tea"}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [None, 7, "bitcoin:", "bitcoin:?lightning=lnbcrt1x", f"bitcoin:?lightning={invoice(sat(6))}", "x"],
+)
+async def test_a_link_that_is_not_what_was_asked_for_is_not_shown(link: object) -> None:
+    stored = [info_event("receive")]
+    async with hostile_relay(service(receive={"bip321": link}), stored=stored) as relay, over(relay) as wallet:
+        with pytest.raises(KitestringError) as told:
+            await wallet.receive(sat(5))
+        assert told.value.reason is Reason.INTERNAL

@@ -238,3 +238,16 @@ async def test_a_wallet_on_a_node_tells_what_it_receives_and_ends_its_iterators_
     with pytest.raises(StopAsyncIteration):
         await waiting
     assert [one.is_closed for one in left] == [True, True]
+
+
+async def test_any_wallet_shows_a_link_by_which_it_is_paid(wallet: Wallet) -> None:
+    for amount in (sat(5), None):
+        made = await wallet.receive(amount, "tea")
+        assert made.uri == f"bitcoin:?lightning={made.invoice.bolt11}"
+        assert made.invoice.amount == amount
+
+
+async def test_a_node_has_no_methods_of_its_own(wallet: Wallet) -> None:
+    with pytest.raises(KitestringError, match="only a wallet connection") as told:
+        await wallet.call("multisig_round")
+    assert told.value.reason is Reason.UNSUPPORTED

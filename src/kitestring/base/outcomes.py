@@ -60,13 +60,15 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
 
 
 class Paid(msgspec.Struct, frozen=True, gc=False):
-    """A payment settled. ``internal`` = moved inside this service, fee 0."""
+    """A payment settled. ``internal`` = moved inside this service, fee 0. ``created_at`` (Unix seconds) is when it
+    began, 0 where that is not known."""
 
     payment_hash: str
     preimage: str
     amount_msat: Msat
     fee_msat: Msat
     internal: bool = False
+    created_at: int = 0
 
 
 class Invoiced(msgspec.Struct, frozen=True, gc=False):

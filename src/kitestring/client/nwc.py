@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -70,6 +70,7 @@ from kitestring.wire.ask.nwc import (
     encode_request,
     refuse_unannounced,
 )
+from kitestring.wire.ask.nwc_call import decode_call, encode_call, refuse_uncalled
 from kitestring.wire.ask.nwc_codes import is_final, own_word
 from kitestring.wire.ask.nwc_notifications import may_notify
 
@@ -176,7 +177,7 @@ class NwcClient:
         before = self._asked.get(payment_hash, len(self._asked) >= MAX_ASKED)
         sent_at = self._first_sent_at(payment_hash)
         wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
-        async with self._exchange(command, lasts_s=wait_s) as exchange:
+        async with self._exchange(encode_request(command), lasts_s=wait_s) as exchange:
             outcome = await exchange.next(read, wait_s)
             self._note(exchange)
             if outcome is None:
@@ -226,7 +227,7 @@ class NwcClient:
         """The answers by the places of the payments."""
         heard: dict[int, Outcome] = {}
         bundle, until = Bundle(parts=tuple(map(Part, commands))), self._net.clock.monotonic() + wait_s
-        async with self._exchange(bundle, lasts_s=wait_s, max_replies=2 * len(commands)) as exchange:
+        async with self._exchange(encode_request(bundle), lasts_s=wait_s, max_replies=2 * len(commands)) as exchange:
             while len(heard) < len(commands):
                 left_s = until - self._net.clock.monotonic()
                 found = await exchange.next_named(partial(_read_named, commands), left_s)
@@ -355,6 +356,25 @@ class NwcClient:
             lambda: may_notify(self.service),
         )  # fmt: skip
 
+    async def call(
+        self, method: str, params: Mapping[str, object] | None = None, *, timeout_s: float | None = None
+    ) -> dict[str, object]:
+        """Ask for a method that is none of the above, such as one that a plugin of the wallet adds; its result.
+
+        Raises KitestringError: MALFORMED for a method that pays and for params that are no JSON; UNSUPPORTED, without
+        asking, where the wallet lists methods and not this one; UNAVAILABLE when no answer comes within ``timeout_s``
+        seconds (default as for all questions); and the wallet's refusal. After UNAVAILABLE it may have been carried
+        out: ask again only where that does no harm.
+        """
+        text = encode_call(method, params or {})
+        refused = refuse_uncalled(method, self.service)
+        if refused is not None:
+            raise KitestringError(refused.reason, refused.message)
+        answer = await self._answer(self._exchange(text), decode_call, timeout_s)
+        if isinstance(answer, Refused):
+            raise self._refusal(answer)
+        return answer.result
+
     # ------------------------------------------------------------ asking
 
     async def _expected(self, command: AnyCommand, kind: type[T]) -> T:
@@ -366,8 +386,11 @@ class NwcClient:
     async def _ask(self, command: AnyCommand, read: Callable[[str], A]) -> A:
         """A question without money in it. Raises KitestringError: UNAVAILABLE when no reply comes, INTERNAL when it
         cannot be read."""
-        async with self._exchange(command) as exchange:
-            answer = await exchange.next(read, self._net.waits.read_s)
+        return await self._answer(self._exchange(encode_request(command)), read)
+
+    async def _answer(self, exchange: Exchange, read: Callable[[str], A], timeout_s: float | None = None) -> A:
+        async with exchange:
+            answer = await exchange.next(read, self._net.waits.read_s if timeout_s is None else timeout_s)
         self._note(exchange)
         if answer is not None:
             return answer
@@ -376,16 +399,14 @@ class NwcClient:
         hint = exchange.trouble() or self._clock_words() or self._cipher_words()
         raise KitestringError(Reason.UNAVAILABLE, f"the wallet did not answer{hint}: check that its service is running")
 
-    def _exchange(
-        self, command: AnyCommand, *, lasts_s: float | None = None, max_replies: int = MAX_REPLIES
-    ) -> Exchange:
+    def _exchange(self, text: str, *, lasts_s: float | None = None, max_replies: int = MAX_REPLIES) -> Exchange:
         cipher = client_cipher(self.service, legacy=self._legacy, nip44_seen=self.nip44_seen)
         if self._dialog is None or self._dialog.cipher != cipher:
             self._dialog = Dialog.nwc(self._key, self.uri.service_pubkey, cipher)
         if lasts_s is not None:  # until when, it decides by its own clock
             lasts_s += min(max(self._ahead_s, 0), MAX_AHEAD_S)
         return Exchange(
-            self._pool, self._dialog, self._dialog.request(encode_request(command), self._net, lasts_s), self._net,
+            self._pool, self._dialog, self._dialog.request(text, self._net, lasts_s), self._net,
             max_replies=max_replies,
         )  # fmt: skip
 
@@ -398,10 +419,13 @@ class NwcClient:
 
     def _expect(self, outcome: Outcome, kind: type[T]) -> T:
         if isinstance(outcome, Refused):
-            words = self._clock_words() if outcome.reason in _TIMED else ""
-            raise KitestringError(outcome.reason, f"the wallet refused: {_said(outcome)}{words}", **outcome.details)
+            raise self._refusal(outcome)
         assert isinstance(outcome, kind), "decode_response gives the outcome of its command"  # noqa: S101 - our own
         return outcome
+
+    def _refusal(self, refused: Refused) -> KitestringError:
+        words = self._clock_words() if refused.reason in _TIMED else ""
+        return KitestringError(refused.reason, f"the wallet refused: {_said(refused)}{words}", **refused.details)
 
     def _clock_words(self) -> str:
         words = clock_words(self._ahead_s)

@@ -120,6 +120,11 @@ def decode_bip321(text: str) -> BitcoinLink:
     return BitcoinLink(_read_bitcoin(next(iter(values.get("amount", ())), "")), values)
 
 
+def encode_bip321(invoice: str) -> str:
+    """The link that asks for a Lightning payment alone. The amount is the invoice's: said twice it could differ."""
+    return f"bitcoin:?lightning={quote(invoice, safe='')}"
+
+
 def bip321_values(text: str, name: str) -> list[str]:
     """All values of one parameter (``lightning``, ``lno``, ``noffer``) of a ``bitcoin:`` link, in order. Raises as
     :func:`decode_bip321`."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from kitestring.base.commands import CancelHold, Journaled, PayInvoice, SettleHold, thaw
 from kitestring.base.errors import Reason
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import ZERO
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import HoldEnded, Outcome, Paid, Refused, TransactionState
 from kitestring.base.payments import Failed, FailureReason, Settled, booked_fee
 from kitestring.base.records import Invoice, Payment, Request
@@ -21,13 +21,17 @@ CLOSED: Final = Refused(
 
 
 def paid(payment: Payment) -> Paid:
-    return Paid(payment.payment_hash, payment.preimage, payment.amount_msat, payment.fee_msat, payment.internal)
+    return _paid(payment, payment.preimage, payment.fee_msat)
+
+
+def _paid(payment: Payment, preimage: str, fee_msat: Msat) -> Paid:
+    return Paid(payment.payment_hash, preimage, payment.amount_msat, fee_msat, payment.internal, payment.created_at)
 
 
 def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> Outcome:
     if isinstance(truth, Settled):
         fee = booked_fee(truth.fee_msat, payment.fee_cap_msat)
-        return Paid(payment.payment_hash, truth.preimage, payment.amount_msat, fee, payment.internal)
+        return _paid(payment, truth.preimage, fee)
     details: dict[str, int | str] = {"reason": "too_late"} if truth.reason is FailureReason.TOO_LATE else {}
     command = thaw(request.command) if request.command else None  # one that waited for the owner has none of its own
     if isinstance(command, PayInvoice) and command.max_fee_msat is not None:

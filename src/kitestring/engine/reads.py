@@ -120,7 +120,7 @@ class Questions:
         """A payment to oneself has two records of one hash; either way alone has one."""
         ways = [way for way in Direction if command.direction in {"", way.value}]
         look = self._context.store.transaction
-        found = [row for way in ways if (row := await look(_scope(grant), command.payment_hash, way)) is not None]
+        found = [row for way in ways if (row := await look(scope_of(grant), command.payment_hash, way)) is not None]
         if len(found) > 1:
             return Refused(Reason.AMBIGUOUS_LOOKUP, "it was paid to this very connection: ask by transaction_id")
         if not found:

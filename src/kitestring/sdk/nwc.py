@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kitestring.base.commands import ListTransactions, PayInvoice
@@ -75,6 +75,13 @@ class NwcSource:
 
     def hearing(self, since: int) -> Hears:
         return self._client.listening()
+
+    async def call(self, method: str, params: Mapping[str, object], timeout_s: float | None) -> dict[str, object]:
+        return await self._client.call(method, params, timeout_s=timeout_s)
+
+    def announces(self, method: str) -> bool:
+        service = self._client.service
+        return service is not None and method in service.methods
 
     async def info(self) -> Info:
         return await self._client.get_info()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
@@ -114,6 +114,19 @@ class PaymentSource(Protocol):
 
     async def network(self) -> str:
         """``bitcoin``, ``regtest`` …, or "" where it is not told."""
+        ...
+
+
+@runtime_checkable
+class CallSource(Protocol):
+    """A source that can be asked for methods of its own: a wallet behind a connection."""
+
+    async def call(self, method: str, params: Mapping[str, object], timeout_s: float | None) -> dict[str, object]:
+        """The result of ``method``, a JSON object."""
+        ...
+
+    def announces(self, method: str) -> bool:
+        """Whether it says that it serves ``method``."""
         ...
 
 

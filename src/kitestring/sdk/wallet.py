@@ -23,8 +23,9 @@ from kitestring.client.payable import Payable, Terms, ask, read
 from kitestring.codec import bolt11
 from kitestring.codec.keysend import checked_records, keysend, message_record, read_node_key
 from kitestring.codec.pasted import tidy
+from kitestring.codec.uri import bip321_values, encode_bip321
 from kitestring.sdk.notifications import Notifications
-from kitestring.sdk.source import Encryption, PaymentSource, open_source
+from kitestring.sdk.source import CallSource, Encryption, PaymentSource, open_source
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.proxies import Proxies
 from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES
@@ -46,6 +47,14 @@ class Invoice:
     payment_hash: str
     amount: Msat | None
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentLink:
+    """A way to pay us, to be shown as a link or a QR code: ``uri`` (BIP-321), and the ``invoice`` in it."""
+
+    uri: str
+    invoice: Invoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +152,37 @@ class Wallet:
     async def invoice(self, amount: Msat | None, memo: str = "", expiry_s: int = 3600) -> Invoice:
         """An invoice to be paid by anybody; ``amount`` None leaves it to the payer. Raises KitestringError."""
         made = await self._source.make_invoice(_positive(amount), fit_description(memo), expiry_s)
-        decoded = bolt11.decode(made.bolt11, recover=False)
-        return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
+        return _invoice(bolt11.decode(made.bolt11, recover=False))
+
+    async def receive(self, amount: Msat | None = None, memo: str = "", expiry_s: int = 3600) -> PaymentLink:
+        """A link (BIP-321, ``bitcoin:?lightning=…``) by which anybody can pay; ``amount`` None leaves it to the payer.
+
+        A wallet that makes such links itself (extension 321) is asked for one, which is read as it comes: it decides
+        how long that lasts. Raises KitestringError, INTERNAL where it is not what was asked for.
+        """
+        source = self._source
+        if not (isinstance(source, CallSource) and source.announces("receive")):
+            made = await self.invoice(amount, memo, expiry_s)
+            return PaymentLink(encode_bip321(made.bolt11), made)
+        wanted = _positive(amount)
+        params: dict[str, object] = {"description": fit_description(memo)} if memo else {}
+        if wanted is not None:
+            params["amount"] = int(wanted)
+        return _link((await source.call("receive", params, None)).get("bip321"), wanted)
+
+    async def call(
+        self, method: str, params: Mapping[str, object] | None = None, *, timeout_s: float | None = None
+    ) -> dict[str, object]:
+        """Ask a wallet connection for a method of its own, such as one that a plugin of its service adds; its result.
+
+        Raises KitestringError: UNSUPPORTED at a node asked directly and for a method that the wallet does not announce,
+        MALFORMED for one that pays, UNAVAILABLE when no answer comes within ``timeout_s`` seconds (default 15), and the
+        wallet's refusal. After UNAVAILABLE it may have been carried out: ask again only where that does no harm.
+        """
+        source = self._source
+        if not isinstance(source, CallSource):
+            raise KitestringError(Reason.UNSUPPORTED, "only a wallet connection has methods of its own")
+        return await source.call(method, params or {}, timeout_s)
 
     async def hold_invoice(self, amount: Msat, payment_hash: str, memo: str = "", expiry_s: int = 3600) -> Invoice:
         """An invoice of a payment hash (64 hex digits) whose preimage only you know. What is paid to it is held:
@@ -369,6 +407,22 @@ def _receipt(command: PayInvoice, end: Paid | KitestringError) -> Receipt | Kite
         return end
     text = invoice_text(command.destination)
     return Receipt(end.preimage, end.fee_msat, end.amount_msat, end.payment_hash, text)
+
+
+def _invoice(decoded: bolt11.Invoice) -> Invoice:
+    return Invoice(decoded.text, decoded.payment_hash, decoded.amount_msat, decoded.expires_at)
+
+
+def _link(uri: object, amount: Msat | None) -> PaymentLink:
+    """The link that a wallet has made. Raises KitestringError(INTERNAL) for one that asks for something else."""
+    try:
+        invoices = bip321_values(uri, "lightning") if isinstance(uri, str) else []
+        found = bolt11.decode(invoices[0], recover=False) if len(invoices) == 1 else None
+    except CodecError as error:
+        raise KitestringError(Reason.INTERNAL, f"the wallet's link cannot be read: {error}") from error
+    if found is None or found.amount_msat != amount or not isinstance(uri, str):
+        raise KitestringError(Reason.INTERNAL, "the wallet's link is not what was asked for: do not show it to a payer")
+    return PaymentLink(uri, _invoice(found))
 
 
 def _money(amount: A) -> A:

@@ -450,15 +450,17 @@ def test_get_info_tells_the_lightning_address_of_the_account() -> None:
 def test_get_info_tells_the_extensions_of_the_methods_that_it_lists() -> None:
     may = ("get_budget", "get_info", "make_invoice")
     told = response("get_info", Info("", "", "", "", None, "", may))["result"]
-    assert told == {"methods": list(may), "extensions": ["06", "13"]}
+    assert told == {"methods": [*may, "receive"], "extensions": ["06", "13", "321"]}
+    less = response("get_info", Info("", "", "", "", None, "", may, without=frozenset({"receive"})))["result"]
+    assert less == {"methods": list(may), "extensions": ["06", "13"]}
 
 
 def test_get_info_tells_the_notifications_that_a_connection_gets_apart_from_its_methods() -> None:
     may = ("get_info", "make_invoice", "payment_received")
     assert response("get_info", Info("", "", "", "", None, "", may))["result"] == {
-        "methods": ["get_info", "make_invoice"],
+        "methods": ["get_info", "make_invoice", "receive"],
         "notifications": ["payment_received"],
-        "extensions": ["02", "06"],
+        "extensions": ["02", "06", "321"],
     }
 
 
@@ -552,8 +554,8 @@ def test_the_rules_know_the_permission_of_every_method() -> None:
 
 def test_the_info_event_lists_what_is_granted_in_the_order_of_the_table() -> None:
     info = info_event({"list_transactions", "pay_invoice", "get_budget"}, ("nip44", "nip04"), LEGACY)
-    assert (info.kind, info.content) == (kinds.NWC_INFO, "pay_invoice get_budget get_info list_transactions")
-    assert info.tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05 06 13"]]
+    assert (info.kind, info.content) == (kinds.NWC_INFO, "pay_invoice get_budget get_info list_transactions pay")
+    assert info.tags == [["encryption", "nip44_v2 nip04"], ["extensions", "05 06 13 321"]]
     assert info_event(("get_balance",), ("nip44",)) == Draft(
         kinds.NWC_INFO, [["encryption", "nip44_v2"]], "get_balance get_info"
     )
@@ -597,15 +599,15 @@ def test_every_method_that_pays_is_one_that_a_budget_of_nothing_takes_from_what_
     empty = replace(plain, budgets=(Budget.daily(Msat(1)), Budget.total(Msat(0))))
     assert WIRE.announces is not None
     assert [WIRE.announces.write(grant, LEGACY).content for grant in (plain, empty)] == [
-        "pay_invoice get_budget get_info",
+        "pay_invoice get_budget get_info pay",
         "get_budget get_info",
     ]
     assert WIRE.announces.write(empty, ()).tags[1:] == [["extensions", "13"]]
 
 
 def test_a_method_that_the_service_is_without_is_neither_announced_nor_served() -> None:
-    assert not_served({"keysend", "hold"}) == LEGACY
-    assert not_served({"keysend", "hold", "legacy_methods", "draft_methods"}) == set()
+    assert not_served({"keysend", "hold", "amountless"}) == LEGACY
+    assert not_served({"keysend", "hold", "amountless", "legacy_methods", "draft_methods"}) == set()
     without = not_served(())
     assert "pay_keysend" in without
     may = {"pay_keysend", "get_balance"}
@@ -627,11 +629,11 @@ def test_get_info_tells_the_methods_by_their_names_and_none_that_the_service_is_
         for name, without in (("all", frozenset()), ("some", LEGACY), ("few", not_served(())))
     }
     assert told["all"]["methods"] == [
-        "get_info", "multi_pay_invoice", "multi_pay_keysend", "pay_invoice", "pay_keysend",
+        "get_info", "multi_pay_invoice", "multi_pay_keysend", "pay", "pay_invoice", "pay_keysend",
     ]  # fmt: skip
-    assert told["some"]["methods"] == ["get_info", "pay_invoice", "pay_keysend"]
+    assert told["some"]["methods"] == ["get_info", "pay", "pay_invoice", "pay_keysend"]
     assert told["few"]["methods"] == ["get_info", "pay_invoice"]
-    assert [told[name]["extensions"] for name in ("some", "few")] == [["04", "06"], ["06"]]
+    assert [told[name]["extensions"] for name in ("some", "few")] == [["04", "06", "321"], ["06"]]
 
 
 # ---------------------------------------------------------------- keysend

@@ -34,6 +34,7 @@ from kitestring.wire.invoices import payment_of, read_invoice
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.renewals import renewal_word
 from kitestring.wire.reply_to import Cipher, ReplyTo
+from kitestring.wire.serve import nwc_bip321 as bip321
 from kitestring.wire.serve.nwc_auth import answer_to_app
 from kitestring.wire.serve.nwc_bundles import addressed, read_bundle
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, code_of
@@ -488,6 +489,26 @@ METHODS: Final[dict[str, Method]] = {
             "cancel_hold_invoice",
             ("03",),
             _HOLDING,
+        ),
+        Method(
+            "pay",
+            c.PayInvoice,
+            lambda params, network: bip321.read_pay(params, network, _metadata(params)),
+            o.Paid,
+            bip321.paid,
+            "pay_invoice",
+            ("06", bip321.EXTENSION),
+            frozenset({"amountless"}),
+        ),
+        Method(
+            "receive",
+            c.MakeInvoice,
+            lambda params, _: bip321.read_receive(params, _metadata(params)),
+            o.Invoiced,
+            bip321.received,
+            "make_invoice",
+            ("06", bip321.EXTENSION),
+            frozenset({"amountless"}),
         ),
     )
 }

@@ -7,6 +7,7 @@ from typing import Final
 
 from kitestring.base.errors import Reason
 from kitestring.wire.reply_to import ReplyTo
+from kitestring.wire.serve.nwc_bip321 import INSTRUCTION
 from kitestring.wire.serve.nwc_lookup import PAYMENT_TYPE
 
 #: NIP-47's word for each reason; None = no response.
@@ -53,7 +54,15 @@ WIDE_CODES: Final[Mapping[str, Mapping[Reason, str]]] = {
         Reason.WRONG_NETWORK: "BAD_REQUEST",
         Reason.AMBIGUOUS_LOOKUP: "MULTIPLE_MATCHES",
     },
+    "pay": {
+        Reason.MALFORMED: "BAD_REQUEST",
+        Reason.AMOUNT_OUT_OF_RANGE: "BAD_REQUEST",
+        Reason.WRONG_NETWORK: "UNSUPPORTED_NETWORK",
+    },
+    "receive": {Reason.MALFORMED: "BAD_REQUEST", Reason.AMOUNT_OUT_OF_RANGE: "BAD_REQUEST"},
 }
+#: The code for a link in which nothing can be paid here.
+NO_INSTRUCTION: Final = "UNSUPPORTED_PAYMENT_INSTRUCTION"
 #: The code for a type of payment that is not known here, of the same text.
 NO_PAYMENT_TYPE: Final = "UNSUPPORTED_PAYMENT_TYPE"
 
@@ -64,4 +73,6 @@ def code_of(reason: Reason, to: ReplyTo, details: Mapping[str, object]) -> str |
         return "OTHER" if PAYMENT_TYPE in details else NARROW_CODES.get(reason, CODES[reason])
     if reason is Reason.UNSUPPORTED and PAYMENT_TYPE in details:
         return NO_PAYMENT_TYPE
+    if reason is Reason.UNSUPPORTED and INSTRUCTION in details:
+        return NO_INSTRUCTION
     return WIDE_CODES.get(to.method, {}).get(reason, CODES[reason])
