@@ -209,6 +209,12 @@ It is answered when the payment has ended, as `pay_invoice` is. `transaction_id`
 `receive` is `make_invoice` whose answer is such a link. Both are served where the node takes invoices without an
 amount.
 
+## Methods of plugins
+
+A package may add methods of its own: [how](../how-to/add-a-method.md). They are announced by their names to connections
+that list their permission, which is part of no preset and has to be named, and their answers are stored as all others
+are.
+
 ## Metadata (06)
 
 A JSON object of at most {MAX_METADATA_CHARS:,} characters that comes with an invoice or a payment is kept, and shown in

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kitestring.base.budgets import Budget
     from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
     from kitestring.base.money import Msat, sat
+    from kitestring.base.plugins import Asker, MethodPlugin
     from kitestring.client.debits import DebitBudget, DebitPaid
     from kitestring.codec.bolt11 import decode as decode_bolt11
     from kitestring.codec.pointers import Noffer
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from kitestring.sdk.debits import DebitClient
     from kitestring.sdk.notifications import Notifications
     from kitestring.sdk.subscriptions import DebitCharge
-    from kitestring.sdk.wallet import Invoice, Receipt, Wallet, WalletBudget
+    from kitestring.sdk.wallet import Invoice, PaymentLink, Receipt, Wallet, WalletBudget
     from kitestring.wire.ask.nwc_notifications import Notification
 
 _PLACES = {
+    "Asker": "kitestring.base.plugins",
     "Budget": "kitestring.base.budgets",
     "CodecError": "kitestring.base.errors",
     "Connection": "kitestring.app.embedded",
@@ -38,12 +40,14 @@ _PLACES = {
     "Exit": "kitestring.base.errors",
     "Invoice": "kitestring.sdk.wallet",
     "KitestringError": "kitestring.base.errors",
+    "MethodPlugin": "kitestring.base.plugins",
     "Msat": "kitestring.base.money",
     "Noffer": "kitestring.codec.pointers",
     "Notification": "kitestring.wire.ask.nwc_notifications",
     "Notifications": "kitestring.sdk.notifications",
     "NwcUri": "kitestring.codec.uri",
     "OfferCode": "kitestring.app.embedded",
+    "PaymentLink": "kitestring.sdk.wallet",
     "Reason": "kitestring.base.errors",
     "Receipt": "kitestring.sdk.wallet",
     "Service": "kitestring.app.embedded",
@@ -57,6 +61,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "Asker",
     "Budget",
     "CodecError",
     "Connection",
@@ -68,12 +73,14 @@ __all__ = [
     "Exit",
     "Invoice",
     "KitestringError",
+    "MethodPlugin",
     "Msat",
     "Noffer",
     "Notification",
     "Notifications",
     "NwcUri",
     "OfferCode",
+    "PaymentLink",
     "Reason",
     "Receipt",
     "Service",

@@ -13,6 +13,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
     AskOffer,
     Bundle,
+    CallMethod,
     CancelHold,
     Connect,
     Debit,
@@ -81,9 +82,10 @@ HOLDS = (
     | st.builds(SettleHold, payment_hash=TEXT, preimage=TEXT)
     | st.builds(CancelHold, payment_hash=TEXT)
 )
+CALLS = st.builds(CallMethod, method=TEXT, permission=TEXT, params=st.binary(max_size=9))
 
 
-@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS | APPS | BUNDLES | HOLDS)
+@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS | APPS | BUNDLES | HOLDS | CALLS)
 def test_a_stored_command_is_read_back_as_it_was(command: Journaled) -> None:
     back = thaw(freeze(command))
     assert (back, type(back)) == (command, type(command))

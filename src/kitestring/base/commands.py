@@ -175,6 +175,14 @@ class Bundle(Command, frozen=True, kw_only=True):
     expires_at: int = 0
 
 
+class CallMethod(Command, frozen=True, kw_only=True):
+    """Call the ``method`` of a plugin, which a grant allows that lists ``permission``. ``params`` is a JSON object."""
+
+    method: str
+    permission: str
+    params: bytes
+
+
 class LookupInvoice(Command, frozen=True, kw_only=True):
     """Look up one payment or invoice of the caller. ``payment_hash`` is 64 hex digits."""
 
@@ -214,7 +222,18 @@ class GetInfo(Command, frozen=True, kw_only=True):
 
 
 #: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
-Journaled = PayInvoice | MakeInvoice | MakeHoldInvoice | SettleHold | CancelHold | AskOffer | Debit | Connect | Bundle
+Journaled = (
+    PayInvoice
+    | MakeInvoice
+    | MakeHoldInvoice
+    | SettleHold
+    | CancelHold
+    | AskOffer
+    | Debit
+    | Connect
+    | Bundle
+    | CallMethod
+)
 AnyCommand = Journaled | LookupInvoice | LookupPayment | ListTransactions | GetBalance | GetBudget | GetInfo
 
 

@@ -127,7 +127,8 @@ class BudgetState(msgspec.Struct, frozen=True, gc=False):
 class Info(msgspec.Struct, frozen=True, gc=False):
     """Facts about the node and the grant, as get_info tells them; "" and None are not told. ``extensions`` are another
     wallet's: our own follow from the methods. ``lud16`` is the Lightning Address of the account. Of our own grants
-    ``methods`` are the permissions, and ``without`` the methods that are not served, whatever a grant lists."""
+    ``methods`` are the permissions, and ``without`` the methods that are not served, whatever a grant lists.
+    ``foreign`` are methods of plugins."""
 
     alias: str
     color: str
@@ -139,6 +140,7 @@ class Info(msgspec.Struct, frozen=True, gc=False):
     extensions: tuple[str, ...] = ()
     lud16: str = ""
     without: frozenset[str] = frozenset()
+    foreign: tuple[str, ...] = ()
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
@@ -148,6 +150,12 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     amount_msat: Msat
     preimage: str
     internal: bool = False
+
+
+class MethodCalled(msgspec.Struct, frozen=True, gc=False):
+    """The method of a plugin was carried out; ``result`` is a JSON object."""
+
+    result: bytes
 
 
 class Connected(msgspec.Struct, frozen=True, gc=False):
@@ -191,5 +199,6 @@ Outcome = (
     | Received
     | Granted
     | Connected
+    | MethodCalled
     | Refused
 )

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,7 @@ import msgspec
 from kitestring.base.commands import Journaled
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Backend
+from kitestring.base.plugins import MethodPlugin
 from kitestring.base.ports import Clock, Deliver, Encode, Entropy
 from kitestring.base.records import Node
 from kitestring.base.store import Store
@@ -84,6 +85,8 @@ class Context:
     keysend_secret: bytes = field(default=b"", repr=False)
     #: Methods that this service does not serve, whatever a grant lists: nobody is told that it had them.
     without: frozenset[str] = frozenset()
+    #: Methods of installed packages, by name.
+    plugins: Mapping[str, MethodPlugin] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     holds: HoldNews = field(default_factory=HoldNews)
     same_node: SameNode = field(init=False)

@@ -11,6 +11,7 @@ from kitestring.base.commands import (
     AnyCommand,
     AskOffer,
     Bundle,
+    CallMethod,
     CancelHold,
     Debit,
     MakeHoldInvoice,
@@ -27,6 +28,7 @@ from kitestring.engine.bundles import Bundles
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
+from kitestring.engine.foreign import Foreign
 from kitestring.engine.grants import Grants
 from kitestring.engine.holds import Holds
 from kitestring.engine.incoming import IncomingMoney
@@ -67,6 +69,7 @@ class Engine:
             AskOffer: self._invoices.handle,
             Debit: self._debits.handle,
             Bundle: self._bundles.handle,
+            CallMethod: Foreign(context, self._answers, self._grants).handle,
         }
 
     # ------------------------------------------------------------ life

@@ -94,9 +94,11 @@ class Questions:
     async def _info(self, grant: Grant, _: object) -> Outcome:
         """Always granted; facts about the node only with the permission (the network is in every invoice)."""
         methods, without = tuple(sorted({*grant.announced, "get_info"})), self._context.without
+        plugins = self._context.plugins.values()
+        foreign = tuple(plugin.name for plugin in plugins if plugin.needs in grant.methods)
         if "get_info" not in grant.methods and grant.wire != OWNER_WIRE:
             facts = self._context.node.network, None, "", methods
-            return Info("", "", "", *facts, lud16=grant.lud16, without=without)
+            return Info("", "", "", *facts, lud16=grant.lud16, without=without, foreign=foreign)
         node = await self._gate.info()
         return Info(
             node.alias,
@@ -108,6 +110,7 @@ class Questions:
             methods,
             lud16=grant.lud16,
             without=without,
+            foreign=foreign,
         )
 
     async def _lookup(self, grant: Grant, command: LookupInvoice) -> Outcome:

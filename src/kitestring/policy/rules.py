@@ -13,6 +13,7 @@ from kitestring.base.commands import (
     OWNER_WIRE,
     AnyCommand,
     Bundle,
+    CallMethod,
     CancelHold,
     GetBalance,
     GetBudget,
@@ -62,6 +63,8 @@ def permission_of(command: AnyCommand) -> str | None:
     """The name that a grant lists to allow this very command; None = every grant may."""
     if isinstance(command, PayInvoice) and isinstance(command.destination, Keysend):
         return KEYSEND
+    if isinstance(command, CallMethod):
+        return command.permission
     return PERMISSIONS[type(command)]
 
 

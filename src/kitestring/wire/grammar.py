@@ -17,6 +17,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Direction, Outcome, Refused, Transaction
+from kitestring.base.plugins import MethodPlugin
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import Window
@@ -37,12 +38,14 @@ class Speakers(Enum):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Told to every wire about the service behind it: its network (``bitcoin``, ``regtest``, …) and its settings.
-    ``without`` are the methods that it does not serve, because its node cannot or its owner has not switched them on.
+    ``without`` are the methods that it does not serve, because its node cannot or its owner has not switched them on;
+    ``plugins`` are those of installed packages, by name.
     """
 
     network: str
     accept_legacy_offers: bool = True
     without: frozenset[str] = frozenset()
+    plugins: Mapping[str, MethodPlugin] = field(default_factory=dict)
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -62,16 +65,22 @@ class Draft(msgspec.Struct, frozen=True):
     content: str = ""
 
 
+def _unchanged(draft: Draft, _: tuple[str, ...]) -> Draft:
+    return draft
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """The words of a wire to everybody about a connection: a replaceable event of ``kind``, by the connection's key.
 
     ``write`` makes it of the grant, as long as that is not revoked, and of the methods that the service is without;
-    :meth:`deletion` takes back what was published, by whatever process that was.
+    ``add`` names further methods in it, those of plugins. :meth:`deletion` takes back what was published, by whatever
+    process that was.
     """
 
     kind: int
     write: Callable[[Grant, Collection[str]], Draft]
+    add: Callable[[Draft, tuple[str, ...]], Draft] = _unchanged
 
     def deletion(self, pubkey: str, event_id: str = "") -> Draft:
         """The end of all that ``pubkey`` has announced (NIP-09), and of ``event_id`` if that is known: clients that

@@ -26,6 +26,7 @@ from kitestring.app.owner.params import (
 )
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import is_living, old_relays
+from kitestring.app.service.plugins import load_plugins
 from kitestring.base.budgets import Budget, Period
 from kitestring.base.commands import OWNER_GRANT, AnyCommand, LookupInvoice
 from kitestring.base.errors import KitestringError, Reason
@@ -199,8 +200,9 @@ def _check(params: ConnectParams) -> None:
         raise KitestringError(Reason.MALFORMED, f"the name {OWNER_GRANT!r} is the owner's own: choose another one")
     if params.preset is not UNSET and params.methods is not UNSET:
         raise KitestringError(Reason.MALFORMED, "a connection has a preset or a list of methods, not both")
-    known = nwc_methods()
-    methods = known if params.methods is UNSET else tuple(params.methods)
+    methods = nwc_methods() if params.methods is UNSET else tuple(params.methods)
+    # What packages add is never part of everything: its owner names it.
+    known = (*nwc_methods(), *(plugin.needs for plugin in load_plugins().values()))
     unknown = sorted(set(methods) - set(known))
     if unknown or not methods:
         wrong = f"{unknown[0]!r} is no method" if unknown else "a connection needs a method"

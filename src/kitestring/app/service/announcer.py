@@ -23,6 +23,7 @@ from kitestring.app.service.seldom import Seldom
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
+from kitestring.base.plugins import MethodPlugin
 from kitestring.base.ports import Clock, Entropy
 from kitestring.base.records import Message
 from kitestring.base.store import Reads
@@ -31,6 +32,7 @@ from kitestring.transport.publications import ACCEPTED, UNANSWERED, PublishResul
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.grammar import Draft
 from kitestring.wire.registry import ANNOUNCED
+from kitestring.wire.serve.nwc_foreign import allowed
 
 log = logging.getLogger("kitestring.announce")
 
@@ -110,7 +112,9 @@ class Announcer:
     def __init__(
         self, pool: RelayPool, store: Reads, keyring: Keyring, clock: Clock, entropy: Entropy,
         without: frozenset[str] = frozenset(), rendezvous: Rendezvous | None = None,
+        plugins: Mapping[str, MethodPlugin] = MappingProxyType({}),
     ) -> None:  # fmt: skip
+        self._plugins = plugins
         self._rendezvous = rendezvous
         self._pool = pool
         self._without = without
@@ -158,7 +162,7 @@ class Announcer:
         if not urls:
             return True
         known, announcement = self._of(grant), ANNOUNCED[grant.wire]
-        draft = announcement.write(grant, self._without)
+        draft = self._draft(grant)
         if grant.revoked_at is not None:
             draft = announcement.deletion(grant.service_pubkey, known.said_id)
         event = self._sign(grant, known, draft)
@@ -254,7 +258,7 @@ class Announcer:
         known = self._of(grant)
         if known.turn.locked() or known.version < known.made_for:  # it is being said
             return
-        draft = ANNOUNCED[grant.wire].write(grant, self._without)
+        draft = self._draft(grant)
         good = {url: event for url, event in shown.items() if event is not None and self._says(event, draft, known)}
         if known.version == 0 and good:
             self._adopt(grant, known, good)
@@ -319,6 +323,11 @@ class Announcer:
 
     # ------------------------------------------------------------ how it is said
 
+    def _draft(self, grant: Grant) -> Draft:
+        """The announcement of what a living grant may do."""
+        announcement = ANNOUNCED[grant.wire]
+        return announcement.add(announcement.write(grant, self._without), allowed(self._plugins, grant))
+
     def _of(self, grant: Grant) -> _Announced:
         return self._known.setdefault(grant.grant_id, _Announced())
 
@@ -340,7 +349,7 @@ class Announcer:
         crash nothing is known here: an end is always said."""
         announcement = ANNOUNCED[grant.wire]
         if grant.revoked_at is None:
-            event = self._sign(grant, known, announcement.write(grant, self._without))
+            event = self._sign(grant, known, self._draft(grant))
             known.said_id = event.id
         else:
             event = self._sign(grant, known, announcement.deletion(grant.service_pubkey, known.said_id))

@@ -24,6 +24,7 @@ from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.node_words import node_of, told
 from kitestring.app.service.notices import give_notice
 from kitestring.app.service.notifier import Notifier
+from kitestring.app.service.plugins import load_plugins
 from kitestring.app.service.probe import Probe
 from kitestring.app.service.rates import Rates
 from kitestring.app.service.relay_watch import RelayWatch
@@ -113,7 +114,8 @@ class Core:
         self.waiters: Final = Waiters()
         without = not_served(backend.capabilities.names | config.nwc.features)
         net = Net(clock, entropy, config.proxies, allow_private=config.allow_private_relays)
-        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, Rendezvous(net))
+        plugins = load_plugins()
+        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, Rendezvous(net), plugins)
         self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
         self._notifier: Final = Notifier(self.pool, store, wires, clock)
         seams = Seams(
@@ -126,12 +128,12 @@ class Core:
         self.engine: Final = Engine(
             Context(
                 store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits, config.zone,
-                self._relay_witness.confirms, keyring.keysend_secret, without,
+                self._relay_witness.confirms, keyring.keysend_secret, without, plugins,
             )
         )  # fmt: skip
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id,
-            facts=Facts(node.network, config.accept_legacy_offers, without), wires=wires,
+            facts=Facts(node.network, config.accept_legacy_offers, without, plugins), wires=wires,
             engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
             last_words=LastWords(place.ledger.with_suffix(".refused"), clock), used=self._used,
         )  # fmt: skip

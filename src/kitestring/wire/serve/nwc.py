@@ -38,6 +38,7 @@ from kitestring.wire.serve import nwc_bip321 as bip321
 from kitestring.wire.serve.nwc_auth import answer_to_app
 from kitestring.wire.serve.nwc_bundles import addressed, read_bundle
 from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, code_of
+from kitestring.wire.serve.nwc_foreign import called, read_call, with_calls
 from kitestring.wire.serve.nwc_lookup import EXTENSION, read_lookup, write_record
 from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD, notified
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES, clean_description, metadata_text
@@ -89,6 +90,8 @@ def read(text: str, _: Event, to: ReplyTo, facts: Facts) -> Asked:
     try:
         members = read_canonical(text) or loads_object(text)
         name = text_member(members, "method") or ""
+        if name in facts.plugins:
+            return Asked(read_call(facts.plugins[name], object_member(members, "params")), to.named(name))
         method = METHODS.get(name)
         if method is None or name in facts.without:
             raise _no_such_method(name)
@@ -324,6 +327,8 @@ def encode(outcome: Outcome, to: ReplyTo) -> bytes | None:
 
     There are no receipts: who made an invoice over NWC is told by notifications, never by a second response.
     """
+    if isinstance(outcome, o.MethodCalled):
+        return _write(_Answer(to.method, called(outcome)))
     row = METHODS.get(to.method)
     if row is None or not isinstance(outcome, row.outcome):
         return None
@@ -381,7 +386,9 @@ def _info(info: o.Info) -> object:
     methods, types = granted(info.methods, info.without), notified(info.methods)
     lists = {"notifications": [row.name for row in types], "extensions": extensions_of([*methods, *types])}
     return (
-        told | {"methods": sorted(row.name for row in methods)} | {name: each for name, each in lists.items() if each}
+        told
+        | {"methods": sorted([*(row.name for row in methods), *info.foreign])}
+        | {name: each for name, each in lists.items() if each}
     )
 
 
@@ -595,6 +602,6 @@ WIRE: Final = Wire(
     read=read,
     encode=encode,
     refuse=refuse,
-    announces=Announcement(kinds.NWC_INFO, _info_event),
+    announces=Announcement(kinds.NWC_INFO, _info_event, with_calls),
     notifies=Notifying(NOTIFICATIONS, notification, _spoken, KINDS),
 )
