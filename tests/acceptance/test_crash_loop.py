@@ -53,10 +53,11 @@ ASK_ANEW = 3
 
 #: What the feed has told the consumer that tells apps of their payments, and what it has put into the outbox.
 TO_BE_TOLD = (
-    "SELECT e.grant_id, 'payment_sent ' || e.subject FROM events e"
+    "SELECT e.grant_id, CASE e.kind WHEN 'settled' THEN 'payment_sent ' WHEN 'received' THEN 'payment_received '"
+    " ELSE 'hold_invoice_accepted ' END || e.subject FROM events e"
     " JOIN grants g ON g.service = e.service AND g.grant_id = e.grant_id"
     " JOIN consumers c ON c.service = e.service AND c.name = 'notices' AND c.position >= e.event"
-    " WHERE e.kind = 'settled' AND g.wire = 'nwc'"
+    " WHERE g.wire = 'nwc' AND (e.kind IN ('settled', 'accepted') OR e.kind = 'received' AND e.detail = '')"
 )
 TOLD = "SELECT CAST(address AS TEXT), CAST(plaintext AS TEXT) FROM outbox WHERE kind = 'notification'"
 
