@@ -30,6 +30,10 @@ def settled(event: Event) -> Iterator[Message]:
     yield Message("", "toy", event.subject.encode(), b"", event.at)
 
 
+def capped(event: Event, grant: Grant, _now: int) -> Iterator[Message]:
+    yield Message("", "toy", str(grant.per_payment_msat).encode(), b"", event.at)
+
+
 TOYS = (Notice(frozenset({EventKind.SETTLED}), settled),)
 
 
@@ -143,6 +147,33 @@ async def test_events_that_belong_to_a_grant_are_told_with_the_grant_and_others_
         await rig.clock.sleep(5)
         invoice = await rig.store.invoice_by_hash(rig.context.node.node_id, payment_hash)
         assert [message.plaintext.decode() for message in carried] == ["app app", f"app {invoice.invoice_id}"]
+
+
+@virtual
+async def test_a_grant_is_read_once_and_again_when_it_has_changed(life: Life) -> None:
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED}), capped),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        await rig.grant("app")
+        read, grant = [], rig.store.grant
+
+        async def counting(grant_id: str) -> Any:
+            read.append(grant_id)
+            return await grant(grant_id)
+
+        rig.store.grant = counting
+
+        async def is_paid(request_id: str) -> None:
+            _, payment_hash = await rig.invoice(request_id, "app", 21_000)
+            assert life.node.pay_in(payment_hash)
+            await rig.clock.sleep(2)
+
+        await is_paid("r1")
+        read.clear()
+        await is_paid("r2")
+        assert read == []
+        await rig.change("app", per_payment_msat=Msat(7_000))
+        await is_paid("r3")
+        assert [message.plaintext for message in carried] == [b"None", b"None", b"7 sat"]
 
 
 @virtual

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 CONSUMER: Final = "notices"
 #: Seconds until a step that the disk refused is tried again.
 AGAIN_S: Final = 1.0
+#: Grants that are remembered (about 1 kB each); beyond it all are looked up anew.
+MAX_GRANTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,41 @@ NOTICES: Final[Notices] = (
 )
 
 
+class _Grants:
+    """Grants as the feed has left them: one is looked up again when it has changed, so that a payment costs no look-up.
+    Whoever tells an app reads the grant once more."""
+
+    def __init__(self, store: Reads) -> None:
+        self._store: Final = store
+        self._known: Final[dict[str, Grant | None]] = {}
+
+    def heed(self, event: Event) -> None:
+        if event.kind in GRANT_CHANGES:
+            self._known.pop(event.subject, None)
+
+    def forget(self) -> None:
+        """Forget all: changes were missed."""
+        self._known.clear()
+
+    async def get(self, grant_id: str) -> Grant | None:
+        """Raises KitestringError where the ledger cannot be read."""
+        if grant_id not in self._known:
+            if len(self._known) >= MAX_GRANTS:
+                self._known.clear()
+            self._known[grant_id] = await self._store.grant(grant_id)
+        return self._known[grant_id]
+
+
 async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices = NOTICES) -> None:
     """Follow the feed, for ever."""
-    kinds = frozenset[EventKind]().union(*(notice.kinds for notice in notices))
-    lines = Seldom(log, clock)
+    kinds = GRANT_CHANGES.union(*(notice.kinds for notice in notices))
+    lines, grants = Seldom(log, clock), _Grants(store)
     with await feed.consumer(CONSUMER, kinds) as consumer:
         rows: list[Event | Missed] = []
         while True:
             try:
                 rows = rows or await consumer.read()
-                made = [message for row in rows async for message in _made(row, notices, store, clock.now())]
+                made = [message for row in rows async for message in _made(row, notices, grants, clock.now())]
                 await _tell(consumer, made, clock, lines)
                 rows = []
             except KitestringError as failure:
@@ -102,17 +129,19 @@ async def _tell(consumer: Consumer, messages: list[Message], clock: Clock, lines
             await clock.sleep(AGAIN_S)
 
 
-async def _made(row: Event | Missed, notices: Notices, store: Reads, now: int) -> AsyncIterator[Message]:
+async def _made(row: Event | Missed, notices: Notices, grants: _Grants, now: int) -> AsyncIterator[Message]:
     """The messages of one event. Raises KitestringError where the ledger cannot be read."""
     if isinstance(row, Missed):
         log.error("%d events were forgotten before anybody was told of them", row.count)
+        grants.forget()
         return
+    grants.heed(row)
     for notice in notices:
         if row.kind not in notice.kinds:
             continue
         if isinstance(notice, Notice):
             for message in notice.make(row):
                 yield message
-        elif row.grant_id and (grant := await store.grant(row.grant_id)) is not None:
+        elif row.grant_id and (grant := await grants.get(row.grant_id)) is not None:
             for message in notice.make(row, grant, now):
                 yield message
