@@ -18,6 +18,7 @@ from kitestring.engine.answers import Answers, unclaimed_request
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
+from kitestring.engine.node import may_have_paid
 from kitestring.engine.outcomes import paid
 from kitestring.engine.payments import DECIDE_LIMIT_S, Decided, Order, Payments
 from kitestring.engine.pursuit import Pursuit
@@ -177,7 +178,7 @@ class Debits:
 
     async def _refuse(self, incoming: Incoming, refused: Refused) -> Refused | None:
         """Refuse it, without a word where it may have been paid in an earlier life: who is told no pays once more."""
-        is_silent = self._context.earlier.may_have_answered(incoming.sent_at)
+        is_silent = await may_have_paid(self._context, incoming)
         if not incoming.known:
             return None if is_silent else refused
         named = msgspec.structs.replace(incoming, grant_id=incoming.known)

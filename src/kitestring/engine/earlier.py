@@ -26,11 +26,14 @@ class EarlierLife:
         """Whether an order of an earlier life may be given to the node."""
         return self._is_witnessed()
 
-    def may_have_answered(self, sent_at: int) -> bool:
-        """Whether a request of this date (Unix seconds) may have been answered, with the ledger not knowing of it.
+    def came_before(self, sent_at: int) -> bool:
+        """Whether a request of this date (Unix seconds) is older than this run.
 
         The start of this run is told by the clock as it is now, wherever it has stepped since. Dates are whole seconds:
         one of the very second of the start counts as new, for no ledger is put back and served within it.
         """
-        lasted_s = math.ceil(self._clock.monotonic() - self._begun_s)
-        return not self._is_witnessed() and sent_at < self._clock.now() - lasted_s
+        return sent_at < self._clock.now() - math.ceil(self._clock.monotonic() - self._begun_s)
+
+    def may_have_answered(self, sent_at: int) -> bool:
+        """Whether a request of this date (Unix seconds) may have been answered, with the ledger not knowing of it."""
+        return not self._is_witnessed() and self.came_before(sent_at)

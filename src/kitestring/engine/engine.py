@@ -33,7 +33,7 @@ from kitestring.engine.grants import Grants
 from kitestring.engine.holds import Holds
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
-from kitestring.engine.node import NodeGate
+from kitestring.engine.node import NodeGate, may_be_paid
 from kitestring.engine.payments import Payments
 from kitestring.engine.reads import Questions
 from kitestring.engine.recovery import recover
@@ -138,6 +138,11 @@ class Engine:
             wanted = [command.payment if isinstance(command, Debit) else command]
         hashes = [one.payment_hash for one in wanted if isinstance(one, PayInvoice) and one.payment_hash]
         return any([await self._payments.has(payment_hash) for payment_hash in hashes])
+
+    async def may_be_at_the_node(self, command: AnyCommand) -> bool:
+        """Whether the node has a payment of what is asked for that the ledger does not know. Raises KitestringError when
+        the node cannot say it now."""
+        return await may_be_paid(self._context, command)
 
     def may_have_answered(self, sent_at: int) -> bool:
         """Whether a request of this date (Unix seconds) may have been carried out in an earlier life, which the ledger

@@ -35,7 +35,7 @@ from kitestring.engine.answers import Answers, new_request, unclaimed_request
 from kitestring.engine.claims import Ours, new_payment, ours, with_preimage
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
-from kitestring.engine.node import NodeGate
+from kitestring.engine.node import NodeGate, may_have_paid
 from kitestring.engine.outcomes import paid
 from kitestring.engine.pursuit import Moving, Phase, Pursuit, Sending, Stored, answer_late
 from kitestring.engine.shares import ShareTable, full
@@ -294,7 +294,7 @@ class Payments:
 
     async def refuse(self, incoming: Incoming, refused: Refused) -> None:
         """Refuse it, without a word where it may have been paid in an earlier life: who is told no pays once more."""
-        if self._context.earlier.may_have_answered(incoming.sent_at):
+        if await may_have_paid(self._context, incoming):
             await self._answers.pass_over(incoming)
         else:
             await self._answers.refuse(incoming, refused)

@@ -141,6 +141,8 @@ class Wire:
     ``questions`` are the methods that change nothing: any other request, and one that nobody could read, may move
     money.
 
+    ``spends``: whether a request over it may take from an account.
+
     ``announces`` is what everybody may know about its connections, ``notifies`` what these are told unasked; None =
     nothing.
     """
@@ -157,6 +159,7 @@ class Wire:
     unreadable: Reason
     method: Callable[[str], str] = nameless
     questions: Collection[str] = ()
+    spends: bool = True
     read: Callable[[str, Event, ReplyTo, Facts], Asked]
     encode: Callable[[Outcome, ReplyTo], bytes | None]
     refuse: Callable[[Refused, ReplyTo], bytes | None]

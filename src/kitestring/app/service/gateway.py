@@ -211,13 +211,13 @@ class Gateway:
         if caller.known and to.method not in wire.questions:
             await self._refuse_for_good(event, caller, to, refused)
         elif refused is not None:
-            self._turn_away(event, caller, to, refused)
+            await self._turn_away(event, caller, to, refused)
 
     async def _refuse_for_good(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused | None) -> None:
         """The ledger keeps it from being carried out, before anybody is told. What was answered before, which memory
         may have lost, keeps its answer; of what an earlier life may have paid nobody says that it was not."""
         now = self._clock.now()
-        if self._engine.may_have_answered(event.created_at):
+        if await self._may_be_paid(event, caller, to):
             refused = None
         reply_to = b"" if refused is None else to.freeze()
         request = Request(event.id, to.wire, caller.known, b"", reply_to, event.created_at, now)
@@ -237,19 +237,45 @@ class Gateway:
             return False
         if caller.known and not await self._last_words.keep(event.id, event.created_at, until):
             return False
-        is_silent = self._engine.may_have_answered(event.created_at)
+        is_silent = await self._may_be_paid(event, caller, to)
         if not is_silent and caller.rates.may_tell(caller.name, _NOT_STORED.reason, read=True):
-            self._turn_away(event, caller, to, _NOT_STORED)
+            await self._turn_away(event, caller, to, _NOT_STORED)
         return True
 
-    def _turn_away(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused) -> None:
+    async def _turn_away(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused) -> None:
         """Refuse a question, or a stranger, of whom nothing is stored. Of what an earlier life may have paid for one
         nobody says that it was not."""
         if not caller.known:
             self._refused.add(event.id, event.created_at)
-            if self._engine.may_have_answered(event.created_at):
+            if await self._may_be_paid(event, caller, to):
                 return
         self._reply(to, refused)
+
+    async def _may_be_paid(self, event: Event, caller: Caller, to: ReplyTo) -> bool:
+        """Whether an earlier life may have paid for a request that the ledger does not know, or a later one may.
+
+        A ledger that was put back knows nothing of what was paid since, and no witness has to know of it: only the node
+        does. And a stranger's request from the future, of whom nothing is kept, comes into its time after the next
+        start. Who is told no of such a one pays in another way.
+        """
+        sent_at = event.created_at
+        if self._engine.may_have_answered(sent_at):
+            return True
+        if not caller.wire.spends:
+            return False
+        if not caller.known and sent_at > self._clock.now() + WINDOWS[event.kind].ahead_s:
+            return True
+        return sent_at < self._refused.since and await self._is_at_the_node(event, caller, to)
+
+    async def _is_at_the_node(self, event: Event, caller: Caller, to: ReplyTo) -> bool:
+        """Whether the node has paid what is asked for. Nobody has paid for what cannot be read. Raises KitestringError
+        when the node cannot say it now."""
+        try:
+            text = decrypt(event.content, to.cipher, self._wires.secret(to, is_known=bool(caller.known)))
+            command = caller.wire.read(text, event, to, self._facts).command
+        except (CodecError, WireRefusalError):
+            return False
+        return await self._engine.may_be_at_the_node(command)
 
     async def _carry_out(self, event: Event, caller: Caller, asked: Asked) -> None:
         grant_id = "" if caller.grant is None else caller.grant.grant_id
@@ -271,7 +297,7 @@ class Gateway:
             if refused is None:
                 self._served.add(event.id)
             else:  # nothing is stored: so it is a stranger's, whoever that was when it came
-                self._turn_away(event, msgspec.structs.replace(caller, known=""), asked.to, refused)
+                await self._turn_away(event, msgspec.structs.replace(caller, known=""), asked.to, refused)
         else:
             self._reply(asked.to, await self._engine.ask(grant_id, command))
 
@@ -289,7 +315,7 @@ class Gateway:
         to = self._named(event, caller, to) if is_told else to
         if not caller.known:
             if is_told:
-                self._turn_away(event, caller, to, _stale(late))
+                await self._turn_away(event, caller, to, _stale(late))
         else:
             await self._refuse_for_good(event, caller, to, _stale(late) if is_told else None)
 

@@ -180,4 +180,5 @@ WIRE: Final = Wire(
     read=read,
     encode=encode,
     refuse=refuser(CODE_NAMES, CODES, LEGACY_CODES),
+    spends=False,
 )
