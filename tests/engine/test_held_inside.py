@@ -14,7 +14,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import NodeInvoiceState
 from kitestring.base.outcomes import HoldEnded, Paid, TransactionState
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
-from tests.kit.clock import virtual
+from tests.kit.clock import EPOCH, virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.holding import EVERY, HASH, PREIMAGE, accepted, cancel, events, hold, settle, stored
 from tests.kit.engine.node import BLOCK_S
@@ -55,7 +55,8 @@ async def test_the_reserve_stays_until_the_payee_settles_and_then_both_sides_mov
         assert await rig.state(HASH) == "reserved"
         assert life.node._made[HASH].state == "canceled"  # nobody outside can pay it as well
         assert await settle(rig) == SETTLED
-        assert await rig.answer("p1") == Paid(HASH, PREIMAGE, Msat(AMOUNT), Msat(0), internal=True)
+        moved = Paid(HASH, PREIMAGE, Msat(AMOUNT), Msat(0), internal=True, created_at=EPOCH)
+        assert await rig.answer("p1") == moved
         assert await funds(rig) == (AMOUNT, FUNDED - AMOUNT)
         assert [kind for kind, _ in await events(rig)] == ["accepted", "received"]
         assert life.node.received() == {}

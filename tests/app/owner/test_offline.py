@@ -23,6 +23,7 @@ from tests.kit.clock import EPOCH as NOW
 OFFLINE = {
     "card", "connections", "approvals", "blocked", "debit_pointer_list", "debit_grants", "debit_show",
     "debit_sessions", "events", "account_list", "offer_list", "offer_show", "balance", "transactions",
+    "hold_list",
 }  # fmt: skip
 
 

@@ -423,7 +423,7 @@ async def test_a_change_waits_for_the_announcement_of_the_one_before_and_is_said
     pool.may_answer.set()
     assert await first
     assert await second
-    assert [event.content for event in pool.published] == ["pay_invoice multi_pay_invoice get_info pay", "get_info"]
+    assert [event.content for event in pool.published] == ["pay_invoice get_info", "get_info"]
 
 
 # ------------------------------------------------------------ before a relay is connected
@@ -629,7 +629,7 @@ async def test_what_is_said_again_late_does_not_count_for_what_was_said_meanwhil
 
     pool.publish = overtaken  # type: ignore[method-assign]  # for one publication
     await announce.publish_missing()
-    assert [event.content for event in pool.on[SECOND]] == ["pay_invoice multi_pay_invoice get_info pay"]
+    assert [event.content for event in pool.on[SECOND]] == ["pay_invoice get_info"]
     await announce.publish_missing()
     assert pool.on[SECOND][-1].content == "get_info"
 

@@ -85,7 +85,7 @@ GROUPS: Final = {
     "connection": "One wallet connection: show, relink.",
     "debit": "Money that others take from you, and you from others.",
     "account": "Sub-accounts: create, list, fund.",
-    "hold": "Invoices whose payment waits for your word: create, settle, cancel, list.",
+    "hold": "Hold invoices: create, settle, cancel, list.",
     "offer": "Static payment codes: create, list, show, relink, delete.",
 }
 #: The line of each group inside of a group.
