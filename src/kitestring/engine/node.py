@@ -74,9 +74,9 @@ async def may_have_paid(context: Context, incoming: Incoming) -> bool:
 
 
 async def may_be_paid(context: Context, command: AnyCommand) -> bool:
-    """Whether the node has a payment of what is asked for that the ledger does not know. Without a hash there is nothing
-    to look for. Raises KitestringError when the node cannot say it now: nobody is told anything then, and a copy of the
-    request is looked at anew."""
+    """Whether the node has a payment of it that the ledger does not know. Without a hash there is nothing to look for.
+    Raises KitestringError when the node cannot say it now: nobody is told anything then, and a copy of the request is
+    looked at anew."""
     asked = command.payment if isinstance(command, Debit) else command
     payment_hash = asked.payment_hash if isinstance(asked, PayInvoice) else ""
     if not payment_hash:
