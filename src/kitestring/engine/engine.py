@@ -140,8 +140,8 @@ class Engine:
         return any([await self._payments.has(payment_hash) for payment_hash in hashes])
 
     async def may_be_at_the_node(self, command: AnyCommand) -> bool:
-        """Whether the node has a payment of it that the ledger does not know. Raises KitestringError when the node cannot
-        say it now."""
+        """Whether the node has a payment of it that the ledger does not know. Raises KitestringError when the node
+        cannot say it now."""
         return await may_be_paid(self._context, command)
 
     def may_have_answered(self, sent_at: int) -> bool:
