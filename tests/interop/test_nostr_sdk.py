@@ -55,7 +55,8 @@ async def test_the_wallet_reads_itself(shop: Kitestring, rig: LightningRig) -> N
     assert (info.alias, info.pubkey, info.network) == ("kitestring-rig-a", await rig.a.pubkey(), "regtest")
     assert {str(method).removeprefix("Method.").removesuffix("()") for method in info.methods} == {
         "PAY_INVOICE", "PAY_KEYSEND", "MAKE_INVOICE", "LOOKUP_INVOICE", "LIST_TRANSACTIONS", "GET_BALANCE", "GET_INFO",
-        "UNKNOWN(unknown=get_budget)",
+        "MAKE_HOLD_INVOICE", "SETTLE_HOLD_INVOICE", "CANCEL_HOLD_INVOICE",
+        "UNKNOWN(unknown=get_budget)", "UNKNOWN(unknown=pay)", "UNKNOWN(unknown=receive)",
     }  # fmt: skip
     balance_msat = (await client.get_balance()).balance
     assert balance_msat == shop.ask("balance")["balance_msat"]
