@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -13,11 +13,13 @@ from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Granted, Paid, Refused
+from kitestring.base.transactions import AskOwner, Decide, Denied, Finished, Stale
 from kitestring.engine.approvals import MAX_OF_ALL, MAX_OF_CALLER
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import AMOUNT, Life, Rig, is_paid
+from tests.kit.ledger.values import reply
 
 ALICE, BOB = "a1" * 32, "b2" * 32
 WEEK = Budget.rolling(Msat(4 * AMOUNT), 604_800)
@@ -507,4 +509,92 @@ async def test_who_may_have_been_paid_in_an_earlier_life_hears_no_from_nobody(li
         assert {name for name, words in said.items() if words} == {"budget", "new"}
         for name in ("denied", "expired", "superseded"):  # and no later copy asks once more
             assert (await rig.store.messages(name))[0].plaintext == b""
+    life.audit()
+
+
+# ------------------------------------------------------------ what is mistaken, late, or overtaken
+
+
+@virtual
+async def test_a_word_about_no_question_or_without_its_amount_or_on_a_pointer_that_is_gone_decides_nothing(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig))
+        assert await reason_of(rig.decide(Ruling.DENY, "nothing")) is Reason.UNKNOWN_TARGET
+        assert await reason_of(rig.decide(Ruling.BUDGET)) is Reason.MALFORMED
+        await rig.change("till", revoked_at=rig.clock.now())
+        assert await reason_of(rig.decide(Ruling.AS_ASKED)) is Reason.UNKNOWN_TARGET
+        assert [one.state for one in await rig.store.approvals(limit=9)] == [ApprovalState.OPEN]
+    life.audit()
+
+
+def before_the_next(rig: Rig, kind: type, *answers: Any) -> list[Any]:
+    """Let the ledger answer transactions of this kind with ``answers`` first, each without doing anything."""
+    apply, left = rig.store.apply, list(answers)
+
+    async def answering(tx: Any) -> Any:
+        return left.pop(0) if left and isinstance(tx, kind) else await apply(tx)
+
+    rig.store.apply = answering
+    return left
+
+
+@virtual
+async def test_a_question_that_is_overtaken_is_asked_anew_and_not_for_ever(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        before_the_next(rig, AskOwner, Stale())
+        await rig.debit("r1", ALICE, payable(rig))
+        assert len(await rig.store.approvals(limit=9)) == 1
+        left = before_the_next(rig, AskOwner, *[Stale()] * 99)
+        await rig.debit("r2", BOB, payable(rig))
+        assert (await rig.answer("r2")).reason is Reason.BUSY
+        left.clear()
+        before_the_next(rig, AskOwner, Finished((reply("r3", "told before"),)))
+        rig.context.deliver = heard = Mock()
+        await rig.debit("r3", BOB, payable(rig))
+        ((message,),) = heard.call_args.args
+        assert message.plaintext == b"told before"
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(Denied(Reason.NOT_PERMITTED), Reason.NOT_PERMITTED), (Stale(), Reason.BUSY)]
+)
+async def test_a_decision_that_is_overtaken_says_so(life: Life, answer: Any, reason: Reason) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig))
+        before_the_next(rig, Decide, answer)
+        assert await reason_of(rig.decide(Ruling.DENY)) is reason
+        assert (await rig.decide(Ruling.DENY)).state is ApprovalState.DENIED
+    life.audit()
+
+
+@virtual
+async def test_of_two_who_decide_at_once_one_is_told_what_the_other_has_said(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, budget=WEEK)
+        words = [rig.decide(Ruling.DENY), rig.decide(Ruling.AS_ASKED)]
+        done = await asyncio.gather(*words, return_exceptions=True)
+        decided = [one for one in done if isinstance(one, Approval)]
+        refused = [one for one in done if isinstance(one, KitestringError)]
+        assert (len(decided), [one.reason for one in refused]) == (1, [Reason.ALREADY_USED])
+    life.audit()
+
+
+@virtual
+async def test_questions_that_cannot_be_ended_now_are_ended_later(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig))
+        approvals = rig.store.approvals
+        rig.store.approvals = AsyncMock(side_effect=KitestringError(Reason.INTERNAL, "the disk is gone"))
+        await rig.clock.sleep(DECIDE_WITHIN_S + 60)
+        assert "questions to the owner are not ended yet: the disk is gone" in caplog.text
+        rig.store.approvals = approvals
+        assert (await rig.answer("r1")).reason is Reason.UNDECIDED
     life.audit()
