@@ -217,7 +217,7 @@ class Gateway:
         """The ledger keeps it from being carried out, before anybody is told. What was answered before, which memory
         may have lost, keeps its answer; of what an earlier life may have paid nobody says that it was not."""
         now = self._clock.now()
-        if await self._may_be_paid(event, caller, to):
+        if refused is not None and await self._may_be_paid(event, caller, to):
             refused = None
         reply_to = b"" if refused is None else to.freeze()
         request = Request(event.id, to.wire, caller.known, b"", reply_to, event.created_at, now)
