@@ -13,6 +13,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Granted, Paid, Refused
+from kitestring.base.payments import InFlight, NeverSeen, Unknown
 from kitestring.base.transactions import AskOwner, Decide, Denied, Finished, Stale
 from kitestring.engine.approvals import MAX_OF_ALL, MAX_OF_CALLER
 from tests.kit.clock import virtual
@@ -509,6 +510,30 @@ async def test_who_may_have_been_paid_in_an_earlier_life_hears_no_from_nobody(li
         assert {name for name, words in said.items() if words} == {"budget", "new"}
         for name in ("denied", "expired", "superseded"):  # and no later copy asks once more
             assert (await rig.store.messages(name))[0].plaintext == b""
+    life.audit()
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("answer", "is_told"),
+    [(InFlight(), False), (Unknown("the node is away"), False), (NeverSeen(0), True)],
+    ids=["in flight", "unknown", "never seen"],
+)
+async def test_a_no_to_a_question_of_an_earlier_life_is_told_if_the_node_has_no_payment_of_it(
+    life: Life, answer: Any, is_told: bool
+) -> None:
+    """A witness knows of each no that was told, and not of what was paid."""
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("denied", ALICE, payable(rig))
+        await rig.clock.sleep(10)
+    async with life.service() as rig:
+        await rig.clock.sleep(5)
+        backend: Any = rig.context.backend
+        backend.lookup_payment = AsyncMock(return_value=answer)
+        await rig.decide(Ruling.DENY)
+        await rig.clock.sleep(5)
+        assert [bool(message.plaintext) for message in await rig.store.messages("denied")] == [is_told]
     life.audit()
 
 

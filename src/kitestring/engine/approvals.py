@@ -51,6 +51,7 @@ from kitestring.base.transactions import (
 )
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.forgotten import may_be_paid
 from kitestring.engine.grants import Grants
 from kitestring.engine.payments import CommitAnswer, Order, Payments
 from kitestring.policy.debits import granted, refuse_pointer
@@ -131,7 +132,7 @@ class Approvals:
         )
         replaces = "" if before is None else before.approval_id
         waiting = await self._context.store.waiting(replaces) if replaces else []
-        messages = () if before is None else tuple(self._reply(before.kind, one, _SUPERSEDED) for one in waiting)
+        messages = () if before is None else tuple([await self._reply(before, one, _SUPERSEDED) for one in waiting])
         request = _waiting_request(incoming, now, approval.approval_id)
         gate = PromptGate(now - GATE_S, MAX_OF_CALLER, MAX_OF_ALL)
         return AskOwner(request, approval, gate, replaces, messages, token)
@@ -251,7 +252,7 @@ class Approvals:
     ) -> Approval:  # fmt: skip
         """End it and tell everybody who waits. Raises KitestringError where somebody was faster."""
         waiting = await self._context.store.waiting(asked.approval_id)
-        messages = tuple(self._reply(asked.kind, request, outcome) for request in waiting)
+        messages = tuple([await self._reply(asked, request, outcome) for request in waiting])
         by = ("", "", "") if word is None else (word.by, word.key, word.verdict.value)
         end = Decide(
             asked.approval_id, asked.version, state, self._context.clock.now(), *by, writes=writes, messages=messages
@@ -265,20 +266,30 @@ class Approvals:
             raise KitestringError(Reason.BUSY, "something has changed since it was looked at: look again")
         self._seen.pop(asked.approval_id, None)
         for request in answer.unanswered:
-            await self._finish(asked.kind, request, outcome)
+            await self._finish(asked, request, outcome)
         return await self._as_stored(asked)
 
-    def _reply(self, kind: ApprovalKind, request: Request, outcome: Outcome) -> Message:
+    async def _reply(self, asked: Approval, request: Request, outcome: Outcome) -> Message:
         """The reply to one who has waited: silence instead of a no to what may have been approved, and paid, in an
         earlier life."""
-        is_silent = kind is ApprovalKind.PAYMENT and self._context.earlier.may_have_answered(request.sent_at)
-        if is_silent and isinstance(outcome, Refused):
+        if isinstance(outcome, Refused) and await self._may_be_paid(asked, request):
             return self._answers.silence(request)
         (reply,) = self._answers.replies((request,), (outcome,))
         return reply
 
-    async def _finish(self, kind: ApprovalKind, request: Request, outcome: Outcome) -> None:
-        await self._answers.finish_with(request, self._reply(kind, request, outcome))
+    async def _may_be_paid(self, asked: Approval, request: Request) -> bool:
+        """Also where the node cannot say it now."""
+        if asked.kind is not ApprovalKind.PAYMENT or not self._context.earlier.came_before(request.sent_at):
+            return False
+        if self._context.earlier.may_have_answered(request.sent_at):
+            return True
+        try:
+            return await may_be_paid(self._context, request.request_id, thaw(asked.command))
+        except KitestringError:
+            return True
+
+    async def _finish(self, asked: Approval, request: Request, outcome: Outcome) -> None:
+        await self._answers.finish_with(request, await self._reply(asked, request, outcome))
 
     async def _as_stored(self, asked: Approval) -> Approval:
         return await self._context.store.approval(asked.approval_id) or asked
@@ -322,7 +333,7 @@ class Approvals:
         if outcome is None:
             grant = await self._grants.at(asked.wire, asked.caller, asked.target)
             outcome = _told_of(grant, asked.decision)
-        await self._finish(asked.kind, request, outcome)
+        await self._finish(asked, request, outcome)
 
 
 def _told_of(grant: Grant | None, decision: str) -> Granted:

@@ -44,14 +44,14 @@ class Bundles:
         now = self._context.clock.now()
         refused = refuse_caller(await self._grants.get(incoming.grant_id), now, bundle)
         if refused is not None:
-            await self._answers.refuse(incoming, refused)
+            await self._payments.refuse(incoming, refused)
             return
         until = min(filter(None, (now + self._context.limits.send_within_s, incoming.expires_at)))
         bundle = replace(bundle, begin_until=until, expires_at=incoming.expires_at or 0)
         request = new_request(replace(incoming, command=bundle), now, BUNDLE)
         answer = await self._context.store.apply(ClaimBundle(request))
         if isinstance(answer, Denied):
-            await self._answers.refuse(incoming, Refused(answer.reason))
+            await self._payments.refuse(incoming, Refused(answer.reason))
         elif isinstance(answer, Finished):
             self._context.deliver(await told(self._context.store, request))
         elif not isinstance(answer, Running):

@@ -17,8 +17,8 @@ from kitestring.base.transactions import AlreadyPaid, Finished, Joined, Running,
 from kitestring.engine.answers import Answers, unclaimed_request
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.forgotten import may_have_paid
 from kitestring.engine.grants import Grants
-from kitestring.engine.node import may_have_paid
 from kitestring.engine.outcomes import paid
 from kitestring.engine.payments import DECIDE_LIMIT_S, Decided, Order, Payments
 from kitestring.engine.pursuit import Pursuit

@@ -29,11 +29,12 @@ from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
 from kitestring.engine.foreign import Foreign
+from kitestring.engine.forgotten import may_be_paid
 from kitestring.engine.grants import Grants
 from kitestring.engine.holds import Holds
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
-from kitestring.engine.node import NodeGate, may_be_paid
+from kitestring.engine.node import NodeGate
 from kitestring.engine.payments import Payments
 from kitestring.engine.reads import Questions
 from kitestring.engine.recovery import recover
@@ -139,10 +140,10 @@ class Engine:
         hashes = [one.payment_hash for one in wanted if isinstance(one, PayInvoice) and one.payment_hash]
         return any([await self._payments.has(payment_hash) for payment_hash in hashes])
 
-    async def may_be_at_the_node(self, command: AnyCommand) -> bool:
+    async def may_be_at_the_node(self, request_id: str, command: AnyCommand) -> bool:
         """Whether the node has a payment of it that the ledger does not know. Raises KitestringError when the node
         cannot say it now."""
-        return await may_be_paid(self._context, command)
+        return await may_be_paid(self._context, request_id, command)
 
     def may_have_answered(self, sent_at: int) -> bool:
         """Whether a request of this date (Unix seconds) may have been carried out in an earlier life, which the ledger

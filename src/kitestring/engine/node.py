@@ -7,22 +7,19 @@ import logging
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
-from kitestring.base.commands import AnyCommand, Debit, PayInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.node import NodeBalance, NodeInfo, NodeUnreachableError
 from kitestring.base.payments import (
-    HOLDING,
     Failed,
     FailureReason,
     LookupAnswer,
-    NeverSeen,
     Settled,
     Unknown,
     preimage_fits,
 )
 from kitestring.base.records import NodeView
-from kitestring.engine.context import Context, Incoming
+from kitestring.engine.context import Context
 
 T = TypeVar("T")
 log = logging.getLogger("kitestring.engine")
@@ -63,31 +60,6 @@ async def ask_about(call: Awaitable[LookupAnswer], payment_hash: str) -> LookupA
             return proven(await call, payment_hash)
     except Exception as unclear:  # noqa: BLE001 - as above
         return _unknown(unclear, payment_hash)
-
-
-async def may_have_paid(context: Context, incoming: Incoming) -> bool:
-    """Whether an earlier life may have paid what a request asks for, with the ledger not knowing of it: a witness knows
-    of each *no* that was told, and only the node of what was paid."""
-    if context.earlier.may_have_answered(incoming.sent_at):
-        return True
-    return context.earlier.came_before(incoming.sent_at) and await may_be_paid(context, incoming.command)
-
-
-async def may_be_paid(context: Context, command: AnyCommand) -> bool:
-    """Whether the node has a payment of it that the ledger does not know. Without a hash there is nothing to look for.
-    Raises KitestringError when the node cannot say it now: nobody is told anything then, and a copy of the request is
-    looked at anew."""
-    asked = command.payment if isinstance(command, Debit) else command
-    payment_hash = asked.payment_hash if isinstance(asked, PayInvoice) else ""
-    if not payment_hash:
-        return False
-    known = await context.store.payment_by_hash(context.node.node_id, payment_hash)
-    if known is not None and known.state in HOLDING:
-        return False
-    answer = await ask_about(context.backend.lookup_payment(payment_hash), payment_hash)
-    if isinstance(answer, Unknown):
-        raise KitestringError(Reason.UNAVAILABLE, "an earlier life may have paid it, and the node cannot say now")
-    return not isinstance(answer, NeverSeen | Failed)
 
 
 def _unknown(unclear: Exception, payment_hash: str) -> Unknown:

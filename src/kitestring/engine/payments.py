@@ -34,8 +34,9 @@ from kitestring.base.zones import Zone
 from kitestring.engine.answers import Answers, new_request, unclaimed_request
 from kitestring.engine.claims import Ours, new_payment, ours, with_preimage
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
+from kitestring.engine.forgotten import may_have_paid
 from kitestring.engine.grants import Grants
-from kitestring.engine.node import NodeGate, may_have_paid
+from kitestring.engine.node import NodeGate
 from kitestring.engine.outcomes import paid
 from kitestring.engine.pursuit import Moving, Phase, Pursuit, Sending, Stored, answer_late
 from kitestring.engine.shares import ShareTable, full
@@ -265,8 +266,10 @@ class Payments:
 
     async def _may_be_paid_elsewhere(self, grant: Grant, command: PayInvoice) -> bool:
         """Whether the node before this one was asked by the same grant to pay it, and did not fail for good."""
-        found = await self._context.store.transaction(Scope(grant_id=grant.grant_id), command.payment_hash)
-        return found is not None and found.type is Direction.OUTGOING and found.state is not TransactionState.FAILED
+        found = await self._context.store.transaction(
+            Scope(grant_id=grant.grant_id), command.payment_hash, Direction.OUTGOING
+        )
+        return found is not None and found.state is not TransactionState.FAILED
 
     async def _view(self, age_s: float, until: float, *, is_owners: bool, is_ours: bool) -> NodeView | None:
         """The owner pays from the node's balance. Of anybody else's order only the node's count of payments is needed,

@@ -275,7 +275,7 @@ class Gateway:
             command = caller.wire.read(text, event, to, self._facts).command
         except (CodecError, WireRefusalError):
             return False
-        return await self._engine.may_be_at_the_node(command)
+        return await self._engine.may_be_at_the_node(event.id, command)
 
     async def _carry_out(self, event: Event, caller: Caller, asked: Asked) -> None:
         grant_id = "" if caller.grant is None else caller.grant.grant_id
