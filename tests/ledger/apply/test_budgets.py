@@ -170,7 +170,7 @@ async def spend(store: Store, name: str, hours: float, zone: Zone, amount: int =
     now = MIDNIGHT + round(hours * HOUR)
     used = await store.budget_used("app", oldest(DAILY, now, zone), now=now)
     answer = await store.apply(claim(name, payment(name, amount, 0), *charges(APP, Msat(amount), now, zone)))
-    assert answer == (Claimed() if used + amount <= 1_100 else Denied(Reason.OVER_BUDGET, Msat(1_100 - used)))
+    assert answer == (Claimed() if used + amount <= 1_100 else Denied(Reason.OVER_BUDGET, Msat(max(0, 1_100 - used))))
     return answer == Claimed()
 
 
