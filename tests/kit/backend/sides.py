@@ -158,28 +158,16 @@ class NumberedSettlements:
         return (b"5000", *(f"{number} {entropy(32).hex()}".encode() for number in (5_000, 1)))
 
 
-@dataclass
-class SandboxSide(NumberedSettlements):
-    backend: Backend
+class OnASandbox:
+    """What the outside of a simulated network does, the same to whoever stands on it."""
+
     world: World
-    directory: Path
 
     async def invoice(self, amount_msat: int | None) -> str:
         return self.world.invoice(None if amount_msat is None else Msat(amount_msat), "outside")
 
     async def refused_invoice(self, amount_msat: int) -> str:
         return self.world.invoice(Msat(amount_msat), behaviour=Behaviour.FAIL)
-
-    async def held_invoice(self, amount_msat: int) -> tuple[str, Callable[[], Awaitable[None]]]:
-        text = self.world.invoice(Msat(amount_msat), behaviour=Behaviour.HANG)
-
-        async def release() -> None:
-            self.world.release(bolt11.decode(text).payment_hash)
-
-        return text, release
-
-    async def receive(self, text: str, amount_msat: int | None = None) -> None:
-        self.world.pay(text, None if amount_msat is None else Msat(amount_msat))
 
     async def node_key(self) -> str:
         return self.world.node()
@@ -196,6 +184,24 @@ class SandboxSide(NumberedSettlements):
             return payment_hash in {one.payment_hash for one in self.world.payments() if one.direction == "in"}
 
         return has_paid
+
+
+@dataclass
+class SandboxSide(OnASandbox, NumberedSettlements):
+    backend: Backend
+    world: World
+    directory: Path
+
+    async def held_invoice(self, amount_msat: int) -> tuple[str, Callable[[], Awaitable[None]]]:
+        text = self.world.invoice(Msat(amount_msat), behaviour=Behaviour.HANG)
+
+        async def release() -> None:
+            self.world.release(bolt11.decode(text).payment_hash)
+
+        return text, release
+
+    async def receive(self, text: str, amount_msat: int | None = None) -> None:
+        self.world.pay(text, None if amount_msat is None else Msat(amount_msat))
 
     async def forget_payments(self) -> None:
         """The file of a sandbox can only be exchanged: as if an older copy had been put back."""

@@ -25,7 +25,7 @@ from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, decode_nwc
 from kitestring.nostr.event import Event
 from kitestring.transport.clock import SystemClock
-from tests.kit.backend.sides import Wire, stranger_invoice
+from tests.kit.backend.sides import OnASandbox, Wire, stranger_invoice
 from tests.kit.chance import entropy
 from tests.kit.client.hostile import Request, Script, hostile_relay, info_event, nwc_uri
 from tests.kit.waiting import until
@@ -65,19 +65,13 @@ def open_wallet(uri: NwcUri, directory: Path, waits: Waits = WAITS) -> NwcWallet
 
 
 @dataclass
-class WalletSide:
+class WalletSide(OnASandbox):
     """``world`` is the sandbox behind the wallet; ``refused_at`` a port at which nobody listens."""
 
     backend: Backend
     uri: NwcUri
     world: World
     directory: Path
-
-    async def invoice(self, amount_msat: int | None) -> str:
-        return self.world.invoice(None if amount_msat is None else Msat(amount_msat), "outside")
-
-    async def refused_invoice(self, amount_msat: int) -> str:
-        return self.world.invoice(Msat(amount_msat), behaviour=Behaviour.FAIL)
 
     async def held_invoice(self, amount_msat: int) -> tuple[str, Callable[[], Awaitable[None]]]:
         text = self.world.invoice(Msat(amount_msat), behaviour=Behaviour.HANG)
@@ -104,22 +98,6 @@ class WalletSide:
             return (await self.backend.lookup_invoice(payment_hash)).state == "settled"
 
         await until(is_seen, pause_s=0.02)
-
-    async def node_key(self) -> str:
-        return self.world.node()
-
-    async def arrived(self, payment_hash: str) -> tuple[int, tuple[tuple[int, str], ...]]:
-        (found,) = (one for one in self.world.payments() if one.payment_hash == payment_hash)
-        return int(found.amount_msat), found.records
-
-    async def pay_held(self, text: str) -> Callable[[], Awaitable[bool]]:
-        self.world.pay(text)
-
-        async def has_paid() -> bool:
-            payment_hash = bolt11.decode(text).payment_hash
-            return payment_hash in {one.payment_hash for one in self.world.payments() if one.direction == "in"}
-
-        return has_paid
 
     def cursors_of_another_epoch(self) -> tuple[bytes, ...]:
         return tuple(f"{second} {entropy(32).hex()}".encode() for second in (int(time.time()) + 5_000, 1))
