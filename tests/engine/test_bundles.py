@@ -179,8 +179,8 @@ async def test_a_bundle_that_cannot_be_stored_is_not_begun_and_is_known_by_its_p
         rig.store.broken["ClaimBundle"] = [NotStoredError(Reason.INTERNAL, "the disk is full")]
         with pytest.raises(NotStoredError):
             await rig.handle("b", "app", command)
-        assert not await rig.engine.has_paid(command)
+        assert not await rig.engine.has_paid("r1", command)
         assert life.node.sends == []
         await rig.handle("b", "app", command)
         await answers(rig, 2)
-        assert await rig.engine.has_paid(command)
+        assert await rig.engine.has_paid("r1", command)

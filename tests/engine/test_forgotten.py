@@ -14,6 +14,7 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.engine.answers import part_id
 from kitestring.engine.forgotten import may_be_paid
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import Life, Rig
@@ -53,6 +54,15 @@ async def test_the_nodes_word_says_whether_it_may_be_paid(life: Life, answer: Lo
         knows(rig, {HASH: answer})
         assert await may_be_paid(rig.context, "r1", INVOICE) is is_paid
         assert await may_be_paid(rig.context, "r1", Debit(pointer_id="till", payment=INVOICE)) is is_paid
+
+
+@virtual
+async def test_a_node_whose_look_ups_prove_nothing_has_not_said_that_it_is_unpaid(life: Life) -> None:
+    async with life.service() as rig:
+        knows(rig, {})
+        backend: Any = rig.context.backend
+        backend.capabilities = replace(backend.capabilities, authoritative_lookup=False)
+        assert await may_be_paid(rig.context, "r1", INVOICE)
 
 
 @virtual

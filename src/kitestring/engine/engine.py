@@ -29,7 +29,7 @@ from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
 from kitestring.engine.foreign import Foreign
-from kitestring.engine.forgotten import may_be_paid
+from kitestring.engine.forgotten import may_be_paid, payment_hashes
 from kitestring.engine.grants import Grants
 from kitestring.engine.holds import Holds
 from kitestring.engine.incoming import IncomingMoney
@@ -131,14 +131,9 @@ class Engine:
         again."""
         return await self._answers.known(request_id, may_say)
 
-    async def has_paid(self, command: AnyCommand) -> bool:
+    async def has_paid(self, request_id: str, command: AnyCommand) -> bool:
         """Whether what is asked for is a payment that is made or under way already, whoever has asked for it."""
-        if isinstance(command, Bundle):
-            wanted: list[object] = [part.payment for part in command.parts]
-        else:
-            wanted = [command.payment if isinstance(command, Debit) else command]
-        hashes = [one.payment_hash for one in wanted if isinstance(one, PayInvoice) and one.payment_hash]
-        return any([await self._payments.has(payment_hash) for payment_hash in hashes])
+        return any([await self._payments.has(one) for one in payment_hashes(self._context, request_id, command)])
 
     async def may_be_at_the_node(self, request_id: str, command: AnyCommand) -> bool:
         """Whether the node has a payment of it that the ledger does not know. Raises KitestringError when the node

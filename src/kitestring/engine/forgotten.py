@@ -30,7 +30,7 @@ async def may_have_paid(context: Context, incoming: Incoming) -> bool:
 async def may_be_paid(context: Context, request_id: str, command: AnyCommand) -> bool:
     """Whether the node has a payment of this request that the ledger does not know. Raises KitestringError when the
     node cannot say it now: nobody is told anything then."""
-    return any([await _is_forgotten(context, one) for one in _payment_hashes(context, request_id, command)])
+    return any([await _is_forgotten(context, one) for one in payment_hashes(context, request_id, command)])
 
 
 async def _is_forgotten(context: Context, payment_hash: str) -> bool:
@@ -40,15 +40,17 @@ async def _is_forgotten(context: Context, payment_hash: str) -> bool:
     answer = await ask_about(context.backend.lookup_payment(payment_hash), payment_hash)
     if isinstance(answer, Unknown):
         raise KitestringError(Reason.UNAVAILABLE, "an earlier life may have paid it, and the node cannot say now")
-    return not isinstance(answer, NeverSeen | Failed)
+    if isinstance(answer, NeverSeen):  # of some nodes that proves nothing, and a no may not follow from it
+        return not context.backend.capabilities.authoritative_lookup
+    return not isinstance(answer, Failed)
 
 
-def _payment_hashes(context: Context, request_id: str, command: AnyCommand) -> Iterator[str]:
+def payment_hashes(context: Context, request_id: str, command: AnyCommand) -> Iterator[str]:
     """The hashes of all that a request asks to pay, those that follow from its id among them."""
     if isinstance(command, Bundle):
         for number, part in enumerate(command.parts):
             if isinstance(part.payment, PayInvoice):
-                yield from _payment_hashes(context, part_id(request_id, number), part.payment)
+                yield from payment_hashes(context, part_id(request_id, number), part.payment)
     elif isinstance(command, Debit):
         if command.payment is not None:
             yield command.payment.payment_hash

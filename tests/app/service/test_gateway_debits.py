@@ -42,7 +42,7 @@ async def test_a_stranger_is_handed_in_with_its_key_and_without_any_grant(life: 
     assert incoming.command.pointer_id == "till"
     to = thaw(incoming.reply_to)
     assert (to.wire, to.key_id, to.peer, to.event_id) == ("debits", "service", STRANGER.public_hex, event.id)
-    assert await door.rig.engine.has_paid(incoming.command) is False
+    assert await door.rig.engine.has_paid(event.id, incoming.command) is False
 
 
 @door()

@@ -290,7 +290,7 @@ class Gateway:
                 refused = await self._engine.handle(incoming)
             except NotStoredError:
                 # "Nothing was done" would deny a payment of the same invoice, asked for in another request.
-                is_denied = await self._engine.has_paid(command)
+                is_denied = await self._engine.has_paid(event.id, command)
                 if is_denied or not await self._said_last(event, caller, asked.to, refused_until):
                     raise
                 return
