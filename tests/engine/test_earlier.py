@@ -11,6 +11,7 @@ from kitestring.base.node import PayOrder
 from kitestring.base.outcomes import Refused
 from kitestring.engine.context import Incoming
 from kitestring.engine.earlier import EarlierLife
+from tests.kit.changed import replace
 from tests.kit.clock import ManualClock, VirtualClock, virtual
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import Script
@@ -109,6 +110,84 @@ async def test_what_an_earlier_life_has_paid_of_it_is_told(life: Life) -> None:
         await asked_before(rig, invoice)
         assert is_paid(await rig.answer("r1"), invoice[1])
         assert life.node.sends == [invoice[1]]
+    life.audit()
+
+
+async def forgotten(life: Life) -> tuple[str, str]:
+    """An invoice that an earlier life has had the node pay, and that the ledger does not know."""
+    async with life.service() as rig:
+        await rig.grant("app")
+    text, payment_hash = life.node.outside_invoice()
+    await life.node.pay(PayOrder(Bolt11(text), payment_hash, Msat(AMOUNT), Msat(AMOUNT), 60))
+    return text, payment_hash
+
+
+@pytest.mark.parametrize("can", [{}, {"idempotent_by_hash": False, "authoritative_lookup": False}])
+def test_what_no_witness_knows_of_is_looked_for_before_it_is_sent(life: Life, can: dict[str, bool]) -> None:
+    """A witness knows what was told no, and not what the last seconds of a life have paid."""
+
+    @virtual
+    async def story() -> None:
+        invoice = await forgotten(life)
+        life.node.capabilities = replace(life.node.capabilities, payment_index=False, **can)
+        async with life.service() as rig:
+            await asked_before(rig, invoice)
+            assert is_paid(await rig.answer("r1"), invoice[1])
+            assert life.node.sends == [invoice[1]]
+        life.audit()
+
+    story()
+
+
+@pytest.mark.parametrize("can", [{}, {"idempotent_by_hash": False, "authoritative_lookup": False}])
+def test_what_was_asked_before_the_start_and_not_paid_is_sent_once_the_node_has_said_so(
+    life: Life, can: dict[str, bool]
+) -> None:
+    @virtual
+    async def story() -> None:
+        life.node.capabilities = replace(life.node.capabilities, payment_index=False, **can)
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoice = life.node.outside_invoice()
+            life.node.deaf = True
+            await asked_before(rig, invoice)
+            await rig.clock.sleep(60)
+            assert life.node.sends == []
+            life.node.deaf = False
+            assert is_paid(await rig.answer("r1"), invoice[1])
+            assert life.node.sends == [invoice[1]]
+        life.audit()
+
+    story()
+
+
+@virtual
+async def test_what_the_node_cannot_be_asked_about_in_time_is_not_sent(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        invoice = life.node.outside_invoice()
+        life.node.deaf = True
+        await asked_before(rig, invoice)
+        await rig.clock.sleep(LONG_S)
+        life.node.deaf = False
+        answer = await rig.answer("r1")
+        assert isinstance(answer, Refused)
+        assert answer.reason is Reason.PAYMENT_FAILED
+        assert life.node.sends == []
+    life.audit()
+
+
+@virtual
+async def test_an_order_that_no_node_took_is_not_called_failed_while_an_earlier_one_may_be_paid(life: Life) -> None:
+    """ "Not reached" is about the order of this life alone."""
+    invoice = await forgotten(life)
+    async with life.service() as rig:
+        life.node.deaf = True
+        await asked_before(rig, invoice)
+        await rig.clock.sleep(LONG_S)
+        assert rig.told("r1") == []
+        life.node.deaf = False
+        assert is_paid(await rig.answer("r1"), invoice[1])
     life.audit()
 
 

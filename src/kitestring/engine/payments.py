@@ -38,7 +38,7 @@ from kitestring.engine.forgotten import may_have_paid
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
 from kitestring.engine.outcomes import paid
-from kitestring.engine.pursuit import Moving, Phase, Pursuit, Sending, Stored, answer_late
+from kitestring.engine.pursuit import Looking, Moving, Phase, Pursuit, Sending, Stored, answer_late
 from kitestring.engine.shares import ShareTable, full
 from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
 
@@ -219,10 +219,13 @@ class Payments:
         return ClaimPayment(request, grant.version, payment, verdict.charges, of_owner, share, asked.order.consume)
 
     def _first(self, payment: Payment, sent_at: int) -> Phase:
-        """Begin with a look at the node where an earlier life may have answered: as with a stored payment."""
+        """Begin with a look at the node where an earlier life may have paid it; where nobody knows what that life has
+        told, as with a stored payment."""
         if payment.internal:
             return Moving()
-        return Stored() if self._context.earlier.may_have_answered(sent_at) else Sending()
+        if self._context.earlier.may_have_answered(sent_at):
+            return Stored()
+        return Looking() if self._context.earlier.came_before(sent_at) else Sending()
 
     def _verdict(self, asked: _Asked, grant: Grant, now: int, own: Ours | None) -> Allow | Refused:
         limits = self._context.limits

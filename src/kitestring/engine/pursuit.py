@@ -3,7 +3,7 @@
 Each phase is a type of its own, with what is known in it; :meth:`Pursuit.run` goes from one to the next:
 
     claimed, ours      Moving ──────────────────────────────┐
-    claimed, theirs    Sending ──────────────┬──────────────┤
+    claimed, theirs    Sending <─ Looking ───┬──────────────┤
     stored row         Stored ─┬─> Moving    │              ├─> Ended
                                └─> Seeking <─┘ ─┬───────────┤
                                     │  ^────────┘           │
@@ -64,6 +64,11 @@ class Sending(msgspec.Struct, frozen=True, gc=False):
     """The one order of this payment is being given to the node, right after its claim."""
 
 
+class Looking(msgspec.Struct, frozen=True, gc=False):
+    """Claimed just now, but asked for before this life: what an earlier one has paid of it is looked for first. A *no*
+    that was told is known to the witness, a payment only to the node."""
+
+
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """All that is known is the stored row: the process that claimed it is gone, or what it did broke off."""
 
@@ -87,7 +92,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     """Nothing more is to be done here."""
 
 
-Phase = Moving | Sending | Stored | Seeking | Watching | Ended
+Phase = Moving | Sending | Looking | Stored | Seeking | Watching | Ended
 
 
 class Word(Enum):
@@ -145,12 +150,14 @@ class Pursuit:
                 self._phase = Stored()
         self._is_under_way = False
 
-    async def _next(self, phase: Moving | Sending | Stored | Seeking | Watching) -> Phase:
+    async def _next(self, phase: Moving | Sending | Looking | Stored | Seeking | Watching) -> Phase:
         match phase:
             case Moving():
                 return await self._move()
             case Sending():
                 return await self._send()
+            case Looking():
+                return await self._look_first()
             case Stored():
                 return await self._carry_on()
             case Seeking():
@@ -229,6 +236,18 @@ class Pursuit:
             return await self._record(answer)
         first_at = await first_claimed_at(self._context, self.payment)
         return self._sought(Orders.lost(self._context.clock.monotonic(), first_at), answer)
+
+    async def _look_first(self) -> Phase:
+        """Send what the node has not paid and is not at work on; an answer that says neither is asked for again."""
+        payment_hash = self.payment.payment_hash
+        answer = await ask_about(self._context.backend.lookup_payment(payment_hash), payment_hash)
+        if isinstance(answer, Settled | InFlight) or self._word is Word.GIVEN:
+            return self._sought(Orders.of_others(self._context.clock.monotonic()), answer)
+        if isinstance(answer, NeverSeen | Failed) and self._word is Word.NONE:
+            return Sending()
+        await self._record_unknown(answer)
+        await self._context.clock.sleep(next(self._pauses))
+        return Looking()
 
     async def _carry_on(self) -> Phase:
         """Ask by hash; "never seen" counts only where the adapter says its word is final."""
