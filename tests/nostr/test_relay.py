@@ -149,7 +149,8 @@ def test_a_request_that_needs_authentication_is_sent_again_after_it() -> None:
         "s", "auth-required: who are you"
     )
     assert talk.want_auth([KEY.public_hex, OTHER.public_hex])
-    talk.block_event(EVENT.id, event_frame(encode_event(EVENT)))
+    talk.block_subscription("s", [KEY.public_hex, OTHER.public_hex])
+    talk.block_event(EVENT.id, event_frame(encode_event(EVENT)), [OTHER.public_hex])
     assert talk.next_auth() == KEY.public_hex
     assert answered(talk, KEY) == Authenticated(KEY.public_hex, True, "")
     assert talk.resend() == []  # the second key is still to come
@@ -168,11 +169,28 @@ def test_a_request_can_wait_for_an_authentication_before_it_is_sent_at_all() -> 
     assert (before, talk.wants_auth) == (False, True)
     assert talk.want_auth([KEY.public_hex])
     req = talk.subscribe("t", [Filter(kinds={21001})])
-    talk.block_subscription("t")
+    talk.block_subscription("t", [KEY.public_hex])
     assert (talk.is_blocked("t"), talk.is_blocked("u")) == (True, False)
     answered(talk, KEY)
     assert req in talk.resend()
     assert not talk.is_blocked("t")
+
+
+def test_what_waits_for_keys_that_are_answered_is_given_while_others_still_wait() -> None:
+    talk = opened()
+    talk.receive(b'["AUTH","c1"]')
+    asked = {name: talk.subscribe(name, []) for name in ("s", "t")}
+    assert talk.want_auth([KEY.public_hex])
+    talk.block_subscription("s", [KEY.public_hex])
+    assert talk.want_auth([OTHER.public_hex])
+    talk.block_subscription("t", [OTHER.public_hex])
+    answered(talk, KEY)
+    assert talk.resend() == [asked["s"]]
+    assert (talk.is_blocked("s"), talk.is_blocked("t")) == (False, True)
+    talk.receive(b'["CLOSED","s","auth-required: not you"]')
+    assert not talk.want_auth([KEY.public_hex]), "it has had its chance, whoever still waits"
+    answered(talk, OTHER)
+    assert asked["t"] in talk.resend()
 
 
 def test_where_no_answer_to_an_authentication_comes_what_waits_for_it_is_given_all_the_same() -> None:
@@ -180,7 +198,7 @@ def test_where_no_answer_to_an_authentication_comes_what_waits_for_it_is_given_a
     talk.receive(b'["AUTH","c1"]')
     req = talk.subscribe("s", [])
     assert talk.want_auth([KEY.public_hex, OTHER.public_hex])
-    talk.block_subscription("s")
+    talk.block_subscription("s", [KEY.public_hex, OTHER.public_hex])
     talk.authenticate(auth_event(KEY, "wss://relay.example", "c1", 1_760_000_000))
     assert talk.resend() == []
     assert talk.is_wanted([OTHER.public_hex])
@@ -193,7 +211,7 @@ def test_where_no_answer_to_an_authentication_comes_what_waits_for_it_is_given_a
 
 def test_an_event_that_nobody_waits_for_is_kept_no_longer() -> None:
     talk = opened()
-    talk.block_event(EVENT.id, event_frame(encode_event(EVENT)))
+    talk.block_event(EVENT.id, event_frame(encode_event(EVENT)), [])
     talk.let_go(EVENT.id)
     talk.let_go("another")
     assert talk.resend() == []

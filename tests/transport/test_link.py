@@ -418,6 +418,33 @@ async def test_where_there_are_more_keys_than_go_out_in_ten_seconds_each_has_its
         for number in range(3):
             await caller.expect("REQ")
             await caller.send("CLOSED", f"in:{number}", "auth-required: who are you")
+        told, asked = list[str](), dict[str, int]()
+        while len(asked) < 3:
+            frame = asyncio.create_task(caller.receive())
+            while not frame.done():
+                await asyncio.sleep(0)
+                clock.advance(0.02)
+            name, *rest = await frame
+            if name == "AUTH":
+                told.append(rest[0]["pubkey"])
+                await caller.send("OK", rest[0]["id"], True, "")
+            else:
+                asked[rest[0]] = len(told)
+                assert set(rest[1]["#p"]) <= set(told)
+        assert list(asked) == ["in:0", "in:1", "in:2"]
+        assert told == [key.public_hex for key in keys], "in the order in which they are listened for"
+        assert asked["in:0"] < 600, "a REQ whose own keys are known does not wait for those of others"
+
+
+async def test_a_relay_that_answers_no_authentication_is_asked_when_all_keys_have_had_their_turn() -> None:
+    keys = [SecretKey(number.to_bytes(32)) for number in range(1, 601)]
+    async with scene(signers={key.public_hex: key for key in keys}) as (relay, pool, clock):
+        pool.subscribe("in", to_keys(), Inbox(), keys=[key.public_hex for key in keys])
+        caller = await relay.caller()
+        await caller.send("AUTH", "c1")
+        for number in range(3):
+            await caller.expect("REQ")
+            await caller.send("CLOSED", f"in:{number}", "auth-required: who are you")
         told, asked = set[str](), list[str]()
         while len(asked) < 3:
             frame = asyncio.create_task(caller.receive())

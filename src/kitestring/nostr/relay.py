@@ -101,10 +101,17 @@ def auth_event(key: SecretKey, relay_url: str, challenge: str, now: int) -> Even
     return sign_event(key, kind=AUTH, tags=tags, content="", created_at=now)
 
 
+class _Blocked(msgspec.Struct, gc=False):
+    """A frame that waits for the answers to the AUTHs of some keys."""
+
+    frame: bytes
+    keys: frozenset[str] = frozenset()
+
+
 class ClientConversation:
     """One socket from the client's side: open subscriptions, NIP-42 (newest challenge, each key once per challenge).
 
-    Requests that were answered ``auth-required:`` are kept: ask :meth:`resend` after the answers to our AUTHs. From
+    Requests that were answered ``auth-required:`` are kept: ask :meth:`resend` after each answer to our AUTHs. From
     then on ``wants_auth`` is true: what the relay gives may depend on the keys that it knows us by. Frames of the relay
     above ``max_frame_bytes`` are ignored.
     """
@@ -115,7 +122,7 @@ class ClientConversation:
         self.challenge: str | None = None
         self.wants_auth = False
         self._open: dict[str, bytes] = {}
-        self._blocked: dict[str, bytes] = {}
+        self._blocked: dict[str, _Blocked] = {}
         self._wanted: dict[str, None] = {}
         self._asked: set[str] = set()
         self._restricted: set[str] = set()
@@ -161,7 +168,7 @@ class ClientConversation:
                 closed = self._open.pop(message.subscription_id)
                 if reason_prefix(message.message) == "auth-required":
                     self.wants_auth = True
-                    self._blocked[message.subscription_id] = closed
+                    self._blocked[message.subscription_id] = _Blocked(closed)
         return message
 
     def _new_challenge(self, challenge: str) -> None:
@@ -171,14 +178,17 @@ class ClientConversation:
             self._pending.clear()
             self._asked.clear()
 
-    def block_event(self, event_id: str, frame: bytes) -> None:
-        """Keep an EVENT frame that was answered ``auth-required:``, to be sent once more by :meth:`resend`."""
+    def block_event(self, event_id: str, frame: bytes, pubkeys: Iterable[str]) -> None:
+        """Keep an EVENT frame that was answered ``auth-required:``, to be sent once more by :meth:`resend` when these
+        keys have been answered."""
         self.wants_auth = True
-        self._blocked[event_id] = frame
+        self._blocked[event_id] = _Blocked(frame, frozenset(pubkeys))
 
-    def block_subscription(self, subscription_id: str) -> None:
-        """Keep an open REQ that is not sent yet: :meth:`resend` gives it."""
-        self._blocked[subscription_id] = self._open.pop(subscription_id)
+    def block_subscription(self, subscription_id: str, pubkeys: Iterable[str]) -> None:
+        """Keep a REQ that is not sent yet, or was closed for want of an AUTH, until these keys have been answered:
+        :meth:`resend` gives it."""
+        frame = self._open.pop(subscription_id, None) or self._blocked[subscription_id].frame
+        self._blocked[subscription_id] = _Blocked(frame, frozenset(pubkeys))
 
     def is_blocked(self, subscription_id: str) -> bool:
         return subscription_id in self._blocked
@@ -198,14 +208,14 @@ class ClientConversation:
             self._wanted.pop(pubkey, None)
             self._asked.add(pubkey)
         self._pending = {event_id: key for event_id, key in self._pending.items() if key not in pubkeys}
-        frame = self._open[subscription_id] = self._blocked.pop(subscription_id)
+        frame = self._open[subscription_id] = self._blocked.pop(subscription_id).frame
         return frame
 
-    def want_auth(self, pubkeys: Iterable[str]) -> bool:
+    def want_auth(self, pubkeys: Collection[str]) -> bool:
         """Ask to authenticate with these keys; False when all of them have had their chance at this challenge."""
         new = [key for key in pubkeys if key not in self._asked and key not in self._restricted]
         self._wanted.update(dict.fromkeys(new[: MAX_AUTH_KEYS - len(self._wanted)]))
-        return bool(new) or bool(self._pending)
+        return bool(new) or not frozenset(self._pending.values()).isdisjoint(pubkeys)
 
     def next_auth(self) -> str | None:
         """The public key to authenticate with next; None when there is none or the relay gave no challenge yet."""
@@ -225,10 +235,15 @@ class ClientConversation:
         return b'["AUTH",' + _json(event) + b"]"
 
     def resend(self) -> list[bytes]:
-        """The requests that waited for authentication, once no answer to an AUTH is outstanding; each is given once."""
-        if self._pending or self._wanted:
-            return []
-        frames, self._blocked = self._blocked, {}
+        """The requests that waited for authentications which are all answered by now; each is given once. Those of
+        other keys go on waiting: with many of them that takes minutes."""
+        pending = frozenset(self._pending.values())
+        free = [
+            name
+            for name, blocked in self._blocked.items()
+            if blocked.keys.isdisjoint(pending) and self._wanted.keys().isdisjoint(blocked.keys)
+        ]
+        frames = {name: self._blocked.pop(name).frame for name in free}
         self._open.update({name: frame for name, frame in frames.items() if frame.startswith(b'["REQ"')})
         return list(frames.values())
 

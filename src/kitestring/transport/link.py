@@ -258,7 +258,7 @@ class Link:
         if chunk is None:
             return
         if reason_prefix(message.message) == "auth-required" and self.authenticate(chunk.keys):
-            self._later(chunk, AUTH_TIMEOUT_S)
+            self._block(chunk)
             return
         self._later(chunk, self._jittered(chunk.owner.note_refused(self.url, chunk, one_line(message.message))))
 
@@ -290,10 +290,14 @@ class Link:
         chunk.owner.note_asked(self.url, chunk.subscription_id)
         frame = self._talk.subscribe(chunk.subscription_id, chunk.filters())
         if self._talk.wants_auth and self.authenticate(chunk.keys):
-            self._talk.block_subscription(chunk.subscription_id)
-            self._later(chunk, AUTH_TIMEOUT_S)
+            self._block(chunk)
         else:
             self.send(frame)
+
+    def _block(self, chunk: Chunk) -> None:
+        """Keep its REQ until its own keys are known to the relay."""
+        self._talk.block_subscription(chunk.subscription_id, self._authenticating(chunk.keys))
+        self._later(chunk, AUTH_TIMEOUT_S)
 
     def ask_again(self, chunk: Chunk) -> None:
         """Send the REQ of a chunk once more, or at last where it still waits for an authentication."""
@@ -325,9 +329,9 @@ class Link:
     def _authenticating(self, pubkeys: Mapping[str, Any]) -> dict[str, None]:
         return dict.fromkeys(key for key in pubkeys if key in self._signers) or dict.fromkeys(islice(self._signers, 1))
 
-    def hold_event(self, event_id: str, frame: bytes) -> None:
-        """Send this frame once more as soon as the authentication under way is answered."""
-        self._talk.block_event(event_id, frame)
+    def hold_event(self, event_id: str, frame: bytes, pubkeys: Mapping[str, Any]) -> None:
+        """Send this frame once more as soon as the authentication with these keys is answered."""
+        self._talk.block_event(event_id, frame, self._authenticating(pubkeys))
 
     def let_go(self, event_id: str) -> None:
         """Nobody waits for this event any more."""

@@ -263,8 +263,9 @@ class RelayPool:
         verdict = read_ok(message.accepted, one_line(message.message))
         publication.verdicts[link.url] = verdict
         if verdict.answer is RelayAnswer.AUTH:
-            if link.authenticate({publication.pubkey: None}):
-                link.hold_event(publication.event_id, publication.frame)
+            author = {publication.pubkey: None}
+            if link.authenticate(author):
+                link.hold_event(publication.event_id, publication.frame, author)
             else:
                 publication.verdicts[link.url] = Verdict(RelayAnswer.REFUSED, verdict.message)
         outcome = publication.outcome()
