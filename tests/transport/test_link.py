@@ -418,7 +418,7 @@ async def test_where_there_are_more_keys_than_go_out_in_ten_seconds_each_has_its
         for number in range(3):
             await caller.expect("REQ")
             await caller.send("CLOSED", f"in:{number}", "auth-required: who are you")
-        told, asked = list[str](), dict[str, int]()
+        told, asked, longest_s = list[str](), dict[str, int](), 0.0
         while len(asked) < 3:
             frame = asyncio.create_task(caller.receive())
             while not frame.done():
@@ -427,11 +427,14 @@ async def test_where_there_are_more_keys_than_go_out_in_ten_seconds_each_has_its
             name, *rest = await frame
             if name == "AUTH":
                 told.append(rest[0]["pubkey"])
+                longest_s = max(longest_s, pool.status()[0].auth_s)
                 await caller.send("OK", rest[0]["id"], True, "")
             else:
                 asked[rest[0]] = len(told)
                 assert set(rest[1]["#p"]) <= set(told)
         assert list(asked) == ["in:0", "in:1", "in:2"]
+        assert 600 / 50 >= longest_s > 200 / 50, "how long it takes is told"
+        assert pool.status()[0].auth_s == 0
         assert told == [key.public_hex for key in keys], "in the order in which they are listened for"
         assert asked["in:0"] < 600, "a REQ whose own keys are known does not wait for those of others"
 

@@ -57,6 +57,10 @@ class Reads(Protocol):
         """Every grant, revoked and expired ones too, ordered by id."""
         ...
 
+    async def last_uses(self) -> dict[str, int]:
+        """The last use of each grant by its app (Unix seconds), as far as it was stored."""
+        ...
+
     async def grant(self, grant_id: str) -> Grant | None:
         """The grant of that id, revoked and expired ones too; None if there is none."""
         ...

@@ -531,6 +531,12 @@ class Tell(Tx[Done], frozen=True):
 # ---------------------------------------------------------------- the service itself
 
 
+class NoteUses(Tx[Done], frozen=True):
+    """Store when the apps of these grants have last asked for something (Unix seconds); a time never goes back."""
+
+    uses: tuple[tuple[str, int], ...]
+
+
 class SaveNode(Tx[Done], frozen=True):
     """Insert or update the row of a node; an empty cursor keeps the stored one."""
 

@@ -217,6 +217,11 @@ class ClientConversation:
         self._wanted.update(dict.fromkeys(new[: MAX_AUTH_KEYS - len(self._wanted)]))
         return bool(new) or not frozenset(self._pending.values()).isdisjoint(pubkeys)
 
+    @property
+    def auths_left(self) -> int:
+        """The number of keys whose turn to authenticate is still to come."""
+        return 0 if self.challenge is None else len(self._wanted)
+
     def next_auth(self) -> str | None:
         """The public key to authenticate with next; None when there is none or the relay gave no challenge yet."""
         if self.challenge is None or not self._wanted:

@@ -61,7 +61,8 @@ class RelayStatus:
 
     ``refused`` are its words about a subscription that it does not serve now, ``rejected`` those about the latest event
     of ours if it did not take it. ``ignored`` counts frames without effect, ``notice`` is the relay's latest NOTICE,
-    ``auth_error`` its last refusal of one of our keys.
+    ``auth_error`` its last refusal of one of our keys. It has asked who we are, and ``auth_s`` is how many seconds it
+    takes from now until all of our keys have said so.
     """
 
     url: str
@@ -72,6 +73,7 @@ class RelayStatus:
     notice: str
     auth_error: str
     rejected: str
+    auth_s: float = 0
     refused: str = ""
 
 
@@ -117,7 +119,7 @@ class Link:
     def status(self) -> RelayStatus:
         return RelayStatus(
             self.url, self.connected, self._connects, self._last_error, self._ignored, self._notice, self._auth_error,
-            self._rejected,
+            self._rejected, self._talk.auths_left / MAX_AUTHS_PER_S if self.connected else 0,
         )  # fmt: skip
 
     # ------------------------------------------------------------ connecting

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from kitestring.app.cli.connection import command
+from kitestring.app.cli.values import when
 from tests.app.cli.test_connect import MADE
 from tests.kit.app.console import Service, run
+
+SHOWN = {**MADE, "last_used_at": None}
 
 
 def test_the_new_link_alone_is_the_answer_and_the_end_of_the_old_one_is_said() -> None:
@@ -20,7 +23,7 @@ def test_each_relay_of_a_connection_is_shown_with_what_it_does_and_says() -> Non
         {"relay": "wss://good.example", "listening": True, "announced": True, "words": ""},
         {"relay": "wss://bad.example", "listening": True, "announced": False, "words": "blocked: members only"},
     ]
-    said = run(command, "show", "agent", answer={**MADE, "used": False, "relays": relays})
+    said = run(command, "show", "agent", answer={**SHOWN, "used": False, "relays": relays})
     assert said.asked == [("connection_show", {"name": "agent"}, "")]
     first, _, head, good, bad = said.out.splitlines()
     assert first.startswith("agent: account owner; 5,000 sat per day;")
@@ -28,7 +31,8 @@ def test_each_relay_of_a_connection_is_shown_with_what_it_does_and_says() -> Non
     assert head.split("  ")[0] == "relay"
     assert good.split() == ["wss://good.example", "yes", "yes", "–"]
     assert bad.split() == ["wss://bad.example", "yes", "no", "blocked:", "members", "only"]
-    assert "not used yet" not in run(command, "show", "agent", answer={**MADE, "used": True, "relays": []}).out
+    used = {**SHOWN, "used": True, "last_used_at": 1_760_000_000, "relays": []}
+    assert f"; last used {when(1_760_000_000)}\n" in run(command, "show", "agent", answer=used).out
 
 
 def test_the_relay_of_a_running_service_brings_requests_and_shows_the_connection(service: Service) -> None:

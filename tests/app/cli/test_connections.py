@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from kitestring.app.cli.connections import command
+from kitestring.app.cli.values import when
 from tests.kit.app.console import Service, run
 
 ROW = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0, "expires_at": None,
     "methods": ["get_balance", "pay_invoice"], "open_payments": 0, "open_invoices": 0, "used": True,
-    "old_relays": [],
+    "old_relays": [], "last_used_at": None,
 }  # fmt: skip
+USED_AT = 1_760_000_000
 OPEN = {"open_payments": 3, "open_invoices": 2}
 
 
 def test_connections_are_a_table_and_none_of_them_a_hint() -> None:
-    said = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "budget_msat": None, **OPEN}]})
+    shop = {**ROW, "name": "shop", "budget_msat": None, **OPEN}
+    said = run(command, answer={"connections": [{**ROW, "last_used_at": USED_AT}, shop]})
     assert said.asked == [("connections", None)]
     assert said.lines == [
-        "name   account  budget             expires  open         may",
-        "agent  owner    5,000 sat per day  –        –            get_balance pay_invoice",
-        "shop   owner    no budget limit    –        3 out, 2 in  get_balance pay_invoice",
+        "name   account  budget             expires  last used         open         may",
+        f"agent  owner    5,000 sat per day  –        {when(USED_AT)}  –            get_balance pay_invoice",
+        "shop   owner    no budget limit    –        –                 3 out, 2 in  get_balance pay_invoice",
     ]
     assert said.err == ""
     unused = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "used": False}]})

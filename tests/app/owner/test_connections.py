@@ -16,6 +16,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Info
+from kitestring.base.transactions import NoteUses
 from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.policy.presets import PRESETS
@@ -210,7 +211,7 @@ async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Offic
     assert {name: row[name] for name in asked} == asked
     assert row["encryption"] == "both"
     assert (row.pop("open_payments"), row.pop("open_invoices"), row.pop("used")) == (0, 0, False)
-    assert row.pop("old_relays") == []
+    assert (row.pop("old_relays"), row.pop("last_used_at")) == ([], None)
     assert {**row, "nwc_uri": shown["nwc_uri"], "relays": [], "created": True} == shown
 
 
@@ -238,6 +239,13 @@ async def test_a_revoked_connection_is_gone_and_its_name_is_free(office: Office)
 # ------------------------------------------------------------ the relays in a link
 
 HERE, THERE = "wss://here.example", "wss://there.example"
+
+
+async def test_when_an_app_has_last_asked_is_listed(office: Office) -> None:
+    made = await office.run("connect", name="alice")
+    await office.rig.store.apply(NoteUses(((made["connection_id"], 1_234),)))
+    (row,) = (await office.run("connections"))["connections"]
+    assert row["last_used_at"] == 1_234
 
 
 async def test_a_link_shows_the_relays_it_was_made_with_also_after_these_were_left(office: Office) -> None:

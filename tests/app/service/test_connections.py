@@ -22,7 +22,7 @@ from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import Message, Request
-from kitestring.base.transactions import Claimed, Execute, ForgetNews, SaveGrant
+from kitestring.base.transactions import Claimed, Execute, ForgetNews, NoteUses, SaveGrant
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed
 from kitestring.nostr import kinds
@@ -508,3 +508,21 @@ async def test_a_request_that_is_still_in_hand_at_a_stop_may_raise_its_connectio
             patched.setattr(core.gateway, "drain", drain)
             await core.stop(1)
         assert core.connections._background._tasks == set()
+
+
+async def test_after_a_restart_those_used_last_are_listened_for_first(tmp_path: Path) -> None:
+    """A relay that wants an AUTH by each key takes minutes for thousands of them."""
+    names = ("a", "b", "c")
+    async with opened(tmp_path) as (_, core):
+        for number, name in enumerate(names):
+            grant = Grant(
+                grant_id=name, name=name, wire="nwc", caller=f"{number:064x}", methods=frozenset({"get_balance"}),
+                service_pubkey=KEYRING.connection_key(name).public_hex, created_at=100 + number,
+            )  # fmt: skip
+            request = Request(f"ctl:{name}", "control", "owner", b"", b"", 1, 1)
+            message = Message(f"ctl:{name}", "reply", b"{}", b"", 1)
+            await core.store.apply(Execute(request, (SaveGrant(grant),), message))
+        await core.store.apply(NoteUses((("b", 1_000), ("a", 50))))
+        await core.connections.know()
+        expected = [KEYRING.connection_key(name).public_hex for name in ("b", "c", "a")]
+        assert core.gateway.keys()[1:] == expected

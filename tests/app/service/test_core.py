@@ -186,3 +186,13 @@ async def test_the_other_relays_have_a_moment_to_be_there_too(tmp_path: Path) ->
         assert core.connections.settled()
         assert core.desk.relays_for_codes() == (relay.url, NOWHERE)
         await core.stop(1)
+
+
+async def test_a_use_in_the_last_minute_before_a_stop_is_stored(tmp_path: Path) -> None:
+    core = await open_core(tmp_path)
+    await core.start()
+    core.gateway._seen("app")
+    await core.stop(1)
+    core = await open_core(tmp_path)
+    assert list(await core.store.last_uses()) == ["app"]
+    await core.stop(1)

@@ -38,6 +38,15 @@ async def test_a_foreign_author_is_met_with_silence_and_pays_nothing(life: Life,
 
 
 @door()
+async def test_each_request_of_an_app_is_a_use_of_its_connection_and_nobody_elses_is(life: Life, door: Door) -> None:
+    await door.tell(door.request("get_balance", key=STRANGER))
+    assert door.seen == []
+    await door.ask("get_balance")
+    await door.ask("pay_keysend", {})
+    assert door.seen == ["app", "app"]
+
+
+@door()
 async def test_an_event_for_somebody_else_is_passed_over(life: Life, door: Door) -> None:
     assert await door.tell(door.request("get_balance", to=STRANGER.public_hex)) == []
     first_p_is_foreign = door.request("get_balance")

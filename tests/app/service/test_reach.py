@@ -9,7 +9,7 @@ import msgspec
 
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.reach import ANSWER_S, Reach, why_deaf
-from kitestring.app.service.relay_word import RelayWord
+from kitestring.app.service.relay_word import RelayWord, auth_words
 from kitestring.base.grants import Grant
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
@@ -75,7 +75,7 @@ class Relays:
 def status(
     url: str = URL, *, connected: bool = True, error: str = "", auth: str = "", refused: str = ""
 ) -> RelayStatus:
-    return RelayStatus(url, connected, int(connected), error, 0, "", auth, "", refused)
+    return RelayStatus(url, connected, int(connected), error, 0, "", auth, "", refused=refused)
 
 
 async def test_a_relay_that_shows_what_was_announced_carries_it_and_is_not_waited_for() -> None:
@@ -136,6 +136,7 @@ async def test_nothing_is_asked_about_what_nobody_announces() -> None:
 def test_a_deaf_service_quotes_every_relay() -> None:
     rows = [status(refused="restricted: pay first"), status(OTHER, connected=False, error="connection refused")]
     assert why_deaf(rows) == (f"{URL}: restricted: pay first; {OTHER}: connection refused")
+    assert why_deaf([replace(status(), auth_s=200.0)]) == f"{URL}: {auth_words(200)}"
 
 
 async def test_a_relay_that_is_not_in_the_link_is_neither_quoted_nor_waited_for() -> None:

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.service.relay_watch import AWAY, LOOK_S, REFUSED, REJECTED, UNKNOWN_KEY, RelayWatch, troubles
+from kitestring.app.service.relay_watch import (
+    ASKS_WHO,
+    AWAY,
+    LOOK_S,
+    REFUSED,
+    REJECTED,
+    UNKNOWN_KEY,
+    RelayWatch,
+    troubles,
+)
+from kitestring.app.service.relay_word import auth_words
 from kitestring.transport.link import RelayStatus
 from tests.kit.changed import replace
 from tests.kit.clock import ManualClock
@@ -40,6 +50,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     [
         (WELL, {}),
         (replace(WELL, last_error="the relay closed the connection"), {}),
+        (replace(WELL, auth_s=12.5), {ASKS_WHO: auth_words(12.5)}),
         (replace(WELL, connected=False), {AWAY: "no answer"}),
         (replace(WELL, connected=False, last_error="refused"), {AWAY: "refused"}),
         (

@@ -82,6 +82,7 @@ class Door:
         rig.delivery._routes = routes(seams)
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         self._wires, self._rates = wires, rates
+        self.seen: list[str] = []
         self.gateway = self._new_gateway()
 
     def _new_gateway(self) -> Gateway:
@@ -89,6 +90,7 @@ class Door:
             service_pubkey=self.keyring.service_id, facts=Facts("regtest"), wires=self._wires, engine=self.rig.engine,
             send_once=self._send_once, clock=self.clock, rates=Rates(self._rates, self.clock),
             last_words=LastWords(self.rig.life.path.with_suffix(".refused"), self.clock), used=self._note_use,
+            seen=self.seen.append,
         )  # fmt: skip
 
     def _note_use(self, grant: Grant, nip44: bool) -> None:

@@ -8,7 +8,7 @@ import click
 
 from kitestring.app.cli.connect import describe, show_link
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import table
+from kitestring.app.cli.values import table, when
 
 
 @click.group("connection", cls=Group)
@@ -25,7 +25,9 @@ def show(shell: Shell, name: str) -> None:
     rows = [
         (row["relay"], _yes(row["listening"]), _yes(row["announced"]), row["words"] or "–") for row in found["relays"]
     ]
-    unused = "" if found["used"] else f"; not used yet: `kitestring link {quote(found['name'])}` shows the link again"
+    link = f"; not used yet: `kitestring link {quote(found['name'])}` shows the link again"
+    last = "" if found["last_used_at"] is None else f"; last used {when(found['last_used_at'])}"
+    unused = last if found["used"] else link
     text = table(rows, ("relay", "brings requests", "shows it to apps", "its words"))
     shell.show(found, f"{describe(found)}{unused}\n\n{text}")
 

@@ -19,6 +19,7 @@ def command(shell: Shell) -> None:
             found["account"],
             budget(found["budget_msat"], found["period"], found["length_s"]),
             when(found["expires_at"]),
+            when(found["last_used_at"]),
             _open(found["open_payments"], found["open_invoices"]),
             " ".join(found["methods"]),
         )
@@ -26,7 +27,9 @@ def command(shell: Shell) -> None:
     ]
     empty = "no connections yet; make one with: kitestring connect NAME --budget 5000/day"
     unused = [found["name"] for found in result["connections"] if not found["used"]]
-    shell.show(result, table(rows, ("name", "account", "budget", "expires", "open", "may")) if rows else empty)
+    shell.show(
+        result, table(rows, ("name", "account", "budget", "expires", "last used", "open", "may")) if rows else empty
+    )
     if unused:
         shell.note(f"not used yet: {', '.join(unused)}; `kitestring link NAME` shows the link again")
     old = [found["name"] for found in result["connections"] if found["old_relays"]]

@@ -20,7 +20,8 @@ async def connection_show(desk: Asking, params: NameParams, _call: Call) -> Resu
     lacking, ``words`` are the relay's own.
     """
     grant = await need_connection(desk, params.name)
-    return {**show_grant(grant), "used": not grant.link_salt, "relays": await _relays(desk, grant)}
+    used = {"used": not grant.link_salt, "last_used_at": (await desk.store.last_uses()).get(grant.grant_id)}
+    return {**show_grant(grant), **used, "relays": await _relays(desk, grant)}
 
 
 async def _relays(desk: Asking, grant: Grant) -> list[Result]:

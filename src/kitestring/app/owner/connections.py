@@ -301,8 +301,15 @@ async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
     grants = [grant for grant in await desk.store.grants() if grant.wire == NWC and grant.revoked_at is None]
     known = await desk.store.nodes()
     taken = await desk.store.places(known[-1].node_id) if known else Places({}, {})
+    uses = await desk.store.last_uses()
     rows = [
-        {**show_grant(grant), "used": not grant.link_salt, **_open(grant, taken), "old_relays": _old(desk, grant)}
+        {
+            **show_grant(grant),
+            "used": not grant.link_salt,
+            "last_used_at": uses.get(grant.grant_id),
+            **_open(grant, taken),
+            "old_relays": _old(desk, grant),
+        }
         for grant in _oldest_first(grants)
     ]
     return {"connections": rows}

@@ -13,6 +13,7 @@ from kitestring.app.service.announcer import MISSING_S, Announcer
 from kitestring.app.service.background import Background
 from kitestring.app.service.execute import execute
 from kitestring.app.service.gateway import Gateway
+from kitestring.app.service.last_uses import LastUses
 from kitestring.app.service.probe import Probe, chosen
 from kitestring.app.service.reach import Reach, why_deaf
 from kitestring.app.service.relay_word import Carried, RelayWord
@@ -54,6 +55,7 @@ class Connections:
     def __init__(
         self, *, store: Store, keyring: Keyring, gateway: Gateway, pool: RelayPool,
         announcer: Announcer, probe: Probe, clock: Clock, signers: dict[str, SecretKey], vouched: VouchedKeys,
+        last_uses: LastUses,
     ) -> None:  # fmt: skip
         self._store: Final = store
         self._keyring: Final = keyring
@@ -65,6 +67,7 @@ class Connections:
         self._clock: Final = clock
         self._signers: Final = signers
         self._vouched: Final = vouched
+        self._last_uses: Final = last_uses
         self._callers: Final[dict[str, str]] = {}
         self._requests: Subscription | None = None
         self._background = Background(clock)
@@ -75,9 +78,11 @@ class Connections:
     # ------------------------------------------------------------ life
 
     async def know(self) -> None:
-        """Load the stored grants; before the pool connects, so that it may sign for all connections."""
+        """Load the stored grants; before the pool connects, so that it may sign for all connections. Those used last
+        come first: a relay that asks for an AUTH by each key takes minutes for thousands of them."""
         self._followed = await self._store.last_event()
-        grants = await self._store.grants()
+        grants, used = await self._store.grants(), await self._last_uses.load()
+        grants.sort(key=lambda grant: used.get(grant.grant_id, grant.created_at), reverse=True)
         self._vouched.own.update(self._signers)
         for grant in grants:
             self._know(grant)

@@ -20,6 +20,7 @@ from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import forget_refusals, prune_daily
 from kitestring.app.service.kept_relays import served, stored_kept_relays
+from kitestring.app.service.last_uses import LastUses
 from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.node_words import node_of, told
 from kitestring.app.service.notices import give_notice
@@ -131,16 +132,18 @@ class Core:
                 self._relay_witness.confirms, keyring.keysend_secret, without, plugins,
             )
         )  # fmt: skip
+        self._last_uses: Final = LastUses(store, clock)
         self.gateway: Final = Gateway(
             service_pubkey=keyring.service_id,
             facts=Facts(node.network, config.accept_legacy_offers, without, plugins), wires=wires,
             engine=self.engine, send_once=self._send_unstored, clock=clock, rates=Rates(config.rates, clock),
             last_words=LastWords(place.ledger.with_suffix(".refused"), clock), used=self._used,
+            seen=self._last_uses.seen,
         )  # fmt: skip
         self.connections: Final = Connections(
             store=store, keyring=keyring, gateway=self.gateway, pool=self.pool,
             announcer=self.announcer, probe=Probe(self.pool, signers, clock, entropy), clock=clock, signers=signers,
-            vouched=place.vouched,
+            vouched=place.vouched, last_uses=self._last_uses,
         )  # fmt: skip
         of_others = (*config.relays, *(url for url in place.kept if url != place.own_relay))
         self.clocks: Final = Clocks(self.pool, of_others, backend, clock)
@@ -190,6 +193,7 @@ class Core:
         self._background.keep(partial(give_notice, self.feed, self.store, self.clock))
         self._background.keep(partial(self.connections.follow, self.feed))
         self._background.keep(self.connections.announce)
+        self._background.keep(self._last_uses.keep)
         self._background.keep(partial(prune_daily, self.store, self.clock))
         self._background.keep(self._witness.watch)
         self._background.keep(self._relay_watch.watch)
@@ -231,6 +235,7 @@ class Core:
             await self._background.cancel()
             await self.gateway.drain(grace_s)
             left = await self.engine.stop(max(0.0, until - self.clock.monotonic()))
+            await self._last_uses.save()
             await self._witness.look()
         return left
 

@@ -57,6 +57,7 @@ class Gateway:
     def __init__(
         self, *, service_pubkey: str, facts: Facts, wires: Wires, engine: Engine, send_once: Callable[[Encoded], None],
         clock: Clock, rates: Rates, last_words: LastWords, used: Callable[[Grant, bool], None],
+        seen: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._facts: Final = facts
         self._wires: Final = wires
@@ -65,6 +66,7 @@ class Gateway:
         self._clock: Final = clock
         self._last_words: Final = last_words
         self._used: Final = used
+        self._seen: Final = seen
         self._callers: Final = Callers(service_pubkey, rates)
         self._inbox: Final = Inbox(self._callers.is_ours, self._callers.find, WINDOWS)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
@@ -139,6 +141,8 @@ class Gateway:
         to = _reply_to(event, caller, choice.cipher)
         try:
             text = self._decrypt(event, choice, caller, to)
+            if caller.known:
+                self._seen(caller.known)
             self._heed_last_words(event, text, caller, to)
             self._heed_start(event, caller, to, since)
             self._admit(text, caller, to)

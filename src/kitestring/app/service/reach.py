@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from kitestring.app.service.announcer import Announcer
-from kitestring.app.service.relay_word import RelayWord
+from kitestring.app.service.relay_word import RelayWord, auth_words
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.nostr.event import Event, verify_event
@@ -106,7 +106,7 @@ def _silence(status: RelayStatus, verdicts: Mapping[str, Verdict], closed: Mappi
     if not status.connected:
         return status.last_error or "is not connected yet"
     answer = verdicts.get(status.url, UNANSWERED).answer
-    return closed.get(status.url) or status.auth_error or _SILENT.get(answer, answer.value)
+    return closed.get(status.url) or status.auth_error or auth_words(status.auth_s) or _SILENT.get(answer, answer.value)
 
 
 def _filters(kind: int, keys: Sequence[str]) -> list[Filter]:

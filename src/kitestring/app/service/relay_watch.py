@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from kitestring.app.service.relay_word import auth_words
 from kitestring.base.ports import Clock
 from kitestring.transport.link import RelayStatus
 from kitestring.transport.relays import RelayPool
@@ -29,6 +30,7 @@ class Trouble:
 AWAY: Final = Trouble("is away", "is back", looks=3)
 REFUSED: Final = Trouble("does not serve our subscriptions", "serves our subscriptions again")
 REJECTED: Final = Trouble("does not take our events", "takes our events again")
+ASKS_WHO: Final = Trouble("asks each of our keys who it is", "has heard who all of our keys are")
 UNKNOWN_KEY: Final = Trouble("does not accept one of our keys", "accepts our keys again")
 
 
@@ -38,6 +40,7 @@ def troubles(row: RelayStatus) -> dict[Trouble, str]:
         AWAY: "" if row.connected else row.last_error or "no answer",
         REFUSED: row.refused,
         REJECTED: row.rejected,
+        ASKS_WHO: auth_words(row.auth_s),
         UNKNOWN_KEY: row.auth_error,
     }
     return {trouble: words for trouble, words in said.items() if words}

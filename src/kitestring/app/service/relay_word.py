@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import msgspec
@@ -25,3 +26,8 @@ class Carried:
     asked: int = 0
     unheard: set[str] = field(default_factory=set)
     words: str = ""
+
+
+def auth_words(auth_s: float) -> str:
+    """Say what it means that a relay has asked who we are, and that our answers take so many seconds more; "" for 0."""
+    return f"asks each connection who it is, those used last first: about {math.ceil(auth_s)} s more" if auth_s else ""

@@ -21,6 +21,7 @@ from kitestring.base.transactions import (
     Done,
     Execute,
     Finished,
+    NoteUses,
     Running,
     SaveAccount,
     SaveBlock,
@@ -57,6 +58,9 @@ _RENAME: Final = "UPDATE accounts SET name = ? WHERE service = ? AND account_id 
 _OFFER_STATE: Final = "SELECT state FROM offers WHERE service = ? AND offer_id = ?"
 _SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES ({marks(OFFER)})"
 _TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
+_NOTE_USE: Final = """
+INSERT INTO uses (service, grant_id, used_at) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET used_at = max(used_at, excluded.used_at)"""
 _SAVE_NODE: Final = f"""
 INSERT INTO nodes (service, {NODE}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET epoch = excluded.epoch, backend = excluded.backend, network = excluded.network,
@@ -192,6 +196,11 @@ WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = 
 
 
 # ---------------------------------------------------------------- the service itself
+
+
+def note_uses(batch: Batch, tx: NoteUses) -> Done:
+    batch.connection.executemany(_NOTE_USE, [(batch.service, grant_id, at) for grant_id, at in tx.uses])
+    return Done()
 
 
 def save_node(batch: Batch, tx: SaveNode) -> Done:

@@ -35,6 +35,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.Execute: owner.execute,
     t.MarkSent: feed.mark_sent,
     t.Tell: feed.tell,
+    t.NoteUses: owner.note_uses,
     t.SaveNode: owner.save_node,
     t.SetSpending: owner.set_spending,
 }

@@ -67,6 +67,9 @@ class SqliteReads:
         found = self._all(f"SELECT {rows.GRANT} FROM grants WHERE service = ? ORDER BY grant_id")
         return [rows.read_grant(row) for row in found]
 
+    async def last_uses(self) -> dict[str, int]:
+        return dict(self._all("SELECT grant_id, used_at FROM uses WHERE service = ?"))
+
     async def grant(self, grant_id: str) -> Grant | None:
         row = self._one(f"SELECT {rows.GRANT} FROM grants WHERE service = ? AND grant_id = ?", grant_id)
         return None if row is None else rows.read_grant(row)

@@ -96,6 +96,14 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_caller ON grants (service, wire, caller, pointer_id);
 CREATE INDEX grants_by_name ON grants (service, wire, name) WHERE revoked_at IS NULL;
 
+-- When the app of a grant has last asked for something.
+CREATE TABLE uses (
+  service INTEGER NOT NULL,
+  grant_id TEXT NOT NULL,
+  used_at INTEGER NOT NULL,
+  PRIMARY KEY (service, grant_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE offers (
   service INTEGER NOT NULL,
   offer_id TEXT NOT NULL,
