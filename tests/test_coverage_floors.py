@@ -13,7 +13,7 @@ import kitestring
     [
         ("src/kitestring/base/money.py", "base"),
         ("src/kitestring/ledger/apply/batch.py", "ledger"),
-        ("/home/kitestring/src/kitestring/wire/serve/nwc.py", "wire"),
+        ("/home/kitestring/src/kitestring/wire/serve/nwc/table.py", "wire"),
         ("src/kitestring/app/demo.py", "app"),
         ("src/kitestring/app/cli/main.py", "app/cli"),
         ("src/kitestring/__main__.py", ""),

@@ -18,9 +18,12 @@ from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
 from kitestring.ledger.sqlite.reader import COUNT_LIMIT
 from kitestring.policy.presets import PRESETS
 from kitestring.wire.grammar import NotificationType
-from kitestring.wire.serve.nwc import DEFAULT_LIMIT, MAX_LIMIT, MAX_METADATA_CHARS, METHODS, Method, granted
-from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, NO_INSTRUCTION, NO_PAYMENT_TYPE, WIDE_CODES
-from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, WORD
+from kitestring.wire.serve.nwc.codes import CODES, NARROW_CODES, NO_INSTRUCTION, NO_PAYMENT_TYPE, WIDE_CODES
+from kitestring.wire.serve.nwc.history import DEFAULT_LIMIT, MAX_LIMIT
+from kitestring.wire.serve.nwc.members import MAX_METADATA_CHARS
+from kitestring.wire.serve.nwc.methods import Method
+from kitestring.wire.serve.nwc.notifications import KINDS, NOTIFICATIONS, WORD
+from kitestring.wire.serve.nwc.table import METHODS, granted
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
 #: Methods of the text, and the extension that each belongs to ("" = older texts). Those that are served have a row in

@@ -16,8 +16,8 @@ from kitestring.app.home.config import load
 from kitestring.backend.lnd.macaroon import NEEDED
 from kitestring.base.payments import TRANSITIONS, State
 from kitestring.ledger.audit.checks import CHECKS
-from kitestring.wire.serve.nwc import METHODS
-from kitestring.wire.serve.nwc_codes import CODES
+from kitestring.wire.serve.nwc.codes import CODES
+from kitestring.wire.serve.nwc.table import METHODS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

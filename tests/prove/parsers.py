@@ -50,7 +50,8 @@ from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.serve import debits, nwc, offers
+from kitestring.wire.serve import debits, offers
+from kitestring.wire.serve.nwc import requests as nwc
 from kitestring.wire.text import clean_description
 from tests.kit import vectors
 from tests.kit.clock import NOW

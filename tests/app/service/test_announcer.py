@@ -34,7 +34,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.transport.changes import Changes
 from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
-from kitestring.wire.serve.nwc import not_served
+from kitestring.wire.serve.nwc.table import not_served
 from tests.kit.chance import Counted
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH as NOW

@@ -49,7 +49,8 @@ from kitestring.wire.ask.nwc import (
 )
 from kitestring.wire.envelope import MAX_REPLY_BYTES
 from kitestring.wire.grammar import Facts
-from kitestring.wire.serve.nwc import METHODS, WIRE
+from kitestring.wire.serve.nwc import WIRE
+from kitestring.wire.serve.nwc.table import METHODS
 from tests.kit import vectors
 from tests.kit.changed import replace
 from tests.kit.clock import NOW

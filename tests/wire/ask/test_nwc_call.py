@@ -11,7 +11,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Refused
 from kitestring.wire.ask.nwc import ServiceInfo
 from kitestring.wire.ask.nwc_call import PAYING, Called, decode_call, encode_call, refuse_uncalled
-from kitestring.wire.serve.nwc import METHODS
+from kitestring.wire.serve.nwc.table import METHODS
 
 
 def test_a_call_has_the_name_of_the_method_and_its_params() -> None:

@@ -7,7 +7,7 @@ import pytest
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.wire.ask.nwc_codes import KNOWN, STANDARD, is_final, own_word, read_error
-from kitestring.wire.serve import nwc_codes as served
+from kitestring.wire.serve.nwc import codes as served
 
 
 def test_every_code_that_the_service_sends_is_known_to_the_client() -> None:

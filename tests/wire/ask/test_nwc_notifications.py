@@ -20,8 +20,7 @@ from kitestring.wire.ask.nwc_notifications import (
     is_notification,
     may_notify,
 )
-from kitestring.wire.serve.nwc import notification
-from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS
+from kitestring.wire.serve.nwc.notifications import KINDS, NOTIFICATIONS, notification
 from tests.kit.changed import replace
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice

@@ -90,8 +90,8 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 def nwc_methods() -> tuple[str, ...]:
     """Every NIP-47 method that this version knows, and every type of notification."""
-    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - the wire is needed by this command only
-    from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc.notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc.table import METHODS  # noqa: PLC0415 - the wire is needed by this command only
 
     methods = dict.fromkeys(row.permission for row in METHODS.values())
     return (*methods, *(row.permission for row in NOTIFICATIONS.values()))
@@ -99,8 +99,8 @@ def nwc_methods() -> tuple[str, ...]:
 
 def preset_methods(name: PresetName) -> list[str]:
     """The methods of a connection of this preset, and what it is told of without asking."""
-    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
-    from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc.notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc.table import METHODS  # noqa: PLC0415 - as above
 
     preset = PRESETS[name]
     methods = dict.fromkeys(row.permission for row in METHODS.values() if preset.has(row.command))
@@ -174,8 +174,8 @@ async def with_link(desk: Managing, made: Result, call: Call) -> Result:
 
 def refuse_gifts(caller: Grant, methods: Collection[str], now: int, word: str = "connect") -> None:
     """Raise KitestringError(NOT_PERMITTED) where ``caller`` would give away what it may not do itself."""
-    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
-    from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc.notifications import NOTIFICATIONS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc.table import METHODS  # noqa: PLC0415 - as above
 
     needed: dict[str, type[AnyCommand]] = {row.permission: row.command for row in METHODS.values()}
     needed |= {row.permission: LookupInvoice for row in NOTIFICATIONS.values()}  # who is told looks up nothing else
@@ -186,7 +186,7 @@ def refuse_gifts(caller: Grant, methods: Collection[str], now: int, word: str = 
 
 def spends(methods: Collection[str]) -> bool:
     """Whether one of these methods pays."""
-    from kitestring.wire.serve.nwc import METHODS  # noqa: PLC0415 - as above
+    from kitestring.wire.serve.nwc.table import METHODS  # noqa: PLC0415 - as above
 
     return any(NEEDED[row.command] is Right.SPEND for row in METHODS.values() if row.permission in methods)
 

@@ -32,7 +32,7 @@ from kitestring.transport.publications import ACCEPTED, UNANSWERED, PublishResul
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.grammar import Draft
 from kitestring.wire.registry import ANNOUNCED
-from kitestring.wire.serve.nwc_foreign import allowed
+from kitestring.wire.serve.nwc.foreign import allowed
 
 log = logging.getLogger("kitestring.announce")
 

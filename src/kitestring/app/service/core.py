@@ -55,7 +55,7 @@ from kitestring.transport.guard import normalise
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import MAX_RELAYS, PoolOptions, RelayPool
 from kitestring.wire.grammar import Facts
-from kitestring.wire.serve.nwc import not_served
+from kitestring.wire.serve.nwc.table import not_served
 
 log = logging.getLogger("kitestring")
 

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from kitestring.base.plugins import GROUP, MethodPlugin
-from kitestring.wire.serve.nwc import METHODS
-from kitestring.wire.serve.nwc_notifications import NOTIFICATIONS, WORD
+from kitestring.wire.serve.nwc.notifications import NOTIFICATIONS, WORD
+from kitestring.wire.serve.nwc.table import METHODS
 
 log = logging.getLogger("kitestring.plugins")
 

@@ -16,7 +16,8 @@ from kitestring.codec.uri import decode_bip321
 from kitestring.nostr import kinds
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.serve.nwc import METHODS, WIRE, not_served
+from kitestring.wire.serve.nwc import WIRE
+from kitestring.wire.serve.nwc.table import METHODS, not_served
 from tests.kit.codec.invoices import invoice
 from tests.kit.vectors import load
 from tests.kit.wire.samples import event, reply_to, transaction

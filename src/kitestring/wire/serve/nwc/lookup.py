@@ -10,9 +10,9 @@ from typing import Final
 from kitestring.base.commands import LookupPayment
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Direction, Found, Transaction, TransactionState
-from kitestring.codec import bolt11
 from kitestring.codec.json import loads_object, text_member
 from kitestring.codec.members import hash_member, object_member
+from kitestring.wire.serve.nwc.members import Params, asked_hash
 
 EXTENSION: Final = "09"
 #: The name under which a refusal tells of a type of payment that is not known here.
@@ -23,7 +23,7 @@ KEYSEND: Final = "keysend"
 _FORMS: Final = ("transaction_id", "payment_hash or invoice", "payment_type with lookup")
 
 
-def read_lookup(params: dict[str, object]) -> LookupPayment:
+def read_lookup(params: Params, _: str) -> LookupPayment:
     """Raises CodecError, and KitestringError(UNSUPPORTED) for another type of payment than an invoice's."""
     transaction_id, kind = text_member(params, "transaction_id"), text_member(params, PAYMENT_TYPE)
     by_hash = params.get("payment_hash") is not None or params.get("invoice") is not None
@@ -32,10 +32,10 @@ def read_lookup(params: dict[str, object]) -> LookupPayment:
     if transaction_id is not None:
         return _read_id(transaction_id)
     if kind is None:
-        return LookupPayment(payment_hash=_hash(params))
+        return LookupPayment(payment_hash=asked_hash(params))
     if kind != BOLT11:
         raise KitestringError(Reason.UNSUPPORTED, "payments of this type are not known here", payment_type=kind[:40])
-    return LookupPayment(payment_hash=_hash(object_member(params, "lookup")))
+    return LookupPayment(payment_hash=asked_hash(object_member(params, "lookup")))
 
 
 def _read_id(text: str) -> LookupPayment:
@@ -43,16 +43,6 @@ def _read_id(text: str) -> LookupPayment:
     if way not in {one.value for one in Direction}:
         raise KitestringError(Reason.UNKNOWN_TARGET, "there is no such invoice or payment on this connection")
     return LookupPayment(payment_hash=hash_member({"hash": payment_hash}, "hash"), direction=way)
-
-
-def _hash(members: dict[str, object]) -> str:
-    asked, text = hash_member(members, "payment_hash"), text_member(members, "invoice")
-    found = bolt11.decode(text, recover=False).payment_hash if text else asked
-    if not found:
-        raise CodecError("payment_hash or invoice is missing")
-    if asked and asked != found:
-        raise CodecError("payment_hash is not that of the invoice")
-    return found
 
 
 def write_record(found: Found) -> object:

@@ -7,8 +7,8 @@ from typing import Final
 
 from kitestring.base.errors import Reason
 from kitestring.wire.reply_to import ReplyTo
-from kitestring.wire.serve.nwc_bip321 import INSTRUCTION
-from kitestring.wire.serve.nwc_lookup import PAYMENT_TYPE
+from kitestring.wire.serve.nwc.bip321 import INSTRUCTION
+from kitestring.wire.serve.nwc.lookup import PAYMENT_TYPE
 
 #: NIP-47's word for each reason; None = no response.
 CODES: Final[Mapping[Reason, str | None]] = {

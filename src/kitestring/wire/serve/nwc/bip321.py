@@ -5,7 +5,6 @@ Of a link the Lightning invoice is paid; this service has no other instruction. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from kitestring.base import outcomes as o
@@ -13,11 +12,12 @@ from kitestring.base.commands import MakeInvoice, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.codec import bolt11
-from kitestring.codec.json import int_member, text_member
+from kitestring.codec.json import text_member
 from kitestring.codec.members import words_member
 from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import decode_bip321, encode_bip321, is_bip321
 from kitestring.wire.invoices import payment_of, read_invoice
+from kitestring.wire.serve.nwc.members import Params, amount_member, metadata_member
 from kitestring.wire.text import clean_description
 
 EXTENSION: Final = "321"
@@ -25,7 +25,7 @@ EXTENSION: Final = "321"
 INSTRUCTION: Final = "instruction"
 
 
-def read_pay(params: Mapping[str, object], network: str, metadata: str) -> PayInvoice:
+def read_pay(params: Params, network: str) -> PayInvoice:
     """The payment that a link, or a bare invoice, asks for.
 
     Raises CodecError for what is malformed (amounts that differ, a demand that nobody knows, a note that an invoice
@@ -36,7 +36,7 @@ def read_pay(params: Mapping[str, object], network: str, metadata: str) -> PayIn
         raise CodecError("payment is missing")
     if text_member(params, "payer_note"):
         raise CodecError("an invoice carries no note of the payer")
-    asked, fee = _amount(params, "amount", low=1), _amount(params, "max_fee", low=0)
+    asked, fee = amount_member(params, low=1), amount_member(params, "max_fee")
     invoice, named = _instruction(tidy(text), network)
     stated = {amount for amount in (asked, named, invoice.amount_msat) if amount is not None}
     if len(stated) > 1:
@@ -45,12 +45,7 @@ def read_pay(params: Mapping[str, object], network: str, metadata: str) -> PayIn
         amount = bolt11.amount_to_pay(invoice, asked if asked is not None else named)
     except KitestringError as error:
         raise CodecError(error.message) from None
-    return payment_of(invoice, amount, max_fee_msat=fee, metadata=metadata)
-
-
-def _amount(params: Mapping[str, object], name: str, *, low: int) -> Msat | None:
-    amount = int_member(params, name, low=low, decimal_text=True)
-    return None if amount is None else Msat(amount)
+    return payment_of(invoice, amount, max_fee_msat=fee, metadata=metadata_member(params))
 
 
 def _instruction(text: str, network: str) -> tuple[bolt11.Invoice, Msat | None]:
@@ -67,7 +62,7 @@ def _instruction(text: str, network: str) -> tuple[bolt11.Invoice, Msat | None]:
     return read_invoice(found[0], network), link.amount_msat
 
 
-def paid(outcome: o.Paid) -> object:
+def write_paid(outcome: o.Paid) -> object:
     """The result of ``pay``, once it has settled."""
     return {
         "transaction_id": outcome.payment_hash,
@@ -81,16 +76,16 @@ def paid(outcome: o.Paid) -> object:
     }
 
 
-def read_receive(params: Mapping[str, object], metadata: str) -> MakeInvoice:
+def read_receive(params: Params, _: str) -> MakeInvoice:
     """The invoice that goes into the link; without an ``amount`` the payer names it. Raises CodecError."""
-    amount = _amount(params, "amount", low=0)
     return MakeInvoice(
-        amount_msat=amount or None, description=clean_description(words_member(params, "description")),
-        metadata=metadata,
-    )  # fmt: skip
+        amount_msat=amount_member(params) or None,
+        description=clean_description(words_member(params, "description")),
+        metadata=metadata_member(params),
+    )
 
 
-def received(outcome: o.Invoiced) -> object:
+def write_received(outcome: o.Invoiced) -> object:
     """The result of ``receive``."""
     made = outcome.transaction
     return {"bip321": encode_bip321(made.bolt11), "transaction_id": made.payment_hash}

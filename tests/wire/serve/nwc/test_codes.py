@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kitestring.base.errors import Reason
-from kitestring.wire.serve.nwc_codes import CODES, NARROW_CODES, WIDE_CODES, code_of
-from kitestring.wire.serve.nwc_lookup import PAYMENT_TYPE
+from kitestring.wire.serve.nwc.codes import CODES, NARROW_CODES, WIDE_CODES, code_of
+from kitestring.wire.serve.nwc.lookup import PAYMENT_TYPE
 from tests.kit.changed import replace
 from tests.kit.wire.samples import reply_to
 

@@ -14,14 +14,25 @@ from kitestring.base.destinations import Keysend
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.codec.members import said, words_member
 from kitestring.wire.reply_to import ReplyTo
+from kitestring.wire.serve.nwc.keysends import read_keysend
+from kitestring.wire.serve.nwc.members import Params
+from kitestring.wire.serve.nwc.payments import read_payment
 
 #: Longer ids are refused: an answer repeats them.
 MAX_ID_CHARS: Final = 128
 
 
-def read_bundle(
-    params: dict[str, object], member: str, read: Callable[[dict[str, object], str], PayInvoice], network: str
-) -> Bundle:
+def read_payments(params: Params, network: str) -> Bundle:
+    """``multi_pay_invoice``. Raises CodecError."""
+    return _read_bundle(params, "invoices", read_payment, network)
+
+
+def read_keysends(params: Params, network: str) -> Bundle:
+    """``multi_pay_keysend``. Raises CodecError."""
+    return _read_bundle(params, "keysends", read_keysend, network)
+
+
+def _read_bundle(params: Params, member: str, read: Callable[[Params, str], PayInvoice], network: str) -> Bundle:
     """The payments in the list ``member``, each read by ``read``; in the place of a ``reply_to`` is the name of its
     answer. Raises CodecError for none, for more than 20, and for two that would be answered by one name."""
     elements = params.get(member)
@@ -36,7 +47,7 @@ def read_bundle(
 
 
 def _read(
-    number: int, element: object, read: Callable[[dict[str, object], str], PayInvoice], network: str
+    number: int, element: object, read: Callable[[Params, str], PayInvoice], network: str
 ) -> tuple[str, PayInvoice | Unread]:
     name = ""
     try:
@@ -50,13 +61,13 @@ def _read(
     return name or _own_name(payment), payment
 
 
-def _members(element: object) -> dict[str, object]:
+def _members(element: object) -> Params:
     if not isinstance(element, dict):
         raise CodecError("a payment must be an object")
     return said(element)
 
 
-def _id(members: dict[str, object]) -> str:
+def _id(members: Params) -> str:
     name = words_member(members, "id")
     if len(name) > MAX_ID_CHARS:
         raise CodecError(f"an id has at most {MAX_ID_CHARS} characters")

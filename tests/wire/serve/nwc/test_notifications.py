@@ -10,8 +10,9 @@ from kitestring.base.outcomes import Direction, TransactionState
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES, MAX_INVOICE_LENGTH
 from kitestring.nostr import kinds
 from kitestring.wire.registry import NOTIFYING
-from kitestring.wire.serve.nwc import METHODS, WIRE, notification
-from kitestring.wire.serve.nwc_notifications import KINDS, NOTIFICATIONS, notified
+from kitestring.wire.serve.nwc import WIRE
+from kitestring.wire.serve.nwc.notifications import KINDS, NOTIFICATIONS, notification, notified
+from kitestring.wire.serve.nwc.table import METHODS
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE

@@ -8,7 +8,7 @@ from kitestring.base.grants import Grant
 from kitestring.nostr import kinds
 from kitestring.wire.grammar import Draft
 from kitestring.wire.serve.nwc import WIRE
-from kitestring.wire.serve.nwc_auth import answer_to_app
+from kitestring.wire.serve.nwc.auth import answer_to_app
 from tests.kit.changed import replace
 
 GRANT = Grant(

@@ -17,7 +17,7 @@ from kitestring.nostr import kinds
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve.nwc import WIRE
-from kitestring.wire.serve.nwc_foreign import allowed
+from kitestring.wire.serve.nwc.foreign import allowed
 from tests.kit.wire.samples import event, reply_to
 
 TO = reply_to("nwc")

@@ -1,0 +1,1 @@
+from kitestring.wire.serve.nwc.wire import WIRE as WIRE
