@@ -10,8 +10,8 @@ import pytest
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import HoldEnded, TransactionState
-from tests.client.test_nwc import client, script
 from tests.kit.client.hostile import hostile_relay, info_event
+from tests.kit.client.nwc import client, script
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import invoice
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from kitestring.client import nwc_listening
-from kitestring.client.nwc_listening import Listening
+from kitestring.client.nwc import listening as nwc_listening
+from kitestring.client.nwc.listening import Listening
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event

@@ -1,0 +1,1 @@
+from kitestring.client.nwc.client import NwcClient as NwcClient

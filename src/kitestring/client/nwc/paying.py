@@ -1,0 +1,206 @@
+"""Payments through one NWC connection.
+
+None is called failed because its reply is missing: then the wallet is asked about its hash, and if that does not tell
+either, the error is PAYMENT_IN_FLIGHT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from kitestring.base.commands import MAX_PARTS, Bundle, Part, PayInvoice
+from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.base.outcomes import Outcome, Paid, Refused
+from kitestring.base.payments import LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.client.in_flight import in_flight
+from kitestring.client.nwc.records import PaymentRecords, is_of_this_attempt, words
+from kitestring.client.nwc.session import NwcSession, said
+from kitestring.client.session import Exchange
+from kitestring.wire.ask.nwc import announces_bundles, decode_response, encode_request
+from kitestring.wire.ask.nwc_codes import is_final, own_word
+
+_FAILED: Final = Refused(Reason.PAYMENT_FAILED, "its record says failed")
+#: Hashes of unpaid payments remembered (about 200 bytes each). With more, none counts as one that was never asked for.
+MAX_ASKED: Final = 10_000
+
+
+class Paying:
+    """Over ``session``, with the ``records`` of the same wallet."""
+
+    def __init__(self, session: NwcSession, records: PaymentRecords) -> None:
+        self._session: Final = session
+        self._net: Final = session.net
+        self._records: Final = records
+        # Hashes that the wallet was asked to pay and has not paid; True where an order may still be carried out.
+        self._asked: Final[dict[str, bool]] = {}
+
+    async def pay(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
+        """Returns only with a preimage that hashes to the payment. Raises KitestringError: NothingSentError, the
+        wallet's refusal, or PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet."""
+        read = partial(decode_response, command=command)
+        payment_hash = command.payment_hash
+        before = self._asked.get(payment_hash, len(self._asked) >= MAX_ASKED)
+        sent_at = self._first_sent_at(payment_hash)
+        wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
+        async with self._session.exchange(encode_request(command), lasts_s=wait_s) as exchange:
+            outcome = await exchange.next(read, wait_s)
+            self._session.note(exchange)
+            if outcome is None:
+                outcome = await self._find_out(exchange, read, command, sent_at)
+        if isinstance(outcome, Refused):
+            outcome = await self._settle_refusal(outcome, command, sent_at, is_first=not before)
+        if isinstance(outcome, Paid):
+            self._asked.pop(payment_hash, None)
+        elif payment_hash in self._asked:
+            self._asked[payment_hash] = False
+        return self._session.expect(outcome, Paid)
+
+    async def pay_many(
+        self, commands: Sequence[PayInvoice], *, timeout_s: float | None = None
+    ) -> list[Paid | KitestringError]:
+        """Pay several invoices, and tell of each how it ended, in their order.
+
+        In one request for :data:`~kitestring.base.commands.MAX_PARTS` of them where the wallet announces that it takes
+        several, else in one request for each, at the same time. Never raises for what becomes of one of them.
+        """
+        if not announces_bundles(self._session.service) or len(commands) < 2:
+            return list(await asyncio.gather(*(_told(self.pay(one, timeout_s=timeout_s)) for one in commands)))
+        slices = [commands[start : start + MAX_PARTS] for start in range(0, len(commands), MAX_PARTS)]
+        found = await asyncio.gather(*(self._pay_together(some, timeout_s) for some in slices))
+        return [one for some in found for one in some]
+
+    async def _pay_together(
+        self, commands: Sequence[PayInvoice], timeout_s: float | None
+    ) -> list[Paid | KitestringError]:
+        """One request for all of these: each is answered for itself, or looked up where it is not."""
+        before = [self._asked.get(one.payment_hash, len(self._asked) >= MAX_ASKED) for one in commands]
+        sent_at = [self._first_sent_at(one.payment_hash) for one in commands]
+        wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
+        try:
+            heard = await self._hear_of_each(commands, wait_s)
+        except KitestringError as unsent:  # of these requests nothing has left
+            for one in commands:
+                self._asked.pop(one.payment_hash, None)
+            return [unsent for _ in commands]
+        ends = (
+            self._end(one, heard.get(place), sent_at[place], is_first=not before[place])
+            for place, one in enumerate(commands)
+        )
+        return list(await asyncio.gather(*map(_told, ends)))
+
+    async def _hear_of_each(self, commands: Sequence[PayInvoice], wait_s: float) -> dict[int, Outcome]:
+        """The answers by the places of the payments."""
+        heard: dict[int, Outcome] = {}
+        text, until = encode_request(Bundle(parts=tuple(map(Part, commands)))), self._net.clock.monotonic() + wait_s
+        async with self._session.exchange(text, lasts_s=wait_s, max_replies=2 * len(commands)) as exchange:
+            while len(heard) < len(commands):
+                left_s = until - self._net.clock.monotonic()
+                found = await exchange.next_named(partial(_read_named, commands), left_s)
+                if found is None:
+                    break
+                heard = found | heard  # the first word about each stays
+        self._session.note(exchange)
+        return heard
+
+    async def _end(self, command: PayInvoice, heard: Outcome | None, sent_at: int | None, *, is_first: bool) -> Paid:
+        if heard is None:
+            record = await self._records.of(command)
+            if not isinstance(record, Settled) and not is_of_this_attempt(record, sent_at):
+                raise self._in_flight(command, words(record))
+            heard = _paid(command, record) if isinstance(record, Settled) else _FAILED
+        if isinstance(heard, Refused):
+            heard = await self._settle_refusal(heard, command, sent_at, is_first=is_first)
+        if isinstance(heard, Paid):
+            self._asked.pop(command.payment_hash, None)
+        elif command.payment_hash in self._asked:
+            self._asked[command.payment_hash] = False
+        return self._session.expect(heard, Paid)
+
+    def forget(self, payment_hash: str) -> None:
+        """Take the next order of this hash for the first one: the caller knows that no earlier one is on its way, for
+        the wallet's record has shown the end of it."""
+        self._asked.pop(payment_hash, None)
+
+    def _first_sent_at(self, payment_hash: str) -> int | None:
+        """The time (Unix seconds) of the first order of this hash, None for a second one: a date is then no proof that
+        a failure is of this attempt, because the clock here may have been set back, or the wallet's be ahead."""
+        is_first = payment_hash not in self._asked and len(self._asked) < MAX_ASKED
+        if is_first or payment_hash in self._asked:
+            self._asked[payment_hash] = True
+        return self._net.clock.now() if is_first else None
+
+    async def _find_out(
+        self, exchange: Exchange, read: Callable[[str], Outcome], command: PayInvoice, sent_at: int | None
+    ) -> Outcome:
+        """After a lost reply: the late reply or the wallet's own record, whichever comes first. A wallet that will not
+        let its record be read is not asked again."""
+        record: LookupAnswer | Refused = Unknown("its reply did not come")
+        for pause_s in self._net.waits.lookup_pauses_s:
+            late = await exchange.next(read, pause_s, patient=True)
+            if late is not None:
+                return late
+            record = await self._records.of(command)
+            if isinstance(record, Settled):
+                return _paid(command, record)
+            if is_of_this_attempt(record, sent_at):
+                return _FAILED
+            if isinstance(record, Refused) and is_final(record):
+                break
+        raise self._in_flight(command, words(record) + exchange.trouble())
+
+    async def _settle_refusal(
+        self, refused: Refused, command: PayInvoice, sent_at: int | None, *, is_first: bool
+    ) -> Outcome:
+        """A refusal by a code that says so is final, unless an earlier order of the same hash may still be carried out.
+        Any other may have come after the payment was sent: only the record decides, and where it tells nothing,
+        nobody knows."""
+        stands = refused is _FAILED or (is_final(refused) and (is_first or refused.reason is Reason.PAYMENT_FAILED))
+        if stands:
+            return refused
+        record = await self._records.of(command)
+        if isinstance(record, NeverSeen):  # some wallets write their record after they have answered
+            await self._net.clock.sleep(self._net.waits.recheck_s)
+            record = await self._records.of(command)
+        if isinstance(record, Settled):
+            return _paid(command, record)
+        if is_first and (isinstance(record, NeverSeen) or is_of_this_attempt(record, sent_at)):
+            return refused
+        raise self._in_flight(command, f"it answered {own_word(refused)} ({said(refused)}), and {words(record)}")
+
+    def _in_flight(self, command: PayInvoice, known: str) -> KitestringError:
+        return in_flight(command.payment_hash, known + self._session.clock_words())
+
+
+def _read_named(commands: Sequence[PayInvoice], text: str, name: str) -> dict[int, Outcome]:
+    """The payments, by their places, that a reply to several answers, with its word. Raises CodecError for none.
+
+    A reply without a name refuses all of them, or proves the one that its preimage belongs to; so does one with a name
+    that is not ours, but such a refusal is nobody's.
+    """
+    is_place = name.isascii() and name.isdecimal() and len(name) < 4
+    places = [int(name)] if is_place else range(len(commands))
+    found: dict[int, Outcome] = {}
+    for place in places:
+        with suppress(CodecError, IndexError):
+            outcome = decode_response(text, commands[place])
+            if is_place or not name or isinstance(outcome, Paid):
+                found[place] = outcome
+    if not found:
+        raise CodecError("the wallet's response belongs to none of these payments")
+    return found
+
+
+async def _told(payment: Awaitable[Paid]) -> Paid | KitestringError:
+    """The end of a payment as a value."""
+    try:
+        return await payment
+    except KitestringError as error:
+        return error
+
+
+def _paid(command: PayInvoice, settled: Settled) -> Paid:
+    return Paid(command.payment_hash, settled.preimage, command.amount_msat, settled.fee_msat)
