@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kitestring.client.hearing import MAX_STORED, SINCE_S, WAYS, Hearing
+from kitestring.client import hearing
+from kitestring.client.hearing import MAX_STORED, SINCE_S, WAYS, Hearing, StandingReplies
 from kitestring.client.session import Dialog, Exchange
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
@@ -50,15 +54,25 @@ RELAYS: dict[str, tuple[Callable[[Wanted], Wanted], Callable[[Wanted], str]]] = 
 }
 
 
-def exchange(relays: RelayPool) -> Exchange:
+def exchange(relays: RelayPool, standing: StandingReplies | None = None) -> Exchange:
     dialog, over = Dialog.nwc(CLIENT, SERVICE.public_hex, "nip44"), net(IMPATIENT)
-    return Exchange(relays, dialog, dialog.request("{}", over), over)
+    return Exchange(relays, dialog, dialog.request("{}", over), over, standing=standing)
+
+
+@asynccontextmanager
+async def standing(relays: RelayPool) -> AsyncIterator[StandingReplies]:
+    one = StandingReplies(relays, replace(EXPECTED, request_id=""), net(IMPATIENT).clock)
+    try:
+        yield one
+    finally:
+        await one.close()
 
 
 @pytest.mark.parametrize("late_s", [0, 120, 1_200, 14 * 3_600, -120, -1_200])
 @pytest.mark.parametrize("tagged", [True, False], ids=["with p", "without p"])
+@pytest.mark.parametrize("stands", [False, True], ids=["a REQ of its own", "a standing REQ"])
 @pytest.mark.parametrize("name", RELAYS)
-async def test_the_answer_is_heard(name: str, tagged: bool, late_s: int) -> None:
+async def test_the_answer_is_heard(name: str, tagged: bool, late_s: int, stands: bool) -> None:
     if name == "wants p" and not tagged:
         return  # nobody can hear that there
     obeys, refuses_req = RELAYS[name]
@@ -71,7 +85,8 @@ async def test_the_answer_is_heard(name: str, tagged: bool, late_s: int) -> None
     async with (
         hostile_relay(script, obeys=obeys, refuses_req=refuses_req) as relay,
         pool(relay.url) as relays,
-        exchange(relays) as asked,
+        standing(relays) as one,
+        exchange(relays, one if stands else None) as asked,
     ):
         assert await asked.next(str, PATIENCE_S) == '{"answer": 42}'
 
@@ -90,12 +105,14 @@ async def test_the_ways_of_asking_come_to_an_end_and_are_closed_with_the_hearing
         pool(relay.url) as relays,
     ):
         assert await relays.connected()
-        hearing = Hearing(relays, EXPECTED, NOW, lambda _event, _url: None)
-        await hearing.open(PATIENCE_S)
-        assert hearing.live_on() == []
+        asked = Hearing(relays, EXPECTED, lambda: NOW, lambda _event, _url: None)
+        await asked.open(PATIENCE_S)
+        assert asked.live_on() == []
         assert relay.labels() == ["REQ"] * len(WAYS)
-        hearing.close()
-        await Hearing(relays, EXPECTED, 5, lambda _event, _url: None).open(PATIENCE_S)  # the names are free again
+        asked.close()
+        await Hearing(relays, EXPECTED, lambda: 5, lambda _event, _url: None).open(
+            PATIENCE_S
+        )  # the names are free again
 
 
 async def test_what_others_say_fills_no_room_of_the_exchange() -> None:
@@ -109,3 +126,47 @@ async def test_what_others_say_fills_no_room_of_the_exchange() -> None:
         exchange(relays) as asked,
     ):
         assert await asked.next(str, PATIENCE_S) == '{"answer": 42}'
+
+
+async def test_one_standing_req_brings_the_replies_to_all_requests_each_to_its_own() -> None:
+    def script(request: Request) -> list[Event]:
+        return [request.reply({"answer": request.event.id})]
+
+    async with hostile_relay(script) as relay, pool(relay.url) as relays, standing(relays) as one:
+        for together in (1, 5):
+            asked = [exchange(relays, one) for _ in range(together)]
+            await asyncio.gather(*(each.open() for each in asked))
+            answers = await asyncio.gather(*(each.next(str, PATIENCE_S) for each in asked))
+            assert answers == [f'{{"answer": "{each.request.id}"}}' for each in asked]
+            for each in asked:
+                each.close()
+        assert relay.labels() == ["REQ", *["EVENT"] * 6]
+
+
+async def test_a_reply_that_is_late_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay may have lost it, or the standing REQ without a word."""
+    monkeypatch.setattr(hearing, "LATE_S", 0.05)
+    stored: list[Event] = []
+    async with (
+        hostile_relay(lambda request: stored.append(request.reply({"answer": 42})), stored=stored) as relay,
+        pool(relay.url) as relays,
+        standing(relays) as one,
+        exchange(relays, one) as asked,
+    ):
+        assert await asked.next(str, PATIENCE_S) == '{"answer": 42}'
+        assert relay.labels() == ["REQ", "EVENT", "REQ"]
+
+
+async def test_a_standing_req_is_asked_anew_after_a_connection_has_ended() -> None:
+    async with (
+        hostile_relay(lambda request: [request.reply({"answer": 42})]) as relay,
+        pool(relay.url) as relays,
+        standing(relays) as one,
+    ):
+        async with exchange(relays, one) as asked:
+            assert await asked.next(str, PATIENCE_S) == '{"answer": 42}'
+        await relay.hang_up()
+        await relays.until(lambda: not relays.connected_urls(), PATIENCE_S)
+        async with exchange(relays, one) as asked:
+            assert await asked.next(str, PATIENCE_S) == '{"answer": 42}'
+        assert relay.labels() == ["REQ", "EVENT"] * 2

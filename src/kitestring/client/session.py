@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.client.clocks import CLOCKS_S
-from kitestring.client.hearing import Hearing
+from kitestring.client.hearing import Hearing, ReplyListener, StandingReplies
 from kitestring.client.net import Net, Waits
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
@@ -64,6 +64,10 @@ class Dialog:
         """To a service of debits. Raises CodecError when ``service`` is no public key."""
         return cls(key, service, "nip44", kinds.DEBIT, kinds.DEBIT, shared_secret(key, service, "nip44"))
 
+    def expected(self, request_id: str) -> Expected:
+        """The replies to a request of this id; "" for those to any."""
+        return Expected(self.reply_kind, self.service, self.key.public_hex, request_id)
+
     def read(self, content: str) -> tuple[str, Cipher]:
         """The text of a reply, and its cipher: a NWC wallet that could not read the request may answer in the one that
         it knows. Raises CodecError."""
@@ -103,7 +107,8 @@ async def reach(pool: RelayPool, waits: Waits) -> None:
 
 
 class Exchange:
-    """Publishes one request when opened and hears the replies until closed; also an async context manager.
+    """Publishes one request when opened and hears the replies until closed; also an async context manager. It hears
+    them by a REQ of its own, or by one that is ``standing``.
 
     ``undelivered`` says why no relay took the request, as far as that is known. What a relay says about that proves
     nothing: it may have passed the request on. ``unreadable`` says what is wrong with the latest reply that the service
@@ -112,8 +117,9 @@ class Exchange:
     """
 
     def __init__(
-        self, pool: RelayPool, dialog: Dialog, request: Event, net: Net, *, max_replies: int = MAX_REPLIES
-    ) -> None:
+        self, pool: RelayPool, dialog: Dialog, request: Event, net: Net, *, max_replies: int = MAX_REPLIES,
+        standing: StandingReplies | None = None,
+    ) -> None:  # fmt: skip
         self.request: Final = request
         self.undelivered = ""
         self.unreadable = ""
@@ -123,8 +129,13 @@ class Exchange:
         self._dialog: Final = dialog
         self._clock: Final = net.clock
         self._waits: Final = net.waits
-        self._expected: Final = Expected(dialog.reply_kind, dialog.service, dialog.key.public_hex, self.request.id)
-        self._hearing: Final = Hearing(pool, self._expected, self.request.created_at, self._hear)
+        self._expected: Final = dialog.expected(self.request.id)
+        asked_at = self.request.created_at
+        self._hearing: Final[ReplyListener] = (
+            Hearing(pool, self._expected, lambda: asked_at, self._hear)
+            if standing is None
+            else standing.replies(self._expected, asked_at, self._hear)
+        )
         self._changes: Final = Changes(net.clock)
         self._seen: Final[set[str]] = set()
         self._heard: Final[deque[tuple[str, str]]] = deque()
@@ -139,6 +150,9 @@ class Exchange:
     async def open(self) -> None:
         """Subscribe, then publish. Raises NothingSentError when no relay is reachable."""
         await reach(self._pool, self._waits)
+        if self._hearing.is_settled():
+            await self._listen()
+            return
         self._listening = asyncio.create_task(self._listen())
         one_is_live = self._pool.until(lambda: bool(self._hearing.live_on()), self._waits.eose_s)
         try:

@@ -176,6 +176,11 @@ class HostileRelay:
             return True
         return any(decode_filter(self.obeys(each)).matches(event) for each in filters)
 
+    async def hang_up(self) -> None:
+        """End every connection."""
+        while self._sockets:
+            await self._sockets.pop()[0].close()
+
     def labels(self) -> list[str]:
         return [frame[0] for frame in self.log]
 

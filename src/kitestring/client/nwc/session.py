@@ -14,13 +14,16 @@ from kitestring.base.commands import AnyCommand
 from kitestring.base.errors import TABLE, KitestringError, Reason
 from kitestring.base.outcomes import Outcome, Refused
 from kitestring.client.clocks import MAX_AHEAD_S, clock_words
+from kitestring.client.hearing import StandingReplies
 from kitestring.client.net import Net
 from kitestring.client.session import MAX_REPLIES, Dialog, Exchange, reach
 from kitestring.client.wallet_info import WalletInfo
 from kitestring.codec.uri import NwcUri
 from kitestring.crypto.keys import SecretKey
+from kitestring.nostr import kinds
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response, encode_request, refuse_unannounced
+from kitestring.wire.envelope import Expected
 
 _log: Final = logging.getLogger(__name__)
 T = TypeVar("T", bound=Outcome)
@@ -39,6 +42,8 @@ class NwcSession:
         self.service_pubkey: Final = uri.service_pubkey
         self.key: Final = SecretKey(uri.secret)
         self.pool: Final[RelayPool] = net.pool(uri.relays, self.key)
+        expected = Expected(kinds.NWC_RESPONSE, uri.service_pubkey, self.key.public_hex, "")
+        self._standing: Final = StandingReplies(self.pool, expected, net.clock)
         self.ahead_s = 0
         self._legacy: Final = legacy
         self._info: Final = WalletInfo(self.pool, uri.service_pubkey, nip44_seen=nip44_seen)
@@ -68,6 +73,7 @@ class NwcSession:
 
     async def close(self) -> None:
         """Leave the relays."""
+        await self._standing.close()
         await self.pool.stop()
 
     async def reach(self) -> None:
@@ -113,7 +119,7 @@ class NwcSession:
             lasts_s += min(max(self.ahead_s, 0), MAX_AHEAD_S)
         return Exchange(
             self.pool, self._dialog, self._dialog.request(text, self.net, lasts_s), self.net,
-            max_replies=max_replies,
+            max_replies=max_replies, standing=self._standing,
         )  # fmt: skip
 
     def note(self, exchange: Exchange) -> None:
