@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
+from sys import intern
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -188,6 +190,22 @@ def marks(columns: str) -> str:
     return "?" + ", ?" * len(columns.split(","))
 
 
+@lru_cache(maxsize=1_024)
+def _names(text: str) -> frozenset[str]:
+    """The names in a JSON list. Thousands of connections have the same, and share them in memory."""
+    return frozenset(map(intern, json.loads(text)))
+
+
+@lru_cache(maxsize=1_024)
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def _shared(word: Any) -> Any:
+    """One of few words, of which all rows share one object in memory."""
+    return intern(word)
+
+
 def read_grant(row: Row) -> Grant:
     (grant_id, name, wire, caller, pubkey, account_id, methods, budgets, *rest) = row
     per_payment, fee_cap, expires_at, cipher, nip44_seen, link_salt, relays, lud16, *rest = rest
@@ -196,27 +214,28 @@ def read_grant(row: Row) -> Grant:
     return Grant(
         grant_id=grant_id,
         name=name,
-        wire=wire,
+        wire=_shared(wire),
         caller=caller,
         service_pubkey=pubkey,
-        account_id=account_id,
-        methods=frozenset(json.loads(methods)),
+        account_id=_shared(account_id),
+        methods=_names(methods),
         budgets=tuple(
-            Budget(Msat(limit), period, length, number) for number, limit, period, length in json.loads(budgets)
+            Budget(Msat(limit), _shared(period), length, number)
+            for number, limit, period, length in json.loads(budgets)
         ),
         per_payment_msat=_msat(per_payment),
         fee_cap_msat=_msat(fee_cap),
         expires_at=expires_at,
-        cipher=cipher,
+        cipher=_shared(cipher),
         nip44_seen=nip44_seen == 1,
         link_salt=link_salt,
-        relays=tuple(json.loads(relays)),
+        relays=_urls(relays),
         lud16=lud16,
-        asked_relays=tuple(json.loads(asked_relays)),
+        asked_relays=_urls(asked_relays),
         asked_state=asked_state,
         pointer_id=pointer_id,
-        strangers=strangers,
-        sessions=sessions,
+        strangers=_shared(strangers),
+        sessions=_shared(sessions),
         revoked_at=revoked_at,
         created_at=created_at,
         version=version,

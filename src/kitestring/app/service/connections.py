@@ -18,6 +18,7 @@ from kitestring.app.service.probe import Probe, chosen
 from kitestring.app.service.reach import Reach, why_deaf
 from kitestring.app.service.relay_word import Carried, RelayWord
 from kitestring.app.service.seldom import Seldom
+from kitestring.app.service.signers import Signers
 from kitestring.base.commands import OWNER_GRANT
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES
@@ -26,7 +27,6 @@ from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
 from kitestring.base.store import Store
 from kitestring.base.transactions import SaveGrant
-from kitestring.crypto.keys import SecretKey
 from kitestring.engine.feed import Feed
 from kitestring.nostr.event import Event
 from kitestring.nostr.filter import Filter
@@ -54,7 +54,7 @@ class Connections:
 
     def __init__(
         self, *, store: Store, keyring: Keyring, gateway: Gateway, pool: RelayPool,
-        announcer: Announcer, probe: Probe, clock: Clock, signers: dict[str, SecretKey], vouched: VouchedKeys,
+        announcer: Announcer, probe: Probe, clock: Clock, signers: Signers, vouched: VouchedKeys,
         last_uses: LastUses,
     ) -> None:  # fmt: skip
         self._store: Final = store
@@ -219,9 +219,8 @@ class Connections:
         return [grant for grant in await self._store.grants() if grant.wire in OF_CONNECTIONS]
 
     def _know_key(self, grant: Grant) -> None:
-        key = self._keyring.connection_key(grant.grant_id)
-        self._signers[key.public_hex] = key
-        self._vouched.own.add(key.public_hex)
+        self._signers.add(grant.service_pubkey, grant.grant_id)
+        self._vouched.own.add(grant.service_pubkey)
 
     def _know_caller(self, grant: Grant) -> None:
         """An app is known as long as it has a grant that is not revoked; a pointer of debits has no app."""

@@ -34,6 +34,7 @@ from kitestring.app.service.rendezvous import Rendezvous
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.service_desk import ServiceDesk
+from kitestring.app.service.signers import Signers
 from kitestring.app.service.twins import Twins
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
@@ -108,7 +109,7 @@ class Core:
         self.store: Final = store
         self.backend: Final = backend
         self.clock: Final = clock
-        signers = {keyring.service_id: keyring.service_key}
+        signers = Signers(keyring)
         options = PoolOptions(config.proxies, config.allow_private_relays, headers=place.relay_headers)
         self.pool: Final = RelayPool(place.served, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)

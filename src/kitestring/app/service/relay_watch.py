@@ -30,7 +30,7 @@ class Trouble:
 AWAY: Final = Trouble("is away", "is back", looks=3)
 REFUSED: Final = Trouble("does not serve our subscriptions", "serves our subscriptions again")
 REJECTED: Final = Trouble("does not take our events", "takes our events again")
-ASKS_WHO: Final = Trouble("asks each of our keys who it is", "has heard who all of our keys are")
+ASKS_WHO: Final = Trouble("wants to know who listens", "knows who listens")
 UNKNOWN_KEY: Final = Trouble("does not accept one of our keys", "accepts our keys again")
 
 
