@@ -36,7 +36,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
 from kitestring.transport.publications import PublishResult
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
-from tests.kit.clock import VirtualClock, VirtualLoop, virtual
+from tests.kit.clock import VirtualClock, virtual
 from tests.kit.engine.crossings import CrossedStore
 from tests.kit.ledger.place import ledger_path
 from tests.kit.ledger.values import SERVICE, answered, claim, setting, settle
@@ -89,7 +89,7 @@ class One:
 async def served(
     ledger: Path, relay: KeepingRelay, *, pool: type[RelayDouble] = RelayDouble, **more: Any
 ) -> AsyncIterator[One]:
-    """One life. The clock's time stands still while the ledger's thread works."""
+    """One life."""
     store, double = CrossedStore(await SqliteStore.open(ledger, SERVICE)), pool(relay)
     one = One(store, double, **more)
     await one.witness.begin()
@@ -99,10 +99,7 @@ async def served(
     finally:
         double.end()
         await one.witness._background.cancel()
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        with loop.outside():
-            await store.close()
+        await store.close()
 
 
 async def first_life(ledger: Path, relay: KeepingRelay) -> None:

@@ -21,7 +21,7 @@ from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
 from tests.kit.app.relay import KeepingRelay, RelayDouble
-from tests.kit.clock import NOW, VirtualClock, VirtualLoop, virtual
+from tests.kit.clock import NOW, VirtualClock, virtual
 from tests.kit.engine.crossings import CrossedStore
 from tests.kit.ledger.place import ledger_path
 from tests.kit.ledger.values import SERVICE
@@ -64,16 +64,12 @@ async def look(*instances: One, rounds: int = 4) -> None:
 
 
 async def opened(path: Path) -> Any:
-    """On a virtual loop, whose time stands still while the ledger's thread works."""
     return CrossedStore(await SqliteStore.open(path, SERVICE))
 
 
 async def closed(*stores: Any) -> None:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    with loop.outside():
-        for store in stores:
-            await store.close()
+    for store in stores:
+        await store.close()
 
 
 @pytest.mark.parametrize("skew_s", [0, -3_600, 3_600])

@@ -13,7 +13,7 @@ import asyncio
 import contextvars
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -44,7 +44,7 @@ from kitestring.ledger.audit.node import books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.client import POINTER, STRANGER, App, Requestor, Stranger
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
-from tests.kit.clock import Clocks, VirtualLoop
+from tests.kit.clock import Clocks
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
 from tests.kit.engine.hostile import Address, HostileNode
 
@@ -240,10 +240,8 @@ class Service:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
         await asyncio.gather(*self.tasks, return_exceptions=True)  # what they raised is known now
-        loop = asyncio.get_running_loop()
         if self.sqlite is not None:
-            with loop.outside() if isinstance(loop, VirtualLoop) else nullcontext():
-                await self.sqlite.close()
+            await self.sqlite.close()
 
     # ------------------------------------------------------------ the owner
 

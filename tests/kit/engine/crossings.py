@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 from kitestring.base.node import Backend, HoldOrder, InvoiceOrder, PayOrder, Settlement
-from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
-from tests.kit.clock import VirtualLoop
+from kitestring.ledger.sqlite.store import SqliteStore
+from tests.kit.ledger.in_step import keep_in_step
 
 A = TypeVar("A")
 
@@ -46,13 +46,14 @@ class Crossings:
 
 
 class CrossedStore:
-    """A store with a point before and after every commit; on a virtual loop time stands still while it writes.
+    """A store with a point before and after every commit; its thread keeps step with a virtual loop.
 
     ``broken`` holds errors that the next applies raise instead of being carried out, by the name of the value; ``lost``
     those that they raise although they were carried out.
     """
 
-    def __init__(self, store: Store, crossings: Crossings | None = None) -> None:
+    def __init__(self, store: SqliteStore, crossings: Crossings | None = None) -> None:
+        keep_in_step(store)
         self._store = store
         self._crossings = crossings or Crossings()
         self.broken: dict[str, list[Exception]] = {}
@@ -67,12 +68,7 @@ class CrossedStore:
         self._crossings.cross(f"before {name}")
         if errors := self.broken.get(name):
             raise errors.pop(0)
-        loop = asyncio.get_running_loop()
-        if isinstance(loop, VirtualLoop):
-            with loop.outside():
-                answer = await self._store.apply(tx)
-        else:
-            answer = await self._store.apply(tx)
+        answer = await self._store.apply(tx)
         self.applied.append(tx)
         self._crossings.cross(f"after {name}")
         if errors := self.lost.get(name):

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import pickle
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -31,7 +31,7 @@ from kitestring.engine.limits import Limits
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
-from tests.kit.clock import VirtualClock, VirtualLoop
+from tests.kit.clock import VirtualClock
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
 from tests.kit.engine.node import FaultyBackend
 from tests.kit.waiting import until
@@ -134,9 +134,7 @@ class Rig:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        loop = asyncio.get_running_loop()
-        with loop.outside() if isinstance(loop, VirtualLoop) else nullcontext():
-            await self._sqlite.close()
+        await self._sqlite.close()
 
     def _carry(self, message: Message, done: OnReception) -> None:
         if not message.request_id.startswith("ctl:"):  # what the test itself has written

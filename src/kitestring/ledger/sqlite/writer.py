@@ -142,16 +142,19 @@ class Writer:
     def _run(self) -> None:
         while (work := self._queue.get()) is not None:
             batch, applied = work
-            if not (applied and self._is_committed()):
-                self._be_patient(self._patience_ms)
-                self._commit(batch)
-                self._be_patient(0)
+            self._finish(batch, applied)
             if not self._is_told(self._release, batch):
                 break
         try:
             self.connection.close()
         finally:
             self._is_told(self._ended.set_result, None)
+
+    def _finish(self, batch: list[Job], applied: bool) -> None:
+        if not (applied and self._is_committed()):
+            self._be_patient(self._patience_ms)
+            self._commit(batch)
+            self._be_patient(0)
 
     def _is_told(self, what: Callable[..., object], *values: object) -> bool:
         """False when the loop has ended without :meth:`close`: then nobody waits any more, and nothing will come. What
