@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.card import FIRST_BUDGET_SAT, FIRST_CONNECTION, FIRST_POINTER, Card, open_card
+from kitestring.app.card import FIRST_BUDGET_SAT, FIRST_CONNECTION, Card, open_card
+from kitestring.app.owner.debit_pointers import FIRST_POINTER
+from kitestring.app.owner.offers import FIRST_OFFER
 from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.budgets import Budget
 from kitestring.base.grants import Grant
@@ -38,6 +40,22 @@ async def test_the_first_card_has_an_offer_and_a_link_and_the_second_finds_them_
     assert grant.budgets == (Budget.daily(sat(FIRST_BUDGET_SAT)),)
     await office.rig.change(grant.grant_id, link_salt=b"")
     assert (await start(office)).unused == ""
+
+
+async def test_a_card_keeps_its_codes_whatever_else_is_made_in_the_same_second_or_dated_before(office: Office) -> None:
+    first = await start(office)
+    for key, label, back_s in (("k1", "bean shop", 0), ("k2", "a later one", 3_600)):
+        office.rig.clock.skew_s = -back_s
+        await office.run("debit_pointer_create", f"{key}p", label=label)
+        await office.run("offer_create", f"{key}o", label=label)
+        card = await start(office)
+        assert (card.noffer, card.ndebit) == (first.noffer, first.ndebit)
+    office.rig.clock.skew_s = 0
+    await office.run("offer_delete", "k3", offer=FIRST_OFFER)
+    await office.run("debit_pointer_delete", "k4", pointer=FIRST_POINTER)
+    card, shown = await start(office), await office.run("card")
+    assert None not in {card.noffer, card.ndebit}
+    assert (shown["noffer"], shown["ndebit"]) == (card.noffer, card.ndebit) != (first.noffer, first.ndebit)
 
 
 async def test_the_first_link_is_shown_with_the_words_of_a_relay_that_refuses_it(office: Office) -> None:

@@ -8,9 +8,9 @@ from typing import Final
 
 from kitestring.app.owner.commands import OwnerCommands
 from kitestring.app.owner.connections import NWC
-from kitestring.app.owner.debit_pointers import oldest_ndebit
+from kitestring.app.owner.debit_pointers import FIRST_POINTER, shown_ndebit
 from kitestring.app.owner.desk import Desk, Reading
-from kitestring.app.owner.offers import oldest_noffer
+from kitestring.app.owner.offers import FIRST_OFFER, shown_noffer
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import KeptRelay, stored_kept_relays
 from kitestring.base.commands import DEBITS_WIRE
@@ -19,9 +19,7 @@ from kitestring.base.money import sat
 from kitestring.base.store import Reads
 from kitestring.policy.access import Right, rights_of
 
-FIRST_OFFER: Final = "first offer"
 FIRST_CONNECTION: Final = "first wallet"
-FIRST_POINTER: Final = "main"
 #: The idempotency key of what only the very first start makes.
 FIRST_START: Final = "first-start"
 #: Enough to try everything; whoever needs more makes a connection with a budget of their own.
@@ -58,10 +56,10 @@ async def open_card(desk: Reading, commands: OwnerCommands[Desk], socket: Path) 
         made = await _first_things(desk.store, commands, owner) or made
     first = await desk.store.grant_named(NWC, FIRST_CONNECTION)
     return Card(
-        desk.relay_urls(), desk.service_id, await oldest_noffer(desk), made["nwc_uri"], socket,
+        desk.relay_urls(), desk.service_id, await shown_noffer(desk), made["nwc_uri"], socket,
         FIRST_CONNECTION if first is not None and first.link_salt else "",
         {row["relay"]: row["words"] for row in made["relays"] if not row["carries"]},
-        await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now()), await oldest_ndebit(desk),
+        await stored_kept_relays(desk.store, desk.relay_urls(), desk.clock.now()), await shown_ndebit(desk),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kitestring.app.owner import debit_pointers
-from kitestring.app.owner.debit_pointers import METHODS, oldest_ndebit
+from kitestring.app.owner.debit_pointers import METHODS, shown_ndebit
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
@@ -33,7 +33,7 @@ async def test_a_pointer_becomes_a_code_whose_id_nobody_can_guess(office: Office
     assert (stored.strangers, stored.methods) == ("ask", METHODS)
     assert office.announced == [pointer_id]
     assert (await office.run("debit_pointer_list"))["pointers"] == [{k: v for k, v in made.items() if k != "created"}]
-    assert await oldest_ndebit(office.desk) == made["ndebit"]
+    assert await shown_ndebit(office.desk) == made["ndebit"]
 
 
 async def test_a_label_is_taken_once_and_other_values_are_refused(office: Office) -> None:

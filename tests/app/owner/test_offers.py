@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.owner.offers import oldest_noffer
+from kitestring.app.owner.offers import shown_noffer
 from kitestring.base.errors import Reason
 from kitestring.base.grants import OfferState
 from kitestring.codec.pointers import Noffer, PriceType, decode, encode
@@ -122,14 +122,14 @@ async def test_a_deleted_offer_is_gone_and_deleting_again_with_the_same_key_is_h
 
 
 async def test_where_one_code_is_shown_it_is_that_of_the_oldest_offer_that_can_be_paid(office: Office) -> None:
-    assert await oldest_noffer(office.desk) is None
+    assert await shown_noffer(office.desk) is None
     codes = []
     for number, label in enumerate(("zebra", "apple")):
         codes.append((await office.run("offer_create", f"k{number}", label=label))["noffer"])
         office.rig.clock.advance(1)
-    assert await oldest_noffer(office.desk) == codes[0]
+    assert await shown_noffer(office.desk) == codes[0]
     await office.run("offer_delete", offer="zebra")
-    assert await oldest_noffer(office.desk) == codes[1]
+    assert await shown_noffer(office.desk) == codes[1]
 
 
 # ------------------------------------------------------------ the relays in a code
@@ -142,7 +142,7 @@ async def test_a_code_stays_as_it_was_printed_when_the_relays_change_until_it_is
     office.relays_are(HERE)
     again = await office.run("offer_create", "k2", label="tea", price_msat=5_000)
     assert again == {**printed, "old_relays": [RELAY]}
-    assert await oldest_noffer(office.desk) == printed["noffer"]
+    assert await shown_noffer(office.desk) == printed["noffer"]
     anew = await office.run("offer_relink", "k3", offer=printed["noffer"])
     assert decode(anew["noffer"]) == Noffer(office.desk.service_id, (HERE,), printed["offer_id"], PriceType.FIXED, 5)
     assert (anew["changed"], anew["left_relays"], anew["old_relays"]) == (True, [RELAY], [])

@@ -29,6 +29,8 @@ from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Ndebit, decode, encode
 from kitestring.transport.guard import normalise
 
+#: The label of the pointer that the very first start makes.
+FIRST_POINTER: Final = "main"
 #: 128 random bits: only who was given the code can ask by it.
 POINTER_BYTES: Final = 16
 #: The random bytes of the word of a session.
@@ -295,10 +297,12 @@ async def need_pointer(desk: Reading, name: str) -> Grant:
     return found
 
 
-async def oldest_ndebit(desk: Reading) -> str | None:
-    """The code that this service shows where it shows only one."""
+async def shown_ndebit(desk: Reading) -> str | None:
+    """The code that this service shows where it shows only one: that of its first start as long as there is one, else
+    the oldest. Dates alone do not say which was first: they are whole seconds, and clocks are set back."""
     pointers = await living_pointers(desk)
-    return ndebit_of(desk, pointers[0]) if pointers else None
+    pointer = _find(pointers, FIRST_POINTER) or next(iter(pointers), None)
+    return None if pointer is None else ndebit_of(desk, pointer)
 
 
 def ndebit_of(desk: Reading, pointer: Grant) -> str:

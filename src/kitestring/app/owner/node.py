@@ -11,10 +11,10 @@ import msgspec
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.owner.approvals import MAX_ROWS
 from kitestring.app.owner.command import Ask, Call, Commands, Read
-from kitestring.app.owner.debit_pointers import oldest_ndebit
+from kitestring.app.owner.debit_pointers import shown_ndebit
 from kitestring.app.owner.desk import Asking, Reading
 from kitestring.app.owner.node_audit import AuditedService, Findings, examine
-from kitestring.app.owner.offers import oldest_noffer
+from kitestring.app.owner.offers import shown_noffer
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import KeptRelay, old_relays, stored_kept_relays
@@ -43,13 +43,13 @@ class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def card(desk: Reading, _params: NoParams, _call: Call) -> Result:
-    """Show what others need to reach this service: its relays, its key, its oldest offer and debit code."""
+    """Show what others need to reach this service: its relays, its key, its first offer and debit code."""
     return {
         "relays": list(desk.relay_urls()),
         "old_relays": [msgspec.to_builtins(kept) for kept in await _kept(desk)],
         "service_pubkey": desk.service_id,
-        "noffer": await oldest_noffer(desk),
-        "ndebit": await oldest_ndebit(desk),
+        "noffer": await shown_noffer(desk),
+        "ndebit": await shown_ndebit(desk),
     }
 
 

@@ -28,6 +28,8 @@ from kitestring.transport.guard import normalise
 MAX_PAYER_FIELDS: Final = 8
 #: What every code of an offer begins with, whatever link it stands in.
 CODE_START: Final = "noffer1"
+#: The label of the offer that the very first start makes.
+FIRST_OFFER: Final = "first offer"
 #: What two offers of one label can differ in, as people call it.
 _TERMS: Final = {
     "label": "label",
@@ -112,10 +114,12 @@ async def open_offers(desk: Reading) -> list[Offer]:
     return sorted(offers, key=lambda offer: (offer.created_at, offer.label))
 
 
-async def oldest_noffer(desk: Reading) -> str | None:
-    """The code that this service shows where it shows only one."""
+async def shown_noffer(desk: Reading) -> str | None:
+    """The code that this service shows where it shows only one: that of its first start as long as there is one, else
+    the oldest. Dates alone do not say which was first: they are whole seconds, and clocks are set back."""
     offers = await open_offers(desk)
-    return noffer_of(desk, offers[0]) if offers else None
+    offer = next((one for one in offers if one.label == FIRST_OFFER), None) or next(iter(offers), None)
+    return None if offer is None else noffer_of(desk, offer)
 
 
 def noffer_of(desk: Reading, offer: Offer) -> str:
