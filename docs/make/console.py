@@ -237,8 +237,10 @@ class Session:
         return _VARIES.sub(lambda found: self._codes.get(found[0], found[0]), typed)
 
     def _learn(self, before: str, now: str) -> None:
+        """Know a code by where the page shows it first: a list further down may have another order."""
         for kind in _REPEATED:
-            self._codes |= zip(_of_kind(kind, before), _of_kind(kind, now), strict=False)
+            for shown, code in zip(_of_kind(kind, before), _of_kind(kind, now), strict=False):
+                self._codes.setdefault(shown, code)
 
 
 def _end(started: subprocess.Popen[str]) -> None:
