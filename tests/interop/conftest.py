@@ -54,6 +54,11 @@ def foreign(request: pytest.FixtureRequest, foreign_relays: dict[str, relays.Run
     assert relay.process.is_running(), relay.process.last_lines()
 
 
+def _serve_what_apps_of_before_ask_for(service: Kitestring) -> None:
+    service.home.mkdir(mode=0o700, parents=True)
+    (service.home / "kitestring.toml").write_text("[nwc]\nlegacy_methods = true\n")
+
+
 @pytest.fixture(scope="session")
 def services(
     rig: LightningRig, foreign_relay: str, tmp_path_factory: pytest.TempPathFactory
@@ -63,6 +68,7 @@ def services(
         Kitestring(rooms / name, "--node", node.backend_url, "--relay", foreign_relay)
         for name, node in (("shop", rig.a), ("far", rig.c))
     ]
+    _serve_what_apps_of_before_ask_for(pair[0])
     try:
         for service in pair:
             service.start()
@@ -93,8 +99,7 @@ def far(services: list[Kitestring]) -> Kitestring:
 def stall(foreign_relay: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitestring]:
     """A service on a sandbox, with the same relay between. It serves what apps of before ask for, too."""
     service = Kitestring(tmp_path_factory.mktemp("stall") / "stall", "--node", "sandbox://", "--relay", foreign_relay)
-    service.home.mkdir(mode=0o700)
-    (service.home / "kitestring.toml").write_text("[nwc]\nlegacy_methods = true\n")
+    _serve_what_apps_of_before_ask_for(service)
     service.start()
     try:
         yield service

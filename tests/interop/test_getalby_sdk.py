@@ -1,4 +1,4 @@
-"""The sdk of Alby, as it is: every method of its NWCClient that is served here, its typed errors, and its LNClient."""
+"""The sdk of Alby, as it is: the methods of its NWCClient, its typed errors, and its LNClient."""
 
 from __future__ import annotations
 
@@ -238,6 +238,7 @@ async def test_each_refusal_is_its_typed_error_with_the_code_of_the_text(
         ("PAYMENT_FAILED", (), "payInvoice", {"invoice": outside.invoice(sat(7), behaviour=Behaviour.FAIL)}),
         ("OTHER", (), "payInvoice", {"invoice": "lnbcrt1nonsense"}),
         ("NOT_IMPLEMENTED", (), "createConnection", {"pubkey": "00" * 32, "name": "x", "request_methods": []}),
+        ("NOT_IMPLEMENTED", (), "signMessage", {"message": "it is I"}),
     ):
         async with foreign_wallet("sdk", stall.connect(f"sdk {code} {method} {options}", *options)) as client:
             assert (await refused(client, method, **params), code) == (code, code)
@@ -262,7 +263,7 @@ async def test_it_speaks_the_best_cipher_that_is_offered_and_is_answered_in_it(
     service = decode_nwc(uri).service_pubkey
     async with foreign_wallet("sdk", uri) as client:
         made = await client("makeInvoice", {"amount": 21_000, "description": "ümläut ☕"})
-        assert await client("cipher") == spoken
+        assert await client("get", "encryptionType") == spoken
     assert made["description"] == "ümläut ☕"
     request = await witness.one(23194, to=service)
     reply = await witness.one(23195, author=service, answers=request["id"])
@@ -292,15 +293,38 @@ async def test_on_a_real_node_it_pays_and_is_paid(
     shop: Kitestring, rig: LightningRig, foreign_wallet: ForeignWallet
 ) -> None:
     bill = await rig.c.invoice(5_000_123)
-    async with foreign_wallet("sdk", shop.connect("sdk on lnd")) as client:
+    async with foreign_wallet("sdk", shop.connect("sdk on lnd", "--budget", "100000/day")) as client:
         paid = await client("payInvoice", {"invoice": bill.bolt11})
         made = await client("makeInvoice", {"amount": 123_456, "description": "a kite"})
         outside = await rig.c.pay(made["invoice"])
         found = await settled(client, {"payment_hash": made["payment_hash"]})
         assert (await client("getInfo"))["alias"] == "kitestring-rig-a"
-        sent = await client("payKeysend", {"amount": 21_000, "pubkey": await rig.c.pubkey()})
+        assert (await client("getBudget"))["used_budget"] == 5_000_123 + paid["fees_paid"]
+        listed = await client("listTransactions", {"limit": 1, "type": "outgoing"})
+        assert listed["transactions"] == [await client("lookupInvoice", {"invoice": bill.bolt11})]
+        assert (listed["total_count"], (await client("listTransactions", {"limit": 1}))["total_count"]) == (1, 2)
     at_lnd = (await rig.a.payments())[bill.payment_hash]
     assert (at_lnd.status, at_lnd.preimage, at_lnd.fee_msat) == ("SUCCEEDED", paid["preimage"], paid["fees_paid"])
     assert (found["preimage"], found["amount"]) == (outside.preimage, 123_456)
-    keysend = await rig.c.lookup(hashlib.sha256(bytes.fromhex(sent["preimage"])).hexdigest())
-    assert (keysend["state"], keysend["amt_paid_msat"]) == ("SETTLED", "21000")
+
+
+async def test_on_a_real_node_it_pays_keys_and_several_at_once(
+    shop: Kitestring, rig: LightningRig, foreign_wallet: ForeignWallet
+) -> None:
+    key, bills = await rig.c.pubkey(), [await rig.c.invoice(amount) for amount in (11_000, 12_000)]
+    note = {"type": 7_629_169, "value": "7b7d"}
+    keys = [{"amount": amount, "pubkey": key, "id": str(amount)} for amount in (21_001, 21_002)]
+    async with foreign_wallet("sdk", shop.connect("sdk keys on lnd")) as client:
+        sent = await client("payKeysend", {"amount": 21_000, "pubkey": key, "tlv_records": [note]})
+        paid = await client("multiPayInvoice", {"invoices": [{"invoice": bill.bolt11} for bill in bills]})
+        many = await client("multiPayKeysend", {"keysends": keys})
+    assert {one["dTag"]: proves(one["preimage"], one["dTag"]) for one in paid["invoices"]} == {
+        bill.payment_hash: True for bill in bills
+    }
+    proofs = {21_000: sent["preimage"]} | {int(one["dTag"]): one["preimage"] for one in many["keysends"]}
+    assert set(proofs) == {21_000, 21_001, 21_002}
+    for amount, preimage in proofs.items():
+        arrived = await rig.c.lookup(hashlib.sha256(bytes.fromhex(preimage)).hexdigest())
+        assert (arrived["state"], arrived["amt_paid_msat"]) == ("SETTLED", str(amount))
+        (htlc,) = arrived["htlcs"]
+        assert (str(note["type"]) in htlc["custom_records"]) == (amount == 21_000)

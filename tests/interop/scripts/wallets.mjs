@@ -5,14 +5,16 @@ import { createInterface } from "node:readline";
 const say = (value) => process.stdout.write(JSON.stringify(value) + "\n");
 console.log = console.error; // nothing but answers on standard output
 
-// The sdk of Alby. `listen` and `heard` are its subscription to notifications, one at a time.
+// The sdk of Alby. `listen` and `heard` are its subscription to notifications, one at a time; `get` reads what is no
+// method, and `methods` names what there is.
 const sdk = async (uri) => {
   const { NWCClient } = await import("@getalby/sdk");
   const client = new NWCClient({ nostrWalletConnectUrl: uri });
   const heard = queue();
   client.listen = async (...types) => void (await client.subscribeNotifications(heard.put, ...types));
   client.heard = heard.take;
-  client.cipher = () => client.encryptionType;
+  client.get = (name) => client[name];
+  client.methods = () => [...Object.getOwnPropertyNames(NWCClient.prototype), ...statics(NWCClient)];
   return client;
 };
 
@@ -67,6 +69,10 @@ const applesauce = async (uri) => {
 };
 
 const CLIENTS = { sdk, simple, button, applesauce };
+
+function statics(type) {
+  return Object.getOwnPropertyNames(type).filter((name) => typeof type[name] === "function");
+}
 
 function queue() {
   const values = [];
