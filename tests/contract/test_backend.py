@@ -10,13 +10,13 @@ from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, PayAnswer
 from tests.kit.backend.alby import alby_side
 from tests.kit.backend.sides import SandboxSide, Side, lnd_side, sandbox_side
-from tests.kit.backend.wallet import LACKS, wallet_side
+from tests.kit.backend.wallet import ALBY_LACKS, LACKS, wallet_side
 from tests.kit.interop.program import Kitestring
 
 from .backend_checks import CHECKS, check_a_spoiled_answer_is_never_a_failure
 
 #: Kind of backend → checks that cannot hold for it, and why.
-KINDS: Mapping[str, Mapping[str, str]] = {"sandbox": {}, "lnd": {}, "wallet": LACKS, "alby": LACKS}
+KINDS: Mapping[str, Mapping[str, str]] = {"sandbox": {}, "lnd": {}, "wallet": LACKS, "alby": ALBY_LACKS}
 _REAL = {"lnd", "alby"}
 _SERVICE = Path(__file__).parents[1] / "interop" / "scripts" / "service.mjs"
 _PAIRS = [
@@ -64,6 +64,20 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 @pytest.mark.parametrize(("side", "check"), _PAIRS, indirect=["side"])
 async def test_backend(side: Side, check: str) -> None:
     await CHECKS[check](side)
+
+
+def _abilities(kind: str) -> set[str]:
+    return {"keysend"} if kind == "alby" else {"keysend", "hold"}
+
+
+@pytest.mark.parametrize(
+    ("side", "abilities"),
+    [pytest.param(kind, _abilities(kind), marks=[pytest.mark.real] * (kind in _REAL)) for kind in KINDS],
+    indirect=["side"],
+)
+async def test_what_a_backend_declares_is_what_its_checks_are_about(side: Side, abilities: set[str]) -> None:
+    """A check of what is not declared passes without a question."""
+    assert side.backend.capabilities.names & {"keysend", "hold"} == abilities
 
 
 def test_what_is_left_out_is_a_check() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,15 @@ from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat, sat
 from kitestring.codec import bolt11
 from tests.interop.conftest import ForeignWallet
+from tests.interop.test_getalby_sdk import proves
+from tests.interop.test_getalby_sdk_holds import (
+    AMOUNT_MSAT,
+    TYPES,
+    drawn,
+    hears_that_it_is_held,
+    ordered,
+    takes,
+)
 from tests.kit.interop.asked import ClientError
 from tests.kit.interop.program import Json, Kitestring, eventually
 from tests.rig.network import LightningRig
@@ -165,6 +175,97 @@ async def test_killed_in_mid_payment_it_finds_the_end_in_the_wallets_record_and_
     assert at(stall, payment_hash) == at(service, payment_hash) == [("settled", 1_000_000)]
 
 
+async def test_an_app_holds_a_payment_at_the_wallet_behind_and_takes_it_and_gives_another_back(
+    stall: Kitestring, front: Front, foreign_wallet: ForeignWallet
+) -> None:
+    service = front(stall, "behind holds")
+    service.ask("account", "create", "rooms")
+    (preimage, taken), (_, returned) = drawn(), drawn()
+    async with outside(stall) as world, foreign_wallet("sdk", service.connect("app", "--account", "rooms")) as app:
+        await app("listen", TYPES)
+        for payment_hash in (taken, returned):
+            world.pay((await ordered(app, payment_hash))["invoice"])
+            await hears_that_it_is_held(app, payment_hash)
+        assert await app("getBalance") == {"balance": 0}
+        await takes(app, preimage, taken)
+        assert await app("cancelHoldInvoice", {"payment_hash": returned}) == {}
+        assert await app("getBalance") == {"balance": AMOUNT_MSAT}
+        assert {one.payment_hash for one in world.payments() if one.direction == "in"} & {taken, returned} == {taken}
+    ends = [[each.ask("lookup", one)["state"] for one in (taken, returned)] for each in (service, stall)]
+    assert ends == [["settled", "expired"]] * 2
+
+
+async def test_killed_while_a_payment_is_held_it_goes_on_to_hold_it_and_takes_it_once(
+    stall: Kitestring, front: Front, foreign_wallet: ForeignWallet
+) -> None:
+    service = front(stall, "behind a crash in a hold")
+    preimage, payment_hash = drawn()
+    async with outside(stall) as world, foreign_wallet("sdk", service.connect("app")) as app:
+        world.pay((await ordered(app, payment_hash))["invoice"])
+        await seen(service, payment_hash, "accepted")
+        service.kill()
+        service.start()
+        assert (await app("lookupInvoice", {"payment_hash": payment_hash}))["state"] == "accepted"
+        app.ask("settleHoldInvoice", {"preimage": preimage})
+
+        async def is_decided() -> bool:
+            rows = service.rows("SELECT decision FROM invoices WHERE payment_hash = ?", payment_hash)
+            return bool(rows[0]["decision"])
+
+        await eventually(is_decided, "the decision is stored")
+        service.kill()
+        service.start()
+        received = await seen(service, payment_hash, "settled")
+        assert await app.answer() == {}
+    assert (received["amount_msat"], received["preimage"]) == (AMOUNT_MSAT, preimage)
+    (row,) = service.rows("SELECT count(*) AS number FROM credits WHERE payment_hash = ?", payment_hash)
+    assert row["number"] == 1
+
+
+async def test_a_key_is_paid_through_the_wallet_behind_and_both_books_say_so(
+    stall: Kitestring, front: Front, foreign_wallet: ForeignWallet
+) -> None:
+    service = front(stall, "behind a keysend")
+    async with outside(stall) as world, foreign_wallet("sdk", service.connect("app", "--budget", "5000/day")) as app:
+        records = [{"type": 7_629_169, "value": "7b7d"}]
+        paid = await app("payKeysend", {"amount": 7_001, "pubkey": world.node(), "tlv_records": records})
+        payment_hash = hashlib.sha256(bytes.fromhex(paid["preimage"])).hexdigest()
+        (arrived,) = (one for one in world.payments() if one.payment_hash == payment_hash)
+        with pytest.raises(ClientError) as caught:
+            await app("payKeysend", {"amount": 7_002, "pubkey": world.node(Behaviour.FAIL)})
+        assert caught.value.code == "PAYMENT_FAILED"
+    assert (arrived.amount_msat, arrived.records) == (7_001, ((7_629_169, "7b7d"),))
+    assert at(stall, payment_hash) == at(service, payment_hash) == [("settled", 7_001)]
+    assert stall.booked(payment_hash)["fee_msat"] == service.booked(payment_hash)["fee_msat"] == paid["fees_paid"]
+
+
+async def test_killed_in_mid_keysend_it_finds_the_end_by_the_hash_of_its_preimage_and_pays_once(
+    stall: Kitestring, front: Front, foreign_wallet: ForeignWallet
+) -> None:
+    service = front(stall, "behind a crash in a keysend")
+    async with outside(stall) as world, foreign_wallet("sdk", service.connect("app")) as app:
+        app.ask("payKeysend", {"amount": 7_003, "pubkey": world.node(Behaviour.HANG)})
+        under_way: list[str] = []
+
+        async def is_under_way() -> bool:
+            rows = stall.rows("SELECT payment_hash FROM payments WHERE state = 'dispatched' AND amount_msat = 7003")
+            under_way[:] = [row["payment_hash"] for row in rows]
+            return bool(under_way)
+
+        await eventually(is_under_way, "the wallet is paying")
+        service.kill()
+        world.release(under_way[0])
+
+        async def is_paid() -> bool:
+            return at(stall, under_way[0]) == [("settled", 7_003)]
+
+        await eventually(is_paid, "the wallet has paid")
+        service.start()
+        await seen(service, under_way[0], "settled")
+        assert proves((await app.answer())["preimage"], under_way[0])
+    assert at(stall, under_way[0]) == at(service, under_way[0]) == [("settled", 7_003)]
+
+
 def test_the_doctor_says_what_the_link_allows(stall: Kitestring, front: Front) -> None:
     service = front(stall, "behind the doctor")
     lines = {line["name"]: line for line in service.run("doctor", "--json").json["checks"]}
@@ -182,3 +283,24 @@ async def test_on_a_real_node_behind_it_pays_and_is_paid(shop: Kitestring, front
     at_lnd = (await rig.a.payments())[bill.payment_hash]
     assert (at_lnd.status, at_lnd.preimage, at_lnd.fee_msat) == ("SUCCEEDED", paid["preimage"], paid["fee_msat"])
     assert received["preimage"] == payment.preimage
+
+
+async def test_on_a_real_node_behind_it_holds_and_pays_keys(
+    shop: Kitestring, front: Front, rig: LightningRig, foreign_wallet: ForeignWallet
+) -> None:
+    service = front(shop, "behind holds on lnd")
+    (preimage, taken), (_, returned) = drawn(), drawn()
+    async with foreign_wallet("sdk", service.connect("app")) as app:
+        await app("listen", TYPES)
+        paying = []
+        for payment_hash in (taken, returned):
+            made = await ordered(app, payment_hash)
+            paying.append(asyncio.create_task(rig.c.pay(made["invoice"])))
+            await hears_that_it_is_held(app, payment_hash)
+        await takes(app, preimage, taken)
+        assert await app("cancelHoldInvoice", {"payment_hash": returned}) == {}
+        first, second = await asyncio.gather(*paying)
+        sent = await app("payKeysend", {"amount": 21_000, "pubkey": await rig.c.pubkey()})
+    assert (first.status, first.preimage, second.status) == ("SUCCEEDED", preimage, "FAILED")
+    arrived = await rig.c.lookup(hashlib.sha256(bytes.fromhex(sent["preimage"])).hexdigest())
+    assert (arrived["state"], arrived["amt_paid_msat"]) == ("SETTLED", "21000")

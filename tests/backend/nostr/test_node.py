@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from hashlib import sha256
 
 import pytest
 
-from kitestring.backend.nostr.link import WalletLink
-from kitestring.backend.nostr.node import NEEDED, OVER_S, NwcWallet, WalletAnswerError
-from kitestring.backend.registry import Context
+from kitestring.backend.nostr.connection import WalletAnswerError
+from kitestring.backend.nostr.node import OVER_S, NwcWallet
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, ZERO, Msat
 from kitestring.base.node import (
@@ -26,67 +23,20 @@ from kitestring.base.node import (
     NodeUnreachableError,
     PayOrder,
 )
-from kitestring.base.payments import Failed, FailureReason, InFlight, NeverSeen, Settled, Unknown
-from kitestring.nostr.event import Event
+from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
+from tests.kit.backend.scripted import FAILED, INFO, PAID, RECORD, SOLD, Says, asked, bill, wallet
 from tests.kit.backend.sides import order
-from tests.kit.backend.wallet import PACE, WAITS, open_wallet
-from tests.kit.chance import entropy
+from tests.kit.backend.wallet import PACE
 from tests.kit.changed import replace
-from tests.kit.client.hostile import CLOCK, SERVICE, HostileRelay, Request, hostile_relay, info_event, nwc_uri
+from tests.kit.client.hostile import SERVICE, HostileRelay, info_event
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.kit.codec.signatures import unsigned
-from tests.kit.waiting import until
-from tests.rig.process import free_port
-
-RECORD = {"type": "outgoing", "state": "pending", "payment_hash": PAYMENT_HASH, "amount": 21_000, "created_at": NOW + 1}
-FAILED, PAID = {**RECORD, "state": "failed"}, {**RECORD, "state": "settled", "preimage": PREIMAGE, "fees_paid": 7}
-SOLD = {**PAID, "type": "incoming", "invoice": invoice(), "settled_at": NOW + 5, "expires_at": NOW + 3_600}
-INFO = {"network": "regtest", "alias": "mine", "methods": list(NEEDED)}
-
-Says = dict[str, object]
-
-
-def script(answers: Says) -> Callable[[Request], Iterable[Event]]:
-    """Per method: a result, the code of an error, None for silence, or a list of these, one after the other."""
-
-    def answer(request: Request) -> Iterable[Event]:
-        found = answers.get(request.method, "NOT_IMPLEMENTED")
-        if isinstance(found, list):
-            found = found.pop(0) if len(found) > 1 else found[0]
-        if isinstance(found, str):
-            return [request.result(error={"code": found, "message": f"no: {found}"})]
-        return [] if found is None else [request.result(found)]
-
-    return answer
-
-
-@asynccontextmanager
-async def wallet(
-    answers: Says, *, encryption: str = "auto", is_literal: bool = False, stored: Iterable[Event] | None = None,
-) -> AsyncIterator[tuple[NwcWallet, HostileRelay]]:  # fmt: skip
-    events = [info_event("pay_invoice get_info")] if stored is None else list(stored)
-    async with hostile_relay(script({"get_info": INFO, **answers}), stored=events) as relay:
-        link = WalletLink(nwc_uri(relay.url), encryption, is_literal)
-        backend = NwcWallet(link, Context(CLOCK, entropy, Path()), waits=WAITS, pace=PACE)
-        await backend.open()
-        try:
-            yield backend, relay
-        finally:
-            await backend.close()
-
-
-def bill(amount_msat: int | None = 21_000, **changes: Any) -> PayOrder:
-    return replace(order(invoice(amount_msat), 21_000, timeout_s=1), **changes)
 
 
 async def paying(answers: Says, wanted: PayOrder | None = None) -> object:
     async with wallet(answers) as (backend, _):
         return await backend.pay(wanted or bill())
-
-
-def asked(relay: HostileRelay, method: str) -> list[dict[str, Any]]:
-    return [request.members["params"] for request in relay.requests if request.method == method]
 
 
 # ---------------------------------------------------------------- payments
@@ -173,7 +123,6 @@ async def test_what_no_wallet_should_be_given_is_not_sent() -> None:
         (bill(destination=Bolt11(invoice(at=NOW - 7_200))), FailureReason.EXPIRED),
         (bill(destination=Bolt11(invoice(network="bitcoin"))), FailureReason.REFUSED),
         (bill(destination=Bolt11(spoiled)), FailureReason.REFUSED),
-        (bill(destination=Keysend("02" + "11" * 32, PREIMAGE)), FailureReason.REFUSED),
     ):
         async with wallet({"pay_invoice": None, "lookup_invoice": "NOT_FOUND"}) as (backend, relay):
             answer = await backend.pay(wanted)
@@ -206,7 +155,7 @@ async def test_a_look_up_says_what_the_record_says() -> None:
 async def test_a_payment_is_followed_to_its_end() -> None:
     async with wallet({"lookup_invoice": [RECORD, RECORD, PAID]}) as (backend, relay):
         assert await backend.track(PAYMENT_HASH) == Settled(PREIMAGE, Msat(7))
-        assert len(relay.requests) == 3
+        assert len(relay.requests) == 4  # the last one asks what the proof is worth
 
 
 async def test_following_a_payment_ends_after_a_while() -> None:
@@ -215,59 +164,89 @@ async def test_following_a_payment_ends_after_a_while() -> None:
         assert await backend.track(PAYMENT_HASH) == InFlight()
 
 
-# ---------------------------------------------------------------- the connection
+# ---------------------------------------------------------------- a key without an invoice
+
+KEY = f"02{SERVICE.public_hex}"
+NOTES = ((7_629_169, "7b7d"),)
+KEY_RECORD = {**RECORD, "invoice": "", "preimage": PREIMAGE, "fees_paid": 7}
+KEYED = {**INFO, "methods": ["pay_keysend", "lookup_invoice"]}
 
 
-async def test_a_wallet_that_is_away_at_the_start_is_asked_when_it_is_there() -> None:
-    port = free_port()
-    backend = open_wallet(replace(nwc_uri(""), relays=(f"ws://127.0.0.1:{port}",)), Path())
-    await backend.open()
-    for ask in (backend.pay(bill()), backend.lookup_payment(PAYMENT_HASH), backend.balance(), backend.info()):
-        with pytest.raises(NodeUnreachableError):
-            await ask
-    await backend.close()
+def keysend(**changes: object) -> PayOrder:
+    assert sha256(bytes.fromhex(PREIMAGE)).hexdigest() == PAYMENT_HASH
+    return replace(bill(), **({"destination": Keysend(KEY, PREIMAGE, NOTES)} | changes))
 
 
-async def test_closing_does_not_wait_for_a_relay_that_cannot_be_reached() -> None:
-    waits = replace(WAITS, reach_s=60, connect_s=60)
-    backend = open_wallet(replace(nwc_uri(""), relays=("ws://127.0.0.1:1",)), Path(), waits)
-    await backend.open()
-    asking = asyncio.create_task(backend.balance())
-    await until(lambda: backend._entering is not None)
-    began_s = time.monotonic()
-    await backend.close()
-    with pytest.raises(NodeUnreachableError):
-        await asking
-    assert time.monotonic() - began_s < 5
+@asynccontextmanager
+async def able(answers: Says) -> AsyncIterator[tuple[NwcWallet, HostileRelay]]:
+    """A wallet that announces keysend."""
+    stored = [info_event("pay_keysend lookup_invoice")]
+    async with wallet({"get_info": KEYED, **answers}, stored=stored) as (backend, relay):
+        yield backend, relay
 
 
-async def test_nip44_once_seen_outlives_a_closed_connection() -> None:
-    async with wallet({"get_balance": {"balance": 1}}) as (backend, relay):
-        await backend.balance()
-        await backend.close()
-        relay.stored[:] = [info_event(encryption="nip04", at=NOW + 9)]
-        await backend.open()
-        await backend.balance()
-        assert {request.cipher for request in relay.requests} == {"nip44"}
+async def test_a_keysend_carries_our_own_preimage_and_the_records_of_the_order() -> None:
+    async with able({"pay_keysend": {"preimage": PREIMAGE, "fees_paid": 7}}) as (backend, relay):
+        assert await backend.pay(keysend()) == Settled(PREIMAGE, Msat(7))
+        assert asked(relay, "pay_keysend") == [
+            {
+                "pubkey": KEY, "amount": 21_000, "preimage": PREIMAGE, "max_fee": 10_000,
+                "tlv_records": [{"type": 7_629_169, "value": "7b7d"}],
+            }
+        ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("encryption", "cipher"), [("auto", "nip44"), ("nip44", "nip44"), ("legacy", "nip04")])
-async def test_the_encryption_is_that_of_the_link_where_no_info_event_tells_it(encryption: str, cipher: str) -> None:
-    async with wallet({"get_balance": {"balance": 1}}, encryption=encryption, stored=()) as (backend, relay):
-        await backend.balance()
-        assert {request.cipher for request in relay.requests} == {cipher}
+async def test_a_keysend_that_could_not_be_found_again_is_not_sent() -> None:
+    for wanted in (
+        keysend(payment_hash="11" * 32),
+        keysend(destination=Keysend("02" + "ff" * 32, PREIMAGE)),
+        keysend(destination=Keysend(KEY, "")),
+    ):
+        async with able({"lookup_invoice": "NOT_FOUND"}) as (backend, relay):
+            answer = await backend.pay(wanted)
+            assert isinstance(answer, Failed)
+            assert (answer.reason, asked(relay, "pay_keysend")) == (FailureReason.REFUSED, [])
+    async with wallet({"lookup_invoice": "NOT_FOUND"}) as (backend, relay):
+        unable = await backend.pay(keysend())
+        assert isinstance(unable, Failed)
+        assert ("does not announce" in unable.evidence, asked(relay, "pay_keysend")) == (True, [])
 
 
-async def test_a_refused_question_has_the_wallets_words_and_a_silent_one_is_a_time_out() -> None:
-    async with wallet({"get_balance": "RESTRICTED"}) as (backend, _):
-        with pytest.raises(WalletAnswerError, match="no: RESTRICTED"):
-            await backend.balance()
-    async with wallet({"get_balance": None}) as (backend, _):
-        with pytest.raises(TimeoutError, match="did not answer"):
-            await backend.balance()
-    async with wallet({"get_balance": "TEMPORARILY_UNAVAILABLE"}) as (backend, _):
-        with pytest.raises(WalletAnswerError, match="no: TEMP"):
-            await backend.balance()
+async def test_a_lost_answer_to_a_keysend_is_looked_up_by_its_hash_and_the_order_never_sent_again() -> None:
+    settled = {**KEY_RECORD, "state": "settled", "settled_at": NOW + 2}
+    for record, kind in ((settled, Settled), (KEY_RECORD, InFlight), ("NOT_FOUND", Unknown), (None, Unknown)):
+        async with able({"pay_keysend": None, "lookup_invoice": record}) as (backend, relay):
+            assert isinstance(await backend.pay(keysend(timeout_s=0)), kind)
+            assert len(asked(relay, "pay_keysend")) == 1
+            assert {params["payment_hash"] for params in asked(relay, "lookup_invoice")} == {PAYMENT_HASH}
+
+
+async def test_a_wallet_that_has_paid_with_a_preimage_of_its_own_leaves_the_end_unknown() -> None:
+    async with able({"pay_keysend": {"preimage": "22" * 32}, "lookup_invoice": "NOT_FOUND"}) as (backend, relay):
+        assert isinstance(await backend.pay(keysend(timeout_s=0)), Unknown)
+        assert len(asked(relay, "pay_keysend")) == 1
+
+
+@pytest.mark.parametrize(("changes", "answer"), [
+    ({}, InFlight()),
+    ({"state": "failed"}, InFlight()),
+    ({"state": "settled"}, InFlight()),
+    ({"state": "settled", "settled_at": NOW + 2}, Settled(PREIMAGE, Msat(7))),
+    ({"invoice": invoice()}, Settled(PREIMAGE, Msat(7))),
+])  # fmt: skip
+async def test_our_own_preimage_in_a_record_proves_nothing_until_it_says_when_it_was_settled(
+    changes: Says, answer: LookupAnswer
+) -> None:
+    listed = NodePaymentState.SETTLED if isinstance(answer, Settled) else NodePaymentState.OPEN
+    record = {**KEY_RECORD, **changes}
+    async with able({"lookup_invoice": record, "list_transactions": {"transactions": [record]}}) as (backend, _):
+        assert await backend.lookup_payment(PAYMENT_HASH) == answer
+        assert [entry.state async for entry in backend.list_payments()] == [listed]
+
+
+async def test_a_proof_that_is_not_shown_again_is_none() -> None:
+    async with able({"lookup_invoice": [PAID, None]}) as (backend, _):
+        assert isinstance(await backend.lookup_payment(PAYMENT_HASH), Unknown)
 
 
 # ---------------------------------------------------------------- what it is
@@ -285,20 +264,6 @@ async def test_without_a_network_it_is_no_node() -> None:
     async with wallet({"get_info": {"network": "moonnet"}}) as (backend, _):
         with pytest.raises(WalletAnswerError, match="moonnet"):
             await backend.info()
-
-
-async def test_amounts_are_left_to_the_payer_only_where_the_wallet_announces_receive() -> None:
-    async with wallet({"get_info": {**INFO, "methods": ["receive"]}}) as (backend, _):
-        before = backend.capabilities.amountless
-        await backend.info()
-        assert (before, backend.capabilities.amountless) == (False, True)
-    capabilities = backend.capabilities
-    assert not any(
-        (
-            capabilities.own_preimage, capabilities.idempotent_by_hash, capabilities.authoritative_lookup,
-            capabilities.fee_cap, capabilities.payment_index, capabilities.repeats_safely,
-        )
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("told", "spendable"), [(5_000, 5_000), (-3, 0)])
@@ -366,7 +331,6 @@ async def test_an_invoice_without_what_was_ordered_is_none() -> None:
 @pytest.mark.parametrize(("changes", "state"), [
     ({}, NodeInvoiceState.SETTLED),
     ({"state": "pending"}, NodeInvoiceState.OPEN),
-    ({"state": "accepted", "settled_at": None}, NodeInvoiceState.OPEN),
     ({"state": "expired"}, NodeInvoiceState.CANCELED),
     ({"state": "failed"}, NodeInvoiceState.CANCELED),
     ({"state": "pending", "expires_at": NOW - OVER_S}, NodeInvoiceState.OPEN),

@@ -7,18 +7,20 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import nostr_sdk
 
 from kitestring.backend.sandbox.world import World
-from kitestring.base.destinations import Bolt11
+from kitestring.base.destinations import Bolt11, Destination, Keysend
 from kitestring.base.errors import CodecError
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, InvoiceOrder, NodeInvoiceState, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, Settled
 from kitestring.codec import bolt11
+from kitestring.codec.keysend import read_records
 from kitestring.codec.uri import NwcUri
 from kitestring.crypto.keys import SecretKey
 from tests.kit.backend.sides import open_url
@@ -32,6 +34,11 @@ _CODES: Final = {
 _STATES: Final = {
     NodeInvoiceState.OPEN: "pending", NodeInvoiceState.SETTLED: "settled", NodeInvoiceState.CANCELED: "expired",
 }  # fmt: skip
+
+
+def _named(text: str) -> Json:
+    """What a record has of an invoice."""
+    return {"invoice": text, "expires_at": bolt11.decode(text, recover=False).expires_at}
 
 
 class RefusalError(Exception):
@@ -70,30 +77,38 @@ class SandboxWallet:
             params.get("expiry", 3_600), entropy(32).hex(),
         )  # fmt: skip
         made = await self._node.make_invoice(order)
-        record = self._record("incoming", bolt11.decode(made.bolt11), params["amount"])
-        return dict(record)
+        return dict(self._record("incoming", made.payment_hash, params["amount"], _named(made.bolt11)))
 
-    def _record(self, kind: str, invoice: bolt11.Invoice, amount_msat: int) -> Json:
+    def _record(self, kind: str, payment_hash: str, amount_msat: int, more: Json) -> Json:
         record = {
-            "type": kind, "state": "pending", "invoice": invoice.text, "payment_hash": invoice.payment_hash,
-            "amount": amount_msat, "fees_paid": 0, "created_at": int(time.time()), "expires_at": invoice.expires_at,
+            "type": kind, "state": "pending", "payment_hash": payment_hash, "amount": amount_msat, "fees_paid": 0,
+            "created_at": int(time.time()), **more,
         }  # fmt: skip
-        self._records[invoice.payment_hash] = record
+        self._records[payment_hash] = record
         return record
 
     async def pay_invoice(self, params: Json) -> Json:
         invoice = bolt11.decode(params["invoice"])
         amount = int(invoice.amount_msat or params.get("amount", 0))
-        record = self._records.get(invoice.payment_hash)
+        destination = Bolt11(invoice.text, invoice.amount_msat is None)
+        return await self._pay(destination, invoice.payment_hash, amount, params, _named(invoice.text))
+
+    async def pay_keysend(self, params: Json) -> Json:
+        preimage = params.get("preimage") or entropy(32).hex()
+        key = Keysend(params["pubkey"], preimage, read_records(params.get("tlv_records")))
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        return await self._pay(key, payment_hash, params["amount"], params, {})
+
+    async def _pay(
+        self, destination: Destination, payment_hash: str, amount_msat: int, params: Json, named: Json
+    ) -> Json:
+        record = self._records.get(payment_hash)
         if record is None or record["state"] == "failed":
-            record = self._record("outgoing", invoice, amount)
-        order = PayOrder(
-            Bolt11(invoice.text, invoice.amount_msat is None), invoice.payment_hash, Msat(amount),
-            Msat(params.get("max_fee", 10_000)), 60,
-        )  # fmt: skip
+            record = self._record("outgoing", payment_hash, amount_msat, named)
+        order = PayOrder(destination, payment_hash, Msat(amount_msat), Msat(params.get("max_fee", 10_000)), 60)
         end = await self._node.pay(order)
         while isinstance(end, InFlight):
-            end = await self._node.track(invoice.payment_hash)  # type: ignore[assignment]  # it was seen
+            end = await self._node.track(payment_hash)  # type: ignore[assignment]  # it was seen
         return self._ended(record, end)
 
     def _ended(self, record: Json, end: object) -> Json:
@@ -184,6 +199,7 @@ async def alby_side(directory: Path, command: Sequence[str]) -> AsyncIterator[Wa
     async with served(SandboxWallet(node), command) as uri:
         backend = open_wallet(uri, directory)
         await backend.open()
+        await backend.info()
         try:
             with World(directory / "sandbox.db") as world:
                 yield WalletSide(backend, uri, world, directory)

@@ -38,13 +38,16 @@ class Pace:
     """Seconds between two questions.
 
     ``poll_s``: for what has settled, of the newest page; ``scan_s``: of all that can still be paid. ``track_s``: for
-    the end of a payment, at most ``track_limit_s`` long.
+    the end of a payment, at most ``track_limit_s`` long. ``hold_s``: whether an invoice is held now, of each that is
+    followed; ``hold_heard_s`` where the wallet tells so by itself.
     """
 
     poll_s: float = 3.0
     scan_s: float = 120.0
     track_s: float = 2.0
     track_limit_s: float = 120.0
+    hold_s: float = 10.0
+    hold_heard_s: float = 60.0
 
 
 DEFAULT_PACE: Final = Pace()

@@ -8,18 +8,21 @@ identity is the wallet's key: every answer is encrypted to us and signed by it, 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Final, TypeVar
+from hashlib import sha256
+from typing import Final
 
 from msgspec.structs import replace
 
+from kitestring.backend.nostr.abilities import CAPABILITIES, announced, capabilities, permissions
+from kitestring.backend.nostr.connection import WalletAnswerError, WalletLine
 from kitestring.backend.nostr.history import DEFAULT_PACE, MAX_LISTED, Pace, Settlements, rows
 from kitestring.backend.nostr.link import WalletLink, read_link
+from kitestring.backend.nostr.news import InvoiceNews
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.base.commands import ListTransactions, PayInvoice
-from kitestring.base.destinations import Bolt11
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, ZERO, Msat
 from kitestring.base.node import (
@@ -27,6 +30,8 @@ from kitestring.base.node import (
     Capabilities,
     Finding,
     FindingState,
+    HashTakenError,
+    HoldOrder,
     InvoiceOrder,
     InvoiceStatus,
     NodeBalance,
@@ -39,7 +44,7 @@ from kitestring.base.node import (
     PayOrder,
     Settlement,
 )
-from kitestring.base.outcomes import Direction, Refused, Transaction, TransactionState
+from kitestring.base.outcomes import Direction, Info, Refused, Transaction, TransactionState
 from kitestring.base.payments import (
     Failed,
     FailureReason,
@@ -51,30 +56,20 @@ from kitestring.base.payments import (
     Unknown,
     preimage_fits,
 )
-from kitestring.client.net import Net, Waits
+from kitestring.client.net import Waits
 from kitestring.client.nwc import NwcClient
 from kitestring.client.session import NothingSentError
 from kitestring.codec import bolt11
+from kitestring.codec.keysend import read_node_key
 from kitestring.wire.ask.nwc_codes import is_final
-
-T = TypeVar("T")
+from kitestring.wire.ask.nwc_notifications import may_notify
 
 #: Two looks at an order whose answer got lost; then the service itself goes on asking.
 WAITS: Final = Waits(lookup_pauses_s=(0.0, 5.0))
-#: Payments under way at once. NIP-47 names no bound; wallets refuse what is too much for them, and a refusal ends a
-#: payment, so rather few.
-PAYMENT_SLOTS: Final = 50
 #: An invoice that the wallet shows unpaid so long after its expiry is over, though the wallet has no word for that.
 OVER_S: Final = 86_400
-#: What a link must allow → what does not work without it.
-NEEDED: Final = {
-    "pay_invoice": "nothing is paid",
-    "make_invoice": "nothing is received",
-    "lookup_invoice": "no payment of unclear end is ever resolved",
-    "list_transactions": "what comes in is seen late, and `audit --node` sees nothing",
-    "get_balance": "the owner cannot spend",
-    "get_info": "the service does not start, because nobody says which network it is on",
-}
+#: The states of an invoice that nobody can pay any more.
+_ENDED: Final = frozenset({NodeInvoiceState.UNKNOWN, NodeInvoiceState.SETTLED, NodeInvoiceState.CANCELED})
 #: Refusals of who asks and of how much: no order was begun. After the others that are final the record is looked at.
 _NOT_BEGUN: Final = frozenset(
     {
@@ -94,25 +89,10 @@ _PAYMENT_STATES: Final = {
 }
 _INVOICE_STATES: Final = {
     TransactionState.SETTLED: NodeInvoiceState.SETTLED,
+    TransactionState.ACCEPTED: NodeInvoiceState.ACCEPTED,
     TransactionState.EXPIRED: NodeInvoiceState.CANCELED,
     TransactionState.FAILED: NodeInvoiceState.CANCELED,
 }
-#: Of NIP-47 as its text stands. It has no way to announce that ``max_fee`` is honoured.
-CAPABILITIES: Final = Capabilities(
-    own_preimage=False,
-    idempotent_by_hash=False,
-    authoritative_lookup=False,
-    fee_cap=False,
-    amountless=False,
-    description_hash=True,
-    payment_slots=PAYMENT_SLOTS,
-)
-#: The same of a wallet with ``receive``, which is announced only where amounts can be left to the payer (NWC-321).
-WITHOUT_AMOUNTS: Final = replace(CAPABILITIES, amountless=True)
-
-
-class WalletAnswerError(Exception):
-    """The wallet has refused, or said what cannot be used; its own words, for the owner."""
 
 
 def from_url(url: BackendUrl, context: Context) -> Backend:
@@ -129,75 +109,26 @@ class NwcWallet:
         self.node_id = link.uri.service_pubkey
         self._link: Final = link
         self._clock: Final = context.clock
-        self._net: Final = Net(context.clock, context.entropy, context.proxies, waits)
         self._pace: Final = pace
-        self._client: NwcClient | None = None
-        self._entering: asyncio.Future[NwcClient] | None = None
-        self._nip44_seen = link.encryption == "nip44"
-        self._connecting: Final = asyncio.Lock()
-        self._is_open = False
+        self._connection: Final = WalletLine(link, context, waits)
+        self._news: Final = InvoiceNews(context.clock)
         self._network = ""
 
     def __repr__(self) -> str:
         return f"NwcWallet({self.node_id[:16]}…)"
 
-    # ------------------------------------------------------------ the connection
-
     async def open(self) -> None:
-        self._is_open = True
+        self._connection.open()
 
     async def close(self) -> None:
-        self._is_open = False
-        if self._entering is not None:
-            self._entering.cancel()
-        async with self._connecting:
-            client, self._client = self._client, None
-            if client is not None:
-                self._nip44_seen = client.nip44_seen
-                await client.__aexit__(None, None, None)
-
-    def _new_client(self) -> NwcClient:
-        legacy = self._link.encryption == "legacy"
-        return NwcClient(self._link.uri, self._net, legacy=legacy, nip44_seen=self._nip44_seen)
-
-    async def _reached(self) -> NwcClient:
-        """The client, with a relay to speak over. Raises NodeUnreachableError: nothing was sent."""
-        try:
-            client = await self._connected()
-            await client.reach()
-        except NothingSentError as away:
-            raise NodeUnreachableError(away.message) from away
-        return client
-
-    async def _connected(self) -> NwcClient:
-        """The client, which is made at the first question: a wallet that is away at the start may come back."""
-        async with self._connecting:
-            if self._client is None and self._is_open:
-                self._entering = asyncio.ensure_future(self._new_client().__aenter__())
-                await asyncio.wait((self._entering,))
-                self._client = None if self._entering.cancelled() else self._entering.result()
-        client = self._client
-        if client is None or not self._is_open:
-            raise NodeUnreachableError("the connection to the wallet is not open")
-        return client
-
-    async def _ask(self, question: Callable[[NwcClient], Awaitable[T]]) -> T:
-        """The answer to a question without money in it."""
-        client = await self._reached()
-        try:
-            return await question(client)
-        except NothingSentError as away:
-            raise NodeUnreachableError(away.message) from away
-        except KitestringError as failure:
-            if failure.reason is Reason.UNAVAILABLE and "code" not in failure.details:
-                raise TimeoutError(failure.message) from failure
-            raise WalletAnswerError(failure.message) from failure
+        await self._news.close()
+        await self._connection.close()
 
     # ------------------------------------------------------------ what it is
 
     async def findings(self) -> tuple[Finding, ...]:
         """Whether the secret can be read by others, what the link does not allow, and that nothing bounds fees."""
-        found = [_announced(await self._methods())]
+        found = [permissions(await self._connection.of_the_doctor(announced))]
         if self._link.is_literal:
             text = "the secret of the wallet's link stands in the setting node: put it into a file of yours alone, and"
             found.append(Finding("link", FindingState.WARN, f"{text} write secret=file:PATH in its place"))
@@ -207,31 +138,19 @@ class NwcWallet:
         found.append(Finding("fees", FindingState.INFO, text))
         return tuple(found)
 
-    async def _methods(self) -> frozenset[str] | None:
-        """The methods that the wallet announces, None where it cannot be asked now."""
-        try:
-            if self._client is not None:
-                return await _allowed(self._client)
-            async with self._new_client() as client:
-                return await _allowed(client)
-        except KitestringError:
-            return None
-
     async def info(self) -> NodeInfo:
-        told = await self._ask(lambda client: client.get_info())
+        told, able = await self._connection.ask(_introduced)
         if told.network not in bolt11.PREFIXES:
             raise WalletAnswerError(
                 f"the wallet does not say which network it is on: {told.network or 'its link must allow get_info'}"
             )
-        self._network = told.network
-        if "receive" in told.methods:
-            self.capabilities = WITHOUT_AMOUNTS
+        self._network, self.capabilities = told.network, able
         return NodeInfo(self.node_id, told.alias, told.color, told.network, told.block_height or 0, told.block_hash)
 
     async def balance(self) -> NodeBalance:
         """As the protocol says, but no wallet tells what can come in. It is given as the most that there can be: an
         invoice that nobody can pay does no harm, and with 0 none would be made."""
-        told = await self._ask(lambda client: client.get_balance())
+        told = await self._connection.ask(lambda client: client.get_balance())
         spendable = max(told, ZERO)
         return NodeBalance(spendable, Msat(MAX_MSAT), spendable)
 
@@ -241,10 +160,8 @@ class NwcWallet:
     # ------------------------------------------------------------ payments
 
     async def pay(self, order: PayOrder) -> PayAnswer:
-        if not isinstance(order.destination, Bolt11):
-            return Failed("the wallet was not asked: it is given invoices only", FailureReason.REFUSED)
-        client = await self._reached()
-        unfit = await self._unfit(order.destination)
+        client = await self._connection.reached()
+        unfit = await self._unfit(order)
         if unfit is not None:
             return await self._confirmed(unfit, order.payment_hash)
         command = PayInvoice(
@@ -262,11 +179,29 @@ class NwcWallet:
             return answer
         return Settled(paid.preimage, paid.fee_msat)
 
-    async def _unfit(self, destination: Bolt11) -> Failed | None:
-        """The refusal of an invoice that no wallet should be given: not every one looks at all of this."""
+    async def _unfit(self, order: PayOrder) -> Failed | None:
+        """The refusal of an order that no wallet should be given: not every one looks at all of this."""
         if not self._network:
             with suppress(WalletAnswerError, TimeoutError):  # then the wallet has to look itself
                 await self.info()
+        why = self._unfit_key(order, order.destination) if isinstance(order.destination, Keysend) else ""
+        if why:
+            return Failed(f"the wallet was not asked: {why}", FailureReason.REFUSED)
+        return self._unfit_invoice(order.destination) if isinstance(order.destination, Bolt11) else None
+
+    def _unfit_key(self, order: PayOrder, key: Keysend) -> str:
+        """The payment is known by the hash of its preimage alone, so another one is never sent on."""
+        if not self.capabilities.keysend:
+            return "it does not announce that it pays a key without an invoice"
+        if not preimage_fits(key.preimage, order.payment_hash):
+            return "the preimage does not belong to the payment hash"
+        try:
+            read_node_key(key.node_key)
+        except CodecError as error:
+            return str(error)
+        return ""
+
+    def _unfit_invoice(self, destination: Bolt11) -> Failed | None:
         try:
             invoice = bolt11.decode(destination.text)
         except CodecError as error:
@@ -305,7 +240,9 @@ class NwcWallet:
             return Unknown(str(away))
 
     async def lookup_payment(self, payment_hash: str) -> LookupAnswer:
-        return await (await self._reached()).lookup_payment(payment_hash)
+        client = await self._connection.reached()
+        answer = await client.lookup_payment(payment_hash)
+        return await _proven(client, payment_hash, answer) if isinstance(answer, Settled) else answer
 
     async def track(self, payment_hash: str) -> LookupAnswer:
         deadline_s = self._clock.monotonic() + self._pace.track_limit_s
@@ -322,55 +259,134 @@ class NwcWallet:
     async def list_payments(self) -> AsyncIterator[NodePayment]:
         for row in reversed(await self._listed(Direction.OUTGOING)):
             state = _PAYMENT_STATES.get(row.state, NodePaymentState.OPEN)
+            if state is NodePaymentState.SETTLED and not _shows_its_end(row):
+                state = NodePaymentState.OPEN  # as a look-up says it
             yield NodePayment(row.payment_hash, state, row.amount_msat, row.fee_msat, row.preimage)
 
     # ------------------------------------------------------------ invoices
 
     async def make_invoice(self, order: InvoiceOrder) -> NodeInvoice:
-        made = await self._ask(
+        made = await self._connection.ask(
             lambda client: client.make_invoice(
                 order.amount_msat, description=order.description, description_hash=order.description_hash,
                 expiry_s=order.expiry_s,
             )
         )  # fmt: skip
+        return self._checked(made, order.description_hash)
+
+    def _checked(self, made: Transaction, description_hash: str) -> NodeInvoice:
         invoice = bolt11.decode(made.bolt11)
         if self._network and invoice.network != self._network:
             raise WalletAnswerError(f"the wallet has made an invoice of {invoice.network}")
-        if order.description_hash and invoice.description_hash != order.description_hash:
+        if description_hash and invoice.description_hash != description_hash:
             raise WalletAnswerError("the wallet has made an invoice without the hash of its description")
         return NodeInvoice(invoice.text, invoice.payment_hash, invoice.expires_at)
 
-    async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
-        """No wallet is told to cancel: this says what has ended otherwise, and raises where it is open."""
+    async def make_hold_invoice(self, order: HoldOrder) -> NodeInvoice:
+        """No wallet has a word for a hash that is taken, so its record is looked at first."""
+        if await self._has_record(order.payment_hash):
+            raise HashTakenError("the wallet has a record of this payment hash already")
+        made = await self._connection.ask(
+            lambda client: client.make_hold_invoice(
+                order.payment_hash, order.amount_msat, description=order.description,
+                description_hash=order.description_hash, expiry_s=order.expiry_s, min_cltv_delta=order.min_cltv_delta,
+            )
+        )  # fmt: skip
+        try:
+            return self._with_blocks(self._checked(made, order.description_hash), order.min_cltv_delta)
+        except WalletAnswerError:
+            await self._connection.tell(
+                lambda client: client.cancel_hold_invoice(order.payment_hash)
+            )  # nobody has seen it
+            raise
+
+    @staticmethod
+    def _with_blocks(made: NodeInvoice, least: int) -> NodeInvoice:
+        blocks = bolt11.decode(made.bolt11, recover=False).min_final_cltv
+        if blocks < least:
+            raise WalletAnswerError(
+                f"the wallet has made a hold invoice that leaves {blocks} blocks for the decision, not {least}"
+            )
+        return made
+
+    async def settle_invoice(self, preimage: str) -> InvoiceStatus:
+        """The answer of the wallet proves nothing: the state is that of its record."""
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        said = await self._connection.tell(lambda client: client.settle_hold_invoice(preimage))
         status = await self.lookup_invoice(payment_hash)
-        if status.state is NodeInvoiceState.OPEN:
-            raise WalletAnswerError("Nostr Wallet Connect has no word to cancel an invoice with: it stays open")
+        if status.state is NodeInvoiceState.ACCEPTED:
+            raise WalletAnswerError(f"the wallet did not settle what it holds: {said}")
         return status
 
+    async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
+        """Hold invoices alone can be cancelled: of another this says what has ended otherwise, and raises where it is
+        open."""
+        status = await self.lookup_invoice(payment_hash)
+        if status.state in _ENDED:
+            return status
+        said = "Nostr Wallet Connect has no word to cancel an invoice with"
+        may_be_held = status.state is NodeInvoiceState.ACCEPTED or not self._network  # not heard yet what it announces
+        if self.capabilities.hold or may_be_held:
+            said = await self._connection.tell(lambda client: client.cancel_hold_invoice(payment_hash))
+            status = await self.lookup_invoice(payment_hash)
+        if status.state in _ENDED:
+            return status
+        raise WalletAnswerError(f"it stays {status.state}: {said}")
+
+    async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
+        """By look-ups: soon after the wallet tells of it, else in the pauses of the pace."""
+        deadline_s = self._clock.monotonic() + self._pace.track_limit_s
+        client = await self._connection.reached()
+        pause_s = self._pace.hold_s
+        if may_notify(client.service):
+            self._news.listen(client.listening)
+            pause_s = self._pace.hold_heard_s
+        with self._news.of(payment_hash) as news:
+            while True:
+                news.forget()
+                status = await self.lookup_invoice(payment_hash)
+                left_s = deadline_s - self._clock.monotonic()
+                if status.state is not seen or left_s <= 0:
+                    return status
+                await news.told(min(pause_s, left_s))
+
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
-        row = await self._ask(lambda client: _found(client, payment_hash))
+        row = await self._connection.ask(lambda client: _found(client, payment_hash))
         if row is None:
             return InvoiceStatus(NodeInvoiceState.UNKNOWN)
         if row.type is not Direction.INCOMING:
             raise WalletAnswerError("the wallet shows a payment where it was asked for an invoice")
-        return self._status(row)
+        status = self._status(row)
+        if status.state is NodeInvoiceState.ACCEPTED and not status.settle_deadline:
+            return await self._with_deadline(status)
+        return status
+
+    async def _with_deadline(self, status: InvoiceStatus) -> InvoiceStatus:
+        """Of a wallet that does not tell when the payment goes back: it has left the blocks of the invoice, when it
+        came. It came before now, so the wallet may give it back earlier by itself."""
+        info = await self.info()
+        blocks = bolt11.decode(status.bolt11, recover=False).min_final_cltv
+        return replace(status, settle_deadline=info.block_height + blocks)
 
     def _status(self, row: Transaction) -> InvoiceStatus:
         state = _INVOICE_STATES.get(row.state, NodeInvoiceState.OPEN)
-        if state is NodeInvoiceState.OPEN and row.expires_at and row.expires_at + OVER_S < self._clock.now():
+        expires_at = row.expires_at or 0
+        if state is NodeInvoiceState.OPEN and expires_at and expires_at + OVER_S < self._clock.now():
             state = NodeInvoiceState.CANCELED
+        if state is NodeInvoiceState.ACCEPTED:
+            return InvoiceStatus(
+                state, row.bolt11, row.amount_msat, expires_at=expires_at, settle_deadline=row.settle_deadline or 0
+            )
         if state is not NodeInvoiceState.SETTLED:
-            return InvoiceStatus(state, row.bolt11, expires_at=row.expires_at or 0)
+            return InvoiceStatus(state, row.bolt11, expires_at=expires_at)
         preimage = row.preimage if preimage_fits(row.preimage, row.payment_hash) else ""
-        return InvoiceStatus(
-            state, row.bolt11, row.amount_msat, row.settled_at or 0, preimage, expires_at=row.expires_at or 0
-        )
+        return InvoiceStatus(state, row.bolt11, row.amount_msat, row.settled_at or 0, preimage, expires_at=expires_at)
 
     def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
-        return Settlements(self._list, self._has_invoice, self._clock, self._pace).after(cursor)
+        return Settlements(self._list, self._has_record, self._clock, self._pace).after(cursor)
 
-    async def _has_invoice(self, payment_hash: str) -> bool:
-        return await self._ask(lambda client: _found(client, payment_hash)) is not None
+    async def _has_record(self, payment_hash: str) -> bool:
+        return await self._connection.ask(lambda client: _found(client, payment_hash)) is not None
 
     async def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:
         for row in reversed(await self._listed(Direction.INCOMING)):
@@ -385,13 +401,26 @@ class NwcWallet:
         return found
 
     async def _list(self, query: ListTransactions) -> tuple[Transaction, ...]:
-        return await self._ask(lambda client: client.list_transactions(query))
+        return await self._connection.ask(lambda client: client.list_transactions(query))
 
 
-async def _allowed(client: NwcClient) -> frozenset[str]:
-    await client.reach()
-    announced = client.service.methods if client.service else ()
-    return frozenset((*announced, *(await client.get_info()).methods))
+async def _introduced(client: NwcClient) -> tuple[Info, Capabilities]:
+    told = await client.get_info()
+    return told, capabilities(told, client)
+
+
+async def _proven(client: NwcClient, payment_hash: str, settled: Settled) -> LookupAnswer:
+    """``settled`` where the preimage means that the payee was paid. That of a keysend is our own, and may be shown
+    while the payment is on its way: a record without an invoice has to say when it was settled."""
+    try:
+        row = await client.lookup_invoice(payment_hash)
+    except KitestringError as failure:
+        return Unknown(failure.message)
+    return settled if _shows_its_end(row) else InFlight()
+
+
+def _shows_its_end(row: Transaction) -> bool:
+    return bool(row.bolt11 or row.settled_at)
 
 
 async def _found(client: NwcClient, payment_hash: str) -> Transaction | None:
@@ -402,13 +431,3 @@ async def _found(client: NwcClient, payment_hash: str) -> Transaction | None:
         if failure.reason is Reason.UNKNOWN_TARGET:
             return None
         raise
-
-
-def _announced(methods: frozenset[str] | None) -> Finding:
-    if methods is None:
-        return Finding("permissions", FindingState.INFO, "the wallet cannot be asked now what its link allows")
-    missing = [f"{method} ({loss})" for method, loss in NEEDED.items() if method not in methods]
-    if missing:
-        text = f"the wallet's link does not allow {'; '.join(missing)}: make one that does"
-        return Finding("permissions", FindingState.WARN, text)
-    return Finding("permissions", FindingState.OK, "the wallet's link allows all that is needed")
