@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.app.cli.shell import Shell
+from kitestring.app.cli.shell import MAX_QR_BYTES, Shell
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.base.money import sat
 from kitestring.base.text import is_safe
@@ -150,3 +150,10 @@ def test_a_stopped_service_is_read_from_its_ledger_and_found_again(tmp_path: Pat
         assert second.ok("link", "first wallet")["nwc_uri"] == first.card["nwc_uri"]
     finally:
         assert second.stop(signal.SIGINT) == 0
+
+
+def test_what_no_qr_code_holds_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kitestring.app.cli.shell.person_looks", lambda: True)
+    longest = "x" * MAX_QR_BYTES
+    assert Shell().code(longest).endswith(f"\n\n{longest}")
+    assert Shell().code(f"{longest}x") == f"{longest}x"

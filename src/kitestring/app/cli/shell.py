@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kitestring.base.setting import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+#: The most that a QR code holds, with the least correction of errors.
+MAX_QR_BYTES: Final = 2_953
 #: After these nobody can tell whether the command was carried out, so repeating it needs the same key.
 _OPEN: Final = frozenset({Reason.PAYMENT_IN_FLIGHT, Reason.INTERNAL})
 #: The beginning of a command that a sentence tells to type, without options before it.
@@ -141,8 +143,12 @@ class Shell:
         _write(escape_unsafe(json.dumps(value, separators=(",", ":"), ensure_ascii=False)), again)
 
     def code(self, text: str, *, drawn: str = "") -> str:
-        """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``."""
-        return text if self.as_json or not person_looks() else f"{qr_code(drawn or text)}\n\n{text}"
+        """``text``, where a person is looking under its QR code; ``drawn`` is what that holds, if not ``text``. What no
+        QR code holds stands alone."""
+        held = drawn or text
+        if self.as_json or not person_looks() or len(held.encode()) > MAX_QR_BYTES:
+            return text
+        return f"{qr_code(held)}\n\n{text}"
 
 
 class Group(click.Group):

@@ -1,4 +1,4 @@
-"""``--wallet``: where its secret comes from, paying with it, and what it can spend."""
+"""``--wallet``: where its secret comes from, paying with it, being paid by it, and what it can spend and do."""
 
 from __future__ import annotations
 
@@ -144,18 +144,12 @@ def _opened(shell: Shell, uri: str, encryption: Encryption) -> Wallet:
 def balance_of(shell: Shell, source: str, encryption: Encryption = "auto") -> dict[str, Any]:
     """The balance and the budget of any wallet that the SDK can open, as far as it tells them. Raises KitestringError,
     also where it tells neither."""
-    import asyncio
-
-    uri = read_secret(shell, source)
-    shell.note_left_out(_left_out(uri))
-    shell.note_waiting("asking the wallet over its relays …")
-    return asyncio.run(_look(_opened(shell, uri, encryption)))
+    return _asked(shell, source, encryption, _look)
 
 
-async def _look(opened: Wallet) -> dict[str, Any]:
-    async with opened as wallet:
-        balance, no_balance = await _told(wallet.balance)
-        budget, no_budget = await _told(wallet.budget)
+async def _look(wallet: Wallet) -> dict[str, Any]:
+    balance, no_balance = await _told(wallet.balance)
+    budget, no_budget = await _told(wallet.budget)
     if no_balance is not None and no_budget is not None:
         raise no_balance
     return {
@@ -184,6 +178,49 @@ def _show(budget: WalletBudget) -> dict[str, Any]:
         "period": budget.period,
         "renews_at": budget.renews_at,
     }
+
+
+# ------------------------------------------------------------ to be paid, and whatever else it does
+
+
+def receive_by(
+    shell: Shell, source: str, amount_sat: int | None, description: str, encryption: Encryption = "auto"
+) -> dict[str, Any]:
+    """A link by which anybody can pay any wallet that the SDK can open. Raises KitestringError."""
+    from kitestring.base.money import sat
+
+    amount = None if amount_sat is None else sat(amount_sat)
+    link = _asked(shell, source, encryption, lambda wallet: wallet.receive(amount, description))
+    return {
+        "bip321": link.uri,
+        "bolt11": link.invoice.bolt11,
+        "payment_hash": link.invoice.payment_hash,
+        "amount_msat": None if link.invoice.amount is None else int(link.invoice.amount),
+        "expires_at": link.invoice.expires_at,
+    }
+
+
+def call_of(
+    shell: Shell, source: str, method: str, params: dict[str, object], timeout_s: float | None,
+    encryption: Encryption = "auto",
+) -> dict[str, Any]:  # fmt: skip
+    """The result of a method of a wallet connection. Raises KitestringError."""
+    return _asked(shell, source, encryption, lambda wallet: wallet.call(method, params, timeout_s=timeout_s))
+
+
+def _asked(shell: Shell, source: str, encryption: Encryption, ask: Callable[[Wallet], Awaitable[A]]) -> A:
+    """The answer to a question that pays nothing."""
+    import asyncio
+
+    uri = read_secret(shell, source)
+    shell.note_left_out(_left_out(uri))
+    shell.note_waiting("asking the wallet over its relays …")
+
+    async def asking() -> A:
+        async with _opened(shell, uri, encryption) as wallet:
+            return await ask(wallet)
+
+    return asyncio.run(asking())
 
 
 # ------------------------------------------------------------ what happens in a wallet

@@ -1,0 +1,41 @@
+"""``kitestring receive``: a link by which anybody can pay a wallet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kitestring.app.cli.shell import Shell, common
+from kitestring.app.cli.values import Sats, amount, when
+
+if TYPE_CHECKING:
+    from kitestring.sdk.source import Encryption
+
+
+@click.command("receive")
+@click.argument("amount_sat", type=Sats(), required=False)
+@click.option(
+    "--wallet", metavar="URI", required=True,
+    help="To be paid to this wallet: env:NAME, file:PATH, - (standard input), or a link.",
+)  # fmt: skip
+@click.option("--description", default="", help="What it is for; the payer sees it.")
+@click.option(
+    "--encryption",
+    type=click.Choice(["auto", "nip44", "legacy"]),
+    default="auto",
+    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
+)
+@common
+def command(shell: Shell, amount_sat: int | None, wallet: str, description: str, encryption: Encryption) -> None:
+    """Make a link (BIP-321, bitcoin:?lightning=…) by which anybody can pay AMOUNT_SAT to a wallet.
+
+    Without an amount the payer names it. A wallet that makes such links itself decides how long one lasts; of another
+    it holds an invoice that lasts an hour.
+    """
+    from kitestring.app.cli.wallet import receive_by
+
+    made = receive_by(shell, wallet, amount_sat, description, encryption)
+    wanted = "what the payer names" if made["amount_msat"] is None else amount(made["amount_msat"])
+    shell.note(f"a link for {wanted}, valid until {when(made['expires_at'])}:")
+    shell.show(made, shell.code(made["bip321"]))
