@@ -11,8 +11,6 @@ import sys
 
 from kitestring import Wallet
 
-PAUSE_S = 1.0
-
 
 def script_hash(keys: list[str], needed: int) -> str:
     """SHA-256 of the witness script of a multisig of these keys, in their sorted order (BIP-67): the P2WSH program."""
@@ -23,11 +21,9 @@ def script_hash(keys: list[str], needed: int) -> str:
 
 async def main(uri: str, name: str, cosigners: int, key: str) -> str:
     async with Wallet.open(uri) as wallet:
-        while True:
+        told: dict[str, object] = {}
+        while told.get("joined") != cosigners:  # each answer waits some seconds for the others
             told = await wallet.call("multisig_join", {"round": name, "cosigners": cosigners, "key": key})
-            if told["joined"] == cosigners:
-                break
-            await asyncio.sleep(PAUSE_S)
     keys = told["keys"]
     if not isinstance(keys, list) or len(set(keys)) != cosigners or key not in keys:
         raise SystemExit("these are not the keys of this round: do not use them")

@@ -9,6 +9,9 @@ round with a public key, and once all have, each is told all of the keys. A pack
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -17,6 +20,8 @@ from kitestring import Asker, KitestringError, MethodPlugin, Reason
 
 #: Rounds that are kept until the service stops; a new one beyond that is refused.
 MAX_ROUNDS = 1_000
+#: Seconds that a cosigner's answer waits for the others: less than a handler has.
+WAIT_S = 8.0
 
 
 class Join(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,23 +32,36 @@ class Join(msgspec.Struct, forbid_unknown_fields=True):
     key: Annotated[str, msgspec.Meta(pattern="^0[23][0-9a-f]{64}$")]
 
 
-rounds: dict[str, tuple[int, dict[str, str]]] = {}
+@dataclass
+class Round:
+    """Who has joined, with which key; ``complete`` once all have."""
+
+    cosigners: int
+    keys: dict[str, str] = field(default_factory=dict)
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+rounds: dict[str, Round] = {}
 
 
 async def join(asked: Join, asker: Asker) -> dict[str, object]:
-    """Nobody changes a key that others may have seen, and nobody comes late: to ask again is to hear how it stands."""
+    """Nobody changes a key that others may have seen, and nobody comes late: to ask again is to go on waiting."""
     if asked.round not in rounds and len(rounds) >= MAX_ROUNDS:
         raise KitestringError(Reason.RATE_LIMITED, "too many rounds are open")
-    cosigners, keys = rounds.setdefault(asked.round, (asked.cosigners, {}))
-    if cosigners != asked.cosigners:
-        raise KitestringError(Reason.CONFLICT, f"this round has {cosigners} cosigners")
-    if keys.get(asker.client, asked.key) != asked.key or asked.key in {k for c, k in keys.items() if c != asker.client}:
+    found = rounds.setdefault(asked.round, Round(asked.cosigners))
+    if found.cosigners != asked.cosigners:
+        raise KitestringError(Reason.CONFLICT, f"this round has {found.cosigners} cosigners")
+    others = {key for client, key in found.keys.items() if client != asker.client}
+    if found.keys.get(asker.client, asked.key) != asked.key or asked.key in others:
         raise KitestringError(Reason.CONFLICT, "you have joined with another key, or somebody else with this one")
-    if asker.client not in keys and len(keys) == cosigners:
+    if asker.client not in found.keys and found.complete.is_set():
         raise KitestringError(Reason.NOT_PERMITTED, "this round is complete without you")
-    keys[asker.client] = asked.key
-    complete = len(keys) == cosigners
-    return {"joined": len(keys), "keys": sorted(keys.values()) if complete else []}
+    found.keys[asker.client] = asked.key
+    if len(found.keys) == found.cosigners:
+        found.complete.set()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(found.complete.wait(), WAIT_S)
+    return {"joined": len(found.keys), "keys": sorted(found.keys.values()) if found.complete.is_set() else []}
 
 
-PLUGIN = MethodPlugin("multisig_join", Join, join)
+PLUGIN = MethodPlugin("multisig_join", Join, join)  # its name, the form of its params, and who answers

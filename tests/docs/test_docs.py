@@ -233,11 +233,22 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_the_python_of_the_readme_is_that_of_the_examples() -> None:
     examples = [path.read_text(encoding="utf-8").splitlines() for path in (ROOT / "examples").glob("*.py")]
     blocks = list(_blocks(ROOT / "README.md", "python"))
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     for block in blocks:
         height = len(block.splitlines())
         windows = (lines[start : start + height] for lines in examples for start in range(len(lines)))
         assert any(dedent("\n".join(window)) == block.rstrip("\n") for window in windows), block
+
+
+def test_no_example_asks_again_and_again_where_it_could_be_told() -> None:
+    """They wait for notifications, or for answers that come when there is something to say."""
+    for path in (ROOT / "examples").glob("*.py"):
+        words = {
+            node.attr
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute)
+        }
+        assert not words & {"sleep"}, f"{path.name} sleeps before it asks again"
 
 
 def test_the_settings_shown_for_lnd_can_be_read(tmp_path: Path) -> None:
