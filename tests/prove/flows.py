@@ -9,6 +9,9 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
+from msgspec.structs import replace
+
+from kitestring.backend.nostr.abilities import CAPABILITIES
 from kitestring.base.approvals import DebitSession, Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import MIN_HOLD_BLOCKS
@@ -360,6 +363,16 @@ async def _has_quick_blocks(stage: Stage) -> None:
     stage.node.block_s = 20
 
 
+async def _is_a_wallet(stage: Stage) -> None:
+    """The node promises no more than a wallet of Nostr Wallet Connect."""
+    stage.node.capabilities = replace(CAPABILITIES, hold=True, keysend=True)
+
+
+async def _has_quick_blocks_and_is_a_wallet(stage: Stage) -> None:
+    await _has_quick_blocks(stage)
+    await _is_a_wallet(stage)
+
+
 async def _holds_inside(stage: Stage) -> None:
     text, preimage = await _has_hold(stage)
     stage.pay("pay", text)
@@ -431,6 +444,15 @@ FLOWS: Final = (
     Flow("hold, settled", _holds_and_settles, {"shop": AMOUNT}, {"settle": "ok"}, check=_holds_nothing),
     Flow("hold, cancelled", _holds_and_cancels, {}, {"cancel": "ok"}, check=_holds_nothing),
     Flow("hold, forgotten", _holds_and_forgets, {}, {}, (), _has_quick_blocks, _holds_nothing),
+    Flow(
+        "hold at a wallet, settled", _holds_and_settles, {"shop": AMOUNT}, {"settle": "ok"}, (), _is_a_wallet,
+        _holds_nothing,
+    ),
+    Flow("hold at a wallet, cancelled", _holds_and_cancels, {}, {"cancel": "ok"}, (), _is_a_wallet, _holds_nothing),
+    Flow(
+        "hold at a wallet, forgotten", _holds_and_forgets, {}, {}, (), _has_quick_blocks_and_is_a_wallet,
+        _holds_nothing,
+    ),
     Flow(
         "hold inside, settled",
         _holds_inside, {"purse": -AMOUNT, "shop": AMOUNT}, {"pay": "ok", "settle": "ok"}, check=_holds_nothing,
