@@ -237,7 +237,9 @@ async def test_a_wallet_that_has_paid_with_a_preimage_of_its_own_leaves_the_end_
 async def test_our_own_preimage_in_a_record_proves_nothing_until_it_says_when_it_was_settled(
     changes: Says, answer: LookupAnswer
 ) -> None:
-    listed = NodePaymentState.SETTLED if isinstance(answer, Settled) else NodePaymentState.OPEN
+    is_failed = changes.get("state") == "failed"
+    unproven = NodePaymentState.FAILED if is_failed else NodePaymentState.OPEN
+    listed = NodePaymentState.SETTLED if isinstance(answer, Settled) else unproven
     record = {**KEY_RECORD, **changes}
     async with able({"lookup_invoice": record, "list_transactions": {"transactions": [record]}}) as (backend, _):
         assert await backend.lookup_payment(PAYMENT_HASH) == answer

@@ -349,10 +349,19 @@ def test_a_payment_with_its_proof_is_paid_whatever_is_written_beside_it() -> Non
 
 @pytest.mark.parametrize("state", ["failed", "pending", "expired", "", None, 7])
 def test_an_outgoing_entry_with_its_proof_is_settled_whatever_its_state_says(state: object) -> None:
-    (row,) = listed({**ROW, "state": state, "preimage": PREIMAGE})
+    (row,) = listed({**ROW, "invoice": "lnbc1", "state": state, "preimage": PREIMAGE})
     assert (row.state, row.preimage) == ("settled", PREIMAGE)
     (own,) = listed({**ROW, "type": "incoming", "state": state, "preimage": PREIMAGE})  # its maker always knows it
     assert (own.state == "settled", own.preimage) == (False, "")
+
+
+@pytest.mark.parametrize("state", ["failed", "pending"])
+def test_the_preimage_of_an_entry_without_an_invoice_proves_nothing_that_its_state_denies(state: str) -> None:
+    """It was a keysend, whose payer has drawn the preimage."""
+    (row,) = listed({**ROW, "state": state, "preimage": PREIMAGE})
+    assert (row.state, row.preimage) == (state, "")
+    (row,) = listed({**ROW, "state": state, "preimage": PREIMAGE, "settled_at": NOW})
+    assert (row.state, row.preimage) == ("settled", PREIMAGE)
 
 
 def test_a_record_of_another_hash_is_not_the_one_asked_for() -> None:

@@ -1,8 +1,8 @@
 """Nostr Wallet Connect (NIP-47), the client's side: requests out, responses and info in.
 
 Reading is tolerant where wallets differ: what is odd counts as absent (:mod:`kitestring.wire.ask.members`), an entry of
-a list that cannot be read is left out. One thing no wallet can get wrong: a preimage that hashes proves the payment,
-whatever is written beside it.
+a list that cannot be read is left out. One thing no wallet can get wrong: a preimage that hashes proves the payment of
+an invoice, whatever is written beside it.
 """
 
 from __future__ import annotations
@@ -255,7 +255,9 @@ def _read_entry(entry: object, asked_msat: Msat | None = None) -> o.Transaction:
     payment_hash, preimage = hex_in(entry, "payment_hash"), hex_in(entry, "preimage")
     direction = o.Direction.OUTGOING if entry.get("type") == "outgoing" else o.Direction.INCOMING
     state = _STATES.get(text_in(entry, "state", MAX_CODE_CHARS).lower())
-    if direction is o.Direction.OUTGOING and preimage_fits(preimage, payment_hash):
+    # Whoever pays a key has drawn the preimage, and a wallet may show it before it is paid: then the state counts.
+    is_proof = bool(text_in(entry, "invoice", MAX_TEXT_CHARS) or state is None or settled_at)
+    if direction is o.Direction.OUTGOING and is_proof and preimage_fits(preimage, payment_hash):
         state = o.TransactionState.SETTLED
     elif state is None:  # older wallets have none
         state = o.TransactionState.SETTLED if settled_at else o.TransactionState.PENDING
