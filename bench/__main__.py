@@ -12,7 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import connections, debits, history, ledger, protocol, relay, restart, service, startup, strangers
+from bench import (
+    clients,
+    connections,
+    debits,
+    history,
+    idle,
+    ledger,
+    protocol,
+    relay,
+    restart,
+    service,
+    startup,
+    strangers,
+)
 from bench.figures import OUT, Figure, print_table, write_json
 from bench.floor import Floor
 
@@ -23,6 +36,8 @@ PARTS: Final[dict[str, Callable[[Floor, Path], list[Figure]]]] = {
     "protocol": lambda floor, _: protocol.measure(floor),
     "service": lambda floor, directory: asyncio.run(service.measure(floor, directory)),
     "connections": lambda floor, directory: asyncio.run(connections.measure(floor, directory)),
+    "idle": lambda _, directory: asyncio.run(idle.measure(directory)),
+    "clients": lambda _, directory: asyncio.run(clients.measure(directory)),
     "debits": lambda floor, directory: asyncio.run(debits.measure(floor, directory)),
     "history": lambda floor, directory: asyncio.run(history.measure(floor, directory)),
     "restart": lambda floor, directory: asyncio.run(restart.measure(floor, directory)),

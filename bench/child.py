@@ -1,10 +1,11 @@
-"""What runs in a process of its own: the service, the embedded relay, both in one, or a crowd. The bench starts it and
-asks it.
+"""What runs in a process of its own: the service, the embedded relay, both in one, a crowd, or a wallet client. The
+bench starts it and asks it.
 
     python -m bench.child service SETUP RELAY_URL
     python -m bench.child embedded SETUP
     python -m bench.child relay
     python -m bench.child crowd RELAY_URL
+    python -m bench.child client ours|nostr_sdk NWC_URI
 
 Each line on standard input is a question (a word and whole numbers), each answer one JSON line; end of input stops the
 process. ``SETUP`` is a :class:`bench.setup.Setup` as JSON.
@@ -167,11 +168,52 @@ async def crowd(relay_url: str) -> AsyncIterator[Answers]:
     yield {"prepare": one.prepare, "flood": one.flood}
 
 
+@asynccontextmanager
+async def client(library: str, uri: str) -> AsyncIterator[Answers]:
+    """A client of a wallet, which asks for its balance."""
+    async with CLIENTS[library](uri) as ask:
+
+        async def call(number: int, in_flight: int) -> object:
+            """Seconds of CPU, and by the clock on the wall, of so many calls."""
+            left = iter(range(number))
+
+            async def one_after_the_other() -> None:
+                for _ in left:
+                    await ask()
+
+            cpu_s, wall_s = time.process_time(), time.perf_counter()
+            await asyncio.gather(*(one_after_the_other() for _ in range(in_flight)))
+            return time.process_time() - cpu_s, time.perf_counter() - wall_s
+
+        yield {"call": call}
+
+
+@asynccontextmanager
+async def _ours(uri: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    from kitestring import Wallet
+
+    async with Wallet.open(uri) as wallet:
+        yield wallet.balance
+
+
+@asynccontextmanager
+async def _nostr_sdk(uri: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    import nostr_sdk
+
+    yield nostr_sdk.NostrWalletConnect(nostr_sdk.NostrWalletConnectUri.parse(uri)).get_balance
+
+
+CLIENTS: dict[str, Callable[[str], AbstractAsyncContextManager[Callable[[], Awaitable[object]]]]] = {
+    "ours": _ours,
+    "nostr_sdk": _nostr_sdk,
+}
+
 KINDS: dict[str, Callable[..., AbstractAsyncContextManager[Answers]]] = {
     "service": service,
     "embedded": embedded,
     "relay": relay,
     "crowd": crowd,
+    "client": client,
 }
 
 

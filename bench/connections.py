@@ -26,12 +26,12 @@ from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import decode_event, first_tag, verify_event
 
-NUMBERS: Final = (10, 1_000, 10_000)
+NUMBERS: Final = (1, 64, 1_000, 10_000)
 FEW: Final = NUMBERS[0]
 MANY: Final = NUMBERS[-1]
-#: What all days bring, each connection in turn.
-DAILY: Final = (loads.GET_INFO, loads.PAY_INVOICE)
-DAILY_ROUNDS: Final = 9
+#: What all days bring, each connection in turn; None: payments of the service's own invoices.
+DAILY: Final = (loads.GET_INFO, loads.GET_BALANCE, loads.MAKE_INVOICE, loads.PAY_INVOICE, None)
+DAILY_ROUNDS: Final = 5
 DAILY_REQUESTS: Final = 640
 #: Connections that speak for the first time, all at once; their numbers begin beyond all others.
 FRESH: Final = 300
@@ -49,11 +49,16 @@ Services = dict[int, Running]
 
 async def measure(floor: Floor, directory: Path) -> list[Figure]:
     payable = (1 + DAILY_ROUNDS) * DAILY_REQUESTS
+    makeable = 2 * payable
     async with AsyncExitStack() as stack:
         services: Services = {}
         for number in NUMBERS:
-            setup = await prepare_ledger(directory / str(number), connections=number, payable=payable)
+            setup = await prepare_ledger(
+                directory / str(number), connections=number, payable=payable, makeable=makeable
+            )
             services[number] = await stack.enter_async_context(running(setup, number))
+        for service in services.values():
+            await _introduce(service)
         daily = [await _daily(load, floor, services) for load in DAILY]
         first = await _first_requests(floor, services)
         connect = await _connects(floor, services)
@@ -62,26 +67,37 @@ async def measure(floor: Floor, directory: Path) -> list[Figure]:
 
 
 def _flat(name: str, costs: dict[int, Series], limit: float, detail: str = "") -> Figure:
-    """The last number against the first, round by round."""
+    """The last number against the first, round by round, and what each number costs."""
     many, few = costs[MANY].us, costs[FEW].us
     ratio = statistics.median(more / less for more, less in zip(many, few, strict=True))
-    against = f"{costs[MANY].median_us:.0f} µs of CPU against {costs[FEW].median_us:.0f} µs"
-    return Figure(f"{name}, {MANY:,} connections against {FEW}", ratio, limit, "lower", f"{against}{detail}")
+    each = ", ".join(f"{number:,}: {cost.median_us:.0f} µs ({cost.ratio:.2f}×)" for number, cost in costs.items())
+    return Figure(f"{name}, {MANY:,} connections against {FEW}", ratio, limit, "lower", f"{each}{detail}")
 
 
 # ------------------------------------------------------------ all days
 
 
-async def _daily(load: Load, floor: Floor, services: Services) -> Figure:
+async def _daily(load: Load | None, floor: Floor, services: Services) -> Figure:
     """Each connection of the many has spoken before, so that none of this is a first request."""
-    costs = {number: Series(floor) for number in (FEW, MANY)}
-    for number in costs:
-        count = DAILY_REQUESTS if load.journaled else max(DAILY_REQUESTS, number)
-        await services[number].cost_us(load, services[number].prepare(load, count))
+    costs = {number: Series(floor) for number in NUMBERS}
+    for service in services.values():
+        await _cost_us(service, load)
     for turn in range(DAILY_ROUNDS):
-        for number in _in_turn(turn, tuple(costs)):
-            await services[number].add(costs[number], load, DAILY_REQUESTS)
-    return _flat(load.name, costs, 1.2)
+        for number in _in_turn(turn, NUMBERS):
+            before_us = floor.sample()
+            costs[number].add(await _cost_us(services[number], load), before_us)
+    return _flat("pay_invoice inside" if load is None else load.name, costs, 1.2)
+
+
+async def _cost_us(service: Running, load: Load | None) -> float:
+    if load is None:
+        return await service.cost_inside_us(DAILY_REQUESTS)
+    return await service.cost_us(load, service.prepare(load, DAILY_REQUESTS))
+
+
+async def _introduce(service: Running) -> None:
+    """Let each connection speak once."""
+    await service.cost_us(loads.GET_INFO, service.prepare(loads.GET_INFO, service.connections))
 
 
 def _in_turn(turn: int, numbers: Sequence[int]) -> Sequence[int]:

@@ -21,7 +21,7 @@ class Figure:
     limit: float | None
     better: Literal["lower", "higher"]
     detail: str
-    unit: Literal["", "ms", "s", "MB"] = ""
+    unit: Literal["", "ms", "s", "MB", "KiB"] = ""
 
     @property
     def holds(self) -> bool:
@@ -36,7 +36,7 @@ def print_table(figures: list[Figure]) -> None:
         sign = "≤" if figure.better == "lower" else "≥"
         limit = f"{sign} {figure.limit:g}" if figure.limit is not None else ""
         word = "" if figure.limit is None else "OK" if figure.holds else "over"
-        print(f"{figure.name:<{width}}  {figure.value:>7.2f} {figure.unit:<2}  {limit:>6}  {word:<4}  {figure.detail}")
+        print(f"{figure.name:<{width}}  {figure.value:>7.2f} {figure.unit:<3}  {limit:>6}  {word:<4}  {figure.detail}")
 
 
 def write_json(figures: list[Figure]) -> Path:

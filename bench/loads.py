@@ -114,6 +114,16 @@ OFFER_REQUEST: Final = Load(
 )  # fmt: skip
 
 
+def pay_inside(invoices: dict[int, str]) -> Load:
+    """Pay these invoices, by number: they are the service's own."""
+    return Load(
+        "pay_invoice inside",
+        lambda number: '{"method":"pay_invoice","params":{"invoice":"' + invoices[number] + '"}}',
+        lambda _, content: _result(content).get("fees_paid") == 0,
+        journaled=True,
+    )
+
+
 def prepare(load: Load, numbers: Iterable[int], sender: Callable[[int], Client]) -> list[Sent]:
     """Signed requests of these numbers; ``sender`` says whose turn it is, where it is a connection's."""
     sent = []
@@ -123,9 +133,9 @@ def prepare(load: Load, numbers: Iterable[int], sender: Callable[[int], Client])
     return sent
 
 
-def check(load: Load, sent: Iterable[Sent], answers: Iterable[bytes]) -> None:
-    """Raises AssertionError unless each request has one answer, and a good one."""
-    waiting = {one.event.id: one for one in sent}
+def check(load: Load, sent: Iterable[Sent], answers: Iterable[bytes]) -> dict[int, Content]:
+    """The answers by number. Raises AssertionError unless each request has one, and a good one."""
+    waiting, contents = {one.event.id: one for one in sent}, {}
     for answer in answers:
         reply = _event(answer)
         asked = waiting.pop(first_tag(reply, "e") or "")
@@ -138,5 +148,7 @@ def check(load: Load, sent: Iterable[Sent], answers: Iterable[bytes]) -> None:
         content = _CONTENT.decode(decrypt(reply.content, "nip44", asked.sender.shared))
         if not (genuine and load.is_right(asked.number, content)):
             raise AssertionError(f"{load.name} {asked.number} was answered with {content}")
+        contents[asked.number] = content
     if waiting:
         raise AssertionError(f"{len(waiting)} requests were not answered")
+    return contents

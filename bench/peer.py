@@ -53,12 +53,16 @@ _asked: Final = msgspec.json.Decoder(_Asked).decode
 
 
 class Peer:
-    """``info`` are info events by author, as JSON; ``info_taken`` counts all that came."""
+    """``info`` are info events by author, as JSON; ``info_taken`` counts all that came. ``requests`` is the number of
+    REQs that requests are delivered by. One that ``wants_auth`` serves a REQ when all of its keys have said who they
+    are."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wants_auth: bool = False) -> None:
         self.url = ""
         self.info: Final[dict[str, bytes]] = {}
         self.info_taken = 0
+        self._wants_auth: Final = wants_auth
+        self._known: Final[set[str]] = set()
         self._subscriptions: Final[dict[str, str]] = {}
         self._socket: web.WebSocketResponse[bool] | None = None
         self._next: Iterator[bytes] = iter(())
@@ -71,16 +75,27 @@ class Peer:
         socket: web.WebSocketResponse[bool] = web.WebSocketResponse(decode_text=False, compress=False)
         await socket.prepare(request)
         self._socket = socket
+        if self._wants_auth:
+            await socket.send_frame(b'["AUTH","who are you"]', WSMsgType.TEXT)
         async for message in socket:
             data: bytes = message.data
             if data.startswith(b'["EVENT"'):
                 await self._take(socket, data)
             elif data.startswith(b'["REQ"'):
                 await self._listen(socket, _asked(data))
+            elif data.startswith(b'["AUTH"'):
+                await self._know(socket, _head(data).event)
         return socket
+
+    async def _know(self, socket: web.WebSocketResponse[bool], auth: _Head) -> None:
+        self._known.add(auth.pubkey)
+        await socket.send_frame(b'["OK","' + auth.id.encode() + b'",true,""]', WSMsgType.TEXT)
 
     async def _listen(self, socket: web.WebSocketResponse[bool], asked: _Asked) -> None:
         name = asked.subscription_id.encode()
+        if self._wants_auth and not self._known.issuperset((*asked.filter.recipients, *asked.filter.authors)):
+            await socket.send_frame(b'["CLOSED","' + name + b'","auth-required: who are you"]', WSMsgType.TEXT)
+            return
         for author in asked.filter.authors:
             if author in self.info and NWC_INFO in asked.filter.kinds:
                 await socket.send_frame(b'["EVENT","' + name + b'",' + self.info[author] + b"]", WSMsgType.TEXT)
@@ -117,6 +132,14 @@ class Peer:
         wanted = set(keys)
         await self._until(lambda: self._subscriptions.keys() >= wanted, "the service does not listen for every key")
 
+    async def listens_for(self, number: int) -> None:
+        """Wait until the service listens for events to so many keys."""
+        await self._until(lambda: len(self._subscriptions) >= number, f"the service does not listen for {number} keys")
+
+    @property
+    def requests(self) -> int:
+        return len(set(self._subscriptions.values()))
+
     async def has_info(self, authors: Collection[str]) -> None:
         """Wait until there is an info event of each of them."""
         wanted = set(authors)
@@ -148,8 +171,8 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer() -> AsyncIterator[Peer]:
-    relay = Peer()
+async def peer(*, wants_auth: bool = False) -> AsyncIterator[Peer]:
+    relay = Peer(wants_auth=wants_auth)
     app = web.Application()
     app.router.add_get("/", relay.serve)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

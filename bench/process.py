@@ -45,10 +45,15 @@ class Child:
 
 @asynccontextmanager
 async def child(*arguments: str) -> AsyncIterator[Child]:
+    async with started(sys.executable, "-m", "bench.child", *arguments) as process:
+        yield process
+
+
+@asynccontextmanager
+async def started(*command: str) -> AsyncIterator[Child]:
+    """Any program that answers lines with lines of JSON, and ends with its input."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.child", *arguments, stdin=pipe, stdout=pipe, env=environment(), cwd=ROOT
-    )
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment(), cwd=ROOT)
     try:
         yield Child(process)
     finally:

@@ -73,10 +73,25 @@ class Running:
         """What the relay delivers, each by the REQ that asks for it."""
         return [world.frame(self.relay.subscription(one.sender.service), one.event) for one in sent]
 
-    def note(self, load: Load, sent: list[Sent], answers: list[bytes]) -> None:
-        """Check what was answered, and that the ledger will have to show it."""
-        loads.check(load, sent, answers)
+    def note(self, load: Load, sent: list[Sent], answers: list[bytes]) -> dict[int, loads.Content]:
+        """Check what was answered, by number, and that the ledger will have to show it."""
         self._journaled += len(sent) if load.journaled else 0
+        return loads.check(load, sent, answers)
+
+    async def made(self, count: int) -> dict[int, str]:
+        """So many invoices of its own, by number; each connection in turn asks for one."""
+        sent = self.prepare(loads.MAKE_INVOICE, count)
+        answers = await self.relay.round(self.frames(sent), IN_FLIGHT)
+        contents = self.note(loads.MAKE_INVOICE, sent, answers)
+        return {number: str(content["result"]["invoice"]) for number, content in contents.items()}
+
+    async def cost_inside_us(self, count: int) -> float:
+        """CPU microseconds of one payment of an invoice of its own, over ``count`` that were made before."""
+        invoices = await self.made(count)
+        await self.idle()
+        load = loads.pay_inside(invoices)
+        sent = loads.prepare(load, invoices, lambda number: self._sender(load, number))
+        return await self.cost_us(load, sent)
 
     async def measure(
         self, load: Load, floor: Floor, *, rounds: int, count: int, warm_up: int = 0, in_flight: int = IN_FLIGHT
@@ -99,15 +114,7 @@ class Running:
 
     async def idle(self) -> None:
         """Wait until the service has nothing to do. Raises AssertionError if it never comes to that."""
-        until_s = time.monotonic() + ROUND_S
-        before = await self.process.cpu_ns()
-        while time.monotonic() < until_s:
-            await asyncio.sleep(IDLE_S)
-            now = await self.process.cpu_ns()
-            if now - before < IDLE_SHARE * IDLE_S * 1e9:
-                return
-            before = now
-        raise AssertionError(f"the service is still busy after {ROUND_S} s without a request")
+        await idle(self.process)
 
     async def announced(self, clients: list[Client]) -> None:
         """Wait until the relay has an info event of each, and the service has heard that."""
@@ -127,6 +134,19 @@ class Running:
         if pragmas["synchronous"] != 2:
             raise AssertionError(f"the ledger was written with synchronous={pragmas['synchronous']}, not FULL (2)")
         return rows, f"synchronous={pragmas['synchronous']} ({pragmas['journal_mode']})"
+
+
+async def idle(process: Child) -> None:
+    """Wait until the service in ``process`` has nothing to do. Raises AssertionError if it never comes to that."""
+    until_s = time.monotonic() + ROUND_S
+    before = await process.cpu_ns()
+    while time.monotonic() < until_s:
+        await asyncio.sleep(IDLE_S)
+        now = await process.cpu_ns()
+        if now - before < IDLE_SHARE * IDLE_S * 1e9:
+            return
+        before = now
+    raise AssertionError(f"the service is still busy after {ROUND_S} s without a request")
 
 
 @asynccontextmanager
