@@ -150,7 +150,9 @@ async def test_a_request_that_gets_silence_is_finished_with_an_empty_reply(life:
 
 
 @virtual
-async def test_a_refusal_keeps_id_and_reply_until_its_time_and_nothing_of_what_was_asked(life: Life) -> None:
+async def test_a_refusal_keeps_id_and_reply_until_its_time_and_what_was_asked_only_where_no_age_refuses_it(
+    life: Life,
+) -> None:
     async with life.service(start=False) as rig:
         answers, now, refused = Answers(rig.context), rig.clock.now(), Refused(Reason.RATE_LIMITED)
         asked = Incoming("r1", "nwc", "app", GET_PAID, NWC, now, None, now + 360)
@@ -159,9 +161,21 @@ async def test_a_refusal_keeps_id_and_reply_until_its_time_and_nothing_of_what_w
         await rig.delivery.flush()
         assert (rig.told("r1"), rig.told("r2")) == ([refused], [refused])
         kept = [await rig.store.request(name) for name in ("r1", "r2")]
-        assert [one.command for one in kept] == [b"", b""]
+        assert [one.command for one in kept] == [b"", freeze(GET_PAID)]
         await rig.store.apply(ForgetRefusals(now + 361, 0))
         assert [await rig.store.request(name) is None for name in ("r1", "r2")] == [True, False]
+
+
+@virtual
+async def test_silence_about_what_no_age_refuses_is_kept_as_answers_are(life: Life) -> None:
+    async with life.service(start=False) as rig:
+        answers, now = Answers(rig.context), rig.clock.now()
+        await answers.pass_over(Incoming("r1", "control", "owner", GET_PAID, NWC, now))
+        await answers.pass_over(Incoming("r2", "nwc", "app", GET_PAID, NWC, now, None, now + 360))
+        await rig.delivery.flush()
+        await rig.store.apply(ForgetRefusals(now + 361, 0))
+        assert [await rig.store.request(name) is None for name in ("r1", "r2")] == [False, True]
+        assert await answers.known("r1")
 
 
 @virtual

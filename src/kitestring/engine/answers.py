@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from kitestring.base.commands import Bundle, freeze, thaw
 from kitestring.base.outcomes import Outcome, Received, Refused
 from kitestring.base.records import BUNDLE, RECEIPT, REPLY, Invoice, Message, Request
@@ -109,9 +111,14 @@ class Answers:
 
     async def pass_over(self, incoming: Incoming) -> None:
         """Refuse a request of a connection without a word, so that a replay of the same event never executes later."""
-        if not await self.known(incoming.request_id):
-            now = self._context.clock.now()
-            await self.refuse_until(incoming.refused_until or now, unclaimed_request(incoming, now), None)
+        if await self.known(incoming.request_id):
+            return
+        now = self._context.clock.now()
+        request = unclaimed_request(incoming, now)
+        if incoming.refused_until is None:
+            self._repeat(await self._context.store.apply(Answer(request, (self.silence(request),), now)))
+        else:
+            await self.refuse_until(incoming.refused_until, request, None)
 
     async def refuse_until(self, until: int, request: Request, refused: Refused | None) -> None:
         """Refuse a request until its age does (``until``, Unix seconds), with silence if ``refused`` is None. Raises
@@ -158,5 +165,7 @@ def new_request(incoming: Incoming, now: int, payment_id: str = "") -> Request:
 
 
 def unclaimed_request(incoming: Incoming, now: int) -> Request:
-    """The row of a request that is answered without having been claimed: what it asked for is not kept."""
-    return Request(incoming.request_id, incoming.wire, incoming.grant_id, b"", incoming.reply_to, incoming.sent_at, now)
+    """The row of a request that is answered without having been claimed. What it asked for is kept only where no age
+    ever refuses it, as with an idempotency key: told again, it has to ask for the same."""
+    command = freeze(incoming.command) if incoming.refused_until is None else b""
+    return replace(new_request(incoming, now), command=command)

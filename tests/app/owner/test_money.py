@@ -192,6 +192,40 @@ async def test_a_node_that_is_away_makes_no_invoice_and_it_is_said_why(office: O
     assert (error.reason, "switched off" in error.message) == (Reason.UNAVAILABLE, True)
 
 
+@pytest.mark.parametrize(
+    ("command", "asked", "other"),
+    [
+        ("invoice", {"amount_msat": 21_000}, {"amount_msat": 22_000}),
+        ("pay", {}, {"max_fee_msat": 7}),
+        ("keysend", {"amount_msat": 9_000}, {"amount_msat": 8_000}),
+        ("hold_create", {"amount_msat": 21_000}, {"amount_msat": 22_000}),
+        ("hold_cancel", {"payment_hash": "ab" * 32}, {"payment_hash": "cd" * 32}),
+        ("hold_settle", {"payment_hash": "ab" * 32}, {"payment_hash": "cd" * 32}),
+    ],
+)
+async def test_a_key_that_was_refused_is_refused_in_the_same_words_and_is_good_for_nothing_else(
+    office: Office, command: str, asked: dict[str, Any], other: dict[str, Any]
+) -> None:
+    target: dict[str, Any] = {"pay": {"target": office.node.outside_bolt11()}}.get(command, {})
+    target |= {"pubkey": office.node.outside_key()} if command == "keysend" else {}
+    office.node.offline = True
+    await office.set_owner(budgets=(Budget.total(Msat(5_000)),))
+    first = await office.refused(command, **target, **asked)
+    office.node.offline = False
+    again = await office.refused(command, **target, **asked)
+    assert (again.reason, again.message, again.details) == (first.reason, first.message, first.details)
+    assert (await office.refused(command, **target, **{**asked, **other})).reason is Reason.ALREADY_USED
+    assert office.node.sends == []
+
+
+async def test_a_second_key_for_what_is_paid_gets_the_same_answer_as_often_as_it_is_told(office: Office) -> None:
+    text = office.node.outside_bolt11()
+    paid = await office.run("pay", target=text)
+    assert [await office.run("pay", "k2", target=text) for _ in range(2)] == [paid, paid]
+    assert (await office.refused("pay", "k2", target=text, max_fee_msat=7)).reason is Reason.ALREADY_USED
+    assert len(office.node.sends) == 1
+
+
 async def test_an_invoice_that_takes_too_long_is_not_there_yet_and_comes_with_the_same_key(office: Office) -> None:
     desk = office.desk
     office.desk = replace(desk, waiters=Waiters())  # who hears of no answer
