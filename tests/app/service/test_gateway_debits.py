@@ -312,6 +312,30 @@ async def test_nor_is_it_told_where_an_earlier_life_may_have_paid(life: Life, do
     assert len(till.handled) == 1
 
 
+@pytest.mark.parametrize(
+    ("age_s", "is_known"), [(20, False), (40, False), (40, True)],
+    ids=["a stranger's", "a stranger's stale one", "a known key's stale one"],
+)  # fmt: skip
+def test_what_an_earlier_life_may_have_paid_is_looked_at_anew_until_the_node_can_say_it(
+    life: Life, age_s: int, is_known: bool
+) -> None:
+    @door()
+    async def story(life: Life, opened: Door) -> None:
+        till = Till(opened)
+        if is_known:
+            await known(opened, created_at=opened.clock.now())
+        event = debit(opened, {"bolt11": opened.invoice()}, age_s=age_s)
+        await opened.forget()
+        life.node.offline = True
+        assert [await opened.tell(event) for _ in range(2)] == [[], []]
+        life.node.offline = False
+        assert [reply["code"] for reply in await opened.tell(event)] == [3]
+        assert await opened.tell(event) == []
+        assert till.handled == []
+
+    story(life)
+
+
 @door()
 async def test_a_smaller_budget_than_was_asked_for_is_told(life: Life, door: Door) -> None:
     till = Till(door)

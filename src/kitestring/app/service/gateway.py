@@ -248,10 +248,11 @@ class Gateway:
 
     async def _turn_away(self, event: Event, caller: Caller, to: ReplyTo, refused: Refused) -> None:
         """Refuse a question, or a stranger, of whom nothing is stored. Of what an earlier life may have paid for one
-        nobody says that it was not."""
+        nobody says that it was not; while the node cannot tell, a copy of it is looked at anew."""
         if not caller.known:
+            is_silent = await self._may_be_paid(event, caller, to)
             self._refused.add(event.id, event.created_at)
-            if await self._may_be_paid(event, caller, to):
+            if is_silent:
                 return
         self._reply(to, refused)
 
@@ -307,12 +308,13 @@ class Gateway:
 
     async def _serve_late(self, event: Event, caller: Caller, late: Lookup[Caller]) -> None:
         """Too old, from the future or expired: only a stored answer is said again; otherwise the sender learns about
-        its clock. Relays that keep requests show all of them at every reconnect: that is looked at once."""
-        if event.id in self._looked_up:
-            return
-        is_known = await self._is_known(event, caller)
-        self._looked_up.add(event.id)
-        if is_known or event.id in self._served or event.id in self._refused:
+        its clock. Relays that keep requests show all of them at every reconnect: that is looked at once, to the end."""
+        if event.id not in self._looked_up:
+            await self._look_up(event, caller, late)
+            self._looked_up.add(event.id)
+
+    async def _look_up(self, event: Event, caller: Caller, late: Lookup[Caller]) -> None:
+        if await self._is_known(event, caller) or event.id in self._served or event.id in self._refused:
             return
         is_told = late.answerable and caller.rates.may_tell(caller.name, Reason.STALE_REQUEST, read=True)
         to = _reply_to(event, caller, caller.wire.cipher(event, caller.grant).unread)
