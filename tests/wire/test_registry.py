@@ -16,7 +16,7 @@ from kitestring.nostr.inbox import DAY_S, HOUR_S, MAX_AGE_S, Window
 from kitestring.relay.limits import PRIVATE_KINDS, PRODUCT_KINDS
 from kitestring.wire.grammar import Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.registry import ANNOUNCED, BY_KIND, BY_NAME, OF_CONNECTIONS, WINDOWS, WIRES
+from kitestring.wire.registry import ANNOUNCED, BY_KIND, BY_NAME, OF_CONNECTIONS, WINDOWS, WIRES, over_at
 from kitestring.wire.reply_to import ReplyTo
 from tests.kit.wire.samples import event, reply_to
 
@@ -46,6 +46,10 @@ def test_the_age_windows_are_those_of_the_protocols() -> None:
         kinds.NWC_REQUEST: Window(300, 60, DAY_S),
     } == WINDOWS
     assert all(window.answer_s < MAX_AGE_S for window in WINDOWS.values())
+
+
+def test_a_refusal_is_kept_until_no_wire_takes_a_request_of_its_age_by_either_clock() -> None:
+    assert [over_at(sent_at, 1_000) for sent_at in (900, 1_000, 1_060)] == [1_360, 1_360, 1_420]
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)

@@ -27,3 +27,9 @@ OF_CONNECTIONS: Final = frozenset(wire.name for wire in WIRES if wire.speakers i
 ANNOUNCED: Final = {wire.name: wire.announces for wire in WIRES if wire.announces is not None}
 #: What connections are told unasked, by the name of their wire.
 NOTIFYING: Final = {wire.name: wire.notifies for wire in WIRES if wire.notifies is not None}
+
+
+def over_at(created_at: int, now: int) -> int:
+    """The time (Unix seconds) when an event of that date is outside of every window for good. A refusal is kept until
+    then: what is as old as one that was forgotten is refused, whatever wire it comes by."""
+    return max(window.over_at(created_at, now) for window in WINDOWS.values())

@@ -14,6 +14,7 @@ from kitestring.base.commands import Debit
 from kitestring.base.errors import NotStoredError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Granted, Paid, Refused
+from kitestring.base.transactions import ForgetRefusals
 from kitestring.nostr.event import first_tag, sign_event
 from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import thaw
@@ -334,6 +335,26 @@ def test_what_an_earlier_life_may_have_paid_is_looked_at_anew_until_the_node_can
         assert till.handled == []
 
     story(life)
+
+
+@door()
+async def test_what_is_forgotten_of_a_key_refuses_nothing_that_another_wire_would_still_take(
+    life: Life, door: Door
+) -> None:
+    Till(door)
+    await known(door)
+    payment = door.request("pay_invoice", {"invoice": door.invoice()})
+    await door.clock.sleep(5)
+    refused = debit(door)
+    assert await door.tell(refused) == [DENIED]
+    await door.clock.sleep(200)
+    await door.rig.store.apply(ForgetRefusals(door.clock.now(), door.clock.now()))
+    assert await door.rig.store.request(refused.id) is not None
+    (reply,) = await door.tell(payment)
+    assert reply.get("error") is None
+    await door.clock.sleep(200)
+    await door.rig.store.apply(ForgetRefusals(door.clock.now(), door.clock.now()))
+    assert await door.rig.store.request(refused.id) is None
 
 
 @door()

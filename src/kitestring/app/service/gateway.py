@@ -36,7 +36,7 @@ from kitestring.wire.encryption import Choice
 from kitestring.wire.envelope import decrypt
 from kitestring.wire.grammar import Asked, Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.registry import WINDOWS
+from kitestring.wire.registry import WINDOWS, over_at
 from kitestring.wire.reply_to import Cipher, ReplyTo
 
 log = logging.getLogger("kitestring.gateway")
@@ -225,7 +225,7 @@ class Gateway:
             refused = None
         reply_to = b"" if refused is None else to.freeze()
         request = Request(event.id, to.wire, caller.known, b"", reply_to, event.created_at, now)
-        until = WINDOWS[event.kind].over_at(event.created_at, now)
+        until = over_at(event.created_at, now)
         try:
             await self._engine.refuse(request, until, refused)
         except NotStoredError:
@@ -286,7 +286,7 @@ class Gateway:
         grant_id = "" if caller.grant is None else caller.grant.grant_id
         command, sent_at = asked.command, event.created_at
         if isinstance(command, Journaled):
-            refused_until = WINDOWS[event.kind].over_at(sent_at, self._clock.now())
+            refused_until = over_at(sent_at, self._clock.now())
             incoming = Incoming(
                 event.id, asked.to.wire, grant_id, command, asked.to.freeze(), sent_at,
                 expires_at(event), refused_until, "" if grant_id else event.pubkey, caller.known,
