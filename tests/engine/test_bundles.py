@@ -12,6 +12,10 @@ from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError, NotStoredError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Paid, Refused
+from kitestring.base.records import BUNDLE
+from kitestring.base.transactions import ClaimBundle, ForgetRefusals, More
+from kitestring.engine.context import Incoming
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import AMOUNT, NWC, Life, Rig
@@ -63,8 +67,8 @@ async def test_budget_and_slots_are_those_of_each_payment(life: Life) -> None:
         await rig.grant("app", budgets=(Budget.total(Msat(2 * AMOUNT + 20_000)),))
         await rig.handle("b", "app", bundle(*bills(rig, Script(), Script(), Script())))
         assert words(await answers(rig, 3)) == ["ok", "ok", "over_budget"]
-        await rig.grant("none", methods="make_invoice")
-        await rig.handle("c", "none", bundle(*bills(rig, Script(), Script())))
+        await rig.grant("keys", methods="pay_keysend")
+        await rig.handle("c", "keys", bundle(*bills(rig, Script(), Script())))
         assert words(await answers(rig, 2, "c")) == ["not_permitted", "not_permitted"]
         await rig.grant("over", revoked_at=rig.clock.now())
         await rig.handle("d", "over", bundle(*bills(rig, Script())))
@@ -164,7 +168,7 @@ async def test_a_disk_that_is_full_for_a_while_leaves_no_payment_out(life: Life)
         await rig.grant("app")
         full = KitestringError(Reason.INTERNAL, "the disk is full")
         rig.store.broken["ClaimPayment"] = [full, full]
-        rig.store.broken["Answer"] = [full]
+        rig.store.broken["EndBundle"] = [full]
         await rig.handle("b", "app", bundle(*bills(rig, Script(), Script())))
         assert words(await answers(rig, 2)) == ["ok", "ok"]
         await rig.until(lambda: _is_finished(rig))
@@ -184,3 +188,125 @@ async def test_a_bundle_that_cannot_be_stored_is_not_begun_and_is_known_by_its_p
         await rig.handle("b", "app", command)
         await answers(rig, 2)
         assert await rig.engine.has_paid("r1", command)
+
+
+# ------------------------------------------------------------ what is kept
+
+
+async def ask(rig: Rig, name: str, command: Bundle, grant_id: str = "app") -> None:
+    """As an app asks: in a request whose age refuses it after some minutes. It is carried out to its end."""
+    now = rig.clock.now()
+    await rig.engine.handle(Incoming(name, "nwc", grant_id, command, NWC, now, refused_until=now + 360))
+    await rig.until(lambda: _is_finished(rig))
+    await rig.delivery.flush()
+
+
+async def kept(rig: Rig, *names: str) -> list[str]:
+    return [name for name in names if await rig.store.request(name) is not None]
+
+
+async def forget(rig: Rig) -> None:
+    """What is done every few minutes, to its end."""
+    while isinstance(await rig.store.apply(ForgetRefusals(rig.clock.now(), 0)), More):
+        pass
+
+
+@virtual
+async def test_what_is_refused_is_kept_as_long_as_other_refusals_and_said_again_till_then(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app", budgets=(Budget.total(Msat(1)),))
+        command = bundle(*bills(rig, Script()), Unread("malformed", "no"))
+        await ask(rig, "b", command)
+        assert words(await answers(rig, 2)) == ["over_budget", "malformed"]
+        life.delivered.clear()
+        await life.clock.sleep(300)
+        await forget(rig)
+        assert await rig.engine.known("b")
+        assert [message.request_id for message in life.delivered] == ["b/0", "b/1"]
+        await ask(rig, "b", command)
+        assert await kept(rig, "b", "b/0", "b/1") == ["b", "b/0", "b/1"]
+        assert await rig.store.request("b") == replace(
+            await rig.store.request("b"), command=b"", reply_to=b"", payment_id=BUNDLE
+        )
+        life.audit()
+        await life.clock.sleep(100)
+        await forget(rig)
+        assert await kept(rig, "b", "b/0", "b/1") == []
+    life.audit()
+
+
+@virtual
+async def test_what_is_passed_over_in_it_closes_nothing_to_anybody_else(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app", budgets=(Budget.total(Msat(1)),))
+        await rig.grant("other")
+        (theirs,) = bills(rig, Script())
+        asked_at = rig.clock.now()
+        await life.clock.sleep(10)
+        life.is_witnessed = False
+        now = rig.clock.now()
+        asked = Incoming("b", "nwc", "app", bundle(*bills(rig, Script())), NWC, now - 60, refused_until=now + 300)
+        await rig.engine.handle(asked)
+        await rig.until(lambda: _is_finished(rig))
+        assert rig.told("b/0") == []
+        await life.clock.sleep(60)
+        await forget(rig)
+        assert await kept(rig, "b", "b/0") == ["b", "b/0"]
+        life.is_witnessed = True
+        await rig.engine.handle(Incoming("o", "nwc", "other", theirs, NWC, asked_at, refused_until=asked_at + 360))
+        assert isinstance(await rig.answer("o"), Paid)
+
+
+@virtual
+async def test_what_was_claimed_stays_with_its_answers_and_without_what_was_asked(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        command = bundle(*bills(rig, Script()), Unread("malformed", "no"))
+        await ask(rig, "b", command)
+        await life.clock.sleep(400)
+        await forget(rig)
+        assert await kept(rig, "b", "b/0", "b/1") == ["b", "b/0"]
+        assert (await rig.store.request("b")).command == b""
+        life.delivered.clear()
+        assert await rig.engine.known("b")
+        assert [message.request_id for message in life.delivered] == ["b/0"]
+    life.audit()
+
+
+@virtual
+async def test_a_flood_keeps_no_more_than_a_number_of_refusals_and_closes_the_past_to_its_sender_alone(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.answers.MAX_REFUSALS", 10)
+    monkeypatch.setattr("kitestring.engine.bundles.MAX_REFUSALS", 10)
+    monkeypatch.setattr("kitestring.ledger.apply.refusals.FORGET_OLDEST", 4)
+    async with life.service() as rig:
+        await rig.grant("app", budgets=(Budget.total(Msat(1)),))
+        await rig.grant("other")
+        asked_at, (theirs,) = rig.clock.now(), bills(rig, Script())
+        command = bundle(*bills(rig, Script(), Script(), Script()))
+        for number in range(8):
+            await life.clock.sleep(1)
+            await ask(rig, f"b{number}", command)
+        names = [name for number in range(8) for name in (f"b{number}", *(f"b{number}/{part}" for part in range(3)))]
+        assert len(await kept(rig, *names)) <= 10
+        await rig.engine.handle(Incoming("o", "nwc", "other", theirs, NWC, asked_at, refused_until=asked_at + 360))
+        assert isinstance(await rig.answer("o"), Paid)
+        await rig.change("app", budgets=())
+        await rig.engine.handle(Incoming("b0", "nwc", "app", command, NWC, asked_at + 1, refused_until=asked_at + 361))
+        assert len(life.node.sends) == 1
+    life.audit()
+
+
+@virtual
+async def test_who_may_not_pay_at_all_is_refused_before_anything_else_is_stored(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("reader", methods="get_balance")
+        await ask(rig, "b", bundle(*bills(rig, Script(), Script()), Unread("malformed", "no")), "reader")
+        assert rig.told("b") == [Refused(Reason.NOT_PERMITTED, "this connection has no permission for pay_invoice")]
+        assert await kept(rig, "b", "b/0", "b/1", "b/2") == ["b"]
+        assert not [tx for tx in rig.store.applied if isinstance(tx, ClaimBundle)]
+        await life.clock.sleep(400)
+        await forget(rig)
+        assert await kept(rig, "b") == []
+    life.audit()

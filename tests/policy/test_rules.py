@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import AnyCommand, GetBalance, GetInfo, LookupInvoice, MakeInvoice, PayInvoice
+from kitestring.base.commands import (
+    AnyCommand,
+    Bundle,
+    GetBalance,
+    GetInfo,
+    LookupInvoice,
+    MakeInvoice,
+    Part,
+    PayInvoice,
+    Unread,
+)
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
@@ -16,7 +26,7 @@ from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.base.zones import UTC
-from kitestring.policy.rules import Allow, decide, over_budget, permission_of, refuse_caller, refuse_invoice
+from kitestring.policy.rules import Allow, decide, over_budget, permissions_of, refuse_caller, refuse_invoice
 from tests.kit.changed import replace
 
 NOW = 1_760_000_000
@@ -148,11 +158,18 @@ def test_a_key_is_paid_without_invoice_by_a_backend_that_can_and_with_the_preima
 
 def test_paying_a_key_has_a_permission_of_its_own() -> None:
     sent = pay(destination=Keysend("02" * 33, "cd" * 32))
-    assert (permission_of(sent), permission_of(pay())) == ("pay_keysend", "pay_invoice")
+    assert (permissions_of(sent), permissions_of(pay())) == (("pay_keysend",), ("pay_invoice",))
     assert (
         reason(decided(sent, replace(GRANT, methods=frozenset({"pay_invoice"})), keysend=True)) is Reason.NOT_PERMITTED
     )
     assert reason(decided(pay(), replace(GRANT, methods=frozenset({"pay_keysend"})))) is Reason.NOT_PERMITTED
+
+
+def test_several_payments_are_for_who_may_pay_in_one_way_at_least() -> None:
+    bundle = Bundle(parts=(Part(Unread("malformed", "no")),))
+    for methods, is_refused in (("pay_invoice", False), ("pay_keysend", False), ("get_balance make_invoice", True)):
+        answer = refuse_caller(replace(GRANT, methods=frozenset(methods.split())), NOW, bundle)
+        assert (None if answer is None else answer.reason) == (Reason.NOT_PERMITTED if is_refused else None)
 
 
 @pytest.mark.parametrize(

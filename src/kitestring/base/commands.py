@@ -167,12 +167,14 @@ class Bundle(Command, frozen=True, kw_only=True):
     """Make several payments that were asked for in one request, each on its own and in this order.
 
     What is not begun until ``begin_until`` (Unix seconds) is not begun any more. ``expires_at`` is the request's own
-    end, 0 for none. The engine fills both in as it claims the request.
+    end, and what is refused of it is kept until ``refused_until``; 0 for none. The engine fills them in as it claims
+    the request.
     """
 
     parts: tuple[Part, ...]
     begin_until: int = 0
     expires_at: int = 0
+    refused_until: int = 0
 
 
 class CallMethod(Command, frozen=True, kw_only=True):

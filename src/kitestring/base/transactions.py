@@ -193,6 +193,19 @@ class ClaimBundle(Tx[Claimed | Finished | Running | Denied], frozen=True):
     request: Request
 
 
+class EndBundle(Tx[Done], frozen=True):
+    """Finish the request of a bundle without a word, once each of its parts (``parts`` are their ids) is claimed or
+    refused: those have the answers. What was asked for is kept no longer. Where nothing of its parts is kept but
+    refusals, it is one itself, until ``until`` (Unix seconds, None: it has no age) and as :class:`Refuse` bounds
+    them."""
+
+    request_id: str
+    parts: tuple[str, ...]
+    until: int | None
+    now: int
+    max_number: int
+
+
 # ---------------------------------------------------------------- approvals
 
 

@@ -3,7 +3,7 @@
 The bundle itself is claimed first (``ClaimBundle``), with all of its parts in the command, and is on disk before any of
 them is begun. So a crash in the middle leaves a row from which the rest is carried on; the parts that were claimed are
 known by their own ids, and are begun once. When every part is claimed or refused, the bundle is finished without a
-word: the replies are those of its parts.
+word (``EndBundle``): the replies are those of its parts. What is refused of it is kept no longer than other refusals.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from kitestring.base.commands import Bundle, Part, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.records import BUNDLE, Request
-from kitestring.base.transactions import ClaimBundle, Denied, Finished, Running
-from kitestring.engine.answers import Answers, new_request, part_id, told
+from kitestring.base.transactions import ClaimBundle, Denied, EndBundle, Finished, Running
+from kitestring.engine.answers import MAX_REFUSALS, Answers, new_request, part_id, told
 from kitestring.engine.context import Context, Incoming, pauses
 from kitestring.engine.grants import Grants
 from kitestring.engine.payments import Payments
@@ -47,7 +47,9 @@ class Bundles:
             await self._payments.refuse(incoming, refused)
             return
         until = min(filter(None, (now + self._context.limits.send_within_s, incoming.expires_at)))
-        bundle = replace(bundle, begin_until=until, expires_at=incoming.expires_at or 0)
+        bundle = replace(
+            bundle, begin_until=until, expires_at=incoming.expires_at or 0, refused_until=incoming.refused_until or 0
+        )
         request = new_request(replace(incoming, command=bundle), now, BUNDLE)
         answer = await self._context.store.apply(ClaimBundle(request))
         if isinstance(answer, Denied):
@@ -66,7 +68,9 @@ class Bundles:
     async def _carry_out(self, request: Request, bundle: Bundle) -> None:
         for number, part in enumerate(bundle.parts):
             await self._begin(request, bundle, number, part)
-        await self._answers.finish_with(request, self._answers.silence(request))
+        parts = tuple(part_id(request.request_id, number) for number in range(len(bundle.parts)))
+        now, until = self._context.clock.now(), _refused_until(bundle)
+        await self._context.record(EndBundle(request.request_id, parts, until, now, MAX_REFUSALS))
 
     async def _begin(self, request: Request, bundle: Bundle, number: int, part: Part) -> None:
         """Begin a part, however often the ledger refuses to store that: nobody else would."""
@@ -85,7 +89,7 @@ class Bundles:
         payment = wanted if isinstance(wanted, PayInvoice) else None
         incoming = Incoming(
             part_id(request.request_id, number), request.wire, request.grant_id, payment or bundle, part.reply_to,
-            request.sent_at, bundle.expires_at or None, known=request.grant_id,
+            request.sent_at, bundle.expires_at or None, _refused_until(bundle), known=request.grant_id,
         )  # fmt: skip
         if not isinstance(wanted, PayInvoice):
             await self._answers.refuse(incoming, Refused(Reason(wanted.reason), wanted.message))
@@ -93,3 +97,9 @@ class Bundles:
             await self._payments.refuse(incoming, _TOO_LATE)
         else:
             await self._payments.handle(incoming, wanted)
+
+
+def _refused_until(bundle: Bundle) -> int | None:
+    """The time until which a refusal of it is kept: not before its parts are not begun any more, or one that was
+    refused and is forgotten would be begun after all."""
+    return max(bundle.refused_until, bundle.begin_until + 1) if bundle.refused_until else None

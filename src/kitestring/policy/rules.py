@@ -40,31 +40,31 @@ from kitestring.policy.budget import charges, renews_at
 from kitestring.policy.calendar import time_text
 from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
 
-#: The name that a grant lists to allow a command. None = every grant may.
-PERMISSIONS: Final[dict[type[AnyCommand], str | None]] = {
-    PayInvoice: "pay_invoice",
-    Bundle: None,  # each of its payments needs its own
-    MakeInvoice: "make_invoice",
-    MakeHoldInvoice: "make_hold_invoice",
-    SettleHold: "settle_hold_invoice",
-    CancelHold: "cancel_hold_invoice",
-    LookupInvoice: "lookup_invoice",
-    LookupPayment: "lookup_invoice",  # another form of the same question
-    ListTransactions: "list_transactions",
-    GetBalance: "get_balance",
-    GetBudget: "get_budget",
-    GetInfo: None,
-}
 #: The name for a payment without an invoice.
 KEYSEND: Final = "pay_keysend"
+#: The names of which a grant lists one to allow a command. None at all = every grant may.
+PERMISSIONS: Final[dict[type[AnyCommand], tuple[str, ...]]] = {
+    PayInvoice: ("pay_invoice",),
+    Bundle: ("pay_invoice", KEYSEND),  # and each of its payments needs its own
+    MakeInvoice: ("make_invoice",),
+    MakeHoldInvoice: ("make_hold_invoice",),
+    SettleHold: ("settle_hold_invoice",),
+    CancelHold: ("cancel_hold_invoice",),
+    LookupInvoice: ("lookup_invoice",),
+    LookupPayment: ("lookup_invoice",),  # another form of the same question
+    ListTransactions: ("list_transactions",),
+    GetBalance: ("get_balance",),
+    GetBudget: ("get_budget",),
+    GetInfo: (),
+}
 
 
-def permission_of(command: AnyCommand) -> str | None:
-    """The name that a grant lists to allow this very command; None = every grant may."""
+def permissions_of(command: AnyCommand) -> tuple[str, ...]:
+    """The names of which a grant lists one to allow this very command; none at all = every grant may."""
     if isinstance(command, PayInvoice) and isinstance(command.destination, Keysend):
-        return KEYSEND
+        return (KEYSEND,)
     if isinstance(command, CallMethod):
-        return command.permission
+        return (command.permission,)
     return PERMISSIONS[type(command)]
 
 
@@ -131,10 +131,10 @@ def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused
         return Refused(Reason.CONNECTION_ENDED, "this connection has expired")
     if grant.wire == OWNER_WIRE:
         return refuse_right(grant, NEEDED[type(command)], now, "this")
-    permission = permission_of(command)
-    if permission is None or permission in grant.methods:
+    permissions = permissions_of(command)
+    if not permissions or not grant.methods.isdisjoint(permissions):
         return None
-    return Refused(Reason.NOT_PERMITTED, f"this connection has no permission for {permission}")
+    return Refused(Reason.NOT_PERMITTED, f"this connection has no permission for {permissions[0]}")
 
 
 def refuse_invoice(

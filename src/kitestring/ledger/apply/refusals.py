@@ -49,14 +49,15 @@ def refuse(batch: Batch, tx: Refuse) -> Done | Unstored | Finished | Running:
         assert known is not None  # noqa: S101 - it is what was in the way
         return known
     batch.counts.count_refused(request.grant_id, 1, size if has_room else 0)
-    if before.number >= tx.max_number:
-        _forget_oldest(batch, request.grant_id)
+    make_room(batch, request.grant_id, tx.max_number)
     return Done() if has_room else Unstored()
 
 
-def _forget_oldest(batch: Batch, grant_id: str) -> None:
-    """Make room. Those of requests from the future are the last to go: once they do, everything up to that time is
-    refused, or the request would be carried out when it has come."""
+def make_room(batch: Batch, grant_id: str, max_number: int) -> None:
+    """Forget the oldest refusals of a grant that has more than so many. Those of requests from the future are the last
+    to go: once they do, everything up to that time is refused, or the request would be carried out when it has come."""
+    if batch.counts.refusals(grant_id).number <= max_number:
+        return
     oldest = batch.execute(_OLDEST, (batch.service, grant_id, FORGET_OLDEST)).fetchall()
     horizon = 1 + max(sent_at for _, sent_at, _ in oldest)
     batch.counts.count_refused(grant_id, -len(oldest), -sum(size for *_, size in oldest), horizon)

@@ -15,6 +15,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.RecordPayment: payments.record_payment,
     t.ResolvePayment: payments.resolve_payment,
     t.ClaimBundle: bundles.claim_bundle,
+    t.EndBundle: bundles.end_bundle,
     t.AskOwner: approvals.ask_owner,
     t.AwaitApproval: approvals.await_approval,
     t.Decide: approvals.decide,

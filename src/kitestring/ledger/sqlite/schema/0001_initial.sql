@@ -123,7 +123,8 @@ CREATE TABLE offers (
 -- ------------------------------------------------------------ requests
 
 -- `reply` is the message that finished it, `invoice` the invoice that it asked for. One with `until` was refused and never
--- claimed: it keeps its id, and its reply if there was room for it, until that time.
+-- claimed: it keeps its id, and its reply if there was room for it, until that time. So does a bundle of which nothing
+-- was claimed.
 CREATE TABLE requests (
   request INTEGER PRIMARY KEY,
   service INTEGER NOT NULL,
@@ -141,7 +142,7 @@ CREATE TABLE requests (
   until INTEGER,
   UNIQUE (service, request_id),
   CHECK ((finished_at IS NULL) = (reply IS NULL) OR finished_at IS NOT NULL AND until IS NOT NULL),
-  CHECK (until IS NULL OR finished_at IS NOT NULL AND payment_id = '' AND invoice IS NULL)
+  CHECK (until IS NULL OR finished_at IS NOT NULL AND (payment_id = '' OR payment_id = 'bundle') AND invoice IS NULL)
 ) STRICT;
 -- Of what may be forgotten: the owner's keys are kept for ever, and no round of forgetting walks over them.
 CREATE INDEX requests_by_time ON requests (service, received_at) WHERE until IS NULL AND wire <> 'control';
