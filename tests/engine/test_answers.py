@@ -166,6 +166,46 @@ async def test_a_refusal_keeps_id_and_reply_until_its_time_and_what_was_asked_on
         assert [await rig.store.request(name) is None for name in ("r1", "r2")] == [True, False]
 
 
+def test_what_is_paid_already_is_said_to_every_request_and_kept_within_bounds(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.answers.MAX_ANSWER_BYTES", 1_000)
+
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            await rig.grant("app")
+            invoice = life.node.outside_invoice()
+            await rig.pay("r0", "app", invoice, AMOUNT)
+            paid = await rig.answer("r0")
+
+            async def again(name: str) -> None:
+                asked, now = rig.paying(invoice, AMOUNT), rig.clock.now()
+                await rig.engine.handle(Incoming(name, "nwc", "app", asked, NWC, now, refused_until=now + 360))
+                await rig.delivery.flush()
+
+            names = [f"r{number}" for number in range(1, 12)]
+            for name in names:
+                await again(name)
+                assert rig.told(name) == [paid]
+            assert (await rig.store.unclaimed("app")).answer_bytes <= 1_000
+            life.audit()
+            for name in names:
+                await again(name)
+            assert rig.told("r1") == [paid, paid]
+            assert rig.told("r11") == [paid], "beyond the bound a copy is met with silence"
+            await life.clock.sleep(29 * 86_400)
+            await rig.store.apply(ForgetRefusals(rig.clock.now(), 0))
+            assert await rig.engine.known("r1")
+            await life.clock.sleep(2 * 86_400)
+            await rig.store.apply(ForgetRefusals(rig.clock.now(), 0))
+            assert not await rig.engine.known("r1")
+            assert len(life.node.sends) == 1
+        life.audit()
+
+    story()
+
+
 @virtual
 async def test_silence_about_what_no_age_refuses_is_kept_as_answers_are(life: Life) -> None:
     async with life.service(start=False) as rig:

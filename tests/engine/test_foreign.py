@@ -13,6 +13,7 @@ from kitestring.base.commands import CallMethod
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import MethodCalled, Outcome, Refused
 from kitestring.base.plugins import Asker, MethodPlugin
+from kitestring.base.transactions import ForgetRefusals
 from kitestring.engine.context import Incoming
 from kitestring.engine.foreign import HANDLER_S, MAX_AT_WORK, MAX_RESULT_BYTES
 from tests.kit.clock import virtual
@@ -23,6 +24,14 @@ SECRET = "the words of a library with a secret in them"
 
 class Text(msgspec.Struct):
     text: str = ""
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The bytes of answers that are kept of a grant here: some of them."""
+    monkeypatch.setattr("kitestring.engine.foreign.MAX_REPLY_BYTES", 2_000)
+    monkeypatch.setattr("kitestring.engine.foreign.MAX_KEPT_BYTES", 8_000)
+    return 8_000
 
 
 class Toys:
@@ -135,6 +144,67 @@ async def test_slow_methods_hold_up_no_more_than_their_number(life: Life) -> Non
         assert refused.reason is Reason.RATE_LIMITED
         await asyncio.gather(*calls)
         assert isinstance(await ask(rig, "hello", "r2"), MethodCalled)
+
+
+def test_of_the_answers_to_one_grant_no_more_is_kept_than_a_number_of_bytes(life: Life, small: int) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            toys = await ready(rig)
+            await rig.grant("other", methods="toys", account="purse")
+            told = [await ask(rig, "x" * 900, f"r{number}") for number in range(12)]
+            refused = [one for one in told if isinstance(one, Refused)]
+            assert {one.reason for one in refused} == {Reason.RATE_LIMITED}
+            assert 3 <= len(toys.asked) == 12 - len(refused) < 12
+            assert (await rig.store.unclaimed("app")).answer_bytes <= small
+            copies = [await ask(rig, "x" * 900, f"r{number}") for number in range(12)]
+            assert copies == told, "whatever was said is said again"
+            assert isinstance(await ask(rig, "hello", "o1", "other"), MethodCalled)
+            life.audit()
+            await rig.delivery.flush()
+            await life.clock.sleep(301)
+            await rig.store.apply(ForgetRefusals(rig.clock.now(), 0))
+            assert await rig.store.request("r0") is None
+            assert isinstance(await ask(rig, "hello", "new"), MethodCalled)
+        life.audit()
+
+    story()
+
+
+def test_calls_that_come_at_once_leave_room_for_each_others_answers(life: Life, small: int) -> None:
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            toys = await ready(rig)
+            await asyncio.gather(*(ask(rig, "x" * 900, f"r{number}") for number in range(12)))
+            assert 3 <= len(toys.asked) < 12
+            assert (await rig.store.unclaimed("app")).answer_bytes <= small
+
+    story()
+
+
+def test_a_call_whose_answer_was_forgotten_is_not_carried_out_by_a_copy(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.answers.MAX_REFUSALS", 2)
+    monkeypatch.setattr("kitestring.ledger.apply.refusals.FORGET_OLDEST", 1)
+
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            toys = await ready(rig)
+            sent_at = rig.clock.now()
+            for number in range(3):
+                assert isinstance(await ask(rig, f"call {number}", f"r{number}"), MethodCalled)
+                await life.clock.sleep(1)
+            assert await rig.store.request("r0") is None
+            command = CallMethod(method="echo", permission="toys", params=b'{"text":"call 0"}')
+            await rig.engine.handle(Incoming("r0", "nwc", "app", command, b"", sent_at, refused_until=sent_at + 300))
+            assert rig.told("r0")[-1] == Refused(Reason.STALE_REQUEST)
+            assert [text for text, _ in toys.asked] == ["call 0", "call 1", "call 2"]
+        life.audit()
+
+    story()
 
 
 @virtual

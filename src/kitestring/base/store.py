@@ -50,6 +50,14 @@ class Places(msgspec.Struct, frozen=True, gc=False):
     invoices: dict[str, int]
 
 
+class Unclaimed(msgspec.Struct, frozen=True, gc=False):
+    """The requests of a grant that were never claimed: the bytes of the replies that are kept and refuse nothing, and
+    the time (Unix seconds) before which everything is refused, since it may have been forgotten."""
+
+    answer_bytes: int
+    refused_before: int
+
+
 class Reads(Protocol):
     """Everything that is read. Raises KitestringError(INTERNAL) when the database cannot be read."""
 
@@ -159,6 +167,10 @@ class Reads(Protocol):
     ) -> tuple[bool, tuple[int, ...]]:
         """Whether this request is in the ledger already, and how many invoices of each of these holders wait for a
         payer at this node."""
+        ...
+
+    async def unclaimed(self, grant_id: str) -> Unclaimed:
+        """The figures of what is kept of a grant's requests that were never claimed."""
         ...
 
     # ------------------------------------------------------------ approvals

@@ -87,7 +87,8 @@ class More(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unstored(msgspec.Struct, frozen=True, gc=False):
-    """The request is refused for good, without its words, which are too many: whoever applied it says them, once."""
+    """The request is never claimed any more, and its reply is not kept, for there are too many: whoever applied it says
+    it, once."""
 
 
 class DecisionStored(msgspec.Struct, frozen=True):
@@ -400,9 +401,10 @@ class Refuse(Tx[Done | Unstored | Finished | Running], frozen=True):
     """Refuse a request that was never claimed, so that it never will be: until ``until`` (Unix seconds), its id and its
     reply are kept, and nothing else of it. ``until`` must lie behind the end of its age window, by every clock.
 
-    ``reply`` None is silence. The replies kept of one grant have at most ``max_bytes``; beyond that only the id is. Of
-    one grant ``max_number`` refusals are kept; beyond that the oldest are forgotten, and what it has sent before them
-    is refused for ever. Unstored also for what that refuses already.
+    ``reply`` None is silence; it may also be an answer to what needs no claim. The replies kept of one grant have at
+    most ``max_bytes``, those that refuse and those that answer each for themselves; beyond that only the id is. Of one
+    grant ``max_number`` refusals are kept, answers among them; beyond that the oldest are forgotten, and what it has
+    sent before them is refused for ever. Unstored also for what that refuses already.
     """
 
     request: Request

@@ -26,6 +26,11 @@ MAX_REFUSAL_BYTES: Final = 1_048_576
 #: Refusals that are kept of one grant, 2 MiB of them: 7,000, and they stay for some minutes. One that is refused more
 #: than that forgets its oldest, and hears "too old" of what it has sent before them.
 MAX_REFUSALS: Final = 2 * 1_048_576 // REFUSAL_BYTES
+#: Bytes of the replies that are kept of what one grant was answered without a claim, once more: about 600 of them.
+#: Beyond that each is said once; whoever asks anew is answered anew.
+MAX_ANSWER_BYTES: Final = 1_048_576
+#: Seconds that such an answer is kept: as long as every other one.
+ANSWER_KEPT_S: Final = 30 * 86_400
 
 
 def part_id(request_id: str, number: int) -> str:
@@ -118,12 +123,30 @@ class Answers:
         else:
             await self.refuse_until(incoming.refused_until, request, None)
 
+    async def confirm(self, incoming: Incoming, outcome: Outcome, grant_id: str = "") -> None:
+        """Answer what needs no claim, because nothing is changed by it: kept as other answers are, in bounds of its
+        own. ``grant_id``: the grant under which it is, if it is not the one that it came by. Raises KitestringError
+        when the disk refuses; then nothing was said."""
+        now = self._context.clock.now()
+        request = unclaimed_request(incoming, now)
+        request = replace(request, grant_id=grant_id or request.grant_id)
+        if incoming.refused_until is None:
+            await self.store(request, outcome)
+        else:
+            until = max(incoming.refused_until, now + ANSWER_KEPT_S)
+            await self.answer_until(until, request, outcome, MAX_ANSWER_BYTES)
+
     async def refuse_until(self, until: int, request: Request, refused: Refused | None) -> None:
         """Refuse a request until its age does (``until``, Unix seconds), with silence if ``refused`` is None. Raises
         KitestringError when the disk refuses; then nothing was said."""
+        await self.answer_until(until, request, refused, MAX_REFUSAL_BYTES)
+
+    async def answer_until(self, until: int, request: Request, outcome: Outcome | None, max_bytes: int) -> None:
+        """The same for any answer to a request that was never claimed. Of its kind ``max_bytes`` are kept of a grant;
+        beyond that it is said once."""
         now = self._context.clock.now()
-        reply = None if refused is None else self._make(request, refused, REPLY)
-        answer = await self._context.store.apply(Refuse(request, until, now, reply, MAX_REFUSAL_BYTES, MAX_REFUSALS))
+        reply = None if outcome is None else self._make(request, outcome, REPLY)
+        answer = await self._context.store.apply(Refuse(request, until, now, reply, max_bytes, MAX_REFUSALS))
         if isinstance(answer, Unstored) and reply is not None:
             self._context.deliver((reply,))
         elif not isinstance(answer, Unstored):

@@ -170,10 +170,10 @@ class Debits:
     async def _store(self, incoming: Incoming, grant: Grant | None, outcome: Outcome) -> None:
         """Tell it: stored where it is a known key's, said at once to a stranger, who may ask again."""
         known = grant.grant_id if grant is not None and grant.caller else incoming.known
-        request = unclaimed_request(incoming, self._context.clock.now())
         if known:
-            await self._answers.store(msgspec.structs.replace(request, grant_id=known), outcome)
+            await self._answers.confirm(incoming, outcome, known)
         else:
+            request = unclaimed_request(incoming, self._context.clock.now())
             self._context.deliver(self._answers.replies((request,), (outcome,)))
 
     async def _refuse(self, incoming: Incoming, refused: Refused) -> Refused | None:

@@ -15,7 +15,7 @@ from kitestring.base.outcomes import HoldEnded, Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice, Request
 from kitestring.base.transactions import Claimed, Committed, DecideHold, Denied, Finished, HoldPayment, Running, Stale
-from kitestring.engine.answers import Answers, new_request, unclaimed_request
+from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
 from kitestring.engine.hold_pursuit import Followed, HoldPursuit
@@ -79,7 +79,7 @@ class Holds:
         if isinstance(answer, Refused):
             await self._answers.refuse(incoming, answer)
         elif answer is not None:
-            await self._answers.store(unclaimed_request(incoming, self._context.clock.now()), answer)
+            await self._answers.confirm(incoming, answer)
         return None
 
     async def _decide(self, incoming: Incoming, command: SettleHold | CancelHold) -> HoldEnded | Refused | None:

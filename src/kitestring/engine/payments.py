@@ -31,7 +31,7 @@ from kitestring.base.transactions import (
     Stale,
 )
 from kitestring.base.zones import Zone
-from kitestring.engine.answers import Answers, new_request, unclaimed_request
+from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.claims import Ours, new_payment, ours, with_preimage
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.forgotten import may_have_paid
@@ -291,8 +291,7 @@ class Payments:
             case Finished():
                 self._context.deliver(decided.messages)
             case AlreadyPaid():
-                request = unclaimed_request(incoming, self._context.clock.now())
-                await self._answers.store(request, paid(decided.payment))
+                await self._answers.confirm(incoming, paid(decided.payment))
             case Refused():
                 await self.refuse(incoming, decided)
             case _:

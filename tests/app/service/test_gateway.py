@@ -478,7 +478,7 @@ async def test_where_nothing_can_be_kept_of_a_refusal_nothing_is_said(life: Life
     assert len(life.node.sends) == 1
 
 
-@pytest.mark.parametrize(("pays_s", "unstored"), [(30, "ClaimPayment"), (0, "Answer")], ids=["under way", "made"])
+@pytest.mark.parametrize(("pays_s", "unstored"), [(30, "ClaimPayment"), (0, "Refuse")], ids=["under way", "made"])
 def test_a_second_request_for_a_payment_that_is_made_or_under_way_is_not_told_that_nothing_was_done(
     life: Life, pays_s: int, unstored: str
 ) -> None:

@@ -129,10 +129,17 @@ def refuse(
     until: int = NOW + 360,
     max_bytes: int = 1_000,
     max_number: int = 1_000,
+    is_no: bool = True,
     **of: Any,
 ) -> Refuse:
-    """With ``text`` None in silence."""
-    return Refuse(request(name, **of), until, NOW, None if text is None else reply(name, text), max_bytes, max_number)
+    """With ``text`` None in silence; without ``is_no`` an answer."""
+    said = None if text is None else replace(reply(name, text), is_no=is_no)
+    return Refuse(request(name, **of), until, NOW, said, max_bytes, max_number)
+
+
+def no(name: str, text: str = "no") -> Message:
+    """The reply of :func:`refuse`, as it is stored."""
+    return replace(reply(name, text), is_no=True)
 
 
 def credit(name: str, received: int = 500, cursor: bytes = b"", *messages: Message) -> Credit:

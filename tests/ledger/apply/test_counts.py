@@ -52,11 +52,13 @@ async def test_what_is_kept_of_refusals_is_read_until_it_changes_and_its_horizon
     store: Store, ledger: Path
 ) -> None:
     with batch(ledger) as one:
-        assert one.counts.refusals("app") == (0, 0, 0)
-        one.counts.count_refused("app", 2, 100, 50)
-        one.counts.count_refused("app", -1, -30, 40)
-        assert one.counts.refusals("app") == (1, 70, 50)
+        assert one.counts.refusals("app") == (0, 0, 0, 0)
+        one.counts.count_refused("app", 2, 100, 9)
+        one.counts.refuse_before("app", 50)
+        one.counts.count_refused("app", -1, -30, -4)
+        one.counts.refuse_before("app", 40)
+        assert one.counts.refusals("app") == (1, 70, 5, 50)
     with batch(ledger) as one:
-        assert one.counts.refusals("app") == (1, 70, 50)
-        assert one.counts.refusals("bobs") == (0, 0, 0)
-        one.counts.count_refused("app", -1, -70)  # or the audit would miss its row
+        assert one.counts.refusals("app") == (1, 70, 5, 50)
+        assert one.counts.refusals("bobs") == (0, 0, 0, 0)
+        one.counts.count_refused("app", -1, -70, -5)  # or the audit would miss its row

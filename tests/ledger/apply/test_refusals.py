@@ -9,7 +9,7 @@ import pytest
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import CONTROL_WIRE
-from kitestring.base.store import Store
+from kitestring.base.store import Store, Unclaimed
 from kitestring.base.transactions import (
     Claimed,
     ClaimPayment,
@@ -35,10 +35,10 @@ from tests.kit.ledger.values import (
     claim,
     execute,
     fail,
+    no,
     payment,
     record_invoice,
     refuse,
-    reply,
     request,
 )
 
@@ -49,9 +49,9 @@ KEY = "a1" * 32
 async def test_what_was_refused_is_never_claimed(store: Store) -> None:
     for name in ("ask-a", "want-i"):
         assert await store.apply(refuse(name)) == Done()
-        assert await store.messages(name) == (reply(name, "no"),)
-    assert await store.apply(claim("a")) == Finished((reply("ask-a", "no"),))
-    assert await store.apply(record_invoice("i")) == Finished((reply("want-i", "no"),))
+        assert await store.messages(name) == (no(name),)
+    assert await store.apply(claim("a")) == Finished((no("ask-a"),))
+    assert await store.apply(record_invoice("i")) == Finished((no("want-i"),))
     assert await store.request("ask-a") == request("ask-a", command=b"", reply_to=b"")
 
 
@@ -63,7 +63,7 @@ async def test_silence_is_a_refusal_too(store: Store) -> None:
 
 async def test_what_was_answered_or_claimed_before_is_not_refused(store: Store) -> None:
     await store.apply(refuse("r", "first"))
-    assert await store.apply(refuse("r", "second")) == Finished((reply("r", "first"),))
+    assert await store.apply(refuse("r", "second")) == Finished((no("r", "first"),))
     await store.apply(claim("a"))
     assert await store.apply(refuse("ask-a")) == Running()
     assert await store.apply(fail("a", answered("a"))) is not None
@@ -80,6 +80,27 @@ async def test_a_grant_keeps_the_words_of_its_refusals_up_to_its_bytes_and_the_i
     await store.apply(MarkSent(await all_sent(store)))
     assert await store.apply(EVER) == Done()
     assert await store.apply(refuse("r4", sent_at=NOW + 1, max_bytes=size)) == Done()
+
+
+async def test_answers_have_bytes_of_their_own_and_are_counted_with_the_refusals(
+    store: Store, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.refusals.FORGET_OLDEST", 5)
+    size = len(b"no") + len(b"event no") + len(b"to")
+    assert await store.apply(refuse("n1", max_bytes=size)) == Done()
+    answers = [await store.apply(refuse(f"a{number}", is_no=False, max_bytes=2 * size)) for number in range(3)]
+    assert answers == [Done(), Done(), Unstored()]
+    assert await store.apply(refuse("n2", max_bytes=size)) == Unstored()
+    assert await store.unclaimed("app") == Unclaimed(2 * size, 0)
+    assert audit(ledger, SERVICE) == []
+    await store.apply(MarkSent(await all_sent(store)))
+    assert await store.apply(refuse("new", sent_at=NOW + 9, max_number=5)) == Done()
+    assert await store.unclaimed("app") == Unclaimed(0, NOW + 1), "the oldest have made room"
+    assert await store.unclaimed("bobs") == Unclaimed(0, 0)
+    assert audit(ledger, SERVICE) == []
+    await store.apply(EVER)
+    assert (await store.unclaimed("bobs")).refused_before == 0
+    assert audit(ledger, SERVICE) == []
 
 
 async def test_a_refusal_is_forgotten_after_its_time_and_refuses_all_that_is_as_old(store: Store) -> None:

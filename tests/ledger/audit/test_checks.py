@@ -117,6 +117,10 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "refusals whose bytes were forgotten": ("I6", ("UPDATE refusals SET bytes = 0 WHERE service = 1",)),
+    "answers without a claim whose bytes nobody counted": (
+        "I6",
+        ("UPDATE refusals SET answer_bytes = 7 WHERE service = 1",),
+    ),
     "refusals whose bytes nobody counted": ("I6", ("DELETE FROM refusals WHERE service = 1",)),
     "a reply that is not the request's own": (
         "I6",

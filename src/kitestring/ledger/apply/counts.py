@@ -20,18 +20,20 @@ _OPEN_OF_GRANT: Final = _OPEN_PAYMENTS.format(" AND grant_id = ?")
 _OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
 _NONE_OPEN: Final = "DELETE FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
-_REFUSED: Final = "SELECT number, bytes, refused_before FROM refusals WHERE service = ? AND grant_id = ?"
+_REFUSED: Final = "SELECT number, bytes, answer_bytes, refused_before FROM refusals WHERE service = ? AND grant_id = ?"
 _SET_REFUSED: Final = (
-    "INSERT INTO refusals VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-    " SET number = excluded.number, bytes = excluded.bytes, refused_before = excluded.refused_before"
+    "INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number,"
+    " bytes = excluded.bytes, answer_bytes = excluded.answer_bytes, refused_before = excluded.refused_before"
 )
 
 
 class Refusals(NamedTuple):
-    """One row of ``refusals``: their number, the bytes of their replies, and the time before which all is refused."""
+    """One row of ``refusals``: their number, the bytes of the replies that refuse and of those that do not, and the
+    time before which all is refused."""
 
     number: int
     bytes: int
+    answer_bytes: int
     refused_before: int
 
 
@@ -103,7 +105,7 @@ class Counts:
         known = self._refusals.get(grant_id)
         if known is None:
             row = self._connection.execute(_REFUSED, (self._service, grant_id)).fetchone()
-            known = Refusals(0, 0, 0) if row is None else Refusals(*row)
+            known = Refusals(0, 0, 0, 0) if row is None else Refusals(*row)
         return known
 
     @property
@@ -117,8 +119,14 @@ class Counts:
             return self.refusals(grant_id).refused_before
         return looked_up
 
-    def count_refused(self, grant_id: str, number: int, size: int, refused_before: int = 0) -> None:
-        """So many refusals more, or less, whose replies have ``size`` bytes; the horizon moves forward only."""
+    def count_refused(self, grant_id: str, number: int, size: int, answer_size: int = 0) -> None:
+        """So many refusals more, or less: their replies have ``size`` bytes, those that answer ``answer_size``."""
         old = self.refusals(grant_id)
-        before = max(old.refused_before, refused_before)
-        self._refusals[grant_id] = Refusals(old.number + number, old.bytes + size, before)
+        self._refusals[grant_id] = Refusals(
+            old.number + number, old.bytes + size, old.answer_bytes + answer_size, old.refused_before
+        )
+
+    def refuse_before(self, grant_id: str, sent_at: int) -> None:
+        """Refuse what a grant has sent before this time; it moves forward only."""
+        old = self.refusals(grant_id)
+        self._refusals[grant_id] = old._replace(refused_before=max(old.refused_before, sent_at))

@@ -1,9 +1,12 @@
-"""Refusals: a request that was never claimed, and never will be. Its id and its reply are kept, for a time.
+"""Refusals: a request that was never claimed, and never will be. Its id and its reply are kept, for a time. So are
+answers to what needs no claim.
 
 An app may cause as many as it sends requests, so what is kept of one grant has a bound. Beyond it the oldest are
 forgotten, and everything that this grant has sent before them is refused from then on: a flood closes the past to the
 app that sends it, and nothing to others.
 """
+
+# ruff: noqa: S608 - what is pasted into statements are constants of this room, never a value
 
 from __future__ import annotations
 
@@ -22,15 +25,18 @@ FORGET_OLDEST: Final = 64
 #: horizon, or it would refuse everybody until that time has come.
 MOST_AHEAD_S: Final = 3_600
 
-_OVER: Final = """
-SELECT r.request_id, r.grant_id, min(r.sent_at, r.received_at + ?5),
-  coalesce(length(m.plaintext) + length(m.event) + length(m.address), 0)
+#: The bytes of a reply that refuses, and of one that answers.
+_SIZES: Final = """
+  iif(m.is_no, length(m.plaintext) + length(m.event) + length(m.address), 0),
+  iif(m.is_no = 0, length(m.plaintext) + length(m.event) + length(m.address), 0)"""
+_OVER: Final = f"""
+SELECT r.request_id, r.grant_id, min(r.sent_at, r.received_at + ?5), {_SIZES}
 FROM requests r LEFT JOIN outbox m ON m.message = r.reply
 WHERE r.service = ?1 AND r.until IS NOT NULL AND r.until < ?2
   AND (m.message IS NULL OR m.signed_at < ?4 OR m.message <= ?3 AND m.next_at IS NULL)
 ORDER BY r.until LIMIT ?6"""
-_OLDEST: Final = """
-SELECT r.request_id, r.sent_at, coalesce(length(m.plaintext) + length(m.event) + length(m.address), 0)
+_OLDEST: Final = f"""
+SELECT r.request_id, r.sent_at, {_SIZES}
 FROM requests r INDEXED BY requests_refused_by_grant LEFT JOIN outbox m ON m.message = r.reply
 WHERE r.service = ? AND r.grant_id = ? AND r.until IS NOT NULL ORDER BY r.sent_at LIMIT ?"""
 
@@ -42,13 +48,13 @@ def refuse(batch: Batch, tx: Refuse) -> Done | Unstored | Finished | Running:
     before = batch.counts.refusals(request.grant_id)
     if request.sent_at < before.refused_before:
         return batch.known(request.request_id) or Unstored()
-    size = 0 if reply is None else _size(reply)
-    has_room = before.bytes + size <= tx.max_bytes if size else True
+    sizes = _sizes(reply)
+    has_room = not reply or (before.bytes if reply.is_no else before.answer_bytes) + sum(sizes) <= tx.max_bytes
     if not batch.insert_refused(request, reply if has_room else None, tx.now, tx.until):
         known = batch.known(request.request_id)
         assert known is not None  # noqa: S101 - it is what was in the way
         return known
-    batch.counts.count_refused(request.grant_id, 1, size if has_room else 0)
+    batch.counts.count_refused(request.grant_id, 1, *(sizes if has_room else (0, 0)))
     make_room(batch, request.grant_id, tx.max_number)
     return Done() if has_room else Unstored()
 
@@ -59,13 +65,16 @@ def make_room(batch: Batch, grant_id: str, max_number: int) -> None:
     if batch.counts.refusals(grant_id).number <= max_number:
         return
     oldest = batch.execute(_OLDEST, (batch.service, grant_id, FORGET_OLDEST)).fetchall()
-    horizon = 1 + max(sent_at for _, sent_at, _ in oldest)
-    batch.counts.count_refused(grant_id, -len(oldest), -sum(size for *_, size in oldest), horizon)
+    for _, _, size, answer_size in oldest:
+        batch.counts.count_refused(grant_id, -1, -size, -answer_size)
+    batch.counts.refuse_before(grant_id, 1 + max(sent_at for _, sent_at, _, _ in oldest))
     batch.forget(request_id for request_id, *_ in oldest)
 
 
-def _size(reply: Message) -> int:
-    return len(reply.plaintext) + len(reply.event) + len(reply.address)
+def _sizes(reply: Message | None) -> tuple[int, int]:
+    """The bytes of a reply, as :data:`_SIZES` tells them apart."""
+    size = 0 if reply is None else len(reply.plaintext) + len(reply.event) + len(reply.address)
+    return (0, size) if reply is not None and not reply.is_no else (size, 0)
 
 
 def forget_refusals(batch: Batch, tx: ForgetRefusals) -> Done | More:
@@ -74,9 +83,9 @@ def forget_refusals(batch: Batch, tx: ForgetRefusals) -> Done | More:
     sent = message_id(batch.service, sent_position(batch))
     which = (batch.service, tx.before, sent, tx.unsent_before, MOST_AHEAD_S, FORGET_LIMIT)
     over = batch.execute(_OVER, which).fetchall()
-    horizon = max((1 + sent_at for _, _, sent_at, _ in over), default=0)
+    horizon = max((1 + sent_at for _, _, sent_at, _, _ in over), default=0)
     batch.sums.refused_before = max(batch.sums.refused_before, horizon)
-    for _, grant_id, _, size in over:
-        batch.counts.count_refused(grant_id, -1, -size)
+    for _, grant_id, _, size, answer_size in over:
+        batch.counts.count_refused(grant_id, -1, -size, -answer_size)
     batch.forget(request_id for request_id, *_ in over)
     return More() if len(over) == FORGET_LIMIT else Done()

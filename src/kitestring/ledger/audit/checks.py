@@ -118,14 +118,19 @@ _refusals = listed(
     """
 WITH counted AS (
   SELECT r.grant_id, count(*) AS number,
-    coalesce(sum(length(m.plaintext) + length(m.event) + length(m.address)), 0) AS bytes
+    coalesce(sum(length(m.plaintext) + length(m.event) + length(m.address)) FILTER (WHERE m.is_no), 0) AS bytes,
+    coalesce(sum(length(m.plaintext) + length(m.event) + length(m.address)) FILTER (WHERE NOT m.is_no), 0)
+      AS answer_bytes
   FROM requests r LEFT JOIN outbox m ON m.message = r.reply
-  WHERE r.service = ?1 AND r.until IS NOT NULL GROUP BY r.grant_id)
-SELECT g.grant_id, coalesce(k.number, 0), coalesce(k.bytes, 0), coalesce(c.number, 0), coalesce(c.bytes, 0)
-FROM (SELECT grant_id FROM counted UNION SELECT grant_id FROM refusals WHERE service = ?1) g
-LEFT JOIN refusals k ON k.service = ?1 AND k.grant_id = g.grant_id LEFT JOIN counted c ON c.grant_id = g.grant_id
-WHERE (coalesce(k.number, 0), coalesce(k.bytes, 0)) <> (coalesce(c.number, 0), coalesce(c.bytes, 0))""",
-    "the refusals of grant {0} are said to be {1} with {2} bytes, and are {3} with {4}",
+  WHERE r.service = ?1 AND r.until IS NOT NULL GROUP BY r.grant_id),
+figures AS (
+  SELECT g.grant_id, coalesce(k.number, 0) AS number, coalesce(k.bytes, 0) AS bytes,
+    coalesce(k.answer_bytes, 0) AS answer_bytes, coalesce(c.number, 0) AS found, coalesce(c.bytes, 0) AS found_bytes,
+    coalesce(c.answer_bytes, 0) AS found_answer_bytes
+  FROM (SELECT grant_id FROM counted UNION SELECT grant_id FROM refusals WHERE service = ?1) g
+  LEFT JOIN refusals k ON k.service = ?1 AND k.grant_id = g.grant_id LEFT JOIN counted c ON c.grant_id = g.grant_id)
+SELECT * FROM figures WHERE (number, bytes, answer_bytes) <> (found, found_bytes, found_answer_bytes)""",
+    "the refusals of grant {0} are said to be {1} with {2} bytes and {3} of answers, and are {4} with {5} and {6}",
 )
 _numbers = listed(
     "SELECT 'message', last_message, (SELECT max(message) & (1 << 48) - 1 FROM outbox WHERE service = ?1) AS newest"

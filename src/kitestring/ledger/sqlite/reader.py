@@ -17,7 +17,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop, StopCause
-from kitestring.base.store import LONGEST_RETRY_S, Places, Scope, Totals
+from kitestring.base.store import LONGEST_RETRY_S, Places, Scope, Totals, Unclaimed
 from kitestring.ledger import rows
 from kitestring.ledger.apply.batch import message_id, message_number
 from kitestring.ledger.apply.feed import OUTBOX
@@ -36,6 +36,9 @@ _BEFORE_INVOICE: Final = "SELECT EXISTS (SELECT 1 FROM requests WHERE service = 
 _NUMBER: Final = (
     ", coalesce((SELECT number FROM open_invoices WHERE service = ?1 AND node_id = ?3 AND holder = ?{}), 0)"
 )
+_UNCLAIMED: Final = """
+SELECT coalesce(f.answer_bytes, 0), max(t.pruned_before, t.refused_before, coalesce(f.refused_before, 0))
+FROM totals t LEFT JOIN refusals f ON f.service = t.service AND f.grant_id = ?2 WHERE t.service = ?1"""
 _ROW_OF_INVOICE: Final = "SELECT rowid FROM invoices WHERE service = ? AND invoice_id = ?"
 #: As the index of open payments says it.
 _OPEN: Final = "(state = 'reserved' OR state = 'dispatched' OR state = 'unknown')"
@@ -255,6 +258,10 @@ class SqliteReads:
         sql = _BEFORE_INVOICE + "".join(_NUMBER.format(4 + place) for place in range(len(names)))
         is_known, *numbers = self._run(sql, (self._service, request_id, node_id, *names))[0]
         return bool(is_known), tuple(numbers)
+
+    async def unclaimed(self, grant_id: str) -> Unclaimed:
+        (row,) = self._run(_UNCLAIMED, (self._service, grant_id))
+        return Unclaimed(*row)
 
     # ------------------------------------------------------------ approvals
 

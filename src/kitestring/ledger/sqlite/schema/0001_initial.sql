@@ -122,8 +122,8 @@ CREATE TABLE offers (
 
 -- ------------------------------------------------------------ requests
 
--- `reply` is the message that finished it, `invoice` the invoice that it asked for. One with `until` was refused and never
--- claimed: it keeps its id, and its reply if there was room for it, until that time. So does a bundle of which nothing
+-- `reply` is the message that finished it, `invoice` the invoice that it asked for. One with `until` was refused, or
+-- answered, and never claimed: it keeps its id, and its reply if there was room for it, until that time. So does a bundle of which nothing
 -- was claimed.
 CREATE TABLE requests (
   request INTEGER PRIMARY KEY,
@@ -150,13 +150,15 @@ CREATE INDEX requests_unanswered ON requests (service, payment_id, received_at) 
 CREATE INDEX requests_refused ON requests (service, until) WHERE until IS NOT NULL;
 CREATE INDEX requests_refused_by_grant ON requests (service, grant_id, sent_at) WHERE until IS NOT NULL;
 
--- The number of refusals that are kept of each grant, and the bytes of their replies. Beyond a number the oldest are
--- forgotten; what this grant has sent before refused_before is refused since.
+-- The number of refusals that are kept of each grant, and the bytes of their replies: `answer_bytes` of those that refuse
+-- nothing, but answer what needed no claim. Beyond a number the oldest are forgotten; what this grant has sent before
+-- refused_before is refused since.
 CREATE TABLE refusals (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
   number INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
+  answer_bytes INTEGER NOT NULL,
   refused_before INTEGER NOT NULL,
   PRIMARY KEY (service, grant_id)
 ) STRICT, WITHOUT ROWID;
