@@ -8,13 +8,21 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from kitestring.base.approvals import DECIDE_WITHIN_S, GATE_S, Approval, ApprovalKind, ApprovalState, Ruling
+from kitestring.base.approvals import (
+    DECIDE_WITHIN_S,
+    GATE_S,
+    REFUSED_S,
+    Approval,
+    ApprovalKind,
+    ApprovalState,
+    Ruling,
+)
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Granted, Paid, Refused
 from kitestring.base.payments import InFlight, NeverSeen, Unknown
-from kitestring.base.transactions import AskOwner, Decide, Denied, Finished, Stale
+from kitestring.base.transactions import AskOwner, Decide, Denied, Finished, ForgetRefusals, Stale
 from kitestring.engine.approvals import MAX_OF_ALL, MAX_OF_CALLER
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings
@@ -622,4 +630,60 @@ async def test_questions_that_cannot_be_ended_now_are_ended_later(life: Life, ca
         assert "questions to the owner are not ended yet: the disk is gone" in caplog.text
         rig.store.approvals = approvals
         assert (await rig.answer("r1")).reason is Reason.UNDECIDED
+    life.audit()
+
+
+# ------------------------------------------------------------ what is left of a no
+
+
+async def forget(rig: Rig) -> None:
+    """What is done every few minutes."""
+    await rig.delivery.flush()
+    await rig.store.apply(ForgetRefusals(rig.clock.now(), 0))
+
+
+@virtual
+async def test_of_a_stranger_without_a_yes_a_refusal_is_left_that_answers_copies_and_goes(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("denied", ALICE, payable(rig))
+        asked = await rig.decide(Ruling.BLOCK, note="rude")
+        sent_at = rig.clock.now()
+        await rig.debit("expired", BOB, payable(rig))
+        await rig.clock.sleep(DECIDE_WITHIN_S + 10)
+        names = ("denied", "expired")
+        told = {name: await rig.answer(name) for name in names}
+        assert [one.reason for one in told.values()] == [Reason.NOT_PERMITTED, Reason.UNDECIDED]
+        await forget(rig)
+        for name in names[1:]:
+            await rig.debit(name, BOB, payable(rig))
+            assert rig.told(name) == [told[name]] * 2
+        life.audit()
+        await rig.clock.sleep(REFUSED_S + 10)
+        await forget(rig)
+        assert [await rig.store.request(name) for name in names] == [None, None]
+        ended = await rig.store.approvals(limit=9, ended=True)
+        assert {one.state for one in ended} == {ApprovalState.DENIED, ApprovalState.EXPIRED}
+        assert asked in ended
+        assert [(block.caller, block.note) for block in await rig.store.blocks()] == [(ALICE, "rude")]
+        await rig.debit("expired", BOB, payable(rig), age_s=rig.clock.now() - sent_at)
+        assert rig.told("expired")[-1].reason is Reason.STALE_REQUEST
+        assert life.node.sends == []
+    life.audit()
+
+
+@virtual
+async def test_an_end_that_a_crash_has_kept_from_being_told_is_told_and_goes_too(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.pointer()
+        await rig.debit("r1", ALICE, payable(rig))
+        (asked,) = await rig.store.approvals(limit=9)
+        now = rig.clock.now()
+        await rig.store.apply(Decide(asked.approval_id, 1, ApprovalState.DENIED, now, "owner", "ctl:x", "deny"))
+    async with life.service() as rig:
+        assert (await rig.answer("r1")).reason is Reason.NOT_PERMITTED
+        life.audit()
+        await rig.clock.sleep(REFUSED_S + 10)
+        await forget(rig)
+        assert await rig.store.request("r1") is None
     life.audit()

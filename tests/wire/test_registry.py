@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from kitestring.base.approvals import REFUSED_S
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.nostr import kinds
@@ -50,6 +52,7 @@ def test_the_age_windows_are_those_of_the_protocols() -> None:
 
 def test_a_refusal_is_kept_until_no_wire_takes_a_request_of_its_age_by_either_clock() -> None:
     assert [over_at(sent_at, 1_000) for sent_at in (900, 1_000, 1_060)] == [1_360, 1_360, 1_420]
+    assert over_at(1_000 + AHEAD_S, 1_000) <= 1_000 + REFUSED_S, "whatever had waited for the owner"
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)

@@ -21,6 +21,12 @@ DECIDE_WITHIN_S: Final = 600
 GATE_S: Final = 600
 #: Requests that may wait for one question: those of a client that sends it anew.
 MAX_WAITING: Final = 5
+#: Seconds for which who was not approved is answered again when its request comes again: no age window is wider, by
+#: either clock.
+REFUSED_S: Final = 600
+#: Questions that ended without a yes and are kept to be looked at: the newest of all strangers, and as many of known
+#: keys. More are never listed.
+MAX_REFUSED: Final = 1_000
 #: Keys that may be blocked, about 100 bytes each.
 MAX_BLOCKED: Final = 10_000
 

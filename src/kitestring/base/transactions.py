@@ -241,8 +241,10 @@ class Decide(Tx[DecisionStored | AlreadyDecided | Stale | Denied | Joined | Alre
     ``version`` is that of the question as whoever decides has seen it. ``writes`` are done first (the grant that it
     makes). ``claim`` is the payment that was asked for, whose id is the question's: charged, covered and claimed as of
     now, and every request that waits goes on to wait for it; for anything but Claimed nothing is decided. Without a
-    ``claim`` the ``messages`` are the replies to the requests that wait. A ``claim`` of another payment, or where the
-    ``state`` is not approved, raises KitestringError(INTERNAL).
+    ``claim`` the ``messages`` are the replies to the requests that wait; without a yes these are refusals from then on,
+    kept for :data:`~kitestring.base.approvals.REFUSED_S`, and so are those that are answered later.
+
+    A ``claim`` of another payment, or where the ``state`` is not approved, raises KitestringError(INTERNAL).
     """
 
     approval_id: str
@@ -417,7 +419,8 @@ class Refuse(Tx[Done | Unstored | Finished | Running], frozen=True):
 
 class ForgetRefusals(Tx[Done | More], frozen=True):
     """Forget refusals that were to be kept until before ``before``, once they have been sent or ``unsent_before``
-    (Unix seconds) has passed. What is as old as one of them is refused from then on, also if our clock goes back."""
+    (Unix seconds) has passed. What is as old as one of them is refused from then on, also if our clock goes back. Of
+    questions to the owner that ended without a yes the newest are kept, of strangers and of known keys as many."""
 
     before: int
     unsent_before: int

@@ -14,6 +14,7 @@ from typing import Final
 
 from kitestring.base.records import Message
 from kitestring.base.transactions import Done, Finished, ForgetRefusals, More, Refuse, Running, Unstored
+from kitestring.ledger.apply import questions
 from kitestring.ledger.apply.batch import Batch, message_id
 from kitestring.ledger.apply.feed import sent_position
 
@@ -88,4 +89,5 @@ def forget_refusals(batch: Batch, tx: ForgetRefusals) -> Done | More:
     for _, grant_id, _, size, answer_size in over:
         batch.counts.count_refused(grant_id, -1, -size, -answer_size)
     batch.forget(request_id for request_id, *_ in over)
-    return More() if len(over) == FORGET_LIMIT else Done()
+    gone = (len(over), questions.forget_refused(batch, FORGET_LIMIT))
+    return More() if max(gone) == FORGET_LIMIT else Done()

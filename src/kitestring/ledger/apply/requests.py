@@ -9,7 +9,7 @@ from typing import Final
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.records import CONTROL_WIRE, REPLY, Request
 from kitestring.base.transactions import Answer, Done, Finished, More, Prune, Running
-from kitestring.ledger.apply import approvals, tokens
+from kitestring.ledger.apply import approvals, questions, tokens
 from kitestring.ledger.apply.batch import Batch
 
 #: Requests one Prune deletes at most, and as many questions and sessions: a few hundredths of a second, so that
@@ -46,6 +46,7 @@ def answer(batch: Batch, tx: Answer) -> Done | Finished | Running:
     if not _may_end(batch, tx.request):
         return known
     batch.store(tx.messages, tx.now)
+    questions.refuse_asked(batch, tx.request.request_id, tx.now)
     return Done()
 
 

@@ -406,6 +406,9 @@ CREATE TABLE approvals (
 -- One caller has one open question at one target.
 CREATE UNIQUE INDEX approvals_open ON approvals (service, wire, target, caller) WHERE state = 'open';
 CREATE INDEX approvals_by_time ON approvals (service, asked_at);
+-- Anybody may cause these: only the newest are kept. An owner looks at questions for connections; these stay.
+CREATE INDEX approvals_refused ON approvals (service, is_known, asked_at)
+WHERE (state = 'denied' OR state = 'expired' OR state = 'superseded') AND kind <> 'connection';
 CREATE TRIGGER approvals_end_once BEFORE UPDATE ON approvals
 WHEN OLD.state <> 'open' OR NEW.state = 'open' OR NEW.version <> OLD.version + 1 OR NEW.command <> OLD.command
 BEGIN SELECT RAISE(ABORT, 'a question is decided once, and as it was asked'); END;
