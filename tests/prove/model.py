@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from kitestring.base.approvals import MAX_WAITING, Approval, ApprovalState
 from kitestring.base.commands import Debit, thaw
 from kitestring.base.grants import Grant
-from kitestring.base.records import REPLY, Charge, Message, Payment, Request
+from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Message, Payment, Request
 from kitestring.base.shares import Share
 from kitestring.base.transactions import (
     MAX_DECIDING,
+    MAX_JOINED,
     AskOwner,
     AwaitApproval,
     ClaimPayment,
@@ -144,7 +145,10 @@ class Model:
         answer = self._refusal(tx)
         if answer == "Joined":
             held = self.holder(self.names[tx.payment.payment_hash])
-            self._wait(tx.request, next(name for name, one in self.payments.items() if one is held))
+            payment_id = next(name for name, one in self.payments.items() if one is held)
+            if len(self.waiting(payment_id)) >= MAX_JOINED and tx.request.wire != CONTROL_WIRE:
+                return "payment_in_flight"
+            self._wait(tx.request, payment_id)
         if answer is not None:
             return answer
         self._begin(tx)

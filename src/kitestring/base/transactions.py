@@ -26,6 +26,9 @@ from kitestring.base.shares import ANY, Share
 
 #: Requests that may wait for the end of one hold invoice: its maker asks once, and again while the node is away.
 MAX_DECIDING: Final = 20
+#: Requests that may wait for the end of one payment, about 1.5 kB each: an app that asks again every minute for an hour
+#: and a half, while a payee holds it.
+MAX_JOINED: Final = 100
 
 # ---------------------------------------------------------------- answers
 
@@ -141,6 +144,9 @@ class ClaimPayment(Tx[Claimed | Finished | Running | Stale | Denied | Joined | A
     taken after everything that is spent covers what is asked for.
 
     Stale also when the invoice is an open one of this service and the payment is not internal.
+
+    Denied as PAYMENT_IN_FLIGHT where :data:`MAX_JOINED` requests wait already for the payment that it would join, and
+    nobody is to be told that it is not made; the owner's are always joined.
 
     ``share`` is the grant's part of the payments that may be open at the payment's node: a new one beyond it is denied
     as RATE_LIMITED. The tokens in ``consume`` are used up by it, for ever, unless it fails: then they are free again

@@ -264,7 +264,8 @@ class Payments:
         if isinstance(answer, Stale):
             return Refused(Reason.BUSY)  # the refusal may say that nothing was paid, and the payment is still there
         if isinstance(answer, Denied):
-            return Refused(answer.reason) if answer.reason is Reason.INVOICE_TAKEN else refusal
+            is_there = answer.reason in {Reason.INVOICE_TAKEN, Reason.PAYMENT_IN_FLIGHT}
+            return Refused(answer.reason) if is_there else refusal
         return answer
 
     async def _may_be_paid_elsewhere(self, grant: Grant, command: PayInvoice) -> bool:

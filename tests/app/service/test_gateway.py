@@ -497,6 +497,32 @@ def test_a_second_request_for_a_payment_that_is_made_or_under_way_is_not_told_th
     story(life)
 
 
+@pytest.mark.parametrize("is_expired", [False, True], ids=["payable", "expired since"])
+def test_of_requests_for_a_payment_under_way_beyond_a_number_nothing_is_said_and_little_is_kept(
+    life: Life, monkeypatch: pytest.MonkeyPatch, is_expired: bool
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.payments.MAX_JOINED", 2)
+
+    @door()
+    async def story(life: Life, door: Door) -> None:
+        invoice = door.invoice(Script(settles_after_s=600), expiry_s=60)
+        first = [door.request("pay_invoice", {"invoice": invoice}) for _ in range(2)]
+        for event in first:
+            await door.tell(event)
+        await door.clock.sleep(120 if is_expired else 1)
+        beyond = door.request("pay_invoice", {"invoice": invoice})
+        assert await door.tell(beyond) == []
+        stored = await door.rig.store.request(beyond.id)
+        assert (stored.command, await door.rig.store.messages(beyond.id)) == (b"", ())
+        await door.clock.sleep(700)
+        assert len({first_tag(reply, "e") for reply in door.pool.sent} & {event.id for event in first}) == 2
+        assert (await door.ask("pay_invoice", {"invoice": invoice})).get("error") is None
+        assert await door.tell(beyond) == []
+        assert len(life.node.sends) == 1
+
+    story(life)
+
+
 @door()
 async def test_an_error_that_may_have_been_stored_is_met_with_silence(life: Life, door: Door) -> None:
     event = door.request("pay_invoice", {"invoice": door.invoice()})

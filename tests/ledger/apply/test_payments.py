@@ -10,6 +10,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import IllegalStepError, Settled, State
+from kitestring.base.records import CONTROL_WIRE
 from kitestring.base.shares import Share
 from kitestring.base.store import Places, Store
 from kitestring.base.transactions import (
@@ -250,6 +251,20 @@ async def test_a_revoked_or_missing_grant_is_stale(store: Store) -> None:
     assert await store.apply(replace(claim("a"), grant_version=2)) == Stale()
     assert await store.apply(replace(record_invoice("i"), grant_version=2)) == Stale()
     assert await store.apply(claim("a", payment("a", grant_id="nobody"))) == Stale()
+
+
+async def test_no_more_than_a_number_of_requests_wait_for_one_payment_and_the_owners_always_do(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.payments.MAX_JOINED", 2)
+    await store.apply(claim("a"))
+    more = [claim("a", payment("a", payment_id="x"), asked=request(f"again-{number}")) for number in range(3)]
+    owners = claim("a", payment("a", payment_id="x"), asked=request("owners", wire=CONTROL_WIRE))
+    flying = Joined(payment("a", state=State.DISPATCHED))
+    in_flight = Denied(Reason.PAYMENT_IN_FLIGHT)
+    assert [await store.apply(one) for one in (*more, owners)] == [flying, in_flight, in_flight, flying]
+    await store.apply(settle("a", 10, answered("a"), reply("again-0"), reply("owners")))
+    assert isinstance(await store.apply(more[2]), AlreadyPaid)
 
 
 async def test_a_second_request_of_the_same_grant_joins_the_payment_and_is_told_with_it(store: Store) -> None:

@@ -15,8 +15,9 @@ from kitestring.base.events import EventKind
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
-from kitestring.base.records import REPLY, Charge, Invoice, Payment, Request
+from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Invoice, Payment, Request
 from kitestring.base.transactions import (
+    MAX_JOINED,
     AlreadyPaid,
     Claimed,
     ClaimPayment,
@@ -48,6 +49,7 @@ from kitestring.ledger.rows import (
     write_claimed,
 )
 
+_NUMBER_WAITING: Final = "SELECT count(*) FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL"
 #: Everything that a claim asks for, in one look-up.
 _LOOK: Final = """
 SELECT r.request, r.finished_at, g.version, g.revoked_at, f.refused_before, i.state = 'open' AND i.bolt11 = ?, {},
@@ -225,8 +227,15 @@ def _joined(batch: Batch, request: Request, holder: _Holder, *, is_waiting: bool
     if payment.state is State.SETTLED:
         return AlreadyPaid(payment)
     if not is_waiting:
+        if request.wire != CONTROL_WIRE and _number_waiting(batch, holder.payment_id) >= MAX_JOINED:
+            return Denied(Reason.PAYMENT_IN_FLIGHT)
         batch.insert_request(msgspec.structs.replace(request, grant_id=holder.grant_id), holder.payment_id)
     return Joined(payment)
+
+
+def _number_waiting(batch: Batch, payment_id: str) -> int:
+    number: int = batch.execute(_NUMBER_WAITING, (batch.service, payment_id)).fetchone()[0]
+    return number
 
 
 def _is_payable(batch: Batch, p: Payment) -> bool:
