@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -12,41 +11,36 @@ from kitestring.base.errors import Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import NodeInvoiceState
-from kitestring.base.outcomes import HoldEnded, Paid, TransactionState
+from kitestring.base.outcomes import Paid
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
 from tests.kit.clock import EPOCH, virtual
 from tests.kit.engine.crossings import Crossings, KilledError
-from tests.kit.engine.holding import EVERY, HASH, PREIMAGE, accepted, cancel, events, hold, settle, stored
+from tests.kit.engine.holding import (
+    ENDED,
+    EVERY,
+    FUNDED,
+    HASH,
+    PREIMAGE,
+    SETTLED,
+    accepted,
+    both,
+    cancel,
+    events,
+    funds,
+    hold,
+    paid_inside,
+    settle,
+    stored,
+)
 from tests.kit.engine.node import BLOCK_S
-from tests.kit.engine.rig import AMOUNT, Life, Rig
-
-SETTLED = HoldEnded(HASH, TransactionState.SETTLED, Msat(AMOUNT))
-ENDED = HoldEnded(HASH, TransactionState.EXPIRED)
-FUNDED = 10 * AMOUNT
-
-
-async def both(rig: Rig) -> None:
-    await rig.account("shop", 0)
-    await rig.account("purse", FUNDED)
-    await rig.grant("till", account="shop", methods=EVERY)
-    await rig.grant("app", account="purse", methods=EVERY)
-
-
-async def paid(rig: Rig, name: str = "p1", **more: Any) -> None:
-    """The app pays the hold invoice of the till, and waits."""
-    await rig.pay(name, "app", await hold(rig, **more), AMOUNT)
-    await accepted(rig)
-
-
-async def funds(rig: Rig) -> tuple[int, int]:
-    return await rig.available("shop"), await rig.available("purse")
+from tests.kit.engine.rig import AMOUNT, Life
 
 
 @virtual
 async def test_the_reserve_stays_until_the_payee_settles_and_then_both_sides_move_without_a_fee(life: Life) -> None:
     async with life.service() as rig:
         await both(rig)
-        await paid(rig)
+        await paid_inside(rig)
         held = await stored(rig)
         assert (held.state, held.settle_deadline) == (InvoiceState.ACCEPTED, life.node.height + 144)
         await rig.clock.sleep(3_600)
@@ -66,7 +60,7 @@ async def test_the_reserve_stays_until_the_payee_settles_and_then_both_sides_mov
 async def test_what_the_payee_cancels_goes_back_to_the_payer(life: Life) -> None:
     async with life.service() as rig:
         await both(rig)
-        await paid(rig)
+        await paid_inside(rig)
         assert await cancel(rig) == ENDED
         assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
         assert await funds(rig) == (0, FUNDED)
@@ -78,7 +72,7 @@ async def test_what_the_payee_cancels_goes_back_to_the_payer(life: Life) -> None
 async def test_the_deadline_holds_inside_the_service_too(life: Life) -> None:
     async with life.service() as rig:
         await both(rig)
-        await paid(rig, min_cltv_delta=40)
+        await paid_inside(rig, min_cltv_delta=40)
         await rig.clock.sleep((40 - CANCEL_BEFORE_BLOCKS + 1) * BLOCK_S)
         assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
         assert await funds(rig) == (0, FUNDED)
@@ -165,7 +159,7 @@ async def test_a_second_payer_is_told_that_it_is_taken(life: Life) -> None:
     async with life.service() as rig:
         await both(rig)
         await rig.grant("second", account="purse", methods=EVERY)
-        await paid(rig)
+        await paid_inside(rig)
         held = await stored(rig)
         await rig.pay("p2", "second", (held.bolt11, HASH), AMOUNT)
         assert (await rig.answer("p2")).reason is Reason.INVOICE_TAKEN
@@ -177,7 +171,7 @@ async def test_a_second_payer_is_told_that_it_is_taken(life: Life) -> None:
 async def test_a_stop_does_not_wait_for_the_payee(life: Life) -> None:
     async with life.service() as rig:
         await both(rig)
-        await paid(rig)
+        await paid_inside(rig)
         began = asyncio.get_running_loop().time()
         assert await rig.engine.stop(60) == 1
         assert asyncio.get_running_loop().time() - began < 1
@@ -191,7 +185,7 @@ async def test_money_of_another_node_goes_back_at_once(life: Life) -> None:
     """Nothing was ever held at any node: no node has to be asked."""
     async with life.service() as rig:
         await both(rig)
-        await paid(rig)
+        await paid_inside(rig)
     life.node.exchange("03" + "cd" * 32)
     async with life.service() as rig:
         assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED

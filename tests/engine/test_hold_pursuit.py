@@ -14,22 +14,22 @@ from kitestring.engine import hold_pursuit as module
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS, WARN_BEFORE_BLOCKS
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
-from tests.kit.engine.holding import EVERY, HASH, PREIMAGE, accepted, cancel, events, held, hold, settle, stored
+from tests.kit.engine.holding import (
+    ENDED,
+    HASH,
+    PREIMAGE,
+    SETTLED,
+    accepted,
+    alarms,
+    cancel,
+    held,
+    hold,
+    settle,
+    stored,
+    till,
+)
 from tests.kit.engine.node import BLOCK_S
 from tests.kit.engine.rig import AMOUNT, Life, Rig
-
-SETTLED = HoldEnded(HASH, TransactionState.SETTLED, Msat(AMOUNT))
-ENDED = HoldEnded(HASH, TransactionState.EXPIRED)
-
-
-async def till(rig: Rig) -> None:
-    await rig.account("shop", 0)
-    await rig.grant("till", account="shop", methods=EVERY)
-
-
-async def alarms(rig: Rig) -> list[str]:
-    return [detail for kind, detail in await events(rig) if kind == "alarm"]
-
 
 # ------------------------------------------------------------ the deadline
 

@@ -11,8 +11,7 @@ import pytest
 from kitestring.base.commands import CancelHold, ListTransactions, LookupInvoice, SettleHold
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import Msat
-from kitestring.base.outcomes import Found, HoldEnded, Listed, Refused, TransactionState
+from kitestring.base.outcomes import Found, Listed, Refused, TransactionState
 from kitestring.base.records import Message
 from kitestring.base.transactions import Credit, DecideHold, Denied, EndHold, Finished, Stale
 from kitestring.engine import holds as module
@@ -20,10 +19,12 @@ from kitestring.engine.limits import Limits
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.holding import (
+    ENDED,
     EVERY,
     HASH,
     OTHER_HASH,
     PREIMAGE,
+    SETTLED,
     accepted,
     cancel,
     events,
@@ -32,20 +33,10 @@ from tests.kit.engine.holding import (
     order,
     settle,
     stored,
+    till,
 )
 from tests.kit.engine.node import ABILITIES
 from tests.kit.engine.rig import AMOUNT, Life, Rig
-
-SETTLED = HoldEnded(HASH, TransactionState.SETTLED, Msat(AMOUNT))
-ENDED = HoldEnded(HASH, TransactionState.EXPIRED)
-
-
-async def till(rig: Rig, *names: str) -> None:
-    """Connections into an account of a shop."""
-    await rig.account("shop", 0)
-    for name in names or ("till",):
-        await rig.grant(name, account="shop", methods=EVERY)
-
 
 # ------------------------------------------------------------ from the payer to the end
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kitestring.base.commands import CancelHold, MakeHoldInvoice, SettleHold
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Invoiced
+from kitestring.base.outcomes import HoldEnded, Invoiced, TransactionState
 from kitestring.base.records import Invoice
 from tests.kit.engine.rig import AMOUNT, Rig
 
@@ -16,6 +16,29 @@ HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
 OTHER_HASH = sha256(bytes.fromhex("6b" * 32)).hexdigest()
 METHODS = "pay_invoice make_invoice make_hold_invoice settle_hold_invoice cancel_hold_invoice lookup_invoice"
 EVERY = METHODS + " get_balance list_transactions"
+#: What is told of the end of the invoice of ``HASH``.
+SETTLED = HoldEnded(HASH, TransactionState.SETTLED, Msat(AMOUNT))
+ENDED = HoldEnded(HASH, TransactionState.EXPIRED)
+FUNDED = 10 * AMOUNT
+
+
+async def till(rig: Rig, *names: str) -> None:
+    """Connections into an account of a shop, ``till`` unless others are named."""
+    await rig.account("shop", 0)
+    for name in names or ("till",):
+        await rig.grant(name, account="shop", methods=EVERY)
+
+
+async def both(rig: Rig) -> None:
+    """The till, and an app with a purse that can pay it."""
+    await till(rig)
+    await rig.account("purse", FUNDED)
+    await rig.grant("app", account="purse", methods=EVERY)
+
+
+async def funds(rig: Rig) -> tuple[int, int]:
+    """What the shop and the purse can spend."""
+    return await rig.available("shop"), await rig.available("purse")
 
 
 def order(payment_hash: str = HASH, amount: int | None = AMOUNT, **more: Any) -> MakeHoldInvoice:
@@ -62,6 +85,16 @@ async def settle(rig: Rig, request_id: str = "s1", grant: str = "till", preimage
 async def cancel(rig: Rig, request_id: str = "c1", grant: str = "till", payment_hash: str = HASH) -> Any:
     await rig.handle(request_id, grant, CancelHold(payment_hash=payment_hash))
     return await rig.answer(request_id)
+
+
+async def paid_inside(rig: Rig, name: str = "p1", **more: Any) -> Invoice:
+    """The app pays the hold invoice of the till, and waits."""
+    await rig.pay(name, "app", await hold(rig, **more), AMOUNT)
+    return await accepted(rig)
+
+
+async def alarms(rig: Rig) -> list[str]:
+    return [detail for kind, detail in await events(rig) if kind == "alarm"]
 
 
 async def events(rig: Rig) -> list[tuple[str, str]]:
