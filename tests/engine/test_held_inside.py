@@ -227,3 +227,75 @@ async def test_it_is_carried_on_wherever_the_process_was_killed(life: Life, labe
         answer = await rig.answer("p1")
         assert isinstance(answer, Paid) if is_settled else answer.reason is Reason.PAYMENT_FAILED
         assert await funds(rig) == ((AMOUNT, FUNDED - AMOUNT) if is_settled else (0, FUNDED))
+
+
+# ------------------------------------------------------------ another node, and what was decided
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+@virtual
+async def test_what_was_decided_is_carried_through_although_the_service_stands_on_another_node(
+    life: Life, is_settled: bool
+) -> None:
+    """All of the money is in our books, and nothing is at the node that is gone."""
+    decision = SettleHold(payment_hash=HASH, preimage=PREIMAGE) if is_settled else CancelHold(payment_hash=HASH)
+    async with life.service() as rig:
+        await both(rig)
+        await paid_inside(rig)
+    crossings = Crossings(at="after DecideHold")
+    async with life.service(crossings) as rig:
+        with pytest.raises(KilledError):
+            await rig.handle("d1", "till", decision)
+    life.node.exchange("03" + "cd" * 32)
+    async with life.service() as rig:
+        assert await rig.answer("d1") == (SETTLED if is_settled else ENDED)
+        answer = await rig.answer("p1")
+        assert isinstance(answer, Paid) if is_settled else answer.reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == ((AMOUNT, FUNDED - AMOUNT) if is_settled else (0, FUNDED))
+        assert await rig.store.holds() == []
+    life.audit()
+
+
+@virtual
+async def test_a_cancellation_is_not_told_before_the_node_has_said_it_because_a_payer_inside_gave_up(
+    life: Life,
+) -> None:
+    """Nothing of that payer was held: somebody outside may still pay it."""
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        life.node.offline = True
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        await rig.handle("c1", "till", CancelHold(payment_hash=HASH))
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert rig.told("c1") == []
+        life.node.offline = False
+        assert await rig.answer("c1") == ENDED
+        assert not life.node.pay_in(HASH)
+
+
+@virtual
+async def test_whoever_settles_what_came_from_outside_hears_nothing_of_a_payer_inside_who_was_too_slow(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        settles, looks = life.node.settle_invoice, life.node.lookup_invoice
+
+        async def slow(_: str) -> object:
+            await rig.clock.sleep(20)
+            raise TimeoutError("no answer")
+
+        life.node.replace("settle_invoice", slow)
+        life.node.replace("lookup_invoice", slow)
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        assert life.node.pay_in(HASH)
+        await accepted(rig)
+        await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+        assert (await rig.answer("p1")).reason is Reason.INVOICE_TAKEN
+        assert rig.told("s1") == []
+        life.node.replace("settle_invoice", settles)
+        life.node.replace("lookup_invoice", looks)
+        assert await rig.answer("s1") == SETTLED
+        assert await funds(rig) == (AMOUNT, FUNDED)

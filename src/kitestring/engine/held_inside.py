@@ -34,7 +34,7 @@ async def held_inside(context: Context, payment: Payment) -> Settled | Failed:
         invoice = await context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
         if invoice is None:
             return _TAKEN
-        end = _decided(invoice, payment)
+        end = decided(invoice, payment)
         if end is not None:
             return end
         if invoice.state is InvoiceState.ACCEPTED:
@@ -49,14 +49,20 @@ async def held_inside(context: Context, payment: Payment) -> Settled | Failed:
             return end
 
 
-def _decided(invoice: Invoice, payment: Payment) -> Settled | Failed | None:
+def is_held_for(payment: Payment, invoice: Invoice) -> bool:
+    """Whether this payment is what is held for this invoice."""
+    return invoice.state is InvoiceState.ACCEPTED and invoice.held_by == payment.payment_id
+
+
+def decided(invoice: Invoice, payment: Payment) -> Settled | Failed | None:
+    """The end of this payment as the ledger has it, None while it is open."""
     if invoice.state not in WAITING:
         return _TAKEN
     if invoice.decision is Decision.CANCEL:
         return _CANCELED
     if invoice.state is InvoiceState.OPEN:
         return None
-    if invoice.held_by != payment.payment_id:
+    if not is_held_for(payment, invoice):
         return _TAKEN
     return Settled(invoice.preimage, ZERO) if invoice.decision is Decision.SETTLE else None
 

@@ -19,7 +19,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from enum import Enum
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -41,18 +41,20 @@ from kitestring.base.payments import (
     State,
     Unknown,
 )
-from kitestring.base.records import Invoice, Message, Payment, Request
+from kitestring.base.records import Message, Payment, Request
 from kitestring.base.transactions import InvoiceNotOpen, RecordPayment
 from kitestring.engine.absence import doubt
 from kitestring.engine.answers import Answers
 from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again
 from kitestring.engine.context import Context, pauses
-from kitestring.engine.held_inside import held_inside
+from kitestring.engine.held_inside import decided, held_inside, is_held_for
 from kitestring.engine.node import ask_about, ask_to_pay, reachable
 from kitestring.engine.orders import Orders
 from kitestring.engine.outcomes import CLOSED, hold_outcome, outcome_for, paid
 
 log = logging.getLogger("kitestring.engine")
+
+_OTHER_NODE: Final = "the service stands on another node now"
 
 
 class Moving(msgspec.Struct, frozen=True, gc=False):
@@ -201,7 +203,7 @@ class Pursuit:
             return await self._record(Settled(payment.destination.preimage, ZERO))
         invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
         if invoice is not None and invoice.is_hold:
-            return await self._hold(invoice)
+            return await self._hold()
         try:
             status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))
             paid_from_outside = _is_settled(status.state)
@@ -214,11 +216,20 @@ class Pursuit:
         receipt = await self._answers.receipt(invoice, received)
         return await self._record(Settled(invoice.preimage, ZERO), receipt)
 
-    async def _hold(self, invoice: Invoice) -> Phase:
-        """Wait for the payee's decision, and answer whoever has told it."""
+    async def _hold(self) -> Phase:
+        """Wait for the payee's decision."""
         self._is_holding = True
         truth = await held_inside(self._context, self.payment)
         self._is_holding = False
+        return await self._record_held(truth)
+
+    async def _record_held(self, truth: Settled | Failed) -> Phase:
+        """Answer whoever has told it as well, if this payment is what is held. Otherwise the invoice goes on without
+        it, and its end is another one's."""
+        payment = self.payment
+        invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
+        if invoice is None or not is_held_for(payment, invoice):
+            return await self._record(truth)
         state = InvoiceState.SETTLED if isinstance(truth, Settled) else InvoiceState.CANCELED
         waiting = await self._context.store.waiting(invoice.invoice_id)
         told = self._answers.replies(waiting, [hold_outcome(request, invoice, state) for request in waiting])
@@ -256,10 +267,11 @@ class Pursuit:
         self._pauses = pauses()
         if payment.state not in OPEN and payment.state is not State.RESOLVED:
             return await self._answer_late()
-        if payment.node_id != self._context.node.node_id:
-            return await self._leave()
+        is_left = payment.node_id != self._context.node.node_id
         if payment.internal:
-            return Moving()
+            return await self._leave_inside() if is_left else Moving()
+        if is_left:
+            return await self._leave()
         answer = await ask_about(self._context.backend.lookup_payment(payment.payment_hash), payment.payment_hash)
         if payment.state is State.RESOLVED:
             return Watching(answer)
@@ -278,12 +290,22 @@ class Pursuit:
     async def _leave(self) -> Phase:
         """Leave a payment of another node: this one knows nothing about it and must never send it a second time."""
         log.error("payment %s belongs to another node: resolve it by hand", self._name)
-        why = "the service stands on another node now"
         if self.payment.state is State.DISPATCHED:
-            await self._context.record(RecordPayment(self.payment.payment_id, Unknown(why), self._context.clock.now()))
-        elif self.payment.state is State.RESERVED:
-            return await self._record(Failed(f"no node was ever asked, and {why}"))
+            left = Unknown(_OTHER_NODE)
+            await self._context.record(RecordPayment(self.payment.payment_id, left, self._context.clock.now()))
         return Ended()
+
+    async def _leave_inside(self) -> Phase:
+        """End a payment inside the service whose invoice is of another node: all of its money is in our books, so what
+        was decided about it is carried through, and anything else goes back.
+
+        The node had cancelled the invoice of what is held before it was: nobody is left there to be paid. An invoice
+        for which nothing is held yet may still be paid there, and stays what it is until that node can be asked.
+        """
+        payment = self.payment
+        invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
+        end = decided(invoice, payment) if invoice is not None and invoice.is_hold else None
+        return await self._record_held(end or Failed(f"no node was ever asked, and {_OTHER_NODE}"))
 
     def _sought(self, orders: Orders, answer: LookupAnswer) -> Phase:
         """The phase after an answer: the operator may have spoken while the node was asked."""
