@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ from kitestring.base.commands import CancelHold, SettleHold
 from kitestring.base.errors import Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
-from kitestring.base.node import NodeInvoiceState
+from kitestring.base.node import HoldOrder, InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import Paid
+from kitestring.base.records import StopCause
+from kitestring.base.transactions import SetSpending
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
 from tests.kit.clock import EPOCH, virtual
 from tests.kit.engine.crossings import Crossings, KilledError
@@ -33,7 +36,7 @@ from tests.kit.engine.holding import (
     stored,
 )
 from tests.kit.engine.node import BLOCK_S
-from tests.kit.engine.rig import AMOUNT, Life
+from tests.kit.engine.rig import AMOUNT, PATIENT, Life, Rig
 
 
 @virtual
@@ -112,7 +115,7 @@ async def test_nothing_is_held_twice_while_the_node_does_not_say_that_nobody_out
         invoice = await hold(rig)
         life.node.offline = True
         await rig.pay("p1", "app", invoice, AMOUNT)
-        await rig.clock.sleep(600)
+        await rig.clock.sleep(60)
         assert (await stored(rig)).state is InvoiceState.OPEN
         assert await funds(rig) == (0, FUNDED - AMOUNT)
         life.node.offline = False
@@ -299,3 +302,136 @@ async def test_whoever_settles_what_came_from_outside_hears_nothing_of_a_payer_i
         life.node.replace("lookup_invoice", looks)
         assert await rig.answer("s1") == SETTLED
         assert await funds(rig) == (AMOUNT, FUNDED)
+
+
+# ------------------------------------------------------------ the deadline of the claim, and what a node proves
+
+
+async def offline(life: Life, rig: Rig) -> None:
+    """The app has claimed its payment, and the node cannot say whether somebody outside has paid."""
+    await both(rig)
+    invoice = await hold(rig)
+    life.node.offline = True
+    await rig.pay("p1", "app", invoice, AMOUNT)
+
+
+async def _revoked(rig: Rig) -> None:
+    await rig.change("app", revoked_at=rig.clock.now())
+
+
+async def _stopped(rig: Rig) -> None:
+    await rig.store.apply(SetSpending(True, "look at it", rig.clock.now(), StopCause.DRIFT))
+
+
+async def _waited(rig: Rig) -> None:
+    await rig.clock.sleep(121)
+
+
+UNWANTED = [_revoked, _stopped, _waited]
+
+
+@pytest.mark.parametrize("happens", UNWANTED)
+@virtual
+async def test_nothing_is_held_that_nobody_wants_any_more(life: Life, happens: Any) -> None:
+    """Whoever was not answered in time pays in another way."""
+    async with life.service() as rig:
+        await offline(life, rig)
+        await happens(rig)
+        await rig.clock.sleep(60)
+        life.node.offline = False
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == (0, FUNDED)
+        assert (await stored(rig)).state is InvoiceState.OPEN
+        assert life.node.pay_in(HASH)
+    life.audit()
+
+
+@virtual
+async def test_a_claim_of_an_earlier_life_that_is_too_late_is_not_held(life: Life) -> None:
+    async with life.service() as rig:
+        await offline(life, rig)
+    life.node.offline = False
+    await life.clock.sleep(3_000)
+    async with life.service() as rig:
+        refused = await rig.answer("p1")
+        assert (refused.reason, "too late" in refused.message) == (Reason.PAYMENT_FAILED, True)
+        assert await funds(rig) == (0, FUNDED)
+        await rig.clock.sleep(600)
+        assert (await stored(rig)).state is not InvoiceState.ACCEPTED
+
+
+@virtual
+async def test_a_claim_of_an_earlier_life_is_not_held_before_a_witness_says_that_the_ledger_is_no_old_one(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await offline(life, rig)
+    life.node.offline, life.is_witnessed = False, False
+    async with life.service() as rig:
+        await rig.clock.sleep(60)
+        assert (await stored(rig)).state is InvoiceState.OPEN
+        assert "cancel_invoice" not in life.node.calls
+        life.is_witnessed = True
+        await accepted(rig)
+        assert await settle(rig) == SETTLED
+
+
+@virtual
+async def test_a_node_that_has_forgotten_the_invoice_proves_nothing(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        life.node.forget_invoices()
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == (0, FUNDED)
+        assert (await stored(rig)).state is InvoiceState.OPEN
+
+
+@virtual
+async def test_the_end_of_another_invoice_of_the_same_hash_proves_nothing(life: Life) -> None:
+    """It was made by hand after the node had lost the first one."""
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        life.node.forget_invoices()
+        await life.node.make_hold_invoice(HoldOrder(HASH, Msat(AMOUNT), "", "", 3_600))
+        await life.node.cancel_invoice(HASH)
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        assert (await rig.answer("p1")).reason is Reason.PAYMENT_FAILED
+        assert (await stored(rig)).state is InvoiceState.OPEN
+
+
+@virtual
+async def test_a_node_that_deletes_what_is_cancelled_has_said_so_all_the_same(life: Life) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        cancels = life.node.cancel_invoice
+
+        async def deletes(payment_hash: str) -> InvoiceStatus:
+            await cancels(payment_hash)
+            life.node.forget_invoices()
+            return InvoiceStatus(NodeInvoiceState.UNKNOWN)
+
+        life.node.replace("cancel_invoice", deletes)
+        await paid_inside(rig)
+        assert await settle(rig) == SETTLED
+
+
+@virtual
+async def test_a_payer_is_not_told_that_somebody_else_has_paid_what_has_expired(life: Life) -> None:
+    life.limits = PATIENT
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig, expiry_s=600)
+        tells = life.node.info
+
+        async def silent() -> object:
+            raise TimeoutError("no answer")
+
+        life.node.replace("info", silent)
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(900)
+        life.node.replace("info", tells)
+        refused = await rig.answer("p1")
+        assert (refused.reason, refused.message) == (Reason.PAYMENT_FAILED, "the invoice has expired")

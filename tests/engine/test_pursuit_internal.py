@@ -173,3 +173,41 @@ async def test_an_invoice_of_ours_without_an_amount_is_paid_inside_with_the_amou
         await rig.pay("r2", "app", (text, payment_hash), 8_000, destination=destination)
         assert (await rig.answer("r2")).reason is Reason.INVOICE_TAKEN
     life.audit()
+
+
+async def left_reserved(life: Life) -> None:
+    """A payment inside the service whose process has died before it could move."""
+    async with life.service() as rig:
+        invoice = await inside(rig)
+        cancel = life.node.cancel_invoice
+
+        async def never(_: str) -> InvoiceStatus:
+            await asyncio.Event().wait()
+            return InvoiceStatus(NodeInvoiceState.UNKNOWN)
+
+        life.node.replace("cancel_invoice", never)
+        await rig.pay("r1", "app", invoice, 50_000)
+    life.node.replace("cancel_invoice", cancel)
+
+
+@virtual
+async def test_an_internal_payment_of_an_earlier_life_that_is_too_late_does_not_move(life: Life) -> None:
+    """Its app has heard nothing for an hour, and has paid in another way."""
+    await left_reserved(life)
+    await life.clock.sleep(3_000)
+    async with life.service() as rig:
+        refused = await rig.answer("r1")
+        assert (refused.reason, "too late" in refused.message) == (Reason.PAYMENT_FAILED, True)
+        assert (await rig.available("payer"), await rig.available("shop")) == (50_000, 0)
+
+
+@virtual
+async def test_an_internal_payment_of_an_earlier_life_waits_for_a_witness(life: Life) -> None:
+    await left_reserved(life)
+    life.is_witnessed = False
+    async with life.service() as rig:
+        await rig.clock.sleep(60)
+        assert (await rig.available("payer"), await rig.available("shop")) == (0, 0)
+        life.is_witnessed = True
+        assert isinstance(await rig.answer("r1"), Paid)
+        assert (await rig.available("payer"), await rig.available("shop")) == (0, 50_000)

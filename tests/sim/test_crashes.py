@@ -25,7 +25,7 @@ from kitestring.engine.feed import Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.node import Script
-from tests.kit.engine.rig import NOTE, NWC, PAYER_OF_OFFERS, Life, Rig
+from tests.kit.engine.rig import NOTE, NWC, PATIENT, PAYER_OF_OFFERS, Life, Rig
 
 #: Points are dealt to this many tests, so that a failure names a short range.
 SHARES = 4
@@ -122,7 +122,8 @@ class Story:
         self.life.node.pay_in(offer.transaction.payment_hash)
         if INSIDE not in self.sent:
             text, payment_hash = invoice.transaction.bolt11, invoice.transaction.payment_hash
-            self.sent[INSIDE] = ("app", rig.paying((text, payment_hash), 7_000), NWC)
+            lasting = rig.paying((text, payment_hash), 7_000, expires_at=rig.clock.now() + DAY_S)  # as those of above
+            self.sent[INSIDE] = ("app", lasting, NWC)
         await self.tell(rig, INSIDE)
         for name in self.sent:
             await rig.answer(name)
@@ -204,7 +205,7 @@ class Story:
 
 @virtual
 async def _one(path: Path, fatal: int) -> list[str] | None:
-    return await Story(Life(path)).run(fatal)
+    return await Story(Life(path, limits=PATIENT)).run(fatal)  # no crash outlasts the deadline of a claim
 
 
 @pytest.mark.parametrize("share", range(SHARES))

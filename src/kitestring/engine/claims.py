@@ -9,6 +9,7 @@ import msgspec
 from kitestring.base.clocks import AHEAD_S
 from kitestring.base.commands import PayInvoice
 from kitestring.base.destinations import Keysend, invoice_text
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.node import PayOrder
@@ -93,26 +94,47 @@ def is_late(payment: Payment, now: int, waited_s: float) -> bool:
     return now > payment.send_until or is_dated_ahead or waited_s > payment.send_until - payment.created_at
 
 
+async def unwanted(context: Context, payment: Payment, waited_s: float) -> tuple[FailureReason, str] | None:
+    """Say why nobody wants this payment to begin, or to be sent again; None while somebody does."""
+    now, grant = context.clock.now(), await context.store.grant(payment.grant_id)
+    if payment.expires_at and payment.expires_at <= now:
+        return FailureReason.EXPIRED, "the invoice has expired"
+    if grant is None or grant.revoked_at is not None:
+        return FailureReason.OTHER, "the connection was revoked"
+    if (await context.store.totals()).spending_stopped:
+        return FailureReason.OTHER, "spending is stopped"
+    if is_late(payment, now, waited_s):
+        return FailureReason.TOO_LATE, "it is too late"
+    return None
+
+
 async def why_not_again(context: Context, payment: Payment, seen: NeverSeen | Failed, waited_s: float) -> Failed | None:
     """None while an order that the node has not taken may still be sent; else the failure that this becomes as soon as
     no order is on its way any more. Ask only where the node's look-ups are authoritative."""
-    now, grant = context.clock.now(), await context.store.grant(payment.grant_id)
-    reason = FailureReason.OTHER
-    if payment.expires_at and payment.expires_at <= now:
-        reason, why = FailureReason.EXPIRED, "the invoice has expired"
-    elif grant is None or grant.revoked_at is not None:
-        why = "the connection was revoked"
-    elif (await context.store.totals()).spending_stopped:
-        why = "spending is stopped"
-    elif is_late(payment, now, waited_s):
-        reason, why = FailureReason.TOO_LATE, "it is too late"
-    else:
+    found = await unwanted(context, payment, waited_s)
+    if found is None:
         return None
+    reason, why = found
     if isinstance(seen, NeverSeen):
-        found = f"never seen by the node (authoritative), as of {seen.as_of}"
+        said = f"never seen by the node (authoritative), as of {seen.as_of}"
     else:
-        found = f"the node (authoritative) knows a failed attempt only, as of {now}: {seen.evidence}"
-    return Failed(f"{found}; not sent again, because {why}"[:500], reason)
+        said = f"the node (authoritative) knows a failed attempt only, as of {context.clock.now()}: {seen.evidence}"
+    return Failed(f"{said}; not sent again, because {why}"[:500], reason)
+
+
+async def why_not_inside(context: Context, payment: Payment, waited_s: float, *, is_inherited: bool) -> Failed | None:
+    """None while a payment from one account of ours to another may begin; else the failure that it becomes. No order of
+    it exists, so none has to be waited for.
+
+    Raises KitestringError(UNAVAILABLE) while an earlier life may have told its end, with the ledger not knowing of it.
+    """
+    found = await unwanted(context, payment, waited_s)
+    if found is not None:
+        reason, why = found
+        return Failed(f"nothing has moved, and nothing will, because {why}", reason)
+    if is_inherited and not context.earlier.may_be_sent:
+        raise KitestringError(Reason.UNAVAILABLE, "no witness has said yet that the ledger is no old one")
+    return None
 
 
 async def first_claimed_at(context: Context, payment: Payment) -> int | None:

@@ -45,7 +45,7 @@ from kitestring.base.records import Message, Payment, Request
 from kitestring.base.transactions import InvoiceNotOpen, RecordPayment
 from kitestring.engine.absence import doubt
 from kitestring.engine.answers import Answers
-from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again
+from kitestring.engine.claims import first_claimed_at, is_late, pay_order, why_not_again, why_not_inside
 from kitestring.engine.context import Context, pauses
 from kitestring.engine.held_inside import decided, held_inside, is_held_for
 from kitestring.engine.node import ask_about, ask_to_pay, reachable
@@ -197,13 +197,16 @@ class Pursuit:
     async def _move(self) -> Phase:
         """Move both sides in one transaction. The node's invoice is cancelled first; if it was paid from outside,
         nothing moves. If the node cannot say, a later payment of it is booked as surplus. A keysend to the node itself
-        has no invoice: nothing is to be asked."""
+        has no invoice: nothing is to be asked. What a process has left that is gone may be too late."""
         payment = self.payment
-        if isinstance(payment.destination, Keysend):
-            return await self._record(Settled(payment.destination.preimage, ZERO))
         invoice = await self._context.store.invoice_by_hash(payment.node_id, payment.payment_hash)
         if invoice is not None and invoice.is_hold:
             return await self._hold()
+        end = await self._why_not_moved() if self._is_inherited else None
+        if end is not None:
+            return await self._record(end)
+        if isinstance(payment.destination, Keysend):
+            return await self._record(Settled(payment.destination.preimage, ZERO))
         try:
             status = await reachable(self._context.backend.cancel_invoice(payment.payment_hash))
             paid_from_outside = _is_settled(status.state)
@@ -216,10 +219,23 @@ class Pursuit:
         receipt = await self._answers.receipt(invoice, received)
         return await self._record(Settled(invoice.preimage, ZERO), receipt)
 
+    async def _why_not_moved(self) -> Failed | None:
+        """As :func:`why_not_inside`, as soon as that can be said."""
+        waits = pauses()
+        while True:
+            try:
+                return await self._why_not_inside()
+            except KitestringError as unclear:
+                log.warning("internal payment %s has not moved yet: %s", self._name, unclear.message)
+                await self._context.clock.sleep(next(waits))
+
+    async def _why_not_inside(self) -> Failed | None:
+        return await why_not_inside(self._context, self.payment, self._waited_s, is_inherited=self._is_inherited)
+
     async def _hold(self) -> Phase:
         """Wait for the payee's decision."""
         self._is_holding = True
-        truth = await held_inside(self._context, self.payment)
+        truth = await held_inside(self._context, self.payment, self._why_not_inside)
         self._is_holding = False
         return await self._record_held(truth)
 
