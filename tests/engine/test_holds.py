@@ -11,6 +11,8 @@ import pytest
 from kitestring.base.commands import CancelHold, ListTransactions, LookupInvoice, SettleHold
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
+from kitestring.base.money import Msat
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import Found, Listed, Refused, TransactionState
 from kitestring.base.records import Message
 from kitestring.base.transactions import Credit, DecideHold, Denied, EndHold, Finished, Stale
@@ -26,6 +28,7 @@ from tests.kit.engine.holding import (
     PREIMAGE,
     SETTLED,
     accepted,
+    both,
     cancel,
     events,
     held,
@@ -287,6 +290,83 @@ async def test_one_that_nobody_has_paid_yet_cannot_be_settled(life: Life) -> Non
         life.node.offline = False
         assert life.node.pay_in(HASH)
         assert await settle(rig, "s3") == SETTLED  # nothing was heard of the payer yet: the node is asked
+
+
+@virtual
+async def test_one_that_was_settled_at_the_node_itself_is_credited_and_called_settled(life: Life) -> None:
+    """By the owner's own hand, and nothing was heard of it yet: "nobody has paid this" would be a lie."""
+    async with life.service() as rig:
+        await till(rig)
+        await hold(rig)
+        await _deaf(rig)
+        assert life.node.pay_in(HASH)
+        await life.node.settle_invoice(PREIMAGE)
+        assert await settle(rig) == SETTLED
+        assert await rig.available("shop") == AMOUNT
+    life.audit()
+
+
+@virtual
+async def test_one_that_was_settled_at_the_node_with_less_than_was_asked_for_is_not_called_unpaid(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await hold(rig)
+        await _deaf(rig)
+
+        async def little(_: str) -> InvoiceStatus:
+            return InvoiceStatus(NodeInvoiceState.SETTLED, received_msat=Msat(1), settled_at=5, preimage=PREIMAGE)
+
+        life.node.replace("lookup_invoice", little)
+        refused = await settle(rig)
+        assert (refused.reason, "with less than" in refused.message) == (Reason.CONFLICT, True)
+        assert await rig.available("shop") == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [(NodeInvoiceState.CANCELED, "was cancelled or has expired"), (NodeInvoiceState.UNKNOWN, "not know")],
+)
+@virtual
+async def test_one_that_the_node_has_ended_or_forgotten_is_not_called_unpaid(
+    life: Life, state: NodeInvoiceState, words: str
+) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await hold(rig)
+        if state is NodeInvoiceState.CANCELED:
+            await life.node.cancel_invoice(HASH)
+        else:
+            life.node.forget_invoices()
+        refused = await settle(rig)
+        assert (refused.reason, words in refused.message) == (Reason.CONFLICT, True), refused
+
+
+@virtual
+async def test_one_whose_payer_inside_is_not_held_yet_is_called_unpaid_and_not_ended(life: Life) -> None:
+    """The node's invoice was cancelled for this payer's sake."""
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+        tells = life.node.info
+
+        async def silent() -> object:
+            raise TimeoutError("no answer")
+
+        life.node.replace("info", silent)
+        await rig.pay("p1", "app", invoice, AMOUNT)
+        await rig.clock.sleep(5)
+        refused = await settle(rig)
+        assert (refused.reason, "nobody has paid" in refused.message) == (Reason.CONFLICT, True)
+        life.node.replace("info", tells)
+        await accepted(rig)
+        assert await settle(rig, "s2") == SETTLED
+
+
+async def _deaf(rig: Rig) -> None:
+    """From now on nothing is heard of the node's invoices but what is asked for."""
+    for task in (*rig.engine._loops, *rig.engine._holds.tasks):
+        task.cancel()
+    await rig.clock.sleep(0)
 
 
 @virtual

@@ -10,9 +10,9 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.invoices import WAITING, Decision, InvoiceState
-from kitestring.base.node import NodeInvoiceState
+from kitestring.base.node import InvoiceStatus, NodeInvoiceState, Settlement
 from kitestring.base.outcomes import HoldEnded, Refused
-from kitestring.base.payments import preimage_fits
+from kitestring.base.payments import OPEN, preimage_fits
 from kitestring.base.records import Invoice, Request
 from kitestring.base.transactions import Claimed, Committed, DecideHold, Denied, Finished, HoldPayment, Running, Stale
 from kitestring.engine.answers import Answers, new_request
@@ -31,6 +31,18 @@ from kitestring.policy.rules import refuse_caller
 PAGE: Final = 200
 _NEWS: Final = frozenset({EventKind.ACCEPTED, EventKind.CANCELED, EventKind.RECEIVED})
 _UNPAID: Final = Refused(Reason.CONFLICT, "nobody has paid this hold invoice yet: there is nothing to settle")
+_TOO_LITTLE: Final = Refused(
+    Reason.CONFLICT, "the node has settled this hold invoice with less than was asked for: it is the owner's money"
+)
+#: What is told where the node can hold no payment of it any more.
+_NOT_THERE: Final = {
+    NodeInvoiceState.CANCELED: Refused(
+        Reason.CONFLICT, "this hold invoice was cancelled or has expired at the node, and cannot be settled any more"
+    ),
+    NodeInvoiceState.UNKNOWN: Refused(
+        Reason.CONFLICT, "the node does not know this hold invoice any more, so it cannot be settled; tell the owner"
+    ),
+}
 _IS_SETTLED: Final = Refused(Reason.CONFLICT, "this hold invoice is being settled, and cannot be cancelled any more")
 _IS_CANCELLED: Final = Refused(Reason.CONFLICT, "this hold invoice is being cancelled, and cannot be settled any more")
 _NO_PREIMAGE: Final = Refused(Reason.MALFORMED, "the preimage of this hold invoice is not kept here: give it")
@@ -145,23 +157,45 @@ class Holds:
         wanted = Decision.SETTLE if is_settle else Decision.CANCEL
         if invoice.decision not in {Decision.NONE, wanted}:
             return _IS_CANCELLED if is_settle else _IS_SETTLED
-        if is_settle and invoice.state is InvoiceState.OPEN:
-            refused = await self._not_held(invoice)
-            if refused is not None:
-                return refused
+        if isinstance(command, SettleHold) and invoice.state is InvoiceState.OPEN:
+            answer = await self._not_held(invoice, command)
+            if answer is not None:
+                return answer
         return DecideHold(invoice.invoice_id, wanted, self._context.clock.now(), preimage=preimage)
 
-    async def _not_held(self, invoice: Invoice) -> Refused | None:
-        """Ask the node about an invoice of which nothing was heard yet: an app may have heard it from its payer."""
+    async def _not_held(self, invoice: Invoice, command: SettleHold) -> HoldEnded | Refused | None:
+        """Ask the node about an invoice of which nothing was heard yet: an app may have heard it from its payer. None
+        where its payment is held."""
         try:
             status = await reachable(self._context.backend.lookup_invoice(invoice.payment_hash))
         except KitestringError as unavailable:
             return Refused.of(unavailable)
-        if status.state is not NodeInvoiceState.ACCEPTED:
-            return _UNPAID
-        held = (status.received_msat, status.settle_deadline, self._context.clock.now())
-        await self._context.store.apply(HoldPayment(invoice.node_id, invoice.payment_hash, *held))
-        return None
+        match status.state:
+            case NodeInvoiceState.ACCEPTED:
+                held = (status.received_msat, status.settle_deadline, self._context.clock.now())
+                await self._context.store.apply(HoldPayment(invoice.node_id, invoice.payment_hash, *held))
+                return None
+            case NodeInvoiceState.SETTLED:
+                return await self._settled_there(invoice, command, status)
+            case NodeInvoiceState.OPEN:
+                return _UNPAID
+            case NodeInvoiceState.CANCELED | NodeInvoiceState.UNKNOWN:
+                return _UNPAID if await self._is_being_paid(invoice) else _NOT_THERE[status.state]
+        assert_never(status.state)
+
+    async def _settled_there(self, invoice: Invoice, command: SettleHold, status: InvoiceStatus) -> HoldEnded | Refused:
+        """The node has settled it before it was told to, by the owner's own hand for example."""
+        settled = (status.received_msat, status.settled_at, status.preimage)
+        await self._incoming.credit(Settlement(invoice.payment_hash, *settled, b""))
+        found = await self._context.store.invoice(invoice.invoice_id)
+        if found is None or found.state is not InvoiceState.SETTLED:
+            return _TOO_LITTLE
+        return hold_ended(command, found, found.state)
+
+    async def _is_being_paid(self, invoice: Invoice) -> bool:
+        """Whether somebody in this service pays it: then it was cancelled at the node for this payer's sake."""
+        payment = await self._context.store.payment_by_hash(invoice.node_id, invoice.payment_hash)
+        return payment is not None and payment.internal and payment.state in OPEN
 
     # ------------------------------------------------------------ under way
 
