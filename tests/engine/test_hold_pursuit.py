@@ -10,8 +10,9 @@ from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import HoldEnded, TransactionState
-from kitestring.engine import hold_pursuit as module
-from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS, WARN_BEFORE_BLOCKS
+from kitestring.engine import hold_places
+from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS, LOOK_S, TELL_AGAIN_S, WARN_BEFORE_BLOCKS
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.holding import (
@@ -239,7 +240,7 @@ async def test_whatever_breaks_off_is_carried_on(life: Life) -> None:
 
 @virtual
 async def test_of_more_than_are_followed_the_state_is_looked_up(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_FOLLOWED", 1)
+    monkeypatch.setattr(hold_places, "MAX_FOLLOWED", 1)
     async with life.service() as rig:
         await till(rig)
         await hold(rig)
@@ -252,6 +253,142 @@ async def test_of_more_than_are_followed_the_state_is_looked_up(life: Life, monk
         assert await cancel(rig, payment_hash=other) == HoldEnded(other, TransactionState.EXPIRED)
         assert life.node.pay_in(HASH)
         await accepted(rig)
+
+
+@virtual
+async def test_streams_go_around_so_that_none_of_many_waits_for_ever(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold_places, "MAX_FOLLOWED", 2)
+    tracked: list[str] = []
+    tracks = life.node.track_invoice
+
+    async def seen(payment_hash: str, state: NodeInvoiceState) -> InvoiceStatus:
+        tracked.append(payment_hash)
+        return await tracks(payment_hash, state)
+
+    life.node.replace("track_invoice", seen)
+    hashes = [f"{number:064x}" for number in range(6)]
+    async with life.service() as rig:
+        await till(rig)
+        for number, payment_hash in enumerate(hashes):
+            await hold(rig, f"h{number}", payment_hash=payment_hash, expiry_s=86_400)
+        await rig.clock.sleep(10 * LOOK_S)
+        turns = [tracked.count(payment_hash) for payment_hash in hashes]
+        assert sum(turns) <= 22
+        assert max(turns) - min(turns) <= 1, turns
+        assert await cancel(rig, payment_hash=hashes[0]) == replace(ENDED, payment_hash=hashes[0])
+
+
+@virtual
+async def test_many_look_ups_do_not_come_all_together_and_a_decision_does_not_wait_for_them(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold_places, "MAX_FOLLOWED", 0)
+    monkeypatch.setattr(hold_places, "MAX_LOOKS", 3)
+    now, most = 0, 0
+    looks = life.node.lookup_invoice
+
+    async def slow(payment_hash: str) -> InvoiceStatus:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            await life.clock.sleep(50)
+            return await looks(payment_hash)
+        finally:
+            now -= 1
+
+    async with life.service() as rig:
+        await till(rig)
+        invoice = await held(rig)
+        for task in rig.engine._loops:
+            task.cancel()
+        life.node.replace("lookup_invoice", slow)
+        for number in range(20):
+            await hold(rig, f"h{number + 2}", payment_hash=f"{number:064x}")
+        await rig.clock.sleep(60)
+        began = rig.clock.monotonic()
+        assert await settle(rig) == SETTLED
+        assert rig.clock.monotonic() - began < 1
+        assert (most, invoice.state) == (3, InvoiceState.ACCEPTED)
+
+
+@pytest.mark.parametrize("many", [True, False])
+@virtual
+async def test_a_node_that_is_behind_the_ledger_is_not_asked_all_the_time(
+    life: Life, monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    """It was put back to before the payment: it calls open what it holds."""
+    if many:
+        monkeypatch.setattr(hold_places, "MAX_FOLLOWED", 0)
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        asked = 0
+
+        async def behind(*_: object) -> InvoiceStatus:
+            nonlocal asked
+            asked += 1
+            assert asked < 1_000, "a hot loop"
+            return InvoiceStatus(NodeInvoiceState.OPEN)
+
+        life.node.replace("track_invoice", behind)
+        life.node.replace("lookup_invoice", behind)
+        await rig.clock.sleep(600)
+        assert 2 <= asked < 30
+        assert (await stored(rig)).state is InvoiceState.ACCEPTED
+
+
+# ------------------------------------------------------------ a node that does not know it any more
+
+
+@virtual
+async def test_what_the_node_has_forgotten_is_not_ended_before_its_deadline_and_the_owner_is_told(life: Life) -> None:
+    """It may be settled there, or held: that nobody knows it proves nothing."""
+    async with life.service() as rig:
+        await till(rig)
+        invoice = await held(rig, min_cltv_delta=40)
+        life.node.forget_invoices()
+        await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+        await rig.clock.sleep(3_600)
+        assert ((await stored(rig)).state, rig.told("s1")) == (InvoiceState.ACCEPTED, [])
+        (alarm,) = await alarms(rig)
+        assert f"does not know the hold invoice of {HASH} any more" in alarm
+        await rig.clock.sleep(40 * BLOCK_S)
+        assert (await rig.answer("s1")).reason is Reason.CONFLICT
+        assert life.node.height >= (invoice.settle_deadline or 0)
+        assert [one for one in await alarms(rig) if "does not know" in one] == [alarm, alarm]
+    life.audit()
+
+
+@virtual
+async def test_what_the_node_has_forgotten_meanwhile_is_credited_when_it_says_settled_after_all(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        made = life.node._made
+        life.node.forget_invoices()
+        await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+        await rig.clock.sleep(600)
+        life.node._made = made  # it was put back
+        assert await rig.answer("s1") == SETTLED
+        assert await rig.available("shop") == AMOUNT
+
+
+@virtual
+async def test_what_was_to_go_back_has_ended_when_the_node_does_not_know_it_any_more(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await held(rig)
+        life.node.forget_invoices()
+        assert await cancel(rig) == ENDED
+
+
+# ------------------------------------------------------------ another node
+
+OTHER = "03" + "cd" * 32
+HERE = "02" + "ab" * 32
 
 
 @virtual
@@ -269,6 +406,62 @@ async def test_one_of_another_node_waits_for_it(life: Life) -> None:
     life.node.exchange("02" + "ab" * 32)
     async with life.service() as rig:
         assert await settle(rig) == SETTLED
+
+
+@pytest.mark.parametrize(
+    ("decision", "words"),
+    [
+        (SettleHold(payment_hash=HASH, preimage=PREIMAGE), "was to be settled, but it is held by node 02abab"),
+        (CancelHold(payment_hash=HASH), "was to go back, but it is held by node 02abab"),
+        (None, "cannot be settled or cancelled from here, but it is held by node 02abab"),
+    ],
+)
+@virtual
+async def test_the_owner_is_told_what_is_to_be_done_at_a_node_that_holds_a_payment_and_not_at_every_start(
+    life: Life, decision: SettleHold | CancelHold | None, words: str
+) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        invoice = await held(rig, min_cltv_delta=1_008)
+        life.node.offline = True
+        if decision is not None:
+            await rig.handle("d1", "till", decision)
+    life.node.offline = False
+    life.node.exchange(OTHER)
+    for starts in range(1, 4):
+        for _ in range(2):
+            async with life.service() as rig:
+                await rig.clock.sleep(60)
+                told = [one for one in await alarms(rig) if words in one]
+                assert len(told) == starts
+                assert f"before block {invoice.settle_deadline}" in told[0]
+                assert "put that node back" in told[0]
+        await life.clock.sleep(TELL_AGAIN_S)
+    life.node.exchange(HERE)
+    async with life.service() as rig:
+        if decision is None:
+            assert await settle(rig) == SETTLED
+        else:
+            assert await rig.answer("d1") == (SETTLED if isinstance(decision, SettleHold) else ENDED)
+    life.audit()
+
+
+@virtual
+async def test_one_that_was_left_is_followed_as_soon_as_its_node_is_back(life: Life) -> None:
+    async with life.service() as rig:
+        await till(rig)
+        await hold(rig, expiry_s=600, min_cltv_delta=1_008)
+    assert life.node.pay_in(HASH)
+    life.node.exchange(OTHER)
+    async with life.service() as rig:
+        await rig.clock.sleep(2 * 86_400)
+        (left,) = await rig.store.invoices(InvoiceState.LEFT)
+        assert left.payment_hash == HASH
+    life.node.exchange(HERE)
+    async with life.service() as rig:
+        await accepted(rig)
+        assert await settle(rig) == SETTLED
+    life.audit()
 
 
 # ------------------------------------------------------------ killed

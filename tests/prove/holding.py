@@ -7,7 +7,7 @@ from hypothesis.stateful import precondition, rule
 
 from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
-from kitestring.base.transactions import DecideHold, EndHold, HoldPayment, WarnHold
+from kitestring.base.transactions import AlarmHold, DecideHold, EndHold, HoldPayment, WarnHold
 from tests.kit.ledger.values import NODE, hash_of, preimage_of, reply
 from tests.prove.asking import ASKED, CAREFUL, TOLD, Asking
 from tests.prove.ground import word
@@ -64,6 +64,7 @@ class Holding(Asking):
             return
         if told == "none" and made.waits:
             assert word(self.apply(WarnHold(made.id, "near", self.now))) == "Done"
+            assert word(self.apply(AlarmHold(made.id, "by hand", self.now, 60))) == "Done"
         waiting = tuple(reply(one, signed_at=self.now) for one in sorted(self.model.waiting(made.id)))
         said = {"all": waiting, "some": waiting[:1], "none": ()}[told]
         assert word(self.apply(EndHold(made.id, self.now, said))) == self.model.end_hold(name, said)

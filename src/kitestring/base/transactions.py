@@ -309,6 +309,16 @@ class WarnHold(Tx[Done], frozen=True):
     now: int
 
 
+class AlarmHold(Tx[Done], frozen=True):
+    """Something is to be done by hand about a hold invoice: told as an alarm, but not if the same was told in the last
+    ``again_s`` seconds before ``now``."""
+
+    invoice_id: str
+    why: str
+    now: int
+    again_s: int
+
+
 class EndHold(Tx[Done | Stale], frozen=True):
     """The node has refused every payment of a hold invoice for good, or has given back what it held (→ canceled).
     ``messages`` are the replies to those who wait for its end. ``why`` is told as an alarm, "" for none. Stale where it

@@ -58,6 +58,7 @@ class Engine:
         self._drift = Drift(context, self._gate)
         self._incoming = IncomingMoney(context, self._answers, self._drift)
         self._holds = Holds(context, self._answers, self._grants, self._gate, self._invoices, self._incoming)
+        self._incoming.at_connect(self._holds.recover)
         self._questions = Questions(context, self._grants, self._gate)
         self._loops: list[asyncio.Task[None]] = []
         self._deciding: set[str] = set()

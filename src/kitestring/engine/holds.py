@@ -18,7 +18,8 @@ from kitestring.base.transactions import Claimed, Committed, DecideHold, Denied,
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
-from kitestring.engine.hold_pursuit import Followed, HoldPursuit
+from kitestring.engine.hold_places import HoldPlaces
+from kitestring.engine.hold_pursuit import HoldPursuit
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
 from kitestring.engine.node import NodeGate, reachable
@@ -63,7 +64,7 @@ class Holds:
         self._gate = gate
         self._invoices = invoices
         self._incoming = incoming
-        self._followed = Followed()
+        self._places = HoldPlaces(context.holds.tell)
         self._pursuits: dict[str, HoldPursuit] = {}
         context.store.subscribe(self._hear)
 
@@ -205,7 +206,7 @@ class Holds:
         if known is not None and known.task is not None and not known.task.done():
             known.look_again()
             return
-        pursuit = HoldPursuit(self._context, self._answers, self._gate, self._incoming, self._followed, invoice_id)
+        pursuit = HoldPursuit(self._context, self._answers, self._gate, self._incoming, self._places, invoice_id)
         self._pursuits[invoice_id] = pursuit
         pursuit.task = self._context.spawn(pursuit.run())
         pursuit.task.add_done_callback(lambda _: self._ended(pursuit, invoice_id))
@@ -215,11 +216,12 @@ class Holds:
             del self._pursuits[invoice_id]
 
     async def recover(self) -> None:
-        """Follow all that a crash or a stop has left."""
+        """Follow all that a crash or a stop has left, or that a node has brought back, and nobody follows yet."""
         store, after = self._context.store, ""
         while page := await store.holds(after=after, limit=PAGE):
             for invoice in page:
-                self.follow(invoice.invoice_id)
+                if invoice.invoice_id not in self._pursuits:
+                    self.follow(invoice.invoice_id)
             after = page[-1].invoice_id
 
     async def answer_orphan(self, request: Request) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeVar, assert_never
 
 from kitestring.base.errors import KitestringError
@@ -54,6 +54,11 @@ class IncomingMoney:
         self._drift = drift
         self._answers = answers
         self._parked: deque[str] = deque(maxlen=MAX_PARKED)
+        self._at_connect: list[Callable[[], Awaitable[None]]] = []
+
+    def at_connect(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have ``work`` done at each connect to the node, as soon as its invoices are among the open ones again."""
+        self._at_connect.append(work)
 
     async def listen(self) -> None:
         """For ever: follow the stream from the stored cursor, with a sweep beside it; again after every break."""
@@ -62,6 +67,8 @@ class IncomingMoney:
             try:
                 await self._drift.confirm_node()
                 await self._leave()
+                for work in self._at_connect:
+                    await work()
                 async with asyncio.TaskGroup() as both:  # a long sweep must not keep what is paid now waiting
                     both.create_task(self.sweep())
                     async for settlement in self._context.backend.settlements(await self._cursor()):

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from kitestring.app.owner import node as control_node
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.transactions import SaveNode
 from tests.kit.app.desk import Office
+from tests.kit.changed import replace
 
 PREIMAGE = "5a" * 32
 HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
@@ -107,3 +110,31 @@ async def test_what_is_no_hash_and_what_is_not_there_is_refused(office: Office) 
     office.node.offline = True
     for _ in range(2):
         assert await reason(office.run("hold_create", "new", amount_msat=1_000)) is Reason.UNAVAILABLE
+
+
+async def test_doctor_names_what_another_node_holds_as_long_as_it_holds_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_node, "HOLDS_PAGE", 1)
+    kept = [await office.run("hold_create", f"h{number}", amount_msat=50_000) for number in range(5)][3:]
+    for made in kept:
+        assert office.node.pay_in(made["payment_hash"])
+
+    async def are_held() -> bool:
+        return [one["state"] for one in await listed(office)].count("accepted") == 2
+
+    await office.rig.until(are_held)
+    here = office.rig.context.node
+    assert await told_of_holds(office) == []
+    await office.rig.store.apply(SaveNode(replace(here, node_id="03" + "cd" * 32, epoch=2)))
+    told = await told_of_holds(office)
+    assert [made["payment_hash"] in line for made, line in zip(kept, told, strict=True)] == [True, True]
+    assert f"it is held by node {here.node_id[:16]}…" in told[0]
+    monkeypatch.setattr(control_node, "MAX_LEFT", 1)
+    assert len(await told_of_holds(office)) == 1
+
+
+async def told_of_holds(office: Office) -> list[str]:
+    """What the doctor says about hold invoices."""
+    findings = (await office.run("doctor"))["findings"]
+    return [found["message"] for found in findings if (found["name"], found["state"]) == ("hold", "warn")]

@@ -7,7 +7,15 @@ from typing import Any
 from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
 from kitestring.base.records import Invoice, Message, Request
-from kitestring.base.transactions import ClaimPayment, DecideHold, EndHold, HoldPayment, RecordInvoice, WarnHold
+from kitestring.base.transactions import (
+    AlarmHold,
+    ClaimPayment,
+    DecideHold,
+    EndHold,
+    HoldPayment,
+    RecordInvoice,
+    WarnHold,
+)
 from tests.kit.ledger.values import NODE, NOW, claim, hash_of, invoice, payment, preimage_of, record_invoice, request
 
 DEADLINE = 1_144
@@ -37,6 +45,10 @@ def decide(
 
 def end(name: str, *messages: Message, why: str = "", now: int = NOW) -> EndHold:
     return EndHold(f"inv-{name}", now, messages, why)
+
+
+def alarm(name: str, why: str = "do it by hand", now: int = NOW) -> AlarmHold:
+    return AlarmHold(f"inv-{name}", why, now, 60)
 
 
 def warn(name: str) -> WarnHold:

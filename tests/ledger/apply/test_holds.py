@@ -29,7 +29,7 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.apply import holds as module
 from tests.kit.changed import replace
-from tests.kit.ledger.holding import DEADLINE, claim_inside, decide, end, hold, hold_invoice, record_hold, warn
+from tests.kit.ledger.holding import DEADLINE, alarm, claim_inside, decide, end, hold, hold_invoice, record_hold, warn
 from tests.kit.ledger.values import (
     NODE,
     NOW,
@@ -310,3 +310,27 @@ async def test_requests_of_what_is_held_are_not_forgotten(store: Store) -> None:
     await store.apply(record_invoice("new", invoice("new", created_at=NOW + 10**6)))
     await store.apply(Prune(NOW + 10**6, 0))
     assert await store.request("want-one") is not None
+
+
+# ------------------------------------------------------------ by hand
+
+
+async def test_what_is_to_be_done_by_hand_is_told_again_after_a_while_and_not_before(store: Store) -> None:
+    await store.apply(record_hold("one"))
+    await store.apply(record_hold("two"))
+    for name, why, now in [
+        ("one", "this", NOW), ("one", "this", NOW + 59), ("one", "that", NOW + 59), ("two", "this", NOW + 59),
+        ("one", "this", NOW + 60), ("one", "this", NOW + 61),
+    ]:  # fmt: skip
+        assert await store.apply(alarm(name, why, now)) == Done()
+    told = [(subject, detail) for kind, subject, detail in await news(store) if kind == "alarm"]
+    assert told == [("inv-one", "this"), ("inv-one", "that"), ("inv-two", "this"), ("inv-one", "this")]
+    assert not (await stored(store)).is_warned  # of the deadline it is told beside that
+
+
+async def test_an_alarm_is_looked_for_among_the_newest_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NEWEST_ALARMS", 1)
+    await store.apply(record_hold("one"))
+    for why in ("this", "that", "this"):
+        await store.apply(alarm("one", why))
+    assert len([kind for kind, *_ in await news(store) if kind == "alarm"]) == 3

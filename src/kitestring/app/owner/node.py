@@ -22,6 +22,7 @@ from kitestring.app.service.node_words import told
 from kitestring.app.service.relay_word import Carried
 from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
+from kitestring.engine.left_behind import left_behind
 from kitestring.engine.same_node import another
 
 #: `doctor` shows the newest alarms of the last week: enough for whoever looks once a week, and no log.
@@ -34,6 +35,9 @@ OLD_RELAY: Final = "old relay"
 _IDLE: Final = "is named by no link and no code any more: from the next start on it is not served"
 #: Lines about holders whose share is full.
 MAX_FULL: Final = 10
+#: Lines about hold invoices of another node, and how many hold invoices are read in one go for them.
+MAX_LEFT: Final = 10
+HOLDS_PAGE: Final = 200
 
 
 class AuditParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,6 +74,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
             for f in (
                 *await how_it_is(desk.backend),
                 *await _lost_records(desk),
+                *await _left_behind(desk),
                 *desk.findings(),
                 *about_old_relays(old, kept),
             )
@@ -167,6 +172,19 @@ async def _lost_records(desk: Asking) -> tuple[Finding, ...]:
             " the service needs them to tell what was paid",
         ),
     )
+
+
+async def _left_behind(desk: Asking) -> tuple[Finding, ...]:
+    """Name what is held, or was decided, at a node on which the service does not stand any more, as long as it is so:
+    its alarm is not always among the newest."""
+    nodes = await desk.store.nodes()
+    found: list[Finding] = []
+    after = ""
+    while nodes and len(found) < MAX_LEFT and (page := await desk.store.holds(after=after, limit=HOLDS_PAGE)):
+        told = (left_behind(invoice, nodes[-1].node_id) for invoice in page)
+        found += [Finding("hold", FindingState.WARN, sentence) for sentence in told if sentence]
+        after = page[-1].invoice_id
+    return tuple(found[:MAX_LEFT])
 
 
 async def how_it_is(node: Backend) -> tuple[Finding, ...]:

@@ -17,6 +17,7 @@ from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice, Request
 from kitestring.base.transactions import (
     MAX_DECIDING,
+    AlarmHold,
     Claimed,
     DecideHold,
     Denied,
@@ -29,7 +30,10 @@ from kitestring.base.transactions import (
     WarnHold,
 )
 from kitestring.ledger.apply.batch import Batch
-from kitestring.ledger.rows import INVOICE, read_invoice
+from kitestring.ledger.rows import ALARMS, INVOICE, read_invoice
+
+#: Alarms among which the same one is looked for: a millisecond.
+NEWEST_ALARMS: Final = 1_000
 
 _BY_ID: Final = f"SELECT {INVOICE} FROM invoices WHERE service = ? AND invoice_id = ?"
 _BY_HASH: Final = (
@@ -46,6 +50,9 @@ _WAITING: Final = (
     "SELECT count(*) FROM requests INDEXED BY requests_unanswered"
     " WHERE service = ? AND payment_id = ? AND finished_at IS NULL"
 )
+_TOLD: Final = f"""
+SELECT 1 FROM (SELECT subject, detail, at FROM {ALARMS} ORDER BY event DESC LIMIT ?)
+WHERE subject = ? AND detail = ? AND at > ? LIMIT 1"""
 _GRANT: Final = "SELECT version, revoked_at FROM grants WHERE service = ? AND grant_id = ?"
 
 
@@ -92,6 +99,16 @@ def decide_hold(batch: Batch, tx: DecideHold) -> Claimed | Finished | Running | 
 def warn_hold(batch: Batch, tx: WarnHold) -> Done:
     """Say once that a deadline is near."""
     if batch.execute(_WARN, (batch.service, tx.invoice_id)).rowcount == 1:
+        _tell(batch, _look_up(batch, tx.invoice_id), EventKind.ALARM, tx.now, tx.why)
+    return Done()
+
+
+def alarm_hold(batch: Batch, tx: AlarmHold) -> Done:
+    """Say what is to be done by hand, and not at every start."""
+    if (
+        batch.execute(_TOLD, (batch.service, NEWEST_ALARMS, tx.invoice_id, tx.why, tx.now - tx.again_s)).fetchone()
+        is None
+    ):
         _tell(batch, _look_up(batch, tx.invoice_id), EventKind.ALARM, tx.now, tx.why)
     return Done()
 

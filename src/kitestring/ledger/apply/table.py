@@ -23,6 +23,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.HoldPayment: holds.hold_payment,
     t.DecideHold: holds.decide_hold,
     t.WarnHold: holds.warn_hold,
+    t.AlarmHold: holds.alarm_hold,
     t.EndHold: holds.end_hold,
     t.Credit: invoices.credit,
     t.ParkSettlement: invoices.park_settlement,
