@@ -259,6 +259,36 @@ async def test_what_was_decided_is_carried_through_although_the_service_stands_o
     life.audit()
 
 
+@pytest.mark.parametrize("label", DEATHS[1:])  # after the first claim nothing is stored: it asks whose the invoice is
+@virtual
+async def test_wherever_the_process_was_killed_another_node_leaves_both_sides_moved_or_neither(
+    life: Life, label: str
+) -> None:
+    async with life.service() as rig:
+        await both(rig)
+        invoice = await hold(rig)
+    crossings = Crossings(at=label)
+    async with life.service(crossings) as rig:
+        try:
+            await rig.pay("p1", "app", invoice, AMOUNT)
+            await rig.clock.sleep(30)
+            if not crossings.killed.is_set():
+                await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
+                await rig.clock.sleep(30)
+        except KilledError:
+            pass
+        assert crossings.killed.is_set()
+    life.node.exchange("03" + "cd" * 32)
+    async with life.service() as rig:
+        await rig.clock.sleep(60)
+        is_decided = label in {"after DecideHold", "before RecordPayment", "after RecordPayment"}
+        answer = await rig.answer("p1")
+        assert isinstance(answer, Paid) if is_decided else answer.reason is Reason.PAYMENT_FAILED
+        assert await funds(rig) == ((AMOUNT, FUNDED - AMOUNT) if is_decided else (0, FUNDED))
+        assert await rig.store.open_payments() == await rig.store.running_requests() == []
+    life.audit()
+
+
 @virtual
 async def test_a_cancellation_is_not_told_before_the_node_has_said_it_because_a_payer_inside_gave_up(
     life: Life,
