@@ -7,10 +7,9 @@ import json
 from docs.make.relays import FACTS, MEANINGS
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.receptions import Reception, Rule
 from kitestring.app.service.routes import ROWS
-from kitestring.base.records import NOTIFICATION, RECEIPT, REPLY
+from kitestring.base.records import LOG, NOTIFICATION, RECEIPT, REPLY
 from kitestring.transport.publications import OK_TIMEOUT_S, PUBLISH_DEADLINE_S
 from tests.kit.pages import HOW_TO
 

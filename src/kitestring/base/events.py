@@ -16,6 +16,8 @@ import msgspec
 MAX_EVENTS: Final = 1_000_000
 #: Messages about no request that are kept in the outbox, sent or not: the oldest are forgotten first.
 MAX_NOTICES: Final = 100_000
+#: Of these, alarms that are kept although more was told since: an app that is paid often does not push them out.
+MAX_ALARMS: Final = 1_000
 #: Consumers with a stored position: notices and webhooks have one each, views of people have none.
 MAX_CONSUMERS: Final = 256
 

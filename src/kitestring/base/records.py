@@ -37,6 +37,8 @@ BUNDLE: Final = "bundle"
 #: Kinds of messages that answer a request: its one reply, and the receipt of the invoice it asked for.
 REPLY: Final[str] = "reply"
 RECEIPT: Final[str] = "receipt"
+#: The kind of message that is a line of the service's log, mostly an alarm.
+LOG: Final[str] = "log"
 #: The kind of message that tells an app of a payment of its own: ``plaintext`` is the type and the id of the payment or
 #: invoice, ``address`` the grant. What is sent is written when it is sent.
 NOTIFICATION: Final[str] = "notification"

@@ -16,7 +16,7 @@ import msgspec
 
 from kitestring.base.approvals import Approval, ApprovalState, Block, DebitSession, PromptGate, Token
 from kitestring.base.errors import Reason
-from kitestring.base.events import MAX_EVENTS, MAX_NOTICES, Event
+from kitestring.base.events import MAX_ALARMS, MAX_EVENTS, MAX_NOTICES, Event
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
@@ -456,7 +456,8 @@ class Prune(Tx[Done | More], frozen=True):
 
 class ForgetNews(Tx[Done | More], frozen=True):
     """Forget events and messages about no request that are more than ``keep_s`` seconds older than ``now``, or than the
-    newest of their sort if that is earlier, and the oldest of more than ``max_events`` and ``max_notices``.
+    newest of their sort if that is earlier, and the oldest of more than ``max_events`` and ``max_notices``. Of what is
+    forgotten for being too many, the newest ``max_alarms`` lines of the log stay.
 
     Of the events only the oldest go, by number, up to the first that is to stay. A message that may still be sent
     stays, unless there are too many. More: some were forgotten, and there may be others.
@@ -466,6 +467,7 @@ class ForgetNews(Tx[Done | More], frozen=True):
     keep_s: int
     max_events: int = MAX_EVENTS
     max_notices: int = MAX_NOTICES
+    max_alarms: int = MAX_ALARMS
 
 
 # ---------------------------------------------------------------- the owner's commands

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.app.service.log_carrier import GOOD_NEWS, LOG, MAX_CHARS, write_line
+from kitestring.app.service.log_carrier import GOOD_NEWS, MAX_CHARS, write_line
 from kitestring.app.service.receptions import Reception
-from kitestring.base.records import Message
+from kitestring.base.records import LOG, Message
 
 
 def test_a_message_is_one_line_of_the_log_without_control_characters(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import Route
-from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.notices import CONSUMER, NOTICES, GrantNotice, Notice, Notices, give_notice
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.base.errors import KitestringError, Reason
@@ -19,7 +18,7 @@ from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
-from kitestring.base.records import Message
+from kitestring.base.records import LOG, Message
 from kitestring.base.transactions import ForgetNews, SetSpending
 from kitestring.engine.feed import Feed
 from tests.kit.clock import virtual

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.log_carrier import LOG
 from kitestring.app.service.receptions import OnReception, Reception, Rule, until_taken
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.routes import ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
-from kitestring.base.records import NOTIFICATION, RECEIPT, REPLY, Message
+from kitestring.base.records import LOG, NOTIFICATION, RECEIPT, REPLY, Message
 from tests.kit.app.door import at_once
 
 MESSAGE = Message("", ANNOUNCEMENT, b"", b"", 0, b"g1")

@@ -9,7 +9,7 @@ import pytest
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import Missed
 from kitestring.base.grants import Grant
-from kitestring.base.records import Message
+from kitestring.base.records import LOG, Message
 from kitestring.base.store import LONGEST_RETRY_S, Store
 from kitestring.base.transactions import (
     Answer,
@@ -77,6 +77,11 @@ def notice(text: str, signed_at: int = NOW) -> Message:
     return Message("", "notice", text.encode(), b"event", signed_at)
 
 
+def alarm(text: str) -> Message:
+    """A message for the operator."""
+    return Message("", LOG, text.encode(), b"", NOW)
+
+
 async def contents(store: Store) -> list[bytes]:
     """Notices in the outbox, tried or not."""
     found = await store.outbox(0, 100) + await store.due(NOW + 10_000, 100)
@@ -117,6 +122,39 @@ async def test_too_many_notices_are_forgotten_whether_they_were_sent_or_not_the_
     await store.apply(Tell("books", 1, NOW, tuple(notice(str(number)) for number in range(5))))
     await store.apply(ForgetNews(0, 0, max_notices=2))
     assert await contents(store) == [b"3", b"4"]
+
+
+async def test_alarms_outlive_the_notices_of_apps_however_many_these_are(store: Store) -> None:
+    """They wait for a log that cannot be written, or behind what no relay takes."""
+    told = [alarm("first"), *(notice(str(number)) for number in range(3)), alarm("second"), notice("3"), notice("4")]
+    await store.apply(Tell("books", 1, NOW, tuple(told)))
+    await store.apply(ForgetNews(0, 0, max_notices=2))
+    assert await contents(store) == [b"first", b"second", b"3", b"4"]
+
+
+async def test_of_more_alarms_than_are_kept_the_oldest_are_forgotten_first(store: Store) -> None:
+    told = [*(alarm(str(number)) for number in range(4)), notice("young")]
+    await store.apply(Tell("books", 1, NOW, tuple(told)))
+    await store.apply(ForgetNews(0, 0, max_notices=1, max_alarms=2))
+    assert await contents(store) == [b"2", b"3", b"young"]
+
+
+async def test_alarms_that_stay_keep_nothing_behind_them_from_being_forgotten(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.ledger.apply.feed.FORGET_LIMIT", 4)
+    told = [item for number in range(6) for item in (alarm(f"a{number}"), notice(f"n{number}"))]
+    await store.apply(Tell("books", 1, NOW, tuple(told)))
+    while isinstance(await store.apply(ForgetNews(0, 0, max_notices=0, max_alarms=2)), More):
+        pass
+    assert await contents(store) == [b"a4", b"a5"]
+
+
+async def test_an_old_alarm_is_forgotten_once_it_was_told(store: Store) -> None:
+    await store.apply(Tell("books", 1, NOW, (alarm("old"), notice("young", NOW + 100))))
+    await all_sent(store)
+    await store.apply(ForgetNews(NOW + 50, 0))
+    assert await contents(store) == [b"young"]
 
 
 async def test_events_are_forgotten_by_age_and_by_number_and_who_comes_later_is_told_so(store: Store) -> None:
@@ -199,3 +237,21 @@ async def test_a_clock_that_is_ahead_makes_nothing_old_that_is_not_older_than_th
     for ahead_s in (40 * 86_400, 400 * 86_400):
         assert await store.apply(ForgetNews(NOW + ahead_s, 30 * 86_400)) == Done()
     assert (await store.events(0, 100), await contents(store)) == news
+
+
+async def test_retries_of_one_connection_do_not_keep_those_of_another_waiting_for_ever(store: Store) -> None:
+    """What was tried goes to the end of the row, behind everything that was due before."""
+    await all_sent(store)
+    names = [*(f"many-{number}" for number in range(6)), "one"]
+    for name in names:
+        await store.apply(Answer(request(name), (reply(name),), NOW))
+    waiting = await store.outbox(await store.sent_position(), 10)
+    first = [(one.number, 1, NOW + 1 + (one.message.request_id == "one")) for one in waiting]
+    await store.apply(MarkSent(waiting[-1].number, again=tuple(first)))
+    for tick in range(1, 9):
+        due = await store.due(NOW + tick, 2)
+        if "one" in {outgoing.message.request_id for outgoing in due}:
+            break
+        again = tuple((outgoing.number, outgoing.attempts + 1, NOW + tick + 1) for outgoing in due)
+        await store.apply(MarkSent(waiting[-1].number, again=again))
+    assert tick == 5  # behind six that were due before it, and two that are due since the same second

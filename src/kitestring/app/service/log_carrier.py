@@ -11,8 +11,6 @@ from kitestring.base.text import clean
 
 log = logging.getLogger("kitestring.alarm")
 
-#: The kind of message that is a line of the log.
-LOG: Final = "log"
 #: The address of a message that is no alarm.
 GOOD_NEWS: Final = b"good news"
 #: Of one line; the ledger keeps the whole text.

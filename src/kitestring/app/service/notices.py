@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
-from kitestring.app.service.log_carrier import GOOD_NEWS, LOG
+from kitestring.app.service.log_carrier import GOOD_NEWS
 from kitestring.app.service.notifier import NOTIFIED, notification
 from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Clock
-from kitestring.base.records import Message
+from kitestring.base.records import LOG, Message
 from kitestring.base.store import Reads
 from kitestring.engine.feed import Consumer, Feed
 

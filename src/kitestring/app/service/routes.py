@@ -12,11 +12,11 @@ from typing import Final
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.delivery import Route
-from kitestring.app.service.log_carrier import LOG, write_line
+from kitestring.app.service.log_carrier import write_line
 from kitestring.app.service.receptions import ALWAYS, DONE, OnReception, Reception, Rule, Rules, until_taken
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
-from kitestring.base.records import NOTIFICATION, RECEIPT, REPLY, Message
+from kitestring.base.records import LOG, NOTIFICATION, RECEIPT, REPLY, Message
 
 Carry = Callable[[Message, OnReception], None]
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import MAX_CONSUMERS
+from kitestring.base.records import LOG
 from kitestring.base.transactions import Done, ForgetNews, MarkSent, More, Tell
 from kitestring.ledger.apply.batch import Batch, message_id
 
@@ -33,7 +34,12 @@ WHERE service = ? AND message > 0 AND request IS NULL ORDER BY message DESC LIMI
 _FORGET_NOTICES: Final = """
 DELETE FROM outbox INDEXED BY outbox_of_no_request
 WHERE service = ?1 AND request IS NULL AND message <= ?2
-  AND (signed_at < ?3 AND next_at IS NULL AND message <= ?4 OR message <= ?5)"""
+  AND (signed_at < ?3 AND next_at IS NULL AND message <= ?4 OR message <= ?5 AND (kind <> ?6 OR message <= ?7))"""
+#: Among as many messages as one step looks at.
+_ALARMS_BUT: Final = """
+SELECT message FROM outbox INDEXED BY outbox_of_no_request
+WHERE service = ? AND request IS NULL AND message > 0 AND message <= ? AND kind = ?
+ORDER BY message DESC LIMIT 1 OFFSET ?"""
 _NEWEST_BUT: Final = """
 SELECT message FROM outbox
 WHERE service = ? AND message > 0 AND request IS NULL ORDER BY message DESC LIMIT 1 OFFSET ?"""
@@ -91,7 +97,7 @@ def _forget_events(batch: Batch, tx: ForgetNews) -> int:
 
 def _forget_notices(batch: Batch, tx: ForgetNews) -> int:
     """Delete old messages about no request, and tell how many. One that may still be sent stays, unless there are too
-    many."""
+    many; alarms are fewer than one step looks at, and outlive the others."""
     newest = batch.execute(_NEWEST_NOTICE, (batch.service,)).fetchone()
     if newest is None:
         return 0
@@ -99,4 +105,6 @@ def _forget_notices(batch: Batch, tx: ForgetNews) -> int:
     sent = message_id(batch.service, sent_position(batch))
     too_many = batch.execute(_NEWEST_BUT, (batch.service, tx.max_notices)).fetchone() or (-1,)
     until = batch.execute(_OLDEST_BUT, (batch.service, FORGET_LIMIT - 1)).fetchone() or newest
-    return batch.execute(_FORGET_NOTICES, (batch.service, until[0], before, sent, too_many[0])).rowcount
+    alarms = batch.execute(_ALARMS_BUT, (batch.service, until[0], LOG, tx.max_alarms)).fetchone() or (-1,)
+    bounds = (until[0], before, sent, too_many[0], LOG, alarms[0])
+    return batch.execute(_FORGET_NOTICES, (batch.service, *bounds)).rowcount
