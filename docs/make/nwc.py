@@ -191,6 +191,8 @@ back.
   app says so, at least {MIN_HOLD_BLOCKS}, at most {MAX_HOLD_BLOCKS:,}. What nobody has decided about is cancelled
   {CANCEL_BEFORE_BLOCKS} blocks before its deadline.
 - The state of one that was cancelled is `expired`: the text has no other word.
+- An app that was away finds what is held in `list_transactions` with `unpaid`: its state is `accepted`. Otherwise only
+  what is settled is listed.
 - They are announced where the node can hold payments.
 
 ## History (05)

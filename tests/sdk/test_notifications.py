@@ -57,7 +57,9 @@ class Wallet:
         found = [
             row
             for row in sorted(self.rows, key=lambda row: -row.created_at)
-            if query.from_ <= row.created_at <= (until or 1 << 40) and query.direction in ("", row.type.value)
+            if query.from_ <= row.created_at <= (until or 1 << 40)
+            and query.direction in ("", row.type.value)
+            and (row.state is TransactionState.SETTLED or (query.unpaid_incoming and query.unpaid_outgoing))
         ]
         return tuple(found[offset : offset + min(query.limit, self.cap)])
 
@@ -404,6 +406,41 @@ async def test_a_hold_invoice_that_is_accepted_and_settled_is_told_twice_as_two_
         wallet.rows[0] = replace(held, state=TransactionState.SETTLED, settled_at=wallet.clock.now())
         wallet.tell(number)
         assert [(await made.__anext__()).type] == ["payment_received"]
+
+
+HOLDS = ("hold_invoice_accepted", "payment_received")
+
+
+@pytest.mark.parametrize("promises", [True, False])
+@virtual
+async def test_a_payment_that_is_held_since_nobody_listened_is_found_once_and_again_as_paid(promises: bool) -> None:
+    """Whoever is not told of it lets it go back: it is the one thing that waits for an answer."""
+    wallet = Wallet(VirtualClock(), promises=promises)
+    wallet.add(state=TransactionState.PENDING, settled_at=None, made_s=500)
+    held = wallet.add(state=TransactionState.ACCEPTED, settled_at=None, made_s=400)
+    wallet.add(state=TransactionState.EXPIRED, settled_at=None, made_s=300)
+    out = wallet.add(state=TransactionState.ACCEPTED, settled_at=None, direction=Direction.OUTGOING)
+    async with stream(wallet, EPOCH - 600, types=HOLDS) as made:
+        first = await asyncio.wait_for(made.__anext__(), 3_600)
+        assert (first.type, int(first.transaction.amount_msat)) == ("hold_invoice_accepted", held)
+        assert await silent(made, 2 * LOOK_S)
+        place = made.position
+    async with stream(wallet, place, types=HOLDS) as made:
+        assert await silent(made, 2 * LOOK_S)
+        wallet.rows[held - 1] = replace(
+            wallet.rows[held - 1], state=TransactionState.SETTLED, settled_at=wallet.clock.now()
+        )
+        assert [(await made.__anext__()).type] == ["payment_received"]
+    assert out
+
+
+@virtual
+async def test_who_does_not_ask_for_held_payments_does_not_have_unpaid_ones_listed() -> None:
+    wallet = Wallet(VirtualClock())
+    wallet.add(state=TransactionState.ACCEPTED, settled_at=None)
+    async with stream(wallet) as made:
+        assert await silent(made, LOOK_S)
+    assert not any(query.unpaid_incoming or query.unpaid_outgoing for query in wallet.asked)
 
 
 @virtual

@@ -15,7 +15,7 @@ from kitestring.sdk.position import LOOK_BACK_S, MAX_NAMED, Position
 from tests.kit.clock import NOW
 from tests.kit.wire.samples import transaction
 
-IN, OUT = "payment_received", "payment_sent"
+IN, OUT, HELD = "payment_received", "payment_sent", "hold_invoice_accepted"
 
 
 def paid(number: int, at: int | None = NOW, **more: Any) -> Transaction:
@@ -39,6 +39,20 @@ def test_a_payment_without_its_time_is_of_when_it_was_made_and_one_that_has_not_
     assert not place.is_new(IN, paid(1, None, created_at=NOW - 1), NOW)
     held = paid(1, None, created_at=NOW - 9, state=TransactionState.PENDING)
     assert place.is_new("hold_invoice_accepted", held, NOW)
+
+
+def test_a_payment_that_is_held_for_days_is_not_told_again_while_others_are_paid() -> None:
+    place, held = Position(NOW), paid(1, None, created_at=NOW - 9, state=TransactionState.ACCEPTED)
+    place.add(HELD, held, NOW)
+    for day in range(1, 8):
+        later = NOW + day * LOOK_BACK_S + 600
+        place.add(IN, paid(1 + day, later), later)
+        place = Position.read(str(place))
+        assert not place.is_new(HELD, held, later)
+        assert place.is_new(HELD, paid(99, None, state=TransactionState.ACCEPTED), later)
+    for day in (20, 21):
+        place.add(IN, paid(1 + day, NOW + day * LOOK_BACK_S), NOW + day * LOOK_BACK_S)
+    assert [key for key in place._seen if key[0] == "h"] == []  # by then it has gone back
 
 
 def test_a_time_that_is_far_ahead_hides_nothing_that_comes_after_it() -> None:

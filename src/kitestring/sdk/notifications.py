@@ -14,11 +14,11 @@ from typing import Final, Self
 
 from kitestring.base.commands import ListTransactions
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.outcomes import Transaction, TransactionState
+from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.base.ports import Clock
 from kitestring.sdk.position import Position
 from kitestring.sdk.source import Hears, PaymentSource
-from kitestring.wire.ask.nwc_notifications import SETTLED_TYPES, TYPES, Notification
+from kitestring.wire.ask.nwc_notifications import HELD_TYPE, SETTLED_TYPES, TYPES, Notification
 
 _log: Final = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class Notifications:
         if unknown or not self._types:
             wrong = f"{unknown[0]!r} is no type of notification" if unknown else "notifications need a type"
             raise KitestringError(Reason.MALFORMED, f"{wrong}; there are {', '.join(TYPES)}")
+        self._wants_held: Final = HELD_TYPE in self._types  # the only one for which what is unpaid is listed
         self._source: Final = source
         self._clock: Final = clock
         self._lifetime_s: Final = lifetime_s
@@ -173,12 +174,15 @@ class Notifications:
             _log.warning("the wallet's list cannot be read, and is tried again: %s", failure.message)
 
     async def _find(self, since: int, pages: int) -> list[Notification]:
-        """List what has ended and was made since then, the oldest end first. Pages go by time: what comes meanwhile
-        moves no other one out of sight."""
+        """List what has ended or is held, and was made since then, the oldest end first. Pages go by time: what comes
+        meanwhile moves no other one out of sight."""
         found: dict[tuple[str, str, str], Transaction] = {}
         until = offset = old_pages = 0
         for _ in range(pages):
-            query = ListTransactions(from_=since, until=until, limit=PAGE, offset=offset, direction=self._direction())
+            query = ListTransactions(
+                from_=since, until=until, limit=PAGE, offset=offset, direction=self._direction(),
+                unpaid_incoming=self._wants_held, unpaid_outgoing=self._wants_held,
+            )  # fmt: skip
             page = await self._source.transactions(query)
             new = {(row.type.value, row.state.value, row.payment_hash): row for row in page}
             old_pages = old_pages + 1 if new.keys() <= found.keys() else 0
@@ -191,14 +195,21 @@ class Notifications:
         else:
             if pages > 1:
                 _log.warning("of the wallet's list only the newest %d were looked at", len(found))
-        ended = [row for row in found.values() if row.state is TransactionState.SETTLED and row.payment_hash]
-        ended.sort(key=lambda row: row.settled_at or row.created_at)
-        return [Notification(SETTLED_TYPES[row.type], row) for row in ended]
+        told = [Notification(name, row) for row in found.values() if (name := _told_of(row)) and row.payment_hash]
+        return sorted(told, key=lambda one: one.transaction.settled_at or one.transaction.created_at)
 
     def _direction(self) -> str:
         """The only direction that is asked for, "" for both."""
         wanted = {TYPES[name] for name in self._types} & self._hearing.directions
         return wanted.pop().value if len(wanted) == 1 else ""
+
+
+def _told_of(row: Transaction) -> str:
+    """The type of the notification that this row of a list stands for, "" for none."""
+    if row.state is TransactionState.SETTLED:
+        return SETTLED_TYPES[row.type]
+    is_held = row.state is TransactionState.ACCEPTED and row.type is Direction.INCOMING
+    return HELD_TYPE if is_held else ""
 
 
 def _place(since: int | str | None, now: int) -> Position:

@@ -21,7 +21,11 @@ MAX_SEEN: Final = 20_000
 MAX_NAMED: Final = 500
 #: Digits of a payment hash that stand for it.
 _DIGITS: Final = 16
-_LETTERS: Final = {"payment_received": "r", "payment_sent": "s", "hold_invoice_accepted": "h"}
+_HELD: Final = "h"
+_LETTERS: Final = {"payment_received": "r", "payment_sent": "s", "hold_invoice_accepted": _HELD}
+#: Seconds for which a payment that is held is known, whatever was told since: no longer can one be held, by
+#: :data:`~kitestring.base.commands.MAX_HOLD_BLOCKS`, and a day.
+HELD_S: Final = 8 * 86_400
 _FORM: Final = "kite1"
 
 
@@ -59,7 +63,7 @@ class Position:
         named = list(self._seen.items())[-MAX_NAMED:]
         left_out = list(self._seen.values())[:-MAX_NAMED]
         floor = max([self.floor, *(at + 1 for at in left_out)])
-        names = ".".join(f"{key}+{at - floor:x}" for key, at in named if at >= floor)
+        names = ".".join(f"{key}+{max(0, at - floor):x}" for key, at in named if self._is_known(key, at, floor))
         return f"{_FORM}:{floor}:{names}"
 
     def is_new(self, kind: str, transaction: Transaction, now: int) -> bool:
@@ -79,8 +83,12 @@ class Position:
 
     def _raise(self, floor: int) -> None:
         self.floor = max(self.floor, floor)
-        for key in [key for key, at in self._seen.items() if at < self.floor]:
+        for key in [key for key, at in self._seen.items() if not self._is_known(key, at, self.floor)]:
             del self._seen[key]
+
+    def _is_known(self, key: str, at: int, floor: int) -> bool:
+        """Whether it has to be known by itself: what has ended is told by its time, once that lies before the floor."""
+        return at >= floor or (key.startswith(_HELD) and at >= self._newest - HELD_S)
 
 
 def _key_of(kind: str, transaction: Transaction) -> str:

@@ -386,8 +386,8 @@ class Wallet:
         ``since`` is a time (Unix seconds by the wallet's clock), or the ``position`` of an earlier iterator: then what
         came while nobody listened comes first, the oldest at the beginning, and nothing comes twice. Without it a
         minute before now counts too, for clocks differ. ``types`` are ``payment_received`` and ``payment_sent``, and
-        ``hold_invoice_accepted``, which is told and never found afterwards. What was paid while nobody listened is
-        found if it was made less than ``lifetime_s`` seconds before ``since``: no shorter than invoices can be paid.
+        ``hold_invoice_accepted``. What was paid while nobody listened is found, and of hold invoices what is still held
+        by then, if it was made less than ``lifetime_s`` seconds before ``since``: no shorter than invoices can be paid.
 
         It is the wallet's own word, like that of :meth:`lookup`. A wallet that tells nothing is asked every five
         seconds. A node asked directly tells what it receives alone. Raises KitestringError(MALFORMED) for a position

@@ -28,6 +28,8 @@ TYPES: Final = {
     "payment_sent": Direction.OUTGOING,
     "hold_invoice_accepted": Direction.INCOMING,
 }
+#: The one that tells of a payment that waits for a decision.
+HELD_TYPE: Final = "hold_invoice_accepted"
 #: Those of them that tell the end of a payment.
 SETTLED_TYPES: Final = {direction: name for name, direction in TYPES.items() if name.startswith("payment_")}
 
