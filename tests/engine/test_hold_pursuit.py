@@ -11,7 +11,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState
 from kitestring.base.outcomes import HoldEnded, TransactionState
 from kitestring.engine import hold_places
-from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS, LOOK_S, TELL_AGAIN_S, WARN_BEFORE_BLOCKS
+from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS, LATE_S, LOOK_S, TELL_AGAIN_S, WARN_BEFORE_BLOCKS
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
@@ -31,6 +31,9 @@ from tests.kit.engine.holding import (
 )
 from tests.kit.engine.node import BLOCK_S
 from tests.kit.engine.rig import AMOUNT, Life, Rig
+
+OTHER = "03" + "cd" * 32
+HERE = "02" + "ab" * 32
 
 # ------------------------------------------------------------ the deadline
 
@@ -103,7 +106,7 @@ async def test_what_is_decided_to_settle_is_never_cancelled_by_its_deadline_and_
         await rig.handle("s1", "till", SettleHold(payment_hash=HASH, preimage=PREIMAGE))
         await rig.clock.sleep(35 * BLOCK_S)
         assert (await stored(rig)).state is InvoiceState.ACCEPTED
-        (warning,) = await alarms(rig)
+        _, warning = await alarms(rig)
         assert warning.endswith("the node could not be told yet to settle it")
         life.node.replace("settle_invoice", never)
         assert await rig.answer("s1") == SETTLED
@@ -137,6 +140,38 @@ async def test_a_decision_is_carried_out_as_soon_as_the_node_is_back(life: Life)
         assert rig.told("c1") == []
         life.node.offline = False
         assert await rig.answer("c1") == ENDED
+
+
+@pytest.mark.parametrize(
+    ("decision", "words"),
+    [
+        (SettleHold(payment_hash=HASH, preimage=PREIMAGE), f"to settle the payment held for {HASH}"),
+        (CancelHold(payment_hash=HASH), f"to give back the payment held for {HASH}"),
+    ],
+)
+@pytest.mark.parametrize("is_other", [True, False])
+@virtual
+async def test_a_decision_that_the_node_cannot_be_told_for_long_is_told_to_the_owner_once(
+    life: Life, decision: SettleHold | CancelHold, words: str, is_other: bool
+) -> None:
+    """Also where another node answers: then the height is not known, by which a deadline would be told."""
+    async with life.service() as rig:
+        await till(rig)
+        invoice = await held(rig)
+        if is_other:
+            life.node.there = OTHER
+        else:
+            life.node.offline = True
+        await rig.handle("d1", "till", decision)
+        await rig.clock.sleep(LATE_S - 60)
+        assert not any("could not be told" in one for one in await alarms(rig))
+        await rig.clock.sleep(3_600)
+        (told,) = [one for one in await alarms(rig) if "could not be told" in one]
+        assert words in told
+        assert f"before block {invoice.settle_deadline}" in told
+        life.node.offline, life.node.there = False, HERE
+        life.node.node_id = HERE
+        assert await rig.answer("d1") == (SETTLED if isinstance(decision, SettleHold) else ENDED)
 
 
 @virtual
@@ -386,9 +421,6 @@ async def test_what_was_to_go_back_has_ended_when_the_node_does_not_know_it_any_
 
 
 # ------------------------------------------------------------ another node
-
-OTHER = "03" + "cd" * 32
-HERE = "02" + "ab" * 32
 
 
 @virtual

@@ -42,6 +42,8 @@ WARN_BEFORE_BLOCKS: Final = 24
 LOOK_S: Final = 45.0
 #: The longest wait behind the questions about other invoices; whoever gives up his place begins at the end again.
 QUEUE_S: Final = 3_600.0
+#: A decision that the node could not be told for so long is told to the owner: it was away for longer than a restart.
+LATE_S: Final = 600.0
 #: What is to be done by hand is not told again sooner, however often the service is started.
 TELL_AGAIN_S: Final = 86_400
 
@@ -62,6 +64,7 @@ class HoldPursuit:
         self._looks = pauses()
         self._is_called = False
         self._told = ""  # what is to be done by hand
+        self._decided_s: float | None = None  # since when the node is to be told
         self.task: asyncio.Task[None] | None = None
 
     def look_again(self) -> None:
@@ -193,17 +196,27 @@ class HoldPursuit:
         """Tell the node what was decided, or wait for news of it; None where there are none."""
         match invoice.decision:
             case Decision.SETTLE:
-                return await self._order(self._context.same_node.settle_invoice, invoice.preimage)
+                return await self._order(invoice, self._context.same_node.settle_invoice, invoice.preimage)
             case Decision.CANCEL:
-                return await self._order(self._context.backend.cancel_invoice, invoice.payment_hash)
+                return await self._order(invoice, self._context.backend.cancel_invoice, invoice.payment_hash)
             case Decision.NONE:
                 return await self._news(invoice)
         assert_never(invoice.decision)
 
-    async def _order(self, order: Callable[[str], Awaitable[InvoiceStatus]], what: str) -> InvoiceStatus:
+    async def _order(
+        self, invoice: Invoice, order: Callable[[str], Awaitable[InvoiceStatus]], about: str
+    ) -> InvoiceStatus:
+        """Tell the node; and the owner, where it cannot be told for long."""
         self._places.leave(self._invoice_id)
-        async with self._places.orders:
-            return await reachable(order(what))
+        now_s = self._context.clock.monotonic()
+        self._decided_s = now_s if self._decided_s is None else self._decided_s
+        try:
+            async with self._places.orders:
+                return await reachable(order(about))
+        except KitestringError:
+            if now_s - self._decided_s >= LATE_S:
+                await self._tell_by_hand(_untold(invoice))
+            raise
 
     async def _news(self, invoice: Invoice) -> InvoiceStatus | None:
         """Follow it if it is its turn, until that is over; else look it up."""
@@ -266,6 +279,17 @@ class HoldPursuit:
         """Whether nothing can be held any more, for whomever."""
         height = await self._height(invoice)
         return height is not None and height >= (invoice.settle_deadline or 0)
+
+
+def _untold(invoice: Invoice) -> str:
+    """The sentence about a decision that the node does not take."""
+    what = f"settle the payment held for {invoice.payment_hash}"
+    if invoice.state is InvoiceState.OPEN:
+        what = f"cancel the hold invoice of {invoice.payment_hash}"
+    elif invoice.decision is Decision.CANCEL:
+        what = f"give back the payment held for {invoice.payment_hash}"
+    when = f" before block {invoice.settle_deadline}" if invoice.settle_deadline else ""
+    return f"the node could not be told to {what}: see that it can be reached{when}; it is told as soon as it is"
 
 
 def _lost(invoice: Invoice) -> str:
