@@ -14,12 +14,13 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled
-from kitestring.base.records import Message
+from kitestring.base.records import BUNDLE, Message
 from kitestring.base.shares import ANY, Share
 from kitestring.base.transactions import (
     Answer,
     AskOwner,
     AwaitApproval,
+    ClaimBundle,
     ClaimPayment,
     Decide,
     DecisionStored,
@@ -143,12 +144,12 @@ class Asking(Ground):
         self, data: st.DataObject, asked: str, new: str, name: str, amount: int, grant: Grant, caller: str,
         token: Token | None,
     ) -> ClaimPayment:  # fmt: skip
-        made = self.model.invoices.get(name)
+        made = self.model.made(self.there, name)
         ours = (made is not None and made.state == "open") == data.draw(CAREFUL)
         cap = 0 if ours else data.draw(CAP)
         paid = payment(
             name, amount, cap, payment_id=new, account_id=grant.account_id, grant_id=grant.grant_id,
-            created_at=self.now, internal=ours, requestor=caller,
+            created_at=self.now, internal=ours, requestor=caller, node_id=self.there,
         )  # fmt: skip
         charged = charges(grant, Msat(amount + cap), self.now, self.zone)
         tx = claim(name, paid, *charged, asked=self.asks(asked, wire="debits", grant_id=grant.grant_id))
@@ -190,16 +191,19 @@ class Asking(Ground):
 
     # ------------------------------------------------------------ doing it
 
-    def play(self, *transactions: Tx[object]) -> None:
-        """Apply them in one commit; the model says what each must answer, one after the other."""
+    def play(self, *transactions: Tx[object]) -> list[str]:
+        """Apply them in one commit; the model says what each must answer, one after the other. Gives the answers."""
+        words = []
         for tx, answer in zip(transactions, self.apply_at_once(*transactions), strict=True):
             assert word(answer) == self.said(tx), tx
-            Asking.words[type(tx).__name__, word(answer)] += 1
+            words.append(word(answer))
+            Asking.words[type(tx).__name__, words[-1]] += 1
             if isinstance(answer, Denied) and answer.reason.value == "over_budget":
                 assert answer.budget_id == self.model.tightest
             if isinstance(tx, Decide) and isinstance(answer, DecisionStored):
                 left = self.model.waiting(tx.approval_id) if tx.claim is None else set()
                 assert {one.request_id for one in answer.unanswered} == left
+        return words
 
     def said(self, tx: Tx[object]) -> str:
         """What the model answers."""
@@ -212,6 +216,10 @@ class Asking(Ground):
                 return self.model.join(tx)
             case Decide():
                 return self.model.decide(tx)
+            case ClaimBundle():
+                return self.model.claim_bundle(tx)
+            case Answer():
+                return self.model.finish(tx)
             case RecordPayment(payment_id, outcome):
                 state = "settled" if isinstance(outcome, Settled) else "failed"
                 return self.model.end(payment_id, state, 0, tx.messages)
@@ -334,6 +342,8 @@ class Asking(Ground):
             assert model.questions[payment_id].state == "approved"
 
     def _is_open(self, whom: str) -> bool:
+        if whom == BUNDLE:
+            return True
         if any(made.id == whom and made.waits and made.decision for made in self.model.invoices.values()):
             return True
         paid, asked = self.model.payments.get(whom), self.model.questions.get(whom)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
+from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -23,8 +25,9 @@ from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.changed import replace
 from tests.kit.clock import STEPS_S
 from tests.kit.ledger.place import ledger_path
-from tests.kit.ledger.values import NOW, SERVICE, execute, hash_of, move, request
+from tests.kit.ledger.values import NODE, NOW, SERVICE, execute, hash_of, move, request
 from tests.prove.model import Model
+from tests.prove.reached import states
 
 #: A node that can always pay what is asked for.
 RICH = NodeView(Msat(10**18), Msat(0))
@@ -73,10 +76,12 @@ def word(answer: object) -> str:
 
 
 class Ground(RuleBasedStateMachine):
-    """``hazards`` are those that are played; ``done`` counts the transactions of this process."""
+    """``hazards`` are those that are played; ``done`` counts the transactions of this process, ``reached`` how often
+    they led to each state of interest. ``there`` is the node that the service stands on."""
 
     hazards: ClassVar[frozenset[str]] = HAZARDS
     done: ClassVar[int] = 0
+    reached: ClassVar[Counter[str]] = Counter()
     model: Model
 
     @initialize(budgets=st.lists(NUMBERED, min_size=2, max_size=2))
@@ -85,7 +90,10 @@ class Ground(RuleBasedStateMachine):
         self.path = self.room.enter_context(ledger_path())
         self.runner = asyncio.Runner()
         self.model = Model(ACCOUNTS, {hash_of(name): name for name in HASHES + MORE_HASHES})
-        self.count, self.now, self.zone = 0, NOW, UTC
+        self.count, self.now, self.zone, self.there = 0, NOW, UTC, NODE
+        self.states: dict[str, str] = {}
+        #: What the nodes have said for good of payments: no restored ledger hears anything else.
+        self.truths: dict[str, tuple[str, int]] = {}
         self._open()
         grants = [
             Grant(grant_id=f"of-{account}", name=account, wire="nwc", account_id=account, budgets=mine)
@@ -136,6 +144,23 @@ class Ground(RuleBasedStateMachine):
         self.count += 1
         return self.count
 
+    def fresh(self, kind: str) -> str:
+        """The name of a hash that nobody knows yet."""
+        name = f"{kind} {self.number()}"
+        self.model.names[hash_of(name)] = name
+        return name
+
+    def reach(self, what: str) -> None:
+        Ground.reached[what] += 1
+        event(what)
+
+    def see(self) -> None:
+        """Count the states that are new."""
+        before, self.states = self.states, states(self.model)
+        for name, state in self.states.items():
+            if before.get(name) != state:
+                self.reach(state)
+
     def plays(self, hazard: str) -> bool:
         return hazard in self.hazards
 
@@ -176,7 +201,7 @@ class Ground(RuleBasedStateMachine):
     @rule(stopped=st.sampled_from([False, False, False, True]))
     def stop(self, stopped: bool) -> None:
         self.apply(SetSpending(stopped, "a drill", self.now))
-        self.model.stopped = stopped
+        (self.model.stops.add if stopped else self.model.stops.discard)("drift")
 
     @rule()
     def reopen(self) -> None:

@@ -6,12 +6,11 @@ however odd: a fee below zero counts as none, and nothing received moves nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kitestring.base.approvals import MAX_WAITING, Approval, ApprovalState
 from kitestring.base.commands import Debit, thaw
+from kitestring.base.destinations import Keysend
 from kitestring.base.grants import Grant
-from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Message, Payment, Request
+from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Message, Payment
 from kitestring.base.shares import Share
 from kitestring.base.transactions import (
     MAX_DECIDING,
@@ -21,120 +20,24 @@ from kitestring.base.transactions import (
     ClaimPayment,
     Decide,
     DecideHold,
-    Prune,
     SaveBlock,
     SaveGrant,
     SaveSession,
     Write,
 )
 from tests.kit.changed import replace
-from tests.prove.rows import ALLOWED, OPEN, Asked, Key, Made, Paid, Window, Words
+from tests.prove.books import Books
+from tests.prove.rows import ALLOWED, OPEN, Made, Paid, Window
 
 
-@dataclass
-class Model:
+class Model(Books):
     """``names`` are those of the payment hashes."""
-
-    accounts: tuple[str, ...]
-    names: dict[str, str] = field(default_factory=dict)
-    funds: dict[str, int] = field(default_factory=dict)
-    overdrawn: set[str] = field(default_factory=set)
-    grants: dict[str, Grant] = field(default_factory=dict)
-    windows: dict[Key, Window] = field(default_factory=dict)
-    payments: dict[str, Paid] = field(default_factory=dict)
-    requests: dict[str, Asked] = field(default_factory=dict)
-    times: dict[str, int] = field(default_factory=dict)  # of all requests there ever were
-    pruned_before: int = 0
-    questions: dict[str, Approval] = field(default_factory=dict)
-    words: Words = field(default_factory=Words)
-    blocked: set[str] = field(default_factory=set)
-    tightest: int = 0  # the budget that was in the way last
-    invoices: dict[str, Made] = field(default_factory=dict)
-    credits: set[tuple[str, str]] = field(default_factory=set)
-    stopped: bool = False
-    spent: int = 0
-    owner: int = 0
-
-    def __post_init__(self) -> None:
-        self.funds = dict.fromkeys(self.accounts, 0)
-
-    # ------------------------------------------------------------ sums
-
-    def held(self, account: str) -> int:
-        return sum(p.amount + p.cap for p in self.payments.values() if p.account == account and p.state in OPEN)
-
-    def available(self, account: str) -> int:
-        return self.funds[account] - self.held(account)
-
-    def used(self, key: Key, oldest: int | None = None) -> int:
-        """Of a budget, from its oldest bucket on."""
-        since = self.windows[key].oldest if oldest is None else oldest
-        if since is None:
-            return 0
-        return sum(p.taken for p in self.payments.values() if key in p.buckets and p.buckets[key] >= since)
-
-    def gain(self, account: str, amount: int) -> None:
-        self.funds[account] += amount
-        if self.available(account) >= 0:
-            self.overdrawn.discard(account)
-
-    # ------------------------------------------------------------ requests
-
-    def is_too_old(self, sent_at: int) -> bool:
-        return sent_at < self.pruned_before
-
-    def waiting(self, whom: str) -> set[str]:
-        """The requests that wait for a payment or a question."""
-        return {name for name, one in self.requests.items() if one.waits == whom and one.answered_at is None}
-
-    def left(self) -> dict[str, str]:
-        """Requests whose answer is certain and not said yet, as a crash leaves them, with what they waited for."""
-        found = {}
-        for name, one in self.requests.items():
-            paid, asked = self.payments.get(one.waits), self.questions.get(one.waits)
-            made = next((made for made in self.invoices.values() if made.id == one.waits), None)
-            is_over = paid.state in ("settled", "failed") if paid else asked is None or asked.state != "open"
-            if made is not None:
-                is_over = not made.waits
-            if one.answered_at is None and is_over:
-                found[name] = one.waits
-        return found
-
-    def answer(self, messages: tuple[Message, ...]) -> None:
-        for message in messages:
-            one = self.requests.get(message.request_id)
-            if one is not None and one.answered_at is None and message.kind == REPLY:
-                one.answered_at = message.signed_at
-
-    def _known(self, request: Request) -> str | None:
-        known = self.requests.get(request.request_id)
-        if known is not None:
-            return "Running" if known.answered_at is None else "Finished"
-        return "stale_request" if self.is_too_old(request.sent_at) else None
-
-    def _wait(self, request: Request, whom: str) -> None:
-        self.requests[request.request_id] = Asked(request.sent_at, whom)
-        self.times[request.request_id] = request.sent_at
-
-    def prune(self, tx: Prune) -> None:
-        if not self.times:
-            return
-        before = min(tx.now, max(self.times.values())) - tx.keep_s
-        self.pruned_before = max(self.pruned_before, before)
-        for name, one in tuple(self.requests.items()):
-            if one.answered_at is not None and one.at < before and one.answered_at < before:
-                del self.requests[name]
-        for name, asked in tuple(self.questions.items()):
-            is_over = asked.state != "open" and name not in self.payments and not self.waiting(name)
-            if is_over and asked.asked_at < before:
-                del self.questions[name]
-        self.words.forget(before)
 
     # ------------------------------------------------------------ payments
 
-    def has_place(self, grant: str, share: Share) -> bool:
-        """Whether one more payment of it may be open; ``most`` 0 is the owner."""
-        open_ones = [p.grant for p in self.payments.values() if p.state in OPEN]
+    def has_place(self, node: str, grant: str, share: Share) -> bool:
+        """Whether one more payment of it may be open at a node; ``most`` 0 is the owner."""
+        open_ones = [p.grant for p in self.payments.values() if p.state in OPEN and p.node == node]
         own, free = open_ones.count(grant), share.places - len(open_ones)
         return free > 0 and (not share.most or (own < share.most and own < free))
 
@@ -144,7 +47,7 @@ class Model:
             return known
         answer = self._refusal(tx)
         if answer == "Joined":
-            held = self.holder(self.names[tx.payment.payment_hash])
+            held = self.holder(tx.payment.node_id, self.names[tx.payment.payment_hash])
             payment_id = next(name for name, one in self.payments.items() if one is held)
             if len(self.waiting(payment_id)) >= MAX_JOINED and tx.request.wire != CONTROL_WIRE:
                 return "payment_in_flight"
@@ -160,7 +63,7 @@ class Model:
         grant = self.grants.get(tx.request.grant_id)
         if grant is None or grant.version != tx.grant_version or grant.revoked_at is not None:
             return "Stale"
-        holder, unmeant = self.holder(paid.name), self._unmeant(paid, tx)
+        holder, unmeant = self.holder(paid.node, paid.name), self._unmeant(paid, tx)
         if holder is not None and holder.whose == paid.whose and holder.state != "resolved":
             return "AlreadyPaid" if holder.state == "settled" else "Joined"
         if holder is not None:
@@ -168,17 +71,17 @@ class Model:
             return unmeant if is_told else "invoice_taken"
         if unmeant is not None:
             return unmeant
-        if self.stopped:
+        if self.stops:
             return "spending_stopped"
-        made = self.invoices.get(paid.name)
+        made = None if paid.key else self.made(paid.node, paid.name)
         is_ours = made is not None and made.state == "open"
-        if is_ours != paid.internal or (made is not None and paid.internal and not _is_payable(made, paid)):
+        if not paid.key and (is_ours != paid.internal or (made and paid.internal and not _is_payable(made, paid))):
             return "Stale"
         return self._not_now(paid, tx) or self._over_budget(tx.charges)
 
     def _not_now(self, paid: Paid, tx: ClaimPayment) -> str | None:
         """The refusal to a payment that nothing is known of yet."""
-        if not self.has_place(paid.grant, tx.share):
+        if not self.has_place(paid.node, paid.grant, tx.share):
             return "rate_limited"
         if paid.account in self.overdrawn or paid.amount + paid.cap > self.available(paid.account):
             return "insufficient_funds"
@@ -235,17 +138,26 @@ class Model:
     def _paid(self, p: Payment) -> Paid:
         state = "reserved" if p.internal else "dispatched"
         name, amount, cap = self.names[p.payment_hash], int(p.amount_msat), int(p.fee_cap_msat)
-        return Paid(name, p.account_id, amount, cap, state, p.internal, p.grant_id, p.requestor)
+        key = p.destination.node_key if isinstance(p.destination, Keysend) else ""
+        return Paid(name, p.account_id, amount, cap, state, p.internal, p.grant_id, p.requestor, p.node_id, key)
 
-    def holder(self, name: str) -> Paid | None:
-        return next((p for p in self.payments.values() if p.name == name and p.state != "failed"), None)
+    def holder(self, node: str, name: str) -> Paid | None:
+        """The payment that holds a hash at a node."""
+        there = (p for p in self.payments.values() if (p.node, p.name) == (node, name))
+        return next((p for p in there if p.state != "failed"), None)
+
+    def made(self, node: str, name: str) -> Made | None:
+        """The invoice of a hash at a node."""
+        made = self.invoices.get(name)
+        return made if made is not None and made.node == node else None
 
     def end(self, payment_id: str, state: str, fee: int, messages: tuple[Message, ...] = ()) -> str:
         paid = self.payments[payment_id]
         if state not in ALLOWED.get(paid.state, ()):
             return "illegal"
-        made = self.invoices.get(paid.name)
-        if state == "settled" and paid.internal and (made is None or not _may_settle(made, payment_id)):
+        made = None if paid.key else self.made(paid.node, paid.name)
+        pays_ours = paid.internal and not paid.key
+        if state == "settled" and pays_ours and (made is None or not _may_settle(made, payment_id)):
             return "InvoiceNotOpen"
         if state == "failed" and made is not None and (made.state, made.held_by) == ("accepted", payment_id):
             made.state = "canceled"
@@ -260,7 +172,9 @@ class Model:
     def _settle(self, paid: Paid, fee: int) -> None:
         paid.fee = fee
         self.funds[paid.account] -= paid.amount + fee
-        if paid.internal:
+        if paid.internal and paid.key:
+            self.owner += paid.amount
+        elif paid.internal:
             made = self.invoices[paid.name]
             made.state, made.internal = "settled", True
             self.gain(made.account, paid.amount)
@@ -271,37 +185,46 @@ class Model:
 
     # ------------------------------------------------------------ what comes in
 
-    def credit(self, name: str, received: int) -> str:
-        made = self.invoices.get(name)
+    def credit(self, node: str, name: str, received: int, messages: tuple[Message, ...] = ()) -> str:
+        made = self.made(node, name)
         kind = "invoice"
         if made is None or (not made.internal and made.amount is not None and received < made.amount):
             kind = "unknown"
         elif made.internal:
             kind = "surplus"
-        if {kind, "invoice", "unknown"} & {found for of, found in self.credits if of == name}:
+        if {kind, "invoice", "unknown"} & {found for at, of, found in self.credits if (at, of) == (node, name)}:
             return "AlreadyCredited"
-        self.credits.add((name, kind))
+        self.credits.add((node, name, kind))
         if kind == "unknown" or made is None:
             self.owner += received
         else:
             made.state = "settled"
             self.gain(made.account, received)
+        if kind == "invoice":
+            self.answer(messages)
         return "Credited"
 
-    def expire(self, before: int, drop_before: int) -> None:
-        gone = [
-            n for n, m in self.invoices.items() if m.of_offer and m.state == "expired" and m.expires_at < drop_before
-        ]
-        for name in gone:
-            self.times.pop(self.invoices.pop(name).request)
-        for made in self.invoices.values():
+    def expire(self, node: str, before: int, drop_before: int) -> None:
+        here = {name: made for name, made in self.invoices.items() if made.node == node}
+        for name, made in here.items():
+            if made.of_offer and made.state == "expired" and made.expires_at < drop_before:
+                self.times.pop(self.invoices.pop(name).request)
+        for made in here.values():
             if made.state == "open" and made.expires_at < before and not made.decision:
                 made.state = "expired"
 
+    def leave(self, node: str, before: int) -> None:
+        """The service stands on this node: those of others that ended before are left aside, its own are back."""
+        for made in self.invoices.values():
+            if made.node == node and made.state == "left":
+                made.state = "open"
+            elif made.node != node and made.state == "open" and made.expires_at < before and not made.decision:
+                made.state = "left"
+
     # ------------------------------------------------------------ hold invoices
 
-    def hold(self, name: str, payment_id: str) -> str:
-        made = self.invoices.get(name)
+    def hold(self, node: str, name: str, payment_id: str) -> str:
+        made = self.made(node, name)
         if made is None or not made.is_hold or not made.waits:
             return "Stale"
         if made.state == "accepted":
@@ -342,10 +265,11 @@ class Model:
         """By a command of the owner; what he has himself is never too little."""
         if self.is_too_old(at):
             return "stale_request"
-        if self.stopped:
+        if self.stops:
             return "spending_stopped"
-        self.times[name] = at
+        self.hear(name, at, at)
         if source == "owner":
+            self.owner -= amount
             self.gain(target, amount)
             return "Claimed"
         if source in self.overdrawn or amount > self.available(source):
@@ -441,7 +365,7 @@ class Model:
         if refusal:
             self.grants, self.blocked = before
             return refusal
-        self.times[name] = at
+        self.hear(name, at, at)
         return "Claimed"
 
     def write(self, writes: tuple[Write, ...]) -> str | None:

@@ -31,6 +31,8 @@ class Paid:
     internal: bool = False
     grant: str = ""
     requestor: str = ""
+    node: str = ""
+    key: str = ""  # of the node that is paid without an invoice
     buckets: dict[Key, int] = field(default_factory=dict)
     fee: int = 0
 
@@ -42,10 +44,10 @@ class Paid:
         return self.amount + (self.fee if self.state == "settled" else self.cap)
 
     @property
-    def whose(self) -> tuple[str, str, int]:
+    def whose(self) -> tuple[str, str, int, str]:
         """What another claim of its hash must have in common with it to be the same; of a requestor its grant may be
         another one by then."""
-        return "" if self.requestor else self.grant, self.requestor, self.amount
+        return "" if self.requestor else self.grant, self.requestor, self.amount, self.key
 
 
 @dataclass
@@ -120,6 +122,7 @@ class Made:
     is_hold: bool = False
     decision: str = ""
     held_by: str = ""
+    node: str = ""
 
     @property
     def waits(self) -> bool:

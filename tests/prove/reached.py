@@ -1,0 +1,41 @@
+"""The states of the model that random transactions must come to often: of keysends, of bundles, and of what is held."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.prove.model import Model
+from tests.prove.rows import Made, Paid
+
+_ENDS: Final = ("settled", "failed")
+_MOVED: Final = ("a keysend", "a bundle", "a held payment", "a held payment inside")
+#: Every state, with whatever happens in the middle of one.
+STATES: Final = (
+    *(f"keysend {state}" for state in ("dispatched", "unknown", "resolved", *_ENDS)),
+    *(f"keysend inside {state}" for state in ("reserved", *_ENDS)),
+    "keysend came in",
+    *(f"bundle {what}" for what in ("claimed", "broken off", "carried on", "carried out")),
+    *(f"part of a bundle: {said}" for said in ("Claimed", "Joined", "AlreadyPaid", "Running", "Finished")),
+    *(f"hold {state}" for state in ("open", "open, to cancel", "settled", "canceled", "left", "expired")),
+    *(f"hold accepted{where}{to}" for where in ("", " inside") for to in ("", ", to settle", ", to cancel")),
+    *(f"hold {state} inside" for state in ("settled", "canceled")),
+    "hold cancelled in time",
+    *(f"{what} in the middle of {kind}" for what in ("node exchanged", "ledger restored") for kind in _MOVED),
+)
+
+
+def states(model: Model) -> dict[str, str]:
+    """The state of every keysend and of every hold invoice, by its id."""
+    sent = {name: _of_keysend(paid) for name, paid in model.payments.items() if paid.key}
+    held = {made.id: _of_hold(made) for made in model.invoices.values() if made.is_hold}
+    return sent | held
+
+
+def _of_keysend(paid: Paid) -> str:
+    return f"keysend {'inside ' if paid.internal else ''}{paid.state}"
+
+
+def _of_hold(made: Made) -> str:
+    where = " inside" if made.held_by else ""
+    to = f", to {made.decision}" if made.decision and made.waits else ""
+    return f"hold {made.state}{where}{to}"
