@@ -12,7 +12,9 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 
-from tests.prove.jobs import Amounts, Done, do, jobs
+from tests.kit.ledger.under_way import UNDER_WAY
+from tests.prove.jobs import IN_FLOWS, IN_WORLDS, REACHED, Amounts, Done, do, jobs
+from tests.prove.reached import STATES
 
 #: Seconds between two lines of progress.
 PROGRESS_S = 10.0
@@ -86,8 +88,22 @@ def _tell(done: Done, seconds: float, without_known: bool) -> None:
             print(f"  {number:6,} × {sentence}")
         names = " ".join(repr(name) if " " in name else name for name, _ in done.violations[:200])
         print(f"\nsee them again: python -m tests.prove --repeat {names}")
+    _tell_reached(done)
     left_out = " (without what is known)" if without_known else ""
     print(f"\nproved{left_out}: {_counted(done)}, in {seconds:.0f} s")
+
+
+def _tell_reached(done: Done) -> None:
+    """How often each kind of money was under way at a death, and each state was reached."""
+    for name, all_of_them in ((IN_FLOWS, "kills"), (IN_WORLDS, "deaths")):
+        if done.counts[all_of_them]:
+            print(f"\n{name}…, of {done.counts[all_of_them]:,}:")
+            for kind in UNDER_WAY:
+                print(f"  {done.counts[name + kind]:6,} × {kind}")
+    if steps := done.counts["steps"]:
+        print(f"\nstates reached in 10,000 of {steps:,} steps:")
+        for state in STATES:
+            print(f"  {10_000 * done.counts[REACHED + state] / steps:8,.1f} × {state}")
 
 
 def _sentence(what: str) -> str:

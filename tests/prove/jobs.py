@@ -21,6 +21,7 @@ from tests.prove import machine, worlds
 from tests.prove.flows import BY_NAME as FLOW_OF
 from tests.prove.flows import FLOWS
 from tests.prove.fuzz import fuzz, growth
+from tests.prove.ground import Ground
 from tests.prove.known import KNOWN
 from tests.prove.parsers import BY_NAME, PARSERS
 from tests.prove.stage import EARLY, points, run
@@ -30,6 +31,13 @@ WORLDS: Final = 5
 STEPS: Final = 500
 KILLS: Final = 10
 INPUTS: Final = 500
+#: Points of a flow between one of its kills and the next: a prime above every number of them, so that none is left out.
+STRIDE: Final = 7_919
+#: What the names of these counts begin with: kills that cut through something, in flows and in worlds, and states that
+#: random transactions have reached.
+IN_FLOWS: Final = "kills in the middle of a "
+IN_WORLDS: Final = "deaths in the middle of a "
+REACHED: Final = "reached: "
 #: Of a violation so much is shown: the seed and what was done are in it.
 SHOWN_CHARS: Final = 4_000
 
@@ -115,17 +123,22 @@ def _world(what: str, without_known: bool, counts: Counter[str]) -> None:
     counts["seeds"] += 1
     with ledger_path() as path:
         world = worlds.World(path.parent, int(what), worlds.NOT_MENDED if without_known else frozenset())
-        virtual(worlds.World.run)(world)
+        try:
+            virtual(worlds.World.run)(world)
+        finally:
+            counts["deaths"] += world.deaths
+            counts.update({f"{IN_WORLDS}{kind}": number for kind, number in world.cut.items()})
 
 
 def _steps(what: str, without_known: bool, counts: Counter[str]) -> None:
     without = machine.NOT_MENDED if without_known else frozenset[str]()
     for part in count():
-        before = machine.LedgerMachine.done
+        before, reached = Ground.done, Counter(Ground.reached)
         try:
             machine.run_machine(int(what) * 1_000 + part, 5, 50, without=without)
         finally:
-            counts["steps"] += machine.LedgerMachine.done - before
+            counts["steps"] += Ground.done - before
+            counts.update({f"{REACHED}{state}": number for state, number in (Ground.reached - reached).items()})
         if counts["steps"] >= STEPS:
             return
 
@@ -137,14 +150,16 @@ def _number_of_points(name: str) -> int:
 
 
 def _kill(what: str, _: bool, counts: Counter[str]) -> None:
-    """The points of all flows in turn, each with another second death every time round."""
+    """The points of all flows in turn, each with another second death every time round; a few are far apart."""
     turn, number = divmod(int(what), len(FLOWS))
     flow = FLOWS[number]
-    fatal = 1 + turn % _number_of_points(flow.name)
+    fatal = 1 + turn * STRIDE % _number_of_points(flow.name)
     again = random.Random(what).randrange(1, 2 * EARLY)
     counts["kills"] += 2
     with ledger_path() as path:
-        virtual(run)(flow, path.parent, fatal, again)
+        died = virtual(run)(flow, path.parent, fatal, again)
+    if died is not None:
+        counts.update({f"{IN_FLOWS}{kind}": number for kind, number in died.cut.items()})
 
 
 def _fuzz(what: str, without_known: bool, counts: Counter[str]) -> None:

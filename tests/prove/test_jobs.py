@@ -1,14 +1,16 @@
 """The long lane in small: what it counts, what it tells, and that everything can be done again by its name."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from tests.prove import jobs
-from tests.prove.__main__ import main
-from tests.prove.jobs import Amounts, do
+from tests.prove.__main__ import _tell_reached, main
+from tests.prove.jobs import Amounts, Done, do
 from tests.prove.known import KNOWN
 from tests.prove.parsers import BY_NAME
+from tests.prove.worlds import LIVES
 
 
 def test_the_work_is_cut_into_jobs_of_every_kind() -> None:
@@ -27,7 +29,17 @@ def test_nothing_asked_is_nothing_done() -> None:
 def test_jobs_count_what_they_did() -> None:
     done = do(("world:2", "kill:7", "fuzz:tlv:1"), True)
     assert done.violations == []
-    assert dict(done.counts) == {"seeds": 1, "kills": 2, "fuzz inputs": jobs.INPUTS}
+    kinds = {name: number for name, number in done.counts.items() if "in the middle of" not in name}
+    assert kinds == {"seeds": 1, "deaths": LIVES, "kills": 2, "fuzz inputs": jobs.INPUTS}
+    assert done.counts[f"{jobs.IN_WORLDS}keysend"] > 0
+
+
+def test_what_was_reached_and_cut_through_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    done = Done(Counter({"steps": 20_000, "kills": 9, f"{jobs.REACHED}hold accepted": 30, f"{jobs.IN_FLOWS}bundle": 4}))
+    _tell_reached(done)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert {"kills in the middle of a …, of 9:", "4 × bundle", "0 × notification", "15.0 × hold accepted"} <= set(lines)
+    assert not [line for line in lines if line.startswith("deaths")]
 
 
 def test_what_is_known_is_left_out_only_where_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

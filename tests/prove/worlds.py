@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,20 +17,23 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from kitestring.app.home.config import RequestRates
+from kitestring.app.home.config import NwcSettings, RequestRates
 from kitestring.base.approvals import Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.engine.absence import YOUNG_S
+from kitestring.engine.answers import part_id
 from kitestring.nostr.event import Event
+from tests.kit.app import hearing
 from tests.kit.app.client import App, Requestor
 from tests.kit.app.house import Files, House, Service
 from tests.kit.clock import STEPS_S
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.hostile import HostileNode
 from tests.kit.engine.node import Script
+from tests.kit.ledger.under_way import under_way
 from tests.prove.known import KNOWN
 
 FUNDED: Final = 50_000_000
@@ -37,12 +41,16 @@ AMOUNT: Final = 10_000
 DAY_S: Final = 86_400
 PAYMENTS: Final = 8
 KEYSENDS: Final = 3
+BUNDLES: Final = 3
+PARTS: Final = 3
 DEBITS: Final = 6
 #: What owners say; most of them give little. And the words of sessions, of which each is good once.
 RULINGS: Final = (Ruling.AS_ASKED, Ruling.AS_ASKED, Ruling.BUDGET, Ruling.DENY)
 WORDS: Final = ("c4" * 32, "d5" * 32)
 INVOICES: Final = 3
 HOLDS: Final = 4
+#: Seconds between two blocks: what nobody decides about goes back before the end.
+BLOCK_S: Final = 8
 LIVES: Final = 4
 LIFE_S: Final = 90.0
 #: Virtual seconds of fair weather: beyond every time limit.
@@ -70,12 +78,21 @@ ODD: Final = ("lost", "dropped", "lie", "inflight", "unreachable", "never")
 
 @dataclass
 class Asked:
-    """One payment that an app wants, and when it asked (monotonic)."""
+    """One payment that an app wants, and when it asked (monotonic). ``part`` names it among several of one request."""
 
     peer: App | Requestor
     event: Event
     payment_hash: str
     at: float
+    part: str = ""
+
+    @property
+    def code(self) -> str:
+        """What the first answer says, "" while there is none."""
+        if not self.part:
+            return self.peer.code(self.event)
+        replies = [reply for part, reply in self.peer.named_replies(self.event) if part == self.part]
+        return str((replies[0].get("error") or {}).get("code", "ok")) if replies else ""
 
 
 class World:
@@ -84,7 +101,7 @@ class World:
     def __init__(self, root: Path, seed: int, without: frozenset[str] = frozenset()) -> None:
         self.chance = random.Random(seed)
         self.seed = seed
-        self.house = House(root, rates=RequestRates(10_000, 10_000))
+        self.house = House(root, rates=RequestRates(10_000, 10_000), nwc=NwcSettings(legacy_methods=True))
         number = self.chance.choice((0, 1, 1, 2))
         drawn = self.chance.sample(sorted(HAZARDS), number)
         self.hazards = [name for name in drawn if name not in without]
@@ -92,13 +109,18 @@ class World:
         self.asked: list[Asked] = []
         self.sold: list[str] = []
         self.held: list[str] = []
+        self.held_inside: dict[str, Event] = {}
         self.decided: list[tuple[str, str, Event]] = []
         self.luck = random.Random(f"holds {seed}")  # beside the other chances, which stay what they were
+        self.deaths = 0
+        #: How many deaths have cut through each kind of what may be under way.
+        self.cut: Counter[str] = Counter()
         self.copies: list[Files] = []
         self.twins_at: list[float] = []
         self.last_night = self.house.node.state()
         self.has_lost = False
         self.house.node.earlier += PAID_BY_OTHERS
+        self.house.node.block_s = BLOCK_S
         self.stormy = True
         self.app: App
         self.till: App
@@ -115,8 +137,8 @@ class World:
 
     # ------------------------------------------------------------ who asks
 
-    def script(self) -> Script:
-        chance = self.chance
+    def script(self, chance: random.Random | None = None) -> Script:
+        chance = chance or self.chance
         answers = [chance.choice(ODD) for _ in range(chance.choice((0, 0, 1, 2)))]
         fails = chance.choice(("", "", "", "no_route"))
         fee = chance.choice((-5, 0, 10**7)) if "odd amounts" in self.hazards else 1_000
@@ -137,8 +159,28 @@ class World:
             event = self.app.send("pay_keysend", {"pubkey": key, "amount": AMOUNT})
             self.asks(self.app, event, sha256(self.preimage_of(event.id)).hexdigest())
 
-    def asks(self, peer: App | Requestor, event: Event, payment_hash: str) -> None:
-        self.asked.append(Asked(peer, event, payment_hash, self.house.clocks.app.monotonic()))
+    async def bundles(self) -> None:
+        """Several payments in one request: of invoices, or to keys."""
+        node, chance = self.house.node, random.Random(f"bundles {self.seed}")
+        for _ in range(BUNDLES):
+            await self.house.clocks.service.sleep(chance.uniform(1, LIVES * LIFE_S / BUNDLES))
+            scripts, names = [self.script(chance) for _ in range(PARTS)], [str(number) for number in range(PARTS)]
+            if chance.random() < 0.5:
+                texts = [node.outside_bolt11(AMOUNT, script, expiry_s=2 * DAY_S) for script in scripts]
+                parts = [{"id": name, "invoice": text} for name, text in zip(names, texts, strict=True)]
+                event = self.app.send("multi_pay_invoice", {"invoices": parts})
+                hashes = [bolt11.decode(text, recover=False).payment_hash for text in texts]
+            else:
+                keys = [node.outside_key(script) for script in scripts]
+                parts = [{"id": name, "pubkey": key, "amount": AMOUNT} for name, key in zip(names, keys, strict=True)]
+                event = self.app.send("multi_pay_keysend", {"keysends": parts})
+                drawn = [self.preimage_of(part_id(event.id, number)) for number in range(PARTS)]
+                hashes = [sha256(preimage).hexdigest() for preimage in drawn]
+            for name, payment_hash in zip(names, hashes, strict=True):
+                self.asks(self.app, event, payment_hash, name)
+
+    def asks(self, peer: App | Requestor, event: Event, payment_hash: str, part: str = "") -> None:
+        self.asked.append(Asked(peer, event, payment_hash, self.house.clocks.app.monotonic(), part))
         self.note(f"asked to pay {payment_hash[:8]}")
 
     async def takes(self) -> None:
@@ -172,8 +214,9 @@ class World:
                     self.is_paid(payment_hash)
 
     async def holds(self) -> None:
-        """Hold invoices: paid from outside, then settled, cancelled, or left alone."""
+        """Hold invoices: paid from outside or by the app, then settled, cancelled, or left alone."""
         till, luck, clock = self.till, self.luck, self.house.clocks.service
+        inside = random.Random(f"inside {self.seed}")
         for number in range(HOLDS):
             await clock.sleep(luck.uniform(1, LIVES * LIFE_S / HOLDS))
             preimage = sha256(f"hold {number}".encode()).hexdigest()
@@ -182,7 +225,10 @@ class World:
             made = await till.first(asked, 200.0)
             if made is None or made.get("error") or payment_hash not in self.house.node._made:
                 continue
-            if self.house.node.pay_in(payment_hash):
+            if inside.random() < 0.5:
+                self.held_inside[payment_hash] = self.app.pay(made["result"]["invoice"])
+                self.note(f"{payment_hash[:8]} is to be paid inside")
+            elif self.house.node.pay_in(payment_hash):
                 self.held.append(payment_hash)
                 self.note(f"{payment_hash[:8]} is held")
             await clock.sleep(luck.uniform(0, 60))
@@ -247,6 +293,8 @@ class World:
             self.note("killed" if crossings.killed.is_set() else "ended")
             self.copies.append(self.house.copy())
             await _end(storm, killed, hazard, owner)
+        self.deaths += 1
+        self.cut += under_way(self.house.ledger)
 
     async def trouble(self, alive: bool) -> None:
         """The hazards of this world that come while a service is alive, or between two lives."""
@@ -282,7 +330,7 @@ class World:
             )
         if "low rates" in self.hazards:
             self.house.settings["rates"] = RequestRates(10_000, 1)
-        works = (self.pays(), self.sells(), self.takes(), self.sends(), self.holds())
+        works = (self.pays(), self.sells(), self.takes(), self.sends(), self.bundles(), self.holds())
         clients = [asyncio.create_task(work) for work in works]
         try:
             for zone in random.Random(f"zones of {self.seed}").choices(ZONES, k=LIVES):
@@ -323,8 +371,22 @@ class World:
         if not hazards & (LOSING - SPARING):
             taken = [payment_hash for payment_hash in self.held if payment_hash in house.node.received()]
             earned = await self.service.available("shop")
+            taken += [payment_hash for payment_hash, event in self.held_inside.items() if self.app.code(event) == "ok"]
             assert earned == AMOUNT * (len(self.sold) + len(taken)), "what came in is not where it belongs"
             self._decided_as_told(taken)
+        if not hazards & LOSING:
+            await self._hears()
+
+    async def _hears(self) -> None:
+        """Each connection was told of each payment of its own: stored once, and said once for each life at most."""
+        store, apps = self.service.store, self.house.apps
+        told = await hearing.to_be_told(store)
+        assert await hearing.stored(store) == told, "a notification is missing, or there twice"
+        names = {grant.grant_id: grant.name for grant in await store.grants()}
+        heard = [(name, type_, one["payment_hash"]) for name in apps for type_, one in apps[name].notifications()]
+        expected = {(names[who], words.split()[0], await hearing.hash_of(store, words)) for who, words in told}
+        assert set(heard) == expected, "an app has heard of too little, or of too much"
+        assert max((heard.count(one) for one in expected), default=0) <= 1 + LIVES, "an app has heard too often"
 
     def _decided_as_told(self, taken: list[str]) -> None:
         for payment_hash, decision, event in self.decided:
@@ -336,7 +398,7 @@ class World:
         return any(began - OPEN_S <= asked.at <= began + NOTICED_S for began in self.twins_at)
 
     def _told_the_truth(self, asked: Asked, paid: list[str], open_payments: set[str]) -> None:
-        code, name = asked.peer.code(asked.event), asked.payment_hash[:8]
+        code, name = asked.code, asked.payment_hash[:8]
         if code == "ok":
             assert asked.payment_hash in paid, f"{name}: called paid, and nobody has paid it"
         elif code:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -17,9 +18,11 @@ import msgspec
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.relay_witness import D_TAG, Told
+from kitestring.base.destinations import Keysend
 from kitestring.base.node import Settlement
 from kitestring.base.payments import NeverSeen, Unknown
-from kitestring.base.records import Generation
+from kitestring.base.records import BUNDLE, NOTIFICATION, Generation
+from kitestring.base.transactions import Claimed, DecideHold
 from kitestring.crypto import nip44
 from kitestring.nostr.event import Event, first_tag
 from tests.kit.app.house import House
@@ -37,6 +40,10 @@ _REFUSES: Final = """
 CREATE TRIGGER IF NOT EXISTS planted BEFORE UPDATE OF state ON payments
 WHEN NEW.state = 'settled' AND NEW.fee_msat > OLD.fee_cap_msat
 BEGIN SELECT RAISE(ABORT, 'planted'); END"""
+#: The notifications that no relay has taken yet.
+_UNSENT: Final = f"""
+DELETE FROM outbox WHERE kind = '{NOTIFICATION}' AND (message & (1 << 48) - 1) >
+  coalesce((SELECT position FROM consumers c WHERE c.service = outbox.service AND name = '@outbox'), 0)"""
 #: Seconds until a deadline that never comes.
 _NEVER_S: Final = 10**9
 
@@ -91,6 +98,61 @@ def _endless(payment: Any) -> Any:
 
 def _refuses_a_truth(inner: Any) -> Any:
     inner._store._writer.connection.execute(_REFUSES)
+    return inner
+
+
+class _OtherPreimages(_Through):
+    """A keysend that is open at the start goes on with a preimage that was drawn anew."""
+
+    async def open_payments(self) -> Any:
+        return [_drawn_anew(payment) for payment in await self._inner.open_payments()]
+
+    async def payment(self, payment_id: str) -> Any:
+        found = await self._inner.payment(payment_id)
+        return None if found is None else _drawn_anew(found)
+
+
+def _drawn_anew(payment: Any) -> Any:
+    if not isinstance(payment.destination, Keysend) or payment.internal:
+        return payment
+    preimage = sha256(bytes.fromhex(payment.destination.preimage)).digest()
+    to = msgspec.structs.replace(payment.destination, preimage=preimage.hex())
+    return msgspec.structs.replace(payment, destination=to, payment_hash=sha256(preimage).hexdigest())
+
+
+class _OtherParts(_Through):
+    """A bundle that is carried on has parts with other ids: those that were begun are not known again."""
+
+    async def running_requests(self) -> Any:
+        running = await self._inner.running_requests()
+        return [
+            msgspec.structs.replace(one, request_id=f"{one.request_id}+") if one.payment_id == BUNDLE else one
+            for one in running
+        ]
+
+
+class _DecidedInMemory(_Through):
+    """The decision about a hold invoice is said to be in the ledger, and dies with the process."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self._decided: dict[str, DecideHold] = {}
+
+    async def apply(self, tx: Any) -> Any:
+        if not isinstance(tx, DecideHold):
+            return await self._inner.apply(tx)
+        self._decided[tx.invoice_id] = tx
+        return Claimed()
+
+    async def invoice(self, invoice_id: str) -> Any:
+        found, decided = await self._inner.invoice(invoice_id), self._decided.get(invoice_id)
+        if decided is None:
+            return found
+        return msgspec.structs.replace(found, decision=decided.decision, preimage=decided.preimage)
+
+
+def _loses_notifications(inner: Any) -> Any:
+    inner._store._writer.connection.execute(_UNSENT)
     return inner
 
 
@@ -162,6 +224,22 @@ def an_exchanged_node_is_not_noticed(house: House) -> None:
     an_order_is_sent_late(house)
 
 
+def a_keysend_is_sent_twice(house: House) -> None:
+    house.spoil_store.append(_OtherPreimages)
+
+
+def a_part_of_a_bundle_is_paid_twice(house: House) -> None:
+    house.spoil_store.append(_OtherParts)
+
+
+def a_hold_is_settled_before_that_is_stored(house: House) -> None:
+    house.spoil_store.append(_DecidedInMemory)
+
+
+def a_notification_is_lost(house: House) -> None:
+    house.spoil_store.append(_loses_notifications)
+
+
 def _silence(house: House) -> None:
     """Every witness is set back to what it would say of this ledger, as if it had always been there."""
     ledger, key = _generation(house), Keyring(DataDir(house.home, house.root).read_seed()).service_key
@@ -200,4 +278,11 @@ FAULTS: Final[dict[str, Plant]] = {
     "an order is sent late": an_order_is_sent_late,
     "a restored ledger pays": a_restored_ledger_pays,
     "an exchanged node is not noticed": an_exchanged_node_is_not_noticed,
+}
+#: Those that only a death in the middle shows; the flows of money meet them (tests/prove/test_planted.py).
+FAULTS_OF_A_DEATH: Final[dict[str, Plant]] = {
+    "a keysend is sent twice": a_keysend_is_sent_twice,
+    "a part of a bundle is paid twice": a_part_of_a_bundle_is_paid_twice,
+    "a hold is settled before that is stored": a_hold_is_settled_before_that_is_stored,
+    "a notification is lost": a_notification_is_lost,
 }

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -33,9 +34,11 @@ from kitestring.app.service.routes import routes
 from kitestring.base.approvals import Approval, OwnersWord, Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import DEBITS_WIRE, OWNER_GRANT
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import Event, EventKind
 from kitestring.base.grants import Grant
+from kitestring.base.node import PayOrder
 from kitestring.base.records import Message, Payment
 from kitestring.base.transactions import SaveGrant, Write
 from kitestring.crypto.keys import SecretKey
@@ -52,6 +55,9 @@ from tests.kit.engine.hostile import Address, HostileNode
 _LIFE: contextvars.ContextVar[list[asyncio.Task[Any]] | None] = contextvars.ContextVar("life", default=None)
 #: Files of a data directory that are no part of a copy: SQLite makes them anew.
 _OWN = ("-shm",)
+#: The rows without which a crash could lose what a node is about to be told.
+_CLAIMED = "SELECT 1 FROM payments WHERE payment_hash = ? AND state <> 'failed' AND keysend LIKE ?"
+_DECIDED = "SELECT 1 FROM invoices WHERE payment_hash = ? AND decision = 'settle' AND preimage = ?"
 #: A kind of message of the tests: what the consumer of the feed tells.
 NOTE = "money"
 
@@ -85,6 +91,8 @@ class House:
         self.spoil_store: list[Spoil] = []
         self.spoil_backend: list[Spoil] = []
         self.spoil_restore: list[Callable[[House], None]] = []
+        #: What a node was told before the ledger on the disk had it.
+        self.early: list[str] = []
         self._numbers = itertools.count(1)
 
     def entropy(self, size: int) -> bytes:
@@ -145,8 +153,9 @@ class House:
         return Keyring(DataDir(self.home, self.root).read_seed()).service_id
 
     def violations(self) -> list[str]:
-        """What the audit finds in the ledger, and what the nodes have really paid more than once."""
-        found = [str(violation) for violation in audit(self.ledger, self.service_id)]
+        """What the audit finds in the ledger, what the nodes have really paid more than once, and what they were told
+        too early."""
+        found = [str(violation) for violation in audit(self.ledger, self.service_id)] + self.early
         return found + [f"paid twice: {payment_hash}" for payment_hash in sorted(self.node.paid_twice())]
 
     async def differences(self) -> list[str]:
@@ -199,7 +208,7 @@ class Service:
         house, crossings = self.house, self.crossings
 
         def backend(*_: Any, **__: Any) -> Any:
-            made: Any = CrossedBackend(house.node, crossings)
+            made: Any = _Watched(CrossedBackend(house.node, crossings), house)
             for spoil in house.spoil_backend:
                 made = spoil(made)
             return made
@@ -328,6 +337,33 @@ class Service:
     async def stopped(self) -> str:
         """Why spending is stopped, "" where it is not."""
         return str((await self.store.totals()).spending_stopped)
+
+
+class _Watched:
+    """A backend that looks into the ledger on the disk before money moves at the node: what no crash may lose has to be
+    there by then."""
+
+    def __init__(self, inner: CrossedBackend, house: House) -> None:
+        self._inner, self._house = inner, house
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def pay(self, order: PayOrder) -> Any:
+        to = order.destination
+        kept = f"%{to.preimage}%" if isinstance(to, Keysend) else "%"
+        self._look("an order was sent", order.payment_hash, _CLAIMED, order.payment_hash, kept)
+        return await self._inner.pay(order)
+
+    async def settle_invoice(self, preimage: str) -> Any:
+        payment_hash = sha256(bytes.fromhex(preimage)).hexdigest()
+        self._look("a hold invoice was settled", payment_hash, _DECIDED, payment_hash, preimage)
+        return await self._inner.settle_invoice(preimage)
+
+    def _look(self, what: str, payment_hash: str, rows: str, *values: str) -> None:
+        with closing(sqlite3.connect(f"{self._house.ledger.as_uri()}?mode=ro", uri=True)) as connection:
+            if connection.execute(rows, values).fetchone() is None:
+                self._house.early.append(f"{what} before the ledger had it: {payment_hash}")
 
 
 class _ListenedStore(CrossedStore):
