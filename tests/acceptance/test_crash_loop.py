@@ -6,9 +6,11 @@ import asyncio
 import itertools
 import random
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.ledger.audit.checks import audit
-from tests.kit.app.process import FORGETFUL, PATIENCE_S, Service, Wallet, relay, requestor, wallet
+from tests.kit.app.process import FORGETFUL, GENEROUS, PATIENCE_S, Service, Wallet, relay, requestor, wallet
+from tests.kit.ledger.under_way import UNDER_WAY, under_way
 from tests.kit.waiting import until
 
 KILLS = 100
@@ -31,11 +34,25 @@ WALLETS = 16
 HASTY = 4
 #: Every so manieth request of a wallet asks for an invoice instead of a payment.
 INVOICE_EVERY = 6
-#: Wallets that make hold invoices, which somebody outside pays; they settle and cancel in turn.
+#: Wallets that make hold invoices, which somebody outside or another wallet pays; they settle and cancel in turn.
 HOLDERS = 2
 HELD_MSAT = 30_000
+#: Wallets that pay keys without invoices, and wallets that ask for several payments in one request.
+SENDERS = 2
+BUNDLERS = 2
+PARTS = ("first", "second", "third")
+SENT_MSAT = 20_000
 #: Longer than it takes to see the claims and to kill, so that kills find payments under way.
 LATENCY_MS = 400
+#: Of the kills so many, at least, must come in the middle of each of these.
+CUT = {
+    "keysend": 50,
+    "bundle": 50,
+    "hold invoice": 20,
+    "held payment": 5,
+    "held payment inside": 5,
+    "notification": 20,
+}
 NODE = f"sandbox://?balance_sat=100000000&latency_ms={LATENCY_MS}"
 #: A kill comes up to this many seconds after enough claims were seen.
 PAUSE_S = 0.15
@@ -63,7 +80,7 @@ TOLD = "SELECT CAST(address AS TEXT), CAST(plaintext AS TEXT) FROM outbox WHERE 
 
 UNANSWERED = (
     "SELECT r.request_id FROM requests r JOIN payments p ON p.service = r.service AND p.payment_id = r.payment_id"
-    " WHERE r.finished_at IS NULL"
+    " WHERE r.finished_at IS NULL AND NOT p.internal"
 )
 
 
@@ -78,6 +95,12 @@ class Traffic:
     takers: list[Wallet] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)  # payment hashes of hold invoices that were settled
     given_back: list[str] = field(default_factory=list)
+    inside: set[str] = field(default_factory=set)  # those of them that another wallet of the service has paid
+    patient: set[str] = field(default_factory=set)  # requests whose answer waits for the decision of somebody
+    sent: dict[str, str] = field(default_factory=dict)  # request id → the key that it pays
+    several: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # request id → by part the payment hash, or the key
     waiting: dict[str, Wallet] = field(default_factory=dict)
     open: asyncio.Event = field(default_factory=asyncio.Event)  # nobody asks anew while the service is down
     late: list[asyncio.Task[Any]] = field(default_factory=list)
@@ -98,9 +121,10 @@ class Traffic:
         del self.waiting[request_id]
         return answer
 
-    async def holds(self, client: Wallet, world: World, name: str) -> None:
-        """One hold invoice after the other: made, paid from outside, and settled or cancelled in turn. A hash is good
-        once, also where a kill has kept its invoice from being stored: then another one is taken."""
+    async def holds(self, client: Wallet, payer: Wallet, service: Service, world: World, name: str) -> None:
+        """One hold invoice after the other: made, paid from outside or by another wallet of the service, and settled or
+        cancelled in turn. A hash is good once, also where a kill has kept its invoice from being stored: then another
+        one is taken."""
         for number in itertools.count():
             await self.open.wait()
             if self.stopping:
@@ -112,7 +136,13 @@ class Traffic:
             if made.get("error"):
                 assert "payment hash already" in made["error"]["message"], made
                 continue
-            assert world.pay(made["result"]["invoice"]) == ""
+            paying = None
+            if number % 4 < 2:
+                assert world.pay(made["result"]["invoice"]) == ""
+            else:
+                paying = asyncio.create_task(self.pay_inside(payer, made["result"]["invoice"]))
+                held = "SELECT 1 FROM invoices WHERE payment_hash = ? AND state = 'accepted'"
+                await _wait(partial(service.read, held, payment_hash), "a payment inside was never held")
             await self.open.wait()
             if number % 2:
                 decided = await client.send("settle_hold_invoice", preimage=preimage)
@@ -121,6 +151,50 @@ class Traffic:
             told = await self.finish(client, decided)
             assert told.get("error") is None, told
             (self.taken if number % 2 else self.given_back).append(payment_hash)
+            if paying is not None:
+                paid = await paying
+                assert (paid.get("error") or {}).get("code", "") == ("" if number % 2 else "PAYMENT_FAILED"), paid
+                self.inside.add(payment_hash)
+
+    async def pay_inside(self, payer: Wallet, invoice: str) -> dict[str, Any]:
+        """Pay a hold invoice of the same service. No answer comes before it is decided about."""
+        request_id = await payer.send("pay_invoice", invoice=invoice)
+        self.patient.add(request_id)
+        return await self.finish(payer, request_id)
+
+    async def sends(self, client: Wallet, world: World) -> None:
+        """One keysend after the other, each to a key of its own."""
+        while not self.stopping:
+            await self.open.wait()
+            if not self.stopping:
+                key = world.node()
+                asked = await client.send("pay_keysend", pubkey=key, amount=SENT_MSAT)
+                self.sent[asked] = key
+                await self.finish(client, asked)
+
+    async def asks_for_several(self, client: Wallet, world: World) -> None:
+        """Several payments in one request, of invoices and to keys in turn."""
+        for _ in itertools.count():
+            await self.open.wait()
+            if self.stopping:
+                return
+            texts = {name: self.invoice() for name in PARTS}
+            bills = [{"id": name, "invoice": text} for name, text in texts.items()]
+            asked = await client.send("multi_pay_invoice", invoices=bills)
+            self.several[asked] = {name: bolt11.decode(text).payment_hash for name, text in texts.items()}
+            await self.finish_all(client, asked)
+            await self.open.wait()
+            keys = {name: world.node() for name in PARTS}
+            gifts = [{"id": name, "pubkey": key, "amount": SENT_MSAT} for name, key in keys.items()]
+            asked = await client.send("multi_pay_keysend", keysends=gifts)
+            self.several[asked] = keys
+            await self.finish_all(client, asked)
+
+    async def finish_all(self, client: Wallet, request_id: str) -> None:
+        """Wait for the answer to each part."""
+        self.waiting[request_id] = client
+        await client.answers(request_id, list(PARTS))
+        del self.waiting[request_id]
 
     async def pay_one(self, client: Wallet) -> str:
         invoice = self.invoice()
@@ -223,9 +297,10 @@ async def _wallets(service: Service) -> AsyncIterator[list[Wallet]]:
 
 
 @asynccontextmanager
-async def _holders(service: Service) -> AsyncIterator[list[Wallet]]:
+async def _others(service: Service, kind: str, number: int) -> AsyncIterator[list[Wallet]]:
+    """Wallets that do something of their own."""
     async with AsyncExitStack() as stack:
-        uris = [await service.connect(f"holder-{number}") for number in range(HOLDERS)]
+        uris = [await service.connect(f"{kind}-{one}") for one in range(number)]
         yield [await stack.enter_async_context(wallet(uri)) for uri in uris]
 
 
@@ -239,29 +314,35 @@ async def _takers(card: dict[str, Any], relay_url: str) -> AsyncIterator[list[Wa
 async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(SEED)
     hits = lost = 0
+    cut: Counter[str] = Counter()
     async with relay(FORGETFUL) as hub:
-        service = Service(tmp_path / "home", hub.url, NODE)
+        service = Service(tmp_path / "home", hub.url, NODE, f"{GENEROUS}[nwc]\nlegacy_methods = true\n")
         card = await service.start()
         with World(service.home.sandbox_db) as world:
             traffic = Traffic(lambda: world.invoice(Msat(chance.randrange(1_000, 50_000))))
             pointer = (await service.call("debit_pointer_create", "till", label="till"))["pointer_id"]
             async with (
-                _wallets(service) as wallets, _takers(card, hub.url) as takers, _holders(service) as holders,
+                _wallets(service) as wallets, _takers(card, hub.url) as takers,
+                _others(service, "holder", HOLDERS) as holders, _others(service, "sender", SENDERS) as senders,
+                _others(service, "bundler", BUNDLERS) as bundlers, _others(service, "payer", HOLDERS) as payers,
             ):  # fmt: skip
                 for client in takers:
                     await _with_full_access(service, client, traffic, pointer)
                 flows = [asyncio.create_task(traffic.flow(client)) for client in wallets[HASTY:]]
                 flows += [asyncio.create_task(traffic.takes(client, pointer)) for client in takers]
                 flows += [
-                    asyncio.create_task(traffic.holds(client, world, f"holder {number}"))
-                    for number, client in enumerate(holders)
+                    asyncio.create_task(traffic.holds(client, payer, service, world, f"holder {number}"))
+                    for number, (client, payer) in enumerate(zip(holders, payers, strict=True))
                 ]
+                flows += [asyncio.create_task(traffic.sends(client, world)) for client in senders]
+                flows += [asyncio.create_task(traffic.asks_for_several(client, world)) for client in bundlers]
                 flows.append(asyncio.create_task(traffic.strangers_ask(card["service_pubkey"], hub.url, pointer)))
                 owner = asyncio.create_task(_decides(service))
                 for _ in range(KILLS):
                     traffic.open.set()
                     hits += await _kill_in_the_middle(service, traffic, wallets[:HASTY], chance)
-                    orphans = set(traffic.waiting)
+                    cut += under_way(service.home.ledger)
+                    orphans = set(traffic.waiting) - traffic.patient
                     await service.start()
                     lost += await _send_lost_ones_again(service, traffic)
                     await _wait(lambda: not orphans & set(traffic.waiting), "a request was never answered")  # noqa: B023 - awaited in the same round
@@ -278,18 +359,22 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
             _check_the_nodes_own_list(traffic, world, service)
             _check_every_notification(traffic, service)
             _check_what_was_held(traffic, holders, world, service)
+            _check_what_was_sent(traffic, senders, bundlers, world)
     assert audit(service.home.ledger, card["service_pubkey"]) == []
     with capsys.disabled():
         starts = sorted(service.start_s)
+        in_the_middle = ", ".join(f"{kind}: {cut[kind]}" for kind in UNDER_WAY)
         print(  # noqa: T201 - the figures of the run
             f"\n{KILLS} kills, {hits} with a claimed unanswered payment; {len(traffic.paid)} payments and"
             f" {len(traffic.made)} invoices asked, {len(_paid_debits(traffic))} of {len(traffic.debits)} debits paid,"
             f" {len(traffic.takers) - TAKERS} strangers asked; {len(traffic.taken)} held payments settled and"
-            f" {len(traffic.given_back)} cancelled; {lost} requests sent again, because nobody had claimed"
-            " them;"
+            f" {len(traffic.given_back)} cancelled; {len(traffic.sent)} keysends and {len(traffic.several)}"
+            f" bundles asked; in the middle of a {in_the_middle}; {lost} requests sent again,"
+            " because nobody had claimed them;"
             f" start {starts[len(starts) // 2]:.2f} s (median), {starts[-1]:.2f} s (longest)"
         )
     assert hits >= HITS
+    assert {kind: number for kind, number in CUT.items() if cut[kind] < number} == {}
 
 
 def _check_every_answer(traffic: Traffic, wallets: list[Wallet]) -> None:
@@ -328,22 +413,54 @@ def _check_what_was_held(traffic: Traffic, holders: list[Wallet], world: World, 
         for found in client.replies.values():
             assert all(reply == found[0] for reply in found), "one decision, two answers"
     came_in = [(payment.payment_hash, payment.amount_msat) for payment in world.payments() if payment.direction == "in"]
-    assert sorted(came_in) == sorted((payment_hash, HELD_MSAT) for payment_hash in traffic.taken)
+    outside = [payment_hash for payment_hash in traffic.taken if payment_hash not in traffic.inside]
+    assert sorted(came_in) == sorted((payment_hash, HELD_MSAT) for payment_hash in outside)
+    moved = service.read("SELECT payment_hash, amount_msat FROM payments WHERE state = 'settled' AND internal")
+    assert sorted(moved) == sorted((one, HELD_MSAT) for one in traffic.taken if one in traffic.inside)
     credited = service.read("SELECT payment_hash, received_msat FROM credits WHERE kind = 'invoice'")
     assert sorted(credited) == sorted(came_in)
     ended = service.read("SELECT payment_hash FROM invoices WHERE hold_blocks > 0 AND state = 'canceled'")
     assert {payment_hash for (payment_hash,) in ended} == set(traffic.given_back)
-    assert min(len(traffic.taken), len(traffic.given_back)) > KILLS // 10
+    assert min(len(traffic.taken), len(traffic.given_back), len(traffic.inside)) > KILLS // 10
+
+
+def _check_what_was_sent(traffic: Traffic, senders: list[Wallet], bundlers: list[Wallet], world: World) -> None:
+    """Every key was paid once, and every part was told its own proof, and nothing else."""
+    by_key = {payment.node_key: payment.payment_hash for payment in world.payments() if payment.node_key}
+    keys = list(traffic.sent.values())
+    for client in senders:
+        for request_id, found in client.replies.items():
+            _is_proof(found, by_key[traffic.sent[request_id]])
+    for client in bundlers:
+        for request_id, parts in client.parts.items():
+            whom = traffic.several[request_id]
+            assert parts.keys() == whom.keys()
+            keys += [key for key in whom.values() if key in by_key]
+            for name, found in parts.items():
+                _is_proof(found, by_key.get(whom[name], whom[name]))
+    paid = [payment.node_key for payment in world.payments() if payment.node_key]
+    assert sorted(paid) == sorted(keys)
+    assert min(len(traffic.sent), len(traffic.several)) > KILLS // 10
+
+
+def _is_proof(found: list[dict[str, Any]], payment_hash: str) -> None:
+    assert all(reply == found[0] for reply in found), "one request, two answers"
+    assert found[0].get("error") is None, found[0]
+    assert sha256(bytes.fromhex(found[0]["result"]["preimage"])).hexdigest() == payment_hash
 
 
 def _check_the_nodes_own_list(traffic: Traffic, world: World, service: Service) -> None:
     sent = [payment for payment in world.payments() if payment.direction == "out"]
     assert {payment.state for payment in sent} == {"settled"}
-    assert sorted(payment.payment_hash for payment in sent) == sorted(
-        [*traffic.paid.values(), *_paid_debits(traffic).values()]
-    )
+    asked = [*traffic.paid.values(), *_paid_debits(traffic).values()]
+    in_bundles = [payment_hash for whom in traffic.several.values() for payment_hash in whom.values()]
+    by_invoice = [payment.payment_hash for payment in sent if not payment.node_key]
+    keys = {payment.node_key for payment in sent}
+    assert sorted(by_invoice) == sorted([*asked, *(one for one in in_bundles if one not in keys)])
     assert world.books().balanced
-    ours = service.read("SELECT payment_hash, amount_msat, fee_msat FROM payments WHERE state = 'settled'")
+    ours = service.read(
+        "SELECT payment_hash, amount_msat, fee_msat FROM payments WHERE state = 'settled' AND NOT internal"
+    )
     assert sorted(ours) == sorted((p.payment_hash, int(p.amount_msat), int(p.fee_msat)) for p in sent)
     assert service.read("SELECT count(*) FROM requests WHERE finished_at IS NULL") == [(0,)]
 

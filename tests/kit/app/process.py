@@ -116,6 +116,8 @@ class Wallet:
     key: SecretKey
     peer: str
     socket: aiohttp.ClientWebSocketResponse
+    #: The same by request id and the name of the part that is answered (``d``), of requests that have parts.
+    parts: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     replies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     requests: dict[str, Event] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -131,7 +133,10 @@ class Wallet:
                 continue
             cipher: Cipher = "nip04" if "?iv=" in event.content else "nip44"
             shared = shared_secret(self.key, self.peer, cipher)
-            self.replies.setdefault(asked, []).append(json.loads(decrypt(event.content, cipher, shared)))
+            reply = json.loads(decrypt(event.content, cipher, shared))
+            self.replies.setdefault(asked, []).append(reply)
+            if part := first_tag(event, "d"):
+                self.parts.setdefault(asked, {}).setdefault(part, []).append(reply)
             self._news.set()
             self._news = asyncio.Event()
 
@@ -160,6 +165,13 @@ class Wallet:
             while request_id not in self.replies:
                 await self._news.wait()
         return self.replies[request_id][0]
+
+    async def answers(self, request_id: str, names: list[str]) -> dict[str, dict[str, Any]]:
+        """The first answer to each part of a request, by its name."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not set(names) <= self.parts.get(request_id, {}).keys():
+                await self._news.wait()
+        return {name: found[0] for name, found in self.parts[request_id].items()}
 
     async def ask(self, method: str, cipher: Cipher = "nip44", /, **params: Any) -> dict[str, Any]:
         return await self.answer(await self.send(method, cipher, **params))
