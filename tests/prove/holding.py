@@ -33,7 +33,7 @@ from tests.prove.rows import Made, Paid
 
 DECISIONS = st.sampled_from([Decision.SETTLE, Decision.SETTLE, Decision.CANCEL])
 #: How far a new hold invoice comes at once.
-FAR = st.sampled_from(["made", "paid", "held", "held", "decided", "ended", "ended"])
+FAR = st.sampled_from(["made", "cancelled", "paid", "overtaken", "held", "held", "decided", "ended", "ended"])
 
 
 class Holding(Asking):
@@ -195,15 +195,20 @@ class Holding(Asking):
         name = self.fresh("held")
         if self.make(name, account, amount, life_s, of_offer=False, is_hold=True) is None or far == "made":
             return
+        if far == "cancelled":  # before anybody has paid it
+            self._decide(name, Decision.CANCEL, deciding)
+            return
         payment_id = ""
         if inside:
             payer = next(one for one in ACCOUNTS if one != account)
             self.play(self.claims(self.asks(f"ask-{asked}", grant_id=f"of-{payer}"), name, amount, 0, internal=True))
             payment_id = next(iter(self._paying(name)), "")
+        if far == "overtaken":  # it is cancelled while the payment is on its way
+            self._decide(name, Decision.CANCEL, deciding)
         if far == "paid" or (inside and not payment_id) or self._hold(name, payment_id) != "Done" or far == "held":
             return
         if self._decide(name, decision, deciding) == "Claimed" and far == "ended":
-            self._carry_out(name, told, early=False)
+            self._carry_out(name, told, early=told == "none")
 
     @precondition(lambda self: any(self.model.invoices[name].decision for name in self._held()))
     @rule(data=st.data(), told=TOLD, early=st.sampled_from([False, False, True]))
@@ -215,7 +220,9 @@ class Holding(Asking):
     def _carry_out(self, name: str, told: str, *, early: bool) -> None:
         self.see()
         made, said = self.model.invoices[name], self._told_of(name, told)
-        if made.held_by:
+        if made.held_by and early:  # the node never held anything: that ends nothing here
+            self._end(name, said)
+        elif made.held_by:
             self.record(made.held_by, "settled" if made.decision == "settle" else "failed", 0, said)
         elif made.decision == "settle" and not early:
             self.credit(made.node, name, made.amount or 500, said)

@@ -40,10 +40,10 @@ class Moving(Bundling):
         for kind in (kind for kind, is_one in is_there.items() if is_one):
             self.reach(f"{what} in the middle of {kind}")
 
-    @rule(leaves=st.booleans(), grace_s=st.sampled_from([0, 86_400]))
-    def exchange(self, leaves: bool, grace_s: int) -> None:
+    @rule(leaves=st.booleans(), ahead_s=st.sampled_from([0, 90_000, 90_000]))
+    def exchange(self, leaves: bool, ahead_s: int) -> None:
         """The service starts on the other node, or the first one is back. What was sent there is unknown, what never
-        was fails, and invoices are left aside, unless it dies before."""
+        was fails, and invoices that have ended by then are left aside, unless it dies before."""
         self._note("node exchanged")
         self.there = OTHER if self.there == NODE else NODE
         self.apply(SaveNode(Node(self.there, 1, "a test", "regtest")))
@@ -53,8 +53,8 @@ class Moving(Bundling):
             if paid.node != self.there and paid.state in ("dispatched", "reserved"):
                 said = self._replies(payment_id) if paid.state == "reserved" else ()
                 self.record(payment_id, "failed" if paid.state == "reserved" else "unknown", 0, said)
-        self.apply(LeaveInvoices(self.there, self.now - grace_s))
-        self.model.leave(self.there, self.now - grace_s)
+        self.apply(LeaveInvoices(self.there, self.now + ahead_s))
+        self.model.leave(self.there, self.now + ahead_s)
 
     @rule()
     def back_up(self) -> None:
