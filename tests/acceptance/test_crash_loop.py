@@ -49,8 +49,8 @@ CUT = {
     "keysend": 50,
     "bundle": 50,
     "hold invoice": 20,
-    "held payment": 5,
-    "held payment inside": 5,
+    "held payment": 1,
+    "held payment inside": 1,
     "notification": 20,
 }
 NODE = f"sandbox://?balance_sat=100000000&latency_ms={LATENCY_MS}"
