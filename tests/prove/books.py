@@ -8,7 +8,7 @@ from kitestring.base.approvals import Approval
 from kitestring.base.grants import Grant
 from kitestring.base.records import BUNDLE, REPLY, Message, Request
 from kitestring.base.transactions import Answer, ClaimBundle, Prune
-from tests.prove.rows import OPEN, Asked, Key, Made, Paid, Window, Words
+from tests.prove.rows import OPEN, REFUSED, Asked, Key, Made, Paid, Window, Words
 
 
 @dataclass
@@ -88,6 +88,10 @@ class Books:
             one = self.requests.get(message.request_id)
             if one is not None and one.answered_at is None and message.kind == REPLY:
                 one.answered_at = message.signed_at
+                asked = self.questions.get(one.waits)
+                if asked is not None and asked.state in REFUSED:  # from now on it is kept as refusals are
+                    one.waits, one.is_refused = "", True
+                    self.times.pop(message.request_id, None)
 
     def _known(self, request: Request) -> str | None:
         return self._seen(request) or ("stale_request" if self.is_too_old(request.sent_at) else None)
@@ -133,7 +137,7 @@ class Books:
         before = min(tx.now, newest) - tx.keep_s
         self.pruned_before = max(self.pruned_before, before)
         for name, one in tuple(self.requests.items()):
-            if one.answered_at is not None and one.at < before and one.answered_at < before:
+            if one.answered_at is not None and not one.is_refused and one.at < before and one.answered_at < before:
                 del self.requests[name]
         for name, asked in tuple(self.questions.items()):
             is_over = asked.state != "open" and name not in self.payments and not self.waiting(name)

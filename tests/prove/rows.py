@@ -8,6 +8,8 @@ from kitestring.base.approvals import DebitSession, Token
 from kitestring.base.clocks import AHEAD_S
 
 OPEN = ("dispatched", "reserved", "unknown")
+#: How a question ends without a yes.
+REFUSED = ("denied", "expired", "superseded")
 #: Where each outcome may be recorded. An outcome of the node is never refused where a state leads to it.
 ALLOWED = {
     "dispatched": ("settled", "failed", "unknown"),
@@ -58,6 +60,7 @@ class Asked:
     at: int
     waits: str
     answered_at: int | None = None
+    is_refused: bool = False
 
 
 @dataclass
