@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
+    COMMANDS,
+    JOURNALED,
     AskOffer,
     Bundle,
     CallMethod,
@@ -30,6 +32,7 @@ from kitestring.base.commands import (
 )
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, Msat
+from kitestring.base.rights import Right
 
 MONEY = st.integers(0, MAX_MSAT).map(Msat)
 PERHAPS_MONEY = st.none() | MONEY
@@ -125,3 +128,19 @@ def test_what_has_no_stored_form_is_not_stored() -> None:
     unknown: Any = object()
     with pytest.raises(TypeError, match="no stored form for object"):
         freeze(MakeInvoice(amount_msat=unknown))
+
+
+def test_every_kind_of_command_says_which_right_an_owner_needs_for_it() -> None:
+    assert all(isinstance(kind.right, Right) for kind in COMMANDS)
+    assert {Journaled, MakeHoldInvoice, GetBalance} & set(COMMANDS) == {MakeHoldInvoice, GetBalance}
+
+
+def test_what_changes_nothing_is_not_stored_and_never_needs_more_than_to_look() -> None:
+    questions = set(COMMANDS) - set(JOURNALED)
+    assert {kind.right for kind in questions} == {Right.READ}
+    assert GetBalance in questions
+    assert {PayInvoice, MakeHoldInvoice, CallMethod} <= set(JOURNALED)
+
+
+def test_a_command_without_a_name_for_grants_is_decided_where_it_is_carried_out() -> None:
+    assert {kind for kind in COMMANDS if not hasattr(kind, "allowed_by")} == {AskOffer, Debit, Connect, CallMethod}

@@ -23,8 +23,8 @@ from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
+from kitestring.base.rights import Right
 from kitestring.base.transactions import SaveGrant
-from kitestring.policy.access import Right
 from tests.kit.app.desk import OWNER, Office
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH

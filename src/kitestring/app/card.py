@@ -16,8 +16,9 @@ from kitestring.app.service.kept_relays import KeptRelay, stored_kept_relays
 from kitestring.base.commands import DEBITS_WIRE
 from kitestring.base.grants import Grant
 from kitestring.base.money import sat
+from kitestring.base.rights import Right
 from kitestring.base.store import Reads
-from kitestring.policy.access import Right, rights_of
+from kitestring.policy.access import rights_of
 
 FIRST_CONNECTION: Final = "first wallet"
 #: The idempotency key of what only the very first start makes.

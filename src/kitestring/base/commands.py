@@ -5,13 +5,17 @@ Commands that change state are journaled in this form, so that they can be carri
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from functools import reduce
+from operator import or_
+from typing import ClassVar, Final, TypeVar
 
 import msgspec
 
 from kitestring.base.budgets import Budget
 from kitestring.base.destinations import Destination
 from kitestring.base.money import Msat, from_stored, to_stored
+from kitestring.base.rights import Right
 
 #: Payments of one bundle: each is a claim, a row and a reply.
 MAX_PARTS: Final = 20
@@ -36,17 +40,36 @@ MAX_EXPIRY_S: Final = 604_800
 DEFAULT_EXPIRY_S: Final = 3_600
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """Base of the neutral commands. Texts from peers arrive here already capped and stripped."""
+class AnyCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of the neutral commands. Texts from peers arrive here already capped and stripped.
+
+    A kind of command says itself who may give it: an owner's grant that has the ``right``, which also lets others give
+    it, and any other grant that lists one of the names in ``allowed_by`` (none there = every one). Without
+    ``allowed_by`` it is for no grant to list: who may give it is decided where it is carried out.
+    """
+
+    right: ClassVar[Right]
+    allowed_by: ClassVar[tuple[str, ...]]
 
 
-class PayInvoice(Command, frozen=True, kw_only=True):
+C = TypeVar("C", bound=AnyCommand)
+
+
+class Journaled(AnyCommand, frozen=True, kw_only=True):
+    """Base of the commands that change state: claimed by their request's id, carried out once, answered from the
+    ledger."""
+
+
+class PayInvoice(Journaled, frozen=True, kw_only=True):
     """Pay ``destination``. ``amount_msat`` is what will be paid, also for amountless invoices.
 
     The wire has decoded an invoice; the engine never parses one. ``network``, ``expires_at`` (Unix seconds) and
     ``description_hash`` are the invoice's. A keysend has none of them, and its ``payment_hash`` is "" until its
     preimage is drawn.
     """
+
+    right: ClassVar = Right.SPEND
+    allowed_by: ClassVar = ("pay_invoice",)
 
     destination: Destination
     payment_hash: str
@@ -59,11 +82,14 @@ class PayInvoice(Command, frozen=True, kw_only=True):
     metadata: str = ""
 
 
-class MakeInvoice(Command, frozen=True, kw_only=True):
+class MakeInvoice(Journaled, frozen=True, kw_only=True):
     """Make an invoice into the caller's account. ``amount_msat`` None = amountless. ``metadata`` is JSON text.
 
     ``offer_id`` and ``payer_data`` (texts by name) are set where it is the answer to :class:`AskOffer`.
     """
+
+    right: ClassVar = Right.RECEIVE
+    allowed_by: ClassVar = ("make_invoice",)
 
     amount_msat: Msat | None
     description: str = ""
@@ -82,30 +108,41 @@ class MakeHoldInvoice(MakeInvoice, frozen=True, kw_only=True):
     ``preimage`` is set where the service keeps it for the caller.
     """
 
+    right: ClassVar = Right.RECEIVE
+    allowed_by: ClassVar = ("make_hold_invoice",)
+
     payment_hash: str
     min_cltv_delta: int = 0
     preimage: str = ""
 
 
-class SettleHold(Command, frozen=True, kw_only=True):
+class SettleHold(Journaled, frozen=True, kw_only=True):
     """Take what is held for this hash. ``preimage`` "" is the one that the service keeps for the caller."""
+
+    right: ClassVar = Right.RECEIVE
+    allowed_by: ClassVar = ("settle_hold_invoice",)
 
     payment_hash: str
     preimage: str = ""
 
 
-class CancelHold(Command, frozen=True, kw_only=True):
+class CancelHold(Journaled, frozen=True, kw_only=True):
     """Refuse every payment of a hold invoice, and give back what is held for it."""
+
+    right: ClassVar = Right.RECEIVE
+    allowed_by: ClassVar = ("cancel_hold_invoice",)
 
     payment_hash: str
 
 
-class AskOffer(Command, frozen=True, kw_only=True):
+class AskOffer(Journaled, frozen=True, kw_only=True):
     """Make the invoice that an offer promises to everybody, into the offer's account; the caller may be a stranger.
 
     ``amount_msat`` None = the payer names none; ``amountless``: an invoice without an amount is welcome then.
     ``payer_data`` holds what the payer tells, as texts by name; ``zap`` says that a zap request came along.
     """
+
+    right: ClassVar = Right.RECEIVE
 
     offer_id: str
     amount_msat: Msat | None = None
@@ -116,10 +153,12 @@ class AskOffer(Command, frozen=True, kw_only=True):
     amountless: bool = False
 
 
-class Debit(Command, frozen=True, kw_only=True):
+class Debit(Journaled, frozen=True, kw_only=True):
     """Take money by the pointer ``pointer_id``: one ``payment``, or from now on within a ``budget``, or (neither)
     without any limit. ``k1`` is the word of a session, good for one payment (64 hex digits), "" for none.
     ``description`` is the caller's own text."""
+
+    right: ClassVar = Right.SPEND
 
     pointer_id: str
     payment: PayInvoice | None = None
@@ -128,7 +167,7 @@ class Debit(Command, frozen=True, kw_only=True):
     description: str = ""
 
 
-class Connect(Command, frozen=True, kw_only=True):
+class Connect(Journaled, frozen=True, kw_only=True):
     """Let an app be the client of a connection (NIP-47), once the owner has said yes.
 
     ``client`` is its public key; "" = it waits for a link, whose secret is made here. It needs ``methods``, all of
@@ -136,6 +175,8 @@ class Connect(Command, frozen=True, kw_only=True):
     ``isolated``: it wants an account of its own. The answer goes to ``relays``, with ``state``. ``name`` and
     ``return_to`` are its own texts.
     """
+
+    right: ClassVar = Right.MANAGE
 
     client: str
     name: str = ""
@@ -163,7 +204,7 @@ class Part(msgspec.Struct, frozen=True):
     reply_to: bytes = b""
 
 
-class Bundle(Command, frozen=True, kw_only=True):
+class Bundle(Journaled, frozen=True, kw_only=True):
     """Make several payments that were asked for in one request, each on its own and in this order.
 
     What is not begun until ``begin_until`` (Unix seconds) is not begun any more. ``expires_at`` is the request's own
@@ -171,36 +212,50 @@ class Bundle(Command, frozen=True, kw_only=True):
     the request.
     """
 
+    right: ClassVar = Right.SPEND
+    allowed_by: ClassVar = ("pay_invoice", "pay_keysend")  # and each of its payments needs its own
+
     parts: tuple[Part, ...]
     begin_until: int = 0
     expires_at: int = 0
     refused_until: int = 0
 
 
-class CallMethod(Command, frozen=True, kw_only=True):
+class CallMethod(Journaled, frozen=True, kw_only=True):
     """Call the ``method`` of a plugin, which a grant allows that lists ``permission``. ``params`` is a JSON object."""
+
+    right: ClassVar = Right.MANAGE
 
     method: str
     permission: str
     params: bytes
 
 
-class LookupInvoice(Command, frozen=True, kw_only=True):
+class LookupInvoice(AnyCommand, frozen=True, kw_only=True):
     """Look up one payment or invoice of the caller. ``payment_hash`` is 64 hex digits."""
+
+    right: ClassVar = Right.READ
+    allowed_by: ClassVar = ("lookup_invoice",)
 
     payment_hash: str
 
 
-class LookupPayment(Command, frozen=True, kw_only=True):
+class LookupPayment(AnyCommand, frozen=True, kw_only=True):
     """Look up one payment or invoice of the caller by a hash that both may have; without a ``direction`` the one that
     there is."""
+
+    right: ClassVar = Right.READ
+    allowed_by: ClassVar = ("lookup_invoice",)  # another form of the same question
 
     payment_hash: str
     direction: str = ""
 
 
-class ListTransactions(Command, frozen=True, kw_only=True):
+class ListTransactions(AnyCommand, frozen=True, kw_only=True):
     """``from_`` and ``until`` are inclusive Unix seconds of creation; ``direction`` is "", "incoming" or "outgoing"."""
+
+    right: ClassVar = Right.READ
+    allowed_by: ClassVar = ("list_transactions",)
 
     from_: int = 0
     until: int = 0
@@ -211,36 +266,39 @@ class ListTransactions(Command, frozen=True, kw_only=True):
     direction: str = ""
 
 
-class GetBalance(Command, frozen=True, kw_only=True):
+class GetBalance(AnyCommand, frozen=True, kw_only=True):
     """Tell the caller how much it can spend."""
 
+    right: ClassVar = Right.READ
+    allowed_by: ClassVar = ("get_balance",)
 
-class GetBudget(Command, frozen=True, kw_only=True):
+
+class GetBudget(AnyCommand, frozen=True, kw_only=True):
     """Tell the caller how its budget stands."""
 
+    right: ClassVar = Right.READ
+    allowed_by: ClassVar = ("get_budget",)
 
-class GetInfo(Command, frozen=True, kw_only=True):
+
+class GetInfo(AnyCommand, frozen=True, kw_only=True):
     """Tell the caller about the node and about its own permissions."""
 
+    right: ClassVar = Right.READ
+    allowed_by: ClassVar[tuple[str, ...]] = ()
 
-#: Commands that change state: claimed by their request's id, carried out once, answered from the ledger.
-Journaled = (
-    PayInvoice
-    | MakeInvoice
-    | MakeHoldInvoice
-    | SettleHold
-    | CancelHold
-    | AskOffer
-    | Debit
-    | Connect
-    | Bundle
-    | CallMethod
-)
-AnyCommand = Journaled | LookupInvoice | LookupPayment | ListTransactions | GetBalance | GetBudget | GetInfo
 
+def _kinds(base: type[C]) -> Iterator[type[C]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+#: Every kind of command, and those that change state.
+COMMANDS: Final = tuple(kind for kind in _kinds(AnyCommand) if kind is not Journaled)
+JOURNALED: Final = tuple(_kinds(Journaled))
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=to_stored)
-_decoder = msgspec.msgpack.Decoder(Journaled, dec_hook=from_stored)
+_decoder = msgspec.msgpack.Decoder(reduce(or_, JOURNALED), dec_hook=from_stored)
 
 
 def freeze(command: Journaled) -> bytes:

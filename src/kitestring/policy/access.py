@@ -2,68 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import Enum
 from typing import Final
 
-from kitestring.base.commands import (
-    OWNER_WIRE,
-    AnyCommand,
-    AskOffer,
-    Bundle,
-    CallMethod,
-    CancelHold,
-    Connect,
-    Debit,
-    GetBalance,
-    GetBudget,
-    GetInfo,
-    ListTransactions,
-    LookupInvoice,
-    LookupPayment,
-    MakeHoldInvoice,
-    MakeInvoice,
-    PayInvoice,
-    SettleHold,
-)
+from kitestring.base.commands import OWNER_WIRE, AnyCommand
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Refused
+from kitestring.base.rights import Right
 
-
-class Right(Enum):
-    """One right to the owner's commands. The value is what a grant names in its ``methods``; no right implies another.
-
-    ``read`` looks, ``receive`` makes invoices, ``spend`` pays, ``manage`` changes who may do what, but lets nobody do
-    more than its holder may.
-    """
-
-    READ = "read"
-    RECEIVE = "receive"
-    SPEND = "spend"
-    MANAGE = "manage"
-
-
-#: The right that an owner's grant needs before the engine carries a command out for it, and before it lets others give
-#: such commands.
-NEEDED: Final[Mapping[type[AnyCommand], Right]] = {
-    PayInvoice: Right.SPEND,
-    Bundle: Right.SPEND,
-    Debit: Right.SPEND,
-    MakeInvoice: Right.RECEIVE,
-    MakeHoldInvoice: Right.RECEIVE,
-    SettleHold: Right.RECEIVE,
-    CancelHold: Right.RECEIVE,
-    AskOffer: Right.RECEIVE,
-    Connect: Right.MANAGE,
-    CallMethod: Right.MANAGE,
-    LookupInvoice: Right.READ,
-    LookupPayment: Right.READ,
-    ListTransactions: Right.READ,
-    GetBalance: Right.READ,
-    GetBudget: Right.READ,
-    GetInfo: Right.READ,
-}
 _ALL: Final = frozenset(Right)
 _NONE: Final[frozenset[Right]] = frozenset()
 
@@ -91,7 +37,7 @@ def refuse_right(grant: Grant, right: Right, now: int, wanted: str) -> Refused |
 def refuse_gift(grant: Grant, command: type[AnyCommand], now: int, wanted: str) -> Refused | None:
     """The refusal to a ``grant`` that would let others give a ``command``, None if it may give it itself. Bounds on its
     own spending would not bind the others, so that a grant that has some lets nobody pay."""
-    right = NEEDED[command]
+    right = command.right
     refused = refuse_right(grant, right, now, wanted)
     if refused is None and right is Right.SPEND and (grant.budgets or grant.per_payment_msat is not None):
         why = f"the grant {grant.name} has bounds of its own"

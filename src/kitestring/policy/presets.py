@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kitestring.base.commands import AnyCommand, GetInfo, ListTransactions, LookupInvoice
-from kitestring.policy.access import NEEDED, Right
+from kitestring.base.rights import Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Preset:
 
     def has(self, command: type[AnyCommand]) -> bool:
         """Whether a connection of this preset may give the command."""
-        return NEEDED[command] in self.rights or command in self.also
+        return command.right in self.rights or command in self.also
 
 
 #: By the name that is typed. A till must see whether its own invoices were paid, and needs no balance for that.

@@ -12,19 +12,10 @@ from kitestring.base.commands import (
     MAX_HOLD_BLOCKS,
     OWNER_WIRE,
     AnyCommand,
-    Bundle,
     CallMethod,
-    CancelHold,
-    GetBalance,
-    GetBudget,
-    GetInfo,
-    ListTransactions,
-    LookupInvoice,
-    LookupPayment,
     MakeHoldInvoice,
     MakeInvoice,
     PayInvoice,
-    SettleHold,
 )
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
@@ -35,28 +26,13 @@ from kitestring.base.outcomes import Refused
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Charge
 from kitestring.base.zones import Zone
-from kitestring.policy.access import NEEDED, refuse_right
+from kitestring.policy.access import refuse_right
 from kitestring.policy.budget import charges, renews_at
 from kitestring.policy.calendar import time_text
 from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
 
 #: The name for a payment without an invoice.
 KEYSEND: Final = "pay_keysend"
-#: The names of which a grant lists one to allow a command. None at all = every grant may.
-PERMISSIONS: Final[dict[type[AnyCommand], tuple[str, ...]]] = {
-    PayInvoice: ("pay_invoice",),
-    Bundle: ("pay_invoice", KEYSEND),  # and each of its payments needs its own
-    MakeInvoice: ("make_invoice",),
-    MakeHoldInvoice: ("make_hold_invoice",),
-    SettleHold: ("settle_hold_invoice",),
-    CancelHold: ("cancel_hold_invoice",),
-    LookupInvoice: ("lookup_invoice",),
-    LookupPayment: ("lookup_invoice",),  # another form of the same question
-    ListTransactions: ("list_transactions",),
-    GetBalance: ("get_balance",),
-    GetBudget: ("get_budget",),
-    GetInfo: (),
-}
 
 
 def permissions_of(command: AnyCommand) -> tuple[str, ...]:
@@ -65,7 +41,7 @@ def permissions_of(command: AnyCommand) -> tuple[str, ...]:
         return (KEYSEND,)
     if isinstance(command, CallMethod):
         return (command.permission,)
-    return PERMISSIONS[type(command)]
+    return command.allowed_by
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
@@ -130,7 +106,7 @@ def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused
     if grant.expires_at is not None and now >= grant.expires_at:
         return Refused(Reason.CONNECTION_ENDED, "this connection has expired")
     if grant.wire == OWNER_WIRE:
-        return refuse_right(grant, NEEDED[type(command)], now, "this")
+        return refuse_right(grant, command.right, now, "this")
     permissions = permissions_of(command)
     if not permissions or not grant.methods.isdisjoint(permissions):
         return None

@@ -7,7 +7,7 @@ import pytest
 from kitestring.app.owner.command import request_id
 from kitestring.app.owner.commands import OwnerCommands, all_commands, command
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.policy.access import Right
+from kitestring.base.rights import Right
 from tests.kit.app.desk import OWNER, Office
 from tests.kit.changed import replace
 

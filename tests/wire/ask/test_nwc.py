@@ -8,6 +8,7 @@ import pytest
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
     AnyCommand,
+    Bundle,
     GetBalance,
     GetBudget,
     GetInfo,
@@ -38,7 +39,8 @@ from kitestring.codec.keysend import keysend
 from kitestring.nostr import kinds
 from kitestring.nostr.event import sign_event
 from kitestring.wire.ask.nwc import (
-    EXTENSIONS,
+    FORMS,
+    KEYSEND,
     ServiceInfo,
     client_cipher,
     decode_record,
@@ -76,6 +78,7 @@ SEND = keysend(
     KEY, Msat(5000), preimage=PREIMAGE, records=RECORDS, max_fee_msat=Msat(0),
     metadata='{"tlv_records":[{"type":65536,"value":"00ff"}]}',
 )  # fmt: skip
+EXTENSIONS = {form.method: form.extension for form in (*FORMS.values(), KEYSEND) if form.extension is not None}
 COMMANDS: dict[str, AnyCommand] = {
     "get_balance": GetBalance(),
     "get_budget": GetBudget(),
@@ -450,8 +453,15 @@ def test_what_is_announced_in_neither_way_is_refused_with_its_name(info: Service
     refused = refuse_unannounced(GetBudget(), info)
     assert refused == Refused(Reason.UNSUPPORTED, "this wallet does not announce get_budget, and was not asked")
     others = [command for name, command in COMMANDS.items() if name not in EXTENSIONS]
+    assert len(others) == 6
     assert [refuse_unannounced(command, info) for command in others] == [None] * len(others)
 
 
+def test_no_response_answers_several_payments_at_once() -> None:
+    with pytest.raises(CodecError, match="one by one"):
+        decode_response('{"result_type":"multi_pay_invoice","result":{}}', Bundle(parts=()))
+
+
 def test_the_service_announces_every_extension_that_the_client_asks_for() -> None:
+    assert EXTENSIONS
     assert all(number in METHODS[name].extensions for name, number in EXTENSIONS.items())

@@ -22,9 +22,10 @@ from kitestring.app.service.execute import Result, stored_result
 from kitestring.base.commands import AnyCommand
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
+from kitestring.base.rights import Right
 from kitestring.base.transactions import Write
 from kitestring.codec.json import dumps
-from kitestring.policy.access import Right, refuse_gift
+from kitestring.policy.access import refuse_gift
 
 D_contra = TypeVar("D_contra", contravariant=True)
 M_contra = TypeVar("M_contra", bound=Managing, contravariant=True)

@@ -32,13 +32,13 @@ from kitestring.base.commands import OWNER_GRANT, AnyCommand, LookupInvoice
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import CipherSetting, Grant
 from kitestring.base.money import MAX_WHOLE, Msat
+from kitestring.base.rights import Right
 from kitestring.base.store import Places
 from kitestring.base.transactions import SaveGrant
 from kitestring.codec.deep_link import MAX_LENGTH as MAX_DEEP_LINK_CHARS
 from kitestring.codec.deep_link import answer_link, decode_deep_link
 from kitestring.codec.target import Target, classify
 from kitestring.codec.uri import MAX_LUD16_LENGTH, MAX_RELAYS, NwcUri, encode_nwc
-from kitestring.policy.access import NEEDED, Right
 from kitestring.policy.presets import PRESETS
 from kitestring.transport.guard import normalise
 
@@ -188,7 +188,7 @@ def spends(methods: Collection[str]) -> bool:
     """Whether one of these methods pays."""
     from kitestring.wire.serve.nwc.table import METHODS  # noqa: PLC0415 - as above
 
-    return any(NEEDED[row.command] is Right.SPEND for row in METHODS.values() if row.permission in methods)
+    return any(row.command.right is Right.SPEND for row in METHODS.values() if row.permission in methods)
 
 
 # ------------------------------------------------------------ the values of a connection

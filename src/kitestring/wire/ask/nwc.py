@@ -51,14 +51,8 @@ _STATES: Final = {state.value: state for state in o.TransactionState}
 
 def encode_request(command: c.AnyCommand) -> str:
     """The plaintext that asks a wallet for ``command``. Members that say nothing are left out."""
-    method, params = _writer(command)
-    return dumps({"method": method, "params": _saying(params(command))})
-
-
-def _writer(command: c.AnyCommand) -> tuple[str, Callable[[Any], dict[str, object]]]:
-    """The method that carries a command, and how its parameters are written."""
-    is_keysend = isinstance(command, c.PayInvoice) and isinstance(command.destination, Keysend)
-    return ("pay_keysend", _pay_params) if is_keysend else _WRITERS[type(command)]
+    form = _form_of(command)
+    return dumps({"method": form.method, "params": _saying(form.write(command))})
 
 
 def _pay_params(command: c.PayInvoice) -> dict[str, object]:
@@ -102,6 +96,14 @@ def _hold_params(command: c.MakeHoldInvoice) -> dict[str, object]:
     return _make_params(command) | hold
 
 
+def _settle_params(command: c.SettleHold) -> dict[str, object]:
+    return {"preimage": command.preimage}
+
+
+def _hash_params(command: c.CancelHold | c.LookupInvoice) -> dict[str, object]:
+    return {"payment_hash": command.payment_hash}
+
+
 def _list_params(command: c.ListTransactions) -> dict[str, object]:
     both = command.unpaid_incoming and command.unpaid_outgoing
     return {
@@ -114,21 +116,6 @@ def _list_params(command: c.ListTransactions) -> dict[str, object]:
         "unpaid_outgoing": (command.unpaid_outgoing and not both) or None,
         "type": command.direction,
     }
-
-
-_WRITERS: Final[dict[type[c.AnyCommand], tuple[str, Callable[[Any], dict[str, object]]]]] = {
-    c.PayInvoice: ("pay_invoice", _pay_params),
-    c.Bundle: ("multi_pay_invoice", _bundle_params),
-    c.MakeInvoice: ("make_invoice", _make_params),
-    c.MakeHoldInvoice: ("make_hold_invoice", _hold_params),
-    c.SettleHold: ("settle_hold_invoice", lambda command: {"preimage": command.preimage}),
-    c.CancelHold: ("cancel_hold_invoice", lambda command: {"payment_hash": command.payment_hash}),
-    c.LookupInvoice: ("lookup_invoice", lambda command: {"payment_hash": command.payment_hash}),
-    c.ListTransactions: ("list_transactions", _list_params),
-    c.GetBalance: ("get_balance", lambda _: {}),
-    c.GetBudget: ("get_budget", lambda _: {}),
-    c.GetInfo: ("get_info", lambda _: {}),
-}
 
 
 # ---------------------------------------------------------------- responses
@@ -148,7 +135,7 @@ def decode_response(plaintext: str, command: c.AnyCommand) -> Outcome:
         if not isinstance(command, c.SettleHold | c.CancelHold):
             raise CodecError("the wallet's response has neither a result nor an error")
         result = {}  # there is nothing to say but that it was done
-    return _READERS[type(command)](result, command)
+    return _form_of(command).read(result, command)
 
 
 def _is_proof(result: object, command: c.AnyCommand) -> bool:
@@ -167,6 +154,10 @@ def _read_paid(result: Members, command: c.PayInvoice) -> o.Paid:
     if not preimage_fits(preimage, command.payment_hash):
         raise CodecError("the wallet's preimage does not belong to the payment")
     return o.Paid(command.payment_hash, preimage, command.amount_msat, Msat(number_in(result, "fees_paid") or 0))
+
+
+def _read_none(_: Members, __: c.Bundle) -> Outcome:
+    raise CodecError("the wallet answers several payments one by one, and not in one response")
 
 
 def _read_made(result: Members, command: c.MakeInvoice) -> o.Invoiced:
@@ -298,18 +289,44 @@ def _amount_of(invoice: str) -> Msat:
     return amount_msat
 
 
-_READERS: Final[dict[type[c.AnyCommand], Callable[[Members, Any], Outcome]]] = {
-    c.PayInvoice: _read_paid,
-    c.MakeInvoice: _read_made,
-    c.MakeHoldInvoice: _read_held,
-    c.SettleHold: _read_hold_ended,
-    c.CancelHold: _read_hold_ended,
-    c.LookupInvoice: _read_found,
-    c.ListTransactions: _read_listed,
-    c.GetBalance: _read_balance,
-    c.GetBudget: _read_budget,
-    c.GetInfo: _read_info,
+# ---------------------------------------------------------------- one row for each command
+
+
+@dataclass(frozen=True, slots=True)
+class MethodForm:
+    """The method that carries a command, how its params are written and its result is read. ``extension``: the only one
+    of NIP-47 that knows the method, None where the text itself does."""
+
+    method: str
+    write: Callable[[Any], dict[str, object]]
+    read: Callable[[Members, Any], Outcome]
+    extension: str | None = None
+
+
+def _plain(_: c.AnyCommand) -> dict[str, object]:
+    return {}
+
+
+FORMS: Final[dict[type[c.AnyCommand], MethodForm]] = {
+    c.PayInvoice: MethodForm("pay_invoice", _pay_params, _read_paid),
+    c.Bundle: MethodForm("multi_pay_invoice", _bundle_params, _read_none),
+    c.MakeInvoice: MethodForm("make_invoice", _make_params, _read_made),
+    c.MakeHoldInvoice: MethodForm("make_hold_invoice", _hold_params, _read_held, "03"),
+    c.SettleHold: MethodForm("settle_hold_invoice", _settle_params, _read_hold_ended, "03"),
+    c.CancelHold: MethodForm("cancel_hold_invoice", _hash_params, _read_hold_ended, "03"),
+    c.LookupInvoice: MethodForm("lookup_invoice", _hash_params, _read_found),
+    # Without its extension: it is older than that, and wallets that announce nothing serve it.
+    c.ListTransactions: MethodForm("list_transactions", _list_params, _read_listed),
+    c.GetBalance: MethodForm("get_balance", _plain, _read_balance),
+    c.GetBudget: MethodForm("get_budget", _plain, _read_budget, "13"),
+    c.GetInfo: MethodForm("get_info", _plain, _read_info),
 }
+KEYSEND: Final = MethodForm("pay_keysend", _pay_params, _read_paid, "04")
+
+
+def _form_of(command: c.AnyCommand) -> MethodForm:
+    is_keysend = isinstance(command, c.PayInvoice) and isinstance(command.destination, Keysend)
+    return KEYSEND if is_keysend else FORMS[type(command)]
 
 
 # ---------------------------------------------------------------- the record of a payment
@@ -349,16 +366,6 @@ def decode_record(plaintext: str, payment_hash: str, now: int, *, is_keysend: bo
 
 # ---------------------------------------------------------------- what a wallet announces
 
-#: Methods that only an extension of NIP-47 knows. Not list_transactions: it is older than its extension, and wallets
-#: that announce nothing serve it.
-EXTENSIONS: Final[dict[str, str]] = {
-    "get_budget": "13",
-    "pay_keysend": "04",
-    "make_hold_invoice": "03",
-    "settle_hold_invoice": "03",
-    "cancel_hold_invoice": "03",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfo:
@@ -378,13 +385,12 @@ def announces_bundles(info: ServiceInfo | None) -> bool:
 def refuse_unannounced(command: c.AnyCommand, info: ServiceInfo | None) -> o.Refused | None:
     """The refusal of what a wallet does not announce, neither by the extension nor by name; to ask for it would be to
     wait for nothing. None where it does, and where it announces nothing at all."""
-    method, _ = _writer(command)
-    extension = EXTENSIONS.get(method)
-    if extension is None or info is None or not (info.methods or info.extensions):
+    form = _form_of(command)
+    if form.extension is None or info is None or not (info.methods or info.extensions):
         return None
-    if extension in info.extensions or method in info.methods:
+    if form.extension in info.extensions or form.method in info.methods:
         return None
-    return o.Refused(Reason.UNSUPPORTED, f"this wallet does not announce {method}, and was not asked")
+    return o.Refused(Reason.UNSUPPORTED, f"this wallet does not announce {form.method}, and was not asked")
 
 
 def read_info_event(event: Event) -> ServiceInfo:

@@ -10,7 +10,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import SPENDING_METHODS, Grant
 from kitestring.base.money import Msat
 from kitestring.nostr import kinds
-from kitestring.policy.rules import KEYSEND, PERMISSIONS
+from kitestring.policy.rules import KEYSEND
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve.nwc import WIRE
@@ -21,9 +21,9 @@ from tests.kit.wire.nwc import KEY, LEGACY, TO, decode, request
 from tests.kit.wire.samples import event
 
 
-def test_the_rules_know_the_permission_of_every_method() -> None:
+def test_the_permission_of_every_method_is_that_of_its_command() -> None:
     for row in METHODS.values():
-        assert row.permission in {*PERMISSIONS[row.command], KEYSEND} or not PERMISSIONS[row.command]
+        assert row.permission in {*row.command.allowed_by, KEYSEND} or not row.command.allowed_by
     assert decode("get_balance", None) == GetBalance()
 
 
