@@ -64,6 +64,7 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "get_budget": (),
     "get_info": (),
     "list_transactions": (),
+    "sign_message": (),
     "make_hold_invoice": (Reason.INVOICE_TAKEN, Reason.UNSUPPORTED),
     "settle_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
     "cancel_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
@@ -81,6 +82,7 @@ WHEN: Final[Mapping[EventKind, str]] = {
 NEEDS: Final[Mapping[str, str]] = {
     "hold": "where the node can (hold)",
     "keysend": "where the node can (keysend)",
+    "sign_message": "where the node can (sign_message)",
     "amountless": "where the node can (invoices without an amount)",
     "legacy_methods": "with the setting `nwc.legacy_methods`",
     "draft_methods": "with the setting `nwc.draft_methods`",
@@ -93,8 +95,9 @@ Every method of [NIP-47](https://nips.nostr.com/47) and its extensions, as this 
 is answered with `{CODES[Reason.UNSUPPORTED]}`.
 
 A method is announced in the info event (kind 13194) and in `get_info` to the connection that may use it. The owner
-names the methods with `connect --methods`, or a preset; without either it may use all. `extensions` are those of the
-methods and of the notifications that are announced. [Notifications](#notifications-02) are permissions of their own.
+names the methods with `connect --methods`, or a preset; without either it has those of the preset `full`. `extensions`
+are those of the methods and of the notifications that are announced. [Notifications](#notifications-02) are permissions
+of their own.
 
 | method | served | extension | announced | permission | refused with |
 |---|---|---|---|---|---|

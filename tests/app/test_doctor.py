@@ -19,7 +19,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.marker import write_marker
-from kitestring.backend.lnd.macaroon import NEEDED
+from kitestring.backend.lnd.macaroon import USED
 from kitestring.base.clocks import ClockReading, Wrong
 from kitestring.base.money import MAX_MSAT
 from kitestring.base.node import Finding, FindingState
@@ -55,14 +55,14 @@ async def found_at(home: DataDir, node_url: str, **environment: str) -> dict[str
 
 
 async def test_the_credential_in_the_settings_is_judged_although_nothing_runs(home: DataDir) -> None:
-    (home.path / "m").write_bytes(macaroon([*sorted(NEEDED), "onchain:write"]))
+    (home.path / "m").write_bytes(macaroon([*sorted(USED), "onchain:write"]))
     found = (await found_at(home, f"{NODE}?macaroon={home.path}/m"))["macaroon"]
     assert found.state == "warn"
     assert "allows more than is needed (onchain:write)" in found.sentence
 
 
 async def test_a_credential_in_the_environment_is_judged_where_it_is_set(home: DataDir) -> None:
-    smallest = macaroon(sorted(NEEDED)).hex()
+    smallest = macaroon(sorted(USED)).hex()
     assert (await found_at(home, f"{NODE}?macaroon=env:LND", LND=smallest))["macaroon"].state == "ok"
     elsewhere = (await found_at(home, f"{NODE}?macaroon=env:LND"))["node"]
     assert elsewhere.state == "warn"

@@ -26,6 +26,7 @@ from kitestring.base.commands import (
     Part,
     PayInvoice,
     SettleHold,
+    SignMessage,
     Unread,
     freeze,
     thaw,
@@ -135,9 +136,10 @@ def test_every_kind_of_command_says_which_right_an_owner_needs_for_it() -> None:
     assert {Journaled, MakeHoldInvoice, GetBalance} & set(COMMANDS) == {MakeHoldInvoice, GetBalance}
 
 
-def test_what_changes_nothing_is_not_stored_and_never_needs_more_than_to_look() -> None:
+def test_what_changes_nothing_is_not_stored_and_needs_no_right_to_pay_or_to_be_paid() -> None:
     questions = set(COMMANDS) - set(JOURNALED)
-    assert {kind.right for kind in questions} == {Right.READ}
+    assert {kind for kind in questions if kind.right is not Right.READ} == {SignMessage}
+    assert SignMessage.right is Right.MANAGE
     assert GetBalance in questions
     assert {PayInvoice, MakeHoldInvoice, CallMethod} <= set(JOURNALED)
 

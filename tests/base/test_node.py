@@ -43,6 +43,7 @@ def test_a_backend_says_itself_what_money_relies_on_and_is_trusted_with_nothing_
         "bolt12",
         "payment_index",
         "payment_slots",
+        "sign_message",
     }
 
 

@@ -23,9 +23,11 @@ from kitestring.base.node import (
     NodeUnreachableError,
     PayOrder,
     Settlement,
+    SigningBackend,
 )
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec import bolt11
+from kitestring.codec.signed_message import signer
 from tests.kit.backend.sides import FEE_CAP, Side, order, stranger_invoice
 from tests.kit.chance import entropy
 from tests.kit.changed import replace
@@ -672,6 +674,13 @@ async def check_findings_are_told_of_a_node_that_runs_and_of_one_that_is_not_the
             assert isinstance(found.state, FindingState)
             assert found.sentence.isprintable()
             assert found.sentence
+
+
+async def check_a_text_is_signed_with_the_key_of_the_node(side: Side) -> None:
+    assert side.backend.capabilities.sign_message
+    backend, node = cast(SigningBackend, side.backend), (await side.backend.info()).node_id
+    for message in ("tea", "ä \n🪁 " * 200, "x"):
+        assert signer(message, await backend.sign_message(message)) == node
 
 
 async def check_the_books_of_the_node_itself_are_right(side: Side) -> None:

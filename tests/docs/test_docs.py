@@ -13,7 +13,7 @@ from docs.make import console, drawings, nwc, tables
 
 from docs import generate
 from kitestring.app.home.config import load
-from kitestring.backend.lnd.macaroon import NEEDED
+from kitestring.backend.lnd.macaroon import USED
 from kitestring.base.payments import TRANSITIONS, State
 from kitestring.ledger.audit.checks import CHECKS
 from kitestring.wire.serve.nwc.codes import CODES
@@ -260,4 +260,4 @@ def test_the_settings_shown_for_lnd_can_be_read(tmp_path: Path) -> None:
 def test_the_macaroon_shown_for_lnd_has_exactly_the_rights_that_are_needed() -> None:
     text = (ROOT / "docs/how-to/run-in-front-of-lnd.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^lncli bakemacaroon .*?(?<!\\)\n", text, re.DOTALL | re.MULTILINE)
-    assert set(re.findall(r"[a-z]+:[a-z]+", command)) == NEEDED
+    assert set(re.findall(r"[a-z]+:[a-z]+", command)) == USED

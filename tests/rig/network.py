@@ -44,7 +44,12 @@ STOP_PATIENCE_S = 10.0
 # What the service needs of its node, and nothing that could empty it on chain, close its channels or stop it.
 SERVICE_PERMISSIONS = [
     {"entity": entity, "action": action}
-    for entity, actions in (("info", "read"), ("invoices", "read write"), ("offchain", "read write"))
+    for entity, actions in (
+        ("info", "read"),
+        ("invoices", "read write"),
+        ("message", "write"),
+        ("offchain", "read write"),
+    )
     for action in actions.split()
 ]
 PREFIX = "kitestring-rig-"

@@ -34,6 +34,8 @@ NOTE: Final = "note"
 HOLD_BLOCKS: Final = 144
 MIN_HOLD_BLOCKS: Final = 36
 MAX_HOLD_BLOCKS: Final = 1_008
+#: Bytes of a message that is signed: a challenge, a few pages of text, and no file.
+MAX_MESSAGE_BYTES: Final = 8_192
 #: Seconds for which an invoice may be asked to be valid, and for which it is if nobody says.
 MIN_EXPIRY_S: Final = 60
 MAX_EXPIRY_S: Final = 604_800
@@ -278,6 +280,15 @@ class GetBudget(AnyCommand, frozen=True, kw_only=True):
 
     right: ClassVar = Right.READ
     allowed_by: ClassVar = ("get_budget",)
+
+
+class SignMessage(AnyCommand, frozen=True, kw_only=True):
+    """Sign a text with the key of the node: whoever can, speaks in its name."""
+
+    right: ClassVar = Right.MANAGE
+    allowed_by: ClassVar = ("sign_message",)
+
+    message: str
 
 
 class GetInfo(AnyCommand, frozen=True, kw_only=True):

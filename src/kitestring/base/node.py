@@ -35,6 +35,7 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
       the service allows. A payment that waits there has been claimed, so the service begins no more than these
     - ``hold``: makes invoices of a hash whose preimage it does not know, and keeps what is paid to them until it is
       told to settle or to cancel. The backend is a :class:`HoldBackend` then
+    - ``sign_message``: signs texts with the node's own key. The backend is a :class:`SigningBackend` then
     - ``bolt12``: nothing asks for it yet
     """
 
@@ -49,6 +50,7 @@ class Capabilities(msgspec.Struct, frozen=True, gc=False):
     keysend: bool = False
     bolt12: bool = False
     payment_index: bool = False
+    sign_message: bool = False
     payment_slots: int = 0
 
     @property
@@ -419,4 +421,13 @@ class HoldBackend(Backend, Protocol):
     async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
         """As :meth:`Backend.lookup_invoice`, but wait until the state is another than ``seen``; gives up after a while,
         and is then asked again."""
+        ...
+
+
+class SigningBackend(Backend, Protocol):
+    """The rest of a backend with the capability ``sign_message``."""
+
+    async def sign_message(self, message: str) -> str:
+        """The recoverable signature of ``message`` by the key of the node, in the form of
+        :mod:`kitestring.codec.signed_message`."""
         ...

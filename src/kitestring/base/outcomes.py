@@ -152,6 +152,13 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     internal: bool = False
 
 
+class Signed(msgspec.Struct, frozen=True, gc=False):
+    """A text that the node has signed: ``signature`` as :mod:`kitestring.codec.signed_message` has it."""
+
+    message: str
+    signature: str
+
+
 class MethodCalled(msgspec.Struct, frozen=True, gc=False):
     """The method of a plugin was carried out; ``result`` is a JSON object."""
 
@@ -200,5 +207,6 @@ Outcome = (
     | Granted
     | Connected
     | MethodCalled
+    | Signed
     | Refused
 )

@@ -17,6 +17,7 @@ from kitestring.base.commands import (
     ListTransactions,
     LookupInvoice,
     LookupPayment,
+    SignMessage,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
@@ -37,6 +38,7 @@ from kitestring.base.store import Scope
 from kitestring.engine.context import Context
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
+from kitestring.engine.signing import Signing
 from kitestring.policy.budget import oldest, renews_at
 from kitestring.policy.rules import refuse_caller
 
@@ -57,6 +59,7 @@ class Questions:
             GetBalance: self._balance,
             GetBudget: self._budget,
             GetInfo: self._info,
+            SignMessage: Signing(context).sign,
         }
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:

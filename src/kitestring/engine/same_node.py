@@ -27,6 +27,7 @@ from kitestring.base.node import (
     OtherNodeError,
     PayOrder,
     Settlement,
+    SigningBackend,
 )
 from kitestring.base.payments import LookupAnswer, PayAnswer
 
@@ -46,8 +47,9 @@ def another(there: str, here: str) -> str:
 
 
 class SameNode:
-    """:class:`~kitestring.base.node.HoldBackend`, of one node alone: ``expected`` is its id. :meth:`info` may be asked
-    of any node; everything else raises OtherNodeError before it is asked, and NodeChangedError after it."""
+    """:class:`~kitestring.base.node.HoldBackend` and ``SigningBackend``, of one node alone: ``expected`` is its id.
+    :meth:`info` may be asked of any node; everything else raises OtherNodeError before it is asked, and
+    NodeChangedError after it."""
 
     def __init__(self, backend: Backend, expected: Callable[[], str]) -> None:
         self.capabilities: Capabilities = backend.capabilities
@@ -136,6 +138,9 @@ class SameNode:
 
     async def track_invoice(self, payment_hash: str, seen: NodeInvoiceState) -> InvoiceStatus:
         return await self._ask(self._holder.track_invoice, payment_hash, seen)
+
+    async def sign_message(self, message: str) -> str:
+        return await self._ask(cast("SigningBackend", self._backend).sign_message, message)
 
     def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         return self._each(self._backend.settlements(cursor))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kitestring.base.commands import AnyCommand, GetInfo, ListTransactions, LookupInvoice
+from kitestring.base.commands import AnyCommand, GetInfo, ListTransactions, LookupInvoice, SignMessage
 from kitestring.base.rights import Right
 
 
@@ -37,5 +37,9 @@ PRESETS: Final[Mapping[str, Preset]] = {
         also=frozenset({GetInfo, LookupInvoice, ListTransactions}),
     ),
     "pay": Preset(frozenset({Right.READ, Right.SPEND}), "pays within a budget, and looks", needs_budget=True),
-    "full": Preset(frozenset({Right.READ, Right.RECEIVE, Right.SPEND}), "everything about money"),
+    "full": Preset(
+        frozenset({Right.READ, Right.RECEIVE, Right.SPEND}),
+        "everything about money, and signs in the name of the node",
+        also=frozenset({SignMessage}),
+    ),
 }

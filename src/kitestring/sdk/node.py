@@ -31,6 +31,7 @@ from kitestring.base.node import (
     NodePayment,
     NodePaymentState,
     PayOrder,
+    SigningBackend,
 )
 from kitestring.base.outcomes import BudgetState, Direction, Info, Paid, Transaction, TransactionState
 from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, Settled, Unknown, booked_fee
@@ -170,6 +171,11 @@ class NodeSource:
         if not self._backend.capabilities.hold:
             raise KitestringError(Reason.UNSUPPORTED, "this node cannot hold a payment")
         return cast("HoldBackend", self._backend)
+
+    async def sign_message(self, message: str) -> str:
+        if not self._backend.capabilities.sign_message:
+            raise KitestringError(Reason.UNSUPPORTED, "this node signs no texts")
+        return await ask_node(cast("SigningBackend", self._backend).sign_message(message))
 
     async def balance(self) -> Msat:
         return (await ask_node(self._backend.balance())).spendable_msat

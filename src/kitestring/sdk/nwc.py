@@ -83,6 +83,9 @@ class NwcSource:
         service = self._client.service
         return service is not None and method in service.methods
 
+    async def sign_message(self, message: str) -> str:
+        return (await self._client.sign_message(message)).signature
+
     async def info(self) -> Info:
         return await self._client.get_info()
 

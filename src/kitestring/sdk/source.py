@@ -108,6 +108,10 @@ class PaymentSource(Protocol):
         """A listener, not open yet, to what happens from ``since`` (Unix seconds) on; it ends with this source."""
         ...
 
+    async def sign_message(self, message: str) -> str:
+        """The signature of a text by the key of the node."""
+        ...
+
     async def info(self) -> Info:
         """Facts about the node, and what this source may do."""
         ...

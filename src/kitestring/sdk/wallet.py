@@ -350,6 +350,12 @@ class Wallet:
             return None
         return WalletBudget(state.budget.limit_msat, state.used_msat, state.budget.period, state.renews_at)
 
+    async def sign_message(self, message: str) -> str:
+        """The signature of ``message`` by the key of the wallet's node, in the form of lnd; everybody can recover that
+        key from the two (:func:`kitestring.codec.signed_message.signer`). Raises KitestringError, UNSUPPORTED where the
+        wallet or the node does not sign."""
+        return await self._source.sign_message(message)
+
     async def lookup(self, payment_hash: str) -> Transaction:
         """The payment or invoice with this hash (64 hex digits). Raises KitestringError, UNKNOWN_TARGET if none."""
         return await self._source.lookup(_digits(payment_hash, "a payment hash"))

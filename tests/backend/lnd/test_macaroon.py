@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from kitestring.backend.lnd.macaroon import HOLDING_CALLS, NEEDED, judge, read_macaroon
+from kitestring.backend.lnd.macaroon import HOLDING_CALLS, NEEDED, SIGNING, SIGNING_CALL, USED, judge, read_macaroon
 from kitestring.base.errors import KitestringError
 from kitestring.base.node import Finding, FindingState
 from tests.kit.backend.sides import open_url
 from tests.kit.crypto.macaroons import macaroon
 
-SMALLEST = macaroon(sorted(NEEDED))
+SMALLEST = macaroon(sorted(USED))
 
 
 @pytest.mark.parametrize(
     ("words", "state", "said"),
     [
-        (sorted(NEEDED), "ok", "nothing else"),
+        (sorted(USED), "ok", "nothing else"),
+        (sorted(NEEDED), "ok", "nothing else; without message:write the node signs no texts (sign_message)"),
         ([*sorted(NEEDED), "onchain:write", "macaroon:generate"], "warn", "(macaroon:generate, onchain:write)"),
         ([*sorted(NEEDED), *(f"{letter}:read" for letter in "abcde")], "warn", "(a:read, b:read, c:read, d:read, …)"),
         (["info:read", "onchain:write"], "fail", "lacks invoices:read, invoices:write, offchain:read, offchain:write"),
@@ -51,6 +52,22 @@ def test_hold_invoices_are_declared_only_where_it_allows_them(tmp_path: Path, da
     backend = open_url(f"lnd+https://127.0.0.1:1?macaroon={tmp_path / 'm'}", tmp_path)
     assert backend.capabilities.hold is holds
     assert backend.capabilities.payment_index
+
+
+@pytest.mark.parametrize(
+    ("data", "signs"),
+    [
+        (macaroon(sorted(USED)), True),
+        (macaroon(sorted(NEEDED)), False),
+        (macaroon([SIGNING_CALL]), True),
+        (macaroon([SIGNING]), True),
+        (macaroon(["message:read"]), False),
+        (b"\x02\x01fake", True),  # nobody can look into it: lnd itself will say
+    ],
+)
+def test_texts_are_signed_only_where_it_allows_that(tmp_path: Path, data: bytes, signs: bool) -> None:
+    (tmp_path / "m").write_bytes(data)
+    assert open_url(f"lnd+https://127.0.0.1:1?macaroon={tmp_path / 'm'}", tmp_path).capabilities.sign_message is signs
 
 
 @pytest.mark.parametrize("text", ["{}", "{}\n", " {}\r\n"])

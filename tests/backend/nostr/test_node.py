@@ -24,6 +24,7 @@ from kitestring.base.node import (
     PayOrder,
 )
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.codec.signed_message import sign
 from tests.kit.backend.scripted import FAILED, INFO, PAID, RECORD, SOLD, Says, asked, bill, wallet
 from tests.kit.backend.sides import order
 from tests.kit.backend.wallet import PACE
@@ -405,3 +406,20 @@ async def test_a_list_that_is_too_long_to_compare_is_an_error(monkeypatch: pytes
     async with wallet({"list_transactions": {"transactions": [PAID]}}) as (backend, _):
         with pytest.raises(WalletAnswerError, match="too many"):
             await anext(aiter(backend.list_payments()))
+
+
+@pytest.mark.parametrize("more", [[], ["sign_message"]])
+async def test_texts_are_signed_where_the_wallet_lists_the_method_and_nowhere_else(more: list[str]) -> None:
+    signature = sign("tea", b"\x05" * 32)
+    told = {
+        "get_info": {**INFO, "methods": ["pay_invoice", "get_info", *more]},
+        "sign_message": {"message": "tea", "signature": signature},
+    }
+    async with wallet(told, stored=[info_event(" ".join(("get_info", *more)))]) as (backend, _):
+        await backend.info()
+        assert backend.capabilities.sign_message is bool(more)
+        if more:
+            assert await backend.sign_message("tea") == signature
+        else:
+            with pytest.raises(WalletAnswerError, match="does not announce sign_message"):
+                await backend.sign_message("tea")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import ListTransactions
+from kitestring.base.commands import MAX_MESSAGE_BYTES, ListTransactions
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat, sat
-from kitestring.base.outcomes import BudgetState
+from kitestring.base.outcomes import BudgetState, Signed
 from kitestring.client.nwc import NwcClient
+from kitestring.codec.signed_message import sign
 from kitestring.nostr.event import Event
 from tests.kit.client.hostile import CLIENT, hostile_relay, info_event, net, nwc_uri
 from tests.kit.client.nwc import SETTLED, client, script, settled
@@ -92,3 +93,18 @@ async def test_a_wallet_that_knows_no_budgets_says_so_itself() -> None:
         with pytest.raises(KitestringError, match="the wallet refused: unknown method") as caught:
             await wallet.get_budget()
     assert caught.value.reason is Reason.UNSUPPORTED
+
+
+async def test_a_text_is_signed_by_who_lists_the_method_and_what_is_too_long_is_not_sent() -> None:
+    signature = sign("tea", b"\x05" * 32)
+    answers = script(sign_message={"message": "tea", "signature": signature})
+    async with hostile_relay(answers, stored=[info_event("sign_message")]) as relay, client(relay) as wallet:
+        assert await wallet.sign_message("tea") == Signed("tea", signature)
+        for text in ("", "x" * (MAX_MESSAGE_BYTES + 1)):
+            with pytest.raises(KitestringError, match="1 to 8192 bytes"):
+                await wallet.sign_message(text)
+        assert len(relay.requests) == 1
+    async with hostile_relay(answers, stored=[info_event("get_info")]) as relay, client(relay) as wallet:
+        with pytest.raises(KitestringError, match="does not announce sign_message"):
+            await wallet.sign_message("tea")
+        assert relay.requests == []

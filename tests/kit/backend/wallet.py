@@ -44,6 +44,7 @@ LACKS: Final[Mapping[str, str]] = MappingProxyType(
         "the_nodes_own_count_of_payments_grows_with_each_that_it_has_not_known": "payment_index is not declared",
         "the_nodes_own_count_of_payments_falls_when_records_are_lost": "payment_index is not declared",
         "the_same_preimage_gives_the_same_invoice": "own_preimage is not declared",
+        "a_text_is_signed_with_the_key_of_the_node": "sign_message is not declared",
         "an_amountless_invoice_can_be_received": "amountless is not declared",
         "an_open_invoice_can_be_cancelled_and_a_settled_one_cannot": "NIP-47 has no word to cancel with",
         "an_invoice_takes_the_steps_of_the_table_and_no_other": "it would have to be cancelled, by a preimage of ours",

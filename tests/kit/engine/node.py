@@ -35,6 +35,7 @@ from kitestring.base.node import (
 )
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, PayAnswer, Settled
 from kitestring.base.ports import Clock
+from kitestring.codec.signed_message import sign
 from kitestring.crypto import secp
 from tests.kit.changed import replace
 from tests.kit.codec.invoices import invoice
@@ -49,7 +50,10 @@ ABILITIES = Capabilities(
     keysend=True,
     hold=True,
     payment_index=True,
+    sign_message=True,
 )
+#: With this key the node signs texts.
+NODE_SECRET = b"\x05" * 32
 #: Seconds between two blocks.
 BLOCK_S = 600
 #: How long track waits before it says that a payment is still in flight.
@@ -266,6 +270,10 @@ class FaultyBackend:
         self._called("balance")
         owned, room = Msat(self._balance()), Msat(10 * int(self._opening))
         return NodeBalance(owned, room, owned) if self.has_peers else NodeBalance(ZERO, ZERO, owned)
+
+    async def sign_message(self, message: str) -> str:
+        self._called("sign_message")
+        return sign(message, NODE_SECRET)
 
     async def payment_index(self) -> int:
         self._called("payment_index")

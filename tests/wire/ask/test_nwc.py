@@ -16,6 +16,7 @@ from kitestring.base.commands import (
     LookupInvoice,
     MakeInvoice,
     PayInvoice,
+    SignMessage,
 )
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, Reason
@@ -31,11 +32,13 @@ from kitestring.base.outcomes import (
     Outcome,
     Paid,
     Refused,
+    Signed,
     Transaction,
     TransactionState,
 )
 from kitestring.base.payments import Failed, InFlight, NeverSeen, Settled, Unknown
 from kitestring.codec.keysend import keysend
+from kitestring.codec.signed_message import sign
 from kitestring.nostr import kinds
 from kitestring.nostr.event import sign_event
 from kitestring.wire.ask.nwc import (
@@ -464,4 +467,24 @@ def test_no_response_answers_several_payments_at_once() -> None:
 
 def test_the_service_announces_every_extension_that_the_client_asks_for() -> None:
     assert EXTENSIONS
-    assert all(number in METHODS[name].extensions for name, number in EXTENSIONS.items())
+    assert all(number in METHODS[name].extensions for name, number in EXTENSIONS.items() if number)
+
+
+def test_a_signature_is_believed_where_it_is_one_and_of_the_text_that_was_given() -> None:
+    asked, signature = SignMessage(message="tea"), sign("tea", b"\x05" * 32)
+    assert json.loads(encode_request(asked)) == {"method": "sign_message", "params": {"message": "tea"}}
+    for told in ({"message": "tea", "signature": signature}, {"signature": signature}):
+        assert decode_response(json.dumps({"result": told}), asked) == Signed("tea", signature)
+    for told in (
+        {"message": "milk", "signature": signature},
+        {"message": "tea", "signature": "d9"},
+        {"message": "tea"},
+    ):
+        with pytest.raises(CodecError):
+            decode_response(json.dumps({"result": told}), asked)
+
+
+def test_a_method_that_the_text_has_dropped_is_asked_for_where_the_wallet_lists_it_by_name() -> None:
+    assert refuse_unannounced(SignMessage(message="tea"), announcing("get_info sign_message")) is None
+    refused = refuse_unannounced(SignMessage(message="tea"), announcing("get_info", "05"))
+    assert refused == Refused(Reason.UNSUPPORTED, "this wallet does not announce sign_message, and was not asked")

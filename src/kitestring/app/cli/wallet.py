@@ -208,6 +208,12 @@ def call_of(
     return _asked(shell, source, encryption, lambda wallet: wallet.call(method, params, timeout_s=timeout_s))
 
 
+def signed_by(shell: Shell, source: str, message: str, encryption: Encryption = "auto") -> dict[str, Any]:
+    """A text, signed by the node of any wallet that the SDK can open. Raises KitestringError."""
+    signature = _asked(shell, source, encryption, lambda wallet: wallet.sign_message(message))
+    return {"message": message, "signature": signature}
+
+
 def _asked(shell: Shell, source: str, encryption: Encryption, ask: Callable[[Wallet], Awaitable[A]]) -> A:
     """The answer to a question that pays nothing."""
     import asyncio

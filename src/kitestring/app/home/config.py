@@ -133,7 +133,8 @@ class NwcSettings:
         SWITCH,
         False,
         "Whether methods that the text of NIP-47 has dropped are served, for apps that still ask for them: "
-        "multi_pay_invoice and multi_pay_keysend (several payments in one request).",
+        "multi_pay_invoice and multi_pay_keysend (several payments in one request), sign_message (the node signs a "
+        "text).",
     )
 
     draft_methods: bool = setting(

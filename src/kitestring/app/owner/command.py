@@ -140,6 +140,16 @@ class Ask(_Direct[Asking, P]):
     right = Right.READ
 
 
+class Sign(_Direct[Asking, P]):
+    """A command that speaks in the name of the node. It changes nothing, so that it needs no idempotency key."""
+
+    right = Right.MANAGE
+
+    @property
+    def mutating(self) -> bool:
+        return False
+
+
 class Receive(_Direct[Receiving, P]):
     """A command that makes invoices. The engine claims ``Call.request_id``: the handler hands it on."""
 

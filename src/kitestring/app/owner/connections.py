@@ -64,9 +64,9 @@ PresetName = Literal["read-only", "receive-only", "pay", "full"]
 
 
 class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The values of a connection. Left out means: all methods, the node itself, no limit, no end, any encryption; of a
-    connection that is there already it is not compared. ``period`` is that of :class:`Budget`; ``length_s`` belongs to
-    rolling. A budget of 0 is one: nothing may be spent.
+    """The values of a connection. Left out means: the methods of the preset full, the node itself, no limit, no end,
+    any encryption; of a connection that is there already it is not compared. ``period`` is that of :class:`Budget`;
+    ``length_s`` belongs to rolling. A budget of 0 is one: nothing may be spent.
 
     ``preset`` stands for a list of methods. ``relays`` are some of the service's own, the preferred one first.
     ``deep_link`` is the link by which an app has asked: the answer has the one that hands the connection over."""
@@ -221,7 +221,7 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
         wire=NWC,
         caller=desk.client_key(salt).public_hex,
         service_pubkey=desk.connection_pubkey(grant_id),
-        methods=frozenset(nwc_methods()),
+        methods=frozenset(preset_methods("full")),
         link_salt=salt,
         relays=desk.relays_for_codes()[:MAX_RELAYS],
         created_at=desk.clock.now(),

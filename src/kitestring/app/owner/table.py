@@ -73,6 +73,7 @@ TABLE: Final = (
     CommandRow("balance", "money", "balance", "Show what can be spent."),
     CommandRow("transactions", "money", "transactions", "List payments in and out."),
     CommandRow("lookup", "money", "lookup", "Show one payment or invoice by its hash."),
+    CommandRow("sign_message", "signing", "sign-message", "Sign a text with the key of the node."),
     CommandRow("events", "events", "events", "List what became true, the newest last."),
     CommandRow("payment_resolve", "money", "resolve", "Decide about a payment of unknown outcome."),
     CommandRow("spending_allow", "spending", "allow-spending", "Let spending go on that was stopped by a doubt."),

@@ -13,8 +13,13 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.node import Finding, FindingState
 from kitestring.crypto.macaroon import VERSION, rights
 
-#: The rights that kitestring needs of lnd, and no others: ``lncli bakemacaroon`` takes these words.
+#: The rights that kitestring needs of lnd: ``lncli bakemacaroon`` takes these words.
 NEEDED: Final = frozenset({"info:read", "invoices:read", "invoices:write", "offchain:read", "offchain:write"})
+#: What signing texts needs: a macaroon without it works all the same, and then no text is signed.
+SIGNING: Final = "message:write"
+SIGNING_CALL: Final = "uri:/lnrpc.Lightning/SignMessage"
+#: All that a macaroon may allow without a warning: what is baked.
+USED: Final = NEEDED | {SIGNING}
 #: What hold invoices need; a macaroon may instead name the calls themselves.
 HOLDING: Final = frozenset({"invoices:read", "invoices:write"})
 HOLDING_CALLS: Final = frozenset(
@@ -73,10 +78,11 @@ def judge(macaroon: Macaroon) -> Finding:
         return _found(FindingState.WARN, f"{macaroon.where} cannot be looked at: {error}")
     if missing := sorted(NEEDED - allowed):
         return _found(FindingState.FAIL, f"lacks {', '.join(missing)}: bake one with {_bake()}")
-    if wider := sorted(allowed - NEEDED):
+    if wider := sorted(allowed - USED):
         named = ", ".join(wider[:MAX_NAMED]) + (", …" if len(wider) > MAX_NAMED else "")
         return _found(FindingState.WARN, f"allows more than is needed ({named}): bake one with {_bake()}")
-    return _found(FindingState.OK, "allows what is needed, and nothing else")
+    without = "" if SIGNING in allowed else f"; without {SIGNING} the node signs no texts (sign_message)"
+    return _found(FindingState.OK, f"allows what is needed, and nothing else{without}")
 
 
 def may_hold(macaroon: Macaroon) -> bool:
@@ -88,9 +94,18 @@ def may_hold(macaroon: Macaroon) -> bool:
     return allowed >= HOLDING or allowed >= HOLDING_CALLS
 
 
+def may_sign(macaroon: Macaroon) -> bool:
+    """Whether it allows to sign texts, as :func:`may_hold`."""
+    try:
+        allowed = rights(macaroon.data)
+    except CodecError:
+        return True
+    return bool(allowed & {SIGNING, SIGNING_CALL})
+
+
 def _found(state: FindingState, sentence: str) -> Finding:
     return Finding("macaroon", state, sentence)
 
 
 def _bake() -> str:
-    return f"`lncli bakemacaroon {' '.join(sorted(NEEDED))}`"
+    return f"`lncli bakemacaroon {' '.join(sorted(USED))}`"

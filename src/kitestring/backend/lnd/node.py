@@ -1,13 +1,15 @@
 """``lnd+https://host:port?cert=PATH&macaroon=PATH``: one lnd through its REST interface (tested with lnd 0.20).
 
 ``macaroon`` may also be ``env:NAME`` (hex). Without ``cert`` the system's authorities are trusted. The macaroon needs
-invoices, offchain and info, read and write; nothing on chain. ``private_hints=0`` leaves hints to private channels out
-of invoices. Specification: https://lightning.engineering/api-docs/api/lnd/.
+invoices, offchain and info, read and write, and ``message:write`` where the node is to sign texts; nothing on chain.
+``private_hints=0`` leaves hints to private channels out of invoices. Specification:
+https://lightning.engineering/api-docs/api/lnd/.
 """
 
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from kitestring.backend.http import (
 )
 from kitestring.backend.lnd import wire
 from kitestring.backend.lnd.invoices import every_invoice, find_invoice, follow_invoice, hold_invoice
-from kitestring.backend.lnd.macaroon import Macaroon, judge, may_hold, read_macaroon
+from kitestring.backend.lnd.macaroon import Macaroon, judge, may_hold, may_sign, read_macaroon
 from kitestring.backend.lnd.rest import ALREADY_EXISTS, NOT_FOUND, StreamRefusedError, connect, results
 from kitestring.backend.lnd.settlements import settlements
 from kitestring.backend.registry import BackendUrl, Context
@@ -84,6 +86,7 @@ _CAPABILITIES: Final = Capabilities(
     keysend=True,
     hold=True,
     payment_index=True,
+    sign_message=True,
     payment_slots=PAYMENT_SLOTS,
 )
 
@@ -102,7 +105,9 @@ class Lnd:
     """One lnd. Raises NodeUnreachableError, NodeRefusedError, NodeAnswerError, except where :meth:`pay` says."""
 
     def __init__(self, http: NodeHttp, macaroon: Macaroon, clock: Clock, *, private_hints: bool = True) -> None:
-        self.capabilities: Capabilities = replace(_CAPABILITIES, hold=may_hold(macaroon))
+        self.capabilities: Capabilities = replace(
+            _CAPABILITIES, hold=may_hold(macaroon), sign_message=may_sign(macaroon)
+        )
         self._http: Final = http
         self._macaroon: Final = macaroon
         self._clock: Final = clock
@@ -269,6 +274,10 @@ class Lnd:
     async def lookup_invoice(self, payment_hash: str) -> InvoiceStatus:
         invoice = await find_invoice(self._http, payment_hash)
         return InvoiceStatus(NodeInvoiceState.UNKNOWN) if invoice is None else wire.invoice_status(invoice)
+
+    async def sign_message(self, message: str) -> str:
+        body = {"msg": b64encode(message.encode()).decode()}
+        return (await self._http.call("POST", "/v1/signmessage", wire.SignedMessage, body)).signature
 
     def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         return settlements(self._http, cursor)

@@ -114,6 +114,10 @@ class Channels(msgspec.Struct):
     channels: list[Channel] = []
 
 
+class SignedMessage(msgspec.Struct):
+    signature: str
+
+
 class Nothing(msgspec.Struct):
     """An answer that says no more than that there was no error."""
 

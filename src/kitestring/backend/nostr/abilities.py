@@ -27,6 +27,7 @@ HOLDING: Final = frozenset({"make_hold_invoice", "settle_hold_invoice", "cancel_
 KEYSEND: Final = frozenset({"pay_keysend", "lookup_invoice"})
 #: Announced only where amounts can be left to the payer (NWC-321).
 AMOUNTLESS: Final = "receive"
+SIGNING: Final = "sign_message"
 #: Of NIP-47 as its text stands. It has no way to announce that ``max_fee`` is honoured.
 CAPABILITIES: Final = Capabilities(
     own_preimage=False,
@@ -59,6 +60,7 @@ def capabilities(told: Info, client: NwcClient) -> Capabilities:
         CAPABILITIES,
         amountless=AMOUNTLESS in told.methods,
         keysend=named >= KEYSEND,
+        sign_message=SIGNING in named,
         hold=named >= HOLDING and bool(told.block_height),
     )
 

@@ -154,6 +154,9 @@ class NwcWallet:
         spendable = max(told, ZERO)
         return NodeBalance(spendable, Msat(MAX_MSAT), spendable)
 
+    async def sign_message(self, message: str) -> str:
+        return (await self._connection.ask(lambda client: client.sign_message(message))).signature
+
     async def own_books(self) -> tuple[str, ...]:
         return ()
 

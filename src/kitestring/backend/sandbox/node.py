@@ -53,6 +53,7 @@ from kitestring.base.node import (
 from kitestring.base.payments import Failed, InFlight, LookupAnswer, PayAnswer, Settled
 from kitestring.codec import bolt11
 from kitestring.codec.bolt11_write import encode
+from kitestring.codec.signed_message import sign
 from kitestring.crypto import secp
 
 #: A payment on the real network takes half a second; this is long enough to be seen and short enough to wait for.
@@ -75,6 +76,7 @@ _CAPABILITIES: Final = Capabilities(
     keysend=True,
     hold=True,
     payment_index=True,
+    sign_message=True,
 )
 
 
@@ -263,6 +265,10 @@ class Sandbox:
         now = self._moment()
         row = self._reader.execute("SELECT * FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
         return InvoiceStatus(NodeInvoiceState.UNKNOWN) if row is None else status(row, now)
+
+    async def sign_message(self, message: str) -> str:
+        self._moment()
+        return sign(message, self._secret)
 
     async def settlements(self, cursor: bytes) -> AsyncIterator[Settlement]:
         """``cursor`` is a settle index in decimal and the payment hash of the invoice that has it; b"" is the beginning

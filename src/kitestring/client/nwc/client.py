@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kitestring.base.commands import (
+    MAX_MESSAGE_BYTES,
     CancelHold,
     GetBalance,
     GetBudget,
@@ -19,6 +20,7 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
     SettleHold,
+    SignMessage,
 )
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat
@@ -32,6 +34,7 @@ from kitestring.base.outcomes import (
     Listed,
     Paid,
     Refused,
+    Signed,
     Transaction,
 )
 from kitestring.base.payments import LookupAnswer, Unknown
@@ -206,6 +209,14 @@ class NwcClient:
     async def get_info(self) -> Info:
         """Raises KitestringError."""
         return await self._session.expected(GetInfo(), Info)
+
+    async def sign_message(self, message: str) -> Signed:
+        """A text, signed with the key of the wallet's node; :func:`kitestring.codec.signed_message.signer` says which
+        one that is. Raises KitestringError: UNSUPPORTED, without asking, where the wallet does not list the method;
+        MALFORMED above :data:`~kitestring.base.commands.MAX_MESSAGE_BYTES`; INTERNAL where it is no signature."""
+        if not message or len(message.encode()) > MAX_MESSAGE_BYTES:
+            raise KitestringError(Reason.MALFORMED, f"a text that is signed has 1 to {MAX_MESSAGE_BYTES} bytes")
+        return await self._session.expected(SignMessage(message=message), Signed)
 
     async def list_transactions(self, query: ListTransactions | None = None) -> tuple[Transaction, ...]:
         """The newest first; entries that cannot be read are left out, and the log says so. Raises KitestringError."""

@@ -26,6 +26,7 @@ from kitestring.codec import bolt11
 from kitestring.codec.bolt11 import MAX_DESCRIPTION_BYTES
 from kitestring.codec.json import dumps, loads_object, loads_reply
 from kitestring.codec.keysend import write_records
+from kitestring.codec.signed_message import signer
 from kitestring.codec.uri import MAX_LUD16_LENGTH
 from kitestring.nostr.event import Event
 from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
@@ -235,6 +236,15 @@ def _read_info(result: Members, _: c.GetInfo) -> o.Info:
     )
 
 
+def _read_signed(result: Members, command: c.SignMessage) -> o.Signed:
+    """Raises CodecError where it is no signature, or of another text."""
+    told, signature = result.get("message"), text_in(result, "signature", MAX_TEXT_CHARS)
+    if told not in {None, command.message}:
+        raise CodecError("the wallet has signed another text than the one it was given")
+    signer(command.message, signature)
+    return o.Signed(command.message, signature)
+
+
 def _read_entry(entry: object, asked_msat: Msat | None = None) -> o.Transaction:
     """``asked_msat`` is the amount where the wallet leaves it out."""
     if not isinstance(entry, dict):
@@ -292,10 +302,15 @@ def _amount_of(invoice: str) -> Msat:
 # ---------------------------------------------------------------- one row for each command
 
 
+#: In the place of an extension: of a method that the text has dropped.
+BY_NAME: Final = ""
+
+
 @dataclass(frozen=True, slots=True)
 class MethodForm:
     """The method that carries a command, how its params are written and its result is read. ``extension``: the only one
-    of NIP-47 that knows the method, None where the text itself does."""
+    of NIP-47 that knows the method, :data:`BY_NAME` where wallets list it by its name alone, None where the text itself
+    knows it."""
 
     method: str
     write: Callable[[Any], dict[str, object]]
@@ -320,6 +335,7 @@ FORMS: Final[dict[type[c.AnyCommand], MethodForm]] = {
     c.GetBalance: MethodForm("get_balance", _plain, _read_balance),
     c.GetBudget: MethodForm("get_budget", _plain, _read_budget, "13"),
     c.GetInfo: MethodForm("get_info", _plain, _read_info),
+    c.SignMessage: MethodForm("sign_message", lambda command: {"message": command.message}, _read_signed, BY_NAME),
 }
 KEYSEND: Final = MethodForm("pay_keysend", _pay_params, _read_paid, "04")
 

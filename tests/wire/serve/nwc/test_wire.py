@@ -6,5 +6,7 @@ from kitestring.wire.serve.nwc import WIRE
 
 
 def test_only_what_changes_nothing_is_a_question() -> None:
-    questions = {"get_info", "get_balance", "get_budget", "lookup_invoice", "lookup_payment", "list_transactions"}
+    questions = {"get_info", "get_balance", "get_budget", "lookup_invoice", "lookup_payment", "list_transactions"} | {
+        "sign_message"
+    }
     assert questions == WIRE.questions

@@ -7,7 +7,18 @@ from typing import Final
 
 from kitestring.base import commands as c
 from kitestring.base import outcomes as o
-from kitestring.wire.serve.nwc import balances, bip321, bundles, history, holds, info, invoices, keysends, lookup
+from kitestring.wire.serve.nwc import (
+    balances,
+    bip321,
+    bundles,
+    history,
+    holds,
+    info,
+    invoices,
+    keysends,
+    lookup,
+    signing,
+)
 from kitestring.wire.serve.nwc.methods import Method
 from kitestring.wire.serve.nwc.payments import read_payment, write_paid
 from kitestring.wire.serve.nwc.transactions import write_transaction
@@ -49,6 +60,10 @@ METHODS: Final[dict[str, Method]] = {
         Method(
             "get_budget", c.GetBudget, lambda *_: c.GetBudget(), o.BudgetState, balances.write_budget, "get_budget",
             ("13",),
+        ),
+        Method(
+            "sign_message", c.SignMessage, signing.read_signing, o.Signed, signing.write_signed, "sign_message",
+            needs=_LEGACY | {"sign_message"},
         ),
         Method(
             "get_info", c.GetInfo, lambda *_: c.GetInfo(), o.Info,
