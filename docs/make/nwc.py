@@ -65,6 +65,7 @@ REFUSALS: Final[Mapping[str, tuple[Reason, ...]]] = {
     "get_info": (),
     "list_transactions": (),
     "sign_message": (),
+    "create_connection": (Reason.UNDECIDED, Reason.RATE_LIMITED),
     "make_hold_invoice": (Reason.INVOICE_TAKEN, Reason.UNSUPPORTED),
     "settle_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
     "cancel_hold_invoice": (Reason.UNKNOWN_TARGET, Reason.CONFLICT),
@@ -85,6 +86,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "sign_message": "where the node can (sign_message)",
     "amountless": "where the node can (invoices without an amount)",
     "legacy_methods": "with the setting `nwc.legacy_methods`",
+    "connection_requests": "with the setting `nwc.connection_requests`",
     "draft_methods": "with the setting `nwc.draft_methods`",
 }
 

@@ -56,7 +56,7 @@ def foreign(request: pytest.FixtureRequest, foreign_relays: dict[str, relays.Run
 
 def _serve_what_apps_of_before_ask_for(service: Kitestring) -> None:
     service.home.mkdir(mode=0o700, parents=True)
-    (service.home / "kitestring.toml").write_text("[nwc]\nlegacy_methods = true\n")
+    (service.home / "kitestring.toml").write_text("[nwc]\nlegacy_methods = true\nconnection_requests = true\n")
 
 
 @pytest.fixture(scope="session")

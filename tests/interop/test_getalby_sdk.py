@@ -18,6 +18,9 @@ from tests.kit.interop.asked import Asked, ClientError
 from tests.kit.interop.program import Kitestring, Witness, tag
 from tests.rig.network import LightningRig
 
+#: The key of an app: one times the base point.
+KEY = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+
 
 @pytest.fixture
 def outside(stall: Kitestring) -> Iterator[World]:
@@ -237,8 +240,8 @@ async def test_each_refusal_is_its_typed_error_with_the_code_of_the_text(
         ("NOT_FOUND", (), "lookupInvoice", {"payment_hash": "00" * 32}),
         ("PAYMENT_FAILED", (), "payInvoice", {"invoice": outside.invoice(sat(7), behaviour=Behaviour.FAIL)}),
         ("OTHER", (), "payInvoice", {"invoice": "lnbcrt1nonsense"}),
-        ("NOT_IMPLEMENTED", (), "createConnection", {"pubkey": "00" * 32, "name": "x", "request_methods": []}),
-        ("NOT_IMPLEMENTED", (), "signMessage", {"message": "it is I"}),
+        ("RESTRICTED", (), "createConnection", {"pubkey": KEY, "name": "x", "request_methods": ["get_info"]}),
+        ("RESTRICTED", ("--preset", "receive-only"), "signMessage", {"message": "it is I"}),
     ):
         async with foreign_wallet("sdk", stall.connect(f"sdk {code} {method} {options}", *options)) as client:
             assert (await refused(client, method, **params), code) == (code, code)

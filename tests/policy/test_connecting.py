@@ -10,8 +10,9 @@ from kitestring.base.approvals import Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import Connect
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.money import sat
-from kitestring.policy.connecting import granted_budgets, granted_methods
+from kitestring.policy.connecting import granted_budgets, granted_methods, refuse_creation, within
 from tests.kit.changed import replace
 
 ASKED = Connect(client="ab" * 32, methods=("pay_invoice", "get_info"), optional=("get_balance", "fly"))
@@ -57,3 +58,46 @@ def test_a_budget_has_an_amount() -> None:
     more: dict[str, Any] = {"spends": False}
     with pytest.raises(KitestringError, match="a budget has an amount"):
         granted_budgets(ASKED, Ruling.BUDGET, None, **more)
+
+
+CREATOR = Grant(
+    grant_id="c", name="maker", wire="nwc", account_id="shop", fee_cap_msat=sat(3), expires_at=2_000,
+    methods=frozenset({"create_connection", "pay_invoice", "get_balance"}),
+)  # fmt: skip
+WANTED = Connect(client="ab" * 32, methods=("pay_invoice", "get_info"))
+
+
+def test_a_connection_asks_for_what_it_has_itself_and_for_get_info_which_everybody_has() -> None:
+    assert refuse_creation(WANTED, CREATOR, spends=True) is None
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        (("pay_invoice", "make_invoice"), "may not give away make_invoice, which it has not itself"),
+        (("create_connection",), "no connection gives create_connection away"),
+    ],
+)
+def test_it_gives_away_nothing_more_and_never_that_it_may_give(methods: tuple[str, ...], words: str) -> None:
+    refused = refuse_creation(replace(WANTED, methods=methods), CREATOR, spends=False)
+    assert refused is not None
+    assert (refused.reason, words in refused.message) == (Reason.NOT_PERMITTED, True)
+
+
+@pytest.mark.parametrize("bound", [{"budgets": (LIMIT,)}, {"per_payment_msat": sat(1)}])
+def test_whoever_is_bounded_lets_nobody_else_pay_but_look(bound: dict[str, Any]) -> None:
+    bounded = replace(CREATOR, **bound)
+    assert refuse_creation(WANTED, bounded, spends=True) is not None
+    assert refuse_creation(replace(WANTED, methods=("get_balance",)), bounded, spends=False) is None
+
+
+@pytest.mark.parametrize(("asked", "ends"), [(None, 2_000), (1_500, 1_500), (9_000, 2_000)])
+def test_what_is_made_lies_within_what_its_maker_has(asked: int | None, ends: int) -> None:
+    plain = Grant(
+        grant_id="n", name="new", wire="nwc", expires_at=asked,
+        methods=frozenset({"pay_invoice", "get_info", "payment_sent"}),
+    )  # fmt: skip
+    made = within(plain, CREATOR)
+    assert made.methods == {"pay_invoice", "get_info"}
+    assert (made.account_id, made.fee_cap_msat, made.expires_at) == ("shop", sat(3), ends)
+    assert within(replace(plain, expires_at=None), replace(CREATOR, expires_at=None)).expires_at is None

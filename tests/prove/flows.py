@@ -21,8 +21,11 @@ from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
 from kitestring.base.transactions import SaveSession
 from kitestring.codec import bolt11
+from kitestring.codec.uri import NwcUri, encode_nwc
+from kitestring.crypto.keys import SecretKey
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
-from tests.kit.app.client import POINTER
+from tests.kit.app.client import POINTER, App
+from tests.kit.app.relay import URL
 from tests.kit.engine.node import Script
 from tests.prove.stage import AMOUNT, FEE, FUNDED, GUEST, KNOWN, Flow, Play, Stage, command
 
@@ -284,6 +287,49 @@ async def _asks_for_a_budget(stage: Stage) -> None:
     await stage.told("debit")
 
 
+async def _has_maker(stage: Stage) -> None:
+    methods = ["create_connection", "pay_invoice", "payment_sent"]
+    await stage.service.connect("maker", account="purse", methods=methods)
+
+
+async def _connected(stage: Stage, name: str) -> Any:
+    """What a request for a connection is told after the owner has approved it by command, as often as it takes."""
+
+    async def asked_or_told() -> bool:
+        return bool(stage.answers(name) or await stage.service.store.approvals(limit=1))
+
+    while not stage.answers(name):
+        await stage.until(asked_or_told, f"{name} was neither asked nor answered")
+        for asked in await stage.service.store.approvals(limit=1):
+            with suppress(KitestringError):  # as in _decided
+                await stage.service.command("approve", "said-yes", id=asked.approval_id)
+        await stage.house.clocks.service.sleep(5)
+    return await stage.told(name)
+
+
+async def _connects_another(stage: Stage) -> None:
+    """A connection asks for one more, whose app then pays and finds its bound."""
+    maker, key = stage.app("maker"), SecretKey(bytes([GUEST]) * 32)
+    wanted = {
+        "pubkey": key.public_hex, "name": "another", "request_methods": ["pay_invoice"], "max_amount": 2 * AMOUNT,
+        "notification_types": ["payment_sent", "payment_received"],
+    }  # fmt: skip
+    stage.ask("create", maker, lambda: maker.request("create_connection", wanted))
+    pubkey = (await _connected(stage, "create"))["result"]["wallet_pubkey"]
+    uri = encode_nwc(NwcUri(pubkey, (URL,), bytes.fromhex(key.hex())))
+    house = stage.house
+    house.apps.setdefault("another", App(uri, house.relay, house.clocks.app, house.entropy))
+    stage.pay("pay", stage.bill("bill"), "another")
+    await stage.told("pay")
+    stage.pay("over", stage.bill("other"), "another")
+    await stage.told("over")
+
+
+async def _connected_once(stage: Stage) -> None:
+    made = [grant for grant in await stage.service.store.grants() if grant.name == "another"]
+    assert [grant.methods for grant in made] == [{"pay_invoice", "payment_sent"}]
+
+
 async def _shows_a_session(stage: Stage) -> None:
     """The first payment fails and gives the word back, the second has it for ever."""
     stage.debit("failed", stage.bill("bad", Script(settles_after_s=1, fails="no_route")), GUEST, k1=K1)
@@ -437,6 +483,10 @@ FLOWS: Final = (
     Flow("debit, denied", _asks_in_vain, {}, {"debit": "GFY 1", "again": "GFY 1"}, (), _has_till),
     Flow("debit, undecided", _asks_nobody, {}, {"debit": "GFY 2"}, (), _has_till),
     Flow("budget", _asks_for_a_budget, {"purse": COST}, {"budget": "ok", "debit": "ok"}, ("bill",), _has_till),
+    Flow(
+        "connection of another", _connects_another, {"purse": COST},
+        {"create": "ok", "pay": "ok", "over": "QUOTA_EXCEEDED"}, ("bill",), _has_maker, _connected_once,
+    ),
     Flow(
         "session", _shows_a_session, {"purse": COST}, {"failed": "GFY 2", "debit": "ok", "again": "GFY 6"}, ("bill",),
         _has_sessions,

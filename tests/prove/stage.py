@@ -183,7 +183,7 @@ async def run(
 
     Raises AssertionError, with the flow and the points in it, where anything is not as the row says.
     """
-    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True)))
+    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True), connection_requests=True))
     if plant is not None:
         plant(stage.house)
     labels: list[str] = []
@@ -210,7 +210,7 @@ async def run(
 
 async def points(flow: Flow, root: Path) -> list[str]:
     """The labels of all points that the flow crosses when nobody kills it."""
-    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True)))
+    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True), connection_requests=True))
     async with stage.house.service() as stage.service:
         await _prepare(stage)
         await flow.prepare(stage)

@@ -53,7 +53,8 @@ class ApprovalState(StrEnum):
 class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question to the owner. Its id becomes that of the payment, where one follows.
 
-    ``caller`` (a public key) asks over ``wire``, about ``target`` (what it spoke to there: the id of a pointer);
+    ``caller`` (a public key) asks over ``wire``, about ``target`` (what it spoke to there: the id of a pointer, or
+    of the connection by which it asks for one more);
     ``command`` is the frozen command that the decision is about. ``is_known``: the caller had a grant there or an
     approved payment, so that it stands outside of the gate for strangers. Times are Unix seconds.
 
@@ -76,6 +77,15 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     decided_by: str = ""
     decided_as: str = ""
     decision: str = ""
+
+
+#: Of an id of a question, its end is that of the connection: so a decision that is repeated finds what it made.
+CONNECTION_ID_CHARS: Final = 16
+
+
+def connection_id(asked: Approval) -> str:
+    """The id of the connection that a question leads to."""
+    return asked.approval_id[-CONNECTION_ID_CHARS:]
 
 
 class Ruling(StrEnum):

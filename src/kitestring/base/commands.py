@@ -170,7 +170,8 @@ class Debit(Journaled, frozen=True, kw_only=True):
 
 
 class Connect(Journaled, frozen=True, kw_only=True):
-    """Let an app be the client of a connection (NIP-47), once the owner has said yes.
+    """Let an app be the client of a connection (NIP-47), once the owner has said yes. The app asks itself, or another
+    connection asks for it.
 
     ``client`` is its public key; "" = it waits for a link, whose secret is made here. It needs ``methods``, all of
     them, and takes the ``optional`` ones; ``budget`` None = it asks for no limit. ``expires_at`` is in Unix seconds.
@@ -179,6 +180,7 @@ class Connect(Journaled, frozen=True, kw_only=True):
     """
 
     right: ClassVar = Right.MANAGE
+    allowed_by: ClassVar = ("create_connection",)
 
     client: str
     name: str = ""

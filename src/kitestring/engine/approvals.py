@@ -24,6 +24,7 @@ from kitestring.base.approvals import (
     PromptGate,
     Ruling,
     Token,
+    connection_id,
 )
 from kitestring.base.budgets import Budget
 from kitestring.base.clocks import AHEAD_S
@@ -87,19 +88,19 @@ class Approvals:
     # ------------------------------------------------------------ ask
 
     async def ask(
-        self, incoming: Incoming, debit: Debit, kind: ApprovalKind, token: Token | None, *, has_grant: bool
+        self, incoming: Incoming, asked: Debit | Connect, kind: ApprovalKind, token: Token | None, *, has_grant: bool
     ) -> Refused | None:
         """Store the question; None when that is done, or when the request waits for, or has, an answer already."""
-        store, command = self._context.store, freeze(debit)
+        store, command, target = self._context.store, freeze(asked), _target(incoming, asked)
         is_known = has_grant or (await store.dealings(incoming.author)).is_approved
         for _ in range(MAX_STALE_ROUNDS):
             now = self._context.clock.now()
-            before = await store.open_approval(incoming.wire, debit.pointer_id, incoming.author)
+            before = await store.open_approval(incoming.wire, target, incoming.author)
             if before is not None and before.command == command:
                 join = AwaitApproval(_waiting_request(incoming, now, before.approval_id), before.approval_id)
                 answer = await store.apply(join)
             else:
-                answer = await store.apply(await self._question(incoming, debit, kind, token, before, now, is_known))
+                answer = await store.apply(await self._question(incoming, asked, kind, token, before, now, is_known))
             match answer:
                 case Claimed() | Running():
                     return None
@@ -115,17 +116,17 @@ class Approvals:
         return Refused(Reason.BUSY, "this key asks for something else all the time; try again")
 
     async def _question(
-        self, incoming: Incoming, debit: Debit, kind: ApprovalKind, token: Token | None, before: Approval | None,
-        now: int, is_known: bool,
+        self, incoming: Incoming, asked: Debit | Connect, kind: ApprovalKind, token: Token | None,
+        before: Approval | None, now: int, is_known: bool,
     ) -> AskOwner:  # fmt: skip
-        ends = (incoming.expires_at, debit.payment.expires_at if debit.payment is not None else None)
+        ends = (incoming.expires_at, _ends(asked))
         approval = Approval(
             approval_id=self._context.new_id(now),
             kind=kind,
             wire=incoming.wire,
             caller=incoming.author,
-            target=debit.pointer_id,
-            command=freeze(debit),
+            target=_target(incoming, asked),
+            command=freeze(asked),
             asked_at=now,
             expires_at=min(filter(None, (now + DECIDE_WITHIN_S, *ends))),
             is_known=is_known,
@@ -291,6 +292,13 @@ class Approvals:
     async def _finish(self, asked: Approval, request: Request, outcome: Outcome) -> None:
         await self._answers.finish_with(request, await self._reply(asked, request, outcome))
 
+    async def _told(self, asked: Approval) -> Outcome:
+        """The yes, as those are told who have waited for it and heard nothing."""
+        if asked.kind is not ApprovalKind.CONNECTION:
+            return _told_of(await self._grants.at(asked.wire, asked.caller, asked.target), asked.decision)
+        made = await self._grants.get(connection_id(asked))
+        return Refused(Reason.CONNECTION_ENDED) if made is None else Connected(made.service_pubkey)
+
     async def _as_stored(self, asked: Approval) -> Approval:
         return await self._context.store.approval(asked.approval_id) or asked
 
@@ -331,9 +339,20 @@ class Approvals:
             return
         outcome = _ENDED.get(asked.state)
         if outcome is None:
-            grant = await self._grants.at(asked.wire, asked.caller, asked.target)
-            outcome = _told_of(grant, asked.decision)
+            outcome = await self._told(asked)
         await self._finish(asked, request, outcome)
+
+
+def _target(incoming: Incoming, asked: Debit | Connect) -> str:
+    """The target of the question: the pointer, or the connection that asks for one more."""
+    return asked.pointer_id if isinstance(asked, Debit) else incoming.grant_id
+
+
+def _ends(asked: Debit | Connect) -> int | None:
+    """The time after which nobody needs a decision any more."""
+    if isinstance(asked, Connect):
+        return asked.expires_at
+    return None if asked.payment is None else asked.payment.expires_at
 
 
 def _told_of(grant: Grant | None, decision: str) -> Granted:

@@ -13,6 +13,7 @@ from kitestring.base.commands import (
     Bundle,
     CallMethod,
     CancelHold,
+    Connect,
     Debit,
     MakeHoldInvoice,
     MakeInvoice,
@@ -25,6 +26,7 @@ from kitestring.base.records import NodeView, Request
 from kitestring.engine.answers import Answers, always
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.bundles import Bundles
+from kitestring.engine.connecting import Connecting
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
@@ -71,6 +73,7 @@ class Engine:
             AskOffer: self._invoices.handle,
             Debit: self._debits.handle,
             Bundle: self._bundles.handle,
+            Connect: Connecting(context, self._answers, self._grants, self._approvals).handle,
             CallMethod: Foreign(context, self._answers, self._grants).handle,
         }
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Final
 
 from kitestring.base.approvals import Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import Connect
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
+from kitestring.base.outcomes import Refused
+
+#: The method that every connection has, whatever it lists.
+ALWAYS: Final = "get_info"
 
 
 def granted_methods(asked: Connect, served: Collection[str]) -> frozenset[str]:
@@ -18,6 +24,32 @@ def granted_methods(asked: Connect, served: Collection[str]) -> frozenset[str]:
     if lacking:
         raise KitestringError(Reason.UNSUPPORTED, f"the app needs {', '.join(lacking)}, which is not served here")
     return frozenset(asked.methods) | frozenset(asked.optional).intersection(served)
+
+
+def refuse_creation(asked: Connect, creator: Grant, *, spends: bool) -> Refused | None:
+    """The refusal of a connection that ``creator`` asks for, where it would get more than that has itself; None where
+    the owner may be asked. Bounds on its own spending would not bind the other one, so whoever has some lets nobody
+    pay; and nobody gives away the permission to make connections."""
+    if own := set(Connect.allowed_by).intersection(asked.methods):
+        return Refused(Reason.NOT_PERMITTED, f"no connection gives {own.pop()} away: its owner does")
+    lacking = [name for name in asked.methods if name not in creator.methods and name != ALWAYS]
+    if lacking:
+        return Refused(Reason.NOT_PERMITTED, f"this connection may not give away {lacking[0]}, which it has not itself")
+    if spends and (creator.budgets or creator.per_payment_msat is not None):
+        return Refused(Reason.NOT_PERMITTED, "this connection has bounds of its own, so that it lets nobody else pay")
+    return None
+
+
+def within(grant: Grant, creator: Grant) -> Grant:
+    """``grant`` as far as ``creator`` has it: on its account, with its cap on fees, and ended when that has ended."""
+    ends = [at for at in (grant.expires_at, creator.expires_at) if at is not None]
+    return replace(
+        grant,
+        account_id=creator.account_id,
+        methods=grant.methods & (creator.methods | {ALWAYS}),
+        fee_cap_msat=creator.fee_cap_msat,
+        expires_at=min(ends, default=None),
+    )
 
 
 def granted_budgets(asked: Connect, verdict: Ruling, own: Budget | None, *, spends: bool) -> tuple[Budget, ...]:

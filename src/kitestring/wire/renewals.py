@@ -14,7 +14,7 @@ _WORDS: Final[Mapping[Period, str]] = {
     "month": "monthly",
     "year": "yearly",
 }
-_PERIODS: Final = {word: period for period, word in _WORDS.items()}
+PERIODS: Final = {word: period for period, word in _WORDS.items()}
 #: The longest rolling window that passes for each period, in days. A longer one passes for a year.
 _LONGEST_DAYS: Final = ((1, "daily"), (7, "weekly"), (31, "monthly"))
 
@@ -32,4 +32,4 @@ def renewal_word(budget: Budget) -> str:
 
 def read_period(word: str) -> Period:
     """The period that a wallet's word names; ``never`` for a word that nobody knows."""
-    return _PERIODS.get(word, "never")
+    return PERIODS.get(word, "never")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kitestring.app.owner.app_connection import ID_CHARS, connection_id, show_wish
+from kitestring.app.owner.app_connection import show_wish
 from kitestring.app.owner.params import ID_BYTES
-from kitestring.base.approvals import Approval, ApprovalKind
+from kitestring.base.approvals import CONNECTION_ID_CHARS, Approval, ApprovalKind, connection_id
 from kitestring.base.commands import Connect, freeze
 
 QUESTION = Approval(
@@ -15,7 +15,7 @@ QUESTION = Approval(
 
 def test_the_id_of_the_connection_is_the_end_of_that_of_the_question_as_long_as_any() -> None:
     assert connection_id(QUESTION) == "ab" * 8
-    assert ID_CHARS == 2 * ID_BYTES
+    assert CONNECTION_ID_CHARS == 2 * ID_BYTES
 
 
 def test_who_waits_for_a_link_and_who_cannot_verify_the_answer_is_shown_as_such() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from kitestring.base.approvals import DECIDE_WITHIN_S
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import MAX_MESSAGE_BYTES, ListTransactions
+from kitestring.base.commands import MAX_MESSAGE_BYTES, Connect, ListTransactions
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import BudgetState, Signed
 from kitestring.client.nwc import NwcClient
 from kitestring.codec.signed_message import sign
-from kitestring.nostr.event import Event
+from kitestring.nostr.event import Event, first_tag
 from tests.kit.client.hostile import CLIENT, hostile_relay, info_event, net, nwc_uri
 from tests.kit.client.nwc import SETTLED, client, script, settled
 from tests.kit.clock import NOW
@@ -108,3 +109,22 @@ async def test_a_text_is_signed_by_who_lists_the_method_and_what_is_too_long_is_
         with pytest.raises(KitestringError, match="does not announce sign_message"):
             await wallet.sign_message("tea")
         assert relay.requests == []
+
+
+async def test_one_more_connection_is_waited_for_as_long_as_its_owner_may_take() -> None:
+    wanted = Connect(client="ab" * 32, name="Zap", methods=("pay_invoice",))
+    answers = script(create_connection={"wallet_pubkey": "cd" * 32})
+    announced = [info_event("create_connection")]
+    async with hostile_relay(answers, stored=announced) as relay, client(relay) as wallet:
+        assert await wallet.create_connection(wanted) == "cd" * 32
+        ends = first_tag(relay.requests[0].event, "expiration")
+        assert ends is not None
+        assert int(ends) >= NOW + DECIDE_WITHIN_S
+    denied = script(create_connection=("RESTRICTED", "the owner said no"))
+    async with hostile_relay(denied, stored=announced) as relay, client(relay) as wallet:
+        with pytest.raises(KitestringError, match="the owner said no") as caught:
+            await wallet.create_connection(wanted)
+        assert caught.value.reason is Reason.NOT_PERMITTED
+    async with hostile_relay(script(create_connection=None), stored=announced) as relay, client(relay) as wallet:
+        with pytest.raises(KitestringError, match="did not answer"):
+            await wallet.create_connection(wanted, timeout_s=0.05)

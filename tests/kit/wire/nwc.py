@@ -17,7 +17,7 @@ from tests.kit.wire.samples import event, reply_to
 
 TO = reply_to("nwc")
 #: What is served only where the owner wants it.
-LEGACY = frozenset({"multi_pay_invoice", "multi_pay_keysend", "lookup_payment", "sign_message"})
+LEGACY = frozenset({"multi_pay_invoice", "multi_pay_keysend", "lookup_payment", "sign_message", "create_connection"})
 #: The key of a node: one times the base point.
 KEY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 

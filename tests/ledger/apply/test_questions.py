@@ -69,13 +69,13 @@ async def test_the_one_before_of_the_same_app_is_superseded_and_that_of_another_
 
 async def test_it_is_decided_with_the_grant_that_it_leads_to_or_not_at_all(store: Store) -> None:
     await store.apply(execute("one", SaveQuestion(question("q1"))))
-    grant = Grant(grant_id="new", name="new", wire="nwc", caller=KEY, account_id="alice")
+    grant = Grant(grant_id="q1", name="new", wire="nwc", caller=KEY, account_id="alice")
     stale = Grant(grant_id="app", name="again", wire="nwc", account_id="alice")
     refused = await store.apply(Decide("q1", 1, ApprovalState.APPROVED, NOW, writes=(SaveGrant(stale),)))
     assert refused == Stale()
     decided = await store.apply(Decide("q1", 1, ApprovalState.APPROVED, NOW, writes=(SaveGrant(grant),)))
     assert decided == DecisionStored(())
-    assert await store.grant("new") == grant
+    assert await store.grant("q1") == grant
     assert (await told(store))[-1] == (EventKind.DECIDED, "q1", "approved")
 
 

@@ -156,6 +156,10 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
         "I13",
         ("UPDATE approvals SET state = 'denied' WHERE service = 1 AND approval_id = 'pay-yes'",),
     ),
+    "a connection that the owner has approved, and that is not there": (
+        "I13",
+        ("UPDATE approvals SET kind = 'connection' WHERE service = 1 AND approval_id = 'pay-yes'",),
+    ),
     "a payment before the owner has said anything": (
         "I13",
         ("UPDATE approvals SET state = 'open', decided_at = NULL WHERE service = 1 AND approval_id = 'pay-yes'",),

@@ -9,6 +9,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
     AnyCommand,
     Bundle,
+    Connect,
     GetBalance,
     GetBudget,
     GetInfo,
@@ -24,6 +25,7 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import (
     Balance,
     BudgetState,
+    Connected,
     Direction,
     Found,
     Info,
@@ -488,3 +490,17 @@ def test_a_method_that_the_text_has_dropped_is_asked_for_where_the_wallet_lists_
     assert refuse_unannounced(SignMessage(message="tea"), announcing("get_info sign_message")) is None
     refused = refuse_unannounced(SignMessage(message="tea"), announcing("get_info", "05"))
     assert refused == Refused(Reason.UNSUPPORTED, "this wallet does not announce sign_message, and was not asked")
+
+
+def test_a_connection_is_asked_for_with_all_that_it_is_to_have_and_answered_by_a_key() -> None:
+    asked = Connect(client="ab" * 32, name="Zap", methods=("pay_invoice",))
+    written = json.loads(encode_request(asked))
+    params = {"pubkey": "ab" * 32, "name": "Zap", "request_methods": ["pay_invoice"]}
+    assert written == {"method": "create_connection", "params": params}
+    more = replace(
+        asked, optional=("payment_sent",), budget=Budget(Msat(5_000), "week"), expires_at=1_900_000_000, isolated=True
+    )
+    assert WIRE.read(encode_request(more), event(kinds.NWC_REQUEST), reply_to("nwc"), Facts("regtest")).command == more
+    assert decode_response(json.dumps({"result": {"wallet_pubkey": "CD" * 32}}), asked) == Connected("cd" * 32)
+    with pytest.raises(CodecError, match="which key"):
+        decode_response('{"result":{"wallet_pubkey":"cd"}}', asked)

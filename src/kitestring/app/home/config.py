@@ -134,7 +134,7 @@ class NwcSettings:
         False,
         "Whether methods that the text of NIP-47 has dropped are served, for apps that still ask for them: "
         "multi_pay_invoice and multi_pay_keysend (several payments in one request), sign_message (the node signs a "
-        "text).",
+        "text), and with nwc.connection_requests create_connection (an app asks you for a connection of another one).",
     )
 
     draft_methods: bool = setting(
@@ -252,6 +252,12 @@ class Config:
     def zone(self) -> Zone:
         """The time zone of budgets as one value."""
         return load_zone(self.budget_zone)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """All switches that are on, by the names in which the table of methods says what a method needs."""
+        asks = {"connection_requests"} if self.connection_requests else set()
+        return self.nwc.features | asks
 
     @property
     def proxies(self) -> Proxies:

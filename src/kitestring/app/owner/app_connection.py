@@ -10,31 +10,25 @@ from kitestring.app.owner.connections import (
     NWC,
     SALT_BYTES,
     find_connection,
-    nwc_methods,
+    preset_methods,
     refuse_gifts,
     spends,
 )
 from kitestring.app.owner.desk import Deciding, Reading
 from kitestring.app.owner.params import plain_line
 from kitestring.app.service.execute import Result
-from kitestring.base.approvals import Approval, Ruling
+from kitestring.base.approvals import Approval, Ruling, connection_id
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_GRANT, Connect
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.codec.uri import MAX_RELAYS
-from kitestring.policy.connecting import granted_budgets, granted_methods
+from kitestring.policy.connecting import granted_budgets, granted_methods, refuse_creation, within
+from kitestring.policy.rules import refuse_caller
 from kitestring.transport.guard import normalise
 
-#: Of an id of a question, its end is that of the connection: so a decision that is repeated finds what it made.
-ID_CHARS: Final = 16
 #: Connections of one name that are told apart by a number.
 MAX_SAME_NAME: Final = 100
-
-
-def connection_id(asked: Approval) -> str:
-    """The id of the connection that a question leads to."""
-    return asked.approval_id[-ID_CHARS:]
 
 
 async def made_for(
@@ -46,7 +40,7 @@ async def made_for(
     not give what the app asks for, CONFLICT for a ``name`` that is taken, CONNECTION_ENDED where its end has passed.
     """
     now = desk.clock.now()
-    methods = granted_methods(command, nwc_methods())
+    methods = granted_methods(command, preset_methods("full"))
     refuse_gifts(caller, methods, now, "approve")
     if command.expires_at is not None and command.expires_at <= now:
         raise KitestringError(Reason.CONNECTION_ENDED, "the connection would have expired already: let it ask again")
@@ -67,10 +61,25 @@ async def made_for(
         asked_state=command.state,
         created_at=now,
     )
+    if asked.target:
+        grant = await _within_creator(desk, asked, command, grant)
     if not command.isolated:
         return grant, None
     account = Account(account_id=f"app-{grant_id}", name=f"app-{grant_id}", created_at=now)
     return replace(grant, account_id=account.account_id), account
+
+
+async def _within_creator(desk: Deciding, asked: Approval, command: Connect, grant: Grant) -> Grant:
+    """The connection within what the one has now that has asked for it. Raises KitestringError where that has ended, or
+    has become less than what it asks for."""
+    creator = await desk.store.grant(asked.target)
+    refused = refuse_caller(creator, desk.clock.now(), command)
+    if creator is not None and refused is None:
+        refused = refuse_creation(command, creator, spends=spends(grant.methods))
+    if creator is None or refused is not None:
+        why = "it is gone" if refused is None else refused.message
+        raise KitestringError(Reason.NOT_PERMITTED, f"the connection that asks for this may not any more: {why}")
+    return within(grant, creator)
 
 
 def _relays(desk: Deciding, command: Connect) -> tuple[str, ...]:
@@ -86,7 +95,7 @@ async def _free_name(desk: Reading, name: str, command: Connect, asked: Approval
         if wanted == OWNER_GRANT or await find_connection(desk, wanted) is not None:
             raise KitestringError(Reason.CONFLICT, f"the name {wanted!r} is taken: choose another one")
         return wanted
-    wanted = _usable(command.name) or f"app {asked.caller[:8]}"
+    wanted = _usable(command.name) or f"app {(command.client or asked.caller)[:8]}"
     for number in range(1, MAX_SAME_NAME):
         tried = wanted if number == 1 else f"{wanted} {number}"
         if tried != OWNER_GRANT and await find_connection(desk, tried) is None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from kitestring.app.owner.app_connection import connection_id, made_for, show_wish
+from kitestring.app.owner.app_connection import made_for, show_wish
 from kitestring.app.owner.budgets import BudgetAsked, read_budget, show_budget, show_budgets
 from kitestring.app.owner.command import Call, Change, Commands, Judge, Manage, Read, key_reused, permit_gift
 from kitestring.app.owner.desk import Deciding, Managing, Reading
@@ -26,7 +26,7 @@ from kitestring.app.owner.params import (
     public_key,
 )
 from kitestring.app.service.execute import Result
-from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, Ruling
+from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, Ruling, connection_id
 from kitestring.base.budgets import Budget, Period, per_period
 from kitestring.base.commands import DEBITS_WIRE, Connect, Debit, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
@@ -146,7 +146,8 @@ def what_is_asked(asked: Approval, pointer: str) -> str:
     """One question in a sentence of our own; what the caller says is not in it."""
     wanted = thaw(asked.command)
     if isinstance(wanted, Connect):
-        return f"{npub(asked.caller)} asks for a connection"
+        for_whom = f" for another app, by the connection {pointer}" if asked.target else ""
+        return f"{npub(asked.caller)} asks for a connection{for_whom}"
     if not isinstance(wanted, Debit):
         what = f"the right to {asked.kind.value}"
     elif wanted.payment is not None:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.approvals import show_question
 from kitestring.app.owner.command import Call, Change, Commands, Operate
-from kitestring.app.owner.connections import NWC, nwc_methods
+from kitestring.app.owner.connections import NWC, preset_methods
 from kitestring.app.owner.desk import Managing, Operating
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import DECIDE_WITHIN_S, Approval, ApprovalKind
@@ -83,7 +83,7 @@ def _check(command: Connect, now: int) -> None:
     """Raise KitestringError for what is to be declined at once."""
     from kitestring.policy.connecting import granted_methods  # noqa: PLC0415 - needed by this command only
 
-    if not granted_methods(command, nwc_methods()):
+    if not granted_methods(command, preset_methods("full")):
         raise KitestringError(Reason.UNSUPPORTED, "nothing of what the app asks for is served here")
     if command.expires_at is not None and command.expires_at <= now:
         raise KitestringError(Reason.CONNECTION_ENDED, "the connection would have expired already: let it ask again")

@@ -114,7 +114,7 @@ class Core:
         self.pool: Final = RelayPool(place.served, clock=clock, entropy=entropy, signers=signers, options=options)
         wires = Wires(keyring, entropy)
         self.waiters: Final = Waiters()
-        without = not_served(backend.capabilities.names | config.nwc.features)
+        without = not_served(backend.capabilities.names | config.features)
         net = Net(clock, entropy, config.proxies, allow_private=config.allow_private_relays)
         plugins = load_plugins()
         self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, Rendezvous(net), plugins)

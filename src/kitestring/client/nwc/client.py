@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from types import TracebackType
 from typing import Final, Self
 
+from kitestring.base.approvals import DECIDE_WITHIN_S
 from kitestring.base.commands import (
     MAX_MESSAGE_BYTES,
     CancelHold,
+    Connect,
     GetBalance,
     GetBudget,
     GetInfo,
@@ -27,6 +30,7 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import (
     Balance,
     BudgetState,
+    Connected,
     Found,
     HoldEnded,
     Info,
@@ -46,7 +50,7 @@ from kitestring.client.nwc.session import NwcSession, said
 from kitestring.client.payable import Payable
 from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, decode_nwc
-from kitestring.wire.ask.nwc import ServiceInfo
+from kitestring.wire.ask.nwc import ServiceInfo, decode_response, encode_request
 from kitestring.wire.ask.nwc_call import decode_call, encode_call, refuse_uncalled
 from kitestring.wire.ask.nwc_notifications import may_notify
 
@@ -217,6 +221,21 @@ class NwcClient:
         if not message or len(message.encode()) > MAX_MESSAGE_BYTES:
             raise KitestringError(Reason.MALFORMED, f"a text that is signed has 1 to {MAX_MESSAGE_BYTES} bytes")
         return await self._session.expected(SignMessage(message=message), Signed)
+
+    async def create_connection(self, wanted: Connect, *, timeout_s: float = DECIDE_WITHIN_S) -> str:
+        """Ask for one more connection of the wallet, for the app whose public key is ``wanted.client``; the key of the
+        wallet there. It is on the relays of this one, and the app keeps its own secret. ``methods`` are all needed,
+        ``optional`` are types of notifications.
+
+        The wallet's owner is asked, so this waits up to ``timeout_s`` seconds; asking again for the very same joins the
+        question while that is open. Raises KitestringError: UNSUPPORTED, without asking, where the wallet does not list
+        the method; UNAVAILABLE when nobody has decided in time; and the refusal.
+        """
+        session = self._session
+        session.check_announced(wanted)
+        read = partial(decode_response, command=wanted)
+        exchange = session.exchange(encode_request(wanted), lasts_s=timeout_s)
+        return session.expect(await session.answer(exchange, read, timeout_s), Connected).service_pubkey
 
     async def list_transactions(self, query: ListTransactions | None = None) -> tuple[Transaction, ...]:
         """The newest first; entries that cannot be read are left out, and the log says so. Raises KitestringError."""

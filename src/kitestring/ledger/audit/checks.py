@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from kitestring.base.approvals import CONNECTION_ID_CHARS
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.base.records import BUNDLE
 from kitestring.ledger.audit.holds import (
@@ -177,6 +178,12 @@ _unasked = listed(
     " JOIN approvals a ON a.service = p.service AND a.approval_id = p.payment_id"
     " WHERE p.service = ?1 AND a.state <> 'approved'",
     "payment {0} was begun, but the owner's decision about it is {1}",
+)
+_unconnected = listed(
+    "SELECT a.approval_id FROM approvals a WHERE a.service = ?1 AND a.kind = 'connection' AND a.state = 'approved'"
+    " AND NOT EXISTS (SELECT 1 FROM grants g"
+    f"   WHERE g.service = ?1 AND g.grant_id = substr(a.approval_id, -{CONNECTION_ID_CHARS}))",
+    "the owner has approved the connection that {0} asks for, and there is none",
 )
 _tokens = listed(
     "SELECT t.scope, t.holder FROM tokens t WHERE t.service = ?1 AND t.holder <> ''"
@@ -345,6 +352,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I12", _drift),
     ("I13", _steps),
     ("I13", _unasked),
+    ("I13", _unconnected),
     ("I14", _foreign_results),
     ("I14", told_to_others),
     ("I14", foreign_decisions),

@@ -32,7 +32,7 @@ from kitestring.nostr.event import Event
 from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
 from kitestring.wire.ask.nwc_codes import MAX_CODE_CHARS, read_error
 from kitestring.wire.envelope import MAX_REPLY_BYTES
-from kitestring.wire.renewals import read_period
+from kitestring.wire.renewals import read_period, renewal_word
 from kitestring.wire.reply_to import Cipher
 from kitestring.wire.text import MAX_PEER_MESSAGE, metadata_text
 
@@ -95,6 +95,20 @@ def _make_params(command: c.MakeInvoice) -> dict[str, object]:
 def _hold_params(command: c.MakeHoldInvoice) -> dict[str, object]:
     hold = {"payment_hash": command.payment_hash, "min_cltv_expiry_delta": command.min_cltv_delta or None}
     return _make_params(command) | hold
+
+
+def _connect_params(command: c.Connect) -> dict[str, object]:
+    budget = command.budget
+    return {
+        "pubkey": command.client,
+        "name": command.name,
+        "request_methods": list(command.methods),
+        "notification_types": list(command.optional) or None,
+        "max_amount": None if budget is None else budget.limit_msat,
+        "budget_renewal": None if budget is None else renewal_word(budget),
+        "expires_at": command.expires_at,
+        "isolated": command.isolated or None,
+    }
 
 
 def _settle_params(command: c.SettleHold) -> dict[str, object]:
@@ -236,6 +250,13 @@ def _read_info(result: Members, _: c.GetInfo) -> o.Info:
     )
 
 
+def _read_connected(result: Members, _: c.Connect) -> o.Connected:
+    pubkey = hex_in(result, "wallet_pubkey")
+    if len(pubkey) != 64:
+        raise CodecError("the wallet does not say which key the new connection has")
+    return o.Connected(pubkey)
+
+
 def _read_signed(result: Members, command: c.SignMessage) -> o.Signed:
     """Raises CodecError where it is no signature, or of another text."""
     told, signature = result.get("message"), text_in(result, "signature", MAX_TEXT_CHARS)
@@ -335,6 +356,7 @@ FORMS: Final[dict[type[c.AnyCommand], MethodForm]] = {
     c.GetBalance: MethodForm("get_balance", _plain, _read_balance),
     c.GetBudget: MethodForm("get_budget", _plain, _read_budget, "13"),
     c.GetInfo: MethodForm("get_info", _plain, _read_info),
+    c.Connect: MethodForm("create_connection", _connect_params, _read_connected, BY_NAME),
     c.SignMessage: MethodForm("sign_message", lambda command: {"message": command.message}, _read_signed, BY_NAME),
 }
 KEYSEND: Final = MethodForm("pay_keysend", _pay_params, _read_paid, "04")

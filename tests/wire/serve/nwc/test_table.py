@@ -41,7 +41,8 @@ def test_every_method_that_pays_is_one_that_a_budget_of_nothing_takes_from_what_
 
 def test_a_method_that_the_service_is_without_is_neither_announced_nor_served() -> None:
     assert not_served({"keysend", "hold", "amountless"}) == LEGACY
-    assert not_served({"keysend", "hold", "amountless", "legacy_methods", "draft_methods", "sign_message"}) == set()
+    switches = {"legacy_methods", "draft_methods", "connection_requests"}
+    assert not_served({"keysend", "hold", "amountless", "sign_message", *switches}) == set()
     without = not_served(())
     assert "pay_keysend" in without
     may = {"pay_keysend", "get_balance"}

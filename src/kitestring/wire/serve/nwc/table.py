@@ -11,6 +11,7 @@ from kitestring.wire.serve.nwc import (
     balances,
     bip321,
     bundles,
+    creation,
     history,
     holds,
     info,
@@ -64,6 +65,10 @@ METHODS: Final[dict[str, Method]] = {
         Method(
             "sign_message", c.SignMessage, signing.read_signing, o.Signed, signing.write_signed, "sign_message",
             needs=_LEGACY | {"sign_message"},
+        ),
+        Method(
+            "create_connection", c.Connect, creation.read_creation, o.Connected, creation.write_created,
+            "create_connection", needs=_LEGACY | {"connection_requests"},
         ),
         Method(
             "get_info", c.GetInfo, lambda *_: c.GetInfo(), o.Info,

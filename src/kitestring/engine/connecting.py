@@ -1,0 +1,49 @@
+"""Connections that another connection asks for: the owner decides about each, within what that one has itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kitestring.base.approvals import ApprovalKind
+from kitestring.base.commands import Connect
+from kitestring.base.errors import Reason
+from kitestring.base.grants import SPENDING_METHODS
+from kitestring.base.outcomes import Refused
+from kitestring.engine.answers import Answers
+from kitestring.engine.approvals import Approvals
+from kitestring.engine.context import Context, Incoming
+from kitestring.engine.grants import Grants
+from kitestring.policy.connecting import refuse_creation
+from kitestring.policy.rules import refuse_caller
+
+
+class Connecting:
+    """Asks the owner, or refuses. Nothing is given here: the decision makes the connection."""
+
+    def __init__(self, context: Context, answers: Answers, grants: Grants, approvals: Approvals) -> None:
+        self._context: Final = context
+        self._answers: Final = answers
+        self._grants: Final = grants
+        self._approvals: Final = approvals
+
+    async def handle(self, incoming: Incoming, command: Connect) -> None:
+        """Store the question, or the refusal. Raises KitestringError when the disk refuses: then nothing is said."""
+        refused = await self._refusal(incoming, command)
+        grant = await self._grants.get(incoming.grant_id)
+        if refused is None and grant is not None:
+            asked = msgspec.structs.replace(incoming, author=grant.caller)
+            refused = await self._approvals.ask(asked, command, ApprovalKind.CONNECTION, None, has_grant=True)
+        if refused is not None:
+            await self._answers.refuse(incoming, refused)
+
+    async def _refusal(self, incoming: Incoming, command: Connect) -> Refused | None:
+        """The refusal without the owner's word, None where the owner is to be asked."""
+        grant, now = await self._grants.get(incoming.grant_id), self._context.clock.now()
+        refused = refuse_caller(grant, now, command)
+        if refused is not None or grant is None:
+            return refused or Refused(Reason.CONNECTION_ENDED)
+        if any(ends is not None and ends <= now for ends in (incoming.expires_at, command.expires_at)):
+            return Refused(Reason.STALE_REQUEST, "it would have ended already")
+        return refuse_creation(command, grant, spends=not SPENDING_METHODS.isdisjoint(command.methods))
