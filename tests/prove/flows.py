@@ -19,6 +19,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
+from kitestring.base.payments import State
 from kitestring.base.transactions import SaveSession
 from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, encode_nwc
@@ -287,6 +288,20 @@ async def _asks_for_a_budget(stage: Stage) -> None:
     await stage.told("debit")
 
 
+async def _pays_by_link(stage: Stage) -> None:
+    """Told that it is under way, and by a look-up how it has ended."""
+    app, text = stage.app(), stage.bill("bill", Script(settles_after_s=LONG_S))
+    stage.ask("pay", app, lambda: app.request("pay", {"payment": f"bitcoin:?lightning={text}"}))
+    told = await stage.told("pay")
+    assert told["result"]["state"] in {"pending", "settled"}, told
+
+    async def has_settled() -> bool:
+        payment = await stage.service.payment(stage.bills["bill"][1])
+        return payment is not None and payment.state is State.SETTLED
+
+    await stage.until(has_settled, "what was pending never settled")
+
+
 async def _has_maker(stage: Stage) -> None:
     methods = ["create_connection", "pay_invoice", "payment_sent"]
     await stage.service.connect("maker", account="purse", methods=methods)
@@ -483,6 +498,7 @@ FLOWS: Final = (
     Flow("debit, denied", _asks_in_vain, {}, {"debit": "GFY 1", "again": "GFY 1"}, (), _has_till),
     Flow("debit, undecided", _asks_nobody, {}, {"debit": "GFY 2"}, (), _has_till),
     Flow("budget", _asks_for_a_budget, {"purse": COST}, {"budget": "ok", "debit": "ok"}, ("bill",), _has_till),
+    Flow("pay by link, hangs", _pays_by_link, {"purse": COST}, {"pay": "ok"}, ("bill",)),
     Flow(
         "connection of another", _connects_another, {"purse": COST},
         {"create": "ok", "pay": "ok", "over": "QUOTA_EXCEEDED"}, ("bill",), _has_maker, _connected_once,

@@ -67,7 +67,8 @@ class PayInvoice(Journaled, frozen=True, kw_only=True):
 
     The wire has decoded an invoice; the engine never parses one. ``network``, ``expires_at`` (Unix seconds) and
     ``description_hash`` are the invoice's. A keysend has none of them, and its ``payment_hash`` is "" until its
-    preimage is drawn.
+    preimage is drawn. After ``patience_s`` seconds whoever has asked is told that it is under way, if it is; 0 = the
+    answer waits for the end.
     """
 
     right: ClassVar = Right.SPEND
@@ -82,6 +83,7 @@ class PayInvoice(Journaled, frozen=True, kw_only=True):
     description: str = ""
     description_hash: str = ""
     metadata: str = ""
+    patience_s: int = 0
 
 
 class MakeInvoice(Journaled, frozen=True, kw_only=True):

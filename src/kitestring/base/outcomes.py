@@ -152,6 +152,14 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     internal: bool = False
 
 
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """A payment is under way, and nobody knows its end yet. ``created_at`` is Unix seconds."""
+
+    payment_hash: str
+    amount_msat: Msat
+    created_at: int
+
+
 class Signed(msgspec.Struct, frozen=True, gc=False):
     """A text that the node has signed: ``signature`` as :mod:`kitestring.codec.signed_message` has it."""
 
@@ -208,5 +216,6 @@ Outcome = (
     | Connected
     | MethodCalled
     | Signed
+    | Pending
     | Refused
 )

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 import msgspec
 
 from kitestring.base.approvals import Token
-from kitestring.base.commands import OWNER_ACCOUNT, PayInvoice
+from kitestring.base.commands import OWNER_ACCOUNT, Journaled, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import ZERO, Msat
@@ -38,6 +38,7 @@ from kitestring.engine.forgotten import may_have_paid
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
 from kitestring.engine.outcomes import paid
+from kitestring.engine.patience import Patience
 from kitestring.engine.pursuit import Looking, Moving, Phase, Pursuit, Sending, Stored, answer_late
 from kitestring.engine.shares import ShareTable, full
 from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
@@ -93,6 +94,7 @@ class Payments:
         self._gate = gate
         self._shares = shares
         self._pursuits: dict[str, Pursuit] = {}
+        self._patience = Patience(context, answers)
 
     @property
     def running(self) -> int:
@@ -287,8 +289,11 @@ class Payments:
 
     async def _after(self, incoming: Incoming, decided: Decided) -> None:
         match decided:
-            case Pursuit() | Running() | Joined():
-                pass  # whoever owns the payment answers; transaction 2 names every request that waits for it
+            # Whoever owns the payment answers; transaction 2 names every request that waits for it.
+            case Pursuit(payment=payment) | Joined(payment=payment):
+                self._watch(incoming.request_id, incoming.command, self._context.clock.now(), payment)
+            case Running():
+                pass  # a copy of a request that is watched already
             case Finished():
                 self._context.deliver(decided.messages)
             case AlreadyPaid():
@@ -344,10 +349,17 @@ class Payments:
                 await answer_late(self._answers, done.payment, request)
 
     async def answer_orphan(self, request: Request) -> None:
-        """Answer a request whose payment had ended before the crash that kept the answer from being stored."""
+        """Answer a request whose payment had ended before the crash that kept the answer from being stored; of one that
+        is under way still, wait for the end or for the patience of who has asked."""
         payment = await self._context.store.payment(request.payment_id) if request.payment_id else None
         if payment is not None and payment.state not in OPEN:
             await answer_late(self._answers, payment, request)
+        elif payment is not None and request.command:
+            self._watch(request.request_id, thaw(request.command), request.received_at, payment)
+
+    def _watch(self, request_id: str, command: Journaled, since: int, payment: Payment) -> None:
+        pursuit = self._pursuits.get(payment.payment_id)
+        self._patience.watch(request_id, command, since, None if pursuit is None else pursuit.task)
 
 
 def _is_of(payment: Payment, grant: Grant, requestor: str) -> bool:

@@ -215,7 +215,7 @@ async def test_a_connection_is_made_and_listed_as_it_was_asked_for(office: Offic
     assert {**row, "nwc_uri": shown["nwc_uri"], "relays": [], "created": True} == shown
 
 
-async def test_a_connection_has_the_preset_full_unless_it_is_said_and_the_oldest_is_listed_first(office: Office) -> None:
+async def test_a_connection_has_the_preset_full_unless_it_is_said_and_the_oldest_comes_first(office: Office) -> None:
     for key, name in (("k1", "zoe"), ("k2", "adam")):
         await office.run("connect", key, name=name)
         office.rig.clock.advance(1)

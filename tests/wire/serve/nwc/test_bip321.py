@@ -11,13 +11,14 @@ import pytest
 from kitestring.base.commands import MakeInvoice, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Invoiced, Paid, Refused
+from kitestring.base.outcomes import Invoiced, Paid, Pending, Refused
 from kitestring.codec.uri import decode_bip321
 from kitestring.nostr import kinds
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve.nwc import WIRE
 from kitestring.wire.serve.nwc.table import METHODS, not_served
+from tests.kit.changed import replace
 from tests.kit.codec.invoices import invoice
 from tests.kit.vectors import load
 from tests.kit.wire.samples import event, reply_to, transaction
@@ -60,7 +61,9 @@ def test_a_bare_invoice_is_a_payment_too_and_all_that_belongs_to_it_is_read() ->
     text = invoice(21_000)
     command = asked("pay", {"payment": f" lightning:{text} ", "max_fee": 7, "metadata": {"comment": "tea"}})
     assert (command.amount_msat, command.max_fee_msat, command.metadata) == (21_000, 7, '{"comment":"tea"}')
-    assert command == asked("pay_invoice", {"invoice": text, "max_fee": 7, "metadata": {"comment": "tea"}})
+    assert replace(command, patience_s=0) == asked(
+        "pay_invoice", {"invoice": text, "max_fee": 7, "metadata": {"comment": "tea"}}
+    )
 
 
 def test_the_amount_of_an_invoice_without_one_is_that_of_the_link_or_of_the_request() -> None:
@@ -109,10 +112,23 @@ def test_a_payment_is_told_with_everything_that_the_extension_wants() -> None:
     assert json.loads(written) == {
         "result_type": "pay",
         "result": {
-            "transaction_id": HASH, "state": "settled", "instruction_type": "bolt11", "amount": 21_000, "fees_paid": 7,
-            "created_at": 1_700_000_000, "payment_hash": HASH, "preimage": PREIMAGE,
+            "transaction_id": f"outgoing:{HASH}", "state": "settled", "instruction_type": "bolt11",
+            "amount": 21_000, "fees_paid": 7, "created_at": 1_700_000_000, "payment_hash": HASH, "preimage": PREIMAGE,
         },
     }  # fmt: skip
+
+
+def test_a_payment_that_is_under_way_is_told_as_such_and_only_to_who_has_asked_for_that() -> None:
+    pending = Pending(HASH, Msat(21_000), 1_700_000_000)
+    written = WIRE.answer(pending, TO.named("pay"))
+    assert written is not None
+    assert json.loads(written)["result"] == {
+        "transaction_id": f"outgoing:{HASH}", "state": "pending", "instruction_type": "bolt11", "amount": 21_000,
+        "fees_paid": 0, "created_at": 1_700_000_000, "payment_hash": HASH,
+    }  # fmt: skip
+    assert WIRE.answer(pending, TO.named("pay_invoice")) is None
+    text = invoice(21_000)
+    assert (asked("pay", {"payment": text}).patience_s, asked("pay_invoice", {"invoice": text}).patience_s) == (50, 0)
 
 
 def test_to_receive_is_to_make_an_invoice_and_to_show_it_as_a_link() -> None:
@@ -124,7 +140,7 @@ def test_to_receive_is_to_make_an_invoice_and_to_show_it_as_a_link() -> None:
     assert written is not None
     result = json.loads(written)["result"]
     assert decode_bip321(result["bip321"]).values == {"lightning": [made.bolt11]}
-    assert result["transaction_id"] == made.payment_hash
+    assert result["transaction_id"] == f"incoming:{made.payment_hash}"
     assert code(refused({"amount": -1}, method="receive"), "receive") == "BAD_REQUEST"
 
 

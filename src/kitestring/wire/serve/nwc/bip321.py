@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from kitestring.base import outcomes as o
 from kitestring.base.commands import MakeInvoice, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -17,12 +19,15 @@ from kitestring.codec.members import words_member
 from kitestring.codec.pasted import tidy
 from kitestring.codec.uri import decode_bip321, encode_bip321, is_bip321
 from kitestring.wire.invoices import payment_of, read_invoice
+from kitestring.wire.serve.nwc.lookup import transaction_id
 from kitestring.wire.serve.nwc.members import Params, amount_member, metadata_member
 from kitestring.wire.text import clean_description
 
 EXTENSION: Final = "321"
 #: A detail of a refusal: the link is in order, and has nothing that can be paid here.
 INSTRUCTION: Final = "instruction"
+#: Seconds after which ``pay`` answers that the payment is under way: clients wait for 60 and more.
+PATIENCE_S: Final = 50
 
 
 def read_pay(params: Params, network: str) -> PayInvoice:
@@ -45,7 +50,8 @@ def read_pay(params: Params, network: str) -> PayInvoice:
         amount = bolt11.amount_to_pay(invoice, asked if asked is not None else named)
     except KitestringError as error:
         raise CodecError(error.message) from None
-    return payment_of(invoice, amount, max_fee_msat=fee, metadata=metadata_member(params))
+    wanted = payment_of(invoice, amount, max_fee_msat=fee, metadata=metadata_member(params))
+    return replace(wanted, patience_s=PATIENCE_S)
 
 
 def _instruction(text: str, network: str) -> tuple[bolt11.Invoice, Msat | None]:
@@ -62,18 +68,21 @@ def _instruction(text: str, network: str) -> tuple[bolt11.Invoice, Msat | None]:
     return read_invoice(found[0], network), link.amount_msat
 
 
-def write_paid(outcome: o.Paid) -> object:
-    """The result of ``pay``, once it has settled."""
-    return {
-        "transaction_id": outcome.payment_hash,
-        "state": "settled",
+def write_paid(outcome: o.Paid | o.Pending) -> object:
+    """The result of ``pay``: once it has settled, or while it is under way. The end of that is told by a look-up and by
+    a notification, under the same id and hash."""
+    told = {
+        "transaction_id": transaction_id(o.Direction.OUTGOING, outcome.payment_hash),
+        "state": "pending",
         "instruction_type": "bolt11",
         "amount": int(outcome.amount_msat),
-        "fees_paid": int(outcome.fee_msat),
+        "fees_paid": 0,
         "created_at": outcome.created_at,
         "payment_hash": outcome.payment_hash,
-        "preimage": outcome.preimage,
     }
+    if isinstance(outcome, o.Pending):
+        return told
+    return told | {"state": "settled", "fees_paid": int(outcome.fee_msat), "preimage": outcome.preimage}
 
 
 def read_receive(params: Params, _: str) -> MakeInvoice:
@@ -88,4 +97,5 @@ def read_receive(params: Params, _: str) -> MakeInvoice:
 def write_received(outcome: o.Invoiced) -> object:
     """The result of ``receive``."""
     made = outcome.transaction
-    return {"bip321": encode_bip321(made.bolt11), "transaction_id": made.payment_hash}
+    named = transaction_id(o.Direction.INCOMING, made.payment_hash)
+    return {"bip321": encode_bip321(made.bolt11), "transaction_id": named}

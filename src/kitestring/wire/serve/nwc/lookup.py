@@ -45,6 +45,11 @@ def _read_id(text: str) -> LookupPayment:
     return LookupPayment(payment_hash=hash_member({"hash": payment_hash}, "hash"), direction=way)
 
 
+def transaction_id(way: Direction, payment_hash: str) -> str:
+    """The name of a record. A payment to oneself has one for each way."""
+    return f"{way.value}:{payment_hash}"
+
+
 def write_record(found: Found) -> object:
     """The result: what says nothing is left out."""
     record = found.transaction
@@ -55,7 +60,7 @@ def write_record(found: Found) -> object:
         "metadata": loads_object(record.metadata) if record.metadata else None,
     }
     return {
-        "transaction_id": f"{record.type.value}:{record.payment_hash}",
+        "transaction_id": transaction_id(record.type, record.payment_hash),
         "type": record.type.value,
         "state": record.state.value,
         "payment_type": BOLT11 if record.bolt11 else KEYSEND,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
 from kitestring.base.commands import AnyCommand
@@ -20,7 +21,7 @@ class Method:
     name: str
     command: type[AnyCommand]
     decode: Callable[[Params, str], AnyCommand]
-    outcome: type[Outcome]
+    outcome: type[Outcome] | UnionType
     encode: Callable[[Any], object]
     permission: str
     extensions: tuple[str, ...] = ()

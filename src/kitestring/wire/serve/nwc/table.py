@@ -91,7 +91,7 @@ METHODS: Final[dict[str, Method]] = {
             "cancel_hold_invoice", ("03",), _HOLD,
         ),
         Method(
-            "pay", c.PayInvoice, bip321.read_pay, o.Paid, bip321.write_paid, "pay_invoice",
+            "pay", c.PayInvoice, bip321.read_pay, o.Paid | o.Pending, bip321.write_paid, "pay_invoice",
             ("06", bip321.EXTENSION), _AMOUNTLESS,
         ),
         Method(
