@@ -17,13 +17,15 @@ TYPES = {
 Told = tuple[str, str]
 
 
-async def to_be_told(store: Any) -> list[Told]:
-    """What follows from the feed, if every connection may hear of everything of its own and lives for ever."""
+async def to_be_told(store: Any, since: int = 0) -> list[Told]:
+    """What follows from the feed from that time on, if every connection may hear of everything of its own and lives for
+    ever."""
     wires = {grant.grant_id: grant.wire for grant in await store.grants()}
+    rows = [row for row in await store.events(0, 100_000) if row.at >= since and row.kind in TYPES]
     return sorted(
         (row.grant_id, f"{TYPES[row.kind]} {row.subject}")
-        for row in await store.events(0, 100_000)
-        if row.kind in TYPES and (not row.detail or row.kind is EventKind.ACCEPTED) and wires.get(row.grant_id) == "nwc"
+        for row in rows
+        if (not row.detail or row.kind is EventKind.ACCEPTED) and wires.get(row.grant_id) == "nwc"
     )
 
 
