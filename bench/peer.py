@@ -64,6 +64,7 @@ class Peer:
         self._wants_auth: Final = wants_auth
         self._known: Final[set[str]] = set()
         self._subscriptions: Final[dict[str, str]] = {}
+        self._readers: Final[dict[str, bytes]] = {}  # of info events, by author: the REQ that asks for them
         self._socket: web.WebSocketResponse[bool] | None = None
         self._next: Iterator[bytes] = iter(())
         self._expected = 0
@@ -96,8 +97,9 @@ class Peer:
         if self._wants_auth and not self._known.issuperset((*asked.filter.recipients, *asked.filter.authors)):
             await socket.send_frame(b'["CLOSED","' + name + b'","auth-required: who are you"]', WSMsgType.TEXT)
             return
-        for author in asked.filter.authors:
-            if author in self.info and NWC_INFO in asked.filter.kinds:
+        for author in asked.filter.authors if NWC_INFO in asked.filter.kinds else ():
+            self._readers[author] = name
+            if author in self.info:
                 await socket.send_frame(b'["EVENT","' + name + b'",' + self.info[author] + b"]", WSMsgType.TEXT)
         await socket.send_frame(b'["EOSE","' + name + b'"]', WSMsgType.TEXT)
         self._subscriptions.update(dict.fromkeys(asked.filter.recipients, asked.subscription_id))
@@ -112,6 +114,9 @@ class Peer:
             self.info[head.pubkey] = data[_EVENT]
             self.info_taken += 1
             self._changes.notify()
+            if head.pubkey in self._readers:  # that may be closed by now: then it is passed over
+                frame = b'["EVENT","' + self._readers[head.pubkey] + b'",' + data[_EVENT] + b"]"
+                await socket.send_frame(frame, WSMsgType.TEXT)
 
     async def _take_answer(self, socket: web.WebSocketResponse[bool], data: bytes) -> None:
         self._answers.append(data[_EVENT])
