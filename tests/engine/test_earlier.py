@@ -11,6 +11,7 @@ from kitestring.base.node import PayOrder
 from kitestring.base.outcomes import Refused
 from kitestring.engine.context import Incoming
 from kitestring.engine.earlier import EarlierLife
+from kitestring.engine.node import ANSWER_LIMIT_S
 from tests.kit.changed import replace
 from tests.kit.clock import ManualClock, VirtualClock, virtual
 from tests.kit.engine.crossings import Crossings
@@ -188,6 +189,52 @@ async def test_an_order_that_no_node_took_is_not_called_failed_while_an_earlier_
         assert rig.told("r1") == []
         life.node.deaf = False
         assert is_paid(await rig.answer("r1"), invoice[1])
+    life.audit()
+
+
+@pytest.mark.parametrize("arrives_after_s", [30, 400])
+def test_a_failure_is_told_when_no_order_of_a_forgotten_life_can_arrive_any_more(
+    life: Life, arrives_after_s: int
+) -> None:
+    """The node has not seen that order yet, and takes it after the one of this life has failed."""
+
+    @virtual
+    async def story() -> None:
+        async with life.service() as rig:
+            await rig.grant("app")
+        text, payment_hash = life.node.outside_invoice(Script(fails="no_route"))
+        async with life.service() as rig:
+            await asked_before(rig, (text, payment_hash))
+            await rig.clock.sleep(arrives_after_s)
+            if arrives_after_s > ANSWER_LIMIT_S:
+                answer = await rig.answer("r1")
+                assert isinstance(answer, Refused)
+                assert answer.reason is Reason.PAYMENT_FAILED
+                return
+            assert rig.told("r1") == []
+            life.node.scripts[payment_hash] = Script()
+            await life.node.pay(PayOrder(Bolt11(text), payment_hash, Msat(AMOUNT), Msat(AMOUNT), 60))
+            assert is_paid(await rig.answer("r1"), payment_hash)
+        life.audit()
+
+    story()
+
+
+@virtual
+async def test_after_a_kill_an_order_beside_forgotten_ones_is_still_not_the_only_one(life: Life) -> None:
+    crossings = Crossings(at="after pay")
+    async with life.service() as rig:
+        await rig.grant("app")
+    text, payment_hash = life.node.outside_invoice(Script(fails="no_route"))
+    async with life.service(crossings) as rig:
+        await asked_before(rig, (text, payment_hash))
+        await crossings.killed.wait()
+    async with life.service() as rig:
+        await rig.clock.sleep(30)
+        assert rig.told("r1") == []
+        life.node.scripts[payment_hash] = Script()
+        await life.node.pay(PayOrder(Bolt11(text), payment_hash, Msat(AMOUNT), Msat(AMOUNT), 60))
+        assert is_paid(await rig.answer("r1"), payment_hash)
     life.audit()
 
 

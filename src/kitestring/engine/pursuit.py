@@ -63,7 +63,10 @@ class Moving(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sending(msgspec.Struct, frozen=True, gc=False):
-    """The one order of this payment is being given to the node, right after its claim."""
+    """An order of this payment is being given to the node, right after its claim: the only one there is, or, where
+    ``seen`` is what the node said before it, one beside those that a forgotten life may have left on their way."""
+
+    seen: NeverSeen | Failed | None = None
 
 
 class Looking(msgspec.Struct, frozen=True, gc=False):
@@ -157,7 +160,7 @@ class Pursuit:
             case Moving():
                 return await self._move()
             case Sending():
-                return await self._send()
+                return await self._send(phase)
             case Looking():
                 return await self._look_first()
             case Stored():
@@ -251,27 +254,40 @@ class Pursuit:
         told = self._answers.replies(waiting, [hold_outcome(request, invoice, state) for request in waiting])
         return await self._record(truth, told)
 
-    async def _send(self) -> Phase:
-        """Send the only order there ever was: its failure is final at once."""
+    async def _send(self, phase: Sending) -> Phase:
+        """Send an order. The failure of the only one there ever was is final at once; beside others it is told when
+        none of them is on its way any more."""
         if is_late(self.payment, self._context.clock.now(), self._waited_s):
+            if phase.seen is not None:
+                return self._sought(Orders.of_others(self._context.clock.monotonic()), phase.seen)
             return await self._record(
                 Failed("not sent: too late, no order was given to the node", FailureReason.TOO_LATE)
             )
         order = pay_order(self.payment, self._context.limits.pay_timeout_s)
         answer = await ask_to_pay(self._context.backend.pay(order), self.payment.payment_hash)
-        if isinstance(answer, Settled | Failed):
+        if isinstance(answer, Settled) or (isinstance(answer, Failed) and phase.seen is None):
             return await self._record(answer)
+        if phase.seen is not None:
+            orders = Orders.of_others(self._context.clock.monotonic())
+            orders.sent(answer, self._context.clock.monotonic())
+            return self._sought(orders, answer)
         first_at = await first_claimed_at(self._context, self.payment)
         return self._sought(Orders.lost(self._context.clock.monotonic(), first_at), answer)
 
     async def _look_first(self) -> Phase:
-        """Send what the node has not paid and is not at work on; an answer that says neither is asked for again."""
+        """Send what the node has not paid and is not at work on; an answer that says neither is asked for again.
+
+        A node that pays a hash once is told so beside the orders of the life before. Of another one nobody would ever
+        know the end then: there the look-up has to do."""
         payment_hash = self.payment.payment_hash
         answer = await ask_about(self._context.backend.lookup_payment(payment_hash), payment_hash)
         if isinstance(answer, Settled | InFlight) or self._word is Word.GIVEN:
             return self._sought(Orders.of_others(self._context.clock.monotonic()), answer)
         if isinstance(answer, NeverSeen | Failed) and self._word is Word.NONE:
-            return Sending()
+            if not self._context.backend.capabilities.repeats_safely:
+                return Sending()
+            await self._record_unknown(answer)
+            return Sending(answer)
         await self._record_unknown(answer)
         await self._context.clock.sleep(next(self._pauses))
         return Looking()
