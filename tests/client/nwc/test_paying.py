@@ -255,6 +255,41 @@ async def test_the_refusal_of_a_second_order_says_nothing_about_the_first_that_m
             assert caught.value.reason is Reason.CONNECTION_ENDED
 
 
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (settled(state="pending", preimage=None, settled_at=None), Reason.PAYMENT_IN_FLIGHT),
+        (None, Reason.PAYMENT_IN_FLIGHT),
+        (settled(), None),
+        (settled(state="failed", preimage=None), Reason.PAYMENT_FAILED),
+        (("RESTRICTED", "no look-ups"), Reason.PAYMENT_FAILED),
+    ],
+    ids=["under way", "silent", "paid", "failed", "not shown"],
+)
+async def test_a_second_order_that_is_called_failed_has_not_failed_where_the_record_of_both_says_otherwise(
+    record: object, reason: Reason | None
+) -> None:
+    """Wallets say PAYMENT_FAILED of an invoice that they are paying already."""
+    replies = iter((None, ("PAYMENT_FAILED", "it is being paid already")))
+    records = iter((settled(state="pending", preimage=None, settled_at=None),))
+
+    def answer(request: Request) -> Iterable[Event]:
+        said = next(replies) if request.method == "pay_invoice" else next(records, record)
+        return script(**{request.method: said})(request)
+
+    waits = replace(IMPATIENT, lookup_pauses_s=(0,))
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay, waits) as wallet:
+        with pytest.raises(KitestringError) as first:
+            await wallet.pay_invoice(invoice())
+        assert first.value.reason is Reason.PAYMENT_IN_FLIGHT
+        if reason is None:
+            assert (await wallet.pay_invoice(invoice())).preimage == PREIMAGE
+            return
+        with pytest.raises(KitestringError) as second:
+            await wallet.pay_invoice(invoice())
+        assert second.value.reason is reason
+
+
 async def test_an_order_whose_end_the_caller_has_seen_elsewhere_is_forgotten() -> None:
     replies = iter((None, ("QUOTA_EXCEEDED", "no")))
 

@@ -15,7 +15,7 @@ from typing import Final
 from kitestring.base.commands import MAX_PARTS, Bundle, Part, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Outcome, Paid, Refused
-from kitestring.base.payments import LookupAnswer, NeverSeen, Settled, Unknown
+from kitestring.base.payments import InFlight, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.client.in_flight import in_flight
 from kitestring.client.nwc.records import PaymentRecords, is_of_this_attempt, words
 from kitestring.client.nwc.session import NwcSession, said
@@ -155,11 +155,10 @@ class Paying:
     async def _settle_refusal(
         self, refused: Refused, command: PayInvoice, sent_at: int | None, *, is_first: bool
     ) -> Outcome:
-        """A refusal by a code that says so is final, unless an earlier order of the same hash may still be carried out.
-        Any other may have come after the payment was sent: only the record decides, and where it tells nothing,
-        nobody knows."""
-        stands = refused is _FAILED or (is_final(refused) and (is_first or refused.reason is Reason.PAYMENT_FAILED))
-        if stands:
+        """A refusal by a code that says so is final, unless an earlier order of the same hash may still be carried out:
+        some wallets say PAYMENT_FAILED of what is on its way already. Any other may have come after the payment was
+        sent. Then the record decides, and where it tells nothing, nobody knows."""
+        if refused is _FAILED or (is_first and is_final(refused)):
             return refused
         record = await self._records.of(command)
         if isinstance(record, NeverSeen):  # some wallets write their record after they have answered
@@ -168,6 +167,9 @@ class Paying:
         if isinstance(record, Settled):
             return _paid(command, record)
         if is_first and (isinstance(record, NeverSeen) or is_of_this_attempt(record, sent_at)):
+            return refused
+        is_of_all = refused.reason is Reason.PAYMENT_FAILED and not isinstance(record, InFlight | Unknown)
+        if is_of_all and not is_first:
             return refused
         raise self._in_flight(command, f"it answered {own_word(refused)} ({said(refused)}), and {words(record)}")
 
