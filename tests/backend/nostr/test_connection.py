@@ -10,6 +10,7 @@ import pytest
 
 from kitestring.backend.nostr.connection import WalletAnswerError
 from kitestring.base.node import NodeUnreachableError
+from kitestring.client.nwc import NwcClient
 from tests.kit.backend.scripted import bill, wallet
 from tests.kit.backend.wallet import WAITS, open_wallet
 from tests.kit.changed import replace
@@ -41,6 +42,32 @@ async def test_closing_does_not_wait_for_a_relay_that_cannot_be_reached() -> Non
     with pytest.raises(NodeUnreachableError):
         await asking
     assert time.monotonic() - began_s < 5
+
+
+@pytest.mark.parametrize("asks_again", [True, False])
+async def test_who_goes_away_while_it_connects_leaves_the_connection_to_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, *, asks_again: bool
+) -> None:
+    made: list[NwcClient] = []
+    enter, may_enter = NwcClient.__aenter__, asyncio.Event()
+
+    async def enter_later(client: NwcClient) -> NwcClient:
+        made.append(client)
+        await may_enter.wait()
+        return await enter(client)
+
+    monkeypatch.setattr(NwcClient, "__aenter__", enter_later)
+    async with wallet({"get_balance": {"balance": 1}}) as (backend, _):
+        asking = asyncio.create_task(backend.balance())
+        await until(lambda: bool(made))
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        may_enter.set()
+        if asks_again:
+            await backend.balance()
+        await until(lambda: bool(made[0]._session.pool.connected_urls()))
+        await backend.close()
+        assert (len(made), made[0]._session.pool.connected_urls()) == (1, [])
 
 
 async def test_nip44_once_seen_outlives_a_closed_connection() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from kitestring.backend.nostr.link import WalletLink
@@ -35,7 +36,7 @@ class WalletLine:
 
     @property
     def is_entering(self) -> bool:
-        """Whether it has begun to connect."""
+        """Whether it is connecting now."""
         return self._entering is not None
 
     def open(self) -> None:
@@ -47,6 +48,8 @@ class WalletLine:
         if self._entering is not None:
             self._entering.cancel()
         async with self._connecting:
+            with suppress(KitestringError):
+                await self._enter()
             client, self._client = self._client, None
             if client is not None:
                 self._nip44_seen = client.nip44_seen
@@ -69,13 +72,19 @@ class WalletLine:
         """The client, which is made at the first question: a wallet that is away at the start may come back."""
         async with self._connecting:
             if self._client is None and self._is_open:
-                self._entering = asyncio.ensure_future(self._new_client().__aenter__())
-                await asyncio.wait((self._entering,))
-                self._client = None if self._entering.cancelled() else self._entering.result()
+                self._entering = self._entering or asyncio.ensure_future(self._new_client().__aenter__())
+            await self._enter()
         client = self._client
         if client is None or not self._is_open:
             raise NodeUnreachableError("the connection to the wallet is not open")
         return client
+
+    async def _enter(self) -> None:
+        """Wait for the client that is being made, if one is. Whoever goes away meanwhile leaves it to the next one."""
+        if self._entering is not None:
+            await asyncio.wait((self._entering,))
+            entering, self._entering = self._entering, None
+            self._client = None if entering.cancelled() else entering.result()
 
     async def ask(self, question: Callable[[NwcClient], Awaitable[T]]) -> T:
         """Ask without money in it. Raises NodeUnreachableError, WalletAnswerError, TimeoutError."""
