@@ -67,7 +67,7 @@ async def test_a_refusal_of_who_asks_and_how_much_has_begun_nothing(code: str, r
 
 
 async def test_failures_do_not_add_up_to_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kitestring.client.nwc.paying.MAX_ASKED", 2)
+    monkeypatch.setattr("kitestring.client.nwc.attempts.MAX_HASHES", 2)
     async with wallet({"pay_invoice": "QUOTA_EXCEEDED", "lookup_invoice": "NOT_FOUND"}) as (backend, _):
         for number in range(4):
             payment_hash = f"{number:064x}"

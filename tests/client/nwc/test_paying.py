@@ -290,6 +290,27 @@ async def test_a_second_order_that_is_called_failed_has_not_failed_where_the_rec
         assert second.value.reason is reason
 
 
+async def test_a_refusal_does_not_hide_an_order_of_the_same_hash_that_was_given_meanwhile() -> None:
+    """The wallet refuses the first while the second is under way; a third is refused for what that one holds."""
+    no = {"code": "QUOTA_EXCEEDED", "message": "no"}
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Iterable[Event]:
+        if request.method == "lookup_invoice":
+            return [request.result(settled(state="pending", preimage=None, settled_at=None))]
+        asked.append(request)
+        refused = {1: [], 2: asked[:1]}.get(len(asked), [request])
+        return [one.result(error=no) for one in refused]
+
+    async with hostile_relay(answer, stored=[info_event()]) as relay, client(relay, IMPATIENT) as wallet:
+        both = await asyncio.gather(*(wallet.pay_invoice(invoice()) for _ in range(2)), return_exceptions=True)
+        with pytest.raises(KitestringError) as third:
+            await wallet.pay_invoice(invoice())
+    reasons = {end.reason for end in both if isinstance(end, KitestringError)}
+    assert reasons == {Reason.OVER_BUDGET, Reason.PAYMENT_IN_FLIGHT}
+    assert third.value.reason is Reason.PAYMENT_IN_FLIGHT
+
+
 async def test_an_order_whose_end_the_caller_has_seen_elsewhere_is_forgotten() -> None:
     replies = iter((None, ("QUOTA_EXCEEDED", "no")))
 

@@ -12,7 +12,9 @@ from kitestring.base.destinations import invoice_text
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Paid
+from kitestring.client import session
 from kitestring.client.payable import Payable
+from kitestring.client.session import NothingSentError
 from kitestring.codec import bolt11
 from kitestring.nostr.event import Event
 from tests.kit.client.hostile import IMPATIENT, Request, hostile_relay, info_event
@@ -123,4 +125,30 @@ async def test_what_no_relay_can_carry_is_told_of_each_and_counts_as_never_asked
 
         wallet._paying._hear_of_each = fails  # type: ignore[method-assign,assignment]  # as a relay that hangs up
         assert await wallet.pay_many(orders()) == [error] * 3
-        assert wallet._paying._asked == {}
+        assert wallet._paying._attempts._open == {}
+
+
+async def test_what_no_relay_can_carry_leaves_an_earlier_order_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    replies = iter((None, ("QUOTA_EXCEEDED", "the first one holds it")))
+    payment_hash = orders()[0].payment_hash
+
+    def answer(request: Request) -> Iterable[Event]:
+        said = next(replies) if request.method == "pay_invoice" else settled(
+            state="pending", preimage=None, settled_at=None, payment_hash=payment_hash
+        )  # fmt: skip
+        return script(**{request.method: said})(request)
+
+    async def is_away(*_: object) -> None:
+        raise NothingSentError(Reason.UNAVAILABLE, "no relay")
+
+    async with hostile_relay(answer, stored=[MANY]) as relay, client(relay, IMPATIENT) as wallet:
+        with pytest.raises(KitestringError):
+            await wallet.pay(orders()[0])
+        with monkeypatch.context() as away:
+            away.setattr(session, "reach", is_away)
+            assert words(await wallet.pay_many(orders())) == ["unavailable"] * 3
+            with pytest.raises(NothingSentError):
+                await wallet.pay(orders()[0])
+        with pytest.raises(KitestringError) as refused:
+            await wallet.pay(orders()[0])
+    assert refused.value.reason is Reason.PAYMENT_IN_FLIGHT

@@ -17,15 +17,14 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Outcome, Paid, Refused
 from kitestring.base.payments import InFlight, LookupAnswer, NeverSeen, Settled, Unknown
 from kitestring.client.in_flight import in_flight
+from kitestring.client.nwc.attempts import Attempt, Attempts
 from kitestring.client.nwc.records import PaymentRecords, is_of_this_attempt, words
 from kitestring.client.nwc.session import NwcSession, said
-from kitestring.client.session import Exchange
+from kitestring.client.session import Exchange, NothingSentError
 from kitestring.wire.ask.nwc import announces_bundles, decode_response, encode_request
 from kitestring.wire.ask.nwc_codes import is_final, own_word
 
 _FAILED: Final = Refused(Reason.PAYMENT_FAILED, "its record says failed")
-#: Hashes of unpaid payments remembered (about 200 bytes each). With more, none counts as one that was never asked for.
-MAX_ASKED: Final = 10_000
 
 
 class Paying:
@@ -35,29 +34,24 @@ class Paying:
         self._session: Final = session
         self._net: Final = session.net
         self._records: Final = records
-        # Hashes that the wallet was asked to pay and has not paid; True where an order may still be carried out.
-        self._asked: Final[dict[str, bool]] = {}
+        self._attempts: Final = Attempts(session.net.clock)
 
     async def pay(self, command: PayInvoice, *, timeout_s: float | None = None) -> Paid:
         """Returns only with a preimage that hashes to the payment. Raises KitestringError: NothingSentError, the
         wallet's refusal, or PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet."""
         read = partial(decode_response, command=command)
-        payment_hash = command.payment_hash
-        before = self._asked.get(payment_hash, len(self._asked) >= MAX_ASKED)
-        sent_at = self._first_sent_at(payment_hash)
+        attempt = self._attempts.begin(command.payment_hash)
         wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
-        async with self._session.exchange(encode_request(command), lasts_s=wait_s) as exchange:
-            outcome = await exchange.next(read, wait_s)
-            self._session.note(exchange)
-            if outcome is None:
-                outcome = await self._find_out(exchange, read, command, sent_at)
-        if isinstance(outcome, Refused):
-            outcome = await self._settle_refusal(outcome, command, sent_at, is_first=not before)
-        if isinstance(outcome, Paid):
-            self._asked.pop(payment_hash, None)
-        elif payment_hash in self._asked:
-            self._asked[payment_hash] = False
-        return self._session.expect(outcome, Paid)
+        try:
+            async with self._session.exchange(encode_request(command), lasts_s=wait_s) as exchange:
+                outcome = await exchange.next(read, wait_s)
+                self._session.note(exchange)
+                if outcome is None:
+                    outcome = await self._find_out(exchange, read, command, attempt)
+        except NothingSentError:
+            self._attempts.unsent(attempt)
+            raise
+        return await self._ended(outcome, command, attempt)
 
     async def pay_many(
         self, commands: Sequence[PayInvoice], *, timeout_s: float | None = None
@@ -77,19 +71,15 @@ class Paying:
         self, commands: Sequence[PayInvoice], timeout_s: float | None
     ) -> list[Paid | KitestringError]:
         """One request for all of these: each is answered for itself, or looked up where it is not."""
-        before = [self._asked.get(one.payment_hash, len(self._asked) >= MAX_ASKED) for one in commands]
-        sent_at = [self._first_sent_at(one.payment_hash) for one in commands]
+        attempts = [self._attempts.begin(one.payment_hash) for one in commands]
         wait_s = self._net.waits.pay_s if timeout_s is None else timeout_s
         try:
             heard = await self._hear_of_each(commands, wait_s)
         except KitestringError as unsent:  # of these requests nothing has left
-            for one in commands:
-                self._asked.pop(one.payment_hash, None)
+            for attempt in attempts:
+                self._attempts.unsent(attempt)
             return [unsent for _ in commands]
-        ends = (
-            self._end(one, heard.get(place), sent_at[place], is_first=not before[place])
-            for place, one in enumerate(commands)
-        )
+        ends = (self._end(one, heard.get(place), attempts[place]) for place, one in enumerate(commands))
         return list(await asyncio.gather(*map(_told, ends)))
 
     async def _hear_of_each(self, commands: Sequence[PayInvoice], wait_s: float) -> dict[int, Outcome]:
@@ -106,35 +96,31 @@ class Paying:
         self._session.note(exchange)
         return heard
 
-    async def _end(self, command: PayInvoice, heard: Outcome | None, sent_at: int | None, *, is_first: bool) -> Paid:
+    async def _end(self, command: PayInvoice, heard: Outcome | None, attempt: Attempt) -> Paid:
         if heard is None:
             record = await self._records.of(command)
-            if not isinstance(record, Settled) and not is_of_this_attempt(record, sent_at):
+            if not isinstance(record, Settled) and not is_of_this_attempt(record, attempt.sent_at):
                 raise self._in_flight(command, words(record))
             heard = _paid(command, record) if isinstance(record, Settled) else _FAILED
-        if isinstance(heard, Refused):
-            heard = await self._settle_refusal(heard, command, sent_at, is_first=is_first)
-        if isinstance(heard, Paid):
-            self._asked.pop(command.payment_hash, None)
-        elif command.payment_hash in self._asked:
-            self._asked[command.payment_hash] = False
-        return self._session.expect(heard, Paid)
+        return await self._ended(heard, command, attempt)
+
+    async def _ended(self, outcome: Outcome, command: PayInvoice, attempt: Attempt) -> Paid:
+        """The end of an order that was answered. Raises KitestringError where it is not paid."""
+        if isinstance(outcome, Refused):
+            outcome = await self._settle_refusal(outcome, command, attempt)
+        if isinstance(outcome, Paid):
+            self._attempts.forget(command.payment_hash)
+        else:
+            self._attempts.refused(attempt)
+        return self._session.expect(outcome, Paid)
 
     def forget(self, payment_hash: str) -> None:
         """Take the next order of this hash for the first one: the caller knows that no earlier one is on its way, for
         the wallet's record has shown the end of it."""
-        self._asked.pop(payment_hash, None)
-
-    def _first_sent_at(self, payment_hash: str) -> int | None:
-        """The time (Unix seconds) of the first order of this hash, None for a second one: a date is then no proof that
-        a failure is of this attempt, because the clock here may have been set back, or the wallet's be ahead."""
-        is_first = payment_hash not in self._asked and len(self._asked) < MAX_ASKED
-        if is_first or payment_hash in self._asked:
-            self._asked[payment_hash] = True
-        return self._net.clock.now() if is_first else None
+        self._attempts.forget(payment_hash)
 
     async def _find_out(
-        self, exchange: Exchange, read: Callable[[str], Outcome], command: PayInvoice, sent_at: int | None
+        self, exchange: Exchange, read: Callable[[str], Outcome], command: PayInvoice, attempt: Attempt
     ) -> Outcome:
         """After a lost reply: the late reply or the wallet's own record, whichever comes first. A wallet that will not
         let its record be read is not asked again."""
@@ -146,19 +132,17 @@ class Paying:
             record = await self._records.of(command)
             if isinstance(record, Settled):
                 return _paid(command, record)
-            if is_of_this_attempt(record, sent_at):
+            if is_of_this_attempt(record, attempt.sent_at):
                 return _FAILED
             if isinstance(record, Refused) and is_final(record):
                 break
         raise self._in_flight(command, words(record) + exchange.trouble())
 
-    async def _settle_refusal(
-        self, refused: Refused, command: PayInvoice, sent_at: int | None, *, is_first: bool
-    ) -> Outcome:
+    async def _settle_refusal(self, refused: Refused, command: PayInvoice, attempt: Attempt) -> Outcome:
         """A refusal by a code that says so is final, unless an earlier order of the same hash may still be carried out:
         some wallets say PAYMENT_FAILED of what is on its way already. Any other may have come after the payment was
         sent. Then the record decides, and where it tells nothing, nobody knows."""
-        if refused is _FAILED or (is_first and is_final(refused)):
+        if refused is _FAILED or (attempt.is_first and is_final(refused)):
             return refused
         record = await self._records.of(command)
         if isinstance(record, NeverSeen):  # some wallets write their record after they have answered
@@ -166,10 +150,10 @@ class Paying:
             record = await self._records.of(command)
         if isinstance(record, Settled):
             return _paid(command, record)
-        if is_first and (isinstance(record, NeverSeen) or is_of_this_attempt(record, sent_at)):
+        if attempt.is_first and (isinstance(record, NeverSeen) or is_of_this_attempt(record, attempt.sent_at)):
             return refused
         is_of_all = refused.reason is Reason.PAYMENT_FAILED and not isinstance(record, InFlight | Unknown)
-        if is_of_all and not is_first:
+        if is_of_all and not attempt.is_first:
             return refused
         raise self._in_flight(command, f"it answered {own_word(refused)} ({said(refused)}), and {words(record)}")
 
