@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kitestring.app.owner.node_audit import SECOND_LOOK_S, AuditedService, Findings, examine
-from kitestring.base.commands import MakeInvoice
-from kitestring.base.destinations import Bolt11
+from kitestring.base.commands import MakeInvoice, PayInvoice
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceStatus, NodeInvoiceState, PayOrder
+from kitestring.base.payments import Settled
 from kitestring.engine.context import Incoming
 from tests.kit.app.desk import Office
 from tests.kit.changed import replace
@@ -100,3 +101,18 @@ async def test_rows_of_an_earlier_node_are_left_alone(books: Books) -> None:
 
     books.node.replace("info", another)
     assert (await books.look(whole_node=False)).payments == 0
+
+
+async def test_a_preimage_of_the_callers_choice_makes_no_payment_of_the_node_its_own(books: Books) -> None:
+    """The node was told by hand to pay an invoice. Its payee sends something to the node itself, under that hash."""
+    await books.rig.grant("payee", methods="pay_keysend")
+    text, payment_hash = books.node.outside_invoice()
+    paid = await books.node.pay(PayOrder(Bolt11(text), payment_hash, Msat(AMOUNT), Msat(AMOUNT), 60))
+    assert isinstance(paid, Settled)
+    to_itself = Keysend(books.node.there, paid.preimage)
+    command = PayInvoice(destination=to_itself, payment_hash=payment_hash, amount_msat=Msat(1))
+    await books.rig.handle("r2", "payee", command)
+    await books.office.has_state(payment_hash, "settled")
+    assert (await books.look(whole_node=False)).violations == ()
+    (unknown,) = (await books.look()).violations
+    assert unknown == f"the node paid {payment_hash} ({AMOUNT} msat), which the ledger does not know"
