@@ -140,6 +140,17 @@ async def test_what_has_ended_is_not_cancelled_and_an_open_one_stays_open_by_the
             await backend.cancel_invoice(PAYMENT_HASH)
 
 
+async def test_a_record_that_is_missing_keeps_nobody_from_telling_the_wallet_to_give_back() -> None:
+    async with holder({"lookup_invoice": ["NOT_FOUND", GONE], "cancel_hold_invoice": {}}) as (backend, relay):
+        assert (await backend.cancel_invoice(PAYMENT_HASH)).state == "canceled"
+        assert asked(relay, "cancel_hold_invoice") == [{"payment_hash": PAYMENT_HASH}]
+    async with holder({"lookup_invoice": ["NOT_FOUND", HELD], "cancel_hold_invoice": None}) as (backend, _):
+        with pytest.raises(WalletAnswerError, match="it stays accepted"):
+            await backend.cancel_invoice(PAYMENT_HASH)
+    async with holder({"lookup_invoice": "NOT_FOUND", "cancel_hold_invoice": "NOT_FOUND"}) as (backend, _):
+        assert (await backend.cancel_invoice(PAYMENT_HASH)).state == "unknown"
+
+
 async def test_a_hold_invoice_is_cancelled_also_before_the_wallet_has_said_what_it_announces() -> None:
     stored = [info_event(" ".join(sorted(HOLDING)))]
     answers: Says = {"lookup_invoice": [OPEN, GONE], "cancel_hold_invoice": {}}

@@ -323,9 +323,9 @@ class NwcWallet:
 
     async def cancel_invoice(self, payment_hash: str) -> InvoiceStatus:
         """Hold invoices alone can be cancelled: of another this says what has ended otherwise, and raises where it is
-        open."""
+        open. That the wallet has no record of it does not mean that it holds nothing."""
         status = await self.lookup_invoice(payment_hash)
-        if status.state in _ENDED:
+        if status.state in _ENDED and status.state is not NodeInvoiceState.UNKNOWN:
             return status
         said = "Nostr Wallet Connect has no word to cancel an invoice with"
         may_be_held = status.state is NodeInvoiceState.ACCEPTED or not self._network  # not heard yet what it announces
