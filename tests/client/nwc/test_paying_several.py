@@ -152,3 +152,21 @@ async def test_what_no_relay_can_carry_leaves_an_earlier_order_under_way(monkeyp
         with pytest.raises(KitestringError) as refused:
             await wallet.pay(orders()[0])
     assert refused.value.reason is Reason.PAYMENT_IN_FLIGHT
+
+
+async def test_a_failure_without_a_name_is_that_of_the_payments_whose_records_do_not_say_otherwise() -> None:
+    """The wallet answers each for itself, and names none."""
+    places = {one.payment_hash: place for place, one in enumerate(orders())}
+
+    def answer(request: Request) -> Iterable[Event]:
+        if request.method == "lookup_invoice":
+            payment_hash = request.members["params"]["payment_hash"]
+            place = places[payment_hash]
+            if not place:
+                return [request.result(error={"code": "NOT_FOUND", "message": ""})]
+            return [request.result(settled(payment_hash=payment_hash, preimage=SEVERAL[place].hex()))]
+        failed = response(request, None, code="PAYMENT_FAILED")
+        return [failed, response(request, None, proof(1)), response(request, None, proof(2))]
+
+    async with hostile_relay(answer, stored=[MANY]) as relay, client(relay, IMPATIENT) as wallet:
+        assert words(await wallet.pay_many(orders())) == ["payment_failed", "ok", "ok"]

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from kitestring.base.commands import MAX_PARTS, Bundle, Part, PayInvoice
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -25,6 +25,8 @@ from kitestring.wire.ask.nwc import announces_bundles, decode_response, encode_r
 from kitestring.wire.ask.nwc_codes import is_final, own_word
 
 _FAILED: Final = Refused(Reason.PAYMENT_FAILED, "its record says failed")
+#: What is said of one payment. Without a name, in the answer to several, it may be that of any of them.
+_OF_ONE: Final = frozenset({Reason.PAYMENT_FAILED, Reason.INSUFFICIENT_FUNDS, Reason.OVER_BUDGET, Reason.FEE_LIMIT})
 
 
 class Paying:
@@ -82,9 +84,9 @@ class Paying:
         ends = (self._end(one, heard.get(place), attempts[place]) for place, one in enumerate(commands))
         return list(await asyncio.gather(*map(_told, ends)))
 
-    async def _hear_of_each(self, commands: Sequence[PayInvoice], wait_s: float) -> dict[int, Outcome]:
+    async def _hear_of_each(self, commands: Sequence[PayInvoice], wait_s: float) -> dict[int, Heard]:
         """The answers by the places of the payments."""
-        heard: dict[int, Outcome] = {}
+        heard: dict[int, Heard] = {}
         text, until = encode_request(Bundle(parts=tuple(map(Part, commands)))), self._net.clock.monotonic() + wait_s
         async with self._session.exchange(text, lasts_s=wait_s, max_replies=2 * len(commands)) as exchange:
             while len(heard) < len(commands):
@@ -96,18 +98,20 @@ class Paying:
         self._session.note(exchange)
         return heard
 
-    async def _end(self, command: PayInvoice, heard: Outcome | None, attempt: Attempt) -> Paid:
-        if heard is None:
-            record = await self._records.of(command)
-            if not isinstance(record, Settled) and not is_of_this_attempt(record, attempt.sent_at):
-                raise self._in_flight(command, words(record))
-            heard = _paid(command, record) if isinstance(record, Settled) else _FAILED
-        return await self._ended(heard, command, attempt)
+    async def _end(self, command: PayInvoice, heard: Heard | None, attempt: Attempt) -> Paid:
+        if heard is not None:
+            return await self._ended(heard.outcome, command, attempt, is_its_own=heard.is_its_own)
+        record = await self._records.of(command)
+        if not isinstance(record, Settled) and not is_of_this_attempt(record, attempt.sent_at):
+            raise self._in_flight(command, words(record))
+        found = _paid(command, record) if isinstance(record, Settled) else _FAILED
+        return await self._ended(found, command, attempt)
 
-    async def _ended(self, outcome: Outcome, command: PayInvoice, attempt: Attempt) -> Paid:
-        """The end of an order that was answered. Raises KitestringError where it is not paid."""
+    async def _ended(self, outcome: Outcome, command: PayInvoice, attempt: Attempt, *, is_its_own: bool = True) -> Paid:
+        """The end of an order that was answered, by a word that is about it and no other if it ``is_its_own``. Raises
+        KitestringError where it is not paid."""
         if isinstance(outcome, Refused):
-            outcome = await self._settle_refusal(outcome, command, attempt)
+            outcome = await self._settle_refusal(outcome, command, attempt, is_its_own=is_its_own)
         if isinstance(outcome, Paid):
             self._attempts.forget(command.payment_hash)
         else:
@@ -138,11 +142,13 @@ class Paying:
                 break
         raise self._in_flight(command, words(record) + exchange.trouble())
 
-    async def _settle_refusal(self, refused: Refused, command: PayInvoice, attempt: Attempt) -> Outcome:
+    async def _settle_refusal(
+        self, refused: Refused, command: PayInvoice, attempt: Attempt, *, is_its_own: bool
+    ) -> Outcome:
         """A refusal by a code that says so is final, unless an earlier order of the same hash may still be carried out:
         some wallets say PAYMENT_FAILED of what is on its way already. Any other may have come after the payment was
         sent. Then the record decides, and where it tells nothing, nobody knows."""
-        if refused is _FAILED or (attempt.is_first and is_final(refused)):
+        if refused is _FAILED or (attempt.is_first and is_its_own and is_final(refused)):
             return refused
         record = await self._records.of(command)
         if isinstance(record, NeverSeen):  # some wallets write their record after they have answered
@@ -161,20 +167,28 @@ class Paying:
         return in_flight(command.payment_hash, known + self._session.clock_words())
 
 
-def _read_named(commands: Sequence[PayInvoice], text: str, name: str) -> dict[int, Outcome]:
+class Heard(NamedTuple):
+    """The answer to one payment of several, by a word that is about it and no other if it ``is_its_own``."""
+
+    outcome: Outcome
+    is_its_own: bool
+
+
+def _read_named(commands: Sequence[PayInvoice], text: str, name: str) -> dict[int, Heard]:
     """The payments, by their places, that a reply to several answers, with its word. Raises CodecError for none.
 
-    A reply without a name refuses all of them, or proves the one that its preimage belongs to; so does one with a name
-    that is not ours, but such a refusal is nobody's.
+    A reply without a name refuses all of them, where it does not speak of a payment, or proves the one that its
+    preimage belongs to; so does one with a name that is not ours, but such a refusal is nobody's.
     """
     is_place = name.isascii() and name.isdecimal() and len(name) < 4
     places = [int(name)] if is_place else range(len(commands))
-    found: dict[int, Outcome] = {}
+    found: dict[int, Heard] = {}
     for place in places:
         with suppress(CodecError, IndexError):
             outcome = decode_response(text, commands[place])
             if is_place or not name or isinstance(outcome, Paid):
-                found[place] = outcome
+                is_its_own = is_place or not (isinstance(outcome, Refused) and outcome.reason in _OF_ONE)
+                found[place] = Heard(outcome, is_its_own)
     if not found:
         raise CodecError("the wallet's response belongs to none of these payments")
     return found
