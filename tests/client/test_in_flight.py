@@ -17,6 +17,12 @@ def test_the_error_is_pending_names_the_hash_and_warns_of_paying_anything_else()
     assert "never a new one for the same thing" in error.message
 
 
+def test_nobody_is_told_to_send_once_more_what_has_no_invoice() -> None:
+    message = in_flight("ab" * 32, "it did not answer", is_keysend=True).message
+    assert "do not send it again: without an invoice each call is another payment" in message
+    assert "invoice again" not in message
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [

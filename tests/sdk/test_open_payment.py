@@ -16,6 +16,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import NodeUnreachableError
 from kitestring.base.outcomes import Paid, Refused
 from kitestring.client.net import Net
+from kitestring.codec.keysend import keysend
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.sdk import node as node_module
 from kitestring.sdk.node import ANSWER_SLACK_S, NodeSource
@@ -98,6 +99,13 @@ async def test_a_sentence_of_the_backend_itself_is_told_as_it_is() -> None:
 
 
 # ---------------------------------------------------------------- several orders
+
+
+@virtual
+async def test_who_has_sent_a_keysend_is_not_told_to_ask_for_it_again(node: FaultyBackend, over: Open) -> None:
+    command = keysend(node.outside_key(Script(settles_after_s=None)), Msat(AMOUNT), preimage="11" * 32)
+    error = await refused(over(node), command, 5)
+    assert (error.reason, "do not send it again" in error.message) == (Reason.PAYMENT_IN_FLIGHT, True)
 
 
 @virtual

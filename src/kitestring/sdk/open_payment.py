@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeGuard, TypeVar
 
-from kitestring.base.destinations import Bolt11
+from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend, PayOrder
 from kitestring.base.payments import Failed, FailureReason, InFlight, LookupAnswer, NeverSeen, Settled, Unknown
@@ -86,7 +86,8 @@ class OpenPayment:
         if end is not None:
             return end
         if self.may_be_paid or self._waiting:
-            raise in_flight(self.order.payment_hash, as_words(self._last))
+            is_keysend = isinstance(self.order.destination, Keysend)
+            raise in_flight(self.order.payment_hash, as_words(self._last), is_keysend=is_keysend)
         raise self._unsure("it took too long")
 
     @property

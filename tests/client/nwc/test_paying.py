@@ -427,3 +427,4 @@ async def test_after_a_lost_reply_the_state_of_its_record_decides_and_not_our_ow
         with pytest.raises(KitestringError) as caught:
             await wallet.pay_keysend(SEND)
     assert caught.value.reason is reason
+    assert ("do not send it again" in caught.value.message) == (reason is Reason.PAYMENT_IN_FLIGHT)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from kitestring.base.commands import MAX_PARTS, Bundle, Part, PayInvoice
+from kitestring.base.destinations import Keysend
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.outcomes import Outcome, Paid, Refused
 from kitestring.base.payments import InFlight, LookupAnswer, NeverSeen, Settled, Unknown
@@ -164,7 +165,8 @@ class Paying:
         raise self._in_flight(command, f"it answered {own_word(refused)} ({said(refused)}), and {words(record)}")
 
     def _in_flight(self, command: PayInvoice, known: str) -> KitestringError:
-        return in_flight(command.payment_hash, known + self._session.clock_words())
+        is_keysend = isinstance(command.destination, Keysend)
+        return in_flight(command.payment_hash, known + self._session.clock_words(), is_keysend=is_keysend)
 
 
 class Heard(NamedTuple):
