@@ -33,6 +33,7 @@ def test_without_a_service_it_is_said_how_to_start_one(home: DataDir) -> None:
     ("name", "key", "reason", "exit_code"),
     [
         ("pay", "order-17", Reason.PAYMENT_IN_FLIGHT, Exit.PENDING),
+        ("keysend", "order-17", Reason.PAYMENT_IN_FLIGHT, Exit.PENDING),
         ("connect", "k", Reason.INTERNAL, Exit.INTERNAL),
         ("transactions", "", Reason.UNAVAILABLE, Exit.UNAVAILABLE),
     ],

@@ -89,7 +89,7 @@ def _unanswered(name: str, key: str, what: str) -> KitestringError:
     """The error of a command that was sent: one that changes something may have been, or may still be, carried out."""
     if not key:
         return KitestringError(Reason.UNAVAILABLE, f"{what}: try again")
-    if name in {"pay", "approve"}:
+    if name in {"pay", "keysend", "approve"}:
         sentence = (
             f"{what} after it was given the payment, which may be made; `kitestring transactions --unpaid` shows it"
         )
