@@ -163,6 +163,32 @@ async def test_what_was_not_begun_in_time_is_not_begun_any_more(life: Life) -> N
 
 
 @virtual
+async def test_with_a_clock_that_was_set_back_what_was_not_begun_in_time_is_not_begun(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        command = bundle(*bills(rig, Script(), Script()))
+        await _claims_only(rig, 1)
+        await rig.handle("b", "app", command)
+        await rig.answer("b/0")
+    await life.clock.sleep(3_000)
+    life.clock.skew_s = -3_600
+    async with life.service() as rig:
+        assert (words(await answers(rig, 2)), len(life.node.sends)) == (["ok", "payment_failed"], 1)
+
+
+@virtual
+async def test_a_clock_that_is_set_back_while_the_disk_is_full_gives_no_more_time(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.grant("app")
+        full = KitestringError(Reason.INTERNAL, "the disk is full")
+        rig.store.broken["ClaimPayment"] = [full] * 9
+        await rig.handle("b", "app", bundle(*bills(rig, Script())))
+        life.clock.skew_s = -50
+        assert words(await answers(rig, 1)) == ["payment_failed"]
+        assert life.node.sends == []
+
+
+@virtual
 async def test_a_disk_that_is_full_for_a_while_leaves_no_payment_out(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.commands import Bundle, Part, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Refused
@@ -66,25 +67,34 @@ class Bundles:
         self._context.spawn(self._carry_out(request, bundle))
 
     async def _carry_out(self, request: Request, bundle: Bundle) -> None:
+        found_s = self._context.clock.monotonic()
         for number, part in enumerate(bundle.parts):
-            await self._begin(request, bundle, number, part)
+            await self._begin(request, bundle, number, part, found_s)
         parts = tuple(part_id(request.request_id, number) for number in range(len(bundle.parts)))
         now, until = self._context.clock.now(), _refused_until(bundle)
         await self._context.record(EndBundle(request.request_id, parts, until, now, MAX_REFUSALS))
 
-    async def _begin(self, request: Request, bundle: Bundle, number: int, part: Part) -> None:
+    async def _begin(self, request: Request, bundle: Bundle, number: int, part: Part, found_s: float) -> None:
         """Begin a part, however often the ledger refuses to store that: nobody else would."""
         waits = pauses()
         while True:
             try:
-                await self._try(request, bundle, number, part)
+                is_late = self._is_late(request, bundle, self._context.clock.monotonic() - found_s)
+                await self._try(request, bundle, number, part, is_late=is_late)
             except KitestringError as failure:
                 log.warning("part %d of a bundle is not begun yet: %s", number, failure.message)
                 await self._context.clock.sleep(next(waits))
             else:
                 return
 
-    async def _try(self, request: Request, bundle: Bundle, number: int, part: Part) -> None:
+    def _is_late(self, request: Request, bundle: Bundle, waited_s: float) -> bool:
+        """Whether no part is begun any more. ``waited_s`` is how long this process has had it; as with one payment, a
+        claim that is dated ahead was made at an unknown time."""
+        now = self._context.clock.now()
+        is_dated_ahead = now < request.received_at - AHEAD_S
+        return now > bundle.begin_until or is_dated_ahead or waited_s > bundle.begin_until - request.received_at
+
+    async def _try(self, request: Request, bundle: Bundle, number: int, part: Part, *, is_late: bool) -> None:
         wanted = part.payment
         payment = wanted if isinstance(wanted, PayInvoice) else None
         incoming = Incoming(
@@ -93,7 +103,7 @@ class Bundles:
         )  # fmt: skip
         if not isinstance(wanted, PayInvoice):
             await self._answers.refuse(incoming, Refused(Reason(wanted.reason), wanted.message))
-        elif self._context.clock.now() > bundle.begin_until:
+        elif is_late:
             await self._payments.refuse(incoming, _TOO_LATE)
         else:
             await self._payments.handle(incoming, wanted)
