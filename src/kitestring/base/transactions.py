@@ -568,7 +568,7 @@ class Tell(Tx[Done], frozen=True):
 
 
 class NoteUses(Tx[Done], frozen=True):
-    """Store when the apps of these grants have last asked for something (Unix seconds); a time never goes back."""
+    """Store when the apps of these grants have last asked for something (Unix seconds), by the clock as it is."""
 
     uses: tuple[tuple[str, int], ...]
 

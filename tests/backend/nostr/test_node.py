@@ -63,7 +63,10 @@ async def test_a_refusal_of_who_asks_and_how_much_has_begun_nothing(code: str, r
         assert isinstance(answer, Failed)
         assert (answer.reason, answer.attempt_at) == (reason, None)
         assert code in answer.evidence
-        assert asked(relay, "lookup_invoice") == []
+        looks = (
+            1 if reason is FailureReason.INSUFFICIENT_FUNDS else 0
+        )  # another program may have given it what there is
+        assert len(asked(relay, "lookup_invoice")) == looks
 
 
 async def test_failures_do_not_add_up_to_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +233,7 @@ async def test_a_wallet_that_has_paid_with_a_preimage_of_its_own_leaves_the_end_
 
 @pytest.mark.parametrize(("changes", "answer"), [
     ({}, InFlight()),
-    ({"state": "failed"}, InFlight()),
+    ({"state": "failed"}, Failed("its record says failed", attempt_at=KEY_RECORD["created_at"])),
     ({"state": "settled"}, InFlight()),
     ({"state": "settled", "settled_at": NOW + 2}, Settled(PREIMAGE, Msat(7))),
     ({"invoice": invoice()}, Settled(PREIMAGE, Msat(7))),

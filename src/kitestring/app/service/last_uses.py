@@ -45,9 +45,9 @@ class LastUses:
             await self.save(STORED_AGE_S)
 
     async def save(self, age_s: int = 1) -> None:
-        """Store each use whose stored one is at least ``age_s`` seconds older. What the ledger cannot take now is
-        stored another time."""
-        due = {name: at for name, at in self._seen.items() if at - self._stored.get(name, 0) >= age_s}
+        """Store each use whose stored one is at least ``age_s`` seconds away; a clock that was ahead leaves none that
+        is never replaced. What the ledger cannot take now is stored another time."""
+        due = {name: at for name, at in self._seen.items() if abs(at - self._stored.get(name, 0)) >= age_s}
         if not due:
             return
         try:

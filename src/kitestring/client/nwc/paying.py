@@ -26,6 +26,8 @@ from kitestring.wire.ask.nwc import announces_bundles, decode_response, encode_r
 from kitestring.wire.ask.nwc_codes import is_final, own_word
 
 _FAILED: Final = Refused(Reason.PAYMENT_FAILED, "its record says failed")
+#: What a wallet says, too, while an order that another program has given holds what there is.
+_OF_MONEY: Final = frozenset({Reason.OVER_BUDGET, Reason.INSUFFICIENT_FUNDS})
 #: What is said of one payment. Without a name, in the answer to several, it may be that of any of them.
 _OF_ONE: Final = frozenset({Reason.PAYMENT_FAILED, Reason.INSUFFICIENT_FUNDS, Reason.OVER_BUDGET, Reason.FEE_LIMIT})
 
@@ -148,10 +150,14 @@ class Paying:
     ) -> Outcome:
         """A refusal by a code that says so is final, unless an earlier order of the same hash may still be carried out:
         some wallets say PAYMENT_FAILED of what is on its way already. Any other may have come after the payment was
-        sent. Then the record decides, and where it tells nothing, nobody knows."""
-        if refused is _FAILED or (attempt.is_first and is_its_own and is_final(refused)):
+        sent. Then the record decides, and where it tells nothing, nobody knows. That there is too little may be because
+        of an order of a program before this one, which is under way."""
+        stands = refused is _FAILED or (attempt.is_first and is_its_own and is_final(refused))
+        if stands and refused.reason not in _OF_MONEY:
             return refused
         record = await self._records.of(command)
+        if stands and not isinstance(record, Settled | InFlight):
+            return refused
         if isinstance(record, NeverSeen):  # some wallets write their record after they have answered
             await self._net.clock.sleep(self._net.waits.recheck_s)
             record = await self._records.of(command)

@@ -60,7 +60,7 @@ _SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES (
 _TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
 _NOTE_USE: Final = """
 INSERT INTO uses (service, grant_id, used_at) VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET used_at = max(used_at, excluded.used_at)"""
+ON CONFLICT DO UPDATE SET used_at = excluded.used_at"""
 _SAVE_NODE: Final = f"""
 INSERT INTO nodes (service, {NODE}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET epoch = excluded.epoch, backend = excluded.backend, network = excluded.network,
