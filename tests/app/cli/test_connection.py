@@ -7,7 +7,7 @@ from kitestring.app.cli.values import when
 from tests.app.cli.test_connect import MADE
 from tests.kit.app.console import Service, run
 
-SHOWN = {**MADE, "last_used_at": None}
+SHOWN = {**MADE, "last_used_at": None, "budgets": []}
 
 
 def test_the_new_link_alone_is_the_answer_and_the_end_of_the_old_one_is_said() -> None:
@@ -33,6 +33,27 @@ def test_each_relay_of_a_connection_is_shown_with_what_it_does_and_says() -> Non
     assert bad.split() == ["wss://bad.example", "yes", "no", "blocked:", "members", "only"]
     used = {**SHOWN, "used": True, "last_used_at": 1_760_000_000, "relays": []}
     assert f"; last used {when(1_760_000_000)}\n" in run(command, "show", "agent", answer=used).out
+
+
+def test_what_is_left_of_each_budget_is_shown_and_a_rolling_one_has_no_moment_at_which_it_renews() -> None:
+    day = {
+        "limit_msat": 5_000_000, "period": "day", "length_s": 0, "used_msat": 1_000, "left_msat": 4_999_000,
+        "renews_at": 1_760_000_000,
+    }  # fmt: skip
+    rolling = {**day, "period": "rolling", "length_s": 86_400}
+    answer = {**SHOWN, "used": True, "relays": [], "budgets": [day, rolling, {**day, "renews_at": None}]}
+    first, second, third = run(command, "show", "agent", answer=answer).lines[1:4]
+    assert first == f"budget: 4,999 sat left of 5,000 sat per day, renews {when(1_760_000_000)}"
+    assert second == "budget: 4,999 sat left of 5,000 sat in any 24h"
+    assert third == "budget: 4,999 sat left of 5,000 sat per day"
+
+
+def test_the_owner_sees_what_an_app_has_used_of_its_budget(service: Service) -> None:
+    uri = service.ok("connect", "eater", "--budget", "100/total")["nwc_uri"]
+    paid = service.ok("pay", service.ok("sandbox", "invoice", "40")["bolt11"], "--wallet", "-", stdin=uri)
+    (stands,) = service.ok("connection", "show", "eater")["budgets"]
+    assert stands["used_msat"] == 40_000 + paid["fee_msat"]
+    assert stands["left_msat"] == 100_000 - stands["used_msat"]
 
 
 def test_the_relay_of_a_running_service_brings_requests_and_shows_the_connection(service: Service) -> None:

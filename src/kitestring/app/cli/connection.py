@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from shlex import quote
+from typing import Any
 
 import click
 
 from kitestring.app.cli.connect import describe, show_link
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import table, when
+from kitestring.app.cli.values import amount, budget, table, when
 
 
 @click.group("connection", cls=Group)
@@ -20,7 +21,7 @@ def command() -> None:
 @click.argument("name")
 @common
 def show(shell: Shell, name: str) -> None:
-    """Show what the connection NAME may do, and how each of its relays fares."""
+    """Show what the connection NAME may do, what is left of its budget, and how its relays fare."""
     found = shell.call("connection_show", {"name": name})
     rows = [
         (row["relay"], _yes(row["listening"]), _yes(row["announced"]), row["words"] or "–") for row in found["relays"]
@@ -29,7 +30,15 @@ def show(shell: Shell, name: str) -> None:
     last = "" if found["last_used_at"] is None else f"; last used {when(found['last_used_at'])}"
     unused = last if found["used"] else link
     text = table(rows, ("relay", "brings requests", "shows it to apps", "its words"))
-    shell.show(found, f"{describe(found)}{unused}\n\n{text}")
+    stands = "".join(f"\nbudget: {_stands(row)}" for row in found["budgets"])
+    shell.show(found, f"{describe(found)}{unused}{stands}\n\n{text}")
+
+
+def _stands(row: dict[str, Any]) -> str:
+    """Say how a budget stands. A rolling one has no moment at which it renews: what was spent leaves it bit by bit."""
+    renews = "" if row["renews_at"] is None or row["length_s"] else f", renews {when(row['renews_at'])}"
+    whole = budget(row["limit_msat"], row["period"], row["length_s"])
+    return f"{amount(row['left_msat'])} left of {whole}{renews}"
 
 
 def _yes(holds: bool) -> str:

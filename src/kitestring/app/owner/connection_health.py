@@ -1,9 +1,10 @@
-"""The owner's command about how one connection fares: what it may do, and each of its relays."""
+"""The owner's command about how one connection fares: what it may do, what is left of its budget, and its relays."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from kitestring.app.owner.budgets import show_budgets
 from kitestring.app.owner.command import Ask, Call, Commands
 from kitestring.app.owner.connections import need_connection, show_grant
 from kitestring.app.owner.desk import Asking
@@ -14,14 +15,15 @@ from kitestring.transport.guard import normalise
 
 
 async def connection_show(desk: Asking, params: NameParams, _call: Call) -> Result:
-    """Show one connection, and of each relay in its link whether it can be used over it.
+    """Show one connection, how its budgets stand, and of each relay in its link whether it can be used over it.
 
     ``listening``: the relay brings us requests; ``announced``: it shows apps what the connection may do. Where one is
     lacking, ``words`` are the relay's own.
     """
     grant = await need_connection(desk, params.name)
     used = {"used": not grant.link_salt, "last_used_at": (await desk.store.last_uses()).get(grant.grant_id)}
-    return {**show_grant(grant), **used, "relays": await _relays(desk, grant)}
+    budgets = await show_budgets(desk, grant)
+    return {**show_grant(grant), **used, "budgets": budgets, "relays": await _relays(desk, grant)}
 
 
 async def _relays(desk: Asking, grant: Grant) -> list[Result]:
