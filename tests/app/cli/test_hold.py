@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+import pytest
+
 from kitestring.app.cli.hold import command
 from tests.kit.app.console import Service, run
 
@@ -12,6 +15,7 @@ MADE = {"amount_msat": 21_000, "expires_at": 0, "bolt11": "lnbcrt210n1xyz", "pay
 ONE = {
     "payment_hash": HASH, "state": "open", "amount_msat": 21_000, "held_msat": 0, "settle_deadline": None,
     "decision": "", "expires_at": 1_800_000_000, "description": "tea", "connection_id": "owner",
+    "connection": "owner",
 }  # fmt: skip
 
 
@@ -48,21 +52,28 @@ def test_the_service_draws_the_preimage_unless_a_hash_is_given() -> None:
     assert f"kitestring hold settle {HASH} PREIMAGE\n" in given.err
 
 
+def test_fewer_blocks_than_any_hold_invoice_has_are_refused_and_not_silently_made_more() -> None:
+    with pytest.raises(click.BadParameter, match="'5' is not a whole number from 36 to 1008"):
+        run(command, "create", "21", "--blocks", "5")
+
+
 def test_a_word_decides() -> None:
     settled = run(command, "settle", HASH, PREIMAGE, answer={"amount_msat": 21_000})
     assert [asked[:2] for asked in settled.asked] == [("hold_settle", {"payment_hash": HASH, "preimage": PREIMAGE})]
     assert settled.out == "settled: 21 sat are yours\n"
-    canceled = run(command, "cancel", HASH, answer={"amount_msat": 0})
-    assert [asked[:2] for asked in canceled.asked] == [("hold_cancel", {"payment_hash": HASH})]
-    assert canceled.out.startswith("canceled")
+    cancelled = run(command, "cancel", HASH, answer={"amount_msat": 0})
+    assert [asked[:2] for asked in cancelled.asked] == [("hold_cancel", {"payment_hash": HASH})]
+    assert cancelled.out.startswith("cancelled")
 
 
 def test_the_list_says_what_each_waits_for() -> None:
     assert "unpaid" in said_of()
     held = said_of(state="accepted", held_msat=22_000, settle_deadline=1_144)
     assert all(words in held for words in ("HELD", "22 sat", "block 1144", "tea", HASH))
+    assert "my shop" in said_of(connection_id="e2c5da4cc1da70b1", connection="my shop")
+    assert "e2c5da4cc1da70b1" not in said_of(connection_id="e2c5da4cc1da70b1", connection="my shop")
     assert "being settled" in said_of(state="accepted", decision="settle")
-    assert "being canceled" in said_of(decision="cancel")
+    assert "being cancelled" in said_of(decision="cancel")
     assert run(command, "list", answer={"holds": []}).out == "no hold invoice waits for anything\n"
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from kitestring.app.owner import node as control_node
+from kitestring.base.commands import MakeHoldInvoice
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import Msat
 from kitestring.base.transactions import SaveNode
 from tests.kit.app.desk import Office
 from tests.kit.changed import replace
@@ -58,6 +60,15 @@ async def test_of_somebody_elses_hash_the_preimage_is_needed(office: Office) -> 
     assert await reason(office.run("hold_settle", payment_hash=HASH), "not kept here") is Reason.MALFORMED
     done = await office.run("hold_settle", "k2", payment_hash=HASH, preimage=PREIMAGE)
     assert done["state"] == "settled"
+
+
+async def test_those_of_a_connection_are_listed_under_the_name_that_its_owner_gave_it(office: Office) -> None:
+    shop = await office.run("connect", name="my shop")
+    command = MakeHoldInvoice(amount_msat=Msat(50_000), payment_hash=HASH)
+    await office.desk.make_invoice("r1", shop["connection_id"], command, 5)
+    await office.run("hold_create", "k2", amount_msat=50_000)
+    assert [one["connection"] for one in await listed(office)] == ["my shop", "owner"]
+    assert (await listed(office))[0]["connection_id"] == shop["connection_id"]
 
 
 async def test_what_is_cancelled_goes_back_and_is_said_to_be_so_again(office: Office) -> None:

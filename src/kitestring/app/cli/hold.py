@@ -6,7 +6,7 @@ import click
 
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import Sats, Whole, amount, msat, table, when
-from kitestring.base.commands import DEFAULT_EXPIRY_S, MAX_EXPIRY_S, MAX_HOLD_BLOCKS, MIN_EXPIRY_S
+from kitestring.base.commands import DEFAULT_EXPIRY_S, MAX_EXPIRY_S, MAX_HOLD_BLOCKS, MIN_EXPIRY_S, MIN_HOLD_BLOCKS
 
 
 @click.group("hold", cls=Group)
@@ -33,8 +33,9 @@ def command() -> None:
     help=f"Seconds in which it can be paid, {MIN_EXPIRY_S} to {MAX_EXPIRY_S} (default: {DEFAULT_EXPIRY_S}).",
 )
 @click.option(
-    "--blocks", type=Whole(1, MAX_HOLD_BLOCKS), metavar="N",
-    help="The least number of blocks that you want for your decision (default: 144, about a day).",
+    "--blocks", type=Whole(MIN_HOLD_BLOCKS, MAX_HOLD_BLOCKS), metavar="N",
+    help="The least number of blocks that you want for your decision, "
+    f"{MIN_HOLD_BLOCKS} to {MAX_HOLD_BLOCKS} (default: 144, about a day).",
 )  # fmt: skip
 @key_option
 @common
@@ -85,7 +86,7 @@ def cancel(shell: Shell, payment_hash: str, key: str) -> None:
     from kitestring.app.owner.params import DEFAULT_WAIT_S
 
     ended = shell.call("hold_cancel", {"payment_hash": payment_hash}, key, wait_s=DEFAULT_WAIT_S)
-    shell.show(ended, "canceled: nothing is held, and nobody can pay it")
+    shell.show(ended, "cancelled: nothing is held, and nobody can pay it")
 
 
 @command.command("list")
@@ -100,7 +101,7 @@ def list_(shell: Shell) -> None:
             "" if one["settle_deadline"] is None else f"block {one['settle_deadline']}",
             when(one["expires_at"]) if one["state"] == "open" else "",
             one["description"],
-            one["connection_id"],
+            one["connection"],
             one["payment_hash"],
         )
         for one in result["holds"]
@@ -110,4 +111,4 @@ def list_(shell: Shell) -> None:
 
 
 _STATES = {"open": "unpaid", "accepted": "HELD"}
-_DECIDED = {"settle": "being settled", "cancel": "being canceled"}
+_DECIDED = {"settle": "being settled", "cancel": "being cancelled"}

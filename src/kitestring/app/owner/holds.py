@@ -137,7 +137,15 @@ def _ended(outcome: Outcome) -> Result:
 
 async def hold_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
     """List the hold invoices that wait for a payer or for a decision."""
-    return {"holds": [_show(invoice) for invoice in await desk.store.holds()]}
+    holds = await desk.store.holds()
+    names = {grant_id: await _name(desk, grant_id) for grant_id in {invoice.grant_id for invoice in holds}}
+    return {"holds": [{**_show(invoice), "connection": names[invoice.grant_id]} for invoice in holds]}
+
+
+async def _name(desk: Reading, grant_id: str) -> str:
+    """The name of a connection as its owner knows it; what has none is called by its id, as the owner's own is."""
+    grant = await desk.store.grant(grant_id)
+    return grant_id if grant is None else grant.name or grant_id
 
 
 def _show(invoice: Invoice) -> Result:
