@@ -50,15 +50,20 @@ def test_a_literal_is_taken_with_a_warning(capsys: pytest.CaptureFixture[str]) -
         ("file:/", "/ is not a file"),
         ("-", "there is nothing on standard input"),
         ("", "the wallet is empty"),
+        ("WALLET", "for a link in a variable write env:NAME, in a file file:PATH, on standard input -"),
+        ("/home/me/wallet", "in a file file:PATH"),
+        ("env:", "write env:NAME"),
+        ("file:", "file:PATH"),
     ],
 )
-def test_a_secret_that_is_not_there_is_named_by_its_place(
-    source: str, words: str, monkeypatch: pytest.MonkeyPatch
+def test_a_secret_that_is_not_there_is_named_by_its_place_and_no_secret_is_warned_of(
+    source: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", StringIO(""))
     with pytest.raises(KitestringError, match=re.escape(words)) as caught:
         read_secret(shell(), source)
     assert caught.value.reason is Reason.MALFORMED
+    assert source == "" or capsys.readouterr().err == ""
 
 
 def test_a_file_of_bytes_or_of_blanks_is_no_wallet(tmp_path: Path) -> None:

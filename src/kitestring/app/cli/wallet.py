@@ -19,11 +19,18 @@ A = TypeVar("A")
 
 #: A connection link has a few hundred characters.
 MAX_SECRET_BYTES = 16_384
+#: Said of what cannot be a link, without a warning: the name of a variable or of a file is no secret.
+_NO_WALLET = (
+    "this is no wallet: one begins with nostr+walletconnect://, lnd+https:// or sandbox://; for a link in a variable"
+    " write env:NAME, in a file file:PATH, on standard input -"
+)
 
 
 def read_secret(shell: Shell, source: str) -> str:
     """The secret that ``source`` names: ``env:NAME``, ``file:PATH``, ``-``, or a literal (with a warning)."""
-    kind, _, rest = source.partition(":")
+    kind, colon, rest = source.partition(":")
+    if (source and not colon and source != "-") or (kind in {"env", "file"} and not rest):
+        raise KitestringError(Reason.MALFORMED, _NO_WALLET)
     if kind == "env":
         text = shell.config.environment.get(rest, "")
         missing = f"the environment variable {rest} is not set"
