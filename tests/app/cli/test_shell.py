@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.app.cli.shell import MAX_QR_BYTES, Shell
+from kitestring.app.doors import unix_client
 from kitestring.app.doors.unix_client import ControlClient
 from kitestring.base.money import sat
 from kitestring.base.text import is_safe
@@ -33,6 +35,20 @@ def test_a_command_to_be_typed_next_is_about_the_directory_that_was_named() -> N
     assert shell.hinted("run `kitestring up`, see `kitestring --help`") == (
         "run `kitestring --data-dir '/my kite' up`, see `kitestring --help`"
     )
+
+
+def test_a_service_that_does_not_answer_keeps_nobody_from_asking_another_wallet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = Shell()
+    shell.data_dir = str(tmp_path)
+    monkeypatch.setenv("KITESTRING_RELAYS", "wss://relay.example")
+    monkeypatch.setattr(unix_client, "TIMEOUT_S", 0.05)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as hung:
+        hung.bind(str(shell.home.control_path()))
+        hung.listen()
+        assert shell.own_relays() == ("wss://relay.example",)
+    assert "are not known: the service has not answered yet" in capsys.readouterr().err
 
 
 def test_a_person_is_told_that_something_takes_time_and_a_program_is_not(

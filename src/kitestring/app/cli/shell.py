@@ -91,14 +91,19 @@ class Shell:
 
     def own_relays(self) -> tuple[str, ...]:
         """The relays of the service in this directory, which may be dialled wherever they are: of the running one as it
-        was started, and those that settings and files tell."""
+        was started, and those that settings and files tell; the latter alone of one that does not answer, because
+        another wallet can be asked all the same."""
         from kitestring.app.doors.unix_client import ControlClient
         from kitestring.app.service.own_relay import own_relays
 
         found, client = own_relays(self.config, self.home), ControlClient(self.home)
         if client.is_running():
-            card = client.call("card", {})
-            found += (*card["relays"], *(relay["url"] for relay in card["old_relays"]))
+            try:
+                card = client.call("card", {})
+            except KitestringError as error:
+                self.note(f"the relays of the service on {self.home.path} are not known: {error.message}")
+            else:
+                found += (*card["relays"], *(relay["url"] for relay in card["old_relays"]))
         return tuple(dict.fromkeys(found))
 
     # ------------------------------------------------------------ answers
