@@ -49,7 +49,10 @@ def test_the_limit_of_the_app_always_holds_and_that_of_the_owner_beside_it(
 
 
 def test_to_pay_without_any_limit_is_given_by_that_word_alone() -> None:
-    with pytest.raises(KitestringError, match="without any limit"):
+    with pytest.raises(
+        KitestringError,
+        match=r"without any limit: give it one \(--budget 5000/week\), or say that it has none \(--always\)",
+    ):
         granted_budgets(ASKED, Ruling.AS_ASKED, None, spends=True)
     assert granted_budgets(ASKED, Ruling.AS_ASKED, None, spends=False) == ()
 

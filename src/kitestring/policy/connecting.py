@@ -61,7 +61,7 @@ def granted_budgets(asked: Connect, verdict: Ruling, own: Budget | None, *, spen
     if verdict is Ruling.BUDGET and own is None:
         raise KitestringError(Reason.MALFORMED, "a budget has an amount")
     if spends and asked.budget is None and own is None and verdict is not Ruling.ALWAYS:
-        text = "it asks to pay without any limit: give it a budget, or say so (always)"
+        text = "it asks to pay without any limit: give it one (--budget 5000/week), or say that it has none (--always)"
         raise KitestringError(Reason.MALFORMED, text)
     budgets = [budget for budget in (asked.budget, own) if budget is not None]
     return tuple(replace(budget, budget_id=number) for number, budget in enumerate(budgets))

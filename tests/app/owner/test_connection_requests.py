@@ -82,7 +82,7 @@ async def test_the_same_command_asks_once_and_a_newer_request_of_the_app_takes_t
         (link(request_methods="pay_invoice fly"), Reason.UNSUPPORTED, "needs fly"),
         (link(request_methods=None, optional_request_methods="fly"), Reason.UNSUPPORTED, "nothing of what"),
         (link(expires_at=str(EPOCH)), Reason.CONNECTION_ENDED, "expired already"),
-        (link(state=None), Reason.NOT_PERMITTED, "unverified_requests = true"),
+        (link(state=None), Reason.NOT_PERMITTED, "unverified_requests = true` in the section [nwc] of kitestring.toml"),
         (link(max_amount="0"), Reason.MALFORMED, "above zero"),
         ("nostrnwc://connect?callback=a%3A", Reason.MALFORMED, "--deep-link"),
         ("nostr+walletconnect://x", Reason.MALFORMED, "no request"),

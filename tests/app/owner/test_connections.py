@@ -157,6 +157,7 @@ async def test_a_key_is_not_taken_for_two_different_commands(office: Office) -> 
         ({"lud16": "A@b.example"}, "name@domain"),
         ({"lud16": "lightning:a@b.example"}, "name@domain"),
         ({"lud16": "noffer1xyz"}, "name@domain"),
+        ({"lud16": "alice"}, "name@domain, such as alice@example.com"),
         ({"deep_link": "nostrnwc://connect"}, "exactly one callback"),
         ({"deep_link": "nostrnwc://connect?callback=https%3A%2F%2Fa.example"}, "leads elsewhere"),
     ],

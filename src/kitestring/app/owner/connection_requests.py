@@ -22,7 +22,7 @@ from kitestring.codec.wallet_auth import MAX_LENGTH, Renewal, WalletAuth, decode
 #: As many random bytes as every question has.
 QUESTION_BYTES: Final = 16
 _ALLOWED: Final = "`connection_requests = true` in the section [nwc] of kitestring.toml, and start again"
-_UNVERIFIED: Final = "`unverified_requests = true` there too"
+_UNVERIFIED: Final = "`unverified_requests = true` in the section [nwc] of kitestring.toml, and start again"
 _PERIODS: Final[dict[Renewal, Period]] = {
     "never": "never", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year",
 }  # fmt: skip

@@ -29,7 +29,7 @@ from kitestring.app.service.kept_relays import is_living, old_relays
 from kitestring.app.service.plugins import load_plugins
 from kitestring.base.budgets import Budget, Period
 from kitestring.base.commands import OWNER_GRANT, AnyCommand, LookupInvoice
-from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.grants import CipherSetting, Grant
 from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.rights import Right
@@ -209,8 +209,17 @@ def _check(params: ConnectParams) -> None:
         raise KitestringError(Reason.MALFORMED, f"{wrong}; there are {', '.join(known)}")
     if params.expires_at is not None and params.expires_in_s is not None:
         raise KitestringError(Reason.MALFORMED, "a connection ends at a time or after a time, not both")
-    if params.lud16 is not UNSET and classify(params.lud16) != (Target.ADDRESS, params.lud16):
-        raise KitestringError(Reason.MALFORMED, "a Lightning Address looks like name@domain, in lower case")
+    if params.lud16 is not UNSET and not _is_lightning_address(params.lud16):
+        raise KitestringError(
+            Reason.MALFORMED, "a Lightning Address looks like name@domain, such as alice@example.com, in lower case"
+        )
+
+
+def _is_lightning_address(text: str) -> bool:
+    try:
+        return classify(text) == (Target.ADDRESS, text)
+    except CodecError:  # it begins like nothing that is known
+        return False
 
 
 async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
