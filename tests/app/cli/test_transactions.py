@@ -12,7 +12,7 @@ from tests.kit.app.console import run
 
 ROW = {
     "type": "incoming", "state": "settled", "settled_at": 1, "created_at": 0, "amount_msat": 21_000, "fee_msat": 0,
-    "account": "owner", "description": "tea", "npub": "", "charged_to": "",
+    "account": "owner", "description": "tea", "npub": "", "charged_to": "", "connection": "",
 }  # fmt: skip
 NOTHING: dict[str, Any] = {"transactions": []}
 
@@ -61,6 +61,14 @@ def test_rows_are_a_table_and_none_of_them_a_sentence() -> None:
     assert said.lines[0].split() == ["when", "amount", "fee", "state", "account", "description"]
     assert len(said.lines) == 2
     assert run(command, answer=NOTHING).out == "no transactions yet\n"
+
+
+def test_a_payment_of_an_app_is_shown_with_the_name_of_its_connection() -> None:
+    paid = {**ROW, "type": "outgoing", "charged_to": "my\x1bshop", "connection": "my\x1bshop"}
+    lines = run(command, answer={"transactions": [paid, ROW]}).lines
+    assert lines[0].split() == ["when", "amount", "fee", "state", "account", "connection", "description"]
+    assert lines[1].split()[-5:] == ["paid", "owner", "my", "shop", "tea"]
+    assert lines[2].split()[-3:] == ["received", "owner", "tea"]
 
 
 def test_a_debit_is_shown_with_the_key_that_took_it_and_what_it_is_charged_to() -> None:

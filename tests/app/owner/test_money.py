@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import OWNER_GRANT
+from kitestring.base.commands import OWNER_GRANT, MakeInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
@@ -174,6 +174,18 @@ async def test_an_invoice_is_made_once_per_key(office: Office) -> None:
     assert await office.run("invoice", **asked) == made
     assert (await office.refused("invoice", **{**asked, "amount_msat": 22_000})).reason is Reason.ALREADY_USED
     assert len(await office.store.invoices(InvoiceState.OPEN)) == 1
+
+
+async def test_what_an_app_has_paid_or_asked_for_is_listed_under_the_name_of_its_connection(office: Office) -> None:
+    shop = await office.run("connect", name="my shop")
+    command = MakeInvoice(amount_msat=Msat(21_000))
+    await office.desk.make_invoice("r1", shop["connection_id"], command, 5)
+    own = await office.run("invoice", "k2", amount_msat=22_000)
+    listed = (await office.run("transactions", unpaid=True))["transactions"]
+    assert {row["amount_msat"]: row["connection"] for row in listed} == {21_000: "my shop", 22_000: ""}
+    assert (await office.run("lookup", payment_hash=own["payment_hash"]))["connection"] == ""
+    (of_app,) = [row for row in listed if row["connection"]]
+    assert (await office.run("lookup", payment_hash=of_app["payment_hash"]))["connection"] == "my shop"
 
 
 async def test_a_description_is_measured_in_the_bytes_of_an_invoice_and_the_node_is_not_blamed(office: Office) -> None:

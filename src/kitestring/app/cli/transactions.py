@@ -15,6 +15,8 @@ MAX_DESCRIPTION_CHARS: Final = 48
 #: Of the name of a grant.
 MAX_NAME_CHARS: Final = 24
 _HEADS: Final = ("when", "", "amount ", "fee ", "state", "account", "description")
+#: Where one of them is of a connection: of which one.
+_WITH_CONNECTIONS: Final = ("when", "", "amount ", "fee ", "state", "account", "connection", "description")
 #: Where one of them is a debit: whose key has taken it, and what it is charged to, in place of the account.
 _WITH_DEBITS: Final = ("when", "", "amount ", "fee ", "state", "debit of", "charged to", "description")
 #: Who asks for both gets both.
@@ -43,6 +45,8 @@ def command(shell: Shell, limit: int, offset: int, incoming: bool, outgoing: boo
     heads: tuple[str, ...] = _HEADS
     if any(found["npub"] for found in result["transactions"]):
         rows, heads = [_debit(found) for found in result["transactions"]], _WITH_DEBITS
+    elif any(found["connection"] for found in result["transactions"]):
+        rows, heads = [_of_connection(found) for found in result["transactions"]], _WITH_CONNECTIONS
     shell.show(result, table(rows, heads) if rows else "no transactions yet")
 
 
@@ -59,6 +63,11 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         found["account"],
         clean(found["description"], MAX_DESCRIPTION_CHARS),
     )
+
+
+def _of_connection(found: dict[str, Any]) -> tuple[str, ...]:
+    *row, description = _row(found)
+    return (*row, clean(found["connection"], MAX_NAME_CHARS), description)
 
 
 def _debit(found: dict[str, Any]) -> tuple[str, ...]:

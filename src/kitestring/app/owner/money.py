@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.accounts import need_account, show_account
 from kitestring.app.owner.command import Ask, Call, Commands, Operate, Read, Receive, Spend, key_reused
+from kitestring.app.owner.connections import NWC
 from kitestring.app.owner.desk import Asking, Operating, Reading, Receiving, Spending, expect
 from kitestring.app.owner.params import DEFAULT_WAIT_S, MAX_NOTE_CHARS, MAX_WAIT_S, AmountMsat, NoParams, UnixTime, npub
 from kitestring.app.service.execute import Result
@@ -27,6 +28,7 @@ from kitestring.base.commands import (
     thaw,
 )
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_WHOLE, Msat
 from kitestring.base.outcomes import Balance, Direction, Found, Info, Invoiced, Paid, Transaction
 from kitestring.base.payments import State
@@ -187,8 +189,8 @@ async def transactions(desk: Reading, params: TransactionsParams, _call: Call) -
         direction=params.direction,
     )
     found = await desk.store.transactions(Scope(account_id=params.account), query)
-    names = {grant_id: await _name(desk, grant_id) for grant_id in dict.fromkeys(row.grant_id for row in found)}
-    return {"transactions": [show_transaction(row, names[row.grant_id]) for row in found]}
+    grants = {grant_id: await _grant(desk, grant_id) for grant_id in dict.fromkeys(row.grant_id for row in found)}
+    return {"transactions": [show_transaction(row, grants[row.grant_id]) for row in found]}
 
 
 async def lookup(desk: Asking, params: LookupParams, call: Call) -> Result:
@@ -197,12 +199,13 @@ async def lookup(desk: Asking, params: LookupParams, call: Call) -> Result:
         raise KitestringError(Reason.MALFORMED, "a payment hash is 64 hexadecimal digits")
     asked = LookupInvoice(payment_hash=params.payment_hash.lower())
     found = expect(await desk.ask(call.caller.grant_id, asked), Found).transaction
-    return show_transaction(found, await _name(desk, found.grant_id))
+    return show_transaction(found, await _grant(desk, found.grant_id))
 
 
-async def _name(desk: Reading, grant_id: str) -> str:
+async def _grant(desk: Reading, grant_id: str) -> Grant | None:
+    """The grant of that id, None for the owner's own."""
     grant = await desk.store.grant(grant_id) if grant_id else None
-    return "" if grant is None or grant.wire == OWNER_WIRE else grant.name
+    return None if grant is None or grant.wire == OWNER_WIRE else grant
 
 
 async def info(desk: Asking, _params: NoParams, call: Call) -> Result:
@@ -249,16 +252,17 @@ async def _resolve(desk: Operating, params: ResolveParams) -> Result:
     }
 
 
-def show_transaction(transaction: Transaction, name: str = "") -> Result:
-    """One row as JSON; amounts are msat, times Unix seconds, a text that is missing is empty. ``name`` is that of the
-    connection or of the debit grant or pointer that it belongs to."""
+def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Result:
+    """One row as JSON; amounts are msat, times Unix seconds, a text that is missing is empty. ``grant`` is the
+    connection, or the debit grant or pointer, that it belongs to."""
     row = msgspec.structs.asdict(transaction)
     row["type"], row["state"] = transaction.type.value, transaction.state.value
     row["amount_msat"] = int(transaction.amount_msat)
     row["fee_msat"] = int(transaction.fee_msat)
     row["account"] = row.pop("account_id")
     row["connection_id"] = row.pop("grant_id")
-    row["charged_to"] = name if transaction.type is Direction.OUTGOING else ""
+    row["connection"] = grant.name if grant is not None and grant.wire == NWC else ""
+    row["charged_to"] = grant.name if grant is not None and transaction.type is Direction.OUTGOING else ""
     row["npub"] = npub(transaction.requestor) if transaction.requestor else ""
     return row
 
