@@ -15,6 +15,7 @@ from kitestring.app.cli import wallet as wallet_module
 from kitestring.app.cli.shell import Shell
 from kitestring.app.cli.wallet import pay_from, read_secret
 from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.client.in_flight import in_flight
 from tests.kit.app.console import Service
 from tests.kit.codec.invoices import invoice
 
@@ -86,6 +87,25 @@ def test_a_relay_of_the_link_that_is_none_is_named_before_the_wallet_is_asked(
     monkeypatch.setattr(wallet_module, "_pay", lambda *_: asyncio.sleep(0, {}))
     assert pay_from(shell(), "env:WALLET", invoice(), None, None, "") == {}
     assert capsys.readouterr().err == "left out, because it is no relay address or one too many: http://a\n"
+
+
+@pytest.mark.parametrize(("source", "named"), [("env:WALLET", "env:WALLET"), ("-", "URI"), ("link", "URI")])
+def test_how_a_payment_of_unknown_end_is_looked_up_is_said_without_the_secret(
+    source: str, named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = f"nostr+walletconnect://{KEY}?relay=wss://a.invalid&secret={'01' * 32}"
+    monkeypatch.setenv("WALLET", link)
+    monkeypatch.setattr("sys.stdin", StringIO(link))
+
+    async def unknown(*_: object) -> None:
+        raise in_flight("ab" * 32, "it did not answer")
+
+    monkeypatch.setattr(wallet_module, "_pay", unknown)
+    with pytest.raises(KitestringError, match="may have paid"):
+        pay_from(shell(), link if source == "link" else source, invoice(), None, None, "")
+    told = capsys.readouterr().err.splitlines()[-1]
+    params = f"""'{{"payment_hash": "{"ab" * 32}"}}'"""
+    assert told == f"to look it up: kitestring call lookup_invoice {params} --wallet {named}"
 
 
 def test_a_connection_pays_within_its_budget_and_no_further(service: Service) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kitestring.app.cli.shell import Shell
@@ -71,7 +73,11 @@ def pay_from(
     amount = None if amount_sat is None else sat(amount_sat)
     max_fee = None if max_fee_sat is None else sat(max_fee_sat)
     return _paid_by(
-        shell, uri, encryption, lambda wallet: wallet.pay(target, amount, max_fee=max_fee, description=description)
+        shell,
+        source,
+        uri,
+        encryption,
+        lambda wallet: wallet.pay(target, amount, max_fee=max_fee, description=description),
     )
 
 
@@ -85,6 +91,7 @@ def keysend_from(
     max_fee = None if max_fee_sat is None else sat(max_fee_sat)
     return _paid_by(
         shell,
+        source,
         read_secret(shell, source),
         encryption,
         lambda wallet: wallet.keysend(pubkey, sat(amount_sat), message=message, records=records, max_fee=max_fee),
@@ -92,7 +99,7 @@ def keysend_from(
 
 
 def _paid_by(
-    shell: Shell, uri: str, encryption: Encryption, pay: Callable[[Wallet], Awaitable[Receipt]]
+    shell: Shell, source: str, uri: str, encryption: Encryption, pay: Callable[[Wallet], Awaitable[Receipt]]
 ) -> dict[str, Any]:
     """The result of a payment from the wallet of this link."""
     import asyncio
@@ -107,14 +114,31 @@ def _paid_by(
             "however often it is tried, and an offer or a key each time"
         )
         raise
+    except KitestringError as error:
+        if error.reason is Reason.PAYMENT_IN_FLIGHT and "payment_hash" in error.details and _is_connection(uri):
+            shell.note(_look_up(source, str(error.details["payment_hash"])))
+        raise
+
+
+def _look_up(source: str, payment_hash: str) -> str:
+    """Say how the end of a payment is found out later. A link that was typed is not repeated: it is a secret."""
+    named = source if source.startswith(("env:", "file:")) else "URI"
+    params = json.dumps({"payment_hash": payment_hash})
+    return f"to look it up: kitestring call lookup_invoice {quote(params)} --wallet {quote(named)}"
+
+
+def _is_connection(uri: str) -> bool:
+    from kitestring.codec.uri import NWC_SCHEMES
+
+    return uri.partition(":")[0].lower() in NWC_SCHEMES
 
 
 def _left_out(uri: str) -> tuple[str, ...]:
     """The texts in place of a relay in a connection link; what else is wrong with it is said when it is opened."""
-    from kitestring.codec.uri import NWC_SCHEMES, decode_nwc
+    from kitestring.codec.uri import decode_nwc
 
     try:
-        return decode_nwc(uri).left_out if uri.partition(":")[0].lower() in NWC_SCHEMES else ()
+        return decode_nwc(uri).left_out if _is_connection(uri) else ()
     except CodecError:
         return ()
 
