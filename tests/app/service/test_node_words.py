@@ -9,7 +9,7 @@ import pytest
 
 from kitestring.app.home.config import Config
 from kitestring.app.owner.desk import expect
-from kitestring.app.service.node_words import in_its_words, node_of
+from kitestring.app.service.node_words import in_its_words, node_of, told
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Balance, Refused
 from kitestring.transport.clock import SystemClock
@@ -26,6 +26,16 @@ def test_a_node_that_cannot_be_right_is_refused_by_the_name_of_its_setting(
         node_of(Config(tmp_path, node_url=url), tmp_path, SystemClock(), os.urandom)
     assert words in caught.value.message
     assert caught.value.details == {"key": "node"}
+
+
+async def test_what_does_not_answer_may_be_a_wallet_as_well_as_a_node() -> None:
+    async def refusing() -> None:
+        raise OSError("connection refused")
+
+    with pytest.raises(
+        KitestringError, match=r"connection refused; .* macaroon, or the wallet's link\) the right ones"
+    ):
+        await told(refusing())
 
 
 def test_the_owner_reads_the_words_of_the_node_instead_of_a_general_sentence() -> None:

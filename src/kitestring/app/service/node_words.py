@@ -23,8 +23,8 @@ async def told(call: Awaitable[T]) -> T:
     except Exception as failure:
         raise KitestringError(
             Reason.UNAVAILABLE,
-            f"the Lightning node cannot be used: {failure or type(failure).__name__}; does it run, and are its address,"
-            " certificate and macaroon the right ones?",
+            f"the Lightning node cannot be used: {failure or type(failure).__name__}; does it run, and are its address"
+            " and its credentials (certificate and macaroon, or the wallet's link) the right ones?",
         ) from failure
 
 
