@@ -60,7 +60,8 @@ def test_a_wallet_answers_and_refuses_with_the_exit_code_of_its_reason(service: 
     assert (code, told["amount"], told["description"]) == (0, 21_000, "tea")
     for words, exit_code, reason, sentence in (
         (("lookup_invoice", json.dumps({"payment_hash": "00" * 32})), 2, "unknown_target", "the wallet refused"),
-        (("pay_invoice", '{"invoice": "lnbcrt1"}'), 2, "malformed", "use the methods for payments"),
+        (("pay_invoice", '{"invoice": "lnbcrt1"}'), 2, "malformed", "use `kitestring pay --wallet URI`"),
+        (("multi_pay_keysend",), 2, "malformed", "use `kitestring keysend --wallet URI`"),
         (("multisig_join",), 2, "unsupported", "does not announce multisig_join"),
         (("Multisig",), 2, "malformed", "small letters"),
     ):

@@ -45,7 +45,13 @@ def command(shell: Shell, method: str, params: str, wallet: str, timeout: int | 
     import json
 
     from kitestring.app.cli.wallet import call_of
+    from kitestring.wire.ask.nwc_call import PAYING
 
+    if method in PAYING:
+        word = "keysend" if method.endswith("keysend") else "pay"
+        raise KitestringError(
+            Reason.MALFORMED, f"{method} pays: use `kitestring {word} --wallet URI`, which loses no payment"
+        )
     result = call_of(shell, wallet, method, _read(params), timeout, encryption)
     shell.show(result, json.dumps(result, indent=2, ensure_ascii=False))
 
