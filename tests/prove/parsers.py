@@ -44,7 +44,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr import pow as work
 from kitestring.nostr.event import decode_event
 from kitestring.nostr.relay import ClientConversation, ServerConversation
-from kitestring.transport import dates, guard
+from kitestring.transport import border, dates, guard
 from kitestring.wire.ask import debits as ask_debits
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
@@ -242,6 +242,12 @@ PARSERS: Final = (
         "foreign relays",
         _text(guard.check_foreign),
         _these("wss://relay.example.com:7/x", "wss://[2001:db8::1]"),
+        _SAID,
+    ),
+    Parser(
+        "urls to fetch",
+        _text(border.parse_url),
+        _these("https://example.com:7/x?y#z", "http://[::1]:80/", "https://me@xn--bcher-kva.example/%2f"),
         _SAID,
     ),
     Parser("strict json", _text(strict_json.loads_object), _of("nwc_payloads.json", "clink_payloads.json")),

@@ -10,6 +10,8 @@ def test_each_scheme_has_its_proxy_and_exceptions_are_direct() -> None:
     proxies = Proxies(wss="http://one:1", ws="socks5://two:2", bypass=("localhost", ".lan", "example.com"))
     assert proxies.for_url("wss://relay.test") == "http://one:1"
     assert proxies.for_url("ws://relay.test:7") == "socks5://two:2"
+    assert proxies.for_url("https://shop.test") == "http://one:1"
+    assert proxies.for_url("http://shop.test") == "socks5://two:2"
     for direct in ("ws://localhost:1", "wss://box.lan", "wss://lan", "wss://example.com"):
         assert proxies.for_url(direct) is None
     assert proxies.for_url("wss://www.example.com") == "http://one:1"

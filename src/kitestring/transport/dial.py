@@ -38,7 +38,8 @@ async def _no_redirects(request: aiohttp.ClientRequest, handler: aiohttp.ClientH
     return response
 
 
-def _socks_connector(proxy: str) -> aiohttp.BaseConnector:
+def socks_connector(proxy: str) -> aiohttp.BaseConnector:
+    """Connections through a SOCKS proxy. Raises KitestringError without the extra package."""
     try:
         from aiohttp_socks import ProxyConnector  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -48,6 +49,15 @@ def _socks_connector(proxy: str) -> aiohttp.BaseConnector:
     # Names are always resolved by the proxy: .onion has no other way, and a local look-up would tell who is asked for.
     plain = proxy.replace("socks5h://", "socks5://").replace("socks4a://", "socks4://")
     return ProxyConnector.from_url(plain, rdns=True, limit=0)
+
+
+def socks_failures(proxy: str | None) -> tuple[type[Exception], ...]:
+    """The exceptions of its own with which a SOCKS proxy fails; none for any other way."""
+    if proxy is None or not is_socks(proxy):
+        return ()
+    from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError  # noqa: PLC0415 - an extra
+
+    return ProxyError, ProxyConnectionError, ProxyTimeoutError
 
 
 class Dialer:
@@ -102,7 +112,7 @@ class Dialer:
     def _session(self, way: str) -> aiohttp.ClientSession:
         session = self._sessions.get(way)
         if session is None:
-            connector = _socks_connector(way) if way not in {"", "guarded"} else _direct_connector(way == "guarded")
+            connector = socks_connector(way) if way not in {"", "guarded"} else _direct_connector(way == "guarded")
             session = aiohttp.ClientSession(
                 connector=connector, middlewares=(_no_redirects,), trust_env=False, ws_response_class=CorkedSocket
             )

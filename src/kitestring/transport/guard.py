@@ -79,6 +79,13 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
+def is_private_by_text(host: str) -> bool:
+    """Whether a host leads into a private network by its text alone. What a name leads to shows when it is resolved."""
+    literal = ":" in host or host.replace(".", "").isdigit()
+    is_local = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+    return is_local or (literal and not is_public(host))
+
+
 def check_foreign(url: str, configured: Collection[str] = (), *, allow_private: bool = False) -> str:
     """Check a relay URL out of a foreign code as far as its text tells; return it as it is written.
 
@@ -91,9 +98,7 @@ def check_foreign(url: str, configured: Collection[str] = (), *, allow_private: 
     parts = _split(url)
     if parts.scheme != "wss":
         raise KitestringError(Reason.NOT_PERMITTED, f"the relay {known} of the code is not encrypted (wss); {REMEDY}")
-    host = parts.hostname or ""
-    literal = ":" in host or host.replace(".", "").isdigit()
-    if (literal and not is_public(host)) or host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+    if is_private_by_text(parts.hostname or ""):
         sentence = f"the relay {known} of the code is not on a public address; {REMEDY}"
         raise KitestringError(Reason.NOT_PERMITTED, sentence)
     return url

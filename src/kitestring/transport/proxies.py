@@ -1,4 +1,4 @@
-"""Proxies as a value: which one, if any, leads to a relay."""
+"""Proxies as a value: which one, if any, leads to a relay or a web server."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from kitestring.base.errors import KitestringError, Reason
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 SOCKS_SCHEMES: Final = ("socks5h", "socks5", "socks4a", "socks4")
 HTTP_SCHEMES: Final = ("http", "https")
+#: Schemes of URLs that go by the proxy for encrypted connections.
+ENCRYPTED: Final = ("wss", "https")
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """``wss`` and ``ws`` are proxy URLs (http, https, socks5, socks5h, socks4) for relays of that scheme.
+    """``wss`` and ``ws`` are proxy URLs (http, https, socks5, socks5h, socks4) for relays of that scheme; the first is
+    for ``https`` too, the second for ``http``.
 
     Settings fill them from HTTPS_PROXY and HTTP_PROXY: aiohttp's own look-up knows no proxy for ``wss``.
     ``bypass`` are hosts, or domain suffixes with a leading dot, that are dialled directly (NO_PROXY); ``*`` is all.
-    ``allow_foreign`` lets relays of foreign codes through although no address can be checked behind a proxy.
+    ``allow_foreign`` lets relays of foreign codes, and foreign URLs, through although no address can be checked behind
+    a proxy.
     The repr shows no URL, because a proxy URL may carry a password. Raises KitestringError for what is no
     proxy URL, without repeating it.
     """
@@ -35,12 +39,12 @@ class Proxies:
             _check(proxy)
 
     def for_url(self, url: str) -> str | None:
-        """The proxy that leads to a relay URL, or None for a direct connection."""
+        """The proxy that leads to a URL, or None for a direct connection."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         if any(_covers(rule, host) for rule in self.bypass):
             return None
-        return self.wss if parts.scheme == "wss" else self.ws
+        return self.wss if parts.scheme in ENCRYPTED else self.ws
 
     def __repr__(self) -> str:
         return f"Proxies(wss={self.wss is not None}, ws={self.ws is not None}, bypass={self.bypass})"

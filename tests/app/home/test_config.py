@@ -76,6 +76,14 @@ def test_who_allows_private_relays_allows_them_behind_a_proxy_too(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    "host",
+    ["shop", "shop.lan", "Shop.lan:8080", "127.0.0.1", "127.0.0.1:80", "::1", "[::1]", "[fe80::1]:8443", "a_b.lan"],
+)
+def test_a_private_host_is_a_name_or_an_address_with_or_without_a_port(tmp_path: Path, host: str) -> None:
+    assert loaded(tmp_path, f"[network]\nprivate_hosts = ['{host}']\n").private_hosts == (host,)
+
+
+@pytest.mark.parametrize(
     ("toml", "words"),
     [
         ("nodes = 1", ("kitestring.toml", "nodes is not a setting", "did you mean node?")),
@@ -101,6 +109,8 @@ def test_who_allows_private_relays_allows_them_behind_a_proxy_too(tmp_path: Path
         ),
         (f"[network]\nno_proxy = {['a'] * 65}", ("network.no_proxy: name at most 64",)),
         ("[network]\nallow_private_relays = 'yes'", ("true or false",)),
+        ("[network]\nprivate_hosts = ['http://shop.lan/']", ("network.private_hosts: 'http://shop.lan/' is no host",)),
+        ("[network]\nprivate_hosts = ['shop.lan:http']", ("is no host: write shop.lan, or shop.lan:8080",)),
         ("log_level = 'loud'", ("one of debug, info, warning, error",)),
         ("log_level = loud", ("not valid TOML", "line 1")),
         ("log_level = " + 5_000 * "[" + 5_000 * "]", ("kitestring.toml is nested too deeply",)),

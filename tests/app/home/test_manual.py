@@ -25,6 +25,9 @@ _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "network.proxy_wss": _PROXIES,
     "network.proxy_ws": _PROXIES,
     "budgets.zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
+    "network.private_hosts": st.lists(
+        st.sampled_from(["shop.lan", "127.0.0.1:8080", "::1", "[::1]:80"]), max_size=MAX_LIST
+    ).map(tuple),
     "relay.kinds": st.lists(st.integers(0, 65_535), max_size=MAX_LIST).map(tuple),
 }
 _BY_TYPE: Final[dict[type, st.SearchStrategy[Any]]] = {

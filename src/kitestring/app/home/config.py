@@ -6,6 +6,7 @@ No other module reads settings or the environment.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ DATA_DIR_VARIABLE: Final = "KITESTRING_DATA_DIR"
 MAX_FILE_BYTES: Final = 262_144
 #: More than any machine for a service has; SQLite counts in KiB, in 31 bits.
 MAX_CACHE_MIB: Final = 65_536
+#: A name or an address, IPv6 with or without brackets, and a port.
+_HOST: Final = re.compile(
+    r"([\w-]+(\.[\w-]+)*|\[[\da-f:.]+\])(:\d{1,5})?|[\da-f]*:[\da-f:.]+", re.ASCII | re.IGNORECASE
+)
 _NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -60,8 +65,18 @@ def _check_proxy(value: object) -> str | None:
     return proxy
 
 
+def _check_hosts(value: object) -> tuple[str, ...] | None:
+    hosts = TEXTS.check(value)
+    for host in hosts or ():
+        if _HOST.fullmatch(host) is None:
+            sentence = f"{host!r} is no host: write shop.lan, or shop.lan:8080, without https:// and path"
+            raise KitestringError(Reason.MALFORMED, sentence)
+    return hosts
+
+
 RELAYS: Final = ValueKind(TEXTS.expected, _check_relays, TEXTS.parse)
 PROXY: Final = ValueKind(TEXT.expected, _check_proxy)
+HOSTS: Final = ValueKind(TEXTS.expected, _check_hosts, TEXTS.parse)
 
 
 # ------------------------------------------------------------ the settings
@@ -225,11 +240,15 @@ class Config:
         "network.proxy_wss",
         PROXY,
         "",
-        "Proxy for wss:// relays: http://, https://, socks5:// or socks4://.",
+        "Proxy for wss:// relays and https:// servers: http://, https://, socks5:// or socks4://.",
         variables=("HTTPS_PROXY", "https_proxy"),
     )
     proxy_ws: str = setting(
-        "network.proxy_ws", PROXY, "", "Proxy for ws:// relays.", variables=("HTTP_PROXY", "http_proxy")
+        "network.proxy_ws",
+        PROXY,
+        "",
+        "Proxy for ws:// relays and http:// servers.",
+        variables=("HTTP_PROXY", "http_proxy"),
     )
     no_proxy: tuple[str, ...] = setting(
         "network.no_proxy",
@@ -242,8 +261,16 @@ class Config:
         "network.allow_private_relays",
         SWITCH,
         False,
-        "Whether a relay named in somebody else's code may be on a private address. The guard against being sent to "
-        "your own router; leave it closed outside of tests.",
+        "Whether a relay named in somebody else's code may be on a private address, and somebody else's URL be asked "
+        "through a proxy, where its address cannot be checked. The guard against being sent to your own router; leave "
+        "it closed outside of tests.",
+    )
+    private_hosts: tuple[str, ...] = setting(
+        "network.private_hosts",
+        HOSTS,
+        (),
+        "Web servers in your own network, such as shop.lan or 127.0.0.1:8080, that URLs in these settings may lead to, "
+        "also without encryption. URLs of others never lead there.",
     )
     environment: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRONMENT, repr=False)
     runtime_dir: Path = Path("/tmp")  # noqa: S108 - replaced by load(); the directory inside is checked for its owner
