@@ -27,7 +27,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "ledger": "The durable books: requests, payments, double entry, budgets, outbox and feed in SQLite; `audit`.",
     "backend": "Nodes: a file or folder each (`lnd`, `sandbox`, `nostr`: any wallet); `http` under those with REST.",
     "relay": "The embedded Nostr relay.",
-    "client": "The other side of the protocols: asks wallets and offers; from what was pasted to an invoice.",
+    "client": "The other side of the protocols: asks wallets, offers, exchanges; from what was pasted to an invoice.",
     "transport": "Relays: pool, reconnection, proxies, the check of foreign addresses. `fetch`: the way to the web.",
     "wire": "One protocol, one file: from a peer's text to a neutral command, from an outcome back to a text.",
     "policy": "The rules as functions of their arguments: may this grant do this now? Budgets, rates, prices, rights.",

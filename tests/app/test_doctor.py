@@ -15,17 +15,21 @@ import pytest
 from aiohttp import web
 
 from kitestring.app.doctor import examine, judge, marker
-from kitestring.app.home.config import Config
+from kitestring.app.home.config import Config, RateSettings
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.home.marker import write_marker
+from kitestring.app.service.exchange import exchange_rates
 from kitestring.backend.lnd.macaroon import USED
 from kitestring.base.clocks import ClockReading, Wrong
 from kitestring.base.money import MAX_MSAT
 from kitestring.base.node import Finding, FindingState
 from kitestring.base.records import Generation, StopCause
+from kitestring.client.exchange import FILE_NAME
 from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.transport.clock import SystemClock
 from tests.kit.changed import replace
+from tests.kit.client.exchange import exchanges
 from tests.kit.clock import STEPS_S
 from tests.kit.crypto.macaroons import macaroon
 from tests.kit.transport.relays import served
@@ -307,3 +311,17 @@ async def test_of_a_running_service_its_own_word_about_the_clocks_counts(
     (found,) = (one for one in checks if one.name == "clock")
     assert found.sentence.startswith("this clock is 60 min ahead of wss://a.example and wss://b.example")
     assert [side for _, side in clocks.sides] == [Wrong.OURS] * 2
+
+
+async def test_the_sources_of_rates_are_shown_where_a_currency_is_used_and_only_there(home: DataDir) -> None:
+    async with exchanges("97000", "97000") as two:
+        config = replace(
+            Config(home.path), exchange=RateSettings((), tuple(source.pattern for source in two)),
+            private_hosts=tuple(source.address for source in two),
+        )  # fmt: skip
+        await exchange_rates(config, home.path, SystemClock()).rate("EUR")
+        (found,) = (check for check in (await examine(config, home)).checks if check.name == "rates")
+        assert found.state is FindingState.OK
+        assert found.sentence.startswith("1 BTC = 97,000 EUR, told ")
+    (home.path / FILE_NAME).unlink()
+    assert "rates" not in {check.name for check in (await examine(Config(home.path), home)).checks}

@@ -18,6 +18,7 @@ from kitestring.backend.http import NodeAnswerError
 from kitestring.backend.http import decode as node_decode
 from kitestring.backend.lnd import wire as lnd
 from kitestring.backend.registry import BackendUrl
+from kitestring.base import currency
 from kitestring.base.commands import GetBudget, GetInfo, ListTransactions, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError
@@ -33,6 +34,7 @@ from kitestring.codec import (
     pointers,
     relay_url,
     target,
+    tickers,
     tlv,
     uri,
     wallet_auth,
@@ -249,6 +251,15 @@ PARSERS: Final = (
         _text(border.parse_url),
         _these("https://example.com:7/x?y#z", "http://[::1]:80/", "https://me@xn--bcher-kva.example/%2f"),
         _SAID,
+    ),
+    Parser(
+        "prices of tickers",
+        lambda data: (tickers.read_price(data, "/*/0/c"), tickers.read_price(data, "")),
+        _these(b'{"a":[{"c":"97012.34"}]}', b"97012.34", b'{"a":[{"c":9.7e4}],"b":{"a":1,"a":2}}'),
+    ),
+    Parser("sources of rates", _text(tickers.own_ticker), _these("https://a.example:8/{currency}?x#/a~1b/*/0")),
+    Parser(
+        "amounts in currencies", _text(lambda text: currency.read_amount(text, "EUR")), _these("3.50", "1234"), _SAID
     ),
     Parser("strict json", _text(strict_json.loads_object), _of("nwc_payloads.json", "clink_payloads.json")),
     Parser(

@@ -21,6 +21,7 @@ from kitestring.app.home.marker import read_marker
 from kitestring.app.owner.node import about_old_relays, how_it_is
 from kitestring.app.owner.offline import run_offline
 from kitestring.app.owner.stops import WAYS_OUT
+from kitestring.app.service import exchange
 from kitestring.app.service.clock_words import findings
 from kitestring.app.service.kept_relays import KeptRelay
 from kitestring.app.service.node_words import node_of
@@ -78,6 +79,7 @@ async def examine(config: Config, home: DataDir) -> Examined:
         relays = ()  # the service has proven what they carry
         clocks = compare_clocks(facts)
     checks += [await relay(url, config) for url in relays]
+    checks += await exchange.findings(config, home.path, SystemClock())
     return Examined(checks, clocks)
 
 

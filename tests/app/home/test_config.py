@@ -8,13 +8,22 @@ from typing import Final
 
 import pytest
 
-from kitestring.app.home.config import ROWS, Config, NwcSettings, RelaySettings, RequestRates, default_data_dir, load
+from kitestring.app.home.config import (
+    ROWS,
+    Config,
+    NwcSettings,
+    RateSettings,
+    RelaySettings,
+    RequestRates,
+    default_data_dir,
+    load,
+)
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.setting import ROW
 from kitestring.engine.limits import Limits
 
-PARTS: Final = (Config, RelaySettings, NwcSettings, RequestRates, Limits)
+PARTS: Final = (Config, RelaySettings, NwcSettings, RequestRates, RateSettings, Limits)
 
 
 def loaded(home: Path, toml: str = "", environment: dict[str, str] | None = None) -> Config:
@@ -111,6 +120,12 @@ def test_a_private_host_is_a_name_or_an_address_with_or_without_a_port(tmp_path:
         ("[network]\nallow_private_relays = 'yes'", ("true or false",)),
         ("[network]\nprivate_hosts = ['http://shop.lan/']", ("network.private_hosts: 'http://shop.lan/' is no host",)),
         ("[network]\nprivate_hosts = ['shop.lan:http']", ("is no host: write shop.lan, or shop.lan:8080",)),
+        ("[rates]\nsources = ['mtgox']", ("rates.sources must be a list of kraken, coinbase, ",)),
+        (
+            "[rates]\nurls = ['ftp://x']",
+            ("rates.urls: number 1 cannot be used: it must look like https://example.com/",),
+        ),
+        ("[rates]\nurls = ['https://x/a', 'https://x/b']", ("rates.urls: two of x are one opinion",)),
         ("log_level = 'loud'", ("one of debug, info, warning, error",)),
         ("log_level = loud", ("not valid TOML", "line 1")),
         ("log_level = " + 5_000 * "[" + 5_000 * "]", ("kitestring.toml is nested too deeply",)),

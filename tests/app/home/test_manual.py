@@ -16,6 +16,7 @@ from kitestring.app.home.manual import commented_toml, reference_markdown, toml_
 from kitestring.app.home.settings import build
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, Msat, sat
 from kitestring.base.setting import MAX_LIST, Setting, Value
+from kitestring.codec.tickers import TICKERS
 
 _PROXIES: Final = st.sampled_from(["", "http://proxy.lan:3128", "socks5://me:hunter2@[::1]:9050"])
 #: Values of rows whose kind takes less than its type has.
@@ -27,6 +28,10 @@ _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "budgets.zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
     "network.private_hosts": st.lists(
         st.sampled_from(["shop.lan", "127.0.0.1:8080", "::1", "[::1]:80"]), max_size=MAX_LIST
+    ).map(tuple),
+    "rates.sources": st.lists(st.sampled_from(sorted(TICKERS)), max_size=MAX_LIST).map(tuple),
+    "rates.urls": st.lists(
+        st.sampled_from(["https://a.example/{currency}#/a~1b/*", "http://127.0.0.1:8080/{CURRENCY}"]), unique=True
     ).map(tuple),
     "relay.kinds": st.lists(st.integers(0, 65_535), max_size=MAX_LIST).map(tuple),
 }
@@ -87,7 +92,7 @@ def test_every_setting_is_read_from_the_line_that_was_written_for_it(key: str, d
 def test_every_line_of_the_written_file_is_a_default() -> None:
     text = commented_toml()
     assert tomllib.loads(text).keys() == {
-        "relay", "nip69", "nwc", "limits", "fees", "payments", "budgets", "ledger", "network",
+        "relay", "nip69", "nwc", "limits", "fees", "payments", "rates", "budgets", "ledger", "network",
     }  # fmt: skip
     for file in (text, opened(text)):
         config = read(file)

@@ -30,6 +30,7 @@ _AFTER: Final[Mapping[str, str]] = {
     "receive": "Make a link by which anybody can pay a wallet.",
     "watch": "Show what a wallet pays and receives as it happens.",
     "call": "Ask a wallet for a method that no other command has.",
+    "rate": "Show what a currency is worth, and who says so.",
     "decode": "Explain a code: invoice, offer, connection, key.",
     "relay": "Run the relay alone.",
     "audit": "Prove that the books are right.",

@@ -18,8 +18,21 @@ from typing import Final
 from kitestring.app.home.settings import FILE_NAME, build, read_environment, read_table, read_value, rows_of
 from kitestring.app.home.zones import ZONE, load_zone
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.setting import NOSTR_KINDS, PORT, SWITCH, TEXT, TEXTS, Value, ValueKind, choice, setting, whole
+from kitestring.base.setting import (
+    NOSTR_KINDS,
+    PORT,
+    SWITCH,
+    TEXT,
+    TEXTS,
+    Value,
+    ValueKind,
+    choice,
+    list_of,
+    setting,
+    whole,
+)
 from kitestring.base.zones import UTC, Zone
+from kitestring.codec.tickers import DEFAULT_TICKERS, TICKERS, Ticker, own_ticker
 from kitestring.engine.limits import Limits
 from kitestring.transport.proxies import LOOPBACK, Proxies
 
@@ -74,8 +87,24 @@ def _check_hosts(value: object) -> tuple[str, ...] | None:
     return hosts
 
 
+def _check_rate_urls(value: object) -> tuple[str, ...] | None:
+    urls = TEXTS.check(value)
+    hosts: set[str] = set()
+    for number, url in enumerate(urls or (), 1):
+        try:
+            name = own_ticker(url).name
+        except CodecError as error:  # the URL is not repeated: a key for the server may stand in it
+            raise KitestringError(Reason.MALFORMED, f"number {number} cannot be used: {error}") from error
+        if name in hosts:
+            raise KitestringError(Reason.MALFORMED, f"two of {name} are one opinion: name one of them")
+        hosts.add(name)
+    return urls
+
+
 RELAYS: Final = ValueKind(TEXTS.expected, _check_relays, TEXTS.parse)
 PROXY: Final = ValueKind(TEXT.expected, _check_proxy)
+RATE_SOURCES: Final = list_of(choice(*TICKERS), f"a list of {', '.join(TICKERS)}")
+RATE_URLS: Final = ValueKind(TEXTS.expected, _check_rate_urls, TEXTS.parse)
 HOSTS: Final = ValueKind(TEXTS.expected, _check_hosts, TEXTS.parse)
 
 
@@ -167,6 +196,31 @@ class NwcSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RateSettings:
+    """The sources that tell what a currency is worth."""
+
+    sources: tuple[str, ...] = setting(
+        "rates.sources",
+        RATE_SOURCES,
+        DEFAULT_TICKERS,
+        "Exchanges that are asked what a bitcoin costs, when something is priced in a currency. Two must answer, where "
+        "as many are named, and none may differ from another by more than 3 %.",
+    )
+    urls: tuple[str, ...] = setting(
+        "rates.urls",
+        RATE_URLS,
+        (),
+        "Sources of your own, such as https://example.com/btc-{currency}#/result/price: {currency} and {CURRENCY} "
+        "stand for the code, what follows # is the place of the price in the JSON answer.",
+    )
+
+    @property
+    def tickers(self) -> tuple[Ticker, ...]:
+        """All of them, each once."""
+        return (*(TICKERS[name] for name in dict.fromkeys(self.sources)), *map(own_ticker, self.urls))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be set: a new setting is a new field here, or in the class of the part that is given it.
 
@@ -220,6 +274,7 @@ class Config:
     nwc: NwcSettings = field(default_factory=NwcSettings)
     rates: RequestRates = field(default_factory=RequestRates)
     limits: Limits = field(default_factory=Limits)
+    exchange: RateSettings = field(default_factory=RateSettings)
     budget_zone: str = setting(
         "budgets.zone",
         ZONE,
