@@ -233,7 +233,7 @@ async def test_a_wallet_that_has_paid_with_a_preimage_of_its_own_leaves_the_end_
 
 @pytest.mark.parametrize(("changes", "answer"), [
     ({}, InFlight()),
-    ({"state": "failed"}, Failed("its record says failed", attempt_at=NOW)),
+    ({"state": "failed"}, Failed("its record says failed", attempt_at=NOW + 1)),
     ({"state": "settled"}, InFlight()),
     ({"state": "settled", "settled_at": NOW + 2}, Settled(PREIMAGE, Msat(7))),
     ({"invoice": invoice()}, Settled(PREIMAGE, Msat(7))),
