@@ -280,6 +280,15 @@ async def test_a_wallet_that_tells_nothing_and_shows_nothing_is_refused() -> Non
             await made.__anext__()
 
 
+@virtual
+async def test_a_connection_that_has_ended_ends_the_wait() -> None:
+    wallet = Wallet(VirtualClock())
+    wallet.fails = [KitestringError(Reason.CONNECTION_ENDED, "it was revoked")]
+    async with stream(wallet) as made:
+        with pytest.raises(KitestringError, match="it was revoked"):
+            await made.__anext__()
+
+
 # ---------------------------------------------------------------- long lists
 
 

@@ -98,7 +98,8 @@ class Notifications:
 
     async def __anext__(self) -> Notification:
         """The next notification; waits for it, for ever. A connection that is lost comes back by itself. Raises
-        KitestringError: NOT_PERMITTED or UNSUPPORTED where the wallet promises to tell nothing, and shows no list."""
+        KitestringError: NOT_PERMITTED or UNSUPPORTED where the wallet promises to tell nothing, and shows no list;
+        CONNECTION_ENDED where the connection was revoked or has expired."""
         await self._open()
         while not self._ready:
             if self.is_closed:
@@ -164,6 +165,8 @@ class Notifications:
         self._offer(found)
 
     def _note_failure(self, failure: KitestringError) -> None:
+        if failure.reason is Reason.CONNECTION_ENDED:
+            raise failure  # nothing will ever be told over it
         if failure.reason in _CLOSED:
             if not self._hearing.is_promised:
                 raise failure

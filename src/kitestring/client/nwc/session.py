@@ -26,6 +26,8 @@ from kitestring.wire.ask.nwc import ServiceInfo, client_cipher, decode_response,
 from kitestring.wire.envelope import Expected
 
 _log: Final = logging.getLogger(__name__)
+#: What may be wrong where nobody answers: services meet the link that a newer one has replaced with silence.
+_NO_ANSWER: Final = "check that its service is running, and that the link is the newest one of this connection"
 T = TypeVar("T", bound=Outcome)
 A = TypeVar("A")
 
@@ -108,7 +110,7 @@ class NwcSession:
         if exchange.unreadable:
             raise KitestringError(Reason.INTERNAL, f"the wallet's reply cannot be read: {exchange.unreadable}")
         hint = exchange.trouble() or self.clock_words() or self._cipher_words()
-        raise KitestringError(Reason.UNAVAILABLE, f"the wallet did not answer{hint}: check that its service is running")
+        raise KitestringError(Reason.UNAVAILABLE, f"the wallet did not answer{hint}: {_NO_ANSWER}")
 
     def exchange(self, text: str, *, lasts_s: float | None = None, max_replies: int = MAX_REPLIES) -> Exchange:
         """A request that is sent on entering; after ``lasts_s`` seconds the wallet is to begin nothing any more."""
