@@ -42,8 +42,9 @@ ANNOUNCEMENT: Final = "announcement"
 REFRESH_S: Final = 86_400
 #: Relays are asked this often what they show …
 LOOK_S: Final = 3_600
-#: … and so long after the last look where one has been connected anew: it may have lost all it had.
-LOOK_ANEW_S: Final = 300
+#: … and so long after the last look where one has been connected anew: it may have lost all it had, and no new app
+#: finds the connections meanwhile.
+LOOK_ANEW_S: Final = 60
 #: What a relay has not taken is tried again this often, once the relay is there.
 MISSING_S: Final = 5
 #: Seconds until every relay must have taken an event.
