@@ -52,6 +52,23 @@ async def test_an_outside_payment_that_was_first_wins_over_an_internal_one(life:
 
 
 @virtual
+async def test_an_invoice_of_ours_that_was_paid_is_taken_and_the_node_is_not_asked_for_a_route_to_itself(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await rig.account("shop", 0)
+        await rig.grant("app")
+        await rig.offer("coffee", "shop")
+        invoice = await rig.invoice("o1", "", 50_000, offer_id="coffee")
+        life.node.pay_in(invoice[1])
+        await rig.receipt("o1")
+        await rig.pay("r1", "app", invoice, 50_000)
+        assert (await rig.answer("r1")).reason is Reason.INVOICE_TAKEN
+        assert life.node.sends == []
+    life.audit()
+
+
+@virtual
 async def test_a_payment_from_outside_after_an_internal_one_is_surplus_and_never_lost(life: Life) -> None:
     async with life.service() as rig:
         for name, amount in (("payer", 50_000), ("shop", 0)):

@@ -52,7 +52,8 @@ from kitestring.ledger.rows import (
 _NUMBER_WAITING: Final = "SELECT count(*) FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL"
 #: Everything that a claim asks for, in one look-up.
 _LOOK: Final = """
-SELECT r.request, r.finished_at, g.version, g.revoked_at, f.refused_before, i.state = 'open' AND i.bolt11 = ?, {},
+SELECT r.request, r.finished_at, g.version, g.revoked_at, f.refused_before,
+  iif(i.bolt11 = ? AND i.bolt11 <> '', i.state, ''), {},
   h.payment_id, h.grant_id, h.requestor, h.amount_msat, h.state, h.keysend,
   b.used_msat, b.oldest, b.ends, b.last_at, b.before_msat, b.before_at
 FROM services s
@@ -149,7 +150,7 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
     keys = (request.request_id, caller, *key, caller, caller, budget_id, *key, batch.service)
     look = _FACTS_OF_REQUESTOR if p.requestor else _FACTS
     facts = batch.execute(look, (invoice_text(p.destination), *who, *keys)).fetchone()
-    known, finished_at, version, revoked_at, refused_before, is_ours, of_requestor, blocked, *rest = facts
+    known, finished_at, version, revoked_at, refused_before, our_state, of_requestor, blocked, *rest = facts
     held, row = rest[:6], tuple(rest[6:])
     if known is not None and not is_waiting:
         return Running() if finished_at is None else batch.finished(known, request.request_id)
@@ -164,8 +165,10 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
         return answer
     if batch.sums.stopped:  # only new money stops: what is paid or under way keeps its answer
         return Denied(Reason.SPENDING_STOPPED)
-    if not _is_payable(batch, p) if p.internal else is_ours:
+    if not _is_payable(batch, p) if p.internal else our_state == InvoiceState.OPEN:
         return Stale()
+    if our_state == InvoiceState.SETTLED:  # the node would only say that it finds no route to itself
+        return Denied(Reason.INVOICE_TAKEN)
     refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
     if refusal is not None:
         return refusal
