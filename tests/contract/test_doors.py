@@ -16,7 +16,7 @@ import pytest
 
 from kitestring.app.doors.unix import KEY_HEADER, ControlServer
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.owner.command import Ask, Call, CommandSpec, Judge, Manage, Operate, Read, Receive, Spend
+from kitestring.app.owner.command import Ask, Call, CommandSpec, Judge, Manage, Operate, Read, Receive, Sign, Spend
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Asking, Deciding, Managing, Operating, Reading, Receiving, Spending
 from kitestring.app.owner.params import NoParams
@@ -208,6 +208,7 @@ def test_the_right_of_a_row_fits_the_role_that_its_handler_is_given() -> None:
     roles = {
         Read: (Reading, Right.READ, True),
         Ask: (Asking, Right.READ, False),
+        Sign: (Asking, Right.MANAGE, False),
         Receive: (Receiving, Right.RECEIVE, False),
         Spend: (Spending, Right.SPEND, False),
         Manage: (Managing, Right.MANAGE, False),
