@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from kitestring.app.cli.transactions import _row, command
+from kitestring.app.cli.shell import Shell
+from kitestring.app.cli.transactions import _row, command, show_wallet
 from kitestring.app.cli.values import when
+from kitestring.base.errors import KitestringError
 from tests.kit.app.console import run
 
 ROW = {
@@ -48,12 +50,20 @@ def test_a_memo_neither_erases_the_true_row_nor_adds_a_false_one() -> None:
 def test_options_choose_what_is_listed() -> None:
     asked = run(command, "--limit", "5", "--offset", "2", "--out", "--unpaid", "--account", "bob", answer=NOTHING).asked
     params = {"limit": 5, "offset": 2, "direction": "outgoing", "unpaid": True, "account": "bob"}
+    params |= {"since": 0, "until": 0}
     assert asked == [("transactions", params)]
     assert run(command, "--in", answer=NOTHING).asked[0][1]["direction"] == "incoming"
     assert run(command, "--in", "--out", answer=NOTHING).asked[0][1]["direction"] == ""
     assert run(command, answer=NOTHING).asked[0][1] == {
-        "limit": 20, "offset": 0, "direction": "", "unpaid": False, "account": "",
+        "limit": 20, "offset": 0, "direction": "", "unpaid": False, "since": 0, "until": 0, "account": "",
     }  # fmt: skip
+
+
+def test_times_choose_what_is_listed_and_a_day_counts_to_its_end() -> None:
+    ((_, asked),) = run(command, "--since", "2026-11-30", "--until", "2026-11-30", answer=NOTHING).asked
+    assert (asked["since"], asked["until"]) == (1_795_996_800, 1_796_083_199)
+    with pytest.raises(KitestringError, match="--since is later than --until"):
+        run(command, "--since", "2", "--until", "1")
 
 
 def test_rows_are_a_table_and_none_of_them_a_sentence() -> None:
@@ -78,3 +88,13 @@ def test_a_debit_is_shown_with_the_key_that_took_it_and_what_it_is_charged_to() 
     assert lines[0].split() == ["when", "amount", "fee", "state", "debit", "of", "charged", "to", "description"]
     assert lines[1].split()[-5:] == ["paid", "npub1wusltn6…e3gnkj", "bean", "shop", "tea"]
     assert lines[2].split()[-3:] == ["received", "owner", "tea"]
+
+
+def test_the_list_of_a_wallet_has_no_account_and_no_time_that_was_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    paid = {**ROW, "type": "outgoing", "settled_at": None, "created_at": None}
+    show_wallet(Shell(), {"transactions": [paid]})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["when", "amount", "fee", "state", "description"]
+    assert lines[1].split() == ["–", "out", "-21", "sat", "0", "sat", "paid", "tea"]
+    show_wallet(Shell(), NOTHING)
+    assert capsys.readouterr().out == "the wallet lists no such transactions\n"

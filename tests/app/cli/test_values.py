@@ -13,6 +13,7 @@ from kitestring.app.cli.values import (
     BudgetType,
     Moment,
     MomentType,
+    PastType,
     Sats,
     amount,
     budget,
@@ -90,6 +91,18 @@ def test_moments_are_days_or_spans() -> None:
 def test_other_moments_are_refused(text: str, words: str) -> None:
     with pytest.raises(click.BadParameter, match=words):
         MomentType().convert(text, None, None)
+
+
+def test_times_that_have_been_are_spans_days_or_unix_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_800_000_000.9)
+    assert PastType().convert("24h", None, None) == 1_800_000_000 - 86_400
+    assert PastType().convert("99999w", None, None) == 0
+    assert PastType().convert("1700000000", None, None) == 1_700_000_000
+    assert PastType().convert("2027-01-31", None, None) == 1_801_353_600
+    assert PastType(whole_day=True).convert("2027-01-31", None, None) == 1_801_353_600 + 86_399
+    for wrong in ("2027-13-31", "1m", "-5", "yesterday", str(2**35 + 1)):
+        with pytest.raises(click.BadParameter, match="is no time; write 24h"):
+            PastType().convert(wrong, None, None)
 
 
 def test_amounts_have_their_unit() -> None:

@@ -104,8 +104,7 @@ def test_how_a_payment_of_unknown_end_is_looked_up_is_said_without_the_secret(
     with pytest.raises(KitestringError, match="may have paid"):
         pay_from(shell(), link if source == "link" else source, invoice(), None, None, "")
     told = capsys.readouterr().err.splitlines()[-1]
-    params = f"""'{{"payment_hash": "{"ab" * 32}"}}'"""
-    assert told == f"to look it up: kitestring call lookup_invoice {params} --wallet {named}"
+    assert told == f"to look it up: kitestring lookup {'ab' * 32} --wallet {named}"
 
 
 def test_a_connection_pays_within_its_budget_and_no_further(service: Service) -> None:

@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitestring.app.cli.at_wallet import refuse_encryption, wallet_options
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import amount, budget, facts, when
-from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
 
 
 @click.command("balance")
-@click.option(
-    "--wallet", metavar="URI", help="Look into this wallet: env:NAME, file:PATH, - (standard input), or a link."
-)
-@click.option(
-    "--encryption",
-    type=click.Choice(["auto", "nip44", "legacy"]),
-    default="auto",
-    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
-)
+@wallet_options("Look into this wallet")
 @common
 def command(shell: Shell, wallet: str | None, encryption: Encryption) -> None:
     """Show what the service's own account can spend, and the sub-accounts.
@@ -35,8 +27,7 @@ def command(shell: Shell, wallet: str | None, encryption: Encryption) -> None:
 
         show_wallet(shell, balance_of(shell, wallet, encryption))
         return
-    if encryption != "auto":
-        raise KitestringError(Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet")
+    refuse_encryption(encryption)
     result = shell.read("balance")
     pairs = [(account["account"], amount(account["available_msat"])) for account in result["accounts"]]
     shell.show(result, facts([("owner", _balance(result)), *pairs]))

@@ -81,7 +81,7 @@ def _command(row: CommandRow) -> click.Command:
     def call(shell: Shell, key: str = "", **given: Any) -> None:
         params = {name: _json(name, value) for name, value in given.items() if value not in (None, ())}
         result = shell.read(row.name, params) if spec.offline else shell.call(row.name, params, key)
-        shell.show(result, _for_people(result))
+        shell.show(result, for_people(result))
 
     call.__doc__ = inspect.getdoc(spec.handler)
     decorated = common(call)
@@ -157,8 +157,8 @@ def _plain(kind: Type) -> tuple[Type, str | None]:
     return kind, None
 
 
-def _for_people(result: Result) -> str:
-    """Facts first, then each list of rows as a table."""
+def for_people(result: Result) -> str:
+    """A result as text: facts first, then each list of rows as a table."""
     rows = {name: value for name, value in result.items() if _is_rows(value)}
     parts = [facts([(label(name), shown(name, value)) for name, value in result.items() if name not in rows])]
     for found in rows.values():

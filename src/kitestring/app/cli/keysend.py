@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kitestring.app.cli.pay import call_to_pay, refuse_encryption, refuse_key, show_paid
+from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
+from kitestring.app.cli.pay import call_to_pay, show_paid
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, msat
 from kitestring.base.errors import KitestringError, Reason
@@ -27,15 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--message", default="", help="Words to the payee, as record 34349334.")
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
-@click.option(
-    "--wallet", metavar="URI", help="Pay from this wallet: env:NAME, file:PATH, - (standard input), or a link."
-)
-@click.option(
-    "--encryption",
-    type=click.Choice(["auto", "nip44", "legacy"]),
-    default="auto",
-    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
-)
+@wallet_options("Pay from this wallet")
 @key_option
 @common
 def command(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount, msat
 from kitestring.base.errors import KitestringError, Reason
@@ -18,15 +19,7 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.argument("amount_sat", type=Sats(), required=False)
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
-@click.option(
-    "--wallet", metavar="URI", help="Pay from this wallet: env:NAME, file:PATH, - (standard input), or a link."
-)
-@click.option(
-    "--encryption",
-    type=click.Choice(["auto", "nip44", "legacy"]),
-    default="auto",
-    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
-)
+@wallet_options("Pay from this wallet")
 @click.option("--description", default="", help="A word to the payee of an offer.")
 @key_option
 @common
@@ -73,23 +66,6 @@ def call_to_pay(shell: Shell, name: str, params: dict[str, Any], key: str) -> di
         if error.reason is Reason.SPENDING_STOPPED:
             error.message += "; `kitestring doctor` says why and what to do"
         raise
-
-
-def refuse_encryption(encryption: Encryption) -> None:
-    """Refuse the encryption of a connection where none is used."""
-    if encryption != "auto":
-        raise KitestringError(Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet")
-
-
-def refuse_key() -> None:
-    """Refuse an idempotency key: only the running service keeps its promise, and to rely on it here could pay twice."""
-    source = click.get_current_context().get_parameter_source("key")
-    if source is not click.core.ParameterSource.DEFAULT:
-        raise KitestringError(
-            Reason.MALFORMED,
-            "--idempotency-key is kept by the running service alone: leave it out with --wallet, and repeat a payment "
-            "with the same invoice, which a wallet pays once",
-        )
 
 
 def show_paid(shell: Shell, result: dict[str, Any]) -> None:

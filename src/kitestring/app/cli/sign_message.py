@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kitestring.app.cli.pay import refuse_encryption
+from kitestring.app.cli.at_wallet import refuse_encryption, wallet_options
 from kitestring.app.cli.shell import Shell, common
 
 if TYPE_CHECKING:
@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("sign-message")
 @click.argument("message")
-@click.option("--wallet", metavar="URI", help="Ask this wallet: env:NAME, file:PATH, - (standard input), or a link.")
-@click.option(
-    "--encryption",
-    type=click.Choice(["auto", "nip44", "legacy"]),
-    default="auto",
-    help="legacy is for a wallet that knows NIP-04 only and does not say so (default: auto).",
-)
+@wallet_options("Ask this wallet")
 @common
 def command(shell: Shell, message: str, wallet: str | None, encryption: Encryption) -> None:
     """Sign MESSAGE with the key of the running service's node, or of the node behind any wallet connection.

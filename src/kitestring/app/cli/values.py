@@ -15,6 +15,8 @@ from kitestring.base.text import MAX_LINE_CHARS, clean
 
 #: The largest amount whose millisatoshis JSON carries exactly: about 90,000 bitcoin.
 MAX_TYPED_SATS: Final = MAX_WHOLE // MSAT_PER_SAT
+#: The latest time that the service takes, as Unix seconds.
+MAX_UNIX_TIME: Final = 2**35
 #: A connection link, the longest text in a cell, has a few hundred characters, a code at most 5,000.
 MAX_CELL_CHARS: Final = 16_384
 
@@ -116,6 +118,37 @@ class MomentType(click.ParamType):  # type: ignore[type-arg]  # generic in newer
             raise click.BadParameter(
                 f"{value!r} is no time; write 12h, 30d, 52w, 90min or a day such as 2027-01-31", ctx, param
             ) from error
+
+
+class PastType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """``24h`` ago (min, h, d, w), a day ``2026-11-30`` (UTC; its end with ``whole_day``), or Unix seconds, as which it
+    is read."""
+
+    name = "time"
+
+    def __init__(self, *, whole_day: bool = False) -> None:
+        self._whole_day = whole_day
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        text = str(value)
+        if _WHOLE.fullmatch(text) and int(text) <= MAX_UNIX_TIME:
+            return int(text)
+        length_s = _length_s(text)
+        if length_s:
+            return max(0, int(time.time()) - length_s)
+        import calendar
+
+        try:
+            begin = calendar.timegm(time.strptime(text, "%Y-%m-%d"))
+        except ValueError as error:
+            raise click.BadParameter(
+                f"{value!r} is no time; write 24h, 30d, 52w, 90min, a day such as 2026-11-30, or Unix seconds",
+                ctx,
+                param,
+            ) from error
+        return max(0, begin + _UNITS_S["d"] - 1 if self._whole_day else begin)
 
 
 def _length_s(text: str) -> int:

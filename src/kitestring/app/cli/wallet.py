@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from shlex import quote
@@ -115,16 +114,15 @@ def _paid_by(
         )
         raise
     except KitestringError as error:
-        if error.reason is Reason.PAYMENT_IN_FLIGHT and "payment_hash" in error.details and _is_connection(uri):
-            shell.note(_look_up(source, str(error.details["payment_hash"])))
+        if error.reason is Reason.PAYMENT_IN_FLIGHT and "payment_hash" in error.details:
+            found_out = f"kitestring lookup {error.details['payment_hash']} --wallet {named(source)}"
+            shell.note(f"to look it up: {found_out}")
         raise
 
 
-def _look_up(source: str, payment_hash: str) -> str:
-    """Say how the end of a payment is found out later. A link that was typed is not repeated: it is a secret."""
-    named = source if source.startswith(("env:", "file:")) else "URI"
-    params = json.dumps({"payment_hash": payment_hash})
-    return f"to look it up: kitestring call lookup_invoice {quote(params)} --wallet {quote(named)}"
+def named(source: str) -> str:
+    """``source`` as it is typed in the next command; a link that was typed is not repeated: it is a secret."""
+    return quote(source) if source.startswith(("env:", "file:")) else "URI"
 
 
 def _is_connection(uri: str) -> bool:
@@ -175,7 +173,7 @@ def _opened(shell: Shell, uri: str, encryption: Encryption) -> Wallet:
 def balance_of(shell: Shell, source: str, encryption: Encryption = "auto") -> dict[str, Any]:
     """The balance and the budget of any wallet that the SDK can open, as far as it tells them. Raises KitestringError,
     also where it tells neither."""
-    return _asked(shell, source, encryption, _look)
+    return asked(shell, source, encryption, _look)
 
 
 async def _look(wallet: Wallet) -> dict[str, Any]:
@@ -221,7 +219,7 @@ def receive_by(
     from kitestring.base.money import sat
 
     amount = None if amount_sat is None else sat(amount_sat)
-    link = _asked(shell, source, encryption, lambda wallet: wallet.receive(amount, description))
+    link = asked(shell, source, encryption, lambda wallet: wallet.receive(amount, description))
     return {
         "bip321": link.uri,
         "bolt11": link.invoice.bolt11,
@@ -236,17 +234,17 @@ def call_of(
     encryption: Encryption = "auto",
 ) -> dict[str, Any]:  # fmt: skip
     """The result of a method of a wallet connection. Raises KitestringError."""
-    return _asked(shell, source, encryption, lambda wallet: wallet.call(method, params, timeout_s=timeout_s))
+    return asked(shell, source, encryption, lambda wallet: wallet.call(method, params, timeout_s=timeout_s))
 
 
 def signed_by(shell: Shell, source: str, message: str, encryption: Encryption = "auto") -> dict[str, Any]:
     """A text, signed by the node of any wallet that the SDK can open. Raises KitestringError."""
-    signature = _asked(shell, source, encryption, lambda wallet: wallet.sign_message(message))
+    signature = asked(shell, source, encryption, lambda wallet: wallet.sign_message(message))
     return {"message": message, "signature": signature}
 
 
-def _asked(shell: Shell, source: str, encryption: Encryption, ask: Callable[[Wallet], Awaitable[A]]) -> A:
-    """The answer to a question that pays nothing."""
+def asked(shell: Shell, source: str, encryption: Encryption, ask: Callable[[Wallet], Awaitable[A]]) -> A:
+    """The answer of any wallet that the SDK can open to a question that pays nothing. Raises KitestringError."""
     import asyncio
 
     uri = read_secret(shell, source)

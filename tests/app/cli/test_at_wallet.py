@@ -1,0 +1,53 @@
+"""What the running service alone can do is refused at a wallet, and the other way round, before anybody is asked."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from kitestring.base.errors import KitestringError, Reason
+from tests.kit.app.console import commands, run
+from tests.kit.codec.invoices import invoice
+
+PREIMAGE = "5a" * 32
+HASH = sha256(bytes.fromhex(PREIMAGE)).hexdigest()
+#: Commands that ask the service or a wallet, with what they need.
+EITHER = {
+    "pay": (invoice(),), "keysend": ("02" + "ab" * 32, "5"), "balance": (), "invoice": ("21",), "transactions": (),
+    "lookup": (HASH,), "info": (), "sign-message": ("tea",), "hold create": ("21", "--payment-hash", HASH),
+    "hold settle": (HASH, PREIMAGE), "hold cancel": (HASH,),
+}  # fmt: skip
+KEYED = [words for words in EITHER if any(one.name == "key" for one in commands()[words].params)]
+
+
+@pytest.mark.parametrize("words", EITHER)
+def test_an_encryption_without_a_wallet_is_refused(words: str) -> None:
+    with pytest.raises(KitestringError, match="name it with --wallet"):
+        run(commands()[words], *EITHER[words], "--encryption", "legacy")
+
+
+@pytest.mark.parametrize("words", EITHER)
+def test_a_wallet_is_named_everywhere_in_the_same_forms(words: str) -> None:
+    with pytest.raises(KitestringError, match="the environment variable NO_SUCH is not set"):
+        run(commands()[words], *EITHER[words], "--wallet", "env:NO_SUCH")
+
+
+@pytest.mark.parametrize("words", KEYED)
+def test_an_idempotency_key_is_no_promise_of_a_wallet(words: str) -> None:
+    asked = (*EITHER[words], "--wallet", "env:NO_SUCH", "--idempotency-key", "k")
+    with pytest.raises(KitestringError, match="leave it out with --wallet, and ") as caught:
+        run(commands()[words], *asked)
+    assert caught.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "sentence"),
+    [
+        ("transactions", ("--account", "bob"), "--account is one of the running service: leave it out with --wallet"),
+        ("hold create", ("--blocks", "144"), "leave --blocks out with --wallet"),
+    ],
+)
+def test_an_option_that_no_wallet_can_do_is_refused(words: str, option: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(KitestringError, match=sentence):
+        run(commands()[words], *EITHER[words], "--wallet", "env:NO_SUCH", *option)
