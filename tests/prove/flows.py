@@ -184,6 +184,21 @@ async def _resolves(stage: Stage) -> None:
     await stage.until(is_settled, "a late truth was never booked")
 
 
+async def _is_edited(stage: Stage) -> None:
+    """The owner lowers the budget of a connection that pays: this payment ends, and counts against the next one."""
+    stage.pay("pay", stage.bill("bill", Script(settles_after_s=3)))
+
+    async def is_claimed() -> bool:
+        return await stage.service.state(stage.bills["bill"][1]) != ""
+
+    await stage.until(is_claimed, "the payment was never claimed")
+    budget = {"limit_msat": 2 * AMOUNT, "period": "never"}
+    await command(stage, "connection_edit", "edit", name="app", budgets=[budget])
+    stage.pay("next", stage.bill("next"))
+    await stage.told("pay")
+    await stage.told("next")
+
+
 async def _transfers(stage: Stage) -> None:
     await command(stage, "account_fund", "fund", account="shop", amount_msat=AMOUNT)
 
@@ -488,6 +503,7 @@ FLOWS: Final = (
     Flow("receive by offer", _is_paid_by_offer, {"shop": AMOUNT}, {"offer": "ok"}),
     Flow("receive unasked", _receives_unasked),
     Flow("refused", _is_refused, {}, {"pay": "QUOTA_EXCEEDED"}),
+    Flow("edited", _is_edited, {"purse": COST}, {"pay": "ok", "next": "QUOTA_EXCEEDED"}, ("bill",)),
     Flow("resolve", _resolves, {"purse": COST}, {"pay": "INTERNAL"}, ("bill",)),
     Flow("transfer", _transfers, {"shop": AMOUNT}),
     Flow("expiry", _expires, {}, {"sell": "ok"}),

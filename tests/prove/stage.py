@@ -334,7 +334,7 @@ async def _hears(stage: Stage) -> None:
     assert max((heard.count(one) for one in expected), default=0) <= 1 + stage.lives
 
 
-async def command(stage: Stage, name: str, key: str, **params: Any) -> Any:
+async def command(stage: Stage, name: str, key: str, /, **params: Any) -> Any:
     """An owner's command by a fixed key, as whoever is not answered repeats it; a refusal is an answer too."""
     try:
         return await stage.service.command(name, key, **params)

@@ -362,6 +362,10 @@ class _StoppedDesk(LedgerDesk, Managing):
         """Told to no relay before the next start."""
         return ()
 
+    def live_relays(self) -> list[str]:
+        """No relay is connected before the next start."""
+        return []
+
 
 def _stopped_commands(desk: _StoppedDesk) -> OwnerCommands[Managing]:
     fitting = {name: spec for name, spec in all_commands().items() if isinstance(spec, Read | Manage)}

@@ -117,7 +117,9 @@ async def test_another_value_for_a_name_that_is_taken_is_refused_and_changes_not
     refused = await office.refused("connect", "k2", name="my app", **other)
     assert (refused.reason, refused.exit_code, refused.details["differs"]) == (Reason.CONFLICT, 2, differs)
     assert f"with another {' and another '.join(differs)}" in refused.message
-    assert "kitestring revoke 'my app'" in refused.message
+    is_edited = not {"account", "encryption", "Lightning Address"} & set(differs)
+    way = "kitestring connection edit 'my app'" if is_edited else "kitestring revoke 'my app'"
+    assert way in refused.message
     assert await made(office) == before
 
 
@@ -308,7 +310,10 @@ async def test_what_has_ended_or_never_was_is_not_relinked(office: Office) -> No
     await office.run("connect", name="alice", expires_in_s=60)
     office.rig.clock.advance(61)
     ended = await office.refused("connection_relink", "k2", name="alice")
-    assert (ended.reason, "kitestring revoke alice" in ended.message) == (Reason.CONNECTION_ENDED, True)
+    assert (ended.reason, "kitestring connection edit alice --expires" in ended.message) == (
+        Reason.CONNECTION_ENDED,
+        True,
+    )
     assert (await office.refused("connection_relink", "k3", name="bob")).reason is Reason.UNKNOWN_TARGET
 
 

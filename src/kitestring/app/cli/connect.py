@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import BudgetType, Moment, MomentType, Sats, amount, budget, msat, when
 from kitestring.base.errors import KitestringError, Reason
+
+PRESETS: Final = ("read-only", "receive-only", "pay", "full")
 
 
 @click.command("connect")
@@ -18,7 +20,7 @@ from kitestring.base.errors import KitestringError, Reason
 @click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
 @click.option(
     "--preset",
-    type=click.Choice(["read-only", "receive-only", "pay", "full"]),
+    type=click.Choice(PRESETS),
     help="A usual list of methods in one word; pay needs a budget.",
 )
 @click.option(

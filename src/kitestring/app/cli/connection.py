@@ -14,7 +14,7 @@ from kitestring.app.cli.values import amount, budget, table, when
 
 @click.group("connection", cls=Group)
 def command() -> None:
-    """One wallet connection: see how it fares, give it a new link."""
+    """One wallet connection: see how it fares, change it, give it a new link."""
 
 
 @command.command("show")
@@ -30,11 +30,11 @@ def show(shell: Shell, name: str) -> None:
     last = "" if found["last_used_at"] is None else f"; last used {when(found['last_used_at'])}"
     unused = last if found["used"] else link
     text = table(rows, ("relay", "brings requests", "shows it to apps", "its words"))
-    stands = "".join(f"\nbudget: {_stands(row)}" for row in found["budgets"])
-    shell.show(found, f"{describe(found)}{unused}{stands}\n\n{text}")
+    left = "".join(f"\nbudget: {stands(row)}" for row in found["budgets"])
+    shell.show(found, f"{describe(found)}{unused}{left}\n\n{text}")
 
 
-def _stands(row: dict[str, Any]) -> str:
+def stands(row: dict[str, Any]) -> str:
     """Say how a budget stands. A rolling one has no moment at which it renews: what was spent leaves it bit by bit."""
     renews = "" if row["renews_at"] is None or row["length_s"] else f", renews {when(row['renews_at'])}"
     whole = budget(row["limit_msat"], row["period"], row["length_s"])

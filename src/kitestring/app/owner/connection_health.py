@@ -7,7 +7,7 @@ from typing import Final
 from kitestring.app.owner.budgets import show_budgets
 from kitestring.app.owner.command import Ask, Call, Commands
 from kitestring.app.owner.connections import need_connection, show_grant
-from kitestring.app.owner.desk import Asking
+from kitestring.app.owner.desk import Asking, Managing, Reading
 from kitestring.app.owner.params import NameParams
 from kitestring.app.service.execute import Result
 from kitestring.base.grants import Grant
@@ -21,12 +21,16 @@ async def connection_show(desk: Asking, params: NameParams, _call: Call) -> Resu
     lacking, ``words`` are the relay's own.
     """
     grant = await need_connection(desk, params.name)
+    return {**await show_stored(desk, grant), "relays": await show_relays(desk, grant)}
+
+
+async def show_stored(desk: Reading, grant: Grant) -> Result:
+    """One connection as JSON, with its use and how its budgets stand: everything but its relays."""
     used = {"used": not grant.link_salt, "last_used_at": (await desk.store.last_uses()).get(grant.grant_id)}
-    budgets = await show_budgets(desk, grant)
-    return {**show_grant(grant), **used, "budgets": budgets, "relays": await _relays(desk, grant)}
+    return {**show_grant(grant), **used, "budgets": await show_budgets(desk, grant)}
 
 
-async def _relays(desk: Asking, grant: Grant) -> list[Result]:
+async def show_relays(desk: Asking | Managing, grant: Grant) -> list[Result]:
     """One row per relay of the link, in its order."""
     said = {normalise(word.relay): word for word in await desk.relay_words(grant)}
     live = {normalise(url) for url in desk.live_relays()}

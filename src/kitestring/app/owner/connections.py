@@ -59,6 +59,8 @@ _TERMS: Final = {
     "relays": "list of relays",
     "lud16": "Lightning Address",
 }
+#: Those of them that ``connection edit`` changes.
+_EDITED: Final = frozenset({"methods", "budgets", "per_payment_msat", "fee_cap_msat", "expires_at"})
 #: The names of ``PRESETS``.
 PresetName = Literal["read-only", "receive-only", "pay", "full"]
 
@@ -140,8 +142,8 @@ async def connection_relink(desk: Managing, params: NameParams, call: Call) -> C
     if not is_living(found, now):
         raise KitestringError(
             Reason.CONNECTION_ENDED,
-            f"{found.name!r} has expired, and a new link would not change that: run `kitestring revoke "
-            f"{quote(found.name)}`, and connect again",
+            f"{found.name!r} has expired, and a new link would not change that: run `kitestring connection edit "
+            f"{quote(found.name)} --expires 30d` first",
         )
     salt = desk.entropy(SALT_BYTES)
     anew = replace(
@@ -196,22 +198,44 @@ def spends(methods: Collection[str]) -> bool:
 
 def _check(params: ConnectParams) -> None:
     """Raise KitestringError for values that no connection can have."""
-    if plain_line(params.name) == OWNER_GRANT:
+    usable_name(params.name)
+    asked_methods(params.methods, params.preset)
+    if params.expires_at is not None and params.expires_in_s is not None:
+        raise KitestringError(Reason.MALFORMED, "a connection ends at a time or after a time, not both")
+    if params.lud16 is not UNSET and not _is_lightning_address(params.lud16):
+        raise KitestringError(
+            Reason.MALFORMED, "a Lightning Address looks like name@domain, such as alice@example.com, in lower case"
+        )
+
+
+def usable_name(name: str) -> str:
+    """``name``, if a connection can have it. Raises KitestringError."""
+    if plain_line(name) == OWNER_GRANT:
         raise KitestringError(Reason.MALFORMED, f"the name {OWNER_GRANT!r} is the owner's own: choose another one")
-    if params.preset is not UNSET and params.methods is not UNSET:
+    return name
+
+
+def asked_methods(methods: list[str] | UnsetType, preset: PresetName | UnsetType) -> frozenset[str] | UnsetType:
+    """The methods that are asked for, by their names or by a preset; UNSET where nothing is said of them. Raises
+    KitestringError for both at once, for none and for one that there is not."""
+    if preset is not UNSET and methods is not UNSET:
         raise KitestringError(Reason.MALFORMED, "a connection has a preset or a list of methods, not both")
-    methods = nwc_methods() if params.methods is UNSET else tuple(params.methods)
+    if methods is UNSET:
+        return UNSET if preset is UNSET else frozenset(preset_methods(preset))
     # What packages add is never part of everything: its owner names it.
     known = (*nwc_methods(), *(plugin.needs for plugin in load_plugins().values()))
     unknown = sorted(set(methods) - set(known))
     if unknown or not methods:
         wrong = f"{unknown[0]!r} is no method" if unknown else "a connection needs a method"
         raise KitestringError(Reason.MALFORMED, f"{wrong}; there are {', '.join(known)}")
-    if params.expires_at is not None and params.expires_in_s is not None:
-        raise KitestringError(Reason.MALFORMED, "a connection ends at a time or after a time, not both")
-    if params.lud16 is not UNSET and not _is_lightning_address(params.lud16):
+    return frozenset(methods)
+
+
+def need_budget(preset: PresetName | UnsetType, budgets: Collection[Budget]) -> None:
+    """Raise KitestringError for a preset that needs a budget where there is none."""
+    if preset is not UNSET and PRESETS[preset].needs_budget and not budgets:
         raise KitestringError(
-            Reason.MALFORMED, "a Lightning Address looks like name@domain, such as alice@example.com, in lower case"
+            Reason.MALFORMED, f"the preset {preset} needs a budget: say --budget 5000/day, or take --preset full"
         )
 
 
@@ -249,10 +273,10 @@ def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Grant:
     """``grant`` with everything that ``params`` name. Raises KitestringError for relays that are not the service's, and
     for a preset that needs a budget where there is none."""
     ends_at = params.expires_at if params.expires_in_s is None else grant.created_at + params.expires_in_s
-    methods = params.methods if params.preset is UNSET else preset_methods(params.preset)
+    methods = asked_methods(params.methods, params.preset)
     asked = replace(
         grant,
-        methods=grant.methods if methods is UNSET else frozenset(methods),
+        methods=grant.methods if methods is UNSET else methods,
         account_id=grant.account_id if params.account is UNSET else params.account,
         budgets=_budgets(params) or grant.budgets,
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
@@ -262,10 +286,7 @@ def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Grant:
         relays=grant.relays if params.relays is UNSET else _own_relays(desk, params.relays),
         lud16=grant.lud16 if params.lud16 is UNSET else params.lud16,
     )
-    if params.preset is not UNSET and PRESETS[params.preset].needs_budget and not asked.budgets:
-        raise KitestringError(
-            Reason.MALFORMED, f"the preset {params.preset} needs a budget: say --budget 5000/day, or take --preset full"
-        )
+    need_budget(params.preset, asked.budgets)
     return asked
 
 
@@ -282,15 +303,19 @@ def _own_relays(desk: Managing, named: Collection[str]) -> tuple[str, ...]:
 def _need_same(found: Grant, wanted: Grant) -> None:
     """Raise KitestringError(CONFLICT) where something is ``wanted`` that ``found`` has not: who goes on with the old
     connection believes in limits that are not there."""
-    differs = [words for field, words in _TERMS.items() if getattr(found, field) != getattr(wanted, field)]
+    differs = {field: words for field, words in _TERMS.items() if getattr(found, field) != getattr(wanted, field)}
     if differs:
+        name, words = quote(found.name), list(differs.values())
+        way = (
+            f"change it by `kitestring connection edit {name}`, or choose another name"
+            if differs.keys() <= _EDITED
+            else f"choose another name, or run `kitestring revoke {name}` first, and its app needs the new link"
+        )
         raise KitestringError(
             Reason.CONFLICT,
-            f"{found.name!r} exists already, with another {' and another '.join(differs)}, and was left as it is: "
-            f"choose another name, or run `kitestring revoke {quote(found.name)}` first, and its app needs "
-            "the new link",
+            f"{found.name!r} exists already, with another {' and another '.join(words)}, and was left as it is: {way}",
             connection_id=found.grant_id,
-            differs=differs,
+            differs=words,
         )
 
 

@@ -170,6 +170,10 @@ class Managing(Reading, Protocol):
         """The words of each relay about a connection, after a moment; nothing where no service runs."""
         ...
 
+    def live_relays(self) -> list[str]:
+        """The relays that bring us requests; none where no service runs."""
+        ...
+
 
 class Operating(Asking, Managing, Protocol):
     """Managing that looks at the node: moving the node's money between accounts, and the operator's own word."""

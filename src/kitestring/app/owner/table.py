@@ -38,6 +38,7 @@ TABLE: Final = (
     CommandRow("connections", "connections", "connections", "List the wallet connections."),
     CommandRow("revoke", "connections", "revoke", "End a wallet connection for ever."),
     CommandRow("connection_show", "connection_health", "connection show"),
+    CommandRow("connection_edit", "connection_edits", "connection edit"),
     CommandRow("connection_relink", "connections", "connection relink"),
     CommandRow("approvals", "approvals", "approvals", "Show who asks for money and waits for your word."),
     CommandRow("approve", "approvals", "approve", "Say yes: once, with a budget, or always."),
@@ -83,7 +84,7 @@ TABLE: Final = (
 )
 #: The line of each group of commands; of a group inside a group, by both words, the help alone.
 GROUPS: Final = {
-    "connection": "One wallet connection: show, relink.",
+    "connection": "One wallet connection: show, edit, relink.",
     "debit": "Money that others take from you, and you from others.",
     "account": "Sub-accounts: create, list, fund.",
     "hold": "Hold invoices: create, settle, cancel, list.",

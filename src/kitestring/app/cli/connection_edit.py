@@ -1,0 +1,115 @@
+"""``kitestring connection edit``: other limits, methods, end or name for a connection whose app keeps its link."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+
+from kitestring.app.cli.connect import PRESETS, describe
+from kitestring.app.cli.connection import stands
+from kitestring.app.cli.shell import Shell, common, key_option
+from kitestring.app.cli.values import (
+    BudgetType,
+    Moment,
+    MomentType,
+    Sats,
+    amount,
+    budget,
+    budget_params,
+    label,
+    msat,
+    when,
+)
+
+_NONE: Final = "none"
+_NEVER: Final = "never"
+
+
+class _SatsOrNone(Sats):
+    """As :class:`Sats`; 0 for the word that takes a limit away."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return 0 if value == _NONE else super().convert(value, param, ctx)
+
+
+class _MomentOrNever(MomentType):
+    """As :class:`MomentType`; neither a time nor a length for the word that takes an end away."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
+        return Moment(None, None) if value == _NEVER else super().convert(value, param, ctx)
+
+
+@click.command("edit")
+@click.argument("name")
+@click.option(
+    "--budget", "limits", type=BudgetType(), multiple=True, metavar="SAT/PERIOD",
+    help="A budget in place of those it has, such as 5000/week; may repeat, and each has to cover a payment.",
+)  # fmt: skip
+@click.option("--no-budget", is_flag=True, help="No budget limit any more.")
+@click.option(
+    "--per-payment", type=_SatsOrNone(), metavar="SAT|none", help="The most that one payment may cost with its fee."
+)
+@click.option(
+    "--max-fee", "--fee-cap", "max_fee", type=_SatsOrNone(), metavar="SAT|none",
+    help="The most that routing one may cost (none: fees.cap_ppm).",
+)  # fmt: skip
+@click.option(
+    "--expires", type=_MomentOrNever(), metavar="WHEN|never",
+    help="When it ends: 30d or 12h from now, or a day such as 2027-01-31.",
+)  # fmt: skip
+@click.option("--methods", metavar="LIST", help="What it may do from now on, separated by commas.")
+@click.option("--preset", type=click.Choice(PRESETS), help="A usual list of methods in one word; pay needs a budget.")
+@click.option("--name", "new_name", metavar="NEW", help="Another name in your lists.")
+@key_option
+@common
+def command(
+    shell: Shell, name: str, limits: tuple[tuple[int, str, int], ...], no_budget: bool, per_payment: int | None,
+    max_fee: int | None, expires: Moment | None, methods: str | None, preset: str | None, new_name: str | None,
+    key: str,
+) -> None:  # fmt: skip
+    """Change limits, methods, end or name of the connection NAME.
+
+    Its app keeps its link. What is left out stays as it is, and what was spent stays counted where the period of the
+    budget is as long; another one begins with nothing spent. A payment that is under way is not touched; the next one
+    is held against the new limits.
+    """
+    if limits and no_budget:
+        raise click.UsageError("--budget and --no-budget say the opposite: choose one of them")
+    params: dict[str, Any] = {"name": name}
+    if limits or no_budget:
+        params["budgets"] = [budget_params(one) for one in limits]
+    for member, typed in (("per_payment_msat", per_payment), ("fee_cap_msat", max_fee)):
+        if typed is not None:
+            params[member] = msat(typed) or None
+    if expires is not None:
+        params |= {"expires_at": None} if expires.expires_in_s is None else {"expires_in_s": expires.expires_in_s}
+        if expires.expires_at is not None:
+            params["expires_at"] = expires.expires_at
+    if methods is not None:
+        params["methods"] = methods.replace(",", " ").split()
+    params |= {member: value for member, value in (("preset", preset), ("new_name", new_name)) if value is not None}
+    if len(params) == 1:
+        raise click.UsageError("say what to change, such as --budget 5000/week")
+    result = shell.call("connection_edit", params, key)
+    changes = [_line(field, change["before"], change["after"]) for field, change in result["changed"].items()]
+    left = [f"budget: {stands(row)}" for row in result["budgets"]]
+    shell.show(result, "\n".join([*(changes or ["it is so already"]), f"connection {describe(result)}", *left]))
+
+
+def _line(field: str, before: Any, after: Any) -> str:
+    """One change: its value before, and after."""
+    if field == "methods":
+        parts = [f"{'+' if one in after else '-'}{one}" for one in sorted(set(before) ^ set(after))]
+        return f"methods: {' '.join(parts)}"
+    return f"{label(field)}: {_said(field, before)} → {_said(field, after)}"
+
+
+def _said(field: str, value: Any) -> str:
+    if field == "budgets":
+        return " and ".join(budget(**one) for one in value) or "no budget limit"
+    if field == "expires_at":
+        return _NEVER if value is None else when(value)
+    if field.endswith("_msat"):
+        return _NONE if value is None else amount(value)
+    return str(value)
