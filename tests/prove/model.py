@@ -77,6 +77,8 @@ class Model(Books):
         is_ours = made is not None and made.state == "open"
         if not paid.key and (is_ours != paid.internal or (made and paid.internal and not _is_payable(made, paid))):
             return "Stale"
+        if made is not None and made.state == "settled" and not paid.internal:
+            return "invoice_taken"
         return self._not_now(paid, tx) or self._over_budget(tx.charges)
 
     def _not_now(self, paid: Paid, tx: ClaimPayment) -> str | None:

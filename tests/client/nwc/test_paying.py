@@ -219,8 +219,8 @@ async def test_a_relay_that_refuses_a_payment_does_not_make_it_failed() -> None:
     ],
 )
 async def test_a_plain_refusal_stands_and_keeps_the_wallets_words(code: str, reason: Reason) -> None:
-    """It is told at once: a look-up would be refused in the same way."""
-    error = await refused(script(pay_invoice=(code, "not today")), PATIENT)
+    """It is told at once, where nothing shows that another program's order is under way."""
+    error = await refused(script(pay_invoice=(code, "not today"), lookup_invoice=("NOT_FOUND", "")), PATIENT)
     assert error.reason is reason
     assert code in {error.details["code"], error.details.get("raw_code")}
     assert "not today" in error.message

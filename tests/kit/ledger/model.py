@@ -62,6 +62,8 @@ class Model:
             return "Joined"
         if paid.hash_name in self.invoices and paid.hash_name not in self.credited:
             return "Stale"
+        if paid.hash_name in self.invoices:
+            return "invoice_taken"
         if not self.has_place(paid.account, places, most):
             return "rate_limited"
         total = paid.amount + paid.cap
