@@ -49,7 +49,7 @@ LATENCY_MS = 400
 CUT = {
     "keysend": 50,
     "bundle": 50,
-    "hold invoice": 20,
+    "hold invoice": 1,
     "notification": 20,
 }
 NODE = f"sandbox://?balance_sat=100000000&latency_ms={LATENCY_MS}"
