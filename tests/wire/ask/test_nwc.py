@@ -364,10 +364,10 @@ def test_an_outgoing_entry_with_its_proof_is_settled_whatever_its_state_says(sta
 
 
 @pytest.mark.parametrize("state", ["failed", "pending"])
-def test_the_preimage_of_an_entry_without_an_invoice_proves_nothing_that_its_state_denies(state: str) -> None:
-    """It was a keysend, whose payer has drawn the preimage."""
+def test_what_an_entry_without_an_invoice_shows_and_denies_is_neither_paid_nor_failed(state: str) -> None:
+    """Of a keysend the payer has drawn the preimage; of any other payment it is the proof."""
     (row,) = listed({**ROW, "state": state, "preimage": PREIMAGE})
-    assert (row.state, row.preimage) == (state, "")
+    assert (row.state, row.preimage) == ("pending", "")
     (row,) = listed({**ROW, "state": state, "preimage": PREIMAGE, "settled_at": NOW})
     assert (row.state, row.preimage) == ("settled", PREIMAGE)
 

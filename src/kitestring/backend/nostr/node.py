@@ -414,13 +414,11 @@ async def _introduced(client: NwcClient) -> tuple[Info, Capabilities]:
 
 async def _proven(client: NwcClient, payment_hash: str, settled: Settled) -> LookupAnswer:
     """``settled`` where the preimage means that the payee was paid. That of a keysend is our own, and may be shown
-    while the payment is on its way: a record without an invoice has to say when it was settled, or that it failed."""
+    while the payment is on its way: a record without an invoice has to say when it was settled."""
     try:
         row = await client.lookup_invoice(payment_hash)
     except KitestringError as failure:
         return Unknown(failure.message)
-    if row.state is TransactionState.FAILED and not _shows_its_end(row):
-        return Failed("its record says failed", attempt_at=row.created_at or None)
     return settled if _shows_its_end(row) else InFlight()
 
 

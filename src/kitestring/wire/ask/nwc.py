@@ -277,10 +277,12 @@ def _read_entry(entry: object, asked_msat: Msat | None = None) -> o.Transaction:
     payment_hash, preimage = hex_in(entry, "payment_hash"), hex_in(entry, "preimage")
     direction = o.Direction.OUTGOING if entry.get("type") == "outgoing" else o.Direction.INCOMING
     state = _STATES.get(text_in(entry, "state", MAX_CODE_CHARS).lower())
-    # Whoever pays a key has drawn the preimage, and a wallet may show it before it is paid: then the state counts.
-    is_proof = bool(text_in(entry, "invoice", MAX_TEXT_CHARS) or state is None or settled_at)
-    if direction is o.Direction.OUTGOING and is_proof and preimage_fits(preimage, payment_hash):
-        state = o.TransactionState.SETTLED
+    if direction is o.Direction.OUTGOING and preimage_fits(preimage, payment_hash):
+        # Whoever pays a key has drawn the preimage, and a wallet may show it before it is paid. Of an entry without an
+        # invoice nobody knows whether it is such a payment: what its state denies is not known, and no failure.
+        is_denied = state not in {None, o.TransactionState.SETTLED} and not settled_at
+        is_proof = text_in(entry, "invoice", MAX_TEXT_CHARS) or not is_denied
+        state = o.TransactionState.SETTLED if is_proof else o.TransactionState.PENDING
     elif state is None:  # older wallets have none
         state = o.TransactionState.SETTLED if settled_at else o.TransactionState.PENDING
     return o.Transaction(
