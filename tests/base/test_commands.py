@@ -53,7 +53,7 @@ INVOICES = st.builds(
 )  # fmt: skip
 QUESTIONS = st.builds(
     AskOffer, offer_id=TEXT, amount_msat=PERHAPS_MONEY, payer_data=TEXTS, description=TEXT, expiry_s=SECONDS,
-    zap=st.booleans(), amountless=st.booleans(),
+    zap=st.text(max_size=50), amountless=st.booleans(),
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
-from kitestring.client.exchange import FILE_NAME, FRESH_S, RETRY_S, ExchangeRates
+from kitestring.client.exchange import AT_ONCE_S, FILE_NAME, FRESH_S, RETRY_S, ExchangeRates
 from kitestring.codec.tickers import own_ticker
 from kitestring.policy.exchange import MAX_AGE_S
 from kitestring.transport.fetch import Fetcher
@@ -31,6 +31,8 @@ def rates(
 
 
 async def refusal(asked: ExchangeRates, currency: str = "EUR") -> str:
+    """Why nothing is priced, by the newest answers."""
+    await asked.look(currency)
     with pytest.raises(KitestringError) as caught:
         await asked.rate(currency)
     assert caught.value.reason is Reason.UNAVAILABLE
@@ -59,11 +61,28 @@ async def test_sources_are_asked_once_for_all_who_want_to_know_and_not_again_whi
         assert {await asked.rate("EUR"), *first} == {first[0]}
         assert [one.asked for one in two] == [["EUR"], ["EUR"]]
         await asked.rate("JPY")
-        clock.advance(1)
+        clock.advance(AT_ONCE_S)
         two[0].says = two[1].says = price("98000")
         assert (await asked.rate("EUR")).price == 98_000
         assert first[0].price == 97_050  # what was priced with it stays as it was
     assert two[0].asked == ["EUR", "JPY", "EUR"]
+
+
+async def test_a_rate_of_the_last_minutes_is_told_at_once_and_a_newer_one_is_asked_for_behind_it() -> None:
+    clock = ManualClock()
+    async with exchanges("97000", "97100") as two:
+        asked = rates(two, clock)
+        first = await asked.rate("EUR")
+        clock.advance(FRESH_S)
+        two[0].says = two[1].says = price("98000")
+        assert {await asked.rate("EUR") for _ in range(3)} == {first}
+        await asked.look("EUR")  # waits for what is asked for already
+        assert (await asked.rate("EUR")).price == 98_000
+        assert two[0].asked == ["EUR", "EUR"]
+        clock.advance(FRESH_S)
+        await asked.rate("EUR")
+        await asked.close()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
 @pytest.mark.parametrize(

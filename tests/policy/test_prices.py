@@ -95,8 +95,8 @@ def test_offers_that_are_not_open_say_so() -> None:
 
 
 def test_zaps_are_refused_after_the_amount() -> None:
-    assert refused(TIPS, ask(1, zap=True)).reason is Reason.UNSUPPORTED
-    assert refused(TIPS, ask(zap=True)).reason is Reason.AMOUNT_OUT_OF_RANGE
+    assert refused(TIPS, ask(1, zap="{}")).reason is Reason.UNSUPPORTED
+    assert refused(TIPS, ask(zap="{}")).reason is Reason.AMOUNT_OUT_OF_RANGE
 
 
 @settings(max_examples=80, deadline=None)

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, TypeVar
 import msgspec
 
 from kitestring.base.budgets import Budget
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.destinations import Destination
 from kitestring.base.money import Msat, from_stored, to_stored
 from kitestring.base.rights import Right
@@ -89,7 +90,8 @@ class PayInvoice(Journaled, frozen=True, kw_only=True):
 class MakeInvoice(Journaled, frozen=True, kw_only=True):
     """Make an invoice into the caller's account. ``amount_msat`` None = amountless. ``metadata`` is JSON text.
 
-    ``offer_id`` and ``payer_data`` (texts by name) are set where it is the answer to :class:`AskOffer`.
+    ``offer_id``, ``payer_data`` (texts by name), ``zap`` and the ``rate`` of the price are set where it is the answer
+    to :class:`AskOffer`.
     """
 
     right: ClassVar = Right.RECEIVE
@@ -102,6 +104,8 @@ class MakeInvoice(Journaled, frozen=True, kw_only=True):
     metadata: str = ""
     offer_id: str = ""
     payer_data: dict[str, str] = {}
+    zap: str = ""
+    rate: ExchangeRate | None = None
 
 
 class MakeHoldInvoice(MakeInvoice, frozen=True, kw_only=True):
@@ -143,7 +147,8 @@ class AskOffer(Journaled, frozen=True, kw_only=True):
     """Make the invoice that an offer promises to everybody, into the offer's account; the caller may be a stranger.
 
     ``amount_msat`` None = the payer names none; ``amountless``: an invoice without an amount is welcome then.
-    ``payer_data`` holds what the payer tells, as texts by name; ``zap`` says that a zap request came along.
+    ``payer_data`` holds what the payer tells, as texts by name; ``zap`` is the zap request (NIP-57) that came along, as
+    it was received, "" for none.
     """
 
     right: ClassVar = Right.RECEIVE
@@ -153,7 +158,7 @@ class AskOffer(Journaled, frozen=True, kw_only=True):
     payer_data: dict[str, str] = {}
     description: str = ""
     expiry_s: int = DEFAULT_EXPIRY_S
-    zap: bool = False
+    zap: str = ""
     amountless: bool = False
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
+import msgspec
+
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.money import ZERO, Msat
@@ -95,24 +97,52 @@ class OfferState(StrEnum):
     """Whether an offer can be paid. Invoices that were given out can be paid in every state."""
 
     OPEN = "open"
+    OFF = "off"  # switched off by its owner for now
     MOVED = "moved"  # forwards to ``latest``, or has ended where there is none
     DELETED = "deleted"  # unknown to whoever asks
 
 
 #: A deleted offer never comes back: its code may be anywhere, and whoever asks it is told that there is none.
 OFFER_STEPS: Final[dict[OfferState, frozenset[OfferState]]] = {
-    OfferState.OPEN: frozenset({OfferState.MOVED, OfferState.DELETED}),
+    OfferState.OPEN: frozenset({OfferState.OFF, OfferState.MOVED, OfferState.DELETED}),
+    OfferState.OFF: frozenset({OfferState.OPEN, OfferState.MOVED, OfferState.DELETED}),
     OfferState.MOVED: frozenset({OfferState.DELETED}),
     OfferState.DELETED: frozenset(),
 }
 
 
+class Pricing(StrEnum):
+    """The way to the price of an offer."""
+
+    SPONTANEOUS = "spontaneous"  # the payer names it
+    FIXED = "fixed"  # it stands in the code
+    VARIABLE = "variable"  # whoever asks is told: it may be another one tomorrow
+
+
+#: Offers whose id begins so take zaps, which the payer sees in the code.
+ZAP_PREFIX: Final = "zap"
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """The address at which the payments of an offer are told: as JSON in a POST, or by a GET of ``url`` as a template
+    (RFC 6570), which is the form that apps know from CLINK Manage."""
+
+    url: str
+    form: Literal["post", "get"] = "post"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A static payment code. ``price_msat`` None = spontaneous (the payer names the amount), else fixed.
+    """A static payment code.
+
+    ``price_msat`` is what it costs; a price in another currency is ``price_minor`` minor units of ``currency``. With
+    neither the payer names the amount, from ``min_msat`` to ``max_msat``. ``price_on_request`` keeps a price in sats
+    out of the code, so that it can be changed while the code stays as it is.
 
     ``latest`` is the noffer string a moved offer points to. ``relays`` are those inside its code, as it was made or
-    relinked: they are served for as long as the offer is open.
+    relinked: they are served for as long as the offer is open. From ``expires_at`` (Unix seconds) on nothing is sold.
+    ``creator`` is the public key of the app that made it over the pointer ``pointer_id`` (CLINK Manage), "" for the
+    owner's own.
     """
 
     offer_id: str
@@ -121,8 +151,27 @@ class Offer:
     price_msat: Msat | None = None
     min_msat: Msat | None = None
     max_msat: Msat | None = None
+    currency: str = ""
+    price_minor: int | None = None
+    price_on_request: bool = False
     payer_data: tuple[str, ...] = ()
     relays: tuple[str, ...] = ()
     state: OfferState = OfferState.OPEN
     latest: str = ""
+    expires_at: int | None = None
+    webhook: Webhook | None = None
+    creator: str = ""
+    pointer_id: str = ""
     created_at: int = 0
+
+    @property
+    def pricing(self) -> Pricing:
+        """The way to its price."""
+        if self.currency or self.price_on_request:
+            return Pricing.VARIABLE
+        return Pricing.SPONTANEOUS if self.price_msat is None else Pricing.FIXED
+
+    @property
+    def takes_zaps(self) -> bool:
+        """Whether its id promises that it takes zap requests."""
+        return self.offer_id.startswith(ZAP_PREFIX)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.outcomes import Outcome
 from kitestring.base.records import Message
 
@@ -24,6 +25,17 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Return after ``seconds`` of the monotonic clock."""
+        ...
+
+
+class CurrencyRates(Protocol):
+    """The worth of currencies."""
+
+    async def rate(self, currency: str) -> ExchangeRate:
+        """The rate at which something is priced now.
+
+        Raises KitestringError: malformed for no currency of ISO 4217, unavailable where the rate is stale or unknown.
+        """
         ...
 
 

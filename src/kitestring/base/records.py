@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.destinations import Destination
 from kitestring.base.invoices import Decision, InvoiceState, holders
 from kitestring.base.money import ZERO, Msat
@@ -103,7 +104,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One incoming invoice. ``request_id`` is the request that asked for it; a receipt reuses its ``reply_to``.
     ``preimage`` is set when we drew it ourselves, when the node told it at settlement, or with the decision to settle.
-    ``payer`` tells the payers of an offer apart, and says nothing about any of them.
+    ``payer`` tells the payers of an offer apart, and says nothing about any of them. ``zap`` is the zap request
+    (NIP-57) that it answers, as it was received, "" for none; ``rate`` is the one that it was priced with.
 
     ``hold_blocks`` above 0 makes it a hold invoice: so many blocks a payment leaves for the ``decision``. While it is
     accepted, the payment goes back at the height ``settle_deadline``; ``held_by`` is the payment of this service that
@@ -126,6 +128,8 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metadata: str = ""
     offer_id: str = ""
     payer_data: str = ""
+    zap: str = ""
+    rate: ExchangeRate | None = None
     request_id: str = ""
     received_msat: Msat | None = None
     settled_at: int | None = None

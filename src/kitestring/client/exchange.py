@@ -30,6 +30,9 @@ from kitestring.transport.fetch import FetchCaps, Fetcher
 FRESH_S: Final = 60
 #: The same after answers that gave no new rate: long enough that a crowd of buyers is no crowd of questions.
 RETRY_S: Final = 10
+#: Seconds for which a rate is told at once while the sources are asked behind it: the age at which CLINK Offers still
+#: sell at it.
+AT_ONCE_S: Final = 300
 #: Of one question: a payer waits for the price meanwhile. No ticker redirects.
 CAPS: Final = FetchCaps(total_s=8.0, body_bytes=MAX_ANSWER_BYTES, redirects=0)
 FILE_NAME: Final = "rates.json"
@@ -51,6 +54,10 @@ class Round(msgspec.Struct, frozen=True):
             return Refused(Reason.UNAVAILABLE, self.why)
         return in_use(self.good, now)
 
+    def is_told_at_once(self, now: int) -> bool:
+        """Whether nobody needs to wait for newer answers."""
+        return not self.why and self.good is not None and 0 <= now - self.good.at <= AT_ONCE_S
+
     def is_fresh(self, now: int) -> bool:
         """Whether nobody needs to be asked; after a step of the clock into the past somebody does."""
         is_new = not self.why and self.good is not None and self.good.at == self.asked_at
@@ -68,16 +75,30 @@ class ExchangeRates:
         self._file: Final = folder / FILE_NAME if folder is not None else None
         self._rounds: Final[dict[str, Round]] = {}
         self._asking: Final = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self._behind: Final[dict[str, asyncio.Task[Round]]] = {}
 
     async def rate(self, currency: str) -> ExchangeRate:
-        """The rate at which prices in a currency are made now.
+        """The rate at which prices in a currency are made now. One that is not older than :data:`AT_ONCE_S` is told at
+        once, and the sources are asked behind it.
 
         Raises KitestringError: malformed for no currency of ISO 4217, unavailable where the rate is stale or unknown.
         """
-        found = (await self.look(currency)).verdict(self._clock.now())
+        known, now = self._rounds.get(currency), self._clock.now()
+        if known is None or not known.is_told_at_once(now):
+            known = await self.look(currency)
+        elif not known.is_fresh(now):
+            self._look_behind(currency)
+        found = known.verdict(self._clock.now())
         if isinstance(found, Refused):
             raise KitestringError(found.reason, found.message)
         return found
+
+    async def close(self) -> None:
+        """Give up the questions that nobody waits for."""
+        behind = tuple(self._behind.values())
+        for task in behind:
+            task.cancel()
+        await asyncio.gather(*behind, return_exceptions=True)
 
     async def look(self, currency: str) -> Round:
         """The latest answers; the sources are asked where these are no longer fresh, once for all who wait. Raises
@@ -94,6 +115,12 @@ class ExchangeRates:
         """The currencies that somebody here has asked for since then (Unix seconds), the last one first."""
         rounds = sorted(self._read().values(), key=lambda round_: -round_.asked_at)
         return [round_.currency for round_ in rounds if round_.asked_at >= since]
+
+    def _look_behind(self, currency: str) -> None:
+        """Ask the sources while nobody waits, once at a time for each currency."""
+        if currency not in self._behind:
+            task = self._behind[currency] = asyncio.get_running_loop().create_task(self.look(currency))
+            task.add_done_callback(lambda _: self._behind.pop(currency, None))
 
     def _known(self, currency: str) -> Round | None:
         """The latest answers of these very sources: others say nothing about these."""

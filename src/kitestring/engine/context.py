@@ -13,10 +13,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from kitestring.base.commands import Journaled
-from kitestring.base.errors import KitestringError
+from kitestring.base.currency import ExchangeRate
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Backend
 from kitestring.base.plugins import MethodPlugin
-from kitestring.base.ports import Clock, Deliver, Encode, Entropy
+from kitestring.base.ports import Clock, CurrencyRates, Deliver, Encode, Entropy
 from kitestring.base.records import Node
 from kitestring.base.store import Store
 from kitestring.base.transactions import Tx
@@ -64,6 +65,13 @@ def _always() -> bool:
     return True
 
 
+class NoRates:
+    """The rates of a service without sources of any."""
+
+    async def rate(self, currency: str) -> ExchangeRate:
+        raise KitestringError(Reason.UNAVAILABLE, f"the rate of {currency} is not known: no source of rates is set")
+
+
 @dataclass(slots=True)
 class Context:
     """Injected once at start; the parts of the engine share it and own nothing else in common."""
@@ -87,6 +95,7 @@ class Context:
     without: frozenset[str] = frozenset()
     #: Methods of installed packages, by name.
     plugins: Mapping[str, MethodPlugin] = field(default_factory=dict)
+    rates: CurrencyRates = field(default_factory=NoRates)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     holds: HoldNews = field(default_factory=HoldNews)
     same_node: SameNode = field(init=False)

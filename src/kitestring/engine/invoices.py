@@ -217,6 +217,8 @@ class Invoices:
             metadata=command.metadata,
             offer_id=command.offer_id,
             payer_data=msgspec.json.encode(command.payer_data).decode() if command.payer_data else "",
+            zap=command.zap,
+            rate=command.rate,
             request_id=incoming.request_id,
             payer=_payer(incoming, command.offer_id),
             hold_blocks=_hold_blocks(command) if isinstance(command, MakeHoldInvoice) else 0,

@@ -11,9 +11,10 @@ import msgspec
 
 from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, DebitSession
 from kitestring.base.budgets import Budget
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.destinations import Bolt11, Destination, Keysend, invoice_text
 from kitestring.base.events import Event, EventKind
-from kitestring.base.grants import Account, Grant, Offer, OfferState
+from kitestring.base.grants import Account, Grant, Offer, OfferState, Webhook
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
@@ -33,7 +34,9 @@ APPROVAL_KINDS: Final = {kind.value: kind for kind in ApprovalKind}
 APPROVAL_STATES: Final = {state.value: state for state in ApprovalState}
 OFFER_STATES: Final = {state.value: state for state in OfferState}
 _read_keysend: Final = msgspec.json.Decoder(Keysend).decode
-_write_keysend: Final = msgspec.json.Encoder().encode
+_read_webhook: Final = msgspec.json.Decoder(Webhook).decode
+_read_rate: Final = msgspec.json.Decoder(ExchangeRate).decode
+_encoder: Final = msgspec.json.Encoder()
 EVENT_KINDS: Final = {kind.value: kind for kind in EventKind}
 
 REQUEST: Final = "request_id, wire, grant_id, command, reply_to, sent_at, received_at, payment_id"
@@ -49,8 +52,8 @@ CLAIMED: Final = (
 PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
     "invoice_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, created_at, expires_at,"
-    " state, preimage, description, description_hash, metadata, offer_id, payer_data, request_id, received_msat,"
-    " settled_at, internal, payer, hold_blocks, decision, settle_deadline, held_by, is_warned"
+    " state, preimage, description, description_hash, metadata, offer_id, payer_data, zap, rate, request_id,"
+    " received_msat, settled_at, internal, payer, hold_blocks, decision, settle_deadline, held_by, is_warned"
 )
 GRANT: Final = (
     "grant_id, name, wire, caller, service_pubkey, account_id, methods, budgets,"
@@ -60,7 +63,8 @@ GRANT: Final = (
 )
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
 OFFER: Final = (
-    "offer_id, label, account_id, price_msat, min_msat, max_msat, payer_data, relays, state, latest, created_at"
+    "offer_id, label, account_id, price_msat, min_msat, max_msat, currency, price_minor, price_on_request, payer_data,"
+    " relays, state, latest, expires_at, webhook, creator, pointer_id, created_at"
 )
 APPROVAL: Final = (
     "approval_id, kind, wire, caller, target, command, asked_at, expires_at, is_known, version, state, decided_at,"
@@ -130,7 +134,7 @@ def keysend_text(destination: Destination) -> str:
         case Bolt11():
             return ""
         case Keysend():
-            return _write_keysend(destination).decode()
+            return _write_json(destination)
         case _:
             assert_never(destination)
 
@@ -164,16 +168,18 @@ def read_invoice(row: Row) -> Invoice:
         metadata=row[14],
         offer_id=row[15],
         payer_data=row[16],
-        request_id=row[17],
-        received_msat=_msat(row[18]),
-        settled_at=row[19],
-        internal=row[20] == 1,
-        payer=row[21],
-        hold_blocks=row[22],
-        decision=DECISIONS[row[23]],
-        settle_deadline=row[24],
-        held_by=row[25],
-        is_warned=row[26] == 1,
+        zap=row[17],
+        rate=_read_rate(row[18]) if row[18] else None,
+        request_id=row[19],
+        received_msat=_msat(row[20]),
+        settled_at=row[21],
+        internal=row[22] == 1,
+        payer=row[23],
+        hold_blocks=row[24],
+        decision=DECISIONS[row[25]],
+        settle_deadline=row[26],
+        held_by=row[27],
+        is_warned=row[28] == 1,
     )
 
 
@@ -181,8 +187,26 @@ def write_invoice(i: Invoice) -> Row:
     return (
         *(i.invoice_id, i.node_id, i.epoch, i.account_id, i.grant_id, i.payment_hash, i.bolt11, _int(i.amount_msat)),
         *(i.created_at, i.expires_at, "open", i.preimage, i.description, i.description_hash, i.metadata, i.offer_id),
-        *(i.payer_data, i.request_id, None, None, 0, i.payer, i.hold_blocks, "", None, "", 0),
+        *(
+            i.payer_data,
+            i.zap,
+            _write_json(i.rate) if i.rate else "",
+            i.request_id,
+            None,
+            None,
+            0,
+            i.payer,
+            i.hold_blocks,
+            "",
+            None,
+            "",
+            0,
+        ),
     )
+
+
+def _write_json(value: Keysend | Webhook | ExchangeRate) -> str:
+    return _encoder.encode(value).decode()
 
 
 def marks(columns: str) -> str:
@@ -326,18 +350,26 @@ def read_offer(row: Row) -> Offer:
         price_msat=_msat(row[3]),
         min_msat=_msat(row[4]),
         max_msat=_msat(row[5]),
-        payer_data=tuple(json.loads(row[6])),
-        relays=tuple(json.loads(row[7])),
-        state=OFFER_STATES[row[8]],
-        latest=row[9],
-        created_at=row[10],
+        currency=row[6],
+        price_minor=row[7],
+        price_on_request=row[8] == 1,
+        payer_data=tuple(json.loads(row[9])),
+        relays=tuple(json.loads(row[10])),
+        state=OFFER_STATES[row[11]],
+        latest=row[12],
+        expires_at=row[13],
+        webhook=_read_webhook(row[14]) if row[14] else None,
+        creator=row[15],
+        pointer_id=row[16],
+        created_at=row[17],
     )
 
 
 def write_offer(o: Offer) -> Row:
     return (
         *(o.offer_id, o.label, o.account_id, _int(o.price_msat), _int(o.min_msat), _int(o.max_msat)),
-        *(json.dumps(o.payer_data), json.dumps(o.relays), o.state, o.latest, o.created_at),
+        *(o.currency, o.price_minor, int(o.price_on_request), json.dumps(o.payer_data), json.dumps(o.relays), o.state),
+        *(o.latest, o.expires_at, _write_json(o.webhook) if o.webhook else "", o.creator, o.pointer_id, o.created_at),
     )
 
 

@@ -55,6 +55,8 @@ def price(offer: Offer | None, ask: AskOffer, receivable_msat: Msat, *, amountle
 def _closed(offer: Offer | None) -> Refused:
     if offer is None or offer.state is OfferState.DELETED:
         return Refused(Reason.UNKNOWN_TARGET, "there is no such offer here")
+    if offer.state is OfferState.OFF:
+        return Refused(Reason.NOT_PERMITTED, "this offer is switched off for now")
     if offer.latest:
         return Refused(Reason.MOVED_OR_EXPIRED_OFFER, "this offer has moved", {"latest": offer.latest})
     return Refused(Reason.MOVED_OR_EXPIRED_OFFER, "this offer has ended")

@@ -17,6 +17,7 @@ from kitestring.app.service.background import Background
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
+from kitestring.app.service.exchange import exchange_rates
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.housekeeping import forget_refusals, prune_daily
 from kitestring.app.service.kept_relays import served, stored_kept_relays
@@ -125,12 +126,13 @@ class Core:
         )
         self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
+        self._rates: Final = exchange_rates(config, place.ledger.parent, clock)
         store.subscribe(self.waiters.hear)
         store.subscribe(self.delivery.hear)
         self.engine: Final = Engine(
             Context(
                 store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits, config.zone,
-                self._relay_witness.confirms, keyring.keysend_secret, without, plugins,
+                self._relay_witness.confirms, keyring.keysend_secret, without, plugins, self._rates,
             )
         )  # fmt: skip
         self._last_uses: Final = LastUses(store, clock)
@@ -224,6 +226,7 @@ class Core:
         until = self.clock.monotonic() + grace_s
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self.backend.close)
+            closing.push_async_callback(self._rates.close)
             closing.push_async_callback(self.store.close)
             closing.push_async_callback(self.pool.stop)
             closing.push_async_callback(self._relay_witness.stop)

@@ -105,7 +105,7 @@ def _decode(members: dict[str, object], version: Version) -> AskOffer:
         payer_data=_payer_data(members.get("payer_data")),
         description=clean(text_member(members, "description") or "", MAX_DESCRIPTION),
         expiry_s=_expires_in(members.get("expires_in_seconds")),
-        zap=bool(members.get("zap")),
+        zap=_zap(members.get("zap")),
         amountless=version == "legacy",
     )
 
@@ -142,6 +142,13 @@ def _payer_text(value: object) -> str:
     if len(text) > MAX_PAYER_VALUE:
         raise CodecError(f"a text in payer_data is longer than {MAX_PAYER_VALUE} characters")
     return clean(text, MAX_PAYER_VALUE)
+
+
+def _zap(value: object) -> str:
+    """The zap request as text: what an object would be is written in its own member order."""
+    if value in (None, "", False):
+        return ""
+    return value if isinstance(value, str) else dumps(value)
 
 
 def _expires_in(value: object) -> int:

@@ -112,13 +112,26 @@ CREATE TABLE offers (
   price_msat INTEGER CHECK (price_msat > 0),
   min_msat INTEGER CHECK (min_msat >= 0),
   max_msat INTEGER CHECK (max_msat >= 0),
+  currency TEXT NOT NULL,
+  price_minor INTEGER CHECK (price_minor > 0),
+  price_on_request INTEGER NOT NULL CHECK (price_on_request = 0 OR price_on_request = 1),
   payer_data TEXT NOT NULL,
   relays TEXT NOT NULL, -- those inside the code, a JSON list
-  state TEXT NOT NULL CHECK (state = 'open' OR state = 'moved' OR state = 'deleted'),
+  state TEXT NOT NULL CHECK (state = 'open' OR state = 'off' OR state = 'moved' OR state = 'deleted'),
   latest TEXT NOT NULL,
+  expires_at INTEGER,
+  webhook TEXT NOT NULL, -- as JSON; "" for none
+  -- The app that made it, and the pointer that it was made over; both "" for the owner's own.
+  creator TEXT NOT NULL,
+  pointer_id TEXT NOT NULL,
   created_at INTEGER NOT NULL,
-  PRIMARY KEY (service, offer_id)
+  PRIMARY KEY (service, offer_id),
+  CHECK ((currency = '') = (price_minor IS NULL)),
+  CHECK (price_msat IS NULL OR currency = ''),
+  CHECK (price_on_request = 0 OR price_msat IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
+-- What one app has made is listed and counted by it.
+CREATE INDEX offers_by_creator ON offers (service, pointer_id, creator, created_at) WHERE creator <> '';
 
 -- ------------------------------------------------------------ requests
 
@@ -506,6 +519,10 @@ CREATE TABLE invoices (
   metadata TEXT NOT NULL,
   offer_id TEXT NOT NULL,
   payer_data TEXT NOT NULL,
+  -- The zap request (NIP-57) that it is the answer to, as it was received; "" for none.
+  zap TEXT NOT NULL,
+  -- The exchange rate that it was priced with, as JSON; "" for a price in sats.
+  rate TEXT NOT NULL,
   request_id TEXT NOT NULL,
   received_msat INTEGER CHECK (received_msat > 0),
   settled_at INTEGER,
