@@ -34,6 +34,7 @@ from kitestring.base.commands import (
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.rights import Right
+from kitestring.base.zaps import ZapRequest
 
 MONEY = st.integers(0, MAX_MSAT).map(Msat)
 PERHAPS_MONEY = st.none() | MONEY
@@ -49,11 +50,11 @@ PAYMENTS = st.builds(
 )  # fmt: skip
 INVOICES = st.builds(
     MakeInvoice, amount_msat=PERHAPS_MONEY, description=TEXT, description_hash=TEXT, expiry_s=SECONDS, metadata=TEXT,
-    offer_id=TEXT, payer_data=TEXTS,
+    offer_id=TEXT, payer_data=TEXTS, zap=TEXT,
 )  # fmt: skip
 QUESTIONS = st.builds(
     AskOffer, offer_id=TEXT, amount_msat=PERHAPS_MONEY, payer_data=TEXTS, description=TEXT, expiry_s=SECONDS,
-    zap=st.text(max_size=50), amountless=st.booleans(),
+    description_hash=TEXT, zap=st.none() | st.builds(ZapRequest, TEXT, TEXT, PERHAPS_MONEY), amountless=st.booleans(),
 )  # fmt: skip
 
 

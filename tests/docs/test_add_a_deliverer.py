@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kitestring.app.service.background import Background
 from kitestring.app.service.delivery import Route
 from kitestring.app.service.notices import NOTICES, Notice, give_notice
 from kitestring.app.service.receptions import RETRY_S, Reception, Rule, until_taken
@@ -34,7 +35,8 @@ def row() -> RouteRow:
 def carry() -> Any:
     """The deliverer as the table of routes makes it."""
     nothing: Any = None
-    seams = Seams(nothing, nothing, nothing, VirtualClock(), nothing, at_once, nothing)
+    clock = VirtualClock()
+    seams = Seams(nothing, nothing, nothing, clock, nothing, at_once, nothing, nothing, Background(clock))
     return routes(seams, (row(),))[PAGE["TILL"]].send
 
 

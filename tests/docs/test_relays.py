@@ -9,6 +9,7 @@ from docs.make.relays import FACTS, MEANINGS
 from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.receptions import Reception, Rule
 from kitestring.app.service.routes import ROWS
+from kitestring.app.service.zap_carrier import ZAP
 from kitestring.base.records import LOG, NOTIFICATION, RECEIPT, REPLY
 from kitestring.transport.publications import OK_TIMEOUT_S, PUBLISH_DEADLINE_S
 from tests.kit.pages import HOW_TO
@@ -20,6 +21,7 @@ NAMES = {
     NOTIFICATION: "notification of a payment",
     ANNOUNCEMENT: "announcement of a connection",
     LOG: "line of the log",
+    ZAP: "receipt of a zap",
 }
 
 

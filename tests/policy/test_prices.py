@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from kitestring.base.errors import Reason
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Refused
+from kitestring.base.zaps import ZapRequest
 from kitestring.policy.prices import Sale, price
 
 RECEIVABLE = sat(1_000_000)
@@ -94,9 +96,37 @@ def test_offers_that_are_not_open_say_so() -> None:
     assert refused(None, ask(1)).reason is Reason.UNKNOWN_TARGET
 
 
+def a_zap(recipient: str = "aa" * 32, amount_sats: int | None = None) -> ZapRequest:
+    return ZapRequest("{…}", recipient, None if amount_sats is None else sat(amount_sats))
+
+
+ZAPS = Offer(offer_id="zap-tips", label="Tips", zap_pubkey="aa" * 32)
+
+
 def test_zaps_are_refused_after_the_amount() -> None:
-    assert refused(TIPS, ask(1, zap="{}")).reason is Reason.UNSUPPORTED
-    assert refused(TIPS, ask(zap="{}")).reason is Reason.AMOUNT_OUT_OF_RANGE
+    assert refused(TIPS, ask(1, zap=a_zap())).reason is Reason.UNSUPPORTED
+    assert refused(TIPS, ask(zap=a_zap())).reason is Reason.AMOUNT_OUT_OF_RANGE
+    assert refused(ZAPS, ask(zap=a_zap())).reason is Reason.AMOUNT_OUT_OF_RANGE
+
+
+def test_an_invoice_for_a_zap_commits_to_the_text_of_its_request() -> None:
+    command = priced(ZAPS, ask(21, zap=a_zap(amount_sats=21)))
+    assert command.description_hash == sha256("{…}".encode()).hexdigest()
+    assert (command.zap, command.amount_msat, command.description) == ("{…}", sat(21), "Tips")
+    assert priced(ZAPS, ask(21, zap=a_zap())).zap == "{…}"
+    assert priced(ZAPS, ask(21)) == MakeInvoice(amount_msat=sat(21), description="Tips", offer_id="zap-tips")
+
+
+def test_a_zap_of_somebody_else_or_of_another_amount_is_refused() -> None:
+    assert refused(ZAPS, ask(21, zap=a_zap("bb" * 32))).reason is Reason.MALFORMED
+    other = refused(ZAPS, ask(21, zap=a_zap(amount_sats=22)))
+    assert (other.reason, other.details) == (Reason.AMOUNT_OUT_OF_RANGE, {"range": {"min": 21, "max": 21}})
+    amountless = refused(ZAPS, ask(zap=a_zap(amount_sats=21), amountless=True), amountless=True)
+    assert amountless.reason is Reason.AMOUNT_OUT_OF_RANGE
+
+
+def test_an_invoice_commits_to_the_hash_that_a_payer_names() -> None:
+    assert priced(TIPS, ask(21, description_hash="cd" * 32)).description_hash == "cd" * 32
 
 
 @settings(max_examples=80, deadline=None)

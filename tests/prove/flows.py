@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from contextlib import suppress
 from functools import partial
@@ -20,17 +21,21 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
 from kitestring.base.payments import State
-from kitestring.base.transactions import SaveSession
+from kitestring.base.transactions import SaveOffer, SaveSession
 from kitestring.codec import bolt11
 from kitestring.codec.uri import NwcUri, encode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
+from kitestring.nostr import kinds
+from kitestring.nostr.event import encode_event, sign_event
 from tests.kit.app.client import POINTER, App
 from tests.kit.app.relay import URL
 from tests.kit.engine.node import Script
 from tests.prove.stage import AMOUNT, FEE, FUNDED, GUEST, KNOWN, Flow, Play, Stage, command
 
 LONG_S: Final = 400.0
+#: Whose zaps the offer takes.
+ZAPPED: Final = SecretKey(b"\x5a" * 32)
 UNASKED: Final = InvoiceOrder(Msat(AMOUNT), "", "", 3_600, "")
 
 
@@ -154,6 +159,44 @@ async def _pays_own_offer(stage: Stage) -> None:
     stage.pay("pay", await _offers(stage))
     await stage.told("pay")
     await stage.told("offer", 2)
+
+
+# ---------------------------------------------------------------- zaps
+
+
+async def _takes_zaps(stage: Stage) -> None:
+    offer = await stage.service.store.offer(stage.made["offer"])
+    await stage.service.write(SaveOffer(dataclasses.replace(offer, zap_pubkey=ZAPPED.public_hex)))
+
+
+async def _zaps(stage: Stage) -> str:
+    """The invoice for a zap; the relay of the house is where its sender looks for the receipt."""
+    payer, now = stage.service.stranger(), stage.house.clocks.app.now()
+    tags = [["p", ZAPPED.public_hex], ["relays", URL], ["amount", str(AMOUNT)]]
+    asked = sign_event(SecretKey(bytes([GUEST]) * 32), kind=kinds.ZAP_REQUEST, tags=tags, content="", created_at=now)
+    zap = encode_event(asked).decode()
+    text = json.dumps({"offer": stage.made["offer"], "amount_sats": AMOUNT // 1_000, "zap": zap})
+    stage.made.setdefault("zap", zap)
+    stage.ask("zap", payer, lambda: payer.signed(text))
+    return str((await stage.told("zap"))["bolt11"])
+
+
+async def _is_zapped(stage: Stage) -> None:
+    stage.paid_in("in", await _zaps(stage))
+    await stage.told("zap", 2)
+
+
+async def _zaps_itself(stage: Stage) -> None:
+    stage.pay("pay", await _zaps(stage))
+    await stage.told("pay")
+    await stage.told("zap", 2)
+
+
+async def _has_one_receipt(stage: Stage) -> None:
+    found = [event for event in stage.house.relay.state() if event.kind == kinds.ZAP_RECEIPT]
+    assert len({event.id for event in found}) == 1, found
+    told = dict(tag[:2] for tag in found[0].tags)
+    assert (told["description"], told["p"]) == (stage.made["zap"], ZAPPED.public_hex)
 
 
 async def _is_refused(stage: Stage) -> None:
@@ -501,6 +544,11 @@ FLOWS: Final = (
     Flow("pay an own offer", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT}, {"offer": "ok", "pay": "ok"}),
     Flow("receive", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}),
     Flow("receive by offer", _is_paid_by_offer, {"shop": AMOUNT}, {"offer": "ok"}),
+    Flow("receive a zap", _is_zapped, {"shop": AMOUNT}, {"zap": "ok"}, (), _takes_zaps, _has_one_receipt),
+    Flow(
+        "zap oneself", _zaps_itself, {"purse": -AMOUNT, "shop": AMOUNT}, {"zap": "ok", "pay": "ok"}, (), _takes_zaps,
+        _has_one_receipt,
+    ),
     Flow("receive unasked", _receives_unasked),
     Flow("refused", _is_refused, {}, {"pay": "QUOTA_EXCEEDED"}),
     Flow("edited", _is_edited, {"purse": COST}, {"pay": "ok", "next": "QUOTA_EXCEEDED"}, ("bill",)),

@@ -55,10 +55,11 @@ from kitestring.wire.refusal import WireRefusalError
 from kitestring.wire.serve import debits, offers
 from kitestring.wire.serve.nwc import requests as nwc
 from kitestring.wire.text import clean_description
+from kitestring.wire.zaps import read_zap_request
 from tests.kit import vectors
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, invoice
-from tests.kit.wire.samples import event, reply_to
+from tests.kit.wire.samples import event, reply_to, zap_request
 
 KEY: Final = bytes(range(32))
 HASH: Final = "ab" * 32
@@ -295,9 +296,10 @@ PARSERS: Final = (
     Parser(
         "offer requests",
         _wire(offers.read, kinds.OFFER, "offers"),
-        _these(_OFFER, {"offer": "x", "amount": "7"}),
+        _these(_OFFER, {"offer": "x", "amount": "7"}, {"offer": "x", "zap": zap_request()}),
         _REFUSED,
     ),
+    Parser("zap requests", _text(lambda text: read_zap_request(text, KEY.hex())), _these(zap_request())),
     Parser("debit requests", _wire(debits.read, kinds.DEBIT, "debits"), _these(_DEBIT, _BUDGET), _REFUSED),
     *(
         Parser(

@@ -17,6 +17,7 @@ from kitestring.base.currency import ExchangeRate
 from kitestring.base.destinations import Destination
 from kitestring.base.money import Msat, from_stored, to_stored
 from kitestring.base.rights import Right
+from kitestring.base.zaps import ZapRequest
 
 #: Payments of one bundle: each is a claim, a row and a reply.
 MAX_PARTS: Final = 20
@@ -147,8 +148,8 @@ class AskOffer(Journaled, frozen=True, kw_only=True):
     """Make the invoice that an offer promises to everybody, into the offer's account; the caller may be a stranger.
 
     ``amount_msat`` None = the payer names none; ``amountless``: an invoice without an amount is welcome then.
-    ``payer_data`` holds what the payer tells, as texts by name; ``zap`` is the zap request (NIP-57) that came along, as
-    it was received, "" for none.
+    ``payer_data`` holds what the payer tells, as texts by name. ``description_hash`` (64 hex digits, "" for none) is
+    what the invoice commits to in the place of a description.
     """
 
     right: ClassVar = Right.RECEIVE
@@ -158,7 +159,8 @@ class AskOffer(Journaled, frozen=True, kw_only=True):
     payer_data: dict[str, str] = {}
     description: str = ""
     expiry_s: int = DEFAULT_EXPIRY_S
-    zap: str = ""
+    description_hash: str = ""
+    zap: ZapRequest | None = None
     amountless: bool = False
 
 

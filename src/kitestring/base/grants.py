@@ -142,7 +142,8 @@ class Offer:
     ``latest`` is the noffer string a moved offer points to. ``relays`` are those inside its code, as it was made or
     relinked: they are served for as long as the offer is open. From ``expires_at`` (Unix seconds) on nothing is sold.
     ``creator`` is the public key of the app that made it over the pointer ``pointer_id`` (CLINK Manage), "" for the
-    owner's own.
+    owner's own. ``zap_pubkey`` is the key whose zaps it takes, "" for none; the id says so to payers, see
+    :data:`ZAP_PREFIX`.
     """
 
     offer_id: str
@@ -162,6 +163,7 @@ class Offer:
     webhook: Webhook | None = None
     creator: str = ""
     pointer_id: str = ""
+    zap_pubkey: str = ""
     created_at: int = 0
 
     @property
@@ -170,8 +172,3 @@ class Offer:
         if self.currency or self.price_on_request:
             return Pricing.VARIABLE
         return Pricing.SPONTANEOUS if self.price_msat is None else Pricing.FIXED
-
-    @property
-    def takes_zaps(self) -> bool:
-        """Whether its id promises that it takes zap requests."""
-        return self.offer_id.startswith(ZAP_PREFIX)

@@ -64,7 +64,7 @@ GRANT: Final = (
 ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, overdrawn, created_at"
 OFFER: Final = (
     "offer_id, label, account_id, price_msat, min_msat, max_msat, currency, price_minor, price_on_request, payer_data,"
-    " relays, state, latest, expires_at, webhook, creator, pointer_id, created_at"
+    " relays, state, latest, expires_at, webhook, creator, pointer_id, zap_pubkey, created_at"
 )
 APPROVAL: Final = (
     "approval_id, kind, wire, caller, target, command, asked_at, expires_at, is_known, version, state, decided_at,"
@@ -361,7 +361,8 @@ def read_offer(row: Row) -> Offer:
         webhook=_read_webhook(row[14]) if row[14] else None,
         creator=row[15],
         pointer_id=row[16],
-        created_at=row[17],
+        zap_pubkey=row[17],
+        created_at=row[18],
     )
 
 
@@ -369,7 +370,8 @@ def write_offer(o: Offer) -> Row:
     return (
         *(o.offer_id, o.label, o.account_id, _int(o.price_msat), _int(o.min_msat), _int(o.max_msat)),
         *(o.currency, o.price_minor, int(o.price_on_request), json.dumps(o.payer_data), json.dumps(o.relays), o.state),
-        *(o.latest, o.expires_at, _write_json(o.webhook) if o.webhook else "", o.creator, o.pointer_id, o.created_at),
+        *(o.latest, o.expires_at, _write_json(o.webhook) if o.webhook else "", o.creator, o.pointer_id, o.zap_pubkey),
+        o.created_at,
     )
 
 

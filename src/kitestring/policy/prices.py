@@ -6,12 +6,14 @@ Prices are whole sats. What can be received now is asked of the node before, so 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 from kitestring.base.commands import NOTE, AskOffer, MakeInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Refused
+from kitestring.base.zaps import ZapRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,33 @@ def price(offer: Offer | None, ask: AskOffer, receivable_msat: Msat, *, amountle
         amount = _spontaneous(offer, ask, receivable_msat, amountless=amountless)
     if isinstance(amount, Refused):
         return amount
-    if ask.zap:
-        return Refused(Reason.UNSUPPORTED, "zaps are not supported by this offer")
+    refused = None if ask.zap is None else _no_zap(offer, ask.zap, amount)
+    if refused is not None:
+        return refused
     command = MakeInvoice(
         amount_msat=amount or None,
         description=ask.description or offer.label,
+        description_hash=sha256(ask.zap.text.encode()).hexdigest() if ask.zap else ask.description_hash,
+        zap=ask.zap.text if ask.zap else "",
         expiry_s=ask.expiry_s,
         offer_id=offer.offer_id,
         payer_data={name: text for name, text in ask.payer_data.items() if name in offer.payer_data or name == NOTE},
     )
     return Sale(command, offer.account_id)
+
+
+def _no_zap(offer: Offer, zap: ZapRequest, amount_msat: Msat) -> Refused | None:
+    """The reason why this offer does not take a zap; a plain invoice is never given in its place."""
+    if not offer.zap_pubkey:
+        return Refused(Reason.UNSUPPORTED, "zaps are not supported by this offer")
+    if zap.recipient != offer.zap_pubkey:
+        return Refused(Reason.MALFORMED, "the zap request is for somebody else")
+    if zap.amount_msat not in {None, amount_msat}:
+        sats = amount_msat.sats_up()
+        return Refused(
+            Reason.AMOUNT_OUT_OF_RANGE, "the zap request has another amount", {"range": {"min": sats, "max": sats}}
+        )
+    return None
 
 
 def _closed(offer: Offer | None) -> Refused:

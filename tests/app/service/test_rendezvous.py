@@ -44,7 +44,7 @@ async def test_a_relay_on_a_private_address_is_never_dialled_and_not_tried_again
 ) -> None:
     said = sign_event(KEY, kind=kinds.NWC_INFO, tags=[], content="", created_at=1, aux=bytes(32))
     assert await rendezvous(allow_private=False).tell(said, KEY, ["ws://127.0.0.1:1"])
-    assert "an app is not told of its connection where it waits" in caplog.text
+    assert "somebody is not told at a relay where they wait" in caplog.text
 
 
 async def test_a_relay_that_is_away_is_to_be_tried_again() -> None:

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from kitestring.app.service.announcer import ANNOUNCEMENT
+from kitestring.app.service.background import Background
 from kitestring.app.service.receptions import OnReception, Reception, Rule, until_taken
 from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.routes import ROWS, RouteRow, routes
 from kitestring.app.service.seams import Seams
+from kitestring.app.service.zap_carrier import ZAP
 from kitestring.base.records import LOG, NOTIFICATION, RECEIPT, REPLY, Message
 from tests.kit.app.door import at_once
+from tests.kit.clock import VirtualClock
 
 MESSAGE = Message("", ANNOUNCEMENT, b"", b"", 0, b"g1")
 
@@ -31,7 +34,7 @@ class Announced:
 def seams(announcer: object = None) -> Seams:
     nothing: Any = None
     given: Any = announcer
-    return Seams(nothing, nothing, nothing, nothing, given, at_once, given)
+    return Seams(nothing, nothing, nothing, nothing, given, at_once, given, nothing, Background(VirtualClock()))
 
 
 #: Kind → the age in seconds after which it is not sent again, by reception; None for never, 0 for done.
@@ -41,6 +44,7 @@ TABLE = {
     NOTIFICATION: {"TAKEN": 0, "UNHEARD": 0, "SILENT": 0, "REFUSED": 86_400, "UNSENT": 86_400},
     ANNOUNCEMENT: {"TAKEN": 0, "UNHEARD": None, "SILENT": None, "REFUSED": None, "UNSENT": None},
     LOG: {"TAKEN": 0, "UNHEARD": None, "SILENT": None, "REFUSED": None, "UNSENT": None},
+    ZAP: {"TAKEN": 0, "UNHEARD": 604_800, "SILENT": 604_800, "REFUSED": 604_800, "UNSENT": 604_800},
 }
 
 

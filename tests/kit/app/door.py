@@ -9,10 +9,12 @@ from typing import Any
 from kitestring.app.home.config import RequestRates
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
+from kitestring.app.service.background import Background
 from kitestring.app.service.gateway import Gateway
 from kitestring.app.service.last_words import LastWords
 from kitestring.app.service.notifier import Notifier
 from kitestring.app.service.rates import Rates
+from kitestring.app.service.rendezvous import Rendezvous
 from kitestring.app.service.routes import routes
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.waiters import Waiters
@@ -20,6 +22,7 @@ from kitestring.app.service.wires import Wires
 from kitestring.base.grants import Grant
 from kitestring.base.ports import Encoded
 from kitestring.base.records import Message
+from kitestring.client.net import Net
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, decode_event, first_tag, verify_event
@@ -78,7 +81,18 @@ class Door:
         announcer = Announcer(pool, rig.store, self.keyring, rig.clock, rig.life.entropy)
         rig.store.subscribe(self.waiters.hear)
         self.notifier = Notifier(pool, rig.store, wires, rig.clock)
-        seams = Seams(pool, rig.store, wires, rig.clock, announcer, at_once, self.notifier)
+        rendezvous = Rendezvous(Net(rig.clock, rig.life.entropy))
+        seams = Seams(
+            pool,
+            rig.store,
+            wires,
+            rig.clock,
+            announcer,
+            at_once,
+            self.notifier,
+            rendezvous,
+            Background(rig.clock),
+        )
         rig.delivery._routes = routes(seams)
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
         self._wires, self._rates = wires, rates

@@ -7,7 +7,8 @@ from typing import Any
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.crypto.keys import SecretKey
-from kitestring.nostr.event import Event
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, encode_event, sign_event
 from kitestring.wire.registry import OF_CONNECTIONS
 from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, SERVICE_KEY, ReplyTo
 from tests.kit.clock import NOW
@@ -39,3 +40,13 @@ def transaction(**changes: Any) -> Transaction:
         "created_at": NOW,
     }
     return Transaction(**{**members, **changes})
+
+
+def zap_request(
+    *tags: list[str], kind: int = kinds.ZAP_REQUEST, relays: tuple[str, ...] = ("wss://zaps.example",)
+) -> str:
+    """A zap request for the service's own key, signed by the client, with further tags."""
+    named = [["relays", *relays]] if relays else []
+    zapped = [] if any(tag[0] == "p" for tag in tags) else [["p", SERVICE.public_hex]]
+    signed = sign_event(CLIENT, kind=kind, tags=[*zapped, *named, *tags], content="Größe ⚡", created_at=NOW)
+    return encode_event(signed).decode()

@@ -42,6 +42,15 @@ def test_who_is_told_of_anothers_is_found(busy: Path, words: str) -> None:
     assert audit(busy, SERVICE) == [Violation("I14", f"connection bobs is told of what is not its own: {words}")]
 
 
+def test_a_zap_of_which_nobody_is_told_is_found(busy: Path) -> None:
+    with sqlite3.connect(busy) as raw:
+        (paid,) = raw.execute("SELECT subject FROM events WHERE kind = 'received' AND detail = '' LIMIT 1").fetchone()
+        raw.execute("UPDATE invoices SET zap = '{}' WHERE invoice_id = ?", (paid,))
+    assert Violation("I6", f"invoice {paid} answers a zap request and is paid, and nobody is told") in audit(
+        busy, SERVICE
+    )
+
+
 def _own(path: Path) -> list[tuple[str, str]]:
     """Words about a payment and an invoice, to those whose they are."""
     with sqlite3.connect(path) as raw:

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 
 from kitestring.base.commands import AskOffer
 from kitestring.base.errors import Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Balance, Invoiced, Outcome, Received, Refused
+from kitestring.base.zaps import ZapRequest
 from kitestring.nostr import kinds
 from kitestring.wire.grammar import Asked, Facts
 from kitestring.wire.refusal import WireRefusalError
@@ -17,7 +19,7 @@ from kitestring.wire.reply_to import Version
 from kitestring.wire.serve.offers import WIRE
 from tests.kit import vectors
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE
-from tests.kit.wire.samples import event, reply_to, transaction
+from tests.kit.wire.samples import SERVICE, event, reply_to, transaction, zap_request
 
 #: The sections debit_reply, manage_request and enroll_reply belong to what is not served yet.
 VECTORS = vectors.load("clink_payloads.json")
@@ -35,6 +37,28 @@ def read(payload: str, *tags: list[str], accept_legacy: bool = True) -> Asked:
 
 def ask(members: Any) -> Any:
     return read(json.dumps(members), ["clink_version", "1"]).command
+
+
+def test_a_zap_request_comes_along_as_it_was_received_in_each_of_its_forms() -> None:
+    text = zap_request(["amount", "21000"])
+    for form in (text, quote(text, safe=""), json.loads(text)):
+        assert ask({"offer": "zap", "amount_sats": 21, "zap": form}).zap == ZapRequest(
+            text, SERVICE.public_hex, sat(21)
+        )
+    for nothing in (None, "", False):
+        assert ask({"offer": "zap", "zap": nothing}).zap is None
+
+
+@pytest.mark.parametrize("zap", ["{}", True, [], 7, zap_request(kind=1), zap_request(["P", "ab" * 32])])
+def test_a_request_with_a_zap_request_that_is_none_is_malformed(zap: object) -> None:
+    assert refusal(json.dumps({"offer": "x", "zap": zap}), ["clink_version", "1"]).refused.reason is Reason.MALFORMED
+
+
+def test_the_hash_of_a_description_that_stands_elsewhere_is_taken_whole_or_refused() -> None:
+    assert ask({"offer": "x", "description_hash": "cd" * 32}).description_hash == "cd" * 32
+    for wrong in ("CD" * 32, "cd", 7, ""):
+        told = refusal(json.dumps({"offer": "x", "description_hash": wrong}), ["clink_version", "1"])
+        assert told.refused.reason is Reason.MALFORMED
 
 
 def refusal(payload: str, *tags: list[str], accept_legacy: bool = True) -> WireRefusalError:

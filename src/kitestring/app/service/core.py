@@ -118,11 +118,21 @@ class Core:
         without = not_served(backend.capabilities.names | config.features)
         net = Net(clock, entropy, config.proxies, allow_private=config.allow_private_relays)
         plugins = load_plugins()
-        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, Rendezvous(net), plugins)
+        rendezvous = Rendezvous(net)
+        self._carriers: Final = Background(clock)
+        self.announcer: Final = Announcer(self.pool, store, keyring, clock, entropy, without, rendezvous, plugins)
         self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
         self._notifier: Final = Notifier(self.pool, store, wires, clock)
         seams = Seams(
-            self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed, self._notifier
+            self.pool,
+            store,
+            wires,
+            clock,
+            self.announcer,
+            self._relay_witness.when_witnessed,
+            self._notifier,
+            rendezvous,
+            self._carriers,
         )
         self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
@@ -232,6 +242,7 @@ class Core:
             closing.push_async_callback(self._relay_witness.stop)
             closing.push_async_callback(self.announcer.stop)
             closing.push_async_callback(self._notifier.stop)
+            closing.push_async_callback(self._carriers.cancel)
             closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             closing.push_async_callback(self.connections.stop)
             self.connections.listen_no_more()

@@ -15,6 +15,7 @@ from kitestring.app.service.announcer import ANNOUNCEMENT
 from kitestring.app.service.log_carrier import GOOD_NEWS
 from kitestring.app.service.notifier import NOTIFIED, notification
 from kitestring.app.service.seldom import Seldom
+from kitestring.app.service.zap_carrier import zapped
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import GRANT_CHANGES, Event, EventKind, Missed
 from kitestring.base.grants import Grant
@@ -73,6 +74,7 @@ NOTICES: Final[Notices] = (
     Notice(frozenset({EventKind.ALARM}), alarm),
     Notice(frozenset({EventKind.ALLOWED}), good_news),
     GrantNotice(NOTIFIED, notification),
+    Notice(frozenset({EventKind.ZAPPED}), zapped),
 )
 
 

@@ -1,10 +1,12 @@
-"""Relays of others at which an app waits for the answer to its request for a connection.
+"""Relays of others at which somebody waits for a word of ours: an app for the answer to its request for a connection,
+whoever has zapped for the receipt.
 
-They are dialled for this alone, one connection at a time: the app finds in the answer at which relays we listen.
+They are dialled for this alone, one connection at a time: whoever waits finds in the answer at which relays we listen.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -37,11 +39,20 @@ class Rendezvous:
 
     async def tell(self, event: Event, key: SecretKey, urls: Collection[str]) -> bool:
         """Whether one of these relays has taken ``event``, signed by ``key``; True too where none of them may ever be
-        dialled, which the log says."""
+        dialled, which the log says. The first that takes it is enough."""
+        return await self._told(event, key, urls) is not False
+
+    async def tell_each(self, event: Event, key: SecretKey, urls: Collection[str]) -> bool:
+        """The same, but every one of them is offered the event: whoever looks for it may look at any."""
+        told = await asyncio.gather(*(self._told(event, key, [url]) for url in urls))
+        return any(told) or False not in told
+
+    async def _told(self, event: Event, key: SecretKey, urls: Collection[str]) -> bool | None:
+        """None where none of them may be dialled."""
         try:
             pool = self._net.pool((), key, foreign=urls)
         except KitestringError as refused:
-            log.warning("an app is not told of its connection where it waits: %s", one_line(refused.message))
-            return True
+            log.warning("somebody is not told at a relay where they wait: %s", one_line(refused.message))
+            return None
         async with pool:
             return (await pool.publish(event, deadline_s=TELL_S)).accepted

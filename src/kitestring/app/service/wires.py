@@ -13,7 +13,9 @@ from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded, Entropy
 from kitestring.base.records import Message
 from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import Event, sign_event
 from kitestring.wire.envelope import notification_event, reply_event, shared_secret
+from kitestring.wire.grammar import Draft
 from kitestring.wire.registry import BY_NAME
 from kitestring.wire.reply_to import CONNECTION_KEY_PREFIX, Cipher, ReplyTo, thaw
 
@@ -73,6 +75,18 @@ class Wires:
         """The same answer with a fresh time."""
         fresh = self._sign(thaw(message.address), message.plaintext, now)
         return msgspec.structs.replace(message, event=fresh.event, signed_at=fresh.signed_at)
+
+    @property
+    def service_key(self) -> SecretKey:
+        """The key of what everybody may read."""
+        return self._keyring.service_key
+
+    def publish(self, draft: Draft, at: int) -> Event:
+        """The words of this service to everybody, signed and dated ``at`` (Unix seconds). Raises CodecError."""
+        return sign_event(
+            self.service_key, kind=draft.kind, tags=draft.tags, content=draft.content, created_at=at,
+            aux=self._entropy(32),
+        )  # fmt: skip
 
     def notify(self, grant: Grant, kind: int, cipher: Cipher, plaintext: bytes, now: int) -> Encoded:
         """A signed word to the caller of a connection that nobody has asked for. Raises CodecError."""

@@ -131,6 +131,8 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
     batch.tell(EventKind.RECEIVED, invoice.invoice_id, tx.settled_at, **whose, detail="" if kind == "invoice" else kind)
     if kind == "surplus":
         return Credited(invoice, surplus=True)
+    if invoice.zap:
+        batch.tell(EventKind.ZAPPED, invoice.invoice_id, tx.settled_at, **whose)
     batch.store(tx.messages, tx.settled_at)
     if invoice.state in WAITING:
         batch.counts.count_invoice(tx.node_id, invoice.holders, -1)

@@ -406,7 +406,10 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
         return None
     batch.counts.count_invoice(payment.node_id, ours.holders, -1)
     batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, ours.invoice_id))
-    batch.tell(EventKind.RECEIVED, ours.invoice_id, now, grant_id=ours.grant_id, account_id=ours.account_id)
+    whose = {"grant_id": ours.grant_id, "account_id": ours.account_id}
+    batch.tell(EventKind.RECEIVED, ours.invoice_id, now, **whose)
+    if ours.zap:
+        batch.tell(EventKind.ZAPPED, ours.invoice_id, now, **whose)
     return ours.account_id
 
 

@@ -25,7 +25,7 @@ from kitestring.ledger.audit.holds import (
     waiting_in_vain,
 )
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
-from kitestring.ledger.audit.notifications import told_to_others, told_twice
+from kitestring.ledger.audit.notifications import told_to_others, told_twice, untold_zaps
 from kitestring.ledger.audit.subject import Subject, Violation, listed
 from kitestring.ledger.rows import ALARMS
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
@@ -336,6 +336,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I6", _numbers),
     ("I6", _gaps),
     ("I6", _untold),
+    ("I6", untold_zaps),
     ("I7", _request_twice),
     ("I7", _credit_twice),
     ("I7", _tokens),

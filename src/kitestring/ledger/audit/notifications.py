@@ -1,4 +1,4 @@
-"""The notifications in the outbox: nobody is told twice of one payment, and nobody of another one's."""
+"""The words to others about payments: to nobody twice of one, to nobody of another one's, to everybody of a zap."""
 
 # ruff: noqa: S608 - what is pasted into statements is a part of them, never a value
 
@@ -16,6 +16,13 @@ WITH told AS (
   FROM outbox WHERE service = ?1 AND request IS NULL AND kind = 'notification')
 """
 
+#: Both are written in the transaction that settles the invoice, and forgotten in the same order.
+_UNTOLD_ZAPS: Final = """
+SELECT invoice_id FROM invoices WHERE service = ?1 AND zap <> ''
+  AND invoice_id IN (SELECT subject FROM events WHERE service = ?1 AND kind = 'received' AND detail = '')
+  AND invoice_id NOT IN (SELECT subject FROM events WHERE service = ?1 AND kind = 'zapped')
+"""
+
 told_twice = listed(
     _TOLD + "SELECT grant_id, words, count(*) FROM told GROUP BY grant_id, words HAVING count(*) > 1",
     "connection {0} is told {2} times: {1}",
@@ -28,3 +35,4 @@ told_to_others = listed(
     "   WHERE i.service = ?1 AND i.invoice_id = t.subject AND i.grant_id = t.grant_id)",
     "connection {0} is told of what is not its own: {1}",
 )
+untold_zaps = listed(_UNTOLD_ZAPS, "invoice {0} answers a zap request and is paid, and nobody is told")

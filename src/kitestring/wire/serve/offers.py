@@ -5,6 +5,7 @@ Requests in, replies and receipts out. Amounts on this wire are whole satoshis.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,12 +19,13 @@ from kitestring.base.outcomes import Invoiced, Outcome, Received
 from kitestring.base.text import clean
 from kitestring.codec.json import dumps, int_member, loads_object, text_member
 from kitestring.nostr import kinds
-from kitestring.nostr.event import Event
+from kitestring.nostr.event import Event, first_tag
 from kitestring.nostr.inbox import HOUR_S, Window
 from kitestring.wire.clink import CLINK_VERSION, always_nip44, read_version, refuser
 from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import ReplyTo, Version
+from kitestring.wire.zaps import read_zap_request
 
 #: An hour: strangers' unpaid invoices are counted and looked up until they expire.
 MAX_OFFER_EXPIRY_S: Final = DEFAULT_EXPIRY_S
@@ -36,6 +38,7 @@ MAX_PAYER_VALUE: Final = 1000
 #: Offer ids in codes have at most 255 bytes.
 MAX_OFFER_ID: Final = 255
 
+_HASH: Final = re.compile("[0-9a-f]{64}", re.ASCII).fullmatch
 #: What an error text starts with.
 CODE_NAMES: Final = {
     1: "Invalid Offer",
@@ -88,13 +91,13 @@ def read(text: str, event: Event, to: ReplyTo, facts: Facts) -> Asked:
         version = read_version(event, accept_legacy=facts.accept_legacy_offers)
         if version == "legacy":
             to = msgspec.structs.replace(to, version=version)
-        command = _decode(loads_object(text), version)
+        command = _decode(loads_object(text), version, first_tag(event, "p") or "")
     except (CodecError, KitestringError) as failure:
         raise WireRefusalError(to, refusal(failure)) from None
     return Asked(command, to, command.offer_id)
 
 
-def _decode(members: dict[str, object], version: Version) -> AskOffer:
+def _decode(members: dict[str, object], version: Version, service: str) -> AskOffer:
     offer = members.get("offer")
     if not isinstance(offer, str) or len(offer) > MAX_OFFER_ID:
         raise KitestringError(Reason.UNKNOWN_TARGET, "the request names no offer")
@@ -105,7 +108,8 @@ def _decode(members: dict[str, object], version: Version) -> AskOffer:
         payer_data=_payer_data(members.get("payer_data")),
         description=clean(text_member(members, "description") or "", MAX_DESCRIPTION),
         expiry_s=_expires_in(members.get("expires_in_seconds")),
-        zap=_zap(members.get("zap")),
+        description_hash=_description_hash(members.get("description_hash")),
+        zap=None if members.get("zap") in (None, "", False) else read_zap_request(members["zap"], service),
         amountless=version == "legacy",
     )
 
@@ -144,11 +148,13 @@ def _payer_text(value: object) -> str:
     return clean(text, MAX_PAYER_VALUE)
 
 
-def _zap(value: object) -> str:
-    """The zap request as text: what an object would be is written in its own member order."""
-    if value in (None, "", False):
+def _description_hash(value: object) -> str:
+    """Extension: the invoice commits to a text that stands elsewhere, as an LNURL server's does."""
+    if value is None:
         return ""
-    return value if isinstance(value, str) else dumps(value)
+    if not isinstance(value, str) or _HASH(value) is None:
+        raise CodecError("description_hash must be 64 lower-case hexadecimal digits")
+    return value
 
 
 def _expires_in(value: object) -> int:

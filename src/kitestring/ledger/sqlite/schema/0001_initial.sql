@@ -124,6 +124,7 @@ CREATE TABLE offers (
   -- The app that made it, and the pointer that it was made over; both "" for the owner's own.
   creator TEXT NOT NULL,
   pointer_id TEXT NOT NULL,
+  zap_pubkey TEXT NOT NULL, -- "" where it takes no zaps
   created_at INTEGER NOT NULL,
   PRIMARY KEY (service, offer_id),
   CHECK ((currency = '') = (price_minor IS NULL)),
