@@ -161,6 +161,24 @@ async def _pays_own_offer(stage: Stage) -> None:
     await stage.told("offer", 2)
 
 
+async def _has_euros(stage: Stage) -> None:
+    """Three cent are 30 sat, as long as a bitcoin costs 100,000 EUR."""
+    budget = {"currency": "EUR", "limit_minor": 3, "period": "never"}
+    await command(stage, "connection_edit", "euros", name="app", budgets=[budget])
+
+
+async def _pays_in_euros(stage: Stage) -> None:
+    """The price of a bitcoin doubles, and at last nobody knows it."""
+    stage.pay("pay", stage.bill("bill", Script(settles_after_s=3)))
+    await stage.told("pay")
+    stage.house.rates.prices["EUR"] = 200_000
+    stage.pay("over", stage.bill("other"))
+    await stage.told("over")
+    stage.house.rates.prices.clear()
+    stage.pay("stale", stage.bill("third"))
+    await stage.told("stale")
+
+
 # ---------------------------------------------------------------- zaps
 
 
@@ -552,6 +570,10 @@ FLOWS: Final = (
     Flow("receive unasked", _receives_unasked),
     Flow("refused", _is_refused, {}, {"pay": "QUOTA_EXCEEDED"}),
     Flow("edited", _is_edited, {"purse": COST}, {"pay": "ok", "next": "QUOTA_EXCEEDED"}, ("bill",)),
+    Flow(
+        "budget in a currency", _pays_in_euros, {"purse": COST},
+        {"pay": "ok", "over": "QUOTA_EXCEEDED", "stale": "INTERNAL"}, ("bill",), _has_euros,
+    ),
     Flow("resolve", _resolves, {"purse": COST}, {"pay": "INTERNAL"}, ("bill",)),
     Flow("transfer", _transfers, {"shop": AMOUNT}),
     Flow("expiry", _expires, {}, {"sell": "ok"}),

@@ -390,14 +390,17 @@ def _pointer_params(
 ) -> dict[str, object]:
     params: dict[str, object] = {"label": label, "policy": policy, "sessions": sessions, "account": account}
     if budget is not None:
-        params["budgets"] = [_budget_params(budget, "limit_msat")]
+        params["budgets"] = [_budget_params(budget, "limit")]
     if per_payment is not None:
         params["per_payment_msat"] = int(per_payment)
     return params
 
 
-def _budget_params(budget: Budget, limit: str) -> dict[str, object]:
-    return {limit: int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
+def _budget_params(budget: Budget, prefix: str) -> dict[str, object]:
+    window = {"period": budget.period, "length_s": budget.length_s}
+    if budget.currency:
+        return {"currency": budget.currency, f"{prefix}_minor": budget.limit_minor, **window}
+    return {f"{prefix}_msat": int(budget.limit_msat), **window}
 
 
 def _grant_params(
@@ -408,7 +411,7 @@ def _grant_params(
     if methods is not None:
         params["methods"] = sorted(methods)
     if budget is not None:
-        params |= _budget_params(budget, "budget_msat")
+        params |= _budget_params(budget, "budget")
     if per_payment is not None:
         params["per_payment_msat"] = int(per_payment)
     if max_fee is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from kitestring.base.currency import ExchangeRate, read_amount
 from kitestring.base.money import Msat
 
 DAY_S: Final = 86_400
@@ -21,12 +22,35 @@ class Budget:
     ``rolling`` counts the last ``length_s`` seconds; ``day``, ``week`` (from Monday), ``month`` and ``year`` are
     calendar periods of the owner's time zone (UTC unless it is set); ``never`` is a budget that does not renew.
     ``budget_id`` tells the budgets of one grant apart: what is used is counted under it, whatever becomes of the limit.
+
+    A budget in another currency is ``limit_minor`` minor units of ``currency``; its ``limit_msat`` is what these were
+    worth when it was made. What is spent is counted in msat, and compared with what the limit is worth when a payment
+    is decided: see :meth:`at`.
     """
 
     limit_msat: Msat
     period: Period = "never"
     length_s: int = 0
     budget_id: int = 0
+    currency: str = ""
+    limit_minor: int = 0
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """The words of its owner: two budgets of the same terms differ by their numbers and by the rates of two days at
+        most."""
+        limit = (self.currency, self.limit_minor) if self.currency else int(self.limit_msat)
+        return limit, self.period, self.length_s
+
+    def at(self, rate: ExchangeRate) -> Budget:
+        """The same with its limit in msat at this rate of its currency."""
+        return replace(self, limit_msat=rate.worth(self.limit_minor))
+
+    @classmethod
+    def in_currency(cls, amount: str, currency: str, period: Period = "never", length_s: int = 0) -> Budget:
+        """A limit such as ``"3.50"`` of ``"EUR"``, to be given to the service, which knows the rate. Raises
+        KitestringError (malformed)."""
+        return cls(Msat(0), period, length_s, currency=currency, limit_minor=read_amount(amount, currency))
 
     @classmethod
     def daily(cls, limit: Msat) -> Budget:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import MAX_SATS, MAX_WHOLE, MSAT_PER_SAT, Msat, sat
+from kitestring.base.money import MAX_MSAT, MAX_SATS, MAX_WHOLE, MSAT_PER_SAT, Msat, sat
 
 #: Codes by the number of decimals. Funds and units of account, metals and codes of tests are left out: nobody pays in
 #: them.
@@ -101,6 +101,11 @@ class ExchangeRate(msgspec.Struct, frozen=True):
     def price(self) -> Fraction:
         """The price of one bitcoin, in the major unit."""
         return Fraction(MSAT_PER_BTC * self.minor, self.msat * 10 ** decimals_of(self.currency))
+
+    def worth(self, minor: int) -> Msat:
+        """The value of so many minor units, rounded down to whole msat and at most all bitcoin: what somebody may spend
+        is never more than they were allowed."""
+        return Msat(min(minor * self.msat // self.minor, MAX_MSAT))
 
     def to_pay(self, minor: int) -> Msat:
         """The amount that a payer pays for so many minor units: rounded up to a whole sat.

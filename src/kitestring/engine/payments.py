@@ -40,6 +40,7 @@ from kitestring.engine.node import NodeGate
 from kitestring.engine.outcomes import paid
 from kitestring.engine.patience import Patience
 from kitestring.engine.pursuit import Looking, Moving, Phase, Pursuit, Sending, Stored, answer_late
+from kitestring.engine.rated import at_rates
 from kitestring.engine.shares import ShareTable, full
 from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
 
@@ -142,10 +143,11 @@ class Payments:
         now = self._context.clock.now()
         asked = _Asked(order, self._context.clock.monotonic() + DECIDE_LIMIT_S)
         own = await ours(self._context, order.command)
-        verdict = self._verdict(asked, grant, now, own)
-        if isinstance(verdict, Refused):
-            return verdict
         try:
+            grant = await at_rates(self._context.rates, grant)
+            verdict = self._verdict(asked, grant, now, own)
+            if isinstance(verdict, Refused):
+                return verdict
             is_owners = grant.account_id == OWNER_ACCOUNT
             view = await self._view(FRESH_VIEW_S, asked.until, is_owners=is_owners, is_ours=own is not None)
         except KitestringError as unavailable:
@@ -168,7 +170,11 @@ class Payments:
         for _ in range(MAX_STALE_ROUNDS):
             if grant is None:
                 return Refused(Reason.CONNECTION_ENDED)
-            answer = await self._attempt(asked, grant, view_age_s, may_be_ours=may_be_ours)
+            try:
+                rated = await at_rates(self._context.rates, grant)
+            except KitestringError as unknown:
+                return await self._known_or(asked, grant, Refused.of(unknown))
+            answer = await self._attempt(asked, rated, view_age_s, may_be_ours=may_be_ours)
             if isinstance(answer, Stale):
                 before, grant, may_be_ours = grant, await self._grants.reload(grant.grant_id), True
                 if is_chosen and grant != before:
@@ -181,7 +187,7 @@ class Payments:
                 # It may find no route for that, but what the budget has left is not out of reach.
                 asked.fee_at_most = (answer.remaining_msat or ZERO) - asked.command.amount_msat
             else:
-                return _refusal(answer, grant, self._context.clock.now(), self._context.zone)
+                return _refusal(answer, rated, self._context.clock.now(), self._context.zone)
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
 
     async def _attempt(

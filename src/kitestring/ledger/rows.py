@@ -244,8 +244,8 @@ def read_grant(row: Row) -> Grant:
         account_id=_shared(account_id),
         methods=_names(methods),
         budgets=tuple(
-            Budget(Msat(limit), _shared(period), length, number)
-            for number, limit, period, length in json.loads(budgets)
+            Budget(Msat(limit), _shared(period), length, number, *in_currency)
+            for number, limit, period, length, *in_currency in json.loads(budgets)
         ),
         per_payment_msat=_msat(per_payment),
         fee_cap_msat=_msat(fee_cap),
@@ -266,8 +266,13 @@ def read_grant(row: Row) -> Grant:
     )
 
 
+def _write_budget(b: Budget) -> tuple[Any, ...]:
+    plain = (b.budget_id, int(b.limit_msat), b.period, b.length_s)
+    return (*plain, b.currency, b.limit_minor) if b.currency else plain
+
+
 def write_grant(g: Grant) -> Row:
-    budgets = [(b.budget_id, int(b.limit_msat), b.period, b.length_s) for b in g.budgets]
+    budgets = [_write_budget(budget) for budget in g.budgets]
     return (
         *(g.grant_id, g.name, g.wire, g.caller, g.service_pubkey, g.account_id, json.dumps(sorted(g.methods))),
         *(

@@ -17,6 +17,7 @@ from kitestring.base.commands import (
     MakeInvoice,
     PayInvoice,
 )
+from kitestring.base.currency import show_amount
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
@@ -168,7 +169,7 @@ def over_budget(
     renews = renews_at(budget, now, zone)
     if renews is not None:
         details["renews_at"] = renews
-    whole = f"the budget of {_sats(budget.limit_msat)} {per_period(budget.period, budget.length_s)}"
+    whole = f"the budget of {_limit(budget)} {per_period(budget.period, budget.length_s)}"
     if remaining_msat is None:
         return Refused(Reason.OVER_BUDGET, f"this payment and its fee reserve are more than {whole}", details)
     details["remaining_msat"] = int(remaining_msat)
@@ -176,6 +177,11 @@ def over_budget(
     if renews is not None:
         text += f", renews {time_text(renews, zone)}"
     return Refused(Reason.OVER_BUDGET, text, details)
+
+
+def _limit(budget: Budget) -> str:
+    limit = _sats(budget.limit_msat)
+    return f"{show_amount(budget.limit_minor, budget.currency)} ({limit} now)" if budget.currency else limit
 
 
 def _budget(grant: Grant, budget_id: int | None) -> Budget | None:

@@ -15,10 +15,13 @@ from kitestring.app.cli.values import (
     MomentType,
     PastType,
     Sats,
+    TypedBudget,
     amount,
     budget,
+    budget_of,
     budget_params,
     facts,
+    flat_budget_params,
     quoted,
     short_key,
     table,
@@ -40,11 +43,34 @@ from kitestring.app.cli.values import (
     ],
 )
 def test_budgets_are_read_and_shown(text: str, value: tuple[int, str, int]) -> None:
-    assert BudgetType().convert(text, None, None) == value
     sats, period, length_s = value
+    assert BudgetType().convert(text, None, None) == TypedBudget(sats, period, length_s)
     shown = budget(sats * 1000, period, length_s)
     assert shown.startswith(f"{sats:,} sat ")
-    assert BudgetType().convert(f"{sats}/{shown.rpartition(' ')[2]}", None, None) == value
+    assert BudgetType().convert(f"{sats}/{shown.rpartition(' ')[2]}", None, None) == TypedBudget(*value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "shown"),
+    [
+        ("10EUR/day", TypedBudget(1_000, "day", 0, "EUR"), "10.00 EUR (≈ 21 sat) per day"),
+        ("3.50 usd/24h", TypedBudget(350, "rolling", 86_400, "USD"), "3.50 USD (≈ 21 sat) in any 24h"),
+        ("500JPY/total", TypedBudget(500, "never", 0, "JPY"), "500 JPY (≈ 21 sat) in total"),
+    ],
+)
+def test_budgets_in_a_currency_are_read_and_shown(text: str, value: TypedBudget, shown: str) -> None:
+    assert BudgetType().convert(text, None, None) == value
+    row = {"limit_msat": 21_000, **budget_params(value)}
+    assert budget_of(row) == shown
+    assert flat_budget_params(value) == {
+        "currency": value.currency, "budget_minor": value.limit, "period": value.period, "length_s": value.length_s,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["10EUX/day", "0.001EUR/day", "1.5.5EUR/day", "0EUR/day", "1.5JPY/day"])
+def test_an_amount_that_no_currency_has_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"currency|decimals|amount"):
+        BudgetType().convert(text, None, None)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +154,7 @@ def test_the_words_of_others_stand_in_quotes_that_they_cannot_end() -> None:
 
 
 def test_a_budget_is_handed_on_in_msat_and_a_key_is_cut_in_its_middle() -> None:
-    assert budget_params((5, "rolling", 60)) == {"limit_msat": 5_000, "period": "rolling", "length_s": 60}
+    assert budget_params(TypedBudget(5, "rolling", 60)) == {"limit_msat": 5_000, "period": "rolling", "length_s": 60}
     assert short_key("npub1" + "x" * 52 + "abcdef") == "npub1xxxxxxx…abcdef"
 
 

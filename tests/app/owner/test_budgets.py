@@ -14,6 +14,8 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat, sat
 from kitestring.base.zones import UTC
+from tests.kit.changed import replace
+from tests.kit.rates import SetRates
 
 DAY = BudgetAsked(limit_msat=500_000, period="day")
 TOTAL = BudgetAsked(limit_msat=5_000_000)
@@ -29,29 +31,29 @@ def desk(**used: int) -> Reading:
         return Msat(used.get(f"b{number}", 0))
 
     store, clock = SimpleNamespace(budget_used=budget_used), SimpleNamespace(now=lambda: NOON)
-    return cast(Reading, SimpleNamespace(store=store, clock=clock, zone=UTC))
+    return cast(Reading, SimpleNamespace(store=store, clock=clock, zone=UTC, rates=SetRates(EUR=50_000)))
 
 
 def grant(*budgets: Budget) -> Grant:
     return Grant(grant_id="g", name="g", wire="debits", budgets=budgets)
 
 
-def refused(*asked: Any) -> KitestringError:
+async def refused(*asked: Any, reason: Reason = Reason.MALFORMED) -> KitestringError:
     with pytest.raises(KitestringError) as told:
-        read_budgets(asked)
-    assert told.value.reason is Reason.MALFORMED
+        await read_budgets(desk(), asked)
+    assert told.value.reason is reason
     return told.value
 
 
-def test_each_budget_has_a_number_of_its_own() -> None:
-    assert read_budgets([DAY, TOTAL]) == (Budget(sat(500), "day"), Budget(sat(5_000), "never", 0, 1))
-    assert read_budget(WINDOW) == Budget.rolling(sat(100), 3_600)
+async def test_each_budget_has_a_number_of_its_own() -> None:
+    assert await read_budgets(desk(), [DAY, TOTAL]) == (Budget(sat(500), "day"), Budget(sat(5_000), "never", 0, 1))
+    assert await read_budget(desk(), WINDOW) == Budget.rolling(sat(100), 3_600)
 
 
-def test_two_budgets_of_one_period_are_a_mistake_and_so_is_a_length_without_a_window() -> None:
-    assert "the same period" in refused(DAY, TOTAL, DAY).message
-    assert "length" in refused(BudgetAsked(limit_msat=1, period="day", length_s=60)).message
-    assert "length" in refused(BudgetAsked(limit_msat=1, period="rolling")).message
+async def test_two_budgets_of_one_period_are_a_mistake_and_so_is_a_length_without_a_window() -> None:
+    assert "the same period" in (await refused(DAY, TOTAL, DAY)).message
+    assert "length" in (await refused(BudgetAsked(limit_msat=1, period="day", length_s=60))).message
+    assert "length" in (await refused(BudgetAsked(limit_msat=1, period="rolling"))).message
 
 
 async def test_a_budget_of_the_same_period_goes_on_with_what_is_used_and_a_new_one_begins_at_nothing() -> None:
@@ -65,7 +67,34 @@ async def test_a_budget_of_the_same_period_goes_on_with_what_is_used_and_a_new_o
 
 
 async def test_what_is_left_is_shown_and_never_less_than_nothing() -> None:
-    rows = await show_budgets(desk(b0=100_000, b1=7_000_000), grant(*read_budgets([DAY, TOTAL])))
+    rows = await show_budgets(desk(b0=100_000, b1=7_000_000), grant(*await read_budgets(desk(), [DAY, TOTAL])))
     assert [(row["used_msat"], row["left_msat"], row["renews_at"]) for row in rows] == [
         (100_000, 400_000, NOON + DAY_S // 2), (7_000_000, 0, None),
     ]  # fmt: skip
+
+
+EUROS = BudgetAsked(currency="EUR", limit_minor=1_000, period="day")
+
+
+async def test_a_budget_in_a_currency_is_kept_in_it_with_what_it_is_worth_on_its_first_day() -> None:
+    (made,) = await read_budgets(desk(), [EUROS])
+    assert made == Budget(sat(20_000), "day", currency="EUR", limit_minor=1_000)
+    before = grant(Budget(sat(9), "day", 0, 3))
+    assert [one.budget_id for one in await changed_budgets(desk(), before, [EUROS])] == [3]
+
+
+async def test_what_is_left_of_one_is_shown_at_the_rate_of_now() -> None:
+    old = replace((await read_budgets(desk(), [EUROS]))[0], limit_msat=sat(5))
+    (row,) = await show_budgets(desk(b0=1_000_000), grant(old))
+    assert (row["limit_msat"], row["left_msat"]) == (20_000_000, 19_000_000)
+    assert (row["currency"], row["limit_minor"]) == ("EUR", 1_000)
+
+
+async def test_a_limit_is_in_msat_or_in_a_currency_whose_rate_is_known() -> None:
+    for wrong in (
+        BudgetAsked(), BudgetAsked(currency="EUR"), BudgetAsked(limit_minor=5),
+        BudgetAsked(limit_msat=5, currency="EUR"), BudgetAsked(limit_msat=5, limit_minor=5, currency="EUR"),
+    ):  # fmt: skip
+        assert "a limit in msat, or in minor units of a currency" in (await refused(wrong)).message
+    unknown = await refused(BudgetAsked(currency="USD", limit_minor=5), reason=Reason.UNAVAILABLE)
+    assert "the rate of USD" in unknown.message

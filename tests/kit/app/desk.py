@@ -28,6 +28,7 @@ from tests.kit.app.relay import KeepingRelay, RelayDouble
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH, StandingClock
 from tests.kit.engine.rig import Life, Rig
+from tests.kit.rates import SetRates
 from tests.kit.waiting import until
 
 RELAY = "ws://127.0.0.1:7777"
@@ -68,7 +69,7 @@ def real_desk(rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Pat
         config=Config(data_dir), keyring=Keyring(b"\x07" * 32), store=rig.store, backend=rig.backend, clock=rig.clock,
         entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard,
         clocks=Clocks(alone, (), rig.backend, rig.clock), relays=relays, served=relays,
-        network="regtest",
+        network="regtest", rates=SetRates(EUR=100_000),
     )  # fmt: skip
 
 

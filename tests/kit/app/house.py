@@ -50,6 +50,7 @@ from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
 from tests.kit.clock import Clocks
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
 from tests.kit.engine.hostile import Address, HostileNode
+from tests.kit.rates import SetRates
 
 #: Which running service a task belongs to; tasks inherit it from whoever spawns them.
 _LIFE: contextvars.ContextVar[list[asyncio.Task[Any]] | None] = contextvars.ContextVar("life", default=None)
@@ -87,6 +88,7 @@ class House:
         self.root, self.home = root, root / "home"
         self.settings = settings
         self.apps: dict[str, App] = {}
+        self.rates = SetRates(EUR=100_000)
         self.noted: list[str] = []
         self.spoil_store: list[Spoil] = []
         self.spoil_backend: list[Spoil] = []
@@ -221,6 +223,7 @@ class Service:
             patch.object(core_module, "RelayPool", pool),
             patch.object(core_module, "SqliteStore", self),
             patch.object(core_module, "routes", self._routes),
+            patch.object(core_module, "exchange_rates", lambda *_: self.house.rates),
             patch.object(core_module, "give_notice", partial(give_notice, notices=(*NOTICES, MONEY))),
         ):
             yield

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import Whole, amount, budget, facts, quoted, short_key, table, when
+from kitestring.app.cli.values import Whole, amount, budget, budget_of, facts, quoted, short_key, table, when
 from kitestring.base.errors import Exit
 
 #: Seconds between two looks at the feed.
@@ -116,7 +116,7 @@ def wanted(row: dict[str, Any]) -> str:
         return f"{amount(row['amount_msat'])}, once; at most {amount(most)} with the fee"
     if row["budget"] is not None:
         asked = row["budget"]
-        return f"a budget: {budget(asked['limit_msat'], asked['period'], asked['length_s'])}, without asking again"
+        return f"a budget: {budget_of(asked)}, without asking again"
     if row["kind"] == "budget":
         return "FULL ACCESS: any amount, at any time, without asking again"
     return f"the right to {row['kind']}"
@@ -140,9 +140,7 @@ def budgets_text(rows: list[dict[str, Any]]) -> str:
     """Budgets and what is left of them; no budget is no limit."""
     if not rows:
         return "any amount"
-    return " and ".join(
-        f"{budget(row['limit_msat'], row['period'], row['length_s'])} ({amount(row['left_msat'])} left)" for row in rows
-    )
+    return " and ".join(f"{budget_of(row)} ({amount(row['left_msat'])} left)" for row in rows)
 
 
 def _past(dealings: dict[str, Any]) -> str:

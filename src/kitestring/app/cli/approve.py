@@ -9,7 +9,7 @@ import click
 
 from kitestring.app.cli.approvals import budgets_text
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Whole, amount, budget_params, quoted, short_key
+from kitestring.app.cli.values import BudgetType, TypedBudget, Whole, amount, flat_budget_params, quoted, short_key
 from kitestring.base.errors import Exit
 from kitestring.base.money import MAX_WHOLE
 
@@ -20,7 +20,7 @@ _EXITS = {"paid": Exit.OK, "granted": Exit.OK, "not_paid": Exit.PAYMENT_FAILED, 
 @click.argument("question", metavar="ID")
 @click.option("--once", is_flag=True, help="This one payment and nothing more.")
 @click.option(
-    "--budget", "limit", type=BudgetType(), metavar="SAT/PERIOD",
+    "--budget", "limit", type=BudgetType(), metavar="AMOUNT/PERIOD",
     help="Let this key take so much without asking again, such as 5000/week; a payment it asks for is the first of it.",
 )  # fmt: skip
 @click.option("--always", is_flag=True, help="Let this key take any amount at any time, without asking again.")
@@ -31,7 +31,7 @@ _EXITS = {"paid": Exit.OK, "granted": Exit.OK, "not_paid": Exit.PAYMENT_FAILED, 
 @key_option
 @common
 def command(
-    shell: Shell, question: str, once: bool, limit: tuple[int, str, int] | None, always: bool, version: int | None,
+    shell: Shell, question: str, once: bool, limit: TypedBudget | None, always: bool, version: int | None,
     name: str | None, key: str,
 ) -> int:  # fmt: skip
     """Say yes to the question ID, and wait for the end of the payment.
@@ -47,8 +47,7 @@ def command(
     if once or always:
         params["verdict"] = "once" if once else "always"
     if limit is not None:
-        asked = budget_params(limit)
-        params |= {"verdict": "budget", "budget_msat": asked.pop("limit_msat"), **asked}
+        params |= {"verdict": "budget", **flat_budget_params(limit)}
     if name is not None:
         params["name"] = name
     if version is not None:

@@ -8,7 +8,18 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Moment, MomentType, Sats, amount, budget, msat, when
+from kitestring.app.cli.values import (
+    BudgetType,
+    Moment,
+    MomentType,
+    Sats,
+    TypedBudget,
+    amount,
+    budget,
+    flat_budget_params,
+    msat,
+    when,
+)
 from kitestring.base.errors import KitestringError, Reason
 
 PRESETS: Final = ("read-only", "receive-only", "pay", "full")
@@ -16,7 +27,9 @@ PRESETS: Final = ("read-only", "receive-only", "pay", "full")
 
 @click.command("connect")
 @click.argument("name")
-@click.option("--budget", "limit", type=BudgetType(), metavar="SAT/PERIOD", help="Such as 5000/day, 5000/24h.")
+@click.option(
+    "--budget", "limit", type=BudgetType(), metavar="AMOUNT/PERIOD", help="Such as 5000/day (sat), 5000/24h, 10EUR/day."
+)
 @click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
 @click.option(
     "--preset",
@@ -48,7 +61,7 @@ PRESETS: Final = ("read-only", "receive-only", "pay", "full")
 def command(
     shell: Shell,
     name: str,
-    limit: tuple[int, str, int] | None,
+    limit: TypedBudget | None,
     methods: str | None,
     account: str | None,
     per_payment: int | None,
@@ -78,7 +91,7 @@ def command(
     if expires is not None:
         params |= expires._asdict()
     if limit is not None:
-        params |= {"budget_msat": msat(limit[0]), "period": limit[1], "length_s": limit[2]}
+        params |= flat_budget_params(limit)
     if methods is not None:
         params["methods"] = methods.replace(",", " ").split()
     if per_payment is not None:
@@ -126,7 +139,13 @@ def describe(connection: dict[str, Any]) -> str:
     """One connection in one line."""
     parts = [
         f"{connection['name']}: account {connection['account']}",
-        budget(connection["budget_msat"], connection["period"], connection["length_s"]),
+        budget(
+            connection["budget_msat"],
+            connection["period"],
+            connection["length_s"],
+            connection.get("currency"),
+            connection.get("budget_minor"),
+        ),
         "" if connection["per_payment_msat"] is None else f"at most {amount(connection['per_payment_msat'])} a payment",
         "" if connection["fee_cap_msat"] is None else f"fees of at most {amount(connection['fee_cap_msat'])} a payment",
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",

@@ -9,7 +9,7 @@ import click
 
 from kitestring.app.cli.connect import describe, show_link
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import amount, budget, table, when
+from kitestring.app.cli.values import amount, budget_of, table, when
 
 
 @click.group("connection", cls=Group)
@@ -37,7 +37,7 @@ def show(shell: Shell, name: str) -> None:
 def stands(row: dict[str, Any]) -> str:
     """Say how a budget stands. A rolling one has no moment at which it renews: what was spent leaves it bit by bit."""
     renews = "" if row["renews_at"] is None or row["length_s"] else f", renews {when(row['renews_at'])}"
-    whole = budget(row["limit_msat"], row["period"], row["length_s"])
+    whole = budget_of(row)
     return f"{amount(row['left_msat'])} left of {whole}{renews}"
 
 

@@ -14,6 +14,7 @@ from kitestring.app.cli.values import (
     Moment,
     MomentType,
     Sats,
+    TypedBudget,
     amount,
     budget,
     budget_params,
@@ -43,7 +44,7 @@ class _MomentOrNever(MomentType):
 @click.command("edit")
 @click.argument("name")
 @click.option(
-    "--budget", "limits", type=BudgetType(), multiple=True, metavar="SAT/PERIOD",
+    "--budget", "limits", type=BudgetType(), multiple=True, metavar="AMOUNT/PERIOD",
     help="A budget in place of those it has, such as 5000/week; may repeat, and each has to cover a payment.",
 )  # fmt: skip
 @click.option("--no-budget", is_flag=True, help="No budget limit any more.")
@@ -64,7 +65,7 @@ class _MomentOrNever(MomentType):
 @key_option
 @common
 def command(
-    shell: Shell, name: str, limits: tuple[tuple[int, str, int], ...], no_budget: bool, per_payment: int | None,
+    shell: Shell, name: str, limits: tuple[TypedBudget, ...], no_budget: bool, per_payment: int | None,
     max_fee: int | None, expires: Moment | None, methods: str | None, preset: str | None, new_name: str | None,
     key: str,
 ) -> None:  # fmt: skip

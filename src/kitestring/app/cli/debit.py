@@ -14,6 +14,7 @@ from kitestring.app.cli.values import (
     Moment,
     MomentType,
     Sats,
+    TypedBudget,
     amount,
     budget_params,
     facts,
@@ -76,7 +77,7 @@ def show(shell: Shell, grant: str) -> None:
 @command.command("edit")
 @click.argument("grant")
 @click.option(
-    "--budget", "limits", type=BudgetType(), multiple=True, metavar="SAT/PERIOD",
+    "--budget", "limits", type=BudgetType(), multiple=True, metavar="AMOUNT/PERIOD",
     help="A budget in place of those it has, such as 500/day; may repeat, and each has to cover a payment.",
 )  # fmt: skip
 @click.option("--no-budget", is_flag=True, help="No budget at all: any amount.")
@@ -90,7 +91,7 @@ def show(shell: Shell, grant: str) -> None:
 @key_option
 @common
 def edit(
-    shell: Shell, grant: str, limits: tuple[tuple[int, str, int], ...], no_budget: bool, per_payment: int | None,
+    shell: Shell, grant: str, limits: tuple[TypedBudget, ...], no_budget: bool, per_payment: int | None,
     no_per_payment: bool, expires: Moment | None, no_expiry: bool, name: str | None, key: str,
 ) -> None:  # fmt: skip
     """Change budgets, limit, end or name of a grant.

@@ -8,9 +8,9 @@ import click
 
 from kitestring.app.cli.approvals import budgets_text
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Sats, amount, budget_params, facts, msat
+from kitestring.app.cli.values import BudgetType, Sats, TypedBudget, amount, budget_params, facts, msat
 
-_Limits = tuple[tuple[int, str, int], ...]
+_Limits = tuple[TypedBudget, ...]
 
 _POLICIES = click.Choice(["deny", "ask", "budget"])
 _SESSIONS = click.Choice(["off", "minted", "any"])
@@ -36,7 +36,7 @@ def command() -> None:
     "--policy", type=_POLICIES, default="ask", help="What a key without a grant gets (default: you are asked)."
 )
 @click.option(
-    "--budget", "limits", type=BudgetType(), multiple=True, metavar="SAT/PERIOD",
+    "--budget", "limits", type=BudgetType(), multiple=True, metavar="AMOUNT/PERIOD",
     help="With --policy budget: what all such keys together may take; may repeat.",
 )  # fmt: skip
 @click.option("--per-payment", type=Sats(), metavar="SAT", help="The most that one payment may cost with its fee.")
@@ -80,7 +80,7 @@ def list_(shell: Shell) -> None:
 @click.argument("pointer")
 @click.argument("policy", type=_POLICIES, required=False)
 @click.option(
-    "--budget", "limits", type=BudgetType(), multiple=True, metavar="SAT/PERIOD",
+    "--budget", "limits", type=BudgetType(), multiple=True, metavar="AMOUNT/PERIOD",
     help="With the policy budget: what all keys without a grant may take together; may repeat.",
 )  # fmt: skip
 @click.option("--per-payment", type=Sats(), metavar="SAT", help="The most that one payment may cost with its fee.")

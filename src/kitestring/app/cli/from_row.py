@@ -27,7 +27,18 @@ from msgspec.inspect import (
 
 from kitestring.app import cli
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import BudgetType, Sats, Whole, budget_params, facts, label, msat, shown, table
+from kitestring.app.cli.values import (
+    BudgetType,
+    Sats,
+    TypedBudget,
+    Whole,
+    budget_params,
+    facts,
+    label,
+    msat,
+    shown,
+    table,
+)
 from kitestring.app.owner.budgets import BudgetAsked
 from kitestring.app.owner.commands import command
 from kitestring.app.owner.table import GROUPS, SUBGROUPS, CommandRow, rows_of
@@ -99,7 +110,7 @@ def _fields(params: type[msgspec.Struct]) -> tuple[Field, ...]:
 
 def _json(name: str, value: Any) -> object:
     if isinstance(value, tuple):
-        return [budget_params(one) if isinstance(one, tuple) else one for one in value]
+        return [budget_params(one) if isinstance(one, TypedBudget) else one for one in value]
     return msat(value) if name.endswith(_MSAT) else value
 
 

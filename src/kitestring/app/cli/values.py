@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import click
 
@@ -21,6 +21,7 @@ MAX_UNIX_TIME: Final = 2**35
 MAX_CELL_CHARS: Final = 16_384
 
 _WHOLE: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
+_PRICED: Final = re.compile(r"([0-9.]{1,20}) ?([A-Za-z]{3})", re.ASCII)
 _PERIODS: Final = {"day": "day", "week": "week", "month": "month", "year": "year", "total": "never"}
 #: There is no "m": a budget per month that was taken for one per minute would be 43,200 times as large.
 _UNITS_S: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -64,27 +65,55 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # generic in newer clic
         return int(str(value))
 
 
+class TypedBudget(NamedTuple):
+    """A budget as it was typed: ``limit`` is in sat, or in minor units of the ``currency``; ``length_s`` is that of a
+    rolling window, else 0."""
+
+    limit: int
+    period: str
+    length_s: int
+    currency: str = ""
+
+
 class BudgetType(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """``5000/day`` (week, month, year: calendar periods), ``5000/24h`` (rolling), ``5000/total``."""
+    """``5000/day`` (week, month, year: calendar periods), ``5000/24h`` (rolling), ``5000/total``; in a currency
+    ``10EUR/day``."""
 
     name = "budget"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, str, int]:
-        """Limit in sat, period, length in seconds of a rolling window."""
-        if isinstance(value, tuple):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> TypedBudget:
+        if isinstance(value, TypedBudget):
             return value
         amount, _, period = str(value).partition("/")
-        if _WHOLE.fullmatch(amount) and 1 <= int(amount) <= MAX_TYPED_SATS:
+        limit, currency = self._limit(amount, param, ctx)
+        if limit:
             if period in _PERIODS:
-                return int(amount), _PERIODS[period], 0
+                return TypedBudget(limit, _PERIODS[period], 0, currency)
             from kitestring.app.owner.params import MAX_WINDOW_S
 
             length_s = _length_s(period)
             if 0 < length_s <= MAX_WINDOW_S:
-                return int(amount), "rolling", length_s
+                return TypedBudget(limit, "rolling", length_s, currency)
         raise click.BadParameter(
-            f"{value!r} is not a budget; write 5000/day, /week, /month, /year, /24h, /90min, /total", ctx, param
-        )
+            f"{value!r} is not a budget; write 5000/day or 10EUR/day, /week, /month, /year, /24h, /90min, /total",
+            ctx, param,
+        )  # fmt: skip
+
+    def _limit(self, amount: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, str]:
+        """The limit and its currency; 0 for none. Raises BadParameter for an amount in a currency that is none."""
+        if _WHOLE.fullmatch(amount):
+            return int(amount) * (int(amount) <= MAX_TYPED_SATS), ""
+        priced = _PRICED.fullmatch(amount)
+        if priced is None:
+            return 0, ""
+        from kitestring.base.currency import read_amount
+        from kitestring.base.errors import KitestringError
+
+        currency = priced[2].upper()
+        try:
+            return read_amount(priced[1], currency), currency
+        except KitestringError as error:
+            raise click.BadParameter(error.message, ctx, param) from error
 
 
 class Moment(NamedTuple):
@@ -163,10 +192,18 @@ def msat(sats: int) -> int:
     return int(sat(sats))
 
 
-def budget_params(typed: tuple[int, str, int]) -> dict[str, object]:
+def budget_params(typed: TypedBudget) -> dict[str, object]:
     """A budget as the service takes it, out of what :class:`BudgetType` has read."""
-    limit, period, length_s = typed
-    return {"limit_msat": msat(limit), "period": period, "length_s": length_s}
+    window = {"period": typed.period, "length_s": typed.length_s}
+    if typed.currency:
+        return {"currency": typed.currency, "limit_minor": typed.limit, **window}
+    return {"limit_msat": msat(typed.limit), **window}
+
+
+def flat_budget_params(typed: TypedBudget) -> dict[str, object]:
+    """The same for a command that takes one budget among other parameters."""
+    names = {"limit_msat": "budget_msat", "limit_minor": "budget_minor"}
+    return {names.get(name, name): value for name, value in budget_params(typed).items()}
 
 
 def short_key(npub: str) -> str:
@@ -191,13 +228,25 @@ def when(seconds: int | None) -> str:
     return "–" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
-def budget(limit_msat: int | None, period: str | None, length_s: int | None) -> str:
+def budget(
+    limit_msat: int | None, period: str | None, length_s: int | None, currency: str | None = None,
+    limit_minor: int | None = None,
+) -> str:  # fmt: skip
     """A budget in the words in which it is typed."""
     if limit_msat is None:
         return "no budget limit"
     from kitestring.base.budgets import per_period
+    from kitestring.base.currency import show_amount
 
-    return f"{amount(limit_msat)} {per_period(period or 'never', length_s or 0)}"
+    limit = amount(limit_msat)
+    if currency and limit_minor:
+        limit = f"{show_amount(limit_minor, currency)} (≈ {limit})"
+    return f"{limit} {per_period(period or 'never', length_s or 0)}"
+
+
+def budget_of(row: dict[str, Any]) -> str:
+    """The same of a row of a result."""
+    return budget(row["limit_msat"], row["period"], row["length_s"], row.get("currency"), row.get("limit_minor"))
 
 
 def label(name: str) -> str:

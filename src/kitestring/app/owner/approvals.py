@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.app_connection import made_for, show_wish
-from kitestring.app.owner.budgets import BudgetAsked, read_budget, show_budget, show_budgets
+from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget, show_budget, show_budgets
 from kitestring.app.owner.command import Call, Change, Commands, Judge, Manage, Read, key_reused, permit_gift
 from kitestring.app.owner.desk import Deciding, Managing, Reading
 from kitestring.app.owner.params import (
@@ -20,6 +20,7 @@ from kitestring.app.owner.params import (
     MAX_WINDOW_S,
     MIN_ID_CHARS,
     AmountMsat,
+    Currency,
     NoParams,
     npub,
     only,
@@ -70,6 +71,8 @@ class ApproveParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     version: SeenVersion | None = None
     verdict: Literal["as_asked", "once", "budget", "always"] = "as_asked"
     budget_msat: AmountMsat | None = None
+    currency: Currency = ""
+    budget_minor: AmountMinor | None = None
     period: Period = "never"
     length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
@@ -206,7 +209,7 @@ async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
     The outcome is ``paid``, ``not_paid`` (with the node's proof), ``open`` (still under way) or ``granted``.
     """
     asked = await find_question(desk, params.id)
-    budget, command = _own_budget(params), thaw(asked.command)
+    budget, command = await _own_budget(desk, params), thaw(asked.command)
     if isinstance(command, Connect):
         return await _approve_app(desk, asked, command, params, call)
     permit_gift(call.caller, PayInvoice, desk.clock.now(), "`approve`")
@@ -233,17 +236,16 @@ async def _approve_app(desk: Deciding, asked: Approval, command: Connect, params
     if params.verdict == "once":
         raise KitestringError(Reason.MALFORMED, "this asks for a connection: give it a budget, or what it asks for")
     verdict = _VERDICTS[params.verdict]
+    budget = await _own_budget(desk, params)
     async with desk.one_at_a_time:  # two of one name would both be made
         grant, account = None, None
         if asked.state is ApprovalState.OPEN:
-            grant, account = await made_for(
-                desk, asked, command, verdict, _own_budget(params), params.name, call.caller
-            )
+            grant, account = await made_for(desk, asked, command, verdict, budget, params.name, call.caller)
         word = OwnersWord(
             approval_id=asked.approval_id,
             version=params.version or asked.version,
             verdict=verdict,
-            budget=_own_budget(params),
+            budget=budget,
             by=call.caller.grant_id,
             key=await _key(desk, asked, params, call, "approve"),
             grant=grant,
@@ -281,12 +283,11 @@ _VERDICTS: Final = {
 }
 
 
-def _own_budget(params: ApproveParams) -> Budget | None:
-    if (params.verdict == "budget") != (params.budget_msat is not None):
+async def _own_budget(desk: Reading, params: ApproveParams) -> Budget | None:
+    asked = flat_budget(params)
+    if (params.verdict == "budget") != (asked is not None):
         raise KitestringError(Reason.MALFORMED, "a budget belongs to the verdict of that name, and to no other")
-    if params.budget_msat is None:
-        return None
-    return read_budget(BudgetAsked(limit_msat=params.budget_msat, period=params.period, length_s=params.length_s))
+    return None if asked is None else await read_budget(desk, asked)
 
 
 async def _key(desk: Reading, asked: Approval, params: msgspec.Struct, call: Call, name: str) -> str:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.desk import Reading
-from kitestring.app.owner.params import MAX_WINDOW_S, AmountMsat
+from kitestring.app.owner.params import MAX_WINDOW_S, AmountMsat, Currency
 from kitestring.app.service.execute import Result
 from kitestring.base.budgets import MAX_BUDGETS, Budget, Period
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_WHOLE, Msat
+from kitestring.engine.rated import as_known, at_rate
 from kitestring.policy.budget import goes_on, oldest, renews_at
+
+#: Minor units of a currency: JSON carries no larger number exactly.
+AmountMinor = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
 
 
 class BudgetAsked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One budget, as :class:`Budget` has it; ``length_s`` belongs to rolling."""
+    """One budget, as :class:`Budget` has it; ``length_s`` belongs to rolling. The limit is in msat, or so many minor
+    units of a currency (EUR 350 = 3.50 EUR)."""
 
-    limit_msat: AmountMsat
+    limit_msat: AmountMsat | None = None
+    currency: Currency = ""
+    limit_minor: AmountMinor | None = None
     period: Period = "never"
     length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
 
@@ -31,16 +38,41 @@ class BudgetAsked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 BudgetsAsked = Annotated[list[BudgetAsked], Meta(max_length=MAX_BUDGETS)]
 
 
-def read_budget(asked: BudgetAsked) -> Budget:
-    """The budget that was asked for. Raises KitestringError for a length that does not fit its period."""
+class FlatBudget(Protocol):
+    """The parameters of a command that takes one budget among others."""
+
+    budget_msat: int | None
+    currency: str
+    budget_minor: int | None
+    period: Period
+    length_s: int
+
+
+def flat_budget(params: FlatBudget) -> BudgetAsked | None:
+    """The budget among the parameters of a command, None without one."""
+    if params.budget_msat is None and params.budget_minor is None and not params.currency:
+        return None
+    return BudgetAsked(
+        limit_msat=params.budget_msat, currency=params.currency, limit_minor=params.budget_minor,
+        period=params.period, length_s=params.length_s,
+    )  # fmt: skip
+
+
+async def read_budget(desk: Reading, asked: BudgetAsked) -> Budget:
+    """The budget that was asked for; one in a currency is worth what it is now. Raises KitestringError for a length
+    that does not fit its period, a limit that is none, and a currency whose rate is not known."""
+    if (asked.limit_msat is None) == (asked.limit_minor is None) or (asked.limit_minor is None) != (not asked.currency):
+        raise KitestringError(Reason.MALFORMED, "a budget has a limit in msat, or in minor units of a currency")
     if (asked.period == "rolling") != (asked.length_s > 0):
         raise KitestringError(Reason.MALFORMED, "a rolling budget, and only that, has a length in seconds")
-    return Budget(Msat(asked.limit_msat), asked.period, asked.length_s)
+    limit = Msat(asked.limit_msat or 0)
+    plain = Budget(limit, asked.period, asked.length_s, currency=asked.currency, limit_minor=asked.limit_minor or 0)
+    return await at_rate(desk.rates, plain)
 
 
-def read_budgets(asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
+async def read_budgets(desk: Reading, asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
     """The budgets of a new grant, numbered. Raises KitestringError; two of one period are a mistake."""
-    budgets = tuple(replace(read_budget(one), budget_id=number) for number, one in enumerate(asked))
+    budgets = tuple([replace(await read_budget(desk, one), budget_id=number) for number, one in enumerate(asked)])
     if len({_period(one) for one in budgets}) < len(budgets):
         raise KitestringError(Reason.MALFORMED, "two budgets have the same period: name one of them")
     return budgets
@@ -50,7 +82,7 @@ async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsk
     """The budgets in place of those of ``grant``. What is used stays used where the period is as long; any other
     is counted from nothing. Raises KitestringError as :func:`read_budgets`."""
     number, changed = max((one.budget_id for one in grant.budgets), default=-1), list[Budget]()
-    for budget in read_budgets(asked):
+    for budget in await read_budgets(desk, asked):
         taken = {one.budget_id for one in changed}
         budget_id = goes_on(budget, [one for one in grant.budgets if one.budget_id not in taken])
         if budget_id is None:
@@ -65,14 +97,12 @@ async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsk
 async def show_budgets(desk: Reading, grant: Grant) -> list[Result]:
     """The budgets of a grant and how they stand now; times are Unix seconds."""
     now, zone, rows = desk.clock.now(), desk.zone, []
-    for budget in grant.budgets:
+    for budget in [await as_known(desk.rates, budget) for budget in grant.budgets]:
         since = oldest(budget, now, zone)
         used = await desk.store.budget_used(grant.grant_id, since, budget.budget_id, now=now)
         rows.append(
             {
-                "limit_msat": int(budget.limit_msat),
-                "period": budget.period,
-                "length_s": budget.length_s,
+                **show_budget(budget),
                 "used_msat": int(used),
                 "left_msat": max(0, int(budget.limit_msat) - int(used)),
                 "renews_at": renews_at(budget, now, zone),
@@ -83,7 +113,8 @@ async def show_budgets(desk: Reading, grant: Grant) -> list[Result]:
 
 def show_budget(budget: Budget) -> Result:
     """One budget as it is asked for, as JSON."""
-    return {"limit_msat": int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
+    plain = {"limit_msat": int(budget.limit_msat), "period": budget.period, "length_s": budget.length_s}
+    return plain | ({"currency": budget.currency, "limit_minor": budget.limit_minor} if budget.currency else {})
 
 
 def _period(budget: Budget) -> tuple[str, int]:

@@ -11,13 +11,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.budgets import BudgetAsked, read_budget
+from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import (
     ID_BYTES,
     MAX_WINDOW_S,
     AmountMsat,
+    Currency,
     Name,
     NameParams,
     NoParams,
@@ -78,6 +79,8 @@ class ConnectParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     preset: PresetName | UnsetType = UNSET
     account: Name | UnsetType = UNSET
     budget_msat: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] | None = None
+    currency: Currency = ""
+    budget_minor: AmountMinor | None = None
     period: Period = "never"
     length_s: Annotated[int, Meta(ge=0, le=MAX_WINDOW_S)] = 0
     per_payment_msat: AmountMsat | None = None
@@ -116,7 +119,7 @@ async def connect(desk: Managing, params: ConnectParams, call: Call) -> Change |
     asked_by = {"callback": decode_deep_link(params.deep_link).callback} if params.deep_link else {}
     found = await find_connection(desk, params.name)
     if found is not None:
-        _need_same(found, _as_asked(desk, found, params))
+        _need_same(found, await _as_asked(desk, found, params))
         return {**show_grant(found), **asked_by, "created": False}
     grant = await _new_grant(desk, params)
     refuse_gifts(call.caller, grant.methods, desk.clock.now())
@@ -259,7 +262,7 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
         relays=desk.relays_for_codes()[:MAX_RELAYS],
         created_at=desk.clock.now(),
     )
-    grant = _as_asked(desk, plain, params)
+    grant = await _as_asked(desk, plain, params)
     await need_account(desk, grant.account_id)
     lasts_s = None if grant.expires_at is None else grant.expires_at - grant.created_at
     if lasts_s is not None and lasts_s <= 0:
@@ -269,7 +272,7 @@ async def _new_grant(desk: Managing, params: ConnectParams) -> Grant:
     return grant
 
 
-def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Grant:
+async def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Grant:
     """``grant`` with everything that ``params`` name. Raises KitestringError for relays that are not the service's, and
     for a preset that needs a budget where there is none."""
     ends_at = params.expires_at if params.expires_in_s is None else grant.created_at + params.expires_in_s
@@ -278,7 +281,7 @@ def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Grant:
         grant,
         methods=grant.methods if methods is UNSET else methods,
         account_id=grant.account_id if params.account is UNSET else params.account,
-        budgets=_budgets(params) or grant.budgets,
+        budgets=await _budgets(desk, params) or grant.budgets,
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
         fee_cap_msat=_money(params.fee_cap_msat) or grant.fee_cap_msat,
         expires_at=grant.expires_at if ends_at is None else ends_at,
@@ -303,7 +306,7 @@ def _own_relays(desk: Managing, named: Collection[str]) -> tuple[str, ...]:
 def _need_same(found: Grant, wanted: Grant) -> None:
     """Raise KitestringError(CONFLICT) where something is ``wanted`` that ``found`` has not: who goes on with the old
     connection believes in limits that are not there."""
-    differs = {field: words for field, words in _TERMS.items() if getattr(found, field) != getattr(wanted, field)}
+    differs = {field: words for field, words in _TERMS.items() if _term(found, field) != _term(wanted, field)}
     if differs:
         name, words = quote(found.name), list(differs.values())
         way = (
@@ -319,15 +322,18 @@ def _need_same(found: Grant, wanted: Grant) -> None:
         )
 
 
+def _term(grant: Grant, field: str) -> object:
+    """The value of a field, as its owner has set it."""
+    return [budget.terms for budget in grant.budgets] if field == "budgets" else getattr(grant, field)
+
+
 def _money(amount_msat: int | None) -> Msat | None:
     return None if amount_msat is None else Msat(amount_msat)
 
 
-def _budgets(params: ConnectParams) -> tuple[Budget, ...]:
-    if params.budget_msat is None:
-        return ()
-    asked = BudgetAsked(limit_msat=params.budget_msat, period=params.period, length_s=params.length_s)
-    return (read_budget(asked),)
+async def _budgets(desk: Reading, params: ConnectParams) -> tuple[Budget, ...]:
+    asked = flat_budget(params)
+    return () if asked is None else (await read_budget(desk, asked),)
 
 
 async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:
@@ -381,6 +387,8 @@ def show_grant(grant: Grant) -> Result:
         "budget_msat": None if budget is None else int(budget.limit_msat),
         "period": None if budget is None else budget.period,
         "length_s": None if budget is None else budget.length_s,
+        "currency": (budget.currency or None) if budget is not None else None,
+        "budget_minor": (budget.limit_minor or None) if budget is not None else None,
         "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
         "fee_cap_msat": None if grant.fee_cap_msat is None else int(grant.fee_cap_msat),
         "expires_at": grant.expires_at,

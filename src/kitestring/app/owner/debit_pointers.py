@@ -117,7 +117,7 @@ async def debit_pointer_create(desk: Managing, params: PointerParams, call: Call
         service_pubkey=desk.service_id,
         account_id=account.account_id,
         methods=METHODS,
-        budgets=read_budgets(params.budgets),
+        budgets=await read_budgets(desk, params.budgets),
         per_payment_msat=_money(params.per_payment_msat),
         relays=desk.relays_for_codes()[:MAX_RELAYS],
         pointer_id=pointer_id,

@@ -20,7 +20,7 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome, Refused
-from kitestring.base.ports import Clock, Entropy
+from kitestring.base.ports import Clock, CurrencyRates, Entropy
 from kitestring.base.records import NodeView, Payment, StopCause
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
@@ -47,6 +47,11 @@ class Reading(Protocol):
     @property
     def zone(self) -> Zone:
         """The time zone by whose calendar budgets renew."""
+        ...
+
+    @property
+    def rates(self) -> CurrencyRates:
+        """The worth of currencies."""
         ...
 
     def relay_urls(self) -> tuple[str, ...]:

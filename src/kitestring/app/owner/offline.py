@@ -17,9 +17,10 @@ from kitestring.base.commands import PayInvoice
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Outcome, Refused
-from kitestring.base.ports import Clock
+from kitestring.base.ports import Clock, CurrencyRates
 from kitestring.base.store import Reads, Store
 from kitestring.base.zones import Zone
+from kitestring.engine.context import NoRates
 from kitestring.policy.rules import fee_cap_of
 from kitestring.transport.clock import SystemClock
 
@@ -46,6 +47,11 @@ class LedgerDesk(Reading):
     @property
     def zone(self) -> Zone:
         return self._config.zone
+
+    @property
+    def rates(self) -> CurrencyRates:
+        """Of none: nobody outside is asked for the sake of a stopped service."""
+        return NoRates()
 
     def relay_urls(self) -> tuple[str, ...]:
         return self._relays

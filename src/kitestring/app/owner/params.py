@@ -16,6 +16,8 @@ from kitestring.crypto import secp
 
 #: JSON carries no larger number exactly.
 AmountMsat = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
+#: A code of ISO 4217 such as EUR, "" for none.
+Currency = Annotated[str, Meta(pattern="^([A-Z]{3})?$")]
 #: A year 3000 that a typing mistake does not reach.
 UnixTime = Annotated[int, Meta(ge=0, le=2**35)]
 #: Names are shown in lists and typed on command lines.

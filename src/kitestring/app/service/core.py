@@ -162,7 +162,8 @@ class Core:
         self.clocks: Final = Clocks(self.pool, of_others, backend, clock)
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
-            self.clocks, place.relays, place.served, node.network, self._relay_witness.findings,
+            self.clocks, place.relays, place.served, node.network, self._rates,
+            self._relay_witness.findings,
         )  # fmt: skip
         self._twins: Final = Twins(
             self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another

@@ -33,7 +33,7 @@ from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome
 from kitestring.base.payments import PREIMAGE_BYTES
-from kitestring.base.ports import Clock, Entropy
+from kitestring.base.ports import Clock, CurrencyRates, Entropy
 from kitestring.base.records import CONTROL_WIRE, NodeView, Payment, StopCause
 from kitestring.base.store import Store
 from kitestring.base.transactions import SetSpending, Write
@@ -69,6 +69,7 @@ class ServiceDesk:
     relays: tuple[str, ...]
     served: tuple[str, ...]
     network: str
+    rates: CurrencyRates
     of_the_service: Callable[[], tuple[Finding, ...]] = tuple
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 

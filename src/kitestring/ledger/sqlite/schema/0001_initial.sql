@@ -73,7 +73,7 @@ CREATE TABLE grants (
   service_pubkey TEXT NOT NULL,
   account_id TEXT NOT NULL,
   methods TEXT NOT NULL,
-  budgets TEXT NOT NULL, -- a JSON list of [budget, limit in msat, period, length in s]
+  budgets TEXT NOT NULL, -- a JSON list of [budget, limit in msat, period, length in s], then currency and minor units
   per_payment_msat INTEGER CHECK (per_payment_msat >= 0),
   fee_cap_msat INTEGER CHECK (fee_cap_msat >= 0),
   expires_at INTEGER,

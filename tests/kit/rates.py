@@ -1,0 +1,31 @@
+"""Rates of currencies as a test sets them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from kitestring.base.currency import ExchangeRate
+from kitestring.base.errors import KitestringError, Reason
+from tests.kit.clock import NOW
+
+
+def rate_of(price: int, currency: str = "EUR") -> ExchangeRate:
+    """The rate at which a bitcoin costs ``price`` of the major unit."""
+    return ExchangeRate.of_price(currency, Fraction(price), NOW, ("test",))
+
+
+class SetRates:
+    """A bitcoin costs as much as ``prices`` say, by currency; any other rate is not known."""
+
+    def __init__(self, **prices: int) -> None:
+        self.prices = prices
+        self.asked: list[str] = []
+
+    async def rate(self, currency: str) -> ExchangeRate:
+        self.asked.append(currency)
+        if currency not in self.prices:
+            raise KitestringError(Reason.UNAVAILABLE, f"the rate of {currency} is stale: its sources contradict")
+        return rate_of(self.prices[currency], currency)
+
+    async def close(self) -> None:
+        """Nothing is asked behind anybody."""
