@@ -26,6 +26,7 @@ from kitestring.base.money import Msat
 from kitestring.base.text import clean, escape_unsafe, on_screen, unseen
 from kitestring.client import payable
 from kitestring.codec import (
+    beacon,
     bech32,
     bolt11,
     deep_link,
@@ -44,9 +45,10 @@ from kitestring.crypto import macaroon, nip04, nip44
 from kitestring.nostr import filter as filters
 from kitestring.nostr import kinds
 from kitestring.nostr import pow as work
-from kitestring.nostr.event import decode_event
+from kitestring.nostr.event import Event, decode_event, encode_event
 from kitestring.nostr.relay import ClientConversation, ServerConversation
 from kitestring.transport import border, dates, guard
+from kitestring.wire import beacon as beacons
 from kitestring.wire.ask import debits as ask_debits
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
@@ -139,6 +141,24 @@ def _events() -> tuple[bytes, ...]:
     return tuple(json.dumps(row["event"]).encode() for row in rows)
 
 
+def _of_event(call: Callable[[Event], object]) -> Callable[[bytes], object]:
+    return lambda data: call(decode_event(data))
+
+
+def _beacons() -> tuple[bytes, ...]:
+    """The document of a service in three forms, and those of an operator."""
+    content, version, service = json.dumps(_BEACON), CLINK, ["service", HASH]
+    forms = (
+        ([["d", beacons.SERVICE_D], version, ["operator", HASH]], content),
+        ([["d", beacons.SERVICE_D]], content),
+        ([["d", beacons.LEGACY_D]], content),
+        ([["d", beacons.ATTEST_D], version, service, ["service", HASH.upper()]], ""),
+        ([["d", beacons.REVOKE_D], service], ""),
+    )
+    made = (Event(HASH, HASH, NOW, kinds.BEACON, tags, text, HASH * 2) for tags, text in forms)
+    return tuple(map(encode_event, made))
+
+
 def _config(data: bytes) -> object:
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / FILE_NAME).write_bytes(data)
@@ -196,6 +216,11 @@ _TOML: Final = (
 )
 _OFFER: Final = {"offer": "coffee", "amount_sats": 21, "payer_data": {"name": "x"}, "expires_in_seconds": 600}
 _DEBIT: Final = {"pointer": "p", "amount_sats": 21, "bolt11": invoice(), "k1": HASH, "want_preimage": True}
+_BEACON: Final = {
+    "name": "x", "avatarUrl": "https://a.example:7/b?c", "website": "http://[::1]:80/", "description": "y\u202ez",
+    "relays": ["wss://relay.example.com", 7], "fees": {"serviceFeeFloor": 1, "serviceFeeBps": 100},
+    "enroll_difficulty": 18, "supported_kinds": [21001, 21002], "version": "1",
+}  # fmt: skip
 _BUDGET: Final = {"pointer": "p", "amount_sats": "21", "frequency": {"number": 1, "unit": "day"}, "description": "x"}
 
 #: Members as clients in PHP, Python and JavaScript write them.
@@ -317,6 +342,9 @@ PARSERS: Final = (
     Parser("nwc info", _text(_read_info), _these("pay_invoice get_balance", "nip44_v2 nip04"), ()),
     Parser("offer replies", _text(ask_offers.decode_reply), _of("clink_payloads.json", "lightning_pub_offers.json")),
     Parser("debit replies", _text(ask_debits.decode_reply), _of("clink_payloads.json", "lightning_pub_debits.json")),
+    Parser("contents of beacons", _text(beacon.decode_content), _these(_BEACON)),
+    Parser("beacons", _of_event(beacons.read_beacon), _beacons),
+    Parser("documents of operators", _of_event(lambda one: (beacons.attested(one), beacons.revoked(one))), _beacons),
     Parser("descriptions", _text(clean_description), _of("nwc_payloads.json"), ()),
     Parser("escapes", _text(escape_unsafe), _of("nwc_payloads.json"), ()),
     Parser("words of others", _text(lambda text: (clean(text, 200), unseen(text))), _of("nwc_payloads.json"), ()),
