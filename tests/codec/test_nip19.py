@@ -116,6 +116,19 @@ def test_a_secret_key_is_read_from_both_forms() -> None:
             nip19.decode_secret(wrong)
 
 
+@pytest.mark.parametrize("form", [KEY, KEY.upper(), f" {KEY}\n", nip19.encode(PublicKey(KEY))])
+def test_a_public_key_is_read_from_both_forms(form: str) -> None:
+    assert nip19.read_public_key(form) == KEY
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ab", "g" * 64, "ff" * 32, " ".join(["ab"] * 21) + "  x", nip19.encode(Note(KEY)), KEY + "00"]
+)
+def test_what_is_no_public_key_is_refused(text: str) -> None:
+    with pytest.raises(CodecError, match="no public key"):
+        nip19.read_public_key(text)
+
+
 @pytest.mark.parametrize(
     "entity",
     [

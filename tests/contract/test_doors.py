@@ -16,9 +16,21 @@ import pytest
 
 from kitestring.app.doors.unix import KEY_HEADER, ControlServer
 from kitestring.app.home.datadir import DataDir
-from kitestring.app.owner.command import Ask, Call, CommandSpec, Judge, Manage, Operate, Read, Receive, Sign, Spend
+from kitestring.app.owner.command import (
+    Ask,
+    Call,
+    CommandSpec,
+    Judge,
+    Manage,
+    Operate,
+    Read,
+    Receive,
+    Sign,
+    Speak,
+    Spend,
+)
 from kitestring.app.owner.commands import OwnerCommands, all_commands
-from kitestring.app.owner.desk import Asking, Deciding, Managing, Operating, Reading, Receiving, Spending
+from kitestring.app.owner.desk import Asking, Deciding, Managing, Operating, Reading, Receiving, Speaking, Spending
 from kitestring.app.owner.params import NoParams
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
@@ -209,6 +221,7 @@ def test_the_right_of_a_row_fits_the_role_that_its_handler_is_given() -> None:
         Read: (Reading, Right.READ, True),
         Ask: (Asking, Right.READ, False),
         Sign: (Asking, Right.MANAGE, False),
+        Speak: (Speaking, Right.MANAGE, False),
         Receive: (Receiving, Right.RECEIVE, False),
         Spend: (Spending, Right.SPEND, False),
         Manage: (Managing, Right.MANAGE, False),

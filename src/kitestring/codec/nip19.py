@@ -100,6 +100,19 @@ def decode_secret(text: str) -> bytes:
     return secret
 
 
+def read_public_key(text: str) -> str:
+    """The public key in 64 hex digits or an ``npub``, as hex in lower case. Raises CodecError."""
+    bare = text.strip()
+    try:
+        entity = PublicKey(bytes.fromhex(bare).hex()) if len(bare) == 64 else decode(bare)
+    except (CodecError, ValueError):
+        entity = None
+    key = bytes.fromhex(entity.pubkey) if isinstance(entity, PublicKey) else b""
+    if len(key) != 32 or not secp.is_valid_public(key):
+        raise CodecError("this is no public key: name it as npub1… or in 64 hex digits")
+    return key.hex()
+
+
 def strip_scheme(text: str) -> str:
     """Without ``nostr:`` (NIP-21) and without what pasting leaves."""
     text = tidy(text)

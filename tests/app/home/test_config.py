@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from kitestring.app.home.beacon import BeaconSettings
 from kitestring.app.home.config import (
     ROWS,
     Config,
@@ -23,7 +24,7 @@ from kitestring.base.money import Msat, sat
 from kitestring.base.setting import ROW
 from kitestring.engine.limits import Limits
 
-PARTS: Final = (Config, RelaySettings, NwcSettings, RequestRates, RateSettings, Limits)
+PARTS: Final = (Config, BeaconSettings, RelaySettings, NwcSettings, RequestRates, RateSettings, Limits)
 
 
 def loaded(home: Path, toml: str = "", environment: dict[str, str] | None = None) -> Config:
@@ -126,6 +127,12 @@ def test_a_private_host_is_a_name_or_an_address_with_or_without_a_port(tmp_path:
             ("rates.urls: number 1 cannot be used: it must look like https://example.com/",),
         ),
         ("[rates]\nurls = ['https://x/a', 'https://x/b']", ("rates.urls: two of x are one opinion",)),
+        ("[beacon]\npublish = 1", ("beacon.publish must be true or false",)),
+        ("[beacon]\nname = 'a\tb'", ("kitestring.toml: beacon.name: the name stands on one line",)),
+        (f"[beacon]\ndescription = '{'a' * 1_001}'", ("beacon.description: the description has at most 1000",)),
+        ("[beacon]\navatar_url = 'http://x/a.png'", ("beacon.avatar_url: an avatar is an https:// address",)),
+        ("[beacon]\nwebsite = 'shop.example'", ("beacon.website: a website is an https:// or http://",)),
+        ("[beacon]\noperator = 'me'", ("beacon.operator: this is no public key: name it as npub1",)),
         ("log_level = 'loud'", ("one of debug, info, warning, error",)),
         ("log_level = loud", ("not valid TOML", "line 1")),
         ("log_level = " + 5_000 * "[" + 5_000 * "]", ("kitestring.toml is nested too deeply",)),

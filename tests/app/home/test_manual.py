@@ -16,9 +16,14 @@ from kitestring.app.home.manual import commented_toml, reference_markdown, toml_
 from kitestring.app.home.settings import build
 from kitestring.base.money import MAX_MSAT, MSAT_PER_SAT, Msat, sat
 from kitestring.base.setting import MAX_LIST, Setting, Value
+from kitestring.base.text import is_safe
+from kitestring.codec import nip19
 from kitestring.codec.tickers import TICKERS
 
 _PROXIES: Final = st.sampled_from(["", "http://proxy.lan:3128", "socks5://me:hunter2@[::1]:9050"])
+#: What a name or a description in a beacon may be.
+_LINE: Final = st.text(max_size=40).filter(is_safe)
+KEY: Final = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 #: Values of rows whose kind takes less than its type has.
 _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "relays": st.lists(st.sampled_from(["ws://127.0.0.1:7777", "wss://relay.example"]), max_size=4).map(tuple),
@@ -33,6 +38,11 @@ _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "rates.urls": st.lists(
         st.sampled_from(["https://a.example/{currency}#/a~1b/*", "http://127.0.0.1:8080/{CURRENCY}"]), unique=True
     ).map(tuple),
+    "beacon.name": _LINE,
+    "beacon.description": _LINE,
+    "beacon.avatar_url": st.sampled_from(["", "https://shop.example/a.png"]),
+    "beacon.website": st.sampled_from(["", "http://shop.example:8080/?x=1"]),
+    "beacon.operator": st.sampled_from(["", KEY, nip19.encode(nip19.PublicKey(KEY))]),
     "relay.kinds": st.lists(st.integers(0, 65_535), max_size=MAX_LIST).map(tuple),
 }
 _BY_TYPE: Final[dict[type, st.SearchStrategy[Any]]] = {
@@ -92,7 +102,7 @@ def test_every_setting_is_read_from_the_line_that_was_written_for_it(key: str, d
 def test_every_line_of_the_written_file_is_a_default() -> None:
     text = commented_toml()
     assert tomllib.loads(text).keys() == {
-        "relay", "nip69", "nwc", "limits", "fees", "payments", "rates", "budgets", "ledger", "network",
+        "relay", "nip69", "nwc", "limits", "fees", "payments", "rates", "beacon", "budgets", "ledger", "network",
     }  # fmt: skip
     for file in (text, opened(text)):
         config = read(file)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.app.owner.desk import Asking, Managing, Operating, Reading, Receiving, Spending, expect
+from kitestring.app.owner.desk import Asking, Managing, Operating, Reading, Receiving, Speaking, Spending, expect
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Balance, Info, Refused
@@ -10,6 +10,7 @@ from kitestring.base.outcomes import Balance, Info, Refused
 
 def test_no_role_reaches_beyond_its_right() -> None:
     powers = {
+        "beacon": (Speaking,),
         "make_invoice": (Receiving,),
         "pay": (Spending,),
         "find_payable": (Spending,),
@@ -18,7 +19,7 @@ def test_no_role_reaches_beyond_its_right() -> None:
         "resolve_payment": (Operating,),
     }
     for power, holders in powers.items():
-        roles = (Reading, Asking, Receiving, Spending, Managing, Operating)
+        roles = (Reading, Asking, Speaking, Receiving, Spending, Managing, Operating)
         assert tuple(role for role in roles if hasattr(role, power)) == holders
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from kitestring.app.home.beacon import BeaconSettings
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
+from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.execute import Result
 from kitestring.app.service.owner_wire import encode_control
@@ -69,8 +71,19 @@ def real_desk(rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Pat
         config=Config(data_dir), keyring=Keyring(b"\x07" * 32), store=rig.store, backend=rig.backend, clock=rig.clock,
         entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard,
         clocks=Clocks(alone, (), rig.backend, rig.clock), relays=relays, served=relays,
-        network="regtest", rates=SetRates(EUR=100_000),
+        network="regtest", rates=SetRates(EUR=100_000), beacon=beacon_of(rig, alone, relays),
     )  # fmt: skip
+
+
+def beacon_of(rig: Rig, pool: Any, relays: tuple[str, ...], **settings: Any) -> BeaconPublisher:
+    """The beacon of a service that works."""
+
+    async def no_trouble() -> str:
+        return ""
+
+    facts = BeaconFacts(relays, clink_kinds())
+    key = Keyring(b"\x07" * 32).service_key
+    return BeaconPublisher(pool, key, BeaconSettings(**settings), facts, no_trouble, rig.clock, rig.life.entropy)
 
 
 def _encode(_: bytes, part: str, outcome: Outcome, now: int) -> Encoded | None:

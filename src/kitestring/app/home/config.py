@@ -15,6 +15,7 @@ from tempfile import gettempdir
 from types import MappingProxyType
 from typing import Final
 
+from kitestring.app.home.beacon import BeaconSettings
 from kitestring.app.home.settings import FILE_NAME, build, read_environment, read_table, read_value, rows_of
 from kitestring.app.home.zones import ZONE, load_zone
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -275,6 +276,7 @@ class Config:
     rates: RequestRates = field(default_factory=RequestRates)
     limits: Limits = field(default_factory=Limits)
     exchange: RateSettings = field(default_factory=RateSettings)
+    beacon: BeaconSettings = field(default_factory=BeaconSettings)
     budget_zone: str = setting(
         "budgets.zone",
         ZONE,

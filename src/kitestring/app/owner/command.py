@@ -16,7 +16,17 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
-from kitestring.app.owner.desk import Asking, Deciding, Desk, Managing, Operating, Reading, Receiving, Spending
+from kitestring.app.owner.desk import (
+    Asking,
+    Deciding,
+    Desk,
+    Managing,
+    Operating,
+    Reading,
+    Receiving,
+    Speaking,
+    Spending,
+)
 from kitestring.app.owner.table import IDEMPOTENCY_KEY
 from kitestring.app.service.execute import Result, stored_result
 from kitestring.base.commands import AnyCommand
@@ -142,6 +152,17 @@ class Ask(_Direct[Asking, P]):
 
 class Sign(_Direct[Asking, P]):
     """A command that speaks in the name of the node. It changes nothing, so that it needs no idempotency key."""
+
+    right = Right.MANAGE
+
+    @property
+    def mutating(self) -> bool:
+        return False
+
+
+class Speak(_Direct[Speaking, P]):
+    """A command that says to everybody what the service is. Said twice it is one word, so that it needs no idempotency
+    key."""
 
     right = Right.MANAGE
 

@@ -9,6 +9,7 @@ import asyncio
 from typing import Protocol, TypeVar
 
 from kitestring.app.home.config import Config
+from kitestring.app.service.beacon import BeaconPublisher
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.relay_word import Carried, RelayWord
@@ -102,6 +103,15 @@ class Asking(Reading, Protocol):
 
     async def read_clocks(self) -> list[ClockReading]:
         """Compare our clock with those of the relays of others and of the node, as far as they tell the time."""
+        ...
+
+
+class Speaking(Asking, Protocol):
+    """Saying to everybody what the service is."""
+
+    @property
+    def beacon(self) -> BeaconPublisher:
+        """The beacon of the service, whether it is switched on or not."""
         ...
 
 
@@ -210,7 +220,7 @@ class Deciding(Managing, Protocol):
         ...
 
 
-class Desk(Receiving, Spending, Operating, Deciding, Protocol):
+class Desk(Speaking, Receiving, Spending, Operating, Deciding, Protocol):
     """All roles: the running service."""
 
 

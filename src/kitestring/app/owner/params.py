@@ -11,8 +11,7 @@ from msgspec import Meta
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MAX_WHOLE
 from kitestring.base.text import unseen
-from kitestring.codec.nip19 import PublicKey, decode, encode
-from kitestring.crypto import secp
+from kitestring.codec.nip19 import PublicKey, encode, read_public_key
 
 #: JSON carries no larger number exactly.
 AmountMsat = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
@@ -49,13 +48,9 @@ class NameParams(msgspec.Struct, forbid_unknown_fields=True):
 def public_key(text: str) -> str:
     """The public key in 64 hex digits or an ``npub``, as hex. Raises KitestringError."""
     try:
-        entity = PublicKey(text.strip().lower()) if len(text.strip()) == 64 else decode(text)
-        key = bytes.fromhex(entity.pubkey) if isinstance(entity, PublicKey) else b""
-    except (CodecError, ValueError):
-        key = b""
-    if len(key) != 32 or not secp.is_valid_public(key):
-        raise KitestringError(Reason.MALFORMED, "this is no public key: name it as npub1… or in 64 hex digits")
-    return key.hex()
+        return read_public_key(text)
+    except CodecError as error:
+        raise KitestringError(Reason.MALFORMED, str(error)) from error
 
 
 def npub(key: str) -> str:

@@ -56,6 +56,7 @@ TABLE: Final = (
     CommandRow("debit_revoke", "debits", "debit revoke"),
     CommandRow("debit_session", "debit_pointers", "debit session"),
     CommandRow("debit_sessions", "debit_pointers", "debit sessions"),
+    CommandRow("beacon_publish", "beacon", "beacon publish"),
     CommandRow("account_create", "accounts", "account create"),
     CommandRow("account_list", "accounts", "account list"),
     CommandRow("account_fund", "accounts", "account fund"),
@@ -86,6 +87,7 @@ TABLE: Final = (
 GROUPS: Final = {
     "connection": "One wallet connection: show, edit, relink.",
     "debit": "Money that others take from you, and you from others.",
+    "beacon": "Whether a service works, what it is and who operates it.",
     "account": "Sub-accounts: create, list, fund.",
     "hold": "Hold invoices: create, settle, cancel, list.",
     "offer": "Static payment codes: create, list, show, relink, delete.",

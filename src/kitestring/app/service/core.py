@@ -14,6 +14,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.background import Background
+from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.delivery import Delivery
@@ -40,6 +41,7 @@ from kitestring.app.service.twins import Twins
 from kitestring.app.service.waiters import Waiters
 from kitestring.app.service.wires import Wires
 from kitestring.app.service.witness import Witness
+from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.node import Backend
 from kitestring.base.ports import Clock, Encoded, Entropy
@@ -160,9 +162,13 @@ class Core:
         )  # fmt: skip
         of_others = (*config.relays, *(url for url in place.kept if url != place.own_relay))
         self.clocks: Final = Clocks(self.pool, of_others, backend, clock)
+        self.beacon: Final = BeaconPublisher(
+            self.pool, keyring.service_key, config.beacon, BeaconFacts(place.relays, clink_kinds()), self._trouble,
+            clock, entropy,
+        )  # fmt: skip
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
-            self.clocks, place.relays, place.served, node.network, self._rates,
+            self.clocks, place.relays, place.served, node.network, self._rates, self.beacon,
             self._relay_witness.findings,
         )  # fmt: skip
         self._twins: Final = Twins(
@@ -174,6 +180,16 @@ class Core:
 
     def _used(self, grant: Grant, nip44: bool) -> None:
         self.connections.used(grant, nip44=nip44)
+
+    async def _trouble(self) -> str:
+        """The reason why nobody can be served now, "" where requests come in and the node answers."""
+        if not self.connections.live_urls():
+            return "no relay brings requests at the moment; `kitestring doctor` says why"
+        try:
+            await self.engine.node_view()
+        except KitestringError as failure:
+            return failure.message
+        return ""
 
     # ------------------------------------------------------------ life
 
@@ -212,6 +228,7 @@ class Core:
         self._background.keep(self._witness.watch)
         self._background.keep(self._relay_watch.watch)
         self._background.keep(self.clocks.watch)
+        self._background.keep(self.beacon.watch)
         self._background.keep(partial(forget_refusals, self.store, self.clock))
 
     async def listening(self, timeout_s: float) -> bool:

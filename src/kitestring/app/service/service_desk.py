@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service.beacon import BeaconPublisher
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.execute import Result, execute
@@ -70,6 +71,7 @@ class ServiceDesk:
     served: tuple[str, ...]
     network: str
     rates: CurrencyRates
+    beacon: BeaconPublisher
     of_the_service: Callable[[], tuple[Finding, ...]] = tuple
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
