@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from kitestring.base.errors import CodecError, Exit, KitestringError, Reason
     from kitestring.base.money import Msat, sat
     from kitestring.base.plugins import Asker, MethodPlugin
+    from kitestring.client.beacon import ServiceBeacon
     from kitestring.client.debits import DebitBudget, DebitPaid
+    from kitestring.codec.beacon import BeaconContent, BeaconFees
     from kitestring.codec.bolt11 import decode as decode_bolt11
     from kitestring.codec.pointers import Noffer
     from kitestring.codec.pointers import decode as decode_pointer
     from kitestring.codec.uri import NwcUri
+    from kitestring.sdk.beacon import find_beacon
     from kitestring.sdk.debits import DebitClient
     from kitestring.sdk.notifications import Notifications
     from kitestring.sdk.subscriptions import DebitCharge
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Asker": "kitestring.base.plugins",
+    "BeaconContent": "kitestring.codec.beacon",
+    "BeaconFees": "kitestring.codec.beacon",
     "Budget": "kitestring.base.budgets",
     "CodecError": "kitestring.base.errors",
     "Connection": "kitestring.app.embedded",
@@ -51,17 +56,21 @@ _PLACES = {
     "Reason": "kitestring.base.errors",
     "Receipt": "kitestring.sdk.wallet",
     "Service": "kitestring.app.embedded",
+    "ServiceBeacon": "kitestring.client.beacon",
     "SessionCode": "kitestring.app.embedded",
     "SessionEnd": "kitestring.app.embedded",
     "Wallet": "kitestring.sdk.wallet",
     "WalletBudget": "kitestring.sdk.wallet",
     "decode_bolt11": "kitestring.codec.bolt11:decode",
     "decode_pointer": "kitestring.codec.pointers:decode",
+    "find_beacon": "kitestring.sdk.beacon",
     "sat": "kitestring.base.money",
 }
 
 __all__ = [
     "Asker",
+    "BeaconContent",
+    "BeaconFees",
     "Budget",
     "CodecError",
     "Connection",
@@ -84,12 +93,14 @@ __all__ = [
     "Reason",
     "Receipt",
     "Service",
+    "ServiceBeacon",
     "SessionCode",
     "SessionEnd",
     "Wallet",
     "WalletBudget",
     "decode_bolt11",
     "decode_pointer",
+    "find_beacon",
     "sat",
 ]
 

@@ -12,11 +12,16 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from kitestring import Service, Wallet, sat
+from kitestring import BeaconContent, Service, Wallet, sat
 from kitestring.backend.sandbox.world import World
+from kitestring.codec import nip19
+from kitestring.crypto.keys import SecretKey
+from kitestring.nostr.event import sign_event
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
+from kitestring.wire.beacon import beacon_draft
 from tests.kit.pages import HOW_TO, blocks, names_of
+from tests.kit.relay.client import client
 from tests.kit.waiting import until
 
 LINK = "nostr+walletconnect://…"
@@ -83,6 +88,19 @@ async def test_a_key_is_paid_with_a_message(tmp_path: Path) -> None:
         (arrived,) = (one for one in world.payments() if one.payment_hash == receipt.payment_hash)
     assert sha256(bytes.fromhex(receipt.preimage)).hexdigest() == receipt.payment_hash
     assert (arrived.amount_msat, dict(arrived.records)[7_629_169]) == (sat(50), b"{}".hex())
+
+
+async def test_a_program_looks_for_a_beacon_before_it_asks() -> None:
+    (code,) = blocks("say-that-you-are-there")
+    said: list[Any] = []
+    async with Relay(None, clock=SystemClock(), entropy=os.urandom) as relay, client(relay) as writer:
+        draft = beacon_draft(BeaconContent(name="Corner shop", supported_kinds=(21001,)))
+        key, now = SecretKey(b"\x07" * 32), SystemClock().now()
+        event = sign_event(key, kind=draft.kind, tags=draft.tags, content=draft.content, created_at=now)
+        assert (await writer.publish(event))[0] is True
+        here = code.replace("wss://relay.example.com", relay.url)
+        await program(here, "", said, service=nip19.encode(nip19.PublicKey(key.public_hex)))
+    assert said == [("Corner shop", "nobody known")]
 
 
 def test_each_page_with_a_block_of_python_is_named_by_a_test() -> None:
