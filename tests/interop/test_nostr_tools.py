@@ -6,13 +6,16 @@ import random
 import subprocess
 from pathlib import Path
 
+import msgspec
 import nostr_sdk
 import pytest
 
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey
 from tests.conftest import NodeJs
+from tests.kit.app.beacons import station
 from tests.kit.interop.program import PROGRAM, Json, Kitestring, Witness, running
+from tests.kit.relay.client import client_of
 
 
 class Oracle:
@@ -76,6 +79,21 @@ async def test_a_wallet_request_written_by_nostr_tools_is_answered_so_that_nostr
     assert said.keys() == {"result_type", "result"}
     assert said["result_type"] == "make_invoice"
     assert said["result"]["description"] == params["description"]
+
+
+async def test_a_beacon_and_the_documents_of_its_operator_have_the_right_ids_and_signatures(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    with station(tmp_path) as shop:
+        relay, key = shop.card["relay"], f"file:{tmp_path / 'operator.key'}"
+        await asyncio.to_thread(shop.ok, "beacon", "publish")
+        for word in ("attest", "revoke"):
+            await asyncio.to_thread(shop.ok, "beacon", word, "--key", key)
+        async with client_of(relay) as reader:
+            wanted = {"kinds": [30_078], "#d": ["clink-node", "clink-node-operator", "clink-node-operator-revoke"]}
+            kept = await reader.ask("beacons", wanted)
+    assert len(kept) == 3
+    await oracle.verifies([msgspec.to_builtins(event) for event in kept])
 
 
 async def test_random_texts_are_encrypted_alike_and_read_by_each_other(oracle: Oracle) -> None:
