@@ -65,7 +65,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger": ("apply/", "sqlite/", "audit/"),
     "backend": ("registry", "lnd/", "nostr/", "sandbox/", "http"),
     "relay": ("server", "session", "hub", "store"),
-    "client": ("payable", "nwc/", "offers", "session"),
+    "client": ("payable", "nwc/", "offers/", "session"),
     "transport": ("relays", "link", "guard", "fetch", "proxies"),
     "wire": ("registry", "grammar", "serve/", "ask/"),
     "policy": ("rules", "budget", "prices", "rates", "access"),

@@ -65,6 +65,14 @@ def test_a_code_without_relays_is_asked_for_at_ones_own_and_one_whose_relays_are
     assert net(allow_private=True).dialable(("ws://127.0.0.1:1",), "offer") == ([], ["ws://127.0.0.1:1"])
 
 
+def test_at_most_four_relays_of_a_code_are_dialled_ones_own_first() -> None:
+    mine = Net(ManualClock(), entropy, own_relays=("wss://own.example",))
+    strangers = tuple(f"wss://{letter}.example" for letter in "abcde")
+    assert mine.dialable((*strangers, "wss://own.example"), "offer") == (["wss://own.example"], [*strangers[:3]])
+    many = Net(ManualClock(), entropy, own_relays=strangers)
+    assert many.dialable((*strangers, "wss://f.example"), "offer") == ([*strangers[:4]], [])
+
+
 def test_every_wait_has_an_end_and_a_debit_is_waited_for_longest_because_a_person_is_asked() -> None:
     waits = {one.name: getattr(DEFAULT_WAITS, one.name) for one in fields(Waits) if one.name != "lookup_pauses_s"}
     assert all(seconds > 0 for seconds in waits.values())

@@ -27,7 +27,7 @@ from kitestring.base.node import NodePaymentState
 from kitestring.base.outcomes import Paid
 from kitestring.client.net import Net
 from kitestring.client.nwc import NwcClient
-from kitestring.client.offers import OfferQuestion, ask_offer
+from kitestring.client.offers.asking import OfferQuestion, ask_offer
 from kitestring.codec import bolt11, pointers
 from kitestring.crypto import nip44
 from kitestring.crypto.keys import SecretKey

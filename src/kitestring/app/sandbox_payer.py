@@ -11,7 +11,7 @@ from kitestring.app.service.execute import Result
 from kitestring.backend.sandbox.world import World
 from kitestring.base.money import Msat
 from kitestring.client.net import Net
-from kitestring.client.offers import AskedOffer
+from kitestring.client.offers.asking import AskedOffer
 from kitestring.client.payable import Source, Terms, ask, read
 from kitestring.codec.pointers import Noffer
 from kitestring.transport.clock import SystemClock

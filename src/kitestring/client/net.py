@@ -9,7 +9,7 @@ from typing import Final
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock, Entropy
 from kitestring.crypto.keys import SecretKey
-from kitestring.transport.guard import foreign_relays, normalise
+from kitestring.transport.guard import MAX_FOREIGN_RELAYS, foreign_relays, normalise
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.relays import PoolOptions, RelayPool
 
@@ -72,8 +72,8 @@ class Net:
 
     def dialable(self, named: Sequence[str], what: str) -> tuple[list[str], list[str]]:
         """The relays to dial for a code: the caller's own among those that it names, and the strangers that may be
-        dialled. One that names none is asked for at the caller's own. Raises KitestringError when none may be; ``what``
-        is the name of the code in its sentence."""
+        dialled, at most 4 together. One that names none is asked for at the caller's own. Raises KitestringError when
+        none may be; ``what`` is the name of the code in its sentence."""
         configured = {normalise(url): url for url in self.own_relays}
         if not named:
             if not configured:
@@ -82,10 +82,11 @@ class Net:
         wanted: dict[str, str] = {}
         for url in named:
             wanted.setdefault(normalise(url), url)  # compared in the normal form, dialled as it is written
-        own = [configured[known] for known in wanted if known in configured]
+        own = [configured[known] for known in wanted if known in configured][:MAX_FOREIGN_RELAYS]
         strangers = [url for known, url in wanted.items() if known not in configured]
         try:
-            return own, foreign_relays(strangers, allow_private=self.allow_private)
+            found = foreign_relays(strangers, allow_private=self.allow_private)
+            return own, found[: MAX_FOREIGN_RELAYS - len(own)]
         except KitestringError:
             if not own:
                 raise

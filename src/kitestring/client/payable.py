@@ -18,7 +18,7 @@ from kitestring.wire.text import clean_description
 
 if TYPE_CHECKING:
     from kitestring.client.net import Net
-    from kitestring.client.offers import AskedOffer
+    from kitestring.client.offers.asking import AskedOffer
 
 T = TypeVar("T")
 
@@ -221,7 +221,7 @@ def _read_offer(text: str) -> Noffer:
 
 
 async def _ask_offer(noffer: Noffer, terms: Terms, net: Net) -> Payable:
-    from kitestring.client.offers import OfferQuestion, ask_offer  # noqa: PLC0415 - who only reads needs no network
+    from kitestring.client.offers.asking import OfferQuestion, ask_offer  # noqa: PLC0415 - who only reads needs no network
 
     sats = offer_sats(noffer, terms.amount_msat)
     asked = await ask_offer(noffer, OfferQuestion(sats, terms.description, network=terms.network), net)

@@ -27,7 +27,7 @@ from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.encryption import shape
 from kitestring.wire.envelope import MAX_REPLY_BYTES, Expected, decrypt, is_reply, request_event, shared_secret
-from kitestring.wire.reply_to import Cipher
+from kitestring.wire.reply_to import Cipher, Version
 
 T = TypeVar("T")
 
@@ -47,6 +47,7 @@ class Dialog:
     request_kind: int
     reply_kind: int
     shared: bytes = field(repr=False)
+    version: Version = "tagged"
 
     @classmethod
     def nwc(cls, key: SecretKey, service: str, cipher: Cipher) -> Dialog:
@@ -55,9 +56,9 @@ class Dialog:
         return cls(key, service, cipher, kinds.NWC_REQUEST, kinds.NWC_RESPONSE, shared)
 
     @classmethod
-    def offers(cls, key: SecretKey, service: str) -> Dialog:
+    def offers(cls, key: SecretKey, service: str, version: Version = "tagged") -> Dialog:
         """To the service of an offer. Raises CodecError when ``service`` is no public key."""
-        return cls(key, service, "nip44", kinds.OFFER, kinds.OFFER, shared_secret(key, service, "nip44"))
+        return cls(key, service, "nip44", kinds.OFFER, kinds.OFFER, shared_secret(key, service, "nip44"), version)
 
     @classmethod
     def debits(cls, key: SecretKey, service: str) -> Dialog:
@@ -85,6 +86,7 @@ class Dialog:
             self.key, kind=self.request_kind, service=self.service, plaintext=plaintext, cipher=self.cipher,
             shared=self.shared, entropy=net.entropy, now=now,
             expires_at=None if lasts_s is None else now + ceil(lasts_s) + CLOCKS_S, work_bits=work_bits,
+            version=self.version,
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from kitestring.nostr.event import MAX_OUTGOING_EVENT_BYTES, Event, encode_event
 from kitestring.nostr.work import find_nonce
 from kitestring.wire.clink import CLINK_VERSION
 from kitestring.wire.grammar import Wire
-from kitestring.wire.reply_to import Cipher, ReplyTo
+from kitestring.wire.reply_to import Cipher, ReplyTo, Version
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
 #: Bytes of a text that a client reads: what relays carry at the most (some take messages of 512,000 bytes), in base64.
@@ -93,12 +93,14 @@ def request_event(
     now: int,
     expires_at: int | None = None,
     work_bits: int = 0,
+    version: Version = "tagged",
 ) -> Event:
-    """A signed request of a client: kind 23194 (NWC) or one of CLINK. ``expires_at`` is for NWC only. ``work_bits`` of
+    """A signed request of a client: kind 23194 (NWC) or one of CLINK, which names its ``version`` unless that is the
+    one of 2024. ``expires_at`` is for NWC only. ``work_bits`` of
     proof of work (NIP-13) take some 2 ** bits hashes, a second or two for 20 of them."""
     tags = [["p", service]]
     if kind in kinds.CLINK:
-        tags.append(CLINK_VERSION)
+        tags.extend([CLINK_VERSION] if version == "tagged" else [])
     elif cipher == "nip44":
         tags.append(["encryption", "nip44_v2"])
     if expires_at is not None:

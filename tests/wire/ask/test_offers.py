@@ -17,12 +17,14 @@ from kitestring.wire.ask.offers import (
     check_invoice,
     decode_reply,
     encode_request,
+    fit_payer_data,
     judge_receipt,
     next_step,
 )
 from kitestring.wire.grammar import Facts
 from kitestring.wire.serve.offers import WIRE
 from tests.kit import vectors
+from tests.kit.changed import replace
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.kit.wire.samples import event, reply_to, transaction
@@ -90,7 +92,11 @@ def test_refusals_become_reasons_with_the_services_words_capped_and_stripped() -
     assert OfferError(2, "x").refused.reason is Reason.UNAVAILABLE
     assert OfferError(2, "x", retry_in_s=5).refused.reason is Reason.RATE_LIMITED
     assert OfferError(2, "x", actual_delta_ms=5).refused.reason is Reason.STALE_REQUEST
-    assert OfferError(None, "x").refused.reason is Reason.MALFORMED
+    assert OfferError(1, "x", payer_data=("email",)).refused.reason is Reason.MALFORMED
+    assert OfferError(3, "x").refused.reason is Reason.MOVED_OR_EXPIRED_OFFER
+    assert OfferError(4, "x").refused.reason is Reason.UNSUPPORTED
+    assert OfferError(6, "x").refused.reason is Reason.MALFORMED
+    assert OfferError(None, "x").refused.reason is OfferError(99, "x").refused.reason is Reason.NOT_PERMITTED
     assert OfferError(5, "x", range_sats=(1, None)).refused.details["range"] == {"min": 1, "max": None}
     hostile = decode_reply(json.dumps({"code": 77, "error": "\x1b]0;pwned\x07" + "x" * 999, "latest": "a\x00b"}))
     assert hostile == OfferError(77, ("]0;pwned " + "x" * 999)[:200], latest="a b")
@@ -111,6 +117,54 @@ def test_the_payer_reads_what_the_service_writes_and_the_other_way_round() -> No
     assert (request.offer_id, request.amount_msat, request.payer_data) == ("tips", 21_000, {"name": "Bob"})
     assert (request.description, request.expiry_s) == ("coffee", 600)
     assert encode_request("tips") == '{"offer":"tips"}'
+
+
+@pytest.mark.parametrize(
+    ("told", "words", "sent", "read"),
+    [
+        ({"note": "from Bob"}, "", "from Bob", {"note": "from Bob"}),
+        ({}, "for tea", "for tea", {"note": "for tea"}),
+        ({"note": "from Bob"}, "for tea", "from Bob", {"note": "from Bob"}),
+        ({"email": "b@x.example", "note": "hi"}, "", {"email": "b@x.example", "note": "hi"}, None),
+    ],
+)
+def test_the_form_of_2024_has_the_old_names_and_a_note_as_one_text(
+    told: dict[str, str], words: str, sent: object, read: dict[str, str] | None
+) -> None:
+    text = encode_request("tips", amount_sats=21, payer_data=told, description=words, version="legacy")
+    members = json.loads(text)
+    assert (members["amount"], members["amount_sats"], members["payer_data"]) == (21, 21, sent)
+    to = replace(reply_to("offers"), version="legacy")
+    request = WIRE.read(text, event(kinds.OFFER), to, Facts("regtest")).command
+    assert isinstance(request, AskOffer)
+    assert (request.amount_msat, request.payer_data) == (21_000, read or told)
+
+
+def test_nothing_is_told_about_a_payer_who_tells_nothing() -> None:
+    assert encode_request("tips", version="legacy") == '{"offer":"tips"}'
+
+
+def test_payer_data_is_on_one_line() -> None:
+    assert fit_payer_data({"name ": "Bob\n\x1b[2K"}) == {"name": "Bob [2K"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"": "x"},
+        {"a": "1", "a ": "2"},
+        {"a" * 65: "x"},
+        {"a": "x" * 1_001},
+        {str(number): "x" for number in range(33)},
+        {"a": 7},
+        {"a": {"b": "c"}},
+    ],
+    ids=["no name", "one name twice", "long name", "long text", "many", "number", "nested"],
+)
+def test_payer_data_that_services_refuse_is_refused_before_it_is_sent(told: dict[str, Any]) -> None:
+    with pytest.raises(KitestringError) as caught:
+        fit_payer_data(told)
+    assert caught.value.reason is Reason.MALFORMED
 
 
 def test_a_description_is_cut_as_javascript_counts() -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from kitestring.base.commands import NOTE
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import sat
 from kitestring.base.outcomes import Refused
 from kitestring.base.payments import PREIMAGE_BYTES, preimage_fits
+from kitestring.base.text import clean
 from kitestring.codec import bolt11
 from kitestring.codec.json import dumps, loads_reply
 from kitestring.wire.ask.members import Members, hex_in, names_in, number_in, text_in
 from kitestring.wire.envelope import MAX_REPLY_BYTES
-from kitestring.wire.serve.offers import MAX_PAYER_KEY, MAX_PAYER_KEYS
+from kitestring.wire.reply_to import Version
+from kitestring.wire.serve.offers import MAX_PAYER_KEY, MAX_PAYER_KEYS, MAX_PAYER_VALUE
 from kitestring.wire.text import MAX_OFFER_WORDS_UNITS, MAX_PEER_MESSAGE, clean_words
 
 #: An invoice with less life than this may expire on its way.
 MIN_LEFT_S: Final = 60
 #: Longest invoice or code taken over from a reply, in characters; a code has at most 5,000, an invoice 7,089.
 MAX_CODE_CHARS: Final = 8192
+#: The code of an offer that has moved or expired.
+MOVED: Final = 3
 #: ``retry_after`` below this is a number of seconds from now, above it a time.
 FIRST_ABSOLUTE_TIME: Final = 1_000_000_000
 
@@ -58,9 +64,13 @@ class OfferError:
 
     @property
     def refused(self) -> Refused:
-        """The same as an outcome. Every refusal of an offer is final: no invoice was made."""
-        reason = _REASONS.get(self.code or 0, Reason.MALFORMED)
-        if self.code == 2 and self.actual_delta_ms is not None:
+        """The same as an outcome. Every refusal of an offer is final: no invoice was made. An unknown code is a
+        refusal without a known reason; a service that wants to know more about the payer (code 1) does know the
+        offer."""
+        reason = _REASONS.get(self.code or 0, Reason.NOT_PERMITTED)
+        if self.code == 1 and self.payer_data:
+            reason = Reason.MALFORMED
+        elif self.code == 2 and self.actual_delta_ms is not None:
             reason = Reason.STALE_REQUEST
         elif self.code == 2 and (self.retry_at or self.retry_in_s):
             reason = Reason.RATE_LIMITED
@@ -80,9 +90,10 @@ OfferReply = OfferInvoice | OfferReceipt | OfferError
 _REASONS: Final = {
     1: Reason.UNKNOWN_TARGET,
     2: Reason.UNAVAILABLE,
-    3: Reason.MOVED_OR_EXPIRED_OFFER,
+    MOVED: Reason.MOVED_OR_EXPIRED_OFFER,
     4: Reason.UNSUPPORTED,
     5: Reason.AMOUNT_OUT_OF_RANGE,
+    6: Reason.MALFORMED,
 }
 
 
@@ -90,19 +101,56 @@ def encode_request(
     offer: str,
     *,
     amount_sats: int | None = None,
-    payer_data: dict[str, str] | None = None,
+    payer_data: Mapping[str, str] | None = None,
     description: str = "",
     expires_in_s: int | None = None,
+    version: Version = "tagged",
 ) -> str:
-    """The plaintext that asks for an invoice. The amount is sent whenever it is known, also for fixed prices."""
-    members = {
+    """The plaintext that asks for an invoice. The amount is sent whenever it is known, also for fixed prices.
+
+    The ``legacy`` form is that of NIP-69 (2024): the amount has its old name as well, and a note alone, or else the
+    description, is the payer data as one text.
+    """
+    words = clean_words(description, MAX_OFFER_WORDS_UNITS)
+    members: dict[str, object] = {
         "offer": offer,
         "amount_sats": amount_sats,
-        "payer_data": payer_data,
+        "payer_data": dict(payer_data or {}),
         "expires_in_seconds": expires_in_s,
-        "description": clean_words(description, MAX_OFFER_WORDS_UNITS),
+        "description": words,
     }
+    if version == "legacy":
+        members |= {"amount": amount_sats, "payer_data": _legacy_data(payer_data or {}, words)}
     return dumps({name: value for name, value in members.items() if value or name == "offer"})
+
+
+def _legacy_data(payer_data: Mapping[str, str], words: str) -> object:
+    if payer_data.keys() - {NOTE}:
+        return dict(payer_data)
+    return payer_data.get(NOTE, words)
+
+
+def fit_payer_data(told: Mapping[str, str]) -> dict[str, str]:
+    """Put each text that a payer tells about themselves on one line.
+
+    Raises KitestringError (malformed) beyond the limits of services: nothing is cut that somebody has typed.
+    """
+    fitted = {_one_line(name): _one_line(text) for name, text in told.items()}
+    if len(fitted) != len(told) or not all(fitted):
+        raise KitestringError(Reason.MALFORMED, "each part of the payer data has a name of its own, such as email")
+    if len(fitted) > MAX_PAYER_KEYS:
+        raise KitestringError(Reason.MALFORMED, f"payer data has at most {MAX_PAYER_KEYS} parts")
+    for name, text in fitted.items():
+        if len(name) > MAX_PAYER_KEY or len(text) > MAX_PAYER_VALUE:
+            sentence = f"a name in payer data has at most {MAX_PAYER_KEY} characters, a text {MAX_PAYER_VALUE:,}"
+            raise KitestringError(Reason.MALFORMED, sentence)
+    return fitted
+
+
+def _one_line(text: object) -> str:
+    if not isinstance(text, str):
+        raise KitestringError(Reason.MALFORMED, "payer data are texts by name")
+    return clean(text, len(text)).strip()
 
 
 # ---------------------------------------------------------------- replies
@@ -149,7 +197,7 @@ def _read_error(members: Members) -> OfferError:
 
 def next_step(error: OfferError, *, same_service: bool, followed: bool) -> Literal["follow", "ask", "stop"]:
     """The step after an offer has moved: follow ``latest`` once, by itself only to the same service key (TLV 0)."""
-    if error.code != 3 or not error.latest or followed:
+    if error.code != MOVED or not error.latest or followed:
         return "stop"
     return "follow" if same_service else "ask"
 

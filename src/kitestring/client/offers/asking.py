@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Final, Literal, NoReturn, Self
+from typing import Final, Literal, Self
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.client.net import Net
+from kitestring.client.offers.refusals import has_moved_again, has_moved_away, refusal
 from kitestring.client.session import Dialog, Exchange
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer
@@ -16,6 +18,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.work import MAX_WORK_BITS
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.ask import offers as wire
+from kitestring.wire.reply_to import Version
 
 #: An invoice with less life than this, in seconds, may expire on its way.
 MIN_LEFT_S: Final = wire.MIN_LEFT_S
@@ -26,13 +29,15 @@ class OfferQuestion:
     """A question to an offer, and the network that its invoice must be on ("" = any).
 
     ``amount_sats`` None = the price in the code, if it has one; otherwise whatever the service asks, which the caller
-    has to agree to.
+    has to agree to. ``payer_data`` is what the payer has agreed to tell, and nothing else is told. The version
+    ``legacy`` asks in the form of NIP-69 (2024), for services that know no other; answers are read in both forms.
     """
 
     amount_sats: int | None
     description: str = ""
-    payer_data: dict[str, str] | None = field(default=None, repr=False)
+    payer_data: Mapping[str, str] = field(default_factory=dict, repr=False)
     network: str = ""
+    version: Version = "tagged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class AskedOffer:
 async def ask_offer(noffer: Noffer, question: OfferQuestion, net: Net) -> AskedOffer:
     """Ask the service of an offer for an invoice and check it; the caller closes what it gets.
 
-    Asked with a fresh key over the relays in the code, as far as ``net`` lets them be dialled. A moved offer is
+    Asked with a fresh key over all relays in the code, as far as ``net`` lets them be dialled. A moved offer is
     followed once, to the same service key only, over the relays of its new code. A service that is busy with others is
     asked once more with the proof of work that it names, which takes a second or two. Raises KitestringError:
     UNAVAILABLE when no relay or no answer came in time, the service's own reason (details: code, range, latest …),
@@ -102,20 +107,12 @@ async def ask_offer(noffer: Noffer, question: OfferQuestion, net: Net) -> AskedO
     """
     if question.amount_sats is None:
         question = replace(question, amount_sats=noffer.price_sats)
+    question = replace(question, payer_data=wire.fit_payer_data(question.payer_data))
     asker = _Asker(net)
     try:
-        exchange, reply = await asker.ask(noffer, question)
-        if isinstance(reply, wire.OfferError) and (work_bits := _work_for(reply)):
-            exchange.close()
-            exchange, reply = await asker.ask(noffer, question, work_bits)
-        if isinstance(reply, wire.OfferError):
-            exchange.close()
-            noffer = _moved_to(noffer, reply)
-            exchange, reply = await asker.ask(noffer, question)
-        if isinstance(reply, wire.OfferError):
-            _raise(reply)
+        noffer, exchange, made = await _find(asker, noffer, question, net)
         invoice = wire.check_invoice(
-            reply.bolt11, amount_sats=question.amount_sats, network=question.network or _network_of(reply.bolt11),
+            made.bolt11, amount_sats=question.amount_sats, network=question.network or _network_of(made.bolt11),
             now=net.clock.now(),
         )  # fmt: skip
     except BaseException:
@@ -124,12 +121,32 @@ async def ask_offer(noffer: Noffer, question: OfferQuestion, net: Net) -> AskedO
     return AskedOffer(invoice, noffer, exchange, asker)
 
 
+async def _find(
+    asker: _Asker, noffer: Noffer, question: OfferQuestion, net: Net
+) -> tuple[Noffer, Exchange, wire.OfferInvoice]:
+    """The invoice, the offer that made it, and the open exchange. Raises KitestringError."""
+    exchange, reply = await asker.ask(noffer, question)
+    if isinstance(reply, wire.OfferError) and (work_bits := _work_for(reply)):
+        exchange.close()
+        exchange, reply = await asker.ask(noffer, question, work_bits)
+    if isinstance(reply, wire.OfferInvoice):
+        return noffer, exchange, reply
+    exchange.close()
+    latest = _moved_to(noffer, reply, net.clock.now())
+    await asker.renew()
+    exchange, reply = await asker.ask(latest, question)
+    if isinstance(reply, wire.OfferInvoice):
+        return latest, exchange, reply
+    exchange.close()
+    raise has_moved_again(reply) if reply.code == wire.MOVED else refusal(reply, net.clock.now())
+
+
 class _Asker:
     """One payer: a key of its own, and one pool, to the relays of the code that is asked last."""
 
     def __init__(self, net: Net) -> None:
         self._net: Final = net
-        self._key: Final = SecretKey.generate(net.entropy)
+        self._key = SecretKey.generate(net.entropy)
         self._relays: tuple[list[str], list[str]] = ([], [])
         self._pool: RelayPool | None = None
 
@@ -139,9 +156,9 @@ class _Asker:
         """One round; the exchange stays open. Raises KitestringError(UNAVAILABLE) without an answer."""
         plaintext = wire.encode_request(
             noffer.offer, amount_sats=question.amount_sats, payer_data=question.payer_data,
-            description=question.description,
+            description=question.description, version=question.version,
         )  # fmt: skip
-        dialog = Dialog.offers(self._key, noffer.pubkey)
+        dialog = Dialog.offers(self._key, noffer.pubkey, question.version)
         request = await asyncio.to_thread(dialog.request, plaintext, self._net, None, work_bits)
         exchange = Exchange(await self._reach(noffer), dialog, request, self._net)
         await exchange.open()
@@ -161,9 +178,8 @@ class _Asker:
 
     async def _reach(self, noffer: Noffer) -> RelayPool:
         """Raises KitestringError when no relay of the code may be dialled."""
-        if self._pool is not None and not noffer.relays:
-            return self._pool
-        relays = self._net.dialable(noffer.relays, "offer")
+        is_known = any(self._relays) and not noffer.relays
+        relays = self._relays if is_known else self._net.dialable(noffer.relays, "offer")
         if self._pool is not None and relays == self._relays:
             return self._pool
         await self.stop()
@@ -171,6 +187,11 @@ class _Asker:
         self._pool = self._net.pool(own, self._key, foreign=foreign)
         await self._pool.start()
         return self._pool
+
+    async def renew(self) -> None:
+        """Be somebody else for the next request. One for a code without relays goes where the last one went."""
+        await self.stop()
+        self._key = SecretKey.generate(self._net.entropy)
 
     async def stop(self) -> None:
         if self._pool is not None:
@@ -198,36 +219,20 @@ def _work_for(error: wire.OfferError) -> int:
     return bits if error.refused.reason is Reason.RATE_LIMITED and 0 < bits <= MAX_WORK_BITS else 0
 
 
-def _moved_to(noffer: Noffer, error: wire.OfferError) -> Noffer:
+def _moved_to(noffer: Noffer, error: wire.OfferError, now: int) -> Noffer:
     """The offer that a refused one has moved to, at the same service. Raises KitestringError for other refusals."""
-    if error.code != 3 or not error.latest:
-        _raise(error)
+    if error.code != wire.MOVED or not error.latest:
+        raise refusal(error, now)
     try:
         latest = pointers.decode(error.latest)
     except CodecError:
-        _raise(error)
+        latest = None
     if not isinstance(latest, Noffer):
-        _raise(error)
+        raise refusal(error, now)
     step = wire.next_step(error, same_service=latest.pubkey == noffer.pubkey, followed=False)
     if step == "ask":
-        text = "the offer has moved to another service: check the new code (latest) and pay that one if you agree"
-        raise KitestringError(Reason.MOVED_OR_EXPIRED_OFFER, text, **error.refused.details)
+        raise has_moved_away(error)
     return latest
-
-
-def _raise(error: wire.OfferError) -> NoReturn:
-    refused = error.refused
-    hint = ""
-    if error.range_sats is not None:
-        low, high = error.range_sats
-        parts = (f"at least {low:,} sat" if low else "", f"at most {high:,} sat" if high is not None else "")
-        hint = f"; it takes {' and '.join(filter(None, parts))}" if any(parts) else ""
-    elif error.payer_data:
-        hint = f"; it wants to know: {', '.join(error.payer_data)}"
-    elif error.actual_delta_ms is not None:
-        hint = f"; by its clock the request is {error.actual_delta_ms / 60_000:,.1f} minutes from its own time"
-    said = refused.message or f"code {error.code}"
-    raise KitestringError(refused.reason, f"the service of the offer refused: {said}{hint}", **refused.details)
 
 
 def _network_of(text: str) -> str:

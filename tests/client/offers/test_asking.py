@@ -11,7 +11,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
-from kitestring.client.offers import AskedOffer, JudgedReceipt, OfferQuestion, ask_offer
+from kitestring.client.offers.asking import AskedOffer, JudgedReceipt, OfferQuestion, ask_offer
 from kitestring.codec import bech32, pointers, tlv
 from kitestring.codec.pointers import Noffer
 from kitestring.nostr.event import Event, encode_event
@@ -91,6 +91,24 @@ async def test_a_request_out_of_the_services_time_is_told_with_how_much() -> Non
     error = await refused(answering({"res": "GFY", "code": 2, "error": "Temporary Failure", "delta": delta}))
     assert error.reason is Reason.STALE_REQUEST
     assert "6.7 minutes from its own time" in error.message
+
+
+async def test_the_form_of_2024_has_no_version_and_its_answers_neither() -> None:
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice()})]) as relay:
+        question = OfferQuestion(21, payer_data={"note": "from Bob"}, network="regtest", version="legacy")
+        async with await ask_offer(noffer(relay.url), question, net(IMPATIENT, relay.url)):
+            (request,) = relay.requests
+    assert request.event.tags == [["p", SERVICE.public_hex]]
+    assert request.members == {"offer": "tips", "amount": 21, "amount_sats": 21, "payer_data": "from Bob"}
+
+
+async def test_payer_data_that_services_refuse_is_told_before_anybody_is_asked() -> None:
+    async with hostile_relay(answering({"bolt11": invoice()})) as relay:
+        question = OfferQuestion(21, payer_data={"x" * 65: "y"})
+        with pytest.raises(KitestringError, match="at most 64 characters") as caught:
+            await ask_offer(noffer(relay.url), question, net(IMPATIENT, relay.url))
+        assert relay.log == []
+    assert caught.value.reason is Reason.MALFORMED
 
 
 async def test_each_request_has_a_key_of_its_own() -> None:
@@ -270,6 +288,7 @@ async def test_a_move_within_the_service_is_followed_once() -> None:
         assert got.noffer == noffer(relay.url, "new")
         assert [request.members["offer"] for request in relay.requests] == ["tips", "new"]
         assert [request.members["amount_sats"] for request in relay.requests] == [21, 21]
+        assert len({request.event.pubkey for request in relay.requests}) == 2  # nobody is the same payer twice
 
 
 async def test_a_moved_offer_is_asked_for_at_the_relays_of_its_new_code() -> None:
@@ -314,6 +333,18 @@ async def test_a_second_move_ends_it() -> None:
             await asked(relay)
         assert len(relay.requests) == 2
     assert caught.value.reason is Reason.MOVED_OR_EXPIRED_OFFER
+    assert "moved or expired as well" in caught.value.message
+
+
+async def test_all_relays_of_the_code_are_asked_and_the_one_where_the_service_is_answers() -> None:
+    async with (
+        hostile_relay(lambda _: []) as deserted,
+        hostile_relay(answering({"bolt11": invoice()})) as served,
+    ):
+        code = Noffer(SERVICE.public_hex, (deserted.url, served.url), "tips")
+        async with await ask_offer(code, TWENTY_ONE, net(PATIENT, deserted.url, served.url)):
+            assert [len(each.requests) for each in (deserted, served)] == [1, 1]
+            assert deserted.requests[0].event == served.requests[0].event
 
 
 async def test_a_move_to_another_service_is_for_the_caller_to_decide() -> None:
