@@ -100,6 +100,12 @@ def test_what_a_payer_pays_is_rounded_up_to_a_whole_sat() -> None:
     assert ExchangeRate.of_price("JPY", Fraction(10**10), NOW, ()).to_pay(1) == sat(1)  # a hundredth of a sat
 
 
+def test_the_worth_of_an_amount_is_the_nearest_minor_unit() -> None:
+    rate = ExchangeRate.of_price("EUR", Fraction(97_012), NOW, ("a",))  # 10.3 sat for a cent
+    worth = {sats: rate.worth(sat(sats)) for sats in (0, 5, 6, 3_608, 10**8)}
+    assert worth == {0: 0, 5: 0, 6: 1, 3_608: 350, 10**8: 9_701_200}
+
+
 @given(st.sampled_from(["JPY", "EUR", "KWD"]), _PRICES, st.integers(1, 10**9))
 def test_the_sats_are_the_least_that_are_worth_the_amount(currency: str, price: Decimal, minor: int) -> None:
     rate = ExchangeRate.of_price(currency, Fraction(price), NOW, ())

@@ -149,7 +149,11 @@ def test_an_amount_that_cannot_be_asked_for_is_refused(noffer: Noffer, amount: M
 def test_a_price_that_only_the_service_named_is_shown_and_not_paid() -> None:
     with pytest.raises(KitestringError, match="costs 21 sat now") as caught:
         agreed(bolt11.decode(invoice()), None)
-    assert caught.value.details == {"amount_msat": 21_000}
+    assert caught.value.details == {"amount_msat": 21_000, "bolt11": invoice()}
+    with pytest.raises(KitestringError) as caught:
+        agreed(bolt11.decode(invoice()), None, currency="EUR")
+    assert caught.value.details["currency"] == "EUR"
+    assert agreed(bolt11.decode(invoice()), None, sat(21)) == sat(21)
     assert agreed(bolt11.decode(invoice()), 21) == sat(21)
     assert agreed(bolt11.decode(invoice(None)), 21) == sat(21)
 
@@ -221,6 +225,44 @@ async def test_a_price_that_nobody_has_seen_closes_the_line_and_is_shown() -> No
         with pytest.raises(KitestringError, match="costs 21 sat now"):
             await ask(pointers.encode(replace(offer, relays=(relay.url,))), Terms(), net(IMPATIENT, relay.url))
         await asyncio.wait_for(relay.gone.wait(), PATIENCE_S)
+
+
+VARIABLE = Noffer(SERVICE.public_hex, (), "tips", PriceType.VARIABLE, currency="EUR")
+
+
+async def test_a_price_up_to_the_most_that_the_payer_agrees_to_is_paid_unseen() -> None:
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice()})]) as relay:
+        code = pointers.encode(replace(VARIABLE, relays=(relay.url,)))
+        mine = net(IMPATIENT, relay.url)
+        async with await ask(code, Terms(max_msat=sat(21)), mine) as found:
+            assert found.amount_msat == sat(21)
+        with pytest.raises(KitestringError, match="costs 21 sat, and at most 20 sat") as caught:
+            await ask(code, Terms(max_msat=sat(20)), mine)
+        assert all("amount_sats" not in request.members for request in relay.requests)
+    assert caught.value.reason is Reason.AMOUNT_OUT_OF_RANGE
+    assert caught.value.details == {"amount_msat": 21_000}
+
+
+async def test_the_most_is_one_for_every_kind_of_target() -> None:
+    assert (await ask(invoice(), Terms(max_msat=sat(21)), net())).amount_msat == sat(21)
+    with pytest.raises(KitestringError, match="nothing was paid"):
+        await ask(invoice(), Terms(max_msat=Msat(20_999)), net())
+    with pytest.raises(KitestringError, match="nothing was paid"):
+        await ask(invoice(None), Terms(sat(22), max_msat=sat(21)), net())
+
+
+async def test_what_the_payer_agrees_to_tell_goes_to_an_offer_in_the_version_asked_for_and_to_no_invoice() -> None:
+    terms = Terms(sat(21), payer_data={"name": "Bob"}, version="legacy")
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice()})]) as relay:
+        found = await ask(pointers.encode(noffer(relay.url)), terms, net(IMPATIENT, relay.url))
+        await found.close()
+        (request,) = relay.requests
+    assert request.members["payer_data"] == {"name": "Bob"}
+    assert request.members["amount"] == 21
+    for refused in (replace(terms, version="tagged"), replace(terms, payer_data={})):
+        with pytest.raises(KitestringError, match="are for offers") as caught:
+            await ask(invoice(), refused, net())
+        assert caught.value.reason is Reason.MALFORMED
 
 
 async def test_a_further_kind_is_one_row() -> None:

@@ -15,9 +15,11 @@ from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.codec import bolt11, pointers
+from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.nostr.event import Event
 from kitestring.sdk.wallet import Wallet
 from tests.kit.client.hostile import (
+    SERVICE,
     Request,
     hostile_relay,
     noffer,
@@ -188,6 +190,28 @@ async def test_an_offer_is_asked_over_its_relay_and_paid(wallet: Wallet, world: 
         assert relay.requests[0].members["description"] == "tea"
     assert receipt.amount == sat(50)
     assert [row.state for row in world.payments()] == ["settled"]
+
+
+async def test_what_only_a_service_prices_is_paid_up_to_the_most_agreed_to_and_told_what_the_payer_says(
+    world: World, path: Path
+) -> None:
+    def script(request: Request) -> Iterable[Event]:
+        return [request.reply({"bolt11": world.invoice(sat(50))}, at=int(time.time()))]
+
+    async with hostile_relay(script) as relay:
+        code = pointers.encode(Noffer(SERVICE.public_hex, (relay.url,), "tea", PriceType.VARIABLE, currency="EUR"))
+        async with Wallet.open(f"sandbox://{path}?latency_ms=1", relays=[relay.url]) as ours:
+            with pytest.raises(KitestringError) as caught:
+                await ours.pay(code)
+            assert caught.value.details.keys() == {"amount_msat", "bolt11", "currency"}
+            assert (await ours.pay(str(caught.value.details["bolt11"]))).amount == sat(50)  # that very invoice
+            with pytest.raises(KitestringError, match="at most 49 sat"):
+                await ours.pay(code, max_amount=sat(49))
+            receipt = await ours.pay(code, max_amount=sat(50), payer_data={"name": "Bob"}, nip69=True)
+    assert receipt.amount == sat(50)
+    assert relay.requests[-1].members["payer_data"] == {"name": "Bob"}
+    assert [tag[0] for tag in relay.requests[-1].event.tags] == ["p"]
+    assert len(world.payments()) == 2
 
 
 async def test_a_memo_that_no_invoice_can_carry_is_refused_in_our_own_words(wallet: Wallet) -> None:

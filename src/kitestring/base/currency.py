@@ -119,6 +119,10 @@ class ExchangeRate(msgspec.Struct, frozen=True):
             )
         return sat(sats)
 
+    def worth(self, amount_msat: Msat) -> int:
+        """The minor units that an amount is worth, rounded to the nearest: to be shown, never to be paid."""
+        return (2 * int(amount_msat) * self.minor + self.msat) // (2 * self.msat)
+
 
 def show_price(price: Fraction | Decimal) -> str:
     """A price of one bitcoin with the digits that count, for people: ``97,012.34``."""

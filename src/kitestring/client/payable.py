@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
@@ -14,6 +14,7 @@ from kitestring.base.money import MSAT_PER_SAT, Msat, sat
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target, candidates, link_amount
+from kitestring.wire.reply_to import Version
 from kitestring.wire.text import clean_description
 
 if TYPE_CHECKING:
@@ -31,12 +32,17 @@ class Terms:
     """The payer's words beside the target.
 
     ``amount_msat`` None = the amount that the target itself names. ``description`` goes to a payee that takes one.
-    ``network`` is the one that the payer is on, "" where it does not know.
+    ``network`` is the one that the payer is on, "" where it does not know. ``max_msat`` is the most that may be asked
+    for; with it a price is paid that only the payee names. To offers alone goes ``payer_data``, what the payer agrees
+    to tell, and for them is the ``version`` in which they are asked.
     """
 
     amount_msat: Msat | None = None
     description: str = ""
     network: str = ""
+    max_msat: Msat | None = None
+    payer_data: Mapping[str, str] = field(default_factory=dict, repr=False)
+    version: Version = "tagged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +134,24 @@ async def ask(text: str, terms: Terms, net: Net, kinds: Mapping[Target, TargetKi
     """
     chosen = choose(text, terms.network, kinds)
     payable = await chosen.kind.ask(chosen.source, replace(terms, amount_msat=_amount(chosen, terms)), net)
-    network = payable.invoice.network
-    if terms.network not in ("", network):
+    try:
+        _need_terms(payable, terms)
+    except BaseException:
         await payable.close()
+        raise
+    return payable
+
+
+def _need_terms(payable: Payable, terms: Terms) -> None:
+    """Refuse what the payer cannot or may not pay. Raises KitestringError."""
+    network, amount = payable.invoice.network, payable.amount_msat
+    if terms.network not in ("", network):
         raise KitestringError(
             Reason.WRONG_NETWORK, f"this invoice is for {network}, and the wallet is on {terms.network}"
         )
-    return payable
+    if terms.max_msat is not None and amount > terms.max_msat:
+        text = f"this costs {amount}, and at most {terms.max_msat} may be paid: nothing was paid"
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, text, amount_msat=int(amount))
 
 
 def choose(text: str, network: str = "", kinds: Mapping[Target, TargetKind[Any]] | None = None) -> Chosen[Any]:
@@ -207,6 +224,11 @@ def _amount(chosen: Chosen[Any], terms: Terms) -> Msat | None:
 
 
 async def _take_invoice(invoice: bolt11.Invoice, terms: Terms, _: Net) -> Payable:
+    if terms.payer_data or terms.version != "tagged":
+        raise KitestringError(
+            Reason.MALFORMED,
+            "an invoice asks nothing of its payer: payer data and NIP-69 are for offers, leave them out",
+        )
     return Payable(invoice, bolt11.amount_to_pay(invoice, terms.amount_msat))
 
 
@@ -224,9 +246,10 @@ async def _ask_offer(noffer: Noffer, terms: Terms, net: Net) -> Payable:
     from kitestring.client.offers.asking import OfferQuestion, ask_offer  # noqa: PLC0415 - who only reads needs no network
 
     sats = offer_sats(noffer, terms.amount_msat)
-    asked = await ask_offer(noffer, OfferQuestion(sats, terms.description, network=terms.network), net)
+    question = OfferQuestion(sats, terms.description, terms.payer_data, terms.network, terms.version)
+    asked = await ask_offer(noffer, question, net)
     try:
-        return Payable(asked.invoice, agreed(asked.invoice, sats), asked)
+        return Payable(asked.invoice, agreed(asked.invoice, sats, terms.max_msat, noffer.currency), asked)
     except BaseException:
         await asked.close()
         raise
@@ -247,12 +270,17 @@ def offer_sats(noffer: Noffer, amount: Msat | None) -> int | None:
     return noffer.price_sats if amount is None else amount.sats_down()
 
 
-def agreed(invoice: bolt11.Invoice, asked_sats: int | None) -> Msat:
-    """The price of an offer's invoice. Never pays an unseen one: raises KitestringError (detail ``amount_msat``) when
-    the service alone has named it."""
-    if asked_sats is None and invoice.amount_msat is not None:
-        text = f"this offer costs {invoice.amount_msat} now: pay it with that amount if you agree"
-        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, text, amount_msat=int(invoice.amount_msat))
+def agreed(
+    invoice: bolt11.Invoice, asked_sats: int | None, max_msat: Msat | None = None, currency: str | None = None
+) -> Msat:
+    """The price of an offer's invoice. Never pays an unseen one: where the service alone has named it, and the payer
+    has agreed to no most (``max_msat``), raises KitestringError with the details ``amount_msat``, ``bolt11``, the
+    invoice that costs it, and ``currency``, in which the service thinks of the price, if its code says so."""
+    if asked_sats is None and invoice.amount_msat is not None and max_msat is None:
+        text = f"this offer costs {invoice.amount_msat} now: agree to that, or to a most that you pay; nothing was paid"
+        known = {} if currency is None else {"currency": currency}
+        amount = int(invoice.amount_msat)
+        raise KitestringError(Reason.AMOUNT_OUT_OF_RANGE, text, amount_msat=amount, bolt11=invoice.text, **known)
     return bolt11.amount_to_pay(invoice, None if asked_sats is None else sat(asked_sats))
 
 

@@ -215,23 +215,36 @@ class Wallet:
         target: str,
         amount: Msat | None = None,
         *,
+        max_amount: Msat | None = None,
         max_fee: Msat | None = None,
         description: str = "",
+        payer_data: Mapping[str, str] | None = None,
+        nip69: bool = False,
         timeout_s: float | None = None,
     ) -> Receipt:
         """Pay an invoice or an offer (``noffer1…``), bare or inside a ``lightning:`` or ``bitcoin:`` link.
 
-        ``max_fee`` is the most the route may cost (a node's default: 1 %, at least 10 sat). ``description`` goes to the
-        service of an offer. ``timeout_s`` bounds the payment itself (default 60 at a node, 90 over NWC).
+        ``max_amount`` is the most that the payee may ask for: up to it, a price is paid that only the service of an
+        offer names. ``max_fee`` is the most the route may cost (a node's default: 1 %, at least 10 sat).
+        ``description`` goes to the service of an offer, and so does ``payer_data``, such as ``{"name": "Bob"}``:
+        nothing else is told about you. ``nip69`` asks an offer in the form of 2024, for services that know no other.
+        ``timeout_s`` bounds the payment itself (default 60 at a node, 90 over NWC).
 
         The same invoice is never paid twice; paying it again returns the same receipt. Raises KitestringError:
         PAYMENT_IN_FLIGHT (detail ``payment_hash``) when nobody can say yet, which is no failure: ask :meth:`lookup`
         later and pay nothing else for the same thing until then. Every other reason means that this call has paid
-        nothing, which is no word about an earlier one that was in flight.
+        nothing, which is no word about an earlier one that was in flight. Of an offer: AMOUNT_OUT_OF_RANGE with the
+        details ``amount_msat`` and ``bolt11`` where its service alone names the price and there is no ``max_amount``
+        (pay that invoice if you agree), or with ``range`` where the amount does not fit; MOVED_OR_EXPIRED_OFFER with
+        ``latest``, the code at another service to which it has moved; MALFORMED with ``payer_data``, the names of what
+        it wants to know.
         """
-        amount, max_fee = _positive(amount), _money(max_fee)
+        amount, max_amount, max_fee = _positive(amount), _money(max_amount), _money(max_fee)
         read(target)  # a wrong code is wrong whether or not the wallet answers
-        terms = Terms(amount, description, await self._source.network())
+        terms = Terms(
+            amount, description, await self._source.network(), max_amount, payer_data or {},
+            "legacy" if nip69 else "tagged",
+        )  # fmt: skip
         async with await ask(target, terms, self._net) as payable:
             command = payable.order(max_fee)
             if command.expires_at <= self._net.clock.now():

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
 import pytest
+from click.testing import Result
 
 from kitestring.app.cli.pay import command
 from kitestring.app.owner.params import DEFAULT_WAIT_S
+from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import CodecError, KitestringError
-from kitestring.codec import bech32, tlv
-from tests.kit.app.console import Service, run
+from kitestring.base.money import sat
+from kitestring.codec import bech32, pointers, tlv
+from kitestring.codec.pointers import Noffer, PriceType
+from kitestring.nostr.event import Event
+from tests.kit.app.console import Service, kitestring, run
+from tests.kit.client.hostile import SERVICE, HostileRelay, Request, Script, hostile_relay
 from tests.kit.codec.invoices import invoice
 
 CODE = invoice()
@@ -25,6 +37,19 @@ def test_what_is_not_said_is_left_to_the_service() -> None:
 def test_amount_and_fee_are_typed_in_sats_and_a_fee_may_be_nothing() -> None:
     ((_, params, _),) = run(command, CODE, "21", "--max-fee", "0", "--description", "thanks", answer=PAID).asked
     assert (params["amount_msat"], params["max_fee_msat"], params["description"]) == (21_000, 0, "thanks")
+
+
+def test_what_an_offer_is_told_is_typed_by_name() -> None:
+    told = ("--data", "name=Bob = me", "--data", "email=b@x.example", "--max", "30", "--nip69")
+    ((_, params, _),) = run(command, CODE, *told, answer=PAID).asked
+    assert params["payer_data"] == {"name": "Bob = me", "email": "b@x.example"}
+    assert (params["max_amount_msat"], params["nip69"]) == (30_000, True)
+
+
+@pytest.mark.parametrize("typed", [("name",), ("=Bob",), ("name=",), ("name=Bob", "name=Eve")])
+def test_data_without_a_name_or_a_text_or_with_two_is_refused(typed: tuple[str, ...]) -> None:
+    with pytest.raises(click.BadParameter, match="write name=Bob, and each name once"):
+        run(command, CODE, *(word for one in typed for word in ("--data", one)))
 
 
 def test_a_payment_inside_the_service_is_said_to_be_one() -> None:
@@ -71,3 +96,51 @@ def test_an_outside_invoice_is_paid_with_a_fee_and_once_per_key(service: Service
 def test_a_payment_beyond_the_balance_exits_3(service: Service) -> None:
     result = service.run("pay", service.ok("sandbox", "invoice", "5000000")["bolt11"])
     assert (result.exit_code, result.stdout) == (3, "")
+
+
+# ------------------------------------------------------------ an offer that only its service knows the price of
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    return tmp_path / "world.db"
+
+
+async def pay_variable(relay: HostileRelay, world: Path, *options: str) -> Result:
+    """Pay it from a sandbox, as any program would: without a terminal."""
+    code = pointers.encode(Noffer(SERVICE.public_hex, (relay.url,), "tea", PriceType.VARIABLE))
+    wallet = ("--wallet", f"sandbox://{world}?latency_ms=1")
+    (world.parent / "kitestring.toml").write_text("[network]\nallow_private_relays = true\n", encoding="utf-8")
+    here = ("--data-dir", str(world.parent))
+    return await asyncio.to_thread(kitestring, *here, "pay", code, *wallet, *options)
+
+
+def selling(world: Path, sats: int = 50) -> Script:
+    def script(request: Request) -> Iterable[Event]:
+        if "name" not in request.members.get("payer_data", {}):
+            refusal = {"code": "1", "error": "Missing payer_data", "payer_data": ["name"]}
+            return [request.reply(refusal, at=int(time.time()))]
+        with World(world) as outside:
+            return [request.reply({"bolt11": outside.invoice(sat(sats))}, at=int(time.time()))]
+
+    return script
+
+
+async def test_a_price_is_paid_up_to_the_most_that_was_typed_and_no_further(world: Path) -> None:
+    bob = ("--data", "name=Bob")
+    async with hostile_relay(selling(world)) as relay:
+        unsaid = await pay_variable(relay, world)
+        assert (unsaid.exit_code, unsaid.stdout) == (2, "")
+        assert "wants to know name" in unsaid.stderr
+        assert "add --data 'name=…'" in unsaid.stderr
+        unseen = await pay_variable(relay, world, *bob)
+        assert (unseen.exit_code, unseen.stdout) == (2, "")
+        assert "this offer costs 50 sat now: add --max 50 to pay up to that; nothing was paid" in unseen.stderr
+        beyond = await pay_variable(relay, world, *bob, "--max", "49")
+        assert (beyond.exit_code, beyond.stdout) == (2, "")
+        assert "this costs 50 sat, and at most 49 sat may be paid: nothing was paid" in beyond.stderr
+        with World(world) as outside:
+            assert outside.payments() == []
+        paid = await pay_variable(relay, world, *bob, "--max", "50")
+        assert (paid.exit_code, paid.stdout.splitlines()[0].split(",")[0]) == (0, "paid 50 sat")
+        assert relay.requests[-1].members["payer_data"] == {"name": "Bob"}

@@ -14,12 +14,17 @@ import pytest
 from kitestring.app.cli import wallet as wallet_module
 from kitestring.app.cli.shell import Shell
 from kitestring.app.cli.wallet import pay_from, read_secret
+from kitestring.app.cli.wish import Wish
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.client.in_flight import in_flight
 from tests.kit.app.console import Service
 from tests.kit.codec.invoices import invoice
 
 KEY = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
+
+
+def pay(source: str, target: str = "") -> dict[str, Any]:
+    return pay_from(shell(), source, read_secret(shell(), source), Wish(target or invoice()))
 
 
 def shell() -> Shell:
@@ -76,7 +81,7 @@ def test_a_file_of_bytes_or_of_blanks_is_no_wallet(tmp_path: Path) -> None:
 
 def test_a_wrong_target_is_told_before_the_wallet_is_opened() -> None:
     with pytest.raises((KitestringError, CodecError), match="no invoice"):
-        pay_from(shell(), "sandbox:///nowhere/world.db", "gibberish", None, None, "")
+        pay("sandbox:///nowhere/world.db", "gibberish")
 
 
 def test_a_relay_of_the_link_that_is_none_is_named_before_the_wallet_is_asked(
@@ -85,7 +90,7 @@ def test_a_relay_of_the_link_that_is_none_is_named_before_the_wallet_is_asked(
     link = f"nostr+walletconnect://{KEY}?relay=http://a&relay=wss://a.invalid&secret={'01' * 32}"
     monkeypatch.setenv("WALLET", link)
     monkeypatch.setattr(wallet_module, "_pay", lambda *_: asyncio.sleep(0, {}))
-    assert pay_from(shell(), "env:WALLET", invoice(), None, None, "") == {}
+    assert pay("env:WALLET") == {}
     assert capsys.readouterr().err == "left out, because it is no relay address or one too many: http://a\n"
 
 
@@ -102,7 +107,7 @@ def test_how_a_payment_of_unknown_end_is_looked_up_is_said_without_the_secret(
 
     monkeypatch.setattr(wallet_module, "_pay", unknown)
     with pytest.raises(KitestringError, match="may have paid"):
-        pay_from(shell(), link if source == "link" else source, invoice(), None, None, "")
+        pay(link if source == "link" else source)
     told = capsys.readouterr().err.splitlines()[-1]
     assert told == f"to look it up: kitestring lookup {'ab' * 32} --wallet {named}"
 
@@ -144,7 +149,7 @@ def test_ctrl_c_while_the_wallet_is_asked_proves_nothing_about_the_payment(
     monkeypatch.setenv("WALLET", "sandbox://")
     monkeypatch.setattr(wallet_module, "_pay", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pay_from(shell(), "env:WALLET", invoice(), None, None, "")
+        pay("env:WALLET")
     assert "the wallet may have been asked, and may still pay" in capsys.readouterr().err
 
 

@@ -161,6 +161,26 @@ async def test_a_key_pays_one_thing_only(shop: Shop, changed: dict[str, Any]) ->
     assert len(shop.office.node.sends) == 1
 
 
+async def test_what_an_offer_is_told_is_kept_as_a_hash_and_is_part_of_the_order(shop: Shop) -> None:
+    bob: dict[str, Any] = {"target": shop.code(), "amount_msat": 21_000, "payer_data": {"name": "Bob"}, "nip69": True}
+    first = await shop.office.run("pay", **bob)
+    assert await shop.office.run("pay", **bob) == first
+    for changed in ({"payer_data": {"name": "Eve"}}, {"nip69": False}, {"max_amount_msat": 21_000}):
+        assert (await shop.office.refused("pay", **{**bob, **changed})).reason is Reason.ALREADY_USED
+    (request,) = shop.relay.requests
+    assert (request.members["payer_data"], request.members["amount"]) == ({"name": "Bob"}, 21)
+    payment = await shop.office.store.payment_by_hash(shop.office.rig.context.node.node_id, first["payment_hash"])
+    assert "Bob" not in payment.metadata
+    assert "payer_data_hash" in payment.metadata
+
+
+async def test_the_owner_pays_no_more_than_the_most_that_they_named(shop: Shop) -> None:
+    asked = {"target": shop.code(), "amount_msat": 21_000}
+    refused = await shop.office.refused("pay", "k1", **asked, max_amount_msat=20_999)
+    assert (refused.reason, shop.office.node.sends) == (Reason.AMOUNT_OUT_OF_RANGE, [])
+    assert (await shop.office.run("pay", "k2", **asked, max_amount_msat=21_000))["amount_msat"] == 21_000
+
+
 # ------------------------------------------------------------ being paid
 
 

@@ -356,6 +356,13 @@ async def test_a_move_to_another_service_is_for_the_caller_to_decide() -> None:
     assert caught.value.details["latest"] == pointers.encode(other)
 
 
+async def test_the_code_of_another_service_is_told_bare() -> None:
+    other = pointers.encode(noffer("wss://relay.example.com", "new", STRANGER))
+    moved = {"code": 3, "error": "moved", "latest": f"bitcoin:x;y?noffer={other.upper()}"}
+    error = await refused(answering(moved))
+    assert error.details["latest"] == other
+
+
 @pytest.mark.parametrize("latest", ["", "noffer1qqqq", "nothing"])
 async def test_an_expired_offer_ends_it(latest: str) -> None:
     error = await refused(answering({"code": "3", "error": "expired", "latest": latest}))

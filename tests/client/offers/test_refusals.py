@@ -87,8 +87,9 @@ def test_words_of_a_service_are_one_line_and_short() -> None:
 
 def test_a_move_away_shows_the_new_code_and_a_second_move_is_the_end() -> None:
     moved = told(code="3", error="moved", latest="noffer1x")
-    away, again = has_moved_away(moved), has_moved_again(moved)
+    away, again = has_moved_away(moved, "noffer1y"), has_moved_again(moved)
     assert away.reason is again.reason is Reason.MOVED_OR_EXPIRED_OFFER
-    assert away.details["latest"] == "noffer1x"
+    assert away.details == {"code": 3, "latest": "noffer1y"}
+    assert again.details == refusal(moved, NOW).details == {"code": 3}
     assert "moved to another service" in away.message
     assert "as well" in again.message

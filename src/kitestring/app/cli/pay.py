@@ -8,52 +8,73 @@ import click
 
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
 from kitestring.app.cli.shell import Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, msat
+from kitestring.app.cli.values import Sats, amount
 from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
 
 
+def _read_data(ctx: click.Context, param: click.Parameter, typed: tuple[str, ...]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for one in typed:
+        name, separator, text = one.partition("=")
+        if not (name.strip() and separator and text.strip()) or name in told:
+            raise click.BadParameter(f"{one!r}: write name=Bob, and each name once", ctx, param)
+        told[name] = text
+    return told
+
+
 @click.command("pay")
 @click.argument("target")
 @click.argument("amount_sat", type=Sats(), required=False)
+@click.option(
+    "--max", "max_sat", type=Sats(), metavar="SAT", help="Pay what an offer costs, up to this, without asking."
+)
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
 @wallet_options("Pay from this wallet")
 @click.option("--description", default="", help="A word to the payee of an offer.")
+@click.option(
+    "--data", "payer_data", multiple=True, callback=_read_data, metavar="NAME=TEXT",
+    help="Tell an offer something about you, such as name=Bob. Nothing else is told. Can be repeated.",
+)  # fmt: skip
+@click.option("--nip69", is_flag=True, help="Ask an offer in the form of 2024, for services that know no other.")
 @key_option
 @common
 def command(
     shell: Shell,
     target: str,
     amount_sat: int | None,
+    max_sat: int | None,
     max_fee: int | None,
     wallet: str | None,
     encryption: Encryption,
     description: str,
+    payer_data: dict[str, str],
+    nip69: bool,
     key: str,
 ) -> None:
     """Pay TARGET: a Lightning invoice, or an offer (noffer1…).
 
-    AMOUNT_SAT is needed where the target names no amount. The money comes from the running service's node, or with
-    --wallet from any wallet connection (nostr+walletconnect://…).
+    AMOUNT_SAT is needed where the target names no amount. Where only the service of an offer knows the price, you are
+    asked on a terminal; elsewhere --max says up to what it is paid. The money comes from the running service's node, or
+    with --wallet from any wallet connection (nostr+walletconnect://…).
     """
+    from kitestring.app.cli.wish import Wish, fulfil
+
+    wish = Wish(target, amount_sat, max_sat, max_fee, description, payer_data, nip69)
     if wallet is not None:
-        from kitestring.app.cli.wallet import pay_from
+        from kitestring.app.cli.wallet import pay_from, read_secret
 
         refuse_key()
-        show_paid(shell, pay_from(shell, wallet, target, amount_sat, max_fee, description, encryption))
+        uri = read_secret(shell, wallet)
+        show_paid(shell, fulfil(shell, wish, lambda wanted: pay_from(shell, wallet, uri, wanted, encryption)))
         return
     refuse_encryption(encryption)
     from kitestring.client.payable import read
 
     shell.note_left_out(getattr(read(target), "left_out", ()))  # a wrong code is wrong whether or not the service runs
-    params: dict[str, Any] = {"target": target, "description": description}
-    if amount_sat is not None:
-        params["amount_msat"] = msat(amount_sat)
-    if max_fee is not None:
-        params["max_fee_msat"] = msat(max_fee)
-    show_paid(shell, call_to_pay(shell, "pay", params, key))
+    show_paid(shell, fulfil(shell, wish, lambda wanted: call_to_pay(shell, "pay", wanted.params(), key)))
 
 
 def call_to_pay(shell: Shell, name: str, params: dict[str, Any], key: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from kitestring.app.cli.wish import Wish
     from kitestring.sdk.source import Encryption
     from kitestring.sdk.wallet import Receipt, Wallet, WalletBudget
 
@@ -58,26 +59,27 @@ def _read_file(path: Path) -> str:
         raise KitestringError(Reason.MALFORMED, f"{path} is not a file with a wallet link") from error
 
 
-def pay_from(
-    shell: Shell, source: str, target: str, amount_sat: int | None, max_fee_sat: int | None, description: str,
-    encryption: Encryption = "auto",
-) -> dict[str, Any]:  # fmt: skip
-    """Pay from any wallet that the SDK can open. Raises KitestringError; KeyboardInterrupt says nothing about the
-    payment."""
-    from kitestring.base.money import sat
+def pay_from(shell: Shell, source: str, uri: str, wish: Wish, encryption: Encryption = "auto") -> dict[str, Any]:
+    """Pay from any wallet that the SDK can open: ``uri`` is its link, and ``source`` what was typed for it. Raises
+    KitestringError; KeyboardInterrupt says nothing about the payment."""
+    from kitestring.base.money import Msat, sat
     from kitestring.client.payable import read
 
-    uri = read_secret(shell, source)
-    shell.note_left_out(getattr(read(target), "left_out", ()))  # before the wallet is looked for
-    amount = None if amount_sat is None else sat(amount_sat)
-    max_fee = None if max_fee_sat is None else sat(max_fee_sat)
+    shell.note_left_out(getattr(read(wish.target), "left_out", ()))  # before the wallet is looked for
+
+    def money(sats: int | None) -> Msat | None:
+        return None if sats is None else sat(sats)
+
     return _paid_by(
         shell,
         source,
         uri,
         encryption,
-        lambda wallet: wallet.pay(target, amount, max_fee=max_fee, description=description),
-    )
+        lambda wallet: wallet.pay(
+            wish.target, money(wish.amount_sat), max_amount=money(wish.max_sat), max_fee=money(wish.max_fee_sat),
+            description=wish.description, payer_data=wish.payer_data, nip69=wish.nip69,
+        ),
+    )  # fmt: skip
 
 
 def keysend_from(

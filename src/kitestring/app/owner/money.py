@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -36,6 +37,8 @@ from kitestring.base.store import Scope
 from kitestring.base.text import one_line
 from kitestring.client.payable import Terms, choose
 from kitestring.codec.json import dumps, loads_object
+from kitestring.wire.reply_to import Version
+from kitestring.wire.serve.offers import MAX_PAYER_KEYS
 from kitestring.wire.text import fit_description, fit_offer_words
 
 #: Rows of one answer: a screen, and at most what a JSON answer carries comfortably.
@@ -48,12 +51,17 @@ MaxFeeMsat = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 
 
 class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``target`` is an invoice or an offer; ``amount_msat`` is needed where the target names none."""
+    """``target`` is an invoice or an offer; ``amount_msat`` is needed where the target names none. ``max_amount_msat``
+    is the most that may be paid: up to it, what only the service of an offer names. An offer is told ``payer_data``,
+    and asked in the form of 2024 with ``nip69``."""
 
     target: Annotated[str, Meta(min_length=1, max_length=16_384)]
     amount_msat: AmountMsat | None = None
+    max_amount_msat: AmountMsat | None = None
     max_fee_msat: MaxFeeMsat | None = None
     description: str = ""
+    payer_data: Annotated[dict[str, str], Meta(max_length=MAX_PAYER_KEYS)] = {}
+    nip69: bool = False
     wait_s: Annotated[int, Meta(ge=0, le=MAX_WAIT_S)] = DEFAULT_WAIT_S
 
 
@@ -131,19 +139,30 @@ def _stored_order(stored: bytes, params: PayParams) -> PayInvoice:
 
 
 def _asked(params: PayParams) -> dict[str, Any]:
-    """The owner's order, kept with the payment: a repeated command must ask for the same."""
-    return {
+    """The owner's order, kept with the payment: a repeated command must ask for the same. Apps that list payments
+    may see it, so what was told about the payer is only recognised by its hash."""
+    asked: dict[str, Any] = {
         "target": choose(params.target).identity,
         "amount_msat": params.amount_msat,
         "max_fee_msat": params.max_fee_msat,
     }
+    if params.max_amount_msat is not None:
+        asked["max_amount_msat"] = params.max_amount_msat
+    if params.payer_data:
+        asked["payer_data_hash"] = sha256(dumps(sorted(params.payer_data.items())).encode()).hexdigest()
+    if params.nip69:
+        asked["nip69"] = True
+    return asked
 
 
 async def _order(desk: Spending, params: PayParams) -> PayInvoice:
     amount = None if params.amount_msat is None else Msat(params.amount_msat)
     max_fee = None if params.max_fee_msat is None else Msat(params.max_fee_msat)
     words = fit_offer_words(params.description)
-    payable = await desk.find_payable(params.target, Terms(amount, words))
+    most = None if params.max_amount_msat is None else Msat(params.max_amount_msat)
+    version: Version = "legacy" if params.nip69 else "tagged"
+    terms = Terms(amount, words, max_msat=most, payer_data=params.payer_data, version=version)
+    payable = await desk.find_payable(params.target, terms)
     return payable.order(max_fee, description=words, metadata=dumps(_asked(params)))
 
 

@@ -221,18 +221,25 @@ def _work_for(error: wire.OfferError) -> int:
 
 def _moved_to(noffer: Noffer, error: wire.OfferError, now: int) -> Noffer:
     """The offer that a refused one has moved to, at the same service. Raises KitestringError for other refusals."""
+    latest = _read_latest(error)
+    if latest is None:
+        raise refusal(error, now)
+    code, moved = latest
+    if wire.next_step(error, same_service=moved.pubkey == noffer.pubkey, followed=False) == "ask":
+        raise has_moved_away(error, code)
+    return moved
+
+
+def _read_latest(error: wire.OfferError) -> tuple[str, Noffer] | None:
+    """The bare code of the offer that has moved, which has no sign in it that means something to a shell."""
     if error.code != wire.MOVED or not error.latest:
-        raise refusal(error, now)
+        return None
     try:
-        latest = pointers.decode(error.latest)
+        code = pointers.normalise_input(error.latest)
+        moved = pointers.decode(code)
     except CodecError:
-        latest = None
-    if not isinstance(latest, Noffer):
-        raise refusal(error, now)
-    step = wire.next_step(error, same_service=latest.pubkey == noffer.pubkey, followed=False)
-    if step == "ask":
-        raise has_moved_away(error)
-    return latest
+        return None
+    return (code, moved) if isinstance(moved, Noffer) else None
 
 
 def _network_of(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from kitestring.base.errors import KitestringError
 from kitestring.wire.ask.offers import OfferError
@@ -20,23 +20,29 @@ _MEANINGS: Final = {
 
 def refusal(error: OfferError, now: int) -> KitestringError:
     """The refusal of a service as an error; ``now`` in Unix seconds. The details are the members of the reply that
-    there are: code, range, latest, payer_data, retry_at, retry_in_s."""
+    there are: code, range, payer_data, retry_at, retry_in_s."""
     said = f" (the service says: {error.text})" if error.text else ""
-    refused = error.refused
-    return KitestringError(refused.reason, f"{_sentence(error, now)}{said}", **refused.details)
+    return _error(error, f"{_sentence(error, now)}{said}")
 
 
 def has_moved_again(error: OfferError) -> KitestringError:
     """The error that ends a second move."""
-    refused = error.refused
-    sentence = "the offer has moved, and its new code has moved or expired as well: ask its owner for a new one"
-    return KitestringError(refused.reason, sentence, **refused.details)
+    return _error(
+        error, "the offer has moved, and its new code has moved or expired as well: ask its owner for a new one"
+    )
 
 
-def has_moved_away(error: OfferError) -> KitestringError:
-    """The error of a move to another service, which is for the payer to decide about: ``latest`` is its code."""
+def has_moved_away(error: OfferError, latest: str) -> KitestringError:
+    """The error of a move to another service, which is for the payer to decide about; the detail ``latest`` is the code
+    there. No other error has it."""
     sentence = "the offer has moved to another service: check the new code (latest) and pay that one if you agree"
-    return KitestringError(error.refused.reason, sentence, **error.refused.details)
+    return _error(error, sentence, latest=latest)
+
+
+def _error(error: OfferError, sentence: str, **more: str) -> KitestringError:
+    refused = error.refused
+    details: dict[str, Any] = {name: value for name, value in refused.details.items() if name != "latest"}
+    return KitestringError(refused.reason, sentence, **{**details, **more})
 
 
 def _sentence(error: OfferError, now: int) -> str:

@@ -1,0 +1,128 @@
+"""A wish to pay, as it is typed, and the questions that only its author can answer: the price of an offer, a move."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import click
+
+from kitestring.app.cli.shell import Shell
+from kitestring.app.cli.values import amount, msat
+from kitestring.base.errors import KitestringError
+
+#: Seconds that a payer waits to see what a price is worth: it is shown beside the price, and decides nothing.
+WORTH_WAIT_S: Final = 3.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The target and the payer's words about it; amounts in sats."""
+
+    target: str
+    amount_sat: int | None = None
+    max_sat: int | None = None
+    max_fee_sat: int | None = None
+    description: str = ""
+    payer_data: Mapping[str, str] = field(default_factory=dict, repr=False)
+    nip69: bool = False
+
+    def params(self) -> dict[str, Any]:
+        """The wish as the service takes it; what is not said is left to the service."""
+        sats = {
+            "amount_msat": self.amount_sat,
+            "max_amount_msat": self.max_sat,
+            "max_fee_msat": self.max_fee_sat,
+        }
+        words = {"payer_data": dict(self.payer_data), "nip69": self.nip69}
+        return {
+            "target": self.target,
+            "description": self.description,
+            **{name: msat(value) for name, value in sats.items() if value is not None},
+            **{name: value for name, value in words.items() if value},
+        }
+
+
+def fulfil(shell: Shell, wish: Wish, pay: Callable[[Wish], dict[str, Any]]) -> dict[str, Any]:
+    """Pay it, and ask what is to be asked where a person can answer; elsewhere the error says what to type.
+
+    A move is followed once. Raises KitestringError, and Abort for "no": then nothing was paid.
+    """
+    wanted, has_moved = wish, False
+    while True:
+        try:
+            return pay(wanted)
+        except KitestringError as error:
+            if {"bolt11", "amount_msat"} <= error.details.keys() and wanted.target != error.details["bolt11"]:
+                wanted = _agree_to_price(shell, wanted, error)
+            elif "latest" in error.details and not has_moved:
+                wanted, has_moved = _agree_to_move(shell, wanted, error), True
+            else:
+                _explain(wish, wanted, error)
+                raise
+
+
+def _explain(wish: Wish, wanted: Wish, error: KitestringError) -> None:
+    """Say in the error what to type next."""
+    missing = error.details.get("payer_data")
+    if isinstance(missing, list):
+        error.message += "; add " + " ".join(f"--data {shlex.quote(f'{name}=…')}" for name in missing)
+    if "idempotency_key" in error.details and wanted.target != wish.target:
+        error.message += f" for this target: {wanted.target}"
+
+
+def _agree_to_price(shell: Shell, wish: Wish, error: KitestringError) -> Wish:
+    """The wish to pay the very invoice whose price was shown."""
+    costs, currency = int(str(error.details["amount_msat"])), error.details.get("currency")
+    price = f"this offer costs {amount(costs)}{_worth(shell, costs, str(currency)) if currency else ''} now"
+    if not person_answers(shell):
+        error.message = f"{price}: add --max {-(-costs // 1000)} to pay up to that; nothing was paid"
+        raise error
+    shell.note(price)
+    click.confirm("Pay it?", err=True, abort=True)
+    return Wish(str(error.details["bolt11"]), max_fee_sat=wish.max_fee_sat)
+
+
+def _agree_to_move(shell: Shell, wish: Wish, error: KitestringError) -> Wish:
+    """The same wish for the code at the other service."""
+    latest = str(error.details["latest"])
+    if not person_answers(shell):
+        amount_word = "" if wish.amount_sat is None else f" {wish.amount_sat}"
+        error.message = (
+            f"the offer has moved to another service; nothing was paid. If you agree to that one: "
+            f"`kitestring pay {latest}{amount_word}`"
+        )
+        raise error
+    told = f", and tell it your {', '.join(wish.payer_data)}" if wish.payer_data else ""
+    shell.note(f"the offer has moved to another service:\n{latest}")
+    click.confirm(f"Pay that one{told}?", err=True, abort=True)
+    return replace(wish, target=latest)
+
+
+def _worth(shell: Shell, amount_msat: int, currency: str) -> str:
+    """`` (about 1.20 EUR)``; "" where our own sources do not know it at once."""
+    import asyncio
+
+    from kitestring.app.service.exchange import exchange_rates
+    from kitestring.base.currency import show_amount
+    from kitestring.base.money import Msat
+    from kitestring.transport.clock import SystemClock
+
+    async def look() -> str:
+        async with asyncio.timeout(WORTH_WAIT_S):
+            rate = await exchange_rates(shell.config, shell.home.path, SystemClock()).rate(currency)
+        return f" (about {show_amount(rate.worth(Msat(amount_msat)), currency)})"
+
+    try:
+        return asyncio.run(look())
+    except (KitestringError, TimeoutError):
+        return ""
+
+
+def person_answers(shell: Shell) -> bool:
+    """Whether somebody sits at the terminal who can be asked."""
+    streams = (sys.stdin, sys.stderr)
+    return not shell.as_json and all(stream is not None and stream.isatty() for stream in streams)
