@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -11,12 +12,16 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.client.net import Net
 from kitestring.client.payable import KINDS, Payable, TargetKind, Terms, agreed, ask, choose, offer_sats, read
-from kitestring.codec import bolt11, pointers
+from kitestring.codec import bolt11, nip19, pointers
+from kitestring.codec.address import InternetAddress
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target
+from kitestring.nostr import kinds
+from kitestring.nostr.event import sign_event
 from tests.kit.changed import replace
-from tests.kit.client.hostile import IMPATIENT, SERVICE, hostile_relay, net, noffer
-from tests.kit.clock import PATIENCE_S
+from tests.kit.client.hostile import IMPATIENT, SERVICE, STRANGER, hostile_relay, net, noffer
+from tests.kit.client.web import Documents
+from tests.kit.clock import NOW, PATIENCE_S
 from tests.kit.codec.invoices import PAYMENT_HASH, invoice
 
 OFFER = Noffer(SERVICE.public_hex, ("wss://relay.example.com",), "tips")
@@ -30,7 +35,13 @@ def test_an_invoice_is_found_however_it_is_wrapped(text: str) -> None:
     assert read(text) == bolt11.decode(invoice())
 
 
-@pytest.mark.parametrize("text", [CODE, CODE.upper(), f"nostr:{CODE}", f"bitcoin:bc1q?noffer={CODE}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        CODE, CODE.upper(), f" {CODE}\n", f"lightning:{CODE}", f"LIGHTNING:{CODE.upper()}", f"nostr:{CODE}",
+        f"noffer:{CODE}", f"bitcoin:bc1q?noffer={CODE}", f"BITCOIN:?NOFFER={CODE.upper()}",
+    ],
+)  # fmt: skip
 def test_an_offer_is_found_however_it_is_wrapped(text: str) -> None:
     assert read(text) == OFFER
 
@@ -102,8 +113,11 @@ def test_two_spellings_of_one_wish_have_one_identity_and_another_amount_is_anoth
         (invoice()[:-1], Reason.MALFORMED),
         (CODE[:-1], Reason.MALFORMED),
         ("bitcoin:bc1q", Reason.MALFORMED),
-        ("me@example.com", Reason.UNSUPPORTED),
+        ("me@127.0.0.1", Reason.MALFORMED),
+        ("lnurl1dp68gurn8ghj7", Reason.UNSUPPORTED),
         ("lno1abc", Reason.UNSUPPORTED),
+        ("npub1xxx", Reason.MALFORMED),
+        ("nevent1xxx", Reason.UNSUPPORTED),
         ("x" * 20_000, Reason.MALFORMED),
     ],
 )
@@ -191,7 +205,7 @@ async def test_an_invoice_without_amount_takes_the_payers() -> None:
         (invoice(None), Terms(), Reason.MALFORMED),
         (invoice(), Terms(sat(20)), Reason.AMOUNT_OUT_OF_RANGE),
         (invoice(network="bitcoin"), Terms(network="regtest"), Reason.WRONG_NETWORK),
-        ("me@example.com", Terms(sat(1)), Reason.UNSUPPORTED),
+        ("lnurlp://pay.example/p", Terms(sat(1)), Reason.UNSUPPORTED),
         ("hello", Terms(sat(1)), Reason.MALFORMED),
     ],
 )
@@ -268,10 +282,46 @@ async def test_what_the_payer_agrees_to_tell_goes_to_an_offer_in_the_version_ask
 async def test_a_further_kind_is_one_row() -> None:
     asked: list[str] = []
 
-    async def ask_address(address: str, terms: Terms, _: Net) -> Payable:
-        asked.append(address)
+    async def ask_other(text: str, terms: Terms, _: Net) -> Payable:
+        asked.append(text)
         return Payable(bolt11.decode(invoice(None)), terms.amount_msat or sat(1))
 
-    kinds = {**KINDS, Target.ADDRESS: TargetKind(str, ask_address)}
-    found = await ask("lightning:me@example.com", Terms(sat(5)), net(), kinds)
-    assert (found.order().amount_msat, asked) == (sat(5), ["me@example.com"])
+    more = {**KINDS, Target.BOLT12: TargetKind(str, ask_other)}
+    found = await ask("lightning:lno1abc", Terms(sat(5)), net(), more)
+    assert (found.order().amount_msat, asked) == (sat(5), ["lno1abc"])
+
+
+NPUB = nip19.encode(nip19.PublicKey(STRANGER.public_hex))
+NPROFILE = nip19.encode(nip19.Profile(STRANGER.public_hex, ("wss://relay.example.com",)))
+
+
+@pytest.mark.parametrize("text", ["Bob@Pay.example", "lightning:bob@pay.example", "₿bob@pay.example\n"])
+def test_an_address_is_read_without_asking_anybody(text: str) -> None:
+    assert read(text) == InternetAddress("bob", "pay.example")
+
+
+@pytest.mark.parametrize("text", [NPUB, NPUB.upper(), f"nostr:{NPUB}", NPROFILE])
+def test_somebody_is_read_without_asking_anybody(text: str) -> None:
+    found = read(text)
+    assert isinstance(found, nip19.Profile)
+    assert found.pubkey == STRANGER.public_hex
+
+
+def test_an_address_in_a_link_is_taken_where_nothing_else_can_be_paid() -> None:
+    assert read(f"bitcoin:?lightning=bob@pay.example&noffer={CODE}") == OFFER
+    assert read("bitcoin:?lightning=bob@pay.example&lno=lno1x") == InternetAddress("bob", "pay.example")
+
+
+async def test_the_offers_of_an_address_and_of_a_profile_are_paid() -> None:
+    async with hostile_relay(lambda request: [request.reply({"bolt11": invoice()})]) as relay:
+        code = pointers.encode(noffer(relay.url))
+        named = json.dumps({"clink_offer": code})
+        relay.stored = [sign_event(STRANGER, kind=kinds.METADATA, tags=[], content=named, created_at=NOW)]
+        web = Documents({InternetAddress("bob", "pay.example").nostr_json: named})
+        mine = replace(net(IMPATIENT, relay.url), web=web)
+        for text in ("bob@pay.example", NPUB):
+            async with await ask(text, Terms(sat(21)), mine) as found:
+                assert found.amount_msat == sat(21)
+        with pytest.raises(KitestringError, match=r"not on a public address|not encrypted"):
+            await ask("bob@pay.example", Terms(sat(21)), replace(net(IMPATIENT), web=web))  # its relay is checked
+    assert len(relay.requests) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -15,11 +16,18 @@ from typing import Any
 from kitestring import BeaconContent, Service, Wallet, sat
 from kitestring.backend.sandbox.world import World
 from kitestring.codec import nip19
+from kitestring.codec.pointers import Noffer, PriceType, encode
+from kitestring.codec.uri import decode_nwc
 from kitestring.crypto.keys import SecretKey
-from kitestring.nostr.event import sign_event
+from kitestring.nostr import kinds
+from kitestring.nostr.event import Event, encode_event, sign_event
+from kitestring.nostr.filter import Filter
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
+from kitestring.transport.relays import RelayPool
 from kitestring.wire.beacon import beacon_draft
+from tests.kit.client.hostile import SERVICE as SELLER
+from tests.kit.client.hostile import read_request
 from tests.kit.pages import HOW_TO, blocks, names_of
 from tests.kit.relay.client import client
 from tests.kit.waiting import until
@@ -101,6 +109,26 @@ async def test_a_program_looks_for_a_beacon_before_it_asks() -> None:
         here = code.replace("wss://relay.example.com", relay.url)
         await program(here, "", said, service=nip19.encode(nip19.PublicKey(key.public_hex)))
     assert said == [("Corner shop", "nobody known")]
+
+
+async def test_an_offer_is_paid_up_to_the_most_that_is_named(tmp_path: Path) -> None:
+    (code,) = blocks("pay-an-offer")
+    async with connected(tmp_path) as (uri, world):
+        seller = Noffer(SELLER.public_hex, decode_nwc(uri).relays, "tea", PriceType.VARIABLE, currency="EUR")
+        asked: list[Any] = []
+        async with RelayPool(seller.relays, clock=SystemClock(), entropy=os.urandom) as relays:
+
+            def sell(event: Event, _: str) -> None:
+                asked.append(request := read_request(event, SELLER))
+                answer = request.reply({"bolt11": world.invoice(sat(5_211))}, key=SELLER, at=int(time.time()))
+                relays.send(answer.id, answer.pubkey, encode_event(answer), lambda _: None)
+
+            wanted = Filter(kinds={kinds.OFFER}, tags={"p": {SELLER.public_hex}})
+            assert await relays.subscribe("seller", lambda _: (wanted,), sell).wait_eose()
+            receipt = (await program(code, uri, [], offer=encode(seller)))["receipt"]
+        (arrived,) = world.payments()
+    assert (receipt.amount, arrived.payment_hash) == (sat(5_211), receipt.payment_hash)
+    assert asked[0].members == {"offer": "tea", "payer_data": {"name": "Bob"}}
 
 
 def test_each_page_with_a_block_of_python_is_named_by_a_test() -> None:

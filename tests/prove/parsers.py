@@ -26,6 +26,7 @@ from kitestring.base.money import Msat
 from kitestring.base.text import clean, escape_unsafe, on_screen, unseen
 from kitestring.client import payable
 from kitestring.codec import (
+    address,
     beacon,
     bech32,
     bolt11,
@@ -50,6 +51,7 @@ from kitestring.nostr.relay import ClientConversation, ServerConversation
 from kitestring.transport import border, dates, guard
 from kitestring.wire import beacon as beacons
 from kitestring.wire.ask import debits as ask_debits
+from kitestring.wire.ask import hints
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
@@ -120,6 +122,12 @@ def _these(*values: object) -> Callable[[], tuple[bytes, ...]]:
 
 def _nwc_requests() -> tuple[bytes, ...]:
     return (*_vectors("nwc_payloads.json"), *(json.dumps(form).encode() for form in _FORMS))
+
+
+def _hints() -> tuple[bytes, ...]:
+    codes = [code.decode() for code in _vectors("clink_pointers.json") if code.startswith(b"noffer1")][:20]
+    named = {"clink_offer": {"Bob": codes[0]}, "nip69": codes[1], "noffer": codes[2], "tag": "payRequest"}
+    return tuple(json.dumps(one).encode() for one in (named, *({"clink_offer": code, "lud16": "x"} for code in codes)))
 
 
 def _links() -> tuple[bytes, ...]:
@@ -341,6 +349,12 @@ PARSERS: Final = (
     ),
     Parser("nwc info", _text(_read_info), _these("pay_invoice get_balance", "nip44_v2 nip04"), ()),
     Parser("offer replies", _text(ask_offers.decode_reply), _of("clink_payloads.json", "lightning_pub_offers.json")),
+    Parser(
+        "hints at an offer",
+        _text(lambda text: (hints.read_nostr_json(text, "bob"), hints.read_lnurlp(text), hints.read_profile(text))),
+        _hints,
+    ),
+    Parser("addresses", _text(address.decode), _these("Bob+tea@Pay.Example:8443", f"a@{'b' * 56}.onion")),
     Parser("debit replies", _text(ask_debits.decode_reply), _of("clink_payloads.json", "lightning_pub_debits.json")),
     Parser("contents of beacons", _text(beacon.decode_content), _these(_BEACON)),
     Parser("beacons", _of_event(beacons.read_beacon), _beacons),

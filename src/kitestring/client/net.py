@@ -9,6 +9,7 @@ from typing import Final
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.ports import Clock, Entropy
 from kitestring.crypto.keys import SecretKey
+from kitestring.transport.fetch import Fetcher
 from kitestring.transport.guard import MAX_FOREIGN_RELAYS, foreign_relays, normalise
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.relays import PoolOptions, RelayPool
@@ -53,7 +54,8 @@ class Net:
     """Time, chance, proxies, patience, and which relays may be dialled.
 
     ``own_relays`` are the caller's own, dialled wherever they are. Those in somebody else's code must be ``wss`` on
-    public addresses, unless they are among them or ``allow_private`` lifts that check.
+    public addresses, unless they are among them or ``allow_private`` lifts that check. ``web`` asks web servers, None =
+    through these proxies.
     """
 
     clock: Clock
@@ -62,6 +64,11 @@ class Net:
     waits: Waits = DEFAULT_WAITS
     own_relays: tuple[str, ...] = ()
     allow_private: bool = False
+    web: Fetcher | None = None
+
+    def fetcher(self) -> Fetcher:
+        """The guarded way to the web."""
+        return self.web or Fetcher(self.proxies)
 
     def pool(self, relays: Iterable[str], key: SecretKey, *, foreign: Iterable[str] = ()) -> RelayPool:
         """A pool, not started yet, that may answer NIP-42 as ``key``. Raises KitestringError for an unusable URL."""

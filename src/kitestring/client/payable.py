@@ -11,7 +11,9 @@ from kitestring.base.commands import PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MSAT_PER_SAT, Msat, sat
-from kitestring.codec import bolt11, pointers
+from kitestring.codec import address, bolt11, nip19, pointers
+from kitestring.codec.address import InternetAddress
+from kitestring.codec.nip19 import Profile
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target, candidates, link_amount
 from kitestring.wire.reply_to import Version
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: A pasted text, read: of the kinds that can be paid.
-Source = bolt11.Invoice | Noffer
+Source = bolt11.Invoice | Noffer | InternetAddress | Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Chosen(Generic[T]):
 def read(text: str) -> Source:
     """Read what ``text`` asks to be paid, without asking anybody.
 
-    Takes it bare, inside ``lightning:``, ``nostr:`` and ``bitcoin:`` links, and as pasting leaves it. Raises
+    Takes it bare, inside ``lightning:``, ``nostr:`` and ``bitcoin:`` links, and as pasting leaves it. Whether somebody
+    (an address, a profile) has an offer shows when they are looked up. Raises
     KitestringError: MALFORMED, UNSUPPORTED for something known that cannot be paid, AMOUNT_OUT_OF_RANGE where a link
     contradicts itself.
     """
@@ -172,6 +175,9 @@ def choose(text: str, network: str = "", kinds: Mapping[Target, TargetKind[Any]]
             first_error = first_error or error
     if not readable:
         raise first_error or KitestringError(Reason.MALFORMED)
+    readable.sort(
+        key=lambda one: isinstance(one.source, InternetAddress | Profile)
+    )  # what is there needs no looking up
     chosen = next((one for one in readable if _is_of(one.source, network)), readable[0])
     _need_agreement(chosen)
     return chosen
@@ -184,9 +190,11 @@ def _unreadable(error: CodecError) -> KitestringError:
 def _kind(target: Target, kinds: Mapping[Target, TargetKind[Any]]) -> TargetKind[Any]:
     kind = kinds.get(target)
     if kind is None:
-        raise KitestringError(
-            Reason.UNSUPPORTED, f"kitestring pays Lightning invoices and offers (noffer1…), not this ({target.value})"
+        sentence = (
+            "kitestring pays Lightning invoices and offers (noffer1…), also those of an address (me@example.com) or a "
+            f"profile (npub1…, nprofile1…), but not this ({target.value})"
         )
+        raise KitestringError(Reason.UNSUPPORTED, sentence)
     return kind
 
 
@@ -284,8 +292,34 @@ def agreed(
     return bolt11.amount_to_pay(invoice, None if asked_sats is None else sat(asked_sats))
 
 
+# ---------------------------------------------------------------- somebody who has an offer
+
+
+async def _ask_address(named: InternetAddress, terms: Terms, net: Net) -> Payable:
+    from kitestring.client.offers.discovery import find_at  # noqa: PLC0415 - who only reads needs no network
+
+    return await _ask_offer(await find_at(named, net), terms, net)
+
+
+def _read_person(text: str) -> Profile:
+    entity = nip19.decode(text)
+    if isinstance(entity, nip19.PublicKey):
+        return Profile(entity.pubkey)
+    if not isinstance(entity, Profile):
+        raise CodecError("this names nobody")
+    return entity
+
+
+async def _ask_person(person: Profile, terms: Terms, net: Net) -> Payable:
+    from kitestring.client.offers.discovery import find_of  # noqa: PLC0415 - who only reads needs no network
+
+    return await _ask_offer(await find_of(person, net), terms, net)
+
+
 #: Kinds that can be paid. One that is not here is refused by its name.
 KINDS: Final[Mapping[Target, TargetKind[Any]]] = {
     Target.BOLT11: TargetKind(bolt11.decode, _take_invoice),
     Target.NOFFER: TargetKind(_read_offer, _ask_offer),
+    Target.ADDRESS: TargetKind(address.decode, _ask_address),
+    **dict.fromkeys((Target.NPUB, Target.NPROFILE), TargetKind(_read_person, _ask_person)),
 }

@@ -222,7 +222,8 @@ class Wallet:
         nip69: bool = False,
         timeout_s: float | None = None,
     ) -> Receipt:
-        """Pay an invoice or an offer (``noffer1…``), bare or inside a ``lightning:`` or ``bitcoin:`` link.
+        """Pay an invoice or an offer (``noffer1…``), bare or inside a ``lightning:`` or ``bitcoin:`` link, or the offer
+        that an address (``me@example.com``) or a profile (``npub1…``, ``nprofile1…``) names.
 
         ``max_amount`` is the most that the payee may ask for: up to it, a price is paid that only the service of an
         offer names. ``max_fee`` is the most the route may cost (a node's default: 1 %, at least 10 sat).

@@ -16,7 +16,7 @@ from kitestring.app.owner.params import DEFAULT_WAIT_S
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.money import sat
-from kitestring.codec import bech32, pointers, tlv
+from kitestring.codec import bech32, nip19, pointers, tlv
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.nostr.event import Event
 from tests.kit.app.console import Service, kitestring, run
@@ -91,6 +91,18 @@ def test_an_outside_invoice_is_paid_with_a_fee_and_once_per_key(service: Service
     other = service.run("pay", service.ok("sandbox", "invoice", "50")["bolt11"], "--idempotency-key", "order-17")
     assert other.exit_code == 2
     assert "idempotency key" in other.stderr
+
+
+def test_an_address_leads_the_service_into_no_private_network(service: Service) -> None:
+    result = service.run("pay", "me@nas.local", "21")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "me@nas.local cannot be looked up: nas.local is not on a public address" in result.stderr
+
+
+def test_somebody_whose_profile_no_relay_of_ours_knows_is_not_paid(service: Service) -> None:
+    result = service.run("pay", nip19.encode(nip19.PublicKey(KEY)), "21")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "take the nprofile1… of it" in result.stderr
 
 
 def test_a_payment_beyond_the_balance_exits_3(service: Service) -> None:

@@ -100,7 +100,7 @@ async def _given(value: Any) -> Any:
         ("spontaneous", None, "how much to pay"),
         ("spontaneous", 1_500, "whole sats"),
         ("fixed", 6_000, "costs 5 sat"),
-        ("npub1xxx", None, "npub"),
+        ("npub1xxx", None, "cannot be read"),
         ("gibberish", None, "no invoice"),
         ("lnbc1qqqq", None, "checksum"),
     ],

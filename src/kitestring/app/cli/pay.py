@@ -54,7 +54,8 @@ def command(
     nip69: bool,
     key: str,
 ) -> None:
-    """Pay TARGET: a Lightning invoice, or an offer (noffer1…).
+    """Pay TARGET: a Lightning invoice, an offer (noffer1…), or the offer that an address (me@example.com) or a Nostr
+    profile (npub1…, nprofile1…) names.
 
     AMOUNT_SAT is needed where the target names no amount. Where only the service of an offer knows the price, you are
     asked on a terminal; elsewhere --max says up to what it is paid. The money comes from the running service's node, or

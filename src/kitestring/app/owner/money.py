@@ -51,9 +51,9 @@ MaxFeeMsat = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 
 
 class PayParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``target`` is an invoice or an offer; ``amount_msat`` is needed where the target names none. ``max_amount_msat``
-    is the most that may be paid: up to it, what only the service of an offer names. An offer is told ``payer_data``,
-    and asked in the form of 2024 with ``nip69``."""
+    """``target`` is an invoice, an offer, or somebody who names one; ``amount_msat`` is needed where it names none.
+    ``max_amount_msat`` is the most that may be paid: up to it, what only the service of an offer names. An offer is
+    told ``payer_data``, and asked in the form of 2024 with ``nip69``."""
 
     target: Annotated[str, Meta(min_length=1, max_length=16_384)]
     amount_msat: AmountMsat | None = None
