@@ -16,6 +16,7 @@ from kitestring.backend.registry import open_backend
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, InvoiceOrder
+from kitestring.client.payable import Terms
 from kitestring.codec.pointers import encode
 from kitestring.nostr.event import Event
 from kitestring.transport.clock import SystemClock
@@ -39,7 +40,8 @@ async def bill(node: Backend, amount_msat: int | None, preimage: str = "") -> st
 
 
 async def paid(tmp_path: Path, target: str, amount_msat: int | None = None) -> dict[str, object]:
-    return await pay(tmp_path / "sandbox.db", target, amount_msat, SERVICE.public_hex, Config(tmp_path))
+    terms = Terms(None if amount_msat is None else Msat(amount_msat))
+    return await pay(tmp_path / "sandbox.db", target, terms, SERVICE.public_hex, Config(tmp_path))
 
 
 async def test_an_invoice_is_paid_at_once_and_costs_the_node_nothing(node: Backend, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Final
 from kitestring.app.home.config import Config
 from kitestring.app.service.execute import Result
 from kitestring.backend.sandbox.world import World
-from kitestring.base.money import Msat
 from kitestring.client.net import Net
 from kitestring.client.offers.asking import AskedOffer
 from kitestring.client.payable import Source, Terms, ask, read
@@ -20,9 +19,9 @@ from kitestring.transport.clock import SystemClock
 RECEIPT_TIMEOUT_S: Final = 10.0
 
 
-async def pay(sandbox: Path, target: str, amount_msat: int | None, service_id: str, config: Config) -> Result:
-    """Pay a target of the service ``service_id``. The relays in its own codes may be on this machine. Where the node
-    holds the payment there is no preimage yet, and ``held`` is true.
+async def pay(sandbox: Path, target: str, terms: Terms, service_id: str, config: Config) -> Result:
+    """Pay a target of the service ``service_id``, by the payer's ``terms``. The relays in its own codes may be on this
+    machine. Where the node holds the payment there is no preimage yet, and ``held`` is true.
 
     Raises KitestringError, UNAVAILABLE without a relay or an answer.
     """
@@ -30,7 +29,6 @@ async def pay(sandbox: Path, target: str, amount_msat: int | None, service_id: s
         SystemClock(), os.urandom, config.proxies, own_relays=_own_relays(read(target), service_id),
         allow_private=config.allow_private_relays,
     )  # fmt: skip
-    terms = Terms(None if amount_msat is None else Msat(amount_msat))
     with World(sandbox) as world:
         async with await ask(target, terms, net) as payable:
             invoice = payable.invoice

@@ -20,6 +20,17 @@ def test_somebody_out_there_pays_the_offer_over_the_relay(service: Service) -> N
     assert (newest["amount_msat"], newest["state"], newest["payment_hash"]) == (21_000, "settled", paid["payment_hash"])
 
 
+def test_somebody_out_there_tells_what_the_offer_wants_to_know_and_pays_up_to_a_most(service: Service) -> None:
+    code = service.ok("offer", "create", "Mug", "--price", "9", "--ask", "email")["noffer"]
+    unsaid = service.run("sandbox", "pay", code)
+    assert (unsaid.exit_code, unsaid.stdout) == (2, "")
+    assert "wants to know email" in unsaid.stderr
+    assert "add --data 'email=…'" in unsaid.stderr
+    told = ("--data", "email=b@x.example")
+    assert service.run("sandbox", "pay", code, *told, "--max", "8").exit_code == 2
+    assert service.ok("sandbox", "pay", code, *told, "--max", "9")["amount_msat"] == 9_000
+
+
 def test_people_are_told_whether_the_receipt_came(service: Service) -> None:
     done = service.run("sandbox", "pay", service.card["noffer"], "21")
     assert done.stdout.startswith("paid 21 sat, fee 0 sat\npreimage ")

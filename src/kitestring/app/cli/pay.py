@@ -9,35 +9,21 @@ import click
 from kitestring.app.cli.at_wallet import refuse_encryption, refuse_key, wallet_options
 from kitestring.app.cli.shell import Shell, common, key_option
 from kitestring.app.cli.values import Sats, amount
+from kitestring.app.cli.wish import Wish, data_option, fulfil, max_option
 from kitestring.base.errors import KitestringError, Reason
 
 if TYPE_CHECKING:
     from kitestring.sdk.source import Encryption
 
 
-def _read_data(ctx: click.Context, param: click.Parameter, typed: tuple[str, ...]) -> dict[str, str]:
-    told: dict[str, str] = {}
-    for one in typed:
-        name, separator, text = one.partition("=")
-        if not (name.strip() and separator and text.strip()) or name in told:
-            raise click.BadParameter(f"{one!r}: write name=Bob, and each name once", ctx, param)
-        told[name] = text
-    return told
-
-
 @click.command("pay")
 @click.argument("target")
 @click.argument("amount_sat", type=Sats(), required=False)
-@click.option(
-    "--max", "max_sat", type=Sats(), metavar="SAT", help="Pay what an offer costs, up to this, without asking."
-)
+@max_option
 @click.option("--max-fee", type=Sats(least=0), metavar="SAT", help="The most that routing may cost.")
 @wallet_options("Pay from this wallet")
 @click.option("--description", default="", help="A word to the payee of an offer.")
-@click.option(
-    "--data", "payer_data", multiple=True, callback=_read_data, metavar="NAME=TEXT",
-    help="Tell an offer something about you, such as name=Bob. Nothing else is told. Can be repeated.",
-)  # fmt: skip
+@data_option
 @click.option("--nip69", is_flag=True, help="Ask an offer in the form of 2024, for services that know no other.")
 @key_option
 @common
@@ -61,8 +47,6 @@ def command(
     asked on a terminal; elsewhere --max says up to what it is paid. The money comes from the running service's node, or
     with --wallet from any wallet connection (nostr+walletconnect://…).
     """
-    from kitestring.app.cli.wish import Wish, fulfil
-
     wish = Wish(target, amount_sat, max_sat, max_fee, description, payer_data, nip69)
     if wallet is not None:
         from kitestring.app.cli.wallet import pay_from, read_secret

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from kitestring.app.cli.pay import show_paid
 from kitestring.app.cli.shell import Group, Shell, common
 from kitestring.app.cli.values import Sats, amount, msat
+from kitestring.app.cli.wish import Wish, data_option, fulfil, max_option
 from kitestring.base.errors import KitestringError, Reason
 
 _RECEIPTS = {
@@ -27,8 +29,10 @@ def command() -> None:
 @command.command("pay")
 @click.argument("target")
 @click.argument("amount_sat", type=Sats(), required=False)
+@max_option
+@data_option
 @common
-def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
+def pay(shell: Shell, target: str, amount_sat: int | None, max_sat: int | None, payer_data: dict[str, str]) -> None:
     """Somebody out there pays TARGET, an offer or an invoice of yours.
 
     An offer is asked for its invoice over its relay, as any wallet does it.
@@ -37,13 +41,19 @@ def pay(shell: Shell, target: str, amount_sat: int | None) -> None:
 
     from kitestring.app import sandbox_payer as external_payer
     from kitestring.app.home.keyring import Keyring
-    from kitestring.client.payable import read
+    from kitestring.base.money import sat
+    from kitestring.client.payable import Terms, read
 
     read(target)  # a wrong code is wrong whether or not there is a sandbox
     config = shell.config
-    amount_msat = None if amount_sat is None else msat(amount_sat)
     sandbox, service_id = _world(shell), Keyring(shell.home.read_seed()).service_id
-    paid = asyncio.run(external_payer.pay(sandbox, target, amount_msat, service_id, config))
+
+    def pay_out_there(wish: Wish) -> dict[str, Any]:
+        amount, most = (None if sats is None else sat(sats) for sats in (wish.amount_sat, wish.max_sat))
+        terms = Terms(amount, max_msat=most, payer_data=wish.payer_data)
+        return asyncio.run(external_payer.pay(sandbox, wish.target, terms, service_id, config))
+
+    paid = fulfil(shell, Wish(target, amount_sat, max_sat, payer_data=payer_data), pay_out_there)
     if paid.get("held"):
         settle = f"kitestring hold settle {paid['payment_hash']}"
         shell.show(paid, f"your node holds {amount(paid['amount_msat'])} until you decide: {settle}")

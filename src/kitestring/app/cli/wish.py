@@ -11,11 +11,34 @@ from typing import Any, Final
 import click
 
 from kitestring.app.cli.shell import Shell
-from kitestring.app.cli.values import amount, msat
+from kitestring.app.cli.values import Sats, amount, msat
 from kitestring.base.errors import KitestringError
 
 #: Seconds that a payer waits to see what a price is worth: it is shown beside the price, and decides nothing.
 WORTH_WAIT_S: Final = 3.0
+
+
+def _read_data(ctx: click.Context, param: click.Parameter, typed: tuple[str, ...]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for one in typed:
+        name, separator, text = one.partition("=")
+        if not (name.strip() and separator and text.strip()) or name in told:
+            raise click.BadParameter(f"{one!r}: write name=Bob, and each name once", ctx, param)
+        told[name] = text
+    return told
+
+
+max_option = click.option(
+    "--max", "max_sat", type=Sats(), metavar="SAT", help="Pay what an offer costs, up to this, without asking."
+)
+data_option = click.option(
+    "--data",
+    "payer_data",
+    multiple=True,
+    callback=_read_data,
+    metavar="NAME=TEXT",
+    help="Tell an offer something about you, such as name=Bob. Nothing else is told. Can be repeated.",
+)
 
 
 @dataclass(frozen=True)
