@@ -17,9 +17,9 @@ from kitestring.codec.address import InternetAddress
 from kitestring.codec.pointers import Noffer, PriceType
 from kitestring.codec.target import Target
 from kitestring.nostr import kinds
-from kitestring.nostr.event import sign_event
+from kitestring.nostr.event import Event, sign_event
 from tests.kit.changed import replace
-from tests.kit.client.hostile import IMPATIENT, SERVICE, STRANGER, hostile_relay, net, noffer
+from tests.kit.client.hostile import IMPATIENT, SERVICE, STRANGER, Request, hostile_relay, net, noffer
 from tests.kit.client.web import Documents
 from tests.kit.clock import NOW, PATIENCE_S
 from tests.kit.codec.invoices import PAYMENT_HASH, invoice
@@ -255,6 +255,22 @@ async def test_a_price_up_to_the_most_that_the_payer_agrees_to_is_paid_unseen() 
         assert all("amount_sats" not in request.members for request in relay.requests)
     assert caught.value.reason is Reason.AMOUNT_OUT_OF_RANGE
     assert caught.value.details == {"amount_msat": 21_000}
+
+
+async def test_the_currency_beside_an_unseen_price_is_that_of_the_code_that_has_answered() -> None:
+    def script(request: Request) -> list[Event]:
+        moved = {
+            "code": 3,
+            "error": "moved",
+            "latest": pointers.encode(replace(VARIABLE, relays=(relay.url,), offer="new")),
+        }
+        return [request.reply(moved if request.members["offer"] == "old" else {"bolt11": invoice()})]
+
+    async with hostile_relay(script) as relay:
+        old = Noffer(SERVICE.public_hex, (relay.url,), "old", PriceType.VARIABLE)
+        with pytest.raises(KitestringError) as caught:
+            await ask(pointers.encode(old), Terms(), net(IMPATIENT, relay.url))
+    assert caught.value.details == {"amount_msat": 21_000, "bolt11": invoice(), "currency": "EUR"}
 
 
 async def test_the_most_is_one_for_every_kind_of_target() -> None:

@@ -257,7 +257,7 @@ async def _ask_offer(noffer: Noffer, terms: Terms, net: Net) -> Payable:
     question = OfferQuestion(sats, terms.description, terms.payer_data, terms.network, terms.version)
     asked = await ask_offer(noffer, question, net)
     try:
-        return Payable(asked.invoice, agreed(asked.invoice, sats, terms.max_msat, noffer.currency), asked)
+        return Payable(asked.invoice, agreed(asked.invoice, sats, terms.max_msat, asked.noffer.currency), asked)
     except BaseException:
         await asked.close()
         raise
