@@ -10,6 +10,7 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.client.net import Net
+from kitestring.client.offers import discovery
 from kitestring.client.offers.discovery import MAX_PROFILES, find_at, find_of
 from kitestring.codec import pointers
 from kitestring.codec.address import InternetAddress
@@ -132,6 +133,21 @@ async def test_the_newest_profile_that_the_key_has_signed_counts_whatever_else_r
     ):
         mine = net(PATIENT, liar.url, honest.url)
         assert await find_of(Profile(STRANGER.public_hex, (liar.url, honest.url)), mine) == OFFER
+
+
+async def test_a_relay_that_floods_costs_few_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Event] = []
+
+    def verify(event: Event) -> bool:
+        looked_at.append(event)
+        return False
+
+    monkeypatch.setattr(discovery, "verify_event", verify)
+    flood = [profile(naming(CODE), NOW + number) for number in range(3 * MAX_PROFILES)]
+    async with hostile_relay(lambda _: None, stored=flood) as relay:
+        with pytest.raises(KitestringError, match="knows the profile"):
+            await find_of(Profile(STRANGER.public_hex), net(IMPATIENT, relay.url))
+    assert looked_at == flood[:MAX_PROFILES]
 
 
 async def test_a_profile_is_asked_for_at_the_relays_beside_its_key_which_are_checked() -> None:
