@@ -111,11 +111,16 @@ def test_who_agrees_to_a_price_pays_the_very_invoice_that_was_shown() -> None:
 
 @pytest.mark.usefixtures("at_a_terminal")
 @pytest.mark.parametrize("error", [unseen(), moved()], ids=["price", "move"])
-@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""], ids=["no", "nothing", "gone"])
 def test_who_does_not_agree_pays_nothing(error: KitestringError, answer: str) -> None:
     payee = Payee(error)
     done = say(answer, Wish(OFFER), payee)
-    assert isinstance(done.exception, click.Abort)
+    if answer:
+        assert isinstance(done.exception, KitestringError)
+        assert done.exception.message == "you did not agree: nothing was paid"
+        assert done.exception.reason is Reason.NOT_PERMITTED
+    else:
+        assert isinstance(done.exception, click.Abort)
     assert payee.asked == [Wish(OFFER)]
 
 

@@ -12,7 +12,7 @@ import click
 
 from kitestring.app.cli.shell import Shell
 from kitestring.app.cli.values import Sats, amount, msat
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import KitestringError, Reason
 
 #: Seconds that a payer waits to see what a price is worth: it is shown beside the price, and decides nothing.
 WORTH_WAIT_S: Final = 3.0
@@ -72,7 +72,7 @@ class Wish:
 def fulfil(shell: Shell, wish: Wish, pay: Callable[[Wish], dict[str, Any]]) -> dict[str, Any]:
     """Pay it, and ask what is to be asked where a person can answer; elsewhere the error says what to type.
 
-    A move is followed once. Raises KitestringError, and Abort for "no": then nothing was paid.
+    A move is followed once. Raises KitestringError, NOT_PERMITTED for "no", and Abort where nobody answers.
     """
     wanted, has_moved = wish, False
     while True:
@@ -105,7 +105,7 @@ def _agree_to_price(shell: Shell, wish: Wish, error: KitestringError) -> Wish:
         error.message = f"{price}: add --max {-(-costs // 1000)} to pay up to that; nothing was paid"
         raise error
     shell.note(price)
-    click.confirm("Pay it?", err=True, abort=True)
+    _need_yes("Pay it?")
     return Wish(str(error.details["bolt11"]), max_fee_sat=wish.max_fee_sat)
 
 
@@ -121,8 +121,13 @@ def _agree_to_move(shell: Shell, wish: Wish, error: KitestringError) -> Wish:
         raise error
     told = f", and tell it your {', '.join(wish.payer_data)}" if wish.payer_data else ""
     shell.note(f"the offer has moved to another service:\n{latest}")
-    click.confirm(f"Pay that one{told}?", err=True, abort=True)
+    _need_yes(f"Pay that one{told}?")
     return replace(wish, target=latest)
+
+
+def _need_yes(question: str) -> None:
+    if not click.confirm(question, err=True):
+        raise KitestringError(Reason.NOT_PERMITTED, "you did not agree: nothing was paid")
 
 
 def _worth(shell: Shell, amount_msat: int, currency: str) -> str:
