@@ -44,7 +44,7 @@ class Budget:
 
     def at(self, rate: ExchangeRate) -> Budget:
         """The same with its limit in msat at this rate of its currency."""
-        return replace(self, limit_msat=rate.worth(self.limit_minor))
+        return replace(self, limit_msat=rate.at_most(self.limit_minor))
 
     @classmethod
     def in_currency(cls, amount: str, currency: str, period: Period = "never", length_s: int = 0) -> Budget:

@@ -102,7 +102,7 @@ class ExchangeRate(msgspec.Struct, frozen=True):
         """The price of one bitcoin, in the major unit."""
         return Fraction(MSAT_PER_BTC * self.minor, self.msat * 10 ** decimals_of(self.currency))
 
-    def worth(self, minor: int) -> Msat:
+    def at_most(self, minor: int) -> Msat:
         """The value of so many minor units, rounded down to whole msat and at most all bitcoin: what somebody may spend
         is never more than they were allowed."""
         return Msat(min(minor * self.msat // self.minor, MAX_MSAT))

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kitestring.app.home.config import Config
-from kitestring.app.service.beacon import BeaconPublisher
 from kitestring.app.service.execute import Result
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.relay_word import Carried, RelayWord
@@ -29,6 +28,9 @@ from kitestring.base.zones import Zone
 from kitestring.client.payable import Payable, Terms
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.shares import ShareTable
+
+if TYPE_CHECKING:  # it loads the network, which most commands do without
+    from kitestring.app.service.beacon import BeaconPublisher
 
 T = TypeVar("T")
 
