@@ -28,7 +28,7 @@ NOTIFICATION_GIVE_UP_S: Final = 86_400
 #: A receipt that found nobody listening is tried for so long: its payer may be between two connections.
 RECEIPT_UNHEARD_S: Final = 600
 #: A receipt that its relays have not taken for so long is news for nobody.
-ZAP_GIVE_UP_S: Final = 7 * 86_400
+ZAP_GIVE_UP_S: Final = 86_400
 
 #: To be sent, and heard or lost: a relay that had it on a live connection is not given it again. Many confirm nothing
 #: of a kind that they do not keep; the pool has sent it three times by then.
