@@ -99,6 +99,14 @@ async def test_one_request_hears_what_names_it_and_beside_it_a_bounded_part_of_a
         assert (wanted.kinds, wanted.authors) == ({kinds.NWC_RESPONSE}, {SERVICE.public_hex})
 
 
+@pytest.mark.parametrize("kind", [kinds.OFFER, kinds.DEBIT])
+async def test_where_every_reply_names_its_addressee_nobody_hears_what_the_service_says_to_others(kind: int) -> None:
+    by_request, by_service = WAYS[0](replace(EXPECTED, kind=kind), NOW - SINCE_S)
+    assert (by_request.kinds, by_request.tags) == ({kind}, {"e": {EXPECTED.request_id}})
+    assert (by_service.authors, by_service.tags) == ({SERVICE.public_hex}, {"p": {CLIENT.public_hex}})
+    assert (by_service.since, by_service.limit) == (NOW - SINCE_S, MAX_STORED)
+
+
 async def test_the_ways_of_asking_come_to_an_end_and_are_closed_with_the_hearing() -> None:
     async with (
         hostile_relay(lambda _: None, refuses_req=lambda _: "blocked: not you") as relay,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -129,7 +128,7 @@ async def ask_debit(
     async with net.pool(own, key, foreign=foreign) as pool:
         asked, bits = DebitAsked(None), 0
         for _ in range(2):
-            request = await asyncio.to_thread(dialog.request, plaintext, net, None, bits)
+            request = await dialog.worked_request(plaintext, net, bits)
             left_s = wait_s - (net.clock.monotonic() - started)
             async with Exchange(pool, dialog, request, net) as exchange:
                 reply = await _wait(exchange, left_s, net, waiting)

@@ -2,8 +2,9 @@
 
 Relays differ in the tags that they index, in the filters that they take, and wallets in the tags and times that they
 write. So the filters are wide, and what they let in is matched by whoever hears it: the replies that name the request,
-whatever their time is, and beside them, for relays that do not look for ``e`` tags, all that the service says. A relay
-that refuses one way of asking is asked in the next one.
+whatever their time is, and beside them, for relays that do not look for ``e`` tags, all that the service says. In CLINK
+every reply names its addressee: there it is what the service says to us, and not the last invoices of all others. A
+relay that refuses one way of asking is asked in the next one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from kitestring.base.ports import Clock
+from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.nostr.filter import Filter
 from kitestring.transport.relays import RelayPool
@@ -30,12 +32,18 @@ LATE_S: Final = 3.0
 
 
 def _of_request(expected: Expected, since: int) -> list[Filter]:
-    kinds, authors = {expected.kind}, {expected.author}
-    return [Filter(kinds=kinds, authors=authors, tags={"e": {expected.request_id}}), *_of_service(expected, since)]
+    of, authors = {expected.kind}, {expected.author}
+    beside = _of_service_to_us if expected.kind in kinds.CLINK else _of_service
+    return [Filter(kinds=of, authors=authors, tags={"e": {expected.request_id}}), *beside(expected, since)]
 
 
 def _of_service(expected: Expected, since: int) -> list[Filter]:
     return [Filter(kinds={expected.kind}, authors={expected.author}, since=since, limit=MAX_STORED)]
+
+
+def _of_service_to_us(expected: Expected, since: int) -> list[Filter]:
+    to_us = {"p": {expected.own}}
+    return [Filter(kinds={expected.kind}, authors={expected.author}, tags=to_us, since=since, limit=MAX_STORED)]
 
 
 def _to_us(expected: Expected, since: int) -> list[Filter]:

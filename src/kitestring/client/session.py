@@ -89,6 +89,12 @@ class Dialog:
             version=self.version,
         )  # fmt: skip
 
+    async def worked_request(self, plaintext: str, net: Net, work_bits: int) -> Event:
+        """As :meth:`request`; proof of work is done in a thread, and nothing else is worth one."""
+        if not work_bits:
+            return self.request(plaintext, net)
+        return await asyncio.to_thread(self.request, plaintext, net, None, work_bits)
+
 
 class NothingSentError(KitestringError):
     """No relay could be reached (UNAVAILABLE), so nothing was sent to anybody."""

@@ -28,22 +28,15 @@ class Changes:
         changed = asyncio.Event()
         self._waiting.add(changed)
         limit = asyncio.ensure_future(self._clock.sleep(timeout_s))
+        limit.add_done_callback(lambda _: changed.set())
         try:
-            return await self._watch(holds, changed, limit)
+            while not holds():
+                if limit.done():
+                    return False
+                changed.clear()
+                await changed.wait()
+            return True
         finally:
             self._waiting.discard(changed)
             limit.cancel()
             await asyncio.gather(limit, return_exceptions=True)
-
-    @staticmethod
-    async def _watch(holds: Callable[[], bool], changed: asyncio.Event, limit: asyncio.Future[None]) -> bool:
-        while not holds():
-            changed.clear()
-            look = asyncio.ensure_future(changed.wait())
-            try:
-                await asyncio.wait((look, limit), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                look.cancel()
-            if limit.done():
-                return holds()
-        return True

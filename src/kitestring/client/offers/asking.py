@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -159,7 +158,7 @@ class _Asker:
             description=question.description, version=question.version,
         )  # fmt: skip
         dialog = Dialog.offers(self._key, noffer.pubkey, question.version)
-        request = await asyncio.to_thread(dialog.request, plaintext, self._net, None, work_bits)
+        request = await dialog.worked_request(plaintext, self._net, work_bits)
         exchange = Exchange(await self._reach(noffer), dialog, request, self._net)
         await exchange.open()
         try:
