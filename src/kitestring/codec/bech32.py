@@ -1,12 +1,12 @@
 """Bech32 (BIP-173) and Bech32m (BIP-350) without the 90-character rule, which NIP-19, CLINK, LNURL and BOLT #11 lift.
 
 The checksum is linear over GF(2): every checksum bit is the parity of a fixed selection of message bits. So a string
-is read as one big integer, and the 30 parities are 30 times AND and ``bit_count``: no loop over characters.
+is read as one big integer, and the 30 parities are 30 times AND and ``bit_count``; it is written by moving the halves,
+quarters, eighths … of the integer apart until each symbol has a byte of its own: no loop over characters.
 """
 
 from __future__ import annotations
 
-from base64 import b32encode
 from enum import IntEnum
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
@@ -26,7 +26,7 @@ _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 #: x^1023 = 1 modulo the generator: the contribution of a symbol repeats after so many positions.
 _PERIOD: Final = 1023
 _TO_DIGITS: Final = bytes(_DIGITS[CHARSET.index(chr(c))] if chr(c) in CHARSET else _REFUSED[0] for c in range(256))
-_FROM_BASE32: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", CHARSET.encode())
+_TO_CHARSET: Final = CHARSET.encode().ljust(256)  # of symbols, which are below 32
 _DIGITS_TO_SYMBOLS: Final = bytes.maketrans(_DIGITS, bytes(range(32)))
 _SYMBOLS_TO_DIGITS: Final = bytes(_DIGITS[s] if s < 32 else _REFUSED[0] for s in range(256))
 
@@ -120,9 +120,22 @@ def _encode(hrp: str, value: int, length: int, variant: Variant, limit: int) -> 
         raise CodecError(f"the text would be longer than {min(limit, MAX_LENGTH)} characters")
     value <<= 5 * _CHECKSUM_LENGTH
     value |= _checksum(_prefix_value(hrp) << 5 * total | value) ^ variant
-    size = -(-5 * total // 8)
-    padded = (value << 8 * size - 5 * total).to_bytes(size, "big")
-    return f"{hrp}1{b32encode(padded)[:total].translate(_FROM_BASE32).decode()}"
+    for shift, upper_halves in _halvings((total - 1).bit_length()):
+        upper = value & upper_halves
+        value ^= upper ^ upper << shift
+    return f"{hrp}1{value.to_bytes(total, 'big').translate(_TO_CHARSET).decode()}"
+
+
+@cache
+def _halvings(doublings: int) -> tuple[tuple[int, int], ...]:
+    """The steps that spread 2 ** ``doublings`` symbols of 5 bits over as many bytes: how far the upper half of each
+    block moves up, and a mask of these halves, for blocks of all symbols first and of two at last."""
+    steps: list[tuple[int, int]] = []
+    for power in range(doublings, 0, -1):
+        half = 1 << power - 1
+        upper = (1 << 5 * half) - 1 << 5 * half
+        steps.append((3 * half, sum(upper << 16 * half * block for block in range(1 << doublings - power))))
+    return tuple(steps)
 
 
 @lru_cache(maxsize=256)  # prefixes of invoices carry amounts, so there are many; the common ones stay

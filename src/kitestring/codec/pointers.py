@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -105,7 +105,7 @@ def _read(text: str) -> Pointer:
         raise CodecError("the code does not carry a valid service key")
     name = tlv.text(values.get(_ID, b"")) or None
     if hrp == "noffer":
-        return replace(_read_offer(key.hex(), relays, name, values), left_out=left_out)
+        return _read_offer(key.hex(), relays, name, values, left_out)
     if hrp == "ndebit":
         return Ndebit(key.hex(), relays, name, _read_k1(values.get(_TYPE_OR_K1)), left_out)
     return Nmanage(key.hex(), relays, name, left_out)
@@ -165,7 +165,9 @@ def _collect(data: bytes) -> tuple[dict[int, bytes], tuple[str, ...], tuple[str,
     return values, relays, left_out
 
 
-def _read_offer(key: str, relays: tuple[str, ...], name: str | None, values: dict[int, bytes]) -> Noffer:
+def _read_offer(
+    key: str, relays: tuple[str, ...], name: str | None, values: dict[int, bytes], left_out: tuple[str, ...]
+) -> Noffer:
     if name is None:
         raise CodecError("the code does not name its offer")
     currency, price = _read_currency(values.get(_CURRENCY)), _read_price(values.get(_PRICE))
@@ -173,10 +175,10 @@ def _read_offer(key: str, relays: tuple[str, ...], name: str | None, values: dic
     if currency is not None:
         if price_type is not PriceType.VARIABLE:
             raise CodecError("only an offer with a variable price can name a currency")
-        return Noffer(key, relays, name, price_type, None, currency, price)
+        return Noffer(key, relays, name, price_type, None, currency, price, left_out)
     if price is not None and price > _MAX_PRICE_SATS:
         raise CodecError("the price is beyond all bitcoin")
-    return Noffer(key, relays, name, price_type, price)
+    return Noffer(key, relays, name, price_type, price, left_out=left_out)
 
 
 def _read_type(value: bytes | None, *, has_price: bool, has_currency: bool) -> PriceType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +12,9 @@ from kitestring.base.errors import CodecError
 
 #: Real ones have less than 100; a pointer can carry 255.
 MAX_RELAY_URL_LENGTH: Final = 512
+
+#: Addresses whose judgement is kept (about 0.2 kB each, a long one 0.6): most codes and links name the same few relays.
+MAX_JUDGED_URLS: Final = 1_024
 
 _RELAY_URL: Final = re.compile(
     r"wss?://(?:[^\s\x00-\x1f\x7f/?#@:\\\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?][^\s\x00-\x1f\x7f#]*)?",
@@ -21,7 +25,12 @@ _RELAY_URL: Final = re.compile(
 def is_relay_url(url: str) -> bool:
     """``ws://`` or ``wss://``, a host, a port that there is, no user information, no fragment, nothing that cannot be
     seen."""
-    if len(url) > MAX_RELAY_URL_LENGTH or _RELAY_URL.fullmatch(url) is None or not url.isprintable():
+    return len(url) <= MAX_RELAY_URL_LENGTH and _is_relay_url(url)
+
+
+@lru_cache(MAX_JUDGED_URLS)
+def _is_relay_url(url: str) -> bool:
+    if _RELAY_URL.fullmatch(url) is None or not url.isprintable():
         return False
     try:
         return urlsplit(url).port != 0
