@@ -221,7 +221,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1_024)
-def _urls(text: str) -> tuple[str, ...]:
+def _texts(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
@@ -253,9 +253,9 @@ def read_grant(row: Row) -> Grant:
         cipher=_shared(cipher),
         nip44_seen=nip44_seen == 1,
         link_salt=link_salt,
-        relays=_urls(relays),
+        relays=_texts(relays),
         lud16=lud16,
-        asked_relays=_urls(asked_relays),
+        asked_relays=_texts(asked_relays),
         asked_state=asked_state,
         pointer_id=pointer_id,
         strangers=_shared(strangers),
@@ -358,8 +358,8 @@ def read_offer(row: Row) -> Offer:
         currency=row[6],
         price_minor=row[7],
         price_on_request=row[8] == 1,
-        payer_data=tuple(json.loads(row[9])),
-        relays=tuple(json.loads(row[10])),
+        payer_data=_texts(row[9]),
+        relays=_texts(row[10]),
         state=OFFER_STATES[row[11]],
         latest=row[12],
         expires_at=row[13],

@@ -7,8 +7,10 @@ them and written once before it commits; ``audit`` counts them again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
+
+from kitestring.base.shares import Share, have_room
 
 #: As the index of open payments says it: it alone is read.
 _OPEN_PAYMENTS: Final = (
@@ -97,6 +99,15 @@ class Counts:
         """One more (1) or one less (-1) of each of its holders."""
         for name in names:
             self._open_invoices[node_id, name] = self.open_invoices(node_id, name) + more
+
+    def take_invoice(self, node_id: str, names: Sequence[str], shares: Sequence[Share]) -> bool:
+        """Count one more of each of its holders, if they all have room for it by their shares; () = without a bound."""
+        numbers = [self.open_invoices(node_id, name) for name in names]
+        if shares and not have_room(shares, numbers):
+            return False
+        for name, number in zip(names, numbers, strict=True):
+            self._open_invoices[node_id, name] = number + 1
+        return True
 
     # ------------------------------------------------------------ what was refused
 

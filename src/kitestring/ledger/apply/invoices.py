@@ -14,7 +14,6 @@ from kitestring.base.events import EventKind
 from kitestring.base.invoices import WAITING, holders
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
-from kitestring.base.shares import have_room
 from kitestring.base.transactions import (
     AlreadyCredited,
     Claimed,
@@ -94,12 +93,10 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
         return Stale()
     if invoice.is_hold and batch.execute(_BY_HASH, (service, invoice.payment_hash, invoice.node_id)).fetchone():
         return Denied(Reason.INVOICE_TAKEN)
-    node_id, names = invoice.node_id, invoice.holders
-    if tx.shares and not have_room(tx.shares, [batch.counts.open_invoices(node_id, name) for name in names]):
+    if not batch.counts.take_invoice(invoice.node_id, invoice.holders, tx.shares):
         return Denied(Reason.RATE_LIMITED)
     number = batch.insert(_INSERT, (service, *write_invoice(invoice)))
     batch.insert_answered(request, tx.messages, tx.now, number)
-    batch.counts.count_invoice(node_id, names, 1)
     return Claimed()
 
 
