@@ -7,6 +7,7 @@ import pytest
 from kitestring.app.home.config import RequestRates
 from kitestring.app.service import served as served_module
 from kitestring.app.service.served import SERVED_S, Served
+from kitestring.base.clocks import AHEAD_S
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.transactions import SaveOffer
 from tests.kit.app.door import Door, code, door
@@ -42,6 +43,23 @@ def test_of_too_many_ids_the_older_half_is_forgotten(monkeypatch: pytest.MonkeyP
         served.add(name)
         assert name in served
     assert [name in served for name in names] == [False, False, True, True, True]
+
+
+def test_it_is_whole_unless_ids_were_forgotten_for_want_of_room_within_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served_module, "MAX_SERVED", 4)
+    clock = ManualClock()
+    served = Served(clock)
+    wholes = []
+    for name in event_ids(5):
+        served.add(name)
+        wholes.append(served.is_whole)
+    assert wholes == [True, True, True, True, False]
+    clock.advance(SERVED_S - 1)
+    assert not served.is_whole
+    clock.advance(1)
+    assert served.is_whole
 
 
 def test_ids_that_differ_early_are_told_apart() -> None:
@@ -84,6 +102,49 @@ async def test_after_a_restart_copies_of_answered_offer_requests_leave_room_for_
     await door.forget()
     assert await door.tell(event) == [reply]
     assert "bolt11" in (await door.tell(door.offer_request()))[0]
+
+
+@door(rates=RequestRates(offer_requests_per_min=1))
+async def test_a_copy_of_an_offer_request_that_memory_has_lost_takes_no_token(life: Life, door: Door) -> None:
+    await door.clock.sleep(2 * AHEAD_S)
+    await door.rig.offer("coffee")
+    event = door.offer_request()
+    (reply,) = await door.tell(event)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(served_module, "MAX_SERVED", 4)
+        for _ in range(4):
+            await door.ask("get_balance")
+        assert await door.tell(event) == [reply]
+
+
+@door(rates=RequestRates(offer_requests_per_min=1))
+async def test_after_a_restart_a_copy_that_is_dated_ahead_takes_no_token(life: Life, door: Door) -> None:
+    await door.rig.offer("coffee")
+    event = door.offer_request(age_s=-AHEAD_S)
+    (reply,) = await door.tell(event)
+    await door.forget()
+    await door.tell(door.offer_request())
+    assert await door.tell(event) == [reply]
+
+
+@door()
+async def test_the_ledger_is_not_asked_whether_a_strangers_new_request_is_known(life: Life, door: Door) -> None:
+    asked: list[str] = []
+    look = door.rig.store.request
+
+    async def request(request_id: str) -> object:
+        asked.append(request_id)
+        return await look(request_id)
+
+    await door.rig.offer("coffee")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.rig.store, "request", request)
+        early = door.offer_request()
+        await door.tell(early)
+        await door.clock.sleep(2 * AHEAD_S)
+        (reply,) = await door.tell(door.offer_request())
+    assert "bolt11" in reply
+    assert asked == [early.id]
 
 
 @door(rates=RequestRates(payments_per_min=1))

@@ -43,6 +43,8 @@ log = logging.getLogger("kitestring.gateway")
 
 #: What is said of a request that cannot be stored, and so is not carried out.
 _NOT_STORED: Final = Refused(Reason.INTERNAL, "the service can store nothing now: nothing was done")
+#: Seconds by which the time of a start may be too early, which follows from two clocks in whole seconds.
+ROUNDED_S: Final = 2
 #: Seconds between two lines in the log about what was dropped unread: a flood must not fill the disk.
 DROPPED_LINE_S: Final = 60.0
 
@@ -156,15 +158,18 @@ class Gateway:
 
     async def _is_answered(self, event: Event, caller: Caller, since: int) -> bool:
         """Whether this is a copy: then the stored answer is said again, whatever rates or prices are now, or nothing if
-        none was stored or it was said just now. What is dated before this run (``since``) is looked for before it costs
-        anything; any other copy of a known caller's is met by the claim itself."""
+        none was stored or it was said just now. What may have been answered before this run (dated before ``since``, of
+        a stranger also as far ahead as its clock may be), or of a stranger since memory has lost some, is looked for
+        before it costs anything; any other copy is met by the claim itself."""
         if event.id in self._refused:
             return True
         if event.id in self._served:
             if caller.rates.may_repeat(caller.name, event.id):
                 await self._engine.known(event.id)
             return True
-        may_be_older = event.created_at <= since or not caller.known
+        ahead_s = 0 if caller.known else WINDOWS[event.kind].ahead_s + ROUNDED_S
+        is_lost = not caller.known and not self._served.is_whole
+        may_be_older = is_lost or event.created_at <= since + ahead_s
         return may_be_older and await self._is_known(event, caller)
 
     async def _is_known(self, event: Event, caller: Caller) -> bool:

@@ -23,13 +23,21 @@ class Served:
         self._clock = clock
         self._new: set[int] = set()
         self._old: set[int] = set()
+        self._whole_at = clock.monotonic()
         self._turn_at = clock.monotonic() + SERVED_S
 
     def add(self, event_id: str) -> None:
         self._turn()
         if len(self._new) >= MAX_SERVED // 2:
+            if self._old:
+                self._whole_at = self._clock.monotonic() + SERVED_S
             self._old, self._new = self._new, set()
         self._new.add(beginning(event_id))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every id of the last :data:`SERVED_S` seconds is kept: none was forgotten for want of room."""
+        return self._clock.monotonic() >= self._whole_at
 
     def __contains__(self, event_id: str) -> bool:
         self._turn()
