@@ -83,8 +83,8 @@ class AskedOffer:
 
     async def close(self) -> None:
         """Hang up. No receipt is heard afterwards."""
+        await self._asker.stop()  # first: a relay that is left needs not be told that nobody listens
         self._exchange.close()
-        await self._asker.stop()
 
     async def __aenter__(self) -> Self:
         return self
