@@ -14,11 +14,13 @@ from typing import Final
 
 from bench import (
     clients,
+    clink,
     connections,
     debits,
     history,
     idle,
     ledger,
+    offers,
     protocol,
     relay,
     restart,
@@ -39,6 +41,8 @@ PARTS: Final[dict[str, Callable[[Floor, Path], list[Figure]]]] = {
     "idle": lambda _, directory: asyncio.run(idle.measure(directory)),
     "clients": lambda _, directory: asyncio.run(clients.measure(directory)),
     "debits": lambda floor, directory: asyncio.run(debits.measure(floor, directory)),
+    "offers": lambda floor, directory: asyncio.run(offers.measure(floor, directory)),
+    "clink": lambda _, directory: asyncio.run(clink.measure(directory)),
     "history": lambda floor, directory: asyncio.run(history.measure(floor, directory)),
     "restart": lambda floor, directory: asyncio.run(restart.measure(floor, directory)),
     "ledger": lambda _, directory: asyncio.run(ledger.measure(directory)),

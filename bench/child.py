@@ -1,11 +1,12 @@
-"""What runs in a process of its own: the service, the embedded relay, both in one, a crowd, or a wallet client. The
-bench starts it and asks it.
+"""What runs in a process of its own: the service, the embedded relay, both in one, a crowd, a wallet client, or a payer
+of offers. The bench starts it and asks it.
 
     python -m bench.child service SETUP RELAY_URL
     python -m bench.child embedded SETUP
     python -m bench.child relay
     python -m bench.child crowd RELAY_URL
     python -m bench.child client ours|nostr_sdk NWC_URI
+    python -m bench.child payer NOFFER,NOFFER,…
 
 Each line on standard input is a question (a word and whole numbers), each answer one JSON line; end of input stops the
 process. ``SETUP`` is a :class:`bench.setup.Setup` as JSON.
@@ -172,20 +173,44 @@ async def crowd(relay_url: str) -> AsyncIterator[Answers]:
 async def client(library: str, uri: str) -> AsyncIterator[Answers]:
     """A client of a wallet, which asks for its balance."""
     async with CLIENTS[library](uri) as ask:
+        yield {"call": _caller(ask)}
 
-        async def call(number: int, in_flight: int) -> object:
-            """Seconds of CPU, and by the clock on the wall, of so many calls."""
-            left = iter(range(number))
 
-            async def one_after_the_other() -> None:
-                for _ in left:
-                    await ask()
+@asynccontextmanager
+async def payer(codes: str) -> AsyncIterator[Answers]:
+    """A payer that asks these offers in turn for an invoice of 1,000 sat, checks it, and hangs up."""
+    from itertools import cycle
 
-            cpu_s, wall_s = time.process_time(), time.perf_counter()
-            await asyncio.gather(*(one_after_the_other() for _ in range(in_flight)))
-            return time.process_time() - cpu_s, time.perf_counter() - wall_s
+    from kitestring.client.net import Net
+    from kitestring.client.offers import OfferQuestion, ask_offer
+    from kitestring.codec.pointers import Noffer, decode
+    from kitestring.transport.clock import SystemClock
 
-        yield {"call": call}
+    net, following = Net(SystemClock(), os.urandom, allow_private=True), cycle(codes.split(","))
+
+    async def ask() -> object:
+        noffer = decode(next(following))
+        assert isinstance(noffer, Noffer)
+        async with await ask_offer(noffer, OfferQuestion(1_000), net) as asked:
+            return asked.bolt11
+
+    yield {"call": _caller(ask)}
+
+
+def _caller(ask: Callable[[], Awaitable[object]]) -> Callable[[int, int], Awaitable[object]]:
+    async def call(number: int, in_flight: int) -> object:
+        """Seconds of CPU, and by the clock on the wall, of so many calls."""
+        left = iter(range(number))
+
+        async def one_after_the_other() -> None:
+            for _ in left:
+                await ask()
+
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        await asyncio.gather(*(one_after_the_other() for _ in range(in_flight)))
+        return time.process_time() - cpu_s, time.perf_counter() - wall_s
+
+    return call
 
 
 @asynccontextmanager
@@ -214,6 +239,7 @@ KINDS: dict[str, Callable[..., AbstractAsyncContextManager[Answers]]] = {
     "relay": relay,
     "crowd": crowd,
     "client": client,
+    "payer": payer,
 }
 
 

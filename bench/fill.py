@@ -163,21 +163,41 @@ async def payments(store: Store, amount: int, slice_: int = 20_000) -> None:
 
 async def open_invoices(store: Store, numbers: range) -> None:
     """One unpaid invoice per number, shared out among the connections, asked for over the last half an hour."""
-    now = int(time.time())
+    await asyncio.gather(
+        *(
+            _invoice(store, number, world.invoice(number), grant_id=world.grant_id(number % world.CLIENTS))
+            for number in numbers
+        )
+    )
 
-    async def one(number: int) -> None:
-        made_at = now - 1_800 + number % 1_800
-        grant_id = world.grant_id(number % world.CLIENTS)
-        request_id = sha256(b"invoice" + number.to_bytes(4)).hexdigest()
-        invoice = Invoice(
-            invoice_id=f"{made_at:08x}{request_id[:24]}", node_id=world.NODE_ID, epoch=1, account_id=OWNER_ACCOUNT,
-            grant_id=grant_id, payment_hash=world.payment_hash(number), bolt11=world.invoice(number),
-            amount_msat=sat(1_000), created_at=made_at, expires_at=made_at + EXPIRY_S, description="tea",
-            request_id=request_id,
+
+async def given_out(store: Store, numbers: range, offers: int, slice_: int = 20_000) -> None:
+    """One unpaid invoice per number that a stranger has asked one of so many offers for. Nobody reads their texts,
+    which are as long as those of others."""
+    for start in range(0, len(numbers), slice_):
+        await asyncio.gather(
+            *(
+                _invoice(
+                    store, number, f"lnbcrt10u{number:0252}", offer_id=world.offer(number % offers).offer_id,
+                    payer=f"{number:016x}",
+                )
+                for number in numbers[start : start + slice_]
+            )
         )  # fmt: skip
-        request = Request(request_id, "nwc", grant_id, bytes(63), bytes(185), made_at, made_at)
-        reply = Message(request_id, "reply", bytes(552), bytes(1_435), made_at, bytes(185))
-        recorded = await store.apply(RecordInvoice(request, 1, invoice, (reply,), made_at))
-        assert isinstance(recorded, Claimed), recorded
 
-    await asyncio.gather(*map(one, numbers))
+
+async def _invoice(
+    store: Store, number: int, bolt11: str, *, grant_id: str = "", offer_id: str = "", payer: str = ""
+) -> None:
+    made_at = int(time.time()) - 1_800 + number % 1_800
+    request_id = sha256(b"invoice" + number.to_bytes(4)).hexdigest()
+    invoice = Invoice(
+        invoice_id=f"{made_at:08x}{request_id[:24]}", node_id=world.NODE_ID, epoch=1, account_id=OWNER_ACCOUNT,
+        grant_id=grant_id, payment_hash=world.payment_hash(number), bolt11=bolt11, amount_msat=sat(1_000),
+        created_at=made_at, expires_at=made_at + EXPIRY_S, description="tea", offer_id=offer_id, payer=payer,
+        request_id=request_id,
+    )  # fmt: skip
+    request = Request(request_id, "offers" if offer_id else "nwc", grant_id, bytes(63), bytes(185), made_at, made_at)
+    reply = Message(request_id, "reply", bytes(552), bytes(1_435), made_at, bytes(185))
+    recorded = await store.apply(RecordInvoice(request, 1, invoice, (reply,), made_at))
+    assert isinstance(recorded, Claimed), recorded

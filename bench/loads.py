@@ -64,10 +64,6 @@ def _debit_text(number: int) -> str:
     return '{"pointer":"' + world.POINTER + '","amount_sats":1000,"bolt11":"' + world.invoice(number) + '"}'
 
 
-def _offer_text(number: int) -> str:
-    return '{"offer":"' + world.offer(number % world.OFFERS).offer_id + '","amount_sats":1000}'
-
-
 def _result(content: Content) -> Content:
     result: Content = content["result"] if content.get("error") is None else {}
     return result
@@ -108,10 +104,20 @@ MAKE_INVOICE: Final = Load(
     lambda _, content: _is_invoice(_result(content).get("invoice")) and _result(content)["state"] == "pending",
     journaled=True,
 )
-OFFER_REQUEST: Final = Load(
-    "offer request", _offer_text, lambda _, content: _is_invoice(content.get("bolt11")), journaled=True,
-    sender="stranger",
-)  # fmt: skip
+
+
+def offer_request(offers: int) -> Load:
+    """Ask so many offers in turn."""
+    return Load(
+        "offer request",
+        lambda number: '{"offer":"' + world.offer(number % offers).offer_id + '","amount_sats":1000}',
+        lambda _, content: _is_invoice(content.get("bolt11")),
+        journaled=True,
+        sender="stranger",
+    )
+
+
+OFFER_REQUEST: Final = offer_request(world.OFFERS)
 
 
 def pay_inside(invoices: dict[int, str]) -> Load:

@@ -180,13 +180,14 @@ def _count(directory: Path, query: str) -> int:
 
 
 async def prepare_ledger(
-    directory: Path, *, connections: int = world.CLIENTS, payable: int = 0, makeable: int = 0, requestors: int = 0
-) -> Setup:
-    """An empty ledger with so many connections, and a node that pays and gives out so many invoices."""
+    directory: Path, *, connections: int = world.CLIENTS, payable: int = 0, makeable: int = 0, requestors: int = 0,
+    offers: int = world.OFFERS,
+) -> Setup:  # fmt: skip
+    """An empty ledger with so many connections and offers, and a node that pays and gives out so many invoices."""
     setup = msgspec.structs.replace(_with_invoices(directory, payable, makeable), requestors=requestors)
     async with fill.ledger(directory) as store:
         await fill.connections(store, range(connections))
-        await fill.offers(store)
+        await fill.offers(store, offers)
         await fill.debits(store, range(requestors))
     return setup
 

@@ -91,7 +91,7 @@ def _with_many(many: dict[str, Series], fresh: Series, decoding: Series, journal
         row("… get_balance", loads.GET_BALANCE, None),
         row("with durable ledger", loads.PAY_INVOICE, 7.0, f" = {parts}; {journal}"),
         row("… make_invoice", loads.MAKE_INVOICE, 5.5),
-        row("… offer request of a stranger", loads.OFFER_REQUEST, 8.0, key),
+        row("… offer request of a stranger", loads.OFFER_REQUEST, 6.5, key),
     ]
 
 
