@@ -182,7 +182,7 @@ async def payer(codes: str) -> AsyncIterator[Answers]:
     from itertools import cycle
 
     from kitestring.client.net import Net
-    from kitestring.client.offers import OfferQuestion, ask_offer
+    from kitestring.client.offers.asking import OfferQuestion, ask_offer
     from kitestring.codec.pointers import Noffer, decode
     from kitestring.transport.clock import SystemClock
 

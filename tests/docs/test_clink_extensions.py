@@ -36,7 +36,7 @@ MEANINGS: dict[str, dict[str, object]] = {
 }
 
 
-def vectors(of: str) -> Any:
+def vectors(of: str) -> pytest.MarkDecorator:
     found = [vector for vector in VECTORS if vector["is"] == of]
     return pytest.mark.parametrize("vector", found, ids=[vector["id"] for vector in found])
 
