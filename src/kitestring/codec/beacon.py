@@ -112,7 +112,7 @@ def require_line(what: str, text: str, max_chars: int) -> str:
     if not is_safe(text):
         raise CodecError(f"the {what} stands on one line, without control characters")
     if text != text.strip():
-        raise CodecError(f"{what} begins or ends with a space, which readers cut off")
+        raise CodecError(f"the {what} begins or ends with a space, which readers cut off")
     return text
 
 
