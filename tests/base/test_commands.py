@@ -19,6 +19,7 @@ from kitestring.base.commands import (
     CancelHold,
     Connect,
     Debit,
+    Enroll,
     GetBalance,
     Journaled,
     MakeHoldInvoice,
@@ -146,4 +147,4 @@ def test_what_changes_nothing_is_not_stored_and_needs_no_right_to_pay_or_to_be_p
 
 
 def test_a_command_without_a_name_for_grants_is_decided_where_it_is_carried_out() -> None:
-    assert {kind for kind in COMMANDS if not hasattr(kind, "allowed_by")} == {AskOffer, Debit, CallMethod}
+    assert {kind for kind in COMMANDS if not hasattr(kind, "allowed_by")} == {AskOffer, Debit, Enroll, CallMethod}

@@ -188,7 +188,7 @@ def _read_info(text: str) -> object:
 
 def _tags(text: str) -> object:
     tags = [[part] for part in text.split(",")]
-    return work.committed_target(tags), work.has_work(HASH, tags, 8)
+    return work.committed_target(tags), work.proven_bits(HASH, tags)
 
 
 def _payment(data: bytes) -> object:

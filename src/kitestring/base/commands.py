@@ -178,6 +178,15 @@ class Debit(Journaled, frozen=True, kw_only=True):
     description: str = ""
 
 
+class Enroll(Journaled, frozen=True, kw_only=True):
+    """Open an account for the key that asks, or tell it again which one it has. ``work_bits`` is the proof of work of
+    the request: the target that its author has committed to and reached."""
+
+    right: ClassVar = Right.MANAGE
+
+    work_bits: int = 0
+
+
 class Connect(Journaled, frozen=True, kw_only=True):
     """Let an app be the client of a connection (NIP-47), once the owner has said yes. The app asks itself, or another
     connection asks for it.

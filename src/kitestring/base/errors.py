@@ -29,6 +29,7 @@ class Reason(Enum):
     CONNECTION_ENDED = "connection_ended"
     UNKNOWN_CALLER = "unknown_caller"
     RATE_LIMITED = "rate_limited"
+    INSUFFICIENT_POW = "insufficient_pow"
     UNSUPPORTED = "unsupported"
     UNSUPPORTED_VERSION = "unsupported_version"
     UNSUPPORTED_ENCRYPTION = "unsupported_encryption"
@@ -83,6 +84,7 @@ TABLE: Final[dict[Reason, Meaning]] = {
     Reason.CONNECTION_ENDED: Meaning(Exit.REFUSED, "the connection has expired or was revoked"),
     Reason.UNKNOWN_CALLER: Meaning(Exit.REFUSED, "the caller is unknown"),
     Reason.RATE_LIMITED: Meaning(Exit.RATE_LIMITED, "too many requests"),
+    Reason.INSUFFICIENT_POW: Meaning(Exit.RATE_LIMITED, "the request needs more proof of work"),
     Reason.UNSUPPORTED: Meaning(Exit.USAGE, "this is not supported"),
     Reason.UNSUPPORTED_VERSION: Meaning(Exit.USAGE, "this protocol version is not supported"),
     Reason.UNSUPPORTED_ENCRYPTION: Meaning(Exit.USAGE, "this encryption is not allowed here"),

@@ -185,6 +185,17 @@ class Granted(msgspec.Struct, frozen=True, gc=False):
     budget: Budget | None = None
 
 
+class Enrolled(msgspec.Struct, frozen=True, gc=False):
+    """The caller has an account: the service's key, and what its codes carry. By the same ``pointer_id`` its money is
+    taken and its offers are managed."""
+
+    service_pubkey: str
+    offer_id: str
+    offer_relays: tuple[str, ...]
+    pointer_id: str
+    pointer_relays: tuple[str, ...]
+
+
 class Refused(msgspec.Struct, frozen=True):
     """Not carried out. ``details`` holds JSON values a wire may show: range, retry_after, delta, remaining_msat, …
 
@@ -214,6 +225,7 @@ Outcome = (
     | Received
     | Granted
     | Connected
+    | Enrolled
     | MethodCalled
     | Signed
     | Pending

@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from kitestring.base.approvals import Approval, ApprovalState, Block, DebitSession, PromptGate, Token
+from kitestring.base.enrolments import Enrolment
 from kitestring.base.errors import Reason
 from kitestring.base.events import MAX_ALARMS, MAX_EVENTS, MAX_NOTICES, Event
 from kitestring.base.grants import Account, Grant, Offer
@@ -525,6 +526,19 @@ class SaveQuestion(msgspec.Struct, frozen=True):
 
 
 Write = SaveGrant | SaveAccount | SaveOffer | SaveBlock | SaveSession | SaveQuestion | Transfer
+
+
+class EnrollKey(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
+    """Claim a request that enrolls a key, with all rows of its account and the reply in ``message``: all or nothing.
+
+    Stale where the key has an account already. Denied as NOT_PERMITTED for a key that the owner has blocked, as
+    OVER_BUDGET where there are ``max_accounts`` of enrolled keys.
+    """
+
+    request: Request
+    enrolment: Enrolment
+    message: Message
+    max_accounts: int
 
 
 class Execute(Tx[Claimed | Finished | Running | Denied | Stale], frozen=True):

@@ -26,6 +26,7 @@ from kitestring.engine.earlier import EarlierLife
 from kitestring.engine.hold_news import HoldNews
 from kitestring.engine.limits import Limits
 from kitestring.engine.same_node import SameNode
+from kitestring.policy.enrolling import EnrollTerms
 
 A = TypeVar("A")
 log = logging.getLogger("kitestring.engine")
@@ -59,6 +60,22 @@ class Incoming(msgspec.Struct, frozen=True):
     refused_until: int | None = None
     author: str = ""
     known: str = ""
+
+
+def _no_relays() -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollingHere:
+    """The makings of an account for a key that enrolls: the ``terms``, the service's public key, the ``secret`` from
+    which the ids in its codes follow, and the ``relays`` for codes that are made now. Where there are none, nobody
+    enrolls."""
+
+    terms: EnrollTerms = field(default_factory=EnrollTerms)
+    service_pubkey: str = ""
+    secret: bytes = field(default=b"", repr=False)
+    relays: Callable[[], tuple[str, ...]] = _no_relays
 
 
 def _always() -> bool:
@@ -96,6 +113,8 @@ class Context:
     #: Methods of installed packages, by name.
     plugins: Mapping[str, MethodPlugin] = field(default_factory=dict)
     rates: CurrencyRates = field(default_factory=NoRates)
+    #: Whether strangers may open accounts here, and with which codes.
+    enrolling: EnrollingHere = field(default_factory=EnrollingHere)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     holds: HoldNews = field(default_factory=HoldNews)
     same_node: SameNode = field(init=False)

@@ -15,6 +15,7 @@ from kitestring.base.commands import (
     CancelHold,
     Connect,
     Debit,
+    Enroll,
     MakeHoldInvoice,
     MakeInvoice,
     PayInvoice,
@@ -30,6 +31,7 @@ from kitestring.engine.connecting import Connecting
 from kitestring.engine.context import Context, Incoming
 from kitestring.engine.debits import Debits
 from kitestring.engine.drift import Drift
+from kitestring.engine.enrolling import Enrolling
 from kitestring.engine.foreign import Foreign
 from kitestring.engine.forgotten import may_be_paid, payment_hashes
 from kitestring.engine.grants import Grants
@@ -72,6 +74,7 @@ class Engine:
             CancelHold: self._holds.decide,
             AskOffer: self._invoices.handle,
             Debit: self._debits.handle,
+            Enroll: Enrolling(context, self._answers).handle,
             Bundle: self._bundles.handle,
             Connect: Connecting(context, self._answers, self._grants, self._approvals).handle,
             CallMethod: Foreign(context, self._answers, self._grants).handle,

@@ -23,7 +23,7 @@ def committed_target(tags: Sequence[Sequence[str]]) -> int:
     return 0
 
 
-def has_work(event_id: str, tags: Sequence[Sequence[str]], required_bits: int) -> bool:
-    """Whether the id shows what its author committed to and that is at least ``required_bits``; luck does not count."""
+def proven_bits(event_id: str, tags: Sequence[Sequence[str]]) -> int:
+    """The target that its author committed to, if the id shows as much, else 0; luck does not count."""
     target = committed_target(tags)
-    return required_bits <= target <= leading_zero_bits(event_id)
+    return target if target <= leading_zero_bits(event_id) else 0

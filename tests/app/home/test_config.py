@@ -23,8 +23,9 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.setting import ROW
 from kitestring.engine.limits import Limits
+from kitestring.policy.enrolling import EnrollTerms
 
-PARTS: Final = (Config, BeaconSettings, RelaySettings, NwcSettings, RequestRates, RateSettings, Limits)
+PARTS: Final = (Config, BeaconSettings, RelaySettings, NwcSettings, RequestRates, RateSettings, Limits, EnrollTerms)
 
 
 def loaded(home: Path, toml: str = "", environment: dict[str, str] | None = None) -> Config:

@@ -25,6 +25,7 @@ def test_the_derivation_has_not_changed() -> None:
     assert ring.service_id == "2621ab9ec7b528da53e0dfa4c1924ce4036a75de437d6fc57f0136426911aac3"
     assert ring.client_key(b"salt").public_hex == "5494f733690ad23d4d8513caf50a74325df53431ffdff5690cea5a7e7e8b0fee"
     assert ring.keysend_secret.hex() == "ed163fd8ca6171061f90b13386b22b7485d908d3312dffed089c788cf682bb36"
+    assert ring.enroll_secret.hex() == "be0f50ed8ec80b80bdcace0937a08865919a7c144806788c5073fde4b3555ed5"
     assert ring.connection_key("a1").public_hex == "72739a2839861851d3197cdb246180c0660a7d6691528e0a2f51ee45ad9a466c"
 
 

@@ -30,6 +30,8 @@ _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
     "network.proxy_wss": _PROXIES,
     "network.proxy_ws": _PROXIES,
+    "enroll.mode": st.sampled_from(["off", "open"]),
+    "enroll.difficulty": st.integers(0, 22),
     "budgets.zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
     "network.private_hosts": st.lists(
         st.sampled_from(["shop.lan", "127.0.0.1:8080", "::1", "[::1]:80"]), max_size=MAX_LIST
@@ -102,7 +104,7 @@ def test_every_setting_is_read_from_the_line_that_was_written_for_it(key: str, d
 def test_every_line_of_the_written_file_is_a_default() -> None:
     text = commented_toml()
     assert tomllib.loads(text).keys() == {
-        "relay", "nip69", "nwc", "limits", "fees", "payments", "rates", "beacon", "budgets", "ledger", "network",
+        "relay", "nip69", "nwc", "limits", "fees", "payments", "enroll", "rates", "beacon", "budgets", "ledger", "network",
     }  # fmt: skip
     for file in (text, opened(text)):
         config = read(file)

@@ -29,6 +29,7 @@ from kitestring.nostr.event import Event, decode_event, first_tag, verify_event
 from kitestring.transport.publications import PublishResult, RelayAnswer, Verdict
 from kitestring.wire.envelope import decrypt, request_event, shared_secret
 from kitestring.wire.grammar import Facts
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import Life, Rig
@@ -95,6 +96,7 @@ class Door:
         )
         rig.delivery._routes = routes(seams)
         rig.context.encode, rig.context.deliver = wires.encode, self._deliver
+        rig.context.enrolling = replace(rig.context.enrolling, service_pubkey=self.keyring.service_id)
         self._wires, self._rates = wires, rates
         self.seen: list[str] = []
         self.gateway = self._new_gateway()

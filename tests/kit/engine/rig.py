@@ -16,7 +16,16 @@ from kitestring.app.service.delivery import Delivery, Route
 from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.base.approvals import Approval, OwnersWord, Ruling
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import DEBITS_WIRE, OWNER_ACCOUNT, OWNER_GRANT, AskOffer, Debit, MakeInvoice, PayInvoice
+from kitestring.base.commands import (
+    DEBITS_WIRE,
+    OWNER_ACCOUNT,
+    OWNER_GRANT,
+    AskOffer,
+    Debit,
+    Enroll,
+    MakeInvoice,
+    PayInvoice,
+)
 from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Grant, Offer, Strangers
 from kitestring.base.money import Msat
@@ -25,11 +34,12 @@ from kitestring.base.ports import Encoded
 from kitestring.base.records import RECEIPT, REPLY, Message, Node, NodeView, Request
 from kitestring.base.transactions import Claimed, Execute, SaveAccount, SaveGrant, SaveNode, SaveOffer, Transfer, Write
 from kitestring.base.zones import UTC, Zone
-from kitestring.engine.context import Context, Incoming
+from kitestring.engine.context import Context, EnrollingHere, Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.limits import Limits
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.policy.enrolling import EnrollTerms
 from tests.kit.changed import replace
 from tests.kit.clock import VirtualClock
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
@@ -47,6 +57,8 @@ NOTE = "notice"
 AMOUNT = 50_000
 #: As that of a seed, the same in every life.
 KEYSEND_SECRET = b"k" * 32
+#: Strangers may enroll in tests, for little work.
+ENROLLING = EnrollingHere(EnrollTerms("open", 8), SERVICE, b"e" * 32, lambda: ("wss://relay.example",))
 #: A service that sends an order again for a day: for tests of what a node may do meanwhile.
 PATIENT = Limits(send_within_s=86_400)
 
@@ -78,6 +90,7 @@ class Life:
     numbers: Any = field(default_factory=itertools.count)
     is_witnessed: bool = True
     zone: Zone = UTC
+    enrolling: EnrollingHere = ENROLLING
 
     def __post_init__(self) -> None:
         self.node = FaultyBackend(self.clock)
@@ -112,7 +125,7 @@ class Rig:
         self._keys = itertools.count()
         self.context = Context(
             self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits, life.zone,
-            lambda: life.is_witnessed, KEYSEND_SECRET,
+            lambda: life.is_witnessed, KEYSEND_SECRET, enrolling=life.enrolling,
         )  # fmt: skip
         self.engine = Engine(self.context)
         route = Route(self._carry)
@@ -234,6 +247,14 @@ class Rig:
         until = now + 3_600
         known = next((grant.grant_id for grant in await self.store.grants_of(DEBITS_WIRE, caller)), "")
         asked = Incoming(request_id, DEBITS_WIRE, "", command, DEBITS, now - age_s, None, until, caller, known)
+        refused = await self.engine.handle(asked)
+        if refused is not None:
+            self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, DEBITS),))
+
+    async def enroll(self, request_id: str, key: str, work_bits: int = 8) -> None:
+        """Ask for an account, as the gateway does for a stranger."""
+        now, command = self.clock.now(), Enroll(work_bits=work_bits)
+        asked = Incoming(request_id, "enroll", "", command, DEBITS, now, None, now + 3_600, key)
         refused = await self.engine.handle(asked)
         if refused is not None:
             self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, DEBITS),))

@@ -7,6 +7,7 @@ from kitestring.base.invoices import Decision
 from kitestring.base.money import Msat
 from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant, SaveSession, Tx
 from tests.kit.changed import replace
+from tests.kit.ledger.enrolling import enroll
 from tests.kit.ledger.holding import decide, end, hold, record_hold
 from tests.kit.ledger.questions import CHARGER, POINTER, approve, asks, deny
 from tests.kit.ledger.values import (
@@ -36,6 +37,7 @@ WORD = Token(POINTER, "c4" * 32)
 OTHER = "07" * 32
 BUSY: tuple[Tx[object], ...] = (
     setting(),
+    enroll(),
     claim("paid", payment("paid"), charge(1100, 50_000)),
     settle("paid", 10, answered("paid")),
     claim("plain", payment("plain")),

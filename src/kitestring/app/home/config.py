@@ -35,6 +35,7 @@ from kitestring.base.setting import (
 from kitestring.base.zones import UTC, Zone
 from kitestring.codec.tickers import DEFAULT_TICKERS, TICKERS, Ticker, own_ticker
 from kitestring.engine.limits import Limits
+from kitestring.policy.enrolling import EnrollTerms
 from kitestring.transport.proxies import LOOPBACK, Proxies
 
 DATA_DIR_VARIABLE: Final = "KITESTRING_DATA_DIR"
@@ -275,6 +276,7 @@ class Config:
     nwc: NwcSettings = field(default_factory=NwcSettings)
     rates: RequestRates = field(default_factory=RequestRates)
     limits: Limits = field(default_factory=Limits)
+    enroll: EnrollTerms = field(default_factory=EnrollTerms)
     exchange: RateSettings = field(default_factory=RateSettings)
     beacon: BeaconSettings = field(default_factory=BeaconSettings)
     budget_zone: str = setting(

@@ -11,6 +11,7 @@ SERVICE: Final = "service"
 CONNECTION: Final = "connection"
 CLIENT: Final = "client"
 KEYSEND: Final = "keysend"
+ENROLL: Final = "enroll"
 
 
 class Keyring:
@@ -44,6 +45,12 @@ class Keyring:
         """The 32 bytes that preimages of keysends follow from, each with the id of its request: nobody else can tell
         them before the payee, and the same request has the same one even where the ledger was lost."""
         return bytes.fromhex(derive(self._seed, KEYSEND, "").hex())
+
+    @property
+    def enroll_secret(self) -> bytes:
+        """The 32 bytes that the ids in the codes of enrolled keys follow from: nobody else can tell them, and the same
+        key has the same ones even where the ledger was lost."""
+        return bytes.fromhex(derive(self._seed, ENROLL, "").hex())
 
     def __repr__(self) -> str:
         return f"Keyring(service_id={self.service_id[:8]}…)"

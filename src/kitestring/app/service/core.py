@@ -49,7 +49,8 @@ from kitestring.base.records import Message, Node
 from kitestring.base.store import Store
 from kitestring.base.transactions import SaveNode
 from kitestring.client.net import Net
-from kitestring.engine.context import Context
+from kitestring.codec.pointers import MAX_RELAYS as MAX_CODE_RELAYS
+from kitestring.engine.context import Context, EnrollingHere
 from kitestring.engine.engine import Engine
 from kitestring.engine.feed import Feed
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -145,6 +146,7 @@ class Core:
             Context(
                 store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits, config.zone,
                 self._relay_witness.confirms, keyring.keysend_secret, without, plugins, self._rates,
+                EnrollingHere(config.enroll, keyring.service_id, keyring.enroll_secret, self._relays_for_codes),
             )
         )  # fmt: skip
         self._last_uses: Final = LastUses(store, clock)
@@ -177,6 +179,9 @@ class Core:
         self._relay_watch: Final = RelayWatch(self.pool, clock)
         self._witness: Final = Witness(store, place.ledger, clock)
         self._background = Background(clock)
+
+    def _relays_for_codes(self) -> tuple[str, ...]:
+        return self.desk.relays_for_codes()[:MAX_CODE_RELAYS]
 
     def _used(self, grant: Grant, nip44: bool) -> None:
         self.connections.used(grant, nip44=nip44)

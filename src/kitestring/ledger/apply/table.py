@@ -6,7 +6,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kitestring.base import transactions as t
-from kitestring.ledger.apply import approvals, bundles, feed, holds, invoices, owner, payments, refusals, requests
+from kitestring.ledger.apply import (
+    approvals,
+    bundles,
+    enrolments,
+    feed,
+    holds,
+    invoices,
+    owner,
+    payments,
+    refusals,
+    requests,
+)
 from kitestring.ledger.apply.batch import Batch
 
 #: The type of a value says what its function answers; mypy checks each function against it, this table only pairs them.
@@ -34,6 +45,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.ForgetRefusals: refusals.forget_refusals,
     t.Prune: requests.prune,
     t.ForgetNews: feed.forget_news,
+    t.EnrollKey: enrolments.enroll_key,
     t.Execute: owner.execute,
     t.MarkSent: feed.mark_sent,
     t.Tell: feed.tell,

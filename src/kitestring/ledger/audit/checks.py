@@ -18,6 +18,7 @@ from typing import Final
 from kitestring.base.approvals import CONNECTION_ID_CHARS
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.base.records import BUNDLE
+from kitestring.ledger.audit.enrolments import incomplete, misnamed
 from kitestring.ledger.audit.holds import (
     foreign_decisions,
     held_for_nothing,
@@ -341,6 +342,8 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I7", _credit_twice),
     ("I7", _tokens),
     ("I7", told_twice),
+    ("I7", incomplete),
+    ("I7", misnamed),
     ("I8", _ends),
     ("I9", _preimages),
     ("I9", unproven_decisions),

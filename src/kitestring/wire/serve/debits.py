@@ -66,6 +66,7 @@ CODES: Final[Mapping[Reason, int | None]] = {
     Reason.CONNECTION_ENDED: 1,
     Reason.UNKNOWN_CALLER: 1,
     Reason.RATE_LIMITED: 4,
+    Reason.INSUFFICIENT_POW: 4,
     Reason.UNSUPPORTED: 6,
     Reason.UNSUPPORTED_VERSION: 6,
     Reason.UNSUPPORTED_ENCRYPTION: None,

@@ -64,6 +64,7 @@ CODES: Final[Mapping[Reason, int | None]] = {
     Reason.CONNECTION_ENDED: 1,
     Reason.UNKNOWN_CALLER: 1,
     Reason.RATE_LIMITED: 2,
+    Reason.INSUFFICIENT_POW: 2,
     Reason.UNSUPPORTED: 4,
     Reason.UNSUPPORTED_VERSION: 6,
     Reason.UNSUPPORTED_ENCRYPTION: None,
