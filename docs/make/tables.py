@@ -103,7 +103,7 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
     "I5": ("What is debited is at most amount and fee cap.", "The cap is sent to the node in msat."),
     "I6": ("Every accepted request ends in exactly one stored reply.", "A unique key; recovery at every start."),
     "I7": (
-        "A request, a settlement of the node, a word that is good once, a notification of a payment, and the enrolment of a key, count once.",
+        "A request, a settlement of the node, a word that is good once, a notification, and an enrolment, count once.",
         "Unique keys; pruned ids are refused by age. A word is free again in the commit in which what holds it fails.",
     ),
     "I8": ("Entries are only appended; a transfer is posted or voided, once.", "Triggers refuse everything else."),

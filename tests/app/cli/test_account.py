@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from kitestring.app.cli.account import command
+from kitestring.app.cli.values import short_key, when
 from tests.kit.app.console import Service, run
+from tests.kit.app.questions import NPUB
 
-BOB = {"account": "bob", "available_msat": 5_000, "pending_msat": 1_000, "overdrawn": False, "created_at": 0}
+BOB = {
+    "account": "bob", "available_msat": 5_000, "pending_msat": 1_000, "overdrawn": False, "created_at": 0, "npub": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("created", "words"), [(True, "account bob is there, with 0 sat"), (False, "exists already")])
@@ -28,6 +32,22 @@ def test_accounts_are_a_table_and_none_of_them_a_hint() -> None:
         "eve          0 sat              1 sat  OVERDRAWN",
     ]
     assert "kitestring account create NAME" in run(command, "list", answer={"accounts": []}).out
+
+
+def test_an_enrolled_account_tells_which_key_has_opened_it_and_when() -> None:
+    foreign = {**BOB, "account": "enrolled:1b", "npub": NPUB, "created_at": 60}
+    said = run(command, "list", answer={"accounts": [foreign]})
+    assert said.lines[1].endswith(f"{short_key(NPUB)} enrolled {when(60)}")
+
+
+def test_one_account_is_shown_with_its_codes() -> None:
+    offers, pointers = [{"label": "tea", "noffer": "noffer1x"}], [{"label": "till", "ndebit": "ndebit1y"}]
+    answer = {**BOB, "npub": NPUB, "created_at": 60, "offers": offers, "pointers": pointers}
+    said = run(command, "show", NPUB, answer=answer)
+    assert said.asked == [("account_show", {"account": NPUB})]
+    assert [line.split()[-1] for line in said.lines if "1" in line][-2:] == ["noffer1x", "ndebit1y"]
+    assert NPUB in said.out
+    assert when(60) in said.out
 
 
 def test_money_is_given_in_sats_with_a_note() -> None:

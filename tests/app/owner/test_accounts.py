@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from kitestring.app.owner.params import npub
+from kitestring.base.enrolments import account_id_of
 from kitestring.base.errors import Reason
+from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import Office
 from tests.kit.clock import EPOCH
+
+ALICE, BOB = (SecretKey(bytes([number]) * 32).public_hex for number in (1, 2))
 
 
 async def test_accounts_are_made_and_listed(office: Office) -> None:
@@ -17,6 +22,7 @@ async def test_accounts_are_made_and_listed(office: Office) -> None:
     assert [row["account"] for row in rows] == ["alice", "bob"]
     assert rows[0] == {
         "account": "alice", "available_msat": 0, "pending_msat": 0, "overdrawn": False, "created_at": EPOCH,
+        "npub": None,
     }  # fmt: skip
 
 
@@ -39,6 +45,19 @@ async def test_only_an_existing_account_can_be_funded(office: Office) -> None:
     assert await office.rig.available("bob") == 10_000
     refused = await office.refused("account_fund", "k3", account="eve", amount_msat=1)
     assert (refused.reason, "account create eve" in refused.message) == (Reason.UNKNOWN_TARGET, True)
+
+
+async def test_enrolled_accounts_stand_behind_the_owners_own_with_their_key_and_are_named_by_it(office: Office) -> None:
+    await office.run("account_create", name="zoe")
+    await office.rig.enroll("r1", ALICE)
+    rows = (await office.run("account_list"))["accounts"]
+    assert [(row["account"], row["npub"]) for row in rows] == [("zoe", None), (account_id_of(ALICE), npub(ALICE))]
+    funded = await office.run("account_fund", "k2", account=npub(ALICE), amount_msat=5_000)
+    assert funded == {"account": account_id_of(ALICE), "amount_msat": 5_000, "available_msat": 5_000}
+    assert (
+        await office.refused("account_fund", "k3", account=npub(BOB), amount_msat=1)
+    ).reason is Reason.UNKNOWN_TARGET
+    assert (await office.refused("account_fund", "k4", account="npub1x", amount_msat=1)).reason is Reason.MALFORMED
 
 
 async def test_a_key_funds_once(office: Office) -> None:

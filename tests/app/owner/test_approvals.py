@@ -10,6 +10,7 @@ from kitestring.app.owner.params import npub
 from kitestring.app.service.owner_wire import decode_control
 from kitestring.base.approvals import Approval, ApprovalState
 from kitestring.base.budgets import Budget
+from kitestring.base.enrolments import account_id_of
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Refused
@@ -223,6 +224,18 @@ async def test_who_asked_is_told_no_and_nothing_is_paid(office: Office) -> None:
     assert isinstance(told, Refused)
     assert (told.reason, await office.rig.state(payment_hash)) == (Reason.NOT_PERMITTED, "")
     assert (await office.run("blocked"))["blocked"] == []
+
+
+async def test_a_key_is_blocked_before_it_has_asked_for_anything(office: Office) -> None:
+    made = await office.run("block", key=npub(ALICE), note="spam")
+    assert (made["caller"], made["blocked"]) == (ALICE, True)
+    assert (await office.run("block", "k2", key=ALICE))["blocked"] is False
+    (row,) = (await office.run("blocked"))["blocked"]
+    assert (row["caller"], row["note"]) == (ALICE, "spam")
+    await office.rig.enroll("r1", ALICE)
+    assert await office.rig.store.account(account_id_of(ALICE)) is None
+    assert (await office.refused("block", "k3", key="npub1nobody")).reason is Reason.MALFORMED
+    assert (await office.refused("block", "k4", key=BOB, note="two\nlines")).reason is Reason.MALFORMED
 
 
 async def test_a_blocked_key_asks_no_more_until_it_is_unblocked(office: Office) -> None:

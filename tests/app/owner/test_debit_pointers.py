@@ -254,3 +254,14 @@ async def test_a_session_is_being_paid_until_the_payment_ends_and_closed_where_a
     assert await session_state(office, made["session"]) == "closed"
     office.node.deaf = False
     office.node.release(invoice[1])
+
+
+async def test_pointers_of_enrolled_keys_are_neither_listed_nor_shown_as_our_own(office: Office) -> None:
+    await office.rig.enroll("r1", ALICE)
+    assert await shown_ndebit(office.desk) is None
+    assert (await office.run("debit_pointer_list"))["pointers"] == []
+    assert (await office.run("debit_grants"))["grants"] == []
+    pointer_id = next(one.pointer_id for one in await office.rig.store.grants_of("debits", ALICE))
+    (grant,) = (await office.run("debit_grants", pointer=pointer_id))["grants"]
+    assert grant["caller"] == ALICE
+    assert (await office.run("debit_pointer_delete", pointer=pointer_id))["grants"] == 1

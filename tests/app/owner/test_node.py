@@ -18,6 +18,7 @@ from kitestring.backend.registry import open_backend
 from kitestring.backend.sandbox.node import Sandbox
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.node import Finding, FindingState
+from kitestring.policy.enrolling import EnrollTerms
 from kitestring.transport.clock import SystemClock
 from tests.kit.app.desk import RELAY, Office
 from tests.kit.changed import replace
@@ -203,3 +204,19 @@ async def test_the_card_and_the_doctor_name_each_old_relay_with_those_who_need_i
     assert "served for the connection shop and the offer tea" in facts["findings"][0]["message"]
     assert "kitestring connection relink NAME" in facts["findings"][0]["message"]
     assert facts["findings"][1]["message"].startswith("wss://idle.example is named by no link and no code any more")
+
+
+async def test_the_doctor_tells_who_may_enroll_and_how_many_have(office: Office) -> None:
+    async def told() -> list[tuple[str, str]]:
+        rows = (await office.run("doctor"))["findings"]
+        return [(row["state"], row["message"]) for row in rows if row["name"] == "enroll"]
+
+    assert await told() == []
+    await office.rig.enroll("r1", "a1" * 32)
+    assert await told() == [("info", "closed to new keys; 1 have an account")]
+    opened: Any = office.desk
+    for most, state in ((2, "info"), (1, "warn")):
+        terms = EnrollTerms("open", 18, most)
+        object.__setattr__(opened, "config", replace(opened.config, enroll=terms))
+        ((found, words),) = await told()
+        assert (found, "18 bits" in words) == (state, state == "info")

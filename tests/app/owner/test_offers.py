@@ -137,6 +137,15 @@ async def test_where_one_code_is_shown_it_is_that_of_the_oldest_offer_that_can_b
 HERE, THERE = "wss://here.example", "wss://there.example"
 
 
+async def test_offers_of_enrolled_keys_are_neither_listed_nor_shown_as_our_own(office: Office) -> None:
+    """Whoever is shown the code of somebody else pays somebody else."""
+    await office.rig.enroll("r1", "a1" * 32)
+    assert await shown_noffer(office.desk) is None
+    assert (await office.run("offer_list"))["offers"] == []
+    (offer,) = await office.rig.store.offers()
+    assert (await office.run("offer_delete", offer=offer.offer_id))["deleted"] is True, "it can be ended all the same"
+
+
 async def test_a_code_stays_as_it_was_printed_when_the_relays_change_until_it_is_relinked(office: Office) -> None:
     printed = await office.run("offer_create", label="tea", price_msat=5_000)
     office.relays_are(HERE)

@@ -26,7 +26,12 @@ def test_every_command_of_the_command_line_has_a_line_in_the_help() -> None:
         group, _, rest = row.words.partition(" ")
         assert bool(rest) == (group in GROUPS)
         assert bool(row.summary) == (bool(row.words) and not rest)
-    assert [row.words for row in rows_of("account")] == ["account create", "account list", "account fund"]
+    assert [row.words for row in rows_of("account")] == [
+        "account create",
+        "account list",
+        "account show",
+        "account fund",
+    ]
 
 
 def test_the_table_is_read_without_loading_the_commands() -> None:

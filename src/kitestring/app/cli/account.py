@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, msat, table
+from kitestring.app.cli.values import Sats, amount, facts, msat, short_key, table, when
 
 
 @click.group("account", cls=Group)
@@ -34,12 +36,38 @@ def list_(shell: Shell) -> None:
             found["account"],
             amount(found["available_msat"]),
             amount(found["pending_msat"]),
-            "OVERDRAWN" if found["overdrawn"] else "",
+            "OVERDRAWN" if found["overdrawn"] else _whose(found),
         )
         for found in result["accounts"]
     ]
     empty = "no sub-accounts; make one with: kitestring account create NAME"
     shell.show(result, table(rows, ("account", "available ", "held for payments ", "note")) if rows else empty)
+
+
+def _whose(found: dict[str, Any]) -> str:
+    """For an account that a key has opened for itself: which key, and when."""
+    return f"{short_key(found['npub'])} enrolled {when(found['created_at'])}" if found["npub"] else ""
+
+
+@command.command("show")
+@click.argument("name")
+@common
+def show(shell: Shell, name: str) -> None:
+    """Show the account NAME with its codes.
+
+    NAME is its name, or the key (npub1…) that has enrolled itself.
+    """
+    found = shell.read("account_show", {"account": name})
+    rows = [
+        ("account", found["account"]),
+        ("key", found["npub"] or ""),
+        ("enrolled" if found["npub"] else "made", when(found["created_at"])),
+        ("available", amount(found["available_msat"]) + (" (OVERDRAWN)" if found["overdrawn"] else "")),
+        ("held", amount(found["pending_msat"])),
+        *((f"offer {offer['label']}", offer["noffer"]) for offer in found["offers"]),
+        *((f"pointer {pointer['label']}", pointer["ndebit"]) for pointer in found["pointers"]),
+    ]
+    shell.show(found, facts(rows))
 
 
 @command.command("fund")

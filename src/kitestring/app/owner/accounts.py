@@ -10,14 +10,17 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Operate, Read
 from kitestring.app.owner.desk import Managing, Operating, Reading
-from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, plain_line
+from kitestring.app.owner.params import AmountMsat, Name, NameParams, NoParams, npub, plain_line, public_key
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.enrolments import account_id_of, enrolled_key, is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account
 from kitestring.base.money import Msat
 from kitestring.base.transactions import SaveAccount, Transfer
 
+#: The beginning of a public key as people see it.
+NPUB: Final = "npub1"
 _ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -43,27 +46,32 @@ async def account_create(desk: Managing, params: NameParams, _call: Call) -> Cha
 
 
 async def account_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
-    """List the sub-accounts and their balances."""
+    """List the sub-accounts and their balances, the owner's own first, then those of keys that have enrolled."""
     accounts = [found for found in await desk.store.accounts() if found.account_id != OWNER_ACCOUNT]
-    return {"accounts": [show_account(account) for account in sorted(accounts, key=lambda a: a.name)]}
+    return {"accounts": [show_account(account) for account in sorted(accounts, key=_place)]}
+
+
+def _place(account: Account) -> tuple[bool, int, str]:
+    is_foreign = is_enrolled(account.account_id)
+    return is_foreign, account.created_at if is_foreign else 0, account.name
 
 
 async def account_fund(desk: Operating, params: FundParams, call: Call) -> Change:
     """Give a sub-account some of the node's money. Nothing moves on the Lightning network."""
-    account = await need_account(desk, params.account)
+    account = await named_account(desk, params.account)
     if params.account == OWNER_ACCOUNT:
         raise KitestringError(Reason.MALFORMED, "the owner account is the node itself and needs no funding")
     transfer = Transfer(
         transfer_id=call.request_id,
         from_account=OWNER_ACCOUNT,
-        to_account=params.account,
+        to_account=account.account_id,
         amount_msat=Msat(params.amount_msat),
         note=plain_line(params.note),
         now=desk.clock.now(),
         view=await desk.node_view(),
     )
     available = account.available_msat + transfer.amount_msat
-    result = {"account": params.account, "amount_msat": params.amount_msat, "available_msat": int(available)}
+    result = {"account": account.account_id, "amount_msat": params.amount_msat, "available_msat": int(available)}
     return Change((transfer,), result)
 
 
@@ -80,13 +88,21 @@ async def need_account(desk: Reading, account_id: str) -> Account:
     return found
 
 
+async def named_account(desk: Reading, typed: str) -> Account:
+    """The account of that name, or of the enrolled key (npub1…) that was typed. Raises KitestringError."""
+    return await need_account(desk, account_id_of(public_key(typed)) if typed.lower().startswith(NPUB) else typed)
+
+
 def show_account(account: Account) -> Result:
+    """One account as JSON. ``npub`` is the key that has opened it by itself, None for one that the owner has made."""
+    key = enrolled_key(account)
     return {
         "account": account.account_id,
         "available_msat": int(account.available_msat),
         "pending_msat": int(account.pending_msat),
         "overdrawn": account.overdrawn,
         "created_at": account.created_at,
+        "npub": npub(key) if key else None,
     }
 
 

@@ -24,10 +24,11 @@ from kitestring.app.owner.params import (
     NoParams,
     npub,
     only,
+    plain_line,
     public_key,
 )
 from kitestring.app.service.execute import Result
-from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, Ruling, connection_id
+from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, Block, OwnersWord, Ruling, connection_id
 from kitestring.base.budgets import Budget, Period, per_period
 from kitestring.base.commands import DEBITS_WIRE, Connect, Debit, PayInvoice, thaw
 from kitestring.base.errors import KitestringError, Reason
@@ -85,6 +86,13 @@ class DenyParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     id: QuestionId
     version: SeenVersion | None = None
     block: bool = False
+    note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)] = ""
+
+
+class BlockParams(msgspec.Struct, forbid_unknown_fields=True):
+    """``key`` is a public key: npub1… or 64 hex digits."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
     note: Annotated[str, Meta(max_length=MAX_NOTE_CHARS)] = ""
 
 
@@ -325,6 +333,18 @@ async def blocked(desk: Reading, _params: NoParams, _call: Call) -> Result:
     return {"blocked": rows}
 
 
+async def block(desk: Managing, params: BlockParams, _call: Call) -> Change | Result:
+    """Refuse whatever a key asks for from now on.
+
+    What it has stays: connections, grants and accounts are ended by their own commands. By debits it takes nothing.
+    """
+    key, note = public_key(params.key), plain_line(params.note, "a note")
+    result = {"caller": key, "npub": npub(key)}
+    if any(one.caller == key for one in await desk.store.blocks()):
+        return {**result, "blocked": False}
+    return Change((SaveBlock(key, Block(key, desk.clock.now(), note)),), {**result, "blocked": True})
+
+
 async def unblock(desk: Managing, params: UnblockParams, _call: Call) -> Change | Result:
     """Let a blocked key ask again."""
     key = public_key(params.key)
@@ -339,5 +359,6 @@ COMMANDS: Final[Commands] = (
     Judge("approve", ApproveParams, approve),
     Judge("deny", DenyParams, deny),
     Read("blocked", NoParams, blocked),
+    Manage("block", BlockParams, block),
     Manage("unblock", UnblockParams, unblock),
 )

@@ -20,6 +20,7 @@ from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.approvals import DebitSession
 from kitestring.base.commands import DEBITS_WIRE, OWNER_ACCOUNT, Debit
+from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant, Sessions, Strangers
 from kitestring.base.money import MSAT_PER_SAT, Msat
@@ -135,8 +136,8 @@ async def debit_pointer_create(desk: Managing, params: PointerParams, call: Call
 
 
 async def debit_pointer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
-    """List the debit pointers with their codes."""
-    return {"pointers": [await show_pointer(desk, pointer) for pointer in await living_pointers(desk)]}
+    """List the debit pointers with their codes. Those of enrolled keys are shown with their accounts."""
+    return {"pointers": [await show_pointer(desk, pointer) for pointer in await _own_pointers(desk)]}
 
 
 async def debit_pointer_policy(desk: Managing, params: PolicyParams, call: Call) -> Change | Result:
@@ -279,6 +280,11 @@ async def living_pointers(desk: Reading) -> list[Grant]:
     return [grant for grant in await _living(desk) if not grant.caller]
 
 
+async def _own_pointers(desk: Reading) -> list[Grant]:
+    """Those without the pointers of enrolled keys, which take from their accounts."""
+    return [pointer for pointer in await living_pointers(desk) if not is_enrolled(pointer.account_id)]
+
+
 async def living_grants(desk: Reading) -> list[Grant]:
     """The grants of keys at pointers that were not revoked, the oldest first."""
     return [grant for grant in await _living(desk) if grant.caller]
@@ -300,7 +306,7 @@ async def need_pointer(desk: Reading, name: str) -> Grant:
 async def shown_ndebit(desk: Reading) -> str | None:
     """The code that this service shows where it shows only one: that of its first start as long as there is one, else
     the oldest. Dates alone do not say which was first: they are whole seconds, and clocks are set back."""
-    pointers = await living_pointers(desk)
+    pointers = await _own_pointers(desk)
     pointer = _find(pointers, FIRST_POINTER) or next(iter(pointers), None)
     return None if pointer is None else ndebit_of(desk, pointer)
 

@@ -16,6 +16,7 @@ from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import MIN_ID_CHARS, AmountMsat, Name, UnixTime, npub, only, plain_line, public_key
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import Debit
+from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat
@@ -47,11 +48,18 @@ class EditParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 async def debit_grants(desk: Reading, params: GrantsParams, _call: Call) -> Result:
-    """List what keys may take without asking: each grant with its budgets as they stand."""
+    """List what keys may take without asking: each grant with its budgets as they stand.
+
+    What enrolled keys take from their own accounts is no gift of the owner's: they are listed with their pointer alone.
+    """
     pointer_id = (await need_pointer(desk, params.pointer)).grant_id if params.pointer else ""
-    grants = [one for one in await living_grants(desk) if pointer_id in {"", one.pointer_id}]
+    grants = [one for one in await living_grants(desk) if _is_meant(one, pointer_id)]
     labels = {pointer.grant_id: pointer.name for pointer in await living_pointers(desk)}
     return {"grants": [await _shown(desk, grant, labels) for grant in grants]}
+
+
+def _is_meant(grant: Grant, pointer_id: str) -> bool:
+    return grant.pointer_id == pointer_id if pointer_id else not is_enrolled(grant.account_id)
 
 
 async def debit_show(desk: Reading, params: GrantName, _call: Call) -> Result:

@@ -20,6 +20,7 @@ from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import KeptRelay, old_relays, stored_kept_relays
 from kitestring.app.service.node_words import told
 from kitestring.app.service.relay_word import Carried
+from kitestring.base.enrolments import is_enrolled
 from kitestring.base.node import Backend, Finding, FindingState
 from kitestring.base.payments import State
 from kitestring.engine.left_behind import left_behind
@@ -32,6 +33,8 @@ MAX_ALARMS: Final = 10
 OFFERS: Final = "all offers and debit codes"
 #: The name of the findings about relays that the service has left.
 OLD_RELAY: Final = "old relay"
+#: The name of the finding about enrolment.
+ENROLL: Final = "enroll"
 _IDLE: Final = "is named by no link and no code any more: from the next start on it is not served"
 #: Lines about holders whose share is full.
 MAX_FULL: Final = 10
@@ -75,6 +78,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
                 *await how_it_is(desk.backend),
                 *await _lost_records(desk),
                 *await _left_behind(desk),
+                *await _enrolled(desk),
                 *desk.findings(),
                 *about_old_relays(old, kept),
             )
@@ -99,6 +103,20 @@ def about_old_relays(served: Collection[str], kept: Sequence[KeptRelay]) -> tupl
         *(Finding(OLD_RELAY, FindingState.INFO, one.why) for one in kept),
         *(Finding(OLD_RELAY, FindingState.INFO, f"{url} {_IDLE}") for url in idle),
     )
+
+
+async def _enrolled(desk: Asking) -> tuple[Finding, ...]:
+    """Tell whether strangers may open accounts here, and how many have one."""
+    terms = desk.config.enroll
+    number = sum(is_enrolled(account.account_id) for account in await desk.store.accounts())
+    if not terms.is_open:
+        closed = f"closed to new keys; {number} have an account"
+        return (Finding(ENROLL, FindingState.INFO, closed),) if number else ()
+    if number >= terms.max_accounts:
+        full = f"full, {number} accounts: raise enroll.max_accounts, or close it with enroll.mode off"
+        return (Finding(ENROLL, FindingState.WARN, full),)
+    words = f"open to strangers for {terms.difficulty} bits of work; {number} of {terms.max_accounts} have an account"
+    return (Finding(ENROLL, FindingState.INFO, words),)
 
 
 async def _questions(desk: Asking) -> Result:

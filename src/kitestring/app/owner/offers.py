@@ -16,6 +16,7 @@ from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, NoParams, pl
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.commands import OWNER_ACCOUNT, AskOffer
+from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import MSAT_PER_SAT, Msat
@@ -82,8 +83,8 @@ async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Chang
 
 
 async def offer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
-    """List the offers that can be paid."""
-    return {"offers": [show_offer(desk, offer) for offer in await open_offers(desk)]}
+    """List the offers that can be paid. Those of enrolled keys are shown with their accounts."""
+    return {"offers": [show_offer(desk, offer) for offer in await _own_offers(desk)]}
 
 
 async def offer_show(desk: Reading, params: OfferName, _call: Call) -> Result:
@@ -114,10 +115,15 @@ async def open_offers(desk: Reading) -> list[Offer]:
     return sorted(offers, key=lambda offer: (offer.created_at, offer.label))
 
 
+async def _own_offers(desk: Reading) -> list[Offer]:
+    """Those without the offers of enrolled keys, which pay others."""
+    return [offer for offer in await open_offers(desk) if not is_enrolled(offer.account_id)]
+
+
 async def shown_noffer(desk: Reading) -> str | None:
     """The code that this service shows where it shows only one: that of its first start as long as there is one, else
     the oldest. Dates alone do not say which was first: they are whole seconds, and clocks are set back."""
-    offers = await open_offers(desk)
+    offers = await _own_offers(desk)
     offer = next((one for one in offers if one.label == FIRST_OFFER), None) or next(iter(offers), None)
     return None if offer is None else noffer_of(desk, offer)
 

@@ -1,0 +1,40 @@
+"""One account as its owner sees it: whose it is, what it holds, and the codes by which it is paid and taken from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kitestring.app.owner.accounts import named_account, show_account
+from kitestring.app.owner.command import Call, Commands, Read
+from kitestring.app.owner.debit_pointers import living_pointers, ndebit_of
+from kitestring.app.owner.desk import Reading
+from kitestring.app.owner.offers import noffer_of, open_offers
+from kitestring.app.owner.params import Name
+from kitestring.app.service.execute import Result
+from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.errors import KitestringError, Reason
+
+
+class AccountParams(msgspec.Struct, forbid_unknown_fields=True):
+    """``account`` is the name of an account, or the key (npub1…) that has enrolled itself."""
+
+    account: Name
+
+
+async def account_show(desk: Reading, params: AccountParams, _call: Call) -> Result:
+    """Show one sub-account with its open offers and its debit pointers."""
+    account = await named_account(desk, params.account)
+    if account.account_id == OWNER_ACCOUNT:
+        raise KitestringError(Reason.MALFORMED, "the owner account is the node itself: see `kitestring balance`")
+    offers = [offer for offer in await open_offers(desk) if offer.account_id == account.account_id]
+    pointers = [pointer for pointer in await living_pointers(desk) if pointer.account_id == account.account_id]
+    return {
+        **show_account(account),
+        "offers": [{"offer_id": o.offer_id, "label": o.label, "noffer": noffer_of(desk, o)} for o in offers],
+        "pointers": [{"pointer_id": p.grant_id, "label": p.name, "ndebit": ndebit_of(desk, p)} for p in pointers],
+    }
+
+
+COMMANDS: Final[Commands] = (Read("account_show", AccountParams, account_show),)
