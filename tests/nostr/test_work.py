@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kitestring.nostr.event import sign_event, verify_event
-from kitestring.nostr.work import MAX_WORK_BITS, find_nonce, work_bits
+from kitestring.nostr.work import MAX_WORK_BITS, NONCES, NonceSearch, find_nonce, work_bits
 from tests.kit.clock import NOW
 from tests.kit.transport.relays import ALICE, BOB, note
 
@@ -43,6 +43,15 @@ def test_work_that_was_done_is_found_in_the_event(content: str) -> None:
     event = sign_event(ALICE, kind=21001, tags=tags, content=content, created_at=NOW)
     assert verify_event(event)
     assert (work_bits(event), event.id[:2]) == (8, "00")
+
+
+def test_a_search_in_parts_finds_what_a_search_at_once_finds_and_nothing_where_there_is_nothing() -> None:
+    where = (ALICE.public_hex, NOW, 21004, [["p", BOB.public_hex]], "x", 11)
+    found = find_nonce(*where)
+    number = int(found[1])
+    search = NonceSearch(*where)
+    parts = [search.look(high, 1) for high in range(number // NONCES + 1)]
+    assert parts == [None] * (number // NONCES) + [found]
 
 
 @pytest.mark.parametrize("bits", [-1, 0, MAX_WORK_BITS + 1])

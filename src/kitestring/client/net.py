@@ -22,8 +22,9 @@ class Waits:
     ``reach_s``: for a first relay while every attempt fails; ``connect_s``: while one is still being tried (Tor needs
     most of it). ``eose_s``: for a first relay to listen, and for each other one before it is sent the request all the
     same. ``info_s``: for a first relay's info event, or its word that it has none; ``others_s``: then for the others.
-    ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s``, ``offer_s`` and ``debit_s``: for the reply; a
-    payment's covers the search for a route, a debit's the time in which its owner is asked. ``unread_s``: for a better
+    ``publish_s``: for a relay to take the request. ``read_s``, ``pay_s``, ``offer_s``, ``debit_s`` and ``enroll_s``:
+    for the reply; a payment's covers the search for a route, a debit's the time in which its owner is asked, that of an
+    enrolment begins when its work is done. ``unread_s``: for a better
     one after one that cannot be read. ``lookup_pauses_s``: before each look at a payment whose reply is lost.
     ``recheck_s``: before the second look at a payment that the wallet has refused, in words that prove nothing, and of
     which it has no record yet.
@@ -39,6 +40,7 @@ class Waits:
     pay_s: float = 90.0
     offer_s: float = 30.0
     debit_s: float = 120.0
+    enroll_s: float = 30.0
     unread_s: float = 1.0
     lookup_pauses_s: tuple[float, ...] = (0.0, 2.0, 5.0, 10.0, 20.0)
     recheck_s: float = 3.0

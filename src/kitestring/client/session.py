@@ -26,7 +26,16 @@ from kitestring.transport.changes import Changes
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.encryption import shape
-from kitestring.wire.envelope import MAX_REPLY_BYTES, Expected, decrypt, is_reply, request_event, shared_secret
+from kitestring.wire.envelope import (
+    MAX_REPLY_BYTES,
+    Expected,
+    decrypt,
+    is_reply,
+    request_draft,
+    request_event,
+    shared_secret,
+)
+from kitestring.wire.grammar import Draft
 from kitestring.wire.reply_to import Cipher, Version
 
 T = TypeVar("T")
@@ -65,6 +74,11 @@ class Dialog:
         """To a service of debits. Raises CodecError when ``service`` is no public key."""
         return cls(key, service, "nip44", kinds.DEBIT, kinds.DEBIT, shared_secret(key, service, "nip44"))
 
+    @classmethod
+    def enroll(cls, key: SecretKey, service: str) -> Dialog:
+        """To a service that opens accounts. Raises CodecError when ``service`` is no public key."""
+        return cls(key, service, "nip44", kinds.ENROLL, kinds.ENROLL, shared_secret(key, service, "nip44"))
+
     def expected(self, request_id: str) -> Expected:
         """The replies to a request of this id; "" for those to any."""
         return Expected(self.reply_kind, self.service, self.key.public_hex, request_id)
@@ -94,6 +108,13 @@ class Dialog:
         if not work_bits:
             return self.request(plaintext, net)
         return await asyncio.to_thread(self.request, plaintext, net, None, work_bits)
+
+    def draft(self, plaintext: str, net: Net) -> Draft:
+        """A request before it is mined and signed. Raises CodecError when the text is too long."""
+        return request_draft(
+            kind=self.request_kind, service=self.service, plaintext=plaintext, cipher=self.cipher, shared=self.shared,
+            entropy=net.entropy, version=self.version,
+        )  # fmt: skip
 
 
 class NothingSentError(KitestringError):

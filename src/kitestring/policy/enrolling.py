@@ -31,8 +31,8 @@ class EnrollTerms:
         "enroll.difficulty",
         whole("bits", 0, MAX_DIFFICULTY),
         18,
-        "Proof of work (NIP-13) that a new account costs. Each bit more doubles it: 18 are about a quarter of a second "
-        "on one core, 22 some seconds. 0: none.",
+        "Proof of work (NIP-13) that a new account costs. Each bit more doubles it: 18 are some tenths of a second on "
+        "one core, 22 some seconds. 0: none.",
     )
     max_accounts: int = setting(
         "enroll.max_accounts",

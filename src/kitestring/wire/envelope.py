@@ -15,7 +15,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import MAX_OUTGOING_EVENT_BYTES, Event, encode_event, first_tag, sign_event, verify_event
 from kitestring.nostr.work import find_nonce
 from kitestring.wire.clink import CLINK_VERSION
-from kitestring.wire.grammar import Wire
+from kitestring.wire.grammar import Draft, Wire
 from kitestring.wire.reply_to import Cipher, ReplyTo, Version
 from kitestring.wire.text import MAX_PLAINTEXT_BYTES
 
@@ -96,8 +96,21 @@ def request_event(
     version: Version = "tagged",
 ) -> Event:
     """A signed request of a client: kind 23194 (NWC) or one of CLINK, which names its ``version`` unless that is the
-    one of 2024. ``expires_at`` is for NWC only. ``work_bits`` of
-    proof of work (NIP-13) take some 2 ** bits hashes, a second or two for 20 of them."""
+    one of 2024. ``expires_at`` is for NWC only. ``work_bits`` of proof of work (NIP-13) take some 2 ** bits hashes,
+    half a second or so for 20 of them."""
+    draft = request_draft(
+        kind=kind, service=service, plaintext=plaintext, cipher=cipher, shared=shared, entropy=entropy,
+        expires_at=expires_at, version=version,
+    )  # fmt: skip
+    nonce = find_nonce(key.public_hex, now, kind, draft.tags, draft.content, work_bits) if work_bits else None
+    return sign_draft(key, draft, now, entropy, nonce)
+
+
+def request_draft(
+    *, kind: int, service: str, plaintext: str, cipher: Cipher, shared: bytes, entropy: Entropy,
+    expires_at: int | None = None, version: Version = "tagged",
+) -> Draft:  # fmt: skip
+    """Such a request before it is signed, to be mined first."""
     tags = [["p", service]]
     if kind in kinds.CLINK:
         tags.extend([CLINK_VERSION] if version == "tagged" else [])
@@ -105,10 +118,13 @@ def request_event(
         tags.append(["encryption", "nip44_v2"])
     if expires_at is not None:
         tags.append(["expiration", str(expires_at)])
-    content = encrypt(plaintext, cipher, shared, entropy)
-    if work_bits:
-        tags.append(find_nonce(key.public_hex, now, kind, tags, content, work_bits))
-    return sign_event(key, kind=kind, tags=tags, content=content, created_at=now, aux=entropy(32))
+    return Draft(kind, tags, encrypt(plaintext, cipher, shared, entropy))
+
+
+def sign_draft(key: SecretKey, draft: Draft, now: int, entropy: Entropy, nonce: list[str] | None = None) -> Event:
+    """The event; ``nonce`` is the tag that was mined for it and for this time."""
+    tags = draft.tags if nonce is None else [*draft.tags, nonce]
+    return sign_event(key, kind=draft.kind, tags=tags, content=draft.content, created_at=now, aux=entropy(32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,14 @@ Answers = Callable[[Request], Answer]
 
 
 class Debtor:
-    """Answers debit requests for ``key`` at ``url`` with what ``answers`` returns, as Lightning.Pub does: without a
-    version tag. ``requests`` are all that it was asked, ``events`` also those that came again."""
+    """Answers requests (for debits, unless it is of another ``kind``) to ``key`` at ``url`` with what ``answers``
+    returns, as Lightning.Pub does: without a version tag. ``requests`` are all that it was asked, ``events`` also those
+    that came again."""
 
-    def __init__(self, url: str, answers: Answers, clock: StandingClock = CLOCK, key: SecretKey = SERVICE) -> None:
+    def __init__(
+        self, url: str, answers: Answers, clock: StandingClock = CLOCK, key: SecretKey = SERVICE,
+        kind: int = kinds.DEBIT,
+    ) -> None:  # fmt: skip
         self.answers = answers
         self.url = url
         self.requests: list[Request] = []
@@ -37,6 +41,7 @@ class Debtor:
         self.news = asyncio.Event()
         self.key = key
         self._clock = clock
+        self._kind = kind
         self._pool = RelayPool((url,), clock=clock, entropy=entropy)
 
     @property
@@ -46,7 +51,7 @@ class Debtor:
 
     async def __aenter__(self) -> Debtor:
         await self._pool.start()
-        wanted = Filter(kinds={kinds.DEBIT}, tags={"p": {self.key.public_hex}})
+        wanted = Filter(kinds={self._kind}, tags={"p": {self.key.public_hex}})
         standing = self._pool.subscribe("debtor", lambda _: (wanted,), self._hear)
         assert await standing.wait_eose()
         return self

@@ -30,7 +30,7 @@ TWENTY_ONE = sat(21)
 #: Short where a test waits until the end, long where an answer comes.
 IMPATIENT = Waits(
     reach_s=1, connect_s=1, eose_s=0.2, publish_s=1, info_s=0.2, read_s=0.3, pay_s=0.2, offer_s=0.3, debit_s=0.3,
-    others_s=0.1, unread_s=0.1, lookup_pauses_s=(0, 0.05), recheck_s=0.05,
+    enroll_s=0.3, others_s=0.1, unread_s=0.1, lookup_pauses_s=(0, 0.05), recheck_s=0.05,
 )  # fmt: skip
 PATIENT = Waits(pay_s=10, lookup_pauses_s=(0, 0.05), recheck_s=0.05)
 

@@ -100,7 +100,7 @@ async def open_debit(
                 Reason.MALFORMED, "--encryption is that of a wallet connection: name it with --wallet"
             )
         till = ServiceTill(shell) if paid else None
-        yield DebitClient(ndebit, lambda: till, _net(shell), config.data_dir)
+        yield DebitClient(ndebit, lambda: till, client_net(shell), config.data_dir)
         return
     from kitestring.app.cli.wallet import read_secret
     from kitestring.sdk.wallet import Wallet
@@ -119,14 +119,15 @@ async def open_debit(
         yield source.debit(ndebit)
 
 
-def _net(shell: Shell) -> Net:
+def client_net(shell: Shell, *relays: str) -> Net:
+    """The way to the services of others; ``relays`` are dialled wherever they are, as the caller has named them."""
     from kitestring.client.net import Net
     from kitestring.transport.clock import SystemClock
 
     config = shell.config
-    relays = shell.own_relays()
+    own = (*shell.own_relays(), *relays)
     return Net(
-        SystemClock(), secrets.token_bytes, config.proxies, own_relays=relays, allow_private=config.allow_private_relays
+        SystemClock(), secrets.token_bytes, config.proxies, own_relays=own, allow_private=config.allow_private_relays
     )
 
 

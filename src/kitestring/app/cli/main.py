@@ -28,6 +28,7 @@ _BEFORE: Final[Mapping[str, str]] = {
 }
 _AFTER: Final[Mapping[str, str]] = {
     "receive": "Make a link by which anybody can pay a wallet.",
+    "enroll": "Open an account of your own at a service.",
     "watch": "Show what a wallet pays and receives as it happens.",
     "call": "Ask a wallet for a method that no other command has.",
     "rate": "Show what a currency is worth, and who says so.",
