@@ -15,14 +15,15 @@ from msgspec.structs import replace
 from kitestring.backend.nostr.abilities import CAPABILITIES
 from kitestring.base.approvals import DebitSession, Ruling
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import MIN_HOLD_BLOCKS
+from kitestring.base.commands import DEBITS_WIRE, MIN_HOLD_BLOCKS
+from kitestring.base.enrolments import enrolled_key, is_enrolled
 from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.node import InvoiceOrder
 from kitestring.base.payments import State
 from kitestring.base.transactions import SaveOffer, SaveSession
-from kitestring.codec import bolt11
+from kitestring.codec import bolt11, pointers
 from kitestring.codec.uri import NwcUri, encode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
@@ -31,7 +32,7 @@ from kitestring.nostr.event import encode_event, sign_event
 from tests.kit.app.client import POINTER, App
 from tests.kit.app.relay import URL
 from tests.kit.engine.node import Script
-from tests.prove.stage import AMOUNT, FEE, FUNDED, GUEST, KNOWN, Flow, Play, Stage, command
+from tests.prove.stage import AMOUNT, FEE, FUNDED, GUEST, KNOWN, NEWCOMER, Flow, Play, Stage, command
 
 LONG_S: Final = 400.0
 #: Whose zaps the offer takes.
@@ -431,6 +432,51 @@ async def _shows_a_session(stage: Stage) -> None:
     await stage.told("again")
 
 
+# ---------------------------------------------------------------- enrolment
+
+#: A stranger's request that died with a service is to be asked anew: so often.
+ASKS: Final = 4
+#: Seconds after which what a newcomer asks for is not taken for what it asked for as a stranger.
+SETTLED_IN_S: Final = 40.0
+
+
+async def _enrolls(stage: Stage) -> Any:
+    """The codes of an account, however often they have to be asked for."""
+    newcomer = stage.service.newcomer(NEWCOMER)
+    for number in range(ASKS):
+        name = f"enroll {number}"
+        stage.ask(name, newcomer, newcomer.request)
+        if (await stage.told(name))["res"] == "ok":
+            return await stage.told(name)
+    raise AssertionError("nobody was let in")
+
+
+async def _enrolls_and_takes(stage: Stage) -> None:
+    """Opened, paid over its offer, and taken from by its own key without anybody's word."""
+    codes = await _enrolls(stage)
+    await stage.house.clocks.service.sleep(SETTLED_IN_S)
+    noffer, ndebit = pointers.decode(codes["noffer"]), pointers.decode(codes["ndebit"])
+    assert isinstance(noffer, pointers.Noffer)
+    assert isinstance(ndebit, pointers.Ndebit)
+    payer, text = stage.service.stranger(), json.dumps({"offer": noffer.offer, "amount_sats": 3 * AMOUNT // 1_000})
+    stage.ask("offer", payer, lambda: payer.signed(text))
+    stage.paid_in("in", str((await stage.told("offer"))["bolt11"]))
+    await stage.told("offer", 2)
+    stage.debit("debit", stage.bill("bill", Script(settles_after_s=1)), NEWCOMER, pointer=ndebit.pointer)
+    await stage.told("debit")
+
+
+async def _enrolled_once(stage: Stage) -> None:
+    """One account, and everybody was told the same codes of it."""
+    told = [reply for name in stage.asked if name.startswith("enroll") for reply in stage.answers(name)]
+    codes = {json.dumps(reply) for reply in told if reply["res"] == "ok"}
+    assert len(codes) == 1, codes
+    store = stage.service.store
+    (account,) = [one for one in await store.accounts() if is_enrolled(one.account_id)]
+    assert len(await store.grants_of(DEBITS_WIRE, enrolled_key(account))) == 1
+    assert account.available_msat in {0, 3 * AMOUNT + COST}, account
+
+
 # ---------------------------------------------------------------- hold invoices
 
 #: A hash is good once, also where a crash has kept its invoice from being stored: so often another one is taken.
@@ -613,5 +659,7 @@ FLOWS: Final = (
         "hold inside, cancelled",
         _holds_inside_and_cancels, {}, {"pay": "PAYMENT_FAILED", "cancel": "ok"}, check=_holds_nothing,
     ),
+    Flow("enroll", _enrolls, check=_enrolled_once),
+    Flow("enroll and take", _enrolls_and_takes, {}, {"debit": "ok"}, ("bill",), check=_enrolled_once),
 )  # fmt: skip
 BY_NAME: Final = {flow.name: flow for flow in FLOWS}

@@ -52,11 +52,12 @@ from kitestring.transport import border, dates, guard
 from kitestring.wire import beacon as beacons
 from kitestring.wire.ask import debits as ask_debits
 from kitestring.wire.ask import hints
+from kitestring.wire.ask import enroll as ask_enroll
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.serve import debits, offers
+from kitestring.wire.serve import debits, enroll, offers
 from kitestring.wire.serve.nwc import requests as nwc
 from kitestring.wire.text import clean_description
 from kitestring.wire.zaps import read_zap_request
@@ -355,6 +356,8 @@ PARSERS: Final = (
         _hints,
     ),
     Parser("addresses", _text(address.decode), _these("Bob+tea@Pay.Example:8443", f"a@{'b' * 56}.onion")),
+    Parser("enroll requests", _wire(enroll.read, kinds.ENROLL, "enroll"), _these({}, {"name": "Bob"}), _REFUSED),
+    Parser("enroll replies", _text(ask_enroll.decode_reply), _of("clink_payloads.json")),
     Parser("debit replies", _text(ask_debits.decode_reply), _of("clink_payloads.json", "lightning_pub_debits.json")),
     Parser("contents of beacons", _text(beacon.decode_content), _these(_BEACON)),
     Parser("beacons", _of_event(beacons.read_beacon), _beacons),

@@ -14,8 +14,9 @@ from kitestring.app.home.config import NwcSettings
 from kitestring.base.errors import KitestringError
 from kitestring.codec import bolt11
 from kitestring.nostr.event import Event
+from kitestring.policy.enrolling import EnrollTerms
 from tests.kit.app import hearing
-from tests.kit.app.client import App, Peer, Requestor, debit_code
+from tests.kit.app.client import WORK_BITS, App, Peer, Requestor, debit_code
 from tests.kit.app.house import MONEY, House, Service
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import Script
@@ -32,6 +33,8 @@ REST_S = 700.0
 EARLY = 11
 #: Requestors of debits: one that has a grant, and one that nobody knows.
 KNOWN, GUEST = 21, 22
+#: Somebody who enrolls.
+NEWCOMER = 23
 #: Methods whose answers prove a payment.
 PAYING = ("pay_invoice", "pay_keysend", "multi_pay_invoice", "multi_pay_keysend")
 #: A wait in a flow is never longer, in virtual seconds.
@@ -183,7 +186,7 @@ async def run(
 
     Raises AssertionError, with the flow and the points in it, where anything is not as the row says.
     """
-    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True), connection_requests=True))
+    stage = Stage(_house(root))
     if plant is not None:
         plant(stage.house)
     labels: list[str] = []
@@ -210,13 +213,19 @@ async def run(
 
 async def points(flow: Flow, root: Path) -> list[str]:
     """The labels of all points that the flow crosses when nobody kills it."""
-    stage = Stage(House(root, nwc=NwcSettings(legacy_methods=True), connection_requests=True))
+    stage = Stage(_house(root))
     async with stage.house.service() as stage.service:
         await _prepare(stage)
         await flow.prepare(stage)
     crossings = Crossings()
     assert not await _life(stage, flow, crossings)
     return crossings.labels
+
+
+def _house(root: Path) -> House:
+    """Everything that is off by itself is on."""
+    terms = EnrollTerms("open", WORK_BITS)
+    return House(root, nwc=NwcSettings(legacy_methods=True), connection_requests=True, enroll=terms)
 
 
 async def _prepare(stage: Stage) -> None:

@@ -15,6 +15,8 @@ from tests.kit.app.relay import KeepingRelay
 
 #: The byte that the key of a stranger is made of.
 STRANGER = 13
+#: The proof of work that an account costs where strangers may enroll in tests.
+WORK_BITS = 4
 #: The pointer of debits that a house has, if it has one.
 POINTER = "till"
 
@@ -30,11 +32,12 @@ class Peer:
         self._relay, self._clock, self._entropy = relay, clock, entropy
         self._shared = shared_secret(self.key, self.service, "nip44")
 
-    def signed(self, plaintext: str, *, expires_at: int | None = None) -> Event:
+    def signed(self, plaintext: str, *, expires_at: int | None = None, work_bits: int = 0) -> Event:
         """A request that nobody has seen yet."""
         return request_event(
             self.key, kind=self.kind, service=self.service, cipher="nip44", shared=self._shared, plaintext=plaintext,
             entropy=self._entropy, now=self._clock.now(), expires_at=expires_at,
+            work_bits=work_bits,
         )  # fmt: skip
 
     def publish(self, event: Event) -> Event:
@@ -74,6 +77,16 @@ class Stranger(Peer):
         event = self.publish(self.signed(json.dumps({"offer": offer_id, "amount_sats": amount_sats})))
         answer = await self.first(event)
         return event, str(answer["bolt11"])
+
+
+class Newcomer(Peer):
+    """Asks the service for an account."""
+
+    kind = answer_kind = kinds.ENROLL
+
+    def request(self) -> Event:
+        """A signed request with as much work as a house asks for, that nobody has seen yet."""
+        return self.signed("{}", work_bits=WORK_BITS)
 
 
 class Requestor(Peer):

@@ -45,7 +45,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.audit.node import books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.app.client import POINTER, STRANGER, App, Requestor, Stranger
+from tests.kit.app.client import POINTER, STRANGER, App, Newcomer, Requestor, Stranger
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
 from tests.kit.clock import Clocks
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
@@ -278,6 +278,13 @@ class Service:
         """Somebody who has no connection; another one for another number below 256."""
         house = self.house
         return Stranger(
+            SecretKey(bytes([number]) * 32), self.core.desk.service_id, house.relay, house.clocks.app, house.entropy
+        )
+
+    def newcomer(self, number: int) -> Newcomer:
+        """Somebody who enrolls; another one for another number below 256."""
+        house = self.house
+        return Newcomer(
             SecretKey(bytes([number]) * 32), self.core.desk.service_id, house.relay, house.clocks.app, house.entropy
         )
 
