@@ -51,8 +51,8 @@ from kitestring.nostr.relay import ClientConversation, ServerConversation
 from kitestring.transport import border, dates, guard
 from kitestring.wire import beacon as beacons
 from kitestring.wire.ask import debits as ask_debits
-from kitestring.wire.ask import hints
 from kitestring.wire.ask import enroll as ask_enroll
+from kitestring.wire.ask import hints
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts

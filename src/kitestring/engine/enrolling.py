@@ -67,13 +67,11 @@ class Enrolling:
     async def _known(self, key: str) -> Enrolled | Refused | None:
         """The codes of a key's account; a refusal where the owner has ended one of them, None where there is none."""
         store = self._context.store
-        account = await store.account(account_id_of(key))
-        if account is None:
+        if await store.account(account_id_of(key)) is None:
             return None
         offer = await store.offer(self._id("offer", key))
         pointer = await store.grant(self._id("pointer", key))
-        is_whole = offer is not None and offer.state is OfferState.OPEN
-        if account.name != key or offer is None or not is_whole or pointer is None or pointer.revoked_at is not None:
+        if offer is None or offer.state is not OfferState.OPEN or pointer is None or pointer.revoked_at is not None:
             return _ENDED
         return _codes(offer, pointer)
 

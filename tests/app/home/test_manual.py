@@ -104,7 +104,8 @@ def test_every_setting_is_read_from_the_line_that_was_written_for_it(key: str, d
 def test_every_line_of_the_written_file_is_a_default() -> None:
     text = commented_toml()
     assert tomllib.loads(text).keys() == {
-        "relay", "nip69", "nwc", "limits", "fees", "payments", "enroll", "rates", "beacon", "budgets", "ledger", "network",
+        "relay", "nip69", "nwc", "limits", "fees", "payments", "enroll", "rates", "beacon", "budgets", "ledger",
+        "network",
     }  # fmt: skip
     for file in (text, opened(text)):
         config = read(file)

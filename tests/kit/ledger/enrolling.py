@@ -15,8 +15,8 @@ NEWCOMER = "ec" * 32
 
 
 def enrolment(key: str = NEWCOMER, at: int = NOW) -> Enrolment:
-    """Ids here begin with the key: the ledger does not know where they come from."""
-    account_id, offer_id, pointer_id = account_id_of(key), f"0f{key[:30]}", f"d0{key[:30]}"
+    """Ids here have the end of the key in them: the ledger does not know where they come from."""
+    account_id, offer_id, pointer_id = account_id_of(key), f"0f{key[-30:]}", f"d0{key[-30:]}"
     pointer = Grant(
         grant_id=pointer_id, name=account_id, wire="debits", account_id=account_id, service_pubkey="5e" * 32,
         methods=frozenset({"pay_invoice"}), relays=("wss://relay.example",), pointer_id=pointer_id, created_at=at,
@@ -25,7 +25,7 @@ def enrolment(key: str = NEWCOMER, at: int = NOW) -> Enrolment:
         Account(account_id=account_id, name=key, created_at=at),
         Offer(offer_id=offer_id, label=LABEL + offer_id[:8], account_id=account_id, created_at=at),
         pointer,
-        replace(pointer, grant_id=f"90{key[:30]}", caller=key, service_pubkey="", relays=()),
+        replace(pointer, grant_id=f"90{key[-30:]}", caller=key, service_pubkey="", relays=()),
     )
 
 

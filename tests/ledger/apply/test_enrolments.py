@@ -46,6 +46,16 @@ async def test_the_same_request_gets_its_answer_again_and_another_one_of_the_key
     assert await rows(store) == before
 
 
+async def test_a_second_key_of_the_same_beginning_does_not_get_the_account_of_the_first(store: Store) -> None:
+    await store.apply(enroll())
+    before = await rows(store)
+    assert await store.apply(enroll(NEWCOMER[:32] + "0b" * 16, "twin")) == Stale()
+    account = await store.account(account_id_of(NEWCOMER))
+    assert account is not None
+    assert account.name == NEWCOMER
+    assert await rows(store) == before
+
+
 async def test_many_requests_of_one_key_at_once_make_one_account(store: Store) -> None:
     answers = await asyncio.gather(*(store.apply(enroll(name=f"at once {number}")) for number in range(50)))
     assert Counter(map(type, answers)) == {Claimed: 1, Stale: 49}
