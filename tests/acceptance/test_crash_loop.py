@@ -22,7 +22,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.ledger.audit.checks import audit
-from tests.kit.app.process import FORGETFUL, GENEROUS, PATIENCE_S, Service, Wallet, relay, requestor, wallet
+from tests.kit.app.process import FORGETFUL, GENEROUS, PATIENCE_S, Service, Wallet, newcomer, relay, requestor, wallet
 from tests.kit.ledger.under_way import UNDER_WAY, under_way
 from tests.kit.waiting import until
 
@@ -64,8 +64,13 @@ TAKERS = 3
 STRANGERS = 50
 #: Seconds between two looks of the owner at who asks.
 LOOK_S = 0.1
+#: Keys that open an account of their own, one after the other, and the work of each.
+NEWCOMERS = 60
+WORK_BITS = 6
 #: The code of a debit that was not carried out and is to be asked for anew.
 ASK_ANEW = 3
+
+ENROLLING = f'[enroll]\nmode = "open"\ndifficulty = {WORK_BITS}\naccounts_per_min = 1000\n'
 
 #: What the feed has told the consumer that tells apps of their payments, and what it has put into the outbox.
 TO_BE_TOLD = (
@@ -100,6 +105,7 @@ class Traffic:
     several: dict[str, dict[str, str]] = field(
         default_factory=dict
     )  # request id → by part the payment hash, or the key
+    enrolled: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # key → what it was told of its account
     waiting: dict[str, Wallet] = field(default_factory=dict)
     open: asyncio.Event = field(default_factory=asyncio.Event)  # nobody asks anew while the service is down
     late: list[asyncio.Task[Any]] = field(default_factory=list)
@@ -226,6 +232,19 @@ class Traffic:
                 self.takers.append(stranger)
                 await self.take(stranger, pointer)
 
+    async def newcomers(self, pubkey: str, relay_url: str) -> None:
+        """One key after the other opens its account, asking anew as often as it takes, and then once more."""
+        for _ in range(NEWCOMERS):
+            if self.stopping:
+                return
+            async with newcomer(pubkey, relay_url) as client:
+                told = self.enrolled.setdefault(client.key.public_hex, [])
+                while len([one for one in told if one["res"] == "ok"]) < 2 and not self.stopping:
+                    await self.open.wait()
+                    request_id = await client.enroll(WORK_BITS)
+                    await self.finish(client, request_id)
+                    told += client.replies[request_id]
+
     async def _ask_for_one(self, client: Wallet) -> str:
         request_id = await client.send("make_invoice", amount=21_000)
         self.made.add(request_id)
@@ -315,7 +334,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
     hits = lost = 0
     cut: Counter[str] = Counter()
     async with relay(FORGETFUL) as hub:
-        service = Service(tmp_path / "home", hub.url, NODE, f"{GENEROUS}[nwc]\nlegacy_methods = true\n")
+        service = Service(tmp_path / "home", hub.url, NODE, f"{GENEROUS}[nwc]\nlegacy_methods = true\n{ENROLLING}")
         card = await service.start()
         with World(service.home.sandbox_db) as world:
             traffic = Traffic(lambda: world.invoice(Msat(chance.randrange(1_000, 50_000))))
@@ -336,6 +355,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
                 flows += [asyncio.create_task(traffic.sends(client, world)) for client in senders]
                 flows += [asyncio.create_task(traffic.asks_for_several(client, world)) for client in bundlers]
                 flows.append(asyncio.create_task(traffic.strangers_ask(card["service_pubkey"], hub.url, pointer)))
+                flows.append(asyncio.create_task(traffic.newcomers(card["service_pubkey"], hub.url)))
                 owner = asyncio.create_task(_decides(service))
                 for _ in range(KILLS):
                     traffic.open.set()
@@ -357,6 +377,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
             _check_every_debit(traffic)
             _check_the_nodes_own_list(traffic, world, service)
             _check_every_notification(traffic, service)
+            _check_every_enrolment(traffic, service)
             _check_what_was_held(traffic, holders, world, service)
             _check_what_was_sent(traffic, senders, bundlers, world)
     assert audit(service.home.ledger, card["service_pubkey"]) == []
@@ -366,7 +387,8 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
         print(  # noqa: T201 - the figures of the run
             f"\n{KILLS} kills, {hits} with a claimed unanswered payment; {len(traffic.paid)} payments and"
             f" {len(traffic.made)} invoices asked, {len(_paid_debits(traffic))} of {len(traffic.debits)} debits paid,"
-            f" {len(traffic.takers) - TAKERS} strangers asked; {len(traffic.taken)} held payments settled and"
+            f" {len(traffic.takers) - TAKERS} strangers asked, {len(traffic.enrolled)} keys enrolled;"
+            f" {len(traffic.taken)} held payments settled and"
             f" {len(traffic.given_back)} cancelled; {len(traffic.sent)} keysends and {len(traffic.several)}"
             f" bundles asked; in the middle of a {in_the_middle}; {lost} requests sent again,"
             " because nobody had claimed them;"
@@ -404,6 +426,19 @@ def _check_every_debit(traffic: Traffic) -> None:
             else:
                 assert found[0]["code"] == ASK_ANEW, found[0]
     assert len(_paid_debits(traffic)) > KILLS // 2
+
+
+def _check_every_enrolment(traffic: Traffic, service: Service) -> None:
+    """Each key has one account, or none if it was never told of one, and was always told the same."""
+    there = {name for (name,) in service.read("SELECT name FROM accounts WHERE account_id LIKE 'enrolled:%'")}
+    for key, told in traffic.enrolled.items():
+        codes = [one for one in told if one["res"] == "ok"]
+        assert all(one == codes[0] for one in codes), "one key, two accounts"
+        assert key in there or not codes
+        assert {one["code"] for one in told if one["res"] == "GFY"} <= {ASK_ANEW}
+    assert there <= set(traffic.enrolled)
+    assert len(service.read("SELECT 1 FROM grants WHERE caller = '' AND name LIKE 'enrolled:%'")) == len(there)
+    assert len(there) > NEWCOMERS // 2
 
 
 def _check_what_was_held(traffic: Traffic, holders: list[Wallet], world: World, service: Service) -> None:

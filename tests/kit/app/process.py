@@ -148,10 +148,15 @@ class Wallet:
         """Ask a pointer for a payment; the request's id."""
         return await self._publish(kinds.DEBIT, {"bolt11": bolt11, "pointer": pointer}, "nip44")
 
-    async def _publish(self, kind: int, members: dict[str, Any], cipher: Cipher) -> str:
+    async def enroll(self, work_bits: int) -> str:
+        """Ask for an account; the request's id."""
+        return await self._publish(kinds.ENROLL, {}, "nip44", work_bits)
+
+    async def _publish(self, kind: int, members: dict[str, Any], cipher: Cipher, work_bits: int = 0) -> str:
         event = request_event(
             self.key, kind=kind, service=self.peer, plaintext=json.dumps(members), cipher=cipher,
             shared=shared_secret(self.key, self.peer, cipher), entropy=os.urandom, now=int(time.time()),
+            work_bits=work_bits,
         )  # fmt: skip
         self.requests[event.id] = event
         await self.send_again(event.id)
@@ -189,6 +194,13 @@ async def wallet(uri: str) -> AsyncIterator[Wallet]:
 async def requestor(service_pubkey: str, relay_url: str) -> AsyncIterator[Wallet]:
     """Somebody with a fresh key who asks for debits."""
     async with _peer(SecretKey.generate(os.urandom), service_pubkey, relay_url, kinds.DEBIT) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def newcomer(service_pubkey: str, relay_url: str) -> AsyncIterator[Wallet]:
+    """Somebody with a fresh key who asks for an account."""
+    async with _peer(SecretKey.generate(os.urandom), service_pubkey, relay_url, kinds.ENROLL) as opened:
         yield opened
 
 
