@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kitestring.base.errors import Exit, KitestringError, Reason
-from kitestring.client.enroll import USUAL_BITS, Account, Service, enroll, read_service
+from kitestring.client.enroll import USUAL_BITS, AccountService, OpenedAccount, enroll, read_service
 from kitestring.client.net import Waits
 from kitestring.codec import nip19, pointers
 from kitestring.codec.nip19 import Profile, PublicKey
@@ -55,8 +55,8 @@ async def at_service(answers: Answers) -> AsyncIterator[Debtor]:
         yield service
 
 
-async def enrolled(service: Debtor, waits: Waits = PATIENT, **how: Any) -> Account:
-    place = Service(service.key.public_hex, (service.url,))
+async def enrolled(service: Debtor, waits: Waits = PATIENT, **how: Any) -> OpenedAccount:
+    place = AccountService(service.key.public_hex, (service.url,))
     return await enroll(place, CLIENT, net(waits, service.url), **how)
 
 
@@ -76,7 +76,7 @@ def work(request: Request) -> int:
 @pytest.mark.parametrize("case", ["ok", "ok-early-draft"])
 async def test_an_account_without_work_is_told_at_once_in_either_form(case: str) -> None:
     async with at_service(always(CASES[case])) as service:
-        assert await enrolled(service) == Account(*CODES, work_bits=0)
+        assert await enrolled(service) == OpenedAccount(*CODES, work_bits=0)
         (request,) = service.requests
     assert (request.members, request.event.kind) == ({}, 21_004)
     assert request.event.tags == [["p", SERVICE.public_hex], ["clink_version", "1"]]
@@ -85,7 +85,7 @@ async def test_an_account_without_work_is_told_at_once_in_either_form(case: str)
 @pytest.mark.parametrize("code", [5, 4], ids=["as it is", "as it was in early drafts"])
 async def test_work_that_is_asked_for_is_done_once_and_shown(code: int) -> None:
     async with at_service(in_turn([wants(9, code), OK])) as service:
-        assert await enrolled(service) == Account(*CODES, work_bits=9)
+        assert await enrolled(service) == OpenedAccount(*CODES, work_bits=9)
         assert [work(request) for request in service.requests] == [0, 9]
         assert len({request.event.pubkey for request in service.requests}) == 1
 
@@ -174,14 +174,14 @@ async def test_answers_that_do_not_count_do_not_end_the_wait() -> None:
         ]
 
     async with hostile_relay(says) as relay:
-        place = Service(SERVICE.public_hex, (relay.url,))
+        place = AccountService(SERVICE.public_hex, (relay.url,))
         assert (await enroll(place, CLIENT, net(PATIENT, relay.url))).noffer == OK["noffer"]
         assert len(relay.requests) == 1
 
 
 async def test_a_strangers_relay_on_this_machine_is_not_dialled() -> None:
     with pytest.raises(KitestringError) as caught:
-        await enroll(Service(SERVICE.public_hex, ("ws://127.0.0.1:1",)), CLIENT, net(IMPATIENT))
+        await enroll(AccountService(SERVICE.public_hex, ("ws://127.0.0.1:1",)), CLIENT, net(IMPATIENT))
     assert caught.value.reason is Reason.NOT_PERMITTED
 
 
@@ -200,7 +200,7 @@ async def test_a_strangers_relay_on_this_machine_is_not_dialled() -> None:
     ],
 )
 def test_a_service_is_named_by_what_it_publishes(text: str, relays: tuple[str, ...]) -> None:
-    assert read_service(text, relays) == Service(SERVICE.public_hex, (URL,))
+    assert read_service(text, relays) == AccountService(SERVICE.public_hex, (URL,))
 
 
 def test_relays_that_are_named_stand_before_those_in_the_code_and_four_are_asked() -> None:
@@ -229,5 +229,5 @@ def test_what_names_no_service_is_refused_with_a_sentence(text: str, words: str)
 
 async def test_a_key_that_is_none_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(KitestringError) as caught:
-        await enroll(Service("ff" * 32, (URL,)), CLIENT, net(IMPATIENT))
+        await enroll(AccountService("ff" * 32, (URL,)), CLIENT, net(IMPATIENT))
     assert caught.value.reason is Reason.MALFORMED

@@ -29,7 +29,7 @@ USUAL_BITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class AccountService:
     """A service and where it is found. ``left_out`` are texts in its code that stand in place of a relay."""
 
     pubkey: str
@@ -38,7 +38,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OpenedAccount:
     """The codes of our account, as the service wrote them ("" where it gave none), and the proof of work (bits) that it
     has cost."""
 
@@ -56,7 +56,7 @@ class _Asked:
     trouble: str = ""
 
 
-def read_service(text: str, relays: Sequence[str] = ()) -> Service:
+def read_service(text: str, relays: Sequence[str] = ()) -> AccountService:
     """The service of a pasted ``nprofile``, ``npub`` or ``noffer``; ``relays`` are asked before those that it names.
     Raises KitestringError."""
     try:
@@ -70,32 +70,32 @@ def read_service(text: str, relays: Sequence[str] = ()) -> Service:
         raise KitestringError(
             Reason.MALFORMED, "this names no relay of the service: name one with --relay, such as wss://relay.example"
         )
-    return Service(found.pubkey, named, (*found.left_out, *left_out))
+    return AccountService(found.pubkey, named, (*found.left_out, *left_out))
 
 
-def _read(target: Target, bare: str) -> Service:
+def _read(target: Target, bare: str) -> AccountService:
     if target is Target.PUBKEY:
-        return Service(bare)
+        return AccountService(bare)
     if target is Target.NOFFER:
         offer = pointers.decode(bare)
         assert isinstance(offer, Noffer)  # noqa: S101 - it begins so
-        return Service(offer.pubkey, offer.relays, offer.left_out)
+        return AccountService(offer.pubkey, offer.relays, offer.left_out)
     if target in {Target.NPROFILE, Target.NPUB}:
         entity = nip19.decode(bare)
         assert isinstance(entity, nip19.Profile | nip19.PublicKey)  # noqa: S101 - it begins so
-        return Service(entity.pubkey, entity.relays if isinstance(entity, nip19.Profile) else ())
+        return AccountService(entity.pubkey, entity.relays if isinstance(entity, nip19.Profile) else ())
     raise CodecError("name it by an nprofile1…, npub1… or noffer1… text")
 
 
 async def enroll(
-    service: Service,
+    service: AccountService,
     key: SecretKey,
     net: Net,
     *,
     known_bits: int = 0,
     wait_s: float | None = None,
     mining: Mining | None = None,
-) -> Account:
+) -> OpenedAccount:
     """Open the account of ``key``, or hear its codes again: the same key has the same account for ever.
 
     Asked first without work, unless the service is known to want ``known_bits`` (its beacon says so); then at most once
@@ -116,10 +116,10 @@ async def enroll(
             asked = await _ask(pool, dialog, await _request(dialog, net, bits, mining), net, wait_s)
     if not isinstance(asked.reply, EnrollOk):
         raise _failure(asked)
-    return Account(asked.reply.noffer, asked.reply.ndebit, asked.reply.nmanage, bits)
+    return OpenedAccount(asked.reply.noffer, asked.reply.ndebit, asked.reply.nmanage, bits)
 
 
-def _dialog(key: SecretKey, service: Service) -> Dialog:
+def _dialog(key: SecretKey, service: AccountService) -> Dialog:
     try:
         return Dialog.enroll(key, service.pubkey)
     except CodecError as error:

@@ -281,7 +281,7 @@ async def living_pointers(desk: Reading) -> list[Grant]:
 
 
 async def _own_pointers(desk: Reading) -> list[Grant]:
-    """Those without the pointers of enrolled keys, which take from their accounts."""
+    """The living pointers but those of enrolled keys, which take from their accounts."""
     return [pointer for pointer in await living_pointers(desk) if not is_enrolled(pointer.account_id)]
 
 

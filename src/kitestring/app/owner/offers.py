@@ -116,7 +116,7 @@ async def open_offers(desk: Reading) -> list[Offer]:
 
 
 async def _own_offers(desk: Reading) -> list[Offer]:
-    """Those without the offers of enrolled keys, which pay others."""
+    """The open offers but those of enrolled keys, which pay others."""
     return [offer for offer in await open_offers(desk) if not is_enrolled(offer.account_id)]
 
 
