@@ -12,6 +12,7 @@ import pytest
 from kitestring import Service
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
+from kitestring.app.service import core
 from kitestring.app.service.core import Core, Place
 from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError
@@ -19,6 +20,8 @@ from kitestring.base.grants import Grant, Offer
 from kitestring.base.transactions import SaveGrant, SaveOffer
 from kitestring.engine.limits import Limits
 from kitestring.ledger.sqlite.store import SqliteStore
+from kitestring.nostr import kinds
+from kitestring.policy.enrolling import EnrollTerms
 from kitestring.relay.server import Relay
 from kitestring.transport.clock import SystemClock
 from kitestring.transport.relays import MAX_RELAYS
@@ -196,3 +199,11 @@ async def test_a_use_in_the_last_minute_before_a_stop_is_stored(tmp_path: Path) 
     core = await open_core(tmp_path)
     assert list(await core.store.last_uses()) == ["app"]
     await core.stop(1)
+
+
+def test_the_beacon_tells_of_enrolment_what_is_enforced_and_nothing_while_it_is_closed(tmp_path: Path) -> None:
+    place = Place(tmp_path / "kite.db", tmp_path, ("wss://relay.example",))
+    closed = core._told_of(Config(tmp_path), place)
+    assert (kinds.ENROLL in closed.supported_kinds, closed.enroll_difficulty) == (False, None)
+    opened = core._told_of(Config(tmp_path, enroll=EnrollTerms("open", 12)), place)
+    assert (kinds.ENROLL in opened.supported_kinds, opened.enroll_difficulty) == (True, 12)

@@ -60,6 +60,7 @@ from kitestring.transport.guard import normalise
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import MAX_RELAYS, PoolOptions, RelayPool
 from kitestring.wire.grammar import Facts
+from kitestring.wire.serve import enroll
 from kitestring.wire.serve.nwc.table import not_served
 
 log = logging.getLogger("kitestring")
@@ -165,7 +166,7 @@ class Core:
         of_others = (*config.relays, *(url for url in place.kept if url != place.own_relay))
         self.clocks: Final = Clocks(self.pool, of_others, backend, clock)
         self.beacon: Final = BeaconPublisher(
-            self.pool, keyring.service_key, config.beacon, BeaconFacts(place.relays, clink_kinds()), self._trouble,
+            self.pool, keyring.service_key, config.beacon, _told_of(config, place), self._trouble,
             clock, entropy,
         )  # fmt: skip
         self.desk: Final = ServiceDesk(
@@ -286,6 +287,13 @@ class Core:
         """Send an unstored answer. It gets the pool's own retries only: a client that misses it asks again."""
         event = read_head(answer.event)
         self.pool.send(event.id, event.pubkey, answer.event, _unheeded)
+
+
+def _told_of(config: Config, place: Place) -> BeaconFacts:
+    """The facts for the beacon: of enrolment nothing is told while it is closed."""
+    if not config.enroll.is_open:
+        return BeaconFacts(place.relays, clink_kinds((enroll.WIRE.name,)))
+    return BeaconFacts(place.relays, clink_kinds(), enroll_difficulty=config.enroll.difficulty)
 
 
 def _unheeded(result: PublishResult) -> None:
