@@ -101,7 +101,10 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
         "CHECK constraints; check and reservation are one transaction.",
     ),
     "I5": ("What is debited is at most amount and fee cap.", "The cap is sent to the node in msat."),
-    "I6": ("Every accepted request ends in exactly one stored reply.", "A unique key; recovery at every start."),
+    "I6": (
+        "Every accepted request ends in exactly one stored reply, each sale with a webhook in one delivery.",
+        "A unique key; recovery at every start. Settlement and delivery are one transaction.",
+    ),
     "I7": (
         "A request, a settlement of the node, a word that is good once, a notification, and an enrolment, count once.",
         "Unique keys; pruned ids are refused by age. A word is free again in the commit in which what holds it fails.",

@@ -16,6 +16,7 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
 from kitestring.base.transactions import Committed, Tx
+from kitestring.base.webhooks import DeliveryState, WebhookDelivery, WebhookLane
 
 #: No message of the outbox is planned to be tried again later than after so many seconds.
 LONGEST_RETRY_S: Final = 600
@@ -226,6 +227,39 @@ class Reads(Protocol):
 
     async def has_due(self) -> bool:
         """Whether any message is to be tried again at some time."""
+        ...
+
+    # ------------------------------------------------------------ webhooks
+
+    async def lanes(self) -> dict[str, WebhookLane]:
+        """The offers whose webhooks have something to be told."""
+        ...
+
+    async def lane(self, offer_id: str) -> WebhookLane | None:
+        """One of :meth:`lanes`."""
+        ...
+
+    async def due_deliveries(self, offer_id: str, now: int, limit: int) -> list[WebhookDelivery]:
+        """Deliveries of an offer to be tried by ``now``, the one that has waited longest first. One that is planned
+        for later than the longest pause was written by a clock that has stepped back, and is due."""
+        ...
+
+    async def delivery(self, invoice_id: str) -> WebhookDelivery | None:
+        """The delivery of an invoice."""
+        ...
+
+    async def deliveries(
+        self, *, limit: int, offer_id: str = "", state: DeliveryState | None = None
+    ) -> list[WebhookDelivery]:
+        """Deliveries of one offer ("" = of all) in one state (None = in any), the newest first."""
+        ...
+
+    async def count_waiting(self) -> dict[str, int]:
+        """The number of deliveries that wait, by offer."""
+        ...
+
+    async def count_failed(self, since: int = 0) -> dict[str, int]:
+        """The number of deliveries that have failed at ``since`` (Unix seconds) or later, by offer."""
         ...
 
     async def sent_position(self) -> int:

@@ -24,6 +24,7 @@ from kitestring.base.money import Msat
 from kitestring.base.payments import Failed, Settled, Unknown
 from kitestring.base.records import Charge, Invoice, Message, Node, NodeView, Outgoing, Payment, Request, StopCause
 from kitestring.base.shares import ANY, Share
+from kitestring.base.webhooks import WebhookDelivery
 
 #: Requests that may wait for the end of one hold invoice: its maker asks once, and again while the node is away.
 MAX_DECIDING: Final = 20
@@ -461,7 +462,9 @@ class ForgetNews(Tx[Done | More], frozen=True):
     forgotten for being too many, the newest ``max_alarms`` lines of the log stay.
 
     Of the events only the oldest go, by number, up to the first that is to stay. A message that may still be sent
-    stays, unless there are too many. More: some were forgotten, and there may be others.
+    stays, unless there are too many. A delivery to a webhook goes after its event: one that has failed stays for
+    :data:`~kitestring.base.webhooks.KEEP_FAILED_S`, the newest :data:`~kitestring.base.webhooks.MAX_FAILED` of them.
+    More: some were forgotten, and there may be others.
     """
 
     now: int
@@ -487,7 +490,7 @@ class SaveAccount(msgspec.Struct, frozen=True):
 
 
 class SaveOffer(msgspec.Struct, frozen=True):
-    """Insert or replace an offer."""
+    """Insert or replace an offer. With another webhook, what waits to be told there is due at once."""
 
     offer: Offer
 
@@ -503,6 +506,13 @@ class Transfer(msgspec.Struct, frozen=True):
     note: str
     now: int
     view: NodeView | None = None
+
+
+class SendAgain(msgspec.Struct, frozen=True):
+    """Have deliveries to webhooks tried again from the start, whatever became of them (``invoice_ids`` are theirs).
+    Denied as UNKNOWN_TARGET where there is no such one."""
+
+    invoice_ids: tuple[str, ...]
 
 
 class SaveBlock(msgspec.Struct, frozen=True):
@@ -525,7 +535,7 @@ class SaveQuestion(msgspec.Struct, frozen=True):
     approval: Approval
 
 
-Write = SaveGrant | SaveAccount | SaveOffer | SaveBlock | SaveSession | SaveQuestion | Transfer
+Write = SaveGrant | SaveAccount | SaveOffer | SendAgain | SaveBlock | SaveSession | SaveQuestion | Transfer
 
 
 class EnrollKey(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
@@ -578,6 +588,19 @@ class Tell(Tx[Done], frozen=True):
     messages: tuple[Message, ...] = ()
 
 
+class NoteAttempt(Tx[Done], frozen=True):
+    """The end of one attempt to tell a webhook: ``delivery`` is how it stands now. It counts only where the delivery
+    waits with one attempt less: one that was sent again meanwhile begins anew.
+
+    One that fails is told as an alarm (``why``), unless one of the same offer has failed in the last
+    :data:`~kitestring.base.webhooks.ALARM_AGAIN_S` seconds.
+    """
+
+    delivery: WebhookDelivery
+    now: int
+    why: str = ""
+
+
 # ---------------------------------------------------------------- the service itself
 
 
@@ -604,7 +627,9 @@ class SetSpending(Tx[Done], frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The news of one commit: its rows of the outbox and of the feed, in their order."""
+    """The news of one commit: its rows of the outbox and of the feed, in their order, and the offers whose webhooks
+    have something to be told now."""
 
     outgoing: tuple[Outgoing, ...]
     events: tuple[Event, ...]
+    webhooks: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from kitestring.base.money import Msat
 from kitestring.base.outcomes import Direction, Transaction, TransactionState
 from kitestring.base.payments import State
 from kitestring.base.records import Invoice, Node, Payment, Request
+from kitestring.base.webhooks import DeliveryState, WebhookDelivery
 
 Row = tuple[Any, ...]
 
@@ -32,6 +33,7 @@ INVOICE_STATES: Final = {state.value: state for state in InvoiceState}
 DECISIONS: Final = {decision.value: decision for decision in Decision}
 APPROVAL_KINDS: Final = {kind.value: kind for kind in ApprovalKind}
 APPROVAL_STATES: Final = {state.value: state for state in ApprovalState}
+DELIVERY_STATES: Final = {state.value: state for state in DeliveryState}
 OFFER_STATES: Final = {state.value: state for state in OfferState}
 _read_keysend: Final = msgspec.json.Decoder(Keysend).decode
 _read_webhook: Final = msgspec.json.Decoder(Webhook).decode
@@ -65,6 +67,9 @@ ACCOUNT: Final = "account_id, name, credits_msat, posted_msat, pending_msat, ove
 OFFER: Final = (
     "offer_id, label, account_id, price_msat, min_msat, max_msat, currency, price_minor, price_on_request, payer_data,"
     " relays, state, latest, expires_at, webhook, creator, pointer_id, zap_pubkey, created_at"
+)
+DELIVERY: Final = (
+    "invoice_id, offer_id, creator, event, created_at, state, attempts, tried_since, next_at, status, ended_at"
 )
 APPROVAL: Final = (
     "approval_id, kind, wire, caller, target, command, asked_at, expires_at, is_known, version, state, decided_at,"
@@ -371,12 +376,38 @@ def read_offer(row: Row) -> Offer:
     )
 
 
+def write_webhook(webhook: Webhook | None) -> str:
+    return "" if webhook is None else _write_json(webhook)
+
+
 def write_offer(o: Offer) -> Row:
     return (
         *(o.offer_id, o.label, o.account_id, _int(o.price_msat), _int(o.min_msat), _int(o.max_msat)),
         *(o.currency, o.price_minor, int(o.price_on_request), json.dumps(o.payer_data), json.dumps(o.relays), o.state),
-        *(o.latest, o.expires_at, _write_json(o.webhook) if o.webhook else "", o.creator, o.pointer_id, o.zap_pubkey),
-        o.created_at,
+        *(o.latest, o.expires_at, write_webhook(o.webhook), o.creator, o.pointer_id, o.zap_pubkey, o.created_at),
+    )
+
+
+def read_delivery(row: Row) -> WebhookDelivery:
+    return WebhookDelivery(
+        invoice_id=row[0],
+        offer_id=row[1],
+        creator=row[2],
+        event=row[3],
+        created_at=row[4],
+        state=DELIVERY_STATES[row[5]],
+        attempts=row[6],
+        tried_since=row[7],
+        next_at=row[8],
+        status=row[9],
+        ended_at=row[10],
+    )
+
+
+def write_delivery(d: WebhookDelivery) -> Row:
+    return (
+        *(d.invoice_id, d.offer_id, d.creator, d.event, d.created_at, d.state.value, d.attempts, d.tried_since),
+        *(d.next_at, d.status, d.ended_at),
     )
 
 

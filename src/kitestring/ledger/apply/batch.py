@@ -117,6 +117,7 @@ class Batch:
         "outgoing",
         "service",
         "sums",
+        "webhooks",
     )
 
     def __init__(self, connection: sqlite3.Connection, service: int, memory: Memory) -> None:
@@ -128,6 +129,7 @@ class Batch:
         #: The news of this commit, for whoever listens; nobody is told before it.
         self.outgoing: list[Outgoing] = []
         self.events: list[Event] = []
+        self.webhooks: dict[str, None] = {}  # offers, in their order
 
     def flush(self) -> None:
         """Write the shared sums; called once, right before the commit, and around what may be taken back."""

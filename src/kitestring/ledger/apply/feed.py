@@ -9,6 +9,7 @@ from kitestring.base.events import MAX_CONSUMERS
 from kitestring.base.records import LOG
 from kitestring.base.transactions import Done, ForgetNews, MarkSent, More, Tell
 from kitestring.ledger.apply.batch import Batch, message_id
+from kitestring.ledger.apply.webhooks import forget_deliveries
 
 #: The consumer that is the delivery of the outbox. No consumer of the feed has a name that begins with "@".
 OUTBOX: Final = "@outbox"
@@ -71,9 +72,10 @@ def tell(batch: Batch, tx: Tell) -> Done:
 
 
 def forget_news(batch: Batch, tx: ForgetNews) -> Done | More:
-    """Delete events and messages about no request that are too old or too many. Each step looks at so many rows at most
-    as it may delete, however many there are: payments wait for it."""
-    return More() if _forget_events(batch, tx) + _forget_notices(batch, tx) else Done()
+    """Delete events and messages about no request that are too old or too many, then the deliveries of such events.
+    Each step looks at so many rows at most as it may delete, however many there are: payments wait for it."""
+    gone = _forget_events(batch, tx) + _forget_notices(batch, tx) + forget_deliveries(batch, tx, FORGET_LIMIT)
+    return More() if gone else Done()
 
 
 def sent_position(batch: Batch) -> int:

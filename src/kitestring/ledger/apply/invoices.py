@@ -31,7 +31,7 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
-from kitestring.ledger.apply import truth
+from kitestring.ledger.apply import truth, webhooks
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.rows import INVOICE, WORLD, Row, marks, read_invoice, write_invoice
 
@@ -128,6 +128,7 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
     batch.tell(EventKind.RECEIVED, invoice.invoice_id, tx.settled_at, **whose, detail="" if kind == "invoice" else kind)
     if kind == "surplus":
         return Credited(invoice, surplus=True)
+    webhooks.owe(batch, invoice.invoice_id, invoice.offer_id, tx.settled_at)
     if invoice.zap:
         batch.tell(EventKind.ZAPPED, invoice.invoice_id, tx.settled_at, **whose)
     batch.store(tx.messages, tx.settled_at)

@@ -30,15 +30,16 @@ from kitestring.base.transactions import (
     SaveOffer,
     SaveQuestion,
     SaveSession,
+    SendAgain,
     SetSpending,
     Stale,
     Transfer,
     Write,
 )
-from kitestring.ledger.apply import questions, tokens
+from kitestring.ledger.apply import questions, tokens, webhooks
 from kitestring.ledger.apply.batch import USERS, Batch
 from kitestring.ledger.apply.together import together
-from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer
+from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer, write_webhook
 
 _VERSION: Final = "SELECT version FROM grants WHERE service = ? AND grant_id = ?"
 #: One key has one grant at a pointer. Without the name of the index SQLite walks through all grants.
@@ -55,8 +56,8 @@ _NEW_ACCOUNT: Final = (
     "INSERT INTO accounts (service, account_id, name, kind, overdrawn, created_at) VALUES (?, ?, ?, 'sub', 0, ?)"
 )
 _RENAME: Final = "UPDATE accounts SET name = ? WHERE service = ? AND account_id = ?"
-_OFFER_STATE: Final = "SELECT state FROM offers WHERE service = ? AND offer_id = ?"
-_SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, {OFFER}) VALUES ({marks(OFFER)})"
+_OFFER_STATE: Final = "SELECT state, webhook, webhook_since FROM offers WHERE service = ? AND offer_id = ?"
+_SAVE_OFFER: Final = f"INSERT OR REPLACE INTO offers (service, webhook_since, {OFFER}) VALUES (?, {marks(OFFER)})"
 _TRANSFER: Final = "SELECT 1 FROM transfers WHERE service = ? AND reference = ? AND reference <> ''"
 _NOTE_USE: Final = """
 INSERT INTO uses (service, grant_id, used_at) VALUES (?, ?, ?)
@@ -138,12 +139,17 @@ def _save_account(batch: Batch, write: SaveAccount, _now: int) -> Refusal | None
 
 def _save_offer(batch: Batch, write: SaveOffer, _now: int) -> Refusal | None:
     """Write an offer. One that was deleted is not changed any more, and no other step leaves the table."""
-    row = batch.execute(_OFFER_STATE, (batch.service, write.offer.offer_id)).fetchone()
+    offer, since = write.offer, 0
+    row = batch.execute(_OFFER_STATE, (batch.service, offer.offer_id)).fetchone()
     if row is not None:
-        before, after = OfferState(row[0]), write.offer.state
+        before, after = OfferState(row[0]), offer.state
         if before is OfferState.DELETED or after not in {before, *OFFER_STEPS[before]}:
             return Denied(Reason.UNKNOWN_TARGET)
-    batch.execute(_SAVE_OFFER, (batch.service, *write_offer(write.offer)))
+    if offer.webhook is not None:
+        since = row[2] if row is not None and row[1] else batch.sums.last_event
+    batch.execute(_SAVE_OFFER, (batch.service, since, *write_offer(offer)))
+    if row is not None and row[1] != write_webhook(offer.webhook):
+        webhooks.set_due(batch, offer.offer_id)
     return None
 
 
@@ -188,6 +194,7 @@ WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = 
     SaveGrant: _save_grant,
     SaveAccount: _save_account,
     SaveOffer: _save_offer,
+    SendAgain: webhooks.send_again,
     SaveBlock: _save_block,
     SaveSession: tokens.save_session,
     SaveQuestion: questions.save_question,

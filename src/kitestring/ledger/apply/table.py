@@ -17,6 +17,7 @@ from kitestring.ledger.apply import (
     payments,
     refusals,
     requests,
+    webhooks,
 )
 from kitestring.ledger.apply.batch import Batch
 
@@ -49,6 +50,7 @@ APPLY: Final[dict[type[t.Tx[Any]], Callable[[Batch, Any], Any]]] = {
     t.Execute: owner.execute,
     t.MarkSent: feed.mark_sent,
     t.Tell: feed.tell,
+    t.NoteAttempt: webhooks.note_attempt,
     t.NoteUses: owner.note_uses,
     t.SaveNode: owner.save_node,
     t.SetSpending: owner.set_spending,

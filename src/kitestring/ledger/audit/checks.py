@@ -28,6 +28,7 @@ from kitestring.ledger.audit.holds import (
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
 from kitestring.ledger.audit.notifications import told_to_others, told_twice, untold_zaps
 from kitestring.ledger.audit.subject import Subject, Violation, listed
+from kitestring.ledger.audit.webhooks import told_for_nothing, untold_webhooks
 from kitestring.ledger.rows import ALARMS
 from kitestring.ledger.sqlite.store import connect_readonly, service_number
 
@@ -338,6 +339,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I6", _gaps),
     ("I6", _untold),
     ("I6", untold_zaps),
+    ("I6", untold_webhooks),
     ("I7", _request_twice),
     ("I7", _credit_twice),
     ("I7", _tokens),
@@ -351,6 +353,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I10", _settled_without_credit),
     ("I10", _too_little),
     ("I10", held_for_nothing),
+    ("I10", told_for_nothing),
     ("I11", _rounding),
     ("I11", _charged_less),
     ("I12", _drift),

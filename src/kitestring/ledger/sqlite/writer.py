@@ -227,8 +227,8 @@ class Writer:
             for job in batch:
                 job.answer = APPLY[type(job.tx)](state, job.tx)
             state.flush()
-            if state.outgoing or state.events:
-                self._uncommitted = Committed(tuple(state.outgoing), tuple(state.events))
+            if state.outgoing or state.events or state.webhooks:
+                self._uncommitted = Committed(tuple(state.outgoing), tuple(state.events), tuple(state.webhooks))
         except BaseException:
             self._roll_back()
             raise

@@ -121,6 +121,7 @@ CREATE TABLE offers (
   latest TEXT NOT NULL,
   expires_at INTEGER,
   webhook TEXT NOT NULL, -- as JSON; "" for none
+  webhook_since INTEGER NOT NULL, -- the last event before it had one; 0 where it has none
   -- The app that made it, and the pointer that it was made over; both "" for the owner's own.
   creator TEXT NOT NULL,
   pointer_id TEXT NOT NULL,
@@ -573,3 +574,32 @@ CREATE TABLE open_invoices (
   number INTEGER NOT NULL CHECK (number > 0),
   PRIMARY KEY (service, node_id, holder)
 ) STRICT, WITHOUT ROWID;
+
+-- ------------------------------------------------------------ webhooks
+
+-- Who is to be told what an offer was paid: one row for each invoice that settled while its offer had a webhook, written
+-- in that transaction. `event` is the one that tells the settlement. Waiting ones are tried from `next_at` on; attempts
+-- are counted from `tried_since`, the first one since it was written or sent again.
+CREATE TABLE deliveries (
+  delivery INTEGER PRIMARY KEY,
+  service INTEGER NOT NULL,
+  invoice_id TEXT NOT NULL,
+  offer_id TEXT NOT NULL,
+  creator TEXT NOT NULL,
+  event INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state = 'waiting' OR state = 'delivered' OR state = 'failed'),
+  attempts INTEGER NOT NULL CHECK (attempts >= 0),
+  tried_since INTEGER,
+  next_at INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  ended_at INTEGER,
+  UNIQUE (service, invoice_id),
+  CHECK ((state = 'waiting') = (ended_at IS NULL))
+) STRICT;
+CREATE INDEX deliveries_waiting ON deliveries (service, offer_id, next_at, attempts) WHERE state = 'waiting';
+CREATE INDEX deliveries_of_creator ON deliveries (service, creator) WHERE state = 'waiting' AND creator <> '';
+CREATE INDEX deliveries_by_offer ON deliveries (service, offer_id, delivery);
+CREATE INDEX deliveries_delivered ON deliveries (service, event) WHERE state = 'delivered';
+CREATE INDEX deliveries_failed ON deliveries (service, ended_at) WHERE state = 'failed';
+CREATE INDEX deliveries_failed_by_offer ON deliveries (service, offer_id, ended_at) WHERE state = 'failed';
