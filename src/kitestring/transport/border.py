@@ -116,12 +116,9 @@ class Border:
     async def admit(self, url: URL, *, own: bool) -> Admitted:
         """Look where a URL leads; ``own`` says that the owner, and nobody else, has written its host. Raises FetchError
         when it may not be asked, or its name is unknown."""
+        self.check(url, own=own)
         host = (url.raw_host or "").rstrip(".")
         is_onion, is_listed = host.endswith(ONION), own and self._is_listed(url)
-        if url.scheme != "https" and not (is_onion or is_listed):
-            raise _refused(f"{named(url)} would be asked without encryption: https is needed; {REMEDY}")
-        if is_private_by_text(host) and not is_listed:
-            raise _not_public(url)
         proxy = self._proxies.for_url(str(url))
         if proxy is None:
             if is_onion:
@@ -133,6 +130,15 @@ class Border:
         if not (own or is_onion or self._proxies.allow_foreign):
             raise _refused(f"where {named(url)} leads to cannot be checked behind a proxy, so it is not asked")
         return Admitted(url, proxy)
+
+    def check(self, url: URL, *, own: bool) -> None:
+        """Look at the text of a URL alone, and ask nobody. Raises FetchError where it can never be asked."""
+        host = (url.raw_host or "").rstrip(".")
+        is_listed = own and self._is_listed(url)
+        if url.scheme != "https" and not (host.endswith(ONION) or is_listed):
+            raise _refused(f"{named(url)} would be asked without encryption: https is needed; {REMEDY}")
+        if is_private_by_text(host) and not is_listed:
+            raise _not_public(url)
 
     def _is_listed(self, url: URL) -> bool:
         host = url.raw_host or ""
