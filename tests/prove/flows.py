@@ -37,6 +37,7 @@ from tests.prove.stage import AMOUNT, FEE, FUNDED, GUEST, KNOWN, NEWCOMER, Flow,
 LONG_S: Final = 400.0
 #: Whose zaps the offer takes.
 ZAPPED: Final = SecretKey(b"\x5a" * 32)
+HOOK: Final = "https://shop.example/paid"
 UNASKED: Final = InvoiceOrder(Msat(AMOUNT), "", "", 3_600, "")
 
 
@@ -216,6 +217,21 @@ async def _has_one_receipt(stage: Stage) -> None:
     assert len({event.id for event in found}) == 1, found
     told = dict(tag[:2] for tag in found[0].tags)
     assert (told["description"], told["p"]) == (stage.made["zap"], ZAPPED.public_hex)
+
+
+async def _has_webhook(stage: Stage) -> None:
+    """The server behind it is broken at first, and says nothing for a while."""
+    answers = iter((500, None, 503))
+    stage.house.web.answers = lambda _: next(answers, 204)
+    await stage.service.command("offer_webhook", offer="coffee", url=HOOK)
+
+
+async def _told_the_server(stage: Stage) -> None:
+    """Of one sale, however often, and it has taken it."""
+    ids = {told["id"] for _, url, told in stage.house.web.asked if url == HOOK}
+    (delivery,) = (await stage.service.command("offer_deliveries"))["deliveries"]
+    assert ids == {delivery["delivery"]}, ids
+    assert (delivery["state"], delivery["amount_msat"]) == ("delivered", AMOUNT), delivery
 
 
 async def _is_refused(stage: Stage) -> None:
@@ -612,6 +628,14 @@ FLOWS: Final = (
     Flow(
         "zap oneself", _zaps_itself, {"purse": -AMOUNT, "shop": AMOUNT}, {"zap": "ok", "pay": "ok"}, (), _takes_zaps,
         _has_one_receipt,
+    ),
+    Flow(
+        "receive by offer with a webhook",
+        _is_paid_by_offer, {"shop": AMOUNT}, {"offer": "ok"}, (), _has_webhook, _told_the_server,
+    ),
+    Flow(
+        "pay an own offer with a webhook", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT},
+        {"offer": "ok", "pay": "ok"}, (), _has_webhook, _told_the_server,
     ),
     Flow("receive unasked", _receives_unasked),
     Flow("refused", _is_refused, {}, {"pay": "QUOTA_EXCEEDED"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -332,7 +332,7 @@ class _StoppedDesk(LedgerDesk, Managing):
 
     def __init__(self, config: Config, keyring: Keyring, store: Store, relays: tuple[str, ...]) -> None:
         super().__init__(config, keyring.service_id, store, relays)
-        self._ledger, self._keyring = store, keyring
+        self._config, self._ledger, self._keyring = config, store, keyring
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -354,6 +354,12 @@ class _StoppedDesk(LedgerDesk, Managing):
 
     def client_key(self, salt: bytes) -> SecretKey:
         return self._keyring.client_key(salt)
+
+    def webhook_secret(self, offer_id: str) -> str:
+        return self._keyring.webhook_secret(offer_id)
+
+    def private_hosts(self) -> Collection[str]:
+        return self._config.private_hosts
 
     async def grant_changed(self, grant_id: str) -> None:
         """Served from the next start on."""

@@ -11,7 +11,7 @@ from tests.kit.app.console import Service, run
 
 TEA = {
     "label": "tea", "price_msat": 5_000, "min_msat": None, "max_msat": None, "account": "owner", "payer_data": ["name"],
-    "created_at": 0, "offer_id": "0a", "noffer": "noffer1xyz", "old_relays": [],
+    "webhook": None, "created_at": 0, "offer_id": "0a", "noffer": "noffer1xyz", "old_relays": [],
 }  # fmt: skip
 
 
@@ -41,6 +41,14 @@ def test_a_price_is_shown_in_words(price: int | None, least: int | None, most: i
     assert said.asked == [("offer_list", None)]
     assert re.split(r"\s\s+", said.lines[1]) == ["tea", words, "owner", "0a"]
     assert f"price     {words}" in run(command, "show", "tea", answer=offer).lines
+
+
+def test_a_webhook_is_set_with_the_offer_and_its_secret_is_shown_by_another_command() -> None:
+    hook = {**TEA, "webhook": "https://shop.example/paid"}
+    said = run(command, "create", "black tea", "--webhook", "https://shop.example/paid", answer=hook)
+    assert said.asked[0][1]["webhook"] == "https://shop.example/paid"
+    assert (said.out, said.err) == ("noffer1xyz\n", "the secret of its webhook: kitestring offer webhook 'black tea'\n")
+    assert "webhook   https://shop.example/paid" in run(command, "show", "tea", answer=hook).lines
 
 
 def test_without_offers_it_is_said_how_to_make_one() -> None:

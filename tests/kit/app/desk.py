@@ -16,6 +16,7 @@ from kitestring.app.owner.commands import OwnerCommands, all_commands
 from kitestring.app.owner.desk import Desk
 from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds
 from kitestring.app.service.clocks import Clocks
+from kitestring.app.service.courier import Courier
 from kitestring.app.service.execute import Result
 from kitestring.app.service.owner_wire import encode_control
 from kitestring.app.service.relay_word import Carried, RelayWord
@@ -26,6 +27,7 @@ from kitestring.base.errors import KitestringError
 from kitestring.base.grants import Grant
 from kitestring.base.outcomes import Outcome
 from kitestring.base.ports import Encoded
+from tests.kit.app.receiver import WebDouble
 from tests.kit.app.relay import KeepingRelay, RelayDouble
 from tests.kit.changed import replace
 from tests.kit.clock import EPOCH, StandingClock
@@ -34,6 +36,8 @@ from tests.kit.rates import SetRates
 from tests.kit.waiting import until
 
 RELAY = "ws://127.0.0.1:7777"
+#: The host in a private network that the owner has listed.
+OPEN_HOST = "10.0.0.5"
 #: The owner's grant as a new ledger has it.
 OWNER = Grant(grant_id=OWNER_GRANT, name="owner", wire="owner")
 
@@ -67,11 +71,15 @@ def real_desk(rig: Rig, relays: tuple[str, ...] = (RELAY,), data_dir: Path = Pat
     waiters = Waiters()
     rig.store.subscribe(waiters.hear)
     rig.context.encode, rig.context.deliver = _encode, waiters.tell
+    keyring, web = Keyring(b"\x07" * 32), WebDouble(rig.clock)
+    courier = Courier(rig.store, web, keyring.webhook_secret, rig.clock)  # type: ignore[arg-type]  # a double
     return ServiceDesk(
-        config=Config(data_dir), keyring=Keyring(b"\x07" * 32), store=rig.store, backend=rig.backend, clock=rig.clock,
-        entropy=rig.life.entropy, engine=rig.engine, waiters=waiters, connections=heard,
+        config=Config(data_dir, private_hosts=(OPEN_HOST,)), keyring=keyring, store=rig.store,
+        backend=rig.backend, clock=rig.clock, entropy=rig.life.entropy, engine=rig.engine, waiters=waiters,
+        connections=heard,
         clocks=Clocks(alone, (), rig.backend, rig.clock), relays=relays, served=relays,
         network="regtest", rates=SetRates(EUR=100_000), beacon=beacon_of(rig, alone, relays),
+        courier=courier,
     )  # fmt: skip
 
 

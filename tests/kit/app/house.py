@@ -46,6 +46,7 @@ from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.audit.node import books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.client import POINTER, STRANGER, App, Newcomer, Requestor, Stranger
+from tests.kit.app.receiver import WebDouble
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
 from tests.kit.clock import Clocks
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
@@ -85,6 +86,8 @@ class House:
         self.clocks = Clocks()
         self.node: Any = Address(HostileNode(self.clocks.node))
         self.relay = KeepingRelay()
+        #: The servers that webhooks lead to.
+        self.web = WebDouble(self.clocks.service)
         self.root, self.home = root, root / "home"
         self.settings = settings
         self.apps: dict[str, App] = {}
@@ -137,6 +140,7 @@ class House:
         """Another machine with a copy of the directory: the same node, relay, clocks and apps."""
         other = House(self.root / f"twin{next(self._numbers)}", **self.settings)
         other.clocks, other.node, other.relay, other.apps = self.clocks, self.node, self.relay, self.apps
+        other.web = self.web
         other._numbers = self._numbers
         self._write(other.home, files)
         return other
@@ -224,6 +228,7 @@ class Service:
             patch.object(core_module, "SqliteStore", self),
             patch.object(core_module, "routes", self._routes),
             patch.object(core_module, "exchange_rates", lambda *_: self.house.rates),
+            patch.object(core_module, "Fetcher", lambda *_: house.web),
             patch.object(core_module, "give_notice", partial(give_notice, notices=(*NOTICES, MONEY))),
         ):
             yield

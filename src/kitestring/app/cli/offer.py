@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ def command() -> None:
 @click.option("--max", "most", type=Sats(), metavar="SAT", help="The most that a payer may name.")
 @click.option("--account", default="owner", metavar="NAME", help="The account that is paid (default: the node itself).")
 @click.option("--ask", "payer_data", multiple=True, metavar="FIELD", help="What the payer must tell; may repeat.")
+@click.option("--webhook", default="", metavar="URL", help="A server of yours that is told of each payment.")
 @key_option
 @common
 def create(
@@ -32,15 +34,20 @@ def create(
     most: int | None,
     account: str,
     payer_data: tuple[str, ...],
+    webhook: str,
     key: str,
 ) -> None:
     """Make an offer; payers see LABEL."""
     params: dict[str, Any] = {"label": label, "account": account, "payer_data": list(payer_data)}
+    if webhook:
+        params["webhook"] = webhook
     for name, sats in (("price_msat", price), ("min_msat", least), ("max_msat", most)):
         if sats is not None:
             params[name] = msat(sats)
     result = shell.call("offer_create", params, key)
     shell.show(result, shell.code(result["noffer"]))
+    if webhook:
+        shell.note(f"the secret of its webhook: kitestring offer webhook {quote(label)}")
 
 
 @command.command("list")
@@ -70,6 +77,7 @@ def show(shell: Shell, offer: str) -> None:
         ("price", _price(found)),
         ("account", found["account"]),
         ("asks for", ", ".join(found["payer_data"])),
+        ("webhook", found["webhook"] or ""),
         ("made", when(found["created_at"])),
         ("old relay", ", ".join(found["old_relays"])),
         ("id", found["offer_id"]),

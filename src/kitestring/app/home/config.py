@@ -328,7 +328,8 @@ class Config:
         "network.private_hosts",
         HOSTS,
         (),
-        "Web servers in your own network, such as shop.lan or 127.0.0.1:8080, that URLs in these settings may lead to, "
+        "Web servers in your own network, such as shop.lan or 127.0.0.1:8080, that URLs in these settings "
+        "and webhooks of your own offers may lead to, "
         "also without encryption. URLs of others never lead there.",
     )
     environment: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRONMENT, repr=False)

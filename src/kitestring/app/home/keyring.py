@@ -12,6 +12,7 @@ CONNECTION: Final = "connection"
 CLIENT: Final = "client"
 KEYSEND: Final = "keysend"
 ENROLL: Final = "enroll"
+WEBHOOK: Final = "webhook"
 
 
 class Keyring:
@@ -51,6 +52,11 @@ class Keyring:
         """The 32 bytes that the ids in the codes of enrolled keys follow from: nobody else can tell them, and the same
         key has the same ones even where the ledger was lost."""
         return bytes.fromhex(derive(self._seed, ENROLL, "").hex())
+
+    def webhook_secret(self, offer_id: str) -> str:
+        """The secret that signs what the webhook of an offer is told: 64 hex digits, of which the text is the key of
+        the HMAC. It is stored nowhere but with the receiver."""
+        return derive(self._seed, WEBHOOK, offer_id).hex()
 
     def __repr__(self) -> str:
         return f"Keyring(service_id={self.service_id[:8]}…)"

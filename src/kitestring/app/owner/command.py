@@ -151,7 +151,8 @@ class Ask(_Direct[Asking, P]):
 
 
 class Sign(_Direct[Asking, P]):
-    """A command that speaks in the name of the node. It changes nothing, so that it needs no idempotency key."""
+    """A command that speaks in the name of the node, or of the owner. It changes nothing, so that it needs no
+    idempotency key."""
 
     right = Right.MANAGE
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kitestring.app.home.config import Config
@@ -16,7 +17,7 @@ from kitestring.base.approvals import Approval, OwnersWord
 from kitestring.base.clocks import ClockReading
 from kitestring.base.commands import AnyCommand, CancelHold, MakeInvoice, PayInvoice, SettleHold
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant
+from kitestring.base.grants import Grant, Offer, Webhook
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome, Refused
@@ -24,6 +25,7 @@ from kitestring.base.ports import Clock, CurrencyRates, Entropy
 from kitestring.base.records import NodeView, Payment, StopCause
 from kitestring.base.store import Reads
 from kitestring.base.transactions import Write
+from kitestring.base.webhooks import WebhookAnswer
 from kitestring.base.zones import Zone
 from kitestring.client.payable import Payable, Terms
 from kitestring.crypto.keys import SecretKey
@@ -89,6 +91,10 @@ class Asking(Reading, Protocol):
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         """Carry out a reading command."""
+        ...
+
+    async def test_webhook(self, offer: Offer, webhook: Webhook) -> WebhookAnswer:
+        """Tell a webhook of nothing, once, signed as a payment would be; takes some seconds."""
         ...
 
     async def carried(self) -> list[Carried]:
@@ -166,6 +172,14 @@ class Managing(Reading, Protocol):
 
     def connection_pubkey(self, grant_id: str) -> str:
         """The public key that the connection of this grant talks to."""
+        ...
+
+    def webhook_secret(self, offer_id: str) -> str:
+        """The secret that signs what the webhook of this offer is told."""
+        ...
+
+    def private_hosts(self) -> Collection[str]:
+        """The hosts in private networks that the owner has listed for URLs of their own."""
         ...
 
     def client_key(self, salt: bytes) -> SecretKey:

@@ -16,6 +16,7 @@ from kitestring.app.owner.desk import Asking, Reading
 from kitestring.app.owner.node_audit import AuditedService, Findings, examine
 from kitestring.app.owner.offers import shown_noffer
 from kitestring.app.owner.params import NoParams
+from kitestring.app.owner.webhooks import about_webhooks
 from kitestring.app.service.execute import Result
 from kitestring.app.service.kept_relays import KeptRelay, old_relays, stored_kept_relays
 from kitestring.app.service.node_words import told
@@ -80,6 +81,7 @@ async def doctor(desk: Asking, _params: NoParams, _call: Call) -> Result:
                 *await _left_behind(desk),
                 *await _enrolled(desk),
                 *desk.findings(),
+                *await about_webhooks(desk),
                 *about_old_relays(old, kept),
             )
         ],

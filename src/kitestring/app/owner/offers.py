@@ -18,12 +18,14 @@ from kitestring.app.service.kept_relays import old_relays
 from kitestring.base.commands import OWNER_ACCOUNT, AskOffer
 from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Offer, OfferState
+from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.money import MSAT_PER_SAT, Msat
 from kitestring.base.transactions import SaveOffer
+from kitestring.base.webhooks import MAX_WEBHOOK_CHARS
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, decode, encode
 from kitestring.transport.guard import normalise
+from kitestring.transport.webhooks import check_webhook
 
 #: As many as a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
@@ -39,11 +41,13 @@ _TERMS: Final = {
     "max_msat": "largest amount",
     "account_id": "account",
     "payer_data": "list of questions",
+    "webhook": "webhook",
 }
 
 
 class OfferParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Without ``price_msat`` the payer names the amount, between ``min_msat`` and ``max_msat``."""
+    """Without ``price_msat`` the payer names the amount, between ``min_msat`` and ``max_msat``. ``webhook`` is told of
+    each payment with a POST."""
 
     label: Name
     price_msat: AmountMsat | None = None
@@ -51,6 +55,7 @@ class OfferParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_msat: AmountMsat | None = None
     account: Name = OWNER_ACCOUNT
     payer_data: Annotated[list[Name], Meta(max_length=MAX_PAYER_FIELDS)] = []
+    webhook: Annotated[str, Meta(max_length=MAX_WEBHOOK_CHARS)] = ""
 
 
 class OfferName(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,12 +78,15 @@ async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Chang
         max_msat=_money(params.max_msat),
         payer_data=tuple(params.payer_data),
         relays=desk.relays_for_codes()[:MAX_RELAYS],
+        webhook=Webhook(params.webhook) if params.webhook else None,
         created_at=desk.clock.now(),
     )
+    if offer.webhook is not None:
+        check_webhook(offer.webhook, offer.payer_data, own=True, private_hosts=desk.private_hosts())
     found = await _find(desk, params.label)
     if found is None:
         return Change((SaveOffer(offer),), show_offer(desk, offer))
-    _need_same(found, offer)
+    _need_same(found, offer if params.webhook else replace(offer, webhook=found.webhook))
     return show_offer(desk, found)
 
 
@@ -89,12 +97,12 @@ async def offer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
 
 async def offer_show(desk: Reading, params: OfferName, _call: Call) -> Result:
     """Show one offer with its code."""
-    return show_offer(desk, await _need(desk, params.offer))
+    return show_offer(desk, await need_offer(desk, params.offer))
 
 
 async def offer_relink(desk: Managing, params: OfferName, _call: Call) -> Change | Result:
     """Make the code of an offer anew, over the relays of today. What was printed works as long as an old relay does."""
-    offer = await _need(desk, params.offer)
+    offer = await need_offer(desk, params.offer)
     anew = replace(offer, relays=desk.relays_for_codes()[:MAX_RELAYS])
     if {normalise(url) for url in anew.relays} == {normalise(url) for url in offer.relays}:
         return {**show_offer(desk, offer), "changed": False, "left_relays": []}
@@ -104,7 +112,7 @@ async def offer_relink(desk: Managing, params: OfferName, _call: Call) -> Change
 
 async def offer_delete(desk: Managing, params: OfferName, _call: Call) -> Change:
     """End an offer: whoever asks it gets "no such offer". Invoices that were given out can still be paid."""
-    offer = await _need(desk, params.offer)
+    offer = await need_offer(desk, params.offer)
     gone = replace(offer, state=OfferState.DELETED)
     return Change((SaveOffer(gone),), {"offer_id": offer.offer_id, "label": offer.label, "deleted": True})
 
@@ -152,6 +160,7 @@ def show_offer(desk: Reading, offer: Offer) -> Result:
         "max_msat": _plain(offer.max_msat),
         "account": offer.account_id,
         "payer_data": list(offer.payer_data),
+        "webhook": offer.webhook.url if offer.webhook else None,
         "created_at": offer.created_at,
         "old_relays": list(old_relays(offer.relays, desk.relay_urls())),
     }
@@ -188,7 +197,8 @@ async def _find(desk: Reading, name: str) -> Offer | None:
     return next((offer for offer in await open_offers(desk) if name in (offer.offer_id, offer.label)), None)
 
 
-async def _need(desk: Reading, name: str) -> Offer:
+async def need_offer(desk: Reading, name: str) -> Offer:
+    """The offer with this id, label or code. Raises KitestringError(UNKNOWN_TARGET), CodecError."""
     is_code = CODE_START in name.lower()
     found = await _find(desk, name) or (await _find(desk, _own_id(desk, name)) if is_code else None)
     if found is None:

@@ -17,6 +17,7 @@ from kitestring.app.service.background import Background
 from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
+from kitestring.app.service.courier import Courier
 from kitestring.app.service.delivery import Delivery
 from kitestring.app.service.exchange import exchange_rates
 from kitestring.app.service.gateway import Gateway
@@ -56,6 +57,7 @@ from kitestring.engine.feed import Feed
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.nostr.event import read_head
 from kitestring.relay.vouched import VouchedKeys
+from kitestring.transport.fetch import Fetcher
 from kitestring.transport.guard import normalise
 from kitestring.transport.publications import PublishResult
 from kitestring.transport.relays import MAX_RELAYS, PoolOptions, RelayPool
@@ -140,9 +142,12 @@ class Core:
         )
         self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
+        web = Fetcher(config.proxies, config.private_hosts)
+        self.courier: Final = Courier(store, web, keyring.webhook_secret, clock)
         self._rates: Final = exchange_rates(config, place.ledger.parent, clock)
         store.subscribe(self.waiters.hear)
         store.subscribe(self.delivery.hear)
+        store.subscribe(self.courier.hear)
         self.engine: Final = Engine(
             Context(
                 store, backend, node, clock, entropy, wires.encode, self._deliver, config.limits, config.zone,
@@ -172,7 +177,7 @@ class Core:
         self.desk: Final = ServiceDesk(
             config, keyring, store, backend, clock, entropy, self.engine, self.waiters, self.connections,
             self.clocks, place.relays, place.served, node.network, self._rates, self.beacon,
-            self._relay_witness.findings,
+            self.courier, self._relay_witness.findings,
         )  # fmt: skip
         self._twins: Final = Twins(
             self.pool, store, keyring.service_key, clock, entropy, self.connections.leave_to_another
@@ -223,6 +228,7 @@ class Core:
         await self._relay_witness.begin()
         await self.engine.start()
         await self.delivery.start()
+        await self.courier.start()
         self.connections.listen()
         self._twins.listen()
         self._background.keep(self._twins.watch)
@@ -267,6 +273,7 @@ class Core:
             closing.push_async_callback(self.announcer.stop)
             closing.push_async_callback(self._notifier.stop)
             closing.push_async_callback(self._carriers.cancel)
+            closing.push_async_callback(self.courier.stop)
             closing.push_async_callback(self.delivery.stop, DRAIN_S, lambda: bool(self.pool.connected_urls()))
             closing.push_async_callback(self.connections.stop)
             self.connections.listen_no_more()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.beacon import BeaconPublisher
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
+from kitestring.app.service.courier import Courier
 from kitestring.app.service.execute import Result, execute
 from kitestring.app.service.node_words import in_its_words
 from kitestring.app.service.owner_wire import CONTROL, decode_control
@@ -29,7 +31,7 @@ from kitestring.base.commands import (
     SettleHold,
 )
 from kitestring.base.errors import KitestringError
-from kitestring.base.grants import Grant
+from kitestring.base.grants import Grant, Offer, Webhook
 from kitestring.base.money import Msat
 from kitestring.base.node import Backend, Finding
 from kitestring.base.outcomes import Outcome
@@ -38,6 +40,7 @@ from kitestring.base.ports import Clock, CurrencyRates, Entropy
 from kitestring.base.records import CONTROL_WIRE, NodeView, Payment, StopCause
 from kitestring.base.store import Store
 from kitestring.base.transactions import SetSpending, Write
+from kitestring.base.webhooks import WebhookAnswer
 from kitestring.base.zones import Zone
 from kitestring.client import payable
 from kitestring.client.net import Net
@@ -47,6 +50,9 @@ from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.shares import ShareTable
 from kitestring.policy.rules import fee_cap_of
+
+#: The length of the id of a test of a webhook.
+TEST_ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +78,7 @@ class ServiceDesk:
     network: str
     rates: CurrencyRates
     beacon: BeaconPublisher
+    courier: Courier
     of_the_service: Callable[[], tuple[Finding, ...]] = tuple
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -155,6 +162,15 @@ class ServiceDesk:
 
     def connection_pubkey(self, grant_id: str) -> str:
         return self.keyring.connection_key(grant_id).public_hex
+
+    def webhook_secret(self, offer_id: str) -> str:
+        return self.keyring.webhook_secret(offer_id)
+
+    def private_hosts(self) -> Collection[str]:
+        return self.config.private_hosts
+
+    async def test_webhook(self, offer: Offer, webhook: Webhook) -> WebhookAnswer:
+        return await self.courier.send_test(offer, webhook, self.entropy(TEST_ID_BYTES).hex())
 
     def client_key(self, salt: bytes) -> SecretKey:
         return self.keyring.client_key(salt)
