@@ -592,7 +592,7 @@ class NoteAttempt(Tx[Done], frozen=True):
     """The end of one attempt to tell a webhook: ``delivery`` is how it stands now. It counts only where the delivery
     waits with one attempt less: one that was sent again meanwhile begins anew.
 
-    One that fails is told as an alarm (``why``), unless one of the same offer has failed in the last
+    One that fails is told as an alarm (``why``), unless an app has made the offer, or one of it has failed in the last
     :data:`~kitestring.base.webhooks.ALARM_AGAIN_S` seconds.
     """
 

@@ -207,5 +207,11 @@ async def test_the_doctor_tells_of_payments_that_were_not_told_and_of_those_that
         "`kitestring offer resend --failed`"
     )
     assert waits.sentence == "'tea' does not answer, 2 payments wait to be told; see `kitestring offer deliveries`"
-    told = (await office.run("doctor"))["findings"]
+    app = Offer(offer_id="00", label="apps", account_id="owner", webhook=Webhook(URL), creator="c" * 64, pointer_id="p")
+    await office.rig.write(SaveOffer(app))
+    await sell(office, "l", "00")
+    await note(office, "l", GONE)
+    sentences = [found.sentence for found in await about_webhooks(office.desk)]
+    assert (sentences[0], sentences[1][:6], sentences[2]) == (warned.sentence, "'apps'", waits.sentence)
+    told = [found for found in (await office.run("doctor"))["findings"] if "apps" not in found["message"]]
     assert [found["message"] for found in told if found["name"] == "webhook"] == [warned.sentence, waits.sentence]

@@ -188,6 +188,13 @@ async def test_failures_of_one_offer_are_alarmed_once_a_day(store: Store) -> Non
     assert await store.count_failed(NOW + 7) == {"cake": 1, "tea": 1}
 
 
+async def test_a_failure_of_an_apps_offer_is_no_alarm(store: Store) -> None:
+    await write(store, "o", offer(creator="c" * 64, pointer_id="p"))
+    await sell(store, "i")
+    assert (await note(store, "i", GONE, NOW + 5, "an app's")).state is DeliveryState.FAILED
+    assert await alarms(store) == []
+
+
 async def test_what_is_sent_again_begins_anew_all_of_it_or_none(store: Store) -> None:
     await write(store, "o", offer())
     for name in ("i", "j"):

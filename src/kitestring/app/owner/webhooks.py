@@ -123,7 +123,8 @@ async def about_webhooks(desk: Reading) -> list[Finding]:
     failed = await desk.store.count_failed(desk.clock.now() - TOLD_S)
     ailing = {offer_id for offer_id, lane in (await desk.store.lanes()).items() if lane.attempts}
     waiting = {offer_id: n for offer_id, n in (await desk.store.count_waiting()).items() if offer_id in ailing}
-    labels = {offer.offer_id: offer.label for offer in await desk.store.offers()} if failed or waiting else {}
+    offers = sorted(await desk.store.offers(), key=lambda offer: offer.creator) if failed or waiting else []
+    labels = {offer.offer_id: offer.label for offer in offers}  # the owner's own first
     return [
         *(
             Finding(
@@ -131,7 +132,7 @@ async def about_webhooks(desk: Reading) -> list[Finding]:
                 f"{labels[offer_id]!r} was not told of {_payments(number)}: see "
                 "`kitestring offer deliveries --failed`, then `kitestring offer resend --failed`",
             )
-            for offer_id, number in list(failed.items())[:MAX_TOLD]
+            for offer_id, number in _first(failed, labels)
         ),
         *(
             Finding(
@@ -139,9 +140,14 @@ async def about_webhooks(desk: Reading) -> list[Finding]:
                 f"{labels[offer_id]!r} does not answer, {_payments(number)} wait to be told; see "
                 "`kitestring offer deliveries`",
             )
-            for offer_id, number in list(waiting.items())[:MAX_TOLD]
+            for offer_id, number in _first(waiting, labels)
         ),
     ]  # fmt: skip
+
+
+def _first(numbers: dict[str, int], labels: dict[str, str]) -> list[tuple[str, int]]:
+    """As many as are told, in the order of ``labels``."""
+    return [(offer_id, numbers[offer_id]) for offer_id in labels if offer_id in numbers][:MAX_TOLD]
 
 
 def _payments(number: int) -> str:

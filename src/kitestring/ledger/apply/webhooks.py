@@ -92,9 +92,10 @@ def note_attempt(batch: Batch, tx: NoteAttempt) -> Done:
 
 
 def _alarm(batch: Batch, failed: WebhookDelivery, now: int, why: str) -> None:
-    """Tell it, once a day for each offer: one that is paid often would push all other alarms out."""
+    """Tell it, once a day for each offer: one that is paid often would push all other alarms out. Those of apps are
+    many, and nobody's who could mend them: they are seen where they are looked for."""
     key = (batch.service, failed.offer_id, now - ALARM_AGAIN_S, failed.invoice_id)
-    if why and batch.execute(_FAILED_BEFORE, key).fetchone() is None:
+    if why and not failed.creator and batch.execute(_FAILED_BEFORE, key).fetchone() is None:
         batch.tell(EventKind.ALARM, failed.invoice_id, now, detail=why)
 
 
