@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
+from kitestring.base.grants import Offer, Webhook
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.shares import Share
-from kitestring.base.transactions import Credit, ExpireInvoices
+from kitestring.base.transactions import Credit, ExpireInvoices, NoteAttempt, SaveOffer, SendAgain
+from kitestring.base.webhooks import DeliveryState, WebhookAnswer, after
 from kitestring.ledger.audit.checks import audit
 from tests.kit.clock import STEPS_S
 from tests.kit.ledger.values import NODE, SERVICE, hash_of, preimage_of
@@ -82,6 +84,27 @@ class LedgerMachine(Moving):
         )
         self.apply(ExpireInvoices(ended, self.now - keep_s, self.there, self.now))
         self.model.expire(self.there, self.now - grace_s, self.now - keep_s)
+
+    # ------------------------------------------------------------ webhooks
+
+    @rule(account=ACCOUNT, is_on=st.booleans())
+    def sell(self, account: str, is_on: bool) -> None:
+        """Something is sold after the owner has given the offer a webhook, or has taken it away: the audit compares."""
+        hook = Webhook("https://shop.example/paid") if is_on else None
+        self.command(SaveOffer(Offer(offer_id="coffee", label="coffee", account_id=ACCOUNTS[0], webhook=hook)))
+        name = self.fresh("sold")
+        if self.make(name, account, 500, 3_600, of_offer=True, is_hold=False) is not None:
+            self.credit(self.there, name, 500)
+
+    @rule(state=st.sampled_from(list(DeliveryState)), again=st.booleans())
+    def tell_webhook(self, state: DeliveryState, again: bool) -> None:
+        """Somebody is told of the newest sale, or is not; or the owner sends it again."""
+        for delivery in self.runner.run(self.store.deliveries(limit=1)):
+            if again:
+                self.command(SendAgain((delivery.invoice_id,)))
+            elif delivery.state is DeliveryState.WAITING:
+                tried = after(delivery, WebhookAnswer(state, "so"), self.now)
+                self.apply(NoteAttempt(tried, self.now, "not told"))
 
     # ------------------------------------------------------------ after each step
 
