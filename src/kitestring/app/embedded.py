@@ -29,7 +29,7 @@ from kitestring.app.service.relay_word import RelayWord
 from kitestring.base.budgets import Budget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
-from kitestring.base.grants import Grant, Sessions, Strangers
+from kitestring.base.grants import Grant, Sessions, Strangers, Webhook
 from kitestring.base.money import Msat, sat
 from kitestring.base.ports import Entropy
 from kitestring.base.store import Store
@@ -39,6 +39,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.sqlite.store import SqliteStore
 from kitestring.relay.vouched import VouchedKeys
 from kitestring.transport.clock import SystemClock
+from kitestring.transport.webhooks import check_webhook
 
 log = logging.getLogger("kitestring")
 
@@ -358,8 +359,8 @@ class _StoppedDesk(LedgerDesk, Managing):
     def webhook_secret(self, offer_id: str) -> str:
         return self._keyring.webhook_secret(offer_id)
 
-    def private_hosts(self) -> Collection[str]:
-        return self._config.private_hosts
+    def check_webhook(self, webhook: Webhook, payer_data: Collection[str], *, own: bool) -> None:
+        check_webhook(webhook, payer_data, own=own, private_hosts=self._config.private_hosts)
 
     async def grant_changed(self, grant_id: str) -> None:
         """Served from the next start on."""

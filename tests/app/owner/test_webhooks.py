@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -215,3 +217,12 @@ async def test_the_doctor_tells_of_payments_that_were_not_told_and_of_those_that
     assert (sentences[0], sentences[1][:6], sentences[2]) == (warned.sentence, "'apps'", waits.sentence)
     told = [found for found in (await office.run("doctor"))["findings"] if "apps" not in found["message"]]
     assert [found["message"] for found in told if found["name"] == "webhook"] == [warned.sentence, waits.sentence]
+
+
+def test_the_commands_about_offers_load_no_network() -> None:
+    """Without a service the command line reads the ledger by them, and should be quick."""
+    code = (
+        "import sys\nimport kitestring.app.owner.webhooks\nfrom kitestring.app.owner.commands import command\n"
+        "command('offer_list')\nprint(sorted({'aiohttp', 'yarl'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -178,8 +178,8 @@ class Managing(Reading, Protocol):
         """The secret that signs what the webhook of this offer is told."""
         ...
 
-    def private_hosts(self) -> Collection[str]:
-        """The hosts in private networks that the owner has listed for URLs of their own."""
+    def check_webhook(self, webhook: Webhook, payer_data: Collection[str], *, own: bool) -> None:
+        """Look at the address of a webhook; ``own`` says that the owner has written it. Raises KitestringError."""
         ...
 
     def client_key(self, salt: bytes) -> SecretKey:

@@ -25,7 +25,6 @@ from kitestring.base.webhooks import MAX_WEBHOOK_CHARS
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, decode, encode
 from kitestring.transport.guard import normalise
-from kitestring.transport.webhooks import check_webhook
 
 #: As many as a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
@@ -82,7 +81,7 @@ async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Chang
         created_at=desk.clock.now(),
     )
     if offer.webhook is not None:
-        check_webhook(offer.webhook, offer.payer_data, own=True, private_hosts=desk.private_hosts())
+        desk.check_webhook(offer.webhook, offer.payer_data, own=True)
     found = await _find(desk, params.label)
     if found is None:
         return Change((SaveOffer(offer),), show_offer(desk, offer))

@@ -19,7 +19,6 @@ from kitestring.base.node import Finding, FindingState
 from kitestring.base.transactions import SaveOffer, SendAgain
 from kitestring.base.webhooks import MAX_SENT_AGAIN, MAX_WEBHOOK_CHARS, DeliveryState, WebhookDelivery
 from kitestring.codec.nip19 import MAX_LENGTH
-from kitestring.transport.webhooks import check_webhook
 
 #: Deliveries that are listed, unless more are asked for.
 DEFAULT_ROWS: Final = 50
@@ -67,8 +66,7 @@ async def offer_webhook(desk: Managing, params: WebhookParams, _call: Call) -> C
         raise KitestringError(Reason.MALFORMED, "a webhook is either set or switched off: name a URL, or say --off")
     webhook = Webhook(params.url, params.form) if params.url is not None else None
     if webhook is not None:
-        own = not offer.creator
-        check_webhook(webhook, offer.payer_data, own=own, private_hosts=desk.private_hosts())
+        desk.check_webhook(webhook, offer.payer_data, own=not offer.creator)
     anew = replace(offer, webhook=webhook)
     result = await _shown(desk, anew)
     return result if anew == offer else Change((SaveOffer(anew),), result)

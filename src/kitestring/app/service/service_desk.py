@@ -50,6 +50,7 @@ from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.shares import ShareTable
 from kitestring.policy.rules import fee_cap_of
+from kitestring.transport.webhooks import check_webhook
 
 #: The length of the id of a test of a webhook.
 TEST_ID_BYTES: Final = 16
@@ -166,8 +167,8 @@ class ServiceDesk:
     def webhook_secret(self, offer_id: str) -> str:
         return self.keyring.webhook_secret(offer_id)
 
-    def private_hosts(self) -> Collection[str]:
-        return self.config.private_hosts
+    def check_webhook(self, webhook: Webhook, payer_data: Collection[str], *, own: bool) -> None:
+        check_webhook(webhook, payer_data, own=own, private_hosts=self.config.private_hosts)
 
     async def test_webhook(self, offer: Offer, webhook: Webhook) -> WebhookAnswer:
         return await self.courier.send_test(offer, webhook, self.entropy(TEST_ID_BYTES).hex())
