@@ -17,12 +17,12 @@ from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Transaction, TransactionState
 from kitestring.client.debits import DebitPaid
 from kitestring.client.net import Net, Waits
+from kitestring.client.requestor import FILE_NAME
 from kitestring.codec import bolt11, pointers
 from kitestring.relay.server import Relay
 from kitestring.sdk import debits, received
 from kitestring.sdk.debits import DebitClient
 from kitestring.sdk.received import Till
-from kitestring.sdk.requestor import FILE_NAME
 from kitestring.sdk.wallet import Wallet
 from tests.kit import changed
 from tests.kit.chance import entropy

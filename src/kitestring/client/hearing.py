@@ -52,6 +52,10 @@ def _to_us(expected: Expected, since: int) -> list[Filter]:
 
 #: The ways of asking, the best first. Some relays have no index of e tags, some want to know whom it is for.
 WAYS: Final[Sequence[Callable[[Expected, int], list[Filter]]]] = (_of_request, _of_service, _to_us)
+#: Those of what stands: of a service that speaks to us alone, and of one that has many customers, of whose replies ours
+#: must be picked by the relay.
+OF_OUR_WALLET: Final[Sequence[Callable[[Expected, int], list[Filter]]]] = (_of_service, _to_us)
+OF_A_SHARED_SERVICE: Final[Sequence[Callable[[Expected, int], list[Filter]]]] = (_to_us, _of_service)
 
 
 class ReplyListener(Protocol):
@@ -122,10 +126,13 @@ class StandingReplies:
     """Hears all that a wallet says to one of its connections, from the first request to the end of the session: a REQ
     of its own for each request would bring the stored replies of all earlier ones every time."""
 
-    def __init__(self, pool: RelayPool, expected: Expected, clock: Clock) -> None:
+    def __init__(
+        self, pool: RelayPool, expected: Expected, clock: Clock,
+        ways: Sequence[Callable[[Expected, int], list[Filter]]] = OF_OUR_WALLET,
+    ) -> None:  # fmt: skip
         self._pool: Final = pool
         self._clock: Final = clock
-        self._hearing: Final = Hearing(pool, expected, clock.now, self._hear, (_of_service, _to_us))
+        self._hearing: Final = Hearing(pool, expected, clock.now, self._hear, ways)
         self._opening: asyncio.Task[None] | None = None
         self._waiting: Final[dict[str, Handler]] = {}
 

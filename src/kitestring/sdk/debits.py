@@ -24,11 +24,11 @@ from kitestring.client.debits import (
     requestor_key,
 )
 from kitestring.client.net import Net
+from kitestring.client.requestor import requestor_seed
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Ndebit
 from kitestring.crypto.keys import SecretKey
 from kitestring.sdk.received import GRACE_S, Till, TillWord, ask_till
-from kitestring.sdk.requestor import requestor_seed
 from kitestring.sdk.subscription_store import SubscriptionStore
 from kitestring.sdk.subscriptions import DebitCharge, Subscriber
 from kitestring.wire.ask.debits import (

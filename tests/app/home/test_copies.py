@@ -15,8 +15,8 @@ from kitestring.app.home.copies import ASIDE, back_up, restore
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.client.requestor import FILE_NAME, requestor_seed
 from kitestring.ledger.sqlite.store import SqliteStore
-from kitestring.sdk.requestor import FILE_NAME, requestor_seed
 from kitestring.sdk.subscription_store import FOLDER, SubscriptionRow, SubscriptionStore
 
 NOW = 1_795_920_000

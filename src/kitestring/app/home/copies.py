@@ -18,8 +18,9 @@ from typing import Final
 from kitestring.app.home.datadir import DataDir, sync_directory, write_whole
 from kitestring.app.home.keyring import Keyring
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.client import requestor
 from kitestring.ledger.sqlite.copy import copy_ledger
-from kitestring.sdk import requestor, subscription_store
+from kitestring.sdk import subscription_store
 
 #: The ending of files that a restore has put aside.
 ASIDE: Final = ".before-restore"

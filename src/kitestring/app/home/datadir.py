@@ -2,7 +2,8 @@
 
 ``kitestring.toml``, ``service.key``, ``kitestring.db`` with its ``kitestring.marker`` and ``kitestring.refused``,
 ``relay.db``, ``sandbox.db``, ``relay.port``, ``control.sock`` (or ``control.addr``, naming a socket elsewhere) and
-``lock``. Beside them, for debits that are asked of others: ``requestor.key`` and ``subscriptions/``, see ``sdk/``.
+``lock``. Beside them, for debits that are asked of others: ``requestor.key`` (see ``client/``) and ``subscriptions/``
+(see ``sdk/``).
 """
 
 from __future__ import annotations

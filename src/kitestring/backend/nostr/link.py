@@ -37,7 +37,7 @@ def read_link(url: BackendUrl, environment: Mapping[str, str]) -> WalletLink:
         raise KitestringError(Reason.MALFORMED, f"encryption in a wallet's link is one of {', '.join(ENCRYPTIONS)}")
     base, _, query = url.text.partition("?")
     values = [
-        (name, _secret(value, environment) if name == "secret" else value)
+        (name, read_secret(value, environment) if name == "secret" else value)
         for name, value in parameters(query)
         if name in {"relay", "secret"}
     ]
@@ -50,7 +50,9 @@ def read_link(url: BackendUrl, environment: Mapping[str, str]) -> WalletLink:
     return WalletLink(uri, encryption, not given.startswith(("env:", "file:")))
 
 
-def _secret(value: str, environment: Mapping[str, str]) -> str:
+def read_secret(value: str, environment: Mapping[str, str]) -> str:
+    """The secret that stands in a file (``file:PATH``), in a variable (``env:NAME``), or here. Raises KitestringError,
+    which never shows it."""
     kind, separator, name = value.partition(":")
     if separator and kind == "env":
         if name not in environment:

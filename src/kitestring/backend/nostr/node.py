@@ -21,6 +21,7 @@ from kitestring.backend.nostr.history import DEFAULT_PACE, MAX_LISTED, Pace, Set
 from kitestring.backend.nostr.link import WalletLink, read_link
 from kitestring.backend.nostr.news import InvoiceNews
 from kitestring.backend.registry import BackendUrl, Context
+from kitestring.backend.unfit_invoices import unfit_invoice
 from kitestring.base.commands import ListTransactions, PayInvoice
 from kitestring.base.destinations import Bolt11, Keysend
 from kitestring.base.errors import CodecError, KitestringError, Reason
@@ -190,7 +191,9 @@ class NwcWallet:
         why = self._unfit_key(order, order.destination) if isinstance(order.destination, Keysend) else ""
         if why:
             return Failed(f"the wallet was not asked: {why}", FailureReason.REFUSED)
-        return self._unfit_invoice(order.destination) if isinstance(order.destination, Bolt11) else None
+        if not isinstance(order.destination, Bolt11):
+            return None
+        return unfit_invoice(order.destination.text, self._network, self._clock.now())
 
     def _unfit_key(self, order: PayOrder, key: Keysend) -> str:
         """The payment is known by the hash of its preimage alone, so another one is never sent on."""
@@ -203,18 +206,6 @@ class NwcWallet:
         except CodecError as error:
             return str(error)
         return ""
-
-    def _unfit_invoice(self, destination: Bolt11) -> Failed | None:
-        try:
-            invoice = bolt11.decode(destination.text)
-        except CodecError as error:
-            return Failed(f"the wallet was not asked: {error}", FailureReason.REFUSED)
-        if self._network and invoice.network != self._network:
-            text = f"the wallet was not asked: the invoice is of {invoice.network}, the wallet of {self._network}"
-            return Failed(text, FailureReason.REFUSED)
-        if invoice.expires_at <= self._clock.now():
-            return Failed("the wallet was not asked: the invoice has expired", FailureReason.EXPIRED)
-        return None
 
     async def _judge(self, refused: KitestringError, payment_hash: str) -> PayAnswer:
         """Judge an order that was not answered with a proof: it has failed by words that mean that alone."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.sdk.requestor import FILE_NAME, requestor_seed
+from kitestring.client.requestor import FILE_NAME, requestor_seed
 from tests.kit.chance import Counted
 
 
