@@ -25,7 +25,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "sdk": "The wallet of a program: `Wallet`, over a connection or straight on a node.",
     "engine": "Decides about money: claim, reserve, ask the node, record, reply. Recovery. Consumers of the feed.",
     "ledger": "The durable books: requests, payments, double entry, budgets, outbox and feed in SQLite; `audit`.",
-    "backend": "Nodes: a file or folder each (`lnd`, `sandbox`, `nostr`: any wallet); `http` under those with REST.",
+    "backend": "Nodes: a file or folder each (`lnd`, `sandbox`; wallets: `nostr`, `clink`); `http` under REST.",
     "relay": "The embedded Nostr relay.",
     "client": "The other side of the protocols: asks wallets, offers, exchanges; from what was pasted to an invoice.",
     "transport": "Relays: pool, reconnection, proxies, the check of foreign addresses. `fetch`: the way to the web.",

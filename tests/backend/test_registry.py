@@ -50,7 +50,7 @@ def test_a_backend_of_another_package_comes_in_by_its_entry_point(
     entry = EntryPoint("outside", "kitestring.backend.sandbox.node:from_url", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda **which: EntryPoints([entry]).select(**which))
     assert isinstance(open_url("outside://", tmp_path), Sandbox)
-    assert registry.names() == ["lnd", "nostr", "outside", "sandbox"]
+    assert registry.names() == ["clink", "lnd", "nostr", "outside", "sandbox"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""One suite for every backend: each check against the sandbox, a real lnd, and wallets over Nostr Wallet Connect."""
+"""One suite for every backend: each check against the sandbox, a real lnd, and wallets over Nostr Wallet Connect and
+CLINK."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -6,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from kitestring.backend.sandbox.node import Sandbox, SandboxFaultError
+from kitestring.base.money import Msat
 from kitestring.base.node import PayOrder
 from kitestring.base.payments import Failed, PayAnswer
 from tests.kit.backend.alby import alby_side
+from tests.kit.backend.clink import LACKS as CLINK_LACKS
+from tests.kit.backend.clink import clink_side
 from tests.kit.backend.sides import SandboxSide, Side, lnd_side, sandbox_side
 from tests.kit.backend.wallet import ALBY_LACKS, LACKS, wallet_side
 from tests.kit.interop.program import Kitestring
@@ -16,8 +20,16 @@ from tests.kit.interop.program import Kitestring
 from .backend_checks import CHECKS, check_a_spoiled_answer_is_never_a_failure
 
 #: Kind of backend → checks that cannot hold for it, and why.
-KINDS: Mapping[str, Mapping[str, str]] = {"sandbox": {}, "lnd": {}, "wallet": LACKS, "alby": ALBY_LACKS}
+KINDS: Mapping[str, Mapping[str, str]] = {
+    "sandbox": {},
+    "lnd": {},
+    "wallet": LACKS,
+    "alby": ALBY_LACKS,
+    "clink": CLINK_LACKS,
+}
 _REAL = {"lnd", "alby"}
+#: What a key without a grant may take of the wallet of ``clink``.
+BUDGET = "100000000/day"
 _SERVICE = Path(__file__).parents[1] / "interop" / "scripts" / "service.mjs"
 _PAIRS = [
     pytest.param(kind, check, marks=[pytest.mark.real] if kind in _REAL else [])
@@ -47,6 +59,13 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         link = upstream.connect(tmp_path.name)
         async with wallet_side(link, upstream.home / "sandbox.db", tmp_path) as wallet:
             yield wallet
+    elif request.param == "clink":
+        upstream = request.getfixturevalue("upstream")
+        pointer = upstream.ask("debit", "pointer", "create", tmp_path.name, "--policy", "budget", "--budget", BUDGET)
+        codes = upstream.offer(tmp_path.name), pointer["ndebit"]
+        held = Msat(upstream.ask("balance")["balance_msat"])
+        async with clink_side(codes, held, upstream.home / "sandbox.db", tmp_path) as clink:
+            yield clink
     elif request.param == "alby":
         node_js = request.getfixturevalue("node_js")
         async with alby_side(tmp_path, node_js.command(_SERVICE)) as alby:
@@ -67,7 +86,7 @@ async def test_backend(side: Side, check: str) -> None:
 
 
 def _abilities(kind: str) -> set[str]:
-    return {"keysend"} if kind == "alby" else {"keysend", "hold"}
+    return {"alby": {"keysend"}, "clink": set[str]()}.get(kind, {"keysend", "hold"})
 
 
 @pytest.mark.parametrize(

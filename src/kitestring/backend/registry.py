@@ -27,7 +27,9 @@ from kitestring.transport.proxies import Proxies
 
 GROUP: Final = "kitestring.backends"
 #: Query members that are no secrets and help to see what is meant; the values of all others are hidden.
-_SHOWN: Final = frozenset({"cert", "balance_sat", "latency_ms", "private_hints", "relay", "encryption"})
+_SHOWN: Final = frozenset(
+    {"cert", "balance_sat", "latency_ms", "private_hints", "relay", "encryption", "network", "service"}
+)
 _KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 #: Query members that may come several times.
 _SEVERAL: Final = frozenset({"relay"})

@@ -14,6 +14,8 @@ from kitestring.app.home import copies
 from kitestring.app.home.copies import ASIDE, back_up, restore
 from kitestring.app.home.datadir import DataDir
 from kitestring.app.home.keyring import Keyring
+from kitestring.backend.clink.book import FILE_NAME as BOOK
+from kitestring.backend.clink.book import WalletBook
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.client.requestor import FILE_NAME, requestor_seed
 from kitestring.ledger.sqlite.store import SqliteStore
@@ -233,3 +235,48 @@ async def test_another_key_is_never_overwritten_and_with_force_it_is_kept_with_i
     assert kept[0].read_bytes() == key
     assert (there.path / FILE_NAME).read_bytes() == (home.path / FILE_NAME).read_bytes()
     assert subscribed(there) == (["blog"], NOW)
+
+
+# ---------------------------------------------------------------- a CLINK wallet in place of a node
+
+
+def learn(home: DataDir, network: str) -> None:
+    """Write something into the book of a wallet."""
+    book = WalletBook(home.path, "wallet")
+    book.learn_network(network)
+    book.close()
+
+
+def learnt(home: DataDir) -> str:
+    book = WalletBook(home.path, "wallet")
+    try:
+        return book.network
+    finally:
+        book.close()
+
+
+async def test_the_book_of_a_wallet_comes_along_and_is_not_put_over_one_that_went_on(
+    home: DataDir, tmp_path: Path
+) -> None:
+    learn(home, "regtest")
+    back_up(home, tmp_path / "monday", NOW)
+    there = DataDir(tmp_path / "new", tmp_path)
+    assert restore(there, tmp_path / "monday", NOW, force=False) == []
+    assert learnt(there) == "regtest"
+    assert stat.S_IMODE((there.path / BOOK).stat().st_mode) == 0o600
+    learn(home, "bitcoin")
+    restore(home, tmp_path / "monday", NOW, force=True)
+    assert learnt(home) == "bitcoin"
+
+
+async def test_the_book_of_another_key_is_put_aside_with_it(home: DataDir, tmp_path: Path) -> None:
+    subscribe(home, "blog")
+    learn(home, "regtest")
+    back_up(home, tmp_path / "monday", NOW)
+    there = DataDir(tmp_path / "new", tmp_path)
+    there.create()
+    subscribe(there, "mine")
+    learn(there, "bitcoin")
+    kept = restore(there, tmp_path / "monday", NOW, force=True)
+    assert f"{BOOK}{ASIDE}" in {path.name for path in kept}
+    assert learnt(there) == "regtest"

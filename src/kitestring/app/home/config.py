@@ -234,8 +234,9 @@ class Config:
         "node",
         TEXT,
         "sandbox://",
-        "The Lightning node: sandbox:// (a simulated network), lnd+https://HOST:PORT?cert=PATH&macaroon=PATH, or the "
-        "link of a wallet, nostr+walletconnect://KEY?relay=URL&secret=file:PATH.",
+        "The Lightning node: sandbox:// (a simulated network), lnd+https://HOST:PORT?cert=PATH&macaroon=PATH, the "
+        "link of a wallet, nostr+walletconnect://KEY?relay=URL&secret=file:PATH, or its CLINK codes, "
+        "clink://?noffer=CODE&ndebit=CODE.",
         variables=("KITESTRING_NODE",),
     )
     relays: tuple[str, ...] = setting(

@@ -1,7 +1,8 @@
 """Backups: the key, the settings and the ledger of a service in a directory of their own, and back again.
 
 With them goes what belongs to debits that are asked of others: the key, on which every grant hangs, and the memory of
-subscriptions, which is never put over one that went on.
+subscriptions, which is never put over one that went on. So it is with the book of a CLINK wallet that stands behind the
+service.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Final
 
 from kitestring.app.home.datadir import DataDir, sync_directory, write_whole
 from kitestring.app.home.keyring import Keyring
+from kitestring.backend.clink import book
+from kitestring.backend.clink.book import copy_book
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.client import requestor
 from kitestring.ledger.sqlite.copy import copy_ledger
@@ -50,6 +53,7 @@ def back_up(home: DataDir, target: Path, now: int) -> None:
         if _requestor(home).exists():
             write_whole(_requestor(copy), _requestor(home).read_bytes())
         _copy_subscriptions(home, copy, None)
+        copy_book(home.path, draft)
         draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -86,7 +90,7 @@ def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]
         copy_ledger(backup.ledger, draft, service_id, why, now)
         takes_settings = backup.config_file.exists() and (force or not home.config_file.exists())
         more = [home.config_file] if takes_settings else []
-        more += [path for path in (_requestor(home), _subscriptions(home)) if others and path.exists()]
+        more += [path for path in (_requestor(home), _subscriptions(home), _book(home)) if others and path.exists()]
         with _subscriptions_held(home) if others else nullcontext():
             aside = list(_put_aside(home, more))
         # The ledger first: without its key it does not start, while a key alone would begin an empty ledger.
@@ -98,6 +102,9 @@ def restore(home: DataDir, source: Path, now: int, *, force: bool) -> list[Path]
             write_whole(_requestor(home), _requestor(backup).read_bytes())
         if not _subscriptions(home).exists():
             _copy_subscriptions(backup, home, now)
+        if not _book(home).exists():
+            copy_book(backup.path, home.path)
+            sync_directory(home.path)
     return aside
 
 
@@ -107,6 +114,10 @@ def _requestor(home: DataDir) -> Path:
 
 def _subscriptions(home: DataDir) -> Path:
     return home.path / subscription_store.FOLDER / subscription_store.FILE_NAME
+
+
+def _book(home: DataDir) -> Path:
+    return home.path / book.FILE_NAME
 
 
 def _has_another_requestor(home: DataDir, backup: DataDir) -> bool:

@@ -3,7 +3,7 @@
 ``kitestring.toml``, ``service.key``, ``kitestring.db`` with its ``kitestring.marker`` and ``kitestring.refused``,
 ``relay.db``, ``sandbox.db``, ``relay.port``, ``control.sock`` (or ``control.addr``, naming a socket elsewhere) and
 ``lock``. Beside them, for debits that are asked of others: ``requestor.key`` (see ``client/``) and ``subscriptions/``
-(see ``sdk/``).
+(see ``sdk/``); and ``clink-wallet.db``, the book of a CLINK wallet that stands in place of a node.
 """
 
 from __future__ import annotations
