@@ -52,6 +52,13 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitestring]:
     assert code == 0
 
 
+@pytest.fixture(scope="session")
+def codes(upstream: Kitestring) -> tuple[str, str]:
+    """An offer and a debit pointer of it, for whoever asks: each backend has a key of its own."""
+    pointer = upstream.ask("debit", "pointer", "create", "everybody", "--policy", "budget", "--budget", BUDGET)
+    return upstream.offer("everybody"), pointer["ndebit"]
+
+
 @pytest.fixture
 async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
     if request.param == "wallet":
@@ -61,8 +68,7 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             yield wallet
     elif request.param == "clink":
         upstream = request.getfixturevalue("upstream")
-        pointer = upstream.ask("debit", "pointer", "create", tmp_path.name, "--policy", "budget", "--budget", BUDGET)
-        codes = upstream.offer(tmp_path.name), pointer["ndebit"]
+        codes = request.getfixturevalue("codes")
         held = Msat(upstream.ask("balance")["balance_msat"])
         async with clink_side(codes, held, upstream.home / "sandbox.db", tmp_path) as clink:
             yield clink
