@@ -100,6 +100,8 @@ async def test_nothing_can_be_said_before_it_is_open_and_after_it_is_closed() ->
                 await line.reached()
             with pytest.raises(NodeUnreachableError):
                 line.send(request)
+            with pytest.raises(NodeUnreachableError):
+                line.request("{}")
         line.forget(request.id)
         assert line.connected() == frozenset()
 

@@ -75,6 +75,18 @@ async def test_an_invoice_over_a_part_of_a_sat_or_without_an_amount_is_asked_for
         assert [members["amount_sats"] for members in asked(relay)] == [22, 7]
 
 
+@pytest.mark.parametrize("amount_msat", [1_500, 0])
+async def test_an_amount_that_no_debit_can_say_is_refused_and_nothing_is_written_down(
+    amount_msat: int, tmp_path: Path
+) -> None:
+    async with scripted(debits(PAID), tmp_path) as (wallet, relay, _):
+        failed = await wallet.pay(order(invoice(None), amount_msat, timeout_s=1))
+        assert isinstance(failed, Failed)
+        assert failed.reason is FailureReason.REFUSED
+        assert not relay.requests
+        assert isinstance(await wallet.lookup_payment(PAYMENT_HASH), NeverSeen)
+
+
 async def test_what_was_paid_is_never_ordered_again(tmp_path: Path) -> None:
     async with scripted(debits(PAID, OVER_BUDGET), tmp_path) as (wallet, relay, _):
         assert await asyncio.gather(*(wallet.pay(WANTED) for _ in range(4))) == [SETTLED] * 4

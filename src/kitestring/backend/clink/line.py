@@ -91,7 +91,8 @@ class ServiceLine:
     # ------------------------------------------------------------ speaking and hearing
 
     def request(self, plaintext: str) -> Event:
-        """A signed request. Raises CodecError when the text is too long."""
+        """A signed request, where it could be sent. Raises CodecError when the text is too long."""
+        self._there()
         return self._dialog.request(plaintext, self._net)
 
     def send(self, event: Event | bytes) -> None:

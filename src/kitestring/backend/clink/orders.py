@@ -8,9 +8,9 @@ from typing import Final
 from kitestring.backend.clink.book import OrderRow, WalletBook
 from kitestring.backend.clink.line import ServiceLine
 from kitestring.backend.clink.words import DebitQuestion, judge
-from kitestring.base.errors import CodecError
+from kitestring.base.errors import CodecError, KitestringError
 from kitestring.base.node import PayOrder
-from kitestring.base.payments import Failed, LookupAnswer, NeverSeen, PayAnswer, Settled, Unknown
+from kitestring.base.payments import Failed, FailureReason, LookupAnswer, NeverSeen, PayAnswer, Settled, Unknown
 from kitestring.base.ports import Clock
 from kitestring.client.debits import pay_wish
 from kitestring.codec import bolt11
@@ -72,17 +72,22 @@ class WalletOrders:
         """Order the payment of the invoice ``text``, or join the one that is under way. The line has been reached."""
         payment_hash = order.payment_hash
         if not self.joined(payment_hash):
-            self._order(order, text)
+            invoice = bolt11.decode(text)
+            try:
+                wish = pay_wish(invoice, order.amount_msat, want_preimage=True)
+                plaintext = wire.encode_request(self._ndebit, wish)
+            except KitestringError as unfit:
+                return Failed(f"the wallet was not asked: {unfit.message}", FailureReason.REFUSED)
+            self._order(order, invoice, plaintext)
         await self._news(payment_hash, 0, order.timeout_s)
         known = self._known(payment_hash)
         return Unknown("the book of orders has lost it") if isinstance(known, NeverSeen) else known
 
-    def _order(self, order: PayOrder, text: str) -> None:
-        payment_hash, invoice = order.payment_hash, bolt11.decode(text)
-        wish = pay_wish(invoice, order.amount_msat, want_preimage=True)
-        event = self._line.request(wire.encode_request(self._ndebit, wish))
+    def _order(self, order: PayOrder, invoice: bolt11.Invoice, plaintext: str) -> None:
+        """Write the order down and send it."""
+        payment_hash, event = order.payment_hash, self._line.request(plaintext)
         row = OrderRow(
-            payment_hash, text, order.amount_msat, order.fee_cap_msat, invoice.expires_at, encode_event(event),
+            payment_hash, invoice.text, order.amount_msat, order.fee_cap_msat, invoice.expires_at, encode_event(event),
             event.created_at,
         )  # fmt: skip
         if self._book.begin(row):
