@@ -55,7 +55,9 @@ WAYS: Final[Sequence[Callable[[Expected, int], list[Filter]]]] = (_of_request, _
 #: Those of what stands: of a service that speaks to us alone, and of one that has many customers, of whose replies ours
 #: must be picked by the relay.
 OF_OUR_WALLET: Final[Sequence[Callable[[Expected, int], list[Filter]]]] = (_of_service, _to_us)
-OF_A_SHARED_SERVICE: Final[Sequence[Callable[[Expected, int], list[Filter]]]] = (_to_us, _of_service)
+OF_A_SHARED_SERVICE: Final[Sequence[Callable[[Expected, int], list[Filter]]]] = (
+    _of_service_to_us, _to_us, _of_service,
+)  # fmt: skip
 
 
 class ReplyListener(Protocol):

@@ -82,9 +82,9 @@ async def test_a_service_that_says_too_much_is_not_heard_any_more() -> None:
 async def test_the_relay_is_asked_for_what_is_said_to_us_before_all_that_a_shared_service_says() -> None:
     async with spoken_to() as (_, relay):
         asked = [frame[2:] for frame in relay.log if frame[0] == "REQ"]
-        assert [set(each) & {"#p", "authors"} for (each,) in asked] == [{"#p"}]
+        assert [set(each) & {"#p", "authors"} for (each,) in asked] == [{"#p", "authors"}]
     async with spoken_to(refuses_req=lambda each: "unsupported: #p" if "#p" in each else "") as (line, relay):
-        await until(lambda: len([frame for frame in relay.log if frame[0] == "REQ"]) > 1, pause_s=0.01)
+        await until(lambda: len([frame for frame in relay.log if frame[0] == "REQ"]) > 2, pause_s=0.01)
         await line.reached()
         assert relay.log[-1][2]["authors"] == [SERVICE.public_hex]
 
