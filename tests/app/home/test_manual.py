@@ -22,18 +22,14 @@ from kitestring.codec.tickers import TICKERS
 
 _PROXIES: Final = st.sampled_from(["", "http://proxy.lan:3128", "socks5://me:hunter2@[::1]:9050"])
 #: What a name or a description in a beacon may be.
-_LINE: Final = st.text(max_size=40).filter(is_safe)
+_LINE: Final = st.text(max_size=40).filter(is_safe).map(str.strip)
 KEY: Final = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 #: Values of rows whose kind takes less than its type has.
-#: What the beacon says stands on one line, without spaces around it.
-_LINES: Final = st.text(st.characters(categories=["L", "N", "P"]), max_size=20)
 _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "relays": st.lists(st.sampled_from(["ws://127.0.0.1:7777", "wss://relay.example"]), max_size=4).map(tuple),
     "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
     "network.proxy_wss": _PROXIES,
     "network.proxy_ws": _PROXIES,
-    "beacon.name": _LINES,
-    "beacon.description": _LINES,
     "enroll.mode": st.sampled_from(["off", "open"]),
     "enroll.difficulty": st.integers(0, 22),
     "budgets.zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),

@@ -43,7 +43,7 @@ async def _enroll(shell: Shell, typed: str, relays: tuple[str, ...], wait_s: int
     from kitestring.app.cli.debits import client_net
     from kitestring.client.debits import requestor_key
     from kitestring.client.enroll import enroll, read_service
-    from kitestring.sdk.requestor import requestor_seed
+    from kitestring.client.requestor import requestor_seed
 
     service = read_service(typed, relays)
     shell.note_left_out(service.left_out)
