@@ -119,6 +119,8 @@ class Pricing(StrEnum):
     VARIABLE = "variable"  # whoever asks is told: it may be another one tomorrow
 
 
+#: The end of the name of something that a payer may tell and need not.
+OPTIONAL: Final = "?"
 #: Offers whose id begins so take zaps, which the payer sees in the code.
 ZAP_PREFIX: Final = "zap"
 
@@ -138,6 +140,8 @@ class Offer:
     ``price_msat`` is what it costs; a price in another currency is ``price_minor`` minor units of ``currency``. With
     neither the payer names the amount, from ``min_msat`` to ``max_msat``. ``price_on_request`` keeps a price in sats
     out of the code, so that it can be changed while the code stays as it is.
+
+    ``payer_data`` names what a payer is asked for; a name that ends in :data:`OPTIONAL` may be left unanswered.
 
     ``latest`` is the noffer string a moved offer points to. ``relays`` are those inside its code, as it was made or
     relinked: they are served for as long as the offer is open. From ``expires_at`` (Unix seconds) on nothing is sold.
@@ -172,3 +176,21 @@ class Offer:
         if self.currency or self.price_on_request:
             return Pricing.VARIABLE
         return Pricing.SPONTANEOUS if self.price_msat is None else Pricing.FIXED
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of all that a payer must tell."""
+        return tuple(name for name in self.payer_data if not name.endswith(OPTIONAL))
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The names of all that is kept of a payer's words."""
+        return frozenset(name.removesuffix(OPTIONAL) for name in self.payer_data)
+
+    def has_expired(self, now: int) -> bool:
+        """Whether nothing is sold any more at ``now`` (Unix seconds)."""
+        return self.expires_at is not None and now >= self.expires_at
+
+    def is_open(self, now: int) -> bool:
+        """Whether it can be paid at ``now`` (Unix seconds)."""
+        return self.state is OfferState.OPEN and not self.has_expired(now)
