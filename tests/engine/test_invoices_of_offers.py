@@ -16,16 +16,16 @@ from kitestring.base.node import InvoiceOrder
 from kitestring.base.outcomes import Refused
 from kitestring.engine.quoted import HONOURED_S
 from tests.kit.clock import virtual
-from tests.kit.engine.rates import SetRates
+from tests.kit.engine.rates import MarketRates
 from tests.kit.engine.rig import PAYER_OF_OFFERS, Life, Rig
 
 EURO: dict[str, Any] = {"currency": "EUR", "price_minor": 350}
 
 
 @pytest.fixture
-def rates(life: Life) -> SetRates:
+def rates(life: Life) -> MarketRates:
     """3.50 EUR are 3,500 sat."""
-    life.rates = rates = SetRates(life.clock)
+    life.rates = rates = MarketRates(life.clock)
     return rates
 
 
@@ -52,7 +52,7 @@ def while_it_is_made(life: Life, change: Callable[[], Awaitable[object]]) -> Non
 
 @virtual
 async def test_a_price_in_a_currency_is_sold_at_its_rate_which_stays_with_the_invoice(
-    life: Life, rates: SetRates
+    life: Life, rates: MarketRates
 ) -> None:
     rates.price = 97_012
     async with life.service() as rig:
@@ -70,7 +70,9 @@ async def test_a_price_in_a_currency_is_sold_at_its_rate_which_stays_with_the_in
 
 
 @virtual
-async def test_without_a_rate_nothing_is_sold_and_nobody_is_asked_for_an_invoice(life: Life, rates: SetRates) -> None:
+async def test_without_a_rate_nothing_is_sold_and_nobody_is_asked_for_an_invoice(
+    life: Life, rates: MarketRates
+) -> None:
     async with life.service() as rig:
         await rig.offer("cake", **EURO)
         assert (await ask(rig, "o1", 3500)).transaction.amount_msat == sat(3500)
@@ -84,7 +86,7 @@ async def test_without_a_rate_nothing_is_sold_and_nobody_is_asked_for_an_invoice
 
 @virtual
 async def test_who_names_the_price_of_a_moment_ago_is_sold_it_and_later_is_told_that_of_now(
-    life: Life, rates: SetRates
+    life: Life, rates: MarketRates
 ) -> None:
     async with life.service() as rig:
         await rig.offer("cake", **EURO)
@@ -102,7 +104,7 @@ async def test_who_names_the_price_of_a_moment_ago_is_sold_it_and_later_is_told_
 
 
 @virtual
-async def test_only_an_offer_that_is_open_has_its_currency_asked_for(life: Life, rates: SetRates) -> None:
+async def test_only_an_offer_that_is_open_has_its_currency_asked_for(life: Life, rates: MarketRates) -> None:
     async with life.service() as rig:
         await rig.offer("cake", **EURO, expires_at=rig.clock.now())
         assert (await ask(rig, "o1")).reason is Reason.MOVED_OR_EXPIRED_OFFER
@@ -126,7 +128,7 @@ async def test_only_an_offer_that_is_open_has_its_currency_asked_for(life: Life,
     ],
 )
 def test_an_offer_that_changes_while_the_node_makes_its_invoice_gives_none_out(
-    life: Life, rates: SetRates, after: dict[str, Any], reason: Reason
+    life: Life, rates: MarketRates, after: dict[str, Any], reason: Reason
 ) -> None:
     @virtual
     async def story() -> None:
@@ -144,7 +146,7 @@ def test_an_offer_that_changes_while_the_node_makes_its_invoice_gives_none_out(
 
 @virtual
 async def test_a_rate_that_moves_while_the_invoice_is_made_changes_nothing_whatever_else_does(
-    life: Life, rates: SetRates
+    life: Life, rates: MarketRates
 ) -> None:
     async with life.service() as rig:
         await rig.offer("cake", **EURO)

@@ -7,7 +7,7 @@ import pytest
 from kitestring.base.errors import KitestringError
 from kitestring.engine.quoted import HONOURED_S, MAX_TOLD, QuotedRates
 from tests.kit.clock import ManualClock
-from tests.kit.engine.rates import SetRates
+from tests.kit.engine.rates import MarketRates
 
 
 async def prices(quoted: QuotedRates, currency: str = "EUR") -> list[int]:
@@ -15,7 +15,7 @@ async def prices(quoted: QuotedRates, currency: str = "EUR") -> list[int]:
 
 
 async def test_the_rate_of_now_comes_first_and_those_of_the_last_minutes_after_it() -> None:
-    market = SetRates(clock := ManualClock())
+    market = MarketRates(clock := ManualClock())
     quoted = QuotedRates(market, clock)
     assert await prices(quoted) == [100_000]
     clock.advance(60)
@@ -32,7 +32,7 @@ async def test_the_rate_of_now_comes_first_and_those_of_the_last_minutes_after_i
 
 
 async def test_a_rate_that_is_told_again_is_one_rate_and_they_have_a_bound() -> None:
-    market = SetRates(clock := ManualClock())
+    market = MarketRates(clock := ManualClock())
     quoted = QuotedRates(market, clock)
     for _ in range(3):
         await quoted.of("EUR")
@@ -44,7 +44,7 @@ async def test_a_rate_that_is_told_again_is_one_rate_and_they_have_a_bound() -> 
 
 
 async def test_without_a_rate_now_no_earlier_one_is_told() -> None:
-    market = SetRates(clock := ManualClock())
+    market = MarketRates(clock := ManualClock())
     quoted = QuotedRates(market, clock)
     await quoted.of("EUR")
     market.price = 0

@@ -144,10 +144,10 @@ class Offer:
     ``payer_data`` names what a payer is asked for; a name that ends in :data:`OPTIONAL` may be left unanswered.
 
     ``latest`` is the noffer string a moved offer points to. ``relays`` are those inside its code, as it was made or
-    relinked: they are served for as long as the offer is open. From ``expires_at`` (Unix seconds) on nothing is sold.
-    ``creator`` is the public key of the app that made it over the pointer ``pointer_id`` (CLINK Manage), "" for the
-    owner's own. ``zap_pubkey`` is the key whose zaps it takes, "" for none; the id says so to payers, see
-    :data:`ZAP_PREFIX`.
+    relinked: they are served for as long as whoever asks is told an invoice, to come again, or ``latest``. From
+    ``expires_at`` (Unix seconds) on nothing is sold. ``creator`` is the public key of the app that made it over the
+    pointer ``pointer_id`` (CLINK Manage), "" for the owner's own. ``zap_pubkey`` is the key whose zaps it
+    takes, "" for none; the id says so to payers, see :data:`ZAP_PREFIX`.
     """
 
     offer_id: str
@@ -176,6 +176,11 @@ class Offer:
         if self.currency or self.price_on_request:
             return Pricing.VARIABLE
         return Pricing.SPONTANEOUS if self.price_msat is None else Pricing.FIXED
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it is one of the offers that its owner has, open or switched off."""
+        return self.state in {OfferState.OPEN, OfferState.OFF}
 
     @property
     def required(self) -> tuple[str, ...]:

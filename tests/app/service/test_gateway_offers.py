@@ -11,18 +11,18 @@ import pytest
 from kitestring.base.grants import OfferState
 from kitestring.base.money import sat
 from tests.kit.app.door import Door, door
-from tests.kit.engine.rates import SetRates
+from tests.kit.engine.rates import MarketRates
 from tests.kit.engine.rig import Life
 
 EURO: dict[str, Any] = {"currency": "EUR", "price_minor": 350}
 
 
-def at(price: int) -> Callable[[Callable[[Life, Door, SetRates], Awaitable[None]]], Callable[[Life], None]]:
+def at(price: int) -> Callable[[Callable[[Life, Door, MarketRates], Awaitable[None]]], Callable[[Life], None]]:
     """An open door in a world where a bitcoin costs so much."""
 
-    def decorate(test: Callable[[Life, Door, SetRates], Awaitable[None]]) -> Callable[[Life], None]:
+    def decorate(test: Callable[[Life, Door, MarketRates], Awaitable[None]]) -> Callable[[Life], None]:
         def run(life: Life) -> None:
-            life.rates = rates = SetRates(life.clock, price)
+            life.rates = rates = MarketRates(life.clock, price)
 
             @door()
             async def story(life: Life, opened: Door) -> None:
@@ -49,7 +49,7 @@ async def amount(opened: Door, **members: Any) -> int | None:
 
 @at(97_012)
 async def test_a_price_in_a_currency_is_paid_in_sats_with_or_without_naming_it(
-    life: Life, opened: Door, rates: SetRates
+    life: Life, opened: Door, rates: MarketRates
 ) -> None:
     await opened.rig.offer("cake", **EURO)
     assert await amount(opened) == await amount(opened, amount_sats=3608) == sat(3608)
@@ -58,7 +58,7 @@ async def test_a_price_in_a_currency_is_paid_in_sats_with_or_without_naming_it(
 
 
 @at(97_012)
-async def test_a_price_that_changes_while_it_is_read_can_be_paid(life: Life, opened: Door, rates: SetRates) -> None:
+async def test_a_price_that_changes_while_it_is_read_can_be_paid(life: Life, opened: Door, rates: MarketRates) -> None:
     await opened.rig.offer("cake", **EURO)
     told = (await ask(opened, amount_sats=1))["range"]["min"]
     rates.price = 98_000
@@ -68,7 +68,7 @@ async def test_a_price_that_changes_while_it_is_read_can_be_paid(life: Life, ope
 
 @at(0)
 async def test_without_a_rate_an_offer_is_a_failure_for_now_that_names_no_source(
-    life: Life, opened: Door, rates: SetRates
+    life: Life, opened: Door, rates: MarketRates
 ) -> None:
     await opened.rig.offer("cake", **EURO)
     told = await ask(opened, amount_sats=3608)

@@ -9,7 +9,7 @@ from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
 
 
-class SetRates:
+class MarketRates:
     """Tells ``price`` for a bitcoin in whatever currency, as of now; 0 = nobody knows. ``asked`` are the currencies."""
 
     def __init__(self, clock: Any, price: int = 100_000) -> None:
