@@ -26,7 +26,7 @@ from kitestring.engine.feed import Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.node import Script
-from tests.kit.engine.rates import SetRates
+from tests.kit.engine.rates import MarketRates
 from tests.kit.engine.rig import NOTE, NWC, PATIENT, PAYER_OF_OFFERS, Life, Rig
 
 #: Points are dealt to this many tests, so that a failure names a short range.
@@ -78,7 +78,7 @@ class Story:
 
     def __init__(self, life: Life) -> None:
         self.life = life
-        life.rates = self.rates = SetRates(life.clock)  # a cent is 10 sat
+        life.rates = self.rates = MarketRates(life.clock)  # a cent is 10 sat
         node = life.node
         self.outside = {
             PAY: node.outside_invoice(Script(settles_after_s=1)),

@@ -12,9 +12,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.command import Call, Change, Commands, Manage
 from kitestring.app.owner.desk import Managing, Reading
-from kitestring.app.owner.offer_terms import Currency, ExpiresIn, PayerData, PriceMinor, check, end_of, money, new_id
+from kitestring.app.owner.offer_terms import ExpiresIn, PayerData, PriceMinor, check, end_of, money, new_id
 from kitestring.app.owner.offers import OfferName, find, leading_to, need, noffer_of, show_offer
-from kitestring.app.owner.params import AmountMsat, Name, UnixTime
+from kitestring.app.owner.params import AmountMsat, Currency, Name, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Pricing
@@ -164,11 +164,11 @@ def _changes(found: Offer, params: OfferEditParams, now: int) -> dict[str, Any]:
 
 def _price(found: Offer, params: OfferEditParams) -> dict[str, Any]:
     """The whole price where one is named. A number alone is one in the currency that the offer has."""
-    named = (params.price_msat, params.price_on_request, params.currency, params.price_minor)
+    named = (params.price_msat, params.price_on_request, params.currency or UNSET, params.price_minor)
     if all(one is UNSET for one in named):
         return {}
-    in_currency = params.currency is not UNSET or params.price_minor is not UNSET
-    currency = found.currency if params.currency is UNSET else params.currency
+    in_currency = named[2] is not UNSET or params.price_minor is not UNSET
+    currency = params.currency or found.currency
     return {
         "price_msat": None if params.price_msat is UNSET else money(params.price_msat),
         "price_on_request": params.price_on_request is True,

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.connections import MAX_EXPIRY_S
 from kitestring.app.owner.desk import Managing
-from kitestring.app.owner.params import ID_BYTES, AmountMsat, Name, plain_line
+from kitestring.app.owner.params import ID_BYTES, AmountMsat, Currency, Name, plain_line
 from kitestring.base.currency import decimals_of
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import OPTIONAL, ZAP_PREFIX, Offer
@@ -18,7 +18,6 @@ from kitestring.base.money import MAX_WHOLE, MSAT_PER_SAT, Msat
 #: As many as a payer fills in by hand; the wire itself carries at most 32.
 MAX_PAYER_FIELDS: Final = 8
 
-Currency = Annotated[str, Meta(min_length=3, max_length=3)]
 PriceMinor = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
 ExpiresIn = Annotated[int, Meta(ge=1, le=MAX_EXPIRY_S)]
 PayerData = Annotated[list[Name], Meta(max_length=MAX_PAYER_FIELDS)]
@@ -30,7 +29,7 @@ class PriceParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     price_msat: AmountMsat | None = None
     price_on_request: bool = False
-    currency: Currency | None = None
+    currency: Currency = ""
     price_minor: PriceMinor | None = None
 
 

@@ -88,7 +88,7 @@ async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Chang
         account_id=account.account_id,
         price_msat=money(params.price_msat),
         price_on_request=params.price_on_request,
-        currency=params.currency or "",
+        currency=params.currency,
         price_minor=params.price_minor,
         min_msat=money(params.min_msat),
         max_msat=money(params.max_msat),
