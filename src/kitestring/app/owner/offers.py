@@ -107,7 +107,7 @@ async def offer_create(desk: Managing, params: OfferParams, call: Call) -> Chang
 
 
 async def offer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
-    """List the offers, also those that are switched off or have expired. Those of enrolled keys are shown with their accounts."""
+    """List the offers, also those that are off or have expired. Those of enrolled keys stand with their accounts."""
     known = await desk.store.offers()
     standing = sorted((one for one in known if _is_own(one)), key=lambda one: (one.created_at, one.label))
     rates = await _rates(desk, standing)
