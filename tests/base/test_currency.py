@@ -20,6 +20,7 @@ from kitestring.base.currency import (
     rounded_price,
     show_amount,
     show_price,
+    show_rate,
 )
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_SATS, MAX_WHOLE, Msat, sat
@@ -160,3 +161,15 @@ def test_a_price_has_nine_digits() -> None:
 )  # fmt: skip
 def test_a_price_is_shown_without_an_exponent(price: Fraction | Decimal, shown: str) -> None:
     assert show_price(price) == shown
+
+
+@given(st.integers(1, 10**9), st.integers(10_000, 500_000))
+def test_what_an_amount_pays_for_is_the_price_again_wherever_a_minor_unit_is_worth_a_sat(
+    minor: int, price: int
+) -> None:
+    rate = ExchangeRate.of_price("EUR", Fraction(price), 0, ("one",))
+    assert rate.paid_for(rate.to_pay(minor)) == minor
+
+
+def test_a_rate_is_shown_as_the_price_of_a_bitcoin() -> None:
+    assert show_rate(ExchangeRate.of_price("EUR", Fraction(9701234, 100), 0, ())) == "1 BTC = 97,012.34 EUR"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
@@ -9,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitestring.base.commands import AskOffer, MakeInvoice
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Offer, OfferState
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Refused
 from kitestring.base.zaps import ZapRequest
-from kitestring.policy.prices import Sale, price
+from kitestring.policy.prices import MAX_RATE_AGE_S, Market, Sale, price
 
 RECEIVABLE = sat(1_000_000)
+NOW = 1_800_000_000
 TIPS = Offer(offer_id="tips", label="Tip jar")
 MUG = Offer(offer_id="mug", label="Mug", price_msat=sat(1500))
 
@@ -25,14 +29,14 @@ def ask(amount_sats: int | None = None, **members: Any) -> AskOffer:
     return AskOffer(offer_id="x", amount_msat=None if amount_sats is None else sat(amount_sats), **members)
 
 
-def refused(offer: Offer | None, asked: AskOffer, receivable: Msat = RECEIVABLE, **options: bool) -> Refused:
-    outcome = price(offer, asked, receivable, **options)
+def refused(offer: Offer | None, asked: AskOffer, receivable: Msat = RECEIVABLE, **options: Any) -> Refused:
+    outcome = price(offer, asked, Market(receivable, NOW, **options))
     assert isinstance(outcome, Refused)
     return outcome
 
 
-def priced(offer: Offer, asked: AskOffer, receivable: Msat = RECEIVABLE, **options: bool) -> MakeInvoice:
-    outcome = price(offer, asked, receivable, **options)
+def priced(offer: Offer, asked: AskOffer, receivable: Msat = RECEIVABLE, **options: Any) -> MakeInvoice:
+    outcome = price(offer, asked, Market(receivable, NOW, **options))
     assert isinstance(outcome, Sale)
     return outcome.command
 
@@ -47,7 +51,9 @@ def test_a_fixed_offer_costs_its_price_whether_or_not_the_payer_names_it() -> No
 
 
 def test_the_invoice_fills_the_account_of_the_offer() -> None:
-    sale = price(Offer(offer_id="mug", label="Mug", account_id="shop", price_msat=sat(1)), ask(), RECEIVABLE)
+    sale = price(
+        Offer(offer_id="mug", label="Mug", account_id="shop", price_msat=sat(1)), ask(), Market(RECEIVABLE, NOW)
+    )
     assert isinstance(sale, Sale)
     assert sale.account_id == "shop"
 
@@ -83,6 +89,87 @@ def test_declared_payer_data_is_demanded_and_the_rest_dropped() -> None:
     assert given_both.payer_data == {"email": "b@x"}
     assert priced(TIPS, ask(1, payer_data={"name": "Bob"})).payer_data == {}
     assert priced(TIPS, ask(1, payer_data={"note": "from Bob"})).payer_data == {"note": "from Bob"}
+
+
+def test_what_a_payer_may_tell_is_kept_when_it_is_told_and_never_demanded() -> None:
+    offer = Offer(offer_id="tips", label="", payer_data=("email", "name?"))
+    assert refused(offer, ask(1)).details == {"payer_data": ["email"]}
+    assert priced(offer, ask(1, payer_data={"email": "b@x"})).payer_data == {"email": "b@x"}
+    both = {"email": "b@x", "name": "Bob"}
+    assert priced(offer, ask(1, payer_data={**both, "name?": "x"})).payer_data == both
+
+
+# ------------------------------------------------------------ variable prices
+
+CAKE = Offer(offer_id="cake", label="Cake", currency="EUR", price_minor=350)
+
+
+def rate(euros: str, age_s: int = 0, currency: str = "EUR") -> ExchangeRate:
+    return ExchangeRate.of_price(currency, Fraction(Decimal(euros)), NOW - age_s, ("kraken",))
+
+
+def test_a_price_in_a_currency_is_that_of_now_rounded_up_to_a_whole_sat_and_keeps_its_rate() -> None:
+    now = rate("97012.34")
+    # 3.50 EUR are 3607.788… sat
+    assert priced(CAKE, ask(), rates=(now,)) == priced(CAKE, ask(3608), rates=(now,))
+    made = priced(CAKE, ask(), rates=(now,))
+    assert (made.amount_msat, made.rate, made.offer_id, made.description) == (sat(3608), now, "cake", "Cake")
+    for amount in (3607, 3609, 1):
+        assert refused(CAKE, ask(amount), rates=(now,)).details == {"range": {"min": 3608, "max": 3608}}
+    assert refused(CAKE, ask(), sat(3607), rates=(now,)).reason is Reason.UNAVAILABLE
+
+
+def test_a_price_that_was_told_a_moment_ago_is_still_sold_and_who_names_none_gets_that_of_now() -> None:
+    now, before = rate("100000"), rate("99000", 400)
+    assert priced(CAKE, ask(), rates=(now, before)).amount_msat == sat(3500)
+    told = priced(CAKE, ask(3536), rates=(now, before))
+    assert (told.amount_msat, told.rate) == (sat(3536), before)
+    assert refused(CAKE, ask(3510), rates=(now, before)).details == {"range": {"min": 3500, "max": 3500}}
+
+
+def test_nothing_is_sold_without_a_rate_of_the_last_minutes() -> None:
+    assert priced(CAKE, ask(), rates=(rate("100000", MAX_RATE_AGE_S),)).amount_msat == sat(3500)
+    for rates in ((), (rate("100000", MAX_RATE_AGE_S + 1),), (rate("100000", -1),)):
+        for asked in (ask(), ask(3500)):
+            wrong = refused(CAKE, asked, rates=rates)
+            assert (wrong.reason, wrong.details) == (Reason.UNAVAILABLE, {})
+
+
+def test_a_price_beyond_all_bitcoin_is_not_sold() -> None:
+    palace = Offer(offer_id="palace", label="", currency="EUR", price_minor=2**53 - 1)
+    assert refused(palace, ask(1), rates=(rate("100"),)).reason is Reason.UNAVAILABLE
+
+
+def test_a_price_on_request_costs_what_a_fixed_one_costs() -> None:
+    bread = Offer(offer_id="bread", label="Bread", price_msat=sat(900), price_on_request=True)
+    assert priced(bread, ask()).amount_msat == priced(bread, ask(900)).amount_msat == sat(900)
+    assert refused(bread, ask(899)).details == {"range": {"min": 900, "max": 900}}
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 10**9), st.decimals(100, 10**7, places=2))
+def test_no_price_in_a_currency_is_below_its_worth_or_a_sat_above_it(minor: int, euros: Decimal) -> None:
+    offer = Offer(offer_id="x", label="", currency="EUR", price_minor=minor)
+    outcome = price(offer, ask(), Market(sat(10**15), NOW, (rate(str(euros)),)))
+    exact = Fraction(minor, 100) / Fraction(euros) * 10**8
+    if isinstance(outcome, Sale):
+        assert outcome.command.amount_msat is not None
+        assert exact <= outcome.command.amount_msat.sats_down() < exact + 1
+    else:
+        assert exact > 21 * 10**14
+
+
+def test_from_its_end_on_an_offer_has_ended_and_leads_nowhere() -> None:
+    for offer in (TIPS, CAKE):
+        last = Offer(offer_id="x", label="", currency=offer.currency, price_minor=offer.price_minor, expires_at=NOW + 1)
+        assert priced(last, ask(3500), rates=(rate("100000"),)).amount_msat == sat(3500)
+        over = refused(Offer(offer_id="x", label="", expires_at=NOW), ask(1))
+        assert (over.reason, over.details) == (Reason.MOVED_OR_EXPIRED_OFFER, {})
+
+
+def test_an_offer_that_is_switched_off_is_refused_whatever_is_asked() -> None:
+    off = Offer(offer_id="tips", label="", state=OfferState.OFF, payer_data=("email",), expires_at=NOW)
+    assert refused(off, ask()).reason is Reason.NOT_PERMITTED
 
 
 def test_offers_that_are_not_open_say_so() -> None:
@@ -133,7 +220,7 @@ def test_an_invoice_commits_to_the_hash_that_a_payer_names() -> None:
 @given(st.integers(1, 10**12), st.integers(1, 10**12), st.integers(1, 10**12), st.integers(1, 10**12))
 def test_no_invoice_is_made_outside_the_limits(amount: int, low: int, high: int, receivable: int) -> None:
     offer = Offer(offer_id="x", label="", min_msat=Msat(low), max_msat=Msat(high))
-    outcome = price(offer, ask(amount), Msat(receivable))
+    outcome = price(offer, ask(amount), Market(Msat(receivable), NOW))
     if isinstance(outcome, Sale):
         assert outcome.command.amount_msat == sat(amount)
         assert low <= sat(amount) <= min(high, receivable)

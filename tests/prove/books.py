@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kitestring.base.approvals import Approval
-from kitestring.base.grants import Grant
+from kitestring.base.grants import Grant, Offer
 from kitestring.base.records import BUNDLE, REPLY, Message, Request
 from kitestring.base.transactions import Answer, ClaimBundle, Prune
 from tests.prove.rows import OPEN, REFUSED, Asked, Key, Made, Paid, Window, Words
@@ -21,6 +21,7 @@ class Books:
     funds: dict[str, int] = field(default_factory=dict)
     overdrawn: set[str] = field(default_factory=set)
     grants: dict[str, Grant] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
     windows: dict[Key, Window] = field(default_factory=dict)
     payments: dict[str, Paid] = field(default_factory=dict)
     requests: dict[str, Asked] = field(default_factory=dict)

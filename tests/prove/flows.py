@@ -156,6 +156,20 @@ async def _is_paid_by_offer(stage: Stage) -> None:
     await stage.told("offer", 2)
 
 
+async def _moves_while_it_sells(stage: Stage) -> None:
+    """While its invoice is paid an offer gets a price, so that its code moves, and is switched off. Who asks the old
+    code is led to the new one, and sold nothing there."""
+    text, payer = await _offers(stage), stage.service.stranger()
+    edited = await command(stage, "offer_edit", "edit", offer=stage.made["offer"], price_msat=2 * AMOUNT)
+    await command(stage, "offer_off", "off", offer=edited["offer_id"])
+    stage.paid_in("in", text)
+    await stage.told("offer", 2)
+    for name, offer_id in (("old", stage.made["offer"]), ("new", edited["offer_id"])):
+        asked = json.dumps({"offer": offer_id, "amount_sats": AMOUNT // 1_000})
+        stage.ask(name, payer, lambda asked=asked: payer.signed(asked))  # type: ignore[misc]  # of this turn
+        await stage.told(name)
+
+
 async def _pays_own_offer(stage: Stage) -> None:
     """A payer of this service pays an offer of this service."""
     stage.pay("pay", await _offers(stage))
@@ -624,6 +638,7 @@ FLOWS: Final = (
     Flow("pay an own offer", _pays_own_offer, {"purse": -AMOUNT, "shop": AMOUNT}, {"offer": "ok", "pay": "ok"}),
     Flow("receive", _is_paid, {"shop": AMOUNT}, {"sell": "ok"}),
     Flow("receive by offer", _is_paid_by_offer, {"shop": AMOUNT}, {"offer": "ok"}),
+    Flow("offer moves", _moves_while_it_sells, {"shop": AMOUNT}, {"offer": "ok", "old": "GFY 3", "new": "GFY 1"}),
     Flow("receive a zap", _is_zapped, {"shop": AMOUNT}, {"zap": "ok"}, (), _takes_zaps, _has_one_receipt),
     Flow(
         "zap oneself", _zaps_itself, {"purse": -AMOUNT, "shop": AMOUNT}, {"zap": "ok", "pay": "ok"}, (), _takes_zaps,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from kitestring.base.approvals import MAX_WAITING, Approval, ApprovalState
 from kitestring.base.commands import Debit, thaw
 from kitestring.base.destinations import Keysend
-from kitestring.base.grants import Grant
+from kitestring.base.grants import OFFER_STEPS, Grant, Offer, OfferState
 from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Message, Payment
 from kitestring.base.shares import Share
 from kitestring.base.transactions import (
@@ -364,10 +364,10 @@ class Model(Books):
         """One command of the owner, by a key that is new."""
         if self.is_too_old(at):
             return "stale_request"
-        before = dict(self.grants), set(self.blocked)
+        before = dict(self.grants), set(self.blocked), dict(self.offers)
         refusal = self.write(writes)
         if refusal:
-            self.grants, self.blocked = before
+            self.grants, self.blocked, self.offers = before
             return refusal
         self.hear(name, at, at)
         return "Claimed"
@@ -380,6 +380,8 @@ class Model(Books):
                     refusal = self._save(write.grant)
                 case SaveBlock(caller, block):
                     (self.blocked.add if block else self.blocked.discard)(caller)
+                case SaveOffer(offer):
+                    refusal = self._save_offer(offer)
                 case SaveSession(session):
                     refusal = self.words.mint(session)
                 case SaveOffer() | SendAgain():
@@ -388,6 +390,15 @@ class Model(Books):
                     raise NotImplementedError(write)
             if refusal:
                 return refusal
+        return None
+
+    def _save_offer(self, offer: Offer) -> str | None:
+        known = self.offers.get(offer.offer_id)
+        if known is not None and offer.state is not known.state and offer.state not in OFFER_STEPS[known.state]:
+            return "unknown_target"
+        if known is not None and known.state is OfferState.DELETED:
+            return "unknown_target"
+        self.offers[offer.offer_id] = offer
         return None
 
     def _save(self, grant: Grant) -> str | None:

@@ -20,6 +20,8 @@ STATES: Final = (
     *(f"hold accepted{where}{to}" for where in ("", " inside") for to in ("", ", to settle", ", to cancel")),
     *(f"hold {state} inside" for state in ("settled", "canceled")),
     "hold cancelled in time",
+    *(f"sale {said}" for said in ("Claimed", "Stale")),
+    *(f"offer {said}" for said in ("Claimed", "unknown_target")),
     *(f"{what} in the middle of {kind}" for what in ("node exchanged", "ledger restored") for kind in _MOVED),
 )
 

@@ -18,6 +18,7 @@ from kitestring.base.commands import AskOffer, MakeInvoice, PayInvoice
 from kitestring.base.destinations import Keysend
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
+from kitestring.base.grants import OfferState
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
 from kitestring.base.records import Message
@@ -25,6 +26,7 @@ from kitestring.engine.feed import Feed
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.node import Script
+from tests.kit.engine.rates import MarketRates
 from tests.kit.engine.rig import NOTE, NWC, PATIENT, PAYER_OF_OFFERS, Life, Rig
 
 #: Points are dealt to this many tests, so that a failure names a short range.
@@ -34,8 +36,9 @@ MOST = 400
 #: The second death comes within this many points after the restart.
 EARLY = 11
 DAY_S = 86_400
+EURO: dict[str, Any] = {"currency": "EUR", "price_minor": 1}
 
-PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER, SEND, SEND_LOST, SEND_INSIDE = [
+PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER, CAKE, SEND, SEND_LOST, SEND_INSIDE = [
     "pay",
     "lost",
     "fail",
@@ -44,6 +47,7 @@ PAY, LOST, FAIL, JOIN_A, JOIN_B, INSIDE, INVOICE, OFFER, SEND, SEND_LOST, SEND_I
     "inside",
     "invoice",
     "offer",
+    "cake",
     "send",
     "send-lost",
     "send-inside",
@@ -74,6 +78,7 @@ class Story:
 
     def __init__(self, life: Life) -> None:
         self.life = life
+        life.rates = self.rates = MarketRates(life.clock)  # a cent is 10 sat
         node = life.node
         self.outside = {
             PAY: node.outside_invoice(Script(settles_after_s=1)),
@@ -94,6 +99,7 @@ class Story:
         await rig.account("shop", 0)
         await rig.grant("app", account="payer", budgets=(Budget.total(Msat(900_000)),))
         await rig.offer("coffee", "shop")
+        await rig.offer("cake", "shop", **EURO)
         await rig.grant("till", account="shop")
 
     def commands(self, rig: Rig) -> None:
@@ -109,6 +115,7 @@ class Story:
             )
         self.sent[INVOICE] = ("till", MakeInvoice(amount_msat=Msat(7_000)), NWC)
         self.sent[OFFER] = ("", AskOffer(amount_msat=Msat(5_000), offer_id="coffee"), PAYER_OF_OFFERS)
+        self.sent[CAKE] = ("", AskOffer(offer_id="cake"), PAYER_OF_OFFERS)
 
     async def tell(self, rig: Rig, name: str) -> None:
         grant, command, reply_to = self.sent[name]
@@ -120,6 +127,7 @@ class Story:
         await asyncio.gather(*(self.tell(rig, name) for name in self.sent if name != INSIDE))
         invoice, offer = await rig.answer(INVOICE), await rig.answer(OFFER)
         self.life.node.pay_in(offer.transaction.payment_hash)
+        await self._sell_cake(rig)
         if INSIDE not in self.sent:
             text, payment_hash = invoice.transaction.bolt11, invoice.transaction.payment_hash
             lasting = rig.paying((text, payment_hash), 7_000, expires_at=rig.clock.now() + DAY_S)  # as those of above
@@ -128,6 +136,18 @@ class Story:
         for name in self.sent:
             await rig.answer(name)
         await rig.receipt(OFFER)
+        await rig.receipt(CAKE)
+
+    async def _sell_cake(self, rig: Rig) -> None:
+        """While a cake is paid it becomes dearer, is switched off, and moves; and a bitcoin costs half as much."""
+        cake = (await rig.answer(CAKE)).transaction
+        self.rates.price = 50_000
+        was = await rig.store.offer("cake")
+        if was.state is OfferState.OPEN:
+            await rig.offer("cake", "shop", **{**EURO, "price_minor": 7})
+            await rig.offer("cake", "shop", **EURO, state=OfferState.OFF)
+        self.life.node.pay_in(cake.payment_hash)
+        await rig.offer("cake", "shop", **EURO, state=OfferState.MOVED, latest="noffer1new")
 
     async def run(self, fatal: int) -> list[str] | None:
         """Die at the ``fatal``-th point, once more early in the recovery, then finish. None: it was over before."""
@@ -170,7 +190,9 @@ class Story:
         sent = {sent.node_key: payment_hash for payment_hash, sent in node.keysends.items()}
         out = {outside[name][1]: 10_000 + fee for name in (PAY, LOST, JOIN_A)}
         assert node.paid_out() == out | {sent[key]: 3_000 + fee for key in self.keys.values()}
-        assert list(node.received().values()) == [5_000]
+        (cake,) = {rig.told(CAKE)[0].transaction.amount_msat}
+        assert cake in {10_000, 20_000}  # by the rate of its moment
+        assert sorted(node.received().values()) == [5_000, cake]
         for name in self.sent:
             stored = await rig.store.messages(name)
             assert [m.kind for m in stored if m.kind == "reply"] == ["reply"], name
@@ -184,10 +206,10 @@ class Story:
         failed = rig.told(FAIL)[0]
         assert isinstance(failed, Refused)
         assert failed.reason is Reason.PAYMENT_FAILED
-        assert all(isinstance(rig.told(name)[0], Invoiced) for name in (INVOICE, OFFER))
+        assert all(isinstance(rig.told(name)[0], Invoiced) for name in (INVOICE, OFFER, CAKE))
         spent = 3 * (10_000 + fee) + 7_000 + 2 * (3_000 + fee) + 3_000
         assert await rig.available("payer") == 1_000_000 - spent
-        assert await rig.available("shop") == 7_000 + 5_000
+        assert await rig.available("shop") == 7_000 + 5_000 + cake
         assert await rig.store.budget_used("app", 0) == spent
         assert await rig.store.running_requests() == []
         self.check_notes(await rig.store.events(0, 1_000))
@@ -197,7 +219,7 @@ class Story:
         """Told of everything that happened to money: once, and for each death at most once more."""
         happened = {message.plaintext for row in rows for message in note(row) if row.kind in NOTES[0].kinds}
         kinds = Counter(row.kind for row in rows)
-        assert (kinds[EventKind.SETTLED], kinds[EventKind.FAILED], kinds[EventKind.RECEIVED]) == (7, 1, 2)
+        assert (kinds[EventKind.SETTLED], kinds[EventKind.FAILED], kinds[EventKind.RECEIVED]) == (7, 1, 3)
         told = Counter(message.plaintext for message in self.life.delivered if message.kind == NOTE)
         assert set(told) == happened
         assert max(told.values()) <= 1 + self.deaths

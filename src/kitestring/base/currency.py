@@ -123,6 +123,11 @@ class ExchangeRate(msgspec.Struct, frozen=True):
         """The minor units that an amount is worth, rounded to the nearest: to be shown, never to be paid."""
         return (2 * int(amount_msat) * self.minor + self.msat) // (2 * self.msat)
 
+    def paid_for(self, amount_msat: Msat) -> int:
+        """The minor units that an amount pays for, rounded down: the inverse of :meth:`to_pay` wherever a minor unit
+        is worth a sat or more."""
+        return int(amount_msat) * self.minor // self.msat
+
 
 def show_price(price: Fraction | Decimal) -> str:
     """A price of one bitcoin with the digits that count, for people: ``97,012.34``."""
@@ -130,3 +135,8 @@ def show_price(price: Fraction | Decimal) -> str:
     with localcontext(_ROUNDING):
         number = Decimal(exact.numerator) / Decimal(exact.denominator)
     return f"{number.normalize(_ROUNDING):,f}"
+
+
+def show_rate(rate: ExchangeRate) -> str:
+    """``1 BTC = 97,012 EUR``, for people."""
+    return f"1 BTC = {show_price(rate.price)} {rate.currency}"

@@ -119,16 +119,22 @@ class Pricing(StrEnum):
     VARIABLE = "variable"  # whoever asks is told: it may be another one tomorrow
 
 
+#: The end of the name of something that a payer may tell and need not.
+OPTIONAL: Final = "?"
 #: Offers whose id begins so take zaps, which the payer sees in the code.
 ZAP_PREFIX: Final = "zap"
 
 
 class Webhook(msgspec.Struct, frozen=True):
     """The address at which the payments of an offer are told: as JSON in a POST, or by a GET of ``url`` as a template
-    (RFC 6570), which is the form that apps know from CLINK Manage."""
+    (RFC 6570), which is the form that apps know from CLINK Manage.
+
+    Its secret follows from ``key``: "" stands for the id of the offer, and an offer that has moved to another id takes
+    the key along, so that the receiver goes on to know who speaks."""
 
     url: str
     form: Literal["post", "get"] = "post"
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +145,13 @@ class Offer:
     neither the payer names the amount, from ``min_msat`` to ``max_msat``. ``price_on_request`` keeps a price in sats
     out of the code, so that it can be changed while the code stays as it is.
 
+    ``payer_data`` names what a payer is asked for; a name that ends in :data:`OPTIONAL` may be left unanswered.
+
     ``latest`` is the noffer string a moved offer points to. ``relays`` are those inside its code, as it was made or
-    relinked: they are served for as long as the offer is open. From ``expires_at`` (Unix seconds) on nothing is sold.
-    ``creator`` is the public key of the app that made it over the pointer ``pointer_id`` (CLINK Manage), "" for the
-    owner's own. ``zap_pubkey`` is the key whose zaps it takes, "" for none; the id says so to payers, see
-    :data:`ZAP_PREFIX`.
+    relinked: they are served for as long as whoever asks is told an invoice, to come again, or ``latest``. From
+    ``expires_at`` (Unix seconds) on nothing is sold. ``creator`` is the public key of the app that made it over the
+    pointer ``pointer_id`` (CLINK Manage), "" for the owner's own. ``zap_pubkey`` is the key whose zaps it
+    takes, "" for none; the id says so to payers, see :data:`ZAP_PREFIX`.
     """
 
     offer_id: str
@@ -167,8 +175,36 @@ class Offer:
     created_at: int = 0
 
     @property
+    def webhook_key(self) -> str:
+        """The name that the secret of its webhook follows from."""
+        return (self.webhook.key if self.webhook is not None else "") or self.offer_id
+
+    @property
     def pricing(self) -> Pricing:
         """The way to its price."""
         if self.currency or self.price_on_request:
             return Pricing.VARIABLE
         return Pricing.SPONTANEOUS if self.price_msat is None else Pricing.FIXED
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it is one of the offers that its owner has, open or switched off."""
+        return self.state in {OfferState.OPEN, OfferState.OFF}
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of all that a payer must tell."""
+        return tuple(name for name in self.payer_data if not name.endswith(OPTIONAL))
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The names of all that is kept of a payer's words."""
+        return frozenset(name.removesuffix(OPTIONAL) for name in self.payer_data)
+
+    def has_expired(self, now: int) -> bool:
+        """Whether nothing is sold any more at ``now`` (Unix seconds)."""
+        return self.expires_at is not None and now >= self.expires_at
+
+    def is_open(self, now: int) -> bool:
+        """Whether it can be paid at ``now`` (Unix seconds)."""
+        return self.state is OfferState.OPEN and not self.has_expired(now)

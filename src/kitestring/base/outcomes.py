@@ -9,6 +9,7 @@ import msgspec
 
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import ZERO, Msat
 
@@ -34,7 +35,8 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One incoming or outgoing payment as its owner may see it. Times are Unix seconds, None = not (yet).
 
     ``preimage`` is set only when settled, ``settle_deadline`` (the height of a block) only while a payment is held.
-    ``requestor`` is the key that has taken it as a debit, "" for any other.
+    ``requestor`` is the key that has taken it as a debit, "" for any other. ``rate`` is the one that an offer was
+    priced with, for a price in another currency.
     """
 
     type: Direction
@@ -57,6 +59,7 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     internal: bool = False
     requestor: str = ""
     settle_deadline: int | None = None
+    rate: ExchangeRate | None = None
 
 
 class Paid(msgspec.Struct, frozen=True, gc=False):

@@ -338,7 +338,8 @@ class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=Tr
 
     ``shares`` are those of the invoice's holders in the open invoices at its node (none: no bound): one more than they
     allow (:func:`kitestring.base.shares.have_room`) is denied as RATE_LIMITED. A hold invoice whose hash another one
-    has, in whatever state, is denied as INVOICE_TAKEN."""
+    has, in whatever state, is denied as INVOICE_TAKEN. Stale where ``offer``, which it was priced by, stands otherwise
+    by now."""
 
     request: Request
     grant_version: int
@@ -346,6 +347,7 @@ class RecordInvoice(Tx[Claimed | Finished | Running | Stale | Denied], frozen=Tr
     messages: tuple[Message, ...]
     now: int
     shares: tuple[Share, ...] = ()
+    offer: Offer | None = None
 
 
 class Credit(Tx[Credited | AlreadyCredited | NotCredited], frozen=True):

@@ -22,8 +22,9 @@ from kitestring.base.commands import (
     MakeHoldInvoice,
     MakeInvoice,
 )
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant
+from kitestring.base.grants import Grant, Offer
 from kitestring.base.invoices import holders
 from kitestring.base.money import ZERO
 from kitestring.base.node import HashTakenError, HoldOrder, InvoiceOrder, NodeInvoice
@@ -43,8 +44,9 @@ from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate, reachable
+from kitestring.engine.quoted import QuotedRates
 from kitestring.engine.shares import ShareTable, full
-from kitestring.policy.prices import price
+from kitestring.policy.prices import Market, price
 from kitestring.policy.rules import refuse_invoice
 
 log = logging.getLogger("kitestring.engine")
@@ -60,11 +62,14 @@ _GrantOf = Callable[[str], Awaitable[Grant | None]]
 
 
 class _Terms(msgspec.Struct, frozen=True, gc=False):
-    """The invoice to make, where the money goes, and the version of the grant that says so (0: there is none)."""
+    """The invoice to make, where the money goes, and what says so: the version of the grant (0: there is none), or the
+    offer as it stands and the rates that it was priced with."""
 
     command: MakeInvoice
     account_id: str
     version: int
+    offer: Offer | None = None
+    rates: tuple[ExchangeRate, ...] = ()
 
 
 class Invoices:
@@ -76,6 +81,7 @@ class Invoices:
         self._grants = grants
         self._gate = gate
         self._shares = shares
+        self._quoted = QuotedRates(context.rates, context.clock)
 
     async def handle(self, incoming: Incoming, command: MakeInvoice | AskOffer) -> Refused | None:
         """Have the invoice made and store it with its answer; returns when that is done. That an offer sells nothing is
@@ -102,9 +108,15 @@ class Invoices:
             return self._refusal(Denied(Reason.RATE_LIMITED))
         return await self._make(incoming, command, terms)
 
-    async def _terms(self, incoming: Incoming, command: MakeInvoice | AskOffer, grant_of: _GrantOf) -> _Terms | Refused:
+    async def _terms(
+        self,
+        incoming: Incoming,
+        command: MakeInvoice | AskOffer,
+        grant_of: _GrantOf,
+        rates: tuple[ExchangeRate, ...] = (),
+    ) -> _Terms | Refused:
         if isinstance(command, AskOffer):
-            return await self._priced(command)
+            return await self._priced(command, rates)
         return self._granted(command, await grant_of(incoming.grant_id))
 
     def _granted(self, command: MakeInvoice, grant: Grant | None) -> _Terms | Refused:
@@ -114,16 +126,29 @@ class Invoices:
             return refusal or Refused(Reason.CONNECTION_ENDED)
         return _Terms(command, grant.account_id, grant.version)
 
-    async def _priced(self, ask: AskOffer) -> _Terms | Refused:
-        """The terms of an offer. The node is asked first, so that the offer is read as it stands when the invoice is
-        made. Strangers' invoices have a bound whatever the owner allows."""
+    async def _priced(self, ask: AskOffer, rates: tuple[ExchangeRate, ...] = ()) -> _Terms | Refused:
+        """The terms of an offer, at ``rates`` or at those of now. The node is asked first, so that the offer is read as
+        it stands when the invoice is made. Strangers' invoices have a bound whatever the owner allows."""
         try:
             receivable_msat = await self._gate.receivable()
             offer = await self._context.store.offer(ask.offer_id)
         except KitestringError as failure:
             return Refused.of(failure)
-        sale = price(offer, ask, receivable_msat, amountless=self._context.backend.capabilities.amountless)
-        return sale if isinstance(sale, Refused) else _Terms(sale.command, sale.account_id, 0)
+        if not rates and offer is not None and offer.currency and offer.is_open(self._context.clock.now()):
+            rates = await self._rates_of(offer.currency)
+        market = Market(
+            receivable_msat, self._context.clock.now(), rates, self._context.backend.capabilities.amountless
+        )
+        sale = price(offer, ask, market)
+        return sale if isinstance(sale, Refused) else _Terms(sale.command, sale.account_id, 0, offer, rates)
+
+    async def _rates_of(self, currency: str) -> tuple[ExchangeRate, ...]:
+        """The rates of a currency; none where nothing can be priced in it, which the doctor explains."""
+        try:
+            return await self._quoted.of(currency)
+        except KitestringError as failure:
+            log.debug("nothing is sold in %s: %s", currency, failure.message)
+            return ()
 
     async def _make(self, incoming: Incoming, asked: MakeInvoice | AskOffer, terms: _Terms) -> Refused | None:
         command = terms.command
@@ -174,7 +199,8 @@ class Invoices:
     async def _store(
         self, incoming: Incoming, asked: MakeInvoice | AskOffer, first: _Terms, made: NodeInvoice, preimage: str
     ) -> Refused | None:
-        """Store the invoice, however often the grant changes meanwhile: under the newest version or not at all."""
+        """Store the invoice, however often the grant or the offer changes meanwhile: under the newest version or not at
+        all. An offer is priced again at the rates of the first time: one that moves meanwhile changes nothing."""
         terms: _Terms | Refused = first
         for _ in range(MAX_STALE_ROUNDS):
             if isinstance(terms, Refused):
@@ -191,7 +217,7 @@ class Invoices:
                 case Denied():
                     return self._refusal(answer)
                 case Stale():
-                    terms = await self._terms(incoming, asked, self._grants.reload)
+                    terms = await self._terms(incoming, asked, self._grants.reload, first.rates)
                 case _:
                     assert_never(answer)
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
@@ -228,7 +254,7 @@ class Invoices:
         request = new_request(incoming, now)
         messages = self._answers.replies((request,), (Invoiced(_transaction(invoice)),))
         shares = self._shares.invoices(invoice.holders)
-        return RecordInvoice(request, terms.version, invoice, messages, now, shares)
+        return RecordInvoice(request, terms.version, invoice, messages, now, shares, terms.offer)
 
     def _refusal(self, denied: Denied) -> Refused:
         if denied.reason is Reason.INVOICE_TAKEN:
@@ -276,6 +302,7 @@ def _transaction(invoice: Invoice) -> Transaction:
         metadata=invoice.metadata,
         offer_id=invoice.offer_id,
         payer_data=invoice.payer_data,
+        rate=invoice.rate,
         account_id=invoice.account_id,
         grant_id=invoice.grant_id,
     )

@@ -37,7 +37,7 @@ DELIVERY_STATES: Final = {state.value: state for state in DeliveryState}
 OFFER_STATES: Final = {state.value: state for state in OfferState}
 _read_keysend: Final = msgspec.json.Decoder(Keysend).decode
 _read_webhook: Final = msgspec.json.Decoder(Webhook).decode
-_read_rate: Final = msgspec.json.Decoder(ExchangeRate).decode
+read_rate: Final = msgspec.json.Decoder(ExchangeRate).decode
 _encoder: Final = msgspec.json.Encoder()
 EVENT_KINDS: Final = {kind.value: kind for kind in EventKind}
 
@@ -174,7 +174,7 @@ def read_invoice(row: Row) -> Invoice:
         offer_id=row[15],
         payer_data=row[16],
         zap=row[17],
-        rate=_read_rate(row[18]) if row[18] else None,
+        rate=read_rate(row[18]) if row[18] else None,
         request_id=row[19],
         received_msat=_msat(row[20]),
         settled_at=row[21],
@@ -482,6 +482,7 @@ def incoming(i: Invoice) -> Transaction:
         metadata=i.metadata,
         offer_id=i.offer_id,
         payer_data=i.payer_data,
+        rate=i.rate,
         account_id=i.account_id,
         grant_id=i.grant_id,
         internal=i.internal,

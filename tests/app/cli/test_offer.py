@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import click
 import pytest
 
 from kitestring.app.cli.offer import command
+from kitestring.app.cli.values import when
 from tests.kit.app.console import Service, run
 
 TEA = {
     "label": "tea", "price_msat": 5_000, "min_msat": None, "max_msat": None, "account": "owner", "payer_data": ["name"],
-    "webhook": None, "created_at": 0, "offer_id": "0a", "noffer": "noffer1xyz", "old_relays": [],
+    "webhook": None, "created_at": 0, "offer_id": "0a", "noffer": "noffer1xyz", "old_relays": [], "state": "open",
+    "currency": None,
+    "price_minor": None, "price_on_request": False, "now_msat": None, "expires_at": None, "latest": "", "old_ids": [],
+    "zap_npub": "",
 }  # fmt: skip
 
 
@@ -49,6 +55,85 @@ def test_a_webhook_is_set_with_the_offer_and_its_secret_is_shown_by_another_comm
     assert said.asked[0][1]["webhook"] == "https://shop.example/paid"
     assert (said.out, said.err) == ("noffer1xyz\n", "the secret of its webhook: kitestring offer webhook 'black tea'\n")
     assert "webhook   https://shop.example/paid" in run(command, "show", "tea", answer=hook).lines
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ({"price_msat": None, "currency": "EUR", "price_minor": 350}, "3.50 EUR"),
+        (
+            {"price_msat": None, "currency": "EUR", "price_minor": 350, "now_msat": 4_012_000},
+            "3.50 EUR (≈ 4,012 sat now)",
+        ),
+        ({"price_msat": None, "currency": "JPY", "price_minor": 350}, "350 JPY"),
+        ({"price_on_request": True}, "5 sat on request"),
+    ],
+)
+def test_a_price_that_may_change_is_shown_in_words(terms: dict[str, Any], words: str) -> None:
+    listed = run(command, "list", answer={"offers": [{**TEA, **terms}]}).lines[1]
+    assert re.split(r"\s\s+", listed) == ["tea", words, "owner", "0a"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "members"),
+    [
+        (("--price", "3.50EUR"), {"currency": "EUR", "price_minor": 350}),
+        (("--price", "2 eur"), {"currency": "EUR", "price_minor": 200}),
+        (("--price", "350JPY"), {"currency": "JPY", "price_minor": 350}),
+        (("--price", "1000"), {"price_msat": 1_000_000}),
+        (("--price-on-request", "1000"), {"price_msat": 1_000_000, "price_on_request": True}),
+        (("--expires", "30d"), {"expires_in_s": 30 * 86_400}),
+        (("--expires", "2027-01-31"), {"expires_at": 1_801_353_600}),
+        (("--zaps", "npub1x"), {"zap_key": "npub1x"}),
+    ],
+)
+def test_the_terms_of_an_offer_are_typed_as_people_write_them(typed: tuple[str, ...], members: dict[str, Any]) -> None:
+    ((_, params, _),) = run(command, "create", "tea", *typed, answer=TEA).asked
+    assert params == {"label": "tea", "account": "owner", "payer_data": [], **members}
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"),
+    [
+        (("--price", "3.505EUR"), "decimals"),
+        (("--price", "3.5XYZ"), "no currency"),
+        (("--price", "0EUR"), "more than 0"),
+        (("--price", "3,50EUR"), "whole number of sats"),
+        (("--price", "0.5"), "whole number of sats"),
+        (("--price", "1", "--price-on-request", "1"), "not both"),
+    ],
+)
+def test_a_price_that_is_none_is_refused_before_anybody_is_asked(typed: tuple[str, ...], word: str) -> None:
+    with pytest.raises(click.UsageError, match=word):
+        run(command, "create", "tea", *typed)
+
+
+def test_what_a_payer_is_asked_for_is_named_at_once_or_one_by_one() -> None:
+    said = run(command, "create", "tea", "--ask", "name?, email", "--ask", "size", answer=TEA)
+    assert said.asked[0][1]["payer_data"] == ["name?", "email", "size"]
+
+
+def test_what_is_not_simply_open_is_said() -> None:
+    offers = [TEA, {**TEA, "state": "off"}, {**TEA, "state": "expired"}, {**TEA, "expires_at": 86_400}]
+    lines = run(command, "list", answer={"offers": offers}).lines
+    assert [re.split(r"\s\s+", line)[4:] for line in lines] == [
+        ["state"], [], ["switched off"], ["has expired"], [f"until {when(86_400)}"],
+    ]  # fmt: skip
+    moved = {**TEA, "state": "moved", "latest": "noffer1new"}
+    shown = "\n".join(run(command, "show", "0a", answer=moved).lines)
+    assert re.search(r"^state +has moved$", shown, re.MULTILINE)
+    assert re.search(r"^forwards to +noffer1new$", shown, re.MULTILINE)
+    old = "\n".join(run(command, "show", "tea", answer={**TEA, "old_ids": ["0b", "0c"]}).lines)
+    assert re.search(r"^old codes +0b, 0c$", old, re.MULTILINE)
+
+
+def test_an_offer_is_switched_off_and_on() -> None:
+    off = run(command, "off", "tea", "--idempotency-key", "k", answer={**TEA, "state": "off"})
+    assert off.asked == [("offer_off", {"offer": "tea"}, "k")]
+    assert off.out.startswith("the offer tea is switched off; `kitestring offer on`")
+    on = run(command, "on", "tea", "--idempotency-key", "k", answer=TEA)
+    assert (on.asked, on.out) == ([("offer_on", {"offer": "tea"}, "k")], "the offer tea is switched on\n")
+    assert "it has expired" in run(command, "on", "tea", answer={**TEA, "state": "expired"}).out
 
 
 def test_without_offers_it_is_said_how_to_make_one() -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from kitestring.app.owner.money import show_transaction
 from kitestring.app.service.waiters import Waiters
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_GRANT, MakeInvoice
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat, sat
-from kitestring.base.outcomes import Refused
+from kitestring.base.outcomes import Direction, Refused, Transaction, TransactionState
 from kitestring.codec.bolt11 import decode
 from kitestring.codec.pointers import PriceType, encode
 from kitestring.nostr.event import Event
@@ -37,6 +40,17 @@ async def pending(office: Office) -> str:
     payment_hash = decode(text).payment_hash
     await office.has_state(payment_hash, "unknown")
     return payment_hash
+
+
+async def test_what_was_priced_in_a_currency_is_shown_with_its_price_and_its_rate() -> None:
+    rate = ExchangeRate.of_price("EUR", Fraction(97_012), EPOCH, ("one", "two"))
+    bare = Transaction(Direction.INCOMING, TransactionState.SETTLED, "ab" * 32, sat(3608), Msat(0), EPOCH)
+    row = show_transaction(replace(bare, rate=rate))
+    assert row["price"] == "3.50 EUR at 1 BTC = 97,012 EUR"
+    assert row["rate"] == {
+        "currency": "EUR", "msat": rate.msat, "minor": rate.minor, "at": EPOCH, "sources": ("one", "two"),
+    }  # fmt: skip
+    assert (show_transaction(bare)["price"], show_transaction(bare)["rate"]) == ("", None)
 
 
 # ------------------------------------------------------------ paying

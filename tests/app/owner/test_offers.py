@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from kitestring.app.owner import offers
 from kitestring.app.owner.offers import shown_noffer
+from kitestring.app.owner.params import npub
+from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import Reason
 from kitestring.base.grants import OfferState
 from kitestring.codec.pointers import Noffer, PriceType, decode, encode
 from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import RELAY, Office
+from tests.kit.changed import replace
+from tests.kit.engine.rates import MarketRates
 
 
 async def test_an_offer_becomes_a_code_with_key_relay_and_price(office: Office) -> None:
@@ -23,6 +29,67 @@ async def test_an_offer_becomes_a_code_with_key_relay_and_price(office: Office) 
     assert [offer["label"] for offer in (await office.run("offer_list"))["offers"]] == ["tea", "tips"]
     shown = [await office.run("offer_show", offer=name) for name in ("tips", free["offer_id"])]
     assert shown == [free, free]
+
+
+async def test_a_variable_price_stands_in_no_code_and_its_currency_does(office: Office) -> None:
+    service = office.desk.service_id
+    cake = await office.run("offer_create", label="cake", currency="EUR", price_minor=350)
+    assert decode(cake["noffer"]) == Noffer(service, (RELAY,), cake["offer_id"], PriceType.VARIABLE, None, "EUR")
+    bread = await office.run("offer_create", "k2", label="bread", price_msat=900_000, price_on_request=True)
+    assert decode(bread["noffer"]) == Noffer(service, (RELAY,), bread["offer_id"], PriceType.VARIABLE)
+    stored = {offer.label: offer for offer in await office.store.offers()}
+    assert (stored["cake"].currency, stored["cake"].price_minor, stored["bread"].price_msat) == ("EUR", 350, 900_000)
+
+
+async def test_an_offer_that_takes_zaps_says_so_in_its_id(office: Office) -> None:
+    key = SecretKey(b"\x05" * 32).public_hex
+    made = await office.run("offer_create", label="tips", zap_key=npub(key))
+    assert (made["offer_id"][:3], made["zap_npub"]) == ("zap", npub(key))
+    (stored,) = await office.store.offers()
+    assert stored.zap_pubkey == key
+    assert len(made["offer_id"]) == len("zap") + 16
+    refused = await office.refused("offer_create", "k2", label="tips")
+    assert refused.details["differs"] == ["key for zaps"]
+    assert (await office.refused("offer_create", "k3", label="x", zap_key="me")).reason is Reason.MALFORMED
+
+
+async def test_offers_are_shown_with_what_a_currency_is_worth_now_where_that_is_known(office: Office) -> None:
+    rates = MarketRates(office.rig.clock, 97_012)
+    office.desk = replace(office.desk, rates=rates)
+    made = await office.run("offer_create", label="cake", currency="EUR", price_minor=350)
+    await office.run("offer_create", "k2", label="pie", currency="EUR", price_minor=100)
+    await office.run("offer_create", "k3", label="palace", currency="EUR", price_minor=2**53 - 1)
+    assert (made["now_msat"], rates.asked) == (None, [])  # nobody waits for it while others wait
+    assert (await office.run("offer_show", offer="cake"))["now_msat"] == 3_608_000
+    listed = (await office.run("offer_list"))["offers"]
+    assert [offer["now_msat"] for offer in listed] == [3_608_000, None, 1_031_000]
+    assert rates.asked == ["EUR", "EUR"]
+    rates.price = 0
+    assert (await office.run("offer_show", offer="cake"))["now_msat"] is None
+
+
+async def test_a_rate_that_nobody_tells_in_time_is_not_waited_for(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(MarketRates):
+        async def rate(self, currency: str) -> ExchangeRate:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(offers, "RATE_WAIT_S", 0.01)
+    office.desk = replace(office.desk, rates=Slow(office.rig.clock))
+    await office.run("offer_create", label="cake", currency="EUR", price_minor=350)
+    assert (await office.run("offer_show", offer="cake"))["now_msat"] is None
+
+
+async def test_an_offer_that_has_expired_is_listed_as_such_and_is_no_code_to_show(office: Office) -> None:
+    now = office.rig.clock.now()
+    made = await office.run("offer_create", label="tea", expires_in_s=60)
+    assert (made["expires_at"], made["state"]) == (now + 60, "open")
+    office.rig.clock.advance(60)
+    (listed,) = (await office.run("offer_list"))["offers"]
+    assert listed["state"] == "expired"
+    assert await shown_noffer(office.desk) is None
 
 
 async def test_an_offer_is_found_by_its_code_in_whatever_form_that_is_pasted(office: Office) -> None:
@@ -66,6 +133,19 @@ async def test_an_offer_of_an_account_asks_for_what_its_payer_has_to_fill_in(off
         ({"account": "nobody"}, "no account"),
         ({"payer_data": ["x"] * 9}, "payer data has at most 8 values"),
         ({"payer_data": ["na\u202eme"]}, "nobody sees"),
+        ({"payer_data": ["name", "name?"]}, "each thing once"),
+        ({"payer_data": ["?"]}, "asks a payer for nothing"),
+        ({"currency": "EUR"}, "both its code"),
+        ({"price_minor": 350}, "both its code"),
+        ({"currency": "XYZ", "price_minor": 350}, "no currency 'XYZ'"),
+        ({"currency": "eur", "price_minor": 350}, "currency is not what it must be"),
+        ({"currency": "EURO", "price_minor": 350}, "currency is not what it must be"),
+        ({"currency": "EUR", "price_minor": 0}, "at least 1"),
+        ({"currency": "EUR", "price_minor": 350, "price_msat": 1_000}, "not both"),
+        ({"currency": "EUR", "price_minor": 350, "max_msat": 1_000}, "not both"),
+        ({"price_on_request": True}, "name it"),
+        ({"expires_at": 1}, "this end has passed"),
+        ({"expires_at": 2**35, "expires_in_s": 60}, "not both"),
     ],
 )
 async def test_a_wrong_offer_is_refused(office: Office, params: dict[str, Any], word: str) -> None:
@@ -105,7 +185,7 @@ async def test_a_label_that_is_taken_by_another_offer_is_refused_and_by_the_same
     assert await office.run("offer_create", "k3", label="tea", price_msat=5_000) == tea
     refused = await office.refused("offer_create", "k4", label="tea", **other)
     assert (refused.reason, refused.exit_code, refused.details["differs"]) == (Reason.CONFLICT, 2, differs)
-    assert "kitestring offer delete tea" in refused.message
+    assert "kitestring offer edit tea" in refused.message
     assert (await office.run("offer_list"))["offers"] == [tea]
 
 

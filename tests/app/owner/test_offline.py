@@ -14,7 +14,8 @@ from kitestring.app.owner.offline import run_offline
 from kitestring.app.owner.table import TABLE
 from kitestring.app.service.execute import execute
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.transactions import SaveGrant, Write
+from kitestring.base.grants import Offer
+from kitestring.base.transactions import SaveGrant, SaveOffer, Write
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.app.desk import OWNER
 from tests.kit.changed import replace
@@ -62,3 +63,10 @@ async def test_before_its_first_start_there_is_nothing_to_read(tmp_path: Path) -
     DataDir(tmp_path, tmp_path).seed(os.urandom)
     with pytest.raises(KitestringError, match="start it with `kitestring up`"):
         await run_offline(Config(tmp_path), "connections", {})
+
+
+async def test_an_offer_in_a_currency_is_shown_without_asking_anybody_for_its_rate(tmp_path: Path) -> None:
+    cake = Offer(offer_id="cake", label="cake", currency="EUR", price_minor=350, relays=("wss://here.example",))
+    config = await stopped(tmp_path, SaveOffer(cake))
+    shown = await run_offline(config, "offer_show", {"offer": "cake"})
+    assert (shown["price_minor"], shown["now_msat"]) == (350, None)

@@ -51,8 +51,16 @@ def test_a_pointer_of_debits_keeps_the_relays_in_it_and_the_grants_of_its_caller
 
 
 @pytest.mark.parametrize("state", [OfferState.MOVED, OfferState.DELETED])
-def test_an_offer_that_cannot_be_paid_keeps_none(state: OfferState) -> None:
+def test_an_offer_that_has_ended_keeps_none(state: OfferState) -> None:
     assert kept(offers=(replace(CODE, state=state),)) == ()
+
+
+@pytest.mark.parametrize(
+    "terms", [{"state": OfferState.OFF}, {"expires_at": NOW}, {"state": OfferState.MOVED, "latest": "noffer1new"}]
+)
+def test_an_offer_that_says_when_or_where_it_is_keeps_them_as_an_open_one_does(terms: dict[str, object]) -> None:
+    answering = replace(CODE, offer_id="o2", **terms)  # type: ignore[arg-type]  # one or two fields
+    assert kept(offers=(answering,)) == kept(offers=(CODE, answering)) == (KeptRelay(LEFT, (), ("tea",)),)
 
 
 def test_another_spelling_is_no_other_relay() -> None:

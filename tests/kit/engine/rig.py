@@ -30,11 +30,11 @@ from kitestring.base.destinations import Bolt11
 from kitestring.base.grants import Account, Grant, Offer, Strangers
 from kitestring.base.money import Msat
 from kitestring.base.outcomes import Invoiced, Outcome, Paid, Received
-from kitestring.base.ports import Encoded
+from kitestring.base.ports import CurrencyRates, Encoded
 from kitestring.base.records import RECEIPT, REPLY, Message, Node, NodeView, Request
 from kitestring.base.transactions import Claimed, Execute, SaveAccount, SaveGrant, SaveNode, SaveOffer, Transfer, Write
 from kitestring.base.zones import UTC, Zone
-from kitestring.engine.context import Context, EnrollingHere, Incoming
+from kitestring.engine.context import Context, EnrollingHere, Incoming, NoRates
 from kitestring.engine.engine import Engine
 from kitestring.engine.limits import Limits
 from kitestring.ledger.audit.checks import audit
@@ -91,6 +91,7 @@ class Life:
     is_witnessed: bool = True
     zone: Zone = UTC
     enrolling: EnrollingHere = ENROLLING
+    rates: CurrencyRates = field(default_factory=NoRates)
 
     def __post_init__(self) -> None:
         self.node = FaultyBackend(self.clock)
@@ -125,7 +126,7 @@ class Rig:
         self._keys = itertools.count()
         self.context = Context(
             self.store, self.backend, node, life.clock, life.entropy, encode, self._deliver, life.limits, life.zone,
-            lambda: life.is_witnessed, KEYSEND_SECRET, enrolling=life.enrolling,
+            lambda: life.is_witnessed, KEYSEND_SECRET, rates=life.rates, enrolling=life.enrolling,
         )  # fmt: skip
         self.engine = Engine(self.context)
         route = Route(self._carry)
@@ -197,8 +198,9 @@ class Rig:
             await self.write(Transfer(f"fund {name}", OWNER_ACCOUNT, name, Msat(amount), "", self.clock.now(), view))
         return name
 
-    async def offer(self, name: str, account: str = OWNER_ACCOUNT) -> str:
-        await self.write(SaveOffer(Offer(offer_id=name, label=name, account_id=account)))
+    async def offer(self, name: str, account: str = OWNER_ACCOUNT, **terms: Any) -> str:
+        """Write an offer, new or with other terms."""
+        await self.write(SaveOffer(Offer(**{"offer_id": name, "label": name, "account_id": account, **terms})))
         return name
 
     async def pointer(self, name: str = "till", *, strangers: Strangers = "ask", **more: Any) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
+from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.records import Invoice, Node
@@ -25,6 +26,8 @@ from kitestring.base.transactions import (
     ParkSettlement,
     RecordInvoice,
     SaveNode,
+    SaveOffer,
+    Stale,
 )
 from kitestring.ledger.audit.checks import audit
 from tests.kit.changed import replace
@@ -35,6 +38,7 @@ from tests.kit.ledger.values import (
     SERVICE,
     answered,
     credit,
+    execute,
     hash_of,
     invoice,
     receipt,
@@ -251,3 +255,15 @@ async def test_a_second_payment_of_an_internally_settled_invoice_is_surplus_once
     assert await balance(store, "alice") == (101_000, 0, 0)
     assert await store.apply(credit("i", 500)) == AlreadyCredited()
     assert await balance(store, "alice") == (101_000, 0, 0)
+
+
+async def test_an_invoice_of_an_offer_that_stands_otherwise_by_now_is_stale(store: Store) -> None:
+    tea = Offer(offer_id="tea", label="Tea", currency="EUR", price_minor=350, webhook=Webhook("https://x.example"))
+    asked = replace(record_invoice("i", for_tea("i")), offer=tea)
+    assert await store.apply(asked) == Stale()  # there is none
+    for other in ({"price_minor": 351}, {"state": OfferState.OFF}, {"relays": ("wss://x.example",)}):
+        await store.apply(execute(f"{other}", SaveOffer(replace(tea, **other))))
+        assert await store.apply(asked) == Stale()
+        await store.apply(execute(f"back from {other}", SaveOffer(tea)))
+    assert await store.invoices(InvoiceState.OPEN) == []
+    assert await store.apply(asked) == Claimed()

@@ -36,7 +36,8 @@ def command(shell: Shell, payment: str, wallet: str | None, encryption: Encrypti
     else:
         refuse_encryption(encryption)
         result = shell.call("lookup", {"payment_hash": payment_hash})
-    shell.show(result, for_people(result))
+    people = {name: value for name, value in result.items() if name != "rate"}  # "price" says it in words
+    shell.show(result, for_people(people))
 
 
 def hash_of(text: str) -> str:

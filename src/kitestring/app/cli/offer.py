@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from kitestring.app.cli.shell import Group, Shell, common, key_option
-from kitestring.app.cli.values import Sats, amount, facts, msat, table, when
+from kitestring.app.cli.shell import Function, Group, Shell, common, key_option
+from kitestring.app.cli.values import Moment, MomentType, PriceTyped, Sats, amount, facts, msat, table, when
+
+#: The states of which something is said; open ones need no word.
+_STATES: Final = {
+    "off": "switched off",
+    "expired": "has expired",
+    "moved": "has moved",
+}
 
 
 @click.group("offer", cls=Group)
@@ -16,34 +23,83 @@ def command() -> None:
     """Offers: static payment codes (noffer1…) that can be paid again and again."""
 
 
+def price_options(function: Function) -> Function:
+    """The options that name a price or a range, for a command that makes or changes an offer."""
+    for option in (
+        click.option("--max", "most", type=Sats(), metavar="SAT", help="The most that a payer may name."),
+        click.option("--min", "least", type=Sats(), metavar="SAT", help="The least that a payer may name."),
+        click.option(
+            "--price-on-request", "on_request", type=Sats(), metavar="SAT",
+            help="A price in sats that stands in no code: it can be changed, and a printed code stays.",
+        ),
+        click.option(
+            "--price", type=PriceTyped(), metavar="PRICE",
+            help="1000 (sat), or 3.50EUR: the payer pays what that is worth when it asks.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def price_params(
+    price: dict[str, Any] | None, on_request: int | None, least: int | None, most: int | None
+) -> dict[str, Any]:
+    """The members of a price or a range, as they were typed."""
+    if price is not None and on_request is not None:
+        raise click.UsageError("name --price or --price-on-request, not both")
+    params: dict[str, Any] = dict(price or {})
+    if on_request is not None:
+        params |= {"price_msat": msat(on_request), "price_on_request": True}
+    for name, sats in (("min_msat", least), ("max_msat", most)):
+        if sats is not None:
+            params[name] = msat(sats)
+    return params
+
+
+def questions(typed: tuple[str, ...]) -> list[str]:
+    """The list of all that a payer is asked for: each option may name several."""
+    return [field.strip() for one in typed for field in one.split(",") if field.strip()]
+
+
+def end_params(expires: Moment | None) -> dict[str, int]:
+    """The end of an offer as the service takes it."""
+    return {} if expires is None else {name: end for name, end in expires._asdict().items() if end is not None}
+
+
 @command.command("create")
 @click.argument("label")
-@click.option("--price", type=Sats(), metavar="SAT", help="A fixed price (default: the payer names the amount).")
-@click.option("--min", "least", type=Sats(), metavar="SAT", help="The least that a payer may name.")
-@click.option("--max", "most", type=Sats(), metavar="SAT", help="The most that a payer may name.")
+@price_options
 @click.option("--account", default="owner", metavar="NAME", help="The account that is paid (default: the node itself).")
-@click.option("--ask", "payer_data", multiple=True, metavar="FIELD", help="What the payer must tell; may repeat.")
+@click.option(
+    "--ask", "payer_data", multiple=True, metavar="FIELD",
+    help="What the payer must tell, such as email, or may (name?); several with commas, or repeated.",
+)  # fmt: skip
+@click.option("--expires", type=MomentType(), metavar="WHEN", help="When the sale ends: 12h, 30d, 2027-01-31.")
+@click.option("--zaps", "zap_key", metavar="NPUB", help="Take the zaps that are for this key; the code says so.")
 @click.option("--webhook", default="", metavar="URL", help="A server of yours that is told of each payment.")
 @key_option
 @common
 def create(
     shell: Shell,
     label: str,
-    price: int | None,
+    price: dict[str, Any] | None,
+    on_request: int | None,
     least: int | None,
     most: int | None,
     account: str,
     payer_data: tuple[str, ...],
+    expires: Moment | None,
+    zap_key: str | None,
     webhook: str,
     key: str,
 ) -> None:
-    """Make an offer; payers see LABEL."""
-    params: dict[str, Any] = {"label": label, "account": account, "payer_data": list(payer_data)}
+    """Make an offer; payers see LABEL. Without a price the payer names the amount."""
+    params: dict[str, Any] = {"label": label, "account": account, "payer_data": questions(payer_data)}
+    params |= price_params(price, on_request, least, most) | end_params(expires)
+    if zap_key is not None:
+        params["zap_key"] = zap_key
     if webhook:
         params["webhook"] = webhook
-    for name, sats in (("price_msat", price), ("min_msat", least), ("max_msat", most)):
-        if sats is not None:
-            params[name] = msat(sats)
     result = shell.call("offer_create", params, key)
     shell.show(result, shell.code(result["noffer"]))
     if webhook:
@@ -53,11 +109,17 @@ def create(
 @command.command("list")
 @common
 def list_(shell: Shell) -> None:
-    """List the offers that can be paid."""
+    """List the offers, also those that are switched off or have expired."""
     result = shell.read("offer_list")
-    rows = [(found["label"], _price(found), found["account"], found["offer_id"]) for found in result["offers"]]
+    rows: list[tuple[str, ...]] = [
+        (found["label"], price_words(found), found["account"], found["offer_id"], _state(found))
+        for found in result["offers"]
+    ]
+    heads: tuple[str, ...] = ("label", "price", "account", "id", "state")
+    if not any(row[-1] for row in rows):
+        rows, heads = [row[:-1] for row in rows], heads[:-1]
     empty = "no offers; make one with: kitestring offer create LABEL"
-    shell.show(result, table(rows, ("label", "price", "account", "id")) if rows else empty)
+    shell.show(result, table(rows, heads) if rows else empty)
     old = [found["label"] for found in result["offers"] if found["old_relays"]]
     if old:
         shell.note(
@@ -70,19 +132,45 @@ def list_(shell: Shell) -> None:
 @click.argument("offer")
 @common
 def show(shell: Shell, offer: str) -> None:
-    """Show one offer and its code; OFFER is its label, its id or its code."""
+    """Show one offer and its code; OFFER is its label, its id or its code, also one from before it has moved."""
     found = shell.read("offer_show", {"offer": offer})
     pairs = [
         ("label", found["label"]),
-        ("price", _price(found)),
+        ("state", _state(found)),
+        ("price", price_words(found)),
         ("account", found["account"]),
         ("asks for", ", ".join(found["payer_data"])),
+        ("zaps to", found["zap_npub"]),
         ("webhook", found["webhook"] or ""),
+        ("ends", when(found["expires_at"]) if found["expires_at"] is not None else ""),
         ("made", when(found["created_at"])),
+        ("old codes", ", ".join(found["old_ids"])),
+        ("forwards to", found["latest"]),
         ("old relay", ", ".join(found["old_relays"])),
         ("id", found["offer_id"]),
     ]
     shell.show(found, f"{facts(pairs)}\n\n{shell.code(found['noffer'])}")
+
+
+@command.command("on")
+@click.argument("offer")
+@key_option
+@common
+def on(shell: Shell, offer: str, key: str) -> None:
+    """Switch an offer on again; OFFER is its label, its id or its code."""
+    result = shell.call("offer_on", {"offer": offer}, key)
+    ended = "; but it has expired: `kitestring offer edit OFFER --expires WHEN`" if result["state"] == "expired" else ""
+    shell.show(result, f"the offer {result['label']} is switched on{ended}")
+
+
+@command.command("off")
+@click.argument("offer")
+@key_option
+@common
+def off(shell: Shell, offer: str, key: str) -> None:
+    """Switch an offer off for now; OFFER is its label, its id or its code. Invoices that were given out can be paid."""
+    result = shell.call("offer_off", {"offer": offer}, key)
+    shell.show(result, f"the offer {result['label']} is switched off; `kitestring offer on` switches it on again")
 
 
 @command.command("relink")
@@ -115,9 +203,21 @@ def delete(shell: Shell, offer: str, key: str) -> None:
     shell.show(result, f"the offer {result['label']} is deleted: its code answers no more")
 
 
-def _price(offer: dict[str, Any]) -> str:
+def _state(found: dict[str, Any]) -> str:
+    if found["state"] == "open" and found["expires_at"] is not None:
+        return f"until {when(found['expires_at'])}"
+    return _STATES.get(found["state"], "")
+
+
+def price_words(offer: dict[str, Any]) -> str:
+    """The price of an offer, or its range, in words."""
+    if offer["currency"]:
+        from kitestring.base.currency import show_amount
+
+        now = "" if offer["now_msat"] is None else f" (≈ {amount(offer['now_msat'])} now)"
+        return f"{show_amount(offer['price_minor'], offer['currency'])}{now}"
     if offer["price_msat"] is not None:
-        return amount(offer["price_msat"])
+        return f"{amount(offer['price_msat'])}{' on request' if offer['price_on_request'] else ''}"
     least, most = offer["min_msat"], offer["max_msat"]
     if least is None and most is None:
         return "any amount"

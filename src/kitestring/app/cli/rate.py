@@ -26,7 +26,7 @@ def command(shell: Shell, currency: str, sum_: str | None) -> None:
     import asyncio
 
     from kitestring.app.service.exchange import exchange_rates, who_told
-    from kitestring.base.currency import read_amount, show_amount, show_price
+    from kitestring.base.currency import read_amount, show_amount, show_price, show_rate
     from kitestring.base.errors import KitestringError
     from kitestring.base.outcomes import Refused
     from kitestring.transport.clock import SystemClock
@@ -62,7 +62,7 @@ def command(shell: Shell, currency: str, sum_: str | None) -> None:
         "amount_msat": None if to_pay is None else int(to_pay),
         "sources": sources,
     }
-    lines = [f"1 BTC = {show_price(rate.price)} {code}, told {now - rate.at} s ago; {who_told(told.answers)}"]
+    lines = [f"{show_rate(rate)}, told {now - rate.at} s ago; {who_told(told.answers)}"]
     if minor is not None and to_pay is not None:
         lines.append(f"{show_amount(minor, code)} = {amount(int(to_pay))}")
     shell.show(result, "\n".join([*lines, "", who]))

@@ -48,6 +48,27 @@ class Sats(click.ParamType):  # type: ignore[type-arg]  # generic in newer click
         return int(str(value))
 
 
+class PriceTyped(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """``1000`` (sat) or ``3.50EUR``: the members of a price as the service takes them."""
+
+    name = "price"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int | str]:
+        if isinstance(value, dict):
+            return value
+        match = _PRICED.fullmatch(str(value))
+        if match is None:
+            return {"price_msat": msat(Sats().convert(value, param, ctx))}
+        from kitestring.base.currency import read_amount
+        from kitestring.base.errors import KitestringError
+
+        code = match[2].upper()
+        try:
+            return {"currency": code, "price_minor": read_amount(match[1], code)}
+        except KitestringError as error:
+            raise click.BadParameter(error.message, ctx, param) from error
+
+
 class Whole(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
     """A whole number from ``least`` to ``most``."""
 

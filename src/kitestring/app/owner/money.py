@@ -28,6 +28,7 @@ from kitestring.base.commands import (
     PayInvoice,
     thaw,
 )
+from kitestring.base.currency import show_amount, show_rate
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_WHOLE, Msat
@@ -273,7 +274,8 @@ async def _resolve(desk: Operating, params: ResolveParams) -> Result:
 
 def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Result:
     """One row as JSON; amounts are msat, times Unix seconds, a text that is missing is empty. ``grant`` is the
-    connection, or the debit grant or pointer, that it belongs to."""
+    connection, or the debit grant or pointer, that it belongs to. ``price`` and ``rate`` are those of an offer with a
+    price in another currency."""
     row = msgspec.structs.asdict(transaction)
     row["type"], row["state"] = transaction.type.value, transaction.state.value
     row["amount_msat"] = int(transaction.amount_msat)
@@ -283,6 +285,11 @@ def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Re
     row["connection"] = grant.name if grant is not None and grant.wire == NWC else ""
     row["charged_to"] = grant.name if grant is not None and transaction.type is Direction.OUTGOING else ""
     row["npub"] = npub(transaction.requestor) if transaction.requestor else ""
+    rate, amount_msat = transaction.rate, transaction.amount_msat
+    row["rate"] = None if rate is None else msgspec.to_builtins(rate)
+    row["price"] = (
+        "" if rate is None else f"{show_amount(rate.paid_for(amount_msat), rate.currency)} at {show_rate(rate)}"
+    )
     return row
 
 

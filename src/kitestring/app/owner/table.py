@@ -65,6 +65,10 @@ TABLE: Final = (
     CommandRow("offer_create", "offers", "offer create"),
     CommandRow("offer_list", "offers", "offer list"),
     CommandRow("offer_show", "offers", "offer show"),
+    CommandRow("offer_edit", "offer_edits", "offer edit"),
+    CommandRow("offer_on", "offer_edits", "offer on"),
+    CommandRow("offer_off", "offer_edits", "offer off"),
+    CommandRow("offer_forward", "offer_edits", "offer forward"),
     CommandRow("offer_relink", "offers", "offer relink"),
     CommandRow("offer_delete", "offers", "offer delete"),
     CommandRow("offer_webhook", "webhooks", "offer webhook"),
@@ -96,7 +100,7 @@ GROUPS: Final = {
     "beacon": "Whether a service works, what it is and who operates it.",
     "account": "Sub-accounts: create, list, show, fund.",
     "hold": "Hold invoices: create, settle, cancel, list.",
-    "offer": "Static payment codes: create, list, show, relink, delete.",
+    "offer": "Static payment codes: create, list, show, edit, off, on.",
 }
 #: The line of each group inside of a group.
 SUBGROUPS: Final = {

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, Sign
 from kitestring.app.owner.desk import Asking, Managing, Reading
-from kitestring.app.owner.offers import OfferName, need_offer
+from kitestring.app.owner.offers import OfferName, need
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Webhook
@@ -59,12 +59,13 @@ class ResendParams(msgspec.Struct, forbid_unknown_fields=True):
 
 async def offer_webhook(desk: Managing, params: WebhookParams, _call: Call) -> Change | Result:
     """Show the webhook of an offer with its secret, or set it: each payment of the offer is told there, signed."""
-    offer = await need_offer(desk, params.offer)
+    offer = need(desk, await desk.store.offers(), params.offer)
     if params.url is None and not params.off:
         return await _shown(desk, offer)
     if params.url is not None and params.off:
         raise KitestringError(Reason.MALFORMED, "a webhook is either set or switched off: name a URL, or say --off")
-    webhook = Webhook(params.url, params.form) if params.url is not None else None
+    key = "" if offer.webhook is None else offer.webhook.key
+    webhook = Webhook(params.url, params.form, key) if params.url is not None else None
     if webhook is not None:
         desk.check_webhook(webhook, offer.payer_data, own=not offer.creator)
     anew = replace(offer, webhook=webhook)
@@ -74,12 +75,13 @@ async def offer_webhook(desk: Managing, params: WebhookParams, _call: Call) -> C
 
 async def with_secret(desk: Managing, result: Result, _call: Call) -> Result:
     """Add the secret, which is stored nowhere."""
-    return {**result, "secret": desk.webhook_secret(str(result["offer_id"])) if result["url"] else None}
+    offer = await desk.store.offer(str(result["offer_id"])) if result["url"] else None
+    return {**result, "secret": None if offer is None else desk.webhook_secret(offer.webhook_key)}
 
 
 async def offer_webhook_test(desk: Asking, params: OfferName, _call: Call) -> Result:
     """Tell the webhook of an offer of nothing, once, signed as a payment would be, and say what it answers."""
-    offer = await need_offer(desk, params.offer)
+    offer = need(desk, await desk.store.offers(), params.offer)
     webhook = _need_webhook(offer)
     attempt = await desk.test_webhook(offer, webhook)
     return {"offer_id": offer.offer_id, "taken": attempt.state is DeliveryState.DELIVERED, "status": attempt.status}

@@ -216,7 +216,7 @@ class Courier:
         try:
             said = call(webhook, notice)
             url, at = str(parse_url(said.url)), self._clock.now()
-            secret = self._secret(offer.offer_id)
+            secret = self._secret(offer.webhook_key)
             headers = {SIGNATURE_HEADER: signature(secret, at, said.method, url, said.body)}
             if said.body is not None:
                 headers["Content-Type"] = "application/json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kitestring.app.home.config import Config, RateSettings
-from kitestring.base.currency import show_price
+from kitestring.base.currency import show_rate
 from kitestring.base.node import Finding, FindingState
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock
@@ -45,7 +45,7 @@ def judged(told: Round, now: int) -> Finding:
     if isinstance(rate, Refused):
         sentence = f"nothing can be priced in {told.currency} now: {rate.message}; {who_told(told.answers)}"
         return Finding(_NAME, FindingState.WARN, sentence)
-    sentence = f"1 BTC = {show_price(rate.price)} {rate.currency}, told {now - rate.at} s ago; {who_told(told.answers)}"
+    sentence = f"{show_rate(rate)}, told {now - rate.at} s ago; {who_told(told.answers)}"
     return Finding(_NAME, FindingState.OK, sentence)
 
 

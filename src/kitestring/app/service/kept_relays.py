@@ -66,20 +66,20 @@ def old_relays(named: Iterable[str], present: Collection[str]) -> tuple[str, ...
 def kept_relays(
     present: Collection[str], grants: Iterable[Grant], offers: Iterable[Offer], now: int
 ) -> tuple[KeptRelay, ...]:
-    """The relays that living links and debit pointers (not revoked, not expired) and open offers name beside the
+    """The relays that living links and debit pointers (not revoked, not expired) and offers name beside the
     ``present`` ones, those first that most of them name, each with its users from the oldest on."""
     spelled: dict[str, str] = {}
     users: defaultdict[str, tuple[list[str], list[str], list[str]]] = defaultdict(lambda: ([], [], []))
     living = sorted((grant for grant in grants if is_living(grant, now)), key=lambda one: (one.created_at, one.name))
-    still_open = sorted(
-        (offer for offer in offers if offer.state is OfferState.OPEN), key=lambda one: (one.created_at, one.label)
-    )
+    answering = sorted((offer for offer in offers if _answers(offer)), key=lambda one: (one.created_at, one.label))
     links = [(grant.name, grant.relays, 2 if grant.wire == DEBITS_WIRE else 0) for grant in living]
-    codes = [(offer.label, offer.relays, 1) for offer in still_open]
+    codes = [(offer.label, offer.relays, 1) for offer in answering]
     for name, relays, kind in (*links, *codes):
         for url in old_relays(relays, present):
-            users[normalise(spelled.setdefault(normalise(url), url))][kind].append(name)
-    found = [KeptRelay(spelled[key], *map(tuple, named)) for key, named in users.items()]
+            named = users[normalise(spelled.setdefault(normalise(url), url))][kind]
+            if name not in named:  # the codes that an offer had before have its name too
+                named.append(name)
+    found = [KeptRelay(spelled[key], *map(tuple, names)) for key, names in users.items()]
     return tuple(sorted(found, key=lambda kept: -len(kept.connections) - len(kept.offers) - len(kept.pointers)))
 
 
@@ -99,6 +99,12 @@ def served(
 def is_living(grant: Grant, now: int) -> bool:
     """Whether the link of a connection can still be used."""
     return grant.revoked_at is None and (grant.expires_at is None or grant.expires_at > now)
+
+
+def _answers(offer: Offer) -> bool:
+    """Whether something is told to those who have its code: an invoice, that it is switched off or has ended for now,
+    or where it is."""
+    return offer.is_standing or (offer.state is OfferState.MOVED and offer.latest != "")
 
 
 def _listed(parts: Sequence[str], before: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import Reason
 from kitestring.base.events import EventKind
+from kitestring.base.grants import Offer
 from kitestring.base.invoices import WAITING, holders
 from kitestring.base.payments import preimage_fits
 from kitestring.base.records import Invoice
@@ -33,7 +34,7 @@ from kitestring.base.transactions import (
 )
 from kitestring.ledger.apply import truth, webhooks
 from kitestring.ledger.apply.batch import Batch
-from kitestring.ledger.rows import INVOICE, WORLD, Row, marks, read_invoice, write_invoice
+from kitestring.ledger.rows import INVOICE, OFFER, WORLD, Row, marks, read_invoice, read_offer, write_invoice
 
 #: Strangers' invoices that one sweep deletes: a few hundredths of a second, so that payments go in between; More tells
 #: the rest.
@@ -46,6 +47,7 @@ LEFT JOIN requests r ON r.service = s.service AND r.request_id = ?
 LEFT JOIN grants g ON g.service = s.service AND g.grant_id = ?
 LEFT JOIN accounts a ON a.service = s.service AND a.account_id = ?
 WHERE s.service = ?"""
+_OFFER: Final = f"SELECT {OFFER} FROM offers WHERE service = ? AND offer_id = ?"
 _INSERT: Final = f"INSERT INTO invoices (service, {INVOICE}) VALUES ({marks(INVOICE)})"
 _BY_HASH: Final = (
     f"SELECT {INVOICE} FROM invoices WHERE service = ? AND payment_hash = ? AND node_id = ? AND payment_hash <> ''"
@@ -89,7 +91,7 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
         return Denied(Reason.STALE_REQUEST)
     if request.grant_id and (version != tx.grant_version or revoked_at is not None):
         return Stale()
-    if not is_users:
+    if not is_users or (tx.offer is not None and _offer(batch, tx.offer.offer_id) != tx.offer):
         return Stale()
     if invoice.is_hold and batch.execute(_BY_HASH, (service, invoice.payment_hash, invoice.node_id)).fetchone():
         return Denied(Reason.INVOICE_TAKEN)
@@ -98,6 +100,11 @@ def record_invoice(batch: Batch, tx: RecordInvoice) -> Claimed | Finished | Runn
     number = batch.insert(_INSERT, (service, *write_invoice(invoice)))
     batch.insert_answered(request, tx.messages, tx.now, number)
     return Claimed()
+
+
+def _offer(batch: Batch, offer_id: str) -> Offer | None:
+    row = batch.execute(_OFFER, (batch.service, offer_id)).fetchone()
+    return None if row is None else read_offer(row)
 
 
 def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited:

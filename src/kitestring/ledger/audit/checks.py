@@ -27,6 +27,7 @@ from kitestring.ledger.audit.holds import (
 )
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
 from kitestring.ledger.audit.notifications import told_to_others, told_twice, untold_zaps
+from kitestring.ledger.audit.prices import priced_otherwise
 from kitestring.ledger.audit.subject import Subject, Violation, listed
 from kitestring.ledger.audit.webhooks import told_for_nothing, untold_webhooks
 from kitestring.ledger.rows import ALARMS
@@ -356,6 +357,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I10", told_for_nothing),
     ("I11", _rounding),
     ("I11", _charged_less),
+    ("I11", priced_otherwise),
     ("I12", _drift),
     ("I13", _steps),
     ("I13", _unasked),
