@@ -148,6 +148,10 @@ class Wallet:
         """Ask a pointer for a payment; the request's id."""
         return await self._publish(kinds.DEBIT, {"bolt11": bolt11, "pointer": pointer}, "nip44")
 
+    async def invoice(self, offer_id: str, amount_sats: int, **members: Any) -> str:
+        """Ask an offer; the request's id."""
+        return await self._publish(kinds.OFFER, {"offer": offer_id, "amount_sats": amount_sats, **members}, "nip44")
+
     async def enroll(self, work_bits: int) -> str:
         """Ask for an account; the request's id."""
         return await self._publish(kinds.ENROLL, {}, "nip44", work_bits)
@@ -194,6 +198,13 @@ async def wallet(uri: str) -> AsyncIterator[Wallet]:
 async def requestor(service_pubkey: str, relay_url: str) -> AsyncIterator[Wallet]:
     """Somebody with a fresh key who asks for debits."""
     async with _peer(SecretKey.generate(os.urandom), service_pubkey, relay_url, kinds.DEBIT) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def payer(service_pubkey: str, relay_url: str) -> AsyncIterator[Wallet]:
+    """Somebody with a fresh key who asks offers."""
+    async with _peer(SecretKey.generate(os.urandom), service_pubkey, relay_url, kinds.OFFER) as opened:
         yield opened
 
 
