@@ -116,9 +116,9 @@ class OwnersWord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PromptGate(msgspec.Struct, frozen=True, gc=False):
-    """The number of questions that may have come after ``since`` (Unix seconds): of one caller at one target, and of
-    all that are known, or of all that are not. So strangers, whose keys cost nothing, close it to strangers alone. What
-    was approved does not count for its caller: it was welcome."""
+    """The number of questions that may have come over one wire after ``since`` (Unix seconds): of one caller at one
+    target, and of all that are known, or of all that are not. So strangers, whose keys cost nothing, close it to
+    strangers alone, over that wire. What was approved does not count for its caller: it was welcome."""
 
     since: int
     of_caller: int

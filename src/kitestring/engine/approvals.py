@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
-from typing import Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 import msgspec
 
@@ -24,14 +23,11 @@ from kitestring.base.approvals import (
     PromptGate,
     Ruling,
     Token,
-    connection_id,
 )
-from kitestring.base.budgets import Budget
 from kitestring.base.clocks import AHEAD_S
-from kitestring.base.commands import Connect, Debit, freeze, thaw
+from kitestring.base.commands import Journaled, freeze, thaw
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Grant
-from kitestring.base.outcomes import Connected, Granted, Outcome, Refused
+from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import Message, Request
 from kitestring.base.transactions import (
     AlreadyDecided,
@@ -44,27 +40,22 @@ from kitestring.base.transactions import (
     Denied,
     Finished,
     Running,
-    SaveAccount,
     SaveBlock,
-    SaveGrant,
     Stale,
     Write,
 )
 from kitestring.engine.answers import Answers, new_request
 from kitestring.engine.context import MAX_STALE_ROUNDS, Context, Incoming
 from kitestring.engine.forgotten import may_be_paid
-from kitestring.engine.grants import Grants
-from kitestring.engine.payments import CommitAnswer, Order, Payments
-from kitestring.policy.debits import granted, refuse_pointer
 
 log = logging.getLogger("kitestring.engine")
 
-#: Questions of one key at one pointer, and of all strangers together, within :data:`GATE_S`. As many again are kept for
-#: the keys that have a grant, or were paid before.
+#: Questions of one key at one target, and of all strangers together, over one wire within :data:`GATE_S`. As many again
+#: are kept for the keys that have a grant, or were paid before.
 MAX_OF_CALLER: Final = 3
 MAX_OF_ALL: Final = 60
-#: More questions than can be open are never looked at.
-MAX_OPEN: Final = 4 * MAX_OF_ALL
+#: More questions than can be open over three wires are never looked at.
+MAX_OPEN: Final = 3 * 2 * 2 * MAX_OF_ALL
 #: Seconds between two looks at what has expired.
 LOOK_S: Final = 5.0
 
@@ -75,23 +66,47 @@ _SUPERSEDED: Final = Refused(
 _NOBODY: Final = Refused(Reason.UNDECIDED)
 
 
+class Case(Protocol):
+    """The part of a question that is different for each kind of command; one file each, made known to
+    :class:`Approvals`."""
+
+    def target(self, incoming: Incoming, asked: Any) -> str:
+        """The target of the question: one caller has one question there."""
+        ...
+
+    def ends(self, asked: Any) -> int | None:
+        """The time (Unix seconds) after which nobody needs a decision any more."""
+        ...
+
+    async def approve(self, asked: Approval, word: OwnersWord) -> Approval:
+        """Carry out a yes, with all that follows from it in one commit. Raises as :meth:`Approvals.decide`."""
+        ...
+
+    async def told(self, asked: Approval) -> Outcome:
+        """The yes, as those are told who have waited for it and heard nothing."""
+        ...
+
+
 class Approvals:
     """Every question of this process. Decisions come by :meth:`decide` alone, through whatever door."""
 
-    def __init__(self, context: Context, answers: Answers, grants: Grants, payments: Payments) -> None:
+    def __init__(self, context: Context, answers: Answers) -> None:
         self._context = context
         self._answers = answers
-        self._grants = grants
-        self._payments = payments
+        self._cases: dict[type[Journaled], Case] = {}
         self._seen: dict[str, float] = {}
+
+    def know(self, command: type[Journaled], case: Case) -> None:
+        """From now on ask the owner about commands of this kind too."""
+        self._cases[command] = case
 
     # ------------------------------------------------------------ ask
 
     async def ask(
-        self, incoming: Incoming, asked: Debit | Connect, kind: ApprovalKind, token: Token | None, *, has_grant: bool
+        self, incoming: Incoming, asked: Journaled, kind: ApprovalKind, token: Token | None, *, has_grant: bool
     ) -> Refused | None:
         """Store the question; None when that is done, or when the request waits for, or has, an answer already."""
-        store, command, target = self._context.store, freeze(asked), _target(incoming, asked)
+        store, command, target = self._context.store, freeze(asked), self._cases[type(asked)].target(incoming, asked)
         is_known = has_grant or (await store.dealings(incoming.author)).is_approved
         for _ in range(MAX_STALE_ROUNDS):
             now = self._context.clock.now()
@@ -116,16 +131,16 @@ class Approvals:
         return Refused(Reason.BUSY, "this key asks for something else all the time; try again")
 
     async def _question(
-        self, incoming: Incoming, asked: Debit | Connect, kind: ApprovalKind, token: Token | None,
+        self, incoming: Incoming, asked: Journaled, kind: ApprovalKind, token: Token | None,
         before: Approval | None, now: int, is_known: bool,
     ) -> AskOwner:  # fmt: skip
-        ends = (incoming.expires_at, _ends(asked))
+        ends = (incoming.expires_at, self._cases[type(asked)].ends(asked))
         approval = Approval(
             approval_id=self._context.new_id(now),
             kind=kind,
             wire=incoming.wire,
             caller=incoming.author,
-            target=_target(incoming, asked),
+            target=self._cases[type(asked)].target(incoming, asked),
             command=freeze(asked),
             asked_at=now,
             expires_at=min(filter(None, (now + DECIDE_WITHIN_S, *ends))),
@@ -151,12 +166,12 @@ class Approvals:
         if asked is None:
             raise KitestringError(Reason.UNKNOWN_TARGET, "there is no such question")
         if asked.state is not ApprovalState.OPEN:
-            return _as_told_before(asked, word)
+            return as_told_before(asked, word)
         if asked.version != word.version:
             text = f"this is version {asked.version} of the question, not {word.version}: look at it again"
             raise KitestringError(Reason.BUSY, text)
         if self._is_over(asked):
-            await self._end(asked, ApprovalState.EXPIRED, _NOBODY)
+            await self.end(asked, ApprovalState.EXPIRED, _NOBODY)
             raise KitestringError(Reason.UNDECIDED, "it was too late: whoever asked was told that nobody has decided")
         if word.verdict in {Ruling.DENY, Ruling.BLOCK}:
             return await self._deny(asked, word)
@@ -165,79 +180,17 @@ class Approvals:
     async def _deny(self, asked: Approval, word: OwnersWord) -> Approval:
         block = SaveBlock(asked.caller, Block(asked.caller, self._context.clock.now(), word.note))
         writes = (block,) if word.verdict is Ruling.BLOCK else ()
-        return await self._end(asked, ApprovalState.DENIED, _DENIED, word, writes)
+        return await self.end(asked, ApprovalState.DENIED, _DENIED, word, writes)
 
     async def _approve(self, asked: Approval, word: OwnersWord) -> Approval:
-        debit = thaw(asked.command)
         if await self._context.store.is_blocked(asked.caller):
             raise KitestringError(Reason.NOT_PERMITTED, "this key is blocked since: let it ask again first")
-        if isinstance(debit, Connect):
-            return await self._connect(asked, word)
-        assert isinstance(debit, Debit), "nothing else asks the owner"  # noqa: S101 - of our own ledger
-        pointer, before, now = await self._place(asked)
-        grant = _grant(debit, word, pointer, before, asked, self._context.new_id(now), now)
-        writes: tuple[Write, ...] = ()
-        if grant is None:  # of what the owner has looked at, no cap on a payment says what is too much
-            grant = replace(before or pointer, per_payment_msat=None)
-        else:
-            grant = await self._on_unused_budgets(grant, before)
-            writes = (SaveGrant(grant),)
-        if debit.payment is None:
-            outcome = _told_of(grant, word.verdict.value)
-            return await self._end(asked, ApprovalState.APPROVED, outcome, word, writes)
-        request = next(iter(await self._context.store.waiting(asked.approval_id)), None)
-        if request is None:
-            raise KitestringError(Reason.BUSY, "nobody waits for this any more: look again")
-        token = (Token(pointer.grant_id, debit.k1, pointer.sessions == "minted"),) if debit.k1 else ()
-        incoming = _incoming(request, debit, grant, asked)
-        order = Order(incoming=incoming, command=debit.payment, requestor=asked.caller, consume=token)
+        return await self._case(asked).approve(asked, word)
 
-        async def commit(claim: ClaimPayment) -> CommitAnswer:
-            return await self._context.store.apply(self._decision(asked, word, writes, claim))
+    def _case(self, asked: Approval) -> Case:
+        return self._cases[type(thaw(asked.command))]
 
-        refused = await self._payments.approve(order, grant, asked.approval_id, commit)
-        stored = await self._as_stored(asked)
-        if refused is None:
-            return stored
-        if stored.state is not ApprovalState.OPEN:  # somebody was faster
-            return _as_told_before(stored, word)
-        raise KitestringError(refused.reason, refused.message, private=refused.private, **refused.details)
-
-    async def _connect(self, asked: Approval, word: OwnersWord) -> Approval:
-        """Give an app the connection that the owner's word holds."""
-        if word.grant is None:
-            raise KitestringError(Reason.MALFORMED, "this asks for a connection, and none was made for it")
-        account = () if word.account is None else (SaveAccount(word.account),)
-        writes = (*account, SaveGrant(word.grant))
-        return await self._end(asked, ApprovalState.APPROVED, Connected(word.grant.service_pubkey), word, writes)
-
-    async def _place(self, asked: Approval) -> tuple[Grant, Grant | None, int]:
-        """The pointer and the caller's grant there, as they are now. Raises KitestringError where one has ended."""
-        now = self._context.clock.now()
-        pointer = await self._grants.reload(asked.target)
-        gone = refuse_pointer(pointer, now)
-        if gone is not None or pointer is None:
-            raise KitestringError(Reason.UNKNOWN_TARGET, "the pointer that this was asked by is gone")
-        grants = await self._context.store.grants_of(asked.wire, asked.caller)
-        before = next((one for one in grants if one.pointer_id == asked.target), None)
-        if before is not None and before.expires_at is not None and now >= before.expires_at:
-            text = "what this key may take there has expired meanwhile: edit that grant or revoke it, then look again"
-            raise KitestringError(Reason.CONNECTION_ENDED, text)
-        return pointer, before, now
-
-    async def _on_unused_budgets(self, grant: Grant, before: Grant | None) -> Grant:
-        """The grant with its new budgets under numbers that no budget had which was taken away since: what is used of
-        that one is not used of these."""
-        kept = set() if before is None else {budget.budget_id for budget in before.budgets}
-        budgets = []
-        for budget in grant.budgets:
-            number = budget.budget_id
-            while number not in kept and await self._context.store.budget_used(grant.grant_id, 0, number):
-                number += 1
-            budgets.append(replace(budget, budget_id=number))
-        return replace(grant, budgets=tuple(budgets))
-
-    def _decision(
+    def decision(
         self, asked: Approval, word: OwnersWord, writes: tuple[Write, ...], claim: ClaimPayment | None
     ) -> Decide:
         return Decide(
@@ -247,7 +200,7 @@ class Approvals:
 
     # ------------------------------------------------------------ ended without a payment
 
-    async def _end(
+    async def end(
         self, asked: Approval, state: ApprovalState, outcome: Outcome, word: OwnersWord | None = None,
         writes: tuple[Write, ...] = (),
     ) -> Approval:  # fmt: skip
@@ -260,7 +213,7 @@ class Approvals:
         )
         answer = await self._context.store.apply(end)
         if isinstance(answer, AlreadyDecided):
-            return answer.approval if word is None else _as_told_before(answer.approval, word)
+            return answer.approval if word is None else as_told_before(answer.approval, word)
         if isinstance(answer, Denied):
             raise KitestringError(answer.reason)
         if not isinstance(answer, DecisionStored):
@@ -268,7 +221,7 @@ class Approvals:
         self._seen.pop(asked.approval_id, None)
         for request in answer.unanswered:
             await self._finish(asked, request, outcome)
-        return await self._as_stored(asked)
+        return await self.as_stored(asked)
 
     async def _reply(self, asked: Approval, request: Request, outcome: Outcome) -> Message:
         """The reply to one who has waited: silence instead of a no to what may have been approved, and paid, in an
@@ -292,14 +245,7 @@ class Approvals:
     async def _finish(self, asked: Approval, request: Request, outcome: Outcome) -> None:
         await self._answers.finish_with(request, await self._reply(asked, request, outcome))
 
-    async def _told(self, asked: Approval) -> Outcome:
-        """The yes, as those are told who have waited for it and heard nothing."""
-        if asked.kind is not ApprovalKind.CONNECTION:
-            return _told_of(await self._grants.at(asked.wire, asked.caller, asked.target), asked.decision)
-        made = await self._grants.get(connection_id(asked))
-        return Refused(Reason.CONNECTION_ENDED) if made is None else Connected(made.service_pubkey)
-
-    async def _as_stored(self, asked: Approval) -> Approval:
+    async def as_stored(self, asked: Approval) -> Approval:
         return await self._context.store.approval(asked.approval_id) or asked
 
     async def watch(self) -> None:
@@ -317,7 +263,7 @@ class Approvals:
         self._seen = {one.approval_id: self._since(one) for one in asked}
         for one in asked:
             if self._is_over(one):
-                await self._end(one, ApprovalState.EXPIRED, _NOBODY)
+                await self.end(one, ApprovalState.EXPIRED, _NOBODY)
 
     def _since(self, asked: Approval) -> float:
         """The time at which this process has first seen it. One of an earlier process that is dated ahead of the clock
@@ -339,26 +285,8 @@ class Approvals:
             return
         outcome = _ENDED.get(asked.state)
         if outcome is None:
-            outcome = await self._told(asked)
+            outcome = await self._case(asked).told(asked)
         await self._finish(asked, request, outcome)
-
-
-def _target(incoming: Incoming, asked: Debit | Connect) -> str:
-    """The target of the question: the pointer, or the connection that asks for one more."""
-    return asked.pointer_id if isinstance(asked, Debit) else incoming.grant_id
-
-
-def _ends(asked: Debit | Connect) -> int | None:
-    """The time after which nobody needs a decision any more."""
-    if isinstance(asked, Connect):
-        return asked.expires_at
-    return None if asked.payment is None else asked.payment.expires_at
-
-
-def _told_of(grant: Grant | None, decision: str) -> Granted:
-    """The yes to a question about a budget; it names the budget where that is the owner's own."""
-    budgets = grant.budgets if grant is not None and decision == Ruling.BUDGET.value else ()
-    return Granted(budgets[0] if budgets else None)
 
 
 #: The end of a question by a no, as those who waited are told of it.
@@ -369,43 +297,13 @@ _ENDED: Final[dict[ApprovalState, Outcome]] = {
 }
 
 
-def _grant(
-    debit: Debit, word: OwnersWord, pointer: Grant, before: Grant | None, asked: Approval, new_id: str, now: int
-) -> Grant | None:
-    """The grant that the caller gets; None where one payment is all. Raises KitestringError where the word does not
-    fit."""
-    budget: Budget | None
-    if word.verdict is Ruling.ALWAYS:
-        budget = None
-    elif word.verdict is Ruling.BUDGET:
-        if word.budget is None:
-            raise KitestringError(Reason.MALFORMED, "a budget has an amount")
-        budget = word.budget
-    elif debit.payment is not None:
-        return None
-    elif debit.budget is None:
-        text = "it asks to pay without any limit: say so (always), or give it a budget"
-        raise KitestringError(Reason.MALFORMED, text)
-    else:
-        budget = debit.budget
-    return granted(pointer, before, asked.caller, budget, new_id, now)
-
-
 def _waiting_request(incoming: Incoming, now: int, approval_id: str) -> Request:
     """The row of a request that waits for a question, where what it asks for is kept: once, for strangers may ask for
     much, and often."""
     return msgspec.structs.replace(new_request(incoming, now, approval_id), command=b"")
 
 
-def _incoming(request: Request, debit: Debit, grant: Grant, asked: Approval) -> Incoming:
-    """The request that waits, on the grant that pays for it. Its order must not be sent after the question's end."""
-    return Incoming(
-        request.request_id, request.wire, grant.grant_id, debit, request.reply_to, request.sent_at, asked.expires_at,
-        author=asked.caller,
-    )  # fmt: skip
-
-
-def _as_told_before(asked: Approval, word: OwnersWord) -> Approval:
+def as_told_before(asked: Approval, word: OwnersWord) -> Approval:
     """The question as it was decided, if it was by this very command. Raises KitestringError otherwise."""
     if word.key and asked.decided_as == word.key:
         return asked

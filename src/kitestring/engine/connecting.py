@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from kitestring.base.approvals import ApprovalKind
+from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, connection_id
 from kitestring.base.commands import Connect
-from kitestring.base.errors import Reason
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import SPENDING_METHODS
-from kitestring.base.outcomes import Refused
+from kitestring.base.outcomes import Connected, Refused
+from kitestring.base.transactions import SaveAccount, SaveGrant
 from kitestring.engine.answers import Answers
 from kitestring.engine.approvals import Approvals
 from kitestring.engine.context import Context, Incoming
@@ -20,7 +21,8 @@ from kitestring.policy.rules import refuse_caller
 
 
 class Connecting:
-    """Asks the owner, or refuses. Nothing is given here: the decision makes the connection."""
+    """Asks the owner, or refuses; and the case of these questions. Nothing is given before: the decision makes the
+    connection."""
 
     def __init__(self, context: Context, answers: Answers, grants: Grants, approvals: Approvals) -> None:
         self._context: Final = context
@@ -47,3 +49,25 @@ class Connecting:
         if any(ends is not None and ends <= now for ends in (incoming.expires_at, command.expires_at)):
             return Refused(Reason.STALE_REQUEST, "it would have ended already")
         return refuse_creation(command, grant, spends=not SPENDING_METHODS.isdisjoint(command.methods))
+
+    # ------------------------------------------------------------ the owner's yes
+
+    def target(self, incoming: Incoming, _asked: Connect) -> str:
+        """The connection that asks for one more."""
+        return incoming.grant_id
+
+    def ends(self, asked: Connect) -> int | None:
+        return asked.expires_at
+
+    async def approve(self, asked: Approval, word: OwnersWord) -> Approval:
+        """Give the app the connection that the owner's word holds."""
+        if word.grant is None:
+            raise KitestringError(Reason.MALFORMED, "this asks for a connection, and none was made for it")
+        account = () if word.account is None else (SaveAccount(word.account),)
+        writes = (*account, SaveGrant(word.grant))
+        connected = Connected(word.grant.service_pubkey)
+        return await self._approvals.end(asked, ApprovalState.APPROVED, connected, word, writes)
+
+    async def told(self, asked: Approval) -> Connected | Refused:
+        made = await self._grants.get(connection_id(asked))
+        return Refused(Reason.CONNECTION_ENDED) if made is None else Connected(made.service_pubkey)

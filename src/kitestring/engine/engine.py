@@ -26,6 +26,7 @@ from kitestring.base.outcomes import Outcome, Refused
 from kitestring.base.records import NodeView, Request
 from kitestring.engine.answers import Answers, always
 from kitestring.engine.approvals import Approvals
+from kitestring.engine.approved_debits import ApprovedDebits
 from kitestring.engine.bundles import Bundles
 from kitestring.engine.connecting import Connecting
 from kitestring.engine.context import Context, Incoming
@@ -56,7 +57,7 @@ class Engine:
         self.shares = ShareTable(context.limits, context.backend.capabilities)
         self._payments = Payments(context, self._answers, self._grants, self._gate, self.shares)
         self._invoices = Invoices(context, self._answers, self._grants, self._gate, self.shares)
-        self._approvals = Approvals(context, self._answers, self._grants, self._payments)
+        self._approvals = Approvals(context, self._answers)
         self._debits = Debits(context, self._answers, self._grants, self._payments, self._approvals)
         self._bundles = Bundles(context, self._answers, self._grants, self._payments)
         self._drift = Drift(context, self._gate)
@@ -64,6 +65,9 @@ class Engine:
         self._holds = Holds(context, self._answers, self._grants, self._gate, self._invoices, self._incoming)
         self._incoming.at_connect(self._holds.recover)
         self._questions = Questions(context, self._grants, self._gate)
+        connecting = Connecting(context, self._answers, self._grants, self._approvals)
+        self._approvals.know(Debit, ApprovedDebits(context, self._grants, self._payments, self._approvals))
+        self._approvals.know(Connect, connecting)
         self._loops: list[asyncio.Task[None]] = []
         self._deciding: set[str] = set()
         self._handlers: dict[type, Callable[[Incoming, Any], Awaitable[Refused | None]]] = {
@@ -76,7 +80,7 @@ class Engine:
             Debit: self._debits.handle,
             Enroll: Enrolling(context, self._answers).handle,
             Bundle: self._bundles.handle,
-            Connect: Connecting(context, self._answers, self._grants, self._approvals).handle,
+            Connect: connecting.handle,
             CallMethod: Foreign(context, self._answers, self._grants).handle,
         }
 

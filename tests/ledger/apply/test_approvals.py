@@ -202,7 +202,7 @@ async def test_only_a_yes_pays_and_what_was_asked_for(store: Store) -> None:
     assert (await store.approvals(limit=9))[0].state is ApprovalState.OPEN
 
 
-async def test_the_gate_is_closed_by_strangers_to_strangers_alone(store: Store) -> None:
+async def test_the_gate_of_a_wire_is_closed_by_strangers_to_strangers_alone(store: Store) -> None:
     narrow = PromptGate(NOW - 600, 3, 2)
     keys = [f"{number:02x}" * 32 for number in range(4)]
     for number, key in enumerate(keys[:2]):
@@ -210,6 +210,8 @@ async def test_the_gate_is_closed_by_strangers_to_strangers_alone(store: Store) 
     assert await store.apply(asks("s2", keys[2], gate=narrow)) == Denied(Reason.RATE_LIMITED)
     known = AskOwner(debit("k"), asked("k", caller=keys[3], is_known=True), narrow)
     assert await store.apply(known) == Claimed()
+    other_wire = AskOwner(debit("m"), asked("m", caller=keys[2], wire="manage"), narrow)
+    assert await store.apply(other_wire) == Claimed()
     later = PromptGate(NOW, 3, 2)
     assert await store.apply(asks("s3", keys[2], gate=later)) == Claimed()
 

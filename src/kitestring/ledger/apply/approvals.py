@@ -38,7 +38,7 @@ _OF_CALLER: Final = (
 )
 _OF_ALL: Final = (
     "SELECT count(*) FROM approvals WHERE service = ? AND asked_at > ? AND (asked_at <= ? OR state = 'open')"
-    " AND is_known = ?"
+    " AND wire = ? AND is_known = ?"
 )
 _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
@@ -137,7 +137,7 @@ def _beyond(batch: Batch, asked: Approval, gate: PromptGate) -> Denied | None:
     """The refusal where too many questions came lately. One that replaces another disturbs as much, and counts."""
     times = (batch.service, gate.since, asked.asked_at)  # a clock that was ahead once closes it to nobody
     of_caller = batch.execute(_OF_CALLER, (*times, asked.wire, asked.target, asked.caller)).fetchone()[0]
-    of_all = batch.execute(_OF_ALL, (*times, int(asked.is_known))).fetchone()[0]
+    of_all = batch.execute(_OF_ALL, (*times, asked.wire, int(asked.is_known))).fetchone()[0]
     return Denied(Reason.RATE_LIMITED) if of_caller >= gate.of_caller or of_all >= gate.of_all else None
 
 
