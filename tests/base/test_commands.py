@@ -18,17 +18,24 @@ from kitestring.base.commands import (
     CallMethod,
     CancelHold,
     Connect,
+    CreateOffer,
     Debit,
+    DeleteOffer,
     Enroll,
     GetBalance,
+    GetOffer,
     Journaled,
+    ListOffers,
     MakeHoldInvoice,
     MakeInvoice,
+    ManageOffer,
+    OfferFields,
     Part,
     PayInvoice,
     SettleHold,
     SignMessage,
     Unread,
+    UpdateOffer,
     freeze,
     thaw,
 )
@@ -88,10 +95,22 @@ HOLDS = (
     | st.builds(SettleHold, payment_hash=TEXT, preimage=TEXT)
     | st.builds(CancelHold, payment_hash=TEXT)
 )
+FIELDS = st.builds(
+    OfferFields, label=st.none() | TEXT, price_msat=PERHAPS_MONEY, callback_url=st.none() | TEXT,
+    payer_data=st.none() | st.tuples(TEXT, TEXT),
+)  # fmt: skip
+DEEDS = (
+    st.builds(CreateOffer, FIELDS)
+    | st.builds(UpdateOffer, TEXT, FIELDS)
+    | st.builds(GetOffer, TEXT)
+    | st.builds(ListOffers, SECONDS, TEXT)
+    | st.builds(DeleteOffer, TEXT)
+)
+MANAGING = st.builds(ManageOffer, deed=DEEDS, pointer_id=TEXT)
 CALLS = st.builds(CallMethod, method=TEXT, permission=TEXT, params=st.binary(max_size=9))
 
 
-@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS | APPS | BUNDLES | HOLDS | CALLS)
+@given(PAYMENTS | INVOICES | QUESTIONS | DEBITS | MANAGING | APPS | BUNDLES | HOLDS | CALLS)
 def test_a_stored_command_is_read_back_as_it_was(command: Journaled) -> None:
     back = thaw(freeze(command))
     assert (back, type(back)) == (command, type(command))
@@ -147,4 +166,5 @@ def test_what_changes_nothing_is_not_stored_and_needs_no_right_to_pay_or_to_be_p
 
 
 def test_a_command_without_a_name_for_grants_is_decided_where_it_is_carried_out() -> None:
-    assert {kind for kind in COMMANDS if not hasattr(kind, "allowed_by")} == {AskOffer, Debit, Enroll, CallMethod}
+    decided_elsewhere = {AskOffer, Debit, Enroll, ManageOffer, CallMethod}
+    assert {kind for kind in COMMANDS if not hasattr(kind, "allowed_by")} == decided_elsewhere

@@ -30,6 +30,7 @@ from kitestring.codec import (
     beacon,
     bech32,
     bolt11,
+    callback_url,
     deep_link,
     nip19,
     pasted,
@@ -57,7 +58,7 @@ from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
 from kitestring.wire.refusal import WireRefusalError
-from kitestring.wire.serve import debits, enroll, offers
+from kitestring.wire.serve import debits, enroll, manage, offers
 from kitestring.wire.serve.nwc import requests as nwc
 from kitestring.wire.text import clean_description
 from kitestring.wire.zaps import read_zap_request
@@ -230,6 +231,9 @@ _BEACON: Final = {
     "relays": ["wss://relay.example.com", 7], "fees": {"serviceFeeFloor": 1, "serviceFeeBps": 100},
     "enroll_difficulty": 18, "supported_kinds": [21001, 21002], "version": "1",
 }  # fmt: skip
+_FIELDS: Final = {"label": "Mug", "price_sats": 9, "callback_url": "https://a.example/{?b}", "payer_data": ["c"]}
+_CREATE: Final = {"resource": "offer", "action": "create", "pointer": "p", "offer": {"fields": _FIELDS}}
+_LIST: Final = {"resource": "offer", "action": "list", "pointer": "p", "limit": 9, "before": HASH}
 _BUDGET: Final = {"pointer": "p", "amount_sats": "21", "frequency": {"number": 1, "unit": "day"}, "description": "x"}
 
 #: Members as clients in PHP, Python and JavaScript write them.
@@ -334,6 +338,13 @@ PARSERS: Final = (
         _REFUSED,
     ),
     Parser("zap requests", _text(lambda text: read_zap_request(text, KEY.hex())), _these(zap_request())),
+    Parser("manage requests", _wire(manage.read, kinds.MANAGE, "manage"), _these(_CREATE, _LIST), _REFUSED),
+    Parser("manage actions", _text(manage.method), _these(_CREATE, _LIST), ()),
+    Parser(
+        "callback urls",
+        _text(callback_url.require_callback_url),
+        _these("https://shop.example/{+a}{?amount,b*,c:3}", "https://[::1]:8/%41{a}"),
+    ),
     Parser("debit requests", _wire(debits.read, kinds.DEBIT, "debits"), _these(_DEBIT, _BUDGET), _REFUSED),
     *(
         Parser(

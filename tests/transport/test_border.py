@@ -10,8 +10,8 @@ from yarl import URL
 from kitestring.base.errors import Exit, Reason
 from kitestring.transport.border import Border, FetchError, FetchFault, Pinned, parse_url
 from kitestring.transport.proxies import Proxies
+from tests.codec.test_hosts import PRIVATE, PUBLIC
 from tests.kit.transport.web import leads_to
-from tests.transport.test_guard import PRIVATE, PUBLIC
 
 #: As a resolver tells them.
 LITERALS = [text for text in PRIVATE if text.count(".") == 3 or (":" in text and "%" not in text)]

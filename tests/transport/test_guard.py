@@ -9,32 +9,15 @@ from kitestring.transport.guard import (
     MAX_FOREIGN_RELAYS,
     check_foreign,
     foreign_relays,
-    is_public,
     normalise,
     public_socket,
 )
 
-PRIVATE = [
-    "0.0.0.0", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.1.1", "192.0.2.1",
-    "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-    "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1", "2001:db8::1",
-    "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:7f00:1", "::127.0.0.1",
-    "64:ff9b::7f00:1", "64:ff9b::10.1.2.3", "64:ff9b:1::1", "2002:7f00:1::1", "2002:c0a8:101::", "2001:0:1::1",
-    "100::1", "not an address", "127.1", "2130706433",
-]  # fmt: skip
-PUBLIC = ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101", "2002:101:101::1"]
 
-
-@pytest.mark.parametrize("address", PRIVATE)
-def test_an_address_that_not_everybody_can_reach_is_not_public(address: str) -> None:
-    assert not is_public(address)
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"])
+def test_no_socket_leads_to_an_address_that_not_everybody_can_reach(address: str) -> None:
     with pytest.raises(OSError, match="not on a public address"):
         public_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)))
-
-
-@pytest.mark.parametrize("address", PUBLIC)
-def test_an_address_on_the_open_internet_is_public(address: str) -> None:
-    assert is_public(address)
 
 
 @pytest.mark.parametrize(

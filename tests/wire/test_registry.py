@@ -46,6 +46,7 @@ def test_the_age_windows_are_those_of_the_protocols() -> None:
         kinds.OFFER: Window(300, 60, HOUR_S),
         kinds.DEBIT: Window(30, 30, HOUR_S),
         kinds.ENROLL: Window(120, 30, HOUR_S),
+        kinds.MANAGE: Window(30, 30, HOUR_S),
         kinds.NWC_REQUEST: Window(300, 60, DAY_S),
     } == WINDOWS
     assert all(window.answer_s < MAX_AGE_S for window in WINDOWS.values())

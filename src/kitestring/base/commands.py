@@ -28,6 +28,10 @@ OWNER_GRANT: Final = "owner"
 OWNER_WIRE: Final = "owner"
 #: The wire of grants that may take money by CLINK Debits, and of the pointers that they belong to.
 DEBITS_WIRE: Final = "debits"
+#: The wire of grants that may make offers by CLINK Manage, and of the links that they belong to.
+MANAGE_WIRE: Final = "manage"
+#: Offers on one page of a list.
+MAX_OFFERS_LISTED: Final = 100
 #: The name under which a payer's free text stands among what payers of an offer tell about themselves.
 NOTE: Final = "note"
 #: Blocks that a payment of a hold invoice leaves for the decision: unless more or less is asked for (a day), at least
@@ -185,6 +189,66 @@ class Enroll(Journaled, frozen=True, kw_only=True):
     right: ClassVar = Right.MANAGE
 
     work_bits: int = 0
+
+
+class OfferFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The words of an app about an offer; None = nothing is said. ``price_msat`` 0 = the payer names the amount,
+    ``callback_url`` "" = nobody is told of payments. Everything in it has the right form already."""
+
+    label: str | None = None
+    price_msat: Msat | None = None
+    callback_url: str | None = None
+    payer_data: tuple[str, ...] | None = None
+
+
+class CreateOffer(msgspec.Struct, frozen=True, tag=True):
+    """Make an offer; ``fields`` has a label and a price."""
+
+    fields: OfferFields
+
+
+class UpdateOffer(msgspec.Struct, frozen=True, tag=True):
+    """Change what ``fields`` says."""
+
+    offer_id: str
+    fields: OfferFields
+
+
+class GetOffer(msgspec.Struct, frozen=True, tag=True):
+    """Tell one offer."""
+
+    offer_id: str
+
+
+class ListOffers(msgspec.Struct, frozen=True, tag=True):
+    """Tell the newest offers, at most ``limit``; from right behind the offer with the id ``before``, "" = the newest of
+    all."""
+
+    limit: int = MAX_OFFERS_LISTED
+    before: str = ""
+
+
+class DeleteOffer(msgspec.Struct, frozen=True, tag=True):
+    """End an offer."""
+
+    offer_id: str
+
+
+Deed = CreateOffer | UpdateOffer | GetOffer | ListOffers | DeleteOffer
+
+
+def offer_id_in(deed: Deed) -> str:
+    """The id of the offer that a deed is about, "" for a new one and for a list."""
+    return deed.offer_id if isinstance(deed, UpdateOffer | GetOffer | DeleteOffer) else ""
+
+
+class ManageOffer(Journaled, frozen=True, kw_only=True):
+    """Do something with the offers that the caller has made over the link ``pointer_id``, "" where it names none."""
+
+    right: ClassVar = Right.RECEIVE
+
+    deed: Deed
+    pointer_id: str = ""
 
 
 class Connect(Journaled, frozen=True, kw_only=True):

@@ -39,8 +39,8 @@ class Grant:
     A connection that an app has asked for itself (draft 08 of NIP-47) is announced to it on ``asked_relays`` too, with
     its ``asked_state``.
 
-    Grants of the wire ``debits`` belong to the pointer ``pointer_id``; the one without a ``caller`` is the pointer
-    itself: what it lets ``strangers`` do, and its ``sessions``.
+    Grants of the wires ``debits`` and ``manage`` belong to the pointer ``pointer_id``; the one without a ``caller`` is
+    the pointer itself: what it lets ``strangers`` do, and its ``sessions``.
     """
 
     grant_id: str
@@ -208,3 +208,9 @@ class Offer:
     def is_open(self, now: int) -> bool:
         """Whether it can be paid at ``now`` (Unix seconds)."""
         return self.state is OfferState.OPEN and not self.has_expired(now)
+
+    @property
+    def callback_url(self) -> str:
+        """The webhook as apps know it: a template that is asked for by GET; "" for none, and for one of the owner's own
+        form."""
+        return self.webhook.url if self.webhook is not None and self.webhook.form == "get" else ""

@@ -11,6 +11,7 @@ from kitestring.base.budgets import Budget
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.grants import Offer
 from kitestring.base.money import ZERO, Msat
 
 
@@ -199,6 +200,25 @@ class Enrolled(msgspec.Struct, frozen=True, gc=False):
     pointer_relays: tuple[str, ...]
 
 
+class OfferTold(msgspec.Struct, frozen=True):
+    """An offer as it is now, for its maker; ``service_pubkey`` stands in its code."""
+
+    service_pubkey: str
+    offer: Offer
+
+
+class OffersListed(msgspec.Struct, frozen=True):
+    """Offers of the caller, the newest first; ``is_more`` where there are older ones."""
+
+    service_pubkey: str
+    offers: tuple[Offer, ...]
+    is_more: bool = False
+
+
+class OfferGone(msgspec.Struct, frozen=True, gc=False):
+    """There is no such offer any more, if there ever was."""
+
+
 class Refused(msgspec.Struct, frozen=True):
     """Not carried out. ``details`` holds JSON values a wire may show: range, retry_after, delta, remaining_msat, …
 
@@ -229,6 +249,9 @@ Outcome = (
     | Granted
     | Connected
     | Enrolled
+    | OfferTold
+    | OffersListed
+    | OfferGone
     | MethodCalled
     | Signed
     | Pending

@@ -51,6 +51,15 @@ class Places(msgspec.Struct, frozen=True, gc=False):
     invoices: dict[str, int]
 
 
+class OffersOf(msgspec.Struct, frozen=True, gc=False):
+    """The maker of offers: ``creator`` over the pointer ``pointer_id``; or (with an ``account_id`` alone) everybody who
+    has made one for that account."""
+
+    pointer_id: str = ""
+    creator: str = ""
+    account_id: str = ""
+
+
 class Unclaimed(msgspec.Struct, frozen=True, gc=False):
     """The requests of a grant that were never claimed: the bytes of the replies that are kept and refuse nothing, and
     the time (Unix seconds) before which everything is refused, since it may have been forgotten."""
@@ -96,6 +105,14 @@ class Reads(Protocol):
 
     async def offer(self, offer_id: str) -> Offer | None:
         """The offer of that id in whatever state."""
+        ...
+
+    async def offers_of(self, maker: OffersOf, *, before: Offer | None = None, limit: int) -> list[Offer]:
+        """Offers of one maker that were not deleted, the newest first, from right behind ``before``."""
+        ...
+
+    async def count_offers(self, pointer_id: str, creator: str = "") -> int:
+        """Count the offers over a pointer that were not deleted, of one app or (``""``) of all."""
         ...
 
     async def payment(self, payment_id: str) -> Payment | None:

@@ -497,6 +497,29 @@ class SaveOffer(msgspec.Struct, frozen=True):
     offer: Offer
 
 
+class CheckOffer(msgspec.Struct, frozen=True):
+    """Look at an offer before it is written, and write nothing: what comes after it is Stale where the offer is not
+    ``before`` (None = there is none) any more, or the pointer that it is managed over has ended.
+
+    A new one is denied as OVER_BUDGET where its ``creator`` has ``most`` over this pointer, or has deleted
+    ``most_deleted``.
+    """
+
+    offer_id: str
+    before: Offer | None
+    pointer_id: str
+    creator: str
+    most: int
+    most_deleted: int
+
+
+class EndOffers(msgspec.Struct, frozen=True):
+    """Delete all offers that ``creator`` has made over a pointer, "" = whoever has made one over it."""
+
+    pointer_id: str
+    creator: str = ""
+
+
 class Transfer(msgspec.Struct, frozen=True):
     """Move credit between accounts (funding a sub-account from the owner needs ``view``). Denied when not covered, and
     while spending is stopped unless it goes back to the owner."""
@@ -537,7 +560,33 @@ class SaveQuestion(msgspec.Struct, frozen=True):
     approval: Approval
 
 
-Write = SaveGrant | SaveAccount | SaveOffer | SendAgain | SaveBlock | SaveSession | SaveQuestion | Transfer
+Write = (
+    SaveGrant
+    | SaveAccount
+    | SaveOffer
+    | CheckOffer
+    | EndOffers
+    | SendAgain
+    | SaveBlock
+    | SaveSession
+    | SaveQuestion
+    | Transfer
+)
+
+
+class ManageOffers(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):
+    """Claim the request of an app that changes its offers, do all ``writes`` or none, and store the reply.
+
+    ``grant_id`` is the row by which ``caller`` may do it, in the version that this was decided on: Stale otherwise, and
+    where that has ended. "" where it is its own account. Denied as NOT_PERMITTED for a blocked caller.
+    """
+
+    request: Request
+    caller: str
+    grant_id: str
+    grant_version: int
+    writes: tuple[Write, ...]
+    message: Message
 
 
 class EnrollKey(Tx[Claimed | Finished | Running | Stale | Denied], frozen=True):

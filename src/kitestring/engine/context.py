@@ -106,7 +106,8 @@ class Context:
     zone: Zone = UTC
     #: Whether somebody outside has confirmed that the ledger is as new as what anybody was told.
     is_witnessed: Callable[[], bool] = _always
-    #: Preimages of keysends follow from it and from the request. b"": one that this process alone knows.
+    #: Preimages of keysends, and the ids of offers that apps make, follow from it and from the request. b"": one that
+    #: this process alone knows.
     keysend_secret: bytes = field(default=b"", repr=False)
     #: Methods that this service does not serve, whatever a grant lists: nobody is told that it had them.
     without: frozenset[str] = frozenset()
@@ -144,6 +145,11 @@ class Context:
     def preimage_of(self, request_id: str) -> bytes:
         """The preimage of the keysend that is asked for in this request: 32 bytes, the same ones every time."""
         return hmac.digest(self.keysend_secret, request_id.encode(), "sha256")
+
+    def offer_id_of(self, name: str) -> str:
+        """The id of the offer that this request, or this question to the owner, asks for: 32 hex digits, the same ones
+        every time, and known to nobody who knows the request."""
+        return hmac.digest(self.keysend_secret, f"offer {name}".encode(), "sha256").hex()[:32]
 
     async def record(self, truth: Tx[A]) -> A:
         """Retry until stored: the request stays claimed by this process until its end is on disk."""

@@ -18,6 +18,7 @@ from kitestring.base.commands import (
     Enroll,
     MakeHoldInvoice,
     MakeInvoice,
+    ManageOffer,
     PayInvoice,
     SettleHold,
 )
@@ -39,6 +40,7 @@ from kitestring.engine.grants import Grants
 from kitestring.engine.holds import Holds
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
+from kitestring.engine.managing import Managing
 from kitestring.engine.node import NodeGate
 from kitestring.engine.payments import Payments
 from kitestring.engine.reads import Questions
@@ -68,6 +70,8 @@ class Engine:
         connecting = Connecting(context, self._answers, self._grants, self._approvals)
         self._approvals.know(Debit, ApprovedDebits(context, self._grants, self._payments, self._approvals))
         self._approvals.know(Connect, connecting)
+        managing = Managing(context, self._answers, self._grants, self._approvals)
+        self._approvals.know(ManageOffer, managing)
         self._loops: list[asyncio.Task[None]] = []
         self._deciding: set[str] = set()
         self._handlers: dict[type, Callable[[Incoming, Any], Awaitable[Refused | None]]] = {
@@ -80,6 +84,7 @@ class Engine:
             Debit: self._debits.handle,
             Enroll: Enrolling(context, self._answers).handle,
             Bundle: self._bundles.handle,
+            ManageOffer: managing.handle,
             Connect: connecting.handle,
             CallMethod: Foreign(context, self._answers, self._grants).handle,
         }

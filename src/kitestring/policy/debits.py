@@ -39,9 +39,9 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     """The caller has what it asks for already; nothing changes."""
 
 
-def refuse_pointer(pointer: Grant | None, now: int) -> Refused | None:
-    """The refusal of a pointer that is not there (any more), None of a good one."""
-    if pointer is None or pointer.wire != DEBITS_WIRE or pointer.caller or pointer.revoked_at is not None:
+def refuse_pointer(pointer: Grant | None, now: int, wire: str = DEBITS_WIRE) -> Refused | None:
+    """The refusal of a pointer that is not there (any more), None of a good one of this wire."""
+    if pointer is None or pointer.wire != wire or pointer.caller or pointer.revoked_at is not None:
         return Refused(Reason.UNKNOWN_TARGET, "there is no such pointer")
     if pointer.expires_at is not None and now >= pointer.expires_at:
         return Refused(Reason.CONNECTION_ENDED, "this pointer has expired")

@@ -20,7 +20,7 @@ from yarl import URL
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.text import one_line
-from kitestring.transport.guard import is_private_by_text, is_public
+from kitestring.codec.hosts import is_private_by_text, is_public
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.trouble import trouble
 

@@ -14,8 +14,8 @@ import aiohttp
 from kitestring.base.clocks import ClockReading, reading
 from kitestring.base.errors import KitestringError
 from kitestring.base.ports import Clock
+from kitestring.codec.hosts import is_public
 from kitestring.transport.dial import Dialer
-from kitestring.transport.guard import is_public
 
 #: Seconds for a relay to say what time it is; one behind Tor needs most of them.
 ASK_LIMIT_S: Final = 8.0

@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.codec.hosts import is_private_by_text, is_public
 from kitestring.codec.relay_url import is_relay_url
 
 #: Relays dialled per pointer: more would let one code make us open sockets to a whole list of victims.
@@ -22,9 +22,6 @@ MAX_FOREIGN_RELAYS: Final = 4
 #: Characters of an unusable URL that an error repeats: it is a stranger's text.
 MAX_SHOWN_CHARS: Final = 100
 DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
-
-_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 #: Part of a sentence: a relay of one's own is exempt.
@@ -54,36 +51,6 @@ def normalise(url: str) -> str:
     port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}{query}"
-
-
-def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that packets to this IPv6 address end up at, if it is one of the translating kinds."""
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.sixtofour
-
-
-def is_public(address: str) -> bool:
-    """Whether a literal IP address is global and unicast; v4-mapped, NAT64 and 6to4 count as what they lead to."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, IPv6Address):
-        if (inner := _embedded(parsed)) is not None:
-            return inner.is_global and not inner.is_multicast
-        if parsed not in _GLOBAL_UNICAST or parsed.scope_id is not None:
-            return False
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
-
-
-def is_private_by_text(host: str) -> bool:
-    """Whether a host leads into a private network by its text alone. What a name leads to shows when it is resolved."""
-    literal = ":" in host or host.replace(".", "").isdigit()
-    is_local = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
-    return is_local or (literal and not is_public(host))
 
 
 def check_foreign(url: str, configured: Collection[str] = (), *, allow_private: bool = False) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.wire.grammar import Speakers, Wire
-from kitestring.wire.serve import debits, enroll, nwc, offers
+from kitestring.wire.serve import debits, enroll, manage, nwc, offers
 
 WIRES: Final[tuple[Wire, ...]] = (
     nwc.WIRE,
     offers.WIRE,
     debits.WIRE,
+    manage.WIRE,
     enroll.WIRE,
 )
 

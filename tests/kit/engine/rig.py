@@ -18,12 +18,15 @@ from kitestring.base.approvals import Approval, OwnersWord, Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import (
     DEBITS_WIRE,
+    MANAGE_WIRE,
     OWNER_ACCOUNT,
     OWNER_GRANT,
     AskOffer,
     Debit,
+    Deed,
     Enroll,
     MakeInvoice,
+    ManageOffer,
     PayInvoice,
 )
 from kitestring.base.destinations import Bolt11
@@ -52,6 +55,7 @@ PATIENCE_S = 3_600
 PAYER_OF_OFFERS = b"offers"
 NWC = b"nwc"
 DEBITS = b"debits"
+MANAGE = b"manage"
 #: A kind of message of the tests: what a consumer of the feed tells.
 NOTE = "notice"
 AMOUNT = 50_000
@@ -218,6 +222,29 @@ class Rig:
         )  # fmt: skip
         await self.write(SaveGrant(grant))
         return grant.grant_id
+
+    async def link(self, name: str = "shop", *, strangers: Strangers = "ask", **more: Any) -> str:
+        """Make a link over which apps manage offers."""
+        more.setdefault("relays", ("wss://relay.example",))
+        grant = Grant(grant_id=name, name=name, wire=MANAGE_WIRE, pointer_id=name, strangers=strangers, **more)
+        await self.write(SaveGrant(grant))
+        return name
+
+    async def let_manage(self, link: str, caller: str, **more: Any) -> str:
+        """Give an app a grant at a link, as the owner does."""
+        values: dict[str, Any] = {"grant_id": f"{link}-{caller[:4]}", "name": caller[:4]} | more
+        await self.write(SaveGrant(Grant(wire=MANAGE_WIRE, caller=caller, pointer_id=link, **values)))
+        return str(values["grant_id"])
+
+    async def manage(self, request_id: str, caller: str, deed: Deed, *, link: str = "shop", age_s: int = 0) -> None:
+        """Ask for something about offers."""
+        now = self.clock.now()
+        known = next((grant.grant_id for grant in await self.store.grants_of(MANAGE_WIRE, caller)), "")
+        command = ManageOffer(deed=deed, pointer_id=link)
+        asked = Incoming(request_id, MANAGE_WIRE, "", command, MANAGE, now - age_s, None, now + 3_600, caller, known)
+        refused = await self.engine.handle(asked)
+        if refused is not None:
+            self._deliver((Message(request_id, REPLY, pickle.dumps(refused), b"", now, MANAGE),))
 
     async def available(self, account: str) -> int:
         found = await self.store.account(account)

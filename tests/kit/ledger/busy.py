@@ -9,6 +9,7 @@ from kitestring.base.transactions import ResolvePayment, SaveAccount, SaveGrant,
 from tests.kit.changed import replace
 from tests.kit.ledger.enrolling import enroll
 from tests.kit.ledger.holding import decide, end, hold, record_hold
+from tests.kit.ledger.managing import GRANT, LINK, manages, offer
 from tests.kit.ledger.questions import CHARGER, POINTER, approve, asks, deny
 from tests.kit.ledger.values import (
     NOW,
@@ -99,4 +100,6 @@ BUSY: tuple[Tx[object], ...] = (
     record_hold("held inside"),
     claim("held inside", payment("held inside", 500, 0, internal=True)),
     hold("held inside", payment_id="pay-held inside"),
+    execute("link", SaveGrant(LINK), SaveGrant(GRANT)),
+    manages("mug", offer("mug")),
 )

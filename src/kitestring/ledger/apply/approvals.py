@@ -43,11 +43,12 @@ _OF_ALL: Final = (
 _WAITING: Final = (
     f"SELECT {REQUEST} FROM requests WHERE service = ? AND payment_id = ? AND finished_at IS NULL ORDER BY received_at"
 )
-#: What became a payment stays with it: it says who has decided. So does what somebody still waits for: a crash may lie
-#: between the decision and its answer.
+#: What became a payment stays with it: it says who has decided. So does the yes to an app that manages offers, and what
+#: somebody still waits for: a crash may lie between the decision and its answer.
 _PRUNE: Final = """
 DELETE FROM approvals WHERE approval IN (SELECT a.approval FROM approvals a
-  WHERE a.service = ?1 AND a.asked_at < ?2 AND a.state <> 'open' AND NOT EXISTS
+  WHERE a.service = ?1 AND a.asked_at < ?2 AND a.state <> 'open'
+  AND NOT (a.state = 'approved' AND a.kind = 'manage') AND NOT EXISTS
     (SELECT 1 FROM payments p WHERE p.service = ?1 AND p.payment_id = a.approval_id)
   AND NOT EXISTS (SELECT 1 FROM requests r
     WHERE r.service = ?1 AND r.payment_id = a.approval_id AND r.finished_at IS NULL) LIMIT ?3)"""

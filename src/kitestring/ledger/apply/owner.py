@@ -16,9 +16,11 @@ from kitestring.base.grants import OFFER_STEPS, OfferState
 from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.records import StopCause
 from kitestring.base.transactions import (
+    CheckOffer,
     Claimed,
     Denied,
     Done,
+    EndOffers,
     Execute,
     Finished,
     NoteUses,
@@ -36,7 +38,7 @@ from kitestring.base.transactions import (
     Transfer,
     Write,
 )
-from kitestring.ledger.apply import questions, tokens, webhooks
+from kitestring.ledger.apply import offers, questions, tokens, webhooks
 from kitestring.ledger.apply.batch import USERS, Batch
 from kitestring.ledger.apply.together import together
 from kitestring.ledger.rows import GRANT, NODE, OFFER, marks, write_grant, write_offer, write_webhook
@@ -195,6 +197,8 @@ WRITES: Final[dict[type[Write], Callable[[Batch, Any, int], Refusal | None]]] = 
     SaveAccount: _save_account,
     SaveOffer: _save_offer,
     SendAgain: webhooks.send_again,
+    CheckOffer: offers.check_offer,
+    EndOffers: offers.end_offers,
     SaveBlock: _save_block,
     SaveSession: tokens.save_session,
     SaveQuestion: questions.save_question,

@@ -25,6 +25,7 @@ from kitestring.ledger.audit.holds import (
     unproven_decisions,
     waiting_in_vain,
 )
+from kitestring.ledger.audit.managing import misplaced, ungranted
 from kitestring.ledger.audit.money import balances_rebuilt, budgets_rebuilt, totals_rebuilt
 from kitestring.ledger.audit.notifications import told_to_others, told_twice, untold_zaps
 from kitestring.ledger.audit.prices import priced_otherwise
@@ -362,6 +363,8 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I13", _steps),
     ("I13", _unasked),
     ("I13", _unconnected),
+    ("I13", ungranted),
+    ("I13", misplaced),
     ("I14", _foreign_results),
     ("I14", told_to_others),
     ("I14", foreign_decisions),

@@ -17,7 +17,7 @@ from kitestring.base.invoices import InvoiceState
 from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop, StopCause
-from kitestring.base.store import LONGEST_RETRY_S, Places, Scope, Totals, Unclaimed
+from kitestring.base.store import LONGEST_RETRY_S, OffersOf, Places, Scope, Totals, Unclaimed
 from kitestring.base.webhooks import PAUSES_S, DeliveryState, WebhookDelivery, WebhookLane
 from kitestring.ledger import rows
 from kitestring.ledger.apply.batch import message_id, message_number
@@ -122,6 +122,33 @@ class SqliteReads:
     async def offer(self, offer_id: str) -> Offer | None:
         row = self._one(f"SELECT {rows.OFFER} FROM offers WHERE service = ? AND offer_id = ?", offer_id)
         return None if row is None else rows.read_offer(row)
+
+    async def offers_of(self, maker: OffersOf, *, before: Offer | None = None, limit: int) -> list[Offer]:
+        index, whose = "offers_by_account", "account_id = ?"
+        values: tuple[str, ...] = (maker.account_id,)
+        if not maker.account_id:
+            index, whose = "offers_by_creator", "pointer_id = ? AND creator = ? AND creator <> ''"
+            values = (maker.pointer_id, maker.creator)
+        behind = "" if before is None else " AND (created_at, offer_id) < (?, ?)"
+        found = self._all(
+            f"SELECT {rows.OFFER} FROM offers INDEXED BY {index}"
+            f" WHERE service = ? AND state <> 'deleted' AND {whose}{behind}"
+            " ORDER BY created_at DESC, offer_id DESC LIMIT ?",
+            *values,
+            *(() if before is None else (before.created_at, before.offer_id)),
+            limit,
+        )
+        return [rows.read_offer(row) for row in found]
+
+    async def count_offers(self, pointer_id: str, creator: str = "") -> int:
+        whose = " AND creator = ?" if creator else ""
+        row = self._one(
+            "SELECT count(*) FROM offers INDEXED BY offers_by_creator"
+            f" WHERE service = ? AND state <> 'deleted' AND creator <> '' AND pointer_id = ?{whose}",
+            pointer_id,
+            *((creator,) if creator else ()),
+        )
+        return 0 if row is None else int(row[0])
 
     async def node(self, node_id: str) -> Node | None:
         row = self._one(f"SELECT {rows.NODE} FROM nodes WHERE service = ? AND node_id = ?", node_id)

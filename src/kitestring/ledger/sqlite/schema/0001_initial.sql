@@ -132,8 +132,12 @@ CREATE TABLE offers (
   CHECK (price_msat IS NULL OR currency = ''),
   CHECK (price_on_request = 0 OR price_msat IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
--- What one app has made is listed and counted by it.
-CREATE INDEX offers_by_creator ON offers (service, pointer_id, creator, created_at) WHERE creator <> '';
+-- What one app has made is listed and counted by it, and what it has deleted is counted.
+CREATE INDEX offers_by_creator ON offers (service, pointer_id, creator, created_at)
+WHERE creator <> '' AND state <> 'deleted';
+CREATE INDEX offers_deleted ON offers (service, pointer_id, creator) WHERE creator <> '' AND state = 'deleted';
+-- Those of one account, for the key that it belongs to.
+CREATE INDEX offers_by_account ON offers (service, account_id, created_at) WHERE state <> 'deleted';
 
 -- ------------------------------------------------------------ requests
 
