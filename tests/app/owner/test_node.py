@@ -194,7 +194,7 @@ async def test_the_card_and_the_doctor_name_each_old_relay_with_those_who_need_i
     assert (await office.run("card"))["old_relays"] == []
     office.relays_are("wss://here.example")
     assert (await office.run("card"))["old_relays"] == [
-        {"url": RELAY, "connections": ("shop",), "offers": ("tea",), "pointers": ()}
+        {"url": RELAY, "connections": ("shop",), "offers": ("tea",), "pointers": (), "links": ()}
     ]
     connections: Any = office.desk.connections
     connections.relays = [Carried(url, True) for url in (RELAY, "wss://here.example", "wss://idle.example")]

@@ -12,7 +12,9 @@ from kitestring.app.owner.offers import shown_noffer
 from kitestring.app.owner.params import npub
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import Reason
-from kitestring.base.grants import OfferState
+from kitestring.base.grants import Grant, Offer, OfferState
+from kitestring.base.money import sat
+from kitestring.base.transactions import SaveGrant, SaveOffer
 from kitestring.codec.pointers import Noffer, PriceType, decode, encode
 from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import RELAY, Office
@@ -253,3 +255,25 @@ async def test_relays_that_bring_requests_stand_first_in_a_new_code_of_four(offi
     office.relays_live(many[4], many[2])
     pointer = decode((await office.run("offer_create", label="tea"))["noffer"])
     assert pointer.relays == (many[2], many[4], many[0], many[1])
+
+
+async def test_an_offer_of_an_app_takes_no_label_of_the_owners_and_is_not_shown_as_the_code_of_the_house(
+    office: Office,
+) -> None:
+    link = Grant(grant_id="shop", name="shop", wire="manage", pointer_id="shop")
+    of_app = Offer(
+        offer_id="a" * 32, label="first offer", relays=(RELAY,), price_msat=sat(5), price_on_request=True,
+        creator="a1" * 32, pointer_id="shop",
+    )  # fmt: skip
+    grant = replace(link, grant_id="shop-a", name="a", caller="a1" * 32)
+    await office.rig.write(SaveGrant(link), SaveGrant(grant), SaveOffer(of_app))
+    assert await shown_noffer(office.desk) is None
+    made = await office.run("offer_create", label="first offer")
+    assert made["offer_id"] != of_app.offer_id
+    assert await shown_noffer(office.desk) == made["noffer"]
+    shown = await office.run("offer_show", offer=of_app.offer_id)
+    assert shown["creator"] == of_app.creator
+    code = decode(shown["noffer"])
+    assert isinstance(code, Noffer)
+    assert (code.price_type, code.price_sats) == (PriceType.VARIABLE, None)
+    assert (await office.run("offer_show", offer="first offer"))["offer_id"] == made["offer_id"]

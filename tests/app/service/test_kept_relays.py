@@ -98,3 +98,10 @@ def test_those_who_need_it_are_named_in_words(one: KeptRelay, words: str, way: s
     assert one.users == words
     assert NAMES_SHOWN == 5
     assert f"is served for the {words}: `kitestring {way}" in one.why
+
+
+def test_a_link_for_apps_keeps_the_relays_in_it_and_says_how_it_moves() -> None:
+    link = Grant(grant_id="m1", name="market", wire="manage", pointer_id="m1", relays=(LEFT,))
+    (one,) = kept(link)
+    assert (one.links, one.connections) == (("market",), ())
+    assert "served for the link for apps market: `kitestring manage relink LINK` moves them" in one.why

@@ -17,7 +17,8 @@ QUESTION: Final[dict[str, Any]] = {
     "id": "c0ffee00112233445566778899aabbcc", "version": 1, "kind": "payment", "wire": "debits", "caller": "79" * 32,
     "npub": NPUB, "pointer_id": "ab" * 16, "pointer": "main", "asked_at": 0, "expires_at": 600, "amount_msat": 50_000,
     "max_fee_msat": 10_000, "budget": None, "grant": None, "description": "order 17", "invoice_description": "beans",
-    "payment_hash": "cd" * 32, "connection": None, "dealings": {"payments": 0, "cost_msat": 0, "last_at": None},
+    "payment_hash": "cd" * 32, "connection": None, "manage": None,
+    "dealings": {"payments": 0, "cost_msat": 0, "last_at": None},
     "state": "open", "decided_at": None, "decided_by": "", "decision": "",
 }  # fmt: skip
 #: A question of an app for a connection.

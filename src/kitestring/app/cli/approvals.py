@@ -92,7 +92,8 @@ def described(row: dict[str, Any]) -> str:
             ("from", row["npub"]),
             ("before", _past(row["dealings"])),
             ("at", row["pointer"] or row["pointer_id"]),
-            ("may take", _may_take(row["grant"]) if row["connection"] is None else ""),
+            ("may take", _may_take(row["grant"]) if row["connection"] is None and row["manage"] is None else ""),
+            *_fields(row["manage"]),
             ("calls itself", _called(row["connection"])),
             ("waits at", ", ".join(row["connection"]["relays"]) if row["connection"] else ""),
             ("they say", quoted(row["description"]) if row["description"] else ""),
@@ -111,6 +112,8 @@ def wanted(row: dict[str, Any]) -> str:
     """Say what a question asks for, in our own words."""
     if row["connection"] is not None:
         return _connection(row["connection"])
+    if row["manage"] is not None:
+        return _deed(row["manage"])
     if row["amount_msat"] is not None:
         most = row["amount_msat"] + row["max_fee_msat"]
         return f"{amount(row['amount_msat'])}, once; at most {amount(most)} with the fee"
@@ -120,6 +123,44 @@ def wanted(row: dict[str, Any]) -> str:
     if row["kind"] == "budget":
         return "FULL ACCESS: any amount, at any time, without asking again"
     return f"the right to {row['kind']}"
+
+
+#: What an app would do, by its action.
+_DEEDS: Final = {
+    "create": "to make an offer, which anybody can pay to you",
+    "update": "to change its offer {}",
+    "get": "to see its offer {}",
+    "list": "to see the offers that it has made",
+    "delete": "to delete its offer {}",
+}
+#: The fields of an offer as people call them.
+_FIELDS: Final = {
+    "label": "called", "price_sats": "price", "callback_url": "tells payments to", "payer_data": "asks payers for",
+}  # fmt: skip
+
+
+def _deed(asked: dict[str, Any]) -> str:
+    return _DEEDS[asked["action"]].format(quoted(asked["offer"]))
+
+
+def _fields(asked: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The fields that an app would write, and what a yes means."""
+    if asked is None:
+        return []
+    fields = asked["fields"]
+    shown = [(words, _field(name, fields[name])) for name, words in _FIELDS.items() if name in fields]
+    return [
+        *shown,
+        ("yes means", "--once: this request alone; --always: it manages offers from now on, without asking"),
+    ]
+
+
+def _field(name: str, value: Any) -> str:
+    if name == "price_sats":
+        return amount(value * 1_000) if value else "whatever the payer names"
+    if name == "payer_data":
+        return ", ".join(value) or "nothing"
+    return quoted(value) if value else "nobody"
 
 
 def _connection(asked: dict[str, Any]) -> str:

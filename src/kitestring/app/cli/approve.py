@@ -18,12 +18,15 @@ _EXITS = {"paid": Exit.OK, "granted": Exit.OK, "not_paid": Exit.PAYMENT_FAILED, 
 
 @click.command("approve")
 @click.argument("question", metavar="ID")
-@click.option("--once", is_flag=True, help="This one payment and nothing more.")
+@click.option("--once", is_flag=True, help="This one payment, or this one request about offers, and nothing more.")
 @click.option(
     "--budget", "limit", type=BudgetType(), metavar="AMOUNT/PERIOD",
     help="Let this key take so much without asking again, such as 5000/week; a payment it asks for is the first of it.",
 )  # fmt: skip
-@click.option("--always", is_flag=True, help="Let this key take any amount at any time, without asking again.")
+@click.option(
+    "--always", is_flag=True,
+    help="Let this key take any amount at any time, or (if it asks for that) manage offers, without asking again.",
+)  # fmt: skip
 @click.option(
     "--version", type=Whole(1, MAX_WHOLE), metavar="N", help="Refuse if the question is another version by now."
 )
@@ -81,6 +84,11 @@ def _text(result: dict[str, Any]) -> str:
         lines.append("approved, and still under way; `kitestring transactions --unpaid` shows how it ends")
     if result.get("connected"):
         lines += _connected(result["connected"], result["connection"])
+    if result["manage"] is not None and outcome == "granted":
+        lines.append(f"done, as {who} has asked")
+        if result["decision"] == "always":
+            lines.append("from now on it manages offers there without asking;")
+            lines.append("`kitestring manage grants` lists such apps, `kitestring manage revoke` ends that")
     if result["grant"] is not None:
         lines.append(f"{who} may take {budgets_text(result['grant']['budgets'])} without asking;")
         lines.append("`kitestring debit grants` lists such rights, `kitestring debit revoke` ends one")

@@ -30,7 +30,17 @@ from kitestring.app.owner.params import (
 from kitestring.app.service.execute import Result
 from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, Block, OwnersWord, Ruling, connection_id
 from kitestring.base.budgets import Budget, Period, per_period
-from kitestring.base.commands import DEBITS_WIRE, Connect, Debit, PayInvoice, thaw
+from kitestring.base.commands import (
+    DEBITS_WIRE,
+    Connect,
+    CreateOffer,
+    Debit,
+    ManageOffer,
+    PayInvoice,
+    UpdateOffer,
+    offer_id_in,
+    thaw,
+)
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_WHOLE
@@ -141,6 +151,7 @@ async def show_question(desk: Reading, asked: Approval) -> Result:
         "invoice_description": "" if payment is None else payment.description,
         "payment_hash": "" if payment is None else payment.payment_hash,
         "connection": show_wish(command) if isinstance(command, Connect) else None,
+        "manage": await _show_deed(desk, command) if isinstance(command, ManageOffer) else None,
         "dealings": {
             "payments": dealings.payments,
             "cost_msat": int(dealings.cost_msat),
@@ -159,7 +170,9 @@ def what_is_asked(asked: Approval, pointer: str) -> str:
     if isinstance(wanted, Connect):
         for_whom = f" for another app, by the connection {pointer}" if asked.target else ""
         return f"{npub(asked.caller)} asks for a connection{for_whom}"
-    if not isinstance(wanted, Debit):
+    if isinstance(wanted, ManageOffer):
+        what = f"leave to {deed_name(wanted)} offers"
+    elif not isinstance(wanted, Debit):
         what = f"the right to {asked.kind.value}"
     elif wanted.payment is not None:
         what = f"a payment of {wanted.payment.amount_msat}"
@@ -169,6 +182,31 @@ def what_is_asked(asked: Approval, pointer: str) -> str:
     else:
         what = "full access"
     return f"{npub(asked.caller)} asks for {what} at {pointer}"
+
+
+def deed_name(command: ManageOffer) -> str:
+    """``create``, ``update``, ``get``, ``list`` or ``delete``."""
+    return type(command.deed).__name__.removesuffix("s").removesuffix("Offer").lower()
+
+
+async def _show_deed(desk: Reading, command: ManageOffer) -> Result:
+    """One deed as JSON. The texts of ``fields`` are the app's own; ``offer`` is the label of the one that it is about,
+    as it is now."""
+    deed = command.deed
+    fields = deed.fields if isinstance(deed, CreateOffer | UpdateOffer) else None
+    found = await desk.store.offer(offer_id_in(deed)) if offer_id_in(deed) else None
+    shown = {} if fields is None else {
+        "label": fields.label,
+        "price_sats": None if fields.price_msat is None else fields.price_msat.sats_up(),
+        "callback_url": fields.callback_url,
+        "payer_data": None if fields.payer_data is None else list(fields.payer_data),
+    }  # fmt: skip
+    return {
+        "action": deed_name(command),
+        "offer_id": offer_id_in(deed),
+        "offer": "" if found is None else found.label,
+        "fields": {name: value for name, value in shown.items() if value is not None},
+    }
 
 
 async def _grant_of(desk: Reading, asked: Approval) -> Grant | None:
@@ -220,10 +258,12 @@ async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
     budget, command = await _own_budget(desk, params), thaw(asked.command)
     if isinstance(command, Connect):
         return await _approve_app(desk, asked, command, params, call)
-    permit_gift(call.caller, PayInvoice, desk.clock.now(), "`approve`")
+    permit_gift(
+        call.caller, ManageOffer if isinstance(command, ManageOffer) else PayInvoice, desk.clock.now(), "`approve`"
+    )
     if params.name:
         raise KitestringError(Reason.MALFORMED, "a name belongs to a connection, and none is asked for")
-    if params.verdict == "once" and asked.kind is not ApprovalKind.PAYMENT:
+    if params.verdict == "once" and asked.kind not in {ApprovalKind.PAYMENT, ApprovalKind.MANAGE}:
         raise KitestringError(
             Reason.MALFORMED, "this asks for no payment: give it the budget it asks for, or one of yours"
         )

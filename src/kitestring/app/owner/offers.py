@@ -173,7 +173,7 @@ def _is_own(offer: Offer) -> bool:
 async def shown_noffer(desk: Reading) -> str | None:
     """The code that this service shows where it shows only one: that of its first start as long as there is one, else
     the oldest. Dates alone do not say which was first: they are whole seconds, and clocks are set back."""
-    offers = await _own_offers(desk)
+    offers = [one for one in await _own_offers(desk) if not one.creator]  # an app calls its own as it likes
     offer = next((one for one in offers if one.label == FIRST_OFFER), None) or next(iter(offers), None)
     return None if offer is None else noffer_of(desk, offer)
 
@@ -231,6 +231,7 @@ def show_offer(desk: Reading, offer: Offer) -> Result:
         "expires_at": offer.expires_at,
         "zap_npub": npub(offer.zap_pubkey) if offer.zap_pubkey else "",
         "webhook": offer.webhook.url if offer.webhook else None,
+        "creator": offer.creator,
         "latest": offer.latest,
         "old_ids": [],
         "created_at": offer.created_at,
@@ -239,8 +240,10 @@ def show_offer(desk: Reading, offer: Offer) -> Result:
 
 
 def find(known: Iterable[Offer], name: str) -> Offer | None:
-    """The standing offer of this id or label."""
-    return next((one for one in known if one.is_standing and name in (one.offer_id, one.label)), None)
+    """The standing offer of this id, or the owner's own of this label: an app calls what it makes as it likes."""
+    standing = [one for one in known if one.is_standing]
+    found = next((one for one in standing if name == one.offer_id), None)
+    return found or next((one for one in standing if name == one.label and not one.creator), None)
 
 
 def need(desk: Reading, known: Iterable[Offer], name: str, *, moved: bool = False) -> Offer:

@@ -11,28 +11,32 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kitestring.base.commands import DEBITS_WIRE
+from kitestring.base.commands import DEBITS_WIRE, MANAGE_WIRE
 from kitestring.base.grants import Grant, Offer, OfferState
 from kitestring.base.store import Reads
 from kitestring.transport.guard import normalise
 
-#: Connections, offers, and debit pointers, that one sentence names.
+#: Connections, offers, pointers and links that one sentence names.
 NAMES_SHOWN: Final = 5
 #: What names relays, and the command that makes it anew over those of today.
 _CONNECTION: Final = ("connection", "`kitestring connection relink NAME`")
 _OFFER: Final = ("offer", "`kitestring offer relink OFFER`")
 _POINTER: Final = ("debit pointer", "`kitestring debit pointer relink POINTER`")
+_LINK: Final = ("link for apps", "`kitestring manage relink LINK`")
+#: The place of a grant's name by its wire, all others being connections.
+_PLACES: Final = {DEBITS_WIRE: 2, MANAGE_WIRE: 3}
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRelay:
-    """A relay, as it is written in the first of them, and the names of all connections, offers and debit pointers
-    that name it."""
+    """A relay, as it is written in the first of them, and the names of all connections, offers, debit pointers and
+    links for apps that name it."""
 
     url: str
     connections: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     pointers: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:
@@ -42,17 +46,20 @@ class KeptRelay:
     @property
     def way_out(self) -> str:
         """Say how what names it is made anew."""
-        ways = _listed([way for (_, way), _ in self._groups], " ")
-        return f"{ways} {'moves' if len(self._groups) == 1 else 'move'} them to your relays"
+        ways = _listed([way for (_, way), _ in self.groups], " ")
+        return f"{ways} {'moves' if len(self.groups) == 1 else 'move'} them to your relays"
 
     @property
     def users(self) -> str:
-        """Its connections, offers and debit pointers, in words."""
-        return _listed([_named(what, names) for (what, _), names in self._groups], " the ")
+        """Whatever names it, in words."""
+        return _listed([_named(what, names) for (what, _), names in self.groups], " the ")
 
     @property
-    def _groups(self) -> list[tuple[tuple[str, str], tuple[str, ...]]]:
-        groups = ((_CONNECTION, self.connections), (_OFFER, self.offers), (_POINTER, self.pointers))
+    def groups(self) -> list[tuple[tuple[str, str], tuple[str, ...]]]:
+        """What names it: the kind with its way out, and the names."""
+        groups = (
+            (_CONNECTION, self.connections), (_OFFER, self.offers), (_POINTER, self.pointers), (_LINK, self.links)
+        )  # fmt: skip
         return [(kind, names) for kind, names in groups if names]
 
 
@@ -66,13 +73,13 @@ def old_relays(named: Iterable[str], present: Collection[str]) -> tuple[str, ...
 def kept_relays(
     present: Collection[str], grants: Iterable[Grant], offers: Iterable[Offer], now: int
 ) -> tuple[KeptRelay, ...]:
-    """The relays that living links and debit pointers (not revoked, not expired) and offers name beside the
+    """The relays that living links and pointers (not revoked, not expired) and offers name beside the
     ``present`` ones, those first that most of them name, each with its users from the oldest on."""
     spelled: dict[str, str] = {}
-    users: defaultdict[str, tuple[list[str], list[str], list[str]]] = defaultdict(lambda: ([], [], []))
+    users: defaultdict[str, tuple[list[str], ...]] = defaultdict(lambda: ([], [], [], []))
     living = sorted((grant for grant in grants if is_living(grant, now)), key=lambda one: (one.created_at, one.name))
     answering = sorted((offer for offer in offers if _answers(offer)), key=lambda one: (one.created_at, one.label))
-    links = [(grant.name, grant.relays, 2 if grant.wire == DEBITS_WIRE else 0) for grant in living]
+    links = [(grant.name, grant.relays, _PLACES.get(grant.wire, 0)) for grant in living]
     codes = [(offer.label, offer.relays, 1) for offer in answering]
     for name, relays, kind in (*links, *codes):
         for url in old_relays(relays, present):
@@ -80,7 +87,7 @@ def kept_relays(
             if name not in named:  # the codes that an offer had before have its name too
                 named.append(name)
     found = [KeptRelay(spelled[key], *map(tuple, names)) for key, names in users.items()]
-    return tuple(sorted(found, key=lambda kept: -len(kept.connections) - len(kept.offers) - len(kept.pointers)))
+    return tuple(sorted(found, key=lambda kept: -sum(len(names) for _, names in kept.groups)))
 
 
 async def stored_kept_relays(store: Reads, present: Collection[str], now: int) -> tuple[KeptRelay, ...]:
