@@ -479,3 +479,18 @@ async def test_a_yes_is_refused_where_the_link_or_the_offer_has_gone_meanwhile(l
         with pytest.raises(KitestringError, match="link that this was asked by is gone"):
             await rig.decide(Ruling.AS_ASKED)
     life.audit()
+
+
+@virtual
+async def test_who_looks_whether_its_offer_was_made_does_not_keep_it_from_being_made(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.link()
+        await rig.manage("r1", ALICE, CreateOffer(MUG))
+        assert (await said(rig, "look", ALICE, ListOffers())).reason is Reason.BUSY
+        assert rig.told("r1") == []
+        await rig.decide(Ruling.AS_ASKED)
+        assert isinstance(await rig.answer("r1"), OfferTold)
+        await rig.manage("l1", ALICE, ListOffers())
+        await rig.manage("r2", ALICE, CreateOffer(TIPS))
+        assert (await rig.answer("l1")).details == {"reason": "superseded"}, "a change takes the place of a look"
+    life.audit()

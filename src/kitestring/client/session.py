@@ -79,6 +79,11 @@ class Dialog:
         """To a service that opens accounts. Raises CodecError when ``service`` is no public key."""
         return cls(key, service, "nip44", kinds.ENROLL, kinds.ENROLL, shared_secret(key, service, "nip44"))
 
+    @classmethod
+    def manage(cls, key: SecretKey, service: str) -> Dialog:
+        """To a service at which offers are managed. Raises CodecError when ``service`` is no public key."""
+        return cls(key, service, "nip44", kinds.MANAGE, kinds.MANAGE, shared_secret(key, service, "nip44"))
+
     def expected(self, request_id: str) -> Expected:
         """The replies to a request of this id; "" for those to any."""
         return Expected(self.reply_kind, self.service, self.key.public_hex, request_id)

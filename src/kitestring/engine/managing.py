@@ -64,6 +64,7 @@ from kitestring.policy.managing import (
 
 _BLOCKED: Final = Refused(Reason.NOT_PERMITTED)
 _FOREIGN: Final = Refused(Reason.NOT_PERMITTED)
+_WAITS: Final = Refused(Reason.BUSY, "another request of this key waits for the owner: ask again when that is decided")
 _NO_CURSOR: Final = Refused(Reason.MALFORMED, "before names no offer of yours")
 
 #: The writes of a deed, and its answer; without writes nothing is claimed.
@@ -128,9 +129,18 @@ class Managing:
         if isinstance(verdict, Refused):
             return verdict
         if isinstance(verdict, AskOwnerToManage):
-            known = bool(incoming.known)
-            return await self._approvals.ask(incoming, command, ApprovalKind.MANAGE, None, has_grant=known)
+            return await self._ask(incoming, command)
         return await self._carry_out(incoming, command, verdict, Place(pointer, offer))
+
+    async def _ask(self, incoming: Incoming, command: ManageOffer) -> Refused | None:
+        """Ask the owner. A look takes the place of no question about a change: who looks whether its offer was made
+        would keep it from being made."""
+        if isinstance(command.deed, GetOffer | ListOffers):
+            before = await self._context.store.open_approval(MANAGE_WIRE, command.pointer_id, incoming.author)
+            if before is not None and not isinstance(_command(before).deed, GetOffer | ListOffers):
+                return _WAITS
+        known = bool(incoming.known)
+        return await self._approvals.ask(incoming, command, ApprovalKind.MANAGE, None, has_grant=known)
 
     async def _own(self, author: str, offer_id: str, pointer_id: str) -> Offer | None:
         """The offer, if it is there and the caller may see it."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from kitestring.app.cli.managing import COMMANDS
 from kitestring.app.cli.shell import Group, Shell, common, key_option
 from kitestring.app.cli.values import facts, short_key, table, when
 
@@ -143,6 +144,10 @@ def revoke(shell: Shell, grant: str, delete_offers: bool, key: str) -> None:
     """
     result = shell.call("manage_revoke", {"grant": grant, "delete_offers": delete_offers}, key)
     shell.show(result, f"{short_key(result['npub'])} manages nothing any more without asking; {_of_offers(result)}")
+
+
+for _command in COMMANDS:
+    command.add_command(_command)
 
 
 def _of_offers(result: dict[str, Any]) -> str:

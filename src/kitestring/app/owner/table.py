@@ -107,7 +107,6 @@ GROUPS: Final = {
     "beacon": "Whether a service works, what it is and who operates it.",
     "account": "Sub-accounts: create, list, show, fund.",
     "manage": "Offers that apps manage for you, and you for others.",
-    "account": "Sub-accounts: create, list, fund.",
     "hold": "Hold invoices: create, settle, cancel, list.",
     "offer": "Static payment codes: create, list, show, edit, off, on.",
 }

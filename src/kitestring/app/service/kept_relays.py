@@ -51,12 +51,12 @@ class KeptRelay:
 
     @property
     def users(self) -> str:
-        """Whatever names it, in words."""
+        """The names of whatever names it, in words."""
         return _listed([_named(what, names) for (what, _), names in self.groups], " the ")
 
     @property
     def groups(self) -> list[tuple[tuple[str, str], tuple[str, ...]]]:
-        """What names it: the kind with its way out, and the names."""
+        """The names of whatever names it, by the kind with its way out."""
         groups = (
             (_CONNECTION, self.connections), (_OFFER, self.offers), (_POINTER, self.pointers), (_LINK, self.links)
         )  # fmt: skip
