@@ -169,8 +169,8 @@ class OfferManager:
         self, before: str = "", limit: int | None = None, *, wait_s: float | None = None,
         waiting: Waiting | None = None,
     ) -> wire.ManageOk:  # fmt: skip
-        """List our offers, the newest first, from right behind ``before``: one page of at most 100. Not every service knows
-        pages."""
+        """List our offers, the newest first, from right behind ``before``: one page of at most 100. Not every service
+        knows pages."""
         wish = wire.ListWish(limit, before)
         return _said_yes(await self._ask(wish, wait_s, waiting), wish)
 
