@@ -606,6 +606,68 @@ async def _holds_nothing(stage: Stage) -> None:
 
 
 COST: Final = -AMOUNT - FEE
+# ---------------------------------------------------------------- offers of apps
+
+_MUG: Final = {"label": "Mug", "price_sats": AMOUNT // 1_000, "payer_data": []}
+
+
+async def _has_market(stage: Stage) -> None:
+    await stage.service.link("shop", stage.service.manager(KNOWN))
+
+
+async def _manages(stage: Stage) -> None:
+    """Makes two offers, changes one, which somebody buys, and deletes the other."""
+    for name in ("one", "two"):
+        stage.manage(name, "create", {"fields": _MUG | {"label": name}})
+    one, two = [(await stage.told(name))["details"]["id"] for name in ("one", "two")]
+    stage.manage("change", "update", {"id": one, "fields": {"price_sats": 2 * AMOUNT // 1_000}})
+    stage.manage("end", "delete", {"id": two})
+    await stage.told("change")
+    await stage.told("end")
+    await _buys(stage, one, 2 * AMOUNT)
+
+
+async def _asks_to_manage(stage: Stage) -> None:
+    """Nobody knows the app; the owner lets it go on."""
+    stage.manage("one", "create", {"fields": _MUG}, GUEST)
+    made = await _decided(stage, "one", Ruling.ALWAYS)
+    stage.manage("two", "create", {"fields": _MUG | {"label": "two"}}, GUEST)
+    await stage.told("two")
+    stage.manage("end", "delete", {"id": (await stage.told("two"))["details"]["id"]}, GUEST)
+    await stage.told("end")
+    await _buys(stage, made["details"]["id"], AMOUNT)
+
+
+async def _asks_to_manage_in_vain(stage: Stage) -> None:
+    stage.manage("one", "create", {"fields": _MUG}, GUEST)
+    await _decided(stage, "one", Ruling.DENY)
+
+
+async def _buys(stage: Stage, offer_id: str, amount: int) -> None:
+    """A stranger asks the offer for an invoice, once, and pays it."""
+
+    async def ask() -> str:
+        _, text = await stage.service.stranger().invoice(offer_id, amount // 1_000)
+        return text
+
+    stage.paid_in("bought", await stage.once("invoice", ask))
+
+    async def credited() -> bool:
+        return await stage.service.available("shop") >= amount
+
+    await stage.until(credited, "what was bought was never credited")
+
+
+def _has_offers(*states: str) -> Play:
+    """So many offers were made by apps as there were requests for them, in these states."""
+
+    async def check(stage: Stage) -> None:
+        made = [offer for offer in await stage.service.store.offers() if offer.creator]
+        assert sorted(offer.state.value for offer in made) == sorted(states), made
+
+    return check
+
+
 FLOWS: Final = (
     Flow("pay out", _pays(Script(settles_after_s=1)), {"purse": COST}, {"pay": "ok"}, ("bill",)),
     Flow("pay out, fails", _pays(Script(settles_after_s=1, fails="no_route")), {}, {"pay": "PAYMENT_FAILED"}),
@@ -700,5 +762,16 @@ FLOWS: Final = (
     ),
     Flow("enroll", _enrolls, check=_enrolled_once),
     Flow("enroll and take", _enrolls_and_takes, {}, {"debit": "ok"}, ("bill",), check=_enrolled_once),
+    Flow(
+        "offers of an app", _manages, {"shop": 2 * AMOUNT}, {"one": "ok", "two": "ok", "change": "ok", "end": "ok"},
+        (), _has_market, _has_offers("open", "deleted"),
+    ),
+    Flow(
+        "offers of an app, asked for", _asks_to_manage, {"shop": AMOUNT}, {"one": "ok", "two": "ok", "end": "ok"},
+        (), _has_market, _has_offers("open", "deleted"),
+    ),
+    Flow(
+        "offers of an app, denied", _asks_to_manage_in_vain, {}, {"one": "GFY 1"}, (), _has_market, _has_offers(),
+    ),
 )  # fmt: skip
 BY_NAME: Final = {flow.name: flow for flow in FLOWS}

@@ -16,7 +16,7 @@ from kitestring.codec import bolt11
 from kitestring.nostr.event import Event
 from kitestring.policy.enrolling import EnrollTerms
 from tests.kit.app import hearing
-from tests.kit.app.client import WORK_BITS, App, Peer, Requestor, debit_code
+from tests.kit.app.client import WORK_BITS, App, Manager, Peer, Requestor, debit_code
 from tests.kit.app.house import MONEY, House, Service
 from tests.kit.engine.crossings import Crossings
 from tests.kit.engine.node import Script
@@ -101,6 +101,11 @@ class Stage:
         """Ask to be paid by a debit, as the requestor of this number."""
         peer = self.service.requestor(number)
         self.ask(name, peer, lambda: peer.request(text, **members))
+
+    def manage(self, name: str, action: str, offer: Any = None, number: int = KNOWN) -> None:
+        """Ask for something about offers, as the app of this number."""
+        peer = self.service.manager(number)
+        self.ask(name, peer, lambda: peer.request(action, offer))
 
     def ask_many(self, name: str, method: str, **elements: Any) -> None:
         """Ask for several payments in one request."""
@@ -285,7 +290,7 @@ async def _preimages(stage: Stage) -> None:
     no once more, and in other words."""
     for name in stage.asked:
         answers = stage.answers(name)
-        is_requestor = isinstance(stage.asked[name][0], Requestor)
+        is_requestor = isinstance(stage.asked[name][0], Requestor | Manager)
         replies = [answer for answer in answers if is_requestor or "result_type" in answer]
         is_no = is_requestor and all(reply["res"] == "GFY" for reply in replies)
         assert is_no or len(replies) <= stage.parts.get(name, 1), (name, "was told too many things", replies)

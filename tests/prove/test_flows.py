@@ -18,7 +18,7 @@ KINDS = {
     "ClaimPayment", "RecordPayment", "ResolvePayment", "RecordInvoice", "Credit", "Answer", "ExpireInvoices",
     "Execute", "AskOwner", "Decide", "Tell", "MarkSent", "pay", "lookup_payment", "track", "make_invoice",
     "cancel_invoice", "settlement", "HoldPayment", "DecideHold", "EndHold", "make_hold_invoice", "settle_invoice",
-    "EnrollKey",
+    "EnrollKey", "ManageOffers",
 }  # fmt: skip
 
 

@@ -19,6 +19,8 @@ STRANGER = 13
 WORK_BITS = 4
 #: The pointer of debits that a house has, if it has one.
 POINTER = "till"
+#: The link for apps that it has, if it has one.
+LINK = "market"
 
 
 class Peer:
@@ -103,6 +105,17 @@ class Requestor(Peer):
         """What the first answer says: ``ok``, ``GFY 5``, or "" while there is none."""
         replies = self.replies(event)
         return debit_code(replies[0]) if replies else ""
+
+
+class Manager(Peer):
+    """An app that manages offers over a link of the service."""
+
+    kind = answer_kind = kinds.MANAGE
+
+    def request(self, action: str, offer: Any = None, *, link: str = LINK) -> Event:
+        """A signed request that nobody has seen yet."""
+        asked = {"resource": "offer", "action": action, "pointer": link, "offer": offer or {}}
+        return self.signed(json.dumps(asked))
 
 
 def debit_code(reply: Any) -> str:

@@ -33,7 +33,7 @@ from kitestring.app.service.receptions import OnReception, Reception
 from kitestring.app.service.routes import routes
 from kitestring.base.approvals import Approval, OwnersWord, Ruling
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import DEBITS_WIRE, OWNER_GRANT
+from kitestring.base.commands import DEBITS_WIRE, MANAGE_WIRE, OWNER_GRANT
 from kitestring.base.destinations import Keysend
 from kitestring.base.errors import KitestringError
 from kitestring.base.events import Event, EventKind
@@ -45,9 +45,10 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.ledger.audit.checks import audit
 from kitestring.ledger.audit.node import books, compare
 from kitestring.ledger.sqlite.store import SqliteStore
-from tests.kit.app.client import POINTER, STRANGER, App, Newcomer, Requestor, Stranger
+from tests.kit.app.client import LINK, POINTER, STRANGER, App, Manager, Newcomer, Requestor, Stranger
 from tests.kit.app.receiver import WebDouble
 from tests.kit.app.relay import URL, KeepingRelay, RelayDouble
+from tests.kit.changed import replace
 from tests.kit.clock import Clocks
 from tests.kit.engine.crossings import CrossedBackend, CrossedStore, Crossings
 from tests.kit.engine.hostile import Address, HostileNode
@@ -317,6 +318,25 @@ class Service:
             methods=frozenset({"pay_invoice"}), created_at=self.house.clocks.service.now() - 3_600, **more,
         )  # fmt: skip
         await self.write(SaveGrant(grant))
+
+    # ------------------------------------------------------------ offers of apps
+
+    def manager(self, number: int) -> Manager:
+        """An app that manages offers; another one for another number below 256."""
+        house = self.house
+        return Manager(
+            SecretKey(bytes([number]) * 32), self.core.desk.service_id, house.relay, house.clocks.app, house.entropy
+        )
+
+    async def link(self, account: str, *managers: Manager) -> None:
+        """Make the one link of this house, and let these apps manage offers over it."""
+        made = Grant(
+            grant_id=LINK, name=LINK, wire=MANAGE_WIRE, account_id=account, pointer_id=LINK, strangers="ask",
+            relays=(URL,), created_at=self.house.clocks.service.now() - 3_600,
+        )  # fmt: skip
+        keys = [manager.key.public_hex for manager in managers]
+        grants = [replace(made, grant_id=f"app {key[:8]}", name=key[:8], caller=key, strangers="deny") for key in keys]
+        await self.write(*(SaveGrant(one) for one in (made, *grants)))
 
     async def write(self, *writes: Write) -> None:
         """Change rows as a command of the owner does."""
