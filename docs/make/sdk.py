@@ -22,8 +22,8 @@ from kitestring import Wallet, Service, Budget, sat
 Everything below is public and typed. Amounts are `Msat`: write `sat(210)`. What is `async` is awaited.
 A `Wallet` pays and is paid; a `Service` lets others do so.
 Whole programs: [`examples/pay.py`](../../examples/pay.py), [`examples/serve.py`](../../examples/serve.py),
-[`examples/shop.py`](../../examples/shop.py), [`examples/subscribe.py`](../../examples/subscribe.py) and
-[`examples/dispenser.py`](../../examples/dispenser.py).
+[`examples/shop.py`](../../examples/shop.py), [`examples/subscribe.py`](../../examples/subscribe.py),
+[`examples/dispenser.py`](../../examples/dispenser.py) and [`examples/marketplace.py`](../../examples/marketplace.py).
 """
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kitestring.base.plugins import Asker, MethodPlugin
     from kitestring.client.beacon import ServiceBeacon
     from kitestring.client.debits import DebitBudget, DebitPaid
+    from kitestring.client.manage import OfferManager
     from kitestring.codec.beacon import BeaconContent, BeaconFees
     from kitestring.codec.bolt11 import decode as decode_bolt11
     from kitestring.codec.pointers import Noffer
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from kitestring.codec.uri import NwcUri
     from kitestring.sdk.beacon import find_beacon
     from kitestring.sdk.debits import DebitClient
+    from kitestring.sdk.manage import manage_offers
     from kitestring.sdk.notifications import Notifications
     from kitestring.sdk.subscriptions import DebitCharge
     from kitestring.sdk.wallet import Invoice, PaymentLink, Receipt, Wallet, WalletBudget
+    from kitestring.wire.ask.manage import ManagedOffer, OfferTerms
     from kitestring.wire.ask.nwc_notifications import Notification
 
 _PLACES = {
@@ -45,6 +48,7 @@ _PLACES = {
     "Exit": "kitestring.base.errors",
     "Invoice": "kitestring.sdk.wallet",
     "KitestringError": "kitestring.base.errors",
+    "ManagedOffer": "kitestring.wire.ask.manage",
     "MethodPlugin": "kitestring.base.plugins",
     "Msat": "kitestring.base.money",
     "Noffer": "kitestring.codec.pointers",
@@ -52,6 +56,8 @@ _PLACES = {
     "Notifications": "kitestring.sdk.notifications",
     "NwcUri": "kitestring.codec.uri",
     "OfferCode": "kitestring.app.embedded",
+    "OfferManager": "kitestring.client.manage",
+    "OfferTerms": "kitestring.wire.ask.manage",
     "PaymentLink": "kitestring.sdk.wallet",
     "Reason": "kitestring.base.errors",
     "Receipt": "kitestring.sdk.wallet",
@@ -64,6 +70,7 @@ _PLACES = {
     "decode_bolt11": "kitestring.codec.bolt11:decode",
     "decode_pointer": "kitestring.codec.pointers:decode",
     "find_beacon": "kitestring.sdk.beacon",
+    "manage_offers": "kitestring.sdk.manage",
     "sat": "kitestring.base.money",
 }
 
@@ -82,6 +89,7 @@ __all__ = [
     "Exit",
     "Invoice",
     "KitestringError",
+    "ManagedOffer",
     "MethodPlugin",
     "Msat",
     "Noffer",
@@ -89,6 +97,8 @@ __all__ = [
     "Notifications",
     "NwcUri",
     "OfferCode",
+    "OfferManager",
+    "OfferTerms",
     "PaymentLink",
     "Reason",
     "Receipt",
@@ -101,6 +111,7 @@ __all__ = [
     "decode_bolt11",
     "decode_pointer",
     "find_beacon",
+    "manage_offers",
     "sat",
 ]
 

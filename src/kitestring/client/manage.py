@@ -6,13 +6,13 @@ and nothing is made again by itself: what is there is listed and compared before
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.client.clocks import clock_words
-from kitestring.client.debits import APPROVAL_AFTER_S, RESEND_AFTER_S
+from kitestring.client.debits import APPROVAL_AFTER_S, RESEND_AFTER_S, Waiting
 from kitestring.client.net import Net
 from kitestring.client.session import Dialog, Exchange
 from kitestring.codec import pointers
@@ -25,9 +25,6 @@ from kitestring.wire.ask.manage import ManagedOffer, OfferTerms
 MAX_PAGES: Final = 200
 #: Pages that are looked through for an offer that may have been made: the newest come first.
 PAGES_COMPARED: Final = 3
-
-#: Told once, with the seconds that are left, when no answer comes soon: the owner may be asked.
-Waiting = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from kitestring.engine.grants import Grants
 from kitestring.engine.holds import Holds
 from kitestring.engine.incoming import IncomingMoney
 from kitestring.engine.invoices import Invoices
-from kitestring.engine.managing import Managing
+from kitestring.engine.managing import OfferManaging
 from kitestring.engine.node import NodeGate
 from kitestring.engine.payments import Payments
 from kitestring.engine.reads import Questions
@@ -70,7 +70,7 @@ class Engine:
         connecting = Connecting(context, self._answers, self._grants, self._approvals)
         self._approvals.know(Debit, ApprovedDebits(context, self._grants, self._payments, self._approvals))
         self._approvals.know(Connect, connecting)
-        managing = Managing(context, self._answers, self._grants, self._approvals)
+        managing = OfferManaging(context, self._answers, self._grants, self._approvals)
         self._approvals.know(ManageOffer, managing)
         self._loops: list[asyncio.Task[None]] = []
         self._deciding: set[str] = set()

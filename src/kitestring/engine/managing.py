@@ -71,14 +71,14 @@ _NO_CURSOR: Final = Refused(Reason.MALFORMED, "before names no offer of yours")
 Plan = tuple[tuple[Write, ...], Outcome]
 
 
-class Place(msgspec.Struct, frozen=True):
+class Around(msgspec.Struct, frozen=True):
     """The rows that a deed is about, as far as they are there and the caller may see them."""
 
     pointer: Grant | None
     offer: Offer | None
 
 
-class Managing:
+class OfferManaging:
     """Carries out what apps ask for about offers; and the case of these questions to the owner."""
 
     def __init__(self, context: Context, answers: Answers, grants: Grants, approvals: Approvals) -> None:
@@ -86,7 +86,7 @@ class Managing:
         self._answers = answers
         self._grants = grants
         self._approvals = approvals
-        self._plans: dict[type, Callable[[str, Any, Place, str], Awaitable[Plan | Refused]]] = {
+        self._plans: dict[type, Callable[[str, Any, Around, str], Awaitable[Plan | Refused]]] = {
             CreateOffer: self._plan_new,
             UpdateOffer: self._plan_change,
             GetOffer: self._plan_look,
@@ -130,7 +130,7 @@ class Managing:
             return verdict
         if isinstance(verdict, AskOwnerToManage):
             return await self._ask(incoming, command)
-        return await self._carry_out(incoming, command, verdict, Place(pointer, offer))
+        return await self._carry_out(incoming, command, verdict, Around(pointer, offer))
 
     async def _ask(self, incoming: Incoming, command: ManageOffer) -> Refused | None:
         """Ask the owner. A look takes the place of no question about a change: who looks whether its offer was made
@@ -171,7 +171,7 @@ class Managing:
     # ------------------------------------------------------------ carry out
 
     async def _carry_out(
-        self, incoming: Incoming, command: ManageOffer, by: Allowed, at: Place
+        self, incoming: Incoming, command: ManageOffer, by: Allowed, at: Around
     ) -> Refused | Stale | None:
         plan = await self._plan(incoming.author, command, at, incoming.request_id)
         if isinstance(plan, Refused):
@@ -204,11 +204,11 @@ class Managing:
             case _:
                 assert_never(answer)
 
-    async def _plan(self, author: str, command: ManageOffer, at: Place, name: str) -> Plan | Refused:
+    async def _plan(self, author: str, command: ManageOffer, at: Around, name: str) -> Plan | Refused:
         """The writes, and the answer. ``name`` is what the id of a new offer follows from."""
         return await self._plans[type(command.deed)](author, command.deed, at, name)
 
-    async def _plan_new(self, author: str, deed: CreateOffer, at: Place, name: str) -> Plan | Refused:
+    async def _plan_new(self, author: str, deed: CreateOffer, at: Around, name: str) -> Plan | Refused:
         if at.pointer is None:
             return Refused(Reason.UNKNOWN_TARGET, "there is no such pointer")
         offer_id, now = self._context.offer_id_of(name), self._context.clock.now()
@@ -217,22 +217,22 @@ class Managing:
         # Of an earlier life it may be there already.
         return (_written(None, made), self._told(made)) if before is None else ((), self._told(before))
 
-    async def _plan_look(self, _author: str, _deed: GetOffer, at: Place, _name: str) -> Plan | Refused:
+    async def _plan_look(self, _author: str, _deed: GetOffer, at: Around, _name: str) -> Plan | Refused:
         return NO_SUCH_OFFER if at.offer is None else ((), self._told(at.offer))
 
-    async def _plan_change(self, _author: str, deed: UpdateOffer, at: Place, _name: str) -> Plan | Refused:
+    async def _plan_change(self, _author: str, deed: UpdateOffer, at: Around, _name: str) -> Plan | Refused:
         if at.offer is None:
             return NO_SUCH_OFFER
         after = changed_offer(at.offer, deed.fields)
         return () if after == at.offer else _written(at.offer, after), self._told(after)
 
-    async def _plan_end(self, _author: str, _deed: DeleteOffer, at: Place, _name: str) -> Plan | Refused:
+    async def _plan_end(self, _author: str, _deed: DeleteOffer, at: Around, _name: str) -> Plan | Refused:
         if at.offer is None:
             return NO_SUCH_OFFER
         ended = ended_offer(at.offer)
         return ended if isinstance(ended, Refused) else (_written(at.offer, ended), OfferGone())
 
-    async def _plan_list(self, author: str, deed: ListOffers, at: Place, _name: str) -> Plan | Refused:
+    async def _plan_list(self, author: str, deed: ListOffers, at: Around, _name: str) -> Plan | Refused:
         """Of the caller's own offers over the link; of all those of the account to the key that it belongs to."""
         if at.pointer is None:
             return Refused(Reason.UNKNOWN_TARGET, "there is no such pointer")
@@ -321,7 +321,7 @@ class Managing:
         if pointer is None or refuse_pointer(pointer, now, MANAGE_WIRE) is not None:
             raise KitestringError(Reason.UNKNOWN_TARGET, "the link that this was asked by is gone")
         offer = await self._own(asked.caller, offer_id_in(command.deed), "")
-        plan = await self._plan(asked.caller, command, Place(pointer, offer), asked.approval_id)
+        plan = await self._plan(asked.caller, command, Around(pointer, offer), asked.approval_id)
         if isinstance(plan, Refused):
             raise KitestringError(Reason.UNKNOWN_TARGET, f"this cannot be done any more: {plan.message}")
         writes, outcome = plan

@@ -35,7 +35,7 @@ LinkRef = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH)]
 Policy = Literal["deny", "ask"]
 
 
-class LinkParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class AppLinkParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``policy`` is what a key without a grant gets: the owner is asked, or the answer is no. What the offers earn
     fills ``account``."""
 
@@ -44,13 +44,13 @@ class LinkParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     policy: Policy = "ask"
 
 
-class LinkName(msgspec.Struct, forbid_unknown_fields=True):
+class AppLinkName(msgspec.Struct, forbid_unknown_fields=True):
     """``link`` is the label, the id or the code."""
 
     link: LinkRef
 
 
-class PolicyParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class LinkPolicyParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     link: LinkRef
     policy: Policy
 
@@ -62,7 +62,7 @@ class UnlinkParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     delete_offers: bool = False
 
 
-class GrantsParams(msgspec.Struct, forbid_unknown_fields=True):
+class ManagersParams(msgspec.Struct, forbid_unknown_fields=True):
     link: Annotated[str, Meta(max_length=MAX_LENGTH, description="Those of one link (default: all).")] = ""
 
 
@@ -77,7 +77,7 @@ class RevokeParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 # ------------------------------------------------------------ links
 
 
-async def manage_link(desk: Managing, params: LinkParams, _call: Call) -> Change | Result:
+async def manage_link(desk: Managing, params: AppLinkParams, _call: Call) -> Change | Result:
     """Make a link for apps that manage offers. One of that label is returned, with other values it is refused."""
     link_id = desk.entropy(LINK_BYTES).hex()
     account = await need_account(desk, params.account)
@@ -104,7 +104,7 @@ async def manage_links(desk: Reading, _params: NoParams, _call: Call) -> Result:
     return {"links": [await show_link(desk, link) for link in await _links(desk)]}
 
 
-async def manage_policy(desk: Managing, params: PolicyParams, _call: Call) -> Change | Result:
+async def manage_policy(desk: Managing, params: LinkPolicyParams, _call: Call) -> Change | Result:
     """Change what a link says to keys without a grant; grants that it has stay as they are."""
     found = await _need_link(desk, params.link)
     if found.strangers == params.policy:
@@ -113,7 +113,7 @@ async def manage_policy(desk: Managing, params: PolicyParams, _call: Call) -> Ch
     return Change((SaveGrant(anew),), {**await show_link(desk, anew), "changed": True}, anew.grant_id)
 
 
-async def manage_relink(desk: Managing, params: LinkName, _call: Call) -> Change | Result:
+async def manage_relink(desk: Managing, params: AppLinkName, _call: Call) -> Change | Result:
     """Make the code of a link anew, over the relays of today; offers made from then on name them too."""
     found = await _need_link(desk, params.link)
     anew = replace(found, relays=desk.relays_for_codes()[:MAX_RELAYS], version=found.version + 1)
@@ -142,7 +142,7 @@ async def manage_unlink(desk: Managing, params: UnlinkParams, _call: Call) -> Ch
 # ------------------------------------------------------------ grants
 
 
-async def manage_grants(desk: Reading, params: GrantsParams, _call: Call) -> Result:
+async def manage_grants(desk: Reading, params: ManagersParams, _call: Call) -> Result:
     """List the apps that may manage offers without asking, with the number of those that each has made."""
     link_id = (await _need_link(desk, params.link)).grant_id if params.link else ""
     labels = {link.grant_id: link.name for link in await _links(desk)}
@@ -285,11 +285,11 @@ def _need_same(found: Grant, wanted: Grant) -> None:
 
 
 COMMANDS: Final[Commands] = (
-    Manage("manage_link", LinkParams, manage_link),
+    Manage("manage_link", AppLinkParams, manage_link),
     Read("manage_links", NoParams, manage_links),
-    Manage("manage_policy", PolicyParams, manage_policy),
-    Manage("manage_relink", LinkName, manage_relink),
+    Manage("manage_policy", LinkPolicyParams, manage_policy),
+    Manage("manage_relink", AppLinkName, manage_relink),
     Manage("manage_unlink", UnlinkParams, manage_unlink),
-    Read("manage_grants", GrantsParams, manage_grants),
+    Read("manage_grants", ManagersParams, manage_grants),
     Manage("manage_revoke", RevokeParams, manage_revoke),
 )

@@ -29,7 +29,7 @@ PENDING_S: Final = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferTerms:
-    """What an offer is to be. ``price_sats`` 0 = the payer names the amount; ``callback_url`` "" = nobody is told of
+    """The terms of an offer. ``price_sats`` 0 = the payer names the amount; ``callback_url`` "" = nobody is told of
     payments, else a template (RFC 6570) that is asked for by GET."""
 
     label: str
