@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from kitestring.base.budgets import Budget
-from kitestring.base.commands import AskOffer, Debit
+from kitestring.base.commands import AskOffer, Debit, ListOffers, ManageOffer, OfferFields, UpdateOffer
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Granted, Outcome, Refused
 from kitestring.nostr import kinds
 from kitestring.wire.ask import debits as ask_debits
+from kitestring.wire.ask import manage as ask_manage
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts, Wire
 from kitestring.wire.registry import BY_KIND
@@ -27,11 +29,17 @@ from tests.kit.wire.samples import event, reply_to
 REFERENCE = HOW_TO.parent / "reference"
 VECTORS: list[dict[str, Any]] = json.loads((REFERENCE / "clink-extensions.json").read_text(encoding="utf-8"))["vectors"]
 #: What a client of ours makes of a reply, by its kind.
-READERS = {kinds.OFFER: ask_offers.decode_reply, kinds.DEBIT: ask_debits.decode_reply}
+READERS: dict[int, Callable[[str], object]] = {
+    kinds.OFFER: ask_offers.decode_reply,
+    kinds.DEBIT: ask_debits.decode_reply,
+    kinds.MANAGE: ask_manage.decode_reply,
+}
 #: What becomes of each request.
 MEANINGS: dict[str, dict[str, object]] = {
     "offer-description-hash": {"offer_id": "tips", "amount_msat": sat(21), "description_hash": "cd" * 32},
     "debit-want-preimage": {"pointer_id": "p"},
+    "manage-list-page": {"pointer_id": "p", "deed": ListOffers(20, "ab" * 16)},
+    "manage-update-one-field": {"deed": UpdateOffer("ab" * 16, OfferFields(price_msat=sat(13_000)))},
     "debit-one-time-budget": {"pointer_id": "p", "budget": Budget.total(sat(5_000))},
 }
 
@@ -50,7 +58,7 @@ def test_each_request_is_read(vector: dict[str, Any]) -> None:
     wire = wire_of(vector)
     text = json.dumps(vector["plaintext"]).replace("INVOICE", invoice())
     asked = wire.read(text, event(vector["kind"], ["clink_version", "1"]), reply_to(wire.name), Facts("regtest"))
-    assert isinstance(asked.command, AskOffer | Debit)
+    assert isinstance(asked.command, AskOffer | Debit | ManageOffer)
     meaning = MEANINGS[vector["id"]]
     assert {name: getattr(asked.command, name) for name in meaning} == meaning
     assert (asked.to.method == WANT_PREIMAGE) == ("want_preimage" in vector["plaintext"])

@@ -104,7 +104,7 @@ async def test_ten_thousand_offers_of_one_app_are_listed_and_counted_by_their_in
         asked.append((sql, values))
         return run(sql, values)
 
-    shop._run = listen  # type: ignore[method-assign]
+    shop._run = listen  # type: ignore[method-assign]  # to hear the very statements
     page = await shop.offers_of(MINE, limit=101)
     last = await shop.offers_of(MINE, before=page[-1], limit=101)
     await shop.offers_of(OffersOf(account_id="alice"), limit=101)
