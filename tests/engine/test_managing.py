@@ -22,10 +22,10 @@ from kitestring.base.commands import (
 )
 from kitestring.base.enrolments import account_id_of
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Account, Grant, Offer, OfferState, Webhook
+from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.money import ZERO, Msat, sat
 from kitestring.base.outcomes import Invoiced, OfferGone, OffersListed, OfferTold, Refused
-from kitestring.base.transactions import SaveAccount, SaveBlock, SaveGrant, SaveOffer
+from kitestring.base.transactions import SaveBlock, SaveOffer
 from kitestring.engine.approvals import MAX_OF_CALLER
 from kitestring.policy import managing
 from tests.kit.clock import virtual
@@ -314,23 +314,18 @@ async def test_the_key_that_an_account_belongs_to_needs_no_grant_and_cannot_dele
     life: Life,
 ) -> None:
     async with life.service() as rig:
-        account = Account(account_id=account_id_of(ALICE), name=ALICE)
-        first = Offer(offer_id="first", label="enrolled first", account_id=account.account_id)
-        pointer = Grant(
-            grant_id="own", name="own", wire="debits", pointer_id="own", account_id=account.account_id,
-            relays=("wss://relay.example",),
-        )  # fmt: skip
-        grant = replace(pointer, grant_id="own-a", name="own-a", caller=ALICE)
-        await rig.write(SaveAccount(account), SaveOffer(first), SaveGrant(pointer), SaveGrant(grant))
-        offer = await made(rig, "r1", link="own")
-        assert (offer.account_id, offer.creator) == (account.account_id, ALICE)
-        listed = await said(rig, "l", ALICE, ListOffers(), link="own")
-        assert {one.offer_id for one in listed.offers} == {"first", offer.offer_id}
-        assert (await said(rig, "g", ALICE, GetOffer("first"), link="own")).offer == first
-        assert (await said(rig, "d", ALICE, DeleteOffer("first"), link="own")).reason is Reason.NOT_PERMITTED
-        assert (await said(rig, "b", BOB, CreateOffer(MUG), link="own")).reason is Reason.UNKNOWN_TARGET
-        assert await said(rig, "b2", BOB, GetOffer("first"), link="own") == managing.NO_SUCH_OFFER
-        assert await said(rig, "d2", ALICE, DeleteOffer(offer.offer_id), link="own") == OfferGone()
+        await rig.enroll("e", ALICE)
+        codes = await rig.answer("e")
+        own, first = codes.pointer_id, codes.offer_id
+        offer = await made(rig, "r1", link=own)
+        assert (offer.account_id, offer.creator) == (account_id_of(ALICE), ALICE)
+        listed = await said(rig, "l", ALICE, ListOffers(), link=own)
+        assert {one.offer_id for one in listed.offers} == {first, offer.offer_id}
+        assert (await said(rig, "g", ALICE, GetOffer(first), link=own)).offer.offer_id == first
+        assert (await said(rig, "d", ALICE, DeleteOffer(first), link=own)).reason is Reason.NOT_PERMITTED
+        assert (await said(rig, "b", BOB, CreateOffer(MUG), link=own)).reason is Reason.UNKNOWN_TARGET
+        assert await said(rig, "b2", BOB, GetOffer(first), link=own) == managing.NO_SUCH_OFFER
+        assert await said(rig, "d2", ALICE, DeleteOffer(offer.offer_id), link=own) == OfferGone()
     life.audit()
 
 

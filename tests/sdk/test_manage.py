@@ -8,10 +8,10 @@ import pytest
 
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.client.debits import requestor_key
+from kitestring.client.requestor import requestor_seed
 from kitestring.codec import pointers
 from kitestring.codec.pointers import Nmanage
 from kitestring.sdk.manage import manage_offers
-from kitestring.sdk.requestor import requestor_seed
 from tests.kit.chance import entropy
 from tests.kit.client.hostile import SERVICE, ndebit
 

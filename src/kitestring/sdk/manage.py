@@ -9,8 +9,8 @@ from pathlib import Path
 from kitestring.client.debits import requestor_key
 from kitestring.client.manage import OfferManager, read_nmanage
 from kitestring.client.net import Net
+from kitestring.client.requestor import requestor_seed
 from kitestring.sdk.home import home_of
-from kitestring.sdk.requestor import requestor_seed
 from kitestring.transport.clock import SystemClock
 
 

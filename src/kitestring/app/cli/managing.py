@@ -163,7 +163,7 @@ def _ask(
     from kitestring.app.cli.debits import client_net, note_waiting_for_owner
     from kitestring.client.debits import requestor_key
     from kitestring.client.manage import OfferManager, read_nmanage
-    from kitestring.sdk.requestor import requestor_seed
+    from kitestring.client.requestor import requestor_seed
 
     link = read_nmanage(nmanage)
     shell.note_left_out(link.left_out)
