@@ -343,7 +343,7 @@ PARSERS: Final = (
     Parser(
         "callback urls",
         _text(callback_url.require_callback_url),
-        _these("https://shop.example/{+a}{?amount,b*,c:3}", "https://[::1]:8/%41{a}"),
+        _these("https://shop.example/{a}{?amount,b*,c:3}", "https://[::1]:8/%41{a}"),
     ),
     Parser("debit requests", _wire(debits.read, kinds.DEBIT, "debits"), _these(_DEBIT, _BUDGET), _REFUSED),
     *(

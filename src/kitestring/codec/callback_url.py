@@ -11,16 +11,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kitestring.base.errors import CodecError
+from kitestring.codec import uri_template
 from kitestring.codec.hosts import is_private_by_text
 
 #: Characters of an address that anybody may have stored.
 MAX_CHARS: Final = 2_048
 
 _WRITABLE: Final = re.compile(r"[!#-;=?-\[\]_a-z{}~]+", re.ASCII)
-_NAME: Final = r"(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2})(?:\.?(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*"
-_EXPRESSION: Final = re.compile(
-    rf"\{{[+#./;?&]?{_NAME}(?:\*|:[1-9][0-9]{{0,3}})?(?:,{_NAME}(?:\*|:[1-9][0-9]{{0,3}})?)*\}}", re.ASCII
-)
 
 
 def require_callback_url(text: str) -> str:
@@ -44,6 +41,5 @@ def require_callback_url(text: str) -> str:
         raise CodecError("the host of an address has a full name")
     if is_private_by_text(host):
         raise CodecError("the host of an address is public")
-    if re.search("[{}]", _EXPRESSION.sub("", text)):
-        raise CodecError("the address is no template: an expression is written {name} or {?name,name}")
+    uri_template.parse(text)
     return text

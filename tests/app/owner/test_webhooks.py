@@ -12,10 +12,10 @@ import pytest
 from kitestring.app.owner.commands import command
 from kitestring.app.owner.webhooks import about_webhooks
 from kitestring.base.errors import Reason
-from kitestring.base.grants import Offer, Webhook
+from kitestring.base.grants import Grant, Offer, Webhook
 from kitestring.base.node import FindingState
 from kitestring.base.rights import Right
-from kitestring.base.transactions import NoteAttempt, SaveOffer
+from kitestring.base.transactions import NoteAttempt, SaveGrant, SaveOffer
 from kitestring.base.webhooks import DeliveryState, WebhookAnswer, after
 from tests.kit.app.desk import OPEN_HOST, Office
 from tests.kit.app.receiver import WebDouble
@@ -106,12 +106,16 @@ async def test_a_wrong_webhook_is_refused_and_nothing_changes(
     assert (await office.store.offer(offer_id)).webhook is None
 
 
+#: The app that has made an offer, by the owner's leave.
+MAKER = Grant(grant_id="p-app", name="app", wire="manage", caller="c" * 64, pointer_id="p")
+
+
 async def test_the_listed_private_host_is_open_to_the_owners_offers_alone(office: Office) -> None:
     await tea(office)
     own = await office.run("offer_webhook", offer="tea", url=f"http://{OPEN_HOST}/paid")
     assert own["url"] == f"http://{OPEN_HOST}/paid"
-    app = Offer(offer_id="apps", label="apps", account_id="owner", creator="c" * 64, pointer_id="p")
-    await office.rig.write(SaveOffer(app))
+    app = Offer(offer_id="apps", label="apps", account_id="owner", creator=MAKER.caller, pointer_id="p")
+    await office.rig.write(SaveGrant(MAKER), SaveOffer(app))
     refused = await office.refused("offer_webhook", "k2", offer="apps", url=f"https://{OPEN_HOST}/paid")
     assert "not on a public address" in refused.message
 
@@ -209,8 +213,10 @@ async def test_the_doctor_tells_of_payments_that_were_not_told_and_of_those_that
         "`kitestring offer resend --failed`"
     )
     assert waits.sentence == "'tea' does not answer, 2 payments wait to be told; see `kitestring offer deliveries`"
-    app = Offer(offer_id="00", label="apps", account_id="owner", webhook=Webhook(URL), creator="c" * 64, pointer_id="p")
-    await office.rig.write(SaveOffer(app))
+    app = Offer(
+        offer_id="00", label="apps", account_id="owner", webhook=Webhook(URL), creator=MAKER.caller, pointer_id="p"
+    )
+    await office.rig.write(SaveGrant(MAKER), SaveOffer(app))
     await sell(office, "l", "00")
     await note(office, "l", GONE)
     sentences = [found.sentence for found in await about_webhooks(office.desk)]
