@@ -9,7 +9,7 @@ import pytest
 
 from kitestring.base.errors import Reason
 from kitestring.base.events import Event, EventKind
-from kitestring.base.grants import Offer, OfferState, Webhook
+from kitestring.base.grants import Grant, Offer, OfferState, Webhook
 from kitestring.base.store import Store
 from kitestring.base.transactions import (
     Claimed,
@@ -20,6 +20,7 @@ from kitestring.base.transactions import (
     ForgetNews,
     More,
     NoteAttempt,
+    SaveGrant,
     SaveOffer,
     SendAgain,
 )
@@ -42,6 +43,8 @@ from tests.kit.ledger.values import NOW, SERVICE, answered, credit, execute, inv
 
 HOOK = Webhook("https://shop.example/paid")
 DAY = 86_400
+#: An app that makes offers, and may.
+MAKER = Grant(grant_id="maker", name="app", wire="manage", caller="c" * 64, account_id="alice", pointer_id="p")
 NO = WebhookAnswer(DeliveryState.WAITING, "HTTP status 500")
 GONE = WebhookAnswer(DeliveryState.FAILED, "HTTP status 410")
 TAKEN = WebhookAnswer(DeliveryState.DELIVERED, "HTTP status 204")
@@ -147,8 +150,8 @@ async def test_beyond_what_may_wait_a_payment_is_not_told_but_seen_and_alarmed_o
 
 async def test_all_offers_of_one_app_share_one_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "MAX_WAITING_OF_CREATOR", 2)
-    apps: dict[str, Any] = {"creator": "c" * 64, "pointer_id": "p"}
-    await write(store, "o", offer("a", **apps), offer("b", **apps), offer("c"))
+    apps: dict[str, Any] = {"creator": MAKER.caller, "pointer_id": "p"}
+    await write(store, "o", SaveGrant(MAKER), offer("a", **apps), offer("b", **apps), offer("c"))
     sold = [await sell(store, f"{name}{n}", name) for n in range(2) for name in ("a", "b", "c")]
     assert [one.state.value for one in sold if one] == ["waiting"] * 3 + ["failed", "failed", "waiting"]
 
@@ -189,7 +192,7 @@ async def test_failures_of_one_offer_are_alarmed_once_a_day(store: Store) -> Non
 
 
 async def test_a_failure_of_an_apps_offer_is_no_alarm(store: Store) -> None:
-    await write(store, "o", offer(creator="c" * 64, pointer_id="p"))
+    await write(store, "o", SaveGrant(MAKER), offer(creator=MAKER.caller, pointer_id="p"))
     await sell(store, "i")
     assert (await note(store, "i", GONE, NOW + 5, "an app's")).state is DeliveryState.FAILED
     assert await alarms(store) == []
