@@ -14,11 +14,15 @@ from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.client.enroll import USUAL_BITS, AccountService, OpenedAccount, enroll, read_service
 from kitestring.client.net import Waits
 from kitestring.codec import nip19, pointers
+from kitestring.codec.beacon import BeaconContent
 from kitestring.codec.nip19 import Profile, PublicKey
 from kitestring.nostr import kinds
+from kitestring.nostr.event import sign_event
 from kitestring.nostr.pow import proven_bits
 from kitestring.nostr.work import MAX_WORK_BITS
 from kitestring.relay.server import Relay
+from kitestring.transport.relays import RelayPool
+from kitestring.wire.beacon import beacon_draft
 from tests.kit import vectors
 from tests.kit.chance import entropy
 from tests.kit.client.debtor import Answers, Debtor, always, in_turn
@@ -110,6 +114,30 @@ async def test_a_difficulty_that_is_known_beforehand_is_mined_first() -> None:
     async with at_service(always(OK)) as service:
         assert (await enrolled(service, known_bits=8)).work_bits == 8
         assert [work(request) for request in service.requests] == [8]
+
+
+async def tell(service: Debtor, bits: int, age_s: int = 0) -> None:
+    """The beacon of the service on its relay, of that age."""
+    draft = beacon_draft(BeaconContent(enroll_difficulty=bits))
+    at = CLOCK.now() - age_s
+    event = sign_event(service.key, kind=draft.kind, tags=draft.tags, content=draft.content, created_at=at)
+    async with RelayPool([service.url], clock=CLOCK, entropy=entropy) as pool:
+        assert (await pool.publish(event)).accepted
+
+
+async def test_what_a_fresh_beacon_names_is_mined_before_the_service_is_asked() -> None:
+    async with at_service(always(OK)) as service:
+        await tell(service, 9)
+        assert (await enrolled(service)).work_bits == 9
+        assert [work(request) for request in service.requests] == [9]
+
+
+@pytest.mark.parametrize(("bits", "age_s"), [(9, 300), (MAX_WORK_BITS + 1, 0)])
+async def test_a_beacon_that_is_old_or_asks_for_too_much_is_passed_over(bits: int, age_s: int) -> None:
+    async with at_service(in_turn([wants(5), OK])) as service:
+        await tell(service, bits, age_s)
+        assert (await enrolled(service)).work_bits == 5
+        assert [work(request) for request in service.requests] == [0, 5]
 
 
 @pytest.mark.parametrize("known", [0, MAX_WORK_BITS + 1, -1])

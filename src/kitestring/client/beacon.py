@@ -131,7 +131,7 @@ async def ask_beacon(service: ServiceAddress, net: Net, relays: Sequence[str] = 
     key = SecretKey.generate(net.entropy)
     async with pool_to(service, net, relays, key) as pool:
         await reach(pool, net.waits)
-        return await _ask(pool, service.pubkey, net)
+        return await beacon_on(pool, service.pubkey, net)
 
 
 def pool_to(service: ServiceAddress, net: Net, relays: Sequence[str], key: SecretKey) -> RelayPool:
@@ -142,7 +142,8 @@ def pool_to(service: ServiceAddress, net: Net, relays: Sequence[str], key: Secre
     return net.pool((*relays, *own), key, foreign=foreign)
 
 
-async def _ask(pool: RelayPool, service: str, net: Net) -> ServiceBeacon:
+async def beacon_on(pool: RelayPool, service: str, net: Net) -> ServiceBeacon:
+    """The beacon of ``service`` on the relays of ``pool``. Raises KitestringError(UNAVAILABLE) where none answers."""
     now = net.clock.now()
     found = await find_documents(pool, kinds.BEACON, service, (SERVICE_D, LEGACY_D), net.waits, _slots(now))
     event = next((found.newest[slot] for slot in _BEST_FIRST if slot in found.newest), None)

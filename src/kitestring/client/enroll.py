@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
+from kitestring.client.beacon import beacon_on
 from kitestring.client.clocks import clock_words
 from kitestring.client.debits import LAST_NAMED_S
 from kitestring.client.mining import Mining, mined_request
@@ -92,14 +93,15 @@ async def enroll(
     key: SecretKey,
     net: Net,
     *,
-    known_bits: int = 0,
+    known_bits: int | None = None,
     wait_s: float | None = None,
     mining: Mining | None = None,
 ) -> OpenedAccount:
     """Open the account of ``key``, or hear its codes again: the same key has the same account for ever.
 
-    Asked first without work, unless the service is known to want ``known_bits`` (its beacon says so); then at most once
-    with it. ``mining`` is told how far that is. The wait for an answer, ``wait_s`` seconds, begins when it is done.
+    Asked first with the work that its fresh beacon names (``known_bits`` where the caller knows better), without any
+    where there is no such beacon; then at most once with what the answer wants. ``mining`` is told how far that is. The
+    wait for an answer, ``wait_s`` seconds, begins when it is done.
 
     Raises KitestringError: the refusal of the service, INSUFFICIENT_POW where it wants more than is mined, UNAVAILABLE
     without an answer. To ask again is always safe.
@@ -107,8 +109,9 @@ async def enroll(
     dialog = _dialog(key, service)
     own, foreign = net.dialable(service.relays, "code of the service")
     wait_s = net.waits.enroll_s if wait_s is None else wait_s
-    bits = known_bits if 0 < known_bits <= MAX_WORK_BITS else 0
     async with net.pool(own, key, foreign=foreign) as pool:
+        wanted = await _told_by_beacon(pool, service, net) if known_bits is None else known_bits
+        bits = wanted if 0 < wanted <= MAX_WORK_BITS else 0
         asked = await _ask(pool, dialog, await _request(dialog, net, bits, mining), net, wait_s)
         more = _bits_for(asked.reply, bits)
         if more:
@@ -117,6 +120,15 @@ async def enroll(
     if not isinstance(asked.reply, EnrollOk):
         raise _failure(asked)
     return OpenedAccount(asked.reply.noffer, asked.reply.ndebit, asked.reply.nmanage, bits)
+
+
+async def _told_by_beacon(pool: RelayPool, service: AccountService, net: Net) -> int:
+    """The work that the beacon of the service names, 0 where nobody knows one: then the service tells it."""
+    try:
+        beacon = await beacon_on(pool, service.pubkey, net)
+    except KitestringError:
+        return 0
+    return beacon.enroll_difficulty or 0
 
 
 def _dialog(key: SecretKey, service: AccountService) -> Dialog:
