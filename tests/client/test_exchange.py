@@ -253,3 +253,30 @@ async def test_where_nothing_can_be_written_the_rate_is_told_all_the_same(tmp_pa
         for folder in (tmp_path / "nowhere", tmp_path):
             assert (await rates(two, folder=folder).rate("EUR")).price == 97_050
     assert names(tmp_path) == [FILE_NAME]
+
+
+async def test_what_is_known_is_told_without_waiting_and_the_sources_are_asked_behind_it(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with exchanges("97000", "97100") as two:
+        asked = rates(two, clock, tmp_path)
+        with pytest.raises(KitestringError, match="not known yet"):
+            asked.known("EUR")
+        await asked.look("EUR")  # waits for what is asked for already
+        assert asked.known("EUR").price == rates(two, clock, tmp_path).known("EUR").price == 97_050
+        assert [one.asked for one in two] == [["EUR"], ["EUR"]]
+        clock.advance(MAX_AGE_S + 1)
+        with pytest.raises(KitestringError, match="is stale"):
+            asked.known("EUR")
+        await asked.look("EUR")
+        assert asked.known("EUR").price == 97_050
+        with pytest.raises(KitestringError, match="there is no currency"):
+            asked.known("XYZ")
+
+
+async def test_after_the_end_nobody_is_asked_behind_anybody() -> None:
+    async with exchanges("97000") as (one,):
+        asked = rates([one])
+        await asked.close()
+        with pytest.raises(KitestringError):
+            asked.known("EUR")
+        assert (asked._behind, one.asked) == ({}, [])

@@ -11,7 +11,7 @@ from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import BudgetState, Paid, Refused
-from kitestring.engine.rated import as_known, at_rate, at_rates
+from kitestring.engine.rated import as_known, as_shown, at_rate, at_rates
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import AMOUNT, Life
@@ -35,8 +35,10 @@ async def test_each_limit_in_a_currency_is_the_one_of_now_rounded_down() -> None
 
 
 async def test_one_that_is_only_shown_keeps_its_old_limit_where_the_rate_is_not_known() -> None:
-    assert await as_known(SetRates(), TEN_EUR) == TEN_EUR
-    assert (await as_known(SetRates(EUR=50_000), TEN_EUR)).limit_msat == sat(20_000)
+    one = Grant(grant_id="g", name="g", wire="nwc", budgets=(TEN_EUR,))
+    assert as_known(SetRates(), one) == await as_shown(SetRates(), one) == (TEN_EUR,)
+    for (found,) in (as_known(SetRates(EUR=50_000), one), await as_shown(SetRates(EUR=50_000), one)):
+        assert found.limit_msat == sat(20_000)
     with pytest.raises(KitestringError):
         await at_rate(SetRates(), TEN_EUR)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from fractions import Fraction
 
 from kitestring.base.currency import ExchangeRate
@@ -23,9 +24,26 @@ class SetRates:
 
     async def rate(self, currency: str) -> ExchangeRate:
         self.asked.append(currency)
+        return self.known(currency)
+
+    def known(self, currency: str) -> ExchangeRate:
         if currency not in self.prices:
             raise KitestringError(Reason.UNAVAILABLE, f"the rate of {currency} is stale: its sources contradict")
         return rate_of(self.prices[currency], currency)
 
     async def close(self) -> None:
         """Nothing is asked behind anybody."""
+
+
+class HangingRates(SetRates):
+    """Whoever asks waits until ``answers`` is set; nothing is known before."""
+
+    def __init__(self, **prices: int) -> None:
+        super().__init__(**prices)
+        self.answers = asyncio.Event()
+        self.waiting = asyncio.Event()
+
+    async def rate(self, currency: str) -> ExchangeRate:
+        self.waiting.set()
+        await self.answers.wait()
+        return await super().rate(currency)

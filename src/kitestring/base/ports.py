@@ -38,6 +38,10 @@ class CurrencyRates(Protocol):
         """
         ...
 
+    def known(self, currency: str) -> ExchangeRate:
+        """The same by what is known already: nobody waits for a source that hangs. Raises as :meth:`rate`."""
+        ...
+
 
 Entropy = Callable[[int], bytes]
 

@@ -76,6 +76,7 @@ class ExchangeRates:
         self._rounds: Final[dict[str, Round]] = {}
         self._asking: Final = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._behind: Final[dict[str, asyncio.Task[Round]]] = {}
+        self._is_closed = False
 
     async def rate(self, currency: str) -> ExchangeRate:
         """The rate at which prices in a currency are made now. One that is not older than :data:`AT_ONCE_S` is told at
@@ -88,13 +89,28 @@ class ExchangeRates:
             known = await self.look(currency)
         elif not known.is_fresh(now):
             self._look_behind(currency)
+        return self._in_use(known)
+
+    def known(self, currency: str) -> ExchangeRate:
+        """The rate by what any program here was told already. Where that is not new, the sources are asked behind it.
+        Raises as :meth:`rate`."""
+        decimals_of(currency)
+        known = self._rounds.get(currency) or self._known(currency)
+        if known is None or not known.is_fresh(self._clock.now()):
+            self._look_behind(currency)
+        if known is None:
+            raise KitestringError(Reason.UNAVAILABLE, f"the rate of {currency} is not known yet: try again")
+        return self._in_use(known)
+
+    def _in_use(self, known: Round) -> ExchangeRate:
         found = known.verdict(self._clock.now())
         if isinstance(found, Refused):
             raise KitestringError(found.reason, found.message)
         return found
 
     async def close(self) -> None:
-        """Give up the questions that nobody waits for."""
+        """Give up the questions that nobody waits for, and begin no more."""
+        self._is_closed = True
         behind = tuple(self._behind.values())
         for task in behind:
             task.cancel()
@@ -118,7 +134,7 @@ class ExchangeRates:
 
     def _look_behind(self, currency: str) -> None:
         """Ask the sources while nobody waits, once at a time for each currency."""
-        if currency not in self._behind:
+        if currency not in self._behind and not self._is_closed:
             task = self._behind[currency] = asyncio.get_running_loop().create_task(self.look(currency))
             task.add_done_callback(lambda _: self._behind.pop(currency, None))
 

@@ -86,6 +86,9 @@ class NoRates:
     """The rates of a service without sources of any."""
 
     async def rate(self, currency: str) -> ExchangeRate:
+        return self.known(currency)
+
+    def known(self, currency: str) -> ExchangeRate:
         raise KitestringError(Reason.UNAVAILABLE, f"the rate of {currency} is not known: no source of rates is set")
 
 

@@ -22,7 +22,7 @@ from kitestring.engine.grants import Grants
 from kitestring.engine.outcomes import paid
 from kitestring.engine.payments import DECIDE_LIMIT_S, Decided, Order, Payments
 from kitestring.engine.pursuit import Pursuit
-from kitestring.engine.rated import as_known
+from kitestring.engine.rated import as_shown
 from kitestring.policy.budget import oldest
 from kitestring.policy.debits import MIN_LEFT_S, AskTheOwner, Charged, Kept, decide_debit
 from kitestring.policy.fees import default_fee_cap
@@ -138,7 +138,7 @@ class Debits:
         left = [
             budget.limit_msat
             - await store.budget_used(grant.grant_id, oldest(budget, now, zone), budget.budget_id, now=now)
-            for budget in [await as_known(self._context.rates, budget) for budget in grant.budgets]
+            for budget in await as_shown(self._context.rates, grant)
         ]
         return min(left, default=ZERO)
 

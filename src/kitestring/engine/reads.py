@@ -38,7 +38,7 @@ from kitestring.base.store import Scope
 from kitestring.engine.context import Context
 from kitestring.engine.grants import Grants
 from kitestring.engine.node import NodeGate
-from kitestring.engine.rated import as_known
+from kitestring.engine.rated import as_shown
 from kitestring.engine.signing import Signing
 from kitestring.policy.budget import oldest, renews_at
 from kitestring.policy.rules import refuse_caller
@@ -89,7 +89,7 @@ class Questions:
     async def _budget(self, grant: Grant, _: object) -> BudgetState:
         """Of several budgets the one with the least left."""
         now, zone, states = self._context.clock.now(), self._context.zone, []
-        for budget in [await as_known(self._context.rates, budget) for budget in grant.budgets]:
+        for budget in await as_shown(self._context.rates, grant):
             since = oldest(budget, now, zone)
             used = await self._context.store.budget_used(grant.grant_id, since, budget.budget_id, now=now)
             states.append((budget.limit_msat - used, BudgetState(budget, used, renews_at(budget, now, zone))))

@@ -253,3 +253,36 @@ async def test_a_blocked_key_asks_no_more_until_it_is_unblocked(office: Office) 
     await office.rig.debit("r3", ALICE, office.rig.life.node.outside_invoice())
     assert len(await office.store.approvals(limit=9)) == 1
     assert (await office.refused("unblock", "k5", key="npub1nobody")).reason is Reason.MALFORMED
+
+
+TEN_EUR = {"verdict": "budget", "currency": "EUR", "budget_minor": 1_000, "period": "day"}
+
+
+async def test_a_yes_within_euros_that_is_said_again_has_its_answer_whatever_is_known_of_the_rate(
+    office: Office,
+) -> None:
+    question, (_, payment_hash) = await ask(office)
+    prices = prices_of(office)
+    first = await office.run("approve", id=question, **TEN_EUR)
+    prices.clear()
+    again = await office.run("approve", id=question, **TEN_EUR)
+    assert (first["outcome"], again["outcome"]) == ("paid", "paid")
+    assert await office.rig.state(payment_hash) == "settled"
+    other = await office.refused("approve", id=question, **{**TEN_EUR, "budget_minor": 2_000})
+    assert other.reason is Reason.ALREADY_USED
+
+
+async def test_a_first_yes_within_euros_decides_nothing_while_their_rate_is_not_known(office: Office) -> None:
+    question, (_, payment_hash) = await ask(office)
+    prices_of(office).clear()
+    refused = await office.refused("approve", id=question, **TEN_EUR)
+    assert (refused.reason, await office.rig.state(payment_hash)) == (Reason.UNAVAILABLE, "")
+    assert (await open_question(office)).state is ApprovalState.OPEN
+
+
+def prices_of(office: Office) -> dict[str, int]:
+    """The rates of commands and payments, as they are changed by a test."""
+    rates: Any = office.desk.rates
+    office.rig.context.rates = rates
+    prices: dict[str, int] = rates.prices
+    return prices

@@ -40,14 +40,14 @@ def grant(*budgets: Budget) -> Grant:
 
 async def refused(*asked: Any, reason: Reason = Reason.MALFORMED) -> KitestringError:
     with pytest.raises(KitestringError) as told:
-        await read_budgets(desk(), asked)
+        read_budgets(desk(), asked)
     assert told.value.reason is reason
     return told.value
 
 
 async def test_each_budget_has_a_number_of_its_own() -> None:
-    assert await read_budgets(desk(), [DAY, TOTAL]) == (Budget(sat(500), "day"), Budget(sat(5_000), "never", 0, 1))
-    assert await read_budget(desk(), WINDOW) == Budget.rolling(sat(100), 3_600)
+    assert read_budgets(desk(), [DAY, TOTAL]) == (Budget(sat(500), "day"), Budget(sat(5_000), "never", 0, 1))
+    assert read_budget(desk(), WINDOW) == Budget.rolling(sat(100), 3_600)
 
 
 async def test_two_budgets_of_one_period_are_a_mistake_and_so_is_a_length_without_a_window() -> None:
@@ -67,7 +67,7 @@ async def test_a_budget_of_the_same_period_goes_on_with_what_is_used_and_a_new_o
 
 
 async def test_what_is_left_is_shown_and_never_less_than_nothing() -> None:
-    rows = await show_budgets(desk(b0=100_000, b1=7_000_000), grant(*await read_budgets(desk(), [DAY, TOTAL])))
+    rows = await show_budgets(desk(b0=100_000, b1=7_000_000), grant(*read_budgets(desk(), [DAY, TOTAL])))
     assert [(row["used_msat"], row["left_msat"], row["renews_at"]) for row in rows] == [
         (100_000, 400_000, NOON + DAY_S // 2), (7_000_000, 0, None),
     ]  # fmt: skip
@@ -77,14 +77,14 @@ EUROS = BudgetAsked(currency="EUR", limit_minor=1_000, period="day")
 
 
 async def test_a_budget_in_a_currency_is_kept_in_it_with_what_it_is_worth_on_its_first_day() -> None:
-    (made,) = await read_budgets(desk(), [EUROS])
+    (made,) = read_budgets(desk(), [EUROS])
     assert made == Budget(sat(20_000), "day", currency="EUR", limit_minor=1_000)
     before = grant(Budget(sat(9), "day", 0, 3))
     assert [one.budget_id for one in await changed_budgets(desk(), before, [EUROS])] == [3]
 
 
 async def test_what_is_left_of_one_is_shown_at_the_rate_of_now() -> None:
-    old = replace((await read_budgets(desk(), [EUROS]))[0], limit_msat=sat(5))
+    old = replace((read_budgets(desk(), [EUROS]))[0], limit_msat=sat(5))
     (row,) = await show_budgets(desk(b0=1_000_000), grant(old))
     assert (row["limit_msat"], row["left_msat"]) == (20_000_000, 19_000_000)
     assert (row["currency"], row["limit_minor"]) == ("EUR", 1_000)

@@ -15,8 +15,10 @@ from kitestring.base.grants import Grant
 from kitestring.base.money import sat
 from kitestring.base.transactions import Execute, SaveGrant
 from tests.kit.app.desk import Heard, real_desk
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import Life, Rig
+from tests.kit.rates import HangingRates
 
 
 def door(desk: ServiceDesk) -> OwnerCommands[Any]:
@@ -225,3 +227,33 @@ def test_a_wrong_parameter_is_told_in_plain_words(name: str, params: dict[str, o
     with pytest.raises(KitestringError) as refusal:
         read_params(command(name), params)
     assert (refusal.value.reason, refusal.value.message) == (Reason.MALFORMED, words)
+
+
+WITHIN_EUROS = [
+    ("connect", {"name": "bob", "currency": "EUR", "budget_minor": 1_000}),
+    ("connection_edit", {"name": "alice", "budgets": [{"currency": "EUR", "limit_minor": 1_000}]}),
+    (
+        "debit_pointer_create",
+        {"label": "till", "policy": "budget", "budgets": [{"currency": "EUR", "limit_minor": 1_000}]},
+    ),
+]
+
+
+@virtual
+@pytest.mark.parametrize(("name", "params"), WITHIN_EUROS)
+async def test_a_source_of_rates_that_hangs_keeps_no_other_command_waiting(
+    life: Life, name: str, params: dict[str, Any]
+) -> None:
+    async with life.service(start=False) as rig:
+        rates = HangingRates(EUR=100_000)
+        desk = replace(real_desk(rig), rates=rates)
+        owner = await door(desk).owner()
+        for other in ("alice", "gone"):
+            await door(desk).run(owner, "connect", {"name": other}, f"k-{other}")
+        slow = asyncio.create_task(door(desk).run(owner, name, params, "k2"))
+        await rates.waiting.wait()
+        revoked = await asyncio.wait_for(door(desk).run(owner, "revoke", {"name": "gone"}, "k3"), 1)
+        assert revoked["revoked_at"] is not None
+        assert not slow.done()
+        rates.answers.set()
+        assert await slow

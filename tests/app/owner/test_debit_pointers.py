@@ -265,3 +265,17 @@ async def test_pointers_of_enrolled_keys_are_neither_listed_nor_shown_as_our_own
     (grant,) = (await office.run("debit_grants", pointer=pointer_id))["grants"]
     assert grant["caller"] == ALICE
     assert (await office.run("debit_pointer_delete", pointer=pointer_id))["grants"] == 1
+
+
+async def test_a_pointer_within_euros_is_the_same_one_whatever_they_are_worth(office: Office) -> None:
+    rates: Any = office.desk.rates
+    within = {"policy": "budget", "budgets": [{"currency": "EUR", "limit_minor": 1_000, "period": "day"}]}
+    made = await office.run("debit_pointer_create", label="till", **within)
+    rates.prices["EUR"] = 90_000
+    again = await office.run("debit_pointer_create", "k2", label="till", **within)
+    assert (again["pointer_id"], again["created"]) == (made["pointer_id"], False)
+    same = await office.run("debit_pointer_policy", "k3", pointer="till", budgets=within["budgets"])
+    assert same["changed"] is False
+    assert [row["limit_msat"] for row in same["budgets"]] == [11_111_111]
+    more = [{"currency": "EUR", "limit_minor": 2_000, "period": "day"}]
+    assert (await office.run("debit_pointer_policy", "k4", pointer="till", budgets=more))["changed"] is True

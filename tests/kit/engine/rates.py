@@ -18,6 +18,9 @@ class MarketRates:
 
     async def rate(self, currency: str) -> ExchangeRate:
         self.asked.append(currency)
+        return self.known(currency)
+
+    def known(self, currency: str) -> ExchangeRate:
         if not self.price:
             raise KitestringError(Reason.UNAVAILABLE, "nobody tells")
         return ExchangeRate.of_price(currency, Fraction(self.price), self.clock.now(), ("set",))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from kitestring.app.owner.app_connection import made_for, show_wish
-from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget, show_budget, show_budgets
+from kitestring.app.owner.budgets import AmountMinor, ask_rates_of, flat_budget, read_budget, show_budget, show_budgets
 from kitestring.app.owner.command import Call, Change, Commands, Judge, Manage, Read, key_reused, permit_gift
 from kitestring.app.owner.desk import Deciding, Managing, Reading
 from kitestring.app.owner.params import (
@@ -218,6 +218,7 @@ async def _grant_of(desk: Reading, asked: Approval) -> Grant | None:
 
 
 async def _show_grant(desk: Reading, grant: Grant) -> Result:
+    await ask_rates_of(desk, [grant])
     return {
         "grant_id": grant.grant_id,
         "budgets": await show_budgets(desk, grant),
@@ -255,9 +256,9 @@ async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
     The outcome is ``paid``, ``not_paid`` (with the node's proof), ``open`` (still under way) or ``granted``.
     """
     asked = await find_question(desk, params.id)
-    budget, command = await _own_budget(desk, params), thaw(asked.command)
+    budget, command = _own_budget(desk, params, asked), thaw(asked.command)
     if isinstance(command, Connect):
-        return await _approve_app(desk, asked, command, params, call)
+        return await _approve_app(desk, asked, command, params, budget, call)
     permit_gift(
         call.caller, ManageOffer if isinstance(command, ManageOffer) else PayInvoice, desk.clock.now(), "`approve`"
     )
@@ -279,12 +280,13 @@ async def approve(desk: Deciding, params: ApproveParams, call: Call) -> Result:
     return {**await show_question(desk, decided), **_outcome(decided, payment)}
 
 
-async def _approve_app(desk: Deciding, asked: Approval, command: Connect, params: ApproveParams, call: Call) -> Result:
+async def _approve_app(
+    desk: Deciding, asked: Approval, command: Connect, params: ApproveParams, budget: Budget | None, call: Call
+) -> Result:
     """Let an app connect. ``connected`` is the name of its connection."""
     if params.verdict == "once":
         raise KitestringError(Reason.MALFORMED, "this asks for a connection: give it a budget, or what it asks for")
     verdict = _VERDICTS[params.verdict]
-    budget = await _own_budget(desk, params)
     async with desk.one_at_a_time:  # two of one name would both be made
         grant, account = None, None
         if asked.state is ApprovalState.OPEN:
@@ -331,11 +333,14 @@ _VERDICTS: Final = {
 }
 
 
-async def _own_budget(desk: Reading, params: ApproveParams) -> Budget | None:
+def _own_budget(desk: Reading, params: ApproveParams, question: Approval) -> Budget | None:
+    """The owner's own budget. Of a question that is decided none is read: the command may be a repeated one, which is
+    answered whatever rates are known now."""
     asked = flat_budget(params)
     if (params.verdict == "budget") != (asked is not None):
         raise KitestringError(Reason.MALFORMED, "a budget belongs to the verdict of that name, and to no other")
-    return None if asked is None else await read_budget(desk, asked)
+    is_open = question.state is ApprovalState.OPEN
+    return read_budget(desk, asked) if asked is not None and is_open else None
 
 
 async def _key(desk: Reading, asked: Approval, params: msgspec.Struct, call: Call, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Protocol
 
@@ -16,7 +16,8 @@ from kitestring.base.budgets import MAX_BUDGETS, Budget, Period
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MAX_WHOLE, Msat
-from kitestring.engine.rated import as_known, at_rate
+from kitestring.base.ports import CurrencyRates
+from kitestring.engine.rated import as_known, ask_for, at_known_rate
 from kitestring.policy.budget import goes_on, oldest, renews_at
 
 #: Minor units of a currency: JSON carries no larger number exactly.
@@ -58,21 +59,36 @@ def flat_budget(params: FlatBudget) -> BudgetAsked | None:
     )  # fmt: skip
 
 
-async def read_budget(desk: Reading, asked: BudgetAsked) -> Budget:
-    """The budget that was asked for; one in a currency is worth what it is now. Raises KitestringError for a length
-    that does not fit its period, a limit that is none, and a currency whose rate is not known."""
+async def ask_rates(rates: CurrencyRates, params: object) -> None:
+    """Ask for the rates of the budgets in the parameters of a command, before it has its turn: a source that hangs
+    keeps no other command waiting. What is not known then is said by the command itself."""
+    budgets = getattr(params, "budgets", ())
+    listed = [one.currency for one in budgets if isinstance(one, BudgetAsked)] if isinstance(budgets, list) else []
+    flat = [getattr(params, "currency", "")] if hasattr(params, "budget_minor") else []  # an offer has a currency too
+    await ask_for(rates, [*flat, *listed])
+
+
+async def ask_rates_of(desk: Reading, grants: Iterable[Grant | None]) -> None:
+    """Ask for the rates by which the budgets of these are shown. Not for a command that others wait for."""
+    await ask_for(desk.rates, (budget.currency for grant in grants if grant for budget in grant.budgets))
+
+
+def read_budget(desk: Reading, asked: BudgetAsked) -> Budget:
+    """The budget that was asked for; one in a currency is worth what it is now, as far as that is known already. Raises
+    KitestringError for a length that does not fit its period, a limit that is none, and a currency whose rate is not
+    known."""
     if (asked.limit_msat is None) == (asked.limit_minor is None) or (asked.limit_minor is None) != (not asked.currency):
         raise KitestringError(Reason.MALFORMED, "a budget has a limit in msat, or in minor units of a currency")
     if (asked.period == "rolling") != (asked.length_s > 0):
         raise KitestringError(Reason.MALFORMED, "a rolling budget, and only that, has a length in seconds")
     limit = Msat(asked.limit_msat or 0)
     plain = Budget(limit, asked.period, asked.length_s, currency=asked.currency, limit_minor=asked.limit_minor or 0)
-    return await at_rate(desk.rates, plain)
+    return at_known_rate(desk.rates, plain)
 
 
-async def read_budgets(desk: Reading, asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
+def read_budgets(desk: Reading, asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
     """The budgets of a new grant, numbered. Raises KitestringError; two of one period are a mistake."""
-    budgets = tuple([replace(await read_budget(desk, one), budget_id=number) for number, one in enumerate(asked)])
+    budgets = tuple(replace(read_budget(desk, one), budget_id=number) for number, one in enumerate(asked))
     if len({_period(one) for one in budgets}) < len(budgets):
         raise KitestringError(Reason.MALFORMED, "two budgets have the same period: name one of them")
     return budgets
@@ -82,9 +98,13 @@ async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsk
     """The budgets in place of those of ``grant``. What is used stays used where the period is as long; any other
     is counted from nothing. Raises KitestringError as :func:`read_budgets`."""
     number, changed = max((one.budget_id for one in grant.budgets), default=-1), list[Budget]()
-    for budget in await read_budgets(desk, asked):
+    for budget in read_budgets(desk, asked):
         taken = {one.budget_id for one in changed}
         budget_id = goes_on(budget, [one for one in grant.budgets if one.budget_id not in taken])
+        kept = next((one for one in grant.budgets if (one.budget_id, one.terms) == (budget_id, budget.terms)), None)
+        if kept is not None:  # its limit of the day when it was made is no other limit
+            changed.append(kept)
+            continue
         if budget_id is None:
             number += 1
             while await desk.store.budget_used(grant.grant_id, 0, number):  # it was another budget's before
@@ -94,10 +114,15 @@ async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsk
     return tuple(changed)
 
 
+def terms_of(grant: Grant, field: str) -> object:
+    """The value of a field as its owner has set it: a budget in a currency is the same whatever that is worth."""
+    return [budget.terms for budget in grant.budgets] if field == "budgets" else getattr(grant, field)
+
+
 async def show_budgets(desk: Reading, grant: Grant) -> list[Result]:
-    """The budgets of a grant and how they stand now; times are Unix seconds."""
+    """The budgets of a grant and how they stand now, by the rates that are known; times are Unix seconds."""
     now, zone, rows = desk.clock.now(), desk.zone, []
-    for budget in [await as_known(desk.rates, budget) for budget in grant.budgets]:
+    for budget in as_known(desk.rates, grant):
         since = oldest(budget, now, zone)
         used = await desk.store.budget_used(grant.grant_id, since, budget.budget_id, now=now)
         rows.append(

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
+from kitestring.app.owner.budgets import ask_rates
 from kitestring.app.owner.desk import (
     Asking,
     Deciding,
@@ -202,6 +203,7 @@ class _Managed(CommandSpec[M_contra, P]):
     tell: Callable[[M_contra, Result, Call], Awaitable[Result]] = _as_stored
 
     async def carry_out(self, desk: M_contra, params: P, call: Call) -> Result:
+        await ask_rates(desk.rates, params)
         async with self._turn(desk):
             done = await self._decide(desk, params, call)
         if isinstance(done, Change) and done.grant_id:
@@ -232,7 +234,8 @@ class _Managed(CommandSpec[M_contra, P]):
 
 
 class Manage(_Managed[Managing, P]):
-    """A command that changes rows and needs neither node nor relay. One at a time, from its first look on."""
+    """A command that changes rows and needs neither node nor relay. One at a time, from its first look on.
+    Rates are asked for before that."""
 
     def _turn(self, desk: Managing) -> AbstractAsyncContextManager[object]:
         return desk.one_at_a_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.app.owner.budgets import show_budgets
+from kitestring.app.owner.budgets import ask_rates_of, show_budgets
 from kitestring.app.owner.command import Ask, Call, Commands
 from kitestring.app.owner.connections import need_connection, show_grant
 from kitestring.app.owner.desk import Asking, Managing, Reading
@@ -21,6 +21,7 @@ async def connection_show(desk: Asking, params: NameParams, _call: Call) -> Resu
     lacking, ``words`` are the relay's own.
     """
     grant = await need_connection(desk, params.name)
+    await ask_rates_of(desk, [grant])
     return {**await show_stored(desk, grant), "relays": await show_relays(desk, grant)}
 
 

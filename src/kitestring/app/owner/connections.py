@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget
+from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget, terms_of
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import (
@@ -281,7 +281,7 @@ async def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Gran
         grant,
         methods=grant.methods if methods is UNSET else methods,
         account_id=grant.account_id if params.account is UNSET else params.account,
-        budgets=await _budgets(desk, params) or grant.budgets,
+        budgets=_budgets(desk, params) or grant.budgets,
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
         fee_cap_msat=_money(params.fee_cap_msat) or grant.fee_cap_msat,
         expires_at=grant.expires_at if ends_at is None else ends_at,
@@ -306,7 +306,7 @@ def _own_relays(desk: Managing, named: Collection[str]) -> tuple[str, ...]:
 def _need_same(found: Grant, wanted: Grant) -> None:
     """Raise KitestringError(CONFLICT) where something is ``wanted`` that ``found`` has not: who goes on with the old
     connection believes in limits that are not there."""
-    differs = {field: words for field, words in _TERMS.items() if _term(found, field) != _term(wanted, field)}
+    differs = {field: words for field, words in _TERMS.items() if terms_of(found, field) != terms_of(wanted, field)}
     if differs:
         name, words = quote(found.name), list(differs.values())
         way = (
@@ -322,18 +322,13 @@ def _need_same(found: Grant, wanted: Grant) -> None:
         )
 
 
-def _term(grant: Grant, field: str) -> object:
-    """The value of a field, as its owner has set it."""
-    return [budget.terms for budget in grant.budgets] if field == "budgets" else getattr(grant, field)
-
-
 def _money(amount_msat: int | None) -> Msat | None:
     return None if amount_msat is None else Msat(amount_msat)
 
 
-async def _budgets(desk: Reading, params: ConnectParams) -> tuple[Budget, ...]:
+def _budgets(desk: Reading, params: ConnectParams) -> tuple[Budget, ...]:
     asked = flat_budget(params)
-    return () if asked is None else (await read_budget(desk, asked),)
+    return () if asked is None else (read_budget(desk, asked),)
 
 
 async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:

@@ -12,7 +12,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.budgets import BudgetsAsked, changed_budgets, read_budgets, show_budgets
+from kitestring.app.owner.budgets import (
+    BudgetsAsked,
+    ask_rates_of,
+    changed_budgets,
+    read_budgets,
+    show_budgets,
+    terms_of,
+)
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import AmountMsat, Name, NoParams, plain_line
@@ -118,7 +125,7 @@ async def debit_pointer_create(desk: Managing, params: PointerParams, call: Call
         service_pubkey=desk.service_id,
         account_id=account.account_id,
         methods=METHODS,
-        budgets=await read_budgets(desk, params.budgets),
+        budgets=read_budgets(desk, params.budgets),
         per_payment_msat=_money(params.per_payment_msat),
         relays=desk.relays_for_codes()[:MAX_RELAYS],
         pointer_id=pointer_id,
@@ -137,7 +144,9 @@ async def debit_pointer_create(desk: Managing, params: PointerParams, call: Call
 
 async def debit_pointer_list(desk: Reading, _params: NoParams, _call: Call) -> Result:
     """List the debit pointers with their codes. Those of enrolled keys are shown with their accounts."""
-    return {"pointers": [await show_pointer(desk, pointer) for pointer in await _own_pointers(desk)]}
+    pointers = await _own_pointers(desk)
+    await ask_rates_of(desk, pointers)
+    return {"pointers": [await show_pointer(desk, pointer) for pointer in pointers]}
 
 
 async def debit_pointer_policy(desk: Managing, params: PolicyParams, call: Call) -> Change | Result:
@@ -367,7 +376,7 @@ def _refuse_gift(pointer: Grant, call: Call, now: int, wanted: str) -> None:
 
 def _need_same(found: Grant, wanted: Grant) -> None:
     """Raise KitestringError(CONFLICT) where ``wanted`` is another pointer: others would get more or less by it."""
-    differs = [words for field, words in _TERMS.items() if getattr(found, field) != getattr(wanted, field)]
+    differs = [words for field, words in _TERMS.items() if terms_of(found, field) != terms_of(wanted, field)]
     if differs:
         raise KitestringError(
             Reason.CONFLICT,

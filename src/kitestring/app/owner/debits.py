@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kitestring.app.owner.budgets import BudgetsAsked, changed_budgets, show_budgets
+from kitestring.app.owner.budgets import BudgetsAsked, ask_rates_of, changed_budgets, show_budgets
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.connections import MAX_EXPIRY_S
 from kitestring.app.owner.debit_pointers import living_grants, living_pointers, need_pointer
@@ -55,6 +55,7 @@ async def debit_grants(desk: Reading, params: GrantsParams, _call: Call) -> Resu
     pointer_id = (await need_pointer(desk, params.pointer)).grant_id if params.pointer else ""
     grants = [one for one in await living_grants(desk) if _is_meant(one, pointer_id)]
     labels = {pointer.grant_id: pointer.name for pointer in await living_pointers(desk)}
+    await ask_rates_of(desk, grants)
     return {"grants": [await _shown(desk, grant, labels) for grant in grants]}
 
 
@@ -64,7 +65,9 @@ def _is_meant(grant: Grant, pointer_id: str) -> bool:
 
 async def debit_show(desk: Reading, params: GrantName, _call: Call) -> Result:
     """Show one grant and its budgets as they stand."""
-    return await show_debit(desk, await _need(desk, params.grant))
+    grant = await _need(desk, params.grant)
+    await ask_rates_of(desk, [grant])
+    return await show_debit(desk, grant)
 
 
 async def debit_edit(desk: Managing, params: EditParams, call: Call) -> Change | Result:

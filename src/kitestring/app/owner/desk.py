@@ -160,7 +160,7 @@ class Managing(Reading, Protocol):
     @property
     def one_at_a_time(self) -> asyncio.Lock:
         """Held by a command from its first look to its last write: two that look for one name would both take it. While
-        it is held, neither node nor relay is asked."""
+        it is held, no node, relay or source of rates is asked."""
         ...
 
     @property
