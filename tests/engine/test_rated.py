@@ -15,7 +15,7 @@ from kitestring.engine.rated import as_known, as_shown, at_rate, at_rates
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.rig import AMOUNT, Life
-from tests.kit.rates import SetRates, rate_of
+from tests.kit.rates import SetRates, SlowRates, rate_of
 
 #: Ten thousand sats at 100,000 EUR for a bitcoin.
 TEN_EUR = Budget.in_currency("10.00", "EUR", "day").at(rate_of(100_000))
@@ -112,3 +112,33 @@ async def test_a_debit_that_the_owner_has_approved_within_euros_is_held_against_
         await rig.debit("third", "aa" * 32, life.node.outside_invoice())
         assert (await rig.answer("third")).reason is Reason.UNAVAILABLE
         rig.life.audit()
+
+
+@virtual
+async def test_a_yes_is_dated_by_the_time_at_which_its_rate_was_told(life: Life) -> None:
+    async with life.service() as rig:
+        rig.context.rates = SlowRates(rig.clock, 20, EUR=100_000)
+        await rig.pointer("till")
+        asked_at = rig.clock.now()
+        await rig.debit("r", "aa" * 32, life.node.outside_invoice())
+        decided = await rig.decide(Ruling.BUDGET, budget=TEN_EUR)
+        payment = await rig.store.payment(decided.approval_id)
+        assert payment.created_at == asked_at + 20
+
+
+@virtual
+async def test_a_request_is_not_paid_that_has_waited_too_long_for_rates_and_several_are_asked_together(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await rig.account("kids", AMOUNT * 10)
+        in_dollars = Budget.in_currency("10.00", "USD", "week")
+        await rig.grant("app", account="kids", budgets=(TEN_EUR, replace(in_dollars, budget_id=1)))
+        for delay_s, paid in ((20, True), (31, False)):
+            rig.context.rates = SlowRates(rig.clock, delay_s, EUR=100_000, USD=100_000)
+            name = f"after {delay_s} s"
+            await rig.handle(name, "app", rig.paying(life.node.outside_invoice(), AMOUNT))
+            answer = await rig.answer(name)
+            assert isinstance(answer, Paid) is paid
+        assert (answer.reason, "too long" in answer.message) == (Reason.UNAVAILABLE, True)
+        assert len(life.node.paid_out()) == 1

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.ports import Clock
 from tests.kit.clock import NOW
 
 
@@ -46,4 +47,16 @@ class HangingRates(SetRates):
     async def rate(self, currency: str) -> ExchangeRate:
         self.waiting.set()
         await self.answers.wait()
+        return await super().rate(currency)
+
+
+class SlowRates(SetRates):
+    """Whoever asks waits ``delay_s`` seconds of ``clock``."""
+
+    def __init__(self, clock: Clock, delay_s: float, **prices: int) -> None:
+        super().__init__(**prices)
+        self._clock, self._delay_s = clock, delay_s
+
+    async def rate(self, currency: str) -> ExchangeRate:
+        await self._clock.sleep(self._delay_s)
         return await super().rate(currency)

@@ -140,11 +140,11 @@ class Payments:
     async def approve(self, order: Order, grant: Grant, payment_id: str, commit: Commit) -> Refused | None:
         """Begin a payment that the owner has approved, on a grant as it will be: ``commit`` stores the decision with
         the claim. A refusal means that nothing was decided; AlreadyPaid and Joined are told as one (INVOICE_TAKEN)."""
-        now = self._context.clock.now()
         asked = _Asked(order, self._context.clock.monotonic() + DECIDE_LIMIT_S)
-        own = await ours(self._context, order.command)
         try:
-            grant = await at_rates(self._context.rates, grant)
+            grant = await self._rated(asked, grant)
+            now = self._context.clock.now()
+            own = await ours(self._context, order.command)
             verdict = self._verdict(asked, grant, now, own)
             if isinstance(verdict, Refused):
                 return verdict
@@ -171,7 +171,7 @@ class Payments:
             if grant is None:
                 return Refused(Reason.CONNECTION_ENDED)
             try:
-                rated = await at_rates(self._context.rates, grant)
+                rated = await self._rated(asked, grant)
             except KitestringError as unknown:
                 return await self._known_or(asked, grant, Refused.of(unknown))
             answer = await self._attempt(asked, rated, view_age_s, may_be_ours=may_be_ours)
@@ -189,6 +189,13 @@ class Payments:
             else:
                 return _refusal(answer, rated, self._context.clock.now(), self._context.zone)
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
+
+    async def _rated(self, asked: _Asked, grant: Grant) -> Grant:
+        """The grant at the rates of now. Raises KitestringError: a rate is not known, or came too late."""
+        rated = await at_rates(self._context.rates, grant)
+        if self._context.clock.monotonic() > asked.until:
+            raise KitestringError(Reason.UNAVAILABLE, "the rates took too long; nothing was sent, try again")
+        return rated
 
     async def _attempt(
         self, asked: _Asked, grant: Grant, view_age_s: float, *, may_be_ours: bool

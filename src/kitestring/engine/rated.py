@@ -16,11 +16,12 @@ from kitestring.base.ports import CurrencyRates
 async def at_rates(rates: CurrencyRates, grant: Grant) -> Grant:
     """The grant with its limits at the rates of now; most have none in a currency, and are returned as they are.
 
-    Raises KitestringError (unavailable) where a rate is stale or unknown: nothing is spent by it then.
+    Rates are asked for together. Raises KitestringError (unavailable) where one is stale or unknown: nothing is spent
+    then.
     """
     if not any(budget.currency for budget in grant.budgets):
         return grant
-    return replace(grant, budgets=tuple([await at_rate(rates, budget) for budget in grant.budgets]))
+    return replace(grant, budgets=tuple(await asyncio.gather(*(at_rate(rates, budget) for budget in grant.budgets))))
 
 
 async def at_rate(rates: CurrencyRates, budget: Budget) -> Budget:
