@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kitestring.base.approvals import Ruling
+from kitestring.base.approvals import ApprovalKind, Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import GetBudget
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import Msat, sat
-from kitestring.base.outcomes import BudgetState, Paid, Refused
+from kitestring.base.outcomes import BudgetState, Granted, Paid, Refused
 from kitestring.engine.rated import as_known, as_shown, at_rate, at_rates
 from tests.kit.changed import replace
 from tests.kit.clock import virtual
@@ -142,3 +142,16 @@ async def test_a_request_is_not_paid_that_has_waited_too_long_for_rates_and_seve
             assert isinstance(answer, Paid) is paid
         assert (answer.reason, "too long" in answer.message) == (Reason.UNAVAILABLE, True)
         assert len(life.node.paid_out()) == 1
+
+
+@virtual
+async def test_a_key_that_asks_for_more_than_its_euros_are_worth_now_asks_the_owner(life: Life) -> None:
+    async with life.service() as rig:
+        rig.context.rates = rates = SetRates(EUR=100_000)
+        await rig.pointer("till")
+        await rig.allow("till", "aa" * 32, replace(TEN_EUR, period="never"))
+        await rig.debit("fits", "aa" * 32, budget=Budget.total(sat(10_000)))
+        assert isinstance(await rig.answer("fits"), Granted)
+        rates.prices["EUR"] = 200_000
+        await rig.debit("too much", "aa" * 32, budget=Budget.total(sat(10_000)))
+        assert [one.kind for one in await rig.store.approvals(limit=9)] == [ApprovalKind.BUDGET]

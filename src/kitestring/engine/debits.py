@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, assert_never
 
 import msgspec
@@ -61,7 +62,8 @@ class Debits:
         pointer = await self._grants.get(debit.pointer_id) if debit.pointer_id else None
         grant = await self._grants.at(DEBITS_WIRE, incoming.author, debit.pointer_id)
         now = self._context.clock.now()
-        verdict = decide_debit(debit, pointer, grant, now=now, left=await self._left(debit, grant))
+        has = grant if grant is None or debit.payment is not None else await self._at_rates(grant)
+        verdict = decide_debit(debit, pointer, has, now=now, left=await self._left(debit, has))
         if isinstance(verdict, Charged) and debit.payment is not None:
             order = self._order(incoming, debit.payment, verdict.grant, verdict.token)
             answer = await self._pay(order, verdict.grant, until)
@@ -77,6 +79,10 @@ class Debits:
         assert isinstance(verdict, Kept)  # noqa: S101 - a payment is charged, asked for or refused
         await self._store(incoming, grant, Granted())
         return None
+
+    async def _at_rates(self, grant: Grant) -> Grant:
+        """The grant as it is compared with what is asked for: of a budget in a currency, its worth now."""
+        return replace(grant, budgets=await as_shown(self._context.rates, grant))
 
     async def _left(self, debit: Debit, grant: Grant | None) -> dict[int, Msat]:
         """The rest of the budgets that never renew, by number; only who asks for one is told."""
