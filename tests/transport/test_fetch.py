@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from kitestring.base.errors import Reason
-from kitestring.transport.border import AddressInfo, FetchError, FetchFault, resolve
+from kitestring.transport.border import FetchError, FetchFault
 from kitestring.transport.fetch import MAX_HEADER_BYTES, MAX_HEADERS, FetchCaps, Fetched, Fetcher
+from kitestring.transport.names import AddressInfo, resolve
 from kitestring.transport.proxies import Proxies
 from tests.kit.clock import PATIENCE_S
 from tests.kit.transport.proxy import proxy

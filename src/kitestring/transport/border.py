@@ -6,7 +6,6 @@ name that resolves differently the second time nor one with a private address am
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -21,6 +20,7 @@ from yarl import URL
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.text import one_line
 from kitestring.codec.hosts import is_private_by_text, is_public
+from kitestring.transport.names import AddressInfo, as_resolved, resolve, resolve_foreign
 from kitestring.transport.proxies import Proxies
 from kitestring.transport.trouble import trouble
 
@@ -31,8 +31,6 @@ ONION: Final = ".onion"
 #: Part of a sentence: what the owner does where the address is wanted.
 REMEDY: Final = "if it is your own, name it in network.private_hosts"
 
-#: A row of ``getaddrinfo``.
-AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 AddressLookup = Callable[[str, int], Awaitable[Sequence[AddressInfo]]]
 
 
@@ -97,21 +95,16 @@ def named(url: URL) -> str:
     return one_line(url.raw_host or "")
 
 
-async def resolve(host: str, port: int) -> Sequence[AddressInfo]:
-    """Ask the system for the addresses behind a name. Raises OSError."""
-    return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-
-
 class Border:
     """The rule of where to. ``private_hosts`` are hosts, or ``host:port``, that the owner's own URLs may lead to
     although they are not public or not encrypted."""
 
     def __init__(
-        self, proxies: Proxies, private_hosts: Collection[str] = (), resolver: AddressLookup = resolve
+        self, proxies: Proxies, private_hosts: Collection[str] = (), resolver: AddressLookup | None = None
     ) -> None:
         self._proxies: Final = proxies
         self._private_hosts: Final = frozenset(host.lower() for host in private_hosts)
-        self._resolve: Final = resolver
+        self._resolvers: Final = {True: resolver or resolve, False: resolver or resolve_foreign}
 
     async def admit(self, url: URL, *, own: bool) -> Admitted:
         """Look where a URL leads; ``own`` says that the owner, and nobody else, has written its host. Raises FetchError
@@ -126,7 +119,7 @@ class Border:
                     f"{named(url)} is reached through Tor alone: name its proxy in network.proxy_wss and proxy_ws"
                 )
                 raise _refused(sentence)
-            return Admitted(url, None, await self._addresses(url, host, is_listed=is_listed))
+            return Admitted(url, None, await self._addresses(url, host, own=own, is_listed=is_listed))
         if not (own or is_onion or self._proxies.allow_foreign):
             raise _refused(f"where {named(url)} leads to cannot be checked behind a proxy, so it is not asked")
         return Admitted(url, proxy)
@@ -145,9 +138,9 @@ class Border:
         bracketed = f"[{host}]" if ":" in host else host
         return not self._private_hosts.isdisjoint({host, bracketed, f"{bracketed}:{url.port}"})
 
-    async def _addresses(self, url: URL, host: str, *, is_listed: bool) -> tuple[AddressInfo, ...]:
+    async def _addresses(self, url: URL, host: str, *, own: bool, is_listed: bool) -> tuple[AddressInfo, ...]:
         try:
-            found = tuple(await self._resolve(host, url.port or 0))
+            found = tuple(await self._resolvers[own](host, url.port or 0))
         except (OSError, UnicodeError) as error:
             raise FetchError(
                 FetchFault.UNREACHABLE, f"{named(url)} cannot be found: {one_line(trouble(error))}"
@@ -177,11 +170,7 @@ class Pinned(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        return [
-            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=numeric)
-            for kind, _, protocol, _, address in self._addresses
-        ]
+        return as_resolved(host, port, self._addresses)
 
     async def close(self) -> None:
         """Hold nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,6 +11,7 @@ import aiohttp
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.transport.cork import CorkedSocket
 from kitestring.transport.guard import public_socket
+from kitestring.transport.names import ForeignNames
 from kitestring.transport.proxies import Proxies, is_socks
 
 #: Messages above this end the connection; those between the frame limit and this are skipped, so that one oversize
@@ -60,6 +61,16 @@ def socks_failures(proxy: str | None) -> tuple[type[Exception], ...]:
     return ProxyError, ProxyConnectionError, ProxyTimeoutError
 
 
+#: The ways without a SOCKS proxy: to our own relays, to those in the codes of others, and to these where the address
+#: check is lifted.
+_OWN, _GUARDED, _FOREIGN = "", "guarded", "foreign"
+_DIRECT: Final[Mapping[str, Callable[[], aiohttp.TCPConnector]]] = {
+    _OWN: lambda: aiohttp.TCPConnector(limit=0),
+    _GUARDED: lambda: aiohttp.TCPConnector(limit=0, resolver=ForeignNames(), socket_factory=public_socket),
+    _FOREIGN: lambda: aiohttp.TCPConnector(limit=0, resolver=ForeignNames()),
+}
+
+
 class Dialer:
     """Sessions for the three ways to a relay, made when first needed. Close it, or use it as a context. ``headers`` are
     sent with the request to a relay, by its URL."""
@@ -107,12 +118,14 @@ class Dialer:
             )
         if proxy is not None and is_socks(proxy):
             return self._session(proxy), None
-        return self._session("guarded" if guarded and proxy is None else ""), proxy
+        if proxy is not None:
+            return self._session(_OWN), proxy
+        return self._session(_GUARDED if guarded else _FOREIGN if foreign else _OWN), None
 
     def _session(self, way: str) -> aiohttp.ClientSession:
         session = self._sessions.get(way)
         if session is None:
-            connector = socks_connector(way) if way not in {"", "guarded"} else _direct_connector(way == "guarded")
+            connector = _DIRECT[way]() if way in _DIRECT else socks_connector(way)
             session = aiohttp.ClientSession(
                 connector=connector, middlewares=(_no_redirects,), trust_env=False, ws_response_class=CorkedSocket
             )
@@ -130,7 +143,3 @@ class Dialer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _direct_connector(guarded: bool) -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(limit=0, socket_factory=public_socket if guarded else None)

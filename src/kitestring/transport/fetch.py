@@ -29,7 +29,6 @@ from kitestring.transport.border import (
     Pinned,
     named,
     parse_url,
-    resolve,
 )
 from kitestring.transport.dial import socks_connector, socks_failures
 from kitestring.transport.proxies import Proxies, is_socks
@@ -87,8 +86,8 @@ class Fetcher:
     URLs of their own. ``trust`` are the certificates that are believed (None = those of the system)."""
 
     def __init__(
-        self, proxies: Proxies | None = None, private_hosts: Collection[str] = (), *, resolver: AddressLookup = resolve,
-        trust: ssl.SSLContext | None = None,
+        self, proxies: Proxies | None = None, private_hosts: Collection[str] = (), *,
+        resolver: AddressLookup | None = None, trust: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self._border: Final = Border(proxies or Proxies(), private_hosts, resolver)
         self._trust: Final = True if trust is None else trust

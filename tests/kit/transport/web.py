@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kitestring.transport.border import AddressInfo, AddressLookup
+from kitestring.transport.border import AddressLookup
+from kitestring.transport.names import AddressInfo
 
 
 @dataclass(slots=True)
