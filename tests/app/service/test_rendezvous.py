@@ -26,7 +26,22 @@ def rendezvous(*, allow_private: bool) -> Rendezvous:
 def test_our_own_relays_are_told_anyway_in_whatever_spelling_and_each_other_one_once() -> None:
     named = ["wss://OURS.example/", "wss://a.example", "wss://a.example/", "wss://b.example"]
     found = rendezvous(allow_private=False).elsewhere(named, ["wss://ours.example"])
-    assert found == ["wss://a.example/", "wss://b.example"]
+    assert found == ["wss://a.example", "wss://b.example"]
+
+
+def test_one_host_is_dialled_once_however_many_paths_and_ports_of_it_are_named() -> None:
+    victim = [f"wss://victim.example{door}" for door in ("", ":444", "/1", "/2?x=3", ":8443/4")]
+    found = rendezvous(allow_private=False).elsewhere([*victim, "wss://b.example/"], [])
+    assert found == ["wss://victim.example", "wss://b.example/"]
+    here = ["ws://127.0.0.1:1/", "ws://127.0.0.1:2", "ws://127.0.0.1:2/path"]
+    assert rendezvous(allow_private=True).elsewhere(here, []) == here[:2]
+
+
+async def test_ten_relays_that_may_not_be_dialled_are_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    said = sign_event(KEY, kind=kinds.NWC_INFO, tags=[], content="", created_at=1, aux=bytes(32))
+    urls = [f"wss://10.0.0.{number}" for number in range(10)]
+    assert await rendezvous(allow_private=False).tell_each(said, KEY, urls)
+    assert len(caplog.records) == 1
 
 
 async def test_the_app_finds_its_answer_at_the_relay_where_it_waits() -> None:

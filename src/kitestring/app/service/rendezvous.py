@@ -10,7 +10,9 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
+from kitestring.app.service.seldom import Seldom
 from kitestring.base.errors import KitestringError
 from kitestring.base.text import one_line
 from kitestring.client.net import Net
@@ -31,11 +33,21 @@ class Rendezvous:
 
     def __init__(self, net: Net) -> None:
         self._net: Final = net
+        self._log: Final = Seldom(log, net.clock)
 
     def elsewhere(self, named: Iterable[str], own: Collection[str]) -> list[str]:
-        """The relays among ``named`` that are not our ``own``, each once."""
-        known = {normalise(url) for url in own}
-        return list({normalise(url): url for url in named if normalise(url) not in known}.values())
+        """The relays among ``named`` that are not our ``own``, the first of each host: nobody has us knock ten times at
+        one door."""
+        known, found = {normalise(url) for url in own}, dict[str, str]()
+        for url in named:
+            if normalise(url) not in known:
+                found.setdefault(self._door(url), url)
+        return list(found.values())
+
+    def _door(self, url: str) -> str:
+        """The host of a relay; in a private network, where tests are made, one host has many."""
+        parts = urlsplit(normalise(url))
+        return parts.netloc if self._net.allow_private else parts.hostname or ""
 
     async def tell(self, event: Event, key: SecretKey, urls: Collection[str]) -> bool:
         """Whether one of these relays has taken ``event``, signed by ``key``; True too where none of them may ever be
@@ -52,7 +64,7 @@ class Rendezvous:
         try:
             pool = self._net.pool((), key, foreign=urls)
         except KitestringError as refused:
-            log.warning("somebody is not told at a relay where they wait: %s", one_line(refused.message))
+            self._log.warning("somebody is not told at a relay where they wait: %s", one_line(refused.message))
             return None
         async with pool:
             return (await pool.publish(event, deadline_s=TELL_S)).accepted

@@ -18,6 +18,7 @@ from kitestring.app.service.relay_carrier import RelayCarrier
 from kitestring.app.service.seams import Seams
 from kitestring.app.service.zap_carrier import ZAP, ZapCarrier
 from kitestring.base.records import LOG, NOTIFICATION, RECEIPT, REPLY, Message
+from kitestring.base.store import LONGEST_RETRY_S
 
 Carry = Callable[[Message, OnReception], None]
 
@@ -27,8 +28,10 @@ REPLY_GIVE_UP_S: Final = 600
 NOTIFICATION_GIVE_UP_S: Final = 86_400
 #: A receipt that found nobody listening is tried for so long: its payer may be between two connections.
 RECEIPT_UNHEARD_S: Final = 600
-#: A receipt that its relays have not taken for so long is news for nobody.
+#: A receipt that its relays have not taken for so long is news for nobody. They are relays that a stranger has named,
+#: for one sat, and each attempt dials all of them.
 ZAP_GIVE_UP_S: Final = 86_400
+ZAP_PAUSES_S: Final = (5, 60, LONGEST_RETRY_S)
 
 #: To be sent, and heard or lost: a relay that had it on a live connection is not given it again. Many confirm nothing
 #: of a kind that they do not keep; the pool has sent it three times by then.
@@ -72,7 +75,7 @@ ROWS: Final = (
     RouteRow(NOTIFICATION, lambda seams: seams.notifier.carry, NOTIFICATION_RULES),
     RouteRow(ANNOUNCEMENT, lambda seams: seams.announcer.carry),
     RouteRow(LOG, lambda _: write_line),
-    RouteRow(ZAP, lambda seams: ZapCarrier(seams).carry, until_taken(Rule(ZAP_GIVE_UP_S))),
+    RouteRow(ZAP, lambda seams: ZapCarrier(seams).carry, until_taken(Rule(ZAP_GIVE_UP_S, ZAP_PAUSES_S))),
 )
 
 
