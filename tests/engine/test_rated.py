@@ -75,7 +75,7 @@ async def test_nothing_is_spent_on_a_rate_that_nobody_knows_and_what_was_paid_ke
         refused = await rig.answer("other")
         assert isinstance(refused, Refused)
         assert refused.reason is Reason.UNAVAILABLE
-        assert "the rate of EUR is stale" in refused.message
+        assert refused.message == "a budget is in a currency whose rate is not known at the moment: try again later"
         await rig.handle("the same invoice", "app", rig.paying(invoice, AMOUNT))
         assert await rig.answer("the same invoice") == paid
         assert len(life.node.paid_out()) == 1
@@ -110,7 +110,11 @@ async def test_a_debit_that_the_owner_has_approved_within_euros_is_held_against_
         assert refused.reason is Reason.OVER_BUDGET
         rates.prices.clear()
         await rig.debit("third", "aa" * 32, life.node.outside_invoice())
-        assert (await rig.answer("third")).reason is Reason.UNAVAILABLE
+        refused = await rig.answer("third")
+        assert (refused.reason, "sources" in refused.message) == (Reason.UNAVAILABLE, False)
+        await rig.debit("fourth", "bb" * 32, life.node.outside_invoice())
+        with pytest.raises(KitestringError, match="its sources contradict"):  # the owner hears why
+            await rig.decide(Ruling.BUDGET, budget=TEN_EUR)
         rig.life.audit()
 
 
@@ -140,7 +144,7 @@ async def test_a_request_is_not_paid_that_has_waited_too_long_for_rates_and_seve
             await rig.handle(name, "app", rig.paying(life.node.outside_invoice(), AMOUNT))
             answer = await rig.answer(name)
             assert isinstance(answer, Paid) is paid
-        assert (answer.reason, "too long" in answer.message) == (Reason.UNAVAILABLE, True)
+        assert (answer.reason, "not known" in answer.message) == (Reason.UNAVAILABLE, True)
         assert len(life.node.paid_out()) == 1
 
 

@@ -52,6 +52,9 @@ COUNT_AGE_S: Final = 60.0
 #: A request that waited longer than this for its decision is refused: its sender may have paid in another way by now.
 DECIDE_LIMIT_S: Final = 30.0
 
+#: What a caller is told while a rate is not known. The owner's sources, and where they are, are no business of apps.
+_UNRATED: Final = "a budget is in a currency whose rate is not known at the moment: try again later"
+
 #: Stores the owner's decision with the claim of the payment that it allows.
 CommitAnswer = DecisionStored | AlreadyDecided | Stale | Denied | Joined | AlreadyPaid
 Commit = Callable[[ClaimPayment], Awaitable[CommitAnswer]]
@@ -173,7 +176,7 @@ class Payments:
             try:
                 rated = await self._rated(asked, grant)
             except KitestringError as unknown:
-                return await self._known_or(asked, grant, Refused.of(unknown))
+                return await self._known_or(asked, grant, Refused(unknown.reason, _UNRATED))
             answer = await self._attempt(asked, rated, view_age_s, may_be_ours=may_be_ours)
             if isinstance(answer, Stale):
                 before, grant, may_be_ours = grant, await self._grants.reload(grant.grant_id), True
