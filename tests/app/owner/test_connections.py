@@ -379,3 +379,16 @@ async def test_an_app_that_asked_by_a_deep_link_gets_the_connection_under_its_ca
     assert "open" not in await office.run("connect", "k2", name="app")
     await use(office, "app")
     assert "open" not in await office.run("connect", "k3", name="app", deep_link=link)
+
+
+async def test_a_connection_within_euros_is_the_same_one_whatever_is_known_of_their_worth(office: Office) -> None:
+    rates: Any = office.desk.rates
+    within = {"name": "shop", "currency": "EUR", "budget_minor": 1_000, "period": "day"}
+    made = await office.run("connect", **within)
+    rates.prices.clear()
+    again = await office.run("connect", "k2", **within)
+    assert (again["connection_id"], again["created"]) == (made["connection_id"], False)
+    budgets = [{"currency": "EUR", "limit_minor": 1_000, "period": "day"}]
+    assert (await office.run("connection_edit", "k3", name="shop", budgets=budgets))["changed"] == {}
+    other = await office.refused("connect", "k4", **{**within, "budget_minor": 2_000})
+    assert other.reason is Reason.UNAVAILABLE

@@ -277,5 +277,11 @@ async def test_a_pointer_within_euros_is_the_same_one_whatever_they_are_worth(of
     same = await office.run("debit_pointer_policy", "k3", pointer="till", budgets=within["budgets"])
     assert same["changed"] is False
     assert [row["limit_msat"] for row in same["budgets"]] == [11_111_111]
+    price = rates.prices.pop("EUR")  # nobody has to know it for what is there already
+    assert (await office.run("debit_pointer_create", "k5", label="till", **within))["created"] is False
+    assert (await office.run("debit_pointer_policy", "k6", pointer="till", budgets=within["budgets"]))[
+        "changed"
+    ] is False
+    rates.prices["EUR"] = price
     more = [{"currency": "EUR", "limit_minor": 2_000, "period": "day"}]
     assert (await office.run("debit_pointer_policy", "k4", pointer="till", budgets=more))["changed"] is True

@@ -73,22 +73,24 @@ async def ask_rates_of(desk: Reading, grants: Iterable[Grant | None]) -> None:
     await ask_for(desk.rates, (budget.currency for grant in grants if grant for budget in grant.budgets))
 
 
-def read_budget(desk: Reading, asked: BudgetAsked) -> Budget:
-    """The budget that was asked for; one in a currency is worth what it is now, as far as that is known already. Raises
-    KitestringError for a length that does not fit its period, a limit that is none, and a currency whose rate is not
-    known."""
+def read_budget(desk: Reading, asked: BudgetAsked, before: Sequence[Budget] = ()) -> Budget:
+    """The budget that was asked for; one in a currency is worth what it is now, as far as that is known already, or
+    what it was where there was the same one ``before``. Raises KitestringError for a length that does not fit its
+    period, a limit that is none, and a currency whose rate is not known."""
     if (asked.limit_msat is None) == (asked.limit_minor is None) or (asked.limit_minor is None) != (not asked.currency):
         raise KitestringError(Reason.MALFORMED, "a budget has a limit in msat, or in minor units of a currency")
     if (asked.period == "rolling") != (asked.length_s > 0):
         raise KitestringError(Reason.MALFORMED, "a rolling budget, and only that, has a length in seconds")
     limit = Msat(asked.limit_msat or 0)
     plain = Budget(limit, asked.period, asked.length_s, currency=asked.currency, limit_minor=asked.limit_minor or 0)
-    return at_known_rate(desk.rates, plain)
+    same = next((one for one in before if one.terms == plain.terms), None)
+    return replace(same, budget_id=0) if same is not None else at_known_rate(desk.rates, plain)
 
 
-def read_budgets(desk: Reading, asked: Sequence[BudgetAsked]) -> tuple[Budget, ...]:
-    """The budgets of a new grant, numbered. Raises KitestringError; two of one period are a mistake."""
-    budgets = tuple(replace(read_budget(desk, one), budget_id=number) for number, one in enumerate(asked))
+def read_budgets(desk: Reading, asked: Sequence[BudgetAsked], before: Sequence[Budget] = ()) -> tuple[Budget, ...]:
+    """The budgets of a new grant, numbered; ``before`` as in :func:`read_budget`. Raises KitestringError; two of one
+    period are a mistake."""
+    budgets = tuple(replace(read_budget(desk, one, before), budget_id=number) for number, one in enumerate(asked))
     if len({_period(one) for one in budgets}) < len(budgets):
         raise KitestringError(Reason.MALFORMED, "two budgets have the same period: name one of them")
     return budgets
@@ -98,13 +100,9 @@ async def changed_budgets(desk: Reading, grant: Grant, asked: Sequence[BudgetAsk
     """The budgets in place of those of ``grant``. What is used stays used where the period is as long; any other
     is counted from nothing. Raises KitestringError as :func:`read_budgets`."""
     number, changed = max((one.budget_id for one in grant.budgets), default=-1), list[Budget]()
-    for budget in read_budgets(desk, asked):
+    for budget in read_budgets(desk, asked, grant.budgets):
         taken = {one.budget_id for one in changed}
         budget_id = goes_on(budget, [one for one in grant.budgets if one.budget_id not in taken])
-        kept = next((one for one in grant.budgets if (one.budget_id, one.terms) == (budget_id, budget.terms)), None)
-        if kept is not None:  # its limit of the day when it was made is no other limit
-            changed.append(kept)
-            continue
         if budget_id is None:
             number += 1
             while await desk.store.budget_used(grant.grant_id, 0, number):  # it was another budget's before

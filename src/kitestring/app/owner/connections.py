@@ -281,7 +281,7 @@ async def _as_asked(desk: Managing, grant: Grant, params: ConnectParams) -> Gran
         grant,
         methods=grant.methods if methods is UNSET else methods,
         account_id=grant.account_id if params.account is UNSET else params.account,
-        budgets=_budgets(desk, params) or grant.budgets,
+        budgets=_budgets(desk, params, grant) or grant.budgets,
         per_payment_msat=_money(params.per_payment_msat) or grant.per_payment_msat,
         fee_cap_msat=_money(params.fee_cap_msat) or grant.fee_cap_msat,
         expires_at=grant.expires_at if ends_at is None else ends_at,
@@ -326,9 +326,9 @@ def _money(amount_msat: int | None) -> Msat | None:
     return None if amount_msat is None else Msat(amount_msat)
 
 
-def _budgets(desk: Reading, params: ConnectParams) -> tuple[Budget, ...]:
+def _budgets(desk: Reading, params: ConnectParams, before: Grant) -> tuple[Budget, ...]:
     asked = flat_budget(params)
-    return () if asked is None else (read_budget(desk, asked),)
+    return () if asked is None else (read_budget(desk, asked, before.budgets),)
 
 
 async def connections(desk: Reading, _params: NoParams, _call: Call) -> Result:

@@ -118,6 +118,7 @@ async def debit_pointer_create(desk: Managing, params: PointerParams, call: Call
     """Make a debit pointer. One of that label with the same values is returned, with other values it is refused."""
     pointer_id = desk.entropy(POINTER_BYTES).hex()
     account = await need_account(desk, params.account)
+    found = _find(await living_pointers(desk), params.label)
     pointer = Grant(
         grant_id=pointer_id,
         name=plain_line(params.label, "a label"),
@@ -125,7 +126,7 @@ async def debit_pointer_create(desk: Managing, params: PointerParams, call: Call
         service_pubkey=desk.service_id,
         account_id=account.account_id,
         methods=METHODS,
-        budgets=read_budgets(desk, params.budgets),
+        budgets=read_budgets(desk, params.budgets, () if found is None else found.budgets),
         per_payment_msat=_money(params.per_payment_msat),
         relays=desk.relays_for_codes()[:MAX_RELAYS],
         pointer_id=pointer_id,
@@ -135,7 +136,6 @@ async def debit_pointer_create(desk: Managing, params: PointerParams, call: Call
     )
     _check(pointer)
     _refuse_gift(pointer, call, desk.clock.now(), "`debit_pointer_create`")
-    found = _find(await living_pointers(desk), params.label)
     if found is not None:
         _need_same(found, pointer)
         return {**await show_pointer(desk, found), "created": False}
