@@ -100,7 +100,10 @@ INVARIANTS: Final[Mapping[str, tuple[str, str]]] = {
         "No reservation goes beyond what is available or beyond a budget. Overdrafts by a late truth are marked.",
         "CHECK constraints; check and reservation are one transaction.",
     ),
-    "I5": ("What is debited is at most amount and fee cap.", "The cap is sent to the node in msat."),
+    "I5": (
+        "What is debited is at most amount, fee cap and the service fee that was decided with the claim.",
+        "The cap is sent to the node in msat. A trigger keeps the service fee as it was claimed.",
+    ),
     "I6": (
         "Every accepted request ends in exactly one stored reply, each sale with a webhook in one delivery.",
         "A unique key; recovery at every start. Settlement and delivery are one transaction.",

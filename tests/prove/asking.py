@@ -150,8 +150,9 @@ class Asking(Ground):
         paid = payment(
             name, amount, cap, payment_id=new, account_id=grant.account_id, grant_id=grant.grant_id,
             created_at=self.now, internal=ours, requestor=caller, node_id=self.there,
+            service_fee_msat=self.tax(grant, ours),
         )  # fmt: skip
-        charged = charges(grant, Msat(amount + cap), self.now, self.zone)
+        charged = charges(grant, paid.reserved_msat, self.now, self.zone)
         tx = claim(name, paid, *charged, asked=self.asks(asked, wire="debits", grant_id=grant.grant_id))
         consume = () if token is None else (token,)
         return replace(tx, grant_version=grant.version, share=data.draw(SHARES), consume=consume)

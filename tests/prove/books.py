@@ -36,6 +36,7 @@ class Books:
     stops: set[str] = field(default_factory=set)
     spent: int = 0
     owner: int = 0
+    taxed: int = 0  # what the service has taken in fees of its own
 
     def __post_init__(self) -> None:
         self.funds = dict.fromkeys(self.accounts, 0)
@@ -43,7 +44,7 @@ class Books:
     # ------------------------------------------------------------ sums
 
     def held(self, account: str) -> int:
-        return sum(p.amount + p.cap for p in self.payments.values() if p.account == account and p.state in OPEN)
+        return sum(p.held for p in self.payments.values() if p.account == account and p.state in OPEN)
 
     def available(self, account: str) -> int:
         return self.funds[account] - self.held(account)

@@ -29,6 +29,8 @@ from tests.kit.ledger.values import NODE, NOW, SERVICE, execute, hash_of, move, 
 from tests.prove.model import Model
 from tests.prove.reached import states
 
+#: Fees of the service, one after the other.
+TAXES = (0, 7, 300)
 #: A node that can always pay what is asked for.
 RICH = NodeView(Msat(10**18), Msat(0))
 ACCOUNTS = ("alice", "bob")
@@ -143,6 +145,10 @@ class Ground(RuleBasedStateMachine):
     def number(self) -> int:
         self.count += 1
         return self.count
+
+    def tax(self, grant: Grant, internal: bool) -> Msat:
+        """What the service takes for a payment, by a setting that changes all the time; nothing from bob."""
+        return Msat(0 if internal or grant.account_id == "bob" else TAXES[self.count % len(TAXES)])
 
     def fresh(self, kind: str) -> str:
         """The name of a hash that nobody knows yet."""

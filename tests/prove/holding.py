@@ -50,10 +50,10 @@ class Holding(Asking):
         cap = 0 if internal else cap
         made = payment(
             name, amount, cap, payment_id=new, account_id=grant.account_id, grant_id=grant.grant_id,
-            created_at=self.now, internal=internal, node_id=self.there,
+            created_at=self.now, internal=internal, node_id=self.there, service_fee_msat=self.tax(grant, internal),
         )  # fmt: skip
         made = made if destination is None else replace(made, destination=destination)
-        charged = charges(grant, Msat(amount + cap), self.now, self.zone)
+        charged = charges(grant, made.reserved_msat, self.now, self.zone)
         return replace(claim(name, made, *charged, asked=asked), grant_version=grant.version, share=share)
 
     def make(

@@ -136,6 +136,7 @@ class LedgerMachine(Moving):
         totals = await store.totals()
         assert totals.spent_msat == model.spent
         assert totals.sub_accounts_msat == sum(model.funds.values())
+        assert totals.service_fees_msat == model.taxed
         assert totals.pending_msat == sum(map(model.held, ACCOUNTS))
         found = {one.payment_id for one in await store.open_payments()}
         assert found == {name for name, paid in model.payments.items() if paid.state in OPEN}

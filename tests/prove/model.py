@@ -87,7 +87,7 @@ class Model(Books):
         """The refusal to a payment that nothing is known of yet."""
         if not self.has_place(paid.node, paid.grant, tx.share):
             return "rate_limited"
-        if paid.account in self.overdrawn or paid.amount + paid.cap > self.available(paid.account):
+        if paid.account in self.overdrawn or paid.held > self.available(paid.account):
             return "insufficient_funds"
         return None
 
@@ -143,7 +143,10 @@ class Model(Books):
         state = "reserved" if p.internal else "dispatched"
         name, amount, cap = self.names[p.payment_hash], int(p.amount_msat), int(p.fee_cap_msat)
         key = p.destination.node_key if isinstance(p.destination, Keysend) else ""
-        return Paid(name, p.account_id, amount, cap, state, p.internal, p.grant_id, p.requestor, p.node_id, key)
+        return Paid(
+            name, p.account_id, amount, cap, state, p.internal, p.grant_id, p.requestor, p.node_id, key,
+            tax=int(p.service_fee_msat),
+        )  # fmt: skip
 
     def holder(self, node: str, name: str) -> Paid | None:
         """The payment that holds a hash at a node."""
@@ -175,7 +178,8 @@ class Model(Books):
 
     def _settle(self, paid: Paid, fee: int) -> None:
         paid.fee = fee
-        self.funds[paid.account] -= paid.amount + fee
+        self.funds[paid.account] -= paid.amount + fee + paid.tax
+        self.taxed += paid.tax
         if paid.internal and paid.key:
             self.owner += paid.amount
         elif paid.internal:

@@ -37,13 +37,18 @@ class Paid:
     key: str = ""  # of the node that is paid without an invoice
     buckets: dict[Key, int] = field(default_factory=dict)
     fee: int = 0
+    tax: int = 0  # what the service takes for it, if it settles
+
+    @property
+    def held(self) -> int:
+        return self.amount + self.cap + self.tax
 
     @property
     def taken(self) -> int:
         """What it takes of its budgets."""
         if self.state in ("failed", "resolved"):
             return 0
-        return self.amount + (self.fee if self.state == "settled" else self.cap)
+        return self.amount + self.fee + self.tax if self.state == "settled" else self.held
 
     @property
     def whose(self) -> tuple[str, str, int, str]:

@@ -34,6 +34,7 @@ class TransactionState(StrEnum):
 
 class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One incoming or outgoing payment as its owner may see it. Times are Unix seconds, None = not (yet).
+    ``fee_msat`` was for routing, ``service_fee_msat`` is what the service has taken itself: 0 before it settles.
 
     ``preimage`` is set only when settled, ``settle_deadline`` (the height of a block) only while a payment is held.
     ``requestor`` is the key that has taken it as a debit, "" for any other. ``rate`` is the one that an offer was
@@ -61,11 +62,18 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     requestor: str = ""
     settle_deadline: int | None = None
     rate: ExchangeRate | None = None
+    service_fee_msat: Msat = ZERO
+
+    @property
+    def fees_msat(self) -> Msat:
+        """All that was paid beside the amount, as an app is told."""
+        return self.fee_msat + self.service_fee_msat
 
 
 class Paid(msgspec.Struct, frozen=True, gc=False):
-    """A payment settled. ``internal`` = moved inside this service, fee 0. ``created_at`` (Unix seconds) is when it
-    began, 0 where that is not known."""
+    """A payment settled. ``internal`` = moved inside this service, fee 0. ``fee_msat`` is for routing,
+    ``service_fee_msat`` what the service has taken itself. ``created_at`` (Unix seconds) is when it began, 0 where that
+    is not known."""
 
     payment_hash: str
     preimage: str
@@ -73,6 +81,12 @@ class Paid(msgspec.Struct, frozen=True, gc=False):
     fee_msat: Msat
     internal: bool = False
     created_at: int = 0
+    service_fee_msat: Msat = ZERO
+
+    @property
+    def fees_msat(self) -> Msat:
+        """All that was paid beside the amount, as an app is told."""
+        return self.fee_msat + self.service_fee_msat
 
 
 class Invoiced(msgspec.Struct, frozen=True, gc=False):

@@ -3,8 +3,8 @@
 A payment is two transactions with one call to the node between them, and what makes it safe is what each of the three
 leaves behind:
 
-* **Transaction 1** (``ClaimPayment``) claims the request, compares grant, balance and budgets, reserves amount and fee
-  cap, stores the payment hash, and marks the payment ``dispatched``. It is on disk before the node is asked.
+* **Transaction 1** (``ClaimPayment``) claims the request, compares grant, balance and budgets, reserves amount and
+  fees, stores the payment hash, and marks the payment ``dispatched``. It is on disk before the node is asked.
   ``received``, ``asked`` and ``refused`` are decisions before it: no row of a payment exists in them.
 * **The send**: one order to the node, whose key is the hash. It is the only step that cannot be taken back, so nothing
   that is known only afterwards may decide whether it was allowed.
@@ -51,7 +51,7 @@ class State(StrEnum):
     RECEIVED = "received"  # read from a wire, nothing stored
     REFUSED = "refused"  # answered, nothing reserved
     ASKED = "asked"  # waits for the owner's decision
-    RESERVED = "reserved"  # amount and fee cap are held; an internal payment goes from here straight to settled
+    RESERVED = "reserved"  # amount and fees are held; an internal payment goes from here straight to settled
     DISPATCHED = "dispatched"  # the node may have been asked
     SETTLED = "settled"
     FAILED = "failed"  # only with evidence

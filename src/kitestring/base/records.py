@@ -71,7 +71,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One outgoing payment. ``fee_cap_msat`` is reserved with the amount; ``fee_msat`` is what it really cost. After
+    """One outgoing payment. ``fee_cap_msat`` and ``service_fee_msat`` are reserved with the amount; ``fee_msat`` is
+    what routing really cost, and the other what the service takes if it settles, as it was decided at the claim. After
     ``send_until`` (Unix seconds) its order is not given to the node any more. ``payment_index`` is the node's own count
     of payments, seen some time before the claim; None where the node has none or could not tell. ``requestor`` is the
     public key that asked for it where several may use one grant, else "": nobody else is told of it."""
@@ -99,6 +100,12 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     evidence: str = ""
     settled_at: int | None = None
     requestor: str = ""
+    service_fee_msat: Msat = ZERO
+
+    @property
+    def reserved_msat(self) -> Msat:
+        """The amount held for it while it is open: the most that it was allowed to cost."""
+        return Msat(int(self.amount_msat) + int(self.fee_cap_msat) + int(self.service_fee_msat))
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):

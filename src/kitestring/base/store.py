@@ -12,7 +12,7 @@ from kitestring.base.commands import ListTransactions
 from kitestring.base.events import Event, Missed
 from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import Msat
+from kitestring.base.money import ZERO, Msat
 from kitestring.base.outcomes import Direction, Transaction
 from kitestring.base.records import Generation, Invoice, Message, Node, Outgoing, Payment, Request, Stop
 from kitestring.base.transactions import Committed, Tx
@@ -33,7 +33,8 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
 
 class Totals(msgspec.Struct, frozen=True, gc=False):
     """``spent_msat`` only grows (amount + fee of settled outgoing payments); ``sub_accounts_msat`` is their sum of
-    credits − posted; ``spending_stopped`` is why nothing is spent, or ""."""
+    credits − posted; ``spending_stopped`` is why nothing is spent, or ""; ``service_fees_msat`` is what the service has
+    taken in fees of its own, ever."""
 
     spent_msat: Msat
     sub_accounts_msat: Msat
@@ -41,6 +42,7 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     pending_msat: Msat
     spending_stopped: str
     pruned_before: int
+    service_fees_msat: Msat = ZERO
 
 
 class Places(msgspec.Struct, frozen=True, gc=False):

@@ -24,9 +24,11 @@ from kitestring.base.webhooks import DeliveryState, WebhookDelivery
 
 Row = tuple[Any, ...]
 
-#: The account of everything outside, and the one of routing fees. No user's account id begins with "@".
+#: The accounts of everything outside, of routing fees, and of the fees that the service itself takes, which are the
+#: owner's. No user's account id begins with "@".
 WORLD: Final = "@world"
 FEES: Final = "@fees"
+SERVICE_FEES: Final = "@service-fees"
 
 STATES: Final = {state.value: state for state in State}
 INVOICE_STATES: Final = {state.value: state for state in InvoiceState}
@@ -49,7 +51,7 @@ EVENT: Final = "event, at, kind, subject, grant_id, account_id, detail"
 CLAIMED: Final = (
     "payment_id, node_id, epoch, account_id, grant_id, payment_hash, bolt11, amount_msat, fee_cap_msat, created_at,"
     " internal, amountless, expires_at, description, description_hash, metadata, keysend, send_until,"
-    " requestor, payment_index"
+    " requestor, payment_index, service_fee_msat"
 )
 PAYMENT: Final = f"{CLAIMED}, state, fee_msat, preimage, evidence, settled_at"
 INVOICE: Final = (
@@ -125,11 +127,12 @@ def read_payment(row: Row) -> Payment:
         send_until=row[17],
         requestor=row[18],
         payment_index=row[19],
-        state=STATES[row[20]],
-        fee_msat=Msat(row[21]),
-        preimage=row[22],
-        evidence=row[23],
-        settled_at=row[24],
+        service_fee_msat=Msat(row[20]),
+        state=STATES[row[21]],
+        fee_msat=Msat(row[22]),
+        preimage=row[23],
+        evidence=row[24],
+        settled_at=row[25],
     )
 
 
@@ -151,6 +154,7 @@ def write_claimed(p: Payment) -> Row:
         *(p.payment_id, p.node_id, p.epoch, p.account_id, p.grant_id, p.payment_hash, text, int(p.amount_msat)),
         *(int(p.fee_cap_msat), p.created_at, 1 if p.internal else 0, 1 if amountless else 0, p.expires_at),
         *(p.description, p.description_hash, p.metadata, keysend, p.send_until, p.requestor, p.payment_index),
+        int(p.service_fee_msat),
     )
 
 
@@ -449,6 +453,7 @@ def outgoing(p: Payment) -> Transaction:
         payment_hash=p.payment_hash,
         amount_msat=p.amount_msat,
         fee_msat=p.fee_msat,
+        service_fee_msat=p.service_fee_msat if p.state is State.SETTLED else Msat(0),
         created_at=p.created_at,
         settled_at=p.settled_at,
         expires_at=p.expires_at or None,

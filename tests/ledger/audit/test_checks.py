@@ -177,6 +177,14 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
         "I6",
         ("DELETE FROM events WHERE service = 1 AND kind = 'received' AND subject = 'inv-in'",),
     ),
+    "a service fee of a payment inside": (
+        "I5",
+        ("UPDATE payments SET internal = 1 WHERE service = 1 AND payment_id = 'pay-untaxed'",),
+    ),
+    "a service fee from the owner's account": (
+        "I5",
+        ("UPDATE payments SET account_id = 'owner' WHERE service = 1 AND payment_id = 'pay-untaxed'",),
+    ),
     "an amount that an unsettled payment gave away": (
         "I8",
         ("UPDATE payments SET credited = '@world' WHERE service = 1 AND payment_id = 'pay-unknown'",),

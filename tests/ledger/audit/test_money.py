@@ -28,6 +28,45 @@ PLANTED: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "a posting that was edited": ("I2", (f"UPDATE payments SET fee_msat = fee_msat + 1 WHERE {PLAIN}",)),
+    "a service fee that was taken and not credited": (
+        "I2",
+        ("UPDATE accounts SET credits_msat = credits_msat - 25 WHERE service = 1 AND account_id = '@service-fees'",),
+    ),
+    "a service fee that was credited twice": (
+        "I2",
+        ("UPDATE accounts SET credits_msat = credits_msat + 25 WHERE service = 1 AND account_id = '@service-fees'",),
+    ),
+    "a service fee that was taken twice": (
+        "I2",
+        (
+            "UPDATE accounts SET posted_msat = posted_msat + 25 WHERE service = 1 AND account_id = 'alice'",
+            "UPDATE totals SET sub_accounts_msat = sub_accounts_msat - 25 WHERE service = 1",
+        ),
+    ),
+    "a service fee that was forgotten at both ends": (
+        "I2",
+        (
+            "UPDATE accounts SET posted_msat = posted_msat - 25 WHERE service = 1 AND account_id = 'alice'",
+            "UPDATE accounts SET credits_msat = credits_msat - 25 WHERE service = 1 AND account_id = '@service-fees'",
+            "UPDATE totals SET sub_accounts_msat = sub_accounts_msat + 25 WHERE service = 1",
+        ),
+    ),
+    "a service fee of a failed payment that was taken": (
+        "I2",
+        (
+            "UPDATE accounts SET posted_msat = posted_msat + 25 WHERE service = 1 AND account_id = 'alice'",
+            "UPDATE accounts SET credits_msat = credits_msat + 25 WHERE service = 1 AND account_id = '@service-fees'",
+            "UPDATE totals SET sub_accounts_msat = sub_accounts_msat - 25 WHERE service = 1",
+        ),
+    ),
+    "a service fee that was edited in the payment": (
+        "I2",
+        ("UPDATE payments SET service_fee_msat = service_fee_msat + 1 WHERE service = 1 AND payment_id = 'pay-plain'",),
+    ),
+    "a service fee that is held no more": (
+        "I2",
+        ("UPDATE payments SET service_fee_msat = 25 WHERE service = 1 AND payment_id = 'pay-unknown'",),
+    ),
     "a transfer that was edited": (
         "I2",
         ("UPDATE transfers SET amount_msat = amount_msat + 1 WHERE service = 1 AND kind = 'surplus'",),
@@ -72,7 +111,7 @@ def test_a_sum_that_was_edited_is_named_and_nothing_else(raw: sqlite3.Connection
         ),
         (
             "UPDATE budgets SET used_msat = used_msat - 3 WHERE service = 1 AND grant_id = 'app'",
-            "the budget of grant app keeps 1007 msat as used, its payments say 1010",
+            "the budget of grant app keeps 2042 msat as used, its payments say 2045",
         ),
         (
             "UPDATE payments SET credited = 'nobody' WHERE service = 1 AND payment_id = 'pay-plain'",

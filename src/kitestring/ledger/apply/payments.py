@@ -40,6 +40,7 @@ from kitestring.ledger.rows import (
     INVOICE,
     PAYMENT,
     REQUEST,
+    SERVICE_FEES,
     WORLD,
     keysend_text,
     marks,
@@ -169,7 +170,7 @@ def _claim(batch: Batch, tx: ClaimPayment, *, is_waiting: bool) -> ClaimAnswer:
         return Stale()
     if our_state == InvoiceState.SETTLED:  # the node would only say that it finds no route to itself
         return Denied(Reason.INVOICE_TAKEN)
-    refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.amount_msat) + int(p.fee_cap_msat), account)
+    refusal = _without_room(batch, tx) or _uncovered(batch, tx, int(p.reserved_msat), account)
     if refusal is not None:
         return refusal
     looked_up = (caller, budget_id)
@@ -288,7 +289,7 @@ def _write_claim(batch: Batch, tx: ClaimPayment, found: list[budgets.Usage], *, 
     p, request = tx.payment, tx.request
     # An internal payment stays reserved; any other is dispatched by this very commit.
     state = State.RESERVED if p.internal else step(State.RESERVED, State.DISPATCHED)
-    batch.pend(p.account_id, int(p.amount_msat) + int(p.fee_cap_msat))
+    batch.pend(p.account_id, int(p.reserved_msat))
     waiting = 0 if is_waiting else batch.insert_request(request, p.payment_id)
     values = (batch.service, *write_claimed(p), _write_charges(found), state.value, state.value)
     charges = tuple(usage.charge for usage in found)
@@ -438,9 +439,11 @@ def _post(batch: Batch, held: Reservation, fee: int, payee: str, now: int) -> bo
     The operator had released the reservation of a late truth; nothing is released then.
     """
     p, account_id = held.payment, held.payment.account_id
-    amount, cap = int(p.amount_msat), int(p.fee_cap_msat)
-    total, reserved = amount + fee, amount + cap if held.state in OPEN else 0
+    amount, cap, ours = int(p.amount_msat), int(p.fee_cap_msat), int(p.service_fee_msat)
+    total, reserved = amount + fee + ours, int(p.reserved_msat) if held.state in OPEN else 0
     batch.move(account_id, payee, amount, fee)
+    if ours:
+        batch.move(account_id, SERVICE_FEES, ours, 0)
     batch.pend(account_id, -reserved)
     _correct_charges(batch, held, total)
     if total <= reserved:
@@ -457,7 +460,7 @@ def _post(batch: Batch, held: Reservation, fee: int, payee: str, now: int) -> bo
 
 def _release(batch: Batch, held: Reservation) -> None:
     p = held.payment
-    batch.pend(p.account_id, -int(p.amount_msat) - int(p.fee_cap_msat))
+    batch.pend(p.account_id, -int(p.reserved_msat))
     _correct_charges(batch, held, 0)
 
 

@@ -34,7 +34,7 @@ def paid_fee(batch: Batch, p: Payment, said: int, now: int) -> int:
     """The fee in msat that is booked, with an alarm where it is not the one that was said."""
     cap = int(p.fee_cap_msat)
     booked = int(booked_fee(Msat(said), p.fee_cap_msat))
-    if booked == said and _fits(batch, p.account_id, int(p.amount_msat) + said):
+    if booked == said and _fits(batch, p, int(p.amount_msat) + said):
         return said
     detail = f"payment {p.payment_hash}: a fee of {_shown(said)} msat cannot be; its cap of {cap} msat is booked"
     batch.tell(EventKind.ALARM, p.payment_id, now, grant_id=p.grant_id, account_id=p.account_id, detail=detail)
@@ -59,9 +59,9 @@ def refuse_amount(batch: Batch, tx: Credit, at: int) -> None:
     batch.tell(EventKind.ALARM, tx.payment_hash, at, detail=detail)
 
 
-def _fits(batch: Batch, account_id: str, cost: int) -> bool:
-    sums = (batch.of(account_id).posted, batch.sums.spent, batch.of(FEES).credits, batch.of(WORLD).credits)
-    return max(sums) + cost <= MAX_SUM
+def _fits(batch: Batch, p: Payment, cost: int) -> bool:
+    sums = (batch.of(p.account_id).posted, batch.sums.spent, batch.of(FEES).credits, batch.of(WORLD).credits)
+    return max(sums) + cost + int(p.service_fee_msat) <= MAX_SUM
 
 
 def _shown(number: int) -> str:

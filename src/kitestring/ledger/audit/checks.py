@@ -107,6 +107,11 @@ _overspend = listed(
     " AND NOT EXISTS (SELECT 1 FROM overspends o WHERE o.service = p.service AND o.payment_id = p.payment_id)",
     "payment {0} cost {1} msat with a cap of {2}, and its account was never marked overdrawn",
 )
+_service_fee = listed(
+    "SELECT payment_id, service_fee_msat, iif(internal, 'inside the service', 'from the account of the owner')"
+    " FROM payments WHERE service = ?1 AND service_fee_msat <> 0 AND (internal OR account_id = 'owner')",
+    "payment {0} has a service fee of {1} msat and is {2}",
+)
 _replies = listed(
     "SELECT r.request_id FROM requests r LEFT JOIN outbox m"
     " ON m.message = r.reply AND m.request = r.request AND m.kind = 'reply'"
@@ -245,9 +250,9 @@ _rounding = listed(
     "payment {0} is of {1} msat with a fee of {2}",
 )
 _charged_less = listed(
-    "SELECT p.payment_id, c.amount_msat, p.amount_msat + p.fee_cap_msat FROM payments p"
+    "SELECT p.payment_id, c.amount_msat, p.amount_msat + p.fee_cap_msat + p.service_fee_msat FROM payments p"
     " JOIN charges c ON c.service = p.service AND c.payment_id = p.payment_id"
-    " WHERE p.service = ?1 AND c.amount_msat < p.amount_msat + p.fee_cap_msat",
+    " WHERE p.service = ?1 AND c.amount_msat < p.amount_msat + p.fee_cap_msat + p.service_fee_msat",
     "payment {0} charges its budget {1} msat but may cost {2}",
 )
 _ends = listed(
@@ -330,6 +335,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Subject], Iterator[str]]], ...]] = (
     ("I4", budgets_rebuilt),
     ("I4", _open_invoices),
     ("I5", _overspend),
+    ("I5", _service_fee),
     ("I6", _replies),
     ("I6", _unmarked),
     ("I6", _refusals),

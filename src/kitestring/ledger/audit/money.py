@@ -11,7 +11,7 @@ _accounts = listed(
 WITH booked AS (
   SELECT e.account_id, sum(max(e.amount_msat, 0)) AS credits, sum(max(-e.amount_msat, 0)) AS posted
   FROM entries e WHERE e.service = ?1 GROUP BY e.account_id),
-held AS (SELECT account_id, sum(amount_msat + fee_cap_msat) AS pending FROM payments
+held AS (SELECT account_id, sum(amount_msat + fee_cap_msat + service_fee_msat) AS pending FROM payments
   WHERE service = ?1 AND state IN ('reserved', 'dispatched', 'unknown') GROUP BY account_id)
 SELECT a.account_id, a.credits_msat, a.posted_msat, a.pending_msat,
   coalesce(b.credits, 0), coalesce(b.posted, 0), coalesce(h.pending, 0)

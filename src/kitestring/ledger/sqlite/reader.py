@@ -190,7 +190,8 @@ class SqliteReads:
 
     async def dealings(self, requestor: str) -> Dealings:
         row = self._one(
-            "SELECT count(*), coalesce(sum(p.amount_msat + p.fee_msat), 0), max(p.created_at), count(a.approval_id)"
+            "SELECT count(*), coalesce(sum(p.amount_msat + p.fee_msat + p.service_fee_msat), 0),"
+            " max(p.created_at), count(a.approval_id)"
             " FROM payments p LEFT JOIN approvals a ON a.service = p.service AND a.approval_id = p.payment_id"
             " WHERE p.service = ? AND p.requestor = ? AND p.requestor <> '' AND p.state = 'settled'",
             requestor,
@@ -506,12 +507,14 @@ class SqliteReads:
 
     async def totals(self) -> Totals:
         row = self._one(
-            "SELECT spent_msat, sub_accounts_msat, owner_pending_msat, pending_msat, spending_stopped, pruned_before"
-            " FROM totals WHERE service = ?"
+            "SELECT t.spent_msat, t.sub_accounts_msat, t.owner_pending_msat, t.pending_msat, t.spending_stopped,"
+            " t.pruned_before, a.credits_msat FROM totals t"
+            f" JOIN accounts a ON a.service = t.service AND a.account_id = '{rows.SERVICE_FEES}' WHERE t.service = ?"
         )
         assert row is not None  # noqa: S101 - written when the service was
-        spent, sub_accounts, owner_pending, pending, stopped, pruned_before = row
-        return Totals(Msat(spent), Msat(sub_accounts), Msat(owner_pending), Msat(pending), stopped, pruned_before)
+        spent, sub_accounts, owner_pending, pending, stopped, pruned_before, fees = row
+        sums = (Msat(spent), Msat(sub_accounts), Msat(owner_pending), Msat(pending))
+        return Totals(*sums, stopped, pruned_before, Msat(fees))
 
     async def stops(self) -> list[Stop]:
         found = self._all("SELECT cause, why, at FROM stops WHERE service = ? ORDER BY at, cause")

@@ -14,7 +14,7 @@ from kitestring.base.commands import OWNER_ACCOUNT, OWNER_GRANT, OWNER_WIRE
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
 from kitestring.base.transactions import Committed, Tx
-from kitestring.ledger.rows import FEES, GRANT, WORLD, marks, write_grant
+from kitestring.ledger.rows import FEES, GRANT, SERVICE_FEES, WORLD, marks, write_grant
 from kitestring.ledger.sqlite.migrations import check, migrate, migrations, refuse_foreign
 from kitestring.ledger.sqlite.reader import SqliteReads
 from kitestring.ledger.sqlite.writer import Writer
@@ -32,6 +32,7 @@ _HOUSE: Final = (
     (OWNER_ACCOUNT, "the node itself", "owner"),
     (WORLD, "everything outside", "world"),
     (FEES, "routing fees", "fees"),
+    (SERVICE_FEES, "fees of this service", "fees"),
 )
 _FOUND: Final = (
     "INSERT INTO services (service_id, ledger_id) VALUES (?, lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING"

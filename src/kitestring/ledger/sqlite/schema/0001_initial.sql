@@ -49,7 +49,8 @@ CREATE TABLE nodes (
   PRIMARY KEY (service, node_id)
 ) STRICT, WITHOUT ROWID;
 
--- Every account, also the two that are not a user's: the world outside and the routing fees. The sums are kept.
+-- Every account, also the three that are not a user's: the world outside, the routing fees, and the service's own fees,
+-- which are the owner's income. The sums are kept.
 CREATE TABLE accounts (
   service INTEGER NOT NULL,
   account_id TEXT NOT NULL,
@@ -270,9 +271,10 @@ CREATE TABLE credits (
 
 -- ------------------------------------------------------------ payments
 
--- A payment is its own double entry: open, it holds amount and fee cap of `account_id`; settled, it takes amount and fee
--- from there and gives the amount to `credited` and the fee to the fees. What is posted is the truth and may exceed what
--- was held: a node that overspends is booked, and an alarm raised.
+-- A payment is its own double entry: open, it holds amount, fee cap and service fee of `account_id`; settled, it takes
+-- amount and fee from there and gives the amount to `credited` and the fee to the fees. What is posted is the truth and
+-- may exceed what was held: a node that overspends is booked, and an alarm raised. The service fee was decided at the
+-- claim: it is an entry of its own, posted with the payment or never.
 -- `holding` says in a column what the state says, because an index that names the state would be rewritten at each
 -- settlement. `steps` names the states it has been in. `charges` is a JSON list of what it reserved of which budget:
 -- [grant, bucket, oldest, amount, limit, used right after, budget]; what it took in the end follows from the state.
@@ -288,6 +290,7 @@ CREATE TABLE payments (
   bolt11 TEXT NOT NULL,
   amount_msat INTEGER NOT NULL CHECK (amount_msat > 0),
   fee_cap_msat INTEGER NOT NULL CHECK (fee_cap_msat >= 0),
+  service_fee_msat INTEGER NOT NULL CHECK (service_fee_msat >= 0),
   created_at INTEGER NOT NULL,
   internal INTEGER NOT NULL CHECK (internal = 0 OR internal = 1),
   amountless INTEGER NOT NULL CHECK (amountless = 0 OR amountless = 1),
@@ -315,6 +318,7 @@ CREATE TABLE payments (
   UNIQUE (service, payment_id),
   CHECK ((bolt11 = '') = (keysend <> '')),
   CHECK (keysend = '' OR NOT amountless),
+  CHECK (service_fee_msat = 0 OR NOT internal AND account_id <> 'owner'),
   CHECK (holding = (state <> 'failed')),
   CHECK ((state = 'settled') = (credited IS NOT NULL)),
   CHECK (state <> 'failed' AND state <> 'resolved' OR evidence <> ''),
@@ -344,8 +348,8 @@ CREATE INDEX payments_by_requestor ON payments (service, requestor, created_at) 
 CREATE TRIGGER payments_are_never_deleted BEFORE DELETE ON payments
 BEGIN SELECT RAISE(ABORT, 'payments are append-only'); END;
 CREATE TRIGGER payments_keep_what_was_claimed
-BEFORE UPDATE OF account_id, grant_id, requestor, payment_hash, node_id, bolt11, keysend, amount_msat, fee_cap_msat, charges,
-  payment_index ON payments
+BEFORE UPDATE OF account_id, grant_id, requestor, payment_hash, node_id, bolt11, keysend, amount_msat, fee_cap_msat, service_fee_msat,
+  charges, payment_index ON payments
 BEGIN SELECT RAISE(ABORT, 'what was claimed never changes'); END;
 CREATE TRIGGER payments_end_once_and_tell_each_step
 BEFORE UPDATE OF state, fee_msat, credited, steps ON payments BEGIN
@@ -359,6 +363,10 @@ CREATE VIEW entries AS
   UNION ALL SELECT service, 'payment ' || payment, credited, amount_msat FROM payments WHERE state = 'settled'
   UNION ALL SELECT service, 'payment ' || payment, '@fees', fee_msat FROM payments
   WHERE state = 'settled' AND fee_msat > 0
+  UNION ALL SELECT service, 'service fee ' || payment, account_id, -service_fee_msat FROM payments
+  WHERE state = 'settled' AND service_fee_msat > 0
+  UNION ALL SELECT service, 'service fee ' || payment, '@service-fees', service_fee_msat FROM payments
+  WHERE state = 'settled' AND service_fee_msat > 0
   UNION ALL SELECT service, 'transfer ' || transfer, debited, -amount_msat FROM transfers
   UNION ALL SELECT service, 'transfer ' || transfer, credited, amount_msat FROM transfers;
 
@@ -488,7 +496,7 @@ CREATE VIEW charges AS
     json_extract(c.value, '$[2]') AS oldest, json_extract(c.value, '$[3]') AS amount_msat,
     json_extract(c.value, '$[4]') AS limit_msat, json_extract(c.value, '$[5]') AS used_msat,
     json_extract(c.value, '$[6]') AS budget_id,
-    CASE p.state WHEN 'settled' THEN p.amount_msat + p.fee_msat WHEN 'failed' THEN 0 WHEN 'resolved' THEN 0
+    CASE p.state WHEN 'settled' THEN p.amount_msat + p.fee_msat + p.service_fee_msat WHEN 'failed' THEN 0 WHEN 'resolved' THEN 0
       ELSE json_extract(c.value, '$[3]') END AS taken_msat
   FROM payments p, json_each(p.charges) c;
 
