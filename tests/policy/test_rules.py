@@ -26,7 +26,17 @@ from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import Capabilities
 from kitestring.base.outcomes import Refused
 from kitestring.base.zones import UTC
-from kitestring.policy.rules import Allow, decide, over_budget, permissions_of, refuse_caller, refuse_invoice
+from kitestring.policy.fees import ServiceFee
+from kitestring.policy.rules import (
+    Allow,
+    decide,
+    insufficient,
+    over_budget,
+    permissions_of,
+    refuse_caller,
+    refuse_invoice,
+    service_fee_of,
+)
 from tests.kit.changed import replace
 
 NOW = 1_760_000_000
@@ -282,3 +292,90 @@ def test_an_invoice_with_less_life_than_is_wanted_counts_as_expired() -> None:
     assert (
         reason(decide(command, GRANT, now=at, network="regtest", zone=UTC, least_left_s=30)) is Reason.EXPIRED_INVOICE
     )
+
+
+# ------------------------------------------------------------ the service's own fee
+
+#: Of 100 sat it takes 2.
+TAKES = ServiceFee(sat(1), 200)
+SHOP = replace(GRANT, account_id="shop")
+
+
+def test_what_leaves_the_service_from_the_account_of_another_pays_the_service() -> None:
+    assert decided(pay(), SHOP, service_fee=TAKES) == Allow((), sat(10), sat(2))
+    key = Keysend("02" + "ab" * 32, "11" * 32)
+    sent = pay(destination=key, payment_hash=sha256(bytes.fromhex(key.preimage)).hexdigest())
+    both = replace(SHOP, methods=frozenset({"pay_keysend"}))
+    assert decided(sent, both, service_fee=TAKES, keysend=True) == Allow((), sat(10), sat(2))
+
+
+def test_the_owners_account_and_what_stays_inside_pay_the_service_nothing() -> None:
+    assert decided(pay(), GRANT, service_fee=TAKES) == Allow((), sat(10))
+    assert decided(pay(), OWNER, service_fee=TAKES) == Allow((), sat(10))
+    assert decided(pay(), SHOP, service_fee=TAKES, internal=True) == Allow((), Msat(0))
+    assert service_fee_of(pay(), None, TAKES) == 0
+
+
+def test_the_cap_of_one_payment_is_on_the_service_fee_too() -> None:
+    assert isinstance(decided(pay(), replace(SHOP, per_payment_msat=sat(112)), service_fee=TAKES), Allow)
+    refused = decided(pay(), replace(SHOP, per_payment_msat=sat(111)), service_fee=TAKES)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.message) == (
+        Reason.OVER_BUDGET,
+        (
+            "one payment may cost at most 111 sat:"
+            " this one is 100 sat and a fee reserve of 10 sat and a service fee of 2 sat"
+        ),
+    )
+
+
+def test_a_budget_has_room_for_the_service_fee_before_it_has_any_for_routing() -> None:
+    def within(limit: Msat) -> Allow | Refused:
+        return decided(pay(), replace(SHOP, budgets=(Budget.daily(limit),)), service_fee=TAKES)
+
+    for limit, cap in ((sat(112), sat(10)), (sat(103), sat(1)), (sat(102), Msat(0))):
+        allowed = within(limit)
+        assert isinstance(allowed, Allow)
+        assert (allowed.fee_cap_msat, allowed.service_fee_msat) == (cap, sat(2))
+        assert [charge.amount_msat for charge in allowed.charges] == [min(limit, sat(112))]
+    refused = within(Msat(101_999))
+    assert isinstance(refused, Refused)
+    assert refused.message == (
+        "this payment, its fee reserve and the service fee of 2 sat are more than the budget of 101.999 sat per day"
+    )
+
+
+@pytest.mark.parametrize(("max_fee", "cap"), [(2_000, 0), (2_500, 500), (12_000, 10_000), (99_000, 10_000)])
+def test_the_fee_that_an_app_allows_is_for_routing_and_service_together(max_fee: int, cap: int) -> None:
+    allowed = decided(pay(max_fee_msat=Msat(max_fee)), SHOP, service_fee=TAKES)
+    assert allowed == Allow((), Msat(cap), sat(2))
+
+
+def test_an_app_that_allows_less_than_the_service_takes_is_told_how_much_that_is() -> None:
+    refused = decided(pay(max_fee_msat=Msat(1_999)), SHOP, service_fee=TAKES)
+    assert refused == Refused(
+        Reason.FEE_LIMIT,
+        "the service fee is 2 sat, which is more than the 1.999 sat of fees that are allowed",
+        {"max_fee_msat": 1_999, "service_fee_msat": 2_000},
+    )
+    assert isinstance(decided(pay(max_fee_msat=Msat(0)), SHOP, service_fee=TAKES, internal=True), Allow)
+
+
+def test_the_refusal_for_want_of_money_names_the_service_fee_where_there_is_one() -> None:
+    assert insufficient(sat(3)) == Refused(Reason.INSUFFICIENT_FUNDS, "", {"remaining_msat": 3_000})
+    assert insufficient(None, sat(2)).message == (
+        "the balance does not cover this payment, its fee reserve and the service fee of 2 sat"
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 10**12), st.integers(0, 10**12), st.integers(0, 10_000), st.integers(0, 1_000))
+def test_what_is_allowed_fits_the_limit_with_both_fees(amount: int, limit: int, floor: int, bps: int) -> None:
+    grant = replace(SHOP, budgets=(Budget.daily(Msat(limit)),))
+    fee = ServiceFee(sat(floor), bps)
+    outcome = decided(pay(amount), grant, service_fee=fee)
+    ours = fee.of(Msat(amount))
+    assert isinstance(outcome, Allow) == (amount + ours <= limit)
+    if isinstance(outcome, Allow):
+        assert outcome.service_fee_msat == ours
+        assert outcome.charges[0].amount_msat == amount + ours + outcome.fee_cap_msat <= limit

@@ -19,7 +19,7 @@ from kitestring.base.commands import DEBITS_WIRE, MIN_HOLD_BLOCKS
 from kitestring.base.enrolments import enrolled_key, is_enrolled
 from kitestring.base.errors import KitestringError
 from kitestring.base.invoices import InvoiceState
-from kitestring.base.money import Msat
+from kitestring.base.money import Msat, sat
 from kitestring.base.node import InvoiceOrder
 from kitestring.base.payments import State
 from kitestring.base.transactions import SaveOffer, SaveSession
@@ -27,6 +27,7 @@ from kitestring.codec import bolt11, pointers
 from kitestring.codec.uri import NwcUri, encode_nwc
 from kitestring.crypto.keys import SecretKey
 from kitestring.engine.hold_pursuit import CANCEL_BEFORE_BLOCKS
+from kitestring.engine.limits import Limits
 from kitestring.nostr import kinds
 from kitestring.nostr.event import encode_event, sign_event
 from tests.kit.app.client import POINTER, App
@@ -289,6 +290,23 @@ async def _is_edited(stage: Stage) -> None:
     stage.pay("next", stage.bill("next"))
     await stage.told("pay")
     await stage.told("next")
+
+
+async def _pays_while_the_fee_is_raised(stage: Stage) -> None:
+    """What is claimed costs what was said then, in whatever life it settles."""
+    stage.pay("pay", stage.bill("bill", Script(settles_after_s=3)))
+
+    async def is_claimed() -> bool:
+        return await stage.service.state(stage.bills["bill"][1]) != ""
+
+    await stage.until(is_claimed, "the payment was never claimed")
+    stage.house.settings["limits"] = Limits(service_floor_msat=sat(50))
+    await stage.told("pay")
+
+
+async def _told_of_the_fee(stage: Stage) -> None:
+    """The app's books agree with its balance."""
+    assert stage.answers("pay")[0]["result"]["fees_paid"] == FEE + TAX
 
 
 async def _transfers(stage: Stage) -> None:
@@ -606,6 +624,10 @@ async def _holds_nothing(stage: Stage) -> None:
 
 
 COST: Final = -AMOUNT - FEE
+#: What the service takes for a payment that leaves it, in the rows that say so.
+TAX: Final = 2_000
+TAXED: Final = Limits(service_floor_msat=Msat(TAX), service_bps=100)
+
 # ---------------------------------------------------------------- offers of apps
 
 _MUG: Final = {"label": "Mug", "price_sats": AMOUNT // 1_000, "payer_data": []}
@@ -677,6 +699,39 @@ FLOWS: Final = (
     ),
     Flow("pay out, hangs", _pays(Script(settles_after_s=LONG_S)), {"purse": COST}, {"pay": "ok"}, ("bill",)),
     Flow("pay out, joined", _joins, {"purse": COST}, {"pay": "ok", "join": "ok"}, ("bill",)),
+    Flow(
+        "pay out, with a service fee",
+        _pays(Script(settles_after_s=1)), {"purse": COST - TAX}, {"pay": "ok"}, ("bill",),
+        check=_told_of_the_fee, limits=TAXED, earned=TAX,
+    ),
+    Flow(
+        "pay out, with a service fee, fails", _pays(Script(settles_after_s=1, fails="no_route")), {},
+        {"pay": "PAYMENT_FAILED"}, limits=TAXED,
+    ),
+    Flow(
+        "pay out, with a service fee, answer lost", _pays(Script(settles_after_s=2, answers=["lost"])),
+        {"purse": COST - TAX}, {"pay": "ok"}, ("bill",), check=_told_of_the_fee, limits=TAXED, earned=TAX,
+    ),
+    Flow(
+        "pay out, service fee raised", _pays_while_the_fee_is_raised, {"purse": COST - TAX}, {"pay": "ok"}, ("bill",),
+        check=_told_of_the_fee, limits=TAXED, earned=TAX,
+    ),
+    Flow(
+        "pay inside, with a service fee outside", _pays_inside, {"purse": -AMOUNT, "shop": AMOUNT},
+        {"sell": "ok", "pay": "ok"}, limits=TAXED,
+    ),
+    Flow(
+        "several keysends, with a service fee", _sends_several, {"purse": 2 * (COST - TAX) - AMOUNT}, {},
+        ("one", "two"), check=_told_of_each_key, limits=TAXED, earned=2 * TAX,
+    ),
+    Flow(
+        "debit, with a service fee", _debits, {"purse": COST - TAX}, {"debit": "ok"}, ("bill",), _has_till,
+        limits=TAXED, earned=TAX,
+    ),
+    Flow(
+        "resolve, with a service fee", _resolves, {"purse": COST - TAX}, {"pay": "INTERNAL"}, ("bill",), limits=TAXED,
+        earned=TAX,
+    ),
     Flow("keysend", _sends(Script(settles_after_s=1)), {"purse": COST}, {"send": "ok"}, ("key",)),
     Flow("keysend, fails", _sends(Script(settles_after_s=1, fails="no_route")), {}, {"send": "PAYMENT_FAILED"}),
     Flow(

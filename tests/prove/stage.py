@@ -13,6 +13,7 @@ from typing import Any
 from kitestring.app.home.config import NwcSettings
 from kitestring.base.errors import KitestringError
 from kitestring.codec import bolt11
+from kitestring.engine.limits import Limits
 from kitestring.nostr.event import Event
 from kitestring.policy.enrolling import EnrollTerms
 from tests.kit.app import hearing
@@ -163,7 +164,8 @@ async def _nothing(_: Stage) -> None:
 class Flow:
     """One row of the table. ``play`` is begun again after each kill and ends when everything is told. ``moved`` is
     what the accounts have gained, ``told`` the code of each request's answer ("ok" where there is no error), ``paid``
-    and ``left`` the bills and keys that the node has paid for good, each once, and those that it must not."""
+    and ``left`` the bills and keys that the node has paid for good, each once, and those that it must not. ``earned``
+    is what the service has taken in fees of its own, which are set in ``limits``."""
 
     name: str
     play: Play
@@ -173,6 +175,8 @@ class Flow:
     prepare: Play = _nothing
     check: Play = _nothing
     open_payments: int = 0
+    limits: Limits = field(default_factory=Limits)
+    earned: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ async def run(
 
     Raises AssertionError, with the flow and the points in it, where anything is not as the row says.
     """
-    stage = Stage(_house(root))
+    stage = Stage(_house(root, flow.limits))
     if plant is not None:
         plant(stage.house)
     labels: list[str] = []
@@ -218,7 +222,7 @@ async def run(
 
 async def points(flow: Flow, root: Path) -> list[str]:
     """The labels of all points that the flow crosses when nobody kills it."""
-    stage = Stage(_house(root))
+    stage = Stage(_house(root, flow.limits))
     async with stage.house.service() as stage.service:
         await _prepare(stage)
         await flow.prepare(stage)
@@ -227,10 +231,10 @@ async def points(flow: Flow, root: Path) -> list[str]:
     return crossings.labels
 
 
-def _house(root: Path) -> House:
+def _house(root: Path, limits: Limits) -> House:
     """Everything that is off by itself is on."""
     terms = EnrollTerms("open", WORK_BITS)
-    return House(root, nwc=NwcSettings(legacy_methods=True), connection_requests=True, enroll=terms)
+    return House(root, nwc=NwcSettings(legacy_methods=True), connection_requests=True, enroll=terms, limits=limits)
 
 
 async def _prepare(stage: Stage) -> None:
@@ -279,6 +283,7 @@ async def _check(stage: Stage, flow: Flow) -> None:
     for account in ("purse", "shop"):
         expected = {"purse": FUNDED, "shop": 0}[account] + flow.moved.get(account, 0)
         assert await stage.service.available(account) == expected, (account, expected)
+    assert (await store.totals()).service_fees_msat == flow.earned
     assert len(await store.open_payments()) == flow.open_payments
     assert await store.running_requests() == []
     _notes(stage, await store.events(0, 1_000))

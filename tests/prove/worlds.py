@@ -27,6 +27,7 @@ from kitestring.base.money import Msat
 from kitestring.codec import bolt11
 from kitestring.engine.absence import YOUNG_S
 from kitestring.engine.answers import part_id
+from kitestring.engine.limits import Limits
 from kitestring.engine.node import ANSWER_LIMIT_S
 from kitestring.nostr.event import Event
 from tests.kit.app import hearing
@@ -54,6 +55,8 @@ INVOICES: Final = 3
 HOLDS: Final = 4
 #: Seconds between two blocks: what nobody decides about goes back before the end.
 BLOCK_S: Final = 8
+#: In every third world the service takes a fee of its own.
+TAXED: Final = Limits(service_floor_msat=Msat(1_000), service_bps=50)
 LIVES: Final = 4
 LIFE_S: Final = 90.0
 #: Virtual seconds of fair weather: beyond every time limit.
@@ -104,7 +107,9 @@ class World:
     def __init__(self, root: Path, seed: int, without: frozenset[str] = frozenset()) -> None:
         self.chance = random.Random(seed)
         self.seed = seed
-        self.house = House(root, rates=RequestRates(10_000, 10_000), nwc=NwcSettings(legacy_methods=True))
+        limits = TAXED if seed % 3 == 0 else Limits()
+        rates, nwc = RequestRates(10_000, 10_000), NwcSettings(legacy_methods=True)
+        self.house = House(root, rates=rates, nwc=nwc, limits=limits)
         number = self.chance.choice((0, 1, 1, 2))
         drawn = self.chance.sample(sorted(HAZARDS), number)
         self.hazards = [name for name in drawn if name not in without]

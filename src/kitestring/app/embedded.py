@@ -100,12 +100,14 @@ class SessionCode:
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
     """The end of a session: ``used``, and then ``amount`` and ``fee`` have left this service; ``expired``, and nobody
-    can use it any more; or ``closed``, by an operator who has decided about its payment without a proof."""
+    can use it any more; or ``closed``, by an operator who has decided about its payment without a proof. With ``used``
+    ``service_fee`` is what this service has taken itself beside them."""
 
     state: Literal["used", "expired", "closed"]
     amount: Msat | None = None
     fee: Msat | None = None
     payment_hash: str | None = None
+    service_fee: Msat | None = None
 
 
 class Service:
@@ -445,5 +447,6 @@ def _session(pointer_id: str, row: Result) -> SessionCode:
 
 
 def _end(row: Result) -> SessionEnd:
-    amount, fee = (None if row[name] is None else Msat(row[name]) for name in ("amount_msat", "fee_msat"))
-    return SessionEnd(row["state"], amount, fee, row["payment_hash"])
+    names = ("amount_msat", "fee_msat", "service_fee_msat")
+    amount, fee, ours = (None if row[name] is None else Msat(row[name]) for name in names)
+    return SessionEnd(row["state"], amount, fee, row["payment_hash"], ours)

@@ -73,6 +73,16 @@ def whole(unit: str, least: int = 0, most: int = MAX_WHOLE) -> ValueKind[int]:
     return ValueKind(f"a whole number {span}", check, _parse_whole, unit=unit)
 
 
+def sats(most: int = MAX_SATS) -> ValueKind[Msat]:
+    """Whole sats from 0 to ``most``: written in sats, held in msat."""
+    expected = "a whole number of sats" + ("" if most == MAX_SATS else f" from 0 to {most}")
+
+    def check(value: object) -> Msat | None:
+        return sat(value) if _is_whole(value, 0, most) else None
+
+    return ValueKind(expected, check, _parse_whole, Msat.sats_down, unit="sat")
+
+
 def choice(*names: str) -> ValueKind[str]:
     """One of ``names``."""
     return ValueKind(
@@ -107,14 +117,9 @@ def _parse_switch(text: str) -> object:
     return {"true": True, "false": False}.get(text.strip().lower(), text)
 
 
-def _sats(value: object) -> Msat | None:
-    return sat(value) if _is_whole(value, 0, MAX_SATS) else None
-
-
 TEXT: Final = ValueKind("a text", lambda value: value if isinstance(value, str) else None)
 TEXTS: Final = list_of(TEXT, "a list of texts")
 SWITCH: Final = ValueKind("true or false", lambda value: value if isinstance(value, bool) else None, _parse_switch)
-#: Written in sats, held in msat.
-SATS: Final = ValueKind("a whole number of sats", _sats, _parse_whole, Msat.sats_down, unit="sat")
+SATS: Final = sats()
 PORT: Final = whole("TCP port", 0, 65_535)
 NOSTR_KINDS: Final = list_of(whole("event kind", 0, 65_535), "a list of event kinds (whole numbers from 0 to 65535)")

@@ -52,6 +52,7 @@ def new_payment(
         destination=command.destination,
         amount_msat=command.amount_msat,
         fee_cap_msat=allow.fee_cap_msat,
+        service_fee_msat=allow.service_fee_msat,
         created_at=now,
         send_until=min(filter(None, ends)),
         state=State.RESERVED if own is not None else State.DISPATCHED,

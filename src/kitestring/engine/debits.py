@@ -8,7 +8,7 @@ from typing import Final, assert_never
 import msgspec
 
 from kitestring.base.approvals import Token
-from kitestring.base.commands import DEBITS_WIRE, Debit, PayInvoice
+from kitestring.base.commands import DEBITS_WIRE, OWNER_ACCOUNT, Debit, PayInvoice
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.money import MSAT_PER_SAT, ZERO, Msat
@@ -139,20 +139,26 @@ class Debits:
         return msgspec.structs.replace(refused, details=details)
 
     async def _room(self, grant: Grant) -> Msat:
-        """The rest of the tightest budget: as much can be taken, because a fee reserve is lowered to fit."""
+        """The most that can be taken of the tightest budget: its rest without the service's fee, for a fee reserve is
+        lowered to fit."""
         now, zone, store = self._context.clock.now(), self._context.zone, self._context.store
         left = [
             budget.limit_msat
             - await store.budget_used(grant.grant_id, oldest(budget, now, zone), budget.budget_id, now=now)
             for budget in await as_shown(self._context.rates, grant)
         ]
-        return min(left, default=ZERO)
+        return self._amount_within(min(left, default=ZERO), grant)
+
+    def _amount_within(self, room: Msat, grant: Grant) -> Msat:
+        """An amount that fits with what the service takes for it."""
+        return room if grant.account_id == OWNER_ACCOUNT else self._context.limits.service_fee.amount_within(room)
 
     def _most(self, grant: Grant) -> Msat:
-        """The largest payment that the cap on one leaves room for with its fee."""
+        """The largest payment that the cap on one leaves room for with its fees."""
         most, limits = grant.per_payment_msat or ZERO, self._context.limits
         fee = grant.fee_cap_msat
-        return most - (default_fee_cap(most, limits.fee_ppm, limits.fee_min_msat) if fee is None else fee)
+        reserve = default_fee_cap(most, limits.fee_ppm, limits.fee_min_msat) if fee is None else fee
+        return self._amount_within(most - reserve, grant)
 
     # ------------------------------------------------------------ ask
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kitestring.base.money import Msat
-from kitestring.base.setting import SATS, setting, whole
-from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM
+from kitestring.base.money import ZERO, Msat
+from kitestring.base.setting import SATS, sats, setting, whole
+from kitestring.policy.fees import (
+    DEFAULT_FEE_MIN_MSAT,
+    DEFAULT_FEE_PPM,
+    MAX_SERVICE_BPS,
+    MAX_SERVICE_FLOOR_MSAT,
+    ServiceFee,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,19 @@ class Limits:
         DEFAULT_FEE_MIN_MSAT,
         "The routing fee that is allowed even where fees.cap_ppm gives less.",
     )
+    service_floor_msat: Msat = setting(
+        "fees.service_floor_sat",
+        sats(MAX_SERVICE_FLOOR_MSAT.sats_down()),
+        ZERO,
+        "What the service takes at least for a payment that leaves it from an account other than the owner's. It is"
+        " taken only if the payment settles, and is the owner's. 0: no floor.",
+    )
+    service_bps: int = setting(
+        "fees.service_bps",
+        whole("hundredths of a percent", most=MAX_SERVICE_BPS),
+        0,
+        "The same as a share of the amount, rounded up to whole sats; the larger of both is taken. 0: none.",
+    )
     send_within_s: int = setting(
         "payments.send_within_s",
         whole("seconds", least=1, most=86_400),
@@ -67,3 +86,8 @@ class Limits:
     )
     pay_timeout_s: int = 60
     view_age_s: float = 30.0
+
+    @property
+    def service_fee(self) -> ServiceFee:
+        """The fee of the service for a payment that leaves it."""
+        return ServiceFee(self.service_floor_msat, self.service_bps)

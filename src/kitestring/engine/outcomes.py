@@ -25,7 +25,10 @@ def paid(payment: Payment) -> Paid:
 
 
 def _paid(payment: Payment, preimage: str, fee_msat: Msat) -> Paid:
-    return Paid(payment.payment_hash, preimage, payment.amount_msat, fee_msat, payment.internal, payment.created_at)
+    return Paid(
+        payment.payment_hash, preimage, payment.amount_msat, fee_msat, payment.internal, payment.created_at,
+        payment.service_fee_msat,
+    )  # fmt: skip
 
 
 def outcome_for(payment: Payment, truth: Settled | Failed, request: Request) -> Outcome:

@@ -42,7 +42,7 @@ from kitestring.engine.patience import Patience
 from kitestring.engine.pursuit import Looking, Moving, Phase, Pursuit, Sending, Stored, answer_late
 from kitestring.engine.rated import at_rates
 from kitestring.engine.shares import ShareTable, full
-from kitestring.policy.rules import Allow, decide, over_budget, refuse_caller
+from kitestring.policy.rules import Allow, decide, insufficient, over_budget, refuse_caller, service_fee_of
 
 #: A balance younger than this is not asked again after "insufficient funds".
 FRESH_VIEW_S: Final = 1.0
@@ -162,7 +162,7 @@ class Payments:
             self._begin(claim.payment, waiting, self._first(claim.payment, order.incoming.sent_at))
             return None
         if isinstance(answer, Denied):
-            return _refusal(answer, grant, now, self._context.zone)
+            return _refusal(answer, grant, now, self._context.zone, claim.payment.service_fee_msat)
         if isinstance(answer, Joined | AlreadyPaid):
             return Refused(Reason.INVOICE_TAKEN, "this invoice is being paid already, or was paid")
         return Refused(Reason.BUSY, "something has changed since it was looked at: look again")
@@ -186,11 +186,12 @@ class Payments:
                 return answer
             elif answer.reason is Reason.INSUFFICIENT_FUNDS and view_age_s > FRESH_VIEW_S:
                 view_age_s = FRESH_VIEW_S
-            elif asked.fee_at_most is None and _fits_without_reserve(answer, asked.command):
+            elif asked.fee_at_most is None and (left := self._left_for_routing(answer, asked.command, rated)) >= 0:
                 # It may find no route for that, but what the budget has left is not out of reach.
-                asked.fee_at_most = (answer.remaining_msat or ZERO) - asked.command.amount_msat
+                asked.fee_at_most = left
             else:
-                return _refusal(answer, rated, self._context.clock.now(), self._context.zone)
+                taken = self._service_fee(asked.command, rated)
+                return _refusal(answer, rated, self._context.clock.now(), self._context.zone, taken)
         return Refused(Reason.BUSY, "the connection keeps changing; try again")
 
     async def _rated(self, asked: _Asked, grant: Grant) -> Grant:
@@ -258,8 +259,20 @@ class Payments:
             fee_ppm=limits.fee_ppm,
             fee_min_msat=limits.fee_min_msat,
             fee_at_most=asked.fee_at_most,
+            service_fee=limits.service_fee,
             least_left_s=asked.order.least_left_s,
         )
+
+    def _service_fee(self, command: PayInvoice, grant: Grant) -> Msat:
+        """The fee of the service for it, if it leaves the service."""
+        return service_fee_of(command, grant, self._context.limits.service_fee)
+
+    def _left_for_routing(self, denied: Denied, command: PayInvoice, grant: Grant) -> Msat:
+        """The rest of a budget beside the amount and the service's fee; below 0 where it does not cover these, or
+        where it is not a budget that has refused."""
+        if denied.reason is not Reason.OVER_BUDGET or denied.remaining_msat is None:
+            return Msat(-1)
+        return denied.remaining_msat - command.amount_msat - self._service_fee(command, grant)
 
     async def _known_or(self, asked: _Asked, grant: Grant, refusal: Refused) -> Decided:
         """Look for an earlier answer before refusing (completed → active → expiry → validity): a payment that this
@@ -385,14 +398,11 @@ def _is_of(payment: Payment, grant: Grant, requestor: str) -> bool:
     return (payment.grant_id, payment.requestor) == (grant.grant_id, "")
 
 
-def _fits_without_reserve(denied: Denied, command: PayInvoice) -> bool:
-    left = denied.remaining_msat
-    return denied.reason is Reason.OVER_BUDGET and left is not None and left >= command.amount_msat
-
-
-def _refusal(denied: Denied, grant: Grant, now: int, zone: Zone) -> Refused:
+def _refusal(denied: Denied, grant: Grant, now: int, zone: Zone, service_fee: Msat) -> Refused:
     if denied.reason is Reason.OVER_BUDGET:
-        return over_budget(grant, now, zone, denied.remaining_msat, denied.budget_id)
+        return over_budget(grant, now, zone, denied.remaining_msat, denied.budget_id, service_fee)
+    if denied.reason is Reason.INSUFFICIENT_FUNDS:
+        return insufficient(denied.remaining_msat, service_fee)
     if denied.reason is Reason.RATE_LIMITED:
         return full("too many payments of this connection are under way: wait until one has ended", now)
     details = {} if denied.remaining_msat is None else {"remaining_msat": int(denied.remaining_msat)}

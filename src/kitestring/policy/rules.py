@@ -10,6 +10,7 @@ import msgspec
 from kitestring.base.budgets import Budget, per_period
 from kitestring.base.commands import (
     MAX_HOLD_BLOCKS,
+    OWNER_ACCOUNT,
     OWNER_WIRE,
     AnyCommand,
     CallMethod,
@@ -30,7 +31,13 @@ from kitestring.base.zones import Zone
 from kitestring.policy.access import refuse_right
 from kitestring.policy.budget import charges, renews_at
 from kitestring.policy.calendar import time_text
-from kitestring.policy.fees import DEFAULT_FEE_MIN_MSAT, DEFAULT_FEE_PPM, default_fee_cap
+from kitestring.policy.fees import (
+    DEFAULT_FEE_MIN_MSAT,
+    DEFAULT_FEE_PPM,
+    NO_SERVICE_FEE,
+    ServiceFee,
+    default_fee_cap,
+)
 
 #: The name for a payment without an invoice.
 KEYSEND: Final = "pay_keysend"
@@ -46,10 +53,12 @@ def permissions_of(command: AnyCommand) -> tuple[str, ...]:
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
-    """Permission: the charges to budgets, and the routing fee to reserve with the amount (the charges include it)."""
+    """Permission: the charges to budgets, and the routing fee and the service's own fee to reserve with the amount (the
+    charges include both)."""
 
     charges: tuple[Charge, ...]
     fee_cap_msat: Msat
+    service_fee_msat: Msat = ZERO
 
 
 def decide(
@@ -64,6 +73,7 @@ def decide(
     fee_ppm: int = DEFAULT_FEE_PPM,
     fee_min_msat: int = DEFAULT_FEE_MIN_MSAT,
     fee_at_most: Msat | None = None,
+    service_fee: ServiceFee = NO_SERVICE_FEE,
     least_left_s: int = 0,
 ) -> Allow | Refused:
     """Decide about one payment: caller, invoice, per-payment cap, budget. ``now`` in Unix seconds; budgets renew by the
@@ -71,7 +81,7 @@ def decide(
 
     A fee reserve that a budget has no room for is lowered to what there is: the payment may then find no route, but
     what is left can be spent. ``fee_at_most`` is that room, where the ledger has told it. An invoice with less life
-    than ``least_left_s`` counts as expired.
+    than ``least_left_s`` counts as expired. ``service_fee`` is never lowered: what has no room for it is refused.
 
     ``network`` is the service's; ``keysend`` says that the backend can do it; ``internal`` says that the invoice, or
     the key, is our own, so that there is no routing fee. A payment that is known already must be looked up by the
@@ -82,20 +92,23 @@ def decide(
     )
     if refused is not None or grant is None:
         return refused or _no_grant()
-    fee_cap = ZERO if internal else fee_cap_of(command, grant, fee_ppm, fee_min_msat)
-    limit = grant.per_payment_msat
-    if limit is not None and command.amount_msat + fee_cap > limit:
-        return _over_payment_limit(command.amount_msat, fee_cap, limit)
+    ours = ZERO if internal else service_fee_of(command, grant, service_fee)
+    if command.max_fee_msat is not None and ours > command.max_fee_msat:
+        return _over_max_fee(ours, command.max_fee_msat)
+    fee_cap = ZERO if internal else fee_cap_of(command, grant, fee_ppm, fee_min_msat, ours)
+    limit, least = grant.per_payment_msat, command.amount_msat + ours
+    if limit is not None and least + fee_cap > limit:
+        return _over_payment_limit(command.amount_msat, fee_cap, ours, limit)
     if fee_at_most is not None:
         fee_cap = min(fee_cap, fee_at_most)
     for budget in grant.budgets:
-        fee_cap = min(fee_cap, budget.limit_msat - command.amount_msat)
+        fee_cap = min(fee_cap, budget.limit_msat - least)
     fee_cap = max(ZERO, fee_cap)
-    charged = charges(grant, command.amount_msat + fee_cap, now, zone)
+    charged = charges(grant, least + fee_cap, now, zone)
     for one in charged:
         if one.amount_msat > one.limit_msat:
-            return over_budget(grant, now, zone, budget_id=one.budget_id)
-    return Allow(charged, fee_cap)
+            return over_budget(grant, now, zone, budget_id=one.budget_id, service_fee_msat=ours)
+    return Allow(charged, fee_cap, ours)
 
 
 def refuse_caller(grant: Grant | None, now: int, command: AnyCommand) -> Refused | None:
@@ -146,11 +159,16 @@ def _refuse_hold(command: MakeHoldInvoice, capabilities: Capabilities) -> Refuse
 
 
 def fee_cap_of(
-    command: PayInvoice, grant: Grant | None, fee_ppm: int = DEFAULT_FEE_PPM, fee_min_msat: int = DEFAULT_FEE_MIN_MSAT
+    command: PayInvoice,
+    grant: Grant | None,
+    fee_ppm: int = DEFAULT_FEE_PPM,
+    fee_min_msat: int = DEFAULT_FEE_MIN_MSAT,
+    service_fee_msat: Msat = ZERO,
 ) -> Msat:
     """The routing fee to allow and reserve: the cap of the grant, else of the service. A caller may ask for less, and
-    only the owner for more."""
-    cap, asked = None if grant is None else grant.fee_cap_msat, command.max_fee_msat
+    only the owner for more. What a caller allows is for all fees together, that of the service among them."""
+    cap = None if grant is None else grant.fee_cap_msat
+    asked = None if command.max_fee_msat is None else command.max_fee_msat - service_fee_msat
     if cap is None:
         cap = default_fee_cap(command.amount_msat, fee_ppm, fee_min_msat)
     if asked is None:
@@ -158,8 +176,18 @@ def fee_cap_of(
     return asked if grant is not None and grant.wire == OWNER_WIRE else min(asked, cap)
 
 
+def service_fee_of(command: PayInvoice, grant: Grant | None, fee: ServiceFee) -> Msat:
+    """The fee of the service for a payment of this grant that leaves it: none from the owner's own account."""
+    return ZERO if grant is None or grant.account_id == OWNER_ACCOUNT else fee.of(command.amount_msat)
+
+
 def over_budget(
-    grant: Grant, now: int, zone: Zone, remaining_msat: Msat | None = None, budget_id: int | None = None
+    grant: Grant,
+    now: int,
+    zone: Zone,
+    remaining_msat: Msat | None = None,
+    budget_id: int | None = None,
+    service_fee_msat: Msat = ZERO,
 ) -> Refused:
     """The refusal of a payment that a budget does not cover; ``remaining_msat`` where the ledger has told it."""
     budget = _budget(grant, budget_id)
@@ -170,13 +198,29 @@ def over_budget(
     if renews is not None:
         details["renews_at"] = renews
     whole = f"the budget of {_limit(budget)} {per_period(budget.period, budget.length_s)}"
+    payment = with_fees("this payment", service_fee_msat)
     if remaining_msat is None:
-        return Refused(Reason.OVER_BUDGET, f"this payment and its fee reserve are more than {whole}", details)
+        return Refused(Reason.OVER_BUDGET, f"{payment} are more than {whole}", details)
     details["remaining_msat"] = int(remaining_msat)
-    text = f"{whole} does not cover this payment and its fee reserve: {_sats(remaining_msat)} left"
+    text = f"{whole} does not cover {payment}: {_sats(remaining_msat)} left"
     if renews is not None:
         text += f", renews {time_text(renews, zone)}"
     return Refused(Reason.OVER_BUDGET, text, details)
+
+
+def insufficient(remaining_msat: Msat | None, service_fee_msat: Msat = ZERO) -> Refused:
+    """The refusal of a payment that an account does not cover, with the reason's own words where there is no more to
+    say. What the account has is in the details, and no wire shows it."""
+    details = {} if remaining_msat is None else {"remaining_msat": int(remaining_msat)}
+    text = f"the balance does not cover {with_fees('this payment', service_fee_msat)}" if service_fee_msat else ""
+    return Refused(Reason.INSUFFICIENT_FUNDS, text, details)
+
+
+def with_fees(payment: str, service_fee_msat: Msat) -> str:
+    """A payment in words, with what it may cost beside its amount."""
+    if not service_fee_msat:
+        return f"{payment} and its fee reserve"
+    return f"{payment}, its fee reserve and the service fee of {_sats(service_fee_msat)}"
 
 
 def _limit(budget: Budget) -> str:
@@ -188,11 +232,16 @@ def _budget(grant: Grant, budget_id: int | None) -> Budget | None:
     return next((one for one in grant.budgets if budget_id is None or one.budget_id == budget_id), None)
 
 
-def _over_payment_limit(amount: Msat, fee_cap: Msat, limit: Msat) -> Refused:
+def _over_payment_limit(amount: Msat, fee_cap: Msat, service_fee: Msat, limit: Msat) -> Refused:
+    fees = ((fee_cap, "a fee reserve"), (service_fee, "a service fee"))
     text = f"one payment may cost at most {_sats(limit)}: this one is {_sats(amount)}"
-    if fee_cap:
-        text += f" and a fee reserve of {_sats(fee_cap)}"
+    text += "".join(f" and {what} of {_sats(fee)}" for fee, what in fees if fee)
     return Refused(Reason.OVER_BUDGET, text, {"per_payment_msat": int(limit)})
+
+
+def _over_max_fee(service_fee: Msat, max_fee: Msat) -> Refused:
+    text = f"the service fee is {_sats(service_fee)}, which is more than the {_sats(max_fee)} of fees that are allowed"
+    return Refused(Reason.FEE_LIMIT, text, {"max_fee_msat": int(max_fee), "service_fee_msat": int(service_fee)})
 
 
 def _sats(amount: Msat) -> str:

@@ -56,6 +56,7 @@ def test_a_key_that_was_paid_before_is_known() -> None:
     ("changes", "words"),
     [
         ({}, "50 sat, once; at most 60 sat with the fee"),
+        ({"service_fee_msat": 2_000}, "50 sat, once; at most 62 sat with the fees"),
         (
             {"amount_msat": None, "kind": "budget", "budget": DAY},
             "a budget: 500 sat per day, without asking again",

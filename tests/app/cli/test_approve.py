@@ -42,6 +42,11 @@ def test_one_word_is_given_at_a_time(words: tuple[str, ...]) -> None:
     ("changes", "code", "words"),
     [
         ({}, 0, "paid 50 sat, fee 1 sat, as npub10xlxvlh…pkge6d has asked"),
+        (
+            {"service_fee_msat": 2_000},
+            0,
+            "paid 50 sat, fee 1 sat and service fee 2 sat, as npub10xlxvlh…pkge6d has asked",
+        ),
         ({"outcome": "not_paid", "why": "no route"}, 3, "not paid: no route; the node has proven that nothing left it"),
         ({"outcome": "open"}, 7, "approved, and still under way; `kitestring transactions --unpaid` shows how it ends"),
     ],

@@ -26,6 +26,10 @@ NOTHING: dict[str, Any] = {"transactions": []}
         ({"state": "pending"}, ("in", "+21 sat", "", "pending", "owner", "tea")),
         ({"state": "expired"}, ("in", "+21 sat", "", "expired", "owner", "tea")),
         ({"type": "outgoing", "fee_msat": 5}, ("out", "-21 sat", "0.005 sat", "paid", "owner", "tea")),
+        (
+            {"type": "outgoing", "fee_msat": 5, "service_fee_msat": 2_000},
+            ("out", "-21 sat", "2.005 sat", "paid", "owner", "tea"),
+        ),
         ({"type": "outgoing", "state": "failed"}, ("out", "-21 sat", "0 sat", "failed", "owner", "tea")),
         ({"description": "x" * 60}, ("in", "+21 sat", "", "received", "owner", "x" * 48)),
     ],

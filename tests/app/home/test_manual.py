@@ -40,6 +40,8 @@ _SPECIAL: Final[dict[str, st.SearchStrategy[Any]]] = {
     "rates.urls": st.lists(
         st.sampled_from(["https://a.example/{currency}#/a~1b/*", "http://127.0.0.1:8080/{CURRENCY}"]), unique=True
     ).map(tuple),
+    "fees.service_floor_sat": st.integers(0, 10_000).map(sat),
+    "fees.service_bps": st.integers(0, 1_000),
     "beacon.name": _LINE,
     "beacon.description": _LINE,
     "beacon.avatar_url": st.sampled_from(["", "https://shop.example/a.png"]),

@@ -119,7 +119,7 @@ async def test_the_beginning_of_an_id_that_was_superseded_decides_nothing_about_
 async def test_a_payment_is_made_once_and_the_owner_is_told_of_its_end(office: Office) -> None:
     question, (_, payment_hash) = await ask(office)
     done = await office.run("approve", id=question[:8], verdict="once")
-    assert (done["outcome"], done["fee_msat"], done["why"]) == ("paid", 0, "")
+    assert (done["outcome"], done["fee_msat"], done["service_fee_msat"], done["why"]) == ("paid", 0, 0, "")
     assert (done["id"], done["state"], done["decided_by"]) == (question, "approved", "owner")
     assert done["decided_at"] == office.desk.clock.now()
     assert await office.rig.state(payment_hash) == "settled"

@@ -228,7 +228,7 @@ async def test_what_became_of_a_session_is_shown_without_its_word(office: Office
     shown = await office.run("debit_sessions", pointer="till")
     used, over = sorted(shown["sessions"], key=lambda row: row["expires_at"])
     assert (used["session"], used["state"], used["payment_hash"]) == (first["session"], "used", invoice[1])
-    assert (used["amount_msat"], used["fee_msat"]) == (AMOUNT, 1_000)
+    assert (used["amount_msat"], used["fee_msat"], used["service_fee_msat"]) == (AMOUNT, 1_000, 0)
     assert (over["session"], over["state"], over["amount_msat"]) == (other["session"], "expired", None)
     assert shown["pointer_id"] == pointer_id
     assert k1 not in str(shown)

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from kitestring.app.home.beacon import BeaconSettings
-from kitestring.app.service.beacon import AGAIN_S, BeaconFacts, BeaconPublisher, clink_kinds
+from kitestring.app.service.beacon import AGAIN_S, BeaconFacts, BeaconPublisher, clink_kinds, told_fees
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.base.money import sat
 from kitestring.codec.beacon import BeaconFees
 from kitestring.crypto.keys import SecretKey
+from kitestring.engine.limits import Limits
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag, verify_event
 from kitestring.wire.beacon import SERVICE_D, read_beacon
@@ -247,3 +249,24 @@ async def test_a_service_without_the_setting_publishes_no_beacon(tmp_path: Path)
     async with house.service():
         await asyncio.sleep(600)
     assert beacons(house) == []
+
+
+@virtual
+async def test_a_service_says_the_fees_that_it_takes(tmp_path: Path) -> None:
+    house = House(tmp_path, beacon=ON, limits=Limits(service_floor_msat=sat(2), service_bps=50))
+    async with house.service():
+        await asyncio.sleep(5)
+    assert read_beacon(beacons(house)[0]).content.fees == BeaconFees(2, 50)
+
+
+@pytest.mark.parametrize(
+    ("limits", "fees"),
+    [
+        (Limits(), None),
+        (Limits(service_floor_msat=sat(2)), BeaconFees(2, 0)),
+        (Limits(service_bps=50), BeaconFees(0, 50)),
+        (Limits(service_floor_msat=sat(2), service_bps=50), BeaconFees(2, 50)),
+    ],
+)
+def test_the_fees_are_told_as_they_are_taken_and_only_where_any_are(limits: Limits, fees: BeaconFees | None) -> None:
+    assert told_fees(limits.service_fee) == fees

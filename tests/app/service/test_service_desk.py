@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kitestring.app.home.config import Config
+from kitestring.app.owner.offline import LedgerDesk
 from kitestring.base.approvals import ApprovalState, OwnersWord, Ruling
 from kitestring.base.budgets import Budget
 from kitestring.base.commands import MakeInvoice, PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Grant
-from kitestring.base.money import Msat
+from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Invoiced, Paid, Refused
 from kitestring.base.payments import State
 from kitestring.base.records import Payment
 from kitestring.base.transactions import SaveGrant
+from kitestring.engine.limits import Limits
 from tests.kit.app.desk import real_desk
+from tests.kit.changed import replace
 from tests.kit.clock import virtual
 from tests.kit.engine.node import Script
 from tests.kit.engine.rig import Life, Rig
@@ -137,3 +143,15 @@ async def test_the_most_that_routing_costs_is_that_of_the_settings_unless_the_gr
         limits = opened.config.limits
         assert opened.fee_cap(command, None) == limits.fee_min_msat
         assert opened.fee_cap(command, Grant(grant_id="g", name="g", wire="debits", fee_cap_msat=Msat(7))) == Msat(7)
+
+
+@virtual
+async def test_the_fee_of_the_service_is_shown_the_same_with_and_without_a_running_service(life: Life) -> None:
+    shop = Grant(grant_id="g", name="g", wire="debits", account_id="shop")
+    async with life.service(start=False) as rig:
+        opened, command = real_desk(rig), order(rig)
+        opened = dataclasses.replace(opened, config=Config(Path("/nowhere"), limits=Limits(service_floor_msat=sat(7))))
+        offline = LedgerDesk(opened.config, opened.service_id, rig.store, ())
+        for desk in (opened, offline):
+            assert desk.service_fee(command, shop) == sat(7)
+            assert desk.service_fee(command, None) == desk.service_fee(command, replace(shop, account_id="owner")) == 0

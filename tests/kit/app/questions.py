@@ -19,12 +19,12 @@ QUESTION: Final[dict[str, Any]] = {
     "max_fee_msat": 10_000, "budget": None, "grant": None, "description": "order 17", "invoice_description": "beans",
     "payment_hash": "cd" * 32, "connection": None, "manage": None,
     "dealings": {"payments": 0, "cost_msat": 0, "last_at": None},
-    "state": "open", "decided_at": None, "decided_by": "", "decision": "",
+    "state": "open", "decided_at": None, "decided_by": "", "decision": "", "service_fee_msat": 0,
 }  # fmt: skip
 #: A question of an app for a connection.
 APP: Final[dict[str, Any]] = {
     **QUESTION, "kind": "connection", "wire": "nwc", "pointer_id": "", "pointer": "", "amount_msat": None,
-    "max_fee_msat": None, "payment_hash": "", "description": "", "invoice_description": "",
+    "max_fee_msat": None, "service_fee_msat": None, "payment_hash": "", "description": "", "invoice_description": "",
     "connection": {
         "name": "Zap App", "methods": ["pay_invoice"], "optional_methods": ["get_balance"],
         "budget": {"limit_msat": 100_000, "period": "month", "length_s": 0}, "expires_at": None, "isolated": False,

@@ -115,8 +115,9 @@ def wanted(row: dict[str, Any]) -> str:
     if row["manage"] is not None:
         return _deed(row["manage"])
     if row["amount_msat"] is not None:
-        most = row["amount_msat"] + row["max_fee_msat"]
-        return f"{amount(row['amount_msat'])}, once; at most {amount(most)} with the fee"
+        most = row["amount_msat"] + row["max_fee_msat"] + row["service_fee_msat"]
+        fees = "the fees" if row["service_fee_msat"] else "the fee"
+        return f"{amount(row['amount_msat'])}, once; at most {amount(most)} with {fees}"
     if row["budget"] is not None:
         asked = row["budget"]
         return f"a budget: {budget_of(asked)}, without asking again"

@@ -77,7 +77,9 @@ def _text(result: dict[str, Any]) -> str:
     who, outcome = short_key(result["npub"]), result["outcome"]
     lines = []
     if outcome == "paid":
-        lines.append(f"paid {amount(result['amount_msat'])}, fee {amount(result['fee_msat'])}, as {who} has asked")
+        ours = f" and service fee {amount(result['service_fee_msat'])}" if result["service_fee_msat"] else ""
+        fees = f"fee {amount(result['fee_msat'])}{ours}"
+        lines.append(f"paid {amount(result['amount_msat'])}, {fees}, as {who} has asked")
     elif outcome == "not_paid":
         lines.append(f"not paid: {result['why'] or 'the payment failed'}; the node has proven that nothing left it")
     elif outcome == "open":

@@ -94,7 +94,7 @@ def _money(found: dict[str, Any]) -> tuple[str, ...]:
         when(found["settled_at"] or found["created_at"]),
         "in" if incoming else "out",
         f"{'+' if incoming else '-'}{amount(found['amount_msat'])}",
-        "" if incoming else amount(found["fee_msat"]),
+        "" if incoming else amount(found["fee_msat"] + found.get("service_fee_msat", 0)),  # no wallet tells the second
         "received"
         if incoming and found["state"] == "settled"
         else {"settled": "paid"}.get(found["state"], found["state"]),

@@ -126,7 +126,8 @@ async def approvals(desk: Reading, params: ApprovalsParams, _call: Call) -> Resu
 
 async def show_question(desk: Reading, asked: Approval) -> Result:
     """One question as JSON: amounts are msat, times Unix seconds. ``description`` is the caller's own text,
-    ``invoice_description`` the payee's; ``max_fee_msat`` is the most that routing may cost."""
+    ``invoice_description`` the payee's; ``max_fee_msat`` is the most that routing may cost, ``service_fee_msat`` what
+    the service itself takes, as it is set now."""
     command = thaw(asked.command)
     wanted = command if isinstance(command, Debit) else Debit(pointer_id=asked.target)
     pointer, grant = await desk.store.grant(asked.target), await _grant_of(desk, asked)
@@ -145,6 +146,7 @@ async def show_question(desk: Reading, asked: Approval) -> Result:
         "expires_at": asked.expires_at,
         "amount_msat": None if payment is None else int(payment.amount_msat),
         "max_fee_msat": None if payment is None else int(desk.fee_cap(payment, grant or pointer)),
+        "service_fee_msat": None if payment is None else int(desk.service_fee(payment, grant or pointer)),
         "budget": None if wanted.budget is None else show_budget(wanted.budget),
         "grant": None if grant is None else await _show_grant(desk, grant),
         "description": wanted.description,
@@ -360,7 +362,8 @@ def _outcome(decided: Approval, payment: Payment | None) -> dict[str, Any]:
     if payment is None:
         return {"outcome": "granted" if decided.state is ApprovalState.APPROVED else decided.state.value, "why": ""}
     if payment.state is State.SETTLED:
-        return {"outcome": "paid", "why": "", "fee_msat": int(payment.fee_msat)}
+        fees = {"fee_msat": int(payment.fee_msat), "service_fee_msat": int(payment.service_fee_msat)}
+        return {"outcome": "paid", "why": "", **fees}
     if payment.state is State.FAILED:
         return {"outcome": "not_paid", "why": one_line(payment.evidence)}
     return {"outcome": "open", "why": ""}

@@ -271,6 +271,7 @@ async def _show_session(desk: Reading, session: DebitSession, now: int) -> Resul
         "expires_at": session.expires_at,
         "amount_msat": None if payment is None else int(payment.amount_msat),
         "fee_msat": int(payment.fee_msat) if payment is not None and state == "used" else None,
+        "service_fee_msat": int(payment.service_fee_msat) if payment is not None and state == "used" else None,
         "settled_at": None if payment is None else payment.settled_at,
         "payment_hash": None if payment is None else payment.payment_hash,
     }

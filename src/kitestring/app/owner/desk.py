@@ -72,6 +72,10 @@ class Reading(Protocol):
         """The most that routing this payment may cost, by what is set for the grant, else for everybody."""
         ...
 
+    def service_fee(self, command: PayInvoice, grant: Grant | None) -> Msat:
+        """The fee of the service for this payment, from the account of the grant, if it leaves the service."""
+        ...
+
 
 class Asking(Reading, Protocol):
     """Reading that asks the node, so that it needs a running service."""

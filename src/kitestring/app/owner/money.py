@@ -125,6 +125,7 @@ def show_paid(paid: Paid) -> Result:
         "preimage": paid.preimage,
         "amount_msat": int(paid.amount_msat),
         "fee_msat": int(paid.fee_msat),
+        "service_fee_msat": int(paid.service_fee_msat),
         "internal": paid.internal,
     }
 
@@ -242,6 +243,7 @@ async def info(desk: Asking, _params: NoParams, call: Call) -> Result:
         "spent_msat": int(totals.spent_msat),
         "sub_accounts_msat": int(totals.sub_accounts_msat),
         "pending_msat": int(totals.pending_msat),
+        "service_fees_msat": int(totals.service_fees_msat),
         "spending_stopped": totals.spending_stopped,
     }
 
@@ -279,7 +281,7 @@ def show_transaction(transaction: Transaction, grant: Grant | None = None) -> Re
     row = msgspec.structs.asdict(transaction)
     row["type"], row["state"] = transaction.type.value, transaction.state.value
     row["amount_msat"] = int(transaction.amount_msat)
-    row["fee_msat"] = int(transaction.fee_msat)
+    row["fee_msat"], row["service_fee_msat"] = int(transaction.fee_msat), int(transaction.service_fee_msat)
     row["account"] = row.pop("account_id")
     row["connection_id"] = row.pop("grant_id")
     row["connection"] = grant.name if grant is not None and grant.wire == NWC else ""

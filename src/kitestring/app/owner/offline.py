@@ -21,7 +21,7 @@ from kitestring.base.ports import Clock, CurrencyRates
 from kitestring.base.store import Reads, Store
 from kitestring.base.zones import Zone
 from kitestring.engine.context import NoRates
-from kitestring.policy.rules import fee_cap_of
+from kitestring.policy.rules import fee_cap_of, service_fee_of
 from kitestring.transport.clock import SystemClock
 
 
@@ -59,6 +59,9 @@ class LedgerDesk(Reading):
     def fee_cap(self, command: PayInvoice, grant: Grant | None) -> Msat:
         limits = self._config.limits
         return fee_cap_of(command, grant, limits.fee_ppm, limits.fee_min_msat)
+
+    def service_fee(self, command: PayInvoice, grant: Grant | None) -> Msat:
+        return service_fee_of(command, grant, self._config.limits.service_fee)
 
     async def balance(self, grant_id: str) -> Outcome:
         """Refused: only the node knows it."""

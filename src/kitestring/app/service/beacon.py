@@ -21,6 +21,7 @@ from kitestring.codec.beacon import MAX_RELAYS, BeaconContent, BeaconFees
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, sign_event
+from kitestring.policy.fees import NO_SERVICE_FEE, ServiceFee
 from kitestring.transport.publications import RelayAnswer, Verdict
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.beacon import AHEAD_S, EVERY_S, beacon_draft
@@ -40,6 +41,11 @@ def clink_kinds(switched_off: Collection[str] = ()) -> tuple[int, ...]:
     name."""
     served = {kind for wire in WIRES if wire.name not in switched_off for kind in wire.windows}
     return tuple(sorted(served & kinds.CLINK))
+
+
+def told_fees(fee: ServiceFee) -> BeaconFees | None:
+    """The fee of the service as its beacon tells it; None where it takes none."""
+    return None if fee == NO_SERVICE_FEE else BeaconFees(fee.floor_msat.sats_up(), fee.bps)
 
 
 @dataclass(frozen=True, slots=True)

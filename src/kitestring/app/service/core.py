@@ -14,7 +14,7 @@ from kitestring.app.home.config import Config
 from kitestring.app.home.keyring import Keyring
 from kitestring.app.service.announcer import Announcer
 from kitestring.app.service.background import Background
-from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds
+from kitestring.app.service.beacon import BeaconFacts, BeaconPublisher, clink_kinds, told_fees
 from kitestring.app.service.clocks import Clocks
 from kitestring.app.service.connections import Connections
 from kitestring.app.service.courier import Courier
@@ -297,10 +297,11 @@ class Core:
 
 
 def _told_of(config: Config, place: Place) -> BeaconFacts:
-    """The facts for the beacon: of enrolment nothing is told while it is closed."""
+    """The facts for the beacon: of enrolment nothing is told while it is closed, and of fees while none is taken."""
+    fees = told_fees(config.limits.service_fee)
     if not config.enroll.is_open:
-        return BeaconFacts(place.relays, clink_kinds((enroll.WIRE.name,)))
-    return BeaconFacts(place.relays, clink_kinds(), enroll_difficulty=config.enroll.difficulty)
+        return BeaconFacts(place.relays, clink_kinds((enroll.WIRE.name,)), fees)
+    return BeaconFacts(place.relays, clink_kinds(), fees, config.enroll.difficulty)
 
 
 def _unheeded(result: PublishResult) -> None:

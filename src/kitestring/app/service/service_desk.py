@@ -49,7 +49,7 @@ from kitestring.crypto.keys import SecretKey
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.engine.shares import ShareTable
-from kitestring.policy.rules import fee_cap_of
+from kitestring.policy.rules import fee_cap_of, service_fee_of
 from kitestring.transport.webhooks import check_webhook
 
 #: The length of the id of a test of a webhook.
@@ -108,6 +108,9 @@ class ServiceDesk:
 
     def fee_cap(self, command: PayInvoice, grant: Grant | None) -> Msat:
         return fee_cap_of(command, grant, self.config.limits.fee_ppm, self.config.limits.fee_min_msat)
+
+    def service_fee(self, command: PayInvoice, grant: Grant | None) -> Msat:
+        return service_fee_of(command, grant, self.config.limits.service_fee)
 
     async def ask(self, grant_id: str, command: AnyCommand) -> Outcome:
         return await self.engine.ask(grant_id, command)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 from kitestring.base.commands import PayInvoice
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
-from kitestring.base.outcomes import Paid
+from kitestring.base.outcomes import Paid, Refused
 from kitestring.wire.refusal import WireRefusalError
+from kitestring.wire.serve.nwc.replies import refuse
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE, invoice
 from tests.kit.codec.signatures import not_of_the_payee, unsigned
 from tests.kit.wire.nwc import answer, decode, refusal, request
+from tests.kit.wire.samples import reply_to
 
 
 def refusal_of_invoice(text: str) -> Reason | None:
@@ -61,3 +65,16 @@ def test_a_payment_answers_with_preimage_and_fee_byte_for_byte() -> None:
     assert answer("pay_invoice", outcome) == (
         f'{{"result_type":"pay_invoice","result":{{"preimage":"{PREIMAGE}","fees_paid":12}}}}'.encode()
     )
+
+
+def test_the_fee_of_the_service_is_among_the_fees_that_were_paid() -> None:
+    outcome = Paid(PAYMENT_HASH, PREIMAGE, Msat(1000), Msat(12), service_fee_msat=Msat(3_000))
+    for method in ("pay_invoice", "pay_keysend", "pay"):
+        assert json.loads(answer(method, outcome) or b"")["result"]["fees_paid"] == 3_012
+
+
+def test_an_app_that_allows_too_little_for_the_fee_of_the_service_reads_what_it_is() -> None:
+    details = {"max_fee_msat": 1, "service_fee_msat": 2_000}
+    refused = Refused(Reason.FEE_LIMIT, "the service fee is 2 sat, which is more than …", details)
+    error = json.loads(refuse(refused, reply_to("nwc").named("pay_invoice")) or b"")["error"]
+    assert error == {"code": "FEE_LIMIT_EXCEEDED", "message": refused.message}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kitestring.base.money import Msat
 from kitestring.base.outcomes import Found, Invoiced, TransactionState
 from tests.kit.clock import NOW
 from tests.kit.codec.invoices import PAYMENT_HASH, PREIMAGE
@@ -18,6 +19,8 @@ def test_a_transaction_has_its_first_members_always_and_the_others_only_when_the
         "created_at": NOW,
         "state": "pending",
     }
+    taken = transaction(fee_msat=Msat(12), service_fee_msat=Msat(3_000), state=TransactionState.SETTLED)
+    assert response("lookup_invoice", Found(taken))["result"]["fees_paid"] == 3_012
     full = transaction(
         state=TransactionState.SETTLED,
         bolt11="lnbcrt1",

@@ -82,7 +82,7 @@ def write_paid(outcome: o.Paid | o.Pending) -> object:
     }
     if isinstance(outcome, o.Pending):
         return told
-    return told | {"state": "settled", "fees_paid": int(outcome.fee_msat), "preimage": outcome.preimage}
+    return told | {"state": "settled", "fees_paid": int(outcome.fees_msat), "preimage": outcome.preimage}
 
 
 def read_receive(params: Params, _: str) -> MakeInvoice:

@@ -54,7 +54,7 @@ def write_record(found: Found) -> object:
     """The result: what says nothing is left out."""
     record = found.transaction
     more = {
-        "fees_paid": int(record.fee_msat),
+        "fees_paid": int(record.fees_msat),
         "expires_at": record.expires_at,
         "settled_at": record.settled_at,
         "metadata": loads_object(record.metadata) if record.metadata else None,

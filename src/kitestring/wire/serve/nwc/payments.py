@@ -24,4 +24,4 @@ def read_payment(params: Params, network: str) -> PayInvoice:
 
 def write_paid(paid: Paid) -> object:
     """The result."""
-    return {"preimage": paid.preimage, "fees_paid": int(paid.fee_msat)}
+    return {"preimage": paid.preimage, "fees_paid": int(paid.fees_msat)}

@@ -32,7 +32,7 @@ def entry_of(record: Transaction) -> TransactionEntry:
         record.type,
         record.payment_hash,
         int(record.amount_msat),
-        int(record.fee_msat),
+        int(record.fees_msat),
         record.created_at,
         record.state,
         record.bolt11,
