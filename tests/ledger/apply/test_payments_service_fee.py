@@ -11,12 +11,13 @@ import pytest
 
 from kitestring.base.destinations import Bolt11
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.money import Msat
+from kitestring.base.money import MAX_MSAT, Msat
 from kitestring.base.outcomes import Direction
 from kitestring.base.payments import Settled, State
 from kitestring.base.records import Payment
 from kitestring.base.store import Scope, Store
 from kitestring.base.transactions import Claimed, Denied, Recorded, RecordPayment, ResolvePayment
+from kitestring.ledger.apply.truth import MAX_SUM
 from kitestring.ledger.sqlite.store import SqliteStore
 from tests.kit.ledger.steps import balance, open_invoice
 from tests.kit.ledger.values import (
@@ -193,3 +194,14 @@ async def test_a_payment_without_it_costs_no_further_statement(store: SqliteStor
     accounts = [one for one in statements if "'@service-fees'" in one]
     assert bool(accounts) is touched
     assert len([one for one in statements if one.startswith("SELECT kind")]) == (4 + touched)
+
+
+async def test_a_fee_of_routing_that_leaves_no_room_for_it_in_a_column_is_booked_as_the_cap(store: Store) -> None:
+    for number in range(5):
+        await store.apply(claim(f"{number}", taxed(f"{number}")))
+    for number in range(4):
+        await store.apply(settle(f"{number}", MAX_MSAT, answered(f"{number}")))
+    _, posted, _ = await balance(store, "alice")
+    await store.apply(settle("4", MAX_SUM - posted - 1000, answered("4")))
+    assert await balance(store, "alice") == (100_000, posted + 1125, 0)
+    assert await earned(store) == 5 * FEE
