@@ -30,7 +30,7 @@ class Grant:
     Each of the ``budgets`` has to cover a payment.
     ``version`` grows with every change; a transaction that was decided on an older one answers ``Stale``.
     ``methods`` of an owner's grant name rights (``policy.access``): empty means all four. ``per_payment_msat`` bounds
-    what one payment may cost, its routing fee included; ``fee_cap_msat`` is the most that routing may cost, in place of
+    what one payment may cost, all fees included; ``fee_cap_msat`` is the most that routing may cost, in place of
     what the service allows everybody. From ``link_salt``, with the seed, follows the client's secret, so that its link
     can be shown again; empty from the client's first request on, and where the secret was not made here. ``relays`` are
     those inside the link, as it was made: they are served for as long as the link is good. ``lud16`` is the Lightning
