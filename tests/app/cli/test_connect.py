@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
+import click
 import pytest
 
 from kitestring.app.cli.connect import command, describe
@@ -42,6 +43,11 @@ def test_limits_are_typed_in_sats() -> None:
     assert (params["account"], params["cipher"]) == ("bob", "legacy")
     assert asked("--expires", "2027-01-31") == {"expires_at": 1_801_353_600, "expires_in_s": None}
     assert asked("--expires", "2d") == {"expires_at": None, "expires_in_s": 172_800}
+
+
+def test_a_second_budget_is_refused_instead_of_taking_the_place_of_the_first() -> None:
+    with pytest.raises(click.UsageError, match="name one --budget; `kitestring connection edit NAME` gives"):
+        asked("--budget", "10EUR/day", "--budget", "1000/day")
 
 
 def test_a_preset_relays_an_address_and_the_link_of_an_app_are_typed() -> None:

@@ -9,7 +9,7 @@ from tests.kit.app.console import Service, run
 ROW = {
     "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0, "expires_at": None,
     "methods": ["get_balance", "pay_invoice"], "open_payments": 0, "open_invoices": 0, "used": True,
-    "old_relays": [], "last_used_at": None,
+    "old_relays": [], "last_used_at": None, "currency": "", "budget_minor": None,
 }  # fmt: skip
 USED_AT = 1_760_000_000
 OPEN = {"open_payments": 3, "open_invoices": 2}
@@ -30,6 +30,11 @@ def test_connections_are_a_table_and_none_of_them_a_hint() -> None:
     old = run(command, answer={"connections": [ROW, {**ROW, "name": "shop", "old_relays": ["wss://left.example"]}]})
     assert "have left, and that is served for them: shop; `kitestring connection relink NAME`" in old.err
     assert "kitestring connect NAME --budget 5000/day" in run(command, answer={"connections": []}).out
+
+
+def test_a_budget_in_a_currency_is_listed_as_one() -> None:
+    row = {**ROW, "budget_msat": 10_000_000, "currency": "EUR", "budget_minor": 1_000}
+    assert "10.00 EUR (≈ 10,000 sat) per day" in run(command, answer={"connections": [row]}).out
 
 
 def test_the_first_wallet_of_a_new_service_is_listed(service: Service) -> None:

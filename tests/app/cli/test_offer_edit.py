@@ -45,3 +45,9 @@ def test_it_is_said_what_becomes_of_the_code() -> None:
 def test_a_price_and_any_amount_contradict_each_other() -> None:
     with pytest.raises(click.UsageError, match="not both"):
         run(command, "tea", "--any-amount", "--price", "5")
+
+
+@pytest.mark.parametrize("typed", [("--ask", "email", "--ask", "nothing"), ("--ask", "nothing,email")])
+def test_a_payer_is_asked_for_nothing_or_for_something(typed: tuple[str, ...]) -> None:
+    with pytest.raises(click.UsageError, match="--ask nothing stands alone"):
+        run(command, "tea", *typed)

@@ -14,6 +14,7 @@ from kitestring.app.cli.values import (
     Moment,
     MomentType,
     PastType,
+    PriceTyped,
     Sats,
     TypedBudget,
     amount,
@@ -95,6 +96,12 @@ def test_an_amount_that_nobody_could_write_exactly_is_refused_by_the_option(text
 def test_what_is_no_whole_number_of_sats_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a whole number of sats, such as 21"):
         Sats().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "3.50", "3,50EUR", "€3", "EUR", "1,000", "x", ""])
+def test_what_is_no_price_is_refused_with_both_forms_of_one(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is no price; write whole sats, such as 1000, or 3\.50EUR"):
+        PriceTyped().convert(text, None, None)
 
 
 def test_a_rolling_window_is_shown_in_its_largest_unit() -> None:

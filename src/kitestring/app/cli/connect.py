@@ -28,8 +28,9 @@ PRESETS: Final = ("read-only", "receive-only", "pay", "full")
 @click.command("connect")
 @click.argument("name")
 @click.option(
-    "--budget", "limit", type=BudgetType(), metavar="AMOUNT/PERIOD", help="Such as 5000/day (sat), 5000/24h, 10EUR/day."
-)
+    "--budget", "limits", type=BudgetType(), multiple=True, metavar="AMOUNT/PERIOD",
+    help="Such as 5000/day (sat), 5000/24h, 10EUR/day.",
+)  # fmt: skip
 @click.option("--methods", metavar="LIST", help="What it may do, separated by commas (default: everything).")
 @click.option(
     "--preset",
@@ -61,7 +62,7 @@ PRESETS: Final = ("read-only", "receive-only", "pay", "full")
 def command(
     shell: Shell,
     name: str,
-    limit: TypedBudget | None,
+    limits: tuple[TypedBudget, ...],
     methods: str | None,
     account: str | None,
     per_payment: int | None,
@@ -79,6 +80,8 @@ def command(
     One that exists with the same values is left as it is, and its link is shown again until its first use; other values
     are refused.
     """
+    if len(limits) > 1:
+        raise click.UsageError("name one --budget; `kitestring connection edit NAME` gives a connection several")
     given = {
         "account": account,
         "cipher": encryption,
@@ -90,7 +93,7 @@ def command(
     params: dict[str, Any] = {"name": name, **{member: value for member, value in given.items() if value is not None}}
     if expires is not None:
         params |= expires._asdict()
-    if limit is not None:
+    for limit in limits:
         params |= flat_budget_params(limit)
     if methods is not None:
         params["methods"] = methods.replace(",", " ").split()

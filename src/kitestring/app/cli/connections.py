@@ -17,7 +17,7 @@ def command(shell: Shell) -> None:
         (
             found["name"],
             found["account"],
-            budget(found["budget_msat"], found["period"], found["length_s"]),
+            budget(found["budget_msat"], found["period"], found["length_s"], found["currency"], found["budget_minor"]),
             when(found["expires_at"]),
             when(found["last_used_at"]),
             _open(found["open_payments"], found["open_invoices"]),

@@ -208,7 +208,8 @@ def _usage(error: click.ClickException) -> str:
         error = click.UsageError("an amount or a number has no sign: write it as in 21", context)
     plain = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
     sentence = (error.message if plain else error.format_message()).rstrip(".")
-    sentence = sentence[:1].lower() + sentence[1:]
+    if not (sentence[:3].isalpha() and sentence[:3].isupper()):  # the code of a currency stays as it is
+        sentence = sentence[:1].lower() + sentence[1:]
     return f"{sentence}; see `{context.command_path} --help`" if context is not None else sentence
 
 

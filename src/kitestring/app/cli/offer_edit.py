@@ -57,13 +57,16 @@ def command(
     """
     if any_amount and (price is not None or on_request is not None):
         raise click.UsageError("name a price or --any-amount, not both")
+    asked = questions(payer_data)
+    if _NONE in asked and len(asked) > 1:
+        raise click.UsageError(f"--ask {_NONE} stands alone: it takes every question away")
     params: dict[str, Any] = {"offer": offer, **price_params(price, on_request, least, most)}
     if any_amount:
         params["price_msat"] = None
     if label is not None:
         params["new_label"] = label
     if payer_data:
-        params["payer_data"] = [] if payer_data == (_NONE,) else questions(payer_data)
+        params["payer_data"] = [] if asked == [_NONE] else asked
     if expires is not None:
         params |= {"expires_at": None, **end_params(expires)} if expires.expires_in_s is None else end_params(expires)
     result = shell.call("offer_edit", params, key)

@@ -58,6 +58,9 @@ class PriceTyped(click.ParamType):  # type: ignore[type-arg]  # generic in newer
             return value
         match = _PRICED.fullmatch(str(value))
         if match is None:
+            if not (_WHOLE.fullmatch(str(value)) and int(str(value))):
+                sentence = f"{value!r} is no price; write whole sats, such as 1000, or 3.50EUR with a point"
+                raise click.BadParameter(sentence, ctx, param)
             return {"price_msat": msat(Sats().convert(value, param, ctx))}
         from kitestring.base.currency import read_amount
         from kitestring.base.errors import KitestringError
