@@ -255,6 +255,11 @@ def test_what_names_no_service_is_refused_with_a_sentence(text: str, words: str)
     assert words in caught.value.message
 
 
+def test_a_relay_that_was_typed_wrongly_is_named() -> None:
+    with pytest.raises(KitestringError, match="'foo' is no relay address; it must look like wss://"):
+        read_service(nip19.encode(Profile(SERVICE.public_hex, (URL,))), ("foo",))
+
+
 async def test_a_key_that_is_none_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(KitestringError) as caught:
         await enroll(AccountService("ff" * 32, (URL,)), CLIENT, net(IMPATIENT))

@@ -22,6 +22,7 @@ from kitestring.codec.target import Target, classify
 from kitestring.crypto.keys import SecretKey
 from kitestring.nostr.event import Event
 from kitestring.nostr.work import MAX_WORK_BITS
+from kitestring.transport.guard import normalise
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.ask.enroll import REQUEST, EnrollOk, EnrollRefusal, EnrollReply, decode_reply
 
@@ -65,6 +66,8 @@ def read_service(text: str, relays: Sequence[str] = ()) -> AccountService:
         found = _read(target, bare)
     except CodecError as error:
         raise KitestringError(Reason.MALFORMED, f"the service cannot be read: {error}") from error
+    for url in relays:
+        normalise(url)  # one that was typed is looked at, not left out
     wanted = tuple(dict.fromkeys((*relays, *found.relays)))
     named, left_out = usable_relays(wanted, pointers.MAX_RELAYS)
     if not named:

@@ -42,6 +42,18 @@ def test_an_operator_attests_the_own_service_and_another_and_others_read_it(
         assert set(piped["attested"]) == {ours, OTHER}
 
 
+def test_whose_key_the_beacon_does_not_name_is_told_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "other.key").write_text("07" * 32)
+    with station(tmp_path) as shop:
+        stranger = shop.run("beacon", "attest", "--key", f"file:{tmp_path / 'other.key'}")
+        assert stranger.exit_code == 0
+        assert (
+            "nobody believes it yet: beacon.operator in the settings of this service is another key" in stranger.stderr
+        )
+        named = shop.run("beacon", "attest", "--key", f"file:{tmp_path / 'operator.key'}")
+        assert "nobody believes" not in named.stderr
+
+
 def test_without_a_service_in_the_directory_one_has_to_be_named(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(OPERATOR.hex())
     refused = kitestring("beacon", "attest", "--key", f"file:{tmp_path / 'key'}", "--data-dir", str(tmp_path / "none"))

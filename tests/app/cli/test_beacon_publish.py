@@ -39,8 +39,8 @@ def test_what_was_said_is_shown_with_the_word_of_each_relay() -> None:
             "",
             "name      Corner shop",
             "relays    wss://a, wss://b",
-            "fees      serviceFeeFloor 1, serviceFeeBps 2",
-            "answers   21001, 21002",
+            "fee       0.02 % of the amount, at least 1 sat",
+            "answers   21001 (offers), 21002 (debits)",
             "operator  npub1x",
             "wss://a   has it",
             "wss://b   has not: blocked: no",
@@ -73,3 +73,9 @@ def test_a_service_without_the_setting_shows_what_it_would_say_and_does_not_say_
     refused = service.run("beacon", "publish")
     assert (refused.exit_code, "the beacon is switched off" in refused.output) == (2, True)
     assert service.run("beacon", "show").exit_code == 4
+
+
+@pytest.mark.parametrize(("bits", "words"), [(18, "proof of work of 18 bits"), (0, "without proof of work")])
+def test_what_a_new_account_costs_is_said_in_words(bits: int, words: str) -> None:
+    answer = {**ANSWER, "content": {"relays": ["wss://a"], "enroll_difficulty": bits}}
+    assert f"new accounts  {words}" in run(command, answer=answer).lines

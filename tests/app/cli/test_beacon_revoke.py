@@ -18,6 +18,9 @@ def test_a_revocation_wins_over_the_attestation_until_the_service_is_attested_an
         text = shop.run("beacon", "revoke", shop.card["noffer"], "--key", key).stdout
         assert text.startswith("revoked npub1")
         assert OPERATOR_NPUB in text
+        rows = dict(line.split(maxsplit=1) for line in text.splitlines()[2:])
+        assert rows["attests"] == "–"  # what stands in the document and counts no more is not shown as if it did
+        assert rows["revokes"].startswith("npub1")
         again = shop.ok("beacon", "attest", "--key", key)
         assert (again["attested"], again["revoked"]) == ([ours], [])
         assert shop.ok("beacon", "show")["operated"] == "verified"

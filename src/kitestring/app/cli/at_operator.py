@@ -73,8 +73,8 @@ def _read_file(path: Path) -> str:
         raise KitestringError(Reason.MALFORMED, f"{path} is not a file with a secret key") from error
 
 
-def say_about(shell: Shell, service: str, source: str, relays: tuple[str, ...], say: Say, done: str) -> None:
-    """Have ``say`` publish the operator's word about a service, and show what that key says now."""
+def say_about(shell: Shell, service: str, source: str, relays: tuple[str, ...], say: Say, done: str) -> str:
+    """Have ``say`` publish the operator's word about a service, and show what that key says now. Returns the key."""
     import asyncio
 
     from kitestring.app.owner.params import npub
@@ -95,11 +95,12 @@ def say_about(shell: Shell, service: str, source: str, relays: tuple[str, ...], 
     }
     rows = [
         ("operator", result["operator"]),
-        ("attests", ", ".join(map(npub, word.attested)) or "–"),
+        ("attests", ", ".join(npub(one) for one in word.attested if one not in word.revoked) or "–"),
         ("revokes", ", ".join(map(npub, word.revoked)) or "–"),
         ("relays", "; ".join(_relay_words(row) for row in result["relays"])),
     ]
     shell.show(result, f"{done} {npub(address.pubkey)}\n\n{facts(rows)}")
+    return key.public_hex
 
 
 async def _said(saying: Awaitable[OperatorWord]) -> OperatorWord:

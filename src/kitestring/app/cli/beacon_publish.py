@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from kitestring.app.cli.beacon_show import fee_words, kind_words, work_words
 from kitestring.app.cli.shell import Shell, common
 from kitestring.app.cli.values import facts
 from kitestring.base.errors import Exit
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 _LABELS: Final = {
     "name": "name", "description": "about", "website": "website", "avatarUrl": "picture", "relays": "relays",
-    "fees": "fees", "enroll_difficulty": "new accounts", "supported_kinds": "answers",
+    "fees": "fee", "enroll_difficulty": "new accounts", "supported_kinds": "answers",
 }  # fmt: skip
 
 
@@ -43,13 +45,19 @@ def _head(result: Result, preview: bool) -> str:
 
 def _rows(result: Result) -> list[tuple[str, str]]:
     content: dict[str, Any] = result["content"]
-    rows = [(label, _text(content[name])) for name, label in _LABELS.items() if name in content]
+    rows = [(label, _WORDS.get(name, _text)(content[name])) for name, label in _LABELS.items() if name in content]
     rows += [("operator", result["operator"])] if result["operator"] else []
     rows += [(row["relay"], "has it" if row["has_it"] else f"has not: {row['words']}") for row in result["relays"]]
     return rows
 
 
 def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {inner}" for name, inner in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+#: The words of ``beacon show`` for members that are numbers.
+_WORDS: Final[dict[str, Callable[[Any], str]]] = {
+    "fees": lambda fees: fee_words(fees["serviceFeeFloor"], fees["serviceFeeBps"]),
+    "enroll_difficulty": work_words,
+    "supported_kinds": kind_words,
+}

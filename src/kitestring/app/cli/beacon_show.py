@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,16 +112,16 @@ def as_json(found: ServiceBeacon) -> dict[str, Any]:
 
 def as_text(found: ServiceBeacon) -> str:
     """The answer for people: its state first, then what it says, as far as it says anything."""
-    told = as_json(found)
+    told, content = as_json(found), found.content
     rows = [
         ("name", told["name"]),
         ("about", told["description"]),
         ("website", told["website"]),
         ("service key", told["npub"]),
         ("operated by", _OPERATED[found.operated].format(npub=told["operator"])),
-        ("fee", _fee(found)),
-        ("answers", _kinds(found)),
-        ("new accounts", _work(found)),
+        ("fee", "" if content.fees is None else fee_words(content.fees.floor_sats, content.fees.bps)),
+        ("answers", "" if content.supported_kinds is None else kind_words(content.supported_kinds)),
+        ("new accounts", "" if content.enroll_difficulty is None else work_words(content.enroll_difficulty)),
         ("relays", ", ".join(told["relays"])),
         ("form", "from before the text of CLINK: for display only" if told["legacy"] else ""),
     ]
@@ -135,24 +136,20 @@ def _age(age_s: int) -> str:
     return f"{span_s // unit_s} {unit} {'old' if age_s >= 0 else 'ahead of this clock'}"
 
 
-def _fee(found: ServiceBeacon) -> str:
-    fees = found.content.fees
-    if fees is None:
-        return ""
-    if not (fees.floor_sats or fees.bps):
+def fee_words(floor_sats: int, bps: int) -> str:
+    """A fee in words: at least so many sats, and so many hundredths of a percent."""
+    if not (floor_sats or bps):
         return "none"
-    part = f"{fees.bps // 100}.{fees.bps % 100:02} % of the amount" if fees.bps else ""
-    floor = f"{fees.floor_sats:,} sat" if fees.floor_sats else ""
+    part = f"{bps // 100}.{bps % 100:02} % of the amount" if bps else ""
+    floor = f"{floor_sats:,} sat" if floor_sats else ""
     return f"{part}, at least {floor}" if part and floor else part or floor
 
 
-def _kinds(found: ServiceBeacon) -> str:
-    kinds = found.content.supported_kinds
-    if kinds is None:
-        return ""
+def kind_words(kinds: Sequence[int]) -> str:
+    """Kinds of requests, with what they are about."""
     return ", ".join(f"{kind} ({_KINDS[kind]})" if kind in _KINDS else str(kind) for kind in kinds) or "nothing"
 
 
-def _work(found: ServiceBeacon) -> str:
-    bits = found.content.enroll_difficulty
-    return "" if bits is None else f"proof of work of {bits} bits" if bits else "without proof of work"
+def work_words(bits: int) -> str:
+    """The price of a new account in words."""
+    return f"proof of work of {bits} bits" if bits else "without proof of work"
