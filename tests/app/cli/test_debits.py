@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 
-from kitestring.app.cli.debits import Recurring, RecurringType, ServiceTill, open_debit
+from kitestring.app.cli.debits import Recurring, RecurringType, ServiceTill, client_net, open_debit
 from kitestring.app.cli.shell import Shell
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import sat
@@ -89,3 +91,12 @@ async def test_without_a_service_nothing_can_be_paid_into_it() -> None:
     with pytest.raises(KitestringError, match="no service is running") as caught:
         await ServiceTill(shell()).make_invoice(sat(5), "", 90)
     assert caught.value.reason is Reason.UNAVAILABLE
+
+
+def test_the_relays_of_a_clink_wallet_in_the_settings_are_dialled_wherever_they_are(tmp_path: Path) -> None:
+    near = "ws://127.0.0.1:7777"
+    node = f"clink://?noffer={pointers.encode(noffer(near))}&ndebit={pointers.encode(ndebit(near))}"
+    (tmp_path / "kitestring.toml").write_text(f'node = "{node}"\n', encoding="utf-8")
+    assert client_net(shell(str(tmp_path))).own_relays == (near,)
+    (tmp_path / "kitestring.toml").write_text("", encoding="utf-8")
+    assert client_net(shell(str(tmp_path))).own_relays == ()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kitestring.backend.clink.link import ClinkWalletLink, read_link
+from kitestring.backend.clink.link import ClinkWalletLink, named_relays, read_link
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.base.errors import KitestringError
 from kitestring.base.money import sat
@@ -40,6 +40,13 @@ def test_what_the_wallet_does_not_tell_is_said_beside_them() -> None:
     link = read(f"{BOTH}&balance_sat=50000&network=bitcoin&service=kitestring&relay=wss%3A%2F%2Ftwo.example")
     assert (link.opening_msat, link.network, link.is_known) == (sat(50_000), "bitcoin", True)
     assert link.noffer.relays == link.ndebit.relays == (RELAY, "wss://two.example")
+
+
+def test_the_relays_of_the_wallet_are_told_without_opening_it() -> None:
+    assert named_relays(f"clink://?{BOTH}") == (RELAY,)
+    assert named_relays(f"clink://?{BOTH}&relay=wss%3A%2F%2Ftwo.example&relay=foo") == (RELAY, "wss://two.example")
+    for other in ("sandbox://", "clink://", f"clink://?noffer={OFFER}", "clink://?noffer=x&ndebit=y", "lnd+https://x"):
+        assert named_relays(other) == ()
 
 
 def test_the_wallet_is_named_by_who_answers_and_not_by_where(tmp_path: Path) -> None:

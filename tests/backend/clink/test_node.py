@@ -11,7 +11,7 @@ from kitestring.backend.clink.node import ClinkWallet
 from kitestring.backend.nostr.connection import WalletAnswerError
 from kitestring.backend.registry import open_backend
 from kitestring.base.destinations import Keysend
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, Msat, sat
 from kitestring.base.node import FindingState, NodeUnreachableError, PayOrder
 from kitestring.base.payments import Failed, FailureReason, Settled
@@ -100,8 +100,11 @@ async def test_what_was_ordered_in_time_is_not_refused_for_an_expiry_since(tmp_p
 async def test_there_is_no_list_no_count_and_no_book_of_its_own(tmp_path: Path) -> None:
     async with scripted(debits(PAID), tmp_path) as (wallet, _, _):
         for listed in (wallet.list_payments(), wallet.list_invoices()):
-            with pytest.raises(WalletAnswerError, match="shows no list"):
+            with pytest.raises(
+                KitestringError, match="shows no list"
+            ) as refused:  # the node is not away: no such thing
                 await anext(aiter(listed))
+            assert refused.value.reason is Reason.UNSUPPORTED
         with pytest.raises(WalletAnswerError):
             await wallet.payment_index()
         assert await wallet.own_books() == ()

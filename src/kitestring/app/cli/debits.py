@@ -120,12 +120,14 @@ async def open_debit(
 
 
 def client_net(shell: Shell, *relays: str) -> Net:
-    """The way to the services of others; ``relays`` are dialled wherever they are, as the caller has named them."""
+    """The way to the services of others; ``relays`` are dialled wherever they are, as the caller has named them, and
+    those of a CLINK wallet in the settings, because its owner has to be asked by the key of this directory."""
+    from kitestring.backend.clink.link import named_relays
     from kitestring.client.net import Net
     from kitestring.transport.clock import SystemClock
 
     config = shell.config
-    own = (*shell.own_relays(), *relays)
+    own = (*shell.own_relays(), *named_relays(config.node_url), *relays)
     return Net(
         SystemClock(), secrets.token_bytes, config.proxies, own_relays=own, allow_private=config.allow_private_relays
     )

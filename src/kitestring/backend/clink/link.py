@@ -14,6 +14,7 @@ from kitestring.client.debits import requestor_key
 from kitestring.client.requestor import requestor_seed
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Ndebit, Noffer, Pointer, PriceType
+from kitestring.codec.relay_url import usable_relays
 from kitestring.codec.uri import parameters
 from kitestring.crypto.keys import SecretKey
 
@@ -76,7 +77,7 @@ def read_link(url: BackendUrl, context: Context) -> ClinkWalletLink:
     if opening_sats > MAX_SATS:
         raise _refused(f"balance_sat in a {SCHEME}:// address is at most {MAX_SATS}")
     noffer, ndebit = _pointer(url, "noffer"), _pointer(url, "ndebit")
-    more = [value for name, value in parameters(url.text.partition("?")[2]) if name == "relay"]
+    more = _more(url)
     return ClinkWalletLink(
         _offer(noffer, more), _debit(ndebit, more), sat(opening_sats), network, bool(service),
         read_secret(key, context.environment),
@@ -91,6 +92,10 @@ def _pointer(url: BackendUrl, name: str) -> Pointer:
         return pointers.decode(text)
     except CodecError as error:
         raise _refused(f"{name} in the {SCHEME}:// address cannot be read: {error}") from error
+
+
+def _more(url: BackendUrl) -> list[str]:
+    return [value for name, value in parameters(url.text.partition("?")[2]) if name == "relay"]
 
 
 def _offer(found: Pointer, more: list[str]) -> Noffer:
@@ -122,3 +127,16 @@ def _relays(named: tuple[str, ...], more: list[str], code: str) -> tuple[str, ..
 
 def _refused(sentence: str) -> KitestringError:
     return KitestringError(Reason.MALFORMED, sentence)
+
+
+def named_relays(node_url: str) -> tuple[str, ...]:
+    """The relays at which the wallet of the setting ``node`` listens; none where another node stands there, or nothing
+    that can be read: whoever opens it says what is wrong."""
+    if not node_url.startswith(f"{SCHEME}:"):
+        return ()
+    try:
+        url = BackendUrl.parse(node_url)
+        found = [_pointer(url, name).relays for name in ("noffer", "ndebit")]
+    except KitestringError:
+        return ()
+    return usable_relays(dict.fromkeys((*found[0], *found[1], *_more(url))), 2 * MAX_RELAYS)[0]

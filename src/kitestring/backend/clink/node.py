@@ -26,7 +26,7 @@ from kitestring.backend.nostr.connection import WalletAnswerError
 from kitestring.backend.registry import BackendUrl, Context
 from kitestring.backend.unfit_invoices import unfit_invoice
 from kitestring.base.destinations import Bolt11
-from kitestring.base.errors import KitestringError
+from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import MAX_MSAT, ZERO, Msat
 from kitestring.base.node import (
     Backend,
@@ -178,7 +178,7 @@ class ClinkWallet:
         raise WalletAnswerError("a wallet does not count its payments")
 
     def list_payments(self) -> AsyncIterator[NodePayment]:
-        """Raises WalletAnswerError: there is none."""
+        """Raises KitestringError(UNSUPPORTED): there is none."""
         return _NoList()
 
     # ------------------------------------------------------------ invoices
@@ -206,7 +206,7 @@ class ClinkWallet:
             yield settlement
 
     def list_invoices(self) -> AsyncIterator[tuple[str, InvoiceStatus]]:
-        """Raises WalletAnswerError: there is none."""
+        """Raises KitestringError(UNSUPPORTED): there is none."""
         return _NoList()
 
 
@@ -214,7 +214,7 @@ class _NoList(AsyncIterator[NoReturn]):
     """Says so as soon as somebody looks."""
 
     async def __anext__(self) -> NoReturn:
-        raise WalletAnswerError(_NO_LIST)
+        raise KitestringError(Reason.UNSUPPORTED, _NO_LIST)
 
 
 class _Open:
