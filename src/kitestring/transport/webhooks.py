@@ -41,7 +41,7 @@ def check_webhook(
 
 def _plain(text: str) -> URL:
     if "{" in text or "}" in text:
-        raise _wrong("an address with {names} in it is a template: those are asked with GET")
+        raise _wrong("an address with {names} in it is a template: those are asked with GET (--get)")
     return parse_url(text)
 
 

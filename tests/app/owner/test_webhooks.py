@@ -213,6 +213,9 @@ async def test_the_doctor_tells_of_payments_that_were_not_told_and_of_those_that
         "`kitestring offer resend --failed`"
     )
     assert waits.sentence == "'tea' does not answer, 2 payments wait to be told; see `kitestring offer deliveries`"
+    await note(office, "k", GONE)
+    warned, waits = await about_webhooks(office.desk)
+    assert waits.sentence == "'tea' does not answer, 1 payment waits to be told; see `kitestring offer deliveries`"
     app = Offer(
         offer_id="00", label="apps", account_id="owner", webhook=Webhook(URL), creator=MAKER.caller, pointer_id="p"
     )

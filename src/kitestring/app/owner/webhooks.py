@@ -137,8 +137,8 @@ async def about_webhooks(desk: Reading) -> list[Finding]:
         *(
             Finding(
                 "webhook", FindingState.INFO,
-                f"{labels[offer_id]!r} does not answer, {_payments(number)} wait to be told; see "
-                "`kitestring offer deliveries`",
+                f"{labels[offer_id]!r} does not answer, {_payments(number)} {_wait(number)} to be told; "
+                "see `kitestring offer deliveries`",
             )
             for offer_id, number in _first(waiting, labels)
         ),
@@ -152,6 +152,10 @@ def _first(numbers: dict[str, int], labels: dict[str, str]) -> list[tuple[str, i
 
 def _payments(number: int) -> str:
     return "1 payment" if number == 1 else f"{number} payments"
+
+
+def _wait(number: int) -> str:
+    return "waits" if number == 1 else "wait"
 
 
 def _need_webhook(offer: Offer) -> Webhook:

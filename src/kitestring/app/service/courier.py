@@ -28,7 +28,6 @@ from kitestring.base.records import Invoice
 from kitestring.base.store import Store
 from kitestring.base.transactions import Committed, NoteAttempt
 from kitestring.base.webhooks import (
-    GIVE_UP_S,
     PAUSES_S,
     DeliveryState,
     WebhookAnswer,
@@ -239,9 +238,8 @@ def _meaning(status: int) -> DeliveryState:
 
 def _why(offer: Offer, done: WebhookDelivery) -> str:
     times = "1 attempt" if done.attempts == 1 else f"{done.attempts} attempts"
-    hours = f"in {GIVE_UP_S // 3_600} h " if done.attempts > 1 else ""
     return (
-        f"the webhook of the offer {offer.label!r} was not told of a payment, {times} {hours}in vain: {done.status}; "
+        f"the webhook of the offer {offer.label!r} was not told of a payment, {times} in vain: {done.status}; "
         f"see `kitestring offer deliveries --failed`, then `kitestring offer resend {done.invoice_id}`"
     )
 
