@@ -66,6 +66,23 @@ def test_every_command_explains_itself_and_takes_the_common_options(words: str) 
     assert commands()[words].help
 
 
+def test_the_list_of_a_group_cuts_no_sentence_in_two_on_a_usual_terminal() -> None:
+    paths = {tuple(words.split()[:-1]) for words in commands()}
+    assert ("debit", "pointer") in paths
+    lists = [group(path).get_help(click.Context(group(path), terminal_width=78)).splitlines()[1:] for path in paths]
+    assert [line for lines in lists for line in lines if line.endswith("...")] == []
+
+
+def group(path: tuple[str, ...]) -> click.Group:
+    """The group of commands under these words."""
+    found: click.Command = program.cli
+    for name in path:
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(found), name) or found
+    assert isinstance(found, click.Group)
+    return found
+
+
 def test_the_version_is_told() -> None:
     from kitestring import __version__
 

@@ -123,6 +123,8 @@ def test_what_is_not_simply_open_is_said() -> None:
     shown = "\n".join(run(command, "show", "0a", answer=moved).lines)
     assert re.search(r"^state +has moved$", shown, re.MULTILINE)
     assert re.search(r"^forwards to +noffer1new$", shown, re.MULTILINE)
+    ends = run(command, "show", "tea", answer={**TEA, "expires_at": 86_400}).lines
+    assert [line for line in ends if when(86_400) in line] == [f"ends      {when(86_400)}"]  # once
     old = "\n".join(run(command, "show", "tea", answer={**TEA, "old_ids": ["0b", "0c"]}).lines)
     assert re.search(r"^old codes +0b, 0c$", old, re.MULTILINE)
 
@@ -130,7 +132,7 @@ def test_what_is_not_simply_open_is_said() -> None:
 def test_an_offer_is_switched_off_and_on() -> None:
     off = run(command, "off", "tea", "--idempotency-key", "k", answer={**TEA, "state": "off"})
     assert off.asked == [("offer_off", {"offer": "tea"}, "k")]
-    assert off.out.startswith("the offer tea is switched off; `kitestring offer on`")
+    assert off.out.startswith("the offer tea is switched off; `kitestring offer on tea` switches")
     on = run(command, "on", "tea", "--idempotency-key", "k", answer=TEA)
     assert (on.asked, on.out) == ([("offer_on", {"offer": "tea"}, "k")], "the offer tea is switched on\n")
     assert "it has expired" in run(command, "on", "tea", answer={**TEA, "state": "expired"}).out

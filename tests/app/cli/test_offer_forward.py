@@ -15,6 +15,7 @@ def test_a_code_leads_to_another_offer_until_that_is_ended() -> None:
     said = run(command, "tea", "mug", "--idempotency-key", "k", answer=ANSWER)
     assert said.asked == [("offer_forward", {"offer": "tea", "to": "mug"}, "k")]
     assert said.out == "tea forwards to mug, and sells nothing itself any more\n"
+    assert "`kitestring offer show mug` has its id" in said.err  # its label is that of no offer any more
     ended = run(command, "0b", "--end", "--idempotency-key", "k", answer=ANSWER)
     assert ended.asked == [("offer_forward", {"offer": "0b", "to": None}, "k")]
     assert ended.out == "the code 0b of mug forwards no more\n"

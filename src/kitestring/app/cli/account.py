@@ -77,7 +77,7 @@ def show(shell: Shell, name: str) -> None:
 @key_option
 @common
 def fund(shell: Shell, name: str, amount_sat: int, note: str, key: str) -> None:
-    """Give the account NAME some of the node's money; nothing moves on the Lightning network."""
+    """Give the account NAME some of the node's money. Nothing moves on the Lightning network."""
     params = {"account": name, "amount_msat": msat(amount_sat), "note": note}
     result = shell.call("account_fund", params, key)
     shell.show(result, f"{name} got {amount(result['amount_msat'])} and has {amount(result['available_msat'])} now")

@@ -25,7 +25,7 @@ _LABELS: Final = {
 @click.option("--preview", is_flag=True, help="Only show what it says, also while it is switched off.")
 @common
 def command(shell: Shell, preview: bool) -> int:
-    """Publish the beacon of the running service now, and show what it says and which relays have it.
+    """Publish the beacon of the running service now. What it says is shown, and which relays have it.
 
     With beacon.publish = true the service does that by itself, once a minute. The exit code is 4 when the node or every
     relay is away, or no relay takes it.

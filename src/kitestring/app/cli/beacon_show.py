@@ -43,7 +43,7 @@ _KINDS: Final = {21001: "offers", 21002: "debits", 21003: "manage", 21004: "enro
 @relay_option
 @common
 def command(shell: Shell, service: str, relays: tuple[str, ...]) -> int:
-    """Show whether SERVICE works, what it says about itself, and who operates it.
+    """Show whether SERVICE works, and who operates it. What it says about itself is shown too.
 
     SERVICE is an npub, nprofile, public key, noffer or ndebit (default: the service of this data directory). A key
     alone is asked for at --relay, else at your own relays. The exit code is 0 for a beacon of the last three minutes,

@@ -21,7 +21,7 @@ def command() -> None:
 @click.argument("name")
 @common
 def show(shell: Shell, name: str) -> None:
-    """Show what the connection NAME may do, what is left of its budget, and how its relays fare."""
+    """Show what the connection NAME may do. It tells too what is left of its budget, and how its relays fare."""
     found = shell.call("connection_show", {"name": name})
     rows = [
         (row["relay"], _yes(row["listening"]), _yes(row["announced"]), row["words"] or "–") for row in found["relays"]
@@ -50,7 +50,7 @@ def _yes(holds: bool) -> str:
 @key_option
 @common
 def relink(shell: Shell, name: str, key: str) -> None:
-    """Give the connection NAME a new secret link, over the relays of today.
+    """Give the connection NAME a new secret link. It names the relays of today.
 
     The app that has the old link can do nothing here any more, at once: give it the new one. Budget, history and limits
     stay as they are. Payments that are under way still finish.

@@ -56,7 +56,7 @@ def create(
     shell: Shell, amount_sat: int, payment_hash: str, description: str, expiry: int, blocks: int | None,
     wallet: str | None, encryption: Encryption, key: str,
 ) -> None:  # fmt: skip
-    """Make a hold invoice for AMOUNT_SAT into the service's own account, or with --wallet into any wallet.
+    """Make a hold invoice for AMOUNT_SAT. It is into the service's own account, or with --wallet into any wallet.
 
     Unless you give a payment hash, the service draws the preimage and keeps it: HASH is all you need to settle. A
     wallet needs one from you. At a node that is asked directly nobody watches the deadline: decide in time.
@@ -139,7 +139,7 @@ def cancel(shell: Shell, payment_hash: str, wallet: str | None, encryption: Encr
 @command.command("list")
 @common
 def list_(shell: Shell) -> None:
-    """List those that wait for a payer or for a decision, those of connections too."""
+    """List those that wait for a payer or a decision. Those of connections are there too."""
     result = shell.read("hold_list")
     rows = [
         (

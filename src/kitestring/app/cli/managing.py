@@ -81,7 +81,7 @@ def update(
     shell: Shell, nmanage: str, offer: str, label: str | None, price_sat: int | None, callback_url: str | None,
     payer_data: tuple[str, ...], no_callback: bool, ask_nothing: bool, wait_s: int | None,
 ) -> None:  # fmt: skip
-    """Change your offer with the id OFFER; what is left out stays as it is.
+    """Change your offer with the id OFFER. What is left out stays as it is.
 
     The id stays. At most services the code is another one when the price is; the answer has the one of now.
     """
@@ -149,7 +149,7 @@ def list_(shell: Shell, nmanage: str, limit: int | None, before: str, wait_s: in
 @_wait
 @common
 def delete(shell: Shell, nmanage: str, offer: str, wait_s: int | None) -> None:
-    """End your offer with the id OFFER; one that is not there is no error."""
+    """End your offer with the id OFFER. One that is not there is no error."""
     _ask(shell, nmanage, lambda at, say: at.delete(offer, wait_s=wait_s, waiting=say))
     shell.show({"id": offer, "deleted": True}, f"deleted: {offer}")
 

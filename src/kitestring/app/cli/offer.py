@@ -109,7 +109,10 @@ def create(
 @command.command("list")
 @common
 def list_(shell: Shell) -> None:
-    """List the offers, also those that are switched off or have expired."""
+    """List the offers.
+
+    Those that are switched off or have expired are among them; those that have moved are not.
+    """
     result = shell.read("offer_list")
     rows: list[tuple[str, ...]] = [
         (found["label"], price_words(found), found["account"], found["offer_id"], _state(found))
@@ -132,11 +135,11 @@ def list_(shell: Shell) -> None:
 @click.argument("offer")
 @common
 def show(shell: Shell, offer: str) -> None:
-    """Show one offer and its code; OFFER is its label, its id or its code, also one from before it has moved."""
+    """Show one offer and its code. OFFER is its label, its id or its code, also one from before it has moved."""
     found = shell.read("offer_show", {"offer": offer})
     pairs = [
         ("label", found["label"]),
-        ("state", _state(found)),
+        ("state", _STATES.get(found["state"], "")),
         ("price", price_words(found)),
         ("account", found["account"]),
         ("asks for", ", ".join(found["payer_data"])),
@@ -157,7 +160,7 @@ def show(shell: Shell, offer: str) -> None:
 @key_option
 @common
 def on(shell: Shell, offer: str, key: str) -> None:
-    """Switch an offer on again; OFFER is its label, its id or its code."""
+    """Switch an offer on again. OFFER is its label, its id or its code."""
     result = shell.call("offer_on", {"offer": offer}, key)
     ended = "; but it has expired: `kitestring offer edit OFFER --expires WHEN`" if result["state"] == "expired" else ""
     shell.show(result, f"the offer {result['label']} is switched on{ended}")
@@ -168,9 +171,12 @@ def on(shell: Shell, offer: str, key: str) -> None:
 @key_option
 @common
 def off(shell: Shell, offer: str, key: str) -> None:
-    """Switch an offer off for now; OFFER is its label, its id or its code. Invoices that were given out can be paid."""
+    """Switch an offer off for now. OFFER is its label, its id or its code. Invoices that were given out can be paid."""
     result = shell.call("offer_off", {"offer": offer}, key)
-    shell.show(result, f"the offer {result['label']} is switched off; `kitestring offer on` switches it on again")
+    shell.show(
+        result,
+        f"the offer {result['label']} is switched off; `kitestring offer on {quote(offer)}` switches it on again",
+    )
 
 
 @command.command("relink")
@@ -178,7 +184,7 @@ def off(shell: Shell, offer: str, key: str) -> None:
 @key_option
 @common
 def relink(shell: Shell, offer: str, key: str) -> None:
-    """Make the code of an offer anew, over the relays of today; OFFER is its label, its id or its code.
+    """Make a code anew, over the relays of today. OFFER is the label, the id or the code of an offer.
 
     What was printed before goes on working for as long as one of the relays in it is served: print the new one.
     """
@@ -198,7 +204,7 @@ def relink(shell: Shell, offer: str, key: str) -> None:
 @key_option
 @common
 def delete(shell: Shell, offer: str, key: str) -> None:
-    """End an offer; OFFER is its label, its id or its code. Invoices that were given out can still be paid."""
+    """End an offer for ever. OFFER is its label, its id or its code. Invoices that were given out can still be paid."""
     result = shell.call("offer_delete", {"offer": offer}, key)
     shell.show(result, f"the offer {result['label']} is deleted: its code answers no more")
 

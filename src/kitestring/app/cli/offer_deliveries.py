@@ -23,7 +23,10 @@ DEFAULT_ROWS = 50
 )  # fmt: skip
 @common
 def command(shell: Shell, offer: str | None, failed: bool, limit: int) -> None:
-    """List what webhooks were told of payments, or are to be told, the newest first; of OFFER, or of all."""
+    """List what webhooks were told of payments.
+
+    What they are to be told is there too, the newest first; of OFFER, or of all.
+    """
     params: dict[str, object] = {"limit": limit, "failed": failed}
     if offer is not None:
         params["offer"] = offer

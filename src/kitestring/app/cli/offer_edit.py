@@ -50,7 +50,7 @@ def command(
     expires: Moment | None,
     key: str,
 ) -> None:
-    """Change an offer; OFFER is its label, its id or its code. What is not named stays as it is.
+    """Change an offer. OFFER is its label, its id or its code. What is not named stays as it is.
 
     The code stays too, unless what stands in it changes: a price in sats, or the currency of a price. Then there is a
     new code, and the old one forwards to it.

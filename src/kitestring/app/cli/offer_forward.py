@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 import click
 
 from kitestring.app.cli.shell import Shell, common, key_option
@@ -14,9 +16,10 @@ from kitestring.app.cli.shell import Shell, common, key_option
 @key_option
 @common
 def command(shell: Shell, offer: str, to: str | None, end: bool, key: str) -> None:
-    """Let the code of OFFER lead to TO, an offer of the same account; each is a label, an id or a code.
+    """Let the code of OFFER lead to another offer.
 
-    OFFER itself sells nothing any more, for ever. With --end the code of an offer that has moved leads nowhere.
+    TO is that one, of the same account; each is a label, an id or a code. OFFER itself sells nothing any more, for
+    ever. With --end the code of an offer that has moved leads nowhere: name it by its id or its code.
     """
     if (to is None) != end:
         raise click.UsageError("name the offer to which it forwards, or --end")
@@ -25,3 +28,5 @@ def command(shell: Shell, offer: str, to: str | None, end: bool, key: str) -> No
         shell.show(result, f"the code {result['offer_id']} of {result['label']} forwards no more")
     else:
         shell.show(result, f"{offer} forwards to {result['label']}, and sells nothing itself any more")
+        show = f"kitestring offer show {quote(result['label'])}"
+        shell.note(f"`{show}` has its id among the old codes; `kitestring offer forward ID --end` ends that")

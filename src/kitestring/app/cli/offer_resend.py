@@ -16,7 +16,10 @@ _NOTHING = "nothing that has failed can be sent again; see `kitestring offer del
 @key_option
 @common
 def command(shell: Shell, delivery: str | None, failed: bool, offer: str | None, key: str) -> None:
-    """Tell a webhook once more of a payment, for 24 hours from now; DELIVERY is listed by `offer deliveries`."""
+    """Tell a webhook once more of a payment.
+
+    DELIVERY is listed by `offer deliveries`. It is tried for 24 hours from now.
+    """
     if (delivery is None) is not failed:
         raise click.UsageError("name either one delivery, or --failed")
     if offer is not None and not failed:

@@ -80,7 +80,7 @@ def invoice(shell: Shell, amount_sat: int, description: str) -> None:
 @command.command("node")
 @common
 def node(shell: Shell) -> None:
-    """Somebody out there has a node that takes what it has not asked for: prints its key, for `kitestring keysend`."""
+    """Print the key of a node out there, for keysend. It takes what it has not asked for."""
     from kitestring.backend.sandbox.world import World
 
     with World(_world(shell)) as world:
