@@ -154,7 +154,7 @@ def test_whoever_asks_an_offer_meanwhile_is_told_of_a_temporary_failure() -> Non
 
 def test_the_spread_is_that_of_the_highest_price_over_the_lowest() -> None:
     assert spread_percent(told("100000", None, "103000", "101000")) == 3
-    assert spread_percent(told("100000")) == 0
+    assert spread_percent(told("100000")) is None  # one alone differs from nobody
     assert spread_percent(told(None)) is None
 
 

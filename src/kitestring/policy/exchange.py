@@ -72,9 +72,9 @@ def in_use(rate: ExchangeRate, now: int) -> ExchangeRate | Refused:
 
 
 def spread_percent(answers: Sequence[Quote]) -> Fraction | None:
-    """By how much the highest price is above the lowest; None where nobody told one."""
+    """By how much the highest price is above the lowest; None where fewer than two told one."""
     prices = [Fraction(told.price) for told in answers if told.price is not None]
-    return (max(prices) / min(prices) - 1) * 100 if prices else None
+    return (max(prices) / min(prices) - 1) * 100 if len(prices) > 1 else None
 
 
 def _differ(one: Fraction, other: Fraction, percent: int) -> bool:

@@ -98,6 +98,15 @@ def test_a_pointer_is_explained_with_its_service_and_relays(
     assert "0a" * 32 not in str(told)
 
 
+@pytest.mark.parametrize(
+    ("price_type", "words"), [(PriceType.VARIABLE, "variable: the service names"), (PriceType.SPONTANEOUS, "the payer")]
+)
+def test_the_kind_of_a_price_is_said_in_words_to_people_alone(price_type: PriceType, words: str) -> None:
+    code = encode(Noffer(KEY, (RELAY,), "tips", price_type))
+    assert words in kitestring("decode", code).stdout
+    assert json.loads(kitestring("decode", code, "--json").stdout)["price_type"] == price_type.name.lower()
+
+
 def test_what_a_code_has_in_place_of_a_relay_is_named() -> None:
     told = explain(f"\ufeff{LINK}&relay=http%3A%2F%2Fa%1b&label=%E9\n")
     assert (told["relays"], told["left_out"]) == (["wss://relay.example"], ["http://a"])

@@ -74,7 +74,9 @@ def test_rows_are_a_table_and_none_of_them_a_sentence() -> None:
     said = run(command, answer={"transactions": [ROW]})
     assert said.lines[0].split() == ["when", "amount", "fee", "state", "account", "description"]
     assert len(said.lines) == 2
-    assert run(command, answer=NOTHING).out == "no transactions yet\n"
+    none = run(command, answer=NOTHING).out
+    assert none == "no transactions; --unpaid lists those too that are open, failed or expired\n"
+    assert run(command, "--unpaid", answer=NOTHING).out == "no transactions\n"
 
 
 def test_a_payment_of_an_app_is_shown_with_the_name_of_its_connection() -> None:

@@ -205,7 +205,7 @@ async def test_two_processes_that_carry_out_one_key_at_once_do_it_once_and_tell_
     [
         ("connect", {"name": ""}, "connect: name must not be empty"),
         ("connect", {"name": "x" * 65}, "connect: name has at most 64 characters"),
-        ("offer_create", {"label": "tea", "payer_data": [""]}, "offer_create: payer data must not be empty"),
+        ("offer_create", {"label": "tea", "payer_data": [""]}, "offer create: payer data must not be empty"),
         ("connect", {"name": 5}, "connect: name must be a text"),
         ("connect", {"name": None}, "connect: name must be a text"),
         ("connect", {}, "connect: name is missing"),
@@ -214,11 +214,11 @@ async def test_two_processes_that_carry_out_one_key_at_once_do_it_once_and_tell_
         ("connect", {"name": "a", "methods": "pay_invoice"}, "connect: methods must be a list"),
         ("connect", {"name": "a", "budget_msat": -1}, "connect: budget msat must be at least 0"),
         ("connect", {"name": "a", "expires_at": True}, "connect: expires at must be a whole number"),
-        ("offer_create", {"label": "tea", "payer_data": ["x"] * 9}, "offer_create: payer data has at most 8 values"),
+        ("offer_create", {"label": "tea", "payer_data": ["x"] * 9}, "offer create: payer data has at most 8 values"),
         (
             "offer_create",
             {"label": "t", "price_msat": 2**70},
-            "offer_create: price msat must be at most 9007199254740991",
+            "offer create: price msat must be at most 9007199254740991",
         ),
         ("transactions", {"unpaid": "yes"}, "transactions: unpaid must be true or false"),
     ],

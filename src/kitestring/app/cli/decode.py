@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 MAX_TEXT_CHARS: Final = 1_000
 
 
+#: The words of the protocol, and what they mean to a payer.
+_PRICES: Final = {
+    "fixed": "the price stands in the code",
+    "variable": "the service names the price when it is asked",
+    "spontaneous": "the payer names the amount",
+}
+
+
 @click.command("decode")
 @click.argument("code")
 @common
@@ -28,7 +36,9 @@ def command(shell: Shell, code: str) -> None:
     Secrets in it are not shown. Nothing is asked over the network.
     """
     result = explain(code)
-    shell.show(result, facts([(label(name), shown(name, value)) for name, value in result.items()]))
+    meaning = _PRICES.get(str(result.get("price_type")), "")
+    told = {**result, "price_type": f"{result['price_type']}: {meaning}"} if meaning else result
+    shell.show(result, facts([(label(name), shown(name, value)) for name, value in told.items()]))
 
 
 def explain(code: str) -> Result:

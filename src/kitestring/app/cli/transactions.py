@@ -76,7 +76,8 @@ def command(
         rows, heads = [_debit(found) for found in result["transactions"]], _WITH_DEBITS
     elif any(found["connection"] for found in result["transactions"]):
         rows, heads = [_of_connection(found) for found in result["transactions"]], _WITH_CONNECTIONS
-    shell.show(result, table(rows, heads) if rows else "no transactions yet")
+    more = "" if unpaid else "; --unpaid lists those too that are open, failed or expired"
+    shell.show(result, table(rows, heads) if rows else f"no transactions{more}")
 
 
 def show_wallet(shell: Shell, result: dict[str, Any]) -> None:

@@ -290,7 +290,12 @@ def read_params(spec: CommandSpec[D_contra, P], params: Mapping[str, object]) ->
     try:
         return msgspec.convert(dict(params), spec.params)
     except msgspec.ValidationError as error:
-        raise KitestringError(Reason.MALFORMED, f"{spec.name}: {_plain(str(error))}") from error
+        raise KitestringError(Reason.MALFORMED, f"{_typed(spec.name)}: {_plain(str(error))}") from error
+
+
+def _typed(name: str) -> str:
+    """A command as it is typed."""
+    return name.replace("_", " ")
 
 
 def _plain(words: str) -> str:
