@@ -182,9 +182,8 @@ async def test_a_step_of_the_clock_makes_the_sources_be_asked_anew(step_s: int) 
 
 async def test_a_source_in_a_private_network_that_is_not_listed_is_not_asked() -> None:
     async with exchanges("97000") as one:
-        assert "https is needed; if it is your own, name it in network.private_hosts" in await refusal(
-            rates(one, listed=False)
-        )
+        told = await refusal(rates(one, listed=False))
+        assert f"https is needed; if it is your own, name {one[0].address} in network.private_hosts" in told
     assert one[0].asked == []
 
 

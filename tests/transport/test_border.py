@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
@@ -55,8 +56,23 @@ async def test_a_name_that_leads_to_a_private_address_is_not_asked(address: str)
     error = await refusal(border(address), "https://shop.example/path?secret")
     assert error.fault is FetchFault.REFUSED
     assert error.message == (
-        "shop.example is not on a public address; if it is your own, name it in network.private_hosts"
+        "shop.example is not on a public address; if it is your own, name shop.example in network.private_hosts"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("http://127.0.0.1:8081/paid", "127.0.0.1:8081"),
+        ("http://shop.lan/paid", "shop.lan"),
+        ("https://[::1]:8443/paid", "[::1]:8443"),
+        ("https://[::1]/paid", "[::1]"),
+    ],
+)
+def test_what_is_to_be_named_is_told_as_the_setting_takes_it(url: str, named: str) -> None:
+    with pytest.raises(FetchError, match=re.escape(f"if it is your own, name {named} in network.private_hosts")):
+        Border(Proxies(), ("127.0.0.1:8080",)).check(URL(url), own=True)
+    Border(Proxies(), (named,)).check(URL(url), own=True)
 
 
 @pytest.mark.parametrize("address", PUBLIC)

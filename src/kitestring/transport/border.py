@@ -28,8 +28,8 @@ from kitestring.transport.trouble import trouble
 MAX_URL_CHARS: Final = 8_192
 SCHEMES: Final = ("https", "http")
 ONION: Final = ".onion"
-#: Part of a sentence: what the owner does where the address is wanted.
-REMEDY: Final = "if it is your own, name it in network.private_hosts"
+#: Where the owner names the servers that are his own.
+SETTING: Final = "network.private_hosts"
 
 AddressLookup = Callable[[str, int], Awaitable[Sequence[AddressInfo]]]
 
@@ -129,7 +129,7 @@ class Border:
         host = (url.raw_host or "").rstrip(".")
         is_listed = own and self._is_listed(url)
         if url.scheme != "https" and not (host.endswith(ONION) or is_listed):
-            raise _refused(f"{named(url)} would be asked without encryption: https is needed; {REMEDY}")
+            raise _refused(f"{named(url)} would be asked without encryption: https is needed; {_remedy(url)}")
         if is_private_by_text(host) and not is_listed:
             raise _not_public(url)
 
@@ -156,8 +156,14 @@ def _refused(sentence: str) -> FetchError:
     return FetchError(FetchFault.REFUSED, sentence)
 
 
+def _remedy(url: URL) -> str:
+    """The advice, in the form of the setting: another port of a host that stands there is another server."""
+    host = f"[{named(url)}]" if ":" in named(url) else named(url)
+    return f"if it is your own, name {host if url.is_default_port() else f'{host}:{url.port}'} in {SETTING}"
+
+
 def _not_public(url: URL) -> FetchError:
-    return _refused(f"{named(url)} is not on a public address; {REMEDY}")
+    return _refused(f"{named(url)} is not on a public address; {_remedy(url)}")
 
 
 class Pinned(AbstractResolver):
