@@ -329,6 +329,56 @@ async def test_the_key_that_an_account_belongs_to_needs_no_grant_and_cannot_dele
     life.audit()
 
 
+@virtual
+async def test_whatever_an_enrolled_key_calls_its_first_offer_it_is_never_taken_for_one_of_the_owners(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await rig.enroll("e", ALICE)
+        codes = await rig.answer("e")
+        fields = OfferFields(label="coffee", callback_url="https://nas.example/")
+        told = await said(rig, "u", ALICE, UpdateOffer(codes.offer_id, fields), link=codes.pointer_id)
+        assert (told.offer.label, told.offer.creator, told.offer.pointer_id) == ("coffee", ALICE, "")
+        assert (await said(rig, "g", ALICE, GetOffer(codes.offer_id), link="")).offer == told.offer
+    life.audit()
+
+
+@virtual
+async def test_a_key_whose_account_was_ended_manages_nothing_there_by_whatever_name(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.enroll("e", ALICE)
+        codes = await rig.answer("e")
+        (grant,) = await rig.store.grants_of("debits", ALICE)
+        await rig.change(codes.pointer_id, revoked_at=1)
+        await rig.change(grant.grant_id, revoked_at=1)
+        for number, link in enumerate(("", codes.pointer_id)):
+            changed = UpdateOffer(codes.offer_id, OfferFields(label="coffee"))
+            assert isinstance(await said(rig, f"u{number}", ALICE, changed, link=link), Refused)
+            assert isinstance(await said(rig, f"l{number}", ALICE, ListOffers(), link=link), Refused)
+    life.audit()
+
+
+@virtual
+async def test_the_key_of_an_account_manages_what_any_link_has_brought_there_and_lists_all_of_it_once(
+    life: Life,
+) -> None:
+    async with life.service() as rig:
+        await rig.enroll("e", ALICE)
+        codes = await rig.answer("e")
+        await rig.link("stall", account_id=account_id_of(ALICE))
+        await rig.let_manage("stall", BOB, account_id=account_id_of(ALICE))
+        theirs = await made(rig, "b", BOB, link="stall")
+        mine = await made(rig, "a", link="stall")
+        for number, link in enumerate(("", codes.pointer_id)):
+            listed = await said(rig, f"l{number}", ALICE, ListOffers(), link=link)
+            ids = [offer.offer_id for offer in listed.offers]
+            assert sorted(ids) == sorted([codes.offer_id, mine.offer_id, theirs.offer_id])
+        for number, offer in enumerate((theirs, mine)):
+            looked = await said(rig, f"g{number}", ALICE, GetOffer(offer.offer_id), link=codes.pointer_id)
+            assert looked.offer == offer
+    life.audit()
+
+
 # ------------------------------------------------------------ the owner's word
 
 

@@ -150,7 +150,8 @@ class Offer:
     ``latest`` is the noffer string a moved offer points to. ``relays`` are those inside its code, as it was made or
     relinked: they are served for as long as whoever asks is told an invoice, to come again, or ``latest``. From
     ``expires_at`` (Unix seconds) on nothing is sold. ``creator`` is the public key of the app that made it over the
-    pointer ``pointer_id`` (CLINK Manage), "" for the owner's own. ``zap_pubkey`` is the key whose zaps it
+    pointer ``pointer_id`` (CLINK Manage), or (without a pointer) of who has enrolled, for the offer that the account
+    began with; "" for the owner's own. ``zap_pubkey`` is the key whose zaps it
     takes, "" for none; the id says so to payers, see :data:`ZAP_PREFIX`.
     """
 

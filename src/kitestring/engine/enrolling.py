@@ -122,7 +122,9 @@ class Enrolling:
         label = LABEL + offer_id[:LABEL_DIGITS]
         return Enrolment(
             Account(account_id=account_id, name=key, created_at=now),
-            Offer(offer_id=offer_id, label=label, account_id=account_id, relays=relays, created_at=now),
+            Offer(
+                offer_id=offer_id, label=label, account_id=account_id, relays=relays, creator=key, created_at=now
+            ),
             Grant(
                 grant_id=pointer_id, name=account_id, wire=DEBITS_WIRE, account_id=account_id, methods=METHODS,
                 service_pubkey=self._context.enrolling.service_pubkey, relays=relays, pointer_id=pointer_id,

@@ -14,6 +14,7 @@ import msgspec
 
 from kitestring.base.approvals import Approval, ApprovalKind, ApprovalState, OwnersWord, Ruling
 from kitestring.base.commands import (
+    DEBITS_WIRE,
     MANAGE_WIRE,
     CreateOffer,
     Deed,
@@ -25,7 +26,7 @@ from kitestring.base.commands import (
     offer_id_in,
     thaw,
 )
-from kitestring.base.enrolments import enrolled_key
+from kitestring.base.enrolments import account_id_of, enrolled_key
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant, Offer, OfferState
 from kitestring.base.outcomes import OfferGone, OffersListed, OfferTold, Outcome, Refused
@@ -123,7 +124,7 @@ class OfferManaging:
         pointer = await self._grants.get(command.pointer_id) if command.pointer_id else None
         grant = await self._grants.at(MANAGE_WIRE, incoming.author, command.pointer_id)
         account_id = offer.account_id if offer is not None else "" if pointer is None else pointer.account_id
-        is_living = pointer is None or pointer.revoked_at is None
+        is_living = pointer is None or (pointer.revoked_at is None and not pointer.caller)
         owns = is_living and await self._owns(incoming.author, account_id)
         verdict = decide_managing(pointer, grant, owns=owns, now=self._context.clock.now())
         if isinstance(verdict, Refused):
@@ -147,14 +148,16 @@ class OfferManaging:
         offer = await self._context.store.offer(offer_id) if offer_id else None
         if offer is None or offer.state is OfferState.DELETED:
             return None
-        if pointer_id not in {"", offer.pointer_id} and offer.creator:
-            return None
-        is_own = offer.creator == author or await self._owns(author, offer.account_id)
-        return offer if is_own else None
+        is_own = offer.creator == author and pointer_id in {"", offer.pointer_id}
+        return offer if is_own or await self._owns(author, offer.account_id) else None
 
     async def _owns(self, author: str, account_id: str) -> bool:
+        """Whether the caller has enrolled for this account, and the owner has not ended that since."""
         account: Account | None = await self._context.store.account(account_id) if account_id else None
-        return account is not None and enrolled_key(account) == author
+        if account is None or enrolled_key(account) != author:
+            return False
+        living = await self._context.store.grants_of(DEBITS_WIRE, author)
+        return any(grant.account_id == account_id for grant in living)
 
     async def _absent(self, incoming: Incoming, deed: Deed) -> Refused | None:
         """Answer about an offer that is not there, or not the caller's: what is gone may be deleted again by who has a
@@ -248,12 +251,15 @@ class OfferManaging:
     # ------------------------------------------------------------ lists
 
     async def _list_all(self, incoming: Incoming, deed: ListOffers) -> Refused | None:
-        """The offers of a caller over all links at which it has a grant."""
+        """All offers of the caller's own account, and those that it has made over the links at which it has a grant."""
         now = self._context.clock.now()
-        makers = [
+        own = account_id_of(incoming.author)
+        makers = [OffersOf(account_id=own)] if await self._owns(incoming.author, own) else []
+        makers += [
             OffersOf(grant.pointer_id, incoming.author)
             for grant in await self._context.store.grants_of(MANAGE_WIRE, incoming.author)
-            if isinstance(
+            if not (makers and grant.account_id == own)  # they stand there already
+            and isinstance(
                 decide_managing(await self._grants.get(grant.pointer_id), grant, owns=False, now=now), Allowed
             )
         ]

@@ -111,6 +111,6 @@ def changed_offer(offer: Offer, fields: OfferFields) -> Offer:
 
 def ended_offer(offer: Offer) -> Offer | Refused:
     """The offer after its end; the refusal where it is the one that an account began with."""
-    if not offer.creator:
+    if not offer.pointer_id:
         return Refused(Reason.NOT_PERMITTED, "the offer that the account began with cannot be deleted")
     return replace(offer, state=OfferState.DELETED)

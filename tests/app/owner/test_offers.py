@@ -10,6 +10,7 @@ import pytest
 from kitestring.app.owner import offers
 from kitestring.app.owner.offers import shown_noffer
 from kitestring.app.owner.params import npub
+from kitestring.base.commands import OfferFields, UpdateOffer
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant, Offer, OfferState
@@ -226,6 +227,20 @@ async def test_offers_of_enrolled_keys_are_neither_listed_nor_shown_as_our_own(o
     assert (await office.run("offer_list"))["offers"] == []
     (offer,) = await office.rig.store.offers()
     assert (await office.run("offer_delete", offer=offer.offer_id))["deleted"] is True, "it can be ended all the same"
+
+
+async def test_an_enrolled_key_does_not_take_the_label_of_the_owners_offer_from_it(office: Office) -> None:
+    """Or the owner prints the code of somebody else."""
+    key = "a1" * 32
+    await office.rig.enroll("r1", key)
+    (theirs,) = await office.rig.store.offers()
+    for number in range(4):  # ids are drawn: one of them stands behind theirs
+        label = f"tea {number}"
+        ours = await office.run("offer_create", f"k{number}", label=label)
+        await office.rig.manage(f"u{number}", key, UpdateOffer(theirs.offer_id, OfferFields(label=label)), link="")
+        assert (await office.store.offer(theirs.offer_id)).label == label  # type: ignore[union-attr]  # it is there
+        assert (await office.run("offer_show", offer=label))["offer_id"] == ours["offer_id"]
+        assert (await office.run("offer_off", f"o{number}", offer=label))["offer_id"] == ours["offer_id"]
 
 
 async def test_a_code_stays_as_it_was_printed_when_the_relays_change_until_it_is_relinked(office: Office) -> None:

@@ -49,6 +49,17 @@ async def note(office: Office, name: str, attempt: WebhookAnswer) -> None:
     await office.store.apply(NoteAttempt(after(delivery, attempt, now), now, "alarm"))
 
 
+async def test_an_app_that_calls_its_offer_as_the_owner_does_takes_no_deliveries_from_it(office: Office) -> None:
+    offer_id = await tea(office, webhook=URL)
+    theirs = Offer(offer_id="00", label="tea", creator=MAKER.caller, pointer_id="p", webhook=Webhook(URL, "get"))
+    await office.rig.write(SaveGrant(MAKER), SaveOffer(theirs))
+    await sell(office, "one", offer_id)
+    for name in ("as-it-is-open", "as-it-is-off"):
+        (row,) = (await office.run("offer_deliveries", offer="tea"))["deliveries"]
+        assert row["offer_id"] == offer_id, name
+        await office.run("offer_off", name, offer="tea")
+
+
 # ------------------------------------------------------------ set and shown
 
 

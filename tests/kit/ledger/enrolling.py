@@ -23,7 +23,7 @@ def enrolment(key: str = NEWCOMER, at: int = NOW) -> Enrolment:
     )  # fmt: skip
     return Enrolment(
         Account(account_id=account_id, name=key, created_at=at),
-        Offer(offer_id=offer_id, label=LABEL + offer_id[:8], account_id=account_id, created_at=at),
+        Offer(offer_id=offer_id, label=LABEL + offer_id[:8], account_id=account_id, creator=key, created_at=at),
         pointer,
         replace(pointer, grant_id=f"90{key[-30:]}", caller=key, service_pubkey="", relays=()),
     )

@@ -82,7 +82,7 @@ async def test_what_is_as_old_as_what_was_forgotten_is_denied(store: Store) -> N
 
 
 async def test_a_row_that_is_in_the_way_takes_back_what_came_before_it(store: Store) -> None:
-    gone = replace(enrolment().offer, state=OfferState.DELETED)
+    gone = replace(enrolment().offer, state=OfferState.DELETED, creator="")
     await store.apply(execute("delete", SaveOffer(gone)))
     assert await store.apply(enroll()) == Denied(Reason.UNKNOWN_TARGET)
     assert await store.account(account_id_of(NEWCOMER)) is None

@@ -169,11 +169,14 @@ def _need_webhook(offer: Offer) -> Webhook:
 
 
 def _any(offers: dict[str, Offer], name: str) -> Offer:
-    """The offer of this id or label, one that can be paid first. Raises KitestringError(UNKNOWN_TARGET)."""
+    """The offer of this id or label: the owner's own before those of others, and one that can be paid first. Raises
+    KitestringError(UNKNOWN_TARGET)."""
     found = [offer for offer in offers.values() if name in (offer.offer_id, offer.label)]
     if not found:
         raise KitestringError(Reason.UNKNOWN_TARGET, f"there is and was no offer {name!r}; see `kitestring offer list`")
-    return min(found, key=lambda offer: offer.state is not OfferState.OPEN)
+    return min(
+        found, key=lambda offer: (offer.offer_id != name, offer.creator != "", offer.state is not OfferState.OPEN)
+    )
 
 
 async def _shown(desk: Reading, offer: Offer) -> Result:

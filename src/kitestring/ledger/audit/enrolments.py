@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from kitestring.base.commands import DEBITS_WIRE
-from kitestring.base.enrolments import KEY_DIGITS, LABEL, LABEL_DIGITS, PREFIX
+from kitestring.base.enrolments import KEY_DIGITS, PREFIX
 from kitestring.ledger.audit.subject import listed
 
 _ENROLLED: Final = f"substr(a.account_id, 1, {len(PREFIX)}) = '{PREFIX}'"
@@ -27,7 +27,7 @@ incomplete = listed(
 SELECT account_id, offers, pointers, grants FROM (
   SELECT a.account_id,
     (SELECT count(*) FROM offers o WHERE o.service = ?1 AND o.account_id = a.account_id
-      AND o.created_at = a.created_at AND o.label = '{LABEL}' || substr(o.offer_id, 1, {LABEL_DIGITS})) AS offers,
+      AND o.created_at = a.created_at AND o.creator = a.name AND o.pointer_id = '') AS offers,
     (SELECT count(*) {_POINTERS}) AS pointers,
     (SELECT count(*) FROM grants g WHERE g.service = ?1 AND g.account_id = a.account_id AND g.caller = a.name
       AND g.created_at = a.created_at AND g.pointer_id IN (SELECT p.grant_id {_POINTERS})) AS grants

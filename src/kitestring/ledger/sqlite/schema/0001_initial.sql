@@ -123,7 +123,8 @@ CREATE TABLE offers (
   expires_at INTEGER,
   webhook TEXT NOT NULL, -- as JSON; "" for none
   webhook_since INTEGER NOT NULL, -- the last event before it had one; 0 where it has none
-  -- The app that made it, and the pointer that it was made over; both "" for the owner's own.
+  -- The app that made it, and the pointer that it was made over; both "" for the owner's own. The offer that an enrolled
+  -- key's account began with has the key, and no pointer.
   creator TEXT NOT NULL,
   pointer_id TEXT NOT NULL,
   zap_pubkey TEXT NOT NULL, -- "" where it takes no zaps
