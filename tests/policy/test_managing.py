@@ -89,11 +89,15 @@ def test_what_an_app_says_as_it_was_told_changes_nothing_of_what_the_owner_has_m
     printed = replace(MUG, price_on_request=False)
     bounded = replace(MUG, price_msat=None, price_on_request=False, min_msat=sat(5))
     posted = replace(MUG, webhook=Webhook("https://owner.example", "post"))
+    asking = replace(MUG, payer_data=("email?", "name", "Shoe size"))
     as_told = OfferFields(label="Mug", price_msat=ZERO, callback_url="", payer_data=())
     for offer in (euros, bounded):
         assert changed_offer(offer, as_told) == offer
     assert changed_offer(printed, OfferFields(price_msat=sat(9))) == printed
     assert changed_offer(posted, OfferFields(callback_url="")) == posted
+    assert asking.asked == ("email", "name")
+    assert changed_offer(asking, OfferFields(payer_data=asking.asked)) == asking
+    assert changed_offer(asking, OfferFields(payer_data=("name",))).payer_data == ("name",)
     repriced = changed_offer(euros, OfferFields(price_msat=sat(7)))
     assert (repriced.currency, repriced.price_minor, repriced.price_msat) == ("", None, sat(7))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
@@ -121,6 +122,8 @@ class Pricing(StrEnum):
 
 #: The end of the name of something that a payer may tell and need not.
 OPTIONAL: Final = "?"
+#: What an app may ask payers for; owners call it as they like.
+is_field_of_apps: Final = re.compile("[A-Za-z0-9_]{1,64}", re.ASCII).fullmatch
 #: Offers whose id begins so take zaps, which the payer sees in the code.
 ZAP_PREFIX: Final = "zap"
 
@@ -196,6 +199,12 @@ class Offer:
     def required(self) -> tuple[str, ...]:
         """The names of all that a payer must tell."""
         return tuple(name for name in self.payer_data if not name.endswith(OPTIONAL))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What a payer is asked for as apps know it, who have no word for what may be left unanswered, nor the owner's
+        names."""
+        return tuple(name for name in (one.removesuffix(OPTIONAL) for one in self.payer_data) if is_field_of_apps(name))
 
     @property
     def kept(self) -> frozenset[str]:

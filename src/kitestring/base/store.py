@@ -110,7 +110,7 @@ class Reads(Protocol):
         ...
 
     async def offers_of(self, maker: OffersOf, *, before: Offer | None = None, limit: int) -> list[Offer]:
-        """Offers of one maker that were not deleted, the newest first, from right behind ``before``."""
+        """The standing offers of one maker, the newest first, from right behind ``before``."""
         ...
 
     async def count_offers(self, pointer_id: str, creator: str = "") -> int:

@@ -28,7 +28,7 @@ from kitestring.base.commands import (
 )
 from kitestring.base.enrolments import account_id_of, enrolled_key
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Account, Grant, Offer, OfferState
+from kitestring.base.grants import Account, Grant, Offer
 from kitestring.base.outcomes import OfferGone, OffersListed, OfferTold, Outcome, Refused
 from kitestring.base.store import OffersOf
 from kitestring.base.transactions import (
@@ -146,7 +146,7 @@ class OfferManaging:
     async def _own(self, author: str, offer_id: str, pointer_id: str) -> Offer | None:
         """The offer, if it is there and the caller may see it."""
         offer = await self._context.store.offer(offer_id) if offer_id else None
-        if offer is None or offer.state is OfferState.DELETED:
+        if offer is None or not offer.is_standing:
             return None
         is_own = offer.creator == author and pointer_id in {"", offer.pointer_id}
         return offer if is_own or await self._owns(author, offer.account_id) else None
@@ -161,11 +161,12 @@ class OfferManaging:
 
     async def _absent(self, incoming: Incoming, deed: Deed) -> Refused | None:
         """Answer about an offer that is not there, or not the caller's: what is gone may be deleted again by who has a
-        grant here, and nobody else is told what there is."""
+        grant here, and nobody else is told what there is. What the owner has let forward is gone for its app: it sells
+        nothing there any more, and where it leads is the owner's."""
         if not isinstance(deed, DeleteOffer):
             return NO_SUCH_OFFER
         found = await self._context.store.offer(deed.offer_id)
-        was_own = found is not None and found.creator == incoming.author and found.state is OfferState.DELETED
+        was_own = found is not None and found.creator == incoming.author and not found.is_standing
         if not was_own and (found is not None or not incoming.known):
             return _FOREIGN
         await self._confirm(incoming, OfferGone())

@@ -100,13 +100,11 @@ def changed_offer(offer: Offer, fields: OfferFields) -> Offer:
             offer, price_msat=price_msat, price_on_request=price_msat is not None, currency="", price_minor=None,
             min_msat=None, max_msat=None,
         )  # fmt: skip
+    if fields.payer_data is not None and fields.payer_data != offer.asked:
+        offer = replace(offer, payer_data=fields.payer_data)
     if fields.callback_url is not None and fields.callback_url != offer.callback_url:
         offer = replace(offer, webhook=Webhook(fields.callback_url, "get") if fields.callback_url else None)
-    return replace(
-        offer,
-        label=offer.label if fields.label is None else fields.label,
-        payer_data=offer.payer_data if fields.payer_data is None else fields.payer_data,
-    )
+    return offer if fields.label is None else replace(offer, label=fields.label)
 
 
 def ended_offer(offer: Offer) -> Offer | Refused:

@@ -36,6 +36,8 @@ def test_what_is_typed_is_all_that_changes(typed: tuple[str, ...], members: dict
 
 def test_it_is_said_what_becomes_of_the_code() -> None:
     assert "its code is the same" in run(command, "tea", "--label", "x", answer=EDITED).err
+    recoded = {**EDITED, "changed": {**EDITED["changed"], "noffer": {"before": "noffer1a", "after": "noffer1xyz"}}}
+    assert "The old one works on" in run(command, "tea", "--any-amount", answer=recoded).err
     assert "these terms already" in run(command, "tea", "--label", "x", answer={**EDITED, "changed": {}}).err
     new = run(command, "tea", "--price", "5", answer={**EDITED, "old_noffer": "noffer1old"})
     for words in ("there is a new code: print it", "the offer has moved, and pay nothing", "--price-on-request"):

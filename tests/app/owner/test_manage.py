@@ -8,8 +8,9 @@ import pytest
 
 from kitestring.base.commands import CreateOffer, Deed, DeleteOffer, GetOffer, ListOffers, OfferFields, UpdateOffer
 from kitestring.base.errors import Reason
-from kitestring.base.grants import OfferState
-from kitestring.base.money import sat
+from kitestring.base.grants import Offer, OfferState
+from kitestring.base.money import ZERO, sat
+from kitestring.base.store import OffersOf
 from kitestring.codec.pointers import Nmanage, decode, encode
 from kitestring.crypto.keys import SecretKey
 from tests.kit.app.desk import RELAY, Office
@@ -122,6 +123,79 @@ async def test_revoking_an_app_leaves_its_offers_selling_unless_they_are_to_go(o
     assert (await office.run("manage_grants"))["grants"] == []
     gone = await office.refused("manage_revoke", "again", grant=ALICE)
     assert "kitestring manage grants" in gone.message
+
+
+@pytest.mark.parametrize(
+    ("change", "terms"),
+    [
+        ({"price_msat": 9_000}, (sat(9), True, "")),
+        ({"price_msat": None}, (None, False, "")),
+        ({"currency": "EUR", "price_minor": 350}, (None, False, "EUR")),
+        ({"new_label": "Cup", "payer_data": ["email?", "Shoe size"]}, (sat(12_000), True, "")),
+    ],
+)
+async def test_what_the_owner_edits_keeps_the_id_by_which_the_app_knows_it_and_what_it_says_as_told_changes_nothing(
+    office: Office, change: dict[str, Any], terms: tuple[Any, ...]
+) -> None:
+    await approved(office)
+    (made,) = await office.store.offers()
+    edited = await office.run("offer_edit", offer=made.offer_id, **change)
+    (offer,) = await office.store.offers()
+    assert (offer.offer_id, offer.state) == (made.offer_id, OfferState.OPEN)
+    assert (offer.price_msat, offer.price_on_request, offer.currency) == terms
+    assert edited["old_noffer"] == ""
+    assert ("noffer" in edited["changed"]) is (offer.pricing is not made.pricing or offer.currency != "")
+    told = OfferFields(
+        label=offer.label, price_msat=offer.price_msat or ZERO, callback_url=offer.callback_url, payer_data=offer.asked
+    )
+    await office.rig.manage("u1", ALICE, UpdateOffer(offer.offer_id, told), link="")
+    assert await office.store.offers() == [offer]
+    await office.rig.manage("u2", ALICE, UpdateOffer(offer.offer_id, MUG), link="")
+    (anew,) = await office.store.offers()
+    assert (anew.price_msat, anew.label) == (sat(12_000), "Mug")
+
+
+async def test_an_offer_that_the_owner_has_let_forward_is_gone_for_its_app_and_leads_on(office: Office) -> None:
+    await approved(office)
+    (made,) = await office.store.offers()
+    tea = await office.run("offer_create", label="tea", price_msat=5_000)
+    await office.run("offer_forward", offer=made.offer_id, to="tea")
+    moved = await office.store.offer(made.offer_id)
+    assert moved is not None
+    assert (moved.state, moved.latest) == (OfferState.MOVED, tea["noffer"])
+    deeds: dict[str, Deed] = {
+        "u": UpdateOffer(made.offer_id, OfferFields(price_msat=sat(1))),
+        "g": GetOffer(made.offer_id),
+        "d": DeleteOffer(made.offer_id),
+    }
+    for name, deed in deeds.items():
+        await office.rig.manage(name, ALICE, deed, link="")
+    assert await office.store.offer(made.offer_id) == moved
+    assert await office.store.offers_of(OffersOf(made.pointer_id, ALICE), limit=9) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "change"), [("offer_edit", {"new_label": "Cup"}), ("offer_off", {}), ("offer_webhook", {"off": True})]
+)
+async def test_what_an_app_changes_while_the_owner_looks_is_not_undone(
+    office: Office, command: str, change: dict[str, Any]
+) -> None:
+    await approved(office)
+    (made,) = await office.store.offers()
+    seen = office.store.offers
+
+    async def changed_meanwhile() -> list[Offer]:
+        found: list[Offer] = await seen()
+        office.store.offers = seen
+        await office.rig.manage("u", ALICE, UpdateOffer(made.offer_id, OfferFields(price_msat=sat(13))), link="")
+        return found
+
+    office.store.offers = changed_meanwhile
+    refused = await office.refused(command, offer=made.offer_id, **change)
+    assert refused.reason is Reason.BUSY
+    assert (await office.store.offer(made.offer_id)).price_msat == sat(13)
+    await office.run(command, "again", offer=made.offer_id, **change)
+    assert (await office.store.offer(made.offer_id)).price_msat == sat(13)
 
 
 async def test_an_app_and_a_link_can_end_with_their_offers(office: Office) -> None:

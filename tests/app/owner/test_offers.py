@@ -238,7 +238,7 @@ async def test_an_enrolled_key_does_not_take_the_label_of_the_owners_offer_from_
         label = f"tea {number}"
         ours = await office.run("offer_create", f"k{number}", label=label)
         await office.rig.manage(f"u{number}", key, UpdateOffer(theirs.offer_id, OfferFields(label=label)), link="")
-        assert (await office.store.offer(theirs.offer_id)).label == label  # type: ignore[union-attr]  # it is there
+        assert (await office.store.offer(theirs.offer_id)).label == label
         assert (await office.run("offer_show", offer=label))["offer_id"] == ours["offer_id"]
         assert (await office.run("offer_off", f"o{number}", offer=label))["offer_id"] == ours["offer_id"]
 

@@ -18,6 +18,8 @@ _NEW_CODE: Final = (
     "wallets go there, all others tell their user that the offer has moved, and pay nothing. A price in a currency, "
     "and one of --price-on-request, can be changed later without a new code"
 )
+#: Of an offer that an app has made, which keeps its id.
+_ANOTHER_CODE: Final = "it has another code now: print it. The old one works on, at the terms of now"
 
 
 class _EndType(MomentType):
@@ -74,6 +76,8 @@ def command(
         shell.note(f"the offer {result['label']} has these terms already")
     elif result["old_noffer"]:
         shell.note(_NEW_CODE)
+    elif "noffer" in result["changed"]:
+        shell.note(_ANOTHER_CODE)
     else:
         shell.note(f"the offer {result['label']} is changed, and its code is the same")
     shell.show(result, shell.code(result["noffer"]))

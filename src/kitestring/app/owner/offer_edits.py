@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from kitestring.app.owner.command import Call, Change, Commands, Manage
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.offer_terms import ExpiresIn, PayerData, PriceMinor, check, end_of, money, new_id
-from kitestring.app.owner.offers import OfferName, find, leading_to, need, noffer_of, show_offer
+from kitestring.app.owner.offers import OfferName, find, leading_to, need, noffer_of, show_offer, written
 from kitestring.app.owner.params import AmountMsat, Currency, Name, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
@@ -61,14 +61,19 @@ class ForwardParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 async def offer_edit(desk: Managing, params: OfferEditParams, _call: Call) -> Change | Result:
     """Change an offer. Its code stays, unless its price or its currency stands in it: then the old code forwards.
 
+    What an app has made keeps its id, by which the app knows it, whatever changes: its price is one on request, and
+    where it becomes another code all the same, ``changed`` has that too, and the old one works on.
+
     ``changed`` names what is another now, with the values before and after; ``old_noffer`` is the code that forwards,
-    empty where the code is the same. Invoices that were given out are paid as they are.
+    empty where none does. Invoices that were given out are paid as they are.
     """
     if all(getattr(params, field) is UNSET for field in params.__struct_fields__ if field != "offer"):
         raise KitestringError(Reason.MALFORMED, "say what to change, such as --price 2.50EUR")
     known = await desk.store.offers()
     found = need(desk, known, params.offer)
     anew = replace(found, **_changes(found, params, desk.clock.now()))
+    if found.creator and anew.price_msat is not None:
+        anew = replace(anew, price_on_request=True)
     check(anew)
     if anew.webhook is not None:
         desk.check_webhook(anew.webhook, anew.payer_data, own=not anew.creator)
@@ -77,9 +82,11 @@ async def offer_edit(desk: Managing, params: OfferEditParams, _call: Call) -> Ch
         raise KitestringError(Reason.CONFLICT, f"the label {anew.label!r} is taken: choose another one")
     before, after = show_offer(desk, found), show_offer(desk, anew)
     changed = {one: {"before": before[one], "after": after[one]} for one in _SHOWN if before[one] != after[one]}
-    if _in_code(found) == _in_code(anew):
+    if found.creator and before["noffer"] != after["noffer"]:
+        changed["noffer"] = {"before": before["noffer"], "after": after["noffer"]}
+    if found.creator or _in_code(found) == _in_code(anew):
         result: Result = {**after, "changed": changed, "old_noffer": ""}
-        return Change((SaveOffer(anew),), result) if changed else result
+        return Change(written(found, anew), result) if changed else result
     anew = replace(
         anew,
         offer_id=new_id(desk, takes_zaps=found.zap_pubkey != ""),
@@ -118,7 +125,7 @@ async def _switch(desk: Managing, name: str, state: OfferState) -> Change | Resu
     found = need(desk, await desk.store.offers(), name)
     anew = replace(found, state=state)
     result = show_offer(desk, anew)
-    return result if anew == found else Change((SaveOffer(anew),), result)
+    return result if anew == found else Change(written(found, anew), result)
 
 
 def _moved(desk: Reading, known: Sequence[Offer], offer: Offer, target: Offer, more: Result, *, is_new: bool) -> Change:

@@ -25,7 +25,7 @@ from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Pricing, Webhook
 from kitestring.base.money import Msat
-from kitestring.base.transactions import SaveOffer
+from kitestring.base.transactions import CheckOffer, SaveOffer, Write
 from kitestring.base.webhooks import MAX_WEBHOOK_CHARS
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, decode, encode
@@ -140,8 +140,9 @@ async def offer_relink(desk: Managing, params: OfferName, _call: Call) -> Change
     left = list(old_relays(offer.relays, anew.relays))
     latest = noffer_of(desk, anew)
     before = [replace(one, relays=anew.relays, latest=latest) for one in leading_to(known, offer)]
+    writes = (*written(offer, anew), *(SaveOffer(one) for one in before))
     result = {**show_offer(desk, anew), "changed": True, "left_relays": left}
-    return Change(tuple(SaveOffer(one) for one in (anew, *before)), result)
+    return Change(writes, result)
 
 
 async def offer_delete(desk: Managing, params: OfferName, _call: Call) -> Change:
@@ -192,6 +193,11 @@ def noffer_of(desk: Reading, offer: Offer) -> str:
             currency=offer.currency or None,
         )
     )
+
+
+def written(before: Offer, after: Offer) -> tuple[Write, ...]:
+    """Write an offer if it is still as it was seen: an app changes its own in no turn of ours."""
+    return CheckOffer(after.offer_id, before, "", after.creator, 0, 0), SaveOffer(after)
 
 
 def leading_to(known: Iterable[Offer], offer: Offer) -> list[Offer]:

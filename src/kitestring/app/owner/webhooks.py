@@ -11,12 +11,12 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, Sign
 from kitestring.app.owner.desk import Asking, Managing, Reading
-from kitestring.app.owner.offers import OfferName, need
+from kitestring.app.owner.offers import OfferName, need, written
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.node import Finding, FindingState
-from kitestring.base.transactions import SaveOffer, SendAgain
+from kitestring.base.transactions import SendAgain
 from kitestring.base.webhooks import MAX_SENT_AGAIN, MAX_WEBHOOK_CHARS, DeliveryState, WebhookDelivery
 from kitestring.codec.nip19 import MAX_LENGTH
 
@@ -70,7 +70,7 @@ async def offer_webhook(desk: Managing, params: WebhookParams, _call: Call) -> C
         desk.check_webhook(webhook, offer.payer_data, own=not offer.creator)
     anew = replace(offer, webhook=webhook)
     result = await _shown(desk, anew)
-    return result if anew == offer else Change((SaveOffer(anew),), result)
+    return result if anew == offer else Change(written(offer, anew), result)
 
 
 async def with_secret(desk: Managing, result: Result, _call: Call) -> Result:

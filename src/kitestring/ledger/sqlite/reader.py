@@ -132,7 +132,7 @@ class SqliteReads:
         behind = "" if before is None else " AND (created_at, offer_id) < (?, ?)"
         found = self._all(
             f"SELECT {rows.OFFER} FROM offers INDEXED BY {index}"
-            f" WHERE service = ? AND state <> 'deleted' AND {whose}{behind}"
+            f" WHERE service = ? AND state <> 'deleted' AND state <> 'moved' AND {whose}{behind}"
             " ORDER BY created_at DESC, offer_id DESC LIMIT ?",
             *values,
             *(() if before is None else (before.created_at, before.offer_id)),

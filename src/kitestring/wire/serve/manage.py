@@ -7,7 +7,6 @@ is not the wire's to know. Fields are read where the text has them (under ``offe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from kitestring.base.commands import (
     UpdateOffer,
 )
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.grants import Offer
+from kitestring.base.grants import Offer, is_field_of_apps
 from kitestring.base.money import MAX_SATS, sat
 from kitestring.base.outcomes import OfferGone, OffersListed, OfferTold, Outcome, Refused
 from kitestring.base.text import is_safe
@@ -51,7 +50,6 @@ MAX_NAME_SHOWN: Final = 64
 #: Bytes of a reply around the offers that it lists.
 _FRAME_BYTES: Final = 400
 
-_PAYER_FIELD: Final = re.compile("[A-Za-z0-9_]{1,64}", re.ASCII).fullmatch
 #: Members of ``offer`` that are no fields.
 _NO_FIELDS: Final = frozenset({"id", "fields"})
 #: Members of an offer that an app was told and may send back as they were: they are the service's to say.
@@ -240,7 +238,7 @@ def _payer_data(value: object) -> tuple[str, ...]:
     names = tuple(value) if isinstance(value, list) else None
     if names is None or len(names) > MAX_PAYER_FIELDS:
         raise _bad("payer_data", f"payer_data is a list of at most {MAX_PAYER_FIELDS} names")
-    if not all(isinstance(name, str) and _PAYER_FIELD(name) for name in names):
+    if not all(isinstance(name, str) and is_field_of_apps(name) for name in names):
         raise _bad("payer_data", "a name in payer_data has 1 to 64 letters, digits and underscores")
     if len(set(names)) != len(names):
         raise _bad("payer_data", "a name occurs twice in payer_data")
@@ -300,7 +298,7 @@ def _shown(offer: Offer, service_pubkey: str) -> dict[str, Any]:
         "label": offer.label,
         "price_sats": 0 if offer.price_msat is None else offer.price_msat.sats_up(),
         "callback_url": offer.callback_url,
-        "payer_data": list(offer.payer_data),
+        "payer_data": list(offer.asked),
         "noffer": noffer_of(offer, service_pubkey),
     }
 
