@@ -18,7 +18,7 @@ from tests.kit.changed import replace
 from tests.kit.ledger.values import hash_of, preimage_of, reply
 from tests.prove.asking import ASKED, BILLS, CAP, DUE, SHARES
 from tests.prove.ground import ACCOUNT
-from tests.prove.selling import Selling
+from tests.prove.managing import Managing
 
 #: A node out there.
 KEY: Final = "03" + "cd" * 32
@@ -36,7 +36,7 @@ SENT: Final = st.sampled_from(["", "", "settled", "failed", "unknown", "resolved
 _BEGUN: Final = frozenset({"Claimed", "Joined", "Running", "Finished"})
 
 
-class Bundling(Selling):
+class Bundling(Managing):
     """Payments to keys, and several payments in one request."""
 
     # ------------------------------------------------------------ keysends

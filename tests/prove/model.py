@@ -17,9 +17,12 @@ from kitestring.base.transactions import (
     MAX_JOINED,
     AskOwner,
     AwaitApproval,
+    CheckOffer,
     ClaimPayment,
     Decide,
     DecideHold,
+    EndOffers,
+    ManageOffers,
     SaveBlock,
     SaveGrant,
     SaveOffer,
@@ -376,6 +379,23 @@ class Model(Books):
         self.hear(name, at, at)
         return "Claimed"
 
+    def manage(self, tx: ManageOffers) -> str:
+        """One request of the app that manages offers."""
+        request, known = tx.request, self._known(tx.request)
+        if known is not None:
+            return known
+        grant = self.grants[tx.grant_id]
+        if grant.version != tx.grant_version or grant.revoked_at is not None:
+            return "Stale"
+        before = dict(self.offers)
+        refusal = self.write(tx.writes)
+        if refusal:
+            self.offers = before
+            return refusal
+        self._wait(request, "")
+        self.requests[request.request_id].answered_at = request.received_at
+        return "Claimed"
+
     def write(self, writes: tuple[Write, ...]) -> str | None:
         for write in writes:
             refusal = None
@@ -386,6 +406,8 @@ class Model(Books):
                     (self.blocked.add if block else self.blocked.discard)(caller)
                 case SaveOffer(offer):
                     refusal = self._save_offer(offer)
+                case CheckOffer() | EndOffers():
+                    refusal = self._of_apps(write)
                 case SaveSession(session):
                     refusal = self.words.mint(session)
                 case SaveOffer() | SendAgain():
@@ -395,6 +417,28 @@ class Model(Books):
             if refusal:
                 return refusal
         return None
+
+    def _made(self, pointer_id: str, creator: str) -> list[Offer]:
+        """What one app has made over a link, "" = any; deleted ones left out."""
+        over = [one for one in self.offers.values() if one.creator and one.pointer_id == pointer_id]
+        return [one for one in over if creator in {"", one.creator} and one.state is not OfferState.DELETED]
+
+    def _of_apps(self, write: CheckOffer | EndOffers) -> str | None:
+        if isinstance(write, CheckOffer):
+            return self._check_offer(write)
+        for one in self._made(write.pointer_id, write.creator):
+            self.offers[one.offer_id] = replace(one, state=OfferState.DELETED)
+        return None
+
+    def _check_offer(self, check: CheckOffer) -> str | None:
+        is_over = self.grants[check.pointer_id].revoked_at is not None
+        if is_over or self.offers.get(check.offer_id) != check.before:
+            return "Stale"
+        if check.before is not None:
+            return None
+        living = len(self._made(check.pointer_id, check.creator))
+        deleted = sum(one.creator == check.creator for one in self.offers.values()) - living
+        return "over_budget" if living >= check.most or deleted >= check.most_deleted else None
 
     def _save_offer(self, offer: Offer) -> str | None:
         known = self.offers.get(offer.offer_id)
@@ -410,7 +454,9 @@ class Model(Books):
         if known is not None and grant.version != known.version + 1:
             return "Stale"
         there = [one for one in self.grants.values() if one.pointer_id and one.revoked_at is None and one is not known]
-        if grant.pointer_id and grant.revoked_at is None and any(one.caller == grant.caller for one in there):
+        place = (grant.wire, grant.pointer_id, grant.caller)
+        is_taken = any((one.wire, one.pointer_id, one.caller) == place for one in there)
+        if grant.pointer_id and grant.revoked_at is None and is_taken:
             return "Stale"
         pointer = self.grants.get(grant.pointer_id)
         if grant.revoked_at is None and pointer is not None and pointer.revoked_at is not None:

@@ -22,6 +22,7 @@ STATES: Final = (
     "hold cancelled in time",
     *(f"sale {said}" for said in ("Claimed", "Stale")),
     *(f"offer {said}" for said in ("Claimed", "unknown_target")),
+    *(f"managed {said}" for said in ("Claimed", "Finished", "Stale", "over_budget", "unknown_target")),
     *(f"{what} in the middle of {kind}" for what in ("node exchanged", "ledger restored") for kind in _MOVED),
 )
 
