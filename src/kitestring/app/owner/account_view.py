@@ -10,11 +10,12 @@ from kitestring.app.owner.accounts import named_account, show_account
 from kitestring.app.owner.command import Call, Commands, Read
 from kitestring.app.owner.debit_pointers import living_pointers, ndebit_of
 from kitestring.app.owner.desk import Reading
-from kitestring.app.owner.offers import noffer_of, open_offers
+from kitestring.app.owner.offers import open_offers
 from kitestring.app.owner.params import Name
 from kitestring.app.service.execute import Result
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.errors import KitestringError, Reason
+from kitestring.wire.offer_code import noffer_of
 
 
 class AccountParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -32,7 +33,7 @@ async def account_show(desk: Reading, params: AccountParams, _call: Call) -> Res
     pointers = [pointer for pointer in await living_pointers(desk) if pointer.account_id == account.account_id]
     return {
         **show_account(account),
-        "offers": [{"offer_id": o.offer_id, "label": o.label, "noffer": noffer_of(desk, o)} for o in offers],
+        "offers": [{"offer_id": o.offer_id, "label": o.label, "noffer": noffer_of(o, desk.service_id)} for o in offers],
         "pointers": [{"pointer_id": p.grant_id, "label": p.name, "ndebit": ndebit_of(desk, p)} for p in pointers],
     }
 

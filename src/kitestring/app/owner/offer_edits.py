@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from kitestring.app.owner.command import Call, Change, Commands, Manage
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.offer_terms import ExpiresIn, PayerData, PriceMinor, check, end_of, money, new_id
-from kitestring.app.owner.offers import OfferName, find, leading_to, need, noffer_of, show_offer, written
+from kitestring.app.owner.offers import OfferName, find, leading_to, need, show_offer, written
 from kitestring.app.owner.params import AmountMsat, Currency, Name, UnixTime
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
@@ -21,6 +21,7 @@ from kitestring.base.grants import Offer, OfferState, Pricing, Webhook
 from kitestring.base.transactions import SaveOffer
 from kitestring.codec.nip19 import MAX_LENGTH
 from kitestring.codec.pointers import MAX_RELAYS
+from kitestring.wire.offer_code import noffer_of
 
 #: Old codes that forward to one offer: each is written anew when it gets another code.
 MAX_OLD_CODES: Final = 100
@@ -130,7 +131,7 @@ async def _switch(desk: Managing, name: str, state: OfferState) -> Change | Resu
 
 def _moved(desk: Reading, known: Sequence[Offer], offer: Offer, target: Offer, more: Result, *, is_new: bool) -> Change:
     """Everything that leads to ``offer`` leads to ``target`` from now on, without a second step."""
-    latest = noffer_of(desk, target)
+    latest = noffer_of(target, desk.service_id)
     old = [replace(one, state=OfferState.MOVED, latest=latest) for one in (offer, *leading_to(known, offer))]
     if len(old) + len(leading_to(known, target)) > MAX_OLD_CODES:
         sentence = f"more than {MAX_OLD_CODES} old codes would lead here: end some by `kitestring offer forward --end`"

@@ -23,13 +23,14 @@ from kitestring.base.commands import OWNER_ACCOUNT, AskOffer
 from kitestring.base.currency import ExchangeRate
 from kitestring.base.enrolments import is_enrolled
 from kitestring.base.errors import KitestringError, Reason
-from kitestring.base.grants import Offer, OfferState, Pricing, Webhook
+from kitestring.base.grants import Offer, OfferState, Webhook
 from kitestring.base.money import Msat
 from kitestring.base.transactions import CheckOffer, SaveOffer, Write
 from kitestring.base.webhooks import MAX_WEBHOOK_CHARS
 from kitestring.codec.nip19 import MAX_LENGTH
-from kitestring.codec.pointers import MAX_RELAYS, Noffer, PriceType, decode, encode
+from kitestring.codec.pointers import MAX_RELAYS, Noffer, decode
 from kitestring.transport.guard import normalise
+from kitestring.wire.offer_code import noffer_of
 
 #: What every code of an offer begins with, whatever link it stands in.
 CODE_START: Final = "noffer1"
@@ -52,11 +53,6 @@ _TERMS: Final = {
 }
 #: For a rate that is only shown.
 RATE_WAIT_S: Final = 2.0
-_PRICE_TYPES: Final = {
-    Pricing.FIXED: PriceType.FIXED,
-    Pricing.VARIABLE: PriceType.VARIABLE,
-    Pricing.SPONTANEOUS: PriceType.SPONTANEOUS,
-}
 
 
 class OfferParams(PriceParams, forbid_unknown_fields=True, kw_only=True):
@@ -138,7 +134,7 @@ async def offer_relink(desk: Managing, params: OfferName, _call: Call) -> Change
     if {normalise(url) for url in anew.relays} == {normalise(url) for url in offer.relays}:
         return {**show_offer(desk, offer), "changed": False, "left_relays": []}
     left = list(old_relays(offer.relays, anew.relays))
-    latest = noffer_of(desk, anew)
+    latest = noffer_of(anew, desk.service_id)
     before = [replace(one, relays=anew.relays, latest=latest) for one in leading_to(known, offer)]
     writes = (*written(offer, anew), *(SaveOffer(one) for one in before))
     result = {**show_offer(desk, anew), "changed": True, "left_relays": left}
@@ -176,23 +172,7 @@ async def shown_noffer(desk: Reading) -> str | None:
     the oldest. Dates alone do not say which was first: they are whole seconds, and clocks are set back."""
     offers = [one for one in await _own_offers(desk) if not one.creator]  # an app calls its own as it likes
     offer = next((one for one in offers if one.label == FIRST_OFFER), None) or next(iter(offers), None)
-    return None if offer is None else noffer_of(desk, offer)
-
-
-def noffer_of(desk: Reading, offer: Offer) -> str:
-    """The code of an offer of ours, as it is shown and printed: of a price in a currency it names the currency alone,
-    and of a price on request nothing."""
-    fixed = offer.price_msat if offer.pricing is Pricing.FIXED else None
-    return encode(
-        Noffer(
-            pubkey=desk.service_id,
-            relays=offer.relays,
-            offer=offer.offer_id,
-            price_type=_PRICE_TYPES[offer.pricing],
-            price_sats=None if fixed is None else fixed.sats_up(),
-            currency=offer.currency or None,
-        )
-    )
+    return None if offer is None else noffer_of(offer, desk.service_id)
 
 
 def written(before: Offer, after: Offer) -> tuple[Write, ...]:
@@ -223,7 +203,7 @@ def show_offer(desk: Reading, offer: Offer) -> Result:
     return {
         "offer_id": offer.offer_id,
         "label": offer.label,
-        "noffer": noffer_of(desk, offer),
+        "noffer": noffer_of(offer, desk.service_id),
         "state": "expired" if is_over else offer.state.value,
         "price_msat": _plain(offer.price_msat),
         "price_on_request": offer.price_on_request,
