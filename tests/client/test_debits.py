@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from kitestring.base.errors import Exit, KitestringError, Reason
 from kitestring.base.money import Msat, sat
-from kitestring.client import debits
+from kitestring.client import debits, owner_wait
 from kitestring.client.debits import (
     DebitAsked,
     DebitBudget,
@@ -276,7 +276,7 @@ def test_what_was_granted_is_what_the_service_says_and_not_what_was_asked_for(
 
 
 async def test_silence_is_no_failure_and_the_owner_may_be_deciding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debits, "APPROVAL_AFTER_S", 0.05)
+    monkeypatch.setattr(owner_wait, "APPROVAL_AFTER_S", 0.05)
     told: list[float] = []
     async with hostile_relay(lambda _: []) as relay:
         answer = await ask_debit(
@@ -298,8 +298,8 @@ async def test_nobody_is_told_to_wait_for_an_answer_that_comes_at_once() -> None
 
 
 async def test_the_same_event_is_sent_again_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debits, "APPROVAL_AFTER_S", 0.02)
-    monkeypatch.setattr(debits, "RESEND_AFTER_S", (0.05, 0.1))
+    monkeypatch.setattr(owner_wait, "APPROVAL_AFTER_S", 0.02)
+    monkeypatch.setattr(owner_wait, "RESEND_AFTER_S", (0.05, 0.1))
     seen: list[str] = []
 
     def lost_twice(request: Request) -> Iterable[Event]:

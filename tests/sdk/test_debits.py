@@ -408,7 +408,7 @@ async def test_a_session_and_a_wallet_that_is_missing_cannot_be_subscribed(tmp_p
 
 
 async def test_silence_during_a_subscription_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kitestring.client.debits.APPROVAL_AFTER_S", 0.05)
+    monkeypatch.setattr("kitestring.client.owner_wait.APPROVAL_AFTER_S", 0.05)
     told: list[str] = []
     async with scene(tmp_path, always(None), HASTY) as here:
         with pytest.raises(KitestringError) as caught:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
@@ -11,6 +10,7 @@ from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.base.money import MSAT_PER_SAT, Msat, sat
 from kitestring.client.clocks import clock_words
 from kitestring.client.net import Net
+from kitestring.client.owner_wait import Waiting, wait_for_owner
 from kitestring.client.session import Dialog, Exchange
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Ndebit
@@ -20,18 +20,11 @@ from kitestring.wire.ask import debits as wire
 
 #: Part of the derivation of every requestor's key; another one would lose every budget that was ever granted.
 REQUESTOR: Final = "requestor"
-#: Seconds of silence after which the owner of the service is probably being asked.
-APPROVAL_AFTER_S: Final = 3.0
-#: Seconds after which the same event is sent again: twice while services still take it, then for a stored answer.
-RESEND_AFTER_S: Final = (10.0, 25.0, 60.0, 90.0)
 #: An event that is called late at this age, in seconds, may have lain at a relay: it is worth a new one.
 LATE_S: Final = 15.0
 
 #: The end of the year 9999 in Unix seconds.
 LAST_NAMED_S: Final = 253_402_300_799
-
-#: Told once, with the seconds that are left, when no answer comes soon: the owner may be asked.
-Waiting = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +124,7 @@ async def ask_debit(
             request = await dialog.worked_request(plaintext, net, bits)
             left_s = wait_s - (net.clock.monotonic() - started)
             async with Exchange(pool, dialog, request, net) as exchange:
-                reply = await _wait(exchange, left_s, net, waiting)
+                reply = await wait_for_owner(exchange, wire.decode_reply, left_s, net, waiting)
                 asked = DebitAsked(reply, _trouble(exchange, reply))
             bits = _work_for(reply)
             is_late = isinstance(reply, wire.DebitRefusal) and reply.is_stale
@@ -153,26 +146,6 @@ def _dialog(key: SecretKey, ndebit: Ndebit) -> Dialog:
         return Dialog.debits(key, ndebit.pubkey)
     except CodecError as error:
         raise KitestringError(Reason.MALFORMED, f"the debit code cannot be used: {error}") from error
-
-
-async def _wait(exchange: Exchange, wait_s: float, net: Net, waiting: Waiting | None) -> wire.DebitReply | None:
-    started = net.clock.monotonic()
-
-    def left_s(until_s: float) -> float:
-        return until_s - (net.clock.monotonic() - started)
-
-    for after_s in (APPROVAL_AFTER_S, *RESEND_AFTER_S):
-        if after_s >= wait_s:
-            break
-        reply = await exchange.next(wire.decode_reply, left_s(after_s))
-        if reply is not None or exchange.undelivered or exchange.unreadable:
-            return reply
-        if after_s == APPROVAL_AFTER_S:
-            if waiting is not None:
-                waiting(left_s(wait_s))
-        else:
-            exchange.send_again()
-    return await exchange.next(wire.decode_reply, left_s(wait_s))
 
 
 def _trouble(exchange: Exchange, reply: wire.DebitReply | None) -> str:

@@ -12,8 +12,8 @@ from typing import Final, NoReturn
 
 from kitestring.base.errors import CodecError, KitestringError, Reason
 from kitestring.client.clocks import clock_words
-from kitestring.client.debits import APPROVAL_AFTER_S, RESEND_AFTER_S, Waiting
 from kitestring.client.net import Net
+from kitestring.client.owner_wait import Waiting, wait_for_owner
 from kitestring.client.session import Dialog, Exchange
 from kitestring.codec import pointers
 from kitestring.codec.pointers import Nmanage
@@ -68,32 +68,12 @@ async def ask_manage(
     wait_s = net.waits.debit_s if wait_s is None else wait_s
     async with net.pool(own, key, foreign=foreign) as pool:
         async with Exchange(pool, dialog, dialog.request(plaintext, net), net) as exchange:
-            reply = await _wait(exchange, wait_s, net, waiting)
+            reply = await wait_for_owner(exchange, wire.decode_reply, wait_s, net, waiting)
         trouble = exchange.trouble() if reply is None else ""
         if isinstance(reply, wire.ManageRefusal) and reply.is_stale:
             words = clock_words(exchange.ahead_s or 0)
             trouble = f" ({words})" if words else ""
         return ManageAsked(reply, trouble)
-
-
-async def _wait(exchange: Exchange, wait_s: float, net: Net, waiting: Waiting | None) -> wire.ManageReply | None:
-    started = net.clock.monotonic()
-
-    def left_s(until_s: float) -> float:
-        return until_s - (net.clock.monotonic() - started)
-
-    for after_s in (APPROVAL_AFTER_S, *RESEND_AFTER_S):
-        if after_s >= wait_s:
-            break
-        reply = await exchange.next(wire.decode_reply, left_s(after_s))
-        if reply is not None or exchange.undelivered or exchange.unreadable:
-            return reply
-        if after_s == APPROVAL_AFTER_S:
-            if waiting is not None:
-                waiting(left_s(wait_s))
-        else:
-            exchange.send_again()
-    return await exchange.next(wire.decode_reply, left_s(wait_s))
 
 
 class OfferManager:

@@ -15,7 +15,6 @@ from kitestring.client.debits import (
     DebitAsked,
     DebitBudget,
     DebitPaid,
-    Waiting,
     ask_debit,
     judge_grant,
     judge_payment,
@@ -24,6 +23,7 @@ from kitestring.client.debits import (
     requestor_key,
 )
 from kitestring.client.net import Net
+from kitestring.client.owner_wait import Waiting
 from kitestring.client.requestor import requestor_seed
 from kitestring.codec import bolt11, pointers
 from kitestring.codec.pointers import Ndebit

@@ -63,7 +63,7 @@ async def test_a_budget_for_once_that_is_refused_is_told_with_what_else_there_is
 async def test_silence_is_no_refusal_and_the_owner_may_be_deciding(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kitestring.client.debits.APPROVAL_AFTER_S", 0.05)
+    monkeypatch.setattr("kitestring.client.owner_wait.APPROVAL_AFTER_S", 0.05)
     async with payer(service, always(OBSERVED["not authorised: budget"])) as customer:
         done = await customer.run("debit", "budget", customer.code(), "1000/day", "--wait", "1")
     assert done.exit_code == 4

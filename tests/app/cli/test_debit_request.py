@@ -90,7 +90,7 @@ async def test_a_session_is_used_once(service: Service) -> None:
 
 
 async def test_silence_is_told_while_it_lasts(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kitestring.client.debits.APPROVAL_AFTER_S", 0.05)
+    monkeypatch.setattr("kitestring.client.owner_wait.APPROVAL_AFTER_S", 0.05)
     async with payer(service, always(None)) as customer:
         done = await customer.run("debit", "request", customer.code(), "210", "--wait", "1")
     assert done.stderr.startswith("waiting for the owner's approval, up to 1 s\nerror: the payment of ")
