@@ -28,6 +28,7 @@ from kitestring.base.outcomes import Invoiced, OfferGone, OffersListed, OfferTol
 from kitestring.base.transactions import SaveBlock, SaveOffer
 from kitestring.engine.approvals import MAX_OF_CALLER
 from kitestring.policy import managing
+from kitestring.policy.rates import Rate
 from tests.kit.clock import virtual
 from tests.kit.engine.crossings import Crossings, KilledError
 from tests.kit.engine.rig import Life, Rig
@@ -306,7 +307,53 @@ async def test_one_offer_too_many_has_a_refusal_of_its_own_and_room_comes_back_w
     life.audit()
 
 
+@virtual
+async def test_an_app_that_changes_its_offers_without_end_is_told_when_it_may_go_on(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.managing.CHANGES", Rate(1, 3))
+    async with life.service() as rig:
+        await rig.link()
+        for key in (ALICE, BOB):
+            await rig.let_manage("shop", key)
+        offer = await made(rig, "r1")
+        for number in range(2):
+            await said(rig, f"u{number}", ALICE, UpdateOffer(offer.offer_id, OfferFields(label=f"cup {number}")))
+        again = UpdateOffer(offer.offer_id, OfferFields(label="cup 1"))
+        assert isinstance(await said(rig, "same", ALICE, again), OfferTold), "what changes nothing costs nothing"
+        refused = await said(rig, "u9", ALICE, UpdateOffer(offer.offer_id, OfferFields(label="cup 9")))
+        assert (refused.reason, refused.details) == (Reason.RATE_LIMITED, {"retry_after": rig.clock.now() + 60})
+        await made(rig, "b", BOB)
+        await rig.clock.sleep(60)
+        assert (await said(rig, "u10", ALICE, DeleteOffer(offer.offer_id))) == OfferGone()
+    life.audit()
+
+
 # ------------------------------------------------------------ the account's own key
+
+
+@virtual
+async def test_who_has_enrolled_has_less_room_than_an_app_that_the_owner_has_let_in(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitestring.engine.managing.MAX_OWN_OFFERS", 1)
+    monkeypatch.setattr("kitestring.engine.managing.OWN_CHANGES", Rate(1, 3))
+    monkeypatch.setattr("kitestring.engine.managing.ALL_OWN_CHANGES", Rate(1, 4))
+    async with life.service() as rig:
+        codes = {}
+        for key in (ALICE, BOB):
+            await rig.enroll(key[:4], key)
+            codes[key] = await rig.answer(key[:4])
+        await made(rig, "r1", link=codes[ALICE].pointer_id)
+        assert await said(rig, "r2", ALICE, CreateOffer(MUG), link=codes[ALICE].pointer_id) == managing.OWN_FULL
+        renamed = UpdateOffer(codes[ALICE].offer_id, OfferFields(label="cup"))
+        assert isinstance(await said(rig, "u1", ALICE, renamed, link=""), OfferTold)
+        renamed = UpdateOffer(codes[ALICE].offer_id, OfferFields(label="mug"))
+        assert (await said(rig, "u2", ALICE, renamed, link="")).reason is Reason.RATE_LIMITED
+        await made(rig, "b1", BOB, link=codes[BOB].pointer_id)
+        renamed = UpdateOffer(codes[BOB].offer_id, OfferFields(label="cup"))
+        assert (await said(rig, "b2", BOB, renamed, link="")).reason is Reason.RATE_LIMITED, "all of them together"
+    life.audit()
 
 
 @virtual

@@ -103,7 +103,8 @@ def test_what_an_app_says_as_it_was_told_changes_nothing_of_what_the_owner_has_m
 
 
 def test_an_offer_ends_but_for_the_one_that_an_account_began_with() -> None:
-    assert ended_offer(MUG) == replace(MUG, state=OfferState.DELETED)
+    asking = replace(MUG, payer_data=("email",))
+    assert ended_offer(asking) == replace(MUG, state=OfferState.DELETED, relays=()), "its row stays, and is small"
     refused = ended_offer(Offer(offer_id="first", label="first"))
     assert isinstance(refused, Refused)
     assert refused.reason is Reason.NOT_PERMITTED

@@ -202,8 +202,8 @@ class Offer:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The names of what a payer is asked for as apps know them: those that they may write, and none is marked as one
-        that may be left unanswered."""
+        """The names of what a payer is asked for as apps know them: those that they may write, none of them marked as
+        one that may be left unanswered."""
         return tuple(name for name in (one.removesuffix(OPTIONAL) for one in self.payer_data) if is_field_of_apps(name))
 
     @property

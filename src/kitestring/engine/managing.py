@@ -50,10 +50,16 @@ from kitestring.engine.forgotten import may_have_paid
 from kitestring.engine.grants import Grants
 from kitestring.policy.debits import refuse_pointer
 from kitestring.policy.managing import (
+    ALL_OWN_CHANGES,
+    CHANGES,
     FULL,
     MAX_DELETED,
     MAX_OFFERS,
+    MAX_OWN_DELETED,
+    MAX_OWN_OFFERS,
     NO_SUCH_OFFER,
+    OWN_CHANGES,
+    OWN_FULL,
     Allowed,
     AskOwnerToManage,
     changed_offer,
@@ -62,6 +68,7 @@ from kitestring.policy.managing import (
     managing_grant,
     new_offer,
 )
+from kitestring.policy.rates import Limiter, take_all
 
 _BLOCKED: Final = Refused(Reason.NOT_PERMITTED)
 _FOREIGN: Final = Refused(Reason.NOT_PERMITTED)
@@ -87,6 +94,9 @@ class OfferManaging:
         self._answers = answers
         self._grants = grants
         self._approvals = approvals
+        self._changes: Final = Limiter(CHANGES)
+        self._own_changes: Final = Limiter(OWN_CHANGES)
+        self._all_own_changes: Final = Limiter(ALL_OWN_CHANGES)
         self._plans: dict[type, Callable[[str, Any, Around, str], Awaitable[Plan | Refused]]] = {
             CreateOffer: self._plan_new,
             UpdateOffer: self._plan_change,
@@ -187,6 +197,9 @@ class OfferManaging:
             else:
                 await self._confirm(incoming, outcome)
             return None
+        limited = self._limit(incoming.author, by)
+        if limited is not None:
+            return limited
         now = self._context.clock.now()
         grant_id = "" if by.grant is None else by.grant.grant_id
         request = msgspec.structs.replace(new_request(incoming, now), grant_id=grant_id, command=b"")
@@ -204,9 +217,21 @@ class OfferManaging:
             case Stale():
                 return answer
             case Denied():
-                return FULL if answer.reason is Reason.OVER_BUDGET else Refused(answer.reason)
+                full = OWN_FULL if by.grant is None else FULL
+                return full if answer.reason is Reason.OVER_BUDGET else Refused(answer.reason)
             case _:
                 assert_never(answer)
+
+    def _limit(self, author: str, by: Allowed) -> Refused | None:
+        """The refusal of one change too many: the answer to each is kept."""
+        buckets = [(self._changes, author)]
+        if by.grant is None:
+            buckets = [(self._own_changes, author), (self._all_own_changes, "")]
+        wait_ms = take_all(buckets, int(self._context.clock.monotonic() * 1_000))
+        if not wait_ms:
+            return None
+        details = {"retry_after": self._context.clock.now() - (-wait_ms // 1_000)}
+        return Refused(Reason.RATE_LIMITED, "this key has changed too many offers lately", details)
 
     async def _plan(self, author: str, command: ManageOffer, at: Around, name: str) -> Plan | Refused:
         """The writes, and the answer. ``name`` is what the id of a new offer follows from."""
@@ -219,7 +244,10 @@ class OfferManaging:
         made = new_offer(at.pointer, author, offer_id, deed.fields, now)
         before = await self._context.store.offer(offer_id)
         # Of an earlier life it may be there already.
-        return (_written(None, made), self._told(made)) if before is None else ((), self._told(before))
+        if before is not None:
+            return (), self._told(before)
+        is_own = at.pointer.wire != MANAGE_WIRE
+        return _written(None, made, is_own=is_own), self._told(made)
 
     async def _plan_look(self, _author: str, _deed: GetOffer, at: Around, _name: str) -> Plan | Refused:
         return NO_SUCH_OFFER if at.offer is None else ((), self._told(at.offer))
@@ -354,9 +382,11 @@ class OfferManaging:
         return NO_SUCH_OFFER if offer is None else self._told(offer)
 
 
-def _written(before: Offer | None, after: Offer) -> tuple[Write, ...]:
-    """Write an offer, if it is still as it was seen."""
-    check = CheckOffer(after.offer_id, before, after.pointer_id, after.creator, MAX_OFFERS, MAX_DELETED)
+def _written(before: Offer | None, after: Offer, *, is_own: bool = False) -> tuple[Write, ...]:
+    """Write an offer, if it is still as it was seen; a new one, if there is room, which is less over the pointer of an
+    account of its maker's own."""
+    most, most_deleted = (MAX_OWN_OFFERS, MAX_OWN_DELETED) if is_own else (MAX_OFFERS, MAX_DELETED)
+    check = CheckOffer(after.offer_id, before, after.pointer_id, after.creator, most, most_deleted)
     return (check, SaveOffer(after))
 
 

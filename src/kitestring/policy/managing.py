@@ -13,12 +13,23 @@ from kitestring.base.grants import Grant, Offer, OfferState, Webhook
 from kitestring.base.money import ZERO
 from kitestring.base.outcomes import Refused
 from kitestring.policy.debits import refuse_pointer
+from kitestring.policy.rates import Rate
 
 #: Offers that one app may have over one link: about 600 bytes each, and no shop of one seller has more goods.
 MAX_OFFERS: Final = 10_000
 #: Offers that it may have deleted there. Their rows stay, because their codes may be anywhere: beyond it the owner has
 #: to make another link.
 MAX_DELETED: Final = 100_000
+
+#: Of the key that an account belongs to, which nobody has let in: over its own pointer.
+MAX_OWN_OFFERS: Final = 1_000
+MAX_OWN_DELETED: Final = 10_000
+#: Changes that one app makes: each leaves its request and its answer for weeks, so that no copy of it comes to pass
+#: later. A catalogue is made in one go; what costs something else every minute has a price in a currency.
+CHANGES: Final = Rate(10, 2_000)
+#: Those of one key in its own account, and of all such keys together.
+OWN_CHANGES: Final = Rate(1, 100)
+ALL_OWN_CHANGES: Final = Rate(10, 1_000)
 
 #: Said of what is not there and of what is somebody else's: nobody finds out by asking which offers there are.
 NO_SUCH_OFFER: Final = Refused(Reason.MALFORMED, "you have no such offer here")
@@ -28,6 +39,14 @@ FULL: Final = Refused(
     f"an app has at most {MAX_OFFERS:,} offers over one link, and deletes at most {MAX_DELETED:,}: delete some, or ask "
     "the owner for another link",
     {"most": MAX_OFFERS},
+)
+
+
+#: The same to who has enrolled.
+OWN_FULL: Final = Refused(
+    Reason.OVER_BUDGET,
+    f"an account has at most {MAX_OWN_OFFERS:,} offers, and deletes at most {MAX_OWN_DELETED:,}: delete some",
+    {"most": MAX_OWN_OFFERS},
 )
 
 
@@ -108,7 +127,8 @@ def changed_offer(offer: Offer, fields: OfferFields) -> Offer:
 
 
 def ended_offer(offer: Offer) -> Offer | Refused:
-    """The offer after its end; the refusal where it is the one that an account began with."""
+    """The offer after its end, without what nobody is told any more, for its row stays; the refusal where it is the one
+    that an account began with."""
     if not offer.pointer_id:
         return Refused(Reason.NOT_PERMITTED, "the offer that the account began with cannot be deleted")
-    return replace(offer, state=OfferState.DELETED)
+    return replace(offer, state=OfferState.DELETED, payer_data=(), relays=())
