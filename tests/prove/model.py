@@ -426,7 +426,7 @@ class Model(Books):
     def _of_apps(self, write: CheckOffer | EndOffers) -> str | None:
         if isinstance(write, CheckOffer):
             return self._check_offer(write)
-        for one in self._made(write.pointer_id, write.creator):
+        for one in filter(lambda one: one.is_standing, self._made(write.pointer_id, write.creator)):
             self.offers[one.offer_id] = replace(one, state=OfferState.DELETED)
         return None
 

@@ -114,7 +114,7 @@ class Reads(Protocol):
         ...
 
     async def count_offers(self, pointer_id: str, creator: str = "") -> int:
-        """Count the offers over a pointer that were not deleted, of one app or (``""``) of all."""
+        """Count the standing offers over a pointer, of one app or (``""``) of all."""
         ...
 
     async def payment(self, payment_id: str) -> Payment | None:

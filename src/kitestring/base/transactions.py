@@ -514,7 +514,7 @@ class CheckOffer(msgspec.Struct, frozen=True):
 
 
 class EndOffers(msgspec.Struct, frozen=True):
-    """Delete all offers that ``creator`` has made over a pointer, "" = whoever has made one over it."""
+    """Delete all standing offers that ``creator`` has made over a pointer, "" = whoever has made one over it."""
 
     pointer_id: str
     creator: str = ""

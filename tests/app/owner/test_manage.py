@@ -172,6 +172,9 @@ async def test_an_offer_that_the_owner_has_let_forward_is_gone_for_its_app_and_l
         await office.rig.manage(name, ALICE, deed, link="")
     assert await office.store.offer(made.offer_id) == moved
     assert await office.store.offers_of(OffersOf(made.pointer_id, ALICE), limit=9) == []
+    ended = await office.run("manage_revoke", grant=ALICE, delete_offers=True)
+    assert (ended["deleted_offers"], ended["left_offers"]) == (0, 0)
+    assert await office.store.offer(made.offer_id) == moved
 
 
 @pytest.mark.parametrize(

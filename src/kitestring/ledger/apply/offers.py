@@ -23,7 +23,7 @@ _DELETED: Final = (
 )
 _END: Final = (
     "UPDATE offers INDEXED BY offers_by_creator SET state = 'deleted'"
-    " WHERE service = ? AND pointer_id = ? AND creator <> '' AND state <> 'deleted'"
+    " WHERE service = ? AND pointer_id = ? AND creator <> '' AND state <> 'deleted' AND state <> 'moved'"
 )
 
 
@@ -44,7 +44,7 @@ def check_offer(batch: Batch, write: CheckOffer, _now: int) -> Stale | Denied | 
 
 
 def end_offers(batch: Batch, write: EndOffers, _now: int) -> None:
-    """Invoices that were given out can still be paid."""
+    """Invoices that were given out can still be paid, and what the owner lets forward leads on."""
     values = (batch.service, write.pointer_id)
     if write.creator:
         batch.execute(f"{_END} AND creator = ?", (*values, write.creator))

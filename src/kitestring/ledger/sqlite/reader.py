@@ -144,7 +144,8 @@ class SqliteReads:
         whose = " AND creator = ?" if creator else ""
         row = self._one(
             "SELECT count(*) FROM offers INDEXED BY offers_by_creator"
-            f" WHERE service = ? AND state <> 'deleted' AND creator <> '' AND pointer_id = ?{whose}",
+            " WHERE service = ? AND state <> 'deleted' AND state <> 'moved' AND creator <> ''"
+            f" AND pointer_id = ?{whose}",
             pointer_id,
             *((creator,) if creator else ()),
         )
