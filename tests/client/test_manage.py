@@ -143,6 +143,16 @@ async def test_an_id_that_is_not_known_there_is_told_as_such() -> None:
     assert error.reason is Reason.UNKNOWN_TARGET
 
 
+async def test_an_offer_that_is_gone_is_deleted_also_where_the_service_denies_it_in_older_words() -> None:
+    """Lightning.Pub 0.0.38 has one code for what is not there and what is somebody else's; its words differ."""
+    gone = {"res": "GFY", "code": 1, "error": "Request Denied: Offer not found"}
+    done, service = await over_the_relay(always(gone), lambda at: at.delete("x"))
+    assert (done, len(service.requests)) == (None, 1)
+    foreign = {**gone, "error": "Request Denied: App not authorized to update offer"}
+    error, _ = await over_the_relay(always(foreign), lambda at: at.delete("x"))
+    assert error.reason is Reason.NOT_PERMITTED
+
+
 async def test_silence_to_anything_else_may_be_asked_for_again() -> None:
     told: list[float] = []
     error, _ = await over_the_relay(always(None), lambda at: at.get("x", waiting=told.append), HASTY)

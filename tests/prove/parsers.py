@@ -54,6 +54,7 @@ from kitestring.wire import beacon as beacons
 from kitestring.wire.ask import debits as ask_debits
 from kitestring.wire.ask import enroll as ask_enroll
 from kitestring.wire.ask import hints
+from kitestring.wire.ask import manage as ask_manage
 from kitestring.wire.ask import nwc as ask_nwc
 from kitestring.wire.ask import offers as ask_offers
 from kitestring.wire.grammar import Facts
@@ -370,6 +371,7 @@ PARSERS: Final = (
     Parser("enroll requests", _wire(enroll.read, kinds.ENROLL, "enroll"), _these({}, {"name": "Bob"}), _REFUSED),
     Parser("enroll replies", _text(ask_enroll.decode_reply), _of("clink_payloads.json")),
     Parser("debit replies", _text(ask_debits.decode_reply), _of("clink_payloads.json", "lightning_pub_debits.json")),
+    Parser("manage replies", _text(ask_manage.decode_reply), _of("lightning_pub_manage.json")),
     Parser("contents of beacons", _text(beacon.decode_content), _these(_BEACON)),
     Parser("beacons", _of_event(beacons.read_beacon), _beacons),
     Parser("documents of operators", _of_event(lambda one: (beacons.attested(one), beacons.revoked(one))), _beacons),

@@ -167,7 +167,11 @@ class OfferManager:
     async def delete(self, offer_id: str, *, wait_s: float | None = None, waiting: Waiting | None = None) -> None:
         """End an offer; one that is not there is no error. Asking again is safe."""
         wish = wire.DeleteWish(offer_id)
-        _said_yes(await self._ask(wish, wait_s, waiting), wish)
+        try:
+            _said_yes(await self._ask(wish, wait_s, waiting), wish)
+        except KitestringError as error:
+            if error.reason is not Reason.UNKNOWN_TARGET:  # older services say so of what is gone, the text says yes
+                raise
 
     async def _ask(self, wish: wire.ManageWish, wait_s: float | None, waiting: Waiting | None) -> ManageAsked:
         return await ask_manage(self.link, wish, self._key, self._net, wait_s=wait_s, waiting=waiting)

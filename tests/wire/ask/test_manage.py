@@ -25,9 +25,11 @@ from kitestring.wire.ask.manage import (
 )
 from kitestring.wire.grammar import Facts
 from kitestring.wire.serve.manage import WIRE
+from tests.kit import vectors
 from tests.kit.client.hostile import SERVICE
 from tests.kit.wire.samples import event, reply_to
 
+OBSERVED = {row["case"]: row["reply"] for row in vectors.load("lightning_pub_manage.json")["replies"] if row["reply"]}
 LINK = Nmanage(SERVICE.public_hex, ("wss://relay.example",), "shop")
 MUG = OfferTerms(label="Mug", price_sats=12_000, payer_data=("email",))
 FIELDS = {"label": "Mug", "price_sats": 12_000, "callback_url": "", "payer_data": ["email"]}
@@ -135,3 +137,37 @@ def test_what_a_refusal_names_is_kept() -> None:
     failed = decode_reply('{"res":"GFY","code":2}')
     assert isinstance(failed, ManageRefusal)
     assert not failed.proves_undone
+
+
+@pytest.mark.parametrize("case", OBSERVED)
+def test_every_observed_reply_of_lightning_pub_is_read(case: str) -> None:
+    reply, members = decode_reply(OBSERVED[case]), json.loads(OBSERVED[case])
+    if members["res"] == "ok":
+        assert isinstance(reply, ManageOk)
+        details = members.get("details", [])
+        rows = details if isinstance(details, list) else [details]
+        assert [offer.id for offer in reply.offers] == [row["id"] for row in rows]
+        assert (reply.left_out, reply.next) == (0, "")
+    else:
+        assert isinstance(reply, ManageRefusal)
+        assert (reply.code, reply.text, reply.field) == (members["code"], members["error"], members.get("field", ""))
+
+
+@pytest.mark.parametrize(
+    ("case", "wish", "reason"),
+    [
+        ("second request while the owner has not decided", ListWish(), Reason.UNDECIDED),
+        ("get, unknown offer", GetWish("x"), Reason.UNKNOWN_TARGET),
+        ("update, unknown offer", UpdateWish("x", MUG), Reason.UNKNOWN_TARGET),
+        ("delete, the second time", DeleteWish("x"), Reason.UNKNOWN_TARGET),
+        ("get, offer of the owner", GetWish("x"), Reason.NOT_PERMITTED),
+        ("create, without a pointer", CreateWish(MUG), Reason.NOT_PERMITTED),
+        ("create, label missing", CreateWish(MUG), Reason.MALFORMED),
+        ("create, unknown pointer", CreateWish(MUG), Reason.UNAVAILABLE),
+    ],
+    ids=str,
+)
+def test_what_lightning_pub_refuses_has_its_reason(case: str, wish: ManageWish, reason: Reason) -> None:
+    reply = decode_reply(OBSERVED[case])
+    assert isinstance(reply, ManageRefusal)
+    assert reply.refused(wish).reason is reason

@@ -25,6 +25,9 @@ MAX_URL_CHARS: Final = 2_048
 MAX_CODE_CHARS: Final = 5_000
 #: Seconds that older services name with code 4 while their owner is being asked.
 PENDING_S: Final = 600
+#: By these words older services (Lightning.Pub 0.0.38) tell an id that they do not know from everything else that they
+#: refuse with code 1.
+UNKNOWN_OFFER_TEXT: Final = "Request Denied: Offer not found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,8 @@ class ManageRefusal:
         if self.is_pending:
             return Reason.UNDECIDED
         if self.code == 6 and isinstance(wish, GetWish | UpdateWish):  # what it says of ids that it does not know
+            return Reason.UNKNOWN_TARGET
+        if self.code == 1 and self.text == UNKNOWN_OFFER_TEXT:
             return Reason.UNKNOWN_TARGET
         return _REASONS.get(self.code or 0, Reason.MALFORMED)
 
