@@ -76,6 +76,18 @@ async def test_an_app_with_a_grant_makes_an_offer_into_the_account_of_its_link_a
 
 
 @virtual
+async def test_an_app_with_a_grant_that_asks_twice_makes_two_offers_though_they_say_the_same(life: Life) -> None:
+    async with life.service() as rig:
+        await rig.link(strangers="deny")
+        await rig.let_manage("shop", ALICE)
+        first, second = await made(rig, "r1"), await made(rig, "r2")
+        assert first.offer_id != second.offer_id
+        assert (first.label, first.price_msat) == (second.label, second.price_msat)
+        assert {offer.offer_id for offer in await living(rig)} == {first.offer_id, second.offer_id}
+    life.audit()
+
+
+@virtual
 async def test_one_request_makes_one_offer_however_often_it_comes_and_whatever_is_restarted(life: Life) -> None:
     async with life.service() as rig:
         await rig.link()

@@ -201,6 +201,9 @@ def test_an_invoice_for_a_zap_commits_to_the_text_of_its_request() -> None:
     assert command.description_hash == sha256("{…}".encode()).hexdigest()
     assert (command.zap, command.amount_msat, command.description) == ("{…}", sat(21), "Tips")
     assert priced(ZAPS, ask(21, zap=a_zap())).zap == "{…}"
+
+
+def test_an_offer_that_takes_zaps_is_a_spontaneous_one_to_who_sends_no_zap_request() -> None:
     assert priced(ZAPS, ask(21)) == MakeInvoice(amount_msat=sat(21), description="Tips", offer_id="zap-tips")
 
 

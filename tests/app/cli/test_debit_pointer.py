@@ -7,6 +7,7 @@ from typing import Any
 import click
 import pytest
 
+from kitestring.app.cli import shell
 from kitestring.app.cli.debit_pointer import command
 from tests.kit.app.console import Service, run
 from tests.kit.app.questions import DAY, POINTER
@@ -46,6 +47,12 @@ def test_what_strangers_get_is_said_in_words(changes: dict[str, Any], line: str)
     assert said.asked == [("debit_pointer_list", None)]
     assert line in said.lines
     assert "code     ndebit1xyz" in said.lines
+
+
+def test_the_qr_code_of_a_pointer_holds_its_bare_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "person_looks", lambda: True)
+    made = run(command, "create", "till", *K, answer=POINTER)
+    assert made.out == f"{shell.qr_code('ndebit1xyz')}\n\nndebit1xyz\n"
 
 
 def test_limits_sessions_and_left_relays_are_shown_where_there_are_some() -> None:

@@ -63,6 +63,14 @@ def test_sections_and_units_are_read(tmp_path: Path) -> None:
     assert config.ledger_cache_mib == 24
 
 
+def test_a_new_account_costs_18_bits_of_work_and_the_owner_may_ask_for_22_at_most(tmp_path: Path) -> None:
+    assert loaded(tmp_path).enroll.difficulty == 18
+    for bits in (0, 22):
+        assert loaded(tmp_path, f"[enroll]\ndifficulty = {bits}\n").enroll.difficulty == bits
+    with pytest.raises(KitestringError, match="from 0 to 22"):
+        loaded(tmp_path, "[enroll]\ndifficulty = 23\n")
+
+
 def test_the_relay_may_ask_for_authentication_and_offers_may_refuse_the_old_protocol(tmp_path: Path) -> None:
     assert (load(tmp_path, environment={}).relay.auth, load(tmp_path, environment={}).accept_legacy_offers) == (
         False,
