@@ -47,6 +47,7 @@ def test_a_fixed_offer_costs_its_price_whether_or_not_the_payer_names_it() -> No
     for amount in (ask(1499), AskOffer(offer_id="mug", amount_msat=Msat(1_500_001))):
         wrong = refused(MUG, amount)
         assert (wrong.reason, wrong.details) == (Reason.AMOUNT_OUT_OF_RANGE, {"range": {"min": 1500, "max": 1500}})
+        assert wrong.message == "it is 1,500 sat"
     assert refused(MUG, ask(), sat(1499)).reason is Reason.UNAVAILABLE
 
 
@@ -69,6 +70,7 @@ def test_a_spontaneous_offer_takes_what_lies_inside_its_limits_and_can_be_receiv
     assert priced(offer, asked) == MakeInvoice(amount_msat=sat(2), description="coffee", expiry_s=600, offer_id="tips")
     for amount in (None, 1, 501):
         assert refused(offer, ask(amount)).details == {"range": {"min": 2, "max": 500}}
+    assert refused(TIPS, ask()).message == "from 1 to 1,000,000 sat"
     assert refused(offer, ask(100), Msat(99_999)).details == {"range": {"min": 2, "max": 99}}
     assert refused(offer, ask(2), Msat(1999)).reason is Reason.UNAVAILABLE
     assert refused(TIPS, ask()).details == {"range": {"min": 1, "max": 1_000_000}}

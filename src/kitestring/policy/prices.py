@@ -156,7 +156,8 @@ def _spontaneous(offer: Offer, ask: AskOffer, market: Market) -> _Quote | Refuse
 
 def _out_of_range(low: int, high: int) -> Refused:
     """``range`` is in sats, as wires show it."""
-    return Refused(Reason.AMOUNT_OUT_OF_RANGE, f"from {low} to {high} sat", {"range": {"min": low, "max": high}})
+    words = f"it is {low:,} sat" if low == high else f"from {low:,} to {high:,} sat"
+    return Refused(Reason.AMOUNT_OUT_OF_RANGE, words, {"range": {"min": low, "max": high}})
 
 
 def _nothing_receivable() -> Refused:
