@@ -96,6 +96,18 @@ def test_an_invoice_that_was_given_up_is_settled_all_the_same(book: WalletBook) 
     assert [row.place for row in book.settled_after(0, 10)] == [1]
 
 
+def test_what_was_given_up_before_its_time_is_taken_back(book: WalletBook) -> None:
+    for number, settles in enumerate((False, True, False)):
+        name = f"{number:064x}"
+        book.add_invoice(replace(INVOICE, payment_hash=name, expires_at=NOW + number), NOW)
+        book.give_up(name)
+        if settles:
+            book.settle(name, "", NOW)
+    assert [row.payment_hash for row in book.reopen(NOW + 1)] == [f"{2:064x}"]
+    assert [row.payment_hash for row in book.open_invoices()] == [f"{2:064x}"]
+    assert book.reopen(NOW + 1) == []
+
+
 def test_the_same_invoice_is_not_taken_twice(book: WalletBook, monkeypatch: pytest.MonkeyPatch) -> None:
     assert book.add_invoice(INVOICE, NOW)
     assert not book.add_invoice(replace(INVOICE, amount_msat=Msat(1)), NOW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from kitestring.backend.clink.invoices import OVER_S, PROBE_SATS
+from kitestring.backend.clink.book import InvoiceRow
+from kitestring.backend.clink.invoices import ASKED_S, OVER_S, PROBE_SATS
 from kitestring.backend.clink.node import ClinkWallet
 from kitestring.backend.nostr.connection import WalletAnswerError
 from kitestring.base.money import Msat
@@ -243,15 +245,42 @@ async def test_a_service_that_makes_another_invoice_of_the_same_request_changes_
                 await again.lookup_invoice("01" * 32)
 
 
-async def test_an_invoice_that_nobody_has_called_paid_is_over_a_day_after_its_expiry(tmp_path: Path) -> None:
-    async with scripted(shop(), tmp_path) as (wallet, relay, clock):
+class LongClock(StandingClock):
+    """Waits are real, and what has passed meanwhile is told by :meth:`wait`."""
+
+    passed_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.passed_s
+
+    def wait(self, seconds: int) -> None:
+        self.advance(seconds)
+        self.passed_s += seconds
+
+
+async def is_(wallet: ClinkWallet, wanted: NodeInvoiceState) -> None:
+    async def is_so() -> bool:
+        return await state(wallet) is wanted
+
+    await until(is_so, pause_s=0.02)
+
+
+async def test_an_invoice_is_over_a_day_after_its_expiry_when_it_was_asked_for_once_more_in_vain(
+    tmp_path: Path,
+) -> None:
+    async with scripted(shop(), tmp_path, clock=(clock := LongClock())) as (wallet, relay, _):
         made = await wallet.make_invoice(ORDER)
         with pytest.raises(WalletAnswerError, match="no word to cancel"):
             await wallet.cancel_invoice(PAYMENT_HASH)
-        clock.advance(made.expires_at - clock.now() + OVER_S)
+        clock.wait(made.expires_at - clock.now() + OVER_S + 1)
+        asked = len(relay.requests)
+        await until(lambda: len(relay.requests) > asked, pause_s=0.02)
+        clock.wait(int(ASKED_S) - 60)
+        asked = len(relay.requests)
+        await until(lambda: len(relay.requests) > asked + 1, pause_s=0.02)
         assert await state(wallet) is NodeInvoiceState.OPEN
-        clock.advance(1)
-        assert await state(wallet) is NodeInvoiceState.CANCELED
+        clock.wait(60)
+        await is_(wallet, NodeInvoiceState.CANCELED)
         assert (await wallet.cancel_invoice(PAYMENT_HASH)).state == "canceled"
         await wallet.close()
         asked = len(relay.requests)
@@ -260,6 +289,51 @@ async def test_an_invoice_that_nobody_has_called_paid_is_over_a_day_after_its_ex
             await until(lambda: bool(relay.labels()), pause_s=0.02)
             assert await state(again) is NodeInvoiceState.CANCELED
         assert len(relay.requests) == asked
+
+
+async def test_what_was_paid_while_we_were_away_for_days_is_asked_for_before_it_is_given_up(tmp_path: Path) -> None:
+    async with scripted(shop(), tmp_path) as (wallet, relay, clock):
+        made = await wallet.make_invoice(ORDER)
+        await wallet.close()
+        relay.script = shop(RECEIPT)
+        clock.advance(made.expires_at - clock.now() + 2 * OVER_S)
+        async with reopened(relay, tmp_path, clock) as again:
+            assert (await first(again.settlements(b""))).preimage == PREIMAGE
+
+
+async def test_a_clock_that_is_ahead_for_hours_ends_no_invoice_for_good(tmp_path: Path) -> None:
+    async with scripted(shop(), tmp_path, clock=(clock := LongClock())) as (wallet, relay, _):
+        await wallet.make_invoice(ORDER)
+        clock.advance(30 * 86_400)
+        asked = len(relay.requests)
+        await until(lambda: len(relay.requests) > asked, pause_s=0.02)
+        clock.wait(int(ASKED_S))
+        await is_(wallet, NodeInvoiceState.CANCELED)
+        clock.advance(-30 * 86_400 - int(ASKED_S))
+        await is_(wallet, NodeInvoiceState.OPEN)
+        await relay.deliver([relay.requests[0].reply(RECEIPT)])
+        assert (await first(wallet.settlements(b""))).preimage == PREIMAGE
+
+
+async def test_a_book_that_cannot_be_written_for_a_while_does_not_end_the_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scripted(shop(), tmp_path) as (wallet, relay, _):
+        await wallet.make_invoice(ORDER)
+        assert wallet._wallet is not None
+        full = ["a round", "another one"]
+        read = wallet._wallet.book.open_invoices
+
+        def read_or_fail() -> list[InvoiceRow]:
+            if full:
+                raise sqlite3.OperationalError(f"disk full in {full.pop()}")
+            return read()
+
+        monkeypatch.setattr(wallet._wallet.book, "open_invoices", read_or_fail)
+        await until(lambda: not full, pause_s=0.02)
+        asked = len(relay.requests)
+        await until(lambda: len(relay.requests) > asked, pause_s=0.02)
+    assert "disk full" in caplog.text
 
 
 async def test_a_cursor_of_another_book_hides_nothing(tmp_path: Path) -> None:

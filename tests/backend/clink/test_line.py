@@ -65,18 +65,47 @@ async def test_what_cannot_be_read_ends_nothing() -> None:
         await until(lambda: len(heard) == 1, pause_s=0.01)
 
 
-async def test_a_service_that_says_too_much_is_not_heard_any_more() -> None:
+async def test_a_service_that_says_too_much_at_once_is_heard_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may answer the same request for weeks, and the last of its words may be the receipt."""
     heard: list[str] = []
+    time_s = CLOCK.monotonic()
+    monkeypatch.setattr(CLOCK, "monotonic", lambda: time_s)
     async with spoken_to() as (line, relay):
         request = line.request("{}")
         line.follow(request.id, heard.append)
         line.send(request)
         await until(lambda: bool(relay.requests), pause_s=0.01)
-        await relay.deliver([relay.requests[0].reply(f'{{"n":{number}}}') for number in range(MAX_REPLIES + 5)])
+        (asked,) = relay.requests
+        await relay.deliver([asked.reply(f'{{"n":{number}}}') for number in range(MAX_REPLIES + 5)])
         await until(lambda: len(heard) == MAX_REPLIES, pause_s=0.01)
-        await relay.deliver([relay.requests[0].reply("{}")])
+        await relay.deliver([asked.reply('{"n":"too many"}')])
         await line.reached()
         assert len(heard) == MAX_REPLIES
+        time_s += 60
+        await relay.deliver([asked.reply('{"n":"receipt"}')])
+        await until(lambda: '{"n":"receipt"}' in heard, pause_s=0.01)
+
+
+async def test_what_could_not_be_written_down_is_heard_when_it_comes_again(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+
+    def full_at_first(text: str) -> None:
+        heard.append(text)
+        if len(heard) == 1:
+            raise OSError("no space left")
+
+    async with spoken_to() as (line, relay):
+        request = line.request("{}")
+        line.follow(request.id, full_at_first)
+        line.send(request)
+        await until(lambda: bool(relay.requests), pause_s=0.01)
+        receipt = relay.requests[0].reply('{"n":0}')
+        for _ in range(3):
+            await relay.deliver([receipt])
+        await relay.deliver([relay.requests[0].reply('{"n":1}')])
+        await until(lambda: heard[-1:] == ['{"n":1}'], pause_s=0.01)
+        assert heard == ['{"n":0}', '{"n":0}', '{"n":1}']
+    assert "no space left" in caplog.text
 
 
 async def test_the_relay_is_asked_for_what_is_said_to_us_before_all_that_a_shared_service_says() -> None:

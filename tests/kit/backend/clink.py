@@ -154,10 +154,11 @@ SPOILED: Final[Mapping[str, Answer]] = MappingProxyType(
 
 @asynccontextmanager
 async def scripted(
-    script: Script, directory: Path, *, is_known: bool = False, pace: OrderPace = PACE, network: str = "regtest"
-) -> AsyncIterator[tuple[ClinkWallet, HostileRelay, StandingClock]]:
+    script: Script, directory: Path, *, is_known: bool = False, pace: OrderPace = PACE, network: str = "regtest",
+    clock: StandingClock | None = None,
+) -> AsyncIterator[tuple[ClinkWallet, HostileRelay, StandingClock]]:  # fmt: skip
     """An open wallet whose service plays a script. The wall clock stands, waits are real."""
-    clock = StandingClock()
+    clock = clock or StandingClock()
     async with hostile_relay(script) as relay:
         link = link_to(relay.url, is_known=is_known, network=network)
         backend = open_wallet(link, directory, clock=clock, pace=pace)

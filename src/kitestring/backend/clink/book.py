@@ -323,6 +323,16 @@ class WalletBook:
             self._wallet, payment_hash,
         )  # fmt: skip
 
+    def reopen(self, expired_after: int) -> list[InvoiceRow]:
+        """Take back those that were given up although they have not expired by then (Unix seconds); tell them."""
+        with self._db:
+            rows = self._db.execute(
+                """UPDATE invoices SET state = 'open' WHERE wallet_id = ? AND state = 'over' AND expires_at >= ?
+                RETURNING *""",
+                (self._wallet, expired_after),
+            ).fetchall()
+        return [_invoice(row) for row in rows]
+
 
 def copy_book(source: Path, target: Path) -> None:
     """Copy the file of one data directory to another that has none, if there is one, also while it is in use."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
@@ -36,8 +37,11 @@ from kitestring.wire.ask import offers as wire
 
 log = logging.getLogger("kitestring.backend")
 
-#: An invoice is followed so long after its expiry, in seconds; one that nobody has called paid by then is over.
+#: An invoice is followed so long after its expiry, in seconds, and for an hour of this process after it was asked for
+#: once more; one that nobody has called paid by then is over. The second is what counts: our own clock may be wrong by
+#: a day, and so long we may have been away.
 OVER_S: Final = 86_400
+ASKED_S: Final = 3_600.0
 #: The invoice by which the network is learnt, in sats, where the offer does not name its bounds.
 PROBE_SATS: Final = 1_000
 _PROBE_EXPIRY_S: Final = 60
@@ -70,6 +74,7 @@ class WalletInvoices:
         self._pace: Final = pace
         self._changes: Final = Changes(clock)
         self._repeating: asyncio.Task[None] | None = None
+        self._asked_late: Final[dict[str, float]] = {}  # when those that are late were first asked for again
 
     def resume(self) -> None:
         """Hear of the invoices that are open, and ask for what was missed."""
@@ -161,8 +166,12 @@ class WalletInvoices:
             self._book.doubt(payment_hash)
             return
         self._book.settle(payment_hash, reply.preimage, self._clock.now())
-        self._line.forget(request_id)
+        self._forget(payment_hash, request_id)
         self._changes.notify()
+
+    def _forget(self, payment_hash: str, request_id: str) -> None:
+        self._line.forget(request_id)
+        self._asked_late.pop(payment_hash, None)
 
     async def _repeat(self) -> None:
         """For ever: send the requests of open invoices again, to relays that are back, and now and then to all."""
@@ -170,26 +179,36 @@ class WalletInvoices:
         while True:
             await self._line.until_back(known, self._pace.again_s)
             known.update(self._line.connected())
-            for row in self._book.open_invoices():
-                if self._is_over(row):
-                    self._give_up(row)
-                    continue
-                self._send_again(row)
-                await self._clock.sleep(self._pace.each_s)
+            try:
+                await self._ask_again()
+            except sqlite3.Error as full:
+                log.warning("the book of the CLINK wallet cannot be used now: %s", full)
+
+    async def _ask_again(self) -> None:
+        for row in self._book.reopen(self._clock.now() - OVER_S):  # our clock was ahead when they were given up
+            self._follow(row.payment_hash, decode_event(row.event).id)
+        for row in self._book.open_invoices():
+            if self._is_over(row):
+                self._book.give_up(row.payment_hash)
+                self._forget(row.payment_hash, decode_event(row.event).id)
+                continue
+            self._send_again(row)
+            await self._clock.sleep(self._pace.each_s)
 
     def _send_again(self, row: InvoiceRow) -> None:
         try:
             self._line.send(row.event)
         except NodeUnreachableError:
             return  # it is being closed
+        if self._is_late(row) and self._line.connected():
+            self._asked_late.setdefault(row.payment_hash, self._clock.monotonic())
+
+    def _is_late(self, row: InvoiceRow) -> bool:
+        return row.expires_at + OVER_S < self._clock.now()
 
     def _is_over(self, row: InvoiceRow) -> bool:
-        return row.is_over or row.expires_at + OVER_S < self._clock.now()
-
-    def _give_up(self, row: InvoiceRow) -> None:
-        """Nobody has called it paid, and nobody is heard about it any more."""
-        self._book.give_up(row.payment_hash)
-        self._line.forget(decode_event(row.event).id)
+        asked_s = self._asked_late.get(row.payment_hash)
+        return self._is_late(row) and asked_s is not None and self._clock.monotonic() - asked_s >= ASKED_S
 
     # ------------------------------------------------------------ what has become of them
 
@@ -203,7 +222,7 @@ class WalletInvoices:
             return InvoiceStatus(
                 NodeInvoiceState.SETTLED, row.bolt11, row.amount_msat, row.settled_at, row.preimage, row.expires_at
             )
-        state = NodeInvoiceState.CANCELED if self._is_over(row) else NodeInvoiceState.OPEN
+        state = NodeInvoiceState.CANCELED if row.is_over else NodeInvoiceState.OPEN
         return InvoiceStatus(state, row.bolt11, expires_at=row.expires_at)
 
     async def settlements(self, cursor: bytes) -> AsyncGenerator[Settlement, None]:

@@ -13,13 +13,16 @@ from kitestring.client.hearing import OF_A_SHARED_SERVICE, StandingReplies
 from kitestring.client.net import Net
 from kitestring.client.session import Dialog, reach
 from kitestring.nostr.event import Event, decode_event, encode_event
+from kitestring.policy.rates import Limiter, Rate
 from kitestring.transport.relays import RelayPool
 from kitestring.wire.envelope import is_reply
 
 log = logging.getLogger("kitestring.backend")
 
-#: Replies heard for one request: an answer, a receipt, and room for a service that repeats itself for weeks.
+#: Replies to one request that are heard at once, and those of a minute after that. No number of them is the last one: a
+#: request is sent again for days, and each answer is another event. So many are known when they come twice.
 MAX_REPLIES: Final = 256
+REPLIES_PER_MIN: Final = 60
 
 HearText = Callable[[str], None]
 
@@ -35,7 +38,8 @@ class ServiceLine:
         self._pool: RelayPool | None = None
         self._standing: StandingReplies | None = None
         self._hearing: asyncio.Task[None] | None = None
-        self._seen: Final[dict[str, set[str]]] = {}
+        self._seen: Final[dict[str, dict[str, None]]] = {}
+        self._room: Final = Limiter(Rate(REPLIES_PER_MIN, MAX_REPLIES))
 
     async def open(self) -> None:
         """Begin to connect, and to hear; returns at once."""
@@ -114,11 +118,17 @@ class ServiceLine:
             self._standing.forget(request_id)
 
     def _hear(self, request_id: str, event: Event, heard: HearText) -> None:
-        seen = self._seen.setdefault(request_id, set())
-        if event.id in seen or len(seen) >= MAX_REPLIES or not is_reply(event, self._dialog.expected(request_id)):
+        seen = self._seen.setdefault(request_id, {})
+        if event.id in seen or not is_reply(event, self._dialog.expected(request_id)):
             return
-        seen.add(event.id)
+        if self._room.take(request_id, int(self._net.clock.monotonic() * 1000)):
+            return
         try:
             heard(self._dialog.read(event.content)[0])
         except CodecError as unread:
             log.warning("a reply of the wallet to %s cannot be read: %s", request_id[:16], unread)
+        # Only now: one that the book cannot take is heard when it comes again.
+        if request_id in self._seen:
+            seen[event.id] = None
+            if len(seen) > MAX_REPLIES:
+                del seen[next(iter(seen))]
