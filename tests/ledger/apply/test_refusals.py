@@ -1,11 +1,14 @@
 """A refused request is never claimed, keeps its id and its reply, and is forgotten when its age refuses it."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kitestring.base.enrolments import ALL_ENROLLED, TOGETHER
 from kitestring.base.errors import Reason
 from kitestring.base.grants import Grant
 from kitestring.base.records import CONTROL_WIRE
@@ -24,9 +27,11 @@ from kitestring.base.transactions import (
     SaveGrant,
     Unstored,
 )
+from kitestring.ledger.apply import refusals
 from kitestring.ledger.apply.refusals import MOST_AHEAD_S
 from kitestring.ledger.audit.checks import audit
 from tests.kit.changed import replace
+from tests.kit.ledger.enrolling import enroll, enrolment
 from tests.kit.ledger.steps import all_sent
 from tests.kit.ledger.values import (
     NOW,
@@ -279,3 +284,70 @@ async def test_what_was_forgotten_of_a_grant_is_refused_after_that_was_revoked_t
     assert copies[2] == copies[3] == Finished(())
     new = claim("new", payment("new", requestor=KEY), asked=request("new", wire="debits", sent_at=NOW + 2))
     assert await store.apply(new) == Claimed()
+
+
+# ------------------------------------------------------------ all enrolled keys together
+
+NEWCOMERS = tuple(f"{number:02x}" * 32 for number in range(0xB0, 0xC0))
+
+
+async def enrolled(store: Store) -> list[str]:
+    """The grants of many keys that have made themselves known."""
+    for key in NEWCOMERS:
+        assert await store.apply(enroll(key, max_accounts=len(NEWCOMERS))) == Claimed()
+    return [enrolment(key).grant.grant_id for key in NEWCOMERS]
+
+
+async def test_all_enrolled_keys_together_keep_as_many_words_as_a_few_connections(store: Store) -> None:
+    size = len(b"no") + len(b"event no") + len(b"to")
+    keys = await enrolled(store)
+    told = [
+        await store.apply(refuse(f"{key} {number}", max_bytes=2 * size, grant_id=key))
+        for key in keys for number in range(2)
+    ]  # fmt: skip
+    assert told == [Done()] * (2 * TOGETHER) + [Unstored()] * (len(told) - 2 * TOGETHER)
+    answers = [await store.apply(refuse(f"a {key}", max_bytes=size, grant_id=key, is_no=False)) for key in keys]
+    assert answers == [Done()] * TOGETHER + [Unstored()] * (len(keys) - TOGETHER)
+    assert await store.apply(refuse("of a connection", max_bytes=2 * size)) == Done()
+
+
+async def test_all_enrolled_keys_together_keep_as_many_refusals_as_a_few_connections(
+    store: Store, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "FORGET_OLDEST", 2)
+    keys = await enrolled(store)
+    assert await store.apply(refuse("of a connection", max_number=3, until=NOW)) == Done()
+    for number, key in enumerate((*keys, *keys)):
+        sent_at = NOW + number
+        said = await store.apply(
+            refuse(f"r{number}", max_number=3, until=sent_at + 360, grant_id=key, sent_at=sent_at)
+        )
+        assert said == Done()
+        assert await store.messages(f"r{number}") == (no(f"r{number}"),)
+    with closing(sqlite3.connect(ledger)) as db:
+        (kept,) = db.execute("SELECT count(*) FROM requests WHERE until IS NOT NULL AND grant_id <> 'app'").fetchone()
+    assert 3 * TOGETHER - 1 <= kept <= 3 * TOGETHER
+    assert await store.request("of a connection") is not None
+    assert await store.request("r0") is None
+    assert await store.apply(refuse("r0", grant_id=keys[0], sent_at=NOW)) == Unstored()  # and never carried out
+    assert await store.apply(refuse("later", grant_id=keys[0], sent_at=NOW + 40)) == Done()
+    assert audit(ledger, SERVICE) == []
+
+
+async def test_the_newest_answer_is_never_what_is_forgotten(store: Store) -> None:
+    """Whoever dates its requests ahead makes its own refusals the last to go."""
+    one, other, *_ = await enrolled(store)
+    for number in range(3 * TOGETHER):
+        await store.apply(refuse(f"ahead {number}", max_number=3_000, until=NOW + 900, grant_id=one))
+    assert await store.apply(refuse("honest", max_number=3, until=NOW + 360, grant_id=other)) == Done()
+    assert await store.messages("honest") == (no("honest"),)
+
+
+async def test_what_enrolled_keys_were_refused_is_forgotten_with_its_figures(store: Store, ledger: Path) -> None:
+    for key in await enrolled(store):
+        await store.apply(refuse(f"r {key}", grant_id=key))
+    assert await store.apply(ForgetRefusals(NOW + 10**9, NOW + 10**9)) == Done()
+    assert audit(ledger, SERVICE) == []
+    with closing(sqlite3.connect(ledger)) as db:
+        together = db.execute("SELECT number, bytes FROM refusals WHERE grant_id = ?", (ALL_ENROLLED,)).fetchall()
+    assert together == [(0, 0)]

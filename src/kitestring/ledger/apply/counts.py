@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from kitestring.base.enrolments import ALL_ENROLLED, is_enrolled
 from kitestring.base.shares import Share, have_room
 
 #: As the index of open payments says it: it alone is read.
@@ -23,6 +24,7 @@ _OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND 
 _SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
 _NONE_OPEN: Final = "DELETE FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _REFUSED: Final = "SELECT number, bytes, answer_bytes, refused_before FROM refusals WHERE service = ? AND grant_id = ?"
+_ACCOUNT: Final = "SELECT account_id FROM grants WHERE service = ? AND grant_id = ?"
 _SET_REFUSED: Final = (
     "INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number,"
     " bytes = excluded.bytes, answer_bytes = excluded.answer_bytes, refused_before = excluded.refused_before"
@@ -111,6 +113,11 @@ class Counts:
 
     # ------------------------------------------------------------ what was refused
 
+    def refused_together(self, grant_id: str) -> Refusals | None:
+        """The figures of all enrolled keys together, if this grant is one of theirs."""
+        row = self._connection.execute(_ACCOUNT, (self._service, grant_id)).fetchone()
+        return self.refusals(ALL_ENROLLED) if row is not None and is_enrolled(row[0]) else None
+
     def refusals(self, grant_id: str) -> Refusals:
         """The figures of what is kept of the refusals of a grant."""
         known = self._refusals.get(grant_id)
@@ -132,10 +139,12 @@ class Counts:
 
     def count_refused(self, grant_id: str, number: int, size: int, answer_size: int = 0) -> None:
         """So many refusals more, or less: their replies have ``size`` bytes, those that answer ``answer_size``."""
-        old = self.refusals(grant_id)
-        self._refusals[grant_id] = Refusals(
-            old.number + number, old.bytes + size, old.answer_bytes + answer_size, old.refused_before
-        )
+        names = (grant_id,) if self.refused_together(grant_id) is None else (grant_id, ALL_ENROLLED)
+        for name in names:
+            old = self.refusals(name)
+            self._refusals[name] = Refusals(
+                old.number + number, old.bytes + size, old.answer_bytes + answer_size, old.refused_before
+            )
 
     def refuse_before(self, grant_id: str, sent_at: int) -> None:
         """Refuse what a grant has sent before this time; it moves forward only."""

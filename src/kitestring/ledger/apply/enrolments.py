@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kitestring.base.enrolments import PREFIX
+from kitestring.base.enrolments import PREFIX, PREFIX_END
 from kitestring.base.errors import Reason
 from kitestring.base.transactions import (
     Claimed,
@@ -22,9 +22,8 @@ from kitestring.ledger.apply import owner, payments
 from kitestring.ledger.apply.batch import Batch
 from kitestring.ledger.apply.together import together
 
-#: A walk over the enrolled accounts alone, by the primary key; the text behind the prefix's colon is a semicolon.
+#: A walk over the enrolled accounts alone, by the primary key.
 _NUMBER: Final = "SELECT count(*) FROM accounts WHERE service = ? AND account_id >= ? AND account_id < ?"
-_BEHIND: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 
 
 def enroll_key(batch: Batch, tx: EnrollKey) -> Claimed | Finished | Running | Stale | Denied:
@@ -39,7 +38,7 @@ def enroll_key(batch: Batch, tx: EnrollKey) -> Claimed | Finished | Running | St
         return Denied(Reason.NOT_PERMITTED)
     if batch.balance(made.account.account_id) is not None:
         return Stale()
-    if batch.execute(_NUMBER, (batch.service, PREFIX, _BEHIND)).fetchone()[0] >= tx.max_accounts:
+    if batch.execute(_NUMBER, (batch.service, PREFIX, PREFIX_END)).fetchone()[0] >= tx.max_accounts:
         return Denied(Reason.OVER_BUDGET)
     writes: tuple[Write, ...] = (
         SaveAccount(made.account), SaveOffer(made.offer), SaveGrant(made.pointer), SaveGrant(made.grant)

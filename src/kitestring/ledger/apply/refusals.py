@@ -4,6 +4,9 @@ answers to what needs no claim.
 An app may cause as many as it sends requests, so what is kept of one grant has a bound. Beyond it the oldest are
 forgotten, and everything that this grant has sent before them is refused from then on: a flood closes the past to the
 app that sends it, and nothing to others.
+
+Keys that have enrolled are as many as somebody cares to make, so all of them together have a bound as well. Beyond it
+those that would be forgotten first are, whosever they are.
 """
 
 # ruff: noqa: S608 - what is pasted into statements are constants of this room, never a value
@@ -12,10 +15,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from kitestring.base.enrolments import ALL_ENROLLED, PREFIX, PREFIX_END, TOGETHER
 from kitestring.base.records import Message
 from kitestring.base.transactions import Done, Finished, ForgetRefusals, More, Refuse, Running, Unstored
 from kitestring.ledger.apply import questions
 from kitestring.ledger.apply.batch import Batch, message_id
+from kitestring.ledger.apply.counts import Refusals
 from kitestring.ledger.apply.feed import sent_position
 
 #: Refusals that one ForgetRefusals deletes at most: a few hundredths of a second, so that payments go in between.
@@ -40,6 +45,14 @@ _OLDEST: Final = f"""
 SELECT r.request_id, r.sent_at, {_SIZES}
 FROM requests r INDEXED BY requests_refused_by_grant LEFT JOIN outbox m ON m.message = r.reply
 WHERE r.service = ? AND r.grant_id = ? AND r.until IS NOT NULL ORDER BY r.sent_at LIMIT ?"""
+#: Of enrolled keys, whosever they are, but not the one at hand: its answer has not left yet.
+_OLDEST_ENROLLED: Final = f"""
+SELECT r.request_id, r.grant_id, r.sent_at, {_SIZES}
+FROM requests r INDEXED BY requests_refused LEFT JOIN outbox m ON m.message = r.reply
+CROSS JOIN grants g ON g.service = r.service AND g.grant_id = r.grant_id
+WHERE r.service = ? AND r.until IS NOT NULL AND r.request_id <> ? AND g.account_id >= '{PREFIX}'
+  AND g.account_id < '{PREFIX_END}'
+ORDER BY r.until LIMIT ?"""
 
 
 def refuse(batch: Batch, tx: Refuse) -> Done | Unstored | Finished | Running:
@@ -50,14 +63,24 @@ def refuse(batch: Batch, tx: Refuse) -> Done | Unstored | Finished | Running:
     if request.sent_at < before.refused_before:
         return batch.known(request.request_id) or Unstored()
     sizes = _sizes(reply)
-    has_room = not reply or (before.bytes if reply.is_no else before.answer_bytes) + sum(sizes) <= tx.max_bytes
+    together = batch.counts.refused_together(request.grant_id)
+    has_room = reply is None or (
+        _has_room(before, reply, tx.max_bytes)
+        and (together is None or _has_room(together, reply, tx.max_bytes * TOGETHER))
+    )
     if not batch.insert_refused(request, reply if has_room else None, tx.now, tx.until):
         known = batch.known(request.request_id)
         assert known is not None  # noqa: S101 - it is what was in the way
         return known
     batch.counts.count_refused(request.grant_id, 1, *(sizes if has_room else (0, 0)))
     make_room(batch, request.grant_id, tx.max_number)
+    if together is not None and batch.counts.refusals(ALL_ENROLLED).number > tx.max_number * TOGETHER:
+        _make_room_together(batch, request.request_id)
     return Done() if has_room else Unstored()
+
+
+def _has_room(kept: Refusals, reply: Message, max_bytes: int) -> bool:
+    return (kept.bytes if reply.is_no else kept.answer_bytes) + sum(_sizes(reply)) <= max_bytes
 
 
 def make_room(batch: Batch, grant_id: str, max_number: int) -> None:
@@ -69,6 +92,15 @@ def make_room(batch: Batch, grant_id: str, max_number: int) -> None:
     for _, _, size, answer_size in oldest:
         batch.counts.count_refused(grant_id, -1, -size, -answer_size)
     batch.counts.refuse_before(grant_id, 1 + max(sent_at for _, sent_at, _, _ in oldest))
+    batch.forget(request_id for request_id, *_ in oldest)
+
+
+def _make_room_together(batch: Batch, but: str) -> None:
+    """The same for all enrolled keys: what each of them has sent before what is forgotten of it is refused."""
+    oldest = batch.execute(_OLDEST_ENROLLED, (batch.service, but, FORGET_OLDEST)).fetchall()
+    for _, grant_id, sent_at, size, answer_size in oldest:
+        batch.counts.count_refused(grant_id, -1, -size, -answer_size)
+        batch.counts.refuse_before(grant_id, 1 + sent_at)
     batch.forget(request_id for request_id, *_ in oldest)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from kitestring.base.approvals import CONNECTION_ID_CHARS
+from kitestring.base.enrolments import ALL_ENROLLED, PREFIX, PREFIX_END
 from kitestring.base.payments import OPEN, TRANSITIONS, State, preimage_fits
 from kitestring.base.records import BUNDLE
 from kitestring.ledger.audit.enrolments import incomplete, misnamed
@@ -125,14 +126,18 @@ _unmarked = listed(
     "request {0} has a reply that does not count as its own",
 )
 _refusals = listed(
-    """
-WITH counted AS (
+    f"""
+WITH counted_alone AS (
   SELECT r.grant_id, count(*) AS number,
     coalesce(sum(length(m.plaintext) + length(m.event) + length(m.address)) FILTER (WHERE m.is_no), 0) AS bytes,
     coalesce(sum(length(m.plaintext) + length(m.event) + length(m.address)) FILTER (WHERE NOT m.is_no), 0)
       AS answer_bytes
   FROM requests r LEFT JOIN outbox m ON m.message = r.reply
   WHERE r.service = ?1 AND r.until IS NOT NULL GROUP BY r.grant_id),
+counted AS (
+  SELECT * FROM counted_alone
+  UNION ALL SELECT '{ALL_ENROLLED}', sum(k.number), sum(k.bytes), sum(k.answer_bytes) FROM counted_alone k
+  JOIN grants g ON g.service = ?1 AND g.grant_id = k.grant_id WHERE g.account_id >= '{PREFIX}' AND g.account_id < '{PREFIX_END}' HAVING count(*)),
 figures AS (
   SELECT g.grant_id, coalesce(k.number, 0) AS number, coalesce(k.bytes, 0) AS bytes,
     coalesce(k.answer_bytes, 0) AS answer_bytes, coalesce(c.number, 0) AS found, coalesce(c.bytes, 0) AS found_bytes,

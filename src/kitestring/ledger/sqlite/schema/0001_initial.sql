@@ -173,7 +173,7 @@ CREATE INDEX requests_refused_by_grant ON requests (service, grant_id, sent_at) 
 
 -- The number of refusals that are kept of each grant, and the bytes of their replies: `answer_bytes` of those that refuse
 -- nothing, but answer what needed no claim. Beyond a number the oldest are forgotten; what this grant has sent before
--- refused_before is refused since.
+-- refused_before is refused since. Those of all enrolled keys are counted together once more, as '@enrolled'.
 CREATE TABLE refusals (
   service INTEGER NOT NULL,
   grant_id TEXT NOT NULL,
