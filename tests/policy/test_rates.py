@@ -75,3 +75,10 @@ def test_no_stretch_of_time_sees_more_than_burst_and_rate(per_minute: int, burst
     for first in range(len(passed)):
         for last in range(first, len(passed)):
             assert (last - first + 1 - burst) * 60_000 <= (passed[last] - passed[first]) * per_minute
+
+
+def test_a_limiter_of_so_many_times_the_rate_has_buckets_of_its_own() -> None:
+    one = Limiter(Rate(60, 2))
+    three = one.times(3)
+    assert [one.take("a", 0) for _ in range(3)] == [0, 0, 1_000]
+    assert [three.take("a", 0) for _ in range(7)] == [0] * 6 + [334]

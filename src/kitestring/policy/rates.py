@@ -36,6 +36,10 @@ class Limiter:
         self._max_buckets = max_buckets
         self._full_at: dict[str, int] = {}
 
+    def times(self, number: int) -> Limiter:
+        """A limiter of its own with so many times the rate."""
+        return Limiter(Rate(self._rate.per_minute * number, self._rate.burst * number), self._max_buckets)
+
     def wait_ms(self, key: str, now_ms: int) -> int:
         """0 when a request would pass now, else the milliseconds until one will. Takes nothing."""
         missing = self._full_at.get(key, 0) - now_ms * self._rate.per_minute - self._room

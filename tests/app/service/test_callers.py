@@ -119,3 +119,24 @@ def test_a_known_caller_has_the_rates_of_connections() -> None:
     assert debtor is not None
     assert app is not None
     assert (debtor.rates is app.rates, app.known, app.known_since) == (True, "app", 0)
+
+
+def test_a_key_that_has_enrolled_has_the_rates_of_all_these_until_somebody_else_gives_it_something() -> None:
+    own = debit_grant("g1", account_id=f"enrolled:{APP[:32]}")
+    known = callers(own, connection())
+    app = known.find(kinds.NWC_REQUEST, "app" * 8, APP)
+    assert app is not None
+
+    def is_one_of_many() -> bool:
+        caller = known.find(kinds.DEBIT, SERVICE, APP)
+        assert caller is not None
+        assert app is not None
+        assert caller.is_enrolled is (caller.rates is not app.rates)
+        return caller.is_enrolled
+
+    assert is_one_of_many()
+    known.set_grant(debit_grant("g2", "till", created_at=9))
+    assert not is_one_of_many()
+    assert found(known) == ("g1", 0)
+    known.set_grant(debit_grant("g2", "till", created_at=9, revoked_at=10))
+    assert is_one_of_many()

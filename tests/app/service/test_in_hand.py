@@ -17,6 +17,10 @@ def app(name: str) -> Caller:
     return Caller(NOTHING, name, "", NOTHING, known=name)
 
 
+def enrolled(name: str) -> Caller:
+    return Caller(NOTHING, name, "", NOTHING, known=name, is_enrolled=True)
+
+
 def stranger(name: str) -> Caller:
     return Caller(NOTHING, name, "", NOTHING)
 
@@ -40,6 +44,12 @@ def test_strangers_together_have_no_more_than_one_connection_and_leave_some_to_e
     assert flood(hand, stranger("ann")) == [34]
     assert sum(flood(hand, *(stranger(f"s{number}") for number in range(60)))) == 16
     assert flood(hand, app("a")) == [25]
+
+
+def test_keys_that_have_enrolled_have_no_more_together_than_one_connection() -> None:
+    hand = InHand(100)
+    assert sum(flood(hand, *(enrolled(f"e{number}") for number in range(60)))) == 50
+    assert flood(hand, app("a"), stranger("s")) == [19, 13]
 
 
 def test_a_place_is_free_again_when_its_request_is_done_and_nobody_is_remembered() -> None:

@@ -11,6 +11,7 @@ from kitestring.app.service import rates as module
 from kitestring.app.service.rates import WORK_BITS, Rates, StrangerRates
 from kitestring.base.commands import AskOffer, Debit, GetBalance, PayInvoice
 from kitestring.base.destinations import Bolt11
+from kitestring.base.enrolments import TOGETHER
 from kitestring.base.errors import Reason
 from kitestring.base.money import Msat
 from kitestring.crypto.keys import SecretKey
@@ -45,6 +46,26 @@ def test_every_request_of_a_connection_costs_and_a_payment_costs_more() -> None:
     assert rates.admit("b") is None
     assert [rates.charge("a", READ) for _ in range(9)] == [None] * 9
     assert [rates.charge("a", PAYMENT) is None for _ in range(2)] == [True, False]
+
+
+def test_all_keys_that_have_enrolled_have_as_much_as_a_few_connections() -> None:
+    rates = Rates(RequestRates(requests_per_min=3, payments_per_min=1), ManualClock()).enrolled
+    keys = [str(number) for number in range(3 * TOGETHER)]
+    assert [rates.admit(keys[0]) is None for _ in range(4)] == [True, True, True, False]
+    assert sum(rates.admit(key) is None for key in keys for _ in range(3)) == 3 * (TOGETHER - 1)
+    assert [rates.charge(keys[0], PAYMENT) is None for _ in range(2)] == [True, False]
+    assert sum(rates.charge(key, PAYMENT) is None for key in keys) == TOGETHER - 1
+    told = sum(rates.may_tell(key, Reason.RATE_LIMITED, read=True) for key in keys)
+    assert told == TOGETHER * module.RATE_REFUSALS.burst
+    assert all(rates.may_tell(key, Reason.OVER_BUDGET, read=True) for key in keys)
+    assert sum(rates.may_tell(key, Reason.MALFORMED, read=False) for key in keys) == TOGETHER
+
+
+def test_enrolled_keys_use_up_nothing_of_connections_and_where_there_is_no_limit_there_is_none_for_all() -> None:
+    rates = Rates(RequestRates(requests_per_min=0, payments_per_min=1), ManualClock())
+    assert all(rates.enrolled.admit("key") is None for _ in range(9))
+    assert [rates.enrolled.charge(str(number), PAYMENT) is None for number in range(TOGETHER + 1)][-1] is False
+    assert rates.connections.charge("app", PAYMENT) is None
 
 
 def test_a_limit_says_when_to_come_again() -> None:

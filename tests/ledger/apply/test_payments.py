@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kitestring.base.destinations import Bolt11
+from kitestring.base.enrolments import TOGETHER
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Account, Grant
 from kitestring.base.money import Msat
@@ -34,6 +35,7 @@ from kitestring.base.transactions import (
     Tx,
 )
 from tests.kit.changed import replace
+from tests.kit.ledger.enrolling import enroll, enrolment
 from tests.kit.ledger.steps import balance, internal, open_invoice, state_of
 from tests.kit.ledger.values import (
     NODE,
@@ -46,6 +48,7 @@ from tests.kit.ledger.values import (
     fail,
     hash_of,
     lose,
+    move,
     payment,
     preimage_of,
     receipt,
@@ -361,6 +364,23 @@ async def test_who_holds_what_is_told_by_grant_and_holder_for_one_node(store: St
     await store.apply(record_invoice("i"))
     assert await store.places(NODE) == Places({"app": 1, "bobs": 1}, {"app": 1, "@all": 1})
     assert await store.places("another node") == Places({"app": 1}, {})
+
+
+async def test_all_enrolled_keys_together_have_the_share_of_a_few_connections(store: Store) -> None:
+    """Each of them needs no more than a sat, and somebody who holds its payment."""
+    keys = [f"{number:02x}" * 32 for number in range(8)]
+    for key in keys:
+        await store.apply(enroll(key))
+    accounts = [enrolment(key) for key in keys]
+    for number, one in enumerate(accounts):
+        await store.apply(execute(f"gift {number}", move(f"gift {number}", "owner", one.account.account_id, 100)))
+    share = Share(40, 1)
+    told = [
+        await store.apply(shared(f"e{number}", share, grant_id=one.grant.grant_id, account_id=one.account.account_id))
+        for number, one in enumerate(accounts)
+    ]
+    assert told == [Claimed()] * TOGETHER + [Denied(Reason.RATE_LIMITED)] * (8 - TOGETHER)
+    assert await store.apply(shared("a", share)) == Claimed()  # of a connection
 
 
 async def test_a_full_share_keeps_nobody_from_the_answer_of_a_payment_that_is_made_or_under_way(store: Store) -> None:

@@ -319,9 +319,7 @@ async def test_all_enrolled_keys_together_keep_as_many_refusals_as_a_few_connect
     assert await store.apply(refuse("of a connection", max_number=3, until=NOW)) == Done()
     for number, key in enumerate((*keys, *keys)):
         sent_at = NOW + number
-        said = await store.apply(
-            refuse(f"r{number}", max_number=3, until=sent_at + 360, grant_id=key, sent_at=sent_at)
-        )
+        said = await store.apply(refuse(f"r{number}", max_number=3, until=sent_at + 360, grant_id=key, sent_at=sent_at))
         assert said == Done()
         assert await store.messages(f"r{number}") == (no(f"r{number}"),)
     with closing(sqlite3.connect(ledger)) as db:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from kitestring.app.service.rates import CallerRates, Rates
+from kitestring.base.enrolments import is_enrolled
 from kitestring.base.grants import Grant
 from kitestring.wire.grammar import Speakers, Wire
 from kitestring.wire.registry import BY_KIND, BY_NAME
@@ -19,6 +20,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
     ``known`` is the id of a grant of this caller, under which is kept what it was refused; a stranger, of whom nothing
     is kept, has none. ``known_since`` (Unix seconds) is when that began, for who was a stranger before.
+    ``is_enrolled``: the caller has made itself known, and nobody else has given it anything.
     """
 
     wire: Wire
@@ -28,6 +30,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     grant: Grant | None = None
     known: str = ""
     known_since: int = 0
+    is_enrolled: bool = False
 
 
 class Callers:
@@ -41,6 +44,7 @@ class Callers:
         self._known: dict[tuple[str, str], Caller] = {}
         self._grants: dict[tuple[str, str], dict[str, int]] = {}
         self._whose: dict[str, tuple[str, str]] = {}
+        self._enrolled: set[str] = set()  # of these grants, those that keys have made themselves
 
     def set_grant(self, grant: Grant) -> None:
         """Serve the caller of a grant as that is from now on.
@@ -69,24 +73,27 @@ class Callers:
             self._lose(wire, before, grant.grant_id)
         if grant.caller and grant.revoked_at is None:
             who = self._whose[grant.grant_id] = wire.name, grant.caller
+            if is_enrolled(grant.account_id):
+                self._enrolled.add(grant.grant_id)
             self._grants.setdefault(who, {})[grant.grant_id] = grant.created_at
-            self._name(wire, who, grant.grant_id)
+            self._name(wire, who)
 
-    def _name(self, wire: Wire, who: tuple[str, str], grant_id: str) -> None:
-        """Name the caller by this grant, if it is the oldest: the others may come and go."""
-        known, since = self._known.get(who), self._grants[who][grant_id]
-        if known is None or (since, grant_id) < (known.known_since, known.known):
-            self._known[who] = Caller(wire, who[1], SERVICE_KEY, self._rates.connections, None, grant_id, since)
+    def _name(self, wire: Wire, who: tuple[str, str]) -> None:
+        """Name the caller by its oldest grant: the others may come and go."""
+        grants = self._grants[who]
+        since, grant_id = min((since, grant_id) for grant_id, since in grants.items())
+        alone = self._enrolled.issuperset(grants)
+        rates = self._rates.enrolled if alone else self._rates.connections
+        self._known[who] = Caller(wire, who[1], SERVICE_KEY, rates, None, grant_id, since, alone)
 
     def _lose(self, wire: Wire, who: tuple[str, str], grant_id: str) -> None:
         left = self._grants[who]
         del left[grant_id]
-        if self._known[who].known == grant_id:
-            del self._known[who]
-            if left:
-                self._name(wire, who, min(left, key=lambda one: (left[one], one)))
-        if not left:
-            del self._grants[who]
+        self._enrolled.discard(grant_id)
+        if left:
+            self._name(wire, who)
+        else:
+            del self._grants[who], self._known[who]
 
     def keys(self) -> list[str]:
         """The public keys that requests are addressed to."""

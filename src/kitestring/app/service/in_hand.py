@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Final
 
 from kitestring.app.service.callers import Caller
+from kitestring.base.enrolments import ALL_ENROLLED
 from kitestring.base.shares import UNBOUNDED, Share, have_room
 
 #: Requests being carried out at once (a task and a few kB each); beyond it new ones are dropped unread: relays and
@@ -23,7 +24,7 @@ STRANGERS: Final = ""
 
 class InHand:
     """Counts the requests in hand: a known caller has no more than it leaves free, strangers together count as one of
-    them, and of what is left to these each has a part."""
+    them, so do the keys that have enrolled, and of what is left to these each has a part."""
 
     def __init__(self, most: int = MAX_IN_HAND) -> None:
         self._widest: Final = Share(most, most)
@@ -62,4 +63,6 @@ class InHand:
 
 
 def _names(caller: Caller) -> tuple[str, ...]:
+    if caller.is_enrolled:
+        return caller.name, ALL_ENROLLED
     return (caller.name,) if caller.known else (caller.name, STRANGERS)

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from kitestring.app.home.config import RequestRates
 from kitestring.base.commands import Bundle, Debit, PayInvoice
+from kitestring.base.enrolments import TOGETHER
 from kitestring.base.errors import Reason
 from kitestring.base.outcomes import Refused
 from kitestring.base.ports import Clock
@@ -35,6 +36,8 @@ EVERYBODY: Final = ""
 WORK_BITS: Final = 20
 #: Requests with that work, all together, beside what all others have.
 WORKED: Final = Rate(600, 60)
+
+_Takes = tuple[tuple[Limiter | None, str], ...]
 
 
 class CallerRates(Protocol):
@@ -70,21 +73,39 @@ class ConnectionRates:
         self._again, self._again_all = Limiter(SAID_AGAIN), Limiter(SAID_AGAIN_ALL)
         self._told = {Reason.RATE_LIMITED: Limiter(RATE_REFUSALS), Reason.STALE_REQUEST: Limiter(STALE_REFUSALS)}
 
+    def _of(self, limiter: Limiter | None, caller: str) -> _Takes:
+        """The buckets out of which is taken what ``caller`` alone is bounded by."""
+        return ((limiter, caller),)
+
     def admit(self, caller: str) -> Refused | None:
-        return self._buckets.take((self._requests, caller))
+        return self._buckets.take(*self._of(self._requests, caller))
 
     def charge(self, caller: str, asked: Asked, work_bits: int = 0) -> Refused | None:
         payments = _payments(asked)
         if payments > 1:
-            return next(filter(None, (self._buckets.take((self._payments, caller)) for _ in range(payments))), None)
-        return self._buckets.take((self._payments, caller), *_word(self._words, asked)) if payments else None
+            taken = (self._buckets.take(*self._of(self._payments, caller)) for _ in range(payments))
+            return next(filter(None, taken), None)
+        return self._buckets.take(*self._of(self._payments, caller), *_word(self._words, asked)) if payments else None
 
     def may_tell(self, caller: str, reason: Reason, *, read: bool) -> bool:
         """A request that was read has paid for its answer: only some refusals have limits of their own."""
-        return self._buckets.take((self._told.get(reason) if read else self._unread, caller)) is None
+        return self._buckets.take(*self._of(self._told.get(reason) if read else self._unread, caller)) is None
 
     def may_repeat(self, caller: str, request_id: str) -> bool:
-        return self._buckets.take((self._again, request_id), (self._again_all, caller)) is None
+        return self._buckets.take((self._again, request_id), *self._of(self._again_all, caller)) is None
+
+
+class EnrolledRates(ConnectionRates):
+    """Of a key that has enrolled it costs what it costs a connection, and all of them together have what a few
+    connections have: keys are free, and so are payments from one of their accounts to another, whose rows stay."""
+
+    def __init__(self, rates: RequestRates, clock: Clock) -> None:
+        super().__init__(rates, clock)
+        limiters = (self._requests, self._payments, self._unread, self._again_all, *self._told.values())
+        self._together: Final = {one: one.times(TOGETHER) for one in limiters if one is not None}
+
+    def _of(self, limiter: Limiter | None, caller: str) -> _Takes:
+        return () if limiter is None else ((limiter, caller), (self._together[limiter], EVERYBODY))
 
 
 class StrangerRates:
@@ -133,6 +154,7 @@ class Rates:
         self._rates, self._clock = rates, clock
         self._strangers: dict[str, StrangerRates] = {}
         self.connections: Final = ConnectionRates(rates, clock)
+        self.enrolled: Final = EnrolledRates(rates, clock)
 
     def strangers(self, wire: str) -> StrangerRates:
         """The buckets of one wire: a flood over one leaves the others open."""

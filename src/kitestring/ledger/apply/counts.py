@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from kitestring.base.enrolments import ALL_ENROLLED, is_enrolled
+from kitestring.base.enrolments import ALL_ENROLLED, PREFIX, PREFIX_END, is_enrolled
 from kitestring.base.shares import Share, have_room
 
 #: As the index of open payments says it: it alone is read.
@@ -20,6 +20,7 @@ _OPEN_PAYMENTS: Final = (
 )
 _OPEN_OF_NODE: Final = _OPEN_PAYMENTS.format("")
 _OPEN_OF_GRANT: Final = _OPEN_PAYMENTS.format(" AND grant_id = ?")
+_OPEN_OF_ENROLLED: Final = _OPEN_PAYMENTS.format(" AND account_id >= ? AND account_id < ?")
 _OPEN_INVOICES: Final = "SELECT number FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
 _SET_OPEN: Final = "INSERT INTO open_invoices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number"
 _NONE_OPEN: Final = "DELETE FROM open_invoices WHERE service = ? AND node_id = ? AND holder = ?"
@@ -80,6 +81,12 @@ class Counts:
     def open_payments_of(self, node_id: str, grant_id: str) -> int:
         """The number of those of one grant among them."""
         number: int = self._connection.execute(_OPEN_OF_GRANT, (self._service, node_id, grant_id)).fetchone()[0]
+        return number
+
+    def open_payments_of_enrolled(self, node_id: str) -> int:
+        """The number of those out of accounts of enrolled keys among them: their rows are looked at, each."""
+        values = (self._service, node_id, PREFIX, PREFIX_END)
+        number: int = self._connection.execute(_OPEN_OF_ENROLLED, values).fetchone()[0]
         return number
 
     def count_payment(self, node_id: str, more: int) -> None:

@@ -10,12 +10,14 @@ import msgspec
 
 from kitestring.base.commands import OWNER_ACCOUNT
 from kitestring.base.destinations import Keysend, invoice_text
+from kitestring.base.enrolments import TOGETHER, is_enrolled
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.events import EventKind
 from kitestring.base.invoices import Decision, InvoiceState
 from kitestring.base.money import Msat
 from kitestring.base.payments import OPEN, Failed, Settled, State, step
 from kitestring.base.records import CONTROL_WIRE, REPLY, Charge, Invoice, Payment, Request
+from kitestring.base.shares import Share, have_room
 from kitestring.base.transactions import (
     MAX_JOINED,
     AlreadyPaid,
@@ -260,13 +262,18 @@ def _our_invoice(batch: Batch, p: Payment) -> Invoice | None:
 
 
 def _without_room(batch: Batch, tx: ClaimPayment) -> Denied | None:
-    """The refusal where its share is full. What is the grant's own is counted only where it matters."""
-    p, taken = tx.payment, batch.counts.open_payments(tx.payment.node_id)
-    if tx.share.has_room(taken, taken) or tx.share.has_room(
-        batch.counts.open_payments_of(p.node_id, p.grant_id), taken
-    ):
+    """The refusal where its share is full. What is the grant's own is counted only where it matters. Of what is left
+    to all enrolled keys together, as to a few connections, each has its part."""
+    p, share, taken = tx.payment, tx.share, batch.counts.open_payments(tx.payment.node_id)
+    if share.has_room(taken, taken):
         return None
-    return Denied(Reason.RATE_LIMITED)
+    own = batch.counts.open_payments_of(p.node_id, p.grant_id)
+    if is_enrolled(p.account_id):
+        together = batch.counts.open_payments_of_enrolled(p.node_id)
+        has_room = have_room((share, Share(share.places, share.most * TOGETHER)), (own, together, taken))
+    else:
+        has_room = share.has_room(own, taken)
+    return None if has_room else Denied(Reason.RATE_LIMITED)
 
 
 def _uncovered(batch: Batch, tx: ClaimPayment, held: int, account: AccountBalance) -> Denied | None:

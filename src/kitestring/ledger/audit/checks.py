@@ -137,7 +137,8 @@ WITH counted_alone AS (
 counted AS (
   SELECT * FROM counted_alone
   UNION ALL SELECT '{ALL_ENROLLED}', sum(k.number), sum(k.bytes), sum(k.answer_bytes) FROM counted_alone k
-  JOIN grants g ON g.service = ?1 AND g.grant_id = k.grant_id WHERE g.account_id >= '{PREFIX}' AND g.account_id < '{PREFIX_END}' HAVING count(*)),
+  JOIN grants g ON g.service = ?1 AND g.grant_id = k.grant_id
+  WHERE g.account_id >= '{PREFIX}' AND g.account_id < '{PREFIX_END}' HAVING count(*)),
 figures AS (
   SELECT g.grant_id, coalesce(k.number, 0) AS number, coalesce(k.bytes, 0) AS bytes,
     coalesce(k.answer_bytes, 0) AS answer_bytes, coalesce(c.number, 0) AS found, coalesce(c.bytes, 0) AS found_bytes,
