@@ -52,7 +52,7 @@ _ANY_HEAD: Final = 32 + zlib.MAX_WBITS
 class FetchCaps:
     """Limits of one question: ``total_s`` seconds with all redirects, ``body_bytes`` of the answer as it is unpacked,
     and how many ``redirects`` are followed (those of a GET alone). The body holds the metadata of a Lightning Address
-    with its picture."""
+    with its picture; with 0 ``body_bytes`` none is read, whatever is sent."""
 
     total_s: float = 15.0
     body_bytes: int = 262_144
@@ -138,7 +138,7 @@ class Fetcher:
             ):  # fmt: skip
                 if response.status in REDIRECTS:
                     return _redirected(to.url, response)
-                body = await _read(response, question.caps.body_bytes)
+                body = await _read(response, question.caps.body_bytes) if question.caps.body_bytes else b""
                 return Fetched(response.status, response.content_type, body, str(to.url))
 
 

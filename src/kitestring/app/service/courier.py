@@ -41,9 +41,10 @@ from kitestring.wire.webhooks import SIGNATURE_HEADER, WebhookNotice, call, sign
 
 log = logging.getLogger(__name__)
 
-#: Of one attempt: a receiver that has work to do says 2xx first. Only the status of an answer counts. Redirects of a
-#: GET are followed, those of a POST never.
-CAPS: Final = FetchCaps(total_s=10.0, body_bytes=65_536, redirects=3)
+#: Of one attempt: a receiver that has work to do says 2xx first. Only the status of an answer counts, and no more of it
+#: is read: whoever shows a page after that has taken the payment, however long the page is. Redirects of a GET are
+#: followed, those of a POST never.
+CAPS: Final = FetchCaps(total_s=10.0, body_bytes=0, redirects=3)
 #: Deliveries under way at once of one offer, and to one host.
 OF_ONE_OFFER: Final = 4
 TO_ONE_HOST: Final = 4
