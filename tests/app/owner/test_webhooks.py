@@ -87,6 +87,33 @@ async def test_secrets_of_offers_and_of_services_differ(office: Office) -> None:
     assert keyring.webhook_secret("a") == keyring.webhook_secret("a")
 
 
+async def test_the_codes_that_forward_to_an_offer_are_told_where_it_is_told(office: Office) -> None:
+    """Whoever is told nothing any more shall not be told of what an old invoice brings."""
+    first = await tea(office, price_msat=5_000, webhook=URL)
+    await sell(office, "waits", first)
+    second = (await office.run("offer_edit", "k2", offer="tea", price_msat=6_000))["offer_id"]
+    secret = office.desk.keyring.webhook_secret(first)
+    made = await office.run("offer_webhook", "k3", offer="tea", url=f"{URL}/new")
+    assert made["secret"] == secret
+    offers = {one.offer_id: one for one in await office.store.offers()}
+    assert {one.webhook.url: one.webhook_key for one in offers.values() if one.webhook} == {f"{URL}/new": first}
+    assert sorted(offers) == sorted((first, second))
+    await office.run("offer_webhook", "k4", offer="tea", off=True)
+    assert [one.webhook for one in await office.store.offers()] == [None, None]
+    await sell(office, "after", first)
+    assert await office.store.delivery("inv-after") is None
+
+
+async def test_the_webhook_of_a_code_that_leads_nowhere_any_more_can_be_switched_off(office: Office) -> None:
+    first = await tea(office, price_msat=5_000, webhook=URL)
+    await office.run("offer_edit", "k2", offer="tea", price_msat=6_000)
+    await office.run("offer_forward", "k3", offer=first, to=None)
+    await office.run("offer_webhook", "k4", offer=first, off=True)
+    offers = {one.offer_id: one.webhook for one in await office.store.offers()}
+    assert offers.pop(first) is None
+    assert [webhook.url for webhook in offers.values() if webhook] == [URL]
+
+
 async def test_an_offer_is_made_with_its_webhook_and_made_again_with_the_same_one(office: Office) -> None:
     made = await office.run("offer_create", label="tea", webhook=URL)
     assert (await office.store.offer(made["offer_id"])).webhook == Webhook(URL)

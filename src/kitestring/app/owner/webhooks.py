@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, Sign
 from kitestring.app.owner.desk import Asking, Managing, Reading
-from kitestring.app.owner.offers import OfferName, need, written
+from kitestring.app.owner.offers import OfferName, leading_to, need, written
 from kitestring.app.service.execute import Result
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.grants import Offer, OfferState, Webhook
@@ -58,8 +58,13 @@ class ResendParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def offer_webhook(desk: Managing, params: WebhookParams, _call: Call) -> Change | Result:
-    """Show the webhook of an offer with its secret, or set it: each payment of the offer is told there, signed."""
-    offer = need(desk, await desk.store.offers(), params.offer)
+    """Show the webhook of an offer with its secret, or set it: each payment of the offer is told there, signed.
+
+    So are those of the codes that forward to it: their invoices may still be paid, and what waits to be told is told
+    where the owner says now. One that has moved may be named as well, by its id or code.
+    """
+    known = await desk.store.offers()
+    offer = need(desk, known, params.offer, moved=True)
     if params.url is None and not params.off:
         return await _shown(desk, offer)
     if params.url is not None and params.off:
@@ -69,8 +74,11 @@ async def offer_webhook(desk: Managing, params: WebhookParams, _call: Call) -> C
     if webhook is not None:
         desk.check_webhook(webhook, offer.payer_data, own=not offer.creator)
     anew = replace(offer, webhook=webhook)
+    old = None if webhook is None else Webhook(webhook.url, webhook.form, anew.webhook_key)
+    found = {anew: offer, **{replace(one, webhook=old): one for one in leading_to(known, offer)}}
+    changed = tuple(write for one, before in found.items() if one != before for write in written(before, one))
     result = await _shown(desk, anew)
-    return result if anew == offer else Change(written(offer, anew), result)
+    return Change(changed, result) if changed else result
 
 
 async def with_secret(desk: Managing, result: Result, _call: Call) -> Result:
