@@ -211,6 +211,21 @@ async def test_an_account_that_the_owner_has_ended_is_not_opened_again(life: Lif
 
 
 @virtual
+async def test_a_code_that_forwards_or_is_off_for_now_is_told_again_as_it_is(life: Life) -> None:
+    """The owner may edit such an offer as any other: that ends no account."""
+    async with life.service() as rig:
+        alice = await enrolled(rig, ALICE)
+        offer = await rig.store.offer(alice.offer_id)
+        for number, change in enumerate(
+            ({"state": OfferState.OFF}, {"state": OfferState.MOVED, "latest": "noffer1new"})
+        ):
+            await rig.write(SaveOffer(replace(offer, **change)))
+            assert await enrolled(rig, ALICE, f"again {number}") == alice
+        await rig.write(SaveOffer(replace(offer, state=OfferState.MOVED)))
+        assert (await refused(rig, ALICE, "over")).reason is Reason.NOT_PERMITTED
+
+
+@virtual
 async def test_a_second_key_of_the_same_beginning_is_refused(life: Life) -> None:
     async with life.service() as rig:
         await enrolled(rig, ALICE)

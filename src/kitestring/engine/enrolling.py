@@ -65,13 +65,14 @@ class Enrolling:
     # ------------------------------------------------------------ who has an account
 
     async def _known(self, key: str) -> Enrolled | Refused | None:
-        """The codes of a key's account; a refusal where the owner has ended one of them, None where there is none."""
+        """The codes of a key's account; a refusal where the owner has ended one of them, None where there is none. A
+        code that forwards, or is off for now, is its own all the same."""
         store = self._context.store
         if await store.account(account_id_of(key)) is None:
             return None
         offer = await store.offer(self._id("offer", key))
         pointer = await store.grant(self._id("pointer", key))
-        if offer is None or offer.state is not OfferState.OPEN or pointer is None or pointer.revoked_at is not None:
+        if offer is None or _has_ended(offer) or pointer is None or pointer.revoked_at is not None:
             return _ENDED
         return _codes(offer, pointer)
 
@@ -138,6 +139,10 @@ class Enrolling:
 
     def _id(self, what: str, key: str) -> str:
         return hmac.digest(self._context.enrolling.secret, f"{what} {key}".encode(), "sha256").hex()[:ID_DIGITS]
+
+
+def _has_ended(offer: Offer) -> bool:
+    return offer.state is OfferState.DELETED or (offer.state is OfferState.MOVED and not offer.latest)
 
 
 def _codes(offer: Offer, pointer: Grant) -> Enrolled:
