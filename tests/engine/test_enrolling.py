@@ -216,10 +216,8 @@ async def test_a_code_that_forwards_or_is_off_for_now_is_told_again_as_it_is(lif
     async with life.service() as rig:
         alice = await enrolled(rig, ALICE)
         offer = await rig.store.offer(alice.offer_id)
-        for number, change in enumerate(
-            ({"state": OfferState.OFF}, {"state": OfferState.MOVED, "latest": "noffer1new"})
-        ):
-            await rig.write(SaveOffer(replace(offer, **change)))
+        for number, (state, latest) in enumerate(((OfferState.OFF, ""), (OfferState.MOVED, "noffer1new"))):
+            await rig.write(SaveOffer(replace(offer, state=state, latest=latest)))
             assert await enrolled(rig, ALICE, f"again {number}") == alice
         await rig.write(SaveOffer(replace(offer, state=OfferState.MOVED)))
         assert (await refused(rig, ALICE, "over")).reason is Reason.NOT_PERMITTED

@@ -44,7 +44,8 @@ def wall_clock_ms() -> int:
 @dataclass(frozen=True, slots=True)
 class Context:
     """Time, chance and a directory for a backend. ``environment`` is where ``env:NAME`` in a URL is looked up;
-    ``proxies`` lead to relays."""
+    ``proxies`` lead to relays; ``own_key`` is the public key (hex) of the service in front of it, "" where there is
+    none."""
 
     clock: Clock
     entropy: Entropy
@@ -52,6 +53,7 @@ class Context:
     now_ms: Callable[[], int] = wall_clock_ms
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     proxies: Proxies = field(default_factory=Proxies)
+    own_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -131,6 +133,7 @@ def open_backend(
     now_ms: Callable[[], int] = wall_clock_ms,
     environment: Mapping[str, str] | None = None,
     proxies: Proxies | None = None,
+    own_key: str = "",
 ) -> Backend:
     """The backend that ``url`` names, not opened yet.
 
@@ -138,7 +141,7 @@ def open_backend(
     that cannot be read, UNSUPPORTED for an unknown scheme.
     """
     parsed = BackendUrl.parse(url)
-    context = Context(clock, entropy, data_dir, now_ms, environment or {}, proxies or Proxies())
+    context = Context(clock, entropy, data_dir, now_ms, environment or {}, proxies or Proxies(), own_key)
     return _find(parsed)(parsed, context)
 
 

@@ -12,7 +12,9 @@ from kitestring.app.owner.desk import expect
 from kitestring.app.service.node_words import in_its_words, node_of, told
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.outcomes import Balance, Refused
+from kitestring.codec.pointers import encode
 from kitestring.transport.clock import SystemClock
+from tests.kit.client.hostile import SERVICE, ndebit, noffer
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,12 @@ def test_a_node_that_cannot_be_right_is_refused_by_the_name_of_its_setting(
         node_of(Config(tmp_path, node_url=url), tmp_path, SystemClock(), os.urandom)
     assert words in caught.value.message
     assert caught.value.details == {"key": "node"}
+
+
+def test_a_service_whose_node_is_itself_does_not_start(tmp_path: Path) -> None:
+    url = f"clink://?noffer={encode(noffer('wss://relay.example'))}&ndebit={encode(ndebit('wss://relay.example'))}"
+    with pytest.raises(KitestringError, match="the setting node: a code in this address is one of this very service"):
+        node_of(Config(tmp_path, node_url=url), tmp_path, SystemClock(), os.urandom, SERVICE.public_hex)
 
 
 async def test_what_does_not_answer_may_be_a_wallet_as_well_as_a_node() -> None:

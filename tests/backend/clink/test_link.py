@@ -49,6 +49,17 @@ def test_the_relays_of_the_wallet_are_told_without_opening_it() -> None:
         assert named_relays(other) == ()
 
 
+@pytest.mark.parametrize(
+    ("offer", "debit"),
+    [(pointers.encode(noffer(RELAY, key=STRANGER)), DEBIT), (OFFER, pointers.encode(ndebit(RELAY, key=STRANGER)))],
+)
+def test_a_service_is_no_wallet_of_its_own(offer: str, debit: str) -> None:
+    url = BackendUrl.parse(f"clink://?noffer={offer}&ndebit={debit}")
+    with pytest.raises(KitestringError, match="one of this very service"):
+        read_link(url, Context(CLOCK, entropy, Path("/nowhere"), own_key=STRANGER.public_hex))
+    assert read_link(url, Context(CLOCK, entropy, Path("/nowhere"), own_key=CLIENT.public_hex))
+
+
 def test_the_wallet_is_named_by_who_answers_and_not_by_where(tmp_path: Path) -> None:
     here = read(BOTH).wallet_id
     moved = noffer("wss://other.example"), ndebit("wss://other.example")

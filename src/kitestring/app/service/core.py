@@ -207,7 +207,7 @@ class Core:
     @classmethod
     async def open(cls, config: Config, place: Place, keyring: Keyring, *, clock: Clock, entropy: Entropy) -> Core:
         """Open ledger and node. Raises KitestringError: no node, a ledger that cannot be used."""
-        backend = node_of(config, place.data_dir, clock, entropy)
+        backend = node_of(config, place.data_dir, clock, entropy, keyring.service_id)
         async with AsyncExitStack() as opened:
             opened.push_async_callback(backend.close)
             await told(backend.open())

@@ -33,8 +33,9 @@ def in_its_words(message: str, private: str) -> str:
     return f"the Lightning node cannot be used: {private}" if private else message
 
 
-def node_of(config: Config, data_dir: Path, clock: Clock, entropy: Entropy) -> Backend:
-    """The node that the settings name, not opened yet. Raises KitestringError that names the setting."""
+def node_of(config: Config, data_dir: Path, clock: Clock, entropy: Entropy, own_key: str = "") -> Backend:
+    """The node that the settings name, not opened yet. ``own_key`` is that of the service, which is no node of its own.
+    Raises KitestringError that names the setting."""
     from kitestring.backend.registry import open_backend  # noqa: PLC0415 - most commands only want the words
 
     try:
@@ -45,6 +46,7 @@ def node_of(config: Config, data_dir: Path, clock: Clock, entropy: Entropy) -> B
             data_dir=data_dir,
             environment=config.environment,
             proxies=config.proxies,
+            own_key=own_key,
         )
     except KitestringError as error:
         raise KitestringError(error.reason, f"the setting node: {error.message}", key="node") from error

@@ -77,6 +77,11 @@ def read_link(url: BackendUrl, context: Context) -> ClinkWalletLink:
     if opening_sats > MAX_SATS:
         raise _refused(f"balance_sat in a {SCHEME}:// address is at most {MAX_SATS}")
     noffer, ndebit = _pointer(url, "noffer"), _pointer(url, "ndebit")
+    if context.own_key in {noffer.pubkey, ndebit.pubkey}:
+        raise _refused(
+            "a code in this address is one of this very service: it would wait for itself with each payment; take the "
+            "codes of the wallet behind it"
+        )
     more = _more(url)
     return ClinkWalletLink(
         _offer(noffer, more), _debit(ndebit, more), sat(opening_sats), network, bool(service),
