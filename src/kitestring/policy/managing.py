@@ -22,8 +22,8 @@ MAX_OFFERS: Final = 10_000
 MAX_DELETED: Final = 100_000
 
 #: Of the key that an account belongs to, which nobody has let in: over its own pointer.
-MAX_OWN_OFFERS: Final = 1_000
-MAX_OWN_DELETED: Final = 10_000
+MAX_OWN_OFFERS: Final = 20
+MAX_OWN_DELETED: Final = 50
 #: Changes that one app makes: each leaves its request and its answer for weeks, so that no copy of it comes to pass
 #: later. A catalogue is made in one go; what costs something else every minute has a price in a currency.
 CHANGES: Final = Rate(10, 2_000)

@@ -61,6 +61,19 @@ def test_all_keys_that_have_enrolled_have_as_much_as_a_few_connections() -> None
     assert sum(rates.may_tell(key, Reason.MALFORMED, read=False) for key in keys) == TOGETHER
 
 
+def test_payments_of_enrolled_keys_whose_rows_stay_have_a_rate_that_fills_no_disk() -> None:
+    clock = ManualClock()
+    rates = Rates(RequestRates(payments_per_min=100), clock).enrolled
+    keys = [str(number) for number in range(100)]
+
+    def taken() -> int:
+        return sum(rates.charge(key, PAYMENT) is None for _ in range(10) for key in keys)
+
+    assert taken() == 100 * TOGETHER
+    clock.advance(60)
+    assert taken() == module.ENROLLED_PAYMENTS_PER_MIN
+
+
 def test_enrolled_keys_use_up_nothing_of_connections_and_where_there_is_no_limit_there_is_none_for_all() -> None:
     rates = Rates(RequestRates(requests_per_min=0, payments_per_min=1), ManualClock())
     assert all(rates.enrolled.admit("key") is None for _ in range(9))

@@ -39,6 +39,10 @@ WORKED: Final = Rate(600, 60)
 
 _Takes = tuple[tuple[Limiter | None, str], ...]
 
+#: Payments of all enrolled keys together in a minute, beside those that they have at once: from one of their accounts
+#: to another they cost nothing, and their rows stay for ever, some 5 kB each.
+ENROLLED_PAYMENTS_PER_MIN: Final = 30
+
 
 class CallerRates(Protocol):
     """The buckets of one kind of callers; ``caller`` is the name of one of them."""
@@ -103,6 +107,9 @@ class EnrolledRates(ConnectionRates):
         super().__init__(rates, clock)
         limiters = (self._requests, self._payments, self._unread, self._again_all, *self._told.values())
         self._together: Final = {one: one.times(TOGETHER) for one in limiters if one is not None}
+        if self._payments is not None:
+            at_once = rates.payments_per_min * TOGETHER
+            self._together[self._payments] = Limiter(Rate(min(at_once, ENROLLED_PAYMENTS_PER_MIN), at_once))
 
     def _of(self, limiter: Limiter | None, caller: str) -> _Takes:
         return () if limiter is None else ((limiter, caller), (self._together[limiter], EVERYBODY))
