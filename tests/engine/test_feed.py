@@ -161,6 +161,29 @@ async def test_a_consumer_of_some_kinds_passes_over_the_others_and_stores_its_po
 
 
 @virtual
+async def test_a_consumer_whom_no_event_concerns_stores_its_position_now_and_then_all_the_same(life: Life) -> None:
+    asked: list[str] = []
+
+    def concerns(event: Event) -> bool:
+        asked.append(event.kind.value)
+        return False
+
+    async with life.service() as rig:
+        kinds_of_interest = {EventKind.GRANTED, EventKind.CHANGED}
+        with await Feed(rig.store, rig.clock).consumer("books", kinds_of_interest, concerns) as consumer:
+            assert await all_of(consumer) == []
+            await rig.grant("app")
+            await rig.change("app", per_payment_msat=None)
+            assert (asked, consumer.position) == (["granted", "changed"], 2)
+            assert await rig.store.position("books") is None
+            await rig.clock.sleep(IDLE_MOVE_S)
+            await rig.change("app", per_payment_msat=None)
+            assert kinds(await consumer.read()) == ["changed"]
+            await consumer.done()
+            assert await rig.store.position("books") == 3
+
+
+@virtual
 async def test_more_events_than_a_page_come_page_by_page(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")

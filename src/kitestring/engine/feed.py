@@ -24,6 +24,12 @@ PAGE: Final = 200
 #: not read them all again.
 IDLE_MOVE_S: Final = 60
 EVERY_KIND: Final = frozenset(EventKind)
+#: Whether something may follow from an event. Where nothing can, it is passed over like those of other kinds.
+Concerns = Callable[[Event], bool]
+
+
+def always(_: Event) -> bool:
+    return True
 
 
 class Feed:
@@ -36,14 +42,17 @@ class Feed:
         self._views: set[Consumer] = set()
         store.subscribe(self._hear)
 
-    async def consumer(self, name: str, kinds: Iterable[EventKind] = EVERY_KIND) -> Consumer:
-        """Open the consumer of that name; one that never was begins with the oldest event there is.
+    async def consumer(
+        self, name: str, kinds: Iterable[EventKind] = EVERY_KIND, concerns: Concerns = always
+    ) -> Consumer:
+        """Open the consumer of that name; one that never was begins with the oldest event there is. ``concerns`` is
+        asked about events of its kinds as they become true, and must be quick.
 
         Raises KitestringError(ALREADY_USED) while another one of this name is open.
         """
         if name in self._open:
             raise KitestringError(Reason.ALREADY_USED, f"the feed has a consumer {name!r} already: close it first")
-        consumer = Consumer(self._store, self._clock, name, frozenset(kinds), self._closed)
+        consumer = Consumer(self._store, self._clock, name, frozenset(kinds), self._closed, concerns)
         self._open[name] = consumer
         try:
             consumer.begin(await self._store.position(name) or 0)
@@ -74,13 +83,15 @@ class Consumer:
     """Reads with :meth:`read`, then says with :meth:`done` what follows from it. Also a context manager."""
 
     def __init__(
-        self, store: Store, clock: Clock, name: str, kinds: frozenset[EventKind], closed: Callable[[Consumer], None]
-    ) -> None:
+        self, store: Store, clock: Clock, name: str, kinds: frozenset[EventKind], closed: Callable[[Consumer], None],
+        concerns: Concerns = always,
+    ) -> None:  # fmt: skip
         self.name: Final = name
         self._store = store
         self._clock = clock
         self._kinds = kinds
         self._closed = closed
+        self._concerns = concerns
         self._position = 0  # read so far
         self._stored = 0
         self._moved_at_s = clock.monotonic()
@@ -107,10 +118,11 @@ class Consumer:
         return self._position
 
     def hear(self, events: tuple[Event, ...]) -> None:
-        """Told by the feed of each commit. Events of no interest are passed over without reading them."""
+        """Told by the feed of each commit. Events of no interest are passed over without reading them; once in a while
+        they are read all the same, so that how far this has come is stored."""
         if self._news.is_set():
             return
-        if any(event.kind in self._kinds for event in events):
+        if any(event.kind in self._kinds and self._concerns(event) for event in events) or self._moves_idly():
             self._news.set()
         else:
             self._position = events[-1].number
@@ -143,5 +155,8 @@ class Consumer:
             self._stored, self._moved_at_s = self._position, self._clock.monotonic()
 
     async def _move_idly(self) -> None:
-        if self._clock.monotonic() - self._moved_at_s >= IDLE_MOVE_S:
+        if self._moves_idly():
             await self.done()
+
+    def _moves_idly(self) -> bool:
+        return bool(self.name) and self._clock.monotonic() - self._moved_at_s >= IDLE_MOVE_S

@@ -175,6 +175,56 @@ async def test_a_grant_is_read_once_and_again_when_it_has_changed(life: Life) ->
         assert [message.plaintext for message in carried] == [b"None", b"None", b"7 sat"]
 
 
+def allowed(event: Event, grant: Grant, _now: int) -> Iterator[Message]:
+    if grant.per_payment_msat is not None:
+        yield Message("", "toy", event.subject.encode(), b"", event.at)
+
+
+@virtual
+async def test_what_a_grant_is_not_told_of_is_not_even_read_until_it_has_changed(life: Life) -> None:
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED}), allowed),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        await rig.grant("app")
+        read, events = [], rig.store.events
+
+        async def counting(after: int, limit: int) -> Any:
+            read.append(after)
+            return await events(after, limit)
+
+        rig.store.events = counting
+
+        async def is_paid(request_id: str) -> str:
+            invoice, payment_hash = await rig.invoice(request_id, "app", 21_000)
+            assert life.node.pay_in(payment_hash)
+            await rig.clock.sleep(2)
+            return invoice
+
+        await is_paid("r1")
+        read.clear()
+        position = await rig.store.position(CONSUMER)
+        await is_paid("r2")
+        assert (read, await rig.store.position(CONSUMER)) == ([], position)
+        await rig.change("app", per_payment_msat=Msat(50_000))
+        await is_paid("r3")
+        assert len(carried) == 1
+
+
+@virtual
+async def test_a_payment_in_the_commit_that_changes_its_grant_is_read(life: Life) -> None:
+    toys = (GrantNotice(frozenset({EventKind.RECEIVED}), allowed),)
+    async with life.service() as rig, noticing(rig, toys, "toy") as carried:
+        await rig.grant("app")
+        _, first = await rig.invoice("r1", "app", 21_000)
+        assert life.node.pay_in(first)
+        await rig.clock.sleep(2)
+        _, payment_hash = await rig.invoice("r2", "app", 21_000)
+        changing = asyncio.ensure_future(rig.change("app", per_payment_msat=Msat(50_000)))
+        assert life.node.pay_in(payment_hash)
+        await changing
+        await rig.clock.sleep(2)
+        assert len(carried) == 1
+
+
 @virtual
 async def test_a_grant_that_cannot_be_read_now_loses_nothing(life: Life, caplog: pytest.LogCaptureFixture) -> None:
     toys = (GrantNotice(frozenset({EventKind.GRANTED}), of_grant),)

@@ -7,7 +7,7 @@ no event is passed over and none makes its messages twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,20 +79,28 @@ NOTICES: Final[Notices] = (
 
 
 class _Grants:
-    """Grants as the feed has left them: one is looked up again when it has changed, so that a payment costs no look-up.
-    Whoever tells an app reads the grant once more."""
+    """Grants as the feed has left them: one is looked up again when it has changed, so that a payment costs no look-up,
+    and none of a grant that is told nothing is even read. Whoever tells an app reads the grant once more."""
 
     def __init__(self, store: Reads) -> None:
         self._store: Final = store
         self._known: Final[dict[str, Grant | None]] = {}
 
-    def heed(self, event: Event) -> None:
-        if event.kind in GRANT_CHANGES:
-            self._known.pop(event.subject, None)
+    def heed(self, rows: Iterable[Event | Missed]) -> None:
+        """Forget what has changed; all, where changes were missed."""
+        for row in rows:
+            if isinstance(row, Missed):
+                log.error("%d events were forgotten before anybody was told of them", row.count)
+                self._known.clear()
+            elif row.kind in GRANT_CHANGES:
+                self._known.pop(row.subject, None)
 
-    def forget(self) -> None:
-        """Forget all: changes were missed."""
-        self._known.clear()
+    def may_be_told(self, notice: GrantNotice, event: Event, now: int) -> bool:
+        """Whether the event makes a message. One of a grant that has to be looked up may."""
+        if event.grant_id not in self._known:
+            return bool(event.grant_id)
+        grant = self._known[event.grant_id]
+        return grant is not None and next(notice.make(event, grant, now), None) is not None
 
     async def get(self, grant_id: str) -> Grant | None:
         """Raises KitestringError where the ledger cannot be read."""
@@ -107,11 +115,17 @@ async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices =
     """Follow the feed, for ever."""
     kinds = GRANT_CHANGES.union(*(notice.kinds for notice in notices))
     lines, grants = Seldom(log, clock), _Grants(store)
-    with await feed.consumer(CONSUMER, kinds) as consumer:
+
+    def concerns(event: Event) -> bool:
+        return _may_make(event, notices, grants, clock.now())
+
+    with await feed.consumer(CONSUMER, kinds, concerns) as consumer:
         rows: list[Event | Missed] = []
         while True:
             try:
-                rows = rows or await consumer.read()
+                if not rows:
+                    rows = await consumer.read()
+                    grants.heed(rows)  # all of them, before anything else is heard
                 made = [message for row in rows async for message in _made(row, notices, grants, clock.now())]
                 await _tell(consumer, made, clock, lines)
                 rows = []
@@ -131,13 +145,18 @@ async def _tell(consumer: Consumer, messages: list[Message], clock: Clock, lines
             await clock.sleep(AGAIN_S)
 
 
+def _may_make(event: Event, notices: Notices, grants: _Grants, now: int) -> bool:
+    """Whether an event may make a message, or changes what others make. That of most payments makes none."""
+    return event.kind in GRANT_CHANGES or any(
+        event.kind in notice.kinds and (isinstance(notice, Notice) or grants.may_be_told(notice, event, now))
+        for notice in notices
+    )
+
+
 async def _made(row: Event | Missed, notices: Notices, grants: _Grants, now: int) -> AsyncIterator[Message]:
     """The messages of one event. Raises KitestringError where the ledger cannot be read."""
     if isinstance(row, Missed):
-        log.error("%d events were forgotten before anybody was told of them", row.count)
-        grants.forget()
         return
-    grants.heed(row)
     for notice in notices:
         if row.kind not in notice.kinds:
             continue
