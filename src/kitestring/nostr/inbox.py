@@ -36,9 +36,11 @@ class Window:
     ahead_s: int
     answer_s: int
 
-    def over_at(self, created_at: int, now: int) -> int:
-        """The time (Unix seconds) when an event is outside for good, although its clock or ours may be wrong."""
-        return max(created_at, now) + self.back_s + self.ahead_s
+    @property
+    def width_s(self) -> int:
+        """Seconds from end to end. So long after an event, by the later of its clock and ours, it is outside for good,
+        although either may be wrong."""
+        return self.back_s + self.ahead_s
 
 
 class Why(Enum):

@@ -21,6 +21,8 @@ BY_NAME: Final = {wire.name: wire for wire in WIRES}
 BY_KIND: Final = {kind: wire for wire in WIRES for kind in wire.windows}
 #: The age windows of all requests.
 WINDOWS: Final = {kind: window for wire in WIRES for kind, window in wire.windows.items()}
+#: Seconds from end to end of the widest of them.
+WIDEST_S: Final = max(window.width_s for window in WINDOWS.values())
 #: The kinds of requests, by who sends them.
 KINDS_OF: Final = {who: frozenset(kind for kind, wire in BY_KIND.items() if wire.speakers is who) for who in Speakers}
 #: The names of the wires that connections are made for.
@@ -34,4 +36,4 @@ NOTIFYING: Final = {wire.name: wire.notifies for wire in WIRES if wire.notifies 
 def over_at(created_at: int, now: int) -> int:
     """The time (Unix seconds) when an event of that date is outside of every window for good. A refusal is kept until
     then: what is as old as one that was forgotten is refused, whatever wire it comes by."""
-    return max(window.over_at(created_at, now) for window in WINDOWS.values())
+    return max(created_at, now) + WIDEST_S
