@@ -326,7 +326,7 @@ class Batch:
 
     def of(self, account_id: str) -> AccountBalance:
         """As :meth:`balance`, for an account that must exist. Raises KitestringError(INTERNAL)."""
-        found = self.balance(account_id)
+        found = self.accounts.get(account_id) or self.balance(account_id)
         if found is None:
             raise KitestringError(Reason.INTERNAL, f"the ledger has no account {account_id}: nothing was booked")
         return found

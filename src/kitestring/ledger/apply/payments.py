@@ -343,7 +343,7 @@ def record_payment(batch: Batch, tx: RecordPayment) -> Recorded | InvoiceNotOpen
             payee = _settle_our_invoice(batch, held.payment, outcome, tx.now)
         if payee is None:
             return InvoiceNotOpen()
-        fee = truth.paid_fee(batch, held.payment, int(outcome.fee_msat), tx.now)
+        fee = truth.paid_fee(batch, held.payment, outcome.fee_msat, tx.now)
         _write(batch, held, state, _SETTLE, fee, outcome.preimage, tx.now, payee)
         overdrawn = _post(batch, held, fee, payee, tx.now)
         _tell(batch, held.payment, EventKind.SETTLED, tx.now)

@@ -30,11 +30,10 @@ def words(said: str) -> str:
     return storable if storable.strip() else _NO_WORDS
 
 
-def paid_fee(batch: Batch, p: Payment, said: int, now: int) -> int:
+def paid_fee(batch: Batch, p: Payment, fee_msat: Msat, now: int) -> int:
     """The fee in msat that is booked, with an alarm where it is not the one that was said."""
-    cap = int(p.fee_cap_msat)
-    booked = int(booked_fee(Msat(said), p.fee_cap_msat))
-    if booked == said and _fits(batch, p, int(p.amount_msat) + said):
+    said, cap = int(fee_msat), int(p.fee_cap_msat)
+    if booked_fee(fee_msat, p.fee_cap_msat) == said and _fits(batch, p, int(p.amount_msat) + said):
         return said
     detail = f"payment {p.payment_hash}: a fee of {_shown(said)} msat cannot be; its cap of {cap} msat is booked"
     batch.tell(EventKind.ALARM, p.payment_id, now, grant_id=p.grant_id, account_id=p.account_id, detail=detail)
