@@ -30,7 +30,7 @@ from kitestring.base.records import Request
 from kitestring.engine.context import Incoming
 from kitestring.engine.engine import Engine
 from kitestring.nostr.event import Event
-from kitestring.nostr.inbox import Accept, Inbox, Lookup, expires_at
+from kitestring.nostr.inbox import Accept, Drop, Inbox, Lookup, expires_at
 from kitestring.nostr.work import work_bits
 from kitestring.wire.encryption import Choice
 from kitestring.wire.envelope import decrypt
@@ -95,7 +95,7 @@ class Gateway:
             self._drop(relay_url)
             return
         verdict = self._inbox.check(event, self._clock.now())
-        if not isinstance(verdict, Accept | Lookup):
+        if isinstance(verdict, Drop):
             return
         caller = verdict.speaker
         if not self._in_hand.take(caller):

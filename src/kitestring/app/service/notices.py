@@ -114,10 +114,15 @@ class _Grants:
 async def give_notice(feed: Feed, store: Reads, clock: Clock, notices: Notices = NOTICES) -> None:
     """Follow the feed, for ever."""
     kinds = GRANT_CHANGES.union(*(notice.kinds for notice in notices))
+    of_kind = {kind: tuple(notice for notice in notices if kind in notice.kinds) for kind in kinds}
     lines, grants = Seldom(log, clock), _Grants(store)
 
     def concerns(event: Event) -> bool:
-        return _may_make(event, notices, grants, clock.now())
+        """Whether it may make a message, or changes what others make. That of most payments makes none."""
+        now = clock.now()
+        return event.kind in GRANT_CHANGES or any(
+            isinstance(notice, Notice) or grants.may_be_told(notice, event, now) for notice in of_kind[event.kind]
+        )
 
     with await feed.consumer(CONSUMER, kinds, concerns) as consumer:
         rows: list[Event | Missed] = []
@@ -143,14 +148,6 @@ async def _tell(consumer: Consumer, messages: list[Message], clock: Clock, lines
         except KitestringError as failure:
             lines.warning("notices are not in the outbox yet: %s", failure.message)
             await clock.sleep(AGAIN_S)
-
-
-def _may_make(event: Event, notices: Notices, grants: _Grants, now: int) -> bool:
-    """Whether an event may make a message, or changes what others make. That of most payments makes none."""
-    return event.kind in GRANT_CHANGES or any(
-        event.kind in notice.kinds and (isinstance(notice, Notice) or grants.may_be_told(notice, event, now))
-        for notice in notices
-    )
 
 
 async def _made(row: Event | Missed, notices: Notices, grants: _Grants, now: int) -> AsyncIterator[Message]:
