@@ -27,12 +27,12 @@ class Msat(int):
         return int.__new__(cls, value)
 
     def __add__(self, other: int) -> Msat:
-        return Msat(int.__add__(self, Msat(other)))
+        return Msat(int.__add__(self, other if other.__class__ is Msat else Msat(other)))
 
     __radd__ = __add__
 
     def __sub__(self, other: int) -> Msat:
-        return Msat(int.__sub__(self, Msat(other)))
+        return Msat(int.__sub__(self, other if other.__class__ is Msat else Msat(other)))
 
     def __rsub__(self, other: int) -> Msat:
         return Msat(int.__sub__(Msat(other), self))
