@@ -184,6 +184,25 @@ async def test_a_consumer_whom_no_event_concerns_stores_its_position_now_and_the
 
 
 @virtual
+async def test_what_becomes_true_while_a_page_is_read_is_read_whomever_it_concerns(life: Life) -> None:
+    """Whether it does may follow from what the page says."""
+    async with life.service() as rig:
+        await rig.grant("app")
+        read_page, change = rig.store.events, iter(["app"])
+
+        async def events(position: int, most: int) -> list[Event | Missed]:
+            page: list[Event | Missed] = await read_page(position, most)
+            for name in change:  # once, while the first page is on its way
+                await rig.change(name, per_payment_msat=None)
+            return page
+
+        rig.store.events = events
+        with await Feed(rig.store, rig.clock).consumer("grants", EventKind, lambda _: False) as consumer:
+            assert kinds(await consumer.read()) == ["granted"]
+            assert kinds(await asyncio.wait_for(consumer.read(), 1)) == ["changed"]
+
+
+@virtual
 async def test_more_events_than_a_page_come_page_by_page(life: Life) -> None:
     async with life.service() as rig:
         await rig.grant("app")

@@ -93,6 +93,7 @@ class Consumer:
         self._closed = closed
         self._concerns = concerns
         self._position = 0  # read so far
+        self._is_reading = False
         self._stored = 0
         self._moved_at_s = clock.monotonic()
         self._news = asyncio.Event()
@@ -119,10 +120,12 @@ class Consumer:
 
     def hear(self, events: tuple[Event, ...]) -> None:
         """Told by the feed of each commit. Events of no interest are passed over without reading them; once in a while
-        they are read all the same, so that how far this has come is stored."""
+        they are read all the same, so that how far this has come is stored. While a page is on its way, nobody knows
+        yet what it will say: then all of its kinds are read."""
         if self._news.is_set():
             return
-        if any(event.kind in self._kinds and self._concerns(event) for event in events) or self._moves_idly():
+        wanted = (event for event in events if event.kind in self._kinds)
+        if any(self._is_reading or self._concerns(event) for event in wanted) or self._moves_idly():
             self._news.set()
         else:
             self._position = events[-1].number
@@ -133,11 +136,14 @@ class Consumer:
         while True:
             await self._news.wait()
             self._news.clear()
+            self._is_reading = True
             try:
                 page = await self._store.events(self._position, PAGE)
             except BaseException:
                 self._news.set()  # the next reading looks again, and does not wait for news that may never come
                 raise
+            finally:
+                self._is_reading = False
             if len(page) >= PAGE:
                 self._news.set()
             if page:
