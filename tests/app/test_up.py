@@ -53,6 +53,22 @@ async def test_a_ledger_that_is_gone_is_not_replaced_as_long_as_its_marker_is_th
             assert "there is no ledger beside service.key: an empty one begins now" in caplog.text
 
 
+async def test_first_starts_that_fail_leave_no_ledger_to_be_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = DataDir(tmp_path, tmp_path)
+    wrong = Config(tmp_path, node_url="lnd+https://127.0.0.1:1", runtime_dir=tmp_path)
+    for _ in range(2):
+        with home.locked(), pytest.raises(KitestringError, match="lacks macaroon"):
+            async with service.serving(wrong, home):
+                pass
+    assert (home.key_file.exists(), home.unused_file.exists()) == (True, True)
+    with home.locked():
+        async with service.serving(Config(tmp_path, runtime_dir=tmp_path), home):
+            assert "begins now" not in caplog.text
+    assert not home.unused_file.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_start_that_waits_for_a_relay_ends_at_once_when_it_is_asked_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals

@@ -62,7 +62,7 @@ async def serving(config: Config, home: DataDir) -> AsyncIterator[Card]:
     """The whole service while the context lasts. The directory must be locked."""
     clock = SystemClock()
     home.need_ledger()
-    had_key = home.key_file.exists()
+    had_key = home.key_file.exists() and not home.unused_file.exists()
     keyring = Keyring(home.seed(os.urandom))
     home.check_owner(keyring.service_id)
     vouched = VouchedKeys(own={keyring.service_id})

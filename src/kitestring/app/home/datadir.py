@@ -48,6 +48,7 @@ class DataDir:
         self.relay_db: Final = path / "relay.db"
         self.sandbox_db: Final = path / "sandbox.db" if store is None else store.with_suffix(".sandbox.db")
         self.marker_file: Final = self.ledger.with_suffix(".marker")
+        self.unused_file: Final = self.key_file.with_suffix(".key.unused")
         self.port_file: Final = path / "relay.port"
         self.address_file: Final = path / "control.addr"
         self._held: list[int] = []
@@ -96,6 +97,7 @@ class DataDir:
         """
         handle = os.open(self.ledger, os.O_RDONLY | os.O_CLOEXEC)
         self._held.append(handle)
+        self.unused_file.unlink(missing_ok=True)  # from now on one that is missing is missed
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -145,7 +147,8 @@ class DataDir:
     # ------------------------------------------------------------ seed
 
     def seed(self, entropy: Callable[[int], bytes]) -> bytes:
-        """The 32 bytes that every key follows from; drawn and stored at the first start only.
+        """The 32 bytes that every key follows from; drawn and stored at the first start only. A file beside it says
+        that no ledger was ever made with it, until one is held.
 
         Raises KitestringError when the file is damaged, open to others, or missing beside an existing ledger.
         """
@@ -154,6 +157,7 @@ class DataDir:
         if self.ledger.exists():
             raise self._no_seed()
         seed = entropy(SEED_LENGTH)
+        write_whole(self.unused_file, b"no ledger was made with this key yet\n")
         write_whole(self.key_file, f"{seed.hex()}\n".encode())
         return seed
 
