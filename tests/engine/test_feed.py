@@ -178,7 +178,7 @@ async def test_a_consumer_whom_no_event_concerns_stores_its_position_now_and_the
             assert await rig.store.position("books") is None
             await rig.clock.sleep(IDLE_MOVE_S)
             await rig.change("app", per_payment_msat=None)
-            assert kinds(await consumer.read()) == ["changed"]
+            assert kinds(await asyncio.wait_for(consumer.read(), 1)) == ["changed"]
             await consumer.done()
             assert await rig.store.position("books") == 3
 

@@ -18,7 +18,8 @@ from kitestring.base.money import Msat, sat
 from kitestring.base.outcomes import Refused
 from kitestring.base.zaps import ZapRequest
 
-#: Nothing is sold at a rate that was told longer ago than so many seconds.
+#: No price is made of a rate that was told longer ago than so many seconds. A price that a payer was told is sold for
+#: some minutes more.
 MAX_RATE_AGE_S: Final = 300
 
 
