@@ -15,11 +15,13 @@ from kitestring.policy.presets import PRESETS
 from tests.kit.app.console import Service, run
 
 MADE: dict[str, Any] = {
-    "name": "agent", "account": "owner", "budget_msat": 5_000_000, "period": "day", "length_s": 0,
+    "name": "agent", "account": "owner", "budgets": [{"limit_msat": 5_000_000, "period": "day", "length_s": 0}],
     "per_payment_msat": 1_000_000, "fee_cap_msat": None, "expires_at": None, "methods": ["get_balance", "pay_invoice"],
     "encryption": "auto", "lud16": None, "nwc_uri": "nostr+walletconnect://secret", "created": True,
     "connection_id": "0a", "relays": [{"relay": "wss://good.example", "carries": True, "words": ""}],
 }  # fmt: skip
+
+WEEK = {"limit_msat": 9_000_000, "period": "week", "length_s": 0}
 
 
 def asked(*words: str) -> dict[str, Any]:
@@ -103,10 +105,13 @@ def test_relays_that_do_not_carry_it_are_quoted_after_the_link() -> None:
     ("changes", "line"),
     [
         (
-            {"budget_msat": None, "per_payment_msat": None},
+            {"budgets": [], "per_payment_msat": None},
             "agent: account owner; no budget limit; may get_balance, pay_in",
         ),
-        ({"account": "bob", "period": "never"}, "agent: account bob; 5,000 sat in total; at most"),
+        (
+            {"account": "bob", "budgets": [{"limit_msat": 5_000_000, "period": "never", "length_s": 0}, WEEK]},
+            "agent: account bob; 5,000 sat in total and 9,000 sat per week; at most",
+        ),
         ({"expires_at": 0}, "; until 19"),
         ({"encryption": "both"}, "; may get_balance, pay_invoice; encryption both"),
         ({"lud16": "a@b.example"}, "; may get_balance, pay_invoice; paid at a@b.example"),

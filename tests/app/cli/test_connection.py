@@ -26,7 +26,7 @@ def test_each_relay_of_a_connection_is_shown_with_what_it_does_and_says() -> Non
     said = run(command, "show", "agent", answer={**SHOWN, "used": False, "relays": relays})
     assert said.asked == [("connection_show", {"name": "agent"}, "")]
     first, _, head, good, bad = said.out.splitlines()
-    assert first.startswith("agent: account owner; 5,000 sat per day;")
+    assert first.startswith("agent: account owner; no budget limit;")
     assert first.endswith("not used yet: `kitestring link agent` shows the link again")
     assert head.split("  ")[0] == "relay"
     assert good.split() == ["wss://good.example", "yes", "yes", "–"]

@@ -81,7 +81,7 @@ def test_each_change_is_shown_with_its_value_before_and_after() -> None:
 def test_the_connection_is_shown_as_it_is_now_with_what_is_left_of_its_budgets() -> None:
     stands = {**WEEK, "used_msat": 1_000, "left_msat": 4_999_000, "renews_at": None}
     _, now, left = said_of("name", "agent", "shop", name="shop", budgets=[stands])
-    assert now.startswith("connection shop: account owner; 5,000 sat per day; at most 1,000 sat a payment; may ")
+    assert now.startswith("connection shop: account owner; 5,000 sat per week; at most 1,000 sat a payment; may ")
     assert left == "budget: 4,999 sat left of 5,000 sat per week"
     same = run(command, "agent", "--no-budget", answer={**SHOWN, "changed": {}})
     assert same.lines[0] == "it is so already"

@@ -15,7 +15,7 @@ from kitestring.app.cli.values import (
     Sats,
     TypedBudget,
     amount,
-    budget,
+    budgets_of,
     flat_budget_params,
     msat,
     when,
@@ -142,13 +142,7 @@ def describe(connection: dict[str, Any]) -> str:
     """One connection in one line."""
     parts = [
         f"{connection['name']}: account {connection['account']}",
-        budget(
-            connection["budget_msat"],
-            connection["period"],
-            connection["length_s"],
-            connection.get("currency"),
-            connection.get("budget_minor"),
-        ),
+        budgets_of(connection),
         "" if connection["per_payment_msat"] is None else f"at most {amount(connection['per_payment_msat'])} a payment",
         "" if connection["fee_cap_msat"] is None else f"fees of at most {amount(connection['fee_cap_msat'])} a payment",
         "" if connection["expires_at"] is None else f"until {when(connection['expires_at'])}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kitestring.app.cli.shell import Shell, common
-from kitestring.app.cli.values import budget, table, when
+from kitestring.app.cli.values import budgets_of, table, when
 
 
 @click.command("connections")
@@ -17,7 +17,7 @@ def command(shell: Shell) -> None:
         (
             found["name"],
             found["account"],
-            budget(found["budget_msat"], found["period"], found["length_s"], found["currency"], found["budget_minor"]),
+            budgets_of(found),
             when(found["expires_at"]),
             when(found["last_used_at"]),
             _open(found["open_payments"], found["open_invoices"]),

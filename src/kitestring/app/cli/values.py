@@ -273,6 +273,11 @@ def budget_of(row: dict[str, Any]) -> str:
     return budget(row["limit_msat"], row["period"], row["length_s"], row.get("currency"), row.get("limit_minor"))
 
 
+def budgets_of(connection: dict[str, Any]) -> str:
+    """All budgets of a connection: each of them has to cover a payment."""
+    return " and ".join(map(budget_of, connection["budgets"])) or budget(None, None, None)
+
+
 def label(name: str) -> str:
     """The name of a member of a result, for people."""
     return name.removesuffix("_msat").replace("_", " ")

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kitestring.app.owner.accounts import need_account
-from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget, terms_of
+from kitestring.app.owner.budgets import AmountMinor, flat_budget, read_budget, show_budget, terms_of
 from kitestring.app.owner.command import Call, Change, Commands, Manage, Read, permit_gift
 from kitestring.app.owner.desk import Managing, Reading
 from kitestring.app.owner.params import (
@@ -370,7 +370,7 @@ async def revoke(desk: Managing, params: NameParams, _call: Call) -> Change:
 
 
 def show_grant(grant: Grant) -> Result:
-    """One connection as JSON. Times are Unix seconds."""
+    """One connection as JSON. Times are Unix seconds. The members of one budget are those of the first."""
     budget = grant.budgets[0] if grant.budgets else None
     return {
         "name": grant.name,
@@ -384,6 +384,7 @@ def show_grant(grant: Grant) -> Result:
         "length_s": None if budget is None else budget.length_s,
         "currency": (budget.currency or None) if budget is not None else None,
         "budget_minor": (budget.limit_minor or None) if budget is not None else None,
+        "budgets": [show_budget(one) for one in grant.budgets],
         "per_payment_msat": None if grant.per_payment_msat is None else int(grant.per_payment_msat),
         "fee_cap_msat": None if grant.fee_cap_msat is None else int(grant.fee_cap_msat),
         "expires_at": grant.expires_at,
