@@ -43,14 +43,14 @@ async def test_the_commands_of_the_page_read_and_change_a_real_ledger(tmp_path: 
     life = Life(tmp_path / "ledger.db")
     async with open_office(life) as office:
         await office.run("account_create", name="bob")
-        assert (await office.run("account_show", name="bob"))["available_msat"] == 0
+        assert (await office.run("account_balance", name="bob"))["available_msat"] == 0
         renamed = {"account": "bob", "name": "Bob's till"}
         assert await office.run("account_rename", "k2", account="bob", new_name="Bob's till") == renamed
         found = await office.store.account("bob")
         assert found is not None
         assert found.name == "Bob's till"
         assert await office.run("account_rename", "k2", account="bob", new_name="Bob's till") == renamed
-        assert (await office.refused("account_show", name="eve")).reason is Reason.UNKNOWN_TARGET
+        assert (await office.refused("account_balance", name="eve")).reason is Reason.UNKNOWN_TARGET
         refused = await office.refused("account_rename", "k3", account="owner", new_name="x")
         assert refused.reason is Reason.MALFORMED
         await office.set_owner(methods=frozenset({"read"}))
@@ -60,12 +60,12 @@ async def test_the_commands_of_the_page_read_and_change_a_real_ledger(tmp_path: 
 
 
 def test_the_rows_of_the_page_are_commands_of_the_command_line(rows: tuple[CommandRow, ...]) -> None:
-    show, rename = (from_row._command(row) for row in rows)
-    assert run(show, "bob", answer={"account": "bob"}).asked == [("account_show", {"name": "bob"})]
+    balance, rename = (from_row._command(row) for row in rows)
+    assert run(balance, "bob", answer={"account": "bob"}).asked == [("account_balance", {"name": "bob"})]
     said = run(rename, "bob", "Bob", "--idempotency-key", "k")
     assert said.asked == [("account_rename", {"account": "bob", "new_name": "Bob"}, "k")]
     group = from_row.make("account")
-    assert {"show", "rename"} <= set(getattr(group, "commands", {}))
+    assert {"balance", "rename"} <= set(getattr(group, "commands", {}))
 
 
 def test_every_class_of_command_is_on_the_page() -> None:
