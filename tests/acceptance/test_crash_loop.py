@@ -20,7 +20,8 @@ import pytest
 from kitestring.backend.sandbox.world import World
 from kitestring.base.errors import KitestringError, Reason
 from kitestring.base.money import Msat
-from kitestring.codec import bolt11
+from kitestring.codec import bolt11, pointers
+from kitestring.codec.pointers import Nmanage
 from kitestring.ledger.audit.checks import audit
 from tests.kit.app.process import FORGETFUL, GENEROUS, PATIENCE_S, Service, Wallet, newcomer, relay, requestor, wallet
 from tests.kit.ledger.under_way import UNDER_WAY, under_way
@@ -106,6 +107,7 @@ class Traffic:
         default_factory=dict
     )  # request id → by part the payment hash, or the key
     enrolled: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # key → what it was told of its account
+    offered: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # label → what the maker of it was told
     waiting: dict[str, Wallet] = field(default_factory=dict)
     open: asyncio.Event = field(default_factory=asyncio.Event)  # nobody asks anew while the service is down
     late: list[asyncio.Task[Any]] = field(default_factory=list)
@@ -244,6 +246,18 @@ class Traffic:
                     request_id = await client.enroll(WORK_BITS)
                     await self.finish(client, request_id)
                     told += client.replies[request_id]
+                if not self.stopping:
+                    await self.makes_an_offer(client, next(one["nmanage"] for one in told if one["res"] == "ok"))
+
+    async def makes_an_offer(self, client: Wallet, nmanage: str) -> None:
+        """An offer in its own account: the request is sent again where nobody had claimed it."""
+        await self.open.wait()
+        found, label = pointers.decode(nmanage), f"offer {len(self.offered)}"
+        assert isinstance(found, Nmanage)
+        request_id = await client.manage(found.pointer or "", label)
+        self.offered[label] = []
+        await self.finish(client, request_id)
+        self.offered[label] = client.replies[request_id]
 
     async def _ask_for_one(self, client: Wallet) -> str:
         request_id = await client.send("make_invoice", amount=21_000)
@@ -378,6 +392,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
             _check_the_nodes_own_list(traffic, world, service)
             _check_every_notification(traffic, service)
             _check_every_enrolment(traffic, service)
+            _check_every_offer(traffic, service)
             _check_what_was_held(traffic, holders, world, service)
             _check_what_was_sent(traffic, senders, bundlers, world)
     assert audit(service.home.ledger, card["service_pubkey"]) == []
@@ -387,7 +402,8 @@ async def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path, capsys: p
         print(  # noqa: T201 - the figures of the run
             f"\n{KILLS} kills, {hits} with a claimed unanswered payment; {len(traffic.paid)} payments and"
             f" {len(traffic.made)} invoices asked, {len(_paid_debits(traffic))} of {len(traffic.debits)} debits paid,"
-            f" {len(traffic.takers) - TAKERS} strangers asked, {len(traffic.enrolled)} keys enrolled;"
+            f" {len(traffic.takers) - TAKERS} strangers asked, {len(traffic.enrolled)} keys enrolled and made"
+            f" {sum(bool(found) and found[0]['res'] == 'ok' for found in traffic.offered.values())} offers;"
             f" {len(traffic.taken)} held payments settled and"
             f" {len(traffic.given_back)} cancelled; {len(traffic.sent)} keysends and {len(traffic.several)}"
             f" bundles asked; in the middle of a {in_the_middle}; {lost} requests sent again,"
@@ -439,6 +455,19 @@ def _check_every_enrolment(traffic: Traffic, service: Service) -> None:
     assert there <= set(traffic.enrolled)
     assert len(service.read("SELECT 1 FROM grants WHERE caller = '' AND name LIKE 'enrolled:%'")) == len(there)
     assert len(there) > NEWCOMERS // 2
+
+
+def _check_every_offer(traffic: Traffic, service: Service) -> None:
+    """Each that was told of is there, once, and of every other there is at most one."""
+    there = Counter(label for (label,) in service.read("SELECT label FROM offers WHERE label LIKE 'offer %'"))
+    told = {label: found for label, found in traffic.offered.items() if found}
+    for label, found in told.items():
+        assert all(one == found[0] for one in found), "one request, two offers"
+        assert found[0]["res"] == "ok" or found[0]["code"] == ASK_ANEW, found[0]
+        assert there[label] == (found[0]["res"] == "ok")
+    assert set(there) <= set(traffic.offered)
+    assert max(there.values()) == 1
+    assert len(there) > NEWCOMERS // 3
 
 
 def _check_what_was_held(traffic: Traffic, holders: list[Wallet], world: World, service: Service) -> None:

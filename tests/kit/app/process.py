@@ -156,6 +156,12 @@ class Wallet:
         """Ask for an account; the request's id."""
         return await self._publish(kinds.ENROLL, {}, "nip44", work_bits)
 
+    async def manage(self, pointer: str, label: str) -> str:
+        """Make an offer over a pointer; the request's id."""
+        fields = {"label": label, "price_sats": 21, "callback_url": "", "payer_data": []}
+        members = {"resource": "offer", "action": "create", "pointer": pointer, "offer": {"fields": fields}}
+        return await self._publish(kinds.MANAGE, members, "nip44")
+
     async def _publish(self, kind: int, members: dict[str, Any], cipher: Cipher, work_bits: int = 0) -> str:
         event = request_event(
             self.key, kind=kind, service=self.peer, plaintext=json.dumps(members), cipher=cipher,
@@ -210,16 +216,17 @@ async def payer(service_pubkey: str, relay_url: str) -> AsyncIterator[Wallet]:
 
 @asynccontextmanager
 async def newcomer(service_pubkey: str, relay_url: str) -> AsyncIterator[Wallet]:
-    """Somebody with a fresh key who asks for an account."""
-    async with _peer(SecretKey.generate(os.urandom), service_pubkey, relay_url, kinds.ENROLL) as opened:
+    """Somebody with a fresh key who asks for an account, and makes offers in it."""
+    key = SecretKey.generate(os.urandom)
+    async with _peer(key, service_pubkey, relay_url, kinds.ENROLL, kinds.MANAGE) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def _peer(key: SecretKey, service_pubkey: str, relay_url: str, kind: int) -> AsyncIterator[Wallet]:
+async def _peer(key: SecretKey, service_pubkey: str, relay_url: str, *of_kinds: int) -> AsyncIterator[Wallet]:
     async with aiohttp.ClientSession() as session, session.ws_connect(relay_url, max_msg_size=0) as socket:
         opened = Wallet(key, service_pubkey, socket)
-        await socket.send_str(json.dumps(["REQ", "replies", {"kinds": [kind], "#p": [key.public_hex]}]))
+        await socket.send_str(json.dumps(["REQ", "replies", {"kinds": of_kinds, "#p": [key.public_hex]}]))
         while json.loads((await socket.receive()).data)[0] != "EOSE":
             pass
         listening = asyncio.create_task(opened.listen())
