@@ -20,6 +20,40 @@ MAX_ERROR_CHARS: Final = 200
 #: Details of a refusal that go on the wire, in this order.
 SHOWN_DETAILS: Final = ("range", "latest", "payer_data", "delta", "retry_after", "work_bits")
 
+#: The codes that most wires of CLINK have for a reason. A wire names only those in which it differs: what a payer, a
+#: requestor or an app makes of a code is its own.
+CLINK_CODES: Final[Mapping[Reason, int | None]] = {
+    Reason.MALFORMED: 6,
+    Reason.UNKNOWN_TARGET: 1,
+    Reason.MOVED_OR_EXPIRED_OFFER: 1,
+    Reason.STALE_REQUEST: 3,
+    Reason.ALREADY_USED: 6,
+    Reason.CONFLICT: 6,
+    Reason.AMBIGUOUS_LOOKUP: 6,
+    Reason.INVOICE_TAKEN: 6,
+    Reason.AMOUNT_OUT_OF_RANGE: 5,
+    Reason.OVER_BUDGET: 1,
+    Reason.NOT_PERMITTED: 1,
+    Reason.UNDECIDED: 2,
+    Reason.CONNECTION_ENDED: 1,
+    Reason.UNKNOWN_CALLER: 1,
+    Reason.RATE_LIMITED: 4,
+    Reason.INSUFFICIENT_POW: 4,
+    Reason.UNSUPPORTED: 6,
+    Reason.UNSUPPORTED_VERSION: 6,
+    Reason.UNSUPPORTED_ENCRYPTION: None,
+    Reason.WRONG_NETWORK: 6,
+    Reason.EXPIRED_INVOICE: 6,
+    Reason.INSUFFICIENT_FUNDS: 2,
+    Reason.FEE_LIMIT: 2,
+    Reason.PAYMENT_FAILED: 2,
+    Reason.PAYMENT_IN_FLIGHT: None,
+    Reason.UNAVAILABLE: 2,
+    Reason.SPENDING_STOPPED: 2,
+    Reason.BUSY: 2,
+    Reason.INTERNAL: 2,
+}
+
 _NIP44: Final = Choice("nip44", allowed=True)
 
 
@@ -43,6 +77,16 @@ def read_version(event: Event, *, accept_legacy: bool = False) -> Version:
 def shown_details(refused: Refused, _code: int) -> Mapping[str, Any]:
     """The details among :data:`SHOWN_DETAILS` that there are, under every code."""
     return {name: refused.details[name] for name in SHOWN_DETAILS if name in refused.details}
+
+
+def members_by_code(names: Mapping[int, tuple[str, ...]]) -> Callable[[Refused, int], Mapping[str, Any]]:
+    """The ``members_of`` of a wire whose codes have members of their own: the details that stand with each."""
+
+    def members_of(refused: Refused, code: int) -> Mapping[str, Any]:
+        details = refused.details
+        return {name: details[name] for name in names.get(code, ()) if details.get(name) is not None}
+
+    return members_of
 
 
 def refuser(

@@ -19,7 +19,7 @@ from kitestring.codec.json import dumps, int_member, loads_object, text_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import HOUR_S, Window
-from kitestring.wire.clink import CLINK_VERSION, always_nip44, read_version, refuser
+from kitestring.wire.clink import CLINK_CODES, CLINK_VERSION, always_nip44, read_version, refuser
 from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
 from kitestring.wire.invoices import payment_of, read_invoice
 from kitestring.wire.refusal import WireRefusalError, refusal
@@ -51,35 +51,9 @@ CODE_NAMES: Final = {
 }
 #: Payers read 3 to 6 as "nothing was paid", 1 and 2 as "not known before the invoice has expired".
 CODES: Final[Mapping[Reason, int | None]] = {
-    Reason.MALFORMED: 6,
-    Reason.UNKNOWN_TARGET: 1,
-    Reason.MOVED_OR_EXPIRED_OFFER: 1,
-    Reason.STALE_REQUEST: 3,
-    Reason.ALREADY_USED: 6,
-    Reason.CONFLICT: 6,
-    Reason.AMBIGUOUS_LOOKUP: 6,
-    Reason.INVOICE_TAKEN: 6,
-    Reason.AMOUNT_OUT_OF_RANGE: 5,
+    **CLINK_CODES,
     Reason.OVER_BUDGET: 5,
-    Reason.NOT_PERMITTED: 1,
-    Reason.UNDECIDED: 2,
-    Reason.CONNECTION_ENDED: 1,
-    Reason.UNKNOWN_CALLER: 1,
-    Reason.RATE_LIMITED: 4,
-    Reason.INSUFFICIENT_POW: 4,
-    Reason.UNSUPPORTED: 6,
-    Reason.UNSUPPORTED_VERSION: 6,
-    Reason.UNSUPPORTED_ENCRYPTION: None,
-    Reason.WRONG_NETWORK: 6,
-    Reason.EXPIRED_INVOICE: 6,
     Reason.INSUFFICIENT_FUNDS: 5,
-    Reason.FEE_LIMIT: 2,
-    Reason.PAYMENT_FAILED: 2,
-    Reason.PAYMENT_IN_FLIGHT: None,
-    Reason.UNAVAILABLE: 2,
-    Reason.SPENDING_STOPPED: 2,
-    Reason.BUSY: 2,
-    Reason.INTERNAL: 2,
 }
 #: Those that an amount may be right for; to a balance that is too small none is told.
 _RANGES: Final = frozenset({Reason.AMOUNT_OUT_OF_RANGE, Reason.OVER_BUDGET})

@@ -6,11 +6,11 @@ Whether it gets one is not the wire's to know, nor how much work that costs: it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from kitestring.base.commands import Enroll
 from kitestring.base.errors import CodecError, KitestringError, Reason
-from kitestring.base.outcomes import Enrolled, Outcome, Refused
+from kitestring.base.outcomes import Enrolled, Outcome
 from kitestring.codec.json import dumps, loads_object
 from kitestring.codec.pointers import Ndebit, Nmanage, Noffer
 from kitestring.codec.pointers import encode as encode_pointer
@@ -18,7 +18,7 @@ from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import HOUR_S, Window
 from kitestring.nostr.pow import proven_bits
-from kitestring.wire.clink import CLINK_VERSION, always_nip44, read_version, refuser
+from kitestring.wire.clink import CLINK_CODES, CLINK_VERSION, always_nip44, members_by_code, read_version, refuser
 from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import ReplyTo
@@ -33,35 +33,9 @@ CODE_NAMES: Final = {
     6: "Invalid Request",
 }
 CODES: Final[Mapping[Reason, int | None]] = {
-    Reason.MALFORMED: 6,
-    Reason.UNKNOWN_TARGET: 1,
-    Reason.MOVED_OR_EXPIRED_OFFER: 1,
-    Reason.STALE_REQUEST: 3,
-    Reason.ALREADY_USED: 6,
-    Reason.CONFLICT: 6,
-    Reason.AMBIGUOUS_LOOKUP: 6,
-    Reason.INVOICE_TAKEN: 6,
+    **CLINK_CODES,
     Reason.AMOUNT_OUT_OF_RANGE: 6,
-    Reason.OVER_BUDGET: 1,
-    Reason.NOT_PERMITTED: 1,
-    Reason.UNDECIDED: 2,
-    Reason.CONNECTION_ENDED: 1,
-    Reason.UNKNOWN_CALLER: 1,
-    Reason.RATE_LIMITED: 4,
     Reason.INSUFFICIENT_POW: 5,
-    Reason.UNSUPPORTED: 6,
-    Reason.UNSUPPORTED_VERSION: 6,
-    Reason.UNSUPPORTED_ENCRYPTION: None,
-    Reason.WRONG_NETWORK: 6,
-    Reason.EXPIRED_INVOICE: 6,
-    Reason.INSUFFICIENT_FUNDS: 2,
-    Reason.FEE_LIMIT: 2,
-    Reason.PAYMENT_FAILED: 2,
-    Reason.PAYMENT_IN_FLIGHT: None,
-    Reason.UNAVAILABLE: 2,
-    Reason.SPENDING_STOPPED: 2,
-    Reason.BUSY: 2,
-    Reason.INTERNAL: 2,
 }
 #: The members that belong to a code. Clients of early drafts take a ``required_difficulty`` for proof of work under
 #: code 4 too, so it stands with 5 alone.
@@ -96,11 +70,6 @@ def encode(outcome: Outcome, _: ReplyTo) -> bytes | None:
     return dumps(members).encode()
 
 
-def _members_of(refused: Refused, code: int) -> Mapping[str, Any]:
-    details = refused.details
-    return {name: details[name] for name in MEMBERS.get(code, ()) if name in details}
-
-
 WIRE: Final = Wire(
     name="enroll",
     title="enroll",
@@ -114,6 +83,6 @@ WIRE: Final = Wire(
     unreadable=Reason.UNSUPPORTED_ENCRYPTION,
     read=read,
     encode=encode,
-    refuse=refuser(CODE_NAMES, CODES, members_of=_members_of),
+    refuse=refuser(CODE_NAMES, CODES, members_of=members_by_code(MEMBERS)),
     spends=False,
 )

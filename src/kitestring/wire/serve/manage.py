@@ -32,7 +32,7 @@ from kitestring.codec.json import dumps, int_member, loads_object, text_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event
 from kitestring.nostr.inbox import HOUR_S, Window
-from kitestring.wire.clink import CLINK_VERSION, always_nip44, read_version, refuser
+from kitestring.wire.clink import CLINK_CODES, CLINK_VERSION, always_nip44, members_by_code, read_version, refuser
 from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
 from kitestring.wire.offer_code import noffer_of
 from kitestring.wire.refusal import WireRefusalError, refusal
@@ -65,35 +65,9 @@ CODE_NAMES: Final = {
     6: "Invalid Request",
 }
 CODES: Final[Mapping[Reason, int | None]] = {
-    Reason.MALFORMED: 6,
-    Reason.UNKNOWN_TARGET: 1,
-    Reason.MOVED_OR_EXPIRED_OFFER: 1,
-    Reason.STALE_REQUEST: 3,
-    Reason.ALREADY_USED: 6,
+    **CLINK_CODES,
     Reason.CONFLICT: 5,
-    Reason.AMBIGUOUS_LOOKUP: 6,
-    Reason.INVOICE_TAKEN: 6,
-    Reason.AMOUNT_OUT_OF_RANGE: 5,
-    Reason.OVER_BUDGET: 1,
-    Reason.NOT_PERMITTED: 1,
     Reason.UNDECIDED: 1,
-    Reason.CONNECTION_ENDED: 1,
-    Reason.UNKNOWN_CALLER: 1,
-    Reason.RATE_LIMITED: 4,
-    Reason.INSUFFICIENT_POW: 4,
-    Reason.UNSUPPORTED: 6,
-    Reason.UNSUPPORTED_VERSION: 6,
-    Reason.UNSUPPORTED_ENCRYPTION: None,
-    Reason.WRONG_NETWORK: 6,
-    Reason.EXPIRED_INVOICE: 6,
-    Reason.INSUFFICIENT_FUNDS: 2,
-    Reason.FEE_LIMIT: 2,
-    Reason.PAYMENT_FAILED: 2,
-    Reason.PAYMENT_IN_FLIGHT: None,
-    Reason.UNAVAILABLE: 2,
-    Reason.SPENDING_STOPPED: 2,
-    Reason.BUSY: 2,
-    Reason.INTERNAL: 2,
 }
 #: A refusal that names a field has this code.
 FIELD_CODE: Final = 5
@@ -303,17 +277,13 @@ def _shown(offer: Offer, service_pubkey: str) -> dict[str, Any]:
     }
 
 
-def _members_of(refused: Refused, code: int) -> Mapping[str, Any]:
-    """The members that belong to the code."""
-    details = refused.details
-    names = {
-        CODES[Reason.STALE_REQUEST]: ("delta",),
-        CODES[Reason.RATE_LIMITED]: ("retry_after", "work_bits"),
-        FIELD_CODE: ("field", "range"),
-    }.get(code, ())
-    return {name: details[name] for name in names if details.get(name) is not None}
-
-
+#: The members that belong to a code.
+MEMBERS: Final[Mapping[int, tuple[str, ...]]] = {
+    3: ("delta",),
+    4: ("retry_after", "work_bits"),
+    FIELD_CODE: ("field", "range"),
+}
+_members_of: Final = members_by_code(MEMBERS)
 _refuse: Final = refuser(CODE_NAMES, CODES, members_of=_members_of)
 _refuse_field: Final = refuser(CODE_NAMES, {**CODES, Reason.MALFORMED: FIELD_CODE}, members_of=_members_of)
 

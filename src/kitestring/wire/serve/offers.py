@@ -21,7 +21,7 @@ from kitestring.codec.json import dumps, int_member, loads_object, text_member
 from kitestring.nostr import kinds
 from kitestring.nostr.event import Event, first_tag
 from kitestring.nostr.inbox import HOUR_S, Window
-from kitestring.wire.clink import CLINK_VERSION, always_nip44, read_version, refuser
+from kitestring.wire.clink import CLINK_CODES, CLINK_VERSION, always_nip44, read_version, refuser
 from kitestring.wire.grammar import Asked, Facts, Speakers, Wire
 from kitestring.wire.refusal import WireRefusalError, refusal
 from kitestring.wire.reply_to import ReplyTo, Version
@@ -49,35 +49,13 @@ CODE_NAMES: Final = {
     6: "Invalid Request",
 }
 CODES: Final[Mapping[Reason, int | None]] = {
-    Reason.MALFORMED: 6,
-    Reason.UNKNOWN_TARGET: 1,
+    **CLINK_CODES,
     Reason.MOVED_OR_EXPIRED_OFFER: 3,
     Reason.STALE_REQUEST: 2,
-    Reason.ALREADY_USED: 6,
-    Reason.CONFLICT: 6,
-    Reason.AMBIGUOUS_LOOKUP: 6,
-    Reason.INVOICE_TAKEN: 6,
-    Reason.AMOUNT_OUT_OF_RANGE: 5,
     Reason.OVER_BUDGET: 2,
-    Reason.NOT_PERMITTED: 1,
-    Reason.UNDECIDED: 2,
-    Reason.CONNECTION_ENDED: 1,
-    Reason.UNKNOWN_CALLER: 1,
     Reason.RATE_LIMITED: 2,
     Reason.INSUFFICIENT_POW: 2,
     Reason.UNSUPPORTED: 4,
-    Reason.UNSUPPORTED_VERSION: 6,
-    Reason.UNSUPPORTED_ENCRYPTION: None,
-    Reason.WRONG_NETWORK: 6,
-    Reason.EXPIRED_INVOICE: 6,
-    Reason.INSUFFICIENT_FUNDS: 2,
-    Reason.FEE_LIMIT: 2,
-    Reason.PAYMENT_FAILED: 2,
-    Reason.PAYMENT_IN_FLIGHT: None,
-    Reason.UNAVAILABLE: 2,
-    Reason.SPENDING_STOPPED: 2,
-    Reason.BUSY: 2,
-    Reason.INTERNAL: 2,
 }
 #: Code 6 came after the 2024 text; its callers get 1 instead.
 LEGACY_CODES: Final = {reason: 1 for reason, code in CODES.items() if code == 6}
