@@ -32,8 +32,9 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
-from kitestring.ledger.apply import truth, webhooks
+from kitestring.ledger.apply import truth
 from kitestring.ledger.apply.batch import Batch
+from kitestring.ledger.apply.received import tell_received
 from kitestring.ledger.rows import INVOICE, OFFER, WORLD, Row, marks, read_invoice, read_offer, write_invoice
 
 #: Strangers' invoices that one sweep deletes: a few hundredths of a second, so that payments go in between; More tells
@@ -131,13 +132,11 @@ def credit(batch: Batch, tx: Credit) -> Credited | AlreadyCredited | NotCredited
         batch.tell(EventKind.RECEIVED, tx.payment_hash, tx.settled_at, account_id=OWNER_ACCOUNT, detail=kind)
         return Credited(None)
     _book(batch, tx, kind, invoice.account_id)
-    whose = {"grant_id": invoice.grant_id, "account_id": invoice.account_id}
-    batch.tell(EventKind.RECEIVED, invoice.invoice_id, tx.settled_at, **whose, detail="" if kind == "invoice" else kind)
     if kind == "surplus":
+        whose = {"grant_id": invoice.grant_id, "account_id": invoice.account_id}
+        batch.tell(EventKind.RECEIVED, invoice.invoice_id, tx.settled_at, **whose, detail=kind)
         return Credited(invoice, surplus=True)
-    webhooks.owe(batch, invoice.invoice_id, invoice.offer_id, tx.settled_at)
-    if invoice.zap:
-        batch.tell(EventKind.ZAPPED, invoice.invoice_id, tx.settled_at, **whose)
+    tell_received(batch, invoice, tx.settled_at)
     batch.store(tx.messages, tx.settled_at)
     if invoice.state in WAITING:
         batch.counts.count_invoice(tx.node_id, invoice.holders, -1)

@@ -33,10 +33,11 @@ from kitestring.base.transactions import (
     Running,
     Stale,
 )
-from kitestring.ledger.apply import budgets, tokens, truth, webhooks
+from kitestring.ledger.apply import budgets, tokens, truth
 from kitestring.ledger.apply.batch import USERS, AccountBalance, Batch
 from kitestring.ledger.apply.holds import call_canceled
 from kitestring.ledger.apply.memory import Reservation
+from kitestring.ledger.apply.received import tell_received
 from kitestring.ledger.rows import (
     CLAIMED,
     INVOICE,
@@ -414,11 +415,7 @@ def _settle_our_invoice(batch: Batch, payment: Payment, outcome: Settled, now: i
         return None
     batch.counts.count_invoice(payment.node_id, ours.holders, -1)
     batch.execute(_SETTLE_INVOICE, (int(payment.amount_msat), now, outcome.preimage, batch.service, ours.invoice_id))
-    whose = {"grant_id": ours.grant_id, "account_id": ours.account_id}
-    batch.tell(EventKind.RECEIVED, ours.invoice_id, now, **whose)
-    webhooks.owe(batch, ours.invoice_id, ours.offer_id, now)
-    if ours.zap:
-        batch.tell(EventKind.ZAPPED, ours.invoice_id, now, **whose)
+    tell_received(batch, ours, now)
     return ours.account_id
 
 
