@@ -130,16 +130,9 @@ class Core:
         self._relay_witness: Final = RelayWitness(self.pool, store, keyring.service_key, clock, entropy, place.outside)
         self._notifier: Final = Notifier(self.pool, store, wires, clock)
         seams = Seams(
-            self.pool,
-            store,
-            wires,
-            clock,
-            self.announcer,
-            self._relay_witness.when_witnessed,
-            self._notifier,
-            rendezvous,
-            self._carriers,
-        )
+            self.pool, store, wires, clock, self.announcer, self._relay_witness.when_witnessed, self._notifier,
+            rendezvous, self._carriers,
+        )  # fmt: skip
         self.delivery: Final = Delivery(store, clock, routes(seams))
         self.feed: Final = Feed(store, clock)
         web = Fetcher(config.proxies, config.private_hosts)
